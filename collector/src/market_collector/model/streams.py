@@ -1,0 +1,64 @@
+"""Data types, streams and the words for their state: the nouns that every other module uses."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DataType(StrEnum):
+    """A kind of market data, in the words of the resource's ``spec.dataTypes``."""
+
+    TRADE = "trade"
+    ORDERBOOK = "orderbook"
+    TICKER = "ticker"
+    CANDLE = "candle"
+    BALANCE = "balance"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stream:
+    """One symbol's data of one type (and, for candles, of one interval): what is subscribed, watched and reported."""
+
+    symbol: str
+    """Canonical BASE-QUOTE, for example ``BTC-USDT``."""
+    data_type: DataType
+    interval: str = ""
+    """Candles only: ``1m``, ``1h``, ..."""
+
+    def __str__(self) -> str:
+        """The name in ``/status`` and in stream events: ``BTC-USDT/trade``, ``BTC-USDT/candle:1m``."""
+        return f"{self.symbol}/{self.data_type}" + (f":{self.interval}" if self.interval else "")
+
+
+class StreamState(StrEnum):
+    """What is known of a stream now."""
+
+    PENDING = "pending"
+    """Asked for, nothing received yet."""
+    LIVE = "live"
+    """Had data within ``staleAfter``."""
+    QUIET = "quiet"
+    """Had none, and the exchange itself confirms that there is none newer: a quiet market, not a fault."""
+    STALE = "stale"
+    """Had none, and nothing explains it."""
+    REFUSED = "refused"
+    """The exchange does not want to serve it; the reason says why."""
+
+
+class ConnectionState(StrEnum):
+    """Where a connection stands in its life."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    DRAINING = "draining"
+    """A successor streams already; this one ends."""
+    BACKOFF = "backoff"
+    """Waits before the next attempt."""
+    STOPPED = "stopped"
+
+
+class GapState(StrEnum):
+    """A hole's life: open, then repaired or lost."""
+
+    OPEN = "open"
+    REPAIRED = "repaired"
+    LOST = "lost"
