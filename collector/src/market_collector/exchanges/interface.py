@@ -1,0 +1,154 @@
+"""What an exchange is to the rest of the collector: a checklist of facts and two small translators.
+
+`Exchange` answers what is always true of a venue (addresses, what it offers, limits, REST questions). `Conversation`
+is the talk on one WebSocket connection: which frames to send, and what a received frame means. Both are pure: no
+socket, no clock, no state that outlives the connection.
+
+Continuity is the same everywhere because each exchange translates its own numbers once:
+
+* a book update is legal exactly when ``previous_sequence`` equals the last ``sequence``;
+* trade ids of a stream are dense when ``has_dense_trade_ids``: the next record starts at the last id + 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from market_collector.book.book import Book
+from market_collector.model.events import Data
+from market_collector.model.streams import DataType, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """How a silent link is told from a dead one."""
+
+    ping: str
+    """Text frame that the client sends after ``interval_s`` without any frame."""
+    max_interval_s: float
+    """The exchange closes a connection that is silent for longer; the interval must stay below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One REST question: path with query, below the exchange's REST base address."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Data of one stream, in the exchange's order."""
+
+    stream: Stream
+    records: Sequence[Data]
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The exchange accepted the subscription."""
+
+    stream: Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The exchange refused to serve these streams: one, or all that the refused request held."""
+
+    streams: tuple[Stream, ...]
+    reason: str
+    """One word for conditions, for example ``SymbolNotFound``."""
+    message: str
+    is_permanent: bool
+    """False: the same request may succeed later without anybody doing anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to `Heartbeat.ping`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """The exchange announced that it will close this connection soon."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """A frame that is understood and needs no reaction (an unsubscribe's ack)."""
+
+
+Message = Batch | Ack | Refusal | Pong | Goodbye | Info
+
+
+class Conversation(Protocol):
+    """The talk on one connection."""
+
+    path: str
+    """Appended to the WebSocket base address."""
+
+    def subscribe(self, streams: Sequence[Stream]) -> list[str]:
+        """Frames that ask for these streams, within the exchange's size limits."""
+        ...
+
+    def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
+        """Frames that end these streams."""
+        ...
+
+    def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
+        """What a frame means.
+
+        Raises:
+            FrameError: it is not what the protocol promises (cut, not JSON, an unknown channel, a wrong field).
+        """
+        ...
+
+
+class Exchange(Protocol):
+    """What is always true of a venue."""
+
+    name: str
+    offers: frozenset[DataType]
+    book_depths: tuple[int, ...]
+    candle_intervals: tuple[str, ...]
+    websocket: str
+    """Default base address of the WebSocket connections, ``wss://host:port``."""
+    rest: str
+    """Default base address of REST, ``https://host``."""
+    heartbeat: Heartbeat
+    connections_per_second: float
+    """New connections that one IP address may make."""
+    has_dense_trade_ids: bool
+
+    def route(self, stream: Stream) -> str:
+        """Name of the connection that carries the stream: streams of one route share a connection."""
+        ...
+
+    def talk(self, route: str, streams: Sequence[Stream]) -> Conversation:
+        """A conversation for a new connection that will carry these streams."""
+        ...
+
+    def is_intact(self, book: Book, checksum: int) -> bool:
+        """Whether a book agrees with the checksum that the exchange sent with it."""
+        ...
+
+    def newest(self, stream: Stream) -> Request:
+        """Asks REST for the stream's newest event; `newest_mark` reads the answer."""
+        ...
+
+    def newest_mark(self, stream: Stream, body: bytes) -> int:
+        """The newest event's mark (see `mark`) from the answer to `newest`.
+
+        Raises:
+            FrameError: the answer has another form, or is an error.
+        """
+        ...
+
+    def mark(self, record: Data) -> int:
+        """A number that grows with each event of a stream: trade id, book sequence or exchange time.
+
+        When REST's newest mark is not above ours, nothing was missed: the market is quiet.
+        """
+        ...
