@@ -1,0 +1,171 @@
+"""The chart against a real API server: who may run what, and how the definition is upgraded."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kube import ROOT, CommandError, Document, Tools, restricted_namespace
+
+pytestmark = pytest.mark.cluster
+
+CHART = ROOT / "helm" / "market-operator"
+SAMPLES = sorted((ROOT / "crds" / "samples").glob("*.yaml"))
+# A definition of its own, so that other users of the cluster keep theirs.
+OTHER_PLURAL, OTHER_GROUP = "chartprobes", "chart-test.marketcollector.dev"
+
+
+@pytest.fixture
+def namespace(cluster: Tools) -> Iterator[str]:
+    name = f"ch-{uuid.uuid4().hex[:8]}"
+    cluster.apply(restricted_namespace(name))
+    yield name
+    cluster.delete_namespaces(name)
+
+
+def pod_from(template: Document) -> Document:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "probe-", "labels": template["metadata"]["labels"]},
+        "spec": template["spec"] | {"serviceAccountName": "default"},
+    }
+
+
+@pytest.mark.parametrize("settings", [(), ('podLabels={"team":"data"}',), ('extraEnv=[{"name":"A","value":"b"}]',)])
+def test_the_operators_pod_meets_the_restricted_standard(
+    cluster: Tools, render: Any, namespace: str, settings: tuple[str, ...]
+) -> None:
+    (deployment,) = [d for d in render(*settings) if d["kind"] == "Deployment"]
+    pod = yaml.safe_dump(pod_from(deployment["spec"]["template"]))
+    made = cluster.kubectl("create", "-n", namespace, "--dry-run=server", "-f", "-", stdin=pod)
+    assert "created (server dry run)" in made
+
+
+def test_the_simulators_pod_meets_the_restricted_standard(cluster: Tools, namespace: str) -> None:
+    manifests = yaml.safe_load_all((ROOT / "tests" / "simulator" / "kubernetes.yaml").read_text())
+    (deployment,) = [d for d in manifests if d["kind"] == "Deployment"]
+    pod = yaml.safe_dump(pod_from(deployment["spec"]["template"]))
+    made = cluster.kubectl("create", "-n", namespace, "--dry-run=server", "-f", "-", stdin=pod)
+    assert "created (server dry run)" in made
+
+
+def test_the_standard_of_these_tests_refuses_a_pod_that_does_not_meet_it(
+    cluster: Tools, render: Any, namespace: str
+) -> None:
+    (deployment,) = [d for d in render() if d["kind"] == "Deployment"]
+    pod = pod_from(deployment["spec"]["template"])
+    del pod["spec"]["securityContext"]["seccompProfile"]
+    with pytest.raises(CommandError, match="violates PodSecurity"):
+        cluster.kubectl("create", "-n", namespace, "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(pod))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [(), ('namespaces=["default","kube-system"]',), ("rbac.aggregate=false",), ("serviceAccount.create=false",)],
+)
+def test_the_api_server_accepts_every_object_of_the_chart(
+    cluster: Tools, render: Any, namespace: str, settings: tuple[str, ...]
+) -> None:
+    accepted = cluster.apply(*render(*settings, namespace=namespace, release=namespace), dry_run=True)
+    assert "deployment.apps" in accepted
+    assert "customresourcedefinition.apiextensions.k8s.io" in accepted
+
+
+def test_the_charts_service_account_may_do_what_the_operator_does_and_no_more(cluster: Tools, namespace: str) -> None:
+    install = (
+        "--namespace",
+        namespace,
+        "--set",
+        "crds.install=false",
+        "--set",
+        "replicas=0",
+        "--set",
+        "rbac.aggregate=false",
+    )
+    cluster.helm("install", namespace, str(CHART), *install)
+    try:
+        may = cluster.kubectl(
+            "auth",
+            "can-i",
+            "--list",
+            "-n",
+            "default",
+            f"--as=system:serviceaccount:{namespace}:{namespace}-market-operator",
+        )
+        assert "marketcollectors.marketcollector.dev" in may
+        assert "secrets" not in may
+        assert "pods/exec" not in may
+        assert "*.*" not in may
+    finally:
+        cluster.helm("uninstall", namespace, "--namespace", namespace)
+
+
+@pytest.fixture
+def chart_of_another_definition(tmp_path: Path) -> Path:
+    """The chart with a definition of another name: the real one belongs to whoever uses this cluster."""
+    copy = Path(shutil.copytree(CHART, tmp_path / "market-operator"))
+    rename_definition(copy, version_schema={"type": "object", "properties": {"spec": {"type": "object"}}})
+    return copy
+
+
+def rename_definition(chart: Path, version_schema: Document) -> None:
+    definition = yaml.safe_load((CHART / "files" / "marketcollectors.yaml").read_text())
+    definition["metadata"] = {"name": f"{OTHER_PLURAL}.{OTHER_GROUP}"}
+    definition["spec"]["group"] = OTHER_GROUP
+    definition["spec"]["names"] = {"kind": "ChartProbe", "listKind": "ChartProbeList", "plural": OTHER_PLURAL}
+    version = definition["spec"]["versions"][0]
+    definition["spec"]["versions"] = [
+        {"name": version["name"], "served": True, "storage": True, "schema": {"openAPIV3Schema": version_schema}}
+    ]
+    (chart / "files" / "marketcollectors.yaml").write_text(yaml.safe_dump(definition))
+
+
+def test_an_upgrade_of_the_chart_upgrades_the_definition_and_removal_keeps_it(
+    cluster: Tools, namespace: str, chart_of_another_definition: Path
+) -> None:
+    definition = ("customresourcedefinition", f"{OTHER_PLURAL}.{OTHER_GROUP}")
+    release = ("--namespace", namespace, "--set", "replicas=0,rbac.aggregate=false")
+    try:
+        cluster.helm("install", namespace, str(chart_of_another_definition), *release)
+        added = {
+            "type": "object",
+            "properties": {"spec": {"type": "object", "properties": {"added": {"type": "string"}}}},
+        }
+        rename_definition(chart_of_another_definition, version_schema=added)
+        cluster.helm("upgrade", namespace, str(chart_of_another_definition), *release)
+        assert cluster.get(*definition)["spec"]["versions"][0]["schema"]["openAPIV3Schema"] == added
+        cluster.helm("uninstall", namespace, "--namespace", namespace)
+        assert cluster.get(*definition)["metadata"]["name"] == definition[1]
+        cluster.helm("install", namespace, str(chart_of_another_definition), *release)
+        cluster.helm("uninstall", namespace, "--namespace", namespace)
+    finally:
+        cluster.kubectl("delete", *definition, "--ignore-not-found")
+
+
+@pytest.fixture(scope="module")
+def definition(cluster: Tools) -> None:
+    """The definition of MarketCollector as the repository has it, at the API server."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds" / "marketcollectors.yaml"))
+    name = "customresourcedefinition/marketcollectors.marketcollector.dev"
+    cluster.kubectl("wait", "--for=condition=Established", name, "--timeout=30s")
+
+
+@pytest.mark.usefixtures("definition")
+@pytest.mark.parametrize("sample", SAMPLES, ids=[sample.stem for sample in SAMPLES])
+def test_the_api_server_accepts_the_sample(cluster: Tools, namespace: str, sample: Path) -> None:
+    checked = ("apply", "-n", namespace, "--validate=strict", "-f", str(sample))
+    assert "created (server dry run)" in cluster.kubectl(*checked, "--dry-run=server")
+    assert "created" in cluster.kubectl(*checked)
+    assert "unchanged" in cluster.kubectl(*checked), "what the user wrote is what the API server keeps"
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=[sample.stem for sample in SAMPLES])
+def test_the_sample_says_when_to_use_it(sample: Path) -> None:
+    assert sample.read_text().startswith("# ")

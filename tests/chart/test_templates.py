@@ -1,0 +1,185 @@
+"""What the chart renders, for the values that change it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from kube import ROOT, Document, Tools
+
+CHART = ROOT / "helm" / "market-operator"
+
+MATRIX = {
+    "defaults": (),
+    "two namespaces": ('namespaces=["a","b"]',),
+    "no definition": ("crds.install=false",),
+    "definition goes with the release": ("crds.keep=false",),
+    "own account": ("serviceAccount.create=false", 'serviceAccount.name="given"'),
+    "no roles for people": ("rbac.aggregate=false",),
+    "a mirror": ('image={"repository":"mirror:5000/x/operator","tag":"v9"}', 'imagePullSecrets=[{"name":"mirror"}]'),
+    "placed": (
+        'nodeSelector={"disk":"ssd"}',
+        'tolerations=[{"key":"a","operator":"Exists"}]',
+        'affinity={"nodeAffinity":{}}',
+        'priorityClassName="high"',
+    ),
+    "labelled": ('podLabels={"team":"data"}', 'podAnnotations={"a":"b"}'),
+    "scraped": ("podMonitor.enabled=true", 'podMonitor.labels={"release":"prometheus"}'),
+    "tuned": ("workers=16", 'counterInterval="5s"', 'logFormat="text"', 'extraEnv=[{"name":"A","value":"b"}]'),
+    "renamed": ('fullnameOverride="mo"',),
+    "paused": ("replicas=0",),
+}
+
+
+def of_kind(documents: list[Document], kind: str) -> list[Document]:
+    return [document for document in documents if document["kind"] == kind]
+
+
+def the(documents: list[Document], kind: str) -> Document:
+    (found,) = of_kind(documents, kind)
+    return found
+
+
+def pod_of(documents: list[Document]) -> Any:
+    return the(documents, "Deployment")["spec"]["template"]
+
+
+def arguments_of(documents: list[Document]) -> list[str]:
+    arguments: list[str] = pod_of(documents)["spec"]["containers"][0]["args"]
+    return arguments
+
+
+def test_lint_finds_nothing(helm: Tools, chart: str) -> None:
+    assert "0 chart(s) failed" in helm.helm("lint", "--strict", chart)
+
+
+@pytest.mark.parametrize("settings", MATRIX.values(), ids=MATRIX.keys())
+def test_every_variant_renders_named_and_labelled_objects(render: Any, settings: tuple[str, ...]) -> None:
+    documents = render(*settings)
+    names = [(d["kind"], d["metadata"].get("namespace"), d["metadata"]["name"]) for d in documents]
+    assert len(set(names)) == len(names), "one object, one name"
+    assert all(d["metadata"]["labels"]["app.kubernetes.io/instance"] == "market-operator" for d in documents)
+    selector = the(documents, "Deployment")["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= pod_of(documents)["metadata"]["labels"].items()
+
+
+def test_all_namespaces_need_a_cluster_role_and_no_flag(render: Any) -> None:
+    documents = render()
+    assert "markets-market-operator" in [role["metadata"]["name"] for role in of_kind(documents, "ClusterRole")]
+    assert not of_kind(documents, "Role")
+    assert not [argument for argument in arguments_of(documents) if argument.startswith("--namespace")]
+
+
+def test_a_list_of_namespaces_gives_rights_there_and_nowhere_else(render: Any) -> None:
+    documents = render('namespaces=["a","b"]', "rbac.aggregate=false")
+    assert [role["metadata"]["namespace"] for role in of_kind(documents, "Role")] == ["a", "b"]
+    assert [binding["metadata"]["namespace"] for binding in of_kind(documents, "RoleBinding")] == ["a", "b"]
+    assert not of_kind(documents, "ClusterRole")
+    assert not of_kind(documents, "ClusterRoleBinding")
+    assert {"--namespace=a", "--namespace=b"} <= set(arguments_of(documents))
+
+
+def test_bindings_name_the_account_that_the_pod_runs_under(render: Any) -> None:
+    for settings in ((), ("serviceAccount.create=false", 'serviceAccount.name="given"')):
+        documents = render(*settings)
+        (subject,) = the(documents, "ClusterRoleBinding")["subjects"]
+        assert subject["name"] == pod_of(documents)["spec"]["serviceAccountName"]
+        assert subject["namespace"] == "markets"
+
+
+def test_the_rights_of_the_operator_are_exactly_these(render: Any) -> None:
+    role = next(r for r in of_kind(render(), "ClusterRole") if r["metadata"]["name"] == "markets-market-operator")
+    rights = {
+        (group, resource): sorted(rule["verbs"])
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    own = sorted(["get", "list", "watch", "create", "patch", "delete"])
+    assert rights == {
+        ("marketcollector.dev", "marketcollectors"): ["get", "list", "watch"],
+        ("marketcollector.dev", "marketcollectors/status"): ["get", "patch"],
+        ("marketcollector.dev", "marketcollectors/finalizers"): ["update"],
+        ("apps", "deployments"): own,
+        ("", "services"): own,
+        ("", "configmaps"): own,
+        ("", "pods"): ["get", "list", "watch"],
+        ("", "events"): ["create", "patch"],
+        ("events.k8s.io", "events"): ["create", "patch"],
+    }
+
+
+def test_the_definition_is_the_generated_one_word_for_word(render: Any) -> None:
+    rendered = the(render(), "CustomResourceDefinition")
+    generated = yaml.safe_load((CHART / "files" / "marketcollectors.yaml").read_text())
+    assert rendered["spec"] == generated["spec"]
+    assert generated.get("metadata", {}).get("annotations", {}).items() <= rendered["metadata"]["annotations"].items()
+
+
+def test_the_charts_copy_of_the_definition_is_the_one_in_crds() -> None:
+    assert (CHART / "files" / "marketcollectors.yaml").read_bytes() == (
+        ROOT / "crds" / "marketcollectors.yaml"
+    ).read_bytes(), "run `make crds`"
+
+
+def test_uninstalling_keeps_the_definition_unless_told_otherwise(render: Any) -> None:
+    policy = "helm.sh/resource-policy"
+    assert the(render(), "CustomResourceDefinition")["metadata"]["annotations"][policy] == "keep"
+    given_up = the(render("crds.keep=false"), "CustomResourceDefinition")
+    assert policy not in given_up["metadata"].get("annotations", {})
+    assert not of_kind(render("crds.install=false"), "CustomResourceDefinition")
+
+
+def test_images_fall_back_to_the_version_of_the_chart(render: Any) -> None:
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    documents = render()
+    assert pod_of(documents)["spec"]["containers"][0]["image"] == f"localhost/market-operator:{version}"
+    assert f"--collector-image=localhost/market-collector:{version}" in arguments_of(documents)
+    tagged = render('image.tag="dev"', 'collectorImage.tag="dev"')
+    assert pod_of(tagged)["spec"]["containers"][0]["image"] == "localhost/market-operator:dev"
+    assert "--collector-image=localhost/market-collector:dev" in arguments_of(tagged)
+
+
+def test_the_operators_pod_has_no_more_than_it_needs(render: Any) -> None:
+    pod = pod_of(render())["spec"]
+    (container,) = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["resources"] == {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "http"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+
+
+def test_labels_of_the_user_cannot_break_the_selector(render: Any) -> None:
+    documents = render('podLabels={"app.kubernetes.io/name":"other","team":"data"}')
+    labels = pod_of(documents)["metadata"]["labels"]
+    assert labels["app.kubernetes.io/name"] == "market-operator"
+    assert labels["team"] == "data"
+
+
+def test_two_releases_share_no_cluster_wide_name(render: Any) -> None:
+    def cluster_wide(documents: list[Document]) -> set[tuple[str, str]]:
+        return {
+            (d["kind"], d["metadata"]["name"])
+            for d in documents
+            if "namespace" not in d["metadata"] and d["kind"] != "CustomResourceDefinition"
+        }
+
+    assert not cluster_wide(render(namespace="one")) & cluster_wide(render(namespace="two"))
+    assert not cluster_wide(render(release="one")) & cluster_wide(render(release="two"))
+
+
+def test_names_stay_within_the_limits_of_kubernetes(render: Any) -> None:
+    documents = render(release="r" * 53, namespace="n" * 63)
+    assert max(len(d["metadata"]["name"]) for d in documents if "namespace" in d["metadata"]) <= 63
+    assert max(len(d["metadata"]["name"]) for d in documents) <= 253
+
+
+def test_people_with_the_common_roles_may_use_the_resource_but_not_write_its_status(render: Any) -> None:
+    roles = {role["metadata"]["name"]: role for role in of_kind(render(), "ClusterRole")}
+    view, edit = roles["markets-market-operator-view"], roles["markets-market-operator-edit"]
+    assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    assert edit["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"] == "true"
+    assert all(set(rule["verbs"]) == {"get", "list", "watch"} for rule in view["rules"])
+    assert not [rule for rule in edit["rules"] if "marketcollectors/status" in rule["resources"]]

@@ -1,0 +1,195 @@
+"""kubectl and helm as a user has them: the tests' only way to the cluster.
+
+Nothing here knows what a MarketCollector is (that is `e2e_places.py`), and nothing sleeps without a deadline.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+KUBECONFIG_SCRIPT = ROOT / "hack" / "cluster" / "kubeconfig.sh"
+
+Document = dict[str, Any]
+T = TypeVar("T")
+
+
+class CommandError(Exception):
+    """A command ended with a code other than 0; `stderr` is what it said."""
+
+    def __init__(self, command: tuple[str, ...], code: int, stderr: str) -> None:
+        super().__init__(f"{' '.join(command)} ended with {code}: {stderr.strip()}")
+        self.code = code
+        self.stderr = stderr
+
+
+class TooLateError(AssertionError):
+    """What a test waited for did not come within its deadline."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Runs kubectl and helm against one cluster."""
+
+    environment: Mapping[str, str]
+
+    def run(self, *command: str, stdin: str | None = None, timeout: float = 120) -> str:
+        """What the command printed. Raises CommandError, or subprocess.TimeoutExpired after `timeout` seconds."""
+        program = shutil.which(command[0], path=self.environment.get("PATH")) or command[0]
+        done = subprocess.run(
+            [program, *command[1:]], input=stdin, capture_output=True, text=True, timeout=timeout, env=self.environment
+        )
+        if done.returncode != 0:
+            raise CommandError(command, done.returncode, done.stderr)
+        return done.stdout
+
+    def has(self, program: str) -> bool:
+        """Whether the program can be run at all."""
+        return shutil.which(program, path=self.environment.get("PATH")) is not None
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
+        return self.run("kubectl", *arguments, stdin=stdin, timeout=timeout)
+
+    def helm(self, *arguments: str, stdin: str | None = None, timeout: float = 300) -> str:
+        return self.run("helm", *arguments, stdin=stdin, timeout=timeout)
+
+    def get(self, *arguments: str) -> Document:
+        """One object, or a list of them, as kubectl's JSON."""
+        document: Document = json.loads(self.kubectl("get", *arguments, "-o", "json"))
+        return document
+
+    def items(self, *arguments: str) -> list[Document]:
+        """The objects of a list."""
+        found: list[Document] = self.get(*arguments)["items"]
+        return found
+
+    def apply(self, *documents: Document, namespace: str | None = None, dry_run: bool = False) -> str:
+        """Applies the documents as a user does, in one call."""
+        where = ("-n", namespace) if namespace else ()
+        how = ("--dry-run=server",) if dry_run else ()
+        return self.kubectl("apply", *where, *how, "-f", "-", stdin=json.dumps(as_list(*documents)))
+
+    def delete_namespaces(self, *names: str) -> None:
+        """Removes namespaces without waiting for their end."""
+        if names:
+            self.kubectl("delete", "namespace", *names, "--ignore-not-found", "--wait=false")
+
+
+def as_list(*documents: Document) -> Document:
+    return {"apiVersion": "v1", "kind": "List", "items": list(documents)}
+
+
+def restricted_namespace(name: str) -> Document:
+    """A namespace whose API server refuses every pod below the restricted Pod Security Standard."""
+    labels = {
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/enforce-version": "latest",
+    }
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def cluster_environment() -> dict[str, str]:
+    """This process's environment with the KUBECONFIG and PATH of `hack/cluster`, where that has a cluster."""
+    script = f'settings=$({KUBECONFIG_SCRIPT} 2>/dev/null) && eval "$settings"; env -0'
+    printed = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False).stdout
+    return dict(entry.split("=", 1) for entry in printed.split("\0") if "=" in entry)
+
+
+def missing(what: str) -> NoReturn:
+    """Skips with the reason on a laptop; fails in CI, where a skipped cluster test would be a lie."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}; CI runs these tests, so this is an error", pytrace=False)
+    pytest.skip(what)
+
+
+def tools_with(*programs: str) -> Tools:
+    """Tools that can run the named programs; skips or fails (see `missing`) when one is not there."""
+    tools = Tools(cluster_environment())
+    absent = [program for program in programs if not tools.has(program)]
+    if absent:
+        missing(f"{', '.join(absent)} not found: run `make cluster`")
+    return tools
+
+
+def tools_with_cluster() -> Tools:
+    """Tools for a cluster that answers; skips or fails (see `missing`) when none does."""
+    tools = tools_with("kubectl", "helm")
+    try:
+        tools.kubectl("get", "--raw", "/readyz", timeout=20)
+    except (CommandError, subprocess.TimeoutExpired) as error:
+        missing(f"no cluster answers ({error}): run `make cluster`")
+    return tools
+
+
+def eventually(probe: Callable[[], T | None], within: float, what: str, every: float = 0.3) -> T:
+    """The first true answer of `probe`. Raises TooLateError, naming `what`, after `within` seconds."""
+    deadline = time.monotonic() + within
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise TooLateError(f"not within {within:g} s: {what} (last look: {answer!r})")
+        time.sleep(every)
+
+
+@dataclass
+class History:
+    """Every version of one object that the API server told a watch, with the second at which it came.
+
+    A poll misses what happens between two looks; a watch does not.
+    """
+
+    tools: Tools
+    arguments: tuple[str, ...]
+    seen: list[tuple[float, Document]] = field(default_factory=list)
+
+    def __enter__(self) -> History:
+        self._process = subprocess.Popen(
+            ["kubectl", "get", *self.arguments, "--watch", "-o", "json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=self.tools.environment,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        eventually(lambda: bool(self.seen), within=15, what=f"the first version of {' '.join(self.arguments)}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=10)
+        self._reader.join(timeout=10)
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for document in whole_documents(self._process.stdout):
+            self.seen.append((time.time(), document))
+
+    def documents(self) -> list[Document]:
+        """The versions, oldest first."""
+        return [document for _, document in list(self.seen)]
+
+
+def whole_documents(lines: Iterator[str] | Any) -> Iterator[Document]:
+    """The objects of a `kubectl get --watch -o json`: pretty-printed, each ended by a brace in the first column."""
+    held: list[str] = []
+    for line in lines:
+        held.append(line)
+        if line.rstrip("\n") == "}":
+            yield json.loads("".join(held))
+            held.clear()
