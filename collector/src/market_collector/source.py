@@ -1,0 +1,241 @@
+"""Files of YAML or JSON, read into plain data that remembers its lines.
+
+JSON is read without PyYAML (pods mount JSON; the import costs memory and start time): PyYAML then only finds lines,
+when there is something to report.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from market_collector.errors import InputError
+
+if TYPE_CHECKING:
+    import yaml
+
+Path = tuple[str | int, ...]
+Lines = dict[Path, int]
+
+MAX_BYTES = 1 << 20
+"""What a ConfigMap holds, and a hundred times the largest sensible resource."""
+MAX_VALUES = 100_000
+"""Values in a file after its aliases are followed: what stops a bomb of nested anchors."""
+MAX_DEPTH = 60
+
+
+class UnreadableError(InputError):
+    """The file as a whole could not be read."""
+
+    def __init__(self, file: str, line: int | None, reason: str) -> None:
+        self.file, self.line, self.reason = file, line, reason
+        super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
+
+
+class DuplicateKey(NamedTuple):
+    """A key that stands twice in one mapping: the reader could only guess which one is meant."""
+
+    path: Path
+    line: int | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One document of a file as plain data; a null is left out, as the API server does."""
+
+    file: str
+    data: object
+    duplicates: tuple[DuplicateKey, ...]
+    lines: Callable[[], Lines]
+
+    def line(self, path: Path) -> int | None:
+        """Line (from 1) of the value at ``path``, or of the nearest thing around it that exists."""
+        lines = self.lines()
+        while path and path not in lines:
+            path = path[:-1]
+        return lines.get(path)
+
+
+def read(path: str) -> list[Source]:
+    """The documents of a file, or of standard input for ``-``; never empty.
+
+    Raises:
+        UnreadableError: the file cannot be opened, is not UTF-8, neither YAML nor JSON, too large or empty.
+    """
+    name = "standard input" if path == "-" else path
+    text = _decode(name, _bytes(path, name))
+    documents = _json(name, text)
+    if documents is None:
+        documents = _yaml(name, text)
+    if not documents:
+        raise UnreadableError(name, None, "holds no document; give a MarketCollector resource")
+    return documents
+
+
+def _bytes(path: str, name: str) -> bytes:
+    try:
+        if path == "-":
+            content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with open(path, "rb") as file:
+                content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UnreadableError(name, None, f"cannot be read: {error.strerror}") from error
+    if len(content) > MAX_BYTES:
+        raise UnreadableError(name, None, f"is larger than {MAX_BYTES >> 20} MiB; this is no MarketCollector resource")
+    return content
+
+
+def _decode(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UnreadableError(name, line, f"is not UTF-8 text (byte {error.start})") from error
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------------
+
+
+def _json(name: str, text: str) -> list[Source] | None:
+    """The JSON documents in ``text``, one after the other; None when it is not JSON (then it may be YAML)."""
+    if not text.lstrip().startswith("{"):
+        return None
+    twice: list[str] = []
+    decoder = json.JSONDecoder(object_pairs_hook=lambda pairs: _mapping(pairs, twice))
+    documents, position = [], 0
+    try:
+        while rest := text[position:].lstrip():
+            start = len(text) - len(rest)
+            data, position = decoder.raw_decode(text, start)
+            documents.append(_json_source(name, data, text, start, position))
+    except (ValueError, RecursionError):
+        return None
+    return None if twice else documents  # the YAML reader tells where the duplicates are
+
+
+def _mapping(pairs: list[tuple[str, Any]], twice: list[str]) -> dict[str, Any]:
+    mapping = {key: value for key, value in pairs if value is not None}
+    if len({key for key, _ in pairs}) < len(pairs):
+        twice.append("")
+    return mapping
+
+
+def _json_source(name: str, data: object, text: str, start: int, end: int) -> Source:
+    def lines() -> Lines:
+        return _lines_of_json(name, "\n" * text.count("\n", 0, start) + text[start:end])
+
+    return Source(name, data, (), lines)
+
+
+# --- YAML ------------------------------------------------------------------------------------------------------------
+
+
+def _yaml(name: str, text: str) -> list[Source]:
+    import yaml
+
+    if text.lstrip().startswith("{"):
+        text = text.replace("\t", " ")  # JSON or nearly: there a tab is mere space, but YAML refuses it
+    try:
+        loader = yaml.SafeLoader(text)
+        documents = []
+        while loader.check_node():
+            node = loader.get_node()
+            if node is not None and not _is_empty(node):
+                documents.append(_Reader(name, loader).document(node))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise UnreadableError(name, mark.line + 1 if mark else None, _reason(error)) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise UnreadableError(name, line, f"holds a control character ({error.character:#04x})") from error
+    except RecursionError as error:
+        raise UnreadableError(name, None, f"is nested deeper than {MAX_DEPTH} levels") from error
+    return documents
+
+
+def _lines_of_json(name: str, text: str) -> Lines:
+    """Lines of text that is known to be JSON; empty where YAML's reading of it differs."""
+    try:
+        return next((source.lines() for source in _yaml(name, text)), {})
+    except UnreadableError:
+        return {}
+
+
+def _is_empty(node: yaml.Node) -> bool:
+    return node.tag == "tag:yaml.org,2002:null"
+
+
+def _reason(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or "cannot be read"
+    if "\\t" in problem:
+        return "a tab stands where YAML wants spaces; indent with spaces"
+    return f"is not YAML: {problem}" + (f" ({error.context})" if error.context else "")
+
+
+class _Reader:
+    """One document's nodes turned into plain data, its lines and duplicate keys noted on the way."""
+
+    def __init__(self, file: str, loader: yaml.SafeLoader) -> None:
+        self._file = file
+        self._loader = loader
+        self._values = 0
+        self._lines: Lines = {}
+        self._duplicates: list[DuplicateKey] = []
+
+    def document(self, node: yaml.Node) -> Source:
+        self._lines[()] = node.start_mark.line + 1
+        data = self._plain(node, ())
+        lines = self._lines
+        return Source(self._file, data, tuple(self._duplicates), lambda: lines)
+
+    def _plain(self, node: yaml.Node, path: Path) -> object:
+        import yaml
+
+        line = node.start_mark.line + 1
+        self._lines.setdefault(path, line)
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise UnreadableError(self._file, line, f"has more than {MAX_VALUES} values; do its aliases multiply?")
+        if len(path) > MAX_DEPTH:
+            raise UnreadableError(
+                self._file, line, f"is nested deeper than {MAX_DEPTH} levels; does an alias hold itself?"
+            )
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._plain(item, (*path, number)) for number, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
+        mapping: dict[str, object] = {}
+        seen: set[str] = set()
+        for key_node, value_node in node.value:
+            key, line = self._key(key_node), key_node.start_mark.line + 1
+            if key in seen:
+                self._duplicates.append(DuplicateKey((*path, key), line))
+            seen.add(key)
+            self._lines.setdefault((*path, key), line)
+            value = self._plain(value_node, (*path, key))
+            mapping |= {key: value} if value is not None else {}
+        return mapping
+
+    def _key(self, node: yaml.Node) -> str:
+        is_merge = node.tag == "tag:yaml.org,2002:merge"
+        if is_merge or not isinstance(node.value, str):
+            what = "merge keys (<<)" if is_merge else "lists and mappings as keys"
+            raise UnreadableError(
+                self._file, node.start_mark.line + 1, f"{what} are not supported; write the fields out"
+            )
+        return node.value
+
+    def _scalar(self, node: yaml.Node) -> object:
+        if node.tag == "tag:yaml.org,2002:timestamp":
+            return node.value
+        try:
+            return self._loader.construct_object(node)
+        except ValueError as error:  # 99999...: more digits than Python converts
+            raise UnreadableError(self._file, node.start_mark.line + 1, f"a value cannot be read: {error}") from error
