@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Prints what a shell needs to talk to the cluster:  eval "$(hack/cluster/kubeconfig.sh)"
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=../progress.sh
+. "$HERE/../progress.sh"
+# shellcheck source=settings.sh
+. "$HERE/settings.sh"
+
+main() {
+  require_known_cluster
+  local file
+  case $CLUSTER in
+    local) file=$STATE/admin.kubeconfig ;;
+    kind) file=$KIND_KUBECONFIG ;;
+    current) file=${KUBECONFIG:-$HOME/.kube/config} ;;
+  esac
+  # KUBECONFIG may name several files; one of them being there is enough.
+  any_is_readable "$file" || fail "there is no cluster yet (no $file)" "Bring it up first: make cluster"
+  # Read by eval: every value is quoted for the shell.
+  printf 'export KUBECONFIG=%q PATH=%s\n' "$file" "$(path_with_tools)"
+  # The API server is on this machine: a proxy of the environment has no business between.
+  if [ "$CLUSTER" = local ] && [ "${HTTPS_PROXY:-}${https_proxy:-}" ]; then
+    printf 'export NO_PROXY=%q no_proxy=%q\n' "$(with_node "${NO_PROXY:-}")" "$(with_node "${no_proxy:-}")"
+  fi
+}
+
+any_is_readable() {
+  local file
+  while IFS= read -r -d : file; do
+    if [ -r "$file" ]; then return 0; fi
+  done <<<"$1:"
+  return 1
+}
+
+# Our kubectl and helm first: they fit the local cluster. With another cluster the user's own come first.
+path_with_tools() {
+  local tools
+  tools=$(printf '%q' "$TOOLS")
+  if [ ! -d "$TOOLS" ]; then
+    # shellcheck disable=SC2016 # for the caller's shell
+    echo '"$PATH"'
+  elif [ "$CLUSTER" = local ]; then
+    echo "$tools:\"\$PATH\""
+  else
+    echo "\"\$PATH\":$tools"
+  fi
+}
+
+with_node() { case ",$1," in *",$NODE_IP,"*) echo "$1" ;; *) echo "${1:+$1,}$NODE_IP" ;; esac; }
+
+main "$@"

@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# Sourced: starts the cluster's processes, tells them from others', ends them by their own id.
+
+# start NAME COMMAND...
+start() {
+  local name=$1
+  shift
+  setsid "$HACK/cluster/detach.sh" "$STATE/$name.pid" "$STATE/log/$name.log" "$@" &
+}
+
+# is_ours PID: a process id in a file may be another program's by now. Ours is a program that we start (by its binary)
+# and names the state folder among its arguments; an editor or `tail -f` on a log does only the second.
+is_ours() {
+  local exe
+  exe=$(readlink "/proc/$1/exe" 2>/dev/null) || return 1
+  case ${exe% (deleted)} in
+    "$CACHE"/bin/*/kube | */containerd | */containerd-shim-runc-v2) ;;
+    *) return 1 ;;
+  esac
+  tr '\0' '\n' <"/proc/$1/cmdline" 2>/dev/null | grep -qF -- "$STATE/"
+}
+
+is_running() {
+  local pid
+  pid=$(cat "$STATE/$1.pid" 2>/dev/null) && [ -n "$pid" ] && is_ours "$pid"
+}
+
+# Our processes by id, also those whose pid file is lost. One look at /proc: reading it process by process is slow.
+our_processes() {
+  local link pid
+  find /proc -maxdepth 2 -regex '/proc/[0-9]+/exe' -printf '%p %l\n' 2>/dev/null |
+    grep -E '/(kube|containerd|containerd-shim-runc-v2)( \(deleted\))?$' |
+    while read -r link _; do
+      pid=${link#/proc/} pid=${pid%/exe}
+      if is_ours "$pid"; then echo "$pid"; fi
+    done
+}
+
+# Ids of the containers' first processes, as "PID CONTAINER": containerd notes them in its state. When a first process ends, the
+# kernel ends all others of its pod's process namespace. The container's cgroup proves that the id is not reused.
+our_containers() {
+  local file pid id
+  for file in "$STATE"/containerd/state/io.containerd.runtime.v2.task/k8s.io/*/init.pid; do
+    [ -r "$file" ] || continue
+    pid=$(cat "$file")
+    id=$(basename "$(dirname "$file")")
+    if grep -qF "$id" "/proc/$pid/cgroup" 2>/dev/null; then echo "$pid $id"; fi
+  done
+}
+
+# end_processes SIGNAL SECONDS PID...: the signal, then SIGKILL for those that are still there after SECONDS.
+end_processes() {
+  local signal=$1 seconds=$2 tries
+  shift 2
+  (($#)) || return 0
+  kill -s "$signal" "$@" 2>/dev/null || true
+  for ((tries = seconds * 10; tries > 0; tries--)); do
+    all_ended "$@" && return 0
+    sleep 0.1
+  done
+  kill -s KILL "$@" 2>/dev/null || true
+  for ((tries = 50; tries > 0; tries--)); do
+    all_ended "$@" && return 0
+    sleep 0.1
+  done
+  say "  warning: still running after SIGKILL: $*"
+}
+
+# An ended child whose parent has not looked yet (a zombie) has no program any more.
+all_ended() {
+  local pid
+  for pid in "$@"; do
+    if readlink "/proc/$pid/exe" >/dev/null 2>&1; then return 1; fi
+  done
+}
