@@ -1,0 +1,187 @@
+"""What a collector says about itself: the document of ``GET /status`` and of the termination message, contract 1.
+
+Field names and meaning are fixed in interfaces.md, section 4; the operator reads them. Times are RFC 3339 text in UTC
+with milliseconds (`rfc3339`). Nothing here looks at a clock or a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from market_collector.model.streams import ConnectionState, GapState, StreamState
+
+CONTRACT = 1
+TERMINATION_BYTES = 4096
+"""All that Kubernetes keeps of a termination message."""
+
+
+class Health(StrEnum):
+    """One word for people."""
+
+    HEALTHY = "Healthy"
+    DEGRADED = "Degraded"
+    """Some data is missing or late."""
+    UNHEALTHY = "Unhealthy"
+    """No data flows."""
+
+
+class Part(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """A part of the document; its fields are camelCase there."""
+
+
+class Counters(Part, frozen=True, kw_only=True):
+    """Totals since the process began: they only grow, and begin at 0 with each ``epoch``."""
+
+    messages: int = 0
+    """Frames received."""
+    records: int = 0
+    """Records made of them."""
+    reconnections: int = 0
+    resyncs: int = 0
+    """Books that were thrown away and begun again."""
+    dropped_records: int = 0
+    """Records that a sink did not take, summed over the sinks."""
+    gaps_detected: int = 0
+    gaps_repaired: int = 0
+    missing_trades: int = 0
+
+
+class ConnectionStatus(Part, frozen=True, kw_only=True):
+    """One connection to the exchange."""
+
+    name: str
+    state: ConnectionState
+    since: str
+    pings_sent: int = 0
+    pongs_received: int = 0
+
+
+class LastReconnect(Part, frozen=True, kw_only=True):
+    """When a connection was last made again, and why the one before had ended."""
+
+    time: str
+    reason: str
+
+
+class StreamStatus(Part, frozen=True, kw_only=True):
+    """One stream (`model.streams.Stream` as text) and what is known of it now."""
+
+    stream: str
+    state: StreamState
+    last_message_time: str | None = None
+    since: str | None = None
+    """When this state began."""
+    reason: str = ""
+
+
+class GapStatus(Part, frozen=True, kw_only=True):
+    """One hole in a stream."""
+
+    id: str
+    stream: str
+    state: GapState
+    first: str | None = msgspec.field(name="from", default=None)
+    """First missing id or sequence."""
+    last: str | None = msgspec.field(name="to", default=None)
+    """Last missing id or sequence."""
+    missing: int | None = None
+    detected_at: str
+    reason: str = ""
+
+
+class SinkStatus(Part, frozen=True, kw_only=True):
+    """One sink. ``acknowledged`` and ``dropped`` are totals, ``queued`` is now; all count records."""
+
+    name: str
+    type: str
+    healthy: bool = True
+    queued: int = 0
+    acknowledged: int = 0
+    dropped: int = 0
+    error: str = ""
+    """Why it is not healthy, and what to do."""
+
+
+class Status(Part, frozen=True, kw_only=True):
+    """The whole document."""
+
+    contract: int = CONTRACT
+    name: str
+    namespace: str
+    shard: int
+    version: str
+    epoch: str
+    """``pod uid/container start``: names the run that the counters belong to."""
+    started_at: str
+    time: str
+    health: Health
+    reason: str = ""
+    counters: Counters = Counters()
+    connections: tuple[ConnectionStatus, ...] = ()
+    last_reconnect: LastReconnect | None = None
+    last_message_time: str | None = None
+    streams: tuple[StreamStatus, ...] = ()
+    gaps: tuple[GapStatus, ...] = ()
+    sinks: tuple[SinkStatus, ...] = ()
+
+
+def rfc3339(time_ns: int) -> str:
+    """``2026-11-22T10:00:00.000Z`` of nanoseconds since 1970, cut (not rounded) to milliseconds."""
+    seconds, rest_ns = divmod(time_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1_000_000:03d}Z"
+
+
+def unix_seconds(time: str) -> float:
+    """Seconds since 1970 of a time that `rfc3339` made."""
+    return datetime.fromisoformat(time).timestamp()
+
+
+def encode(document: Status) -> bytes:
+    """The body of ``GET /status``."""
+    return msgspec.json.encode(document)
+
+
+def termination_message(document: Status) -> bytes:
+    """The document without ``streams``, as valid JSON of at most 4,096 bytes.
+
+    When it is too long, texts are cut to 200 characters; then gaps go (repaired or lost before open, old before new),
+    then more of the texts, and last the lists of connections and sinks. Counters always stay: they are what must
+    survive a crash.
+    """
+    whole = msgspec.to_builtins(document)
+    del whole["streams"]
+    return next(body for body in _shorter_and_shorter(whole) if len(body) <= TERMINATION_BYTES)
+
+
+def _shorter_and_shorter(whole: dict[str, Any]) -> Iterator[bytes]:
+    yield msgspec.json.encode(whole)
+    gaps = sorted(_cut_texts(whole["gaps"], 200), key=_gap_weight, reverse=True)
+    for kept in range(len(gaps), -1, -1):
+        yield msgspec.json.encode({**_cut_texts(whole, 200), "gaps": gaps[:kept]})
+    for longest in (80, 20):
+        yield msgspec.json.encode(_cut_texts({**whole, "gaps": []}, longest))
+    yield msgspec.json.encode({**_cut_texts(whole, 20), "gaps": [], "connections": []})
+    yield msgspec.json.encode({**_cut_texts(whole, 20), "gaps": [], "connections": [], "sinks": []})
+
+
+def _gap_weight(gap: dict[str, Any]) -> tuple[bool, str]:
+    return gap["state"] == GapState.OPEN, gap["detectedAt"]
+
+
+def _cut_texts(value: Any, longest: int) -> Any:
+    """A copy in which every ``reason`` and ``error`` has at most ``longest`` characters."""
+    if isinstance(value, dict):
+        return {
+            key: _cut(item, longest) if key in ("reason", "error") else _cut_texts(item, longest)
+            for key, item in value.items()
+        }
+    return [_cut_texts(item, longest) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 3] + "..."
