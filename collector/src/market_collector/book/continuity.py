@@ -97,9 +97,7 @@ class TradeLine:
 
     def open_ids(self, first: int, last: int) -> int:
         """How many of the ids first..last are not there."""
-        return sum(
-            max(0, min(hole.last, last) - max(hole.first, first) + 1) for hole in (*self.waiting, *self.missing)
-        )
+        return sum(max(0, min(hole.last, last) - max(hole.first, first) + 1) for hole in (*self.waiting, *self.missing))
 
 
 def _without_all(holes: list[Hole], first: int, last: int) -> list[Hole]:

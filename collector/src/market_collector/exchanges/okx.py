@@ -8,7 +8,7 @@ An example of each push stands at its wire type. Prices, sizes and times are JSO
 
 import json
 from collections.abc import Iterable, Sequence
-from itertools import batched, count
+from itertools import count
 from typing import Literal
 
 import msgspec
@@ -279,11 +279,11 @@ class OkxConversation:
 
     def subscribe(self, streams: Sequence[Stream]) -> list[str]:
         """An error event may lack ``arg``, so each request has an id that tells what it was about."""
-        return [self._request("subscribe", tuple(part)) for part in batched(streams, ARGS_PER_REQUEST)]
+        return [self._request("subscribe", part) for part in _parts(streams)]
 
     def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
         """The same with another verb."""
-        return [self._request("unsubscribe", tuple(part)) for part in batched(streams, ARGS_PER_REQUEST)]
+        return [self._request("unsubscribe", part) for part in _parts(streams)]
 
     def _request(self, verb: str, streams: tuple[Stream, ...]) -> str:
         request_id = str(next(self._ids))
@@ -381,6 +381,10 @@ def channel(stream: Stream) -> str:
         case DataType.CANDLE:
             return f"candle{BARS[stream.interval]}"
     raise ValueError(f"OKX does not offer {stream}")
+
+
+def _parts(streams: Sequence[Stream]) -> Iterable[tuple[Stream, ...]]:
+    return (tuple(streams[at : at + ARGS_PER_REQUEST]) for at in range(0, len(streams), ARGS_PER_REQUEST))
 
 
 def _trade(symbol: str, row: TradeRow, receive_time_ns: int) -> Trade:

@@ -111,7 +111,7 @@ class Candle(msgspec.Struct, tag_field="type", tag="candle", frozen=True, gc=Fal
 
 
 class Connected(msgspec.Struct, tag_field="type", tag="connected", frozen=True):
-    """A connection streams (``stream`` null), or one of its streams had its first data."""
+    """A connection is open and its streams were asked for; the reason names the connection."""
 
     exchange: str
     symbol: str | None

@@ -49,6 +49,10 @@ class Counters(Part, frozen=True, kw_only=True):
     gaps_detected: int = 0
     gaps_repaired: int = 0
     missing_trades: int = 0
+    duplicates: int = 0
+    """Trades that came more than once and were written once."""
+    unreadable_frames: int = 0
+    """Frames that could not be read; `Status.last_unreadable` shows the newest."""
 
 
 class ConnectionStatus(Part, frozen=True, kw_only=True):
@@ -57,6 +61,8 @@ class ConnectionStatus(Part, frozen=True, kw_only=True):
     name: str
     state: ConnectionState
     since: str
+    reason: str = ""
+    """Why it is not connected."""
     pings_sent: int = 0
     pongs_received: int = 0
 
@@ -68,6 +74,15 @@ class LastReconnect(Part, frozen=True, kw_only=True):
     reason: str
 
 
+class UnreadableFrame(Part, frozen=True, kw_only=True):
+    """A frame that could not be read."""
+
+    time: str
+    reason: str
+    frame: str
+    """Its beginning."""
+
+
 class StreamStatus(Part, frozen=True, kw_only=True):
     """One stream (`model.streams.Stream` as text) and what is known of it now."""
 
@@ -77,6 +92,9 @@ class StreamStatus(Part, frozen=True, kw_only=True):
     since: str | None = None
     """When this state began."""
     reason: str = ""
+    """One word, for conditions: ``SymbolNotFound``, ``NoData``, ..."""
+    message: str = ""
+    """The same in a sentence, where one word is not enough."""
 
 
 class GapStatus(Part, frozen=True, kw_only=True):
@@ -124,6 +142,7 @@ class Status(Part, frozen=True, kw_only=True):
     counters: Counters = Counters()
     connections: tuple[ConnectionStatus, ...] = ()
     last_reconnect: LastReconnect | None = None
+    last_unreadable: UnreadableFrame | None = None
     last_message_time: str | None = None
     streams: tuple[StreamStatus, ...] = ()
     gaps: tuple[GapStatus, ...] = ()
@@ -174,10 +193,10 @@ def _gap_weight(gap: dict[str, Any]) -> tuple[bool, str]:
 
 
 def _cut_texts(value: Any, longest: int) -> Any:
-    """A copy in which every ``reason`` and ``error`` has at most ``longest`` characters."""
+    """A copy in which every ``reason``, ``error`` and ``frame`` has at most ``longest`` characters."""
     if isinstance(value, dict):
         return {
-            key: _cut(item, longest) if key in ("reason", "error") else _cut_texts(item, longest)
+            key: _cut(item, longest) if key in ("reason", "error", "frame") else _cut_texts(item, longest)
             for key, item in value.items()
         }
     return [_cut_texts(item, longest) for item in value] if isinstance(value, (list, tuple)) else value

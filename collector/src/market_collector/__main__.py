@@ -1,0 +1,102 @@
+"""The command ``market-collector``. Exit codes: 0 done or asked to stop, 1 failed, 2 bad input."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from market_collector.errors import CollectorError, InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except CollectorError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="market-collector", description="Collects market data; loses nothing in silence.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="collect until told to stop")
+    run.add_argument("-f", "--file", required=True, help="a MarketCollector resource or collector document; - reads stdin")
+    run.add_argument("--endpoint-websocket", metavar="URL", help="base address instead of the exchange's own")
+    run.add_argument("--endpoint-rest", metavar="URL", help="base address instead of the exchange's own")
+    run.add_argument("--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="where to answer (default %(default)s)")
+    run.add_argument("--log-format", choices=("text", "json"), default="text")
+    run.set_defaults(command=_run)
+
+    validate = commands.add_parser("validate", help="say what is wrong with resources, and where")
+    validate.add_argument("-f", "--file", required=True, nargs="+", help="files to check; - reads stdin")
+    validate.set_defaults(command=_validate)
+
+    exchanges = commands.add_parser("exchanges", help="list the exchanges and what they offer")
+    exchanges.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    exchanges.set_defaults(command=_exchanges)
+    return top
+
+
+def _run(options: argparse.Namespace) -> int:
+    from market_collector import app, config
+    from market_collector.telemetry import logs
+
+    documents = config.load(options.file)
+    if len(documents) != 1:
+        raise InputError(f"{options.file}: holds {len(documents)} resources; `run` collects one, so give one")
+    settings = config.settings(
+        documents[0], endpoint_websocket=options.endpoint_websocket, endpoint_rest=options.endpoint_rest
+    )
+    logs.configure(settings.log_level, options.log_format)
+    host, port = _address(options.http)
+    return asyncio.run(app.run(settings, host=host, port=port))
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise InputError(f"--http: {text!r} is not HOST:PORT, for example 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from market_collector.validate import validate
+
+    return validate(options.file)
+
+
+def _exchanges(options: argparse.Namespace) -> int:
+    import json
+
+    from market_collector.exchanges import EXCHANGES
+
+    rows = [
+        {
+            "exchange": name,
+            "dataTypes": sorted(exchange.offers),
+            "orderbookDepths": list(exchange.book_depths),
+            "candleIntervals": list(exchange.candle_intervals),
+            "websocket": exchange.websocket,
+            "rest": exchange.rest,
+        }
+        for name, exchange in EXCHANGES.items()
+    ]
+    if options.output == "json":
+        print(json.dumps(rows, indent=2))
+        return 0
+    print(f"{'EXCHANGE':10} {'DATA TYPES':34} {'DEPTHS':8} CANDLES")
+    for row in rows:
+        cells = [",".join(map(str, row[key])) for key in ("dataTypes", "orderbookDepths", "candleIntervals")]
+        print(f"{row['exchange']:10} {cells[0]:34} {cells[1]:8} {cells[2]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""One collector process: puts the parts together, runs them, and takes them down in the right order."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from market_collector import __version__
+from market_collector.config import Settings
+from market_collector.errors import CollectorError
+from market_collector.exchanges import EXCHANGES
+from market_collector.feed.ledger import Ledger
+from market_collector.model.streams import DataType, Stream
+from market_collector.net.clock import read_clock
+from market_collector.net.supervisor import Supervisor
+from market_collector.sinks.fanout import Fanout
+from market_collector.sinks.interface import open_sinks
+from market_collector.telemetry import health, http, metrics
+from market_collector.telemetry.status import Status, rfc3339, termination_message
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 15.0
+"""Sinks have this long to take what is queued; Kubernetes grants 30 s in all before it kills."""
+TERMINATION_LOG = Path("/dev/termination-log")
+
+
+class Collector:
+    """Everything that one process collects."""
+
+    def __init__(self, settings: Settings) -> None:
+        now = read_clock()
+        self.settings = settings
+        self.ledger = Ledger(settings.exchange, streams(settings), settings.stale_after_s, now)
+        self.fanout = Fanout(open_sinks(settings))
+        self.supervisor = Supervisor(
+            settings,
+            EXCHANGES[settings.exchange],
+            self.ledger,
+            emit=self.fanout.emit,
+            clock=read_clock,
+            chance=random.Random(),  # noqa: S311 - jitter, not a secret
+        )
+        epoch = f"{os.environ.get('POD_UID', f'pid-{os.getpid()}')}/{rfc3339(now.wall_ns)}"
+        self._identity = health.Identity(
+            settings.name, settings.namespace, settings.shard, __version__, epoch, now.wall_ns
+        )
+
+    def status(self) -> Status:
+        """The status document now."""
+        sinks = self.fanout.status()
+        return health.status(
+            self._identity, self.ledger, self.supervisor, sinks, self.fanout.records, read_clock()
+        )
+
+    def is_ready(self) -> tuple[bool, str]:
+        """For the readiness probe."""
+        return health.readiness(self.ledger, self.fanout.status())
+
+    def is_alive(self) -> tuple[bool, str]:
+        """For the liveness probe: false only when the process itself is stuck, never because the exchange is down."""
+        return (False, "the supervisor does not run any more") if self.supervisor.is_stuck() else (True, "running")
+
+    def metrics(self) -> bytes:
+        """The page for Prometheus."""
+        return metrics.render(self.settings.exchange, self.status())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Collects until `stop` is set, then stops reading first and empties the sinks after it."""
+        sinks = asyncio.create_task(self.fanout.run(), name="sinks")
+        reading = asyncio.create_task(self.supervisor.run(), name="supervisor")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait({sinks, reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            await _end(reading)
+            left = await self.fanout.drain(DRAIN_S)
+            await _end(sinks)
+        if left:
+            log.error("%d records could not be written before the end", left)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancels a task and waits for it; what it died of before, if anything, is raised."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def streams(settings: Settings) -> list[Stream]:
+    """Every stream that the settings ask for."""
+    return [
+        Stream(symbol, data_type, interval)
+        for symbol in settings.symbols
+        for data_type in settings.data_types
+        for interval in (settings.candle_intervals if data_type is DataType.CANDLE else ("",))
+    ]
+
+
+async def run(settings: Settings, *, host: str, port: int) -> int:
+    """Runs a collector until SIGTERM or SIGINT; returns the exit code."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    collector = Collector(settings)
+    server = await http.serve(
+        host,
+        port,
+        is_alive=collector.is_alive,
+        is_ready=collector.is_ready,
+        status=collector.status,
+        metrics=collector.metrics,
+    )
+    log.info("collecting %d streams of %s", len(collector.ledger.streams), settings.exchange)
+    try:
+        await collector.run(stop)
+    except CollectorError:
+        log.exception("failed")
+        return 1
+    finally:
+        _last_words(collector.status())
+        await server.close()
+    log.info("stopped")
+    return 0
+
+
+def _last_words(status: Status) -> None:
+    """Leaves the final counters where Kubernetes keeps them, so that even the last seconds count."""
+    if not TERMINATION_LOG.exists():
+        return
+    try:
+        TERMINATION_LOG.write_bytes(termination_message(status))
+    except OSError as error:
+        log.warning("cannot write %s: %s", TERMINATION_LOG, error)

@@ -1,0 +1,361 @@
+"""One connection's life, decided without a socket or a clock.
+
+Inputs are what happened (`opened`, `received`, `woken`, `answered`, `closed`); each returns what to do about it. The
+object lives as long as its connection, so there is no state to reset. Between inputs it wants to be woken at
+`wake_at`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from market_collector.book.book import Book
+from market_collector.book.continuity import follows
+from market_collector.errors import FrameError
+from market_collector.exchanges.interface import Ack, Batch, Conversation, Exchange, Goodbye, Message, Pong, Refusal
+from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Send, Warn
+from market_collector.feed.ledger import Ledger, StreamLedger
+from market_collector.model.events import Connected, Orderbook, Raw, Record, Trade
+from market_collector.model.moment import Moment
+from market_collector.model.streams import DataType, Stream, StreamState
+
+TICK_S = 1.0
+"""Longest time between two looks at the deadlines."""
+SUBSCRIBE_TIMEOUT_S = 10.0
+"""A subscription that is neither acknowledged, refused nor served within this time is stuck."""
+PROBE_AFTER_S = 2.0
+"""An acknowledged stream without any data is looked at over REST after this time."""
+MAX_PROBES = 4
+"""REST questions of one connection under way at once."""
+REFUSED_RETRY_S = 300.0
+"""A refusal that no retry heals is tried again this seldom: an instrument may be listed later."""
+RETRY_S = (5.0, 10.0, 20.0, 40.0, 60.0)
+"""Waits before asking again for a stream: temporarily refused, or a book that lost its sequence (OKX allows 480
+requests an hour and connection)."""
+MAX_RESYNCS = 6
+"""A book that was asked for this often in `RESYNC_WINDOW_S` without staying in order needs another connection."""
+RESYNC_WINDOW_S = 300.0
+MAX_UNREADABLE = 20
+"""Unreadable frames in a row after which the connection itself is not trusted."""
+
+
+@dataclass(slots=True)
+class Subscription:
+    """One stream on this connection."""
+
+    page: StreamLedger
+    book: Book | None = None
+    """Books only: the state, while it is provably in sync."""
+    asked_at: float | None = None
+    """When it was asked for; None once it is acknowledged, served or refused."""
+    acked_at: float | None = None
+    ask_again_at: float | None = None
+    refusals: int = 0
+    resyncs: tuple[float, ...] = ()
+    """When it was asked for again lately because its book was in doubt."""
+    is_probed: bool = False
+    probed_at: float = float("-inf")
+    probe_mark: int | None = None
+    """REST's newest mark at the last look, for a stream that has had no data of its own."""
+
+
+class Feed:
+    """The state machine of one connection."""
+
+    def __init__(
+        self,
+        route: str,
+        exchange: Exchange,
+        streams: Sequence[Stream],
+        ledger: Ledger,
+        *,
+        ping_interval_s: float,
+        store_raw: bool = False,
+    ) -> None:
+        self.route = route
+        self.pings_sent = 0
+        self.pongs_received = 0
+        self.wake_at = 0.0
+        self._exchange = exchange
+        self._talk: Conversation = exchange.talk(route, streams)
+        self._ledger = ledger
+        self._subscriptions = {stream: Subscription(ledger.streams[stream]) for stream in streams}
+        self._ping_interval_s = min(ping_interval_s, exchange.heartbeat.max_interval_s)
+        self._store_raw = store_raw
+        self._received_at = 0.0
+        self._pinged_at: float | None = None
+        self._unreadable_in_a_row = 0
+
+    @property
+    def path(self) -> str:
+        """Path of the connection below the exchange's WebSocket base address."""
+        return self._talk.path
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether the exchange has answered for at least one stream: the connection is a success."""
+        return any(sub.acked_at is not None for sub in self._subscriptions.values())
+
+    # -- what happened
+
+    def opened(self, now: Moment) -> list[Effect]:
+        """The connection is open: ask for all streams."""
+        self._received_at = now.at
+        self.wake_at = now.at + TICK_S
+        hello = Connected(self._exchange.name, None, None, now.wall_ns, None, self.route)
+        return [Emit([hello]), *self._ask(list(self._subscriptions), now)]
+
+    def received(self, frame: bytes, now: Moment) -> list[Effect]:
+        """A frame came."""
+        self._received_at = now.at
+        self._pinged_at = None
+        self._ledger.messages += 1
+        effects: list[Effect] = []
+        if self._store_raw:
+            effects.append(Emit([self._raw("in", frame.decode(errors="replace"), now)]))
+        try:
+            messages = self._talk.read(frame, now.wall_ns)
+        except FrameError as error:
+            return effects + self._unreadable(frame, str(error), now)
+        self._unreadable_in_a_row = 0
+        for message in messages:
+            effects += self._on_batch(message, now) if type(message) is Batch else self._on_control(message, now)
+        return effects
+
+    def woken(self, now: Moment) -> list[Effect]:
+        """Time passed: look at every deadline."""
+        self.wake_at = now.at + TICK_S
+        effects = self._check_link(now)
+        events = self._ledger.overdue(now)
+        if events:
+            effects.append(Emit(events))
+        effects += self._check_subscriptions(now)
+        effects += self._probe_silent(now)
+        return effects
+
+    def answered(self, stream: Stream, answer: bytes | None, now: Moment) -> list[Effect]:
+        """REST told the newest event of a silent stream (None: it could not be asked)."""
+        subscription = self._subscriptions[stream]
+        subscription.is_probed = False
+        if answer is None:
+            return []
+        try:
+            newest = self._exchange.newest_mark(stream, answer)
+        except FrameError as error:
+            return [Warn(str(error))]
+        return self._judge_silence(subscription, newest, now)
+
+    def closed(self, reason: str, now: Moment) -> list[Effect]:
+        """The connection is gone."""
+        return [Emit(self._ledger.disconnected(self._subscriptions, reason, now))]
+
+    # -- data
+
+    def _on_batch(self, batch: Batch, now: Moment) -> list[Effect]:
+        subscription = self._subscriptions[batch.stream]
+        page = subscription.page
+        if subscription.acked_at is None:
+            self._is_served(subscription, now)  # data may come before the ack
+        if batch.stream.data_type is DataType.ORDERBOOK:
+            return self._on_book(subscription, batch.records, now)
+        records: Sequence[Record] = batch.records
+        if batch.stream.data_type is DataType.TRADE and self._exchange.has_dense_trade_ids:
+            records = self._ledger.trades(page, [r for r in batch.records if isinstance(r, Trade)], now)
+        if batch.records:
+            page.note(batch.records[-1], now)
+        return [Emit(records)] if records else []
+
+    def _on_book(self, subscription: Subscription, records: Iterable[Record], now: Moment) -> list[Effect]:
+        effects: list[Effect] = []
+        for record in records:
+            assert isinstance(record, Orderbook)
+            if record.action == "snapshot":
+                effects += self._on_snapshot(subscription, record, now)
+            else:
+                effects += self._on_update(subscription, record, now)
+        return effects
+
+    def _on_snapshot(self, subscription: Subscription, snapshot: Orderbook, now: Moment) -> list[Effect]:
+        """Replaces the whole book; may come at any time (okx.md section 6, steps 1 and 5)."""
+        book = Book(snapshot)
+        if not self._is_intact(book, snapshot):
+            return self._doubt(subscription, "ChecksumMismatch", snapshot, now)
+        subscription.book = book
+        events = self._ledger.book_back(subscription.page, snapshot, now)
+        subscription.page.note(snapshot, now)
+        return [Emit([*events, snapshot])]
+
+    def _on_update(self, subscription: Subscription, update: Orderbook, now: Moment) -> list[Effect]:
+        book = subscription.book
+        if book is None:  # in doubt: the gap is recorded, a new snapshot is asked for
+            self._ledger.skipped_updates += 1
+            return []
+        if not follows(book, update):
+            return self._doubt(subscription, "SequenceGap", update, now)
+        book.apply(update)
+        if update.checksum is not None and not self._is_intact(book, update):
+            return self._doubt(subscription, "ChecksumMismatch", update, now)
+        subscription.page.note(update, now)
+        return [Emit([update])]
+
+    def _is_intact(self, book: Book, record: Orderbook) -> bool:
+        return record.checksum is None or self._exchange.is_intact(book, record.checksum)
+
+    def _doubt(self, subscription: Subscription, reason: str, record: Orderbook, now: Moment) -> list[Effect]:
+        """The book cannot be proved right: stop publishing it, say so, ask for a new snapshot (steps 2 and 8)."""
+        stream = subscription.page.stream
+        last = subscription.book.sequence if subscription.book else None
+        subscription.book = None
+        subscription.resyncs = (*(at for at in subscription.resyncs if now.at - at < RESYNC_WINDOW_S), now.at)
+        detail = f"{reason}: after sequence {last} came {record.previous_sequence} → {record.sequence}"
+        events = [
+            *self._ledger.book_lost(subscription.page, last, reason, now),
+            self._ledger.resync(stream, detail, now),
+        ]
+        effects: list[Effect] = [Emit(events), Warn(f"{stream}: {detail}; asking for a new snapshot")]
+        attempts = len(subscription.resyncs)
+        if attempts > MAX_RESYNCS:
+            return [*effects, Reconnect(f"{stream} lost its sequence {attempts} times in {RESYNC_WINDOW_S:g} s")]
+        if attempts == 1:
+            return effects + self._resubscribe([stream], now)
+        subscription.ask_again_at = now.at + RETRY_S[min(attempts - 2, len(RETRY_S) - 1)]
+        return effects
+
+    # -- everything else that is received
+
+    def _on_control(self, message: Message, now: Moment) -> list[Effect]:
+        match message:
+            case Ack(stream):
+                self._is_served(self._subscriptions[stream], now)
+            case Pong():
+                self.pongs_received += 1
+            case Refusal():
+                return self._on_refusal(message, now)
+            case Goodbye(text):
+                return [Reconnect(f"the exchange announced: {text}")]
+        return []
+
+    def _is_served(self, subscription: Subscription, now: Moment) -> None:
+        subscription.asked_at = subscription.ask_again_at = None
+        subscription.acked_at = now.at
+        subscription.refusals = 0
+        if subscription.page.state is StreamState.REFUSED:
+            self._ledger.ask_again(subscription.page, now)
+
+    def _on_refusal(self, refusal: Refusal, now: Moment) -> list[Effect]:
+        open_streams = [s for s in refusal.streams if self._subscriptions[s].acked_at is None]
+        if len(open_streams) > 1 and refusal.is_permanent:
+            return self._narrow_down(open_streams, now)
+        effects: list[Effect] = [Warn(f"{', '.join(map(str, open_streams)) or 'a request'}: {refusal.message}")]
+        for stream in open_streams:
+            effects += self._refuse(self._subscriptions[stream], refusal, now)
+        return effects
+
+    def _narrow_down(self, streams: Sequence[Stream], now: Moment) -> list[Effect]:
+        """A request for several streams was refused without saying which one is wrong: ask for each half alone."""
+        middle = len(streams) // 2
+        return [*self._ask(streams[:middle], now), *self._ask(streams[middle:], now)]
+
+    def _refuse(self, subscription: Subscription, refusal: Refusal, now: Moment) -> list[Effect]:
+        wait = REFUSED_RETRY_S if refusal.is_permanent else RETRY_S[min(subscription.refusals, len(RETRY_S) - 1)]
+        subscription.refusals += 1
+        subscription.asked_at = None
+        subscription.ask_again_at = now.at + wait
+        events = self._ledger.refuse(subscription.page, refusal.reason, refusal.message, now)
+        return [Emit(events)] if events else []
+
+    def _unreadable(self, frame: bytes, reason: str, now: Moment) -> list[Effect]:
+        self._ledger.unreadable(reason, frame, now)
+        self._unreadable_in_a_row += 1
+        if self._unreadable_in_a_row >= MAX_UNREADABLE:
+            return [Warn(reason), Reconnect(f"{MAX_UNREADABLE} unreadable frames in a row; the last: {reason}")]
+        return [Warn(reason)]
+
+    # -- deadlines
+
+    def _check_link(self, now: Moment) -> list[Effect]:
+        """After each received frame a timer runs; it ends with a ping, and without an answer with the connection."""
+        if self._pinged_at is not None:
+            if now.at - self._pinged_at >= self._ping_interval_s:
+                return [Reconnect(f"no answer to a ping for {self._ping_interval_s:g} s")]
+            return []
+        if now.at - self._received_at < self._ping_interval_s:
+            return []
+        self._pinged_at = now.at
+        self.pings_sent += 1
+        return [Send(self._exchange.heartbeat.ping)]
+
+    def _check_subscriptions(self, now: Moment) -> list[Effect]:
+        subscriptions = self._subscriptions.values()
+        stuck = [s for s in subscriptions if s.asked_at is not None and now.at - s.asked_at >= SUBSCRIBE_TIMEOUT_S]
+        if stuck:
+            names = ", ".join(str(s.page.stream) for s in stuck[:3])
+            return [Reconnect(f"no answer to subscribe for {SUBSCRIBE_TIMEOUT_S:g} s: {names}")]
+        due = [s.page.stream for s in subscriptions if s.ask_again_at is not None and now.at >= s.ask_again_at]
+        return self._resubscribe(due, now) if due else []
+
+    def _ask(self, streams: Sequence[Stream], now: Moment) -> list[Effect]:
+        for stream in streams:
+            self._subscriptions[stream].asked_at = now.at
+            self._subscriptions[stream].ask_again_at = None
+        return [effect for text in self._talk.subscribe(streams) for effect in self._send(text, now)]
+
+    def _resubscribe(self, streams: Sequence[Stream], now: Moment) -> list[Effect]:
+        served = [stream for stream in streams if self._subscriptions[stream].acked_at is not None]
+        for stream in served:
+            self._subscriptions[stream].acked_at = None
+        farewell = self._talk.unsubscribe(served) if served else []
+        return [*(effect for text in farewell for effect in self._send(text, now)), *self._ask(streams, now)]
+
+    def _send(self, text: str, now: Moment) -> list[Effect]:
+        return [Emit([self._raw("out", text, now)]), Send(text)] if self._store_raw else [Send(text)]
+
+    # -- silence: a quiet market or a dead stream?
+
+    def _probe_silent(self, now: Moment) -> list[Effect]:
+        """Asks REST about streams that have been silent for long, a few at a time, the longest silent first."""
+        under_way = sum(subscription.is_probed for subscription in self._subscriptions.values())
+        silent = sorted((s for s in self._subscriptions.values() if self._is_doubtful(s, now)), key=_probed_at)
+        effects: list[Effect] = []
+        for subscription in silent[: MAX_PROBES - under_way]:
+            subscription.is_probed = True
+            subscription.probed_at = now.at
+            stream = subscription.page.stream
+            effects.append(Fetch(stream, self._exchange.newest(stream)))
+        return effects
+
+    def _is_doubtful(self, subscription: Subscription, now: Moment) -> bool:
+        if subscription.is_probed or subscription.acked_at is None:
+            return False
+        patience = self._ledger.stale_after_s / 2
+        if subscription.page.last is None:
+            patience = min(patience, PROBE_AFTER_S)
+        silent_since = max(subscription.page.last_at, subscription.acked_at, subscription.probed_at)
+        return now.at - silent_since >= patience
+
+    def _judge_silence(self, subscription: Subscription, newest: int, now: Moment) -> list[Effect]:
+        """Quiet when REST has nothing above our newest mark; otherwise the stream is dead and is asked for again."""
+        page = subscription.page
+        if page.stream.data_type is DataType.ORDERBOOK and subscription.book is None:
+            return []  # a book without a snapshot is never merely quiet
+        known = subscription.probe_mark if page.last is None else self._exchange.mark(page.last)
+        subscription.probe_mark = newest
+        if known is not None and newest <= known:
+            page.confirmed_at = now.at
+            page.age(now, self._ledger.stale_after_s)
+            return []
+        if page.state is not StreamState.STALE or subscription.acked_at is None:
+            return []
+        reason = f"silent, but the exchange has newer data ({newest} after {known})"
+        events: list[Record] = [self._ledger.resync(page.stream, reason, now)]
+        if subscription.book is not None:
+            events += self._ledger.book_lost(page, subscription.book.sequence, "Silent", now)
+            subscription.book = None
+        return [Emit(events), Warn(f"{page.stream}: {reason}"), *self._resubscribe([page.stream], now)]
+
+    def _raw(self, direction: str, text: str, now: Moment) -> Raw:
+        way = "in" if direction == "in" else "out"
+        return Raw(self._exchange.name, None, None, now.wall_ns, self.route, way, text)
+
+
+def _probed_at(subscription: Subscription) -> float:
+    return subscription.probed_at

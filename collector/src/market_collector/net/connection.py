@@ -1,0 +1,201 @@
+"""One WebSocket connection: the `websockets` library's sans-I/O protocol under an `asyncio.Protocol`.
+
+Frames go to a callback straight from `data_received`: no queue and no task switch in between, which is what costs the
+library's own asyncio client two thirds of its time (ARCHITECTURE.md, decision 7).
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidURI, WebSocketException
+from websockets.frames import Close, Frame, Opcode
+from websockets.uri import WebSocketURI, parse_uri
+
+from market_collector.errors import ConnectionFailed, InputError
+
+log = logging.getLogger(__name__)
+
+MAX_MESSAGE_BYTES = 16 * 2**20
+"""Larger than any frame of the exchanges that we know (10 MB snapshots), small enough to not exhaust a pod."""
+CLOSE_TIMEOUT_S = 2.0
+
+Frames = Callable[[list[bytes]], None]
+
+
+class Connection(asyncio.Protocol):
+    """An open connection; `open_connection` makes it.
+
+    ``on_frames`` is called with the messages that arrived together, text or binary, control frames excluded.
+    """
+
+    def __init__(self, uri: WebSocketURI, on_frames: Frames) -> None:
+        loop = asyncio.get_running_loop()
+        self._protocol = ClientProtocol(uri, max_size=MAX_MESSAGE_BYTES)
+        self._on_frames = on_frames
+        self._transport: asyncio.Transport | None = None
+        self._opened: asyncio.Future[None] = loop.create_future()
+        self._ended: asyncio.Future[str] = loop.create_future()
+        self._fragments: list[bytes] = []
+        self._reason = ""
+
+    # -- for the owner
+
+    async def opened(self) -> None:
+        """Returns when the handshake is done.
+
+        Raises:
+            ConnectionFailed: the server refused it or went away.
+        """
+        await asyncio.shield(self._opened)
+
+    async def ended(self) -> str:
+        """Returns the reason when the connection is over, whoever ended it."""
+        return await asyncio.shield(self._ended)
+
+    def send(self, text: str) -> None:
+        """Sends a text frame; on a connection that is closing already it does nothing."""
+        if self._ended.done() or self._reason:
+            return
+        self._protocol.send_text(text.encode())
+        self._flush()
+
+    def end(self, reason: str) -> None:
+        """Starts to close the connection; `ended` will return this reason."""
+        if self._reason or self._ended.done():
+            return
+        self._reason = reason
+        if self._opened.done() and not self._opened.exception():
+            with suppress(WebSocketException):
+                self._protocol.send_close(1000)
+            self._flush()
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
+
+    def abort(self) -> None:
+        """Cuts the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- for asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket (and TLS) is there: ask for WebSocket."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._protocol.send_request(self._protocol.connect())
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came: hand on the complete messages in them."""
+        self._protocol.receive_data(data)
+        self._receive()
+
+    def eof_received(self) -> None:
+        """The server said that it will send no more."""
+        self._protocol.receive_eof()
+        self._receive()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The socket is gone."""
+        if self._protocol.state.name != "CLOSED":
+            with suppress(WebSocketException):
+                self._protocol.receive_eof()
+        reason = self._reason or (f"connection lost: {error}" if error else self._close_reason())
+        if not self._opened.done():
+            self._opened.set_exception(ConnectionFailed(reason))
+            self._opened.exception()  # the owner may have given up already; then nobody asks
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    # -- inside
+
+    def _receive(self) -> None:
+        events = self._protocol.events_received()
+        if not self._opened.done():
+            events = self._finish_handshake(events)
+        messages = [message for event in events if isinstance(event, Frame) for message in self._message(event)]
+        if messages and not self._reason:
+            try:
+                self._on_frames(messages)
+            except Exception as error:
+                # A mistake of ours: it must end this connection loudly, not leave it running half-read.
+                log.exception("internal error while handling a frame")
+                self.end(f"internal error: {error!r}")
+        self._flush()
+
+    def _finish_handshake(self, events: list[object]) -> list[object]:
+        """The first event is the server's answer; frames may have come with it."""
+        if self._protocol.handshake_exc is not None:
+            self._opened.set_exception(ConnectionFailed(f"refused: {self._protocol.handshake_exc}"))
+            self._reason = f"refused: {self._protocol.handshake_exc}"
+            return []
+        if not events:
+            return []
+        self._opened.set_result(None)
+        return events[1:]
+
+    def _message(self, frame: Frame) -> Iterable[bytes]:
+        """Puts fragments together; control frames were answered by the protocol."""
+        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            return ()
+        data = bytes(frame.data)
+        if frame.fin and not self._fragments:
+            return (data,)
+        self._fragments.append(data)
+        if not frame.fin:
+            return ()
+        whole = b"".join(self._fragments)
+        self._fragments.clear()
+        return (whole,)
+
+    def _flush(self) -> None:
+        assert self._transport is not None
+        for data in self._protocol.data_to_send():
+            if data:
+                self._transport.write(data)
+            elif self._transport.can_write_eof():
+                self._transport.write_eof()
+        if self._protocol.close_expected() and not self._transport.is_closing():
+            # The server ends a WebSocket connection first (RFC 6455, 7.1.1); one that does not is cut.
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
+
+    def _close_reason(self) -> str:
+        received: Close | None = self._protocol.close_rcvd
+        if received is None:
+            return "connection lost without a close frame"
+        return f"closed by the exchange: {received}"
+
+
+async def open_connection(
+    url: str, on_frames: Frames, *, tls: ssl.SSLContext | None, timeout_s: float = 10.0
+) -> Connection:
+    """Opens a WebSocket connection.
+
+    Raises:
+        ConnectionFailed: name resolution, TCP, TLS or the handshake failed, or took longer than the timeout.
+        InputError: the address is not a WebSocket address.
+    """
+    try:
+        uri = parse_uri(url)
+    except InvalidURI as error:
+        raise InputError(f"{url!r} is not a WebSocket address; allowed: ws://host:port or wss://host:port") from error
+    connection = Connection(uri, on_frames)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await asyncio.get_running_loop().create_connection(
+                lambda: connection, uri.host, uri.port, ssl=tls if uri.secure else None
+            )
+            await connection.opened()
+    except TimeoutError as error:
+        connection.abort()
+        raise ConnectionFailed(f"{url}: no WebSocket connection within {timeout_s:g} s") from error
+    except (OSError, ConnectionFailed) as error:
+        connection.abort()
+        raise ConnectionFailed(f"{url}: {error}") from error
+    except asyncio.CancelledError:
+        connection.abort()
+        raise
+    return connection

@@ -1,0 +1,103 @@
+"""A feed on its connection: hands the feed what happens, does what the feed decides."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from market_collector.errors import RequestFailed
+from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Send, Warn
+from market_collector.feed.feed import Feed
+from market_collector.model.events import Record
+from market_collector.model.moment import Moment
+from market_collector.net.connection import Connection
+from market_collector.net.rest import Rest
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """One connection's life, driven. Make it, give `frames` to the connection, then await `run`."""
+
+    def __init__(
+        self, feed: Feed, *, emit: Callable[[Sequence[Record]], None], rest: Rest, clock: Callable[[], Moment]
+    ) -> None:
+        self._feed = feed
+        self._emit = emit
+        self._rest = rest
+        self._clock = clock
+        self._connection: Connection | None = None
+        self._early: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._questions: set[asyncio.Task[None]] = set()
+
+    def frames(self, frames: list[bytes]) -> None:
+        """Messages that arrived together; those that came with the handshake wait for `run`."""
+        if self._connection is None:
+            self._early += frames
+            return
+        now = self._clock()
+        for frame in frames:
+            self._do(self._feed.received(frame, now))
+
+    async def run(self, connection: Connection) -> str:
+        """Lives until the connection ends, and returns the reason. Cancelling it ends the connection."""
+        self._connection = connection
+        reason = "stopped"
+        try:
+            self._do(self._feed.opened(self._clock()))
+            self.frames(self._early)
+            self._arm()
+            reason = await connection.ended()
+        except asyncio.CancelledError:
+            connection.end(reason)
+            await connection.ended()
+            raise
+        finally:
+            await self._finish(reason)
+        return reason
+
+    async def _finish(self, reason: str) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for question in self._questions:
+            question.cancel()
+        await asyncio.gather(*self._questions, return_exceptions=True)
+        self._do(self._feed.closed(reason, self._clock()))
+
+    def _do(self, effects: Sequence[Effect]) -> None:
+        assert self._connection is not None
+        for effect in effects:
+            match effect:
+                case Emit(records):
+                    self._emit(records)
+                case Send(text):
+                    self._connection.send(text)
+                case Fetch():
+                    self._ask(effect)
+                case Reconnect(reason):
+                    log.warning("%s connection: %s", self._feed.route, reason)
+                    self._connection.end(reason)
+                case Warn(message):
+                    log.warning("%s connection: %s", self._feed.route, message)
+
+    def _arm(self) -> None:
+        """One timer, set to when the feed wants to look at its deadlines."""
+        delay = max(0.0, self._feed.wake_at - self._clock().at)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
+
+    def _wake(self) -> None:
+        self._do(self._feed.woken(self._clock()))
+        self._arm()
+
+    def _ask(self, fetch: Fetch) -> None:
+        task = asyncio.create_task(self._answer(fetch))
+        self._questions.add(task)
+        task.add_done_callback(self._questions.discard)
+
+    async def _answer(self, fetch: Fetch) -> None:
+        try:
+            answer: bytes | None = await self._rest.get(fetch.request)
+        except RequestFailed as error:
+            log.info("%s: cannot tell whether the market is quiet: %s", fetch.stream, error)
+            answer = None
+        self._do(self._feed.answered(fetch.stream, answer, self._clock()))
