@@ -9,6 +9,10 @@ HEARTBEAT_S=${MC_HEARTBEAT_S:-20}
 
 STEP_PID=""
 
+# set -e alone ends a script without a word. A failure inside $(...) or a pipe is the caller's to judge.
+set -o errtrace
+trap '((BASH_SUBSHELL)) || say "error: ${BASH_SOURCE[0]##*/}, line $LINENO: \"$BASH_COMMAND\" failed"' ERR
+
 say() { printf '%s\n' "$*" >&2; }
 
 # fail MESSAGE [HINT...]: what is wrong, then what to do, and out.

@@ -44,7 +44,7 @@ kind: Config
 current-context: market-collector
 clusters:
 - name: market-collector
-  cluster: {server: "https://$NODE_IP:$PORT_API", certificate-authority-data: $(base64 -w0 "$pki/ca.crt")}
+  cluster: {server: "https://127.0.0.1:$PORT_API", certificate-authority-data: $(base64 -w0 "$pki/ca.crt")}
 users:
 - name: $1
   user: {client-certificate-data: $(base64 -w0 "$pki/$1.crt"), client-key-data: $(base64 -w0 "$pki/$1.key")}

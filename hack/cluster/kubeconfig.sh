@@ -19,10 +19,6 @@ main() {
   any_is_readable "$file" || fail "there is no cluster yet (no $file)" "Bring it up first: make cluster"
   # Read by eval: every value is quoted for the shell.
   printf 'export KUBECONFIG=%q PATH=%s\n' "$file" "$(path_with_tools)"
-  # The API server is on this machine: a proxy of the environment has no business between.
-  if [ "$CLUSTER" = local ] && [ "${HTTPS_PROXY:-}${https_proxy:-}" ]; then
-    printf 'export NO_PROXY=%q no_proxy=%q\n' "$(with_node "${NO_PROXY:-}")" "$(with_node "${no_proxy:-}")"
-  fi
 }
 
 any_is_readable() {
@@ -46,7 +42,5 @@ path_with_tools() {
     echo "\"\$PATH\":$tools"
   fi
 }
-
-with_node() { case ",$1," in *",$NODE_IP,"*) echo "$1" ;; *) echo "${1:+$1,}$NODE_IP" ;; esac; }
 
 main "$@"

@@ -9,11 +9,13 @@ require_local_cluster_possible() {
   [ "$(uname -s)" = Linux ] || fail "the local cluster needs Linux; this is $(uname -s)" "$OTHER_WAYS"
   is_root || fail "the local cluster needs root (containers, a network bridge, iptables); you are $(id -un)" \
     "Run it as root (sudo -E make cluster)." "$OTHER_WAYS"
-  is_debian_family || fail "the local cluster is made of Debian packages; this is $(. "${MC_OS_RELEASE:-/etc/os-release}" 2>/dev/null && echo "${PRETTY_NAME:-unknown}")" "$OTHER_WAYS"
+  is_debian_family || fail "the local cluster is made of Debian packages; this is $(system_name)" "$OTHER_WAYS"
   # A socket's path may have 107 bytes, and the longest that kubelet makes below the state folder has 45.
   ((${#STATE} <= 62)) || fail "the path of the state folder is too long for sockets: $STATE (${#STATE} characters, at most 62)" \
     "Set XDG_CACHE_HOME to a shorter one."
 }
+
+system_name() { sed -n 's/^PRETTY_NAME="\{0,1\}\([^"]*\).*/\1/p' "${MC_OS_RELEASE:-/etc/os-release}" 2>/dev/null | grep . || echo unknown; }
 
 require_free_resources() {
   require_disk
@@ -63,7 +65,7 @@ require_free_subnet() {
 }
 
 require_free_ports() {
-  require_free_port MC_PORT_API "API server" "$NODE_IP" "$PORT_API"
+  require_free_port MC_PORT_API "API server" 0.0.0.0 "$PORT_API"
   require_free_port MC_PORT_ETCD etcd 127.0.0.1 "$PORT_ETCD"
   require_free_port MC_PORT_ETCD_PEER "etcd's peers" 127.0.0.1 "$PORT_ETCD_PEER"
   require_free_port MC_PORT_CONTROLLER_MANAGER "controller manager" 127.0.0.1 "$PORT_CONTROLLER_MANAGER"
@@ -76,9 +78,10 @@ require_free_ports() {
 
 require_free_port() { # variable, what for, address, port
   local holder
-  # "LISTEN 0 128 127.0.0.1:2379 0.0.0.0:* users:(("etcd",pid=7,fd=3))"; a listener on all addresses is in the way, too.
+  # A listener on all addresses is in the way of any, and a listener on any of all.
+  # "LISTEN 0 128 127.0.0.1:2379 0.0.0.0:* users:(("etcd",pid=7,fd=3))"
   holder=$(ss -Hltnp "sport = :$4" | awk -v address="$3:$4" -v port="$4" '
-    $4 == address || $4 == "0.0.0.0:" port || $4 == "*:" port || $4 == "[::]:" port {
+    address ~ /^0\.0\.0\.0:/ || $4 == address || $4 == "0.0.0.0:" port || $4 == "*:" port || $4 == "[::]:" port {
       who = $0
       if (sub(/.*users:\(\("/, "", who)) { split(who, part, /",pid=|,/); print part[1] " (process " part[2] ")" } else print "an unknown process"
       exit

@@ -36,16 +36,9 @@ our_processes() {
     done
 }
 
-# Ids of the containers' first processes, as "PID CONTAINER": containerd notes them in its state. When a first process ends, the
-# kernel ends all others of its pod's process namespace. The container's cgroup proves that the id is not reused.
-our_containers() {
-  local file pid id
-  for file in "$STATE"/containerd/state/io.containerd.runtime.v2.task/k8s.io/*/init.pid; do
-    [ -r "$file" ] || continue
-    pid=$(cat "$file")
-    id=$(basename "$(dirname "$file")")
-    if grep -qF "$id" "/proc/$pid/cgroup" 2>/dev/null; then echo "$pid $id"; fi
-  done
+# The pods' processes. kubelet puts them below our own root cgroup, wherever their parents went meanwhile.
+pod_processes() {
+  find /sys/fs/cgroup -path '*/market-collector/*' -name cgroup.procs -exec cat {} + 2>/dev/null | sort -un
 }
 
 # end_processes SIGNAL SECONDS PID...: the signal, then SIGKILL for those that are still there after SECONDS.

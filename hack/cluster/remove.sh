@@ -3,26 +3,23 @@
 # restarted. Every part finds what is ours by itself and is silent when there is nothing.
 
 remove_cluster() {
-  end_cluster_processes
-  remove_mounts
-  remove_cgroups
-  remove_bridge
-  remove_iptables_rules
-  remove_traces
-  restore_sysctls
+  local part
+  # A part that fails does not keep the others from their work.
+  for part in end_cluster_processes remove_mounts remove_cgroups remove_bridge remove_iptables_rules remove_traces restore_sysctls; do
+    "$part" || say "  warning: $part did not succeed"
+  done
   # Only our own file system: should a mount have stayed, what is mounted there must survive.
-  rm -rf --one-file-system "$STATE"
+  rm -rf --one-file-system "$STATE" || fail "the state folder could not be removed: $STATE" "Still mounted there: $(grep -cF "$STATE/" /proc/mounts) folders."
 }
 
 # What restarts pods goes first, then the pods, then what they need.
 end_cluster_processes() {
-  local pids=() component pid
+  local pids=() component
   for component in kubelet kube-controller-manager kube-scheduler; do
     if is_running "$component"; then pids+=("$(cat "$STATE/$component.pid")"); fi
   done
   end_processes TERM 3 "${pids[@]}"
-  pids=()
-  while read -r pid _; do pids+=("$pid"); done < <(our_containers)
+  mapfile -t pids < <(pod_processes)
   end_processes KILL 1 "${pids[@]}"
   # Shims ignore SIGTERM while they hold a container, and etcd has nothing left to write: its folder is removed as well.
   mapfile -t pids < <(our_processes)
@@ -54,7 +51,7 @@ remove_bridge() {
   [ -d "/sys/class/net/$BRIDGE" ] || return 0
   # Their other ends went with the pods' network namespaces, but the kernel takes its time over that.
   for veth in "/sys/class/net/$BRIDGE/brif/"*; do
-    [ -e "$veth" ] && ip link delete "$(basename "$veth")" 2>/dev/null
+    if [ -e "$veth" ]; then ip link delete "$(basename "$veth")" 2>/dev/null || true; fi
   done
   ip link delete "$BRIDGE" 2>/dev/null || true
 }
@@ -93,24 +90,41 @@ iptables_removal() {
     }'
 }
 
-# The few places outside the state folder that containerd and kubelet write to, whatever they are told.
+# -- the few places outside the state folder that containerd and kubelet write to, whatever they are told ----------------
+
+OUTSIDE_FOLDERS=(/var/lib/kubelet /var/lib/cni /var/log/containers /usr/libexec/kubernetes /opt/containerd /opt/cni /run/containerd /run/netns)
+
+# Those that are not there before us are ours alone, and go as a whole.
+save_outside_folders() {
+  local folder
+  for folder in "${OUTSIDE_FOLDERS[@]}"; do
+    if [ ! -e "$folder" ]; then printf '%s\n' "$folder"; fi
+  done >"$STATE/folders.ours"
+}
+
+# In the others, what names our state folder.
 remove_traces() {
-  local file socket
+  local file folder socket
   for file in /var/log/containers/*; do
     case $(readlink "$file" 2>/dev/null) in "$STATE"/*) rm -f "$file" ;; esac
   done
-  rm -f /var/lib/cni/results/market-collector-* /var/lib/cni/cache/results/market-collector-*
-  for file in "$STATE"/containerd/state/io.containerd.runtime.v2.task/k8s.io/*/{address,bootstrap.json}; do
-    socket=$(grep -o '/run/containerd/s/[0-9a-f]*' "$file" 2>/dev/null) && rm -f "$socket"
+  for file in /var/lib/cni/results/*; do
+    if grep -qsF "$STATE/" "$file"; then rm -f "$file"; fi
   done
-  # Only when empty: another containerd or CNI user may live here.
-  rmdir --ignore-fail-on-non-empty -p /var/log/containers /var/lib/cni/results /var/lib/cni/cache/results /run/containerd/s 2>/dev/null || true
+  for file in "$STATE"/containerd/state/io.containerd.runtime.v2.task/k8s.io/*/{address,bootstrap.json}; do
+    socket=$(grep -os '/run/containerd/s/[0-9a-f]*' "$file") && rm -f "$socket"
+  done
+  [ -r "$STATE/folders.ours" ] || return 0
+  while read -r folder; do
+    case " ${OUTSIDE_FOLDERS[*]} " in *" $folder "*) rm -rf --one-file-system "$folder" ;; esac
+  done <"$STATE/folders.ours"
 }
 
 # -- kernel settings that kubelet, kube-proxy and up.sh change -------------------------------------------------------------
 
 SYSCTLS=(net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables net.ipv4.conf.all.route_localnet vm.overcommit_memory
-  vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes)
+  vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes
+  net.netfilter.nf_conntrack_tcp_timeout_close_wait net.netfilter.nf_conntrack_tcp_timeout_established)
 
 save_sysctls() {
   local name

@@ -45,7 +45,7 @@ POD_NETWORK=${MC_POD_NETWORK:-10.244}
 SERVICE_NETWORK=${MC_SERVICE_NETWORK:-10.96}
 POD_CIDR=$POD_NETWORK.0.0/16
 SERVICE_CIDR=$SERVICE_NETWORK.0.0/16
-# A kubelet refuses a loopback address: the bridge's own address is the node's, and the API server listens only there.
+# A kubelet refuses a loopback address: the bridge's own address is the node's.
 NODE_IP=$POD_NETWORK.0.1
 DNS_IP=$SERVICE_NETWORK.0.10
 

@@ -130,9 +130,9 @@ why_not_up() {
 version() { echo "$(basename "$KUBERNETES_BIN") coredns-$COREDNS_VERSION pause-$PAUSE_VERSION"; }
 
 start_cluster() {
-  mkdir -p "$STATE"/{log,pki,cni,static,volume-plugins}
+  mkdir -p "$STATE"/{log,pki,cni,volume-plugins}
   save_sysctls
-  # The program's own log must not be in the way of the API server's first seconds: containerd starts beside it.
+  save_outside_folders
   step "$STATE/log/up.log" "certificates and network" prepare || failed up
   step "$STATE/log/up.log" "starting etcd, the API server and containerd" start_control_plane || failed etcd kube-apiserver containerd
   step "$STATE/log/up.log" "starting kubelet, kube-proxy, the controllers; waiting for the node to be Ready" start_node || failed kubelet containerd
@@ -175,7 +175,7 @@ make_network() {
   local rule=(-m comment --comment market-collector -j ACCEPT)
   iptables -w -I FORWARD -i "$BRIDGE" "${rule[@]}"
   iptables -w -I FORWARD -o "$BRIDGE" "${rule[@]}"
-  iptables -w -I INPUT -i "$BRIDGE" -d "$NODE_IP" -p tcp --dport "$PORT_API" "${rule[@]}"
+  protect_api
   # The name of the network marks the plugin's iptables rules as ours.
   cat >"$STATE/cni/10-bridge.conflist" <<J
 {"cniVersion": "1.0.0", "name": "market-collector", "plugins": [
@@ -185,12 +185,22 @@ make_network() {
 J
 }
 
+# The API server can bind to one address or to all, and two must answer: loopback for people (an address that vanishes
+# with the bridge would send kubectl's requests out of the machine), the bridge for pods. The last rule inserted is first.
+protect_api() {
+  local from=(-p tcp --dport "$PORT_API" -m comment --comment market-collector)
+  iptables -w -I INPUT "${from[@]}" -j DROP
+  iptables -w -I INPUT -i "$BRIDGE" "${from[@]}" -j ACCEPT
+  iptables -w -I INPUT -i lo "${from[@]}" -j ACCEPT
+}
+
 # A root cgroup of our own: what is below it is ours to remove. kubelet wants it to exist in every hierarchy.
 make_cgroups() {
-  local hierarchy controller
+  local hierarchy controller controllers
   if [ -f /sys/fs/cgroup/cgroup.controllers ]; then # version 2
     mkdir -p /sys/fs/cgroup/market-collector
-    for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+    read -ra controllers </sys/fs/cgroup/cgroup.controllers
+    for controller in "${controllers[@]}"; do
       echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control 2>/dev/null || true
     done
     return
@@ -217,7 +227,7 @@ start_control_plane() {
     --peer-client-cert-auth --peer-trusted-ca-file "$pki/ca.crt" --peer-cert-file "$pki/etcd.crt" --peer-key-file "$pki/etcd.key"
   # InternalIP: otherwise `kubectl logs` and `exec` look the node's name up in DNS and fail.
   start kube-apiserver "$KUBERNETES_BIN/kube-apiserver" --secure-port="$PORT_API" \
-    --bind-address="$NODE_IP" --advertise-address="$NODE_IP" --kubelet-preferred-address-types=InternalIP \
+    --bind-address=0.0.0.0 --advertise-address="$NODE_IP" --kubelet-preferred-address-types=InternalIP \
     --etcd-servers="https://127.0.0.1:$PORT_ETCD" --etcd-cafile="$pki/ca.crt" --etcd-certfile="$pki/etcd.crt" --etcd-keyfile="$pki/etcd.key" \
     --client-ca-file="$pki/ca.crt" --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
     --kubelet-certificate-authority="$pki/ca.crt" --kubelet-client-certificate="$pki/admin.crt" --kubelet-client-key="$pki/admin.key" \
@@ -267,7 +277,8 @@ start_node() {
   set -euo pipefail
   start kube-controller-manager "$KUBERNETES_BIN/kube-controller-manager" --kubeconfig="$STATE/kube-controller-manager.kubeconfig" \
     --bind-address=127.0.0.1 --secure-port="$PORT_CONTROLLER_MANAGER" --cluster-cidr="$POD_CIDR" --leader-elect=false \
-    --service-account-private-key-file="$STATE/pki/service-account.key" --root-ca-file="$STATE/pki/ca.crt" --use-service-account-credentials
+    --service-account-private-key-file="$STATE/pki/service-account.key" --root-ca-file="$STATE/pki/ca.crt" --use-service-account-credentials \
+    --flex-volume-plugin-dir="$STATE/volume-plugins"
   start kube-scheduler "$KUBERNETES_BIN/kube-scheduler" --kubeconfig="$STATE/kube-scheduler.kubeconfig" \
     --bind-address=127.0.0.1 --secure-port="$PORT_SCHEDULER" --leader-elect=false
   start_kubelet
@@ -339,7 +350,9 @@ start_dns() {
 apply_dns() {
   local wanted=$STATE/coredns.yaml
   sed -e "s|COREDNS_IMAGE|$COREDNS_IMAGE|" -e "s|DNS_IP|$DNS_IP|" -e "s|FORWARD|$(forward_line)|" "$HERE/coredns.yaml" >"$wanted.new"
-  if ! cmp -s "$wanted.new" "$wanted"; then
+  if cmp -s "$wanted.new" "$wanted"; then
+    rm "$wanted.new"
+  else
     admin apply -f "$wanted.new" >>"$STATE/log/up.log"
     mv "$wanted.new" "$wanted"
   fi
