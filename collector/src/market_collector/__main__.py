@@ -23,14 +23,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    top = argparse.ArgumentParser(prog="market-collector", description="Collects market data; loses nothing in silence.")
+    top = argparse.ArgumentParser(
+        prog="market-collector", description="Collects market data; loses nothing in silence."
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="collect until told to stop")
-    run.add_argument("-f", "--file", required=True, help="a MarketCollector resource or collector document; - reads stdin")
+    run.add_argument(
+        "-f", "--file", required=True, help="a MarketCollector resource or collector document; - reads stdin"
+    )
     run.add_argument("--endpoint-websocket", metavar="URL", help="base address instead of the exchange's own")
     run.add_argument("--endpoint-rest", metavar="URL", help="base address instead of the exchange's own")
-    run.add_argument("--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="where to answer (default %(default)s)")
+    run.add_argument(
+        "--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="where to answer (default %(default)s)"
+    )
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.set_defaults(command=_run)
 

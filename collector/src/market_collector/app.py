@@ -52,9 +52,7 @@ class Collector:
     def status(self) -> Status:
         """The status document now."""
         sinks = self.fanout.status()
-        return health.status(
-            self._identity, self.ledger, self.supervisor, sinks, self.fanout.records, read_clock()
-        )
+        return health.status(self._identity, self.ledger, self.supervisor, sinks, self.fanout.records, read_clock())
 
     def is_ready(self) -> tuple[bool, str]:
         """For the readiness probe."""

@@ -2,8 +2,8 @@
 
 CollectorError
 ├── InputError         the user: a bad file, argument or setting (exit code 2)
-├── ConnectionFailed   a retry: a connection could not be made, or ended
-├── RequestFailed      a retry: a REST request was not answered, or answered with an error
+├── ConnectionFailedError   a retry: a connection could not be made, or ended
+├── RequestFailedError      a retry: a REST request was not answered, or answered with an error
 ├── SinkError          a retry: a sink could not write; the message says what to do
 └── FrameError         nobody: one frame could not be read; it is counted and shown, the rest goes on
 """
@@ -17,11 +17,11 @@ class InputError(CollectorError):
     """The user must act; the message says where and what is allowed."""
 
 
-class ConnectionFailed(CollectorError):
+class ConnectionFailedError(CollectorError):
     """A WebSocket connection could not be opened, or ended; the message is the reason."""
 
 
-class RequestFailed(CollectorError):
+class RequestFailedError(CollectorError):
     """A REST request failed: no answer, an HTTP status or an exchange's error code."""
 
 

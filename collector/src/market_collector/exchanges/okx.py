@@ -205,8 +205,8 @@ class Okx:
 
     name = NAME
     offers = frozenset({DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE})
-    book_depths = (400,)
-    candle_intervals = tuple(BARS)
+    book_depths: tuple[int, ...] = (400,)
+    candle_intervals: tuple[str, ...] = tuple(BARS)
     websocket = "wss://ws.okx.com:8443"
     rest = "https://openapi.okx.com"
     heartbeat = Heartbeat(ping="ping", max_interval_s=25.0)  # closed after 30 s of silence, code 4004

@@ -7,6 +7,7 @@ object lives as long as its connection, so there is no state to reset. Between i
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from market_collector.book.book import Book
 from market_collector.book.continuity import follows
@@ -352,9 +353,8 @@ class Feed:
             subscription.book = None
         return [Emit(events), Warn(f"{page.stream}: {reason}"), *self._resubscribe([page.stream], now)]
 
-    def _raw(self, direction: str, text: str, now: Moment) -> Raw:
-        way = "in" if direction == "in" else "out"
-        return Raw(self._exchange.name, None, None, now.wall_ns, self.route, way, text)
+    def _raw(self, direction: Literal["in", "out"], text: str, now: Moment) -> Raw:
+        return Raw(self._exchange.name, None, None, now.wall_ns, self.route, direction, text)
 
 
 def _probed_at(subscription: Subscription) -> float:

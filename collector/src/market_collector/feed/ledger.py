@@ -8,7 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from market_collector.book.continuity import Hole, TradeLine, Verdict
-from market_collector.model.events import Data, Disconnected, Event, Gap, Lost, Orderbook, Refused, Repaired, Resync, Trade
+from market_collector.model.events import (
+    Data,
+    Disconnected,
+    Event,
+    Gap,
+    Lost,
+    Orderbook,
+    Refused,
+    Repaired,
+    Resync,
+    Trade,
+)
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, GapState, Stream, StreamState
 
@@ -131,7 +142,13 @@ class Ledger:
     def _open_gap(self, page: StreamLedger, hole: Hole, now: Moment) -> Gap:
         self.missing_trades += hole.size
         return self._detect(
-            page.stream, now, "TradeIdsMissing", str(hole.first), str(hole.last), missing=hole.size, to_ns=page.line.last_time_ns
+            page.stream,
+            now,
+            "TradeIdsMissing",
+            str(hole.first),
+            str(hole.last),
+            missing=hole.size,
+            to_ns=page.line.last_time_ns,
         )
 
     def _filled(self, page: StreamLedger, now: Moment) -> list[Event]:
@@ -224,7 +241,18 @@ class Ledger:
         self.gaps_detected += 1
         gap_id = f"{stream}:{first or 'start'}@{now.wall_ns // 1_000_000}"
         gap = Gap(
-            self.exchange, stream.symbol, None, now.wall_ns, gap_id, str(stream), first, last, from_ns, to_ns, missing, reason
+            self.exchange,
+            stream.symbol,
+            None,
+            now.wall_ns,
+            gap_id,
+            str(stream),
+            first,
+            last,
+            from_ns,
+            to_ns,
+            missing,
+            reason,
         )
         self.gaps[gap_id] = KnownGap(gap)
         return gap
@@ -239,6 +267,4 @@ class Ledger:
         if state is GapState.REPAIRED:
             self.gaps_repaired += 1
         kind = Repaired if state is GapState.REPAIRED else Lost
-        return kind(
-            self.exchange, gap.symbol, None, now.wall_ns, gap.gap_id, gap.stream, recovered, missing, reason
-        )
+        return kind(self.exchange, gap.symbol, None, now.wall_ns, gap.gap_id, gap.stream, recovered, missing, reason)

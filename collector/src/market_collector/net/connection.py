@@ -13,9 +13,10 @@ from contextlib import suppress
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidURI, WebSocketException
 from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import Event
 from websockets.uri import WebSocketURI, parse_uri
 
-from market_collector.errors import ConnectionFailed, InputError
+from market_collector.errors import ConnectionFailedError, InputError
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Connection(asyncio.Protocol):
         """Returns when the handshake is done.
 
         Raises:
-            ConnectionFailed: the server refused it or went away.
+            ConnectionFailedError: the server refused it or went away.
         """
         await asyncio.shield(self._opened)
 
@@ -105,7 +106,7 @@ class Connection(asyncio.Protocol):
                 self._protocol.receive_eof()
         reason = self._reason or (f"connection lost: {error}" if error else self._close_reason())
         if not self._opened.done():
-            self._opened.set_exception(ConnectionFailed(reason))
+            self._opened.set_exception(ConnectionFailedError(reason))
             self._opened.exception()  # the owner may have given up already; then nobody asks
         if not self._ended.done():
             self._ended.set_result(reason)
@@ -126,10 +127,10 @@ class Connection(asyncio.Protocol):
                 self.end(f"internal error: {error!r}")
         self._flush()
 
-    def _finish_handshake(self, events: list[object]) -> list[object]:
+    def _finish_handshake(self, events: list[Event]) -> list[Event]:
         """The first event is the server's answer; frames may have come with it."""
         if self._protocol.handshake_exc is not None:
-            self._opened.set_exception(ConnectionFailed(f"refused: {self._protocol.handshake_exc}"))
+            self._opened.set_exception(ConnectionFailedError(f"refused: {self._protocol.handshake_exc}"))
             self._reason = f"refused: {self._protocol.handshake_exc}"
             return []
         if not events:
@@ -175,7 +176,7 @@ async def open_connection(
     """Opens a WebSocket connection.
 
     Raises:
-        ConnectionFailed: name resolution, TCP, TLS or the handshake failed, or took longer than the timeout.
+        ConnectionFailedError: name resolution, TCP, TLS or the handshake failed, or took longer than the timeout.
         InputError: the address is not a WebSocket address.
     """
     try:
@@ -191,10 +192,10 @@ async def open_connection(
             await connection.opened()
     except TimeoutError as error:
         connection.abort()
-        raise ConnectionFailed(f"{url}: no WebSocket connection within {timeout_s:g} s") from error
-    except (OSError, ConnectionFailed) as error:
+        raise ConnectionFailedError(f"{url}: no WebSocket connection within {timeout_s:g} s") from error
+    except (OSError, ConnectionFailedError) as error:
         connection.abort()
-        raise ConnectionFailed(f"{url}: {error}") from error
+        raise ConnectionFailedError(f"{url}: {error}") from error
     except asyncio.CancelledError:
         connection.abort()
         raise

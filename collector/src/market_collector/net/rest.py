@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 
-from market_collector.errors import RequestFailed
+from market_collector.errors import RequestFailedError
 from market_collector.exchanges.interface import Request
 
 TIMEOUT_S = 5.0
@@ -24,7 +24,7 @@ class Rest:
         """The body of the answer.
 
         Raises:
-            RequestFailed: no answer within 5 s, or an HTTP status other than 200.
+            RequestFailedError: no answer within 5 s, or an HTTP status other than 200.
         """
         wait = self._next_at - time.monotonic()
         self._next_at = max(self._next_at, time.monotonic()) + self._spacing_s
@@ -40,4 +40,4 @@ class Rest:
             with urlopen(url, timeout=TIMEOUT_S, context=self._tls) as answer:  # noqa: S310 - http(s) by the spec
                 return bytes(answer.read(MAX_BODY_BYTES))
         except (OSError, HTTPException, ValueError) as error:
-            raise RequestFailed(f"GET {url}: {error}") from error
+            raise RequestFailedError(f"GET {url}: {error}") from error

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from market_collector.errors import RequestFailed
+from market_collector.errors import RequestFailedError
 from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Send, Warn
 from market_collector.feed.feed import Feed
 from market_collector.model.events import Record
@@ -97,7 +97,7 @@ class Session:
     async def _answer(self, fetch: Fetch) -> None:
         try:
             answer: bytes | None = await self._rest.get(fetch.request)
-        except RequestFailed as error:
+        except RequestFailedError as error:
             log.info("%s: cannot tell whether the market is quiet: %s", fetch.stream, error)
             answer = None
         self._do(self._feed.answered(fetch.stream, answer, self._clock()))

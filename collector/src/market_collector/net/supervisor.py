@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from market_collector.config import Settings
-from market_collector.errors import ConnectionFailed
+from market_collector.errors import ConnectionFailedError
 from market_collector.exchanges.interface import Exchange
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
@@ -132,7 +132,7 @@ class Supervisor:
         while True:
             try:
                 reason = await self._live(link)
-            except ConnectionFailed as error:
+            except ConnectionFailedError as error:
                 reason = str(error)
             if link.attempts == 0:  # it was a success, however short
                 delays = self._delays()
