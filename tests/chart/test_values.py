@@ -51,6 +51,7 @@ def objects(schema: dict[str, Any], before: str = "") -> Iterator[tuple[str, dic
             yield from objects(below, f"{before}.{name}")
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize(("setting", "named"), REFUSED.values(), ids=REFUSED.keys())
 def test_a_bad_value_is_refused_by_name(render: Any, setting: str, named: str) -> None:
     with pytest.raises(CommandError) as refused:

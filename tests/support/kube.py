@@ -100,8 +100,11 @@ def restricted_namespace(name: str) -> Document:
 
 
 def cluster_environment() -> dict[str, str]:
-    """This process's environment with the KUBECONFIG and PATH of `hack/cluster`, where that has a cluster."""
-    script = f'settings=$({KUBECONFIG_SCRIPT} 2>/dev/null) && eval "$settings"; env -0'
+    """This process's environment with the KUBECONFIG and PATH of `hack/cluster`.
+
+    Where that has no cluster, KUBECONFIG names none: tests must never fall back to one that kubectl happens to know.
+    """
+    script = f'settings=$({KUBECONFIG_SCRIPT} 2>/dev/null) && eval "$settings" || export KUBECONFIG=/dev/null; env -0'
     printed = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False).stdout
     return dict(entry.split("=", 1) for entry in printed.split("\0") if "=" in entry)
 
@@ -118,7 +121,7 @@ def tools_with(*programs: str) -> Tools:
     tools = Tools(cluster_environment())
     absent = [program for program in programs if not tools.has(program)]
     if absent:
-        missing(f"{', '.join(absent)} not found: run `make cluster`")
+        missing(f"{', '.join(absent)} not found: run `make cluster`, which brings the tools")
     return tools
 
 

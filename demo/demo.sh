@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# Shows the whole way on a cluster: the operator from its chart, a simulated exchange that replays recorded OKX frames,
+# one MarketCollector, and its live status. `make demo` calls it after the cluster and the images are there.
+#
+# With a terminal the table goes on until Ctrl-C; without one, or with DEMO=once, it is shown three times and the script
+# ends. Exit code 0: the resource was Ready and its numbers moved; 1: it says why not.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=demo/names.sh
+. demo/names.sh
+
+OPERATOR_IMAGE=${OPERATOR_IMAGE:-localhost/market-operator:dev}
+COLLECTOR_IMAGE=${COLLECTOR_IMAGE:-localhost/market-collector:dev}
+SIMULATOR_IMAGE=${SIMULATOR_IMAGE:-localhost/market-simulator:dev}
+READY_WITHIN=${READY_WITHIN:-120}   # seconds
+EVERY=5                             # seconds between two looks without a terminal
+
+in_demo() { kubectl --namespace "$DEMO_NAMESPACE" "$@"; }
+in_operator() { kubectl --namespace "$OPERATOR_NAMESPACE" "$@"; }
+
+install_operator() {
+  local known=no
+  if helm status "$RELEASE" --namespace "$OPERATOR_NAMESPACE" >/dev/null 2>&1; then known=yes; fi
+  # The definition may be there from elsewhere (a test, a kept one): the release takes it over.
+  helm upgrade --install "$RELEASE" helm/market-operator --namespace "$OPERATOR_NAMESPACE" \
+    --set image.repository="${OPERATOR_IMAGE%:*}" --set image.tag="${OPERATOR_IMAGE##*:}" \
+    --set collectorImage.repository="${COLLECTOR_IMAGE%:*}" --set collectorImage.tag="${COLLECTOR_IMAGE##*:}" \
+    --set counterInterval="${EVERY}s" --take-ownership --force-conflicts \
+    --wait --timeout "${READY_WITHIN}s" >/dev/null || explain_operator
+  if [ "$known" = yes ]; then renew operator; fi
+}
+
+# The images keep their names when they are built again, so what runs already is started anew.
+renew() {
+  case $1 in
+    operator) in_operator rollout restart "deployment/$RELEASE" >/dev/null
+              in_operator rollout status "deployment/$RELEASE" --timeout "${READY_WITHIN}s" >/dev/null || explain_operator ;;
+    simulator) in_demo rollout restart deployment/simulator >/dev/null ;;
+  esac
+}
+
+start_simulator() {
+  local known=no
+  if in_demo get deployment simulator >/dev/null 2>&1; then known=yes; fi
+  sed "s#localhost/market-simulator:dev#$SIMULATOR_IMAGE#" tests/simulator/kubernetes.yaml | in_demo apply -f - >/dev/null
+  if [ "$known" = yes ]; then renew simulator; fi
+  in_demo rollout status deployment/simulator --timeout "${READY_WITHIN}s" >/dev/null || explain_demo "the simulator did not start"
+}
+
+apply_and_wait() {
+  # One of an earlier demo goes first, so that the time told is that of a new one.
+  in_demo delete marketcollector "$COLLECTOR" --ignore-not-found --cascade=foreground --timeout 60s >/dev/null
+  local begun
+  begun=$(date +%s%N)
+  in_demo apply -f demo/okx-btc.yaml
+  in_demo wait "marketcollector/$COLLECTOR" --for=condition=Ready --timeout "${READY_WITHIN}s" >/dev/null ||
+    explain_demo "$COLLECTOR was not Ready within $READY_WITHIN s"
+  awk -v ns="$(($(date +%s%N) - begun))" 'BEGIN { printf "Ready %.1f s after kubectl apply.\n", ns / 1e9 }'
+}
+
+explain_operator() {
+  {
+    say "" "--- the operator's pods"; in_operator get pods -o wide || true
+    in_operator get events --sort-by=.lastTimestamp 2>/dev/null | tail -n 8 || true
+    say "--- its last log lines"; in_operator logs "deployment/$RELEASE" --tail=20 || true
+  } >&2
+  fail "the operator did not start within $READY_WITHIN s"
+}
+
+explain_demo() {
+  {
+    say "" "--- conditions of $COLLECTOR"
+    in_demo get marketcollector "$COLLECTOR" --ignore-not-found \
+      -o jsonpath='{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}' || true
+    say "--- pods"; in_demo get pods -o wide || true
+    in_demo get events --sort-by=.lastTimestamp 2>/dev/null | tail -n 8 || true
+    say "--- last log lines of the collector"; in_demo logs -l "marketcollector.dev/name=$COLLECTOR" --tail=10 || true
+    say "--- last log lines of the operator"; in_operator logs "deployment/$RELEASE" --tail=10 || true
+  } >&2
+  fail "$1"
+}
+
+# Messages that the collector counted, straight from its pod.
+live_line() {
+  local pod
+  pod=$(in_demo get pods -l "marketcollector.dev/name=$COLLECTOR" -o jsonpath='{.items[0].metadata.name}')
+  {
+    kubectl get --raw "/api/v1/namespaces/$DEMO_NAMESPACE/pods/$pod:8080/proxy/status"
+    printf '\n--- records\n'
+    in_demo logs "$pod" --tail=200
+  } | "${PYTHON:-python3}" demo/live.py
+}
+
+look() {
+  in_demo get marketcollectors
+  live_line || say "(the collector does not answer at the moment)"
+}
+
+messages() { in_demo get marketcollector "$COLLECTOR" -o jsonpath='{.status.messages}'; }
+
+show_three_times() {
+  local first last
+  first=$(messages)
+  for look in 1 2 3; do
+    say ""
+    look
+    if [ "$look" -lt 3 ]; then sleep "$EVERY"; fi
+  done
+  last=$(messages)
+  say "" "\$ kubectl -n $DEMO_NAMESPACE get mcol $COLLECTOR -o yaml     # its status:"
+  in_demo get marketcollector "$COLLECTOR" -o yaml | sed -n '/^status:/,$p'
+  if [ "${last:-0}" -le "${first:-0}" ]; then
+    explain_demo "the messages in the status did not grow (${first:-0}, then ${last:-0})"
+  fi
+}
+
+show_until_stopped() {
+  trap 'say ""; next_commands; exit 0' INT
+  while true; do
+    local now
+    now=$(look)
+    printf '\033[H\033[2J%s\n\n%s\n' "$now" "Ctrl-C ends the table; everything else goes on."
+    sleep 2
+  done
+}
+
+next_commands() {
+  cat <<END
+
+It goes on. To use this cluster from your shell first: eval "\$(make -s kubeconfig)"
+  look     kubectl -n $DEMO_NAMESPACE get mcol -w
+           kubectl -n $DEMO_NAMESPACE describe mcol $COLLECTOR
+           kubectl -n $DEMO_NAMESPACE logs -f -l marketcollector.dev/name=$COLLECTOR
+  change   kubectl -n $DEMO_NAMESPACE patch mcol $COLLECTOR --type merge -p '{"spec":{"dataTypes":["trade"]}}'
+  break    kubectl -n $DEMO_NAMESPACE scale deployment simulator --replicas=0     # and 1 to mend it
+  stop     make demo-down        the cluster stays
+           make cluster-down     everything goes
+END
+}
+
+main() {
+  use_cluster
+  kubectl version --request-timeout=10s >/dev/null 2>&1 || fail "the cluster does not answer: run make cluster"
+  kubectl apply -f demo/namespaces.yaml >/dev/null
+  say "Installing the operator ..."
+  install_operator
+  say "Starting a simulated exchange that replays recorded OKX frames ..."
+  start_simulator
+  say "" "\$ kubectl apply -f demo/okx-btc.yaml"
+  apply_and_wait
+  if [ -t 1 ] && [ "${DEMO:-}" != once ]; then
+    show_until_stopped
+  else
+    show_three_times
+    next_commands
+  fi
+}
+
+main

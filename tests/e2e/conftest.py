@@ -1,0 +1,85 @@
+"""The chart, installed once with the images of this working copy; for each test a namespace with a simulator.
+
+Other operators and this one would both write the same children, so none may run beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from e2e_operator import OF_OPERATOR, InstallError, Operator
+from e2e_places import LABEL, PREFIX, Place, Places
+from kube import CommandError, Tools, missing, tools_with_cluster
+
+IMAGES = {
+    part: os.environ.get(f"{part.upper()}_IMAGE", f"localhost/market-{part}:dev") for part in ("operator", "collector")
+}
+
+
+@pytest.fixture(scope="session")
+def tools() -> Tools:
+    found = tools_with_cluster()
+    remove_leftovers(found)
+    others = found.items("deployments", "--all-namespaces", "-l", OF_OPERATOR)
+    if others:
+        where = ", ".join(other["metadata"]["namespace"] for other in others)
+        missing(f"another market-operator runs in {where}: run `make demo-down` first")
+    return found
+
+
+def remove_leftovers(tools: Tools) -> None:
+    """Removes what a session that was killed left behind."""
+    labels = ",".join(f"{key}={value}" for key, value in LABEL.items())
+    tools.helm("uninstall", "market-operator", "--namespace", PREFIX, "--ignore-not-found", "--wait")
+    tools.kubectl("delete", "namespace", "-l", labels, "--ignore-not-found", "--wait=true")
+    tools.kubectl("delete", "namespace", PREFIX, "--ignore-not-found", "--wait=true")
+    tools.kubectl("delete", "persistentvolume", "-l", labels, "--ignore-not-found")
+
+
+@pytest.fixture(scope="session")
+def operator(tools: Tools) -> Iterator[Operator]:
+    operator = Operator(tools, PREFIX, IMAGES)
+    try:
+        operator.install()
+    except InstallError as error:
+        missing(f"the chart does not come up ({error}): run `make images`")
+    yield operator
+    refusals = operator.refusals()
+    operator.uninstall()
+    assert not refusals, "the chart's role lacks a right that the operator uses:\n" + "\n".join(refusals[:10])
+
+
+@pytest.fixture(scope="session")
+def places(tools: Tools) -> Iterator[Places]:
+    places = Places(tools)
+    yield places
+    places.close()
+
+
+@pytest.fixture
+def place(operator: Operator, places: Places) -> Iterator[Place]:
+    place = places.take()
+    yield place
+    place.tools.delete_namespaces(place.namespace)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Adds what the cluster says to the report of a test that failed."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined] # pluggy gives the generator a Result
+    arguments = getattr(item, "funcargs", {})
+    if report.when != "call" or not report.failed or "place" not in arguments:
+        return
+    report.sections.append(("what the namespace says", arguments["place"].report()))
+    report.sections.append(("what the operator says", last_lines(arguments["operator"])))
+
+
+def last_lines(operator: Operator) -> str:
+    try:
+        return "\n".join(operator.log().splitlines()[-40:])
+    except CommandError as error:
+        return error.stderr

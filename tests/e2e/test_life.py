@@ -1,0 +1,146 @@
+"""The life of a MarketCollector on a real node: made, changed, suspended, resumed, deleted."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from e2e_operator import Operator
+from e2e_places import Place, condition, is_ready, market_collector, pod_is_ready
+from kube import Document, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+
+def seconds_since(timestamp: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds()
+
+
+def test_a_new_resource_is_ready_within_fifteen_seconds_and_its_numbers_move(place: Place) -> None:
+    begun = time.monotonic()
+    place.apply(market_collector())
+    place.wait_ready(within=15)
+    print(f"Ready {time.monotonic() - begun:.1f} s after kubectl apply")
+    place.wait_moving("messages")
+    place.wait_moving("records")
+    status = place.status()
+    assert status["health"] == "Healthy"
+    assert status["streams"] == {"total": 3, "live": 3, "summary": "3/3"}
+    assert seconds_since(status["lastMessageTime"]) < 15
+    assert status["gaps"]["detected"] == 0
+
+
+def test_the_table_tells_at_a_glance(place: Place) -> None:
+    place.apply(market_collector())
+    place.wait_ready()
+    header, row = place.kubectl("get", "mcol").splitlines()
+    assert header.split()[:7] == ["NAME", "EXCHANGE", "SYMBOLS", "READY", "REASON", "STREAMS", "RECONNECTS"]
+    assert row.split()[:4] == ["okx", "okx", "BTC-USDT", "True"]
+    assert "3/3" in row
+
+
+def test_records_of_all_wanted_types_reach_the_log(place: Place) -> None:
+    place.apply(market_collector())
+    place.wait_ready()
+    pod = place.pod()["metadata"]["name"]
+
+    def all_types() -> bool:
+        log = place.kubectl("logs", pod, "--tail=2000")
+        return all(f'"type":"{kind}"' in log for kind in ("trade", "orderbook", "ticker"))
+
+    eventually(all_types, within=20, what="trade, orderbook and ticker records in kubectl logs")
+
+
+def test_a_pod_has_no_token_no_privilege_and_a_read_only_root(place: Place) -> None:
+    place.apply(market_collector())
+    place.wait_ready()
+    pod = place.pod()
+    (container,) = pod["spec"]["containers"]
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["resources"]["limits"]["memory"]
+    assert place.kubectl("get", "namespace", place.namespace, "-o", "jsonpath={.metadata.labels}").count("restricted")
+
+
+def old_pod_left_after_the_new_one_was_ready(seen: list[Document], old: str) -> bool:
+    """Whether the first sign of the old pod's end came when a new pod was ready already."""
+    new_is_ready = False
+    for pod in seen:
+        is_old = pod["metadata"]["uid"] == old
+        if is_old and ("deletionTimestamp" in pod["metadata"] or not pod_is_ready(pod)):
+            return new_is_ready
+        new_is_ready = new_is_ready or (not is_old and pod_is_ready(pod))
+    raise AssertionError("the old pod never left")
+
+
+def test_after_a_change_of_symbol_the_old_pod_leaves_when_the_new_one_streams(place: Place) -> None:
+    place.apply(market_collector(symbol="BTC-USDT"))
+    place.wait_ready()
+    old = place.pod()["metadata"]["uid"]
+    with place.history("pods", "-l", place.selector()) as pods:
+        place.patch({"symbol": "ETH-USDT"})
+        place.wait_ready()
+        eventually(
+            lambda: [pod["metadata"]["uid"] for pod in place.pods()].count(old) == 0,
+            within=40,
+            what="the old pod is gone",
+        )
+    assert old_pod_left_after_the_new_one_was_ready(pods.documents(), old)
+    new = place.pod()
+    streams = place.collector_status(new["metadata"]["name"])["streams"]
+    assert {stream["stream"] for stream in streams} == {"ETH-USDT/trade", "ETH-USDT/orderbook", "ETH-USDT/ticker"}
+    assert {stream["state"] for stream in streams} <= {"live", "quiet"}
+    place.wait_moving("messages")
+
+
+def test_suspending_stops_the_pods_and_resuming_goes_on_counting(place: Place) -> None:
+    place.apply(market_collector())
+    place.wait_ready()
+    counted = place.wait_moving("messages")
+    place.patch({"suspend": True})
+    eventually(lambda: not place.pods(), within=45, what="all pods are gone")
+    resource = place.wait_ready()
+    assert condition(resource, "Ready").reason == "Suspended"
+    assert resource["status"]["messages"] >= counted
+    place.patch({"suspend": False})
+    eventually(lambda: place.pods(), within=15, what="a pod is made again")
+    assert place.wait_ready()["status"]["messages"] >= counted
+    assert condition(place.resource(), "Ready").reason != "Suspended"
+    place.wait_moving("messages")
+
+
+def nothing_is_left(place: Place) -> bool:
+    return not any(place.owned(kind) for kind in ("deployments", "configmaps", "services", "pods"))
+
+
+def test_deleting_leaves_nothing_and_waits_for_nobody(place: Place) -> None:
+    place.apply(market_collector())
+    resource = place.wait_ready()
+    assert not resource["metadata"].get("finalizers")
+    assert not nothing_is_left(place)
+    place.kubectl("delete", "marketcollector", "okx", "--timeout=10s")
+    eventually(lambda: nothing_is_left(place), within=45, what="all children are gone")
+
+
+def test_deleting_works_without_the_operator(place: Place, operator: Operator) -> None:
+    place.apply(market_collector())
+    place.wait_ready()
+    operator.pause()
+    try:
+        place.kubectl("delete", "marketcollector", "okx", "--timeout=10s")
+        eventually(lambda: nothing_is_left(place), within=45, what="all children are gone")
+    finally:
+        operator.resume()
+
+
+def test_what_no_operator_has_seen_is_not_called_ready(place: Place, operator: Operator) -> None:
+    operator.pause()
+    try:
+        place.apply(market_collector())
+        assert condition(place.resource(), "Ready").status == "Unknown"
+        assert not is_ready(place.resource())
+    finally:
+        operator.resume()
+    place.wait_ready()

@@ -1,0 +1,266 @@
+"""What goes wrong around a collector, on a real node: the status tells it, nothing crashes, nothing counts twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from e2e_places import LABEL, Place, condition, market_collector, restarts
+from kube import Document, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+TOTALS = ("messages", "records", "reconnections", "resyncs", "droppedRecords")
+
+
+def falls(versions: list[Document], total: str) -> list[tuple[int, int]]:
+    """Every step in which a total of the status went backwards."""
+    values = [int(version.get("status", {}).get(total) or 0) for version in versions]
+    return [(before, after) for before, after in pairwise(values) if after < before]
+
+
+def not_ready(versions: list[Document]) -> list[str]:
+    """The reasons of every version that was not Ready."""
+    return [condition(v, "Ready").reason for v in versions if condition(v, "Ready").status != "True"]
+
+
+def kill_container(place: Place, pod: Document) -> None:
+    """SIGKILL for the collector's process, as the kernel does when memory runs out.
+
+    From inside the container nobody can send it (the kernel protects process 1 there), so it comes from the node,
+    which is this machine; on a node elsewhere SIGTERM from inside has to do.
+    """
+    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("//")[2]
+    processes = [p for p in Path("/proc").glob("[0-9]*") if container in read_cgroup(p)]
+    if processes:
+        os.kill(min(int(process.name) for process in processes), signal.SIGKILL)
+    else:
+        place.kubectl("exec", pod["metadata"]["name"], "--", "sh", "-c", "kill 1")
+
+
+def read_cgroup(process: Path) -> str:
+    try:
+        return (process / "cgroup").read_text()
+    except OSError:
+        return ""
+
+
+def test_a_killed_process_comes_back_and_totals_only_grow(place: Place) -> None:
+    place.apply(market_collector())
+    place.wait_ready()
+    before = place.wait_moving("messages")
+    pod = place.pod()
+    with place.history("marketcollector", "okx") as history:
+        kill_container(place, pod)
+        eventually(lambda: restarts(place.pod()) == 1, within=30, what="the container is started again")
+        place.wait_ready()
+        place.wait_moving("messages")
+    assert place.pod()["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert place.status()["messages"] > before
+    assert {total: falls(history.documents(), total) for total in TOTALS} == {total: [] for total in TOTALS}
+
+
+def test_a_deleted_pod_is_replaced_and_totals_only_grow(place: Place) -> None:
+    place.apply(market_collector())
+    place.wait_ready()
+    before = place.wait_moving("messages")
+    gone = place.pod()["metadata"]
+    with place.history("marketcollector", "okx") as history:
+        place.kubectl("delete", "pod", gone["name"], "--wait=false")
+        eventually(
+            lambda: [pod for pod in place.pods() if pod["metadata"]["uid"] != gone["uid"]], 20, "a new pod is made"
+        )
+        eventually(lambda: place.pod()["metadata"]["uid"] != gone["uid"], within=30, what="the old pod is gone")
+        place.wait_ready()
+        place.wait_moving("messages")
+    assert place.status()["messages"] > before
+    assert {total: falls(history.documents(), total) for total in TOTALS} == {total: [] for total in TOTALS}
+
+
+def test_reconnections_rise_by_exactly_the_number_of_drops_and_short_ones_leave_ready_alone(place: Place) -> None:
+    place.apply(market_collector())
+    place.wait_ready()
+    pod = place.pod()["metadata"]["name"]
+    before = int(place.status().get("reconnections") or 0)
+    dropped = 0
+    with place.history("marketcollector", "okx") as history:
+        for _ in range(3):
+            dropped += connections_dropped(place)
+            wait_back(place, pod, before + dropped)
+        eventually(lambda: place.status()["reconnections"] == before + dropped, 15, f"{dropped} reconnections told")
+        place.wait_moving("messages")
+    assert place.status()["reconnections"] == before + dropped
+    assert place.status()["lastReconnect"]["reason"]
+    assert not_ready(history.documents()) == []
+    assert restarts(place.pod()) == 0
+
+
+def connections_dropped(place: Place) -> int:
+    """Makes the exchange drop all connections, and says how many there were."""
+    (number,) = [value for value in place.fault("drop", path=None, code=None).values() if isinstance(value, int)]
+    assert number >= 1
+    return number
+
+
+def wait_back(place: Place, pod: str, reconnections: int) -> None:
+    """Returns when the collector has reconnected that often and all its streams are live again."""
+
+    def is_back() -> bool:
+        said = place.collector_status(pod)
+        connected = all(connection["state"] == "connected" for connection in said["connections"])
+        streaming = all(stream["state"] == "live" for stream in said["streams"])
+        return connected and streaming and said["counters"]["reconnections"] >= reconnections
+
+    eventually(is_back, within=20, what=f"reconnection {reconnections} has happened")
+
+
+def test_an_exchange_that_is_gone_is_told_and_survived_without_a_restart(place: Place) -> None:
+    place.apply(market_collector(staleAfter="5s"))
+    place.wait_ready()
+    pod = place.pod()["metadata"]["uid"]
+    place.scale_simulator(0)
+    told = place.wait_condition("Streaming", "False", within=20)
+    assert told.reason
+    assert told.message
+    assert place.wait_condition("Ready", "False", within=5).reason
+    assert place.status()["unhealthyStreams"]
+    place.scale_simulator(1)
+    place.wait_condition("Streaming", "True", within=60)
+    place.wait_ready()
+    assert place.pod()["metadata"]["uid"] == pod
+    assert restarts(place.pod()) == 0
+
+
+def test_an_unknown_symbol_is_named_and_nothing_crashes(place: Place) -> None:
+    place.apply(market_collector(symbol="NOPE-USDT"))
+    told = place.wait_condition("Accepted", "False", within=40)
+    assert told.reason == "SymbolNotFound"
+    assert "NOPE-USDT" in told.message
+    assert condition(place.resource(), "Ready").status == "False"
+    assert sum(restarts(pod) for pod in place.pods()) == 0
+    place.patch({"symbol": "BTC-USDT"})
+    place.wait_ready()
+
+
+def test_one_unknown_symbol_does_not_take_the_others_along(place: Place) -> None:
+    place.apply(market_collector(symbol=None, symbols=["BTC-USDT", "NOPE-USDT"]))
+    told = place.wait_condition("Accepted", "False", within=40)
+    assert told.reason == "SymbolNotFound"
+    assert "NOPE-USDT" in told.message
+    assert "BTC-USDT" not in told.message
+    place.wait_moving("messages")
+
+
+GARBAGE = (
+    "this is not JSON",
+    '{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-',
+    '{"arg":{"channel":"no-such-channel","instId":"BTC-USDT"},"data":[{}]}',
+    '{"event":"never-heard-of"}',
+    "[]",
+    "",
+)
+
+
+def test_frames_that_nobody_can_read_are_counted_and_shown_and_crash_nothing(place: Place) -> None:
+    place.apply(market_collector())
+    place.wait_ready()
+    pod = place.pod()["metadata"]["name"]
+    before = unreadable(place, pod)
+    for frame in GARBAGE:
+        place.fault("raw", frame=frame)
+    eventually(lambda: unreadable(place, pod) >= before + len(GARBAGE) - 1, 15, "the unreadable frames are counted")
+    place.wait_moving("messages")
+    place.wait_ready()
+    assert restarts(place.pod()) == 0
+
+
+def unreadable(place: Place, pod: str) -> float:
+    """Frames that the collector's metrics count as not understood."""
+    proxy = f"/api/v1/namespaces/{place.namespace}/pods/{pod}:8080/proxy/metrics"
+    lines = place.tools.kubectl("get", "--raw", proxy).splitlines()
+    counted = [line for line in lines if line.startswith("market_collector_") and "unreadable" in line.split("{")[0]]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in counted)
+
+
+def test_lost_messages_are_found_and_told_in_the_status(place: Place) -> None:
+    place.apply(market_collector())
+    place.wait_ready()
+    before = place.status()["gaps"]["detected"]
+    place.fault("lose", channel="trades", symbol="BTC-USDT", count=3)
+    eventually(lambda: place.status()["gaps"]["detected"] > before, within=20, what="the gap is told")
+    gap = place.status()["gaps"]
+    assert gap["missingTrades"] >= 1
+    assert restarts(place.pod()) == 0
+
+
+def test_a_hole_in_the_order_book_is_told_and_mended_by_a_new_snapshot(place: Place) -> None:
+    place.apply(market_collector())
+    place.wait_ready()
+    before = place.status()
+    place.fault("lose", channel="books", symbol="BTC-USDT", count=1)
+    eventually(lambda: place.status()["gaps"]["detected"] > before["gaps"]["detected"], 20, "the gap is told")
+    eventually(lambda: place.status()["resyncs"] > before["resyncs"], within=20, what="the book is fetched anew")
+    place.wait_ready()
+
+
+def volume_of_root(name: str) -> Document:
+    """A volume that belongs to root: the collector's user may not write to it, and no fsGroup changes that."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "labels": LABEL},
+        "spec": {
+            "capacity": {"storage": "1Mi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": "",
+            "claimRef": {"namespace": name, "name": "archive"},
+            "hostPath": {"path": f"/var/tmp/{name}", "type": "DirectoryOrCreate"},
+        },
+    }
+
+
+def claim(volume: str) -> Document:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "archive"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Mi"}},
+            "storageClassName": "",
+            "volumeName": volume,
+        },
+    }
+
+
+def test_a_directory_that_cannot_be_written_is_told(place: Place) -> None:
+    place.tools.apply(volume_of_root(place.namespace))
+    try:
+        archive = {"name": "archive", "type": "file", "file": {"directory": "/data", "claimName": "archive"}}
+        place.apply(claim(place.namespace), market_collector(sinks=[archive]))
+        told = place.wait_condition("SinksHealthy", "False", within=45)
+        assert told.reason
+        assert "archive" in told.message
+        assert condition(place.resource(), "Ready").status == "False"
+    finally:
+        place.kubectl("delete", "marketcollector", "okx", "--ignore-not-found")
+        place.tools.kubectl("delete", "persistentvolume", place.namespace, "--wait=false")
+
+
+def test_a_sink_of_files_is_written_and_acknowledged(place: Place) -> None:
+    archive = {"name": "archive", "type": "file", "file": {"directory": "/data", "compression": "gzip"}}
+    place.apply(market_collector(sinks=[archive]))
+    place.wait_ready()
+    pod = place.pod()["metadata"]["name"]
+
+    def acknowledged() -> int:
+        (sink,) = place.collector_status(pod)["sinks"]
+        return int(sink["acknowledged"])
+
+    eventually(acknowledged, within=20, what="records are acknowledged by the file sink")
+    assert ".jsonl.gz" in place.kubectl("exec", pod, "--", "sh", "-c", "ls -R /data")

@@ -1,0 +1,94 @@
+"""The operator as a release of the chart, for end-to-end tests: installed, paused, killed, and its log kept."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from kube import ROOT, CommandError, Document, Tools, eventually, restricted_namespace
+
+CHART = ROOT / "helm" / "market-operator"
+RELEASE = "market-operator"
+OF_OPERATOR = "app.kubernetes.io/name=market-operator"
+NO_RIGHT = re.compile(r"\b403\b|forbidden", re.IGNORECASE)
+
+
+class InstallError(Exception):
+    """The chart did not come up; the message says why, as far as its pods tell."""
+
+
+@dataclass
+class Operator:
+    """One release of the chart in a namespace of its own; `logs` are those of its pods that are gone."""
+
+    tools: Tools
+    namespace: str
+    images: dict[str, str]
+    logs: list[str] = field(default_factory=list)
+
+    def install(self, *settings: str) -> None:
+        """Installs or changes the release and waits for it. Raises InstallError."""
+        self.tools.apply(restricted_namespace(self.namespace))
+        values = (*self._image_values(), "counterInterval=1s", *settings)
+        flags = [flag for value in values for flag in ("--set", value)]
+        where = ("--namespace", self.namespace, "--take-ownership", "--force-conflicts")
+        try:
+            self.tools.helm(
+                "upgrade", "--install", RELEASE, str(CHART), *where, *flags, "--wait", "--timeout=90s", timeout=150
+            )
+        except CommandError as error:
+            raise InstallError(f"{error.stderr.strip()}; its pods: {self._why_not()}") from error
+
+    def _image_values(self) -> tuple[str, ...]:
+        names = (("image", self.images["operator"]), ("collectorImage", self.images["collector"]))
+        parts = [(value, *name.rsplit(":", 1)) for value, name in names]
+        return tuple(f"{v}.repository={repository},{v}.tag={tag}" for v, repository, tag in parts)
+
+    def _why_not(self) -> str:
+        waiting = "{.items[*].status.containerStatuses[*].state.waiting}"
+        return self.tools.kubectl("-n", self.namespace, "get", "pods", "-o", f"jsonpath={waiting}") or "none waits"
+
+    def uninstall(self) -> None:
+        """Removes the release and its namespace; the definition stays, as the chart says."""
+        where = ("--namespace", self.namespace)
+        self.tools.helm("uninstall", RELEASE, *where, "--ignore-not-found", "--wait", "--timeout=60s")
+        self.tools.delete_namespaces(self.namespace)
+
+    def pods(self) -> list[Document]:
+        return self.tools.items("-n", self.namespace, "pods", "-l", OF_OPERATOR)
+
+    def kill(self) -> None:
+        """Ends the operator's process without a goodbye; its Deployment starts another. Returns when that is ready."""
+        (before,) = self.pods()
+        self.keep_log()
+        name = before["metadata"]["name"]
+        self.tools.kubectl("-n", self.namespace, "delete", "pod", name, "--grace-period=0", "--force")
+        self._wait_available()
+
+    def pause(self) -> None:
+        """Scales the operator to nothing. Returns when no pod of it is left."""
+        self.keep_log()
+        self._scale(0)
+        eventually(lambda: not self.pods(), within=40, what="the operator's pod is gone")
+
+    def resume(self) -> None:
+        self._scale(1)
+        self._wait_available()
+
+    def _scale(self, replicas: int) -> None:
+        self.tools.kubectl("-n", self.namespace, "scale", "deployment", RELEASE, f"--replicas={replicas}")
+
+    def _wait_available(self) -> None:
+        self.tools.kubectl("-n", self.namespace, "rollout", "status", f"deployment/{RELEASE}", "--timeout=60s")
+
+    def keep_log(self) -> None:
+        """Keeps what the present pods have logged, before they go."""
+        self.logs.append(self.log())
+
+    def log(self) -> str:
+        """What the present pods have logged."""
+        return self.tools.kubectl("-n", self.namespace, "logs", "-l", OF_OPERATOR, "--tail=-1")
+
+    def refusals(self) -> list[str]:
+        """Every line in which the API server denied the operator a right, in the whole session."""
+        return [line for log in (*self.logs, self.log()) for line in log.splitlines() if NO_RIGHT.search(line)]

@@ -1,0 +1,236 @@
+"""Places for end-to-end tests: a namespace with a simulated exchange of its own, and what is asked of it there.
+
+Everything goes through kubectl, as a user's questions would; the simulator and the collectors are reached through the
+API server's proxy, so it works on a laptop's kind cluster as well.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from kube import ROOT, CommandError, Document, History, Tools, eventually, restricted_namespace
+
+PREFIX = "mc-e2e"
+LABEL = {"marketcollector.dev/e2e": "true"}
+SIMULATOR = ROOT / "tests" / "simulator" / "kubernetes.yaml"
+MARKET = ("--market=7", "--symbols=BTC-USDT,ETH-USDT", "--rate=50")
+STREAMS = ("trade", "orderbook", "ticker")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of a status; `Unknown` with reason `Absent` where the status has none of that type."""
+
+    status: str
+    reason: str
+    message: str
+
+
+def condition(resource: Document, kind: str) -> Condition:
+    for entry in resource.get("status", {}).get("conditions", []):
+        if entry["type"] == kind:
+            return Condition(entry["status"], entry["reason"], entry["message"])
+    return Condition("Unknown", "Absent", "")
+
+
+def is_ready(resource: Document) -> bool:
+    """Ready for what the spec says now, and not for what it said before."""
+    seen = resource.get("status", {}).get("observedGeneration")
+    return condition(resource, "Ready").status == "True" and seen == resource["metadata"]["generation"]
+
+
+def pod_is_ready(pod: Document) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def restarts(pod: Document) -> int:
+    return sum(container["restartCount"] for container in pod["status"].get("containerStatuses", []))
+
+
+def market_collector(name: str = "okx", symbol: str | None = "BTC-USDT", **spec: Any) -> Document:
+    """A MarketCollector of the simulator in its namespace, quick to notice and quick to come back."""
+    whole = {
+        "exchange": "okx",
+        "symbol": symbol,
+        "dataTypes": list(STREAMS),
+        "healthCheckInterval": "1s",
+        "staleAfter": "10s",
+        "connection": {
+            "backoff": {"initial": "100ms", "max": "1s"},
+            "endpoint": {"websocket": "ws://simulator:8443", "rest": "http://simulator:8443"},
+        },
+        "sinks": [{"name": "out", "type": "stdout"}],
+    }
+    return {
+        "apiVersion": "marketcollector.dev/v1alpha1",
+        "kind": "MarketCollector",
+        "metadata": {"name": name},
+        "spec": {field: value for field, value in (whole | spec).items() if value is not None},
+    }
+
+
+def simulator_objects(arguments: Sequence[str]) -> list[Document]:
+    """The manifests of `tests/simulator`, with another source of frames."""
+    objects = [document for document in yaml.safe_load_all(SIMULATOR.read_text()) if document]
+    (deployment,) = [document for document in objects if document["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    listen = [argument for argument in container["args"] if argument.startswith(("--listen", "--control"))]
+    container["args"] = ["serve", "--exchange=okx", *arguments, *listen]
+    return objects
+
+
+@dataclass(frozen=True)
+class Place:
+    """One namespace with one simulator."""
+
+    tools: Tools
+    namespace: str
+
+    def apply(self, *documents: Document) -> None:
+        self.tools.apply(*documents, namespace=self.namespace)
+
+    def patch(self, spec: Document, name: str = "okx") -> None:
+        """Merges `spec` into the resource's spec."""
+        self.kubectl("patch", "marketcollector", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.tools.kubectl("-n", self.namespace, *arguments, stdin=stdin)
+
+    def resource(self, name: str = "okx") -> Document:
+        return self.tools.get("-n", self.namespace, "marketcollector", name)
+
+    def status(self, name: str = "okx") -> Document:
+        status: Document = self.resource(name).get("status", {})
+        return status
+
+    def selector(self, name: str = "okx") -> str:
+        """The label selector of the resource's pods, as its status tells it to `kubectl scale`."""
+        return eventually(
+            lambda: str(self.status(name).get("selector", "")), within=15, what=f"{name} tells its pods' selector"
+        )
+
+    def pods(self, name: str = "okx") -> list[Document]:
+        """The collector pods of one resource, those being deleted too."""
+        return self.tools.items("-n", self.namespace, "pods", "-l", self.selector(name))
+
+    def pod(self, name: str = "okx") -> Document:
+        """The one collector pod of one resource that is not being deleted."""
+        (pod,) = [pod for pod in self.pods(name) if "deletionTimestamp" not in pod["metadata"]]
+        return pod
+
+    def owned(self, kind: str) -> list[Document]:
+        """Objects of one kind (or kinds) in the namespace that a MarketCollector, or a child of one, owns."""
+        found = self.tools.items("-n", self.namespace, kind, "-l", "app.kubernetes.io/name!=market-simulator")
+        return [object_ for object_ in found if object_["metadata"].get("ownerReferences")]
+
+    def wait_ready(self, name: str = "okx", within: float = 45) -> Document:
+        """The resource, once it is Ready for its present spec."""
+
+        def ready() -> Document | None:
+            resource = self.resource(name)
+            return resource if is_ready(resource) else None
+
+        return eventually(ready, within, f"{name} in {self.namespace} is Ready")
+
+    def wait_condition(self, kind: str, status: str, name: str = "okx", within: float = 30) -> Condition:
+        """The condition, once it has that status."""
+
+        def reached() -> Condition | None:
+            found = condition(self.resource(name), kind)
+            return found if found.status == status else None
+
+        return eventually(reached, within, f"{kind} of {name} in {self.namespace} is {status}")
+
+    def wait_moving(self, count: str = "messages", name: str = "okx", within: float = 30) -> int:
+        """A number of the status, once it has grown since this call."""
+        before = int(self.status(name).get(count) or 0)
+
+        def grown() -> int | None:
+            now = int(self.status(name).get(count) or 0)
+            return now if now > before else None
+
+        return eventually(grown, within, f"{count} of {name} in {self.namespace} grows beyond {before}")
+
+    def history(self, *arguments: str) -> History:
+        """A watch of objects in this namespace."""
+        return History(self.tools, ("-n", self.namespace, *arguments))
+
+    def collector_status(self, pod: str) -> Document:
+        """What the collector itself says at /status."""
+        said: Document = json.loads(self.tools.kubectl("get", "--raw", self._proxy("pods", f"{pod}:8080", "/status")))
+        return said
+
+    def simulator_says(self, path: str) -> Document:
+        """What the simulator's control address answers."""
+        said: Document = json.loads(self.tools.kubectl("get", "--raw", self._proxy("services", "simulator:8444", path)))
+        return said
+
+    def fault(self, what: str, **body: Any) -> Document:
+        """Makes the simulated exchange misbehave; see the simulator's control address."""
+        uri = self._proxy("services", "simulator:8444", f"/faults/{what}")
+        answer = self.tools.kubectl("create", "--raw", uri, "-f", "-", stdin=json.dumps(body))
+        said: Document = json.loads(answer or "{}")
+        return said
+
+    def scale_simulator(self, replicas: int) -> None:
+        self.kubectl("scale", "deployment", "simulator", f"--replicas={replicas}")
+
+    def wait_simulator(self) -> None:
+        self.kubectl("rollout", "status", "deployment/simulator", "--timeout=60s")
+
+    def _proxy(self, kind: str, name: str, path: str) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/{kind}/{name}/proxy{path}"
+
+    def report(self) -> str:
+        """Everything worth reading after a failure."""
+        questions = (
+            ("get", "marketcollectors,deployments,pods,events", "-o", "wide"),
+            ("get", "marketcollectors", "-o", "yaml"),
+            ("describe", "pods"),
+            ("logs", "--all-containers", "--prefix", "--tail=25", "-l", "app.kubernetes.io/name"),
+        )
+        return "\n".join(f"$ kubectl -n {self.namespace} {' '.join(q)}\n{self._answer(q)}" for q in questions)
+
+    def _answer(self, question: tuple[str, ...]) -> str:
+        try:
+            return self.kubectl(*question)
+        except CommandError as error:
+            return error.stderr
+
+
+@dataclass
+class Places:
+    """Hands out places, and makes the next one while a test runs: a simulator takes seconds to start."""
+
+    tools: Tools
+    ahead: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
+
+    def __post_init__(self) -> None:
+        self._next: Future[Place] = self.ahead.submit(self._make)
+
+    def take(self) -> Place:
+        place = self._next.result()
+        self._next = self.ahead.submit(self._make)
+        place.wait_simulator()
+        return place
+
+    def close(self) -> None:
+        unused = self._next.result()
+        self.ahead.shutdown()
+        self.tools.delete_namespaces(unused.namespace)
+
+    def _make(self) -> Place:
+        place = Place(self.tools, f"{PREFIX}-{uuid.uuid4().hex[:6]}")
+        namespace = restricted_namespace(place.namespace)
+        namespace["metadata"]["labels"] |= LABEL
+        self.tools.apply(namespace)
+        place.apply(*simulator_objects(MARKET))
+        return place
