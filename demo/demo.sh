@@ -74,7 +74,7 @@ explain_demo() {
       -o jsonpath='{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}' || true
     say "--- pods"; in_demo get pods -o wide || true
     in_demo get events --sort-by=.lastTimestamp 2>/dev/null | tail -n 8 || true
-    say "--- last log lines of the collector"; in_demo logs -l "marketcollector.dev/name=$COLLECTOR" --tail=10 || true
+    say "--- last log lines of the collector"; in_demo logs -l "marketcollector.dev/collector=$COLLECTOR" --tail=10 || true
     say "--- last log lines of the operator"; in_operator logs "deployment/$RELEASE" --tail=10 || true
   } >&2
   fail "$1"
@@ -83,7 +83,7 @@ explain_demo() {
 # Messages that the collector counted, straight from its pod.
 live_line() {
   local pod
-  pod=$(in_demo get pods -l "marketcollector.dev/name=$COLLECTOR" -o jsonpath='{.items[0].metadata.name}')
+  pod=$(in_demo get pods -l "marketcollector.dev/collector=$COLLECTOR" -o jsonpath='{.items[0].metadata.name}')
   {
     kubectl get --raw "/api/v1/namespaces/$DEMO_NAMESPACE/pods/$pod:8080/proxy/status"
     printf '\n--- records\n'
@@ -130,7 +130,7 @@ next_commands() {
 It goes on. To use this cluster from your shell first: eval "\$(make -s kubeconfig)"
   look     kubectl -n $DEMO_NAMESPACE get mcol -w
            kubectl -n $DEMO_NAMESPACE describe mcol $COLLECTOR
-           kubectl -n $DEMO_NAMESPACE logs -f -l marketcollector.dev/name=$COLLECTOR
+           kubectl -n $DEMO_NAMESPACE logs -f -l marketcollector.dev/collector=$COLLECTOR
   change   kubectl -n $DEMO_NAMESPACE patch mcol $COLLECTOR --type merge -p '{"spec":{"dataTypes":["trade"]}}'
   break    kubectl -n $DEMO_NAMESPACE scale deployment simulator --replicas=0     # and 1 to mend it
   stop     make demo-down        the cluster stays
