@@ -1,0 +1,1 @@
+"""An exchange on this machine: what a client of OKX v5 sees, from recorded frames or from a seeded market."""

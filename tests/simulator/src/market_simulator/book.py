@@ -1,0 +1,82 @@
+"""An order book that keeps the exchange's own texts, and what can be said about it: best levels, differences, CRC."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+from zlib import crc32
+
+from market_simulator.events import Level, Levels, levels
+
+
+class Side:
+    """One side of a book. Keys are kept sorted upwards; `best_is_highest` tells which end is the best."""
+
+    __slots__ = ("_best_is_highest", "_keys", "_rows")
+
+    def __init__(self, best_is_highest: bool) -> None:
+        self._best_is_highest = best_is_highest
+        self._keys: list[int] = []
+        self._rows: dict[int, Level] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def apply(self, changes: Iterable[Level]) -> None:
+        """Set the new absolute sizes; size "0" deletes, also a level that is not there."""
+        for level in changes:
+            if level.size == "0":
+                self._remove(level.key)
+            else:
+                if level.key not in self._rows:
+                    insort(self._keys, level.key)
+                self._rows[level.key] = level
+
+    def key(self, place: int) -> int:
+        """The key of the level at `place`: 0 is the best, -1 the worst.
+
+        Raises:
+            IndexError: the side has no such level.
+        """
+        return self._keys[-1 - place if self._best_is_highest else place]
+
+    def best(self, count: int | None = None) -> list[Level]:
+        """The best `count` levels (all, when None), best first."""
+        keys = self._keys
+        if self._best_is_highest:
+            keys = keys[::-1] if count is None else keys[: -count - 1 : -1]
+        elif count is not None:
+            keys = keys[:count]
+        return [self._rows[key] for key in keys]
+
+    def changes_to(self, wanted: Iterable[Level]) -> Levels:
+        """The changes that turn this side into exactly `wanted`, best price first."""
+        target = {level.key: level for level in wanted}
+        gone = [Level(key, row.price, "0", "0") for key, row in self._rows.items() if key not in target]
+        changed = [level for key, level in target.items() if self._rows.get(key) != level]
+        return levels(sorted(gone + changed, key=lambda level: level.key, reverse=self._best_is_highest))
+
+    def _remove(self, key: int) -> None:
+        if self._rows.pop(key, None) is not None:
+            del self._keys[bisect_left(self._keys, key)]
+
+
+class Book:
+    """Both sides. Not thread safe, keeps as many levels as it is given."""
+
+    __slots__ = ("asks", "bids")
+
+    def __init__(self) -> None:
+        self.bids = Side(best_is_highest=True)
+        self.asks = Side(best_is_highest=False)
+
+    def apply(self, bids: Iterable[Level], asks: Iterable[Level]) -> None:
+        self.bids.apply(bids)
+        self.asks.apply(asks)
+
+    def checksum(self) -> int:
+        """OKX's CRC of the best 25 levels a side, as it was sent until 2026-06-23 (okx.md section 6)."""
+        bids, asks = self.bids.best(25), self.asks.best(25)
+        parts: list[str] = []
+        for place in range(max(len(bids), len(asks))):
+            parts += [f"{row.price}:{row.size}" for row in (*bids[place : place + 1], *asks[place : place + 1])]
+        value = crc32(":".join(parts).encode())
+        return value - (1 << 32) if value >= 1 << 31 else value

@@ -1,0 +1,177 @@
+"""Candles of one instrument, built from its trades, in OKX's bars (okx.md section 5.3)."""
+
+from bisect import bisect_left
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+
+from market_simulator.events import TradeRow
+from market_simulator.instruments import Instrument
+from market_simulator.quantities import plain
+
+_MINUTE: Final = 60_000
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+_HONG_KONG_MS: Final = 8 * _HOUR  # bars of 6 hours and longer open on UTC+8 unless their name ends in utc
+_KEPT_SECONDS, _KEPT_MINUTES = 7_200, 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar's name, length and the shift of its boundaries, in milliseconds."""
+
+    name: str
+    length_ms: int
+    shift_ms: int = 0
+
+    def open_ms(self, at_ms: int) -> int:
+        """The opening time of the bar that holds the moment."""
+        return at_ms - (at_ms + self.shift_ms) % self.length_ms
+
+
+def _bars() -> dict[str, Bar]:
+    bars = [Bar("1s", 1000)]
+    bars += [Bar(f"{n}m", n * _MINUTE) for n in (1, 3, 5, 15, 30)]
+    bars += [Bar(f"{n}H", n * _HOUR) for n in (1, 2, 4)]
+    for name, length in (("6H", 6 * _HOUR), ("12H", 12 * _HOUR), ("1D", _DAY)):
+        bars += [Bar(name, length, _HONG_KONG_MS), Bar(f"{name}utc", length)]
+    return {bar.name: bar for bar in bars}
+
+
+BARS: Final = _bars()
+"""The bars that are offered. Those of more than a day are not."""
+
+
+@dataclass(slots=True)
+class Candle:
+    """One bar. Prices are the exchange's texts; `turnover` is (volCcy, volCcyQuote)."""
+
+    open_ms: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: Decimal
+    turnover: tuple[Decimal, Decimal]
+
+    def add(self, other: "Candle") -> None:
+        """Take in what came later in the same bar."""
+        self.high = max(self.high, other.high, key=Decimal)
+        self.low = min(self.low, other.low, key=Decimal)
+        self.close = other.close
+        self.volume += other.volume
+        self.turnover = (self.turnover[0] + other.turnover[0], self.turnover[1] + other.turnover[1])
+
+    def row(self, is_closed: bool) -> list[str]:
+        """OKX's nine columns."""
+        numbers = [plain(value) for value in (self.volume, *self.turnover)]
+        return [str(self.open_ms), self.open, self.high, self.low, self.close, *numbers, "1" if is_closed else "0"]
+
+
+def flat(open_ms: int, price: str) -> Candle:
+    """The candle of a bar without a trade."""
+    return Candle(open_ms, price, price, price, price, Decimal(0), (Decimal(0), Decimal(0)))
+
+
+class _Series:
+    """Candles of one bar in order of time, the newest `kept`."""
+
+    def __init__(self, bar: Bar, kept: int) -> None:
+        self.bar = bar
+        self.candles: list[Candle] = []
+        self._kept = kept
+
+    def add(self, candle: Candle, at_ms: int) -> None:
+        candle.open_ms = self.bar.open_ms(at_ms)
+        if self.candles and self.candles[-1].open_ms == candle.open_ms:
+            self.candles[-1].add(candle)
+            return
+        self.candles.append(candle)
+        if len(self.candles) > self._kept + self._kept // 10:
+            del self.candles[: -self._kept]
+
+    def between(self, start_ms: int, end_ms: int) -> list[Candle]:
+        """Candles that open at or after `start_ms` and before `end_ms`."""
+        first, end = (bisect_left(self.candles, at, key=lambda candle: candle.open_ms) for at in (start_ms, end_ms))
+        return self.candles[first:end]
+
+
+class Candles:
+    """All bars of one instrument: seconds and minutes are kept, longer bars are put together from minutes."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._instrument = instrument
+        self._seconds = _Series(BARS["1s"], _KEPT_SECONDS)
+        self._minutes = _Series(BARS["1m"], _KEPT_MINUTES)
+        self._last_ms = 0
+
+    def add(self, trade: TradeRow, not_before_ms: int) -> None:
+        """Count a trade. One that comes late, after its bar was closed, is counted at `not_before_ms`."""
+        at_ms = self._last_ms = max(trade.ts_ms, not_before_ms, self._last_ms)
+        price, size = Decimal(trade.price), Decimal(trade.size)
+        turnover = self._instrument.turnover(price, size)
+        for series in (self._seconds, self._minutes):
+            series.add(Candle(0, trade.price, trade.price, trade.price, trade.price, size, turnover), at_ms)
+
+    def candle(self, bar: Bar, open_ms: int) -> Candle | None:
+        """The bar that opened at this moment; None when nothing was traded in it."""
+        parts = self._base(bar).between(open_ms, open_ms + bar.length_ms)
+        return _together(open_ms, parts)
+
+    def first_ms(self, bar: Bar) -> int | None:
+        """When the oldest bar that is kept opened; None before the first trade."""
+        candles = self._base(bar).candles
+        return bar.open_ms(candles[0].open_ms) if candles else None
+
+    def last_minutes(self, start_ms: int) -> list[Candle]:
+        """The minutes with trades since `start_ms`."""
+        return self._minutes.between(start_ms, self._last_ms + 1)
+
+    def history(self, bar: Bar, oldest_ms: int, newest_ms: int) -> list[Candle]:
+        """The bars that opened in this range (both ends included), newest first; bars without a trade are flat."""
+        first = self.first_ms(bar)
+        if first is None:
+            return []
+        start_ms, end_ms = max(bar.open_ms(oldest_ms), first), bar.open_ms(newest_ms) + bar.length_ms
+        if end_ms <= start_ms:
+            return []
+        before = self._base(bar).between(first, start_ms)[-1:]
+        parts = self._base(bar).between(start_ms, end_ms)
+        return _filled(bar, [*(flat(start_ms, c.close) for c in before), *parts], end_ms)[::-1]
+
+    def _base(self, bar: Bar) -> _Series:
+        return self._minutes if bar.length_ms >= _MINUTE else self._seconds
+
+
+def _together(open_ms: int, parts: list[Candle]) -> Candle | None:
+    if not parts:
+        return None
+    whole = flat(open_ms, parts[0].open)
+    for part in parts:
+        whole.add(part)
+    return whole
+
+
+def _filled(bar: Bar, parts: list[Candle], end_ms: int) -> list[Candle]:
+    filled: list[Candle] = []
+    for part in parts:
+        open_ms = bar.open_ms(part.open_ms)
+        _fill_to(filled, open_ms, bar)
+        if not filled or filled[-1].open_ms != open_ms:
+            filled.append(flat(open_ms, part.open))
+        if part.volume:
+            filled[-1] = _joined(filled[-1], part)
+    _fill_to(filled, end_ms, bar)
+    return filled
+
+
+def _joined(whole: Candle, part: Candle) -> Candle:
+    if not whole.volume:  # a flat candle's price is only that of the trade before it
+        return replace(part, open_ms=whole.open_ms)
+    whole.add(part)
+    return whole
+
+
+def _fill_to(filled: list[Candle], end_ms: int, bar: Bar) -> None:
+    while filled and filled[-1].open_ms + bar.length_ms < end_ms:
+        filled.append(flat(filled[-1].open_ms + bar.length_ms, filled[-1].close))

@@ -1,0 +1,138 @@
+"""OKX v5's own words: channels and the paths that offer them, frames, acknowledgements, errors (okx.md)."""
+
+import json
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, Final
+
+from market_simulator.candles import BARS
+from market_simulator.events import BookChange, Key, Level, Levels, Trades, levels
+
+PONG: Final = "pong"
+LARGEST_REQUEST_BYTES: Final = 64 * 1024
+REQUESTS_AN_HOUR: Final = 480
+NO_DATA: Final = 4004
+READS_TOO_SLOWLY: Final = 4005
+LOGIN_FAILED: Final = 4001
+
+
+class Path(StrEnum):
+    """Where a WebSocket client connects."""
+
+    PUBLIC = "/ws/v5/public"
+    BUSINESS = "/ws/v5/business"
+    PRIVATE = "/ws/v5/private"
+
+    @classmethod
+    def named(cls, name: str) -> "Path":
+        """The path for "public", "business", "private" (or the whole path itself).
+
+        Raises:
+            ValueError: there is no such path.
+        """
+        return cls(name if name.startswith("/") else f"/ws/v5/{name}")
+
+
+CANDLES: Final = {f"candle{name}": bar for name, bar in BARS.items()}
+PUBLIC_CHANNELS: Final = frozenset({"trades", "books", "books5", "bbo-tbt", "tickers"})
+BUSINESS_CHANNELS: Final = frozenset({"trades-all", *CANDLES})
+VIP_CHANNELS: Final = frozenset({"books-l2-tbt", "books50-l2-tbt"})
+
+_MOVED = (
+    'This channel has been migrated to the "/business" URL. Please subscribe using the corresponding "/business" URL.'
+)
+_NOT_ON_BUSINESS = (
+    'This channel is not supported by "/business" URL. Please use "/private" URL(for private channels), '
+    'or "/public" URL(for public channels).'
+)
+
+
+def refusal(path: Path, key: Key, instruments: Iterable[str]) -> tuple[str, str] | None:
+    """Why this path does not offer this stream, as (code, msg); None when it does."""
+    if path is Path.PRIVATE:
+        return "60011", "Please log in"
+    offered = PUBLIC_CHANNELS if path is Path.PUBLIC else BUSINESS_CHANNELS
+    if key.channel in VIP_CHANNELS and path is Path.PUBLIC:
+        return "64003", "Your trading fee tier doesn't meet the requirement to access this channel"
+    if key.channel in offered and key.instrument in instruments:
+        return None
+    if key.channel in BUSINESS_CHANNELS and path is Path.PUBLIC:
+        return "64001", _MOVED
+    if key.channel in PUBLIC_CHANNELS and path is Path.BUSINESS:
+        return "64002", _NOT_ON_BUSINESS
+    what = f"channel:{key.channel},instId:{key.instrument}"
+    advice = "Please use the correct URL, channel and parameters referring to API document."
+    return "60018", f"Wrong URL or {what} doesn't exist. {advice}"
+
+
+# -- frames --------------------------------------------------------------------------------------------------------
+
+
+def compact(value: Any) -> str:
+    """JSON as OKX writes it: no blanks."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def acknowledgement(event: str, key: Key, request_id: str | None, connection_id: str) -> str:
+    """`{"id":"1512","event":"subscribe","arg":{"channel":...,"instId":...},"connId":"a4d3ae55"}`"""
+    arg = {"channel": key.channel, "instId": key.instrument}
+    return compact({**_id(request_id), "event": event, "arg": arg, "connId": connection_id})
+
+
+def error(code: str, message: str, request_id: str | None, connection_id: str) -> str:
+    """`{"id":"1512","event":"error","code":"60012","msg":"Invalid request: ...","connId":"a4d3ae55"}`"""
+    return compact({**_id(request_id), "event": "error", "code": code, "msg": message, "connId": connection_id})
+
+
+def _id(request_id: str | None) -> dict[str, str]:
+    return {} if request_id is None else {"id": request_id}
+
+
+def push(key: Key, data: str) -> str:
+    """A data push; `data` is the JSON text of the rows, without the brackets around them."""
+    return f'{{"arg":{{"channel":"{key.channel}","instId":"{key.instrument}"}},"data":[{data}]}}'
+
+
+def merged_trades(event: Trades) -> str:
+    """The rows of channel `trades`: fills of one order at one price in one row, with their `count`."""
+    return ",".join(
+        f'{{"instId":"{event.instrument}","tradeId":"{row.last_id}","px":"{row.price}","sz":"{row.size}",'
+        f'"side":"{row.side}","ts":"{row.ts_ms}","count":"{len(row.sizes)}","source":"{row.source}",'
+        f'"seqId":{row.sequence}}}'
+        for row in event.rows
+    )
+
+
+def single_fills(event: Trades) -> str:
+    """The rows of channel `trades-all`: every fill on its own, no `count`."""
+    return ",".join(
+        f'{{"instId":"{event.instrument}","tradeId":"{row.first_id + place}","px":"{row.price}","sz":"{size}",'
+        f'"side":"{row.side}","ts":"{row.ts_ms}","source":"{row.source}","seqId":{row.sequence}}}'
+        for row in event.rows
+        for place, size in enumerate(row.sizes)
+    )
+
+
+def book_update(change: BookChange) -> str:
+    """A push of channel `books`: "update", or "snapshot" when it is the instrument's first state."""
+    if change.is_snapshot:
+        return book_snapshot(change, change.bids, change.asks)
+    return _book("update", change, change.bids, change.asks, change.previous)
+
+
+def book_snapshot(state: BookChange, bids: Levels, asks: Levels) -> str:
+    """The whole book as it stands after `state`; a snapshot's prevSeqId is -1."""
+    return _book("snapshot", state, bids, asks, -1)
+
+
+def _book(action: str, state: BookChange, bids: Levels, asks: Levels, previous: int) -> str:
+    return (
+        f'{{"arg":{{"channel":"books","instId":"{state.instrument}"}},"action":"{action}","data":[{{'
+        f'"asks":{asks.text},"bids":{bids.text},"ts":"{state.ts_ms}","checksum":{state.checksum},'
+        f'"seqId":{state.sequence},"prevSeqId":{previous}}}]}}'
+    )
+
+
+def book_row(state: BookChange, bids: list[Level], asks: list[Level]) -> str:
+    """The one row of `books5`, `bbo-tbt` and of `GET /api/v5/market/books`: a full, shallow book."""
+    return f'{{"asks":{levels(asks).text},"bids":{levels(bids).text},"ts":"{state.ts_ms}","seqId":{state.sequence}}}'

@@ -1,0 +1,217 @@
+"""OKX's REST calls that a collector needs, with its paging, limits and errors (okx.md sections 7 and 8)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from market_simulator import okx
+from market_simulator.candles import BARS, Candle
+from market_simulator.events import Key
+from market_simulator.limits import Limit, Limiter
+from market_simulator.truth import Fill, Truth
+from market_simulator.venue import Board, Venue
+
+_EVER: Final = 1 << 62
+_RECENT_BARS: Final = 1440
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP status and a JSON body."""
+
+    status: int
+    body: str
+
+
+class RefusedError(Exception):
+    """The call is answered with an error code; most of OKX's errors come with HTTP 200."""
+
+    def __init__(self, code: str, message: str, status: int = 200) -> None:
+        super().__init__(message)
+        self.reply = Reply(status, okx.compact({"code": code, "msg": message, "data": []}))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One GET: its parameters, and what it is answered from. `now_ms` is the exchange's time."""
+
+    query: Mapping[str, str]
+    venue: Venue
+    truth: Truth
+    now_ms: int
+
+    def required(self, name: str) -> str:
+        """A parameter that must be there and not empty."""
+        if not (value := self.query.get(name, "")):
+            raise RefusedError("50014", f"Parameter {name} can not be empty", 400)
+        return value
+
+    def number(self, name: str, default: int) -> int:
+        """A parameter that is a whole number, 0 or larger."""
+        text = self.query.get(name, "")
+        if not text:
+            return default
+        if not (text.isascii() and text.isdigit()):
+            raise RefusedError("51000", f"Parameter {name} error")
+        return int(text)
+
+    def limit(self, default: int, largest: int) -> int:
+        """How many rows: asking for more than the largest page gets the largest page."""
+        return max(1, min(self.number("limit", default), largest))
+
+    def board(self) -> Board:
+        """The instrument that `instId` names."""
+        name = self.required("instId")
+        if name not in self.venue.boards:
+            raise RefusedError("51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist.")
+        return self.venue.boards[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A call's answer (JSON texts of its rows) and its limit, per IP and, for some, per value of a parameter."""
+
+    answer: Callable[[Call], list[str]]
+    limit: Limit
+    limited_by: str = ""
+
+
+class RateLimits:
+    """The documented limits per IP. Off: every call is answered."""
+
+    def __init__(self, is_on: bool) -> None:
+        self._is_on = is_on
+        self._limiter = Limiter()
+
+    def check(self, path: str, endpoint: Endpoint, call: Call, ip: str, now: float) -> None:
+        """Count the call.
+
+        Raises:
+            RefusedError: 50011 with HTTP 429, as there were too many.
+        """
+        caller = f"{path} {ip} {call.query.get(endpoint.limited_by, '')}"
+        if self._is_on and not self._limiter.allows(endpoint.limit, caller, now):
+            raise RefusedError("50011", "Too Many Requests", 429)
+
+
+def answer(path: str, call: Call, limits: RateLimits, ip: str, now: float) -> Reply:
+    """Answer one GET; `now` is seconds of a monotonic clock, for the limits."""
+    endpoint = ENDPOINTS.get(path)
+    if endpoint is None:
+        return Reply(404, okx.compact({"code": "404", "msg": "Not Found", "data": []}))
+    try:
+        limits.check(path, endpoint, call, ip, now)
+        return Reply(200, f'{{"code":"0","msg":"","data":[{",".join(endpoint.answer(call))}]}}')
+    except RefusedError as refused:
+        return refused.reply
+
+
+# -- the calls -----------------------------------------------------------------------------------------------------
+
+
+def _time(call: Call) -> list[str]:
+    return [f'{{"ts":"{call.now_ms}"}}']
+
+
+def _instruments(call: Call) -> list[str]:
+    kind, wanted = call.required("instType"), call.query.get("instId")
+    if kind not in ("SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION"):
+        raise RefusedError("51000", "Parameter instType error")
+    there = [i for i in call.venue.instruments.values() if i.kind == kind and wanted in (None, "", i.id)]
+    if wanted and not there:
+        raise RefusedError("51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist.")
+    return [okx.compact(instrument.row) for instrument in there]
+
+
+def _trades(call: Call) -> list[str]:
+    name = call.board().instrument.id
+    return [fill_row(name, fill) for fill in call.truth.trades[name].newest(_EVER, -1, call.limit(100, 500))]
+
+
+def _history_trades(call: Call) -> list[str]:
+    """type=1 (default) pages by id, type=2 by time and with `after` only; `before` alone gives the latest page."""
+    name = call.board().instrument.id
+    history, limit = call.truth.trades[name], call.limit(100, 100)
+    after, before = call.number("after", _EVER), call.number("before", -1)
+    match call.query.get("type") or "1":
+        case "1":
+            pass
+        case "2":
+            after, before = history.id_at(after), -1
+        case _:
+            raise RefusedError("51000", "Parameter type error")
+    return [fill_row(name, fill) for fill in history.newest(after, before, limit)]
+
+
+def fill_row(instrument: str, fill: Fill) -> str:
+    """A single fill as REST gives it: no `count`."""
+    row = fill.row
+    return (
+        f'{{"instId":"{instrument}","side":"{row.side}","sz":"{fill.size}","px":"{row.price}",'
+        f'"source":"{row.source}","tradeId":"{fill.id}","ts":"{row.ts_ms}"}}'
+    )
+
+
+def _books(call: Call) -> list[str]:
+    board, size = call.board(), call.number("sz", 1)
+    if not 1 <= size <= 400:
+        raise RefusedError("51000", "Parameter sz error")
+    row = board.shallow(size)
+    return [] if row is None else [row]
+
+
+def _ticker(call: Call) -> list[str]:
+    board = call.board()
+    row = board.row(Key("tickers", board.instrument.id))
+    return [] if row is None else [row]
+
+
+def _tickers(call: Call) -> list[str]:
+    kind = call.required("instType")
+    boards = [board for board in call.venue.boards.values() if board.instrument.kind == kind]
+    rows = [board.row(Key("tickers", board.instrument.id)) for board in boards]
+    return [row for row in rows if row is not None]
+
+
+def _candles(call: Call) -> list[str]:
+    return _candle_rows(call, _RECENT_BARS)
+
+
+def _history_candles(call: Call) -> list[str]:
+    return _candle_rows(call, None)
+
+
+def _candle_rows(call: Call, bars_back: int | None) -> list[str]:
+    """`after`: older than; `before`: newer than. `bars_back` bounds how old a bar may be."""
+    board, limit = call.board(), call.limit(100, 300)
+    bar = BARS.get(call.query.get("bar") or "1m")
+    if bar is None:
+        raise RefusedError("51000", "Parameter bar error")
+    oldest = call.number("before", 0) + 1 if call.query.get("before") else 0
+    newest = min(call.number("after", call.now_ms + 1) - 1, call.now_ms)
+    if bars_back is not None:
+        oldest = max(oldest, bar.open_ms(call.now_ms) - bars_back * bar.length_ms)
+    page_start = bar.open_ms(newest) - (limit - 1) * bar.length_ms
+    candles = board.candles.history(bar, max(oldest, page_start), newest)
+    rows = [candle for candle in candles if oldest <= candle.open_ms]
+    return [_candle_row(candle, candle.open_ms + bar.length_ms <= call.now_ms) for candle in rows]
+
+
+def _candle_row(candle: Candle, is_closed: bool) -> str:
+    return okx.compact(candle.row(is_closed))
+
+
+_TWENTY: Final = Limit(20, 2.0)
+_FORTY: Final = Limit(40, 2.0)
+
+ENDPOINTS: Final[dict[str, Endpoint]] = {
+    "/api/v5/public/time": Endpoint(_time, Limit(10, 2.0)),
+    "/api/v5/public/instruments": Endpoint(_instruments, _TWENTY, "instType"),
+    "/api/v5/market/trades": Endpoint(_trades, Limit(100, 2.0)),
+    "/api/v5/market/history-trades": Endpoint(_history_trades, _TWENTY),
+    "/api/v5/market/books": Endpoint(_books, _FORTY),
+    "/api/v5/market/ticker": Endpoint(_ticker, _TWENTY),
+    "/api/v5/market/tickers": Endpoint(_tickers, _TWENTY),
+    "/api/v5/market/candles": Endpoint(_candles, _FORTY),
+    "/api/v5/market/history-candles": Endpoint(_history_candles, _TWENTY),
+}

@@ -1,0 +1,221 @@
+"""The running simulator: sockets, clock and the loop that lets the market happen at its time."""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+
+from aiohttp import WSMsgType, web
+
+from market_simulator import okx, rest
+from market_simulator.events import Event, Key
+from market_simulator.faults import Faults
+from market_simulator.hub import Connection, Hub
+from market_simulator.limits import Limit, Limiter
+from market_simulator.session import Session
+from market_simulator.truth import Truth
+from market_simulator.venue import Venue
+
+log = logging.getLogger("market_simulator")
+
+_GOING_AWAY = 1001
+_TURN_EVENTS = 256  # events per turn of the loop, so that clients are served in between
+_UNREAD_AT_MAX = 1 << 20  # with --speed max the market waits while a client has more than this unread
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How the exchange behaves. Seconds and bytes; 0 connections a second means no limit."""
+
+    silence_limit: float = 30.0
+    unsent_limit: int = 16 << 20
+    connection_limit: int = 0
+    has_rate_limits: bool = True
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The whole state. `is_paced` False: the market runs as fast as its clients read, and waits without any."""
+
+    venue: Venue
+    truth: Truth
+    events: Iterator[Event]
+    origin_us: int
+    is_paced: bool
+    options: ServerOptions
+    faults: Faults = field(default_factory=Faults)
+    hub: Hub = field(init=False)
+    limits: rest.RateLimits = field(init=False)
+    started: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.hub = Hub(self.faults, self.options.silence_limit, self.options.unsent_limit)
+        self.limits = rest.RateLimits(self.options.has_rate_limits)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What can be subscribed."""
+        return frozenset(self.venue.boards)
+
+    def first_push(self, key: Key) -> str | None:
+        return self.venue.first_push(key)
+
+    def now_us(self, now: float) -> int:
+        """The exchange's time for a moment of the loop's clock: microseconds since 1970."""
+        return self.origin_us + round((now - self.started) * 1_000_000) if self.is_paced else self.truth.time_us
+
+    def happen(self, event: Event, now: float) -> None:
+        """Let one event happen: it becomes truth, and is published."""
+        pushes = self.venue.apply(event, self.hub.wanted)
+        board = self.venue.boards.get(getattr(event, "instrument", ""))
+        self.truth.record(event, board.book if board else None)
+        self.hub.counters.events += 1
+        self.hub.publish(pushes, now)
+
+
+# -- the market's clock --------------------------------------------------------------------------------------------
+
+
+async def run_market(exchange: Exchange) -> None:
+    """Let the events happen, for ever."""
+    loop = asyncio.get_running_loop()
+    exchange.started = loop.time()
+    coming = next(exchange.events)
+    while True:
+        await (_until_due(exchange, coming) if exchange.is_paced else _until_wanted(exchange))
+        coming = _turn(exchange, coming, loop.time())
+        exchange.hub.flush()
+        await asyncio.sleep(0)
+
+
+def _turn(exchange: Exchange, coming: Event, now: float) -> Event:
+    """Let what is due happen, but not more than a turn's worth; returns the first event that has to wait."""
+    due_us = exchange.now_us(now) if exchange.is_paced else sys.maxsize
+    for _ in range(_TURN_EVENTS):
+        if coming.time_us > due_us:
+            break
+        exchange.happen(coming, now)
+        coming = next(exchange.events)
+    return coming
+
+
+async def _until_due(exchange: Exchange, coming: Event) -> None:
+    moment = exchange.started + (coming.time_us - exchange.origin_us) / 1_000_000
+    delay = moment - asyncio.get_running_loop().time()
+    if delay > 0:
+        await asyncio.sleep(delay)
+
+
+async def _until_wanted(exchange: Exchange) -> None:
+    """Wait for a subscriber, and until all clients have read most of what they got."""
+    hub = exchange.hub
+    # Polling, as a transport that aiohttp owns tells nobody else when its buffer has become smaller.
+    while not hub.wanted or any(c.unsent_bytes > _UNREAD_AT_MAX for c in hub.connections.values()):  # noqa: ASYNC110
+        await asyncio.sleep(0.002)
+
+
+async def end_silent_connections(exchange: Exchange) -> None:
+    """Apply the 30-second rule, for ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(min(1.0, exchange.options.silence_limit / 10))
+        exchange.hub.end_silent(loop.time())
+
+
+# -- HTTP ----------------------------------------------------------------------------------------------------------
+
+EXCHANGE: web.AppKey[Exchange] = web.AppKey("exchange", Exchange)
+_HANDSHAKES: web.AppKey[Limiter] = web.AppKey("handshakes", Limiter)
+
+
+def application(exchange: Exchange) -> web.Application:
+    """The exchange's one port: WebSocket and REST."""
+    app = web.Application()
+    app[EXCHANGE] = exchange
+    app[_HANDSHAKES] = Limiter()
+    for path in okx.Path:
+        app.router.add_get(path.value, _websocket)
+    app.router.add_get("/api/{rest:.*}", _rest)
+    return app
+
+
+async def _rest(request: web.Request) -> web.Response:
+    exchange, now = request.app[EXCHANGE], asyncio.get_running_loop().time()
+    call = rest.Call(request.query, exchange.venue, exchange.truth, exchange.now_us(now) // 1000)
+    reply = rest.answer(request.path, call, exchange.limits, request.remote or "", now)
+    return web.Response(status=reply.status, text=reply.body, content_type="application/json")
+
+
+async def _websocket(request: web.Request) -> web.StreamResponse:
+    exchange, now = request.app[EXCHANGE], asyncio.get_running_loop().time()
+    if status := _refusal(request, exchange, now):
+        exchange.hub.counters.refused_handshakes += 1
+        return web.Response(status=status, text="")
+    socket = web.WebSocketResponse(
+        timeout=1.0, autoping=False, heartbeat=None, compress=False, max_msg_size=okx.LARGEST_REQUEST_BYTES
+    )
+    await socket.prepare(request)
+    transport = request.transport
+    if not isinstance(transport, asyncio.Transport):
+        return socket  # the client went away during the handshake
+    peer = "{}:{}".format(*transport.get_extra_info("peername"))
+    session = Session(exchange.hub.new_id(), okx.Path(request.path))
+    connection = Connection(session, socket, transport, peer, opened=now, alive=now)
+    exchange.hub.join(connection)
+    log.info("connection %s from %s to %s opened", session.id, peer, request.path)
+    try:
+        await _converse(exchange, connection)
+    finally:
+        exchange.hub.leave(connection)
+        log.info("connection %s ended with code %s", session.id, socket.close_code)
+    return socket
+
+
+def _refusal(request: web.Request, exchange: Exchange, now: float) -> int | None:
+    if status := exchange.faults.refusal(now):
+        return status
+    limit = exchange.options.connection_limit
+    allowed = not limit or request.app[_HANDSHAKES].allows(Limit(limit, 1.0), request.remote or "", now)
+    return None if allowed else 429
+
+
+async def _converse(exchange: Exchange, connection: Connection) -> None:
+    loop = asyncio.get_running_loop()
+    async for message in connection.socket:
+        if message.type is WSMsgType.TEXT:
+            exchange.hub.received(connection, message.data, loop.time(), exchange)
+        elif message.type is WSMsgType.BINARY:
+            exchange.hub.received(connection, message.data.decode("utf-8", "replace"), loop.time(), exchange)
+        elif message.type is WSMsgType.PING:
+            exchange.hub.pinged(connection, message.data, loop.time())
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Serve an application while the context lasts; gives the port, which the system chooses when `port` is 0.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+async def serve_until(exchange: Exchange, stop: asyncio.Event) -> None:
+    """Run the market until asked to stop, then say goodbye to all clients."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(run_market(exchange)), tasks.create_task(end_silent_connections(exchange))]
+        await stop.wait()
+        for task in running:
+            task.cancel()
+    await exchange.hub.close_all(_GOING_AWAY, "")

@@ -1,0 +1,108 @@
+"""One WebSocket connection's side of the conversation, without the socket: request text in, what to do out."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from market_simulator import okx
+from market_simulator.events import Key
+from market_simulator.faults import Kind, Outgoing
+from market_simulator.limits import Limit, Limiter
+from market_simulator.okx import Path
+
+_HOURLY = Limit(okx.REQUESTS_AN_HOUR, 3600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the connection with this close code."""
+
+    code: int
+    reason: str
+
+
+Effect: TypeAlias = Outgoing | Close
+
+
+class Market(Protocol):
+    """What a conversation asks of the venue."""
+
+    @property
+    def names(self) -> frozenset[str]: ...
+    def first_push(self, key: Key) -> str | None: ...
+
+
+@dataclass(slots=True)
+class Session:
+    """What this client has asked for. `requests_left` is kept by a sliding hour (480, okx.md section 3)."""
+
+    id: str
+    path: Path
+    subscriptions: dict[Key, None] = field(default_factory=dict)
+    has_subscribed: bool = False
+    requests: int = 0
+    _args: int = 0
+    _limiter: Limiter = field(default_factory=Limiter)
+
+    def received(self, text: str, now: float, market: Market) -> list[Effect]:
+        """Answer one text frame; changes the subscriptions."""
+        if text == "ping":
+            return [Outgoing(Kind.REPLY, None, okx.PONG)]
+        self.requests += 1
+        request = _request(text)
+        if request is None:
+            return [self._error("60012", f"Invalid request: {text}", None)]
+        if not self._limiter.allows(_HOURLY, self.id, now):
+            return [self._error("60014", "Requests too frequent", request.id)]
+        match request.op:
+            case "login":
+                return [self._error("60009", "Login failed.", request.id), Close(okx.LOGIN_FAILED, "Login failed")]
+            case "subscribe":
+                return [effect for key in request.keys for effect in self._subscribe(key, request.id, market)]
+            case _:
+                return [effect for key in request.keys for effect in self._unsubscribe(key, request.id, market)]
+
+    def _subscribe(self, key: Key, request_id: str | None, market: Market) -> list[Effect]:
+        if refused := okx.refusal(self.path, key, market.names):
+            return [self._error(*refused, request_id)]
+        self.subscriptions[key] = None
+        self.has_subscribed = True
+        self._args += 1
+        acknowledged: list[Effect] = [self._reply(okx.acknowledgement("subscribe", key, request_id, self.id), key)]
+        text = market.first_push(key)
+        first: list[Effect] = [] if text is None else [Outgoing(Kind.PRESENT, key, text)]
+        # Pushes may come before the acknowledgement (okx.md section 4): here for every second arg, so that a client
+        # that cannot take it fails every time and not once a month.
+        return first + acknowledged if self._args % 2 == 0 else acknowledged + first
+
+    def _unsubscribe(self, key: Key, request_id: str | None, market: Market) -> list[Effect]:
+        if refused := okx.refusal(self.path, key, market.names):
+            return [self._error(*refused, request_id)]
+        self.subscriptions.pop(key, None)
+        return [self._reply(okx.acknowledgement("unsubscribe", key, request_id, self.id), key)]
+
+    def _error(self, code: str, message: str, request_id: str | None) -> Outgoing:
+        return self._reply(okx.error(code, message, request_id, self.id), None)
+
+    def _reply(self, text: str, key: Key | None) -> Outgoing:
+        return Outgoing(Kind.REPLY, key, text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    op: str
+    id: str | None
+    keys: tuple[Key, ...]
+
+
+def _request(text: str) -> _Request | None:
+    """The request, or None when it is not one."""
+    try:
+        message: Any = json.loads(text)
+        op, args, request_id = message["op"], message["args"], message.get("id")
+        keys = () if op == "login" else tuple(Key(str(arg["channel"]), str(arg.get("instId", ""))) for arg in args)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    is_known = op in ("subscribe", "unsubscribe", "login") and isinstance(args, list) and bool(args)
+    is_id = request_id is None or (isinstance(request_id, str) and request_id.isalnum() and len(request_id) <= 32)
+    return _Request(op, request_id, keys) if is_known and is_id else None
