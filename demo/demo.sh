@@ -9,9 +9,12 @@ cd "$(dirname "$0")/.."
 # shellcheck source=demo/names.sh
 . demo/names.sh
 
-OPERATOR_IMAGE=${OPERATOR_IMAGE:-localhost/market-operator:dev}
-COLLECTOR_IMAGE=${COLLECTOR_IMAGE:-localhost/market-collector:dev}
-SIMULATOR_IMAGE=${SIMULATOR_IMAGE:-localhost/market-simulator:dev}
+# As `make images` names them; a registry of one's own is only for clusters elsewhere.
+IMAGES=localhost
+if [ "${CLUSTER:-local}" = current ]; then IMAGES=${IMAGE_REGISTRY:-localhost}; fi
+OPERATOR_IMAGE=${OPERATOR_IMAGE:-${IMAGES%/}/market-operator:${IMAGE_TAG:-dev}}
+COLLECTOR_IMAGE=${COLLECTOR_IMAGE:-${IMAGES%/}/market-collector:${IMAGE_TAG:-dev}}
+SIMULATOR_IMAGE=${SIMULATOR_IMAGE:-${IMAGES%/}/market-simulator:${IMAGE_TAG:-dev}}
 READY_WITHIN=${READY_WITHIN:-120}   # seconds
 EVERY=5                             # seconds between two looks without a terminal
 

@@ -101,7 +101,7 @@ def test_reconnections_rise_by_exactly_the_number_of_drops_and_short_ones_leave_
 
 def connections_dropped(place: Place) -> int:
     """Makes the exchange drop all connections, and says how many there were."""
-    (number,) = [value for value in place.fault("drop", path=None, code=None).values() if isinstance(value, int)]
+    number: int = place.fault("drop", path=None, code=None)["dropped"]
     assert number >= 1
     return number
 
@@ -169,21 +169,18 @@ def test_frames_that_nobody_can_read_are_counted_and_shown_and_crash_nothing(pla
     place.apply(market_collector())
     place.wait_ready()
     pod = place.pod()["metadata"]["name"]
-    before = unreadable(place, pod)
-    for frame in GARBAGE:
-        place.fault("raw", frame=frame)
-    eventually(lambda: unreadable(place, pod) >= before + len(GARBAGE) - 1, 15, "the unreadable frames are counted")
+
+    def said() -> Document:
+        return place.collector_status(pod)
+
+    for number, frame in enumerate(GARBAGE, start=1):
+        assert place.fault("raw", frame=frame)["sent"] == 1
+        eventually(lambda: said()["counters"]["unreadableFrames"] >= number, 10, f"{frame!r} is counted")  # noqa: B023
+    assert said()["lastUnreadable"]["reason"]
+    assert said()["counters"]["unreadableFrames"] == len(GARBAGE)
     place.wait_moving("messages")
     place.wait_ready()
     assert restarts(place.pod()) == 0
-
-
-def unreadable(place: Place, pod: str) -> float:
-    """Frames that the collector's metrics count as not understood."""
-    proxy = f"/api/v1/namespaces/{place.namespace}/pods/{pod}:8080/proxy/metrics"
-    lines = place.tools.kubectl("get", "--raw", proxy).splitlines()
-    counted = [line for line in lines if line.startswith("market_collector_") and "unreadable" in line.split("{")[0]]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in counted)
 
 
 def test_lost_messages_are_found_and_told_in_the_status(place: Place) -> None:

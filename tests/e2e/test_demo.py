@@ -1,0 +1,63 @@
+"""`make demo` as a user without a terminal meets it: the script that it calls, twice, and what takes it away again.
+
+It brings an operator of its own, so it runs before the others of this folder install theirs (files run in the order of
+their names).
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from kube import ROOT, Tools
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+def script(tools: Tools, name: str) -> subprocess.CompletedProcess[str]:
+    environment = {**tools.environment, "DEMO": "once"}
+    return subprocess.run(
+        [str(ROOT / "demo" / name)], capture_output=True, text=True, timeout=200, env=environment, check=False
+    )
+
+
+@pytest.fixture
+def taken_away(tools: Tools) -> Iterator[None]:
+    yield
+    script(tools, "down.sh")
+
+
+@pytest.mark.usefixtures("taken_away")
+def test_the_demo_is_ready_in_time_moves_runs_twice_and_goes_away(tools: Tools) -> None:
+    for _ in range(2):
+        shown = script(tools, "demo.sh")
+        assert shown.returncode == 0, shown.stdout + shown.stderr
+        told = re.search(r"Ready ([0-9.]+) s after kubectl apply", shown.stdout)
+        assert told, shown.stdout
+        assert float(told[1]) <= 15
+        messages = [int(number.replace(",", "")) for number in re.findall(r"^([\d,]+) messages", shown.stdout, re.M)]
+        assert len(messages) == 3
+        assert messages == sorted(set(messages)), "the numbers move"
+        assert "status:" in shown.stdout
+        assert "make demo-down" in shown.stdout
+    assert tools.items("deployments", "-n", "market-demo")
+    for _ in range(2):
+        removed = script(tools, "down.sh")
+        assert removed.returncode == 0, removed.stdout + removed.stderr
+        namespaces = {namespace["metadata"]["name"] for namespace in tools.items("namespaces")}
+        assert not namespaces & {"market-demo", "market-operator"}
+        assert "marketcollectors" not in tools.kubectl("api-resources", "-o", "name")
+
+
+def test_without_its_images_the_demo_says_why_and_fails(tools: Tools) -> None:
+    environment = {**tools.environment, "DEMO": "once", "READY_WITHIN": "8", "IMAGE_TAG": "never-built"}
+    shown = subprocess.run(
+        [str(ROOT / "demo" / "demo.sh")], capture_output=True, text=True, timeout=100, env=environment, check=False
+    )
+    script(tools, "down.sh")
+    assert shown.returncode == 1
+    assert "did not start within 8 s" in shown.stderr
+    assert re.search("ErrImagePull|ImagePullBackOff", shown.stderr)
