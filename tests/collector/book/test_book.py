@@ -1,0 +1,25 @@
+"""A book is its snapshot and what followed; levels are looked at in order of price."""
+
+from market_collector.book.book import Book
+from market_collector.model.events import Level, Orderbook
+
+
+def record(action: str, bids: list[tuple[str, str]], asks: list[tuple[str, str]], sequence: int) -> Orderbook:
+    kind = "snapshot" if action == "snapshot" else "update"
+    return Orderbook(
+        "okx", "X-Y", sequence, 0, kind, [Level(*b) for b in bids], [Level(*a) for a in asks], sequence, sequence - 1
+    )
+
+
+def test_best_levels_are_sorted_by_value_and_not_by_text() -> None:
+    book = Book(record("snapshot", [("9.9", "1"), ("100", "2"), ("20", "3")], [("1000", "1"), ("200", "2")], 1))
+    assert book.best_bids(2) == [Level("100", "2"), Level("20", "3")]
+    assert book.best_asks(5) == [Level("200", "2"), Level("1000", "1")]
+
+
+def test_an_update_sets_adds_and_deletes() -> None:
+    book = Book(record("snapshot", [("10", "1"), ("9", "1")], [("11", "1")], 1))
+    book.apply(record("update", [("10", "0"), ("9", "7"), ("8.5", "2")], [("12", "4"), ("99", "0")], 2))
+    assert book.bids == {"9": "7", "8.5": "2"}
+    assert book.asks == {"11": "1", "12": "4"}
+    assert (book.sequence, book.exchange_time_ns) == (2, 2)

@@ -1,0 +1,45 @@
+"""The recorded frames in tests/recordings (source and licence: SOURCE.md beside them)."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+OKX = Path(__file__).parent.parent / "recordings" / "okx"
+OKX_2022 = OKX / "ws_public_2022-05-13_btc.jsonl"
+OKX_2026 = OKX / "ws_public_2026-09-26_btc-usdt-swap_part1.jsonl"
+OKX_SNIPPETS = OKX / "ws_2026-08-12_spot_snippets.jsonl"
+OKX_SEQUENCES = OKX / "derived_seq_scenarios.jsonl"
+OKX_CONTROL = OKX / "control_frames_docs_example.jsonl"
+OKX_REST = OKX / "rest.jsonl"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One recorded frame."""
+
+    is_in: bool
+    url: str
+    text: str
+
+    @property
+    def bytes(self) -> bytes:
+        """As it comes from the socket."""
+        return self.text.encode()
+
+
+def frames(path: Path) -> list[Frame]:
+    """All frames of a file, in both directions."""
+    return list(_read(path))
+
+
+def received(path: Path) -> list[Frame]:
+    """The frames that came from the exchange."""
+    return [frame for frame in _read(path) if frame.is_in]
+
+
+def _read(path: Path) -> Iterator[Frame]:
+    with path.open() as lines:
+        for line in lines:
+            row = json.loads(line)
+            yield Frame(row["dir"] == "in", row["url"], row["raw"])
