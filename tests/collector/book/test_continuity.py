@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from market_collector.book.book import Book
 from market_collector.book.continuity import REORDER_WINDOW_S, Hole, TradeLine, Verdict, follows
 from market_collector.model.events import Orderbook

@@ -1,11 +1,13 @@
 """OKX's frames and numbers, from its documentation; recorded frames are in feed/test_recordings.py."""
 
 import json
+from contextlib import suppress
 
 import pytest
-import recordings
 from hypothesis import given
 from hypothesis import strategies as st
+
+import recordings
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Ack, Batch, Goodbye, Info, Pong, Refusal
 from market_collector.exchanges.okx import ARGS_PER_REQUEST, BARS, Okx, OkxConversation
@@ -163,7 +165,9 @@ def test_a_bad_frame_is_an_error_that_says_what_is_wrong(frame: bytes, words: st
         talk().read(frame, 7)
 
 
-recorded = [frame.bytes for path in (recordings.OKX_2022, recordings.OKX_SNIPPETS) for frame in recordings.received(path)]
+recorded = [
+    frame.bytes for path in (recordings.OKX_2022, recordings.OKX_SNIPPETS) for frame in recordings.received(path)
+]
 
 
 @given(st.sampled_from(recorded), st.data())
@@ -171,10 +175,8 @@ def test_no_damage_to_a_frame_raises_anything_else(frame: bytes, data: st.DataOb
     at = data.draw(st.integers(0, len(frame) - 1))
     damage = data.draw(st.binary(max_size=4))
     damaged = data.draw(st.sampled_from([frame[:at], frame[:at] + damage + frame[at + len(damage) :], frame[at:]]))
-    try:
-        talk().read(damaged, 7)
-    except FrameError as error:
-        assert str(error)
+    with suppress(FrameError):
+        assert talk().read(damaged, 7)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from decimal import Decimal
 from zlib import crc32
 
 import pytest
+
 import recordings
 from market_collector.exchanges.okx import Okx
 from market_collector.feed.effects import Effect, Emit, Reconnect, Warn
@@ -145,7 +146,9 @@ def test_a_corrupted_checksum_is_a_gap_and_not_a_record() -> None:
     ledger, records, _ = replay(frames)
     assert [record.reason for record in records if isinstance(record, Gap)] == ["ChecksumMismatch"]
     assert ledger.resyncs == 1
-    assert len([r for r in records if isinstance(r, Orderbook) and r.symbol == "BTC-USDT"]) == _updates_before(frames, at)
+    assert len([r for r in records if isinstance(r, Orderbook) and r.symbol == "BTC-USDT"]) == _updates_before(
+        frames, at
+    )
 
 
 def _updates_before(frames: list[recordings.Frame], at: int) -> int:
@@ -157,7 +160,10 @@ def test_the_2026_recording_passes_whole() -> None:
     frames = recordings.received(recordings.OKX_2026)
     ledger, records, others = replay(frames)
     kinds = Counter(type(record).__name__ for record in records)
-    assert (kinds["Orderbook"], kinds["Trade"]) == (15, sum('"channel":"trades"' in f.text and "data" in f.text for f in frames))
+    assert (kinds["Orderbook"], kinds["Trade"]) == (
+        15,
+        sum('"channel":"trades"' in f.text and "data" in f.text for f in frames),
+    )
     assert ledger.gaps_detected == ledger.resyncs == ledger.duplicates == 0
     foreign = [effect for effect in others if isinstance(effect, Warn)]
     assert len(foreign) == ledger.unreadable_frames == sum("bbo-tbt" in frame.text for frame in frames)

@@ -55,6 +55,8 @@ class StreamLedger:
     confirmed_at: float = float("-inf")
     """When the exchange last confirmed that it has nothing newer, monotonic seconds."""
     line: TradeLine = field(default_factory=TradeLine)
+    trade_gaps: list[Gap] = field(default_factory=list)
+    """Open gaps in the trade ids."""
     book_gap: str | None = None
     """Id of the open gap of a book that is not in sync."""
 
@@ -126,7 +128,7 @@ class Ledger:
                 case Verdict.RESTART:
                     fresh.append(self._resync(page.stream, f"trade ids restarted at {first}", now))
             fresh.append(trade)
-        if page.line.missing:
+        if page.trade_gaps:
             fresh += self._filled(page, now)
         return fresh
 
@@ -141,24 +143,15 @@ class Ledger:
 
     def _open_gap(self, page: StreamLedger, hole: Hole, now: Moment) -> Gap:
         self.missing_trades += hole.size
-        return self._detect(
-            page.stream,
-            now,
-            "TradeIdsMissing",
-            str(hole.first),
-            str(hole.last),
-            missing=hole.size,
-            to_ns=page.line.last_time_ns,
-        )
+        first, last, after_ns = str(hole.first), str(hole.last), page.line.last_time_ns
+        gap = self._detect(page.stream, now, "TradeIdsMissing", first, last, missing=hole.size, to_ns=after_ns)
+        page.trade_gaps.append(gap)
+        return gap
 
     def _filled(self, page: StreamLedger, now: Moment) -> list[Event]:
         """Closes the gaps of which late trades have brought the last id."""
-        name = str(page.stream)
-        full = [
-            gap
-            for gap in self.open_gaps(name)
-            if gap.first and gap.last and not page.line.open_ids(int(gap.first), int(gap.last))
-        ]
+        full = [gap for gap in page.trade_gaps if not page.line.open_ids(int(gap.first or 0), int(gap.last or 0))]
+        page.trade_gaps = [gap for gap in page.trade_gaps if gap not in full]
         return [self._close(gap, GapState.REPAIRED, gap.missing, 0, "LateTrades", now) for gap in full]
 
     def book_lost(self, page: StreamLedger, sequence: int | None, reason: str, now: Moment) -> list[Event]:
@@ -218,13 +211,9 @@ class Ledger:
         self.unreadable_frames += 1
         self.last_unreadable = Unreadable(now.wall_ns, reason, frame[:120].decode(errors="replace"))
 
-    def open_gaps(self, stream: str | None = None) -> list[Gap]:
-        """Gaps that are not closed, oldest first; of one stream or of all."""
-        return [
-            known.gap
-            for known in self.gaps.values()
-            if known.state is GapState.OPEN and stream in (None, known.gap.stream)
-        ]
+    def open_gaps(self) -> list[Gap]:
+        """Gaps that are not closed, oldest first."""
+        return [known.gap for known in self.gaps.values() if known.state is GapState.OPEN]
 
     def _detect(
         self,
