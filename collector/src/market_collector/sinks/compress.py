@@ -1,0 +1,59 @@
+"""A finished file compressed beside itself; at no time is the data in neither of the two."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+from market_collector.sinks.names import compressed_path, unfinished_path
+from market_collector.sinks.segment import sync_directory
+
+READ_BYTES = 1 << 20
+
+
+def compress(plain: Path, compression: str, should_stop: Callable[[], bool]) -> Path | None:
+    """Replaces a plain file by its compressed form (``gzip`` or ``zstd``), durable before the plain file goes.
+
+    Returns None when ``should_stop`` said so on the way; the plain file is as it was.
+
+    Raises:
+        OSError: it did not work out; the plain file is as it was.
+    """
+    target = compressed_path(plain, compression)
+    unfinished = unfinished_path(target)
+    try:
+        with open(unfinished, "wb") as raw, open(plain, "rb") as source:
+            with _compressor(raw, compression) as packed:
+                is_whole = _copy(source, packed, should_stop)
+            raw.flush()
+            os.fsync(raw.fileno())
+        if not is_whole:
+            return None
+        shutil.copymode(plain, unfinished)
+        unfinished.rename(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    sync_directory(plain.parent)
+    plain.unlink()
+    sync_directory(plain.parent)
+    return target
+
+
+def _compressor(raw: BinaryIO, compression: str) -> IO[bytes]:
+    if compression == "gzip":
+        return cast(IO[bytes], gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6))
+    import zstandard
+
+    return cast(IO[bytes], zstandard.ZstdCompressor(level=3).stream_writer(raw, closefd=False))
+
+
+def _copy(source: BinaryIO, packed: IO[bytes], should_stop: Callable[[], bool]) -> bool:
+    while block := source.read(READ_BYTES):
+        if should_stop():
+            return False
+        packed.write(block)
+    return True

@@ -1,0 +1,241 @@
+"""Every record to every sink: a queue and a writer each, so that a slow or failing sink harms no other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import TypeVar
+
+from market_collector.errors import SinkError
+from market_collector.model.events import Record
+from market_collector.model.moment import Moment
+from market_collector.sinks.interface import Sink
+from market_collector.sinks.queue import Queue
+from market_collector.telemetry.status import SinkStatus
+
+QUEUE_LIMIT = 100_000
+"""Records that a sink may be behind before new ones are dropped for it."""
+BATCH_RECORDS = 5_000
+LINGER_S = 0.05
+"""How long a writer waits for more before it writes: the price of a batch is then shared by many records."""
+UNSYNCED_RECORDS = 10_000
+"""Written records that wait for a sync at most, whatever the interval: they are kept in memory until then."""
+IDLE_SYNC_S = 1.0
+"""A sink that syncs after every write is still visited this often (files are rotated by age, too)."""
+HANGING_S = 10.0
+"""A call into a sink that takes longer makes the sink unhealthy."""
+
+Clock = Callable[[], Moment]
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Fanout:
+    """Feeds all sinks. `run` owns the writers; `emit` never waits; `drain` ends it all."""
+
+    def __init__(self, sinks: Sequence[Sink], clock: Clock, *, queue_limit: int = QUEUE_LIMIT) -> None:
+        self._clock = clock
+        self._writers = [_Writer(sink, clock, queue_limit) for sink in sinks]
+        self._tasks: list[asyncio.Task[None]] = []
+        self.records = 0
+        """Records emitted, in total."""
+
+    @property
+    def dropped(self) -> int:
+        """Records dropped, summed over the sinks."""
+        return sum(writer.queue.dropped for writer in self._writers)
+
+    def emit(self, records: Sequence[Record]) -> None:
+        """Queues records for every sink, in this order; where a queue is full they are dropped and counted."""
+        if not records:
+            return
+        self.records += len(records)
+        for writer in self._writers:
+            writer.put(records)
+
+    async def run(self) -> None:
+        """Writes until `drain` is done; call it once."""
+        async with asyncio.TaskGroup() as group:
+            self._tasks = [group.create_task(writer.run(), name=f"sink {writer.name}") for writer in self._writers]
+
+    async def drain(self, deadline_s: float) -> int:
+        """Writes and acknowledges all that is queued, closes the sinks, and ends `run`.
+
+        Returns how many records could not be acknowledged within ``deadline_s`` seconds, summed over the sinks.
+        """
+        for writer in self._writers:
+            writer.hurry()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=deadline_s)
+            for task in late:
+                task.cancel()
+            await asyncio.wait(self._tasks)
+        return sum(len(writer.queue) for writer in self._writers)
+
+    def status(self) -> list[SinkStatus]:
+        """Every sink as ``/status`` shows it."""
+        now = self._clock().at
+        return [writer.status(now) for writer in self._writers]
+
+
+def _delays() -> Iterator[float]:
+    """Seconds before the next attempt after 1, 2, ... failures."""
+    delay = 0.1
+    while True:
+        yield delay
+        delay = min(delay * 2, 5.0)
+
+
+async def _wait(event: asyncio.Event, longest_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(longest_s):
+            await event.wait()
+
+
+class _Writer:
+    """One sink, its queue, and the task between them."""
+
+    def __init__(self, sink: Sink, clock: Clock, queue_limit: int) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._is_open = False
+        self._again: list[Record] = []
+        self._synced_at = clock().at
+        self._calling_since: float | None = None
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._error = ""
+        self.name = sink.name
+        self.queue = Queue(sink.name, queue_limit)
+
+    def put(self, records: Sequence[Record]) -> None:
+        self.queue.put(records, self._error or "the sink is slower than the data")
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """No more waiting: write all that is queued, then end."""
+        self._hurry.set()
+        self._wake.set()
+
+    def status(self, now: float) -> SinkStatus:
+        error = self._error or self._hanging(now) or self._losing()
+        queue = self.queue
+        return SinkStatus(
+            name=self.name,
+            type=self._sink.type,
+            healthy=not error,
+            queued=len(queue),
+            acknowledged=queue.acknowledged,
+            dropped=queue.dropped,
+            error=error,
+        )
+
+    def _hanging(self, now: float) -> str:
+        since = self._calling_since
+        if since is None or now - since < HANGING_S:
+            return ""
+        return f"has taken no data for {now - since:.0f} s; {len(self.queue)} records wait"
+
+    def _losing(self) -> str:
+        return f"is slower than the data; {self.queue.dropped} records dropped so far" if self.queue.is_losing else ""
+
+    # --- the task ---
+
+    async def run(self) -> None:
+        """Writes until told to hurry and all is acknowledged; a failure is tried again, ever more patiently."""
+        delays = _delays()
+        try:
+            while not (self._hurry.is_set() and self._is_done()):
+                try:
+                    await self._step()
+                except SinkError as error:
+                    self._fail(str(error))
+                    await self._pause(next(delays))
+                else:
+                    self._recover()
+                    delays = _delays()
+        finally:
+            await self._close()
+
+    def _is_done(self) -> bool:
+        return not (self.queue.waiting or self.queue.written or self.queue.is_losing)
+
+    async def _step(self) -> None:
+        if not self._is_open:
+            await self._timed(self._sink.open())
+            self._is_open = True
+        await self._until_there_is_work()
+        if self._is_sync_due():
+            await self._sync()
+        if await self._write() or self._is_sync_due():
+            await self._sync()
+
+    async def _until_there_is_work(self) -> None:
+        if not (self.queue.waiting or self.queue.is_losing or self._hurry.is_set()):
+            self._wake.clear()
+            await _wait(self._wake, self._sync_at() - self._clock().at)
+        if 0 < self.queue.waiting < BATCH_RECORDS and not self._again:
+            await _wait(self._hurry, LINGER_S)
+
+    def _sync_at(self) -> float:
+        """When the next sync is due, with nothing more written."""
+        interval_s = self._sink.sync_interval_s
+        return self._synced_at + (interval_s if self.queue.written else max(interval_s, IDLE_SYNC_S))
+
+    def _is_sync_due(self) -> bool:
+        is_urgent = self.queue.written and (self._error or self._hurry.is_set())
+        return bool(is_urgent) or self.queue.written >= UNSYNCED_RECORDS or self._clock().at >= self._sync_at()
+
+    async def _write(self) -> bool:
+        self.queue.tell_losses(self._clock().wall_ns)
+        batch = self._again or self.queue.next_batch(BATCH_RECORDS)
+        if not batch:
+            return False
+        self._again = batch
+        wants_sync = await self._timed(self._sink.write(batch))
+        self._again = []
+        self.queue.mark_written(len(batch))
+        return wants_sync
+
+    async def _sync(self) -> None:
+        try:
+            await self._timed(self._sink.sync())
+        except SinkError:
+            self._again = []
+            self.queue.rewind()
+            raise
+        self.queue.acknowledge()
+        self._synced_at = self._clock().at
+
+    async def _timed(self, call: Coroutine[object, object, T]) -> T:
+        self._calling_since = self._clock().at
+        try:
+            return await call
+        finally:
+            self._calling_since = None
+
+    async def _pause(self, delay_s: float) -> None:
+        """Back-off; when in a hurry only so long that a broken sink does not spin."""
+        if self._hurry.is_set():
+            await asyncio.sleep(min(delay_s, 0.1))
+        else:
+            await _wait(self._hurry, delay_s)
+
+    def _fail(self, error: str) -> None:
+        if error != self._error:
+            log.warning("sink %s: %s; %d records wait", self.name, error, len(self.queue), extra={"sink": self.name})
+        self._error = error
+
+    def _recover(self) -> None:
+        if self._error:
+            log.info("sink %s takes data again", self.name, extra={"sink": self.name})
+        self._error = ""
+
+    async def _close(self) -> None:
+        try:
+            await self._sink.close()
+        except SinkError as error:
+            log.warning("sink %s did not close cleanly: %s", self.name, error, extra={"sink": self.name})

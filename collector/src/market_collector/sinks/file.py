@@ -1,0 +1,204 @@
+"""Records as JSON lines in files: rotated by size and age, compressed afterwards, durable when acknowledged.
+
+Every run begins new files and never appends to an older run's; those are mended (and compressed) when the sink opens.
+A file that is written is plain; it is compressed only after it is finished. At the end of a run the last file stays
+plain, and the next run compresses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from market_collector.config import FileSinkSettings
+from market_collector.errors import SinkError
+from market_collector.model.events import Record
+from market_collector.model.moment import Moment
+from market_collector.sinks.compress import compress
+from market_collector.sinks.encode import chunks_of_lines
+from market_collector.sinks.interface import Origin
+from market_collector.sinks.leftovers import Leftover, put_in_order
+from market_collector.sinks.names import file_name
+from market_collector.sinks.segment import Segment, create
+
+CLOSE_S = 2.0
+"""How long closing waits for a call that hangs in the file system."""
+ADVICE = {
+    errno.ENOSPC: "make room on the volume",
+    errno.EDQUOT: "raise the quota, or make room",
+    errno.EROFS: "mount the volume writable",
+    errno.EACCES: "let the collector's user write there",
+    errno.EPERM: "let the collector's user write there",
+    errno.ENOTDIR: "a file stands where a directory should be: move it away, or name another directory",
+    errno.EEXIST: "a file stands where a directory should be: move it away, or name another directory",
+    errno.EIO: "check the disk",
+    errno.EFBIG: "the file has reached the size that is allowed; lower rotate.size",
+}
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class FileSink:
+    """Files below one directory. All file work runs in threads, one call at a time."""
+
+    type = "file"
+
+    def __init__(self, settings: FileSinkSettings, origin: Origin, clock: Callable[[], Moment]) -> None:
+        self.name = settings.name
+        self.sync_interval_s = settings.fsync_interval_s
+        self._settings = settings
+        self._origin = origin
+        self._clock = clock
+        self._counter = 0
+        self._segment: Segment | None = None
+        self._cannot_grow = False
+        self._finished: deque[Leftover] = deque()
+        self._compressor: asyncio.Task[None] | None = None
+        self._is_closed = threading.Event()
+        self._turn = threading.Lock()
+
+    # --- what the fan-out calls ---
+
+    async def open(self) -> None:
+        """Makes the directory, tries that it can be written, and mends what an earlier run left."""
+        await self._in_thread(self._open)
+        self._compress_finished()
+
+    async def write(self, records: Sequence[Record]) -> bool:
+        """Appends whole lines to the present file, or to a new one."""
+        return await self._in_thread(lambda: self._write(records))
+
+    async def sync(self) -> None:
+        """Makes everything durable, and begins a new file when this one is large or old enough."""
+        await self._in_thread(self._sync)
+        self._compress_finished()
+
+    async def close(self) -> None:
+        """Closes the file; a compression that runs is broken off, and done again at the next start."""
+        self._is_closed.set()
+        if self._compressor is not None:
+            await self._compressor
+        await asyncio.to_thread(self._close)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(self._in_turn, work)
+        except OSError as error:
+            advice = ADVICE.get(error.errno or 0, "the collector tries again")
+            raise SinkError(f"{error.filename or self._settings.directory}: {error.strerror}; {advice}") from error
+
+    def _in_turn(self, work: Callable[[], T]) -> T:
+        with self._turn:
+            return work()
+
+    # --- in a thread ---
+
+    def _open(self) -> None:
+        directory = self._settings.directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self._try_to_write(directory)
+        self._finished.extend(put_in_order(directory, self._origin))
+        if self._settings.compression == "none":
+            self._let_go()
+
+    def _try_to_write(self, directory: Path) -> None:
+        """So that an unwritable directory is known before the first record comes."""
+        probe = directory / (file_name(self._origin, self._clock().wall_ns, 0) + ".probe")
+        probe.write_bytes(b"\\n")
+        probe.unlink()
+
+    def _write(self, records: Sequence[Record]) -> bool:
+        if self._segment is None:
+            self._segment = self._begin()
+        try:
+            self._segment.append(chunks_of_lines(records))
+        except OSError as error:
+            self._cannot_grow = error.errno == errno.EFBIG
+            raise OSError(error.errno, error.strerror, str(self._segment.path)) from error
+        return self._segment.size >= self._settings.rotate_bytes
+
+    def _begin(self) -> Segment:
+        self._settings.directory.mkdir(parents=True, exist_ok=True)
+        now = self._clock()
+        while True:
+            self._counter += 1
+            path = self._settings.directory / file_name(self._origin, now.wall_ns, self._counter)
+            with contextlib.suppress(FileExistsError):
+                return create(path, now.at)
+
+    def _sync(self) -> None:
+        segment = self._segment
+        if segment is None:
+            return
+        if not segment.is_synced:
+            self._sync_or_abandon(segment)
+        if self._is_finished(segment):
+            self._segment = None
+            self._finish(segment)
+
+    def _sync_or_abandon(self, segment: Segment) -> None:
+        try:
+            segment.sync()
+        except OSError as error:
+            self._segment = None
+            with contextlib.suppress(OSError):  # what then stays in the file comes twice, and is never missing
+                segment.abandon()
+            raise OSError(error.errno, error.strerror, str(segment.path)) from error
+
+    def _is_finished(self, segment: Segment) -> bool:
+        age_s = self._clock().at - segment.began_at
+        is_old = age_s >= self._settings.rotate_interval_s
+        return segment.size >= self._settings.rotate_bytes or is_old or self._cannot_grow
+
+    def _finish(self, segment: Segment) -> None:
+        self._cannot_grow = False
+        if segment.size == 0:
+            segment.path.unlink(missing_ok=True)
+        if segment.size == 0 or self._settings.compression == "none":
+            segment.close()
+        else:
+            self._finished.append(Leftover(segment.path, segment.descriptor))
+
+    def _close(self) -> None:
+        if not self._turn.acquire(timeout=CLOSE_S):
+            log.warning("sink %s: a call hangs in the file system; its file is left open", self.name)
+            return
+        segment, self._segment = self._segment, None
+        if segment is not None and segment.size == 0:
+            segment.path.unlink(missing_ok=True)
+        if segment is not None:
+            segment.close()
+        self._let_go()
+        self._turn.release()
+
+    def _let_go(self) -> None:
+        while self._finished:
+            os.close(self._finished.popleft().descriptor)
+
+    # --- compression, beside the writing ---
+
+    def _compress_finished(self) -> None:
+        if self._compressor is not None and self._compressor.done():
+            self._compressor.result()
+            self._compressor = None
+        if self._finished and self._compressor is None:
+            self._compressor = asyncio.create_task(self._compress_all(), name=f"sink {self.name}: compression")
+
+    async def _compress_all(self) -> None:
+        while self._finished and not self._is_closed.is_set():
+            file = self._finished.popleft()
+            try:
+                await asyncio.to_thread(compress, file.path, self._settings.compression, self._is_closed.is_set)
+            except OSError as error:
+                log.warning("%s stays uncompressed until the next start: %s", file.path, error.strerror)
+            finally:
+                os.close(file.descriptor)

@@ -1,0 +1,54 @@
+"""What a sink is. A sink stores batches; queues, retries and counting are the fan-out's (`fanout.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from market_collector.model.events import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which collector writes: names files, so that two that share a volume never collide."""
+
+    name: str
+    """The resource."""
+    shard: int
+    host: str
+    """The pod, or the host outside of Kubernetes."""
+
+
+class Sink(Protocol):
+    """Takes batches of records, one call at a time. Every method raises `SinkError`, which says what failed, where,
+    and what to do; the fan-out then waits and calls again. No method may block the event loop.
+    """
+
+    name: str
+    """As in ``spec.sinks[].name``."""
+    type: str
+    sync_interval_s: float
+    """Longest time between a write and its `sync`; 0 = after every write."""
+
+    async def open(self) -> None:
+        """Makes ready to write; tried again until it succeeds."""
+        ...
+
+    async def write(self, records: Sequence[Record]) -> bool:
+        """Stores a batch, all of it or nothing: after a `SinkError` the very same batch comes again.
+
+        True when the sink wants `sync` at once, because a file is full.
+        """
+        ...
+
+    async def sync(self) -> None:
+        """Makes durable what was written: only then does it count as acknowledged. Called when idle, too.
+
+        After a `SinkError` everything since the last successful sync comes again; the sink discards what it can of it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Lets go of everything, and ends a call that hangs; what is not synced counts as not written."""
+        ...

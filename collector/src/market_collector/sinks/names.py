@@ -1,0 +1,72 @@
+"""Names of a file sink's files: which are ours, and what state a name tells of.
+
+``okx-btc_0_pod-abc_20261122T100000.000Z_000001.jsonl``: resource, shard, host, begin (UTC), a counter. None of the
+first three holds an underscore, so the parts stay apart. While it is written a file ends in ``.jsonl``; compressed it
+ends in ``.jsonl.gz`` or ``.jsonl.zst``, and in ``.part`` after that until it is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from market_collector.sinks.interface import Origin
+
+PLAIN = ".jsonl"
+COMPRESSED = {"gzip": ".gz", "zstd": ".zst"}
+"""Appended to the plain file's name, by ``spec.sinks[].file.compression``."""
+UNFINISHED = ".part"
+
+
+def shared_prefix(origin: Origin) -> str:
+    """Begin of the names of all files that this shard has ever written, in whichever pod."""
+    return f"{_short(origin.name)}_{origin.shard}_"
+
+
+def file_name(origin: Origin, begin_ns: int, counter: int) -> str:
+    """Name of a new file."""
+    begin = datetime.fromtimestamp(begin_ns // 1_000_000_000, UTC)
+    milliseconds = begin_ns // 1_000_000 % 1000
+    return (
+        f"{shared_prefix(origin)}{_short(origin.host)}_{begin:%Y%m%dT%H%M%S}.{milliseconds:03d}Z_{counter:06d}{PLAIN}"
+    )
+
+
+def compressed_path(plain: Path, compression: str) -> Path:
+    """Where a plain file's compressed form goes."""
+    return plain.with_name(plain.name + COMPRESSED[compression])
+
+
+def unfinished_path(path: Path) -> Path:
+    """Where a file is made before it gets its name."""
+    return path.with_name(path.name + UNFINISHED)
+
+
+def plain_files(directory: Path, origin: Origin) -> list[Path]:
+    """This shard's plain files."""
+    return _our_files(directory, origin, PLAIN)
+
+
+def unfinished_files(directory: Path, origin: Origin) -> list[Path]:
+    """This shard's compressions that were broken off."""
+    return _our_files(directory, origin, UNFINISHED)
+
+
+def plain_of(unfinished: Path) -> Path:
+    """The plain file that a broken-off compression was made from."""
+    return unfinished.with_name(re.sub(r"(\.gz|\.zst)\.part$", "", unfinished.name))
+
+
+def _our_files(directory: Path, origin: Origin, ending: str) -> list[Path]:
+    prefix = shared_prefix(origin)
+    return sorted(path for path in directory.iterdir() if path.name.startswith(prefix) and path.name.endswith(ending))
+
+
+def _short(text: str) -> str:
+    """At most 80 characters that a file's name may hold, still its own: the longest name is 255 bytes."""
+    plain = re.sub(r"[^A-Za-z0-9.-]", "-", text)
+    if plain == text and len(text) <= 80:
+        return text
+    return f"{plain[:70]}-{hashlib.sha256(text.encode()).hexdigest()[:9]}"

@@ -1,0 +1,113 @@
+"""Records on their way to one sink: bounded, in order, and honest about what did not fit. No clock, no tasks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+
+from market_collector.model.events import Candle, Dropped, Orderbook, Raw, Record, Ticker, Trade
+
+
+class Queue:
+    """A record is waiting, then written, then acknowledged; the first two count against ``limit``.
+
+    What comes while the queue is full is dropped and counted by stream. As soon as there is room again, a `Dropped`
+    record a stream takes the place of what is missing, before anything newer.
+    """
+
+    def __init__(self, sink: str, limit: int) -> None:
+        self._sink = sink
+        self._limit = limit
+        self._records: deque[Record] = deque()
+        self._written = 0
+        self._notes = 0
+        self._lost: dict[tuple[str, str | None, str], int] = {}
+        self._reason = ""
+        self.acknowledged = 0
+        """Records, in total."""
+        self.dropped = 0
+        """Records, in total."""
+
+    def __len__(self) -> int:
+        """Records that are not acknowledged; the queue's own `Dropped` records do not count."""
+        return len(self._records) - self._notes
+
+    @property
+    def waiting(self) -> int:
+        """Records that are not written."""
+        return len(self._records) - self._written
+
+    @property
+    def written(self) -> int:
+        """Records that are written, but not acknowledged."""
+        return self._written
+
+    @property
+    def is_losing(self) -> bool:
+        """Whether records were dropped that no `Dropped` record tells of yet."""
+        return bool(self._lost)
+
+    def put(self, records: Sequence[Record], reason: str) -> None:
+        """Takes records (at least one), or as many as fit; ``reason`` says why the sink is behind, should some not."""
+        if not self._lost and len(self._records) + len(records) <= self._limit:
+            self._records.extend(records)
+            return
+        self.tell_losses(records[0].receive_time_ns)
+        room = max(0, self._limit - len(self._records))
+        self._records.extend(records[:room])
+        for record in records[room:]:
+            self._drop(record, reason)
+
+    def tell_losses(self, now_ns: int) -> None:
+        """Queues a `Dropped` record for each stream that lost records, if there is room."""
+        if self._lost and len(self._records) < self._limit:
+            self._notes += len(self._lost)
+            self._records.extend(
+                Dropped(exchange, symbol, None, now_ns, stream, self._sink, count, self._reason)
+                for (exchange, symbol, stream), count in self._lost.items()
+            )
+            self._lost.clear()
+
+    def _drop(self, record: Record, reason: str) -> None:
+        place = (record.exchange, record.symbol, stream_name(record))
+        self._lost[place] = self._lost.get(place, 0) + 1
+        self._reason = reason
+        self.dropped += 1
+
+    def next_batch(self, longest: int) -> list[Record]:
+        """The oldest records that are not written; they stay here until `acknowledge`."""
+        return list(islice(self._records, self._written, self._written + longest))
+
+    def mark_written(self, count: int) -> None:
+        """The oldest ``count`` waiting records are in the sink now."""
+        self._written += count
+
+    def acknowledge(self) -> None:
+        """All that is written is durable: forget it."""
+        for _ in range(self._written):
+            is_note = isinstance(self._records.popleft(), Dropped)
+            self._notes -= is_note
+            self.acknowledged += not is_note
+        self._written = 0
+
+    def rewind(self) -> None:
+        """What is written may not be there after all: it waits again."""
+        self._written = 0
+
+
+def stream_name(record: Record) -> str:
+    """The stream that a record belongs to, as in ``/status``; for what belongs to none, the nearest thing."""
+    match record:
+        case Candle():
+            return f"{record.symbol}/candle:{record.interval}"
+        case Trade():
+            return f"{record.symbol}/trade"
+        case Orderbook():
+            return f"{record.symbol}/orderbook"
+        case Ticker():
+            return f"{record.symbol}/ticker"
+        case Raw():
+            return f"{record.connection}/raw"
+        case _:
+            return record.stream or "events"

@@ -1,0 +1,24 @@
+"""Which settings make which sink. One more kind of sink is a file of its own and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from market_collector.config import FileSinkSettings, SinkSettings, StdoutSinkSettings
+from market_collector.model.moment import Moment
+from market_collector.sinks.file import FileSink
+from market_collector.sinks.interface import Origin, Sink
+from market_collector.sinks.stdout import StdoutSink
+
+
+def make_sinks(settings: Iterable[SinkSettings], origin: Origin, clock: Callable[[], Moment]) -> list[Sink]:
+    """The sinks that a spec asks for, in its order; none is opened yet."""
+    return [_make_sink(each, origin, clock) for each in settings]
+
+
+def _make_sink(settings: SinkSettings, origin: Origin, clock: Callable[[], Moment]) -> Sink:
+    match settings:
+        case StdoutSinkSettings():
+            return StdoutSink(settings.name)
+        case FileSinkSettings():
+            return FileSink(settings, origin, clock)

@@ -1,0 +1,83 @@
+"""Records as JSON lines on standard output: the pod's log, or the next program of a pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+from collections.abc import Iterator, Sequence
+
+from market_collector.errors import SinkError
+from market_collector.model.events import Record
+from market_collector.sinks.encode import chunks_of_lines
+
+ATOMIC_BYTES = 4096
+"""A pipe that polls as writable takes this much without blocking (one page; PIPE_BUF of Linux)."""
+LOOK_UP_S = 0.1
+"""How soon a write that waits for the reader notices that it should end."""
+
+
+class StdoutSink:
+    """Writes to a file descriptor that others may share: it is never made non-blocking, nor closed.
+
+    A reader that has stopped reading holds only this sink's thread. What a failed write has left over is kept and
+    goes on where it stopped, so that no line is torn or written twice.
+    """
+
+    type = "stdout"
+    sync_interval_s = 0.0
+
+    def __init__(self, name: str, descriptor: int = 1) -> None:
+        self.name = name
+        self._descriptor = descriptor
+        self._unsent: Iterator[bytes] | None = None
+        self._rest = memoryview(b"")
+        self._is_closed = threading.Event()
+
+    async def open(self) -> None:
+        """Nothing to do: the descriptor is there."""
+
+    async def write(self, records: Sequence[Record]) -> bool:
+        """Writes all lines, or fails and keeps the rest for the same batch's next attempt."""
+        await asyncio.to_thread(self._write, records)
+        return False
+
+    async def sync(self) -> None:
+        """Nothing to do: whoever reads the pipe has the data."""
+
+    async def close(self) -> None:
+        """Ends a write that waits for a reader."""
+        self._is_closed.set()
+
+    def _write(self, records: Sequence[Record]) -> None:
+        if self._unsent is None:
+            self._unsent = chunks_of_lines(records)
+        try:
+            self._send_rest()
+            for chunk in self._unsent:
+                self._rest = memoryview(chunk)
+                self._send_rest()
+        except BrokenPipeError as error:
+            raise SinkError(
+                "standard output: its reader has gone; start the reader again, and the collector"
+            ) from error
+        except OSError as error:
+            raise SinkError(f"standard output: {error.strerror}; make room, or write elsewhere") from error
+        self._unsent = None
+
+    def _send_rest(self) -> None:
+        while self._rest:
+            self._wait_until_writable()
+            try:
+                sent = os.write(self._descriptor, self._rest[:ATOMIC_BYTES])
+            except BlockingIOError:  # the other end of a shared descriptor made it non-blocking
+                sent = 0
+            self._rest = self._rest[sent:]
+
+    def _wait_until_writable(self) -> None:
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        while not poll.poll(LOOK_UP_S * 1000):
+            if self._is_closed.is_set():
+                raise SinkError("standard output: closed while its reader was not reading")
