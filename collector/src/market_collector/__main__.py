@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from market_collector.errors import CollectorError, InputError
 
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="where to answer (default %(default)s)"
     )
+    run.add_argument("--state-dir", metavar="DIR", type=Path, help="where to remember positions across restarts")
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.set_defaults(command=_run)
 
@@ -62,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     logs.configure(settings.log_level, options.log_format)
     host, port = _address(options.http)
-    return asyncio.run(app.run(settings, host=host, port=port))
+    return asyncio.run(app.run(settings, host=host, port=port, state_dir=options.state_dir))
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -5,10 +5,11 @@ import logging
 import os
 import random
 import signal
-from contextlib import suppress
+import socket
 from pathlib import Path
 
 from market_collector import __version__
+from market_collector.checkpoint import Checkpoint, resume
 from market_collector.config import Settings
 from market_collector.errors import CollectorError
 from market_collector.exchanges import EXCHANGES
@@ -17,7 +18,8 @@ from market_collector.model.streams import DataType, Stream
 from market_collector.net.clock import read_clock
 from market_collector.net.supervisor import Supervisor
 from market_collector.sinks.fanout import Fanout
-from market_collector.sinks.interface import open_sinks
+from market_collector.sinks.interface import Origin
+from market_collector.sinks.registry import make_sinks
 from market_collector.telemetry import health, http, metrics
 from market_collector.telemetry.status import Status, rfc3339, termination_message
 
@@ -25,17 +27,21 @@ log = logging.getLogger(__name__)
 
 DRAIN_S = 15.0
 """Sinks have this long to take what is queued; Kubernetes grants 30 s in all before it kills."""
+CHECKPOINT_S = 1.0
 TERMINATION_LOG = Path("/dev/termination-log")
 
 
 class Collector:
     """Everything that one process collects."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, state_dir: Path | None = None) -> None:
         now = read_clock()
         self.settings = settings
         self.ledger = Ledger(settings.exchange, streams(settings), settings.stale_after_s, now)
-        self.fanout = Fanout(open_sinks(settings))
+        self.checkpoint = Checkpoint(state_dir) if state_dir else None
+        host = os.environ.get("POD_NAME") or socket.gethostname()
+        origin = Origin(settings.name, settings.shard, host)
+        self.fanout = Fanout(make_sinks(settings.sinks, origin, read_clock), read_clock)
         self.supervisor = Supervisor(
             settings,
             EXCHANGES[settings.exchange],
@@ -68,25 +74,37 @@ class Collector:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Collects until `stop` is set, then stops reading first and empties the sinks after it."""
-        sinks = asyncio.create_task(self.fanout.run(), name="sinks")
-        reading = asyncio.create_task(self.supervisor.run(), name="supervisor")
-        stopping = asyncio.create_task(stop.wait(), name="stop")
-        try:
-            await asyncio.wait({sinks, reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            await _end(reading)
-            left = await self.fanout.drain(DRAIN_S)
-            await _end(sinks)
+        if self.checkpoint:
+            resume(self.ledger, self.checkpoint.load())
+        async with asyncio.TaskGroup() as writing:
+            writing.create_task(self.fanout.run(), name="sinks")
+            try:
+                await self._read_until(stop)
+            finally:
+                left = await self.fanout.drain(DRAIN_S)
+        self._advance_checkpoint()
         if left:
             log.error("%d records could not be written before the end", left)
 
+    async def _read_until(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as reading:
+            tasks = [
+                reading.create_task(self.supervisor.run(), name="supervisor"),
+                reading.create_task(self._save_checkpoints(), name="checkpoints"),
+            ]
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
 
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancels a task and waits for it; what it died of before, if anything, is raised."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    async def _save_checkpoints(self) -> None:
+        while True:
+            self._advance_checkpoint()
+            await asyncio.sleep(CHECKPOINT_S)
+
+    def _advance_checkpoint(self) -> None:
+        if self.checkpoint:
+            queued = max((sink.queued for sink in self.fanout.status()), default=0)
+            self.checkpoint.advance(self.ledger, self.fanout.records, self.fanout.records - queued)
 
 
 def streams(settings: Settings) -> list[Stream]:
@@ -99,12 +117,12 @@ def streams(settings: Settings) -> list[Stream]:
     ]
 
 
-async def run(settings: Settings, *, host: str, port: int) -> int:
+async def run(settings: Settings, *, host: str, port: int, state_dir: Path | None = None) -> int:
     """Runs a collector until SIGTERM or SIGINT; returns the exit code."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    collector = Collector(settings)
+    collector = Collector(settings, state_dir)
     server = await http.serve(
         host,
         port,
@@ -114,16 +132,18 @@ async def run(settings: Settings, *, host: str, port: int) -> int:
         metrics=collector.metrics,
     )
     log.info("collecting %d streams of %s", len(collector.ledger.streams), settings.exchange)
+    code = 0
     try:
         await collector.run(stop)
-    except CollectorError:
-        log.exception("failed")
-        return 1
+        log.info("stopped")
+    except* CollectorError as errors:
+        for error in errors.exceptions:
+            log.error("failed: %s", error)  # noqa: TRY400 - the message is written for the user
+        code = 1
     finally:
         _last_words(collector.status())
         await server.close()
-    log.info("stopped")
-    return 0
+    return code
 
 
 def _last_words(status: Status) -> None:

@@ -1,0 +1,205 @@
+"""The transport against a real WebSocket server (the `websockets` library's own), on loopback."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+import tls
+from market_collector.errors import ConnectionFailedError, InputError
+from market_collector.net.connection import Connection, open_connection
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
+
+Handler = Callable[[ServerConnection], Awaitable[None]]
+
+
+@asynccontextmanager
+async def server(handler: Handler, **options: object) -> AsyncIterator[str]:
+    async with serve(handler, "127.0.0.1", 0, **options) as running:  # type: ignore[arg-type]
+        port = running.sockets[0].getsockname()[1]
+        yield f"{'wss' if options.get('ssl') else 'ws'}://localhost:{port}/ws"
+
+
+class Inbox:
+    """What came, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self._came = asyncio.Event()
+
+    def __call__(self, frames: list[bytes]) -> None:
+        self.frames += frames
+        self._came.set()
+
+    async def holds(self, count: int) -> list[bytes]:
+        async with asyncio.timeout(5):
+            while len(self.frames) < count:
+                self._came.clear()
+                await self._came.wait()
+        return self.frames
+
+
+async def connect(url: str, inbox: Inbox, tls_context: ssl.SSLContext | None = None) -> Connection:
+    return await open_connection(url, inbox, tls=tls_context, timeout_s=3)
+
+
+async def test_text_goes_both_ways_and_a_close_has_a_reason() -> None:
+    async def echo(peer: ServerConnection) -> None:
+        async for message in peer:
+            await peer.send(f"echo {message!s}")
+            if message == "bye":
+                await peer.close(4004, "no data")
+
+    async with server(echo) as url:
+        inbox = Inbox()
+        connection = await connect(url, inbox)
+        connection.send("hello")
+        connection.send("bye")
+        assert await inbox.holds(2) == [b"echo hello", b"echo bye"]
+        assert "4004" in await connection.ended()
+        connection.send("to nobody")
+
+
+async def test_fragments_become_one_message_and_frames_with_the_handshake_are_kept() -> None:
+    async def talk(peer: ServerConnection) -> None:
+        await peer.send("at once")
+        await peer.send(["in ", "three ", "parts"])
+        await peer.send(b"binary")
+        await peer.wait_closed()
+
+    async with server(talk) as url:
+        inbox = Inbox()
+        connection = await connect(url, inbox)
+        assert await inbox.holds(3) == [b"at once", b"in three parts", b"binary"]
+        connection.end("enough")
+        assert await connection.ended() == "enough"
+
+
+async def test_tls_is_verified(tmp_path: Path) -> None:
+    async def hello(peer: ServerConnection) -> None:
+        await peer.send("secret")
+        await peer.wait_closed()
+
+    authority = tls.authority(tmp_path)
+    async with server(hello, ssl=authority.server_context("localhost")) as url:
+        inbox = Inbox()
+        connection = await connect(url, inbox, ssl.create_default_context(cafile=str(authority.file)))
+        assert await inbox.holds(1) == [b"secret"]
+        connection.end("done")
+        await connection.ended()
+        with pytest.raises(ConnectionFailedError, match="certificate verify failed"):
+            await connect(url, Inbox(), ssl.create_default_context())
+
+
+async def test_server_pings_are_answered() -> None:
+    answered = asyncio.Event()
+
+    async def ping(peer: ServerConnection) -> None:
+        await (await peer.ping())
+        answered.set()
+        await peer.wait_closed()
+
+    async with server(ping) as url:
+        connection = await connect(url, Inbox())
+        async with asyncio.timeout(5):
+            await answered.wait()
+        connection.end("done")
+        await connection.ended()
+
+
+@pytest.mark.parametrize("status", [403, 429, 503])
+async def test_a_refused_handshake_says_its_status(status: int) -> None:
+    async def nobody(peer: ServerConnection) -> None:
+        await peer.wait_closed()
+
+    def refuse(peer: ServerConnection, request: Request) -> Response:
+        return peer.respond(status, "no")
+
+    async with server(nobody, process_request=refuse) as url:
+        with pytest.raises(ConnectionFailedError, match=str(status)):
+            await connect(url, Inbox())
+
+
+async def test_nobody_listens() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(ConnectionFailedError, match=f"127.0.0.1:{port}.*refused|Connect call failed"):
+        await connect(f"ws://127.0.0.1:{port}", Inbox())
+
+
+async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
+    gone = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while await reader.read(1000):
+                pass
+        writer.close()
+        gone.set()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as half_open:
+        port = half_open.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectionFailedError, match="within 0.2 s"):
+            await open_connection(f"ws://127.0.0.1:{port}", Inbox(), tls=None, timeout_s=0.2)
+        async with asyncio.timeout(5):
+            await gone.wait()  # no socket is left behind
+
+
+async def test_an_address_that_is_none_is_the_users_to_mend() -> None:
+    with pytest.raises(InputError, match="allowed: ws://host:port"):
+        await connect("http://example", Inbox())
+
+
+async def test_a_cut_connection_has_a_reason() -> None:
+    async def cut(peer: ServerConnection) -> None:
+        peer.transport.abort()
+
+    async with server(cut) as url:
+        connection = await connect(url, Inbox())
+        assert "lost" in await connection.ended()
+
+
+async def test_garbage_instead_of_websocket_frames_ends_the_connection() -> None:
+    async def garbage(peer: ServerConnection) -> None:
+        peer.transport.write(b"\xff\xff\xff\xff garbage")
+        await peer.wait_closed()
+
+    async with server(garbage) as url:
+        connection = await connect(url, Inbox())
+        async with asyncio.timeout(8):
+            assert await connection.ended()
+
+
+async def test_a_mistake_in_the_callback_ends_the_connection_loudly(caplog: pytest.LogCaptureFixture) -> None:
+    async def hello(peer: ServerConnection) -> None:
+        await peer.send("hello")
+        await peer.wait_closed()
+
+    def broken(frames: list[bytes]) -> None:
+        raise ZeroDivisionError("mistake")
+
+    async with server(hello) as url:
+        connection = await open_connection(url, broken, tls=None, timeout_s=3)
+        assert "internal error: ZeroDivisionError" in await connection.ended()
+    assert "mistake" in caplog.text
+
+
+async def test_a_server_that_does_not_close_is_cut() -> None:
+    left = asyncio.Event()
+
+    async def deaf(peer: ServerConnection) -> None:
+        peer.transport.pause_reading()
+        await left.wait()
+        peer.transport.abort()
+
+    async with server(deaf) as url:
+        connection = await connect(url, Inbox())
+        connection.end("leaving")
+        async with asyncio.timeout(5):
+            assert await connection.ended() == "leaving"
+        left.set()

@@ -1,0 +1,56 @@
+"""The simulator as a program of its own on loopback, and its control address, for tests without a cluster."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.request import Request, urlopen
+
+import recordings
+
+REPLAY = ("--replay", str(recordings.OKX_2022))
+MARKET = ("--market", "7", "--symbols", "BTC-USDT,ETH-USDT", "--rate", "100", "--start", "now")
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A running simulator."""
+
+    websocket: str
+    rest: str
+    control: str
+    process: subprocess.Popen[str]
+
+    def get(self, path: str) -> Any:
+        """A JSON answer of the control address."""
+        with urlopen(self.control + path, timeout=5) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Tells the control address to do something."""
+        request = Request(self.control + path, json.dumps(body or {}).encode(), {"Content-Type": "application/json"})
+        with urlopen(request, timeout=5) as answer:
+            return json.load(answer)
+
+
+@contextmanager
+def simulator(*arguments: str, listen: str = "127.0.0.1:0") -> Iterator[Simulator]:
+    """Runs ``market-simulator serve --exchange okx`` with these arguments and ends it by its own id."""
+    command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", "okx", "--listen", listen]
+    process = subprocess.Popen(
+        [*command, "--control", "127.0.0.1:0", *arguments], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, f"the simulator ended with {process.wait()} before it was ready"
+        addresses = json.loads(line)
+        yield Simulator(addresses["listen"], addresses["rest"], addresses["control"], process)
+    finally:
+        process.terminate()
+        process.wait(10)
+        if process.stdout is not None:
+            process.stdout.close()
