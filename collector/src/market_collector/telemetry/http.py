@@ -1,0 +1,145 @@
+"""The pod's small HTTP server: ``/livez``, ``/readyz``, ``/status``, ``/metrics``.
+
+No framework: the `websockets` server, which a collector has loaded anyway, answers plain requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.asyncio.server import serve as serve_websockets
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from market_collector.errors import InputError
+from market_collector.telemetry.status import Status, encode
+
+REQUEST_S = 5.0
+"""A client that has not sent its request by then is cut off."""
+CLOSE_S = 1.0
+TEXT = "text/plain; charset=utf-8"
+METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+Verdict = tuple[bool, str]
+"""Whether it is so, and why (not)."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Where the answers come from; each is called for each request, on the event loop."""
+
+    is_alive: Callable[[], Verdict]
+    is_ready: Callable[[], Verdict]
+    status: Callable[[], Status]
+    metrics: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class HttpServer:
+    """A server that listens."""
+
+    server: Server
+    port: int
+    """The port in use, also when port 0 (any) was asked for."""
+
+    async def close(self) -> None:
+        """Stops listening; a client that hangs is not waited for longer than a second."""
+        self.server.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self.server.wait_closed()
+
+
+async def serve(
+    host: str,
+    port: int,
+    *,
+    is_alive: Callable[[], Verdict],
+    is_ready: Callable[[], Verdict],
+    status: Callable[[], Status],
+    metrics: Callable[[], bytes],
+) -> HttpServer:
+    """Listens and answers until closed.
+
+    Raises:
+        InputError: the address cannot be listened on (in use, not ours, not allowed).
+    """
+    answers = Answers(is_alive, is_ready, status, metrics)
+    try:
+        server = await serve_websockets(
+            _refuse_websocket,
+            host,
+            port,
+            process_request=lambda _, request: answer(request, answers),
+            open_timeout=REQUEST_S,
+            logger=_silent_logger(),
+            server_header=None,
+        )
+    except OSError as error:
+        raise InputError(
+            f"--http {host}:{port}: {_reason(error)}; stop what uses it, or name another address"
+        ) from error
+    return HttpServer(server, next(iter(server.sockets)).getsockname()[1])
+
+
+def answer(request: Request, answers: Answers) -> Response:
+    """The response to a request; a failure to answer is 500 and logged, never a dead server."""
+    path = request.path.partition("?")[0]
+    try:
+        if request.method != "GET":
+            return _response(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, b"only GET is answered here\n", Allow="GET")
+        return _answer_path(path, answers)
+    except Exception:
+        log.exception("no answer to %s", path)
+        return _response(HTTPStatus.INTERNAL_SERVER_ERROR, TEXT, b"failed; the reason is in the log\n")
+
+
+def _answer_path(path: str, answers: Answers) -> Response:
+    match path:
+        case "/livez":
+            return _verdict(answers.is_alive())
+        case "/readyz":
+            return _verdict(answers.is_ready())
+        case "/status":
+            return _response(HTTPStatus.OK, "application/json", encode(answers.status()))
+        case "/metrics":
+            return _response(HTTPStatus.OK, METRICS_TEXT, answers.metrics())
+        case _:
+            return _response(HTTPStatus.NOT_FOUND, TEXT, b"there are: /livez /readyz /status /metrics\n")
+
+
+def _verdict(verdict: Verdict) -> Response:
+    is_so, reason = verdict
+    return _response(HTTPStatus.OK if is_so else HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason or 'ok'}\n".encode())
+
+
+def _response(status: HTTPStatus, content_type: str, body: bytes, **more: str) -> Response:
+    fields = {"Content-Type": content_type, "Content-Length": str(len(body)), "Cache-Control": "no-store"}
+    return Response(status.value, status.phrase, Headers({**fields, "Connection": "close", **more}), body)
+
+
+async def _refuse_websocket(connection: ServerConnection) -> None:
+    """Never reached: every request is answered before the handshake."""
+
+
+def _silent_logger() -> logging.Logger:
+    """`websockets` logs each plain request and each port scan as an event; failures of ours are logged by `answer`."""
+    silent = logging.Logger("websockets of the status server")
+    silent.addHandler(logging.NullHandler())
+    return silent
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "there is no such host here"
+    return os.strerror(error.errno) if error.errno else str(error)
