@@ -38,12 +38,10 @@ make_base_image() { # suite, archive
   [ "$mirror" ] || { echo "apt knows no source for $1" >&2; return 1; }
   # Ubuntu keeps python3-venv outside of main.
   if grep -q '^ID=ubuntu' /etc/os-release; then components=main,universe; fi
+  umask 022
   root=$(mktemp -d "$CACHE/images/.unfinished-XXXXXX")
   chmod 755 "$root"
-  (
-    umask 022
-    nice debootstrap --variant=minbase --include="$BASE_PACKAGES" --components="$components" "$1" "$root" "$mirror"
-  )
+  nice debootstrap --variant=minbase --include="$BASE_PACKAGES" --components="$components" "$1" "$root" "$mirror"
   strip_base "$root"
   container=$(images from scratch)
   images add --quiet "$container" "$root" /
@@ -64,10 +62,10 @@ package_mirror() {
 
 # What a container never reads, and what tells of the machine it was made on.
 strip_base() {
-  local root=$1
+  local root=${1:?}
   rm -rf "$root"/usr/share/{doc,man,info,locale,lintian,linda,bash-completion,groff,bug} "$root"/var/cache/{apt,debconf,ldconfig} \
     "$root"/var/lib/apt/lists "$root"/var/log/* "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d \
-    "$root"/etc/resolv.conf "$root"/etc/hostname "$root"/etc/hosts "$root"/debootstrap "$root"/dev/*
+    "$root"/etc/resolv.conf "$root"/etc/hostname "$root"/etc/hosts "$root"/debootstrap "${root:?}"/dev/*
   find "$root/usr/lib/python3" "$root"/usr/lib/python3.* -name __pycache__ -prune -exec rm -rf {} +
   mkdir -p "$root"/var/lib/apt/lists/partial "$root"/var/cache/apt/archives/partial "$root"/etc/apt/sources.list.d
 }

@@ -136,6 +136,7 @@ build_images() {
 
 write_images() {
   set -euo pipefail
+  umask 022
   local work
   mkdir -p "$CACHE/images"
   work=$(mktemp -d "$CACHE/images/.unfinished-XXXXXX")

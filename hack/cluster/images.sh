@@ -23,6 +23,7 @@ LOG=$CACHE/log
 TARGETS=()
 LOAD=yes
 SECRETS=""
+STORAGE_LIMIT_GB=8
 
 main() {
   require_known_cluster
@@ -36,7 +37,8 @@ main() {
   done
   ((${#TARGETS[@]})) || TARGETS=(operator collector simulator)
   [ -r "$REPOSITORY/Dockerfile" ] || fail "there is no $REPOSITORY/Dockerfile"
-  umask 077
+  # What a build writes into an image must be readable for the image's user; the cache itself is closed to others.
+  umask 022
   mkdir -p "$CACHE" && chmod 700 "$CACHE"
   write_secrets
   trap 'rm -rf "$SECRETS"' EXIT
@@ -57,7 +59,9 @@ image_name() {
 images_local() {
   is_root || fail "building images for the local cluster needs root; you are $(id -un)" \
     "Run it as root (sudo -E make images), or use CLUSTER=kind."
-  command -v buildah >/dev/null && command -v debootstrap >/dev/null || install_packages "$LOG/packages.log" buildah debootstrap
+  local missing
+  mapfile -t missing < <(missing_packages buildah=buildah debootstrap=debootstrap)
+  install_packages "$LOG/packages.log" "${missing[@]}"
   # buildah's storage is locked by itself, but the base image and the archives are ours to guard.
   lock "$CACHE/images.lock" "building images"
   ensure_base_image
@@ -67,13 +71,13 @@ images_local() {
       fail "the image of the $target could not be built" "See $LOG/image-$target.log"
     if [ "$LOAD" = yes ]; then load_into_containerd "$(image_name "$target")"; fi
   done
-  images_prune
+  prune_storage
 }
 
 build_with_buildah() {
   # Rebuilt from layers in a second or two when nothing changed. --network host: pods' networks are not for building.
-  # 0 as the time stamp: without it, unchanged input would still give another image, to be loaded again.
-  nice buildah --root "$CACHE/storage" --runroot "$CACHE/storage-run" bud --layers --network host --timestamp 0 \
+  # No --timestamp: it would make every compiled Python module look older than its source.
+  nice buildah --root "$CACHE/storage" --runroot "$CACHE/storage-run" bud --layers --network host \
     --build-arg "BASE_IMAGE=$BASE_IMAGE" --secret "id=ca,src=$SECRETS/ca" --secret "id=pip,src=$SECRETS/pip" \
     --target "$1" --tag "$(image_name "$1")" --file "$REPOSITORY/Dockerfile" "$REPOSITORY"
 }
@@ -102,8 +106,15 @@ import_archive() { # name, archive, id
   containers images label "$1" "marketcollector.dev/id=${3:0:60}" >/dev/null
 }
 
-# Earlier builds' images without a name would fill the disk within days of work. Layers that a named image needs stay.
-images_prune() { images rmi --prune --force >>"$LOG/prune.log" 2>&1 || true; }
+# Images without a name are the cache that makes a build of unchanged input a matter of a second, and days of work let
+# them grow: above the limit all of them go, and the next build is a cold one.
+prune_storage() {
+  local used_gb
+  used_gb=$(($(du -sk "$CACHE/storage" 2>/dev/null | cut -f 1) / 1024 / 1024))
+  if ((used_gb >= STORAGE_LIMIT_GB)); then
+    step "$LOG/prune.log" "the cache of image layers has $used_gb GB: clearing it" images rmi --prune --force || true
+  fi
+}
 
 # -- kind and an existing cluster: Docker -----------------------------------------------------------------------------------
 

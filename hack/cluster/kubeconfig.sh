@@ -31,15 +31,15 @@ any_is_readable() {
 
 # Our kubectl and helm first: they fit the local cluster. With another cluster the user's own come first.
 path_with_tools() {
-  local tools
-  tools=$(printf '%q' "$TOOLS")
+  local quoted
+  quoted=$(printf '%q' "$TOOLS")
   if [ ! -d "$TOOLS" ]; then
     # shellcheck disable=SC2016 # for the caller's shell
     echo '"$PATH"'
   elif [ "$CLUSTER" = local ]; then
-    echo "$tools:\"\$PATH\""
+    echo "$quoted:\"\$PATH\""
   else
-    echo "\"\$PATH\":$tools"
+    echo "\"\$PATH\":$quoted"
   fi
 }
 
