@@ -7,37 +7,15 @@ Labels are bounded by the spec: exchange, stream, connection, sink, and states f
 from __future__ import annotations
 
 import platform
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from market_collector.feed.latency import BOUNDS_S, LatencyHistogram
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 from market_collector.telemetry.status import ConnectionStatus, SinkStatus, Status, StreamStatus, unix_seconds
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
-
-BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of the latency buckets."""
-
-
-class LatencyHistogram:
-    """Seconds from the exchange's time of an event to its arrival here, counted in buckets."""
-
-    __slots__ = ("counts", "last_s", "sum_s")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS_S) + 1)
-        """Observations by bucket, each without those below; the last is beyond all bounds."""
-        self.sum_s = 0.0
-        self.last_s: float | None = None
-
-    def observe(self, seconds: float) -> None:
-        """Counts one event. Below zero (this machine's clock is behind the exchange's) counts as zero in the sum."""
-        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
-        self.last_s = seconds
-        if seconds > 0.0:
-            self.sum_s += seconds
 
 
 def render(status: Status, exchange: str, latencies: Mapping[str, LatencyHistogram]) -> bytes:
@@ -54,9 +32,8 @@ def render(status: Status, exchange: str, latencies: Mapping[str, LatencyHistogr
 
 
 def _families(status: Status, exchange: str, latencies: Mapping[str, LatencyHistogram]) -> Iterator[Metric]:
-    yield _gauge(
-        "build_info", "What runs; always 1", {(status.version, platform.python_version()): 1}, "version", "python"
-    )
+    build = [((status.version, platform.python_version()), 1)]
+    yield _gauge("build_info", "What runs; always 1", build, "version", "python")
     yield from _totals(status, exchange)
     yield from _connections(status.connections)
     yield from _streams(status, latencies)
