@@ -9,7 +9,10 @@ from market_operator.models import API_VERSION, GROUP, KIND, PLURAL, VERSION, Sp
 from market_operator.status_model import PENDING, Status
 
 Schema = dict[str, Any]
-_HEADER = f"# The {KIND} resource ({API_VERSION}). Generated from operator/src/market_operator/models.py: `make crds`; do not edit.\n"
+_HEADER = (
+    f"# The {KIND} resource ({API_VERSION}). Generated from "
+    f"operator/src/market_operator/models.py: `make crds`; do not edit.\n"
+)
 _DROPPED = ("title", "$defs", "additionalProperties", "default", "description", "anyOf", "$ref", "properties", "items")
 
 
@@ -84,7 +87,8 @@ def _column(name: str, kind: str, path: str, description: str) -> Schema:
 def _resource() -> Schema:
     return {
         "type": "object",
-        "description": "Market data of one exchange as a resource: which symbols, which data, where it goes, and how it is doing.",
+        "description": "Market data of one exchange as a resource: which symbols, which data, where it "
+        "goes, and how it is doing.",
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string", "description": API_VERSION},
@@ -111,8 +115,8 @@ def structural(node: Schema, definitions: Schema) -> Schema:
 
 
 def _resolved(node: Schema, definitions: Schema) -> Schema:
-    """`node` with what it refers to (a definition, or the one type of an optional field) merged in below its own words."""
-    while "$ref" in node or "anyOf" in node and "x-kubernetes-int-or-string" not in node:
+    """`node` with what it refers to (a definition, the one type of an optional field) merged in below its own words."""
+    while "$ref" in node or ("anyOf" in node and "x-kubernetes-int-or-string" not in node):
         inner = definitions[node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else _not_null(node["anyOf"])
         own = {key: value for key, value in node.items() if key not in ("$ref", "anyOf")}
         node = {**inner, **own}
@@ -125,7 +129,7 @@ def _not_null(options: list[Schema]) -> Schema:
 
 
 def _head(node: Schema) -> Schema:
-    head = {key: node[key] for key in ("type", "description") if key in node}
+    head: Schema = {key: node[key] for key in ("type", "description") if key in node}
     default = _without_null(node.get("default"))
     if default is None:
         return head

@@ -1,7 +1,7 @@
 """The MarketCollector resource: the one place where its fields, defaults, limits and descriptions are written.
 
-`crd.py` turns these models into the CustomResourceDefinition; the operator reads resources with them. Fields are camelCase
-in the resource (`data_types` is `dataTypes`). To add an exchange, add its line to OFFERS.
+`crd.py` turns these models into the CustomResourceDefinition; the operator reads resources with them. Fields are
+camelCase in the resource (`data_types` is `dataTypes`). To add an exchange, add its line to OFFERS.
 """
 
 from dataclasses import dataclass
@@ -63,7 +63,8 @@ class OrderBook(Section):
     depth: Int32 = Field(
         default=400,
         ge=1,
-        description="Levels per side of the order book. Default 400. Set it only where the exchange offers a choice; okx offers 400.",
+        description="Levels per side of the order book. Default 400. Set it only where the exchange "
+        "offers a choice; okx offers 400.",
     )
 
 
@@ -74,7 +75,8 @@ class Candle(Section):
         default=("1m",),
         min_length=1,
         max_length=13,
-        description="Lengths of the candles, from 1s to 1w. Default [1m]. Each interval is a stream of its own per symbol.",
+        description="Lengths of the candles, from 1s to 1w. Default [1m]. Each interval is a stream of "
+        "its own per symbol.",
     )
 
 
@@ -91,11 +93,13 @@ class Backoff(Section):
     )
     initial: Annotated[str, Between("10ms", "1m")] = Field(
         default="1s",
-        description="Upper bound of the first wait, a duration from 10ms to 1m. Default 1s. Lower it only for an exchange of your own.",
+        description="Upper bound of the first wait, a duration from 10ms to 1m. Default 1s. Lower it "
+        "only for an exchange of your own.",
     )
     max: Annotated[str, Between("100ms", "10m")] = Field(
         default="60s",
-        description="Upper bound of every wait, a duration from 100ms to 10m. Default 60s. Lower it to be back sooner after a long outage, "
+        description="Upper bound of every wait, a duration from 100ms to 10m. Default 60s. Lower it to "
+        "be back sooner after a long outage, "
         "at the price of more attempts against the exchange's limit per address.",
     )
 
@@ -107,7 +111,8 @@ class Endpoint(Section):
         default=None,
         max_length=255,
         pattern="^wss?://[^/?#]+/?$",
-        description="Base address for WebSocket, such as wss://wseea.okx.com:8443; the exchange's own paths are appended. "
+        description="Base address for WebSocket, such as wss://wseea.okx.com:8443; the exchange's own "
+        "paths are appended. "
         "Default: the exchange's public address. Set it for a proxy, a regional host or a test environment.",
     )
     rest: str | None = Field(
@@ -124,7 +129,8 @@ class Connection(Section):
 
     ping_interval: Annotated[str, Between("1s", "25s")] = Field(
         default="20s",
-        description="Ping after this much silence, and reconnect when nothing came back within the same time; a duration from 1s to 25s. "
+        description="Ping after this much silence, and reconnect when nothing came back within the same "
+        "time; a duration from 1s to 25s. "
         "Default 20s. Lower it to notice dead connections sooner.",
     )
     max_reconnect_attempts: Int32 = Field(
@@ -177,7 +183,8 @@ class FileSink(Section):
 
     rules = (
         Rule(
-            f"!{list(_SYSTEM_DIRECTORIES)}.exists(taken, self.directory == taken || self.directory.startsWith(taken + '/'))",
+            f"!{list(_SYSTEM_DIRECTORIES)}.exists(taken, self.directory == taken || "
+            f"self.directory.startsWith(taken + '/'))",
             "directory must not be or be below a directory of the system; use one such as /data",
             _is_data_directory,
             "directory",
@@ -186,21 +193,26 @@ class FileSink(Section):
     directory: str = Field(
         max_length=255,
         pattern="^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$",
-        description="Absolute path of the directory to write to, such as /data. In a pod it is an emptyDir, gone with the pod, unless claimName is set.",
+        description="Absolute path of the directory to write to, such as /data. In a pod it is an "
+        "emptyDir, gone with the pod, unless claimName is set.",
     )
     claim_name: DnsName | None = Field(
         default=None,
-        description="PersistentVolumeClaim of the same namespace to keep the files in; each shard writes below shard-N in it. "
-        "Default: none (emptyDir). With a claim, a changed pod replaces the old one only after it has stopped, and the hole is repaired.",
+        description="PersistentVolumeClaim of the same namespace to keep the files in; each shard writes "
+        "below shard-N in it. "
+        "Default: none (emptyDir). With a claim, a changed pod replaces the old one only "
+        "after it has stopped, and the hole is repaired.",
     )
     rotate: Rotate = Field(default=Rotate(), description="When a file is finished and the next one is begun.")
     compression: Literal["none", "gzip", "zstd"] = Field(
         default="none",
-        description="Compression of the files. Default none. zstd is the smallest and fastest; gzip is read by everything.",
+        description="Compression of the files. Default none. zstd is the smallest and fastest; gzip is "
+        "read by everything.",
     )
     fsync_interval: Annotated[str, Between("0s", "1m")] = Field(
         default="1s",
-        description="Time after which written records are on disk at the latest, a duration from 0s (every record) to 1m. Default 1s. "
+        description="Time after which written records are on disk at the latest, a duration from 0s "
+        "(every record) to 1m. Default 1s. "
         "Records are acknowledged after this.",
     )
 
@@ -216,10 +228,12 @@ class Sink(Section):
         ),
     )
     name: DnsLabel = Field(
-        description="Name of the sink, unique in the resource; it stands in status and metrics. Lower-case letters, digits and hyphens."
+        description="Name of the sink, unique in the resource; it stands in status and metrics. "
+        "Lower-case letters, digits and hyphens."
     )
     type: Literal["stdout", "file"] = Field(
-        description="What the sink is. stdout: JSON lines in the pod's log; file: JSON lines in files (block file required)."
+        description="What the sink is. stdout: JSON lines in the pod's log; file: JSON lines in files "
+        "(block file required)."
     )
     file: FileSink | None = Field(default=None, description="Settings of a sink of type file.")
 
@@ -304,7 +318,8 @@ class Template(Section):
     )
     resources: Resources | None = Field(
         default=None,
-        description="Requests and limits of the container. Default: requests cpu 20m and memory 48Mi, limit memory 128Mi. "
+        description="Requests and limits of the container. Default: requests cpu 20m and memory 48Mi, "
+        "limit memory 128Mi. "
         "Raise the memory for hundreds of order books.",
     )
     node_selector: dict[str, Annotated[str, Field(max_length=63)]] | None = Field(
@@ -326,7 +341,8 @@ class Template(Section):
     )
     service_account_name: DnsName | None = Field(
         default=None,
-        description="Service account of the pods, for policies that look at it; its token is never mounted. Default: the namespace's default.",
+        description="Service account of the pods, for policies that look at it; its token is never "
+        "mounted. Default: the namespace's default.",
     )
     image_pull_secrets: Annotated[tuple[LocalReference, ...], Kube(list_type="map", list_map_keys=["name"])] | None = (
         Field(
@@ -340,7 +356,8 @@ class Template(Section):
         min_length=1,
         max_length=512,
         pattern=r"^[^\s]+$",
-        description="Collector image. Default: the operator's own setting, so that all collectors are upgraded together. Set it to pin one.",
+        description="Collector image. Default: the operator's own setting, so that all collectors are "
+        "upgraded together. Set it to pin one.",
     )
     env: Annotated[tuple[EnvVar, ...], Kube(list_type="map", list_map_keys=["name"])] | None = Field(
         default=None,
@@ -414,7 +431,8 @@ _SPEC_RULES = (
         "shards",
     ),
     Rule(
-        "self.sinks.filter(s, has(s.file)).all(a, self.sinks.filter(s, has(s.file)).exists_one(b, a.file.directory == b.file.directory))",
+        "self.sinks.filter(s, has(s.file)).all(a, self.sinks.filter(s, "
+        "has(s.file)).exists_one(b, a.file.directory == b.file.directory))",
         "two sinks must not share a directory",
         _directories_differ,
         "sinks",
@@ -433,26 +451,31 @@ class Spec(Section):
 
     rules = _SPEC_RULES
     exchange: Exchange = Field(
-        description="Exchange to collect from; okx. Required, and immutable: delete the resource and create another to change it."
+        description="Exchange to collect from; okx. Required, and immutable: delete the resource and "
+        "create another to change it."
     )
     symbol: Symbol | None = Field(
         default=None,
-        description="Symbol to collect, canonical BASE-QUOTE such as BTC-USDT. Exactly one of symbol and symbols is required.",
+        description="Symbol to collect, canonical BASE-QUOTE such as BTC-USDT. Exactly one of symbol and "
+        "symbols is required.",
     )
     symbols: Annotated[tuple[Symbol, ...], Kube(list_type="set")] | None = Field(
         default=None,
         min_length=1,
         max_length=500,
-        description="Symbols to collect, 1 to 500, canonical BASE-QUOTE such as BTC-USDT. Exactly one of symbol and symbols is required.",
+        description="Symbols to collect, 1 to 500, canonical BASE-QUOTE such as BTC-USDT. Exactly one of "
+        "symbol and symbols is required.",
     )
     data_types: Annotated[tuple[DataType, ...], Kube(list_type="set")] = Field(
         min_length=1,
         max_length=5,
-        description="What to collect of each symbol: trade, orderbook, ticker, candle, balance, as far as the exchange offers it. Required.",
+        description="What to collect of each symbol: trade, orderbook, ticker, candle, balance, as far "
+        "as the exchange offers it. Required.",
     )
     orderbook: OrderBook | None = Field(
         default=None,
-        description="How order books are collected; only with the data type orderbook. Default: the exchange's full offer.",
+        description="How order books are collected; only with the data type orderbook. Default: the "
+        "exchange's full offer.",
     )
     candle: Candle | None = Field(
         default=None,
@@ -465,17 +488,20 @@ class Spec(Section):
     )
     auto_restart: bool = Field(
         default=True,
-        description="What happens after connection.maxReconnectAttempts failed attempts: true starts over, false stays down and says so in "
+        description="What happens after connection.maxReconnectAttempts failed attempts: true starts "
+        "over, false stays down and says so in "
         "the status. Default true.",
     )
     health_check_interval: Annotated[str, Between("1s", "10m")] = Field(
         default="30s",
-        description="Longest time between two looks of the operator at a healthy collector, a duration from 1s to 10m. Default 30s. "
+        description="Longest time between two looks of the operator at a healthy collector, a duration "
+        "from 1s to 10m. Default 30s. "
         "Collectors that are new or unhealthy are looked at sooner.",
     )
     stale_after: Annotated[str, Between("1s", "1h")] = Field(
         default="60s",
-        description="A stream without data for longer is stale, and the resource is not Ready; a duration from 1s to 1h. Default 60s. "
+        description="A stream without data for longer is stale, and the resource is not Ready; a "
+        "duration from 1s to 1h. Default 60s. "
         "Raise it for symbols that trade rarely.",
     )
     connection: Connection = Field(
@@ -485,13 +511,15 @@ class Spec(Section):
         default=(Sink(name="out", type="stdout"),),
         min_length=1,
         max_length=8,
-        description="Where records go, 1 to 8. Default: one sink named out of type stdout. Every record goes to every sink.",
+        description="Where records go, 1 to 8. Default: one sink named out of type stdout. Every record "
+        "goes to every sink.",
     )
     shards: Int32 = Field(
         default=1,
         ge=1,
         le=64,
-        description="Number of pods that the symbols are spread over (the scale subresource), 1 to 64, at most the number of symbols. "
+        description="Number of pods that the symbols are spread over (the scale subresource), 1 to 64, "
+        "at most the number of symbols. "
         "Default 1. Raise it when one pod uses a whole core.",
     )
     replicas: Int32 = Field(

@@ -1,7 +1,7 @@
 """What the models are made of: sections of a resource with rules that both the API server and Python can check.
 
-A rule is written once, with its CEL text for the API server, its message for people, and the same claim in Python. Python
-checks again because an object that was stored before a rule existed is never checked by the API server.
+A rule is written once, with its CEL text for the API server, its message for people, and the same claim in Python.
+Python checks again because an object that was stored before a rule existed is never checked by the API server.
 """
 
 from collections.abc import Callable

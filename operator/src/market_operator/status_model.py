@@ -96,14 +96,15 @@ class LastReconnect(Section):
 
 
 class Status(Section):
-    """What the operator saw. Counters are written at most once a minute; the operator's metrics have the live numbers."""
+    """What the operator saw. Counters are written at most once a minute; metrics have the live numbers."""
 
     observed_generation: Int64 | None = Field(
         default=None, description="Generation of the spec that this status describes."
     )
     conditions: Annotated[tuple[Condition, ...], Kube(list_type="map", list_map_keys=["type"])] = Field(
         default=(),
-        description="Ready (the summary), Accepted, WorkloadReady, Streaming, Complete, SinksHealthy; Reconciling and Stalled only while True.",
+        description="Ready (the summary), Accepted, WorkloadReady, Streaming, Complete, SinksHealthy; "
+        "Reconciling and Stalled only while True.",
     )
     health: Literal["Healthy", "Degraded", "Unhealthy", "Unknown"] | None = Field(
         default=None, description="One word for people, derived from the conditions."
@@ -153,4 +154,5 @@ PENDING = {
         }
     ],
 }
-"""The status that the API server gives a new resource: without it, helm --wait and kstatus call one Ready that no operator saw."""
+"""The status that the API server gives a new resource: without it, helm --wait and kstatus call one ready that no
+operator ever saw."""

@@ -1,0 +1,243 @@
+"""The API server: the only module that uses the Kubernetes client, with plain dicts (its models cost 15 to 100 MB).
+
+Rights that the operator needs (the chart grants exactly these; in a namespaced installation as Roles):
+
+| group              | resources                        | verbs                                        |
+|--------------------|----------------------------------|----------------------------------------------|
+| marketcollector.dev| marketcollectors                 | get, list, watch                             |
+| marketcollector.dev| marketcollectors/status          | patch                                        |
+| apps               | deployments                      | get, list, watch, create, patch, delete      |
+| (core)             | services, configmaps             | get, list, watch, create, patch, delete      |
+| (core)             | pods                             | get, list, watch                             |
+
+Server-side apply asks for patch, and for create when the object is new. Children do not block their owner's deletion,
+so no right on finalizers is needed. `--health-via proxy`, used from a shell, also needs get on pods/proxy.
+"""
+
+import json
+import os
+import urllib.parse
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from market_operator.errors import ApiError, StartError
+from market_operator.kinds import CHILDREN, COLLECTORS, PODS, Kind
+from market_operator.names import MANAGER, OURS, Key
+from market_operator.plan import Action, Apply, Delete
+from market_operator.resource import Document, Resource
+
+CALL_TIMEOUT = 30.0
+_CONNECTIONS = 20
+_PAGE = 500
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach the API server, for kopf, which keeps a session of its own."""
+
+    server: str
+    ca_path: str | None
+    is_insecure: bool
+    certificate_path: str | None
+    key_path: str | None
+    authorization: str | None
+    proxy_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a listing, with the resource version of the whole."""
+
+    items: list[Document]
+    version: int
+
+
+def runs_in_a_pod() -> bool:
+    """Whether this process has been given a service account by a kubelet."""
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+
+
+class Cluster:
+    """Calls to the API server. All of them raise ApiError, and end within CALL_TIMEOUT seconds."""
+
+    def __init__(self, configuration: Configuration, loader: Any) -> None:
+        configuration.connection_pool_maxsize = _CONNECTIONS
+        self._configuration = configuration
+        self._client = ApiClient(configuration)
+        self._client.user_agent = MANAGER
+        self._loader = loader
+
+    @classmethod
+    async def connect(cls) -> Self:
+        """A cluster by the service account in a pod, else by KUBECONFIG.
+
+        Raises:
+            StartError: when there is neither.
+        """
+        configuration, loader = Configuration(), None
+        try:
+            if runs_in_a_pod() and not os.environ.get("KUBECONFIG"):
+                config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+            else:
+                loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
+                    client_configuration=configuration, persist_config=False
+                )
+        except (config.ConfigException, OSError) as error:
+            raise StartError(f"no access to a cluster: {error}; run in a pod, or set KUBECONFIG") from error
+        return cls(configuration, loader)
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def keep_access(self) -> None:
+        """Renews a token that a plugin of the KUBECONFIG gives; ends at once when there is none to renew."""
+        if self._loader is not None:
+            await config.refresh_token(self._loader, self._configuration)  # type: ignore[no-untyped-call]
+
+    async def access(self) -> Access:
+        """What kopf needs to log in, with a fresh token."""
+        used = self._configuration
+        return Access(
+            server=used.host,
+            ca_path=used.ssl_ca_cert,
+            is_insecure=not used.verify_ssl,
+            certificate_path=used.cert_file,
+            key_path=used.key_file,
+            authorization=(await self._headers()).get("authorization"),
+            proxy_url=used.proxy,
+        )
+
+    async def read(self, key: Key) -> Document | None:
+        """The resource as it is now, or None when there is none."""
+        try:
+            return await self._call("GET", COLLECTORS.path(*key))
+        except ApiError as error:
+            if error.is_gone:
+                return None
+            raise
+
+    async def run(self, action: Action) -> Document | None:
+        """Carries an action out; the object as it is after it, None after a deletion."""
+        if isinstance(action, Apply):
+            return await self._apply(action)
+        await self._delete(action)
+        return None
+
+    async def _apply(self, action: Apply) -> Document:
+        meta = action.manifest["metadata"]
+        path = CHILDREN[action.manifest["kind"]].path(meta["namespace"], meta["name"])
+        force = "false" if action.is_new else "true"
+        return await self._call("PATCH", path, action.manifest, _APPLY, {"fieldManager": MANAGER, "force": force})
+
+    async def _delete(self, action: Delete) -> None:
+        path = CHILDREN[action.kind].path(action.namespace, action.name)
+        options = {"propagationPolicy": "Background", "preconditions": {"uid": action.uid}}
+        try:
+            await self._call("DELETE", path, options)
+        except ApiError as error:
+            if not error.is_gone:
+                raise
+
+    async def write_status(self, resource: Resource, patch: Document) -> Document:
+        """Merges `patch` into the status.
+
+        Raises:
+            ApiError: a conflict when the resource is no longer the one that was read.
+        """
+        body = {"metadata": {"resourceVersion": resource.resource_version}, "status": patch}
+        path = f"{COLLECTORS.path(*resource.key)}/status"
+        return await self._call("PATCH", path, body, _MERGE, {"fieldManager": MANAGER})
+
+    async def keys(self, namespace: str | None) -> AsyncIterator[Page]:
+        """All resources of a namespace (None: of all), metadata only."""
+        async for page in self._pages(COLLECTORS, namespace, "", _METADATA_LIST):
+            yield page
+
+    async def ours(self, kind: Kind, namespace: str | None) -> AsyncIterator[Page]:
+        """All objects of a kind that carry our labels."""
+        async for page in self._pages(kind, namespace, OURS, "application/json"):
+            yield page
+
+    async def _pages(self, kind: Kind, namespace: str | None, selector: str, accept: str) -> AsyncIterator[Page]:
+        token = ""
+        while True:
+            query = {"limit": str(_PAGE), **({"labelSelector": selector} if selector else {})}
+            query |= {"continue": token} if token else {}
+            answer = await self._call("GET", kind.path(namespace), query=query, accept=accept)
+            token = answer["metadata"].get("continue", "")
+            yield Page(answer["items"], int(answer["metadata"]["resourceVersion"]))
+            if not token:
+                return
+
+    async def pod_status(self, namespace: str, pod: str, port: int, timeout: float) -> bytes:
+        """A pod's /status through the API server's proxy."""
+        path = f"{PODS.path(namespace, f'{pod}:{port}')}/proxy/status"
+        return await self._bytes("GET", path, None, None, {}, "application/json", timeout)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        content_type: str | None = None,
+        query: dict[str, str] | None = None,
+        accept: str = "application/json",
+    ) -> Document:
+        answer = await self._bytes(method, path, body, content_type, query or {}, accept, CALL_TIMEOUT)
+        document: Document = json.loads(answer)
+        return document
+
+    async def _bytes(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        content_type: str | None,
+        query: dict[str, str],
+        accept: str,
+        timeout: float,
+    ) -> bytes:
+        url = f"{self._configuration.host}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+        headers = {**self._client.default_headers, **await self._headers(), "Accept": accept}
+        headers |= {"Content-Type": content_type} if content_type else {}
+        limit = aiohttp.ClientTimeout(total=timeout)
+        try:
+            response = await self._client.call_api(method, url, headers, body=body, _request_timeout=limit)
+            content = bytes(await response.read())  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ApiError(0, type(error).__name__, f"{method} {path}: {error}") from error
+        if response.status >= 400:
+            raise _refusal(response.status, response.headers.get("Retry-After", ""), content)
+        return content
+
+    async def _headers(self) -> dict[str, str]:
+        """The authorization; the client reads a pod's token anew every minute."""
+        settings = await self._configuration.auth_settings()
+        bearer = settings.get("BearerToken")
+        return {bearer["key"]: str(bearer["value"])} if bearer and bearer.get("value") else {}
+
+
+def _refusal(status: int, retry_after: str, content: bytes) -> ApiError:
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        answer = {}
+    answer = answer if isinstance(answer, dict) else {}
+    message = answer.get("message") or content[:300].decode(errors="replace")
+    delay = float(retry_after) if retry_after.isdigit() else 0.0
+    return ApiError(status, answer.get("reason") or f"HTTP{status}", message, delay)
+
+
+def scopes(namespaces: Iterable[str]) -> tuple[str | None, ...]:
+    """The namespaces to list, or (None,) for all at once."""
+    return tuple(namespaces) or (None,)

@@ -1,0 +1,58 @@
+"""From a resource to all the objects that shall exist for it. Pure."""
+
+from dataclasses import dataclass
+
+from market_operator.manifests.configmap import configmap
+from market_operator.manifests.deployment import deployment
+from market_operator.manifests.service import service
+from market_operator.manifests.shard import Shard, digest
+from market_operator.models import Spec
+from market_operator.names import APPLIED_ANNOTATION, TEMPLATE_ANNOTATION
+from market_operator.resource import Document, Resource, read_spec
+from market_operator.shards import spread
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What shall exist: the spec with its defaults, the objects in the order of creation, one template hash a shard."""
+
+    spec: Spec
+    children: tuple[Document, ...]
+    templates: tuple[str, ...]
+    image: str
+
+
+def desired(resource: Resource, image: str) -> Wanted:
+    """Everything that shall exist for `resource`; `image` is the operator's choice of collector image.
+
+    Raises:
+        SpecError: when the resource cannot be served as it is.
+    """
+    spec = read_spec(resource)
+    shards = [
+        Shard(resource, spec, number, symbols, image)
+        for number, symbols in enumerate(spread(spec.all_symbols, spec.shards))
+    ]
+    families = [_family(shard) for shard in shards]
+    return Wanted(
+        spec=spec,
+        children=tuple(_marked(child) for family in families for child in family),
+        templates=tuple(_template_hash(family[-1]) for family in families),
+        image=spec.template.image or image,
+    )
+
+
+def _family(shard: Shard) -> tuple[Document, Document, Document]:
+    """The Deployment comes last: its pods need the ConfigMap."""
+    config = configmap(shard)
+    return config, service(shard), deployment(shard, config["metadata"]["name"])
+
+
+def _marked(child: Document) -> Document:
+    """`child` with the hash of what we want, by which a change of our wishes is seen without a comparison."""
+    annotations = {**child["metadata"]["annotations"], APPLIED_ANNOTATION: digest(child)}
+    return {**child, "metadata": {**child["metadata"], "annotations": annotations}}
+
+
+def _template_hash(deployment_: Document) -> str:
+    return str(deployment_["spec"]["template"]["metadata"]["annotations"][TEMPLATE_ANNOTATION])

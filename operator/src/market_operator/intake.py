@@ -1,0 +1,71 @@
+"""What to do with news about an object, whether an event or a listing brought it: remember it, and queue its resource."""
+
+from dataclasses import dataclass, field
+
+from market_operator.names import Key
+from market_operator.observations import Observations
+from market_operator.pods import owner_key, read_pod
+from market_operator.queue import Queue
+from market_operator.resource import Document
+from market_operator.rounds import Rounds
+from market_operator.store import Store
+
+
+@dataclass(slots=True)
+class Intake:
+    """The way in for all news. `seen` tells which resources are known, by what a pass depends on."""
+
+    store: Store
+    observations: Observations
+    queue: Queue
+    rounds: Rounds
+    seen: dict[Key, tuple[str, int, bool]] = field(default_factory=dict)
+
+    def resource(self, document: Document) -> None:
+        """A resource exists. Its status is ours, so a change of that alone is no news."""
+        meta = document["metadata"]
+        key = Key(meta["namespace"], meta["name"])
+        state = meta["uid"], meta.get("generation", 0), "deletionTimestamp" in meta
+        if self.seen.get(key) != state:
+            self.seen[key] = state
+            self.queue.add(key)
+
+    def resource_gone(self, key: Key) -> None:
+        """A resource exists no more; one last pass forgets it."""
+        if self.seen.pop(key, None):
+            self.queue.forget(key)
+            self.queue.add(key)
+
+    def child(self, kind: str, document: Document, now: float) -> None:
+        """A child or pod exists."""
+        if not self.store.put(kind, document):
+            return
+        if kind == "Pod":
+            self._pod(document, now)
+        self.queue.add(owner_key(document))
+
+    def child_gone(self, kind: str, document: Document) -> None:
+        """A child or pod exists no more."""
+        if kind == "Pod":
+            self._last_news(document)
+        self.store.drop(kind, document)
+        self.queue.add(owner_key(document))
+
+    def _pod(self, document: Document, now: float) -> None:
+        pod = read_pod(document)
+        self.observations.heard(pod)
+        if pod.is_running and not pod.is_terminating:
+            self.rounds.look_by(pod.key, pod.uid, now)
+        elif not pod.is_running:
+            self.observations.stopped(pod)
+            self.rounds.skip(pod.uid)
+
+    def _last_news(self, document: Document) -> None:
+        """The pod is gone: what it said last counts; of a pod found missing in a listing we know the record alone."""
+        known = self.store.pod(owner_key(document), document["metadata"]["uid"])
+        told = read_pod(document) if "status" in document else None
+        for pod in (told, known):
+            if pod:
+                self.observations.heard(pod)
+                self.observations.stopped(pod)
+        self.rounds.skip(document["metadata"]["uid"])

@@ -1,0 +1,40 @@
+"""The ConfigMap: the collector's document. Its name carries the hash of its content, so it never changes."""
+
+from typing import Any
+
+from market_operator.manifests.shard import Shard, canonical, digest
+from market_operator.resource import Document
+
+CONTRACT = 1
+FILE = "collector.json"
+# What the collector need not know, so that changing it restarts no collector.
+_NOT_FOR_COLLECTORS = {"shards", "replicas", "suspend", "template", "health_check_interval", "symbol", "symbols"}
+
+
+def configmap(shard: Shard) -> Document:
+    """The immutable ConfigMap of a shard."""
+    text = canonical(document(shard))
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": shard.metadata(f"{shard.name}-{digest(text)}"),
+        "immutable": True,
+        "data": {FILE: text},
+    }
+
+
+def document(shard: Shard) -> Document:
+    """The collector document (contract 1): the spec in the resource's own words, reduced to the shard's symbols.
+
+    Defaults are left out: operator and collector share them, and a field that a later version adds with a default must
+    not restart every collector.
+    """
+    spec: dict[str, Any] = shard.spec.model_dump(
+        by_alias=True, exclude=_NOT_FOR_COLLECTORS, exclude_defaults=True, exclude_none=True
+    )
+    spec["symbols"] = list(shard.symbols)
+    spec["dataTypes"] = sorted(shard.spec.data_types)
+    for sink in spec.get("sinks", ()):
+        sink.get("file", {}).pop("claimName", None)
+    key = shard.resource.key
+    return {"contract": CONTRACT, "name": key.name, "namespace": key.namespace, "shard": shard.number, "spec": spec}

@@ -1,0 +1,34 @@
+"""The Deployment: the pods of one shard, replaced by make-before-break."""
+
+from market_operator.manifests.pod import pod_template
+from market_operator.manifests.shard import Shard
+from market_operator.names import selector
+from market_operator.resource import Document
+
+
+def deployment(shard: Shard, configmap_name: str) -> Document:
+    """The Deployment of a shard.
+
+    A new pod is ready only when its streams are live, so with maxUnavailable 0 the old one leaves after that. Where a
+    claim can be written by one pod alone, the old pod must go first, and the hole is repaired.
+    """
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": shard.metadata(shard.name),
+        "spec": {
+            "replicas": shard.wanted_pods,
+            "revisionHistoryLimit": 2,
+            "progressDeadlineSeconds": 120,
+            "minReadySeconds": 0,
+            "strategy": _strategy(shard),
+            "selector": {"matchLabels": selector(shard.resource.key.name, shard.number)},
+            "template": pod_template(shard, configmap_name),
+        },
+    }
+
+
+def _strategy(shard: Shard) -> Document:
+    if any(sink.file and sink.file.claim_name for sink in shard.spec.sinks):
+        return {"type": "Recreate"}
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}

@@ -1,0 +1,143 @@
+"""The pod template of a collector: the restricted Pod Security Standard, no token, no privileges, read-only root."""
+
+from typing import Any
+
+from market_operator.manifests.configmap import FILE
+from market_operator.manifests.shard import HTTP_PORT, Shard, digest
+from market_operator.models import FileSink
+from market_operator.names import RESOURCE_ANNOTATION, TEMPLATE_ANNOTATION, labels
+from market_operator.resource import Document
+
+CONTAINER = "collector"
+CONFIG_DIRECTORY = "/etc/market-collector"
+STATE_DIRECTORY = "/var/lib/market-collector"
+_USER = 65532
+# Measured: a collector of three order books with TLS takes 30 to 40 MB and 1 to 2 % of a core.
+_REQUESTS = {"cpu": "20m", "memory": "48Mi"}
+_LIMITS = {"memory": "128Mi"}
+
+
+def pod_template(shard: Shard, configmap_name: str) -> Document:
+    """The template with a hash of itself as an annotation, by which pods of the wanted version are known."""
+    template = shard.spec.template
+    annotations = {**(template.annotations or {}), RESOURCE_ANNOTATION: shard.resource.key.name}
+    built: Document = {
+        "metadata": {
+            "labels": {**(template.labels or {}), **labels(shard.resource.key.name, shard.number)},
+            "annotations": annotations,
+        },
+        "spec": _pod_spec(shard, configmap_name),
+    }
+    annotations[TEMPLATE_ANNOTATION] = digest(built)
+    return built
+
+
+def _pod_spec(shard: Shard, configmap_name: str) -> Document:
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(shard)],
+        "volumes": [
+            {"name": "config", "configMap": {"name": configmap_name}},
+            {"name": "state", "emptyDir": {}},
+            *(_volume(index, sink) for index, sink in _file_sinks(shard)),
+        ],
+        **_placement(shard),
+    }
+
+
+def _placement(shard: Shard) -> Document:
+    """What the user says about pods, in a pod's own words; nothing of it reaches security settings or volumes."""
+    fields = {
+        "node_selector",
+        "tolerations",
+        "affinity",
+        "topology_spread_constraints",
+        "priority_class_name",
+        "service_account_name",
+        "image_pull_secrets",
+    }
+    return shard.spec.template.model_dump(by_alias=True, include=fields, exclude_none=True, mode="json")
+
+
+def _container(shard: Shard) -> Document:
+    return {
+        "name": CONTAINER,
+        "image": shard.spec.template.image or shard.image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": _arguments(),
+        "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
+        "env": _environment(shard),
+        "resources": _resources(shard),
+        "startupProbe": _probe("/livez", periodSeconds=1, failureThreshold=60, timeoutSeconds=2),
+        "livenessProbe": _probe("/livez", periodSeconds=10, failureThreshold=3, timeoutSeconds=2),
+        "readinessProbe": _probe("/readyz", periodSeconds=2, failureThreshold=3, timeoutSeconds=2),
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
+            {"name": "state", "mountPath": STATE_DIRECTORY},
+            *(_mount(shard, index, sink) for index, sink in _file_sinks(shard)),
+        ],
+    }
+
+
+def _arguments() -> list[str]:
+    listen = f"0.0.0.0:{HTTP_PORT}"
+    return [
+        *("run", "-f", f"{CONFIG_DIRECTORY}/{FILE}", "--http", listen),
+        *("--state-dir", STATE_DIRECTORY, "--log-format", "json"),
+    ]
+
+
+def _environment(shard: Shard) -> list[Document]:
+    return [
+        _downward("POD_UID", "metadata.uid"),
+        _downward("POD_NAME", "metadata.name"),
+        *({"name": env.name, "value": env.value} for env in shard.spec.template.env or ()),
+    ]
+
+
+def _downward(name: str, path: str) -> Document:
+    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+
+
+def _resources(shard: Shard) -> Document:
+    given = shard.spec.template.resources
+    return {
+        "requests": _REQUESTS if given is None or given.requests is None else given.requests,
+        "limits": _LIMITS if given is None or given.limits is None else given.limits,
+    }
+
+
+def _probe(path: str, **times: int) -> Document:
+    return {"httpGet": {"path": path, "port": "http", "scheme": "HTTP"}, **times}
+
+
+def _file_sinks(shard: Shard) -> list[tuple[int, FileSink]]:
+    return [(index, sink.file) for index, sink in enumerate(shard.spec.sinks) if sink.file]
+
+
+def _volume(index: int, sink: FileSink) -> Document:
+    source: dict[str, Any] = {"emptyDir": {}}
+    if sink.claim_name:
+        source = {"persistentVolumeClaim": {"claimName": sink.claim_name}}
+    return {"name": f"sink-{index}", **source}
+
+
+def _mount(shard: Shard, index: int, sink: FileSink) -> Document:
+    mount = {"name": f"sink-{index}", "mountPath": sink.directory}
+    return {**mount, "subPath": f"shard-{shard.number}"} if sink.claim_name else mount

@@ -1,0 +1,65 @@
+"""Names, labels and annotations of everything that belongs to one resource."""
+
+import hashlib
+import re
+from typing import NamedTuple
+
+from market_operator.models import GROUP
+
+MANAGER = "market-operator"
+SHARD_LABEL = f"{GROUP}/shard"
+COLLECTOR_LABEL = f"{GROUP}/collector"
+RESOURCE_ANNOTATION = f"{GROUP}/resource"
+APPLIED_ANNOTATION = f"{GROUP}/applied"
+TEMPLATE_ANNOTATION = f"{GROUP}/template"
+OURS = f"app.kubernetes.io/managed-by={MANAGER},{COLLECTOR_LABEL}"
+"""Label selector of all that the operator made."""
+
+# A Service's name is a DNS label of at most 63 characters that begins with a letter. What is left for the resource's
+# name after "-63" (the shard) and "-0123456789" (the hash in a ConfigMap's name):
+_LONGEST = 49
+
+
+class Key(NamedTuple):
+    """Which resource: what the queue holds."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def child_name(resource: str, shard: int) -> str:
+    """Name of the Deployment and Service of a shard: the resource's name with the shard, shortened where it must be."""
+    return f"{_short(resource, _LONGEST, '^[a-z][-a-z0-9]*$')}-{shard}"
+
+
+def label_value(resource: str) -> str:
+    """The resource's name as a label value (at most 63 characters; resource names may have 253)."""
+    return _short(resource, 63, ".*")
+
+
+def labels(resource: str, shard: int) -> dict[str, str]:
+    """The labels of everything that belongs to a shard."""
+    return {
+        "app.kubernetes.io/name": "market-collector",
+        "app.kubernetes.io/instance": label_value(resource),
+        "app.kubernetes.io/managed-by": MANAGER,
+        "app.kubernetes.io/component": "collector",
+        **selector(resource, shard),
+    }
+
+
+def selector(resource: str, shard: int) -> dict[str, str]:
+    """The labels by which a shard's pods are found; they can never change (a Deployment's selector is immutable)."""
+    return {COLLECTOR_LABEL: label_value(resource), SHARD_LABEL: str(shard)}
+
+
+def _short(name: str, longest: int, pattern: str) -> str:
+    """`name`, or when it is too long or does not match `pattern`, a readable beginning and a hash of the whole."""
+    if len(name) <= longest and re.fullmatch(pattern, name):
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    head = re.sub("[^-a-z0-9]", "-", name)[: longest - 10]
+    return f"{head if head[0].isalpha() else f'm{head[:-1]}'}-{digest}"

@@ -1,0 +1,35 @@
+"""How often the status may be written for counters alone: seldom per resource, and within a budget for all."""
+
+from dataclasses import dataclass, field
+
+from market_operator.names import Key
+
+WRITES_PER_SECOND = 10.0
+
+
+@dataclass(slots=True)
+class Pace:
+    """Times are in seconds since 1970; `interval` is the shortest time between two writes for one resource."""
+
+    interval: float
+    _written: dict[Key, float] = field(default_factory=dict)
+    _next_slot: float = 0.0
+
+    def wait(self, key: Key, now: float) -> float:
+        """Seconds until the next write for counters alone; 0 means now."""
+        return max(0.0, self._written.get(key, now - self.interval) + self.interval - now)
+
+    def slot(self, now: float) -> float:
+        """Seconds until the budget of all resources has room; 0 means now, and takes the room."""
+        if self._next_slot > now:
+            return self._next_slot - now
+        self._next_slot = now + 1 / WRITES_PER_SECOND
+        return 0.0
+
+    def wrote(self, key: Key, now: float) -> None:
+        """The status of `key` was written, for whatever reason."""
+        self._written[key] = now
+
+    def forget(self, key: Key) -> None:
+        """A resource is gone."""
+        self._written.pop(key, None)

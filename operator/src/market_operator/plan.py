@@ -1,0 +1,148 @@
+"""What must be written so that the observed becomes the wanted. Pure: () means not one write."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from market_operator.desired import Wanted
+from market_operator.names import APPLIED_ANNOTATION, SHARD_LABEL
+from market_operator.pods import Pod
+from market_operator.quantities import amount
+from market_operator.resource import Document
+
+Name = tuple[str, str]
+"""Kind and name of a child; the namespace is the resource's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What exists for a resource."""
+
+    children: Mapping[Name, Document]
+    pods: tuple[Pod, ...]
+
+
+NOTHING = Observed({}, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Write a child by server-side apply.
+
+    `is_new`: we never saw it, so nobody's fields may be taken over: an object of that name that is not ours is a
+    conflict, not ours to overwrite.
+    """
+
+    manifest: Document
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a child, if it still is the object that was observed."""
+
+    kind: str
+    name: str
+    namespace: str
+    uid: str
+
+
+Action = Apply | Delete
+
+
+def plan(observed: Observed, wanted: Wanted) -> tuple[Action, ...]:
+    """The writes, in order: what is missing or differs is applied, then what is no longer wanted is deleted."""
+    names = {name_of(child) for child in wanted.children}
+    applies = [
+        Apply(child, is_new=name_of(child) not in observed.children)
+        for child in wanted.children
+        if not _is_as_wanted(observed.children.get(name_of(child)), child)
+    ]
+    deletes = [
+        Delete(kind, name, child["metadata"]["namespace"], child["metadata"]["uid"])
+        for (kind, name), child in observed.children.items()
+        if (kind, name) not in names and _can_go(kind, name, child, observed)
+    ]
+    return (*applies, *deletes)
+
+
+def name_of(child: Document) -> Name:
+    """Kind and name of `child`."""
+    return child["kind"], child["metadata"]["name"]
+
+
+def _is_as_wanted(observed: Document | None, wanted: Document) -> bool:
+    if observed is None or _applied(observed) != _applied(wanted):
+        return False
+    return covers(observed, wanted)
+
+
+def _applied(child: Document) -> str:
+    return str(child["metadata"].get("annotations", {}).get(APPLIED_ANNOTATION, ""))
+
+
+def _can_go(kind: str, name: str, child: Document, observed: Observed) -> bool:
+    """A ConfigMap stays while a pod mounts it, or while a roll-out may still make one that does."""
+    if "deletionTimestamp" in child["metadata"]:
+        return False
+    if kind != "ConfigMap":
+        return True
+    shard = child["metadata"].get("labels", {}).get(SHARD_LABEL)
+    deployments = [
+        other
+        for (kind_, _), other in observed.children.items()
+        if kind_ == "Deployment" and other["metadata"].get("labels", {}).get(SHARD_LABEL) == shard
+    ]
+    return all(map(is_rolled_out, deployments)) and not any(name in pod.configmaps for pod in observed.pods)
+
+
+def is_rolled_out(deployment: Document) -> bool:
+    """Whether every pod of the Deployment is of its present template."""
+    status, replicas = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    return (
+        status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+        and status.get("updatedReplicas", 0) >= replicas
+        and status.get("replicas", 0) == status.get("updatedReplicas", 0)
+    )
+
+
+def covers(observed: Any, wanted: Any) -> bool:
+    """Whether `observed` has everything that `wanted` says; what others or the API server added does not count.
+
+    Lists of named items are compared by name; other lists item by item. Two ways to write one amount of CPU or memory
+    are equal.
+    """
+    if isinstance(wanted, dict):
+        return isinstance(observed, dict) and all(
+            key in observed and _covers_field(key, observed[key], value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(observed, list) and _covers_list(observed, wanted)
+    return bool(observed == wanted)
+
+
+def _covers_field(key: str, observed: Any, wanted: Any) -> bool:
+    if key in ("requests", "limits") and isinstance(wanted, dict) and isinstance(observed, dict):
+        return _amounts(wanted) == _amounts(observed)
+    return covers(observed, wanted)
+
+
+def _amounts(quantities: Document) -> dict[str, object]:
+    return {name: amount(value) for name, value in quantities.items()}
+
+
+def _covers_list(observed: list[Any], wanted: list[Any]) -> bool:
+    key = _merge_key(wanted)
+    if key is None:
+        return len(observed) == len(wanted) and all(map(covers, observed, wanted))
+    known = {item.get(key): item for item in observed if isinstance(item, dict)}
+    return all(item[key] in known and covers(known[item[key]], item) for item in wanted)
+
+
+def _merge_key(items: list[Any]) -> str | None:
+    """The field by which Kubernetes merges lists of this kind, when the items have one and it tells them apart."""
+    for key in ("mountPath", "name", "uid"):
+        values = [item.get(key) for item in items if isinstance(item, dict)]
+        if values and len(values) == len(items) and None not in values and len(set(values)) == len(values):
+            return key
+    return None

@@ -1,0 +1,162 @@
+"""One pass over one resource: observe, desire, plan, apply, tell. Level-triggered: it looks at everything, every time,
+and a second pass over the same state writes nothing."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from market_operator.cluster import Cluster
+from market_operator.conditions import Failure, Picture
+from market_operator.counters import Tally, fold, read_tally
+from market_operator.desired import Wanted, desired
+from market_operator.durations import seconds
+from market_operator.errors import ApiError, SpecError
+from market_operator.metrics import Metrics
+from market_operator.names import SHARD_LABEL, Key
+from market_operator.observations import Observations
+from market_operator.pace import Pace
+from market_operator.plan import Action, Apply, Observed, plan
+from market_operator.resource import Document, Resource, read_resource
+from market_operator.settings import Settings
+from market_operator.status import change, new_status, stored_verdicts
+from market_operator.store import Store
+
+logger = logging.getLogger(__name__)
+_CONFLICT_DELAY = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """When to pass over the resource again: `after` seconds (None: when something happens), `failed`: with back-off."""
+
+    after: float | None = None
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """What a pass needs; `health` and `intervals` (seconds between looks at healthy pods) are its notes for others."""
+
+    cluster: Cluster
+    store: Store
+    observations: Observations
+    pace: Pace
+    settings: Settings
+    metrics: Metrics
+    health: dict[Key, str] = field(default_factory=dict)
+    intervals: dict[Key, float] = field(default_factory=dict)
+
+    async def reconcile(self, key: Key, now: float) -> Again:
+        """Brings everything of one resource in line with it, and its status with the truth.
+
+        Raises:
+            ApiError: when the resource could not be read, or its status not be written.
+        """
+        document = await self.cluster.read(key)
+        resource = read_resource(document) if document else None
+        if resource is None or resource.is_deleting:
+            return self._forget(key)
+        wanted, invalid = self._desire(resource)
+        actions = plan(self.store.observe(key), wanted) if wanted else ()
+        failures = [failure for action in actions if (failure := await self._try(action))]
+        observed = self.store.observe(key)
+        picture = self._picture(resource, observed, wanted, invalid, failures, now)
+        return await self._tell(resource, picture, self._count(resource, observed))
+
+    def _forget(self, key: Key) -> Again:
+        """Nothing is built or told for what is gone or going: the garbage collector does the rest."""
+        self.observations.forget(key)
+        self.pace.forget(key)
+        self.health.pop(key, None)
+        self.intervals.pop(key, None)
+        return Again()
+
+    def _desire(self, resource: Resource) -> tuple[Wanted | None, str]:
+        try:
+            wanted = desired(resource, self.settings.collector_image)
+        except SpecError as error:
+            return None, str(error)
+        self.intervals[resource.key] = seconds(wanted.spec.health_check_interval)
+        return wanted, ""
+
+    async def _try(self, action: Action) -> Failure | None:
+        kind, name = _what(action)
+        verb = "apply" if isinstance(action, Apply) else "delete"
+        try:
+            after = await self.cluster.run(action)
+        except ApiError as error:
+            self.metrics.writes.labels(verb, kind, "failed").inc()
+            logger.warning("could not %s %s %s: %s", verb, kind, name, error)
+            return Failure(f"{kind} {name}", _explained(error, action))
+        self.metrics.writes.labels(verb, kind, "done").inc()
+        if after is not None:
+            self.store.put(kind, after)
+        return None
+
+    def _count(self, resource: Resource, observed: Observed) -> Tally:
+        stored = read_tally(resource.status.get("shardStatuses", ()))
+        uids = {pod.uid for pod in observed.pods}
+        self.observations.settle(resource.key, stored, uids)
+        return fold(stored, self.observations.readings(resource.key, observed.pods), uids)
+
+    def _picture(
+        self,
+        resource: Resource,
+        observed: Observed,
+        wanted: Wanted | None,
+        invalid: str,
+        failures: Iterable[Failure],
+        now: float,
+    ) -> Picture:
+        return Picture(
+            wanted=wanted,
+            invalid=invalid,
+            deployments=_deployments(observed),
+            pods=observed.pods,
+            looks=self.observations.looks,
+            failures=tuple(failures),
+            before=stored_verdicts(resource),
+            now=now,
+        )
+
+    async def _tell(self, resource: Resource, picture: Picture, tally: Tally) -> Again:
+        """Writes the status where it differs: at once, or when counters alone changed, within the pace."""
+        status = new_status(resource, picture, tally)
+        self.health[resource.key] = status["health"]
+        needed = change(resource.status, status)
+        failed = bool(picture.failures)
+        if not needed.patch:
+            return Again(failed=failed)
+        if needed.is_counting and (wait := self._wait(resource.key, picture.now)):
+            return Again(wait, failed)
+        try:
+            await self.cluster.write_status(resource, needed.patch)
+        except ApiError as error:
+            if not error.is_conflict:
+                raise
+            return Again(_CONFLICT_DELAY)
+        self.pace.wrote(resource.key, picture.now)
+        self.metrics.status_updates.labels("counters" if needed.is_counting else "conditions").inc()
+        return Again(failed=failed)
+
+    def _wait(self, key: Key, now: float) -> float:
+        return self.pace.wait(key, now) or self.pace.slot(now)
+
+
+def _deployments(observed: Observed) -> dict[int, Document]:
+    found = [child for (kind, _), child in observed.children.items() if kind == "Deployment"]
+    shards = [(child["metadata"].get("labels", {}).get(SHARD_LABEL, ""), child) for child in found]
+    return {int(shard): child for shard, child in shards if shard.isdigit()}
+
+
+def _what(action: Action) -> tuple[str, str]:
+    if isinstance(action, Apply):
+        return action.manifest["kind"], action.manifest["metadata"]["name"]
+    return action.kind, action.name
+
+
+def _explained(error: ApiError, action: Action) -> ApiError:
+    """A conflict on a new object means that somebody else has one of that name; it is not ours to overwrite."""
+    if not (error.is_conflict and isinstance(action, Apply) and action.is_new):
+        return error
+    return ApiError(error.status, "NameTaken", "an object of this name exists and is not the operator's; rename one")

@@ -1,0 +1,29 @@
+"""How the operator was started; defaults and units in one place."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+HealthVia = Literal["direct", "proxy", "auto"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options of `market-operator run`; times in seconds.
+
+    `namespaces`: which to serve; none means all. `collector_image`: image of collectors whose resource names none.
+    `health_via`: how collectors' health is read: direct (HTTP to the pod's address; from inside the cluster), proxy
+    (through the API server; from a shell), auto (direct in a pod, proxy elsewhere). `counter_interval`: shortest time
+    between two writes of a resource's status for counters alone; lower it to see numbers sooner. `sweep_interval`: time
+    between two complete listings, which find what no event told. `workers`: resources that are worked on at once.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    collector_image: str = "localhost/market-collector:dev"
+    http_host: str = "0.0.0.0"  # noqa: S104 - a pod's probes come from outside of it
+    http_port: int = 8080
+    health_via: HealthVia = "auto"
+    counter_interval: float = 60.0
+    sweep_interval: float = 300.0
+    workers: int = 8
+    log_level: str = "info"
+    log_format: Literal["text", "json"] = "text"
