@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
     settings = config.settings(
         documents[0], endpoint_websocket=options.endpoint_websocket, endpoint_rest=options.endpoint_rest
     )
-    logs.configure(settings.log_level, options.log_format)
+    logs.set_up(settings.log_level, options.log_format)
     host, port = _address(options.http)
     return asyncio.run(app.run(settings, host=host, port=port, state_dir=options.state_dir))
 

@@ -70,7 +70,8 @@ class Collector:
 
     def metrics(self) -> bytes:
         """The page for Prometheus."""
-        return metrics.render(self.settings.exchange, self.status())
+        latencies = {str(stream): page.latency for stream, page in self.ledger.streams.items()}
+        return metrics.render(self.status(), self.settings.exchange, latencies)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Collects until `stop` is set, then stops reading first and empties the sinks after it."""

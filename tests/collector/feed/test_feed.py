@@ -11,7 +11,7 @@ from market_collector.feed import feed as rules
 from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Send, Warn
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
-from market_collector.model.events import Connected, Gap, Lost, Orderbook, Raw, Record, Refused, Resync, Trade
+from market_collector.model.events import Connected, Disconnected, Gap, Lost, Orderbook, Raw, Record, Refused, Resync, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream, StreamState
 
@@ -231,6 +231,14 @@ def test_a_hole_across_a_reconnect_is_found() -> None:
     (gap,) = emitted(second.woken(at(6)))
     assert isinstance(gap, Gap)
     assert (gap.first, gap.last) == ("101", "102")
+
+
+def test_a_stop_is_said_and_leaves_no_gap() -> None:
+    life = Life()
+    life.gets(book("snapshot", 10, -1))
+    (event,) = emitted(life.feed.stopped(at(2)))
+    assert isinstance(event, Disconnected)
+    assert (event.reason, life.ledger.gaps_detected) == ("stopped", 0)
 
 
 # -- refusals

@@ -146,8 +146,12 @@ class Feed:
         return self._judge_silence(subscription, newest, now)
 
     def closed(self, reason: str, now: Moment) -> list[Effect]:
-        """The connection is gone."""
+        """The connection is gone, and its books are in doubt until another one brings their snapshots."""
         return [Emit(self._ledger.disconnected(self._subscriptions, reason, now))]
+
+    def stopped(self, now: Moment) -> list[Effect]:
+        """The collector ends, as it was told to: nothing more is expected, so nothing is missing."""
+        return [Emit(self._ledger.disconnected((), "stopped", now))]
 
     # -- data
 

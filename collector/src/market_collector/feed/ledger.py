@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from market_collector.book.continuity import Hole, TradeLine, Verdict
+from market_collector.feed.latency import LatencyHistogram
 from market_collector.model.events import (
     Data,
     Disconnected,
@@ -55,6 +56,8 @@ class StreamLedger:
     confirmed_at: float = float("-inf")
     """When the exchange last confirmed that it has nothing newer, monotonic seconds."""
     line: TradeLine = field(default_factory=TradeLine)
+    latency: LatencyHistogram = field(default_factory=LatencyHistogram)
+    """From the exchange's time to ours, one observation a message."""
     trade_gaps: list[Gap] = field(default_factory=list)
     """Open gaps in the trade ids."""
     book_gap: str | None = None
@@ -69,6 +72,8 @@ class StreamLedger:
     def note(self, record: Data, now: Moment) -> None:
         """Data came."""
         self.last, self.last_at, self.last_wall_ns = record, now.at, now.wall_ns
+        if record.exchange_time_ns is not None:
+            self.latency.observe((now.wall_ns - record.exchange_time_ns) / 1e9)
         if self.state is not StreamState.LIVE:
             self.become(StreamState.LIVE, "", now)
 

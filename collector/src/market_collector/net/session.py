@@ -42,27 +42,27 @@ class Session:
     async def run(self, connection: Connection) -> str:
         """Lives until the connection ends, and returns the reason. Cancelling it ends the connection."""
         self._connection = connection
-        reason = "stopped"
         try:
             self._do(self._feed.opened(self._clock()))
             self.frames(self._early)
             self._arm()
             reason = await connection.ended()
+            self._do(self._feed.closed(reason, self._clock()))
         except asyncio.CancelledError:
-            connection.end(reason)
+            connection.end("stopped")
             await connection.ended()
+            self._do(self._feed.stopped(self._clock()))
             raise
         finally:
-            await self._finish(reason)
+            await self._release()
         return reason
 
-    async def _finish(self, reason: str) -> None:
+    async def _release(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         for question in self._questions:
             question.cancel()
         await asyncio.gather(*self._questions, return_exceptions=True)
-        self._do(self._feed.closed(reason, self._clock()))
 
     def _do(self, effects: Sequence[Effect]) -> None:
         assert self._connection is not None

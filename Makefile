@@ -1,0 +1,65 @@
+# Every target says what it does in its `##` line; `make` lists them. Names are fixed (interfaces: README, "make").
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds bench bench-collector bench-operator requirements
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## system packages and .venv/ with operator, collector, simulator and the test tools
+	@hack/setup.sh
+
+cluster: ## local one-node cluster up (CLUSTER=kind or current on a laptop); prints its KUBECONFIG
+	@hack/cluster/up.sh
+
+kubeconfig: ## print `export KUBECONFIG=... PATH=...` for eval
+	@hack/cluster/kubeconfig.sh
+
+images: ## build the three images and load them into the cluster
+	@hack/cluster/images.sh
+
+demo: setup cluster images ## the whole way: cluster, operator, simulator, one MarketCollector, live status
+	@demo/demo.sh
+
+demo-down: ## remove what `make demo` made in the cluster
+	@demo/down.sh
+
+cluster-down: ## remove the local cluster: processes, mounts, bridge, namespaces
+	@hack/cluster/down.sh
+
+test: setup ## set up, then everything: lint, types, contracts, unit, simulator, API server, real pods
+	@hack/test.sh all
+
+test-fast: setup ## what needs neither network nor cluster, in under a minute
+	@hack/test.sh fast
+
+lint: ## ruff, format and shell scripts
+	@hack/test.sh lint
+
+types: ## mypy, strict
+	@hack/test.sh types
+
+contracts: ## which part may import which
+	@hack/test.sh contracts
+
+crds: ## write crds/ and the chart's copy from the operator's models
+	@$(BIN)/market-operator crd > crds/marketcollectors.yaml
+	@cp crds/marketcollectors.yaml helm/market-operator/files/marketcollectors.yaml
+
+check-crds: ## fail when crds/ or the chart's copy differ from the models
+	@$(BIN)/market-operator crd | diff -u crds/marketcollectors.yaml - || { echo "crds/ differs from the models: run make crds" >&2; exit 1; }
+	@diff -u crds/marketcollectors.yaml helm/market-operator/files/marketcollectors.yaml || { echo "the chart's copy differs: run make crds" >&2; exit 1; }
+
+bench: bench-collector bench-operator ## both benchmarks
+
+bench-collector: setup ## the collector against cryptofeed, in an environment of its own; writes bench/results/collector.json
+	@bench/collector.sh
+
+bench-operator: setup cluster ## the operator with 1 and 1,000 resources (FULL=1: 10,000); writes bench/results/operator.json
+	@bench/operator.sh
+
+requirements: ## compile the pins with hashes again from the pyprojects
+	@requirements/compile

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# The test ladder, from the fastest rung to the slowest; says what each took. `hack/test.sh all|fast|STAGE...`
+# (CONTRIBUTING.md explains the rungs.) A stage that fails ends the run: the rungs above it would only repeat it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+
+FAST=(lint types contracts unit)
+ALL=("${FAST[@]}" simulator coverage cluster e2e)
+
+lint() {
+  ruff check --quiet .
+  ruff format --check --quiet .
+  shellcheck "${SCRIPTS[@]}"
+  no_registry_addresses
+}
+
+# The repository must hold no address of a package registry, so that it installs from whatever a machine uses.
+no_registry_addresses() {
+  local pattern='index-url|extra-index|find-links|pypi\.(org|python)|files\.pythonhosted|proxy\.golang|registry\.npmjs|deb\.debian\.org|ghcr\.io|quay\.io'
+  if git grep -nE -- "$pattern" -- . ':!hack/test.sh' ':!requirements/compile'; then
+    echo "registry addresses in the repository (above): take them out" >&2
+    return 1
+  fi
+}
+
+types() { mypy operator/src collector/src tests/simulator/src tests; }
+
+contracts() {
+  lint-imports --no-cache | grep -vE '^[╔╚╗╝║╠╣═╦╩╬▶◀│└┘┌┐─▲▼ ]*$'
+  return "${PIPESTATUS[0]}"
+}
+
+pytest_rung() { coverage run -m pytest "$@"; }
+
+unit() { pytest_rung -m "not simulator and not cluster and not e2e and not cluster_lifecycle" --timeout=60; }
+
+simulator() { pytest_rung -m "simulator and not cluster and not e2e"; }
+
+coverage_per_module() { coverage combine --quiet --append .coverage.* 2>/dev/null || true; python hack/coverage_per_module.py; }
+
+with_cluster() {
+  hack/cluster/up.sh
+  eval "$(hack/cluster/kubeconfig.sh)"
+  "$@"
+}
+
+cluster() { with_cluster pytest_rung -m "cluster and not e2e" --timeout=300; }
+
+e2e() { hack/cluster/images.sh; with_cluster pytest_rung -m e2e --timeout=600; }
+
+run() {
+  local stage=$1 start=$SECONDS
+  printf '\n==> %s\n' "$stage"
+  case $stage in
+    coverage) coverage_per_module ;;
+    *) "$stage" ;;
+  esac
+  TIMES+=("$(printf '%-10s %4d s' "$stage" $((SECONDS - start)))")
+}
+
+report() {
+  local code=$?
+  printf '\n==> stages\n'
+  printf '    %s\n' "${TIMES[@]}"
+  ((code == 0)) && echo "    all passed" || echo "    FAILED (exit code $code)"
+}
+
+TIMES=()
+mapfile -t SCRIPTS < <(git ls-files '*.sh' .ci/run requirements/compile)
+trap report EXIT
+case ${1:-all} in
+  all) stages=("${ALL[@]}") ;;
+  fast) stages=("${FAST[@]}") ;;
+  *) stages=("$@") ;;
+esac
+rm -f .coverage .coverage.*
+for stage in "${stages[@]}"; do run "$stage"; done
