@@ -72,7 +72,8 @@ def _replay(options: Options, now_us: int) -> Exchange:
         )
     described = [*files, *(read_recording(path) for path in rest_replies_beside(list(options.replay)))]
     listed = _listed(recordings, described)
-    origin_us = start_us(options.start, now_us, now_us)
+    recorded_us = recordings[0].zero_ms * 1000
+    origin_us = recorded_us if options.start == "recorded" else start_us(options.start, now_us, now_us)
     events = with_beats(replay(recordings, origin_us, options.speed or _ORIGINAL), options.no_change_us)
     recorded: frozenset[Key] = recorded_keys(recordings)
     venue = Venue(listed, recorded, _LATE_MS)
@@ -114,6 +115,7 @@ async def _serve(options: Options, exchange: Exchange, tls: ssl.SSLContext | Non
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    exchange.started = asyncio.get_running_loop().time()
     main_app, control_app = server.application(exchange), control.application(exchange)
     async with (
         listening(main_app, options.listen.host, options.listen.port, tls) as port,

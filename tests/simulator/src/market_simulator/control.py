@@ -11,7 +11,7 @@ from aiohttp import web
 
 from market_simulator.events import Trades
 from market_simulator.faults import Lose, Refuse, Silence
-from market_simulator.hub import Connection, text_frame
+from market_simulator.hub import Connection
 from market_simulator.okx import Path, merged_trades
 from market_simulator.rest import fill_row
 from market_simulator.server import EXCHANGE, Exchange
@@ -143,9 +143,10 @@ def _of_symbol(request: web.Request, by_symbol: dict[str, _Value]) -> tuple[str,
 
 def _number(request: web.Request, name: str, default: int) -> int:
     text = request.query.get(name, "")
-    if text and not text.lstrip("-").isdigit():
-        raise BadCallError(f"{name}={text!r} is not a whole number")
-    return int(text) if text else default
+    try:
+        return int(text) if text else default
+    except ValueError as error:
+        raise BadCallError(f"{name}={text!r} is not a whole number") from error
 
 
 # -- faults --------------------------------------------------------------------------------------------------------
@@ -205,11 +206,7 @@ async def _raw(request: web.Request) -> web.Response:
     text = _optional(body, "frame", str)
     if text is None:
         raise BadCallError('raw needs {"frame": text} and takes "path"')
-    chosen = hub.on_path(_path(body))
-    for connection in chosen:
-        connection.queue(text_frame(text))
-        connection.flush()
-    return web.json_response({"sent": len(chosen)})
+    return web.json_response({"sent": hub.send_raw(_path(body), text, asyncio.get_running_loop().time())})
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

@@ -5,6 +5,7 @@ it; what one client gets in one turn of the market goes out in one write.
 """
 
 import asyncio
+import contextlib
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from market_simulator.faults import Faults, Kind, Outgoing
 from market_simulator.session import Close, Effect, Market, Session
 
 _TEXT, _PONG = 0x81, 0x8A
+_GOODBYE_SECONDS = 2.0
 
 
 def frame(payload: bytes, head: int = _TEXT) -> bytes:
@@ -54,9 +56,14 @@ class Connection:
         self.frames += 1
 
     def flush(self) -> None:
-        if self.waiting and not self.is_closing and not self.transport.is_closing():
+        if self.waiting and self.is_open:
             self.transport.write(b"".join(self.waiting))
         self.waiting.clear()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can still be sent."""
+        return not self.is_closing and not self.transport.is_closing()
 
     @property
     def unsent_bytes(self) -> int:
@@ -78,6 +85,16 @@ class Counters:
     closed_slow: int = 0
 
 
+async def _close(connection: Connection, code: int, reason: str) -> None:
+    """Say goodbye; a client that neither reads nor answers is cut off."""
+    with contextlib.suppress(OSError):
+        try:
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await connection.socket.close(code=code, message=reason.encode())
+        except TimeoutError:
+            connection.transport.abort()
+
+
 class Hub:
     """Holds the connections. `silence_limit`: seconds without data or ping (OKX: 30) until close code 4004;
     `unsent_limit`: bytes that a client may leave unread until close code 4005."""
@@ -89,7 +106,7 @@ class Hub:
         self.wanted: dict[Key, dict[str, Connection]] = {}
         self._silence_limit = silence_limit
         self._unsent_limit = unsent_limit
-        self._closing: set[asyncio.Task[bool]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     # -- coming and going -----------------------------------------------------------------------------------------
 
@@ -112,7 +129,7 @@ class Hub:
             return
         connection.flush()
         connection.is_closing = True
-        task = asyncio.ensure_future(connection.socket.close(code=code, message=reason.encode()))
+        task = asyncio.ensure_future(_close(connection, code, reason))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
@@ -120,11 +137,11 @@ class Hub:
         """End all connections, and wait until they have ended."""
         for connection in list(self.connections.values()):
             self.close(connection, code, reason)
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        await asyncio.gather(*self._closing)
 
     def on_path(self, path: okx.Path | None) -> list[Connection]:
-        """The connections of a path, or all."""
-        return [c for c in self.connections.values() if path is None or c.session.path is path]
+        """The open connections of a path, or all."""
+        return [c for c in self.connections.values() if c.is_open and (path is None or c.session.path is path)]
 
     # -- out ------------------------------------------------------------------------------------------------------
 
@@ -135,14 +152,12 @@ class Hub:
                 self.counters.published += 1
                 data = text_frame(outgoing.text)
                 for connection in self.wanted.get(key, {}).values():
-                    connection.alive = now
-                    connection.queue(data)
+                    self._queue(connection, data, now)
 
     def flush(self) -> None:
         """Send every line; end those whose clients read too slowly."""
         for connection in list(self.connections.values()):
             if connection.waiting:
-                self.counters.frames += len(connection.waiting)
                 connection.flush()
                 if connection.unsent_bytes > self._unsent_limit:
                     self._too_slow(connection)
@@ -155,10 +170,21 @@ class Hub:
     def send(self, connection: Connection, outgoing: Outgoing, now: float) -> None:
         """Send something to one client at once."""
         for passing in self.faults.outgoing(now, outgoing):
-            connection.alive = now
-            connection.queue(text_frame(passing.text))
-            self.counters.frames += 1
+            self._queue(connection, text_frame(passing.text), now)
         connection.flush()
+
+    def send_raw(self, path: okx.Path | None, text: str, now: float) -> int:
+        """Send exactly this text to all connections (of a path); returns how many there are."""
+        chosen = self.on_path(path)
+        for connection in chosen:
+            self._queue(connection, text_frame(text), now)
+            connection.flush()
+        return len(chosen)
+
+    def _queue(self, connection: Connection, data: bytes, now: float) -> None:
+        connection.alive = now
+        connection.queue(data)
+        self.counters.frames += 1
 
     # -- in -------------------------------------------------------------------------------------------------------
 
@@ -201,7 +227,8 @@ class Hub:
     def end_silent(self, now: float) -> None:
         """Close with 4004 what has not subscribed in time, or has had neither data nor pong for too long."""
         if self.faults.is_mute(now):
-            return
+            for connection in self.connections.values():
+                connection.alive = now  # a fault's silence is not the exchange's: it must not end the connection
         for connection in self._silent(now):
             self.counters.closed_silent += 1
             self.close(connection, okx.NO_DATA, "No data received in 30s.")
@@ -209,5 +236,5 @@ class Hub:
     def _silent(self, now: float) -> Iterator[Connection]:
         for connection in list(self.connections.values()):
             since = connection.alive if connection.session.has_subscribed else connection.opened
-            if now - since >= self._silence_limit and not connection.is_closing:
+            if now - since >= self._silence_limit and connection.is_open:
                 yield connection

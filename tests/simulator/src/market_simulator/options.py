@@ -63,7 +63,7 @@ def parse(arguments: list[str]) -> Options:
     _check(given)
     return Options(
         replay=tuple(Path(name) for name in given.replay or ()),
-        speed=None if given.speed == "max" else _positive("--speed", given.speed),
+        speed=None if given.speed == "max" else _positive("--speed", given.speed or "1"),
         market=given.market,
         symbols=tuple(name.strip() for name in (given.symbols or "").split(",") if name.strip()),
         rate=_positive("--rate", given.rate),
@@ -99,7 +99,9 @@ def start_us(start: str | None, default_us: int, now_us: int) -> int:
     try:
         moment = datetime.fromisoformat(start)
     except ValueError as error:
-        raise BadArgumentsError(f"--start {start!r} is neither `now` nor a moment like 2026-01-01T00:00:00Z") from error
+        raise BadArgumentsError(
+            f"--start {start!r} is neither `now` nor a moment like 2026-01-01T00:00:00Z (nor, for a replay, `recorded`)"
+        ) from error
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 
@@ -113,13 +115,15 @@ def _parser() -> argparse.ArgumentParser:
     source = serve.add_mutually_exclusive_group(required=True)
     source.add_argument("--replay", nargs="+", metavar="FILE", help="recorded frames, played for ever as one market")
     source.add_argument("--market", metavar="SEED", help="a made market: same seed, symbols and rate, same bytes")
-    serve.add_argument("--speed", default="1", metavar="X|max", help="replay: times the recorded pace (default 1)")
+    serve.add_argument("--speed", metavar="X|max", help="replay: times the recorded pace (default 1)")
     serve.add_argument("--symbols", metavar="A,B", help="market: the symbols, such as BTC-USDT,ETH-USDT")
     serve.add_argument(
         "--rate", default="20", metavar="N", help="market: trades and books messages a second, per symbol"
     )
     serve.add_argument("--checksum", action="store_true", help="market: send the CRC that OKX sent until 2026-06-23")
-    serve.add_argument("--start", metavar="now|ISO", help="time of the first event (replay: now; market: 2026-01-01)")
+    serve.add_argument(
+        "--start", metavar="now|recorded|ISO", help="time of the first event (default: now; market: 2026)"
+    )
     serve.add_argument("--listen", default="127.0.0.1:8443", metavar="HOST:PORT", help="WebSocket and REST")
     serve.add_argument("--control", default="127.0.0.1:8444", metavar="HOST:PORT", help="truth and faults")
     serve.add_argument("--tls-cert", type=Path, metavar="F", help="certificate chain (PEM): wss and https")
@@ -145,6 +149,8 @@ def _check(given: argparse.Namespace) -> None:
         raise BadArgumentsError("--market needs --symbols, such as --symbols BTC-USDT,ETH-USDT")
     if given.replay and given.symbols:
         raise BadArgumentsError("--symbols belongs to --market; a replay plays the symbols of its recordings")
+    if given.market is not None and given.speed:
+        raise BadArgumentsError("--speed belongs to --replay; a market's pace is its --rate")
     if (given.tls_cert is None) != (given.tls_key is None):
         raise BadArgumentsError("--tls-cert and --tls-key belong together; give both or none")
     for name in ("keep_trades", "keep_books", "unsent_limit"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from market_simulator import okx
-from market_simulator.candles import BARS, Candle
+from market_simulator.candles import BARS
 from market_simulator.events import Key
 from market_simulator.limits import Limit, Limiter
 from market_simulator.truth import Fill, Truth
@@ -194,11 +194,7 @@ def _candle_rows(call: Call, bars_back: int | None) -> list[str]:
     page_start = bar.open_ms(newest) - (limit - 1) * bar.length_ms
     candles = board.candles.history(bar, max(oldest, page_start), newest)
     rows = [candle for candle in candles if oldest <= candle.open_ms]
-    return [_candle_row(candle, candle.open_ms + bar.length_ms <= call.now_ms) for candle in rows]
-
-
-def _candle_row(candle: Candle, is_closed: bool) -> str:
-    return okx.compact(candle.row(is_closed))
+    return [okx.compact(candle.row(candle.open_ms + bar.length_ms <= board.candles_until_ms)) for candle in rows]
 
 
 _TWENTY: Final = Limit(20, 2.0)

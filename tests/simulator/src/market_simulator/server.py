@@ -82,7 +82,6 @@ class Exchange:
 async def run_market(exchange: Exchange) -> None:
     """Let the events happen, for ever."""
     loop = asyncio.get_running_loop()
-    exchange.started = loop.time()
     coming = next(exchange.events)
     while True:
         await (_until_due(exchange, coming) if exchange.is_paced else _until_wanted(exchange))
@@ -161,7 +160,7 @@ async def _websocket(request: web.Request) -> web.StreamResponse:
     transport = request.transport
     if not isinstance(transport, asyncio.Transport):
         return socket  # the client went away during the handshake
-    peer = "{}:{}".format(*transport.get_extra_info("peername"))
+    peer = _peer(transport)
     session = Session(exchange.hub.new_id(), okx.Path(request.path))
     connection = Connection(session, socket, transport, peer, opened=now, alive=now)
     exchange.hub.join(connection)
@@ -172,6 +171,11 @@ async def _websocket(request: web.Request) -> web.StreamResponse:
         exchange.hub.leave(connection)
         log.info("connection %s ended with code %s", session.id, socket.close_code)
     return socket
+
+
+def _peer(transport: asyncio.Transport) -> str:
+    host, port, *_ = transport.get_extra_info("peername") or ("unknown", 0)
+    return f"{host}:{port}"
 
 
 def _refusal(request: web.Request, exchange: Exchange, now: float) -> int | None:

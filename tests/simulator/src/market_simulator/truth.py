@@ -86,10 +86,8 @@ class TradeHistory:
 
     def id_at(self, ts_ms: int) -> int:
         """The smallest id of a row whose time is `ts_ms` or later (the next id to come, when there is none)."""
-        for row in reversed(self.rows):
-            if row.ts_ms < ts_ms:
-                return row.last_id + 1
-        return self.first_id
+        place = bisect_left(self.rows, ts_ms, key=lambda row: row.ts_ms)
+        return self.rows[place].first_id if place < len(self.rows) else self.last_id + 1
 
     def _place(self, fill_id: int) -> int:
         return bisect_left(self.rows, fill_id, key=lambda row: row.last_id)

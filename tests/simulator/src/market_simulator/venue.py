@@ -53,7 +53,7 @@ class Board:
         self._rows: dict[str, str] = {}
         self._day = _Day(self.candles)
         self._last: TradeRow | None = None
-        self._candle_ms = 0  # candles that ended here are closed
+        self.candles_until_ms = 0  # candles that ended here or before are closed
         self._traded_since_second = False
         self._ticker_is_new = self._book_is_new = False
         self._top: tuple[object, ...] = ()
@@ -75,7 +75,7 @@ class Board:
     def _trades(self, event: Trades, wanted: Container[Key]) -> list[tuple[Key, str]]:
         for row in event.rows:
             self._day.trade(row)
-            self.candles.add(row, self._candle_ms)
+            self.candles.add(row, self.candles_until_ms)
         self._last = event.rows[-1]
         self._ticker_is_new = self._traded_since_second = True
         merged, single = self._key("trades"), self._key("trades-all")
@@ -120,7 +120,7 @@ class Board:
 
     def _second(self, until_ms: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
         """Candles until this moment: closed ones once, running ones when something was traded."""
-        self._candle_ms, traded = until_ms, self._traded_since_second
+        self.candles_until_ms, traded = until_ms, self._traded_since_second
         self._traded_since_second = False
         pushes = []
         for channel, bar in okx.CANDLES.items():
@@ -138,7 +138,7 @@ class Board:
         if key.channel == "books":
             return self.snapshot()
         if bar := okx.CANDLES.get(key.channel):
-            newest = self.candles.history(bar, self._candle_ms, max(self._candle_ms, self._day.now_ms))
+            newest = self.candles.history(bar, self.candles_until_ms, max(self.candles_until_ms, self._day.now_ms))
             return _candle_push(key, newest[0], False)[1] if newest else None
         row = self.row(key)
         return None if row is None else okx.push(key, row)

@@ -1,0 +1,124 @@
+"""Starts the simulator as a program of its own, and talks to it as an ordinary client would."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from websockets.asyncio.client import ClientConnection, connect
+
+RECORDINGS = Path(__file__).parents[1] / "recordings" / "okx"
+
+
+@dataclass
+class Program:
+    """A running simulator."""
+
+    process: subprocess.Popen[str]
+    listen: str
+    rest: str
+    control: str
+    log: Path
+
+
+@dataclass
+class Client:
+    """One WebSocket connection, and what came over it so far."""
+
+    socket: ClientConnection
+    frames: list[str] = field(default_factory=list)
+
+    async def subscribe(self, *streams: str, op: str = "subscribe", request_id: str = "t1") -> None:
+        """Ask for streams named `channel:instrument`, all in one request."""
+        args = [dict(zip(("channel", "instId"), stream.split(":"), strict=True)) for stream in streams]
+        await self.socket.send(json.dumps({"id": request_id, "op": op, "args": args}))
+
+    async def text(self, timeout: float = 5.0) -> str:
+        frame = await asyncio.wait_for(self.socket.recv(), timeout)
+        assert isinstance(frame, str)
+        self.frames.append(frame)
+        return frame
+
+    async def message(self, timeout: float = 5.0) -> Any:
+        return json.loads(await self.text(timeout))
+
+    async def messages(self, count: int) -> list[Any]:
+        return [await self.message() for _ in range(count)]
+
+    async def until(self, wanted: Callable[[Any], bool], at_most: int = 50_000) -> Any:
+        """The next message that is wanted; the others are passed over (and kept in `frames`)."""
+        for _ in range(at_most):
+            if wanted(message := await self.message()):
+                return message
+        raise AssertionError("the wanted message did not come")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Start simulators on free ports; each must end with exit code 0 and without a traceback in its log."""
+    programs: list[Program] = []
+
+    def run(*arguments: str, hash_seed: str = "random") -> Program:
+        log = tmp_path / f"simulator-{len(programs)}.log"
+        command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", "okx", *arguments]
+        command += ["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"]
+        with log.open("w") as stderr:
+            environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, log.read_text()
+        programs.append(Program(process, **json.loads(line), log=log))
+        return programs[-1]
+
+    yield run
+    for program in programs:
+        program.process.send_signal(signal.SIGTERM)
+    for program in programs:
+        assert program.process.stdout is not None
+        with program.process.stdout:
+            assert program.process.wait(10) == 0
+        assert "Traceback" not in program.log.read_text()
+
+
+@pytest_asyncio.fixture
+async def dial() -> AsyncIterator[Callable[..., Any]]:
+    """Open WebSocket connections that are closed after the test."""
+    open_ones: list[ClientConnection] = []
+
+    async def open_one(program: Program, path: str = "public", **more: Any) -> Client:
+        more.setdefault("ping_interval", None)
+        socket = await connect(f"{program.listen}/ws/v5/{path}", compression=None, max_size=None, **more)
+        open_ones.append(socket)
+        return Client(socket)
+
+    yield open_one
+    for socket in open_ones:
+        await socket.close()
+
+
+@pytest_asyncio.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def recording_2022() -> Path:
+    """BTC-USDT and BTC-USD-220527: checksums, no sequence numbers."""
+    return RECORDINGS / "ws_public_2022-05-13_btc.jsonl"
+
+
+@pytest.fixture
+def recording_2026() -> Path:
+    """BTC-USDT-SWAP: sequence numbers, no checksums."""
+    return RECORDINGS / "ws_public_2026-09-26_btc-usdt-swap_part1.jsonl"
