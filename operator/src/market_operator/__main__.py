@@ -1,19 +1,140 @@
-"""The command line: `market-operator run | crd | version`."""
+"""The command line: `market-operator run | crd | version`.
+
+Exit codes: 0 done or asked to stop, 1 failed, 2 bad input.
+"""
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
+from typing import get_args
 
 from market_operator import __version__
-from market_operator.crd import crd_yaml
+from market_operator.durations import seconds
+from market_operator.settings import HealthVia, Settings
+
+_DEFAULTS = Settings()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="market-operator")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command that `arguments` (default: of the process) name, and exits."""
+    args = _parser().parse_args(arguments)
+    sys.exit(_COMMANDS[args.command](args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    # Imported here so that `crd` and `version` need neither kopf nor the Kubernetes client (half a second, 40 MB).
+    import asyncio
+
+    from market_operator.app import run
+    from market_operator.errors import OperatorError
+    from market_operator.logs import configure
+
+    settings = _settings(args)
+    configure(settings.log_level, settings.log_format)
+    failed = False
+    try:
+        asyncio.run(run(settings))
+    except* (OperatorError, OSError) as group:
+        failed = True
+        sys.stderr.writelines(f"market-operator: {error}\n" for error in _leaves(group))
+    return int(failed)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    nested = [_leaves(e) if isinstance(e, BaseExceptionGroup) else [e] for e in group.exceptions]
+    return [error for errors in nested for error in errors]
+
+
+def _crd(_: argparse.Namespace) -> int:
+    from market_operator.crd import crd_yaml
+
+    sys.stdout.write(crd_yaml())
+    return 0
+
+
+def _version(_: argparse.Namespace) -> int:
+    sys.stdout.write(f"{__version__}\n")
+    return 0
+
+
+_COMMANDS = {"run": _run, "crd": _crd, "version": _version}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="market-operator", description="Keeps market-data collectors running.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("crd", help="print the CustomResourceDefinition")
+    _run_options(commands.add_parser("run", help="serve MarketCollector resources until told to stop"))
+    commands.add_parser("crd", help="print the MarketCollector definition, for kubectl apply --server-side -f -")
     commands.add_parser("version", help="print the version")
-    args = parser.parse_args()
-    sys.stdout.write(crd_yaml() if args.command == "crd" else f"{__version__}\n")
+    return parser
+
+
+def _run_options(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--namespace", action="append", default=[], help="serve this namespace alone (repeatable)")
+    image = os.environ.get("COLLECTOR_IMAGE") or _DEFAULTS.collector_image
+    run.add_argument("--collector-image", default=image, help="image of collectors (COLLECTOR_IMAGE; %(default)s)")
+    listen = f"{_DEFAULTS.http_host}:{_DEFAULTS.http_port}"
+    run.add_argument(
+        "--http", default=listen, type=_address, metavar="HOST:PORT", help="probes and metrics (%(default)s)"
+    )
+    run.add_argument(
+        "--health-via",
+        choices=get_args(HealthVia),
+        default=_DEFAULTS.health_via,
+        help="read collectors' health directly from pods, through the API server, or as fits (%(default)s)",
+    )
+    run.add_argument(
+        "--counter-interval",
+        default="60s",
+        type=_seconds,
+        help="shortest time between writes of counters (%(default)s)",
+    )
+    run.add_argument(
+        "--sweep-interval", default="5m", type=_seconds, help="time between complete listings (%(default)s)"
+    )
+    run.add_argument("--workers", default=_DEFAULTS.workers, type=_workers, help="resources at once (%(default)s)")
+    run.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default=_DEFAULTS.log_level)
+    run.add_argument("--log-format", choices=("text", "json"), default=_DEFAULTS.log_format)
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    host, port = args.http
+    return Settings(
+        namespaces=tuple(dict.fromkeys(args.namespace)),
+        collector_image=args.collector_image,
+        http_host=host,
+        http_port=port,
+        health_via=args.health_via,
+        counter_interval=args.counter_interval,
+        sweep_interval=args.sweep_interval,
+        workers=args.workers,
+        log_level=args.log_level,
+        log_format=args.log_format,
+    )
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 0.0.0.0:8080")
+    return host.strip("[]"), int(port)
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if found <= 0:
+        raise argparse.ArgumentTypeError("must be longer than nothing, such as 30s")
+    return found
+
+
+def _workers(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError("must be a number from 1 to 64")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -131,9 +131,7 @@ def _not_null(options: list[Schema]) -> Schema:
 def _head(node: Schema) -> Schema:
     head: Schema = {key: node[key] for key in ("type", "description") if key in node}
     default = _without_null(node.get("default"))
-    if default is None:
-        return head
-    return head | {"default": {} if node.get("type") == "object" else default}
+    return head if default is None else head | {"default": default}
 
 
 def _without_null(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What to do with news about an object, whether an event or a listing brought it: remember it, and queue its resource."""
+"""What to do with news of an object, whether an event or a listing brought it: remember it, and queue its resource."""
 
 from dataclasses import dataclass, field
 

@@ -118,7 +118,7 @@ def covers(observed: Any, wanted: Any) -> bool:
         )
     if isinstance(wanted, list):
         return isinstance(observed, list) and _covers_list(observed, wanted)
-    return bool(observed == wanted)
+    return observed is wanted or bool(observed == wanted)
 
 
 def _covers_field(key: str, observed: Any, wanted: Any) -> bool:

@@ -1,0 +1,188 @@
+"""Puts the parts together and owns their tasks: when one ends, all end."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from market_operator import events
+from market_operator.cluster import CALL_TIMEOUT, Cluster
+from market_operator.errors import ApiError
+from market_operator.health import reader
+from market_operator.http import application, serve
+from market_operator.intake import Intake
+from market_operator.metrics import Metrics
+from market_operator.names import Key
+from market_operator.observations import Observations
+from market_operator.pace import Pace
+from market_operator.queue import Queue
+from market_operator.reconcile import Again, Reconciler
+from market_operator.rounds import Rounds
+from market_operator.settings import Settings
+from market_operator.store import Store
+from market_operator.sweep import AT_ONCE, HealthSweep, Listing
+
+logger = logging.getLogger(__name__)
+# A pass makes a handful of calls of at most CALL_TIMEOUT each; a worker that is at it for longer is stuck.
+STUCK_AFTER = 10 * CALL_TIMEOUT
+
+
+class _StopAsked(Exception):  # noqa: N818 - being asked to stop is no error
+    """Ends the group of tasks when somebody asked the process to stop."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything that lives as long as the process."""
+
+    settings: Settings
+    cluster: Cluster
+    intake: Intake
+    reconciler: Reconciler
+    metrics: Metrics
+    listing: Listing
+
+    @property
+    def queue(self) -> Queue:
+        """The work queue."""
+        return self.intake.queue
+
+
+async def run(settings: Settings) -> None:
+    """Runs the operator until SIGTERM or SIGINT.
+
+    Raises:
+        StartError: when there is no cluster, or the definition is not installed.
+        ApiError: when the cluster cannot be listed at the start.
+        OSError: when the HTTP address cannot be listened on.
+    """
+    stop = asyncio.Event()
+    _on_signals(stop)
+    async with _parts(settings) as parts, _http(parts):
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_stop_when(stop), name="stop")
+                await _start(parts, group, stop)
+        except* _StopAsked:
+            logger.info("stopped, as asked")
+        finally:
+            parts.queue.close()
+
+
+async def _start(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.Event) -> None:
+    """Events and listing first, then the workers: a worker that knew less than all would write too much."""
+    namespaces = parts.settings.namespaces
+    logger.info("serving %s at %s", ", ".join(namespaces) or "all namespaces", (await parts.cluster.access()).server)
+    await parts.listing.first()
+    group.create_task(_watch(parts, stop), name="events")
+    group.create_task(parts.listing.run(), name="listing")
+    group.create_task(parts.cluster.keep_access(), name="access")
+    group.create_task(_look(parts), name="health")
+    for number in range(parts.settings.workers):
+        group.create_task(work(parts), name=f"worker {number}")
+    parts.metrics.is_leader.set(1)
+
+
+async def _watch(parts: Parts, stop: asyncio.Event) -> None:
+    """kopf takes the signals for itself and would wait long for what it does not own; so we take them back."""
+    await events.watch(parts.intake, parts.settings.namespaces, parts.cluster.access, lambda: _on_signals(stop))
+    stop.set()
+
+
+async def _look(parts: Parts) -> None:
+    source = reader(parts.settings.health_via, parts.cluster, AT_ONCE)
+    try:
+        await HealthSweep(source, parts.intake, parts.reconciler, parts.metrics).run()
+    finally:
+        await source.close()
+
+
+async def work(parts: Parts) -> None:
+    """One worker: takes a resource, passes over it, says when it is due again."""
+    queue, metrics = parts.queue, parts.metrics
+    while True:
+        key, waited = await queue.take()
+        metrics.latency.observe(waited)
+        try:
+            with metrics.duration.time():
+                again = await parts.reconciler.reconcile(key, time.time())
+            _settle(parts, key, again)
+        except ApiError as error:
+            metrics.errors.inc()
+            metrics.reconciles.labels("failed").inc()
+            logger.warning("%s: %s; it is tried again", key, error)
+            queue.retry(key, error.retry_after)
+        except Exception:
+            # A bug in the pass over one resource must not stop the service of all others.
+            metrics.errors.inc()
+            metrics.reconciles.labels("error").inc()
+            logger.exception("%s: unexpected error; it is tried again", key)
+            queue.retry(key)
+        finally:
+            queue.done(key)
+
+
+def _settle(parts: Parts, key: Key, again: Again) -> None:
+    if again.failed:
+        parts.metrics.errors.inc()
+        parts.metrics.reconciles.labels("failed").inc()
+        parts.queue.retry(key)
+        return
+    parts.queue.succeeded(key)
+    parts.metrics.reconciles.labels("done" if again.after is None else "again").inc()
+    if again.after is not None:
+        parts.queue.add_after(key, again.after)
+
+
+@contextlib.asynccontextmanager
+async def _parts(settings: Settings) -> AsyncIterator[Parts]:
+    cluster = await Cluster.connect()
+    try:
+        yield assemble(settings, cluster)
+    finally:
+        await cluster.close()
+
+
+def assemble(settings: Settings, cluster: Cluster) -> Parts:
+    """The parts, connected with each other."""
+    store, observations, metrics = Store(), Observations(), Metrics()
+    queue = Queue(asyncio.get_running_loop().time)
+    intake = Intake(store, observations, queue, Rounds())
+    reconciler = Reconciler(cluster, store, observations, Pace(settings.counter_interval), settings, metrics)
+    metrics.watch_queue(queue)
+    metrics.watch_health(lambda: [*reconciler.health.values()])
+    listing = Listing(cluster, intake, metrics, settings.namespaces, settings.sweep_interval)
+    return Parts(settings, cluster, intake, reconciler, metrics, listing)
+
+
+@contextlib.asynccontextmanager
+async def _http(parts: Parts) -> AsyncIterator[None]:
+    app = application(lambda: _stuck(parts), lambda: _unready(parts), parts.metrics)
+    runner = await serve(app, parts.settings.http_host, parts.settings.http_port)
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _stuck(parts: Parts) -> str:
+    longest = parts.queue.longest_work
+    return f"a worker has been busy with one resource for {longest:.0f} s" if longest > STUCK_AFTER else ""
+
+
+def _unready(parts: Parts) -> str:
+    return "" if parts.listing.is_done else "the first listing is not complete"
+
+
+async def _stop_when(stop: asyncio.Event) -> None:
+    await stop.wait()
+    raise _StopAsked
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)

@@ -1,0 +1,120 @@
+"""Watch events by kopf, and only that: the single module that imports it.
+
+kopf runs its own watches and hands every event to one small function, which never fails and never waits: an exception
+in an event handler is not retried by kopf, so all work is left to our queue. No handler of kopf that writes to the
+resource (create, update, timers, daemons, finalizers) and none of its indexes is used; ARCHITECTURE.md has the numbers.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import kopf
+
+from market_operator.cluster import Access
+from market_operator.intake import Intake
+from market_operator.kinds import CHILDREN, COLLECTORS, PODS, Kind
+from market_operator.names import OURS, Key
+from market_operator.resource import Document
+
+# Kubernetes sends a bookmark every 60 s; a watch that is silent for longer is dead.
+_SILENCE = 70.0
+_PAGE = 500
+
+
+async def watch(
+    intake: Intake,
+    namespaces: tuple[str, ...],
+    access: Callable[[], Awaitable[Access]],
+    started: Callable[[], None],
+) -> None:
+    """Feeds `intake` with the events of all our kinds until cancelled; calls `started` once kopf runs.
+
+    Raises:
+        Exception: whatever ends kopf, such as a refused login.
+    """
+    registry, settings = _registry(intake, access), _settings()
+    existing = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+    tasks = await kopf.spawn_tasks(
+        registry=registry,
+        settings=settings,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        standalone=True,
+    )
+    started()
+    await kopf.run_tasks(tasks, ignored=existing | _me())
+
+
+def _me() -> set[asyncio.Task[Any]]:
+    task = asyncio.current_task()
+    return {task} if task else set()
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.queueing.idle_timeout = 0.2
+    settings.queueing.exit_timeout = 0.5
+    settings.watching.chunk_size = _PAGE
+    settings.watching.inactivity_timeout = _SILENCE
+    settings.persistence.finalizer = "marketcollector.dev/unused"
+    for kind in (*CHILDREN.values(), PODS):
+        settings.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    return settings
+
+
+def _registry(intake: Intake, access: Callable[[], Awaitable[Access]]) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return _connection(await access())
+
+    _on(registry, COLLECTORS, lambda kind, document: _resource(intake, kind, document))
+    for each in (*CHILDREN.values(), PODS):
+        _on(registry, each, _child_handler(intake, each.name))
+    return registry
+
+
+def _child_handler(intake: Intake, name: str) -> Callable[[str | None, Document], None]:
+    return lambda kind, document: _child(intake, name, kind, document)
+
+
+def _on(registry: kopf.OperatorRegistry, kind: Kind, handle: Callable[[str | None, Document], None]) -> None:
+    @kopf.on.event(kind.group, kind.version, kind.plural, id=kind.name, registry=registry)
+    async def on_event(event: Any, **_: Any) -> None:
+        handle(event["type"], event["object"])
+
+
+def _resource(intake: Intake, event: str | None, document: Document) -> None:
+    if event == "DELETED":
+        intake.resource_gone(Key(document["metadata"]["namespace"], document["metadata"]["name"]))
+    else:
+        intake.resource(document)
+
+
+def _child(intake: Intake, kind: str, event: str | None, document: Document) -> None:
+    if event == "DELETED":
+        intake.child_gone(kind, document)
+    else:
+        intake.child(kind, document, time.time())
+
+
+def _connection(access: Access) -> kopf.ConnectionInfo:
+    scheme, _, token = (access.authorization or "").partition(" ")
+    return kopf.ConnectionInfo(
+        server=access.server,
+        ca_path=access.ca_path,
+        insecure=access.is_insecure,
+        certificate_path=access.certificate_path,
+        private_key_path=access.key_path,
+        scheme=scheme.capitalize() or None,
+        token=token or None,
+        proxy_url=access.proxy_url,
+    )
