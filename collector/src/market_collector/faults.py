@@ -122,6 +122,8 @@ def _check_list(kind: inspect.VarTupleType, value: object, path: Path, words: Ma
 def _check_text(kind: inspect.StrType, value: object, path: Path, words: Mapping[str, Any]) -> Iterator[Fault]:
     if not isinstance(value, str):
         yield Fault(path, f"must be text, not {_named(value)}" + _quote_hint(value))
+    elif value not in words.get("choices", (value,)):
+        yield Fault(path, f"{shown(value)} is not known; allowed: {_choices(words['choices'])}")
     elif not _is_text_within(kind, value) or not _is_duration_within(value, words.get("bounds_s")):
         yield Fault(path, f"{shown(value)} is not {words['what']}; allowed: {words['allowed']}")
 

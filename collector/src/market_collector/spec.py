@@ -62,6 +62,11 @@ def _duration(shortest: str, longest: str) -> Meta:
     return Meta(pattern=DURATION, max_length=16, extra=extra)
 
 
+def _one_of(*choices: str) -> Meta:
+    """A closed list. (A Literal would do, but msgspec sorts its values, and messages should not.)"""
+    return Meta(extra={"choices": choices}, extra_json_schema={"enum": list(choices)})
+
+
 def _set_of(what: str, longest: int) -> Meta:
     """Between one and ``longest`` items, none twice (``x-kubernetes-list-type: set``)."""
     extra = {"what": what, "unique": True}
@@ -72,7 +77,7 @@ Symbol = Annotated[
     str, _text("a symbol", "BASE-QUOTE in capitals, like BTC-USDT", pattern=SYMBOL, min_length=3, max_length=40)
 ]
 DataTypeName = Annotated[str, Meta(extra_json_schema={"enum": ["trade", "orderbook", "ticker", "candle", "balance"]})]
-Interval = Literal["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w"]
+Interval = Annotated[str, _one_of("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w")]
 Size = Annotated[str, _text("a size", "a number with Ki, Mi or Gi, like 256Mi", pattern=SIZE, max_length=12)]
 Directory = Annotated[str, _text("a directory", "an absolute path, like /data", pattern=DIRECTORY, max_length=255)]
 Websocket = Annotated[
@@ -145,7 +150,7 @@ class FileSpec(Block, frozen=True, kw_only=True):
     claim_name: ResourceName | None = None
     """The PersistentVolumeClaim behind the directory; the operator mounts it."""
     rotate: RotateSpec = RotateSpec()
-    compression: Literal["none", "gzip", "zstd"] = "none"
+    compression: Annotated[str, _one_of("none", "gzip", "zstd")] = "none"
     fsync_interval: Annotated[str, _duration("0s", "1m")] = "1s"
     """Longest time that acknowledged data may be away from the disk; 0s = every batch."""
 
@@ -154,7 +159,7 @@ class SinkSpec(Block, frozen=True, kw_only=True):
     """Where records go: one block, named like the type."""
 
     name: Label
-    type: Literal["stdout", "file"]
+    type: Annotated[str, _one_of("stdout", "file")]
     file: FileSpec | None = None
 
 
@@ -176,7 +181,7 @@ class Spec(Block, frozen=True, kw_only=True):
     shards: Annotated[int, Meta(ge=1, le=64)] = 1
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
     suspend: bool = False
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Annotated[str, _one_of("debug", "info", "warning", "error")] = "info"
     template: dict[str, Any] | None = None
     """How pods look: the operator's matter, ignored here."""
 
