@@ -431,8 +431,8 @@ _SPEC_RULES = (
         "shards",
     ),
     Rule(
-        "self.sinks.filter(s, has(s.file)).all(a, self.sinks.filter(s, "
-        "has(s.file)).exists_one(b, a.file.directory == b.file.directory))",
+        "self.sinks.all(a, !has(a.file) || "
+        "self.sinks.exists_one(b, has(b.file) && b.file.directory == a.file.directory))",
         "two sinks must not share a directory",
         _directories_differ,
         "sinks",

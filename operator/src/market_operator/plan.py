@@ -99,7 +99,7 @@ def _can_go(kind: str, name: str, child: Document, observed: Observed) -> bool:
 def is_rolled_out(deployment: Document) -> bool:
     """Whether every pod of the Deployment is of its present template."""
     status, replicas = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
-    return (
+    return bool(
         status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
         and status.get("updatedReplicas", 0) >= replicas
         and status.get("replicas", 0) == status.get("updatedReplicas", 0)
@@ -118,7 +118,7 @@ def covers(observed: Any, wanted: Any) -> bool:
         )
     if isinstance(wanted, list):
         return isinstance(observed, list) and _covers_list(observed, wanted)
-    return observed is wanted or bool(observed == wanted)
+    return bool(observed == wanted)
 
 
 def _covers_field(key: str, observed: Any, wanted: Any) -> bool:
