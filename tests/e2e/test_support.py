@@ -1,0 +1,73 @@
+"""The end-to-end tests' own reasoning, without a cluster: a wrong judge would pass everything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from e2e_operator import NO_RIGHT
+from e2e_places import condition, is_ready, market_collector, simulator_objects
+from kube import Document, TooLateError, eventually, whole_documents
+
+
+def resource(status: str, seen: int, generation: int) -> Document:
+    entry = {"type": "Ready", "status": status, "reason": "Because", "message": "."}
+    return {"metadata": {"generation": generation}, "status": {"observedGeneration": seen, "conditions": [entry]}}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (resource("True", seen=2, generation=2), True),
+        (resource("True", seen=1, generation=2), False),
+        (resource("False", seen=2, generation=2), False),
+        ({"metadata": {"generation": 1}}, False),
+    ],
+)
+def test_ready_counts_only_for_the_present_spec(given: Document, expected: bool) -> None:
+    assert is_ready(given) is expected
+
+
+def test_a_condition_that_is_not_there_is_unknown() -> None:
+    assert condition({}, "Ready").status == "Unknown"
+
+
+def test_a_watch_is_cut_into_its_objects() -> None:
+    objects: list[Any] = [{"a": {"b": [1, 2]}}, {"c": "}"}]
+    text = "\n".join(json.dumps(object_, indent=4) for object_ in objects) + "\n"
+    assert list(whole_documents(iter(text.splitlines(keepends=True)))) == objects
+
+
+def test_waiting_ends_with_the_answer_or_with_the_name_of_what_did_not_come() -> None:
+    answers = iter([None, 0, 7])
+    assert eventually(lambda: next(answers), within=5, what="seven", every=0) == 7
+    with pytest.raises(TooLateError, match="not within 0 s: the moon"):
+        eventually(lambda: None, within=0, what="the moon", every=0)
+
+
+def test_a_field_can_be_left_out_of_the_standard_resource() -> None:
+    spec = market_collector(symbol=None, symbols=["BTC-USDT"])["spec"]
+    assert "symbol" not in spec
+    assert spec["symbols"] == ["BTC-USDT"]
+
+
+def test_the_simulator_gets_other_frames_and_keeps_its_addresses() -> None:
+    deployment, service = simulator_objects(("--market=1",))
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == [
+        *("serve", "--exchange=okx", "--market=1"),
+        *("--listen=0.0.0.0:8443", "--control=0.0.0.0:8444"),
+    ]
+    assert service["kind"] == "Service"
+
+
+@pytest.mark.parametrize("line", ['{"status": 403}', 'services is forbidden: User "x"', "403 Forbidden: no"])
+def test_a_denied_right_is_recognised(line: str) -> None:
+    assert NO_RIGHT.search(line)
+
+
+@pytest.mark.parametrize("line", ['{"duration": 0.1403}', "reconciled 14035 resources", "uid 94031a"])
+def test_a_number_is_not_a_denied_right(line: str) -> None:
+    assert not NO_RIGHT.search(line)
