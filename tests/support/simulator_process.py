@@ -29,6 +29,15 @@ class Simulator:
         with urlopen(self.control + path, timeout=5) as answer:
             return json.load(answer)
 
+    def lines(self, path: str) -> list[Any]:
+        """JSON lines of the control address."""
+        with urlopen(self.control + path, timeout=5) as answer:
+            return [json.loads(line) for line in answer]
+
+    def clear_faults(self) -> None:
+        """Ends all faults."""
+        urlopen(Request(self.control + "/faults", method="DELETE"), timeout=5).close()
+
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Tells the control address to do something."""
         request = Request(self.control + path, json.dumps(body or {}).encode(), {"Content-Type": "application/json"})
@@ -40,9 +49,7 @@ class Simulator:
 def simulator(*arguments: str, listen: str = "127.0.0.1:0") -> Iterator[Simulator]:
     """Runs ``market-simulator serve --exchange okx`` with these arguments and ends it by its own id."""
     command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", "okx", "--listen", listen]
-    process = subprocess.Popen(
-        [*command, "--control", "127.0.0.1:0", *arguments], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([*command, "--control", "127.0.0.1:0", *arguments], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

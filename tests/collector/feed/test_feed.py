@@ -11,7 +11,18 @@ from market_collector.feed import feed as rules
 from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Send, Warn
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
-from market_collector.model.events import Connected, Disconnected, Gap, Lost, Orderbook, Raw, Record, Refused, Resync, Trade
+from market_collector.model.events import (
+    Connected,
+    Disconnected,
+    Gap,
+    Lost,
+    Orderbook,
+    Raw,
+    Record,
+    Refused,
+    Resync,
+    Trade,
+)
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream, StreamState
 
@@ -97,12 +108,19 @@ def test_a_subscribe_that_nobody_answers_ends_the_connection() -> None:
     assert "BTC-USDT/orderbook" in reason
 
 
+def test_a_book_that_is_acknowledged_but_gets_no_snapshot_is_stuck() -> None:
+    life = Life()
+    life.is_acked(TRADES, BOOK, TICKER)
+    (reason,) = reconnects(life.feed.woken(at(rules.SUBSCRIBE_TIMEOUT_S)))
+    assert "BTC-USDT/orderbook" in reason
+
+
 # -- link
 
 
 def test_silence_is_answered_with_a_ping_and_then_with_the_end() -> None:
-    life = Life()
-    life.is_acked(TRADES, BOOK, TICKER)
+    life = Life(TRADES, TICKER)
+    life.is_acked(TRADES, TICKER)
     assert sent(life.feed.woken(at(20.4))) == []
     assert sent(life.feed.woken(at(20.5))) == ["ping"]
     assert sent(life.feed.woken(at(30))) == []
@@ -110,8 +128,8 @@ def test_silence_is_answered_with_a_ping_and_then_with_the_end() -> None:
 
 
 def test_a_pong_is_counted_and_keeps_the_connection() -> None:
-    life = Life()
-    life.is_acked(TRADES, BOOK, TICKER)
+    life = Life(TRADES, TICKER)
+    life.is_acked(TRADES, TICKER)
     life.feed.woken(at(20.5))
     life.gets("pong", 21)
     assert (life.feed.pings_sent, life.feed.pongs_received) == (1, 1)

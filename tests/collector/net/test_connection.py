@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
+
 import tls
 from market_collector.errors import ConnectionFailedError, InputError
 from market_collector.net.connection import Connection, open_connection
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.http11 import Request, Response
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
@@ -144,7 +145,7 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as half_open:
         port = half_open.sockets[0].getsockname()[1]
-        with pytest.raises(ConnectionFailedError, match="within 0.2 s"):
+        with pytest.raises(ConnectionFailedError, match=r"within 0\.2 s"):
             await open_connection(f"ws://127.0.0.1:{port}", Inbox(), tls=None, timeout_s=0.2)
         async with asyncio.timeout(5):
             await gone.wait()  # no socket is left behind

@@ -22,7 +22,7 @@ from market_collector.model.streams import DataType, Stream, StreamState
 TICK_S = 1.0
 """Longest time between two looks at the deadlines."""
 SUBSCRIBE_TIMEOUT_S = 10.0
-"""A subscription that is neither acknowledged, refused nor served within this time is stuck."""
+"""A subscription that is neither served nor refused within this time is stuck; a book's ack without a snapshot too."""
 PROBE_AFTER_S = 2.0
 """An acknowledged stream without any data is looked at over REST after this time."""
 MAX_PROBES = 4
@@ -47,7 +47,7 @@ class Subscription:
     book: Book | None = None
     """Books only: the state, while it is provably in sync."""
     asked_at: float | None = None
-    """When it was asked for; None once it is acknowledged, served or refused."""
+    """When it was asked for; None once it is served (a book: once its snapshot is there) or refused."""
     acked_at: float | None = None
     ask_again_at: float | None = None
     refusals: int = 0
@@ -185,6 +185,7 @@ class Feed:
         if not self._is_intact(book, snapshot):
             return self._doubt(subscription, "ChecksumMismatch", snapshot, now)
         subscription.book = book
+        subscription.asked_at = None
         events = self._ledger.book_back(subscription.page, snapshot, now)
         subscription.page.note(snapshot, now)
         return [Emit([*events, snapshot])]
@@ -240,7 +241,9 @@ class Feed:
         return []
 
     def _is_served(self, subscription: Subscription, now: Moment) -> None:
-        subscription.asked_at = subscription.ask_again_at = None
+        if subscription.page.stream.data_type is not DataType.ORDERBOOK:
+            subscription.asked_at = None
+        subscription.ask_again_at = None
         subscription.acked_at = now.at
         subscription.refusals = 0
         if subscription.page.state is StreamState.REFUSED:
