@@ -175,7 +175,8 @@ class Cluster:
             query |= {"continue": token} if token else {}
             answer = await self._call("GET", kind.path(namespace), query=query, accept=accept)
             token = answer["metadata"].get("continue", "")
-            yield Page(answer["items"], int(answer["metadata"]["resourceVersion"]))
+            # An empty list of metadata has null for its items.
+            yield Page(answer.get("items") or [], int(answer["metadata"]["resourceVersion"]))
             if not token:
                 return
 

@@ -63,6 +63,10 @@ class Reason:
 PASSING = (Reason.ROLLING_OUT, Reason.PODS_NOT_READY)
 
 
+# What can only be known from the collectors' reports.
+FROM_REPORTS = ("Accepted", "Streaming", "Complete", "SinksHealthy")
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a condition says now."""
@@ -105,10 +109,19 @@ class Picture:
         """What is known of a shard's running pods, of every version."""
         return [report for pod in self.pods_of(shard) if pod.is_running and (report := self._believed(pod.uid))]
 
+    @property
+    def unseen(self) -> bool:
+        """Whether a running pod has yet to be read, as after a start of the operator.
+
+        What was told of this generation stands until then: not having looked yet is no news.
+        """
+        running = [pod for shard in self.shards for pod in self.pods_of(shard) if pod.is_running]
+        return any(self._is_unread(pod.uid) for pod in running)
+
     def unreachable(self, shard: int) -> list[tuple[Pod, Look]]:
         """The running pods of a shard that can no longer be read, or never could."""
         looks = [(pod, self.looks.get(pod.uid)) for pod in self.pods_of(shard) if pod.is_running]
-        return [(pod, look) for pod, look in looks if look and look.problem and self._believed(pod.uid) is None]
+        return [(pod, look) for pod, look in looks if look and self._is_given_up(look)]
 
     @property
     def shards(self) -> range:
@@ -127,8 +140,14 @@ class Picture:
 
     def _believed(self, uid: str) -> Report | None:
         look = self.looks.get(uid, Look())
-        expired = look.problem and self.now - look.failing_since > BELIEVED_FOR
-        return None if expired else look.report
+        return None if self._is_given_up(look) else look.report
+
+    def _is_unread(self, uid: str) -> bool:
+        look = self.looks.get(uid, Look())
+        return look.report is None and not self._is_given_up(look)
+
+    def _is_given_up(self, look: Look) -> bool:
+        return bool(look.problem) and self.now - look.failing_since > BELIEVED_FOR
 
 
 def conditions(picture: Picture) -> dict[str, Verdict]:
@@ -140,6 +159,8 @@ def conditions(picture: Picture) -> dict[str, Verdict]:
         "Complete": complete(picture),
         "SinksHealthy": sinks_healthy(picture),
     }
+    if picture.unseen:
+        found |= {kind: verdict for kind, verdict in picture.before.items() if kind in FROM_REPORTS}
     progress = {"Reconciling": reconciling(found), "Stalled": stalled(found)}
     present = {kind: verdict for kind, verdict in progress.items() if verdict is not None}
     return {"Ready": ready(found, picture), **found, **present}
@@ -207,7 +228,7 @@ def workload_ready(picture: Picture) -> Verdict:
     bad = [verdict for verdict in verdicts if verdict.status != "True"]
     worst = [verdict for verdict in bad if verdict.reason not in PASSING] or bad
     if not worst:
-        return Verdict("True", Reason.ALL_RUNNING, f"{_number(_wanted_pods(picture.wanted), 'pod')} run")
+        return Verdict("True", Reason.ALL_RUNNING, f"Wanted pods that run: {_wanted_pods(picture.wanted)}")
     return worst[0]
 
 

@@ -3,7 +3,7 @@
 from collections import Counter as Tallies
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from market_operator.queue import Queue
@@ -16,6 +16,7 @@ class Metrics:
     """What is counted while the operator works."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.reconciles = self._counter("reconcile", "Passes over a resource, by how they ended", ("result",))
         self.errors = self._counter("reconcile_errors", "Passes that failed and are tried again")

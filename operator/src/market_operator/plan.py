@@ -22,7 +22,8 @@ class Observed:
     pods: tuple[Pod, ...]
 
 
-NOTHING = Observed({}, ())
+# Objects in lists and watches do not all name their kind; the key under which they are observed does.
+_IDENTITY = ("apiVersion", "kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def name_of(child: Document) -> Name:
 def _is_as_wanted(observed: Document | None, wanted: Document) -> bool:
     if observed is None or _applied(observed) != _applied(wanted):
         return False
-    return covers(observed, wanted)
+    return covers(observed, {key: value for key, value in wanted.items() if key not in _IDENTITY})
 
 
 def _applied(child: Document) -> str:
@@ -110,11 +111,11 @@ def covers(observed: Any, wanted: Any) -> bool:
     """Whether `observed` has everything that `wanted` says; what others or the API server added does not count.
 
     Lists of named items are compared by name; other lists item by item. Two ways to write one amount of CPU or memory
-    are equal.
+    are equal. The API server leaves empty texts out, so an empty text is equal to none.
     """
     if isinstance(wanted, dict):
         return isinstance(observed, dict) and all(
-            key in observed and _covers_field(key, observed[key], value) for key, value in wanted.items()
+            _covers_field(key, observed.get(key, ""), value) for key, value in wanted.items()
         )
     if isinstance(wanted, list):
         return isinstance(observed, list) and _covers_list(observed, wanted)

@@ -38,7 +38,7 @@ def new_status(resource: Resource, picture: Picture, tally: Tally) -> Document:
         "selector": f"{COLLECTOR_LABEL}={label_value(resource.key.name)}",
         **_totals(resource.status, picture, tally),
         **_workload(picture),
-        **_streams(picture),
+        **_streams(resource, picture),
     }
     return status if picture.wanted is None else {**status, "symbols": symbols_in_short(picture.wanted.spec)}
 
@@ -86,13 +86,19 @@ def _totals(before: Document, picture: Picture, tally: Tally) -> Document:
         "gaps": {
             "detected": total.gaps_detected,
             "repaired": total.gaps_repaired,
-            "open": sum(gap.state == "open" for report in reports for gap in report.gaps),
+            "open": _open_gaps(before, picture),
             "missingTrades": total.missing_trades,
         },
         "shardStatuses": write_tally(tally),
         **({"lastMessageTime": last_message} if last_message else {}),
         **({"lastReconnect": {"time": last_reconnect[0], "reason": last_reconnect[1]}} if last_reconnect[0] else {}),
     }
+
+
+def _open_gaps(before: Document, picture: Picture) -> int:
+    if picture.unseen:
+        return int(before.get("gaps", {}).get("open", 0))
+    return sum(gap.state == "open" for report in picture.reports for gap in report.gaps)
 
 
 def _workload(picture: Picture) -> Document:
@@ -117,7 +123,10 @@ def _is_ready(picture: Picture, shard: int) -> bool:
     return not spec.suspend and len(ready) >= spec.replicas
 
 
-def _streams(picture: Picture) -> Document:
+def _streams(resource: Resource, picture: Picture) -> Document:
+    """The streams; as long as a pod has yet to be read, what was told of this generation stands."""
+    if picture.unseen and "Streaming" in picture.before and "streams" in resource.status:
+        return {name: resource.status[name] for name in ("streams", "unhealthyStreams") if name in resource.status}
     live, total = live_streams(picture)
     bad = [stream for _, stream in sorted(best_streams(picture).items()) if stream.state not in DELIVERING]
     return {

@@ -20,7 +20,6 @@ def deployment(shard: Shard, configmap_name: str) -> Document:
             "replicas": shard.wanted_pods,
             "revisionHistoryLimit": 2,
             "progressDeadlineSeconds": 120,
-            "minReadySeconds": 0,
             "strategy": _strategy(shard),
             "selector": {"matchLabels": selector(shard.resource.key.name, shard.number)},
             "template": pod_template(shard, configmap_name),
