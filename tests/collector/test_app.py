@@ -1,0 +1,333 @@
+"""The collector as a program of its own, against the simulator: what a user or a kubelet sees of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+import tls
+from simulator_process import MARKET, REPLAY, Simulator, simulator
+
+pytestmark = pytest.mark.simulator
+TYPES = ["trade", "orderbook", "ticker"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A running collector."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    output: Path
+    log: Path
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status code and body of the collector's own HTTP answers."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read()
+        except HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def status(self) -> Any:
+        """The status document."""
+        return json.loads(self.get("/status")[1])
+
+    def records(self) -> list[Any]:
+        """All records on stdout so far; each line must be whole JSON."""
+        return [json.loads(line) for line in self.output.read_text().splitlines()]
+
+    def stop(self) -> int:
+        """SIGTERM, as a kubelet does; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(25)
+
+    def comes(self, is_so: Callable[[], Any], within_s: float = 15.0) -> None:
+        """Waits until it is so."""
+        end = time.monotonic() + within_s
+        while time.monotonic() < end:
+            assert self.process.poll() is None, self.log.read_text()
+            if is_so():
+                return
+            time.sleep(0.05)
+        pytest.fail(f"did not come true within {within_s} s; status {self.status()}")
+
+    def is_ready(self) -> bool:
+        """What the readiness probe sees."""
+        return self.get("/readyz")[0] == 200
+
+
+def document(exchange: Simulator | None, **spec: Any) -> dict[str, Any]:
+    """The collector document, as the operator mounts it."""
+    endpoint = {"websocket": exchange.websocket, "rest": exchange.rest} if exchange else {}
+    whole = {
+        "exchange": "okx",
+        "symbol": "BTC-USDT",
+        "dataTypes": TYPES,
+        "staleAfter": "5s",
+        "connection": {"backoff": {"initial": "100ms", "max": "500ms"}, "endpoint": endpoint},
+    }
+    return {"contract": 1, "name": "okx-btc", "namespace": "test", "shard": 0, "spec": whole | spec}
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def program(folder: Path, config: dict[str, Any], *options: str, **environment: str) -> Iterator[Program]:
+    """Runs ``market-collector run`` and ends it by its own id."""
+    file, output, log = folder / "collector.json", folder / "records.jsonl", folder / "log"
+    file.write_text(json.dumps(config))
+    port = free_port()
+    command = [sys.executable, "-m", "market_collector", "run", "-f", str(file), "--http", f"127.0.0.1:{port}"]
+    with output.open("ab") as out, log.open("ab") as err:
+        process = subprocess.Popen(
+            [*command, *options], stdout=out, stderr=err, env={**os.environ, "POD_UID": "pod-1", **environment}
+        )
+        try:
+            running = Program(process, port, output, log)
+            _wait_for_answer(running)
+            yield running
+        finally:
+            process.terminate()
+            process.wait(25)
+
+
+def _wait_for_answer(running: Program) -> None:
+    for _ in range(200):
+        if running.process.poll() is not None:
+            return
+        try:
+            running.get("/livez")
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Simulator]:
+    with simulator(*MARKET) as running:
+        yield running
+
+
+def test_what_it_writes_is_what_the_market_did(exchange: Simulator, tmp_path: Path) -> None:
+    """Every trade once, with the market's own price and size; the book at every published sequence is the market's."""
+    with program(tmp_path, document(exchange)) as collector:
+        collector.comes(collector.is_ready)
+        collector.comes(lambda: collector.status()["counters"]["records"] > 300)
+        assert collector.stop() == 0
+        records = collector.records()
+    trades = [record for record in records if record["type"] == "trade"]
+    fills = [n for t in trades for n in range(int(t["first_trade_id"]), int(t["trade_id"]) + 1)]
+    assert len(fills) > 50
+    assert fills == list(range(fills[0], fills[-1] + 1))
+    truth = {
+        row["tradeId"]: row for row in exchange.lines(f"/truth/trades?symbol=BTC-USDT&from={fills[0]}&to={fills[-1]}")
+    }
+    for trade in trades:
+        rows = [truth[str(n)] for n in range(int(trade["first_trade_id"]), int(trade["trade_id"]) + 1)]
+        assert {(row["px"], row["side"]) for row in rows} == {(trade["price"], trade["side"])}
+        assert sum(Decimal(row["sz"]) for row in rows) == Decimal(trade["amount"])
+    _check_books(exchange, [record for record in records if record["type"] == "orderbook"])
+
+
+def _check_books(exchange: Simulator, updates: list[Any]) -> None:
+    sides: dict[str, dict[str, str]] = {"bids": {}, "asks": {}}
+    for number, update in enumerate(updates):
+        for side, book in sides.items():
+            if update["action"] == "snapshot":
+                book.clear()
+            for price, amount in update[side]:
+                book[price] = amount
+                if amount == "0":
+                    del book[price]
+        if number % 20 == 0:
+            truth = exchange.get(f"/truth/book?symbol=BTC-USDT&sequence={update['sequence']}")
+            assert {side: dict(truth[side]) for side in sides} == sides
+    assert len(updates) > 50
+
+
+def test_it_says_how_it_is_doing(exchange: Simulator, tmp_path: Path) -> None:
+    with program(tmp_path, document(exchange)) as collector:
+        collector.comes(collector.is_ready)
+        status = collector.status()
+        assert collector.get("/livez")[0] == 200
+        metrics = collector.get("/metrics")[1].decode()
+        assert collector.get("/nowhere")[0] == 404
+    assert status["epoch"].startswith("pod-1/")
+    assert (status["name"], status["health"], status["reason"]) == ("okx-btc", "Healthy", "")
+    assert {s["stream"]: s["state"] for s in status["streams"]} == {f"BTC-USDT/{t}": "live" for t in TYPES}
+    assert [c["state"] for c in status["connections"]] == ["connected"]
+    assert 'market_collector_messages_total{exchange="okx"}' in metrics
+    assert "latency_seconds_bucket" in metrics
+
+
+def test_replayed_recordings_loop_without_a_gap(tmp_path: Path) -> None:
+    with simulator(*REPLAY, "--speed", "20") as exchange, program(tmp_path, document(exchange)) as collector:
+        collector.comes(collector.is_ready)
+        collector.comes(lambda: collector.status()["counters"]["messages"] > 2_000, within_s=30)
+        counters = collector.status()["counters"]
+    assert (
+        counters["gapsDetected"] == counters["resyncs"] == counters["duplicates"] == counters["unreadableFrames"] == 0
+    )
+
+
+def test_tls_with_a_company_authority(tmp_path: Path) -> None:
+    """SSL_CERT_FILE is honoured, and nothing else is trusted."""
+    authority = tls.authority(tmp_path)
+    certificate, key = authority.issue("localhost")
+    with simulator(*MARKET, "--tls-cert", str(certificate), "--tls-key", str(key)) as exchange:
+        config = document(exchange)
+        endpoint = config["spec"]["connection"]["endpoint"]
+        endpoint["websocket"] = endpoint["websocket"].replace("127.0.0.1", "localhost")
+        with program(tmp_path, config, SSL_CERT_FILE=str(authority.file)) as collector:
+            collector.comes(collector.is_ready)
+        with program(tmp_path, config) as collector:
+            collector.comes(lambda: "certificate" in collector.status()["connections"][0]["reason"])
+            assert not collector.is_ready()
+            assert collector.get("/livez")[0] == 200
+
+
+def test_an_unwritable_sink_is_said_and_nothing_is_dropped_meanwhile(exchange: Simulator, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "data"
+    in_the_way.write_text("a file where the directory should be")
+    sinks = [{"name": "archive", "type": "file", "file": {"directory": str(in_the_way)}}]
+    with program(tmp_path, document(exchange, sinks=sinks)) as collector:
+        collector.comes(lambda: not collector.status()["sinks"][0]["healthy"])
+        (sink,) = collector.status()["sinks"]
+        assert str(in_the_way) in sink["error"]
+        assert collector.status()["health"] == "Degraded" or not collector.is_ready()
+        collector.comes(lambda: collector.status()["sinks"][0]["queued"] > 50)
+        assert not collector.is_ready()
+        in_the_way.unlink()
+        collector.comes(lambda: collector.status()["sinks"][0]["healthy"])
+        collector.comes(collector.is_ready)
+        assert collector.stop() == 0
+    lines = [json.loads(line) for file in in_the_way.glob("**/*.jsonl") for line in file.read_text().splitlines()]
+    ids = [int(line["trade_id"]) - n for line in lines if line["type"] == "trade" for n in range(line["count"])]
+    assert sorted(ids) == list(range(min(ids), max(ids) + 1))
+    assert not [line for line in lines if line["type"] == "dropped"]
+
+
+def test_a_killed_collector_knows_the_hole_when_it_comes_back(exchange: Simulator, tmp_path: Path) -> None:
+    """kill -9, then the same --state-dir: the trades in between are a gap with exact bounds."""
+    state = ("--state-dir", str(tmp_path / "state"))
+    with program(tmp_path, document(exchange, dataTypes=["trade"]), *state) as collector:
+        collector.comes(lambda: (tmp_path / "state" / "checkpoint.json").exists())
+        collector.process.kill()
+        collector.process.wait(5)
+    before = [record for record in collector.records() if record["type"] == "trade"]
+    time.sleep(0.5)  # the market goes on
+    with program(tmp_path, document(exchange, dataTypes=["trade"]), *state) as collector:
+        collector.comes(lambda: collector.status()["gaps"])
+        (gap,) = collector.status()["gaps"]
+        collector.stop()
+    after = [record for record in collector.records()[len(before) :] if record["type"] == "trade"]
+    assert gap["reason"] == "TradeIdsMissing"
+    assert gap["missing"] == int(gap["to"]) - int(gap["from"]) + 1
+    assert int(gap["to"]) == int(after[0]["first_trade_id"]) - 1 or int(gap["to"]) < int(after[-1]["trade_id"])
+
+
+def test_sigterm_drains_what_was_received(exchange: Simulator, tmp_path: Path) -> None:
+    with program(tmp_path, document(exchange)) as collector:
+        collector.comes(collector.is_ready)
+        start = time.monotonic()
+        assert collector.stop() == 0
+        assert time.monotonic() - start < 10
+    records = collector.records()
+    assert [record["type"] for record in records][-1] == "disconnected"
+    assert records[-1]["reason"] == "stopped"
+
+
+def test_the_address_of_the_command_line_goes_first(exchange: Simulator, tmp_path: Path) -> None:
+    options = ("--endpoint-websocket", exchange.websocket, "--endpoint-rest", exchange.rest)
+    config = document(None)
+    config["spec"]["connection"]["endpoint"] = {"websocket": "ws://127.0.0.1:9", "rest": "http://127.0.0.1:9"}
+    with program(tmp_path, config, *options) as collector:
+        collector.comes(collector.is_ready)
+
+
+def test_json_logs_are_one_object_a_line(exchange: Simulator, tmp_path: Path) -> None:
+    with program(tmp_path, document(exchange), "--log-format", "json") as collector:
+        collector.comes(collector.is_ready)
+        collector.stop()
+    lines = [json.loads(line) for line in collector.log.read_text().splitlines()]
+    assert {"collecting 3 streams of okx", "stopped"} <= {line["message"] for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("run", "-f", "/nowhere.yaml"), 2, "/nowhere.yaml"),
+        (("run", "-f", "{good}", "--http", "here"), 2, "HOST:PORT"),
+        (("run", "-f", "{good}", "--endpoint-rest", "okx"), 2, "allowed: http://"),
+        (("run", "-f", "{bad}"), 2, "spec.dataTypes[0]"),
+        (("validate", "-f", "{bad}"), 2, "spec.dataTypes[0]"),
+        (("validate", "-f", "{good}"), 0, "ok"),
+        (("exchanges",), 0, "okx"),
+        (("exchanges", "-o", "json"), 0, '"rest": "https://openapi.okx.com"'),
+        (("frobnicate",), 2, "invalid choice"),
+    ],
+)
+def test_commands_end_with_the_right_code_and_words(
+    arguments: tuple[str, ...], code: int, words: str, tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(json.dumps(document(None)))
+    bad.write_text(json.dumps(document(None, dataTypes=["trades"])))
+    full = [argument.format(good=good, bad=bad) for argument in arguments]
+    result = subprocess.run(
+        [sys.executable, "-m", "market_collector", *full], capture_output=True, text=True, timeout=20
+    )
+    assert result.returncode == code, result.stderr
+    assert words in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_taken_port_is_the_users_to_mend(exchange: Simulator, tmp_path: Path) -> None:
+    with program(tmp_path, document(exchange)) as collector:
+        file = tmp_path / "collector.json"
+        command = [
+            sys.executable,
+            "-m",
+            "market_collector",
+            "run",
+            "-f",
+            str(file),
+            "--http",
+            f"127.0.0.1:{collector.port}",
+        ]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert result.returncode == 2
+    assert str(collector.port) in result.stderr
+
+
+def test_the_hot_process_stays_small(exchange: Simulator, tmp_path: Path) -> None:
+    """What is imported decides the memory: none of the heavy packages, and no YAML for a JSON document."""
+    with program(tmp_path, document(exchange), PYTHONPROFILEIMPORTTIME="1") as collector:
+        collector.comes(collector.is_ready)
+        collector.stop()
+    imported = {line.rpartition("|")[2].strip() for line in collector.log.read_text().splitlines() if "|" in line}
+    assert "msgspec" in imported
+    heavy = {"pydantic", "aiohttp", "kubernetes", "kopf", "pyarrow", "yaml", "prometheus_client", "zstandard"}
+    assert not imported & heavy
