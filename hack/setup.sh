@@ -23,7 +23,10 @@ main() {
   if is_current; then return; fi
   python=$(find_python) || fail "Python 3.11 or newer is needed, and none is on PATH" \
     "Install one (Debian 12, Ubuntu 24.04 and newer: apt-get install python3 python3-venv), or name it: PYTHON=/path/to/python3.12 make setup"
+  mkdir -p "$CACHE" && chmod 700 "$CACHE"
   ensure_venv_module "$python"
+  # A test runs it over these scripts, and is skipped where it is not; worth no more than that.
+  if is_root && is_debian_family && ! command -v shellcheck >/dev/null; then install_packages "$LOG" shellcheck; fi
   lock "$CACHE/setup-$(printf %s "$VENV" | sha256sum | head -c 8).lock" "setting up .venv"
   if is_current; then return; fi
   rm -f "$VENV/.stamp"

@@ -28,8 +28,9 @@ is_running() {
 # Our processes by id, also those whose pid file is lost. One look at /proc: reading it process by process is slow.
 our_processes() {
   local link pid
-  find /proc -maxdepth 2 -regex '/proc/[0-9]+/exe' -printf '%p %l\n' 2>/dev/null |
-    grep -E '/(kube|containerd|containerd-shim-runc-v2)( \(deleted\))?$' |
+  # A process may end while it is looked at: find's complaint about that is no failure.
+  { find /proc -maxdepth 2 -regex '/proc/[0-9]+/exe' -printf '%p %l\n' 2>/dev/null || true; } |
+    { grep -E '/(kube|containerd|containerd-shim-runc-v2)( \(deleted\))?$' || true; } |
     while read -r link _; do
       pid=${link#/proc/} pid=${pid%/exe}
       if is_ours "$pid"; then echo "$pid"; fi
@@ -38,7 +39,7 @@ our_processes() {
 
 # The pods' processes. kubelet puts them below our own root cgroup, wherever their parents went meanwhile.
 pod_processes() {
-  find /sys/fs/cgroup -path '*/market-collector/*' -name cgroup.procs -exec cat {} + 2>/dev/null | sort -un
+  { find /sys/fs/cgroup -path '*/market-collector/*' -name cgroup.procs -exec cat {} + 2>/dev/null || true; } | sort -un
 }
 
 # end_processes SIGNAL SECONDS PID...: the signal, then SIGKILL for those that are still there after SECONDS.
