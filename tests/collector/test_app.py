@@ -179,7 +179,7 @@ def test_it_says_how_it_is_doing(exchange: Simulator, tmp_path: Path) -> None:
     assert {s["stream"]: s["state"] for s in status["streams"]} == {f"BTC-USDT/{t}": "live" for t in TYPES}
     assert [c["state"] for c in status["connections"]] == ["connected"]
     assert 'market_collector_messages_total{exchange="okx"}' in metrics
-    assert "latency_seconds_bucket" in metrics
+    assert "market_collector_exchange_to_receive_seconds_bucket" in metrics
 
 
 def test_replayed_recordings_loop_without_a_gap(tmp_path: Path) -> None:

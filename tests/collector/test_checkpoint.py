@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
+
 from market_collector.checkpoint import FILE, Checkpoint, Position, resume
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Gap, Trade
