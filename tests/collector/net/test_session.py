@@ -1,0 +1,105 @@
+"""A feed on a real connection: what the feed decides is done, and nothing is left behind."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from market_collector.exchanges.okx import Okx
+from market_collector.feed.feed import Feed
+from market_collector.feed.ledger import Ledger
+from market_collector.model.events import Connected, Disconnected, Record, Trade
+from market_collector.model.streams import DataType, Stream, StreamState
+from market_collector.net.clock import read_clock
+from market_collector.net.connection import open_connection
+from market_collector.net.rest import Rest
+from market_collector.net.session import Session
+from simulator_process import MARKET, Simulator, simulator
+
+pytestmark = pytest.mark.simulator
+TRADES = Stream("BTC-USDT", DataType.TRADE)
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Simulator]:
+    with simulator(*MARKET) as running:
+        yield running
+
+
+class Talk:
+    """A session with the simulator."""
+
+    def __init__(self, exchange: Simulator, rest: str = "") -> None:
+        self.records: list[Record] = []
+        self.ledger = Ledger("okx", [TRADES], 1.0, read_clock())
+        self.feed = Feed("public", Okx(), [TRADES], self.ledger, ping_interval_s=20.0)
+        asker = Rest(rest or exchange.rest, tls=None)
+        self.session = Session(self.feed, emit=self.records.extend, rest=asker, clock=read_clock)
+        self._url = exchange.websocket + self.feed.path
+
+    async def start(self) -> "asyncio.Task[str]":
+        connection = await open_connection(self._url, self.session.frames, tls=None)
+        return asyncio.create_task(self.session.run(connection))
+
+    async def comes(self, is_so: Any) -> None:
+        async with asyncio.timeout(10):
+            while not is_so():
+                await asyncio.sleep(0.02)
+
+
+async def test_it_ends_when_the_exchange_hangs_up_and_says_why(exchange: Simulator) -> None:
+    talk = Talk(exchange)
+    task = await talk.start()
+    await talk.comes(lambda: any(isinstance(record, Trade) for record in talk.records))
+    exchange.post("/faults/drop", {"path": None, "code": 4004})
+    assert "4004" in await task
+    assert isinstance(talk.records[0], Connected)
+    assert isinstance(talk.records[-1], Disconnected)
+
+
+async def test_cancelling_it_ends_the_connection_and_leaves_no_task(exchange: Simulator) -> None:
+    talk = Talk(exchange)
+    task = await talk.start()
+    await talk.comes(lambda: talk.feed.is_serving)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert isinstance(talk.records[-1], Disconnected)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await talk.comes(lambda: not exchange.get("/state")["connections"])
+
+
+async def test_a_silent_stream_is_asked_about_over_rest(exchange: Simulator) -> None:
+    """The market goes on while the stream is silent: it becomes stale, and is subscribed again."""
+    talk = Talk(exchange)
+    task = await talk.start()
+    await talk.comes(lambda: any(isinstance(record, Trade) for record in talk.records))
+    exchange.post("/faults/silence", {"seconds": 60, "channel": "trades"})
+    await talk.comes(lambda: _is_stale(talk))
+    await talk.comes(lambda: talk.ledger.resyncs > 0)
+    exchange.clear_faults()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def _is_stale(talk: Talk) -> bool:
+    talk.ledger.age(read_clock())
+    return talk.ledger.streams[TRADES].state is StreamState.STALE
+
+
+async def test_rest_that_does_not_answer_is_no_reason_to_call_a_market_quiet(
+    exchange: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    talk = Talk(exchange, rest="http://127.0.0.1:9")
+    task = await talk.start()
+    await talk.comes(lambda: any(isinstance(record, Trade) for record in talk.records))
+    exchange.post("/faults/silence", {"seconds": 60, "channel": "trades"})
+    await talk.comes(lambda: _is_stale(talk))
+    await talk.comes(lambda: "cannot tell whether the market is quiet" in caplog.text)
+    exchange.clear_faults()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
