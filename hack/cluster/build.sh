@@ -63,6 +63,7 @@ build() {
   is_built "$1" && return
   require_go
   mkdir -p "$CACHE/bin"
+  rm -rf "$CACHE"/bin/.unfinished-* # of a killed run; the lock says that nobody works there
   # Beside its final place, then renamed: a killed build leaves a folder that nobody believes.
   WORK=$(mktemp -d "$CACHE/bin/.unfinished-XXXXXX")
   trap 'rm -rf "$WORK"' EXIT
@@ -96,6 +97,8 @@ go_install() { # text, minutes, package@version
 # The go line of go.mod is the version needed; a Go from 1.21 on fetches a newer one by itself through the module proxy,
 # unless GOTOOLCHAIN=local forbids it.
 require_go() {
+  # sudo's PATH leaves out where the Go project's own packages go.
+  export PATH=$PATH:/usr/local/go/bin
   command -v go >/dev/null || install_go
   local needed
   needed=$(awk '/^go /{print $2}' "$HERE/kubernetes/go.mod")
@@ -139,7 +142,8 @@ write_images() {
   umask 022
   local work
   mkdir -p "$CACHE/images"
-  work=$(mktemp -d "$CACHE/images/.unfinished-XXXXXX")
+  rm -rf "$CACHE"/images/.own-*
+  work=$(mktemp -d "$CACHE/images/.own-XXXXXX")
   gcc -O2 -static -o "$work/pause" "$HERE/pause.c"
   cp "$COREDNS_BIN/coredns" "$work/coredns"
   write_image "$PAUSE_IMAGE" "$work/pause" "$CACHE/images/pause-$PAUSE_VERSION.tar"

@@ -16,6 +16,8 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/../packages.sh"
 # shellcheck source=settings.sh
 . "$HERE/settings.sh"
+# shellcheck source=processes.sh
+. "$HERE/processes.sh"
 # shellcheck source=base-image.sh
 . "$HERE/base-image.sh"
 
@@ -64,6 +66,7 @@ images_local() {
   install_packages "$LOG/packages.log" "${missing[@]}"
   # buildah's storage is locked by itself, but the base image and the archives are ours to guard.
   lock "$CACHE/images.lock" "building images"
+  remove_unfinished
   ensure_base_image
   local target
   for target in "${TARGETS[@]}"; do
@@ -72,6 +75,16 @@ images_local() {
     if [ "$LOAD" = yes ]; then load_into_containerd "$(image_name "$target")"; fi
   done
   prune_storage
+}
+
+# Of a killed run; debootstrap mounts /proc in what it makes.
+remove_unfinished() {
+  local folder
+  for folder in "$CACHE"/images/.unfinished-* "$CACHE"/images/.load-*; do
+    [ -e "$folder" ] || continue
+    unmount_below "$folder"
+    rm -rf --one-file-system "$folder"
+  done
 }
 
 build_with_buildah() {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced: starts the cluster's processes, tells them from others', ends them by their own id.
+# Sourced: starts the cluster's processes, tells them from others', ends them by their own id; and unmounts.
 
 # start NAME COMMAND...
 start() {
@@ -65,5 +65,14 @@ all_ended() {
   local pid
   for pid in "$@"; do
     if readlink "/proc/$pid/exe" >/dev/null 2>&1; then return 1; fi
+  done
+}
+
+# unmount_below FOLDER: deepest first.
+unmount_below() {
+  local point
+  awk -v folder="$1/" 'index($2, folder) == 1 {print $2}' /proc/mounts | sort -r | while read -r point; do
+    point=$(printf '%b' "$point") # spaces are written as \040
+    umount "$point" 2>/dev/null || umount --lazy "$point" 2>/dev/null || say "  warning: could not unmount $point"
   done
 }

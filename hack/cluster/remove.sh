@@ -27,13 +27,10 @@ end_cluster_processes() {
   rm -f "$STATE"/*.pid
 }
 
+# The state folder's, and what buildah leaves on its storage.
 remove_mounts() {
-  local point
-  # Deepest first. The state folder's, and those that buildah leaves on its storage (also ours).
-  awk '{print $2}' /proc/mounts | { grep -F -e "$STATE/" -e "$CACHE/storage" || true; } | sort -r | while read -r point; do
-    point=$(printf '%b' "$point")
-    umount "$point" 2>/dev/null || umount --lazy "$point" 2>/dev/null || say "  warning: could not unmount $point"
-  done
+  unmount_below "$STATE"
+  unmount_below "$CACHE/storage"
 }
 
 # kubelet's pods live in cgroups below our own root cgroup; an empty cgroup is a folder that rmdir removes.

@@ -22,6 +22,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/remove.sh"
 
 READY_WITHIN_S=120
+RECOVERS_WITHIN_S=60
 
 main() {
   require_known_cluster
@@ -85,9 +86,11 @@ up_local() {
   local reason
   reason=$(why_not_up)
   if [ "$reason" ]; then
-    # Cluster-wide things of the machine (bridge, iptables) are shared by all cache folders: so is the lock.
+    # The bridge and the iptables rules are shared by all cache folders of the machine: so is the lock.
     lock /run/lock/market-collector-cluster.lock "bringing the cluster up or down"
-    reason=$(why_not_up) # another run may have brought it up meanwhile
+    # Another run may have brought it up meanwhile, or the machine was only too busy to answer: a fresh start costs
+    # whoever uses the cluster all that is in it.
+    reason=$(why_not_up_for_long)
   fi
   if [ "$reason" ]; then
     if is_anything_left; then
@@ -98,6 +101,7 @@ up_local() {
     require_free_resources
     "$HERE/build.sh"
     start_cluster
+    [ "${MC_DNS_FORWARD:-none}" != none ] || say "Pods find names of this cluster only. For real exchanges: MC_DNS_FORWARD=auto make cluster"
   else
     apply_dns
   fi
@@ -106,8 +110,28 @@ up_local() {
   say "For this shell:  eval \"\$(hack/cluster/kubeconfig.sh)\""
 }
 
-# The first reason why the cluster is not usable as it is, or nothing. Cheap: a good second.
+# The first reason why the cluster is not usable as it is, or nothing. Cheap: a fraction of a second.
 why_not_up() {
+  local reason
+  reason=$(what_is_missing)
+  echo "${reason:-$(what_is_unwell)}"
+}
+
+# What is missing stays missing; what is unwell may get better within a minute.
+why_not_up_for_long() {
+  local reason begin=$SECONDS
+  while true; do
+    reason=$(what_is_missing)
+    if [ "$reason" ]; then break; fi
+    reason=$(what_is_unwell)
+    if [ -z "$reason" ] || ((SECONDS - begin >= RECOVERS_WITHIN_S)); then break; fi
+    if ((SECONDS == begin)); then say "- all its parts run, but: $reason. Waiting up to $RECOVERS_WITHIN_S s for it to get well"; fi
+    sleep 1
+  done
+  echo "$reason"
+}
+
+what_is_missing() {
   local component
   [ -d "$STATE" ] || { echo "not there"; return; }
   [ "$(cat "$STATE/version" 2>/dev/null)" = "$(version)" ] || { echo "unfinished, or of another version"; return; }
@@ -115,9 +139,12 @@ why_not_up() {
     is_running "$component" || { echo "$component does not run"; return; }
   done
   [ -d "/sys/class/net/$BRIDGE" ] || { echo "the bridge is gone"; return; }
-  are_certificates_valid || { echo "its certificates are at their end"; return; }
-  containers version >/dev/null 2>&1 || { echo "containerd does not answer"; return; }
+  are_certificates_valid || echo "its certificates are at their end"
+}
+
+what_is_unwell() {
   local conditions
+  containers version >/dev/null 2>&1 || { echo "containerd does not answer"; return; }
   conditions=$(admin --request-timeout=5s get "node/$NODE" deployment/coredns --namespace kube-system \
     -o 'jsonpath={range .items[*]}{.kind}={.status.conditions[?(@.type=="Ready")].status}{.status.conditions[?(@.type=="Available")].status} {end}' 2>/dev/null) ||
     { echo "the API server does not answer"; return; }
