@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,13 @@ class Client:
         raise AssertionError("the wanted message did not come")
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+@contextmanager
+def programs(folder: Path) -> Iterator[Callable[..., Program]]:
     """Start simulators on free ports; each must end with exit code 0 and without a traceback in its log."""
-    programs: list[Program] = []
+    running: list[Program] = []
 
     def run(*arguments: str, hash_seed: str = "random") -> Program:
-        log = tmp_path / f"simulator-{len(programs)}.log"
+        log = folder / f"simulator-{len(running)}.log"
         command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", "okx", *arguments]
         command += ["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"]
         with log.open("w") as stderr:
@@ -77,17 +78,31 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, log.read_text()
-        programs.append(Program(process, **json.loads(line), log=log))
-        return programs[-1]
+        running.append(Program(process, **json.loads(line), log=log))
+        return running[-1]
 
     yield run
-    for program in programs:
+    for program in running:
         program.process.send_signal(signal.SIGTERM)
-    for program in programs:
+    for program in running:
         assert program.process.stdout is not None
         with program.process.stdout:
             assert program.process.wait(10) == 0
         assert "Traceback" not in program.log.read_text()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Starts simulators for one test."""
+    with programs(tmp_path) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """One simulator for all tests of a file that leave it as they found it; next to nothing happens in its market."""
+    with programs(tmp_path_factory.mktemp("quiet")) as run:
+        yield run("--market", "7", "--symbols", "BTC-USDT", "--rate", "0.001")
 
 
 @pytest_asyncio.fixture
@@ -96,8 +111,8 @@ async def dial() -> AsyncIterator[Callable[..., Any]]:
     open_ones: list[ClientConnection] = []
 
     async def open_one(program: Program, path: str = "public", **more: Any) -> Client:
-        more.setdefault("ping_interval", None)
-        socket = await connect(f"{program.listen}/ws/v5/{path}", compression=None, max_size=None, **more)
+        more = {"ping_interval": None, "close_timeout": 0.1, "compression": None, "max_size": None, **more}
+        socket = await connect(f"{program.listen}/ws/v5/{path}", **more)
         open_ones.append(socket)
         return Client(socket)
 

@@ -1,0 +1,107 @@
+import json
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+from market_simulator import okx
+from market_simulator.events import BookChange, Event, Key, Tick, Trades
+from market_simulator.instruments import made_instrument
+from market_simulator.market import MarketPlan, instruments, market
+from market_simulator.recording import read_recording
+from market_simulator.replay import recorded_keys, replay
+from market_simulator.timeline import with_beats
+from market_simulator.venue import Venue
+
+RECORDINGS = Path(__file__).parents[1] / "recordings" / "okx"
+PLAN = MarketPlan("7", ("BTC-USDT",), Fraction(40))
+START_US = 1_767_225_540_000_000  # 2025-12-31T23:59:00Z
+EVERY = {Key(channel, "BTC-USDT") for channel in okx.PUBLIC_CHANNELS | okx.BUSINESS_CHANNELS}
+
+
+def events(count: int) -> list[Event]:
+    return list(islice(with_beats(market(PLAN, START_US), 60_000_000), count))
+
+
+def run(count: int, wanted: set[Key] = EVERY) -> tuple[Venue, list[tuple[int, Key, Any]]]:
+    """What a market publishes: (time in microseconds, stream, message)."""
+    venue = Venue(instruments(PLAN))
+    said = [(e.time_us, key, json.loads(text)) for e in events(count) for key, text in venue.apply(e, wanted)]
+    return venue, said
+
+
+def on(channel: str, said: list[tuple[int, Key, Any]]) -> list[tuple[int, Any]]:
+    return [(time_us, message) for time_us, key, message in said if key.channel == channel]
+
+
+def test_what_is_published_does_not_depend_on_who_listens() -> None:
+    _, everything = run(3000)
+    for channel in ("tickers", "candle1s", "bbo-tbt", "trades"):
+        _, alone = run(3000, {Key(channel, "BTC-USDT")})
+        assert on(channel, alone) == on(channel, everything)
+
+
+def test_every_trade_and_book_change_is_published_at_once() -> None:
+    _, said = run(1000)
+    happened = events(1000)
+    assert len(on("trades", said)) == len(on("trades-all", said)) == sum(isinstance(e, Trades) for e in happened)
+    assert len(on("books", said)) == sum(isinstance(e, BookChange) for e in happened)
+    assert [m["action"] for _, m in on("books", said)[:2]] == ["snapshot", "update"]
+
+
+def test_tickers_and_books5_come_at_most_every_tenth_of_a_second_and_bbo_every_hundredth() -> None:
+    _, said = run(3000)
+    for channel, pace_us in (("tickers", 100_000), ("books5", 100_000), ("bbo-tbt", 10_000)):
+        times = [time_us for time_us, _ in on(channel, said)]
+        assert len(times) > 50
+        assert all(after - before >= pace_us for before, after in pairwise(times))
+
+
+def test_a_ticker_tells_the_last_trade_and_the_best_prices() -> None:
+    venue, said = run(3000)
+    row = json.loads(venue.boards["BTC-USDT"].ticker() or "")
+    last = on("trades", said)[-1][1]["data"][-1]
+    board = venue.boards["BTC-USDT"]
+    assert (row["last"], row["lastSz"]) == (last["px"], last["sz"])
+    assert (row["bidPx"], row["askPx"]) == (board.book.bids.best(1)[0].price, board.book.asks.best(1)[0].price)
+    prices = [float(r["px"]) for _, m in on("trades", said) for r in m["data"]]
+    assert (float(row["low24h"]), float(row["high24h"])) == (min(prices), max(prices))
+    assert row["sodUtc0"] != row["open24h"] or row["sodUtc8"] == row["open24h"]
+
+
+def test_running_candles_come_at_most_once_a_second_and_closed_ones_once() -> None:
+    _, said = run(3600)
+    minutes = [(time_us, message["data"][0]) for time_us, message in on("candle1m", said)]
+    assert minutes[-1][0] > START_US + 61_000_000
+    running = [time_us for time_us, row in minutes if row[8] == "0"]
+    assert all(after - before >= 1_000_000 for before, after in pairwise(running))
+    (closed,) = [(time_us, row) for time_us, row in minutes if row[8] == "1"]
+    assert closed[0] == START_US + 60_000_000
+    volume = sum(float(r["sz"]) for t, m in on("trades", said) for r in m["data"] if t < closed[0])
+    assert abs(float(closed[1][5]) - volume) < 1e-6
+
+
+def test_a_new_subscriber_gets_the_present_of_all_channels_but_trades() -> None:
+    venue, _ = run(2000)
+    for key in EVERY:
+        text = venue.first_push(key)
+        assert (text is None) == (key.channel in ("trades", "trades-all")), key
+    snapshot = json.loads(venue.first_push(Key("books", "BTC-USDT")) or "")
+    assert len(snapshot["data"][0]["bids"]) == 400
+
+
+def test_before_the_first_event_there_is_no_present() -> None:
+    venue = Venue([made_instrument("BTC-USDT", "0.1", "0.1")])
+    assert not any(venue.first_push(key) for key in EVERY)
+    assert venue.apply(Tick(1_000_000), EVERY) == []
+
+
+def test_recorded_tickers_are_published_as_recorded_and_none_are_derived_beside_them() -> None:
+    recording = read_recording(RECORDINGS / "ws_public_2022-05-13_btc.jsonl")
+    venue = Venue([made_instrument(name, "0.1", "1") for name in recording.names], recorded_keys([recording]), 1000)
+    frames = with_beats(replay([recording], START_US, Fraction(1)), 60_000_000)
+    said = [(e.time_us, k, json.loads(t)) for e in islice(frames, 420) for k, t in venue.apply(e, EVERY)]
+    recorded = [f for f in recording.frames if f.channel == "tickers" and f.instrument == "BTC-USDT"]
+    assert [m["data"][0]["last"] for _, m in on("tickers", said)][: len(recorded)] == [
+        f.rows[0]["last"] for f in recorded
+    ]
