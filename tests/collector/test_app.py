@@ -259,6 +259,23 @@ def test_sigterm_drains_what_was_received(exchange: Simulator, tmp_path: Path) -
     assert records[-1]["reason"] == "stopped"
 
 
+def test_the_last_counters_are_left_for_kubernetes(exchange: Simulator, tmp_path: Path) -> None:
+    message = tmp_path / "termination-log"
+    message.touch()
+    with program(tmp_path, document(exchange), "--termination-log", str(message)) as collector:
+        collector.comes(collector.is_ready)
+        exchange.post("/faults/drop")
+        collector.comes(lambda: collector.status()["counters"]["reconnections"] == 1)
+        before = collector.status()["counters"]
+        assert collector.stop() == 0
+    last = json.loads(message.read_bytes())
+    assert last["counters"]["reconnections"] == 1
+    assert last["counters"]["messages"] >= before["messages"]
+    assert last["epoch"].startswith("pod-1/")
+    assert "streams" not in last
+    assert message.stat().st_size <= 4096
+
+
 def test_the_address_of_the_command_line_goes_first(exchange: Simulator, tmp_path: Path) -> None:
     options = ("--endpoint-websocket", exchange.websocket, "--endpoint-rest", exchange.rest)
     config = document(None)

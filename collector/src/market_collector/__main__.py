@@ -39,6 +39,13 @@ def parser() -> argparse.ArgumentParser:
         "--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="where to answer (default %(default)s)"
     )
     run.add_argument("--state-dir", metavar="DIR", type=Path, help="where to remember positions across restarts")
+    run.add_argument(
+        "--termination-log",
+        metavar="FILE",
+        type=Path,
+        default=Path("/dev/termination-log"),
+        help="where Kubernetes reads the last counters (default %(default)s; only if it exists)",
+    )
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.set_defaults(command=_run)
 
@@ -64,7 +71,8 @@ def _run(options: argparse.Namespace) -> int:
     )
     logs.set_up(settings.log_level, options.log_format)
     host, port = _address(options.http)
-    return asyncio.run(app.run(settings, host=host, port=port, state_dir=options.state_dir))
+    state_dir, last_words = options.state_dir, options.termination_log
+    return asyncio.run(app.run(settings, host=host, port=port, state_dir=state_dir, termination_log=last_words))
 
 
 def _address(text: str) -> tuple[str, int]:

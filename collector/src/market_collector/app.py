@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 DRAIN_S = 15.0
 """Sinks have this long to take what is queued; Kubernetes grants 30 s in all before it kills."""
 CHECKPOINT_S = 1.0
-TERMINATION_LOG = Path("/dev/termination-log")
 
 
 class Collector:
@@ -118,7 +117,7 @@ def streams(settings: Settings) -> list[Stream]:
     ]
 
 
-async def run(settings: Settings, *, host: str, port: int, state_dir: Path | None = None) -> int:
+async def run(settings: Settings, *, host: str, port: int, state_dir: Path | None, termination_log: Path) -> int:
     """Runs a collector until SIGTERM or SIGINT; returns the exit code."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -142,16 +141,19 @@ async def run(settings: Settings, *, host: str, port: int, state_dir: Path | Non
             log.error("failed: %s", error)  # noqa: TRY400 - the message is written for the user
         code = 1
     finally:
-        _last_words(collector.status())
+        _last_words(collector.status(), termination_log)
         await server.close()
     return code
 
 
-def _last_words(status: Status) -> None:
-    """Leaves the final counters where Kubernetes keeps them, so that even the last seconds count."""
-    if not TERMINATION_LOG.exists():
+def _last_words(status: Status, file: Path) -> None:
+    """Leaves the final counters where Kubernetes keeps them, so that even the last seconds count.
+
+    The kubelet makes the file before it starts the container; where there is none, nobody would read it.
+    """
+    if not file.exists():
         return
     try:
-        TERMINATION_LOG.write_bytes(termination_message(status))
+        file.write_bytes(termination_message(status))
     except OSError as error:
-        log.warning("cannot write %s: %s", TERMINATION_LOG, error)
+        log.warning("cannot write %s: %s", file, error)

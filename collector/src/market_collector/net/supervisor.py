@@ -44,7 +44,7 @@ class Link:
     feed: Feed | None = None
     attempts: int = 0
     """Attempts since the last success."""
-    has_served: bool = False
+    has_connected: bool = False
     past_pings: int = 0
     past_pongs: int = 0
 
@@ -176,10 +176,10 @@ class Supervisor:
         now = self._clock()
         link.become(ConnectionState.CONNECTED, now)
         log.info("%s connection: connected, %d streams", link.route, len(link.streams))
-        if link.has_served:
+        if link.has_connected:
             self.reconnections += 1
             self.last_reconnect = LastReconnect(now.wall_ns, last_end)
-        link.has_served = True
+        link.has_connected = True
 
     def _delays(self) -> Iterator[float]:
         return full_jitter(self._settings.backoff_initial_s, self._settings.backoff_max_s, self._chance)
