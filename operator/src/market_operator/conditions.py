@@ -196,6 +196,8 @@ def accepted(picture: Picture) -> Verdict:
         return _is_accepted(picture)
     if picture.is_suspended:
         return Verdict("Unknown", Reason.SUSPENDED, "Nothing was asked of the exchange, because spec.suspend is true")
+    if not _all_shards_report(picture):
+        return _not_reported(picture)
     return Verdict("Unknown", Reason.PENDING, "The exchange has not yet answered all subscriptions")
 
 

@@ -254,7 +254,9 @@ class EnvVar(Section):
         description="Name of the environment variable.",
     )
     value: str = Field(
-        default="", max_length=4096, description="Its value, visible to everybody who can read the resource."
+        default="",
+        max_length=4096,
+        description="Its value, visible to everybody who can read the resource. Default: empty.",
     )
 
 

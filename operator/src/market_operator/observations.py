@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from market_operator.counters import Reading, Tally, adds_nothing
 from market_operator.errors import ReportError
@@ -11,6 +12,7 @@ from market_operator.pods import Pod
 from market_operator.reports import Report, read_report
 
 _REMEMBERED_PODS = 10_000
+News = Literal["picture", "counters", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,15 @@ class Observations:
     _words: dict[Key, dict[str, Reading]] = field(default_factory=dict)
     _done: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
-    def looked(self, pod: Pod, report: Report) -> bool:
-        """Notes a report; whether it says anything new but counts and times."""
+    def looked(self, pod: Pod, report: Report) -> News:
+        """Notes a report, and says what is new in it."""
         before = self.looks.get(pod.uid, Look())
         if before.report and before.report.epoch != report.epoch:
             self._keep(pod, before.report)
         self.looks[pod.uid] = Look(report)
-        return bool(before.problem) or before.report is None or before.report.essence != report.essence
+        if before.problem or before.report is None or before.report.essence != report.essence:
+            return "picture"
+        return "nothing" if before.report == report else "counters"
 
     def failed(self, pod: Pod, problem: str, now: float) -> bool:
         """Notes that a pod could not be read; whether that is the first time in a row."""

@@ -81,9 +81,10 @@ class HealthSweep:
     def _told(self, pod: Pod, report: Report) -> None:
         self.metrics.looks.labels("read").inc()
         now = time.time()
-        if self.intake.observations.looked(pod, report):
+        news = self.intake.observations.looked(pod, report)
+        if news == "picture":
             self.intake.queue.add(pod.key)
-        else:
+        elif news == "counters":
             self.intake.queue.add_after(pod.key, self.reconciler.pace.wait(pod.key, now))
         wished = self.reconciler.intervals.get(pod.key, _DEFAULT_INTERVAL)
         self.intake.rounds.look_by(pod.key, pod.uid, now + interval(pod, report, wished, len(self.intake.rounds)))

@@ -1,0 +1,52 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from market_operator.manifests.configmap import configmap, document
+from market_operator.manifests.shard import Shard
+
+
+def test_the_document_is_the_spec_in_the_users_words(shard: Callable[..., Shard]) -> None:
+    found = document(shard(staleAfter="10s", connection={"endpoint": {"websocket": "ws://10.0.0.1:1"}}))
+    assert (found["contract"], found["name"], found["namespace"], found["shard"]) == (1, "okx-btc", "md", 0)
+    assert found["spec"] == {
+        "exchange": "okx",
+        "symbols": ["BTC-USDT"],
+        "dataTypes": ["orderbook", "ticker", "trade"],
+        "staleAfter": "10s",
+        "connection": {"endpoint": {"websocket": "ws://10.0.0.1:1"}},
+    }
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"replicas": 2},
+        {"healthCheckInterval": "5s"},
+        {"suspend": True},
+        {"template": {"labels": {"a": "b"}}},
+        {"staleAfter": "60s"},
+        {"sinks": [{"name": "out", "type": "stdout"}]},
+    ],
+)
+def test_what_collectors_need_not_know_restarts_none(shard: Callable[..., Shard], fields: dict[str, Any]) -> None:
+    assert configmap(shard(**fields)) == configmap(shard())
+
+
+def test_the_name_changes_with_the_content(shard: Callable[..., Shard]) -> None:
+    assert configmap(shard())["metadata"]["name"] != configmap(shard(logLevel="debug"))["metadata"]["name"]
+
+
+def test_a_configmap_never_changes(shard: Callable[..., Shard]) -> None:
+    found = configmap(shard())
+    assert found["immutable"] is True
+    assert json.loads(found["data"]["collector.json"])["spec"]["exchange"] == "okx"
+
+
+def test_a_claim_is_the_pods_business(shard: Callable[..., Shard]) -> None:
+    sink = {"name": "a", "type": "file", "file": {"directory": "/data", "claimName": "disk"}}
+    assert [*document(shard(sinks=[sink]))["spec"]["sinks"]] == [
+        {"name": "a", "type": "file", "file": {"directory": "/data"}}
+    ]

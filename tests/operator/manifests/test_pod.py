@@ -1,0 +1,89 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from market_operator.manifests.pod import pod_template
+from market_operator.manifests.shard import Shard
+
+FILE = {"name": "a", "type": "file", "file": {"directory": "/data"}}
+CLAIM = {"name": "b", "type": "file", "file": {"directory": "/archive", "claimName": "disk"}}
+
+
+def template_hash(shard: Shard, configmap: str = "config") -> str:
+    return str(pod_template(shard, configmap)["metadata"]["annotations"]["marketcollector.dev/template"])
+
+
+def test_the_pod_meets_the_restricted_standard(shard: Callable[..., Shard]) -> None:
+    spec = pod_template(shard(), "config")["spec"]
+    [container] = spec["containers"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_the_pod_has_no_token(shard: Callable[..., Shard]) -> None:
+    spec = pod_template(shard(template={"serviceAccountName": "mine"}), "config")["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["serviceAccountName"] == "mine"
+
+
+def test_the_collector_is_started_as_the_interface_says(shard: Callable[..., Shard]) -> None:
+    [container] = pod_template(shard(), "config")["spec"]["containers"]
+    assert " ".join(container["args"]) == (
+        "run -f /etc/market-collector/collector.json --http 0.0.0.0:8080 "
+        "--state-dir /var/lib/market-collector --log-format json"
+    )
+    assert container["image"] == "operator/image:1"
+    assert [each["name"] for each in container["env"]] == ["POD_UID", "POD_NAME"]
+
+
+def test_directories_of_file_sinks_are_mounted(shard: Callable[..., Shard]) -> None:
+    spec = pod_template(shard(sinks=[FILE, CLAIM]), "config")["spec"]
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    mounts = {mount["mountPath"]: mount for mount in spec["containers"][0]["volumeMounts"]}
+    assert volumes["sink-0"]["emptyDir"] == {}
+    assert volumes["sink-1"]["persistentVolumeClaim"] == {"claimName": "disk"}
+    assert mounts["/data"]["name"] == "sink-0"
+    assert mounts["/archive"]["subPath"] == "shard-0"
+
+
+def test_resources_have_defaults_of_their_own_each(shard: Callable[..., Shard]) -> None:
+    def found(resources: dict[str, Any]) -> Any:
+        return pod_template(shard(template={"resources": resources}), "config")["spec"]["containers"][0]["resources"]
+
+    assert found({}) == {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}}
+    assert found({"limits": {"cpu": 1}})["limits"] == {"cpu": 1}
+    assert found({"limits": {"cpu": 1}})["requests"] == {"cpu": "20m", "memory": "48Mi"}
+
+
+def test_placement_is_taken_as_it_is(shard: Callable[..., Shard]) -> None:
+    given = {
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "a", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "high",
+        "imagePullSecrets": [{"name": "registry"}],
+    }
+    assert given.items() <= pod_template(shard(template=given), "config")["spec"].items()
+
+
+def test_our_labels_win_and_the_users_stay(shard: Callable[..., Shard]) -> None:
+    found = pod_template(shard(template={"labels": {"team": "a"}, "annotations": {"note": "b"}}), "config")["metadata"]
+    assert found["labels"]["team"] == "a"
+    assert found["labels"]["marketcollector.dev/shard"] == "0"
+    assert found["annotations"]["note"] == "b"
+
+
+@pytest.mark.parametrize("fields", [{"template": {"image": "x"}}, {"template": {"env": [{"name": "A"}]}}])
+def test_the_template_hash_follows_the_template(shard: Callable[..., Shard], fields: dict[str, Any]) -> None:
+    assert template_hash(shard()) != template_hash(shard(**fields))
+
+
+def test_the_template_hash_follows_the_configuration(shard: Callable[..., Shard]) -> None:
+    assert template_hash(shard(), "config-1") != template_hash(shard(), "config-2")
+    assert template_hash(shard(suspend=True)) == template_hash(shard())
