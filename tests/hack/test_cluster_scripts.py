@@ -96,6 +96,7 @@ def in_bash(machine: Machine, script: str) -> str:
         "packages.sh",
         "cluster/settings.sh",
         "cluster/processes.sh",
+        "cluster/certificates.sh",
         "cluster/preflight.sh",
         "cluster/remove.sh",
     ]
@@ -218,6 +219,15 @@ def test_a_stale_pid_file_is_not_a_running_component(machine: Machine) -> None:
     state.mkdir(parents=True)
     (state / "etcd.pid").write_text(f"{os.getpid()}\n")
     assert in_bash(machine, "is_running etcd && echo yes || echo no") == "no\n"
+
+
+@pytest.mark.parametrize(("days", "answer"), [(1, "no"), (2, "yes")])
+def test_certificates_that_end_within_a_day_count_as_ended(machine: Machine, days: int, answer: str) -> None:
+    folder = machine.cache / "cluster" / "pki"
+    folder.mkdir(parents=True)
+    request = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days {days} -subj /CN=x -keyout {folder}/ca.key -out {folder}/ca.crt"
+    assert machine.run("openssl", *request.split()).returncode == 0
+    assert in_bash(machine, "are_certificates_valid && echo yes || echo no") == f"{answer}\n"
 
 
 def test_only_the_clusters_own_iptables_rules_are_removed(machine: Machine) -> None:
@@ -447,7 +457,7 @@ def test_what_is_called_is_executable_and_what_is_sourced_is_not() -> None:
 # -- the real one ------------------------------------------------------------------------------------------------------------
 
 
-def traces() -> dict[str, list[str]]:
+def traces(cache: Path) -> dict[str, list[str]]:
     """What a cluster could leave in this machine, in a form to compare."""
 
     def lines(command: str) -> list[str]:
@@ -459,7 +469,7 @@ def traces() -> dict[str, list[str]]:
         "processes": lines(
             "ps -eo args= | grep -E 'kube|etcd|containerd|/pause|/coredns' | grep -vE 'grep|pytest|defunct'"
         ),
-        "mounts": lines("grep -E 'market-collector|kubelet|netns' /proc/mounts"),
+        "mounts": lines(f"grep -F ' {cache}/' /proc/mounts"),
         "links": lines("ip -o link | cut -d : -f 2"),
         "namespaces": lines("ip netns"),
         "rules": lines(
@@ -491,7 +501,7 @@ def test_a_killed_cluster_recovers_and_a_removed_one_leaves_nothing() -> None:
         return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
 
     script("down.sh")
-    before = traces()
+    before = traces(state.parent)
     script("up.sh")
 
     begin = time.monotonic()
@@ -510,6 +520,6 @@ def test_a_killed_cluster_recovers_and_a_removed_one_leaves_nothing() -> None:
 
     script("down.sh")
     time.sleep(1)  # the kernel ends network namespaces in its own time
-    assert traces() == before
+    assert traces(state.parent) == before
     assert not state.exists()
     script("up.sh")
