@@ -62,6 +62,19 @@ def test_history_that_starts_in_a_quiet_bar_knows_the_price_before_it() -> None:
     assert candles().history(MINUTE, 0, START) == []
 
 
+def test_history_of_longer_bars_is_put_together_from_minutes() -> None:
+    made = candles((0, "10", "1"), (60_000, "12", "2"), (240_000, "9", "1"), (420_000, "11", "5"))
+    rows = [candle.row(is_closed=False)[:6] for candle in made.history(BARS["5m"], 0, START + 300_000)]
+    assert rows == [[str(START + 300_000), "11", "11", "11", "11", "5"], [str(START), "10", "12", "9", "9", "4"]]
+
+
+def test_old_candles_fall_out() -> None:
+    made = candles(*((second * 1000, "10", "1") for second in range(8_000)))
+    first = made.first_ms(BARS["1s"])
+    assert first is not None
+    assert START < first <= START + 8_000_000 - 7_200_000
+
+
 def test_a_late_trade_is_counted_in_the_bar_that_is_still_open() -> None:
     made = candles((0, "10", "1"))
     made.add(TradeRow(2, "20", "1", ("1",), "buy", "0", START + 10, 1), START + 60_000)

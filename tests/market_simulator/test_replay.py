@@ -135,6 +135,21 @@ def test_a_hole_in_recorded_ids_is_closed_and_a_repeated_trade_is_played_once(tm
     ]
 
 
+def test_trades_without_a_number_take_the_last_one_of_the_book_they_share_a_line_with(tmp_path: Path) -> None:
+    trade = {"instId": "A-B", "tradeId": "5", "px": "1", "sz": "5", "side": "buy", "ts": "1"}
+    book = {"asks": [], "bids": [["1", "1", "0", "1"]], "ts": "1", "seqId": 77, "prevSeqId": -1}
+    messages = [
+        {"arg": {"channel": "books", "instId": "A-B"}, "action": "snapshot", "data": [book]},
+        {"arg": {"channel": "trades", "instId": "A-B"}, "data": [trade]},
+    ]
+    lines = [{"t": 1.0, "dir": "in", "url": "wss://x", "raw": json.dumps(message)} for message in messages]
+    file = tmp_path / "some.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    events = played(file, count=4)
+    assert [e.rows[0].sequence for e in events if isinstance(e, Trades)] == [77, 94]
+    assert [e.sequence for e in events if isinstance(e, BookChange)] == [77, 94]
+
+
 def test_changes_before_the_first_snapshot_are_not_played() -> None:
     recording = read_recording(FILE_2026)
     first = next(place for place, frame in enumerate(recording.frames) if frame.channel == "books")

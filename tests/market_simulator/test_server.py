@@ -190,7 +190,7 @@ async def test_more_connections_a_second_than_allowed_are_refused(start: Any, di
 
 
 async def test_a_client_that_reads_too_slowly_is_closed(start: Any, dial: Any, http: Any) -> None:
-    program = start("--market", "7", "--symbols", "BTC-USDT", "--rate", "3000", "--unsent-limit", "1000")
+    program = start("--market", "7", "--symbols", "BTC-USDT", "--rate", "2000", "--unsent-limit", "1000")
     narrow = socket.socket()
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     narrow.connect(("127.0.0.1", int(program.listen.rpartition(":")[2])))

@@ -148,9 +148,8 @@ class Hub:
     def publish(self, pushes: Iterable[tuple[Key, str]], now: float) -> None:
         """Put pushes in line for all who want them."""
         for key, text in pushes:
-            for outgoing in self.faults.outgoing(now, Outgoing(Kind.PUSH, key, text)):
+            for data in self._frames(Outgoing(Kind.PUSH, key, text), now):
                 self.counters.published += 1
-                data = text_frame(outgoing.text)
                 for connection in self.wanted.get(key, {}).values():
                     self._queue(connection, data, now)
 
@@ -169,8 +168,8 @@ class Hub:
 
     def send(self, connection: Connection, outgoing: Outgoing, now: float) -> None:
         """Send something to one client at once."""
-        for passing in self.faults.outgoing(now, outgoing):
-            self._queue(connection, text_frame(passing.text), now)
+        for data in self._frames(outgoing, now):
+            self._queue(connection, data, now)
         connection.flush()
 
     def send_raw(self, path: okx.Path | None, text: str, now: float) -> int:
@@ -180,6 +179,10 @@ class Hub:
             self._queue(connection, text_frame(text), now)
             connection.flush()
         return len(chosen)
+
+    def _frames(self, outgoing: Outgoing, now: float) -> list[bytes]:
+        """The one place where texts become frames, and where faults have their say."""
+        return [text_frame(passing.text) for passing in self.faults.outgoing(now, outgoing)]
 
     def _queue(self, connection: Connection, data: bytes, now: float) -> None:
         connection.alive = now

@@ -112,7 +112,7 @@ async def _until_wanted(exchange: Exchange) -> None:
     """Wait for a subscriber, and until all clients have read most of what they got."""
     hub = exchange.hub
     # Polling, as a transport that aiohttp owns tells nobody else when its buffer has become smaller.
-    while not hub.wanted or any(c.unsent_bytes > _UNREAD_AT_MAX for c in hub.connections.values()):  # noqa: ASYNC110
+    while not hub.wanted or any(c.unsent_bytes > _UNREAD_AT_MAX for c in hub.connections.values()):
         await asyncio.sleep(0.002)
 
 
