@@ -32,7 +32,8 @@ def main() -> int:
         if percent < least:
             low += 1
             print(f"{name}: {percent:.0f} % covered, at least {least:.0f} % wanted; lines {module['missing_lines']}")
-    print(f"{len(report['files'])} modules, {report['totals']['percent_covered']:.1f} % covered in all, {low} below their limit")
+    total = report["totals"]["percent_covered"]
+    print(f"{len(report['files'])} modules, {total:.1f} % covered in all, {low} below their limit")
     return 1 if low else 0
 
 

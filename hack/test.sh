@@ -62,7 +62,7 @@ run() {
 report() {
   local code=$?
   printf '\n==> stages\n'
-  printf '    %s\n' "${TIMES[@]}"
+  ((${#TIMES[@]})) && printf '    %s\n' "${TIMES[@]}"
   ((code == 0)) && echo "    all passed" || echo "    FAILED (exit code $code)"
 }
 
