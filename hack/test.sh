@@ -11,7 +11,7 @@ ALL=("${FAST[@]}" simulator coverage cluster e2e)
 lint() {
   ruff check --quiet .
   ruff format --check --quiet .
-  shellcheck "${SCRIPTS[@]}"
+  shellcheck --external-sources --source-path=SCRIPTDIR "${SCRIPTS[@]}"
   no_registry_addresses
 }
 
@@ -24,7 +24,7 @@ no_registry_addresses() {
   fi
 }
 
-types() { mypy operator/src collector/src tests/simulator/src tests; }
+types() { mypy operator/src collector/src tests hack bench; }
 
 contracts() {
   lint-imports --no-cache | grep -vE '^[╔╚╗╝║╠╣═╦╩╬▶◀│└┘┌┐─▲▼ ]*$'

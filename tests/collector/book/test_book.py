@@ -1,13 +1,16 @@
 """A book is its snapshot and what followed; levels are looked at in order of price."""
 
+from typing import Literal
+
 from market_collector.book.book import Book
 from market_collector.model.events import Level, Orderbook
 
 
-def record(action: str, bids: list[tuple[str, str]], asks: list[tuple[str, str]], sequence: int) -> Orderbook:
-    kind = "snapshot" if action == "snapshot" else "update"
+def record(
+    action: Literal["snapshot", "update"], bids: list[tuple[str, str]], asks: list[tuple[str, str]], sequence: int
+) -> Orderbook:
     return Orderbook(
-        "okx", "X-Y", sequence, 0, kind, [Level(*b) for b in bids], [Level(*a) for a in asks], sequence, sequence - 1
+        "okx", "X-Y", sequence, 0, action, [Level(*b) for b in bids], [Level(*a) for a in asks], sequence, sequence - 1
     )
 
 

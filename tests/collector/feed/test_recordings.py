@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 from zlib import crc32
 
 import pytest
@@ -95,7 +96,7 @@ def from_records(records: list[Record], symbol: str) -> dict[str, dict[Decimal, 
         (recordings.OKX_SEQUENCES, "BTC-USDT"),
     ],
 )
-def test_books_agree_with_an_independent_rebuild(path: recordings.Path, symbol: str) -> None:
+def test_books_agree_with_an_independent_rebuild(path: Path, symbol: str) -> None:
     frames = recordings.received(path)
     _, records, _ = replay(frames)
     book = from_records(records, symbol)
