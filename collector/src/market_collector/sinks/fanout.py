@@ -68,6 +68,7 @@ class Fanout:
         """
         for writer in self._writers:
             writer.hurry()
+        await asyncio.sleep(0)  # a run() whose task was only just made begins first
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=deadline_s)
             for task in late:
@@ -103,6 +104,7 @@ class _Writer:
         self._clock = clock
         self._is_open = False
         self._again: list[Record] = []
+        self._most_unsynced = min(UNSYNCED_RECORDS, max(1, queue_limit // 2))
         self._synced_at = clock().at
         self._calling_since: float | None = None
         self._wake = asyncio.Event()
@@ -186,8 +188,9 @@ class _Writer:
         return self._synced_at + (interval_s if self.queue.written else max(interval_s, IDLE_SYNC_S))
 
     def _is_sync_due(self) -> bool:
-        is_urgent = self.queue.written and (self._error or self._hurry.is_set())
-        return bool(is_urgent) or self.queue.written >= UNSYNCED_RECORDS or self._clock().at >= self._sync_at()
+        is_wanted = bool(self._error) or self.queue.is_losing or self._hurry.is_set()
+        is_urgent = is_wanted and self.queue.written > 0
+        return is_urgent or self.queue.written >= self._most_unsynced or self._clock().at >= self._sync_at()
 
     async def _write(self) -> bool:
         self.queue.tell_losses(self._clock().wall_ns)

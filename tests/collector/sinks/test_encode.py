@@ -1,0 +1,39 @@
+"""Records as JSON lines."""
+
+import json
+
+from market_collector.model.events import Level, Orderbook, Record, Trade
+from market_collector.sinks.encode import CHUNK_RECORDS, chunks_of_lines, lines
+
+
+def trade(number: int) -> Trade:
+    return Trade("okx", "BTC-USDT", None, number, str(number), str(number), 1, "buy", "0.10", "1")
+
+
+def test_a_record_is_one_line_of_json_with_its_type() -> None:
+    text = lines([trade(1), Orderbook("okx", "A-B", 5, 6, "update", [Level("1.0", "0")], [], 7, 6)])
+    assert text.endswith(b"}\n")
+    first, second = (json.loads(line) for line in text.splitlines())
+    assert first == {
+        "type": "trade",
+        "exchange": "okx",
+        "symbol": "BTC-USDT",
+        "exchange_time_ns": None,
+        "receive_time_ns": 1,
+        "trade_id": "1",
+        "first_trade_id": "1",
+        "count": 1,
+        "side": "buy",
+        "price": "0.10",
+        "amount": "1",
+        "sequence": None,
+        "backfilled": False,
+    }
+    assert (second["type"], second["bids"], second["previous_sequence"]) == ("orderbook", [["1.0", "0"]], 6)
+
+
+def test_chunks_are_whole_lines_and_together_everything() -> None:
+    records: list[Record] = [trade(number) for number in range(CHUNK_RECORDS * 2 + 1)]
+    chunks = list(chunks_of_lines(records))
+    assert [chunk.count(b"\n") for chunk in chunks] == [CHUNK_RECORDS, CHUNK_RECORDS, 1]
+    assert b"".join(chunks) == lines(records)

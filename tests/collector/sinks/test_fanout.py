@@ -1,0 +1,442 @@
+"""Every record to every sink: acknowledged once and in order, or counted as dropped. Time leaps; nobody sleeps."""
+
+import asyncio
+import random
+import selectors
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from market_collector.errors import SinkError
+from market_collector.model.events import Dropped, Record, Trade
+from market_collector.model.moment import Moment
+from market_collector.sinks.fanout import HANGING_S, UNSYNCED_RECORDS, Fanout
+
+T = TypeVar("T")
+
+
+class LeapingSelector(selectors.SelectSelector):
+    """Instead of waiting it moves the clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        assert timeout is not None, "nothing will ever happen"
+        self.now += max(timeout, 0.0)
+        return super().select(0)
+
+
+class LeapingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.selector = LeapingSelector()
+        super().__init__(self.selector)
+
+    def time(self) -> float:
+        return self.selector.now
+
+
+def leap(work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
+        return runner.run(work)
+
+
+def clock() -> Moment:
+    now = asyncio.get_running_loop().time()
+    return Moment(now, int(now * 1e9))
+
+
+class Store:
+    """A sink in memory, honest and transactional; it fails and dawdles as its script says, then works well."""
+
+    type = "memory"
+
+    def __init__(self, name: str = "out", sync_interval_s: float = 1.0) -> None:
+        self.name = name
+        self.sync_interval_s = sync_interval_s
+        self.durable: list[Record] = []
+        self.written: list[Record] = []
+        self.writes: list[tuple[float, int]] = []
+        self.open_script: list[float | str] = []
+        self.write_script: list[float | str] = []
+        self.sync_script: list[float | str] = []
+        self.wants_sync = False
+        self.is_closed = False
+
+    async def open(self) -> None:
+        await self._play(self.open_script)
+
+    async def write(self, records: Sequence[Record]) -> bool:
+        await self._play(self.write_script)
+        self.written += records
+        self.writes.append((clock().at, len(records)))
+        return self.wants_sync
+
+    async def sync(self) -> None:
+        try:
+            await self._play(self.sync_script)
+        except SinkError:
+            self.written.clear()
+            raise
+        self.durable += self.written
+        self.written.clear()
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    async def _play(self, script: list[float | str]) -> None:
+        match script.pop(0) if script else 0.0:
+            case str(error):
+                raise SinkError(error)
+            case delay:
+                await asyncio.sleep(delay)
+
+
+def trade(number: int, symbol: str = "BTC-USDT") -> Trade:
+    return Trade("okx", symbol, None, number, str(number), str(number), 1, "buy", "1", "1")
+
+
+def trades(first: int, last: int) -> list[Record]:
+    return [trade(number) for number in range(first, last + 1)]
+
+
+def test_all_sinks_get_all_records_in_order() -> None:
+    async def story() -> None:
+        stores = [Store("a"), Store("b", sync_interval_s=0.0)]
+        fanout = Fanout(stores, clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 3))
+        fanout.emit([])
+        fanout.emit(trades(4, 5))
+        assert await fanout.drain(5.0) == 0
+        await running
+        assert [store.durable for store in stores] == [trades(1, 5)] * 2
+        assert all(store.is_closed for store in stores)
+        assert fanout.records == 5
+
+    leap(story())
+
+
+def test_records_that_come_together_are_written_together() -> None:
+    async def story() -> None:
+        store = Store()
+        fanout = Fanout([store], clock)
+        running = asyncio.create_task(fanout.run())
+        for number in range(1, 11):
+            fanout.emit([trade(number)])
+            await asyncio.sleep(0.004)
+        await asyncio.sleep(0.1)
+        ((written_at, count),) = store.writes
+        assert written_at == pytest.approx(0.05)
+        assert count == 10
+        await fanout.drain(1.0)
+        await running
+
+    leap(story())
+
+
+def test_nothing_is_acknowledged_before_it_is_synced() -> None:
+    async def story() -> None:
+        store = Store(sync_interval_s=10.0)
+        fanout = Fanout([store], clock)
+        running = asyncio.create_task(fanout.run())
+        await asyncio.sleep(0.5)
+        fanout.emit(trades(1, 3))
+        await asyncio.sleep(5.0)
+        (status,) = fanout.status()
+        assert (store.written, status.queued, status.acknowledged) == (trades(1, 3), 3, 0)
+        await asyncio.sleep(6.0)
+        (status,) = fanout.status()
+        assert (store.durable, status.queued, status.acknowledged) == (trades(1, 3), 0, 3)
+        await fanout.drain(1.0)
+        await running
+
+    leap(story())
+
+
+def test_a_full_file_is_synced_at_once() -> None:
+    async def story() -> None:
+        store = Store(sync_interval_s=60.0)
+        store.wants_sync = True
+        fanout = Fanout([store], clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 3))
+        await asyncio.sleep(0.2)
+        assert store.durable == trades(1, 3)
+        await fanout.drain(1.0)
+        await running
+
+    leap(story())
+
+
+def test_much_unsynced_data_is_synced_early() -> None:
+    async def story() -> None:
+        store = Store(sync_interval_s=60.0)
+        fanout = Fanout([store], clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, UNSYNCED_RECORDS))
+        await asyncio.sleep(1.0)
+        assert len(store.durable) == UNSYNCED_RECORDS
+        await fanout.drain(1.0)
+        await running
+
+    leap(story())
+
+
+def test_a_queue_full_of_unsynced_records_is_synced_before_it_loses_more() -> None:
+    async def story() -> None:
+        store = Store(sync_interval_s=60.0)
+        fanout = Fanout([store], clock, queue_limit=10)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 12))
+        await asyncio.sleep(0.5)
+        assert fanout.status()[0].acknowledged == 10
+        fanout.emit(trades(13, 20))
+        await fanout.drain(1.0)
+        await running
+        check_nothing_is_lost_unseen({"BTC-USDT/trade": 20}, store.durable)
+
+    leap(story())
+
+
+def test_a_failing_sink_says_so_and_loses_nothing() -> None:
+    async def story() -> None:
+        store = Store()
+        store.write_script = ["disk full; make room"] * 3
+        fanout = Fanout([store], clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 3))
+        await asyncio.sleep(0.2)
+        (status,) = fanout.status()
+        assert (status.healthy, status.error, status.queued) == (False, "disk full; make room", 3)
+        fanout.emit(trades(4, 5))
+        await asyncio.sleep(5.0)
+        (status,) = fanout.status()
+        assert (status.healthy, status.error, status.queued) == (True, "", 0)
+        assert store.durable == trades(1, 5)
+        await fanout.drain(1.0)
+        await running
+
+    leap(story())
+
+
+def test_the_same_batch_comes_again_after_a_failed_write() -> None:
+    async def story() -> None:
+        batches: list[list[Record]] = []
+
+        class Picky(Store):
+            async def write(self, records: Sequence[Record]) -> bool:
+                batches.append(list(records))
+                return await super().write(records)
+
+        store = Picky()
+        store.write_script = ["no"] * 2
+        fanout = Fanout([store], clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 2))
+        await asyncio.sleep(0.06)
+        fanout.emit(trades(3, 4))
+        await fanout.drain(9.0)
+        await running
+        assert batches == [trades(1, 2)] * 3 + [trades(3, 4)]
+
+    leap(story())
+
+
+def test_a_sink_that_cannot_be_opened_is_tried_again() -> None:
+    async def story() -> None:
+        store = Store()
+        store.open_script = ["no such directory"] * 4
+        fanout = Fanout([store], clock)
+        running = asyncio.create_task(fanout.run())
+        await asyncio.sleep(0.01)
+        assert fanout.status()[0].error == "no such directory"
+        fanout.emit(trades(1, 2))
+        await asyncio.sleep(5.0)
+        assert (fanout.status()[0].healthy, store.durable) == (True, trades(1, 2))
+        await fanout.drain(1.0)
+        await running
+
+    leap(story())
+
+
+def test_what_a_failed_sync_lost_is_written_again() -> None:
+    async def story() -> None:
+        store = Store()
+        store.sync_script = ["I/O error"] * 2
+        fanout = Fanout([store], clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 3))
+        await asyncio.sleep(9.0)
+        assert store.durable == trades(1, 3)
+        await fanout.drain(1.0)
+        await running
+
+    leap(story())
+
+
+def test_a_failing_sink_does_not_hold_up_the_others() -> None:
+    async def story() -> None:
+        bad, good = Store("bad"), Store("good")
+        bad.write_script = ["no"] * 1000
+        fanout = Fanout([bad, good], clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 3))
+        await asyncio.sleep(2.0)
+        assert good.durable == trades(1, 3)
+        assert await fanout.drain(1.0) == 3
+        await running
+
+    leap(story())
+
+
+def test_a_call_that_hangs_makes_the_sink_unhealthy() -> None:
+    async def story() -> None:
+        store = Store()
+        store.write_script = [HANGING_S * 3]
+        fanout = Fanout([store], clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 3))
+        await asyncio.sleep(HANGING_S - 1)
+        assert fanout.status()[0].healthy
+        await asyncio.sleep(3)
+        assert fanout.status()[0].error == "has taken no data for 12 s; 3 records wait"
+        assert await fanout.drain(1.0) == 3
+        await running
+        assert store.is_closed
+
+    leap(story())
+
+
+def test_a_slow_sink_drops_what_does_not_fit_and_tells_it_in_its_place() -> None:
+    async def story() -> None:
+        store = Store(sync_interval_s=0.0)
+        store.write_script = [5.0]
+        fanout = Fanout([store], clock, queue_limit=10)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 10))
+        fanout.emit(trades(11, 14))
+        (status,) = fanout.status()
+        assert (status.healthy, status.error) == (False, "is slower than the data; 4 records dropped so far")
+        await asyncio.sleep(6.0)
+        fanout.emit(trades(15, 16))
+        await fanout.drain(1.0)
+        await running
+        note = store.durable[10]
+        assert isinstance(note, Dropped)
+        assert (note.stream, note.sink, note.count) == ("BTC-USDT/trade", "out", 4)
+        assert [*store.durable[:10], *store.durable[11:]] == [*trades(1, 10), *trades(15, 16)]
+        (status,) = fanout.status()
+        assert (status.healthy, status.dropped, fanout.dropped, status.acknowledged) == (True, 4, 4, 12)
+
+    leap(story())
+
+
+def test_a_bug_in_a_sink_ends_the_run() -> None:
+    async def story() -> None:
+        class Broken(Store):
+            async def write(self, records: Sequence[Record]) -> bool:
+                raise ZeroDivisionError
+
+        broken, other = Broken(), Store()
+        fanout = Fanout([broken, other], clock)
+        fanout.emit(trades(1, 1))
+        with pytest.raises(ExceptionGroup) as caught:
+            await fanout.run()
+        assert caught.group_contains(ZeroDivisionError)
+        assert broken.is_closed
+        assert other.is_closed
+        assert await fanout.drain(1.0) == 2
+
+    leap(story())
+
+
+def test_draining_ends_in_time_and_says_what_is_left() -> None:
+    async def story() -> None:
+        store = Store()
+        store.write_script = ["no"] * 1000
+        fanout = Fanout([store], clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 7))
+        started = clock().at
+        assert await fanout.drain(2.0) == 7
+        await running
+        assert clock().at - started < 2.1
+        assert store.is_closed
+
+    leap(story())
+
+
+def test_draining_before_running_has_nothing_to_wait_for() -> None:
+    async def story() -> None:
+        fanout = Fanout([Store()], clock)
+        fanout.emit(trades(1, 2))
+        assert await fanout.drain(1.0) == 2
+
+    leap(story())
+
+
+def check_nothing_is_lost_unseen(emitted: dict[str, int], durable: list[Record]) -> None:
+    """Each stream's numbers go up by one; where they jump, `Dropped` records in between tell exactly how far."""
+    reached = dict.fromkeys(emitted, 0)
+    told = dict.fromkeys(emitted, 0)
+    for record in durable:
+        if isinstance(record, Dropped):
+            told[record.stream] += record.count
+        else:
+            assert isinstance(record, Trade)
+            stream = f"{record.symbol}/trade"
+            assert int(record.trade_id) == reached[stream] + told[stream] + 1
+            reached[stream], told[stream] = int(record.trade_id), 0
+    assert {stream: reached[stream] + told[stream] for stream in emitted} == emitted
+
+
+TROUBLE = st.lists(st.one_of(st.just("no"), st.sampled_from([0.0, 0.0, 0.01, 0.3, 2.0])), max_size=30)
+
+
+@hypothesis_settings(deadline=None, max_examples=150)
+@given(
+    opening=TROUBLE,
+    writing=TROUBLE,
+    syncing=TROUBLE,
+    sync_interval_s=st.sampled_from([0.0, 0.1, 1.0, 60.0]),
+    limit=st.integers(1, 40),
+    seed=st.integers(0, 2**32),
+)
+def test_whatever_happens_every_record_is_acknowledged_once_in_order_or_counted_as_dropped(
+    opening: list[float | str],
+    writing: list[float | str],
+    syncing: list[float | str],
+    sync_interval_s: float,
+    limit: int,
+    seed: int,
+) -> None:
+    async def story() -> None:
+        store = Store(sync_interval_s=sync_interval_s)
+        store.open_script, store.write_script, store.sync_script = [*opening], [*writing], [*syncing]
+        fanout = Fanout([store], clock, queue_limit=limit)
+        running = asyncio.create_task(fanout.run())
+        chance = random.Random(seed)
+        emitted = {"BTC-USDT/trade": 0, "ETH-USDT/trade": 0}
+        for _ in range(60):
+            symbol = chance.choice(["BTC-USDT", "ETH-USDT"])
+            count = chance.randint(1, 12)
+            begun = emitted[f"{symbol}/trade"]
+            fanout.emit([trade(begun + number, symbol) for number in range(1, count + 1)])
+            emitted[f"{symbol}/trade"] += count
+            (status,) = fanout.status()
+            assert fanout.records == status.acknowledged + status.dropped + status.queued
+            assert status.queued <= limit
+            await asyncio.sleep(chance.choice([0.0, 0.001, 0.06, 0.5]))
+        assert await fanout.drain(10_000.0) == 0
+        await running
+        (status,) = fanout.status()
+        assert fanout.records == status.acknowledged + status.dropped
+        check_nothing_is_lost_unseen(emitted, store.durable)
+
+    leap(story())

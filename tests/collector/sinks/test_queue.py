@@ -1,0 +1,113 @@
+"""The queue keeps order, keeps its bound, and tells of what did not fit."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_collector.model.events import Candle, Connected, Dropped, Orderbook, Raw, Record, Ticker, Trade
+from market_collector.sinks.queue import Queue, stream_name
+
+
+def trade(number: int, symbol: str = "BTC-USDT") -> Trade:
+    return Trade("okx", symbol, None, number, str(number), str(number), 1, "buy", "1", "1")
+
+
+def trades(*numbers: int) -> list[Record]:
+    return [trade(number) for number in numbers]
+
+
+def test_a_record_stays_until_it_is_acknowledged() -> None:
+    queue = Queue("out", 10)
+    queue.put(trades(1, 2, 3), "slow")
+    assert queue.next_batch(2) == trades(1, 2)
+    queue.mark_written(2)
+    assert (len(queue), queue.waiting, queue.written, queue.acknowledged) == (3, 1, 2, 0)
+    queue.acknowledge()
+    assert (len(queue), queue.waiting, queue.written, queue.acknowledged) == (1, 1, 0, 2)
+    assert queue.next_batch(9) == trades(3)
+
+
+def test_what_was_written_in_vain_comes_again_first() -> None:
+    queue = Queue("out", 10)
+    queue.put(trades(1, 2, 3), "slow")
+    queue.mark_written(2)
+    queue.rewind()
+    assert queue.next_batch(9) == trades(1, 2, 3)
+
+
+def test_a_full_queue_takes_what_fits_and_counts_the_rest() -> None:
+    queue = Queue("out", 2)
+    queue.put(trades(1, 2, 3, 4), "slow")
+    assert (len(queue), queue.dropped, queue.is_losing) == (2, 2, True)
+
+
+def test_written_records_count_against_the_bound_until_they_are_safe() -> None:
+    queue = Queue("out", 2)
+    queue.put(trades(1, 2), "slow")
+    queue.mark_written(2)
+    queue.put(trades(3), "slow")
+    assert queue.dropped == 1
+
+
+def test_losses_are_told_where_they_happened_before_newer_data() -> None:
+    queue = Queue("out", 2)
+    queue.put(trades(1, 2, 3), "disk full")
+    queue.put([trade(4), trade(5, "ETH-USDT")], "disk full")
+    queue.mark_written(2)
+    queue.acknowledge()
+    queue.put(trades(6), "disk full")
+    first, second = queue.next_batch(9)
+    assert first == Dropped("okx", "BTC-USDT", None, 6, "BTC-USDT/trade", "out", 2, "disk full")
+    assert second == Dropped("okx", "ETH-USDT", None, 6, "ETH-USDT/trade", "out", 1, "disk full")
+    assert queue.dropped == 4
+    assert queue.is_losing  # 6 came when the two notes had filled the queue
+
+
+def test_losses_are_told_even_when_nothing_newer_comes() -> None:
+    queue = Queue("out", 1)
+    queue.put(trades(1, 2), "slow")
+    queue.tell_losses(7)
+    assert queue.waiting == 1  # still full
+    queue.mark_written(1)
+    queue.acknowledge()
+    queue.tell_losses(7)
+    assert [type(record) for record in queue.next_batch(9)] == [Dropped]
+
+
+def test_the_queues_own_notes_are_not_counted_as_records() -> None:
+    queue = Queue("out", 1)
+    queue.put(trades(1, 2), "slow")
+    queue.mark_written(1)
+    queue.acknowledge()
+    queue.tell_losses(7)
+    assert (len(queue), queue.waiting) == (0, 1)
+    queue.mark_written(1)
+    queue.acknowledge()
+    assert (queue.acknowledged, queue.dropped, queue.waiting) == (1, 1, 0)
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6), st.booleans()), max_size=30), st.integers(1, 8))
+def test_every_record_is_acknowledged_or_dropped(steps: list[tuple[int, int, bool]], limit: int) -> None:
+    queue, emitted = Queue("out", limit), 0
+    for arriving, taking, is_safe in steps:
+        queue.put(trades(*range(arriving)), "slow")
+        emitted += arriving
+        queue.mark_written(len(queue.next_batch(taking)))
+        (queue.acknowledge if is_safe else queue.rewind)()
+        assert emitted == queue.acknowledged + queue.dropped + len(queue)
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        (trade(1), "BTC-USDT/trade"),
+        (Orderbook("okx", "A-B", None, 1, "snapshot", [], [], 1, None), "A-B/orderbook"),
+        (Ticker("okx", "A-B", None, 1, *[None] * 11), "A-B/ticker"),
+        (Candle("okx", "A-B", None, 1, "1m", 1, "1", "1", "1", "1", "1", None, None, True), "A-B/candle:1m"),
+        (Raw("okx", None, None, 1, "public", "in", "{}"), "public/raw"),
+        (Connected("okx", "A-B", None, 1, "A-B/trade", ""), "A-B/trade"),
+        (Connected("okx", None, None, 1, None, ""), "events"),
+    ],
+)
+def test_a_record_is_counted_with_its_stream(record: Record, name: str) -> None:
+    assert stream_name(record) == name
