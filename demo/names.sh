@@ -6,7 +6,7 @@ DEMO_NAMESPACE=market-demo
 COLLECTOR=okx-btc
 DEFINITION=marketcollectors.marketcollector.dev
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; }
 fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
 # KUBECONFIG and PATH of the cluster that CLUSTER names (the local one, kind, or the present context).

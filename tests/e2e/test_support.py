@@ -68,6 +68,9 @@ def test_a_denied_right_is_recognised(line: str) -> None:
     assert NO_RIGHT.search(line)
 
 
-@pytest.mark.parametrize("line", ['{"duration": 0.1403}', "reconciled 14035 resources", "uid 94031a"])
-def test_a_number_is_not_a_denied_right(line: str) -> None:
+ENDING = '403 Forbidden: services "a" is forbidden: unable to create new content in x because it is being terminated'
+
+
+@pytest.mark.parametrize("line", ['{"duration": 0.1403}', "reconciled 14035 resources", "uid 94031a", ENDING])
+def test_a_number_or_a_namespace_on_its_way_out_is_not_a_denied_right(line: str) -> None:
     assert not NO_RIGHT.search(line)

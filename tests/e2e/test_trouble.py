@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from itertools import pairwise
@@ -191,6 +192,8 @@ def test_lost_messages_are_found_and_told_in_the_status(place: Place) -> None:
     eventually(lambda: place.status()["gaps"]["detected"] > before, within=20, what="the gap is told")
     gap = place.status()["gaps"]
     assert gap["missingTrades"] >= 1
+    assert gap["open"] >= 1, "it stays open until it is repaired from history"
+    assert place.wait_condition("Complete", "False", within=5).reason
     assert restarts(place.pod()) == 0
 
 
@@ -249,9 +252,9 @@ def test_a_directory_that_cannot_be_written_is_told(place: Place) -> None:
         place.tools.kubectl("delete", "persistentvolume", place.namespace, "--wait=false")
 
 
-def test_a_sink_of_files_is_written_and_acknowledged(place: Place) -> None:
-    archive = {"name": "archive", "type": "file", "file": {"directory": "/data", "compression": "gzip"}}
-    place.apply(market_collector(sinks=[archive]))
+def test_a_sink_of_files_is_written_acknowledged_and_compressed_when_a_file_is_finished(place: Place) -> None:
+    settings = {"directory": "/data", "rotate": {"interval": "1s"}, "compression": "gzip"}
+    place.apply(market_collector(sinks=[{"name": "archive", "type": "file", "file": settings}]))
     place.wait_ready()
     pod = place.pod()["metadata"]["name"]
 
@@ -260,4 +263,7 @@ def test_a_sink_of_files_is_written_and_acknowledged(place: Place) -> None:
         return int(sink["acknowledged"])
 
     eventually(acknowledged, within=20, what="records are acknowledged by the file sink")
-    assert ".jsonl.gz" in place.kubectl("exec", pod, "--", "sh", "-c", "ls -R /data")
+    in_pod = ("exec", pod, "--", "sh", "-c")
+    eventually(lambda: ".jsonl.gz" in place.kubectl(*in_pod, "ls /data"), 20, "a finished file is compressed")
+    records = [json.loads(line) for line in place.kubectl(*in_pod, "zcat /data/*.jsonl.gz").splitlines()]
+    assert {record["symbol"] for record in records if record["type"] == "trade"} == {"BTC-USDT"}

@@ -10,7 +10,8 @@ from kube import ROOT, CommandError, Document, Tools, eventually, restricted_nam
 CHART = ROOT / "helm" / "market-operator"
 RELEASE = "market-operator"
 OF_OPERATOR = "app.kubernetes.io/name=market-operator"
-NO_RIGHT = re.compile(r"\b403\b|forbidden", re.IGNORECASE)
+# A namespace on its way out refuses new objects with 403 as well; that says nothing about rights.
+NO_RIGHT = re.compile(r"^(?!.*because it is being terminated).*(\b403\b|forbidden)", re.IGNORECASE)
 
 
 class InstallError(Exception):
