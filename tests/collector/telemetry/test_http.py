@@ -1,0 +1,173 @@
+"""A real server on loopback, asked by plain HTTP clients."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from market_collector.errors import InputError
+from market_collector.telemetry.http import HttpServer, Verdict, serve
+from market_collector.telemetry.status import Health, Status
+
+STATUS = Status(
+    name="okx-btc",
+    namespace="default",
+    shard=0,
+    version="0.1.0",
+    epoch="e",
+    started_at="",
+    time="",
+    health=Health.HEALTHY,
+)
+
+
+class Collector:
+    """What the server asks."""
+
+    def __init__(self) -> None:
+        self.alive: Verdict = (True, "")
+        self.ready: Verdict = (True, "")
+
+    def metrics(self) -> bytes:
+        return b"market_collector_messages_total 1.0\n"
+
+
+@pytest.fixture
+def collector() -> Collector:
+    return Collector()
+
+
+async def start(collector: Collector, port: int = 0) -> HttpServer:
+    return await serve(
+        "127.0.0.1",
+        port,
+        is_alive=lambda: collector.alive,
+        is_ready=lambda: collector.ready,
+        status=lambda: STATUS,
+        metrics=lambda: collector.metrics(),
+    )
+
+
+@pytest.fixture
+async def server(collector: Collector) -> AsyncIterator[HttpServer]:
+    server = await start(collector)
+    yield server
+    await server.close()
+
+
+async def send(server: HttpServer, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def get(server: HttpServer, path: str, method: str = "GET") -> tuple[int, dict[str, str], str]:
+    answer = await send(
+        server, f"{method} {path} HTTP/1.1\r\nHost: pod\r\nUser-Agent: kube-probe/1.36\r\n\r\n".encode()
+    )
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    first, *fields = head.split("\r\n")
+    return int(first.split()[1]), dict(field.split(": ", 1) for field in fields), body
+
+
+async def test_a_live_and_ready_collector_says_ok(server: HttpServer) -> None:
+    assert (await get(server, "/livez"))[::2] == (200, "ok\n")
+    assert (await get(server, "/readyz?verbose"))[::2] == (200, "ok\n")
+
+
+async def test_what_is_wrong_is_503_with_the_reason(server: HttpServer, collector: Collector) -> None:
+    collector.ready = (False, "BTC-USDT/trade is stale")
+    collector.alive = (False, "the supervisor has not run for 31 s")
+    assert (await get(server, "/readyz"))[::2] == (503, "BTC-USDT/trade is stale\n")
+    assert (await get(server, "/livez"))[::2] == (503, "the supervisor has not run for 31 s\n")
+
+
+async def test_the_status_is_json(server: HttpServer) -> None:
+    code, fields, body = await get(server, "/status")
+    assert (code, fields["Content-Type"]) == (200, "application/json")
+    assert json.loads(body)["name"] == "okx-btc"
+    assert int(fields["Content-Length"]) == len(body)
+
+
+async def test_metrics_are_prometheus_text(server: HttpServer) -> None:
+    code, fields, body = await get(server, "/metrics")
+    assert (code, fields["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert body == "market_collector_messages_total 1.0\n"
+
+
+async def test_other_paths_are_404_and_say_what_there_is(server: HttpServer) -> None:
+    assert (await get(server, "/"))[::2] == (404, "there are: /livez /readyz /status /metrics\n")
+
+
+@pytest.mark.parametrize("method", ["POST", "HEAD", "DELETE"])
+async def test_other_methods_are_405(server: HttpServer, method: str) -> None:
+    code, fields, _ = await get(server, "/status", method)
+    assert (code, fields["Allow"]) == (405, "GET")
+
+
+async def test_a_websocket_handshake_gets_a_plain_answer(server: HttpServer) -> None:
+    answer = await send(
+        server,
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    )
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_a_failure_to_answer_is_500_and_logged_and_the_next_is_served(
+    server: HttpServer, collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> bytes:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(collector, "metrics", fail)
+        assert (await get(server, "/metrics"))[0] == 500
+    assert "no answer to /metrics" in caplog.text
+    assert (await get(server, "/metrics"))[0] == 200
+
+
+@pytest.mark.parametrize("junk", [b"\x16\x03\x01\x02\x00", b"hello\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"x" * 20_000])
+async def test_scans_and_requests_make_no_noise(
+    server: HttpServer, caplog: pytest.LogCaptureFixture, junk: bytes
+) -> None:
+    caplog.set_level(logging.INFO)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(junk)
+    writer.write_eof()
+    await reader.read()
+    writer.close()
+    _, idle = await asyncio.open_connection("127.0.0.1", server.port)
+    idle.close()
+    assert (await get(server, "/livez"))[0] == 200
+    assert caplog.text == ""
+
+
+async def test_closing_does_not_wait_for_a_client_that_says_nothing(collector: Collector) -> None:
+    server = await start(collector)
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    async with asyncio.timeout(3):
+        await server.close()
+    writer.close()
+
+
+async def test_a_port_in_use_is_said_with_what_to_do(server: HttpServer, collector: Collector) -> None:
+    with pytest.raises(InputError, match=rf"--http 127.0.0.1:{server.port}: Address already in use; stop what uses it"):
+        await start(collector, server.port)
+
+
+async def test_an_address_that_is_not_ours_is_said(collector: Collector) -> None:
+    with pytest.raises(InputError, match=r"--http 192\.0\.2\.1:0: Cannot assign requested address"):
+        await serve(
+            "192.0.2.1",
+            0,
+            is_alive=lambda: collector.alive,
+            is_ready=lambda: collector.ready,
+            status=lambda: STATUS,
+            metrics=collector.metrics,
+        )

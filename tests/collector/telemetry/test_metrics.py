@@ -1,0 +1,122 @@
+"""Prometheus text is made from plain numbers, with fixed names and bounded labels."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from market_collector.feed.latency import BOUNDS_S, LatencyHistogram
+from market_collector.model.streams import ConnectionState, GapState, StreamState
+from market_collector.telemetry.metrics import render
+from market_collector.telemetry.status import (
+    ConnectionStatus,
+    Counters,
+    GapStatus,
+    Health,
+    SinkStatus,
+    Status,
+    StreamStatus,
+)
+
+STATUS = Status(
+    name="okx-btc",
+    namespace="default",
+    shard=0,
+    version="0.1.0",
+    epoch="e",
+    started_at="2026-11-22T10:00:00.000Z",
+    time="2026-11-22T10:05:00.000Z",
+    health=Health.DEGRADED,
+    counters=Counters(
+        messages=7, records=6, reconnections=5, resyncs=4, gaps_detected=3, gaps_repaired=2, missing_trades=1
+    ),
+    connections=(
+        ConnectionStatus(name="public", state=ConnectionState.BACKOFF, since="", pings_sent=9, pongs_received=8),
+    ),
+    streams=(
+        StreamStatus(stream="A-B/trade", state=StreamState.LIVE, last_message_time="2026-11-22T10:04:57.500Z"),
+        StreamStatus(stream="A-B/ticker", state=StreamState.PENDING),
+    ),
+    gaps=(GapStatus(id="1", stream="A-B/trade", state=GapState.OPEN, detected_at=""),),
+    sinks=(SinkStatus(name="out", type="file", healthy=False, queued=3, acknowledged=2, dropped=1),),
+)
+
+
+def samples(latencies: Mapping[str, LatencyHistogram] | None = None) -> dict[tuple[str, ...], float]:
+    families = text_string_to_metric_families(render(STATUS, "okx", latencies or {}).decode())
+    return {(each.name, *sorted(each.labels.values())): each.value for family in families for each in family.samples}
+
+
+@pytest.mark.parametrize(
+    ("sample", "value"),
+    [
+        (("messages_total", "okx"), 7),
+        (("records_total", "okx"), 6),
+        (("reconnections_total", "okx"), 5),
+        (("resyncs_total", "okx"), 4),
+        (("gaps_detected_total", "okx"), 3),
+        (("gaps_repaired_total", "okx"), 2),
+        (("missing_trades_total", "okx"), 1),
+        (("gaps", "open"), 1),
+        (("gaps", "repaired"), 0),
+        (("connection_state", "backoff", "public"), 1),
+        (("connection_state", "connected", "public"), 0),
+        (("pings_sent_total", "public"), 9),
+        (("pongs_received_total", "public"), 8),
+        (("streams", "live"), 1),
+        (("streams", "pending"), 1),
+        (("streams", "stale"), 0),
+        (("stream_live", "A-B/trade"), 1),
+        (("stream_live", "A-B/ticker"), 0),
+        (("stream_age_seconds", "A-B/trade"), 2.5),
+        (("sink_healthy", "out"), 0),
+        (("sink_queue_records", "out"), 3),
+        (("sink_acknowledged_records_total", "out"), 2),
+        (("sink_dropped_records_total", "out"), 1),
+    ],
+)
+def test_a_number_has_its_name(sample: tuple[str, ...], value: float) -> None:
+    name, *labels = sample
+    assert samples()[(f"market_collector_{name}", *labels)] == value
+
+
+def test_a_stream_without_messages_has_no_age() -> None:
+    assert ("market_collector_stream_age_seconds", "A-B/ticker") not in samples()
+
+
+def test_the_build_and_the_process_are_told() -> None:
+    found = samples()
+    assert any(key[0] == "market_collector_build_info" and "0.1.0" in key for key in found)
+    assert found[("process_resident_memory_bytes",)] > 1_000_000
+
+
+def test_latencies_are_a_cumulative_histogram() -> None:
+    histogram = LatencyHistogram()
+    for seconds in (0.001, 0.03, 0.04, 99.0, -0.5):
+        histogram.observe(seconds)
+    found = samples({"A-B/trade": histogram})
+    name = "market_collector_exchange_to_receive_seconds"
+    assert found[(f"{name}_bucket", "0.001", "A-B/trade", "okx")] == 2
+    assert found[(f"{name}_bucket", "0.05", "A-B/trade", "okx")] == 4
+    assert found[(f"{name}_bucket", "+Inf", "A-B/trade", "okx")] == 5
+    assert found[(f"{name}_sum", "A-B/trade", "okx")] == pytest.approx(99.071)
+    assert found[("market_collector_stream_lag_seconds", "A-B/trade")] == -0.5
+
+
+@given(st.lists(st.floats(-10, 100)))
+def test_every_observation_is_in_exactly_one_bucket(values: list[float]) -> None:
+    histogram = LatencyHistogram()
+    for value in values:
+        histogram.observe(value)
+    assert sum(histogram.counts) == len(values)
+    assert histogram.counts[0] == sum(value <= BOUNDS_S[0] for value in values)
+    assert histogram.counts[-1] == sum(value > BOUNDS_S[-1] for value in values)
+
+
+def test_the_client_library_is_loaded_by_the_first_scrape_only() -> None:
+    code = "import sys, market_collector.telemetry.metrics; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

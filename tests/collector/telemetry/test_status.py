@@ -1,0 +1,194 @@
+"""The status document and its short form for the termination message."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_collector.model.streams import ConnectionState, GapState, StreamState
+from market_collector.telemetry.status import (
+    ConnectionStatus,
+    Counters,
+    GapStatus,
+    Health,
+    LastReconnect,
+    SinkStatus,
+    Status,
+    StreamStatus,
+    UnreadableFrame,
+    encode,
+    rfc3339,
+    termination_message,
+    unix_seconds,
+)
+
+TIME = "2026-11-22T10:00:00.000Z"
+
+
+def gap(number: int, state: GapState = GapState.OPEN, reason: str = "sequence jumped") -> GapStatus:
+    return GapStatus(
+        id=f"gap-{number}",
+        stream="BTC-USDT/trade",
+        state=state,
+        first="101",
+        last="105",
+        missing=5,
+        detected_at=rfc3339(number * 1_000_000_000),
+        reason=reason,
+    )
+
+
+def status(**parts: Any) -> Status:
+    head = {"name": "okx-btc", "namespace": "default", "shard": 0, "version": "0.1.0", "epoch": "uid/time"}
+    return Status(**{**head, "started_at": TIME, "time": TIME, "health": Health.HEALTHY, **parts})
+
+
+FULL = status(
+    reason="all is well",
+    counters=Counters(messages=7, dropped_records=1),
+    connections=(ConnectionStatus(name="public", state=ConnectionState.CONNECTED, since=TIME, pings_sent=2),),
+    last_reconnect=LastReconnect(time=TIME, reason="closed by the exchange"),
+    last_unreadable=UnreadableFrame(time=TIME, reason="not JSON", frame="<html>"),
+    last_message_time=TIME,
+    streams=(StreamStatus(stream="BTC-USDT/trade", state=StreamState.LIVE, last_message_time=TIME, since=TIME),),
+    gaps=(gap(1),),
+    sinks=(SinkStatus(name="out", type="stdout", acknowledged=6),),
+)
+
+
+def test_the_document_has_the_fixed_names() -> None:
+    assert json.loads(encode(FULL)) == {
+        "contract": 1,
+        "name": "okx-btc",
+        "namespace": "default",
+        "shard": 0,
+        "version": "0.1.0",
+        "epoch": "uid/time",
+        "startedAt": TIME,
+        "time": TIME,
+        "health": "Healthy",
+        "reason": "all is well",
+        "counters": {
+            "messages": 7,
+            "records": 0,
+            "reconnections": 0,
+            "resyncs": 0,
+            "droppedRecords": 1,
+            "gapsDetected": 0,
+            "gapsRepaired": 0,
+            "missingTrades": 0,
+            "duplicates": 0,
+            "unreadableFrames": 0,
+        },
+        "connections": [
+            {"name": "public", "state": "connected", "since": TIME, "reason": "", "pingsSent": 2, "pongsReceived": 0},
+        ],
+        "lastReconnect": {"time": TIME, "reason": "closed by the exchange"},
+        "lastUnreadable": {"time": TIME, "reason": "not JSON", "frame": "<html>"},
+        "lastMessageTime": TIME,
+        "streams": [
+            {
+                "stream": "BTC-USDT/trade",
+                "state": "live",
+                "lastMessageTime": TIME,
+                "since": TIME,
+                "reason": "",
+                "message": "",
+            },
+        ],
+        "gaps": [
+            {
+                "id": "gap-1",
+                "stream": "BTC-USDT/trade",
+                "state": "open",
+                "from": "101",
+                "to": "105",
+                "missing": 5,
+                "detectedAt": "1970-01-01T00:00:01.000Z",
+                "reason": "sequence jumped",
+            },
+        ],
+        "sinks": [
+            {
+                "name": "out",
+                "type": "stdout",
+                "healthy": True,
+                "queued": 0,
+                "acknowledged": 6,
+                "dropped": 0,
+                "error": "",
+            },
+        ],
+    }
+
+
+def test_the_termination_message_is_the_document_without_streams() -> None:
+    whole = json.loads(encode(FULL))
+    del whole["streams"]
+    assert json.loads(termination_message(FULL)) == whole
+
+
+def test_open_and_new_gaps_stay_when_not_all_fit() -> None:
+    gaps = tuple(gap(number, GapState.REPAIRED if number % 4 else GapState.OPEN) for number in range(1, 101))
+    kept = json.loads(termination_message(status(gaps=gaps)))["gaps"]
+    assert 5 < len(kept) < 100
+    assert [each["id"] for each in kept[:3]] == ["gap-100", "gap-96", "gap-92"]
+    assert all(each["state"] == "open" for each in kept)
+
+
+def test_long_texts_are_cut_before_gaps_are_left_out() -> None:
+    long = status(gaps=(gap(1, reason="x" * 5000),), sinks=(SinkStatus(name="out", type="file", error="y" * 5000),))
+    message = json.loads(termination_message(long))
+    assert message["gaps"][0]["reason"].endswith("x...")
+    assert message["sinks"][0]["error"].endswith("y...")
+
+
+TEXTS = st.text(max_size=400) | st.just("\x00" * 3000) | st.just("😀" * 2000)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(GapState), TEXTS), max_size=30),
+    st.lists(TEXTS, max_size=8),
+    st.integers(0, 60),
+    TEXTS,
+    st.integers(0, 10**18),
+)
+def test_the_termination_message_is_always_valid_short_and_has_the_counters(
+    gaps: list[tuple[GapState, str]], errors: list[str], connections: int, reason: str, messages: int
+) -> None:
+    document = status(
+        name="n" * 253,
+        namespace="n" * 63,
+        epoch="e" * 80,
+        reason=reason,
+        counters=Counters(messages=messages),
+        connections=tuple(
+            ConnectionStatus(name=f"public-{n}", state=ConnectionState.BACKOFF, since=TIME) for n in range(connections)
+        ),
+        last_reconnect=LastReconnect(time=TIME, reason=reason),
+        last_unreadable=UnreadableFrame(time=TIME, reason=reason, frame=reason),
+        gaps=tuple(gap(number, state, text) for number, (state, text) in enumerate(gaps)),
+        sinks=tuple(SinkStatus(name="s" * 63, type="file", error=error) for error in errors),
+    )
+    message = termination_message(document)
+    assert len(message) <= 4096
+    assert json.loads(message)["counters"]["messages"] == messages
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1_795_341_600_123_999_999, "2026-11-22T10:00:00.123Z"),
+        (1_795_341_599_999_999_999, "2026-11-22T09:59:59.999Z"),
+    ],
+)
+def test_a_time_has_milliseconds_and_is_utc(time_ns: int, text: str) -> None:
+    assert rfc3339(time_ns) == text
+
+
+@given(st.integers(0, 4_000_000_000_000))
+def test_a_time_can_be_read_back(milliseconds: int) -> None:
+    assert unix_seconds(rfc3339(milliseconds * 1_000_000)) == pytest.approx(milliseconds / 1000)
