@@ -60,7 +60,7 @@ def test_missing_ids_are_named_once_and_only_after_the_reorder_window() -> None:
 def test_a_late_row_fills_its_hole_and_is_not_a_duplicate() -> None:
     line = TradeLine(100, 1)
     line.take(104, 104, 2, 10.0)
-    assert line.take(101, 103, 2, 10.5) is Verdict.NEW
+    assert line.take(101, 103, 2, 10.5) is Verdict.LATE
     assert line.overdue(99.0) == []
 
 
@@ -68,7 +68,7 @@ def test_a_very_late_row_still_fills_what_was_called_missing() -> None:
     line = TradeLine(100, 1)
     line.take(104, 104, 2, 10.0)
     line.overdue(20.0)
-    assert line.take(102, 102, 2, 30.0) is Verdict.NEW
+    assert line.take(102, 102, 2, 30.0) is Verdict.LATE
     assert line.open_ids(101, 103) == 2
     assert line.take(102, 102, 2, 31.0) is Verdict.DUPLICATE
 
@@ -92,7 +92,8 @@ def test_every_id_is_delivered_or_open_and_none_is_both(rows: list[tuple[int, in
     for number, (first, extra) in enumerate(rows):
         ids = set(range(first, first + extra + 1))
         verdict = line.take(first, first + extra, 10, float(number))
-        assert verdict is (Verdict.NEW if ids - there else Verdict.DUPLICATE)
+        assert (verdict is Verdict.DUPLICATE) == (not ids - there)
+        assert (verdict is Verdict.LATE) == bool((ids & set(range(1, max(there)))) - there)
         there |= ids
         line.overdue(float(number))
     assert line.last_id == max(there)

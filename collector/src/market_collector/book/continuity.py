@@ -38,7 +38,9 @@ class Verdict(Enum):
     """What a trade's ids say about it."""
 
     NEW = "new"
-    """Never delivered before, in order or late."""
+    """Never delivered before, in order."""
+    LATE = "late"
+    """Never delivered before, but others after it were: it fills a hole."""
     DUPLICATE = "duplicate"
     """All of it was delivered before."""
     RESTART = "restart"
@@ -77,11 +79,12 @@ class TradeLine:
         before = self.open_ids(0, self.last_id)
         self.waiting = _without_all(self.waiting, first, last)
         self.missing = _without_all(self.missing, first, last)
+        is_late = self.open_ids(0, self.last_id) < before
         if last > self.last_id:
             self.last_id, self.last_time_ns = last, time_ns
-            return Verdict.NEW
-        if self.open_ids(0, self.last_id) < before:
-            return Verdict.NEW
+            return Verdict.LATE if is_late else Verdict.NEW
+        if is_late:
+            return Verdict.LATE
         if time_ns > self.last_time_ns:
             self.last_id, self.last_time_ns = last, time_ns
             self.waiting.clear()

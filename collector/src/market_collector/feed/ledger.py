@@ -124,6 +124,7 @@ class Ledger:
     def trades(self, page: StreamLedger, trades: Sequence[Trade], now: Moment) -> list[Trade | Event]:
         """Notes trades; returns those that were not delivered before, with the events that they cause."""
         fresh: list[Trade | Event] = []
+        late = False
         for trade in trades:
             first, last, time_ns = int(trade.first_trade_id), int(trade.trade_id), trade.exchange_time_ns or 0
             match page.line.take(first, last, time_ns, now.at):
@@ -132,8 +133,10 @@ class Ledger:
                     continue
                 case Verdict.RESTART:
                     fresh.append(self._resync(page.stream, f"trade ids restarted at {first}", now))
+                case Verdict.LATE:
+                    late = True
             fresh.append(trade)
-        if page.trade_gaps:
+        if late:
             fresh += self._filled(page, now)
         return fresh
 
