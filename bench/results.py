@@ -1,0 +1,146 @@
+"""What the benchmarks leave behind: result files whose fields others rely on, and tables for people."""
+
+import json
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.process import machine
+from bench.rounds import Pair, Spread, share, spread, times_faster
+
+RESULTS = Path(__file__).parent / "results"
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A bound that the design sets; `at_least` tells on which side of it we must be."""
+
+    bound: float
+    at_least: bool = False
+
+    def verdict(self, value: float) -> str:
+        """Words for a table: whether the value reaches the goal, and by how much it does not."""
+        sign = "≥" if self.at_least else "≤"
+        reached = value >= self.bound if self.at_least else value <= self.bound
+        missed = abs(value - self.bound) / self.bound * 100 if self.bound else value
+        return f"{sign} {self.bound:g}: " + ("reached" if reached else f"MISSED by {missed:.0f} %")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A quantity that is measured of both sides."""
+
+    name: str
+    unit: str
+    ratio: Callable[[Iterable[Pair]], Spread]
+    what: str
+    value_goal: Goal | None = None
+    ratio_goal: Goal | None = None
+
+    @property
+    def value_field(self) -> str:
+        """Its name in the result file."""
+        return f"{self.name}_{self.unit}"
+
+    @property
+    def ratio_field(self) -> str:
+        """The name of its ratio there."""
+        return f"{self.name}_ratio"
+
+    @property
+    def peer_field(self) -> str:
+        """The name of the peer's own number there."""
+        return f"{self.name}_peer_{self.unit}"
+
+
+MEASUREMENTS = (
+    Measurement(
+        "handler_sequence", "us", times_faster, "handler, sequence-checked book", ratio_goal=Goal(6.0, at_least=True)
+    ),
+    Measurement(
+        "handler_checksum", "us", times_faster, "handler, CRC-checked book", ratio_goal=Goal(3.3, at_least=True)
+    ),
+    Measurement(
+        "end_to_end_tls", "us", times_faster, "TLS to file; peer without sink", ratio_goal=Goal(5.5, at_least=True)
+    ),
+    Measurement("rss", "mb", share, "resident memory, 3 books", Goal(35.0), Goal(0.55)),
+    Measurement("cpu_150", "percent", share, "CPU at 150 messages/s", ratio_goal=Goal(0.5)),
+    Measurement("start", "ms", times_faster, "process start to first record", Goal(250.0)),
+)
+
+
+def collector_document(measured: Mapping[str, Sequence[Pair]], peer: Mapping[str, str], extra: Document) -> Document:
+    """``collector.json``.
+
+    Args:
+        measured: the rounds by the measurement's name; all of `MEASUREMENTS`.
+        peer: its name and version.
+        extra: further fields.
+    """
+    fields: Document = {}
+    for measurement in MEASUREMENTS:
+        pairs = measured[measurement.name]
+        fields[measurement.value_field] = spread(pair.ours for pair in pairs).document()
+        fields[measurement.ratio_field] = measurement.ratio(pairs).document()
+        fields[measurement.peer_field] = spread(pair.peer for pair in pairs).document()
+    rounds = min(len(measured[measurement.name]) for measurement in MEASUREMENTS)
+    return {**place(), "rounds": rounds, "peer": dict(peer), **fields, **extra}
+
+
+def collector_table(document: Document) -> str:
+    """The same for people, with the goals and whether they are reached."""
+    rows = [("", "ours", "min – max", document["peer"]["name"], "ratio", "min – max", "goal")]
+    for measurement in MEASUREMENTS:
+        value, ratio = document[measurement.value_field], document[measurement.ratio_field]
+        goals = ((measurement.value_goal, value), (measurement.ratio_goal, ratio))
+        rows.append(
+            (
+                measurement.what,
+                f"{value['median']:.3g} {_UNITS[measurement.unit]}",
+                _between(value),
+                f"{document[measurement.peer_field]['median']:.3g}",
+                f"{ratio['median']:.2f}",
+                _between(ratio),
+                "; ".join(goal.verdict(found["median"]) for goal, found in goals if goal),
+            )
+        )
+    return table(rows)
+
+
+_UNITS = {"us": "µs", "mb": "MB", "percent": "%", "ms": "ms"}
+
+
+def _between(spread: Mapping[str, float]) -> str:
+    return f"{spread['min']:.3g} – {spread['max']:.3g}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of equal width, a head line and a rule below it."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join((lines[0], "  ".join("-" * width for width in widths), *lines[1:]))
+
+
+def place() -> Document:
+    """Where and when: numbers without it cannot be compared."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "python": platform.python_version(),
+        "machine": machine(),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def write(name: str, document: Any) -> Path:
+    """Writes a result file, whole or not at all."""
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / name
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    part.replace(file)
+    return file

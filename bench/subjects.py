@@ -1,0 +1,239 @@
+"""The two programs that are compared as whole processes, each with an exchange of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.request import urlopen
+
+from bench import frames, worker
+from bench.process import MICROSECOND, Memory, cpu_ns, cpu_until_calm, memory
+from bench.worker import Worker
+
+ROOT = Path(__file__).resolve().parent.parent
+COLLECTOR = Path(sys.executable).with_name("market-collector")
+END_S = 20.0
+START_S = 30.0
+DATA_TYPES = ("trade", "orderbook", "ticker")
+MARKS = tuple(f'"type":"{name}"'.encode() for name in DATA_TYPES)
+
+
+class SubjectError(Exception):
+    """A program under test did not do what is measured; the number would mean nothing."""
+
+
+class Subject(Protocol):
+    """A running program under test."""
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process itself."""
+
+    def records(self) -> int:
+        """Market data records that it has handled so far, in order and without a hole."""
+
+    def wait_for_data(self) -> float:
+        """Returns when the first record was there, in seconds of the monotonic clock."""
+
+
+Start = Callable[[int, int, Path], Subject]
+"""Starts a program: port of its exchange, number of books, a folder of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """``market-collector run`` with a JSON-lines file sink, and its HTTP address."""
+
+    process: subprocess.Popen[bytes]
+    http: str
+    data: Path
+
+    def get(self, path: str) -> bytes:
+        """What it answers to a GET."""
+        with urlopen(self.http + path, timeout=5) as answer:
+            return bytes(answer.read())
+
+    def records(self) -> int:
+        """What its sink has acknowledged.
+
+        Raises:
+            SubjectError: it saw a hole, an unreadable frame or a reconnect: it did something else than is measured.
+        """
+        status = json.loads(self.get("/status"))
+        counters, (sink,) = status["counters"], status["sinks"]
+        bad = {name: counters[name] for name in ("gapsDetected", "resyncs", "reconnections", "droppedRecords")}
+        if any(bad.values()) or sink["acknowledged"] != counters["records"]:
+            raise SubjectError(f"market-collector did not collect a whole tape: {bad}, {sink}")
+        return int(counters["records"]) - 1  # the first one says "connected"
+
+    def wait_for_data(self) -> float:
+        """Looks into the sink's file every 2 ms: asking the program itself would slow its start."""
+        end = time.monotonic() + START_S
+        while time.monotonic() < end and self.process.poll() is None:
+            if any(mark in file.read_bytes() for file in self.data.glob("*.jsonl") for mark in MARKS):
+                return time.monotonic()
+            time.sleep(0.002)
+        raise SubjectError(f"market-collector wrote no record within {START_S:g} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Cryptofeed:
+    """cryptofeed with callbacks that count, and no sink."""
+
+    process: subprocess.Popen[bytes]
+
+    def records(self) -> int:
+        """What its callbacks have counted."""
+        self.process.send_signal(signal.SIGUSR1)
+        return sum(self._line()["records"].values())
+
+    def wait_for_data(self) -> float:
+        """It tells once itself."""
+        self._line()
+        return time.monotonic()
+
+    def _line(self) -> worker.Answer:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SubjectError(f"cryptofeed ended with code {self.process.wait(END_S)}")
+        answer: worker.Answer = json.loads(line)
+        return answer
+
+
+def document(port: int, books: int, data: Path) -> dict[str, Any]:
+    """The collector document: everything on the tape, into files."""
+    return {
+        "contract": 1,
+        "name": "bench",
+        "namespace": "bench",
+        "shard": 0,
+        "spec": {
+            "exchange": "okx",
+            "symbols": list(frames.instruments(books)),
+            "dataTypes": list(DATA_TYPES),
+            "staleAfter": "1h",  # between two rounds nothing comes, and nothing is wrong with that
+            "connection": {
+                "endpoint": {"websocket": f"wss://localhost:{port}", "rest": f"https://localhost:{port}"},
+            },
+            "sinks": [{"name": "out", "type": "file", "file": {"directory": str(data)}}],
+            "logLevel": "warning",
+        },
+    }
+
+
+def collector(trust: Path) -> Start:
+    """How ours is started; ``trust`` is the authority of the exchange's certificate."""
+
+    def start(port: int, books: int, folder: Path) -> Collector:
+        file, data, http = folder / "collector.json", folder / "data", f"127.0.0.1:{free_port()}"
+        file.write_text(json.dumps(document(port, books, data)))
+        environment = {**os.environ, "SSL_CERT_FILE": str(trust)}
+        environment.pop("PYTHONPATH", None)
+        command = [str(COLLECTOR), "run", "-f", str(file), "--http", http]
+        return Collector(subprocess.Popen(command, cwd=folder, env=environment), f"http://{http}", data)
+
+    return start
+
+
+def cryptofeed(python: Path, trust: Path) -> Start:
+    """How the peer is started, by the interpreter of its own environment."""
+
+    def start(port: int, books: int, folder: Path) -> Cryptofeed:
+        command = [str(python), "-m", "bench.peer.collect", str(port), str(books)]
+        environment = {**os.environ, "SSL_CERT_FILE": str(trust)}
+        return Cryptofeed(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE))
+
+    return start
+
+
+def free_port() -> int:
+    """A port of loopback that was free a moment ago."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def running(start: Start, port: int, books: int, folder: Path) -> Iterator[Subject]:
+    """A program under test; it is ended by its own id."""
+    folder.mkdir(parents=True)
+    subject = start(port, books, folder)
+    try:
+        yield subject
+    finally:
+        end(subject.process)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A program under test and its exchange, connected."""
+
+    exchange: Worker
+    subject: Subject
+
+    def blast(self, loops: int) -> float:
+        """CPU time per message in microseconds, when messages come as fast as it reads them."""
+        pid, before = self.subject.process.pid, self.subject.records()
+        since = cpu_ns(pid)
+        sent = int(self.exchange.ask("blast", loops=loops)["messages"])
+        used = cpu_until_calm(pid, since)
+        self._check(before, sent)
+        return used / sent / MICROSECOND
+
+    def pace(self, loops: int, per_second: float) -> float:
+        """CPU time in percent of one core, when messages come one by one at even distances."""
+        pid, before = self.subject.process.pid, self.subject.records()
+        since = cpu_ns(pid)
+        told = self.exchange.ask("pace", loops=loops, per_second=per_second)
+        used = cpu_ns(pid) - since
+        cpu_until_calm(pid, since)
+        self._check(before, told["messages"])
+        return used / float(told["seconds"]) / 1e9 * 100
+
+    def memory(self) -> Memory:
+        """The program's memory now."""
+        return memory(self.subject.process.pid)
+
+    def _check(self, before: int, sent: int) -> None:
+        got = self.subject.records() - before
+        if got != sent:
+            raise SubjectError(f"{type(self.subject).__name__} handled {got} of {sent} messages")
+
+
+@contextmanager
+def exchange(books: int, certificate: tuple[Path, Path]) -> Iterator[tuple[Worker, int]]:
+    """A running exchange and its port."""
+    with Worker([sys.executable, "-m", "bench.blaster", str(books)]) as blaster:
+        file, key = certificate
+        yield blaster, blaster.ask("listen", certificate=str(file), key=str(key))["port"]
+
+
+@contextmanager
+def side(start: Start, books: int, certificate: tuple[Path, Path], folder: Path) -> Iterator[Side]:
+    """A program under test that has read the first loop of its exchange's tape."""
+    with exchange(books, certificate) as (blaster, port), running(start, port, books, folder) as subject:
+        subject.wait_for_data()
+        blaster.ask("served")
+        cpu_until_calm(subject.process.pid, 0)
+        yield Side(blaster, subject)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Asks a process to end, and ends it when it does not."""
+    process.terminate()
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(END_S)
+    if process.stdout is not None:
+        process.stdout.close()
