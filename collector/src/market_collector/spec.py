@@ -59,7 +59,8 @@ def _text(what: str, allowed: str, **limits: Any) -> Meta:
 def _duration(shortest: str, longest: str) -> Meta:
     allowed = f"{shortest} to {longest}, written like 500ms, 30s or 1m30s"
     extra = {"what": "a duration", "allowed": allowed, "bounds_s": (duration_s(shortest), duration_s(longest))}
-    return Meta(pattern=DURATION, max_length=16, extra=extra)
+    bounds = {"x-shortest": shortest, "x-longest": longest}
+    return Meta(pattern=DURATION, max_length=16, extra=extra, extra_json_schema=bounds)
 
 
 def _one_of(*choices: str) -> Meta:

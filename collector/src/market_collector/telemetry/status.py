@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
+from heapq import nlargest
 from typing import Any
 
 import msgspec
@@ -18,6 +19,10 @@ from market_collector.model.streams import ConnectionState, GapState, StreamStat
 CONTRACT = 1
 TERMINATION_BYTES = 4096
 """All that Kubernetes keeps of a termination message."""
+
+
+GAPS_THAT_MAY_FIT = TERMINATION_BYTES // 120
+"""The shortest gap is 120 bytes of JSON."""
 
 
 class Health(StrEnum):
@@ -179,13 +184,14 @@ def termination_message(document: Status) -> bytes:
 
 def _shorter_and_shorter(whole: dict[str, Any]) -> Iterator[bytes]:
     yield msgspec.json.encode(whole)
-    gaps = sorted(_cut_texts(whole["gaps"], 200), key=_gap_weight, reverse=True)
+    rest = {**whole, "gaps": []}
+    gaps = _cut_texts(nlargest(GAPS_THAT_MAY_FIT, whole["gaps"], key=_gap_weight), 200)
     for kept in range(len(gaps), -1, -1):
-        yield msgspec.json.encode({**_cut_texts(whole, 200), "gaps": gaps[:kept]})
+        yield msgspec.json.encode({**_cut_texts(rest, 200), "gaps": gaps[:kept]})
     for longest in (80, 20):
-        yield msgspec.json.encode(_cut_texts({**whole, "gaps": []}, longest))
-    yield msgspec.json.encode({**_cut_texts(whole, 20), "gaps": [], "connections": []})
-    yield msgspec.json.encode({**_cut_texts(whole, 20), "gaps": [], "connections": [], "sinks": []})
+        yield msgspec.json.encode(_cut_texts(rest, longest))
+    yield msgspec.json.encode({**_cut_texts(rest, 20), "connections": []})
+    yield msgspec.json.encode({**_cut_texts(rest, 20), "connections": [], "sinks": []})
 
 
 def _gap_weight(gap: dict[str, Any]) -> tuple[bool, str]:

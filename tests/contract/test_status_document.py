@@ -1,0 +1,130 @@
+"""What a collector says the operator understands, all of it that conditions and counters are made from."""
+
+import json
+from typing import Any
+
+import pytest
+
+from market_collector.model.streams import ConnectionState, GapState, StreamState
+from market_collector.telemetry import status as said
+from market_operator import conditions
+from market_operator.reports import Report, read_report
+
+TIME = "2026-11-22T10:00:00.123Z"
+HEARD = "2026-11-22T10:00:00Z"
+"""The operator keeps times to the second."""
+
+
+def document(**parts: Any) -> said.Status:
+    head: dict[str, Any] = {"name": "okx-btc", "namespace": "default", "shard": 3, "version": "0.1.0"}
+    return said.Status(
+        **head, epoch="uid/start", started_at=TIME, time=TIME, **{"health": said.Health.DEGRADED, **parts}
+    )
+
+
+FULL = document(
+    reason="1 open gap",
+    counters=said.Counters(
+        messages=1,
+        records=2,
+        reconnections=3,
+        resyncs=4,
+        dropped_records=5,
+        gaps_detected=6,
+        gaps_repaired=7,
+        missing_trades=8,
+    ),
+    connections=tuple(
+        said.ConnectionStatus(name=f"c-{state}", state=state, since=TIME, reason=f"why {state}")
+        for state in ConnectionState
+    ),
+    last_reconnect=said.LastReconnect(time=TIME, reason="closed by the exchange"),
+    last_message_time=TIME,
+    streams=tuple(
+        said.StreamStatus(stream=f"{state.upper()}-USDT/trade", state=state, since=TIME, reason=f"Why{state}")
+        for state in StreamState
+    ),
+    gaps=tuple(
+        said.GapStatus(id=f"g-{state}", stream="BTC-USDT/trade", state=state, detected_at=TIME, reason=f"why {state}")
+        for state in GapState
+    ),
+    sinks=(
+        said.SinkStatus(name="out", type="stdout"),
+        said.SinkStatus(name="archive", type="file", healthy=False, dropped=9, error="disk full"),
+    ),
+)
+
+
+def heard(status: said.Status) -> Report:
+    return read_report(said.encode(status))
+
+
+def test_the_head_arrives() -> None:
+    report = heard(FULL)
+    assert (report.epoch, report.shard, report.health, report.reason) == ("uid/start", 3, "Degraded", "1 open gap")
+    assert (report.last_message_time, report.last_reconnect_time) == (HEARD, HEARD)
+    assert report.last_reconnect_reason == "closed by the exchange"
+
+
+def test_every_counter_that_the_operator_adds_up_arrives_under_its_name() -> None:
+    counters = heard(FULL).counters
+    assert counters.numbers == (1, 2, 3, 4, 5, 6, 7, 8)
+    assert counters.missing_trades == FULL.counters.missing_trades
+
+
+def test_connections_arrive_with_state_and_reason() -> None:
+    assert [(each.name, each.state, each.since, each.reason) for each in heard(FULL).connections] == [
+        (f"c-{state}", state.value, HEARD, f"why {state}") for state in ConnectionState
+    ]
+
+
+def test_streams_arrive_with_state_and_reason() -> None:
+    assert [(each.name, each.symbol, each.state, each.since, each.reason) for each in heard(FULL).streams] == [
+        (f"{state.upper()}-USDT/trade", f"{state.upper()}-USDT", state.value, HEARD, f"Why{state}")
+        for state in StreamState
+    ]
+
+
+def test_gaps_arrive_with_state_and_reason() -> None:
+    assert [(each.id, each.stream, each.state, each.reason) for each in heard(FULL).gaps] == [
+        (f"g-{state}", "BTC-USDT/trade", state.value, f"why {state}") for state in GapState
+    ]
+
+
+def test_sinks_arrive_with_what_is_wrong() -> None:
+    assert [(each.name, each.healthy, each.dropped, each.error) for each in heard(FULL).sinks] == [
+        ("out", True, 0, ""),
+        ("archive", False, 9, "disk full"),
+    ]
+
+
+def test_a_collector_that_has_just_begun_is_understood() -> None:
+    report = heard(document())
+    assert (report.streams, report.last_message_time, report.last_reconnect_time) == ((), "", "")
+
+
+def test_the_termination_message_carries_all_but_the_streams() -> None:
+    whole, last_words = heard(FULL), read_report(said.termination_message(FULL))
+    assert last_words.streams == ()
+    assert (last_words.epoch, last_words.counters) == (whole.epoch, whole.counters)
+    assert sorted(gap.id for gap in last_words.gaps) == sorted(gap.id for gap in whole.gaps)
+    assert last_words.sinks == whole.sinks
+
+
+@pytest.mark.parametrize("count", [100, 10_000])
+def test_a_termination_message_that_had_to_be_cut_still_counts(count: int) -> None:
+    gaps = [
+        said.GapStatus(id=f"g-{n}", stream="A-B/trade", state=GapState.OPEN, detected_at=TIME) for n in range(count)
+    ]
+    status = document(counters=said.Counters(messages=7, gaps_detected=count), gaps=tuple(gaps), reason="x" * 9000)
+    report = read_report(said.termination_message(status))
+    assert (report.counters.messages, report.counters.gaps_detected, report.epoch) == (7, count, "uid/start")
+
+
+def test_the_operator_knows_every_stream_state() -> None:
+    assert {state.value for state in StreamState} == set(conditions._ORDER)
+    assert set(conditions.DELIVERING) == {StreamState.LIVE.value, StreamState.QUIET.value}
+
+
+def test_both_speak_the_same_contract() -> None:
+    assert json.loads(said.encode(document()))["contract"] == said.CONTRACT == 1
