@@ -58,7 +58,8 @@ apply_and_wait() {
   in_demo apply -f demo/okx-btc.yaml
   in_demo wait "marketcollector/$COLLECTOR" --for=condition=Ready --timeout "${READY_WITHIN}s" >/dev/null ||
     explain_demo "$COLLECTOR was not Ready within $READY_WITHIN s"
-  awk -v ns="$(($(date +%s%N) - begun))" 'BEGIN { printf "Ready %.1f s after kubectl apply.\n", ns / 1e9 }'
+  TOOK=$(awk -v ns="$(($(date +%s%N) - begun))" 'BEGIN { printf "Ready %.1f s after kubectl apply.", ns / 1e9 }')
+  say "$TOOK"
 }
 
 explain_operator() {
@@ -122,7 +123,7 @@ show_until_stopped() {
   while true; do
     local now
     now=$(look)
-    printf '\033[H\033[2J%s\n\n%s\n' "$now" "Ctrl-C ends the table; everything else goes on."
+    printf '\033[H\033[2J%s\n\n%s\n' "$now" "$TOOK Ctrl-C ends the table; everything else goes on."
     sleep 2
   done
 }

@@ -34,21 +34,30 @@ def test_a_killed_operator_touches_no_child_and_goes_on_counting(place: Place, o
         operator.kill()
         place.wait_moving("messages", "one", within=45)
     assert children(place) == before
-    assert place.status("one")["messages"] > counted
+    told = place.status("one")["messages"]
+    assert told > counted
+    heard = place.collector_status(place.pod("one")["metadata"]["name"])["counters"]["messages"]
+    assert told <= heard, "nothing is counted twice"
     assert all(is_ready(version) for version in history.documents())
 
 
-def test_collectors_run_on_while_no_operator_runs(place: Place, operator: Operator) -> None:
+def test_collectors_run_on_while_no_operator_runs_and_what_happened_is_told_afterwards(
+    place: Place, operator: Operator
+) -> None:
     place.apply(market_collector())
     place.wait_ready()
     pod, before = place.pod()["metadata"]["name"], children(place)
+    reconnections = place.status()["reconnections"]
     operator.pause()
     try:
+        dropped = place.fault("drop")["dropped"]
         heard = place.collector_status(pod)["counters"]["messages"]
-        eventually(lambda: place.collector_status(pod)["counters"]["messages"] > heard, 15, "the collector goes on")
+        eventually(lambda: place.collector_status(pod)["counters"]["messages"] > heard, 20, "the collector goes on")
+        assert place.status()["reconnections"] == reconnections, "nobody could tell yet"
     finally:
         operator.resume()
     place.wait_moving("messages")
+    assert place.status()["reconnections"] == reconnections + dropped == reconnections + 1
     assert children(place) == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from itertools import pairwise
 from pathlib import Path
@@ -207,6 +208,9 @@ def test_a_hole_in_the_order_book_is_told_and_mended_by_a_new_snapshot(place: Pl
     place.wait_ready()
 
 
+VOLUMES = Path("/var/tmp")
+
+
 def volume_of_root(name: str) -> Document:
     """A volume that belongs to root: the collector's user may not write to it, and no fsGroup changes that."""
     return {
@@ -219,7 +223,7 @@ def volume_of_root(name: str) -> Document:
             "persistentVolumeReclaimPolicy": "Retain",
             "storageClassName": "",
             "claimRef": {"namespace": name, "name": "archive"},
-            "hostPath": {"path": f"/var/tmp/{name}", "type": "DirectoryOrCreate"},
+            "hostPath": {"path": str(VOLUMES / name), "type": "DirectoryOrCreate"},
         },
     }
 
@@ -250,6 +254,7 @@ def test_a_directory_that_cannot_be_written_is_told(place: Place) -> None:
     finally:
         place.kubectl("delete", "marketcollector", "okx", "--ignore-not-found")
         place.tools.kubectl("delete", "persistentvolume", place.namespace, "--wait=false")
+        shutil.rmtree(VOLUMES / place.namespace, ignore_errors=True)
 
 
 def test_a_sink_of_files_is_written_acknowledged_and_compressed_when_a_file_is_finished(place: Place) -> None:
