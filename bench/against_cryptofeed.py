@@ -69,8 +69,8 @@ def main() -> None:
 def handlers(bench: Bench) -> dict[str, list[Pair]]:
     """The handler alone, both kinds of book."""
     with (
-        Worker([sys.executable, "-m", "bench.handler"]) as ours,
-        Worker([str(bench.peer), "-m", "bench.peer.handler"]) as theirs,
+        Worker([sys.executable, "-m", "bench.handler"], subjects.environment()) as ours,
+        Worker([str(bench.peer), "-m", "bench.peer.handler"], subjects.environment()) as theirs,
     ):
         kinds: tuple[frames.Kind, ...] = ("sequence", "checksum")
         return {f"handler_{kind}": _handler(bench.rounds, kind, ours, theirs) for kind in kinds}

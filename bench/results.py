@@ -27,8 +27,10 @@ class Goal:
         """Words for a table: whether the value reaches the goal, and by how much it does not."""
         sign = "≥" if self.at_least else "≤"
         reached = value >= self.bound if self.at_least else value <= self.bound
-        missed = abs(value - self.bound) / self.bound * 100 if self.bound else value
-        return f"{sign} {self.bound:g}: " + ("reached" if reached else f"MISSED by {missed:.0f} %")
+        if reached:
+            return f"{sign} {self.bound:g}: reached"
+        missed = f"{abs(value - self.bound) / self.bound * 100:.0f} %" if self.bound else f"{value:g}"
+        return f"{sign} {self.bound:g}: MISSED by {missed}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,11 @@ DATA_TYPES = ("trade", "orderbook", "ticker")
 MARKS = tuple(f'"type":"{name}"'.encode() for name in DATA_TYPES)
 
 
+def environment() -> dict[str, str]:
+    """For our own child processes: they find `bench` and the recordings, whoever starts them."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests" / "support")))}
+
+
 class SubjectError(Exception):
     """A program under test did not do what is measured; the number would mean nothing."""
 
@@ -136,10 +141,10 @@ def collector(trust: Path) -> Start:
     def start(port: int, books: int, folder: Path) -> Collector:
         file, data, http = folder / "collector.json", folder / "data", f"127.0.0.1:{free_port()}"
         file.write_text(json.dumps(document(port, books, data)))
-        environment = {**os.environ, "SSL_CERT_FILE": str(trust)}
-        environment.pop("PYTHONPATH", None)
+        settings = {**os.environ, "SSL_CERT_FILE": str(trust)}
+        settings.pop("PYTHONPATH", None)
         command = [str(COLLECTOR), "run", "-f", str(file), "--http", http]
-        return Collector(subprocess.Popen(command, cwd=folder, env=environment), f"http://{http}", data)
+        return Collector(subprocess.Popen(command, cwd=folder, env=settings), f"http://{http}", data)
 
     return start
 
@@ -149,8 +154,8 @@ def cryptofeed(python: Path, trust: Path) -> Start:
 
     def start(port: int, books: int, folder: Path) -> Cryptofeed:
         command = [str(python), "-m", "bench.peer.collect", str(port), str(books)]
-        environment = {**os.environ, "SSL_CERT_FILE": str(trust)}
-        return Cryptofeed(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE))
+        settings = {**environment(), "SSL_CERT_FILE": str(trust)}
+        return Cryptofeed(subprocess.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.PIPE))
 
     return start
 
@@ -212,7 +217,7 @@ class Side:
 @contextmanager
 def exchange(books: int, certificate: tuple[Path, Path]) -> Iterator[tuple[Worker, int]]:
     """A running exchange and its port."""
-    with Worker([sys.executable, "-m", "bench.blaster", str(books)]) as blaster:
+    with Worker([sys.executable, "-m", "bench.blaster", str(books)], environment()) as blaster:
         file, key = certificate
         yield blaster, blaster.ask("listen", certificate=str(file), key=str(key))["port"]
 

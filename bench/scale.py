@@ -1,0 +1,226 @@
+"""``make bench-operator``: how long, how large and how restless the operator is with many resources.
+
+What is measured and how is written in bench/README.md. FULL=1 adds 10,000 resources; RESOURCES=1,200 sets the runs.
+"""
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+from bench import cluster, results
+from bench.cluster import Document, Progress
+from bench.process import cpu_ns, memory
+from bench.results import Goal
+from bench.subjects import ROOT, end, free_port
+
+OPERATOR = Path(sys.executable).with_name("market-operator")
+IDLE_S = 60.0
+QUIET_S = 15.0
+"""Without a write for so long, the operator has answered all that the cluster did with its children."""
+ALONE_S = 3.0
+CHILDREN = ("deployments", "configmaps", "services")
+NO_NODE = {"bench.marketcollector.dev/runs-on": "no-node"}
+"""A node selector that fits no node: the children are real, but no pod runs, so that the operator alone is measured."""
+
+GOALS: dict[int, dict[str, Goal]] = {
+    1_000: {"seconds": Goal(15), "rss_peak_mb": Goal(90), "idle_writes_per_minute": Goal(0)},
+    10_000: {
+        "seconds": Goal(120),
+        "rss_peak_mb": Goal(110),
+        "idle_cpu_percent": Goal(1),
+        "idle_writes_per_minute": Goal(0),
+    },
+}
+
+
+class BenchError(Exception):
+    """What was to be measured did not happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A running ``market-operator run``, and its HTTP address."""
+
+    process: subprocess.Popen[bytes]
+    http: str
+    began: float
+    """When it was started, in seconds of the monotonic clock."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def writes(self) -> int:
+        """Writes to the API server so far, by its own count."""
+        with urlopen(self.http + "/metrics", timeout=10) as answer:
+            return api_writes(answer.read().decode())
+
+
+def main() -> None:
+    """Runs all sizes, prints the table, writes the result file."""
+    runs: list[Document] = []
+    for resources in sizes(os.environ):
+        say(f"{resources} resources")
+        runs.append({**results.place(), **run(resources)})
+    print(table(runs))
+    file = results.write("operator.json", runs)
+    say(f"written to {file.relative_to(ROOT)}")
+    say("API server, etcd, controller manager and scheduler share these cores with the operator (control_plane_cpu_s).")
+
+
+def sizes(environment: Mapping[str, str]) -> list[int]:
+    """Numbers of resources to measure with."""
+    if given := environment.get("RESOURCES"):
+        return [int(number) for number in given.split(",")]
+    return [1, 1_000, 10_000] if environment.get("FULL") == "1" else [1, 1_000]
+
+
+def run(resources: int) -> Document:
+    """One size, in a namespace of its own that is gone afterwards."""
+    name = f"mc-bench-{secrets.token_hex(3)}"
+    with cluster.own_namespace(name, within_s=120 + resources * 0.3) as namespace:
+        cluster.create_all([resource(namespace, number) for number in range(resources)])
+        with Progress(namespace) as progress:
+            _alone(progress)
+            with operator(namespace) as running:
+                document = _watched(running, progress, namespace, resources)
+        say(f"removing {resources} resources and all they own")
+    return document
+
+
+def _alone(progress: Progress) -> None:
+    """Nobody else may serve the resources: it would do part of the work."""
+    time.sleep(ALONE_S)
+    if progress.settled:
+        raise BenchError("another operator serves all namespaces of this cluster; stop it first (make demo-down)")
+
+
+def _watched(running: Operator, progress: Progress, namespace: str, resources: int) -> Document:
+    plane = cluster.control_plane_cpu_s()
+    _until(lambda: progress.settled >= resources, running, 60 + resources * 0.1, f"{resources} have a status")
+    first = {
+        "resources": resources,
+        "seconds": round(progress.last_at - running.began, 2),
+        "api_writes": running.writes(),
+        "operator_cpu_s": round(cpu_ns(running.pid) / 1e9, 2),
+        "control_plane_cpu_s": _since(plane),
+    }
+    children = {kind: cluster.count(namespace, kind) for kind in CHILDREN}
+    if children["deployments"] != resources:
+        raise BenchError(f"{resources} resources have a status, but there are {children}")
+    say(f"all applied after {first['seconds']} s; waiting until the cluster has made its pods and is quiet")
+    settled_after = _quiet(running, 120 + resources * 0.6)
+    return {**first, "children": children, "quiet_after_s": settled_after, **_idle(running)}
+
+
+def _idle(running: Operator) -> Document:
+    """Nothing happens for a minute: what the operator does all the same."""
+    writes, cpu, began = running.writes(), cpu_ns(running.pid), time.monotonic()
+    time.sleep(IDLE_S)
+    took, used = time.monotonic() - began, cpu_ns(running.pid) - cpu
+    found = memory(running.pid)
+    return {
+        "rss_mb": round(found.resident, 1),
+        "rss_peak_mb": round(found.peak, 1),
+        "idle_cpu_percent": round(used / took / 1e7, 2),
+        "idle_writes_per_minute": round((running.writes() - writes) * 60 / took, 1),
+    }
+
+
+def _quiet(running: Operator, within_s: float) -> float:
+    """Seconds from now until the operator has written nothing for `QUIET_S`; at most ``within_s``."""
+    began = last = time.monotonic()
+    writes = running.writes()
+    while time.monotonic() - last < QUIET_S and time.monotonic() - began < within_s:
+        time.sleep(1)
+        if (now := running.writes()) != writes:
+            writes, last = now, time.monotonic()
+    return round(last - began, 1)
+
+
+def _until(is_so: Callable[[], bool], running: Operator, within_s: float, what: str) -> None:
+    end_at = time.monotonic() + within_s
+    while not is_so():
+        if running.process.poll() is not None:
+            raise BenchError(f"the operator ended with code {running.process.returncode} before {what}")
+        if time.monotonic() > end_at:
+            raise BenchError(f"not within {within_s:.0f} s: {what}")
+        time.sleep(0.05)
+
+
+@contextmanager
+def operator(namespace: str) -> Iterator[Operator]:
+    """An operator that serves this namespace alone; ended by its own id."""
+    address = f"127.0.0.1:{free_port()}"
+    command = [str(OPERATOR), "run", "--namespace", namespace, "--http", address, "--log-level", "warning"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    began = time.monotonic()
+    process = subprocess.Popen(command, env=environment)
+    try:
+        yield Operator(process, f"http://{address}", began)
+    finally:
+        end(process)
+
+
+def resource(namespace: str, number: int) -> Document:
+    """A MarketCollector whose pods fit on no node."""
+    return {
+        "apiVersion": "marketcollector.dev/v1alpha1",
+        "kind": "MarketCollector",
+        "metadata": {"name": f"bench-{number:05}", "namespace": namespace},
+        "spec": {
+            "exchange": "okx",
+            "symbol": "BTC-USDT",
+            "dataTypes": ["trade", "orderbook", "ticker"],
+            "template": {"nodeSelector": NO_NODE},
+        },
+    }
+
+
+def api_writes(metrics: str) -> int:
+    """All writes in the operator's metrics page, whatever their kind and result."""
+    return sum(
+        int(float(value)) for value in re.findall(r"^market_operator_api_writes_total\{.*\} (\S+)$", metrics, re.M)
+    )
+
+
+def table(runs: list[Document]) -> str:
+    """The runs for people, with the goals and whether they are reached."""
+    head = ("resources", "seconds", "RSS MB (peak)", "writes", "idle CPU %", "idle writes/min", "goals")
+    return results.table([head, *(_row(each) for each in runs)])
+
+
+def _row(each: Document) -> tuple[str, ...]:
+    goals = GOALS.get(each["resources"], {})
+    return (
+        f"{each['resources']}",
+        f"{each['seconds']}",
+        f"{each['rss_mb']} ({each['rss_peak_mb']})",
+        f"{each['api_writes']}",
+        f"{each['idle_cpu_percent']}",
+        f"{each['idle_writes_per_minute']}",
+        "; ".join(f"{field} {goal.verdict(each[field])}" for field, goal in goals.items()),
+    )
+
+
+def _since(before: float | None) -> float | None:
+    now = cluster.control_plane_cpu_s()
+    return None if before is None or now is None else round(now - before, 2)
+
+
+def say(text: str) -> None:
+    """What happens now, for whoever waits."""
+    print(f"- {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+"""The benchmarks are programs at the root of the repository, not a distribution: let `bench` be found from anywhere."""
+
+import sys
+from pathlib import Path
+
+ROOT = str(Path(__file__).resolve().parents[2])
+if ROOT not in sys.path:
+    sys.path.append(ROOT)

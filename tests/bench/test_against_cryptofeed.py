@@ -1,0 +1,17 @@
+"""The comparison refuses to compare different things."""
+
+import pytest
+from bench import against_cryptofeed
+from bench.subjects import SubjectError
+
+BOTH: dict[str, object] = {"records": {"books": 3}, "surprises": []}
+
+
+def test_two_sides_with_the_same_records_are_compared() -> None:
+    against_cryptofeed._compare(BOTH, dict(BOTH))
+
+
+@pytest.mark.parametrize("ours", [{**BOTH, "records": {"books": 2}}, {**BOTH, "surprises": ["Warn()"]}])
+def test_a_side_that_did_less_is_no_faster_one(ours: dict[str, object]) -> None:
+    with pytest.raises(SubjectError, match="different things"):
+        against_cryptofeed._compare(ours, BOTH)

@@ -1,0 +1,63 @@
+"""The exchange that only sends, asked by a client of another make."""
+
+import json
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bench import frames, subjects
+from bench.blaster import CHUNK_BYTES, _chunks
+from bench.worker import Worker
+from websockets.sync.client import ClientConnection, connect
+
+import tls
+
+pytestmark = pytest.mark.simulator
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[tuple[Worker, str, ssl.SSLContext]]:
+    authority = tls.authority(tmp_path)
+    with subjects.exchange(2, authority.issue("localhost")) as (worker, port):
+        trust = ssl.create_default_context(cafile=str(authority.file))
+        yield worker, f"wss://localhost:{port}/ws/v5/public", trust
+
+
+def subscribe(client: ClientConnection, channels: tuple[str, ...]) -> None:
+    args = [{"channel": channel, "instId": name} for channel in channels for name in frames.INSTRUMENTS]
+    client.send(json.dumps({"op": "subscribe", "args": args}))
+
+
+def test_a_subscriber_gets_the_first_loop_and_then_what_is_ordered(
+    exchange: tuple[Worker, str, ssl.SSLContext],
+) -> None:
+    worker, url, trust = exchange
+    with connect(url, ssl=trust) as client:
+        subscribe(client, frames.CHANNELS[:1])
+        subscribe(client, frames.CHANNELS)
+        first = frames.tape("sequence", range(1))
+        assert [client.recv(5) for _ in first] == first
+        assert worker.ask("served") == {"messages": len(first)}
+        second = frames.tape("sequence", [1])
+        assert worker.ask("blast", loops=1)["messages"] == len(second)
+        assert [client.recv(5) for _ in second] == second
+        client.send("ping")
+        assert client.recv(5) == "pong"
+
+
+def test_a_pace_is_kept(exchange: tuple[Worker, str, ssl.SSLContext]) -> None:
+    worker, url, trust = exchange
+    with connect(url, ssl=trust) as client:
+        subscribe(client, frames.CHANNELS)
+        worker.ask("served")
+        told = worker.ask("pace", loops=1, per_second=1_000.0)
+        assert [client.recv(5) for _ in range(2 * told["messages"])] == frames.tape("sequence", range(2))
+        assert told["seconds"] >= told["messages"] / 1_000.0
+
+
+def test_chunks_hold_every_message_once_and_are_of_useful_size() -> None:
+    messages = [bytes([number % 256]) * 1_000 for number in range(500)]
+    chunks = list(_chunks(messages))
+    assert b"".join(chunks) == b"".join(messages)
+    assert all(CHUNK_BYTES <= len(chunk) < CHUNK_BYTES + 1_000 for chunk in chunks[:-1])

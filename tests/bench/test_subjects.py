@@ -1,0 +1,38 @@
+"""Our program against the exchange that only sends, as the benchmark runs it."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from bench import frames, subjects
+
+import tls
+from market_collector import config
+
+
+def test_the_collector_document_asks_for_everything_on_the_tape(tmp_path: Path) -> None:
+    import json
+
+    file = tmp_path / "collector.json"
+    file.write_text(json.dumps(subjects.document(8443, 3, tmp_path / "data")))
+    (found,) = config.load(str(file))
+    settings = config.settings(found)
+    assert settings.symbols == frames.instruments(3)
+    assert len(settings.data_types) == len(frames.CHANNELS)
+
+
+def test_a_free_port_can_be_listened_on() -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", subjects.free_port()))
+
+
+@pytest.mark.simulator
+def test_a_collector_handles_every_message_of_a_blast_and_of_a_pace(tmp_path: Path) -> None:
+    authority = tls.authority(tmp_path)
+    start = subjects.collector(authority.file)
+    with subjects.side(start, 3, authority.issue("localhost"), tmp_path / "run") as side:
+        assert 0 < side.blast(1) < 10_000
+        assert 0 < side.pace(1, per_second=2_000.0) < 200
+        assert 10 < side.memory().resident < 200
+        pid = side.subject.process.pid
+    assert not Path(f"/proc/{pid}").exists()
