@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from market_collector.faults import Fault, Offer, counted, faults, path_text, shown
 from market_collector.model.streams import DataType
@@ -14,6 +16,10 @@ OFFERS = {
 }
 GOOD = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade"]}
 FILE = {"name": "f", "type": "file", "file": {"directory": "/data"}}
+
+FIELDS = st.sampled_from(
+    ["spec", "contract", "exchange", "symbol", "symbols", "dataTypes", "sinks", "name", "type", "file", "directory"]
+)
 
 
 def resource(**spec: Any) -> dict[str, Any]:
@@ -196,3 +202,21 @@ def test_one_is_not_a_plural() -> None:
 
 def test_faults_are_records() -> None:
     assert faults([], OFFERS) == [Fault((), "must be a mapping (field: value), not a list")]
+
+
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 99)
+    | st.floats(0, 1)
+    | st.sampled_from(["okx", "1s", "file", "", "A-B"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@given(JUNK)
+def test_junk_has_faults_and_never_a_traceback(junk: Any) -> None:
+    assert found(junk)
+    found({"contract": 1, "name": "a", "namespace": "b", "shard": 0, "spec": junk})
+    found(resource(connection=junk, sinks=junk, candle=junk))

@@ -6,10 +6,10 @@ the fields that it needs are themselves sound, so that one mistake is not report
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -50,11 +50,16 @@ def path_text(path: Path) -> str:
 def faults(document: object, offers: Offers) -> list[Fault]:
     """All that is wrong with a document: a resource or the operator's collector document, as plain data."""
     kind = CollectorDocument if isinstance(document, dict) and "contract" in document else Resource
-    found = list(_check(inspect.type_info(kind), document, ()))
+    found = list(_check(_limits(kind), document, ()))
     spec = document.get("spec") if isinstance(document, dict) else None
     if isinstance(spec, dict):
         found += _between_fields(spec, {fault.path[1] for fault in found if fault.path[0] == "spec"}, offers)
     return found
+
+
+@cache
+def _limits(kind: type) -> inspect.Type:
+    return inspect.type_info(kind)
 
 
 # --- single values ---------------------------------------------------------------------------------------------------
@@ -98,6 +103,8 @@ def _check_mapping(kind: inspect.StructType, value: object, path: Path) -> Itera
 
 
 def _unknown_field(name: str, known: Sequence[str]) -> str:
+    import difflib  # only for those who need the hint
+
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     return f"there is no such field{hint}; allowed: {_choices(known)}"

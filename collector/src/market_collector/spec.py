@@ -4,8 +4,6 @@ The operator's CRD says the same in its language; ``tests/contract`` holds both 
 (one field only with another, what an exchange offers) is in ``faults.py``.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any, Literal
 

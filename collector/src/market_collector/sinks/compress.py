@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, BinaryIO, cast
@@ -33,7 +32,7 @@ def compress(plain: Path, compression: str, should_stop: Callable[[], bool]) -> 
             os.fsync(raw.fileno())
         if not is_whole:
             return None
-        shutil.copymode(plain, unfinished)
+        unfinished.chmod(stat.S_IMODE(plain.stat().st_mode))
         unfinished.rename(target)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -45,6 +44,8 @@ def compress(plain: Path, compression: str, should_stop: Callable[[], bool]) -> 
 
 def _compressor(raw: BinaryIO, compression: str) -> IO[bytes]:
     if compression == "gzip":
+        import gzip
+
         return cast(IO[bytes], gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6))
     import zstandard
 
