@@ -1,0 +1,426 @@
+"""Tests against a real API server: KUBECONFIG names it (`make cluster`). Pods are played by a small kubelet of ours.
+
+The play-kubelet takes pods that fit no node, says of them what a kubelet would say, and serves each one's /status on a
+loopback address of its own; so every state of a collector can be shown, at once and exactly.
+"""
+
+import contextlib
+import http.server
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Document = dict[str, Any]
+COLLECTORS = "apis/marketcollector.dev/v1alpha1"
+PATHS = {
+    "mcol": f"{COLLECTORS}/namespaces/{{}}/marketcollectors",
+    "deployments": "apis/apps/v1/namespaces/{}/deployments",
+    "services": "api/v1/namespaces/{}/services",
+    "configmaps": "api/v1/namespaces/{}/configmaps",
+    "pods": "api/v1/namespaces/{}/pods",
+    "replicasets": "apis/apps/v1/namespaces/{}/replicasets",
+    "resourcequotas": "api/v1/namespaces/{}/resourcequotas",
+}
+NOWHERE = {"op-test/no-such-node": "true"}
+_addresses = itertools.count(2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+def eventually(claim: Callable[[], object], seconds: float = 20.0) -> None:
+    """Asserts that `claim` comes true in time; it tells by its own assert what is missing."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            claim()
+        except (AssertionError, KeyError, IndexError, Refused):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+class Refused(Exception):  # noqa: N818 - a refusal is what many tests want
+    """The API server said no; the text is what it said."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def _message(answer: str) -> str:
+    return str(json.loads(answer)["message"]) if answer.startswith("{") else answer
+
+
+class Api:
+    """Plain HTTP to the API server, through `kubectl proxy`."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def call(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Document:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self._address}/{path}", data, {"Content-Type": content_type}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                document: Document = json.load(response)
+                return document
+        except urllib.error.HTTPError as error:
+            with error:
+                raise Refused(error.code, _message(error.read().decode())) from None
+
+    def create(self, kind: str, namespace: str, document: Document, query: str = "") -> Document:
+        return self.call("POST", PATHS[kind].format(namespace) + query, document)
+
+    def get(self, kind: str, namespace: str, name: str) -> Document:
+        return self.call("GET", f"{PATHS[kind].format(namespace)}/{name}")
+
+    def all(self, kind: str, namespace: str) -> list[Document]:
+        found: list[Document] = self.call("GET", PATHS[kind].format(namespace))["items"]
+        return [each for each in found if each["metadata"]["name"] != "kube-root-ca.crt"]
+
+    def merge(self, kind: str, namespace: str, name: str, patch: Document, subresource: str = "") -> Document:
+        path = f"{PATHS[kind].format(namespace)}/{name}{subresource}"
+        return self.call("PATCH", path, patch, "application/merge-patch+json")
+
+    def delete(self, kind: str, namespace: str, name: str, policy: str = "Background") -> None:
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy}
+        self.call("DELETE", f"{PATHS[kind].format(namespace)}/{name}", body)
+
+    def names(self, kind: str, namespace: str) -> set[str]:
+        return {each["metadata"]["name"] for each in self.all(kind, namespace)}
+
+    def versions(self, namespace: str) -> dict[str, str]:
+        """Resource versions of the resources and of all that belongs to them: what a write would change."""
+        kinds = ("mcol", "deployments", "services", "configmaps")
+        return {
+            f"{kind}/{each['metadata']['name']}": each["metadata"]["resourceVersion"]
+            for kind in kinds
+            for each in self.all(kind, namespace)
+        }
+
+
+@pytest.fixture(name="eventually")
+def eventually_fixture() -> Callable[..., None]:
+    """Asserts that a claim comes true in time."""
+    return eventually
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> str:
+    found = os.environ.get("KUBECONFIG", "")
+    if not found:
+        reason = "KUBECONFIG names no cluster: make cluster, then eval the output of make kubeconfig"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="session")
+def api(kubeconfig: str) -> Iterator[Api]:
+    crds = ROOT / "crds/marketcollectors.yaml"
+    command = ["kubectl", "apply", "--server-side", "--force-conflicts", "-f", str(crds)]
+    subprocess.run(command, check=True, capture_output=True)
+    command = ["kubectl", "wait", "--for=condition=Established", "-f", str(crds)]
+    subprocess.run(command, check=True, capture_output=True)
+    proxy = subprocess.Popen(["kubectl", "proxy", "--port=0"], stdout=subprocess.PIPE, text=True)
+    assert proxy.stdout
+    port = proxy.stdout.readline().strip().rsplit(":", 1)[1]
+    with proxy:
+        try:
+            found = Api(f"http://127.0.0.1:{port}")
+            _no_other_operator(found)
+            yield found
+        finally:
+            proxy.terminate()
+
+
+def _no_other_operator(api: Api) -> None:
+    """Another operator for all namespaces would answer for the tests' resources, and they would test that one."""
+    selector = "app.kubernetes.io%2Fname%3Dmarket-operator"
+    for each in api.call("GET", f"apis/apps/v1/deployments?labelSelector={selector}")["items"]:
+        arguments = each["spec"]["template"]["spec"]["containers"][0].get("args", [])
+        if each["spec"]["replicas"] and not any(argument.startswith("--namespace") for argument in arguments):
+            where = f"{each['metadata']['namespace']}/{each['metadata']['name']}"
+            pytest.fail(f"{where} serves all namespaces; uninstall it first (make demo-down, helm uninstall)")
+
+
+@pytest.fixture
+def namespace(api: Api) -> Iterator[str]:
+    name = f"op-{uuid.uuid4().hex[:8]}"
+    api.call("POST", "api/v1/namespaces", {"metadata": {"name": name}})
+    yield name
+    api.call("DELETE", f"api/v1/namespaces/{name}")
+
+
+class Operator:
+    """The operator as a process of its own, as from a shell."""
+
+    def __init__(self, arguments: list[str], log: Path, environment: dict[str, str]) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.log = log
+        command = [sys.executable, "-m", "market_operator", "run", "--http", f"127.0.0.1:{self.port}", *arguments]
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(command, stderr=output, stdout=output, env={**os.environ, **environment})
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def metric(self, name: str) -> float:
+        """Sum of a metric over its labels."""
+        lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith(f"market_operator_{name}")]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+    def wait_ready(self) -> None:
+        def ready() -> None:
+            assert self.process.poll() is None, self.log.read_text()
+            with contextlib.suppress(urllib.error.URLError):
+                assert self.get("/readyz") == (200, "ok\n")
+                return
+            raise AssertionError("not listening")
+
+        eventually(ready)
+
+    def stop(self, name: int = signal.SIGTERM) -> int:
+        self.process.send_signal(name)
+        return self.process.wait(timeout=10)
+
+
+Start = Callable[..., Operator]
+
+
+@pytest.fixture
+def start(kubeconfig: str, namespace: str, tmp_path: Path) -> Iterator[Start]:
+    """Starts an operator for the test's namespace; further arguments are added to its command line."""
+    running: list[Operator] = []
+
+    def begin(*arguments: str, environment: dict[str, str] | None = None, wait: bool = True) -> Operator:
+        given = ["--namespace", namespace, "--health-via", "direct", "--counter-interval", "1s", *arguments]
+        operator = Operator(given, tmp_path / "operator.log", environment or {})
+        running.append(operator)
+        if wait:
+            operator.wait_ready()
+        return operator
+
+    yield begin
+    for operator in running:
+        if operator.process.poll() is None:
+            operator.stop()
+    log = tmp_path / "operator.log"
+    sys.stdout.write(log.read_text() if log.exists() else "")
+
+
+def resource(name: str = "okx-btc", **spec: Any) -> Document:
+    """A resource whose pods no real node takes, and whose exchange is nowhere."""
+    fields: Document = {"exchange": "okx", "dataTypes": ["trade", "orderbook"], **spec}
+    if not {"symbol", "symbols"} & set(spec):
+        fields["symbol"] = "BTC-USDT"
+    fields["template"] = {"nodeSelector": NOWHERE, **spec.get("template", {})}
+    fields.setdefault("connection", {"endpoint": {"websocket": "ws://127.0.0.1:1", "rest": "http://127.0.0.1:1"}})
+    return {
+        "apiVersion": "marketcollector.dev/v1alpha1",
+        "kind": "MarketCollector",
+        "metadata": {"name": name},
+        "spec": fields,
+    }
+
+
+class PlayPod:
+    """What one pod says of itself. `report` is its /status (None: it does not answer)."""
+
+    def __init__(self, document: Document) -> None:
+        self.name, self.uid = document["metadata"]["name"], document["metadata"]["uid"]
+        self.symbols: list[str] = []
+        number = next(_addresses)
+        self.address = f"127.77.{number // 250}.{number % 250 + 1}"
+        self.report: Document | None = None
+        self._server = http.server.ThreadingHTTPServer((self.address, 8080), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
+        pod = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = json.dumps(pod.report).encode()
+                self.send_response(503 if pod.report is None or self.path != "/status" else 200)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Nothing to log."""
+
+        return Handler
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Kubelet:
+    """Plays the pods of a namespace."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self._api, self._namespace = api, namespace
+        self.pods: dict[str, PlayPod] = {}
+
+    def run_all(self, count: int, ready: bool = True, **report: Any) -> list[PlayPod]:
+        """Waits until there are `count` pods, and lets those run and report that do not yet."""
+
+        def enough() -> None:
+            assert len(self.living()) == count
+
+        eventually(enough)
+        return self.catch_up(ready, **report)
+
+    def catch_up(self, ready: bool = True, **report: Any) -> list[PlayPod]:
+        """Lets all pods run and report that do not yet."""
+        new = [document for document in self.living() if document["metadata"]["uid"] not in self.pods]
+        return [self.run(document, ready, **report) for document in new]
+
+    def living(self) -> list[Document]:
+        pods = self._api.all("pods", self._namespace)
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def run(self, document: Document, ready: bool = True, **report: Any) -> PlayPod:
+        pod = PlayPod(document)
+        self.pods[pod.uid] = pod
+        config = self._configuration(document)
+        pod.symbols = config["spec"]["symbols"]
+        pod.report = status_document(pod, shard=config["shard"], types=config["spec"]["dataTypes"], **report)
+        self.say(pod, {"running": {"startedAt": "2026-11-22T10:00:00Z"}}, ready)
+        return pod
+
+    def _configuration(self, document: Document) -> Document:
+        name = next(v["configMap"]["name"] for v in document["spec"]["volumes"] if v["name"] == "config")
+        text = self._api.get("configmaps", self._namespace, name)["data"]["collector.json"]
+        found: Document = json.loads(text)
+        return found
+
+    def say(
+        self, pod: PlayPod, state: Document, ready: bool, last_state: Document | None = None, restarts: int = 0
+    ) -> None:
+        """Writes a pod's status as a kubelet does."""
+        status = {
+            "phase": "Running",
+            "podIP": pod.address,
+            "podIPs": [{"ip": pod.address}],
+            "conditions": [
+                {"type": kind, "status": str(ready)} for kind in ("Initialized", "ContainersReady", "Ready")
+            ],
+            "containerStatuses": [
+                {
+                    "name": "collector",
+                    "image": "x",
+                    "imageID": "x",
+                    "ready": ready,
+                    "started": "running" in state,
+                    "restartCount": restarts,
+                    "state": state,
+                    "lastState": last_state or {},
+                }
+            ],
+        }
+        self._api.merge("pods", self._namespace, pod.name, {"status": status}, "/status")
+
+    def close(self) -> None:
+        for pod in self.pods.values():
+            pod.close()
+
+
+def status_document(pod: PlayPod, shard: int, types: list[str], start: str = "t1", **fields: Any) -> Document:
+    """A collector that is well."""
+    streams = [{"stream": f"{symbol}/{kind}", "state": "live"} for symbol in pod.symbols for kind in types]
+    return {
+        "contract": 1,
+        "epoch": f"{pod.uid}/{start}",
+        "shard": shard,
+        "health": "Healthy",
+        "counters": {"messages": 100, "reconnections": 1},
+        "connections": [{"name": "public", "state": "connected", "since": "2026-11-22T10:00:00Z"}],
+        "lastMessageTime": "2026-11-22T10:00:05Z",
+        "streams": streams,
+        "gaps": [],
+        "sinks": [{"name": "out", "type": "stdout", "healthy": True}],
+        **fields,
+    }
+
+
+@pytest.fixture
+def kubelet(api: Api, namespace: str) -> Iterator[Kubelet]:
+    playing = Kubelet(api, namespace)
+    yield playing
+    playing.close()
+
+
+class Place:
+    """One test's namespace with what is looked at most."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self.api, self.namespace = api, namespace
+
+    def create(self, name: str = "okx-btc", **spec: Any) -> Document:
+        return self.api.create("mcol", self.namespace, resource(name, **spec))
+
+    def change(self, name: str = "okx-btc", **spec: Any) -> Document:
+        return self.api.merge("mcol", self.namespace, name, {"spec": spec})
+
+    def status(self, name: str = "okx-btc") -> Document:
+        found: Document = self.api.get("mcol", self.namespace, name)["status"]
+        return found
+
+    def condition(self, kind: str, name: str = "okx-btc") -> tuple[str, str, str]:
+        found = {each["type"]: each for each in self.status(name)["conditions"]}[kind]
+        return found["status"], found["reason"], found["message"]
+
+    def expect(self, kind: str, status: str, reason: str, name: str = "okx-btc", seconds: float = 20.0) -> str:
+        """Waits for a condition; its message."""
+
+        def claim() -> None:
+            assert self.condition(kind, name)[:2] == (status, reason), self.condition(kind, name)
+
+        eventually(claim, seconds)
+        return self.condition(kind, name)[2]
+
+    def names(self, kind: str) -> set[str]:
+        return self.api.names(kind, self.namespace)
+
+
+@pytest.fixture
+def say_status() -> Callable[..., Document]:
+    """Makes a collector's status document for a play-pod."""
+    return status_document
+
+
+@pytest.fixture
+def place(api: Api, namespace: str) -> Place:
+    return Place(api, namespace)

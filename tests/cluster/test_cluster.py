@@ -1,0 +1,110 @@
+"""The API server's client: what it asks, and how refusals are told."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from market_operator.cluster import Cluster, scopes
+from market_operator.errors import ApiError, StartError
+from market_operator.kinds import CONFIGMAPS
+from market_operator.names import Key
+from market_operator.plan import Apply, Delete
+from market_operator.resource import read_resource
+
+
+@pytest.fixture
+async def cluster(kubeconfig: str, api: Any) -> AsyncIterator[Cluster]:
+    made = await Cluster.connect()
+    yield made
+    await made.close()
+
+
+def config(namespace: str, name: str = "a", **data: str) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/managed-by": "market-operator", "marketcollector.dev/collector": "okx-btc"}
+    meta = {"name": name, "namespace": namespace, "labels": labels}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
+
+
+async def test_a_resource_that_does_not_exist_is_none(cluster: Cluster, namespace: str) -> None:
+    assert await cluster.read(Key(namespace, "nothing")) is None
+
+
+async def test_an_object_is_applied_listed_and_deleted(cluster: Cluster, namespace: str) -> None:
+    made = await cluster.run(Apply(config(namespace, x="1"), is_new=True))
+    assert made
+    assert made["metadata"]["managedFields"][0]["manager"] == "market-operator"
+    pages = [page async for page in cluster.ours(CONFIGMAPS, namespace)]
+    assert [item["metadata"]["name"] for page in pages for item in page.items] == ["a"]
+    assert pages[0].version >= int(made["metadata"]["resourceVersion"])
+    await cluster.run(Delete("ConfigMap", "a", namespace, made["metadata"]["uid"]))
+    await cluster.run(Delete("ConfigMap", "a", namespace, made["metadata"]["uid"]))
+    assert [page.items async for page in cluster.ours(CONFIGMAPS, namespace)] == [[]]
+
+
+async def test_the_same_write_again_changes_nothing(cluster: Cluster, namespace: str) -> None:
+    versions = [await cluster.run(Apply(config(namespace, x="1"), is_new=False)) for _ in range(2)]
+    assert len({made["metadata"]["resourceVersion"] for made in versions if made}) == 1
+
+
+async def test_a_new_object_takes_nobodys_fields(cluster: Cluster, namespace: str, api: Any) -> None:
+    api.create("configmaps", namespace, {"metadata": {"name": "a"}, "data": {"x": "theirs"}})
+    with pytest.raises(ApiError) as refusal:
+        await cluster.run(Apply(config(namespace, x="1"), is_new=True))
+    assert refusal.value.is_conflict
+
+
+async def test_a_successor_of_the_same_name_is_not_deleted(cluster: Cluster, namespace: str, api: Any) -> None:
+    await cluster.run(Apply(config(namespace), is_new=True))
+    with pytest.raises(ApiError) as refusal:
+        await cluster.run(Delete("ConfigMap", "a", namespace, "another-uid"))
+    assert refusal.value.is_conflict
+    assert api.names("configmaps", namespace) == {"a"}
+
+
+async def test_a_status_of_what_has_changed_meanwhile_is_a_conflict(
+    cluster: Cluster, namespace: str, place: Any
+) -> None:
+    place.create()
+    found = await cluster.read(Key(namespace, "okx-btc"))
+    assert found
+    place.change(logLevel="debug")
+    with pytest.raises(ApiError) as refusal:
+        await cluster.write_status(read_resource(found), {"health": "Healthy"})
+    assert refusal.value.is_conflict
+
+
+async def test_keys_come_without_their_specs(cluster: Cluster, namespace: str, place: Any) -> None:
+    place.create()
+    [item] = [item async for page in cluster.keys(namespace) for item in page.items]
+    assert item["metadata"]["name"] == "okx-btc"
+    assert "spec" not in item
+
+
+async def test_a_server_that_is_not_there_is_told_without_a_status(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    nowhere = tmp_path / "config"
+    nowhere.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: x\n"
+        "clusters: [{name: x, cluster: {server: 'http://127.0.0.1:1'}}]\n"
+        "contexts: [{name: x, context: {cluster: x, user: x}}]\nusers: [{name: x, user: {}}]\n"
+    )
+    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(nowhere))
+    cluster = await Cluster.connect()
+    with pytest.raises(ApiError) as refusal:
+        await cluster.read(Key("a", "b"))
+    assert refusal.value.status == 0
+    await cluster.close()
+
+
+async def test_without_a_kubeconfig_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(StartError, match="run in a pod, or set KUBECONFIG"):
+        await Cluster.connect()
+
+
+def test_no_namespace_means_all_at_once() -> None:
+    assert scopes(()) == (None,)
+    assert scopes(("a", "b")) == ("a", "b")

@@ -1,0 +1,258 @@
+"""What the operator does to a real API server: children, idempotence, drift, scaling, deletion, refusals."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+Start = Callable[..., Any]
+Eventually = Callable[..., None]
+THREE = ["ADA-USDT", "BTC-USDT", "ETH-USDT"]
+
+
+def test_a_resource_gets_its_children_and_becomes_ready(place: Any, kubelet: Any, start: Start) -> None:
+    start()
+    place.create()
+    kubelet.run_all(1)
+    assert place.expect("Ready", "True", "Ready") == "2 of 2 streams deliver"
+    status = place.status()
+    assert (status["health"], status["pods"], status["streams"]["summary"]) == ("Healthy", "1/1", "2/2")
+    assert place.names("deployments") == place.names("services") == {"okx-btc-0"}
+    assert "Reconciling" not in {each["type"] for each in status["conditions"]}
+
+
+def test_children_belong_to_their_resource(place: Any, start: Start, eventually: Eventually) -> None:
+    uid = place.create()["metadata"]["uid"]
+    start()
+    eventually(lambda: place.api.get("deployments", place.namespace, "okx-btc-0"))
+    for kind in ("deployments", "services", "configmaps"):
+        for child in place.api.all(kind, place.namespace):
+            [owner] = child["metadata"]["ownerReferences"]
+            assert (owner["uid"], owner["controller"], owner.get("blockOwnerDeletion")) == (uid, True, None)
+            assert child["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "market-operator"
+
+
+def test_a_second_pass_writes_nothing_nor_does_a_new_operator(place: Any, kubelet: Any, start: Start) -> None:
+    first = start()
+    place.create(symbols=THREE, shards=3, replicas=2)
+    kubelet.run_all(6)
+    place.expect("Ready", "True", "Ready")
+    time.sleep(2.5)  # counters may be written once more
+    before = place.api.versions(place.namespace)
+    assert first.stop() == 0
+    second = start("--sweep-interval", "1s")
+    time.sleep(4)
+    assert second.metric("reconcile_total") > 0
+    assert second.metric("sweeps_total") > 2
+    assert second.metric("api_writes_total") == 0
+    assert second.metric("status_updates_total") == 0
+    assert place.api.versions(place.namespace) == before
+
+
+def test_what_a_user_changes_is_put_back_and_what_he_adds_stays(
+    place: Any, start: Start, eventually: Eventually
+) -> None:
+    start()
+    place.create()
+    eventually(lambda: place.api.get("deployments", place.namespace, "okx-btc-0"))
+    edit = {"metadata": {"labels": {"team": "mine"}}, "spec": {"replicas": 4, "progressDeadlineSeconds": 7}}
+    place.api.merge("deployments", place.namespace, "okx-btc-0", edit)
+    place.api.merge("services", place.namespace, "okx-btc-0", {"spec": {"selector": {"app": "other"}}})
+
+    def put_back() -> None:
+        found = place.api.get("deployments", place.namespace, "okx-btc-0")
+        assert (found["spec"]["replicas"], found["spec"]["progressDeadlineSeconds"]) == (1, 120)
+        assert found["metadata"]["labels"]["team"] == "mine"
+        service = place.api.get("services", place.namespace, "okx-btc-0")
+        assert service["spec"]["selector"]["marketcollector.dev/shard"] == "0"
+
+    eventually(put_back)
+
+
+def test_a_deleted_child_comes_back(place: Any, start: Start, eventually: Eventually) -> None:
+    start()
+    place.create()
+    eventually(lambda: place.api.get("services", place.namespace, "okx-btc-0"))
+    [config] = place.names("configmaps")
+    for kind, name in (("services", "okx-btc-0"), ("configmaps", config), ("deployments", "okx-btc-0")):
+        old = place.api.get(kind, place.namespace, name)["metadata"]["uid"]
+        place.api.delete(kind, place.namespace, name)
+
+        def is_back(kind: str = kind, name: str = name, old: str = old) -> None:
+            assert place.api.get(kind, place.namespace, name)["metadata"]["uid"] != old
+
+        eventually(is_back)
+
+
+def test_a_change_of_the_spec_rolls_out_and_the_old_configuration_goes_after_it(
+    place: Any, kubelet: Any, start: Start, eventually: Eventually
+) -> None:
+    start()
+    place.create()
+    [old_pod] = kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    [old] = place.names("configmaps")
+    place.change(symbol="ETH-USDT")
+    kubelet.run_all(2, ready=False)
+    place.expect("WorkloadReady", "False", "RollingOut")
+    assert place.condition("Reconciling")[0] == "True"
+    assert old in place.names("configmaps"), "the old pod still mounts it"
+    assert old_pod.name in place.names("pods"), "it stays until the new one is ready"
+    new_pod = next(pod for pod in kubelet.pods.values() if pod is not old_pod)
+    kubelet.say(new_pod, {"running": {"startedAt": "2026-11-22T10:00:00Z"}}, ready=True)
+    place.expect("Ready", "True", "Ready")
+
+    def only_the_new_is_left() -> None:
+        assert place.names("pods") == {new_pod.name}
+        [config] = place.api.all("configmaps", place.namespace)
+        assert json.loads(config["data"]["collector.json"])["spec"]["symbols"] == ["ETH-USDT"]
+
+    eventually(only_the_new_is_left)
+
+
+def test_what_collectors_need_not_know_restarts_none(place: Any, kubelet: Any, start: Start) -> None:
+    start()
+    place.create()
+    [pod] = kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    generation = place.change(healthCheckInterval="5s")["metadata"]["generation"]
+    deadline = time.monotonic() + 10
+    while place.status()["observedGeneration"] < generation:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert place.names("pods") == {pod.name}
+
+
+def test_suspend_stops_the_pods_and_resume_starts_them(place: Any, kubelet: Any, start: Start) -> None:
+    start()
+    place.create()
+    kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    place.change(suspend=True)
+    assert "spec.suspend" in place.expect("Ready", "True", "Suspended")
+    assert place.names("pods") == set()
+    assert place.names("configmaps")
+    total = place.status()["messages"]
+    place.change(suspend=False)
+    kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    assert place.status()["messages"] >= total == 100
+
+
+def test_shards_come_and_go_by_scale(place: Any, kubelet: Any, start: Start, eventually: Eventually) -> None:
+    start()
+    place.create(symbols=THREE)
+    kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    place.api.merge("mcol", place.namespace, "okx-btc", {"spec": {"replicas": 3}}, "/scale")
+
+    def three() -> None:
+        kubelet.catch_up()
+        assert place.status()["shards"] == place.status()["readyShards"] == 3
+        assert place.condition("Ready")[:2] == ("True", "Ready")
+
+    eventually(three)
+    configs = [json.loads(each["data"]["collector.json"]) for each in place.api.all("configmaps", place.namespace)]
+    assert sorted(symbol for config in configs for symbol in config["spec"]["symbols"]) == THREE
+    place.change(shards=1)
+
+    def one() -> None:
+        kubelet.catch_up()
+        assert place.names("deployments") == place.names("services") == {"okx-btc-0"}
+        assert len(place.names("configmaps")) == len(place.names("pods")) == 1
+
+    eventually(one)
+    place.expect("Ready", "True", "Ready")
+
+
+def test_deletion_leaves_nothing_and_waits_for_nobody(
+    place: Any, kubelet: Any, start: Start, eventually: Eventually
+) -> None:
+    operator = start()
+    for name in ("first", "second"):
+        place.create(name)
+    kubelet.run_all(2)
+    for name in ("first", "second"):
+        place.expect("Ready", "True", "Ready", name)
+    assert "finalizers" not in place.api.get("mcol", place.namespace, "first")["metadata"]
+
+    def gone(name: str) -> Callable[[], None]:
+        def claim() -> None:
+            for kind in ("mcol", "deployments", "services", "configmaps", "pods"):
+                assert not [each for each in place.names(kind) if each.startswith(name)]
+
+        return claim
+
+    place.api.delete("mcol", place.namespace, "first", "Foreground")
+    eventually(gone("first"))
+    operator.stop(signal.SIGKILL)
+    place.api.delete("mcol", place.namespace, "second")
+    eventually(gone("second"))
+
+
+def test_a_resource_made_again_at_once_is_served(
+    place: Any, kubelet: Any, start: Start, eventually: Eventually
+) -> None:
+    start()
+    place.create()
+    kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    place.api.delete("mcol", place.namespace, "okx-btc")
+    uid = place.create()["metadata"]["uid"]
+
+    def is_served() -> None:
+        kubelet.catch_up()
+        assert place.condition("Ready")[:2] == ("True", "Ready")
+        for kind in ("deployments", "services", "configmaps"):
+            [child] = place.api.all(kind, place.namespace)
+            assert [owner["uid"] for owner in child["metadata"]["ownerReferences"]] == [uid]
+
+    eventually(is_served, 40)
+
+
+def test_somebody_elses_object_of_our_name_is_left_alone(place: Any, start: Start) -> None:
+    theirs = {"metadata": {"name": "okx-btc-0"}, "spec": {"selector": {"app": "theirs"}, "ports": [{"port": 80}]}}
+    place.api.create("services", place.namespace, theirs)
+    start()
+    place.create()
+    message = place.expect("WorkloadReady", "False", "ApplyFailed")
+    assert "Service okx-btc-0: 409 NameTaken" in message
+    assert place.condition("Stalled")[:2] == ("True", "ApplyFailed")
+    service = place.api.get("services", place.namespace, "okx-btc-0")
+    assert service["spec"]["selector"] == {"app": "theirs"}
+    assert "okx-btc-0" in place.names("deployments"), "the rest goes on"
+
+
+def test_a_quota_that_is_used_up_is_told(place: Any, start: Start, kubelet: Any) -> None:
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    place.api.create("resourcequotas", place.namespace, quota)
+    start()
+    place.create()
+    assert "exceeded quota" in place.expect("WorkloadReady", "False", "QuotaExceeded")
+    place.api.merge("resourcequotas", place.namespace, "none", {"spec": {"hard": {"pods": "5"}}})
+    place.api.delete("deployments", place.namespace, "okx-btc-0")  # its controller would try again only after minutes
+    kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+
+
+def test_a_name_of_253_characters_is_served(place: Any, kubelet: Any, start: Start) -> None:
+    name = ".".join(["long" * 15] * 4)[:253].rstrip(".")
+    start()
+    place.create(name)
+    kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready", name)
+    [deployment] = place.names("deployments")
+    assert len(deployment) <= 63
+
+
+def test_many_symbols_in_many_shards(place: Any, start: Start, eventually: Eventually) -> None:
+    start()
+    place.create(symbols=[f"C{number}-USDT" for number in range(500)], shards=8)
+
+    def claim() -> None:
+        assert len(place.names("deployments")) == len(place.names("configmaps")) == 8
+        assert place.status()["streams"]["total"] == 1000
+        assert place.status()["symbols"] == "C0-USDT, C1-USDT, C10-USDT +497"
+
+    eventually(claim)

@@ -1,0 +1,201 @@
+"""What the status says about collectors that tell this or that, fall silent, crash and come back."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Start = Callable[..., Any]
+Eventually = Callable[..., None]
+RUNNING = {"running": {"startedAt": "2026-11-22T10:00:00Z"}}
+
+
+@pytest.fixture
+def pod(place: Any, kubelet: Any, start: Start) -> Any:
+    """The pod of a resource that is Ready."""
+    start()
+    place.create(healthCheckInterval="1s")
+    [found] = kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    return found
+
+
+def tell(pod: Any, **fields: Any) -> None:
+    pod.report = {**pod.report, **fields}
+
+
+def test_a_silent_stream_is_told_and_the_pod_not_blamed(place: Any, pod: Any) -> None:
+    stale = {"stream": "BTC-USDT/trade", "state": "stale", "since": "2026-11-22T10:00:00Z", "reason": "NoData"}
+    tell(pod, health="Unhealthy", streams=[stale, *(s for s in pod.report["streams"] if "trade" not in s["stream"])])
+    message = place.expect("Streaming", "False", "StreamsStale")
+    assert "BTC-USDT/trade (since 2026-11-22T10:00:00Z)" in message
+    assert place.condition("Ready")[:2] == ("False", "StreamsStale")
+    assert place.condition("WorkloadReady")[0] == "True"
+    assert place.status()["unhealthyStreams"] == [
+        {"stream": "BTC-USDT/trade", "reason": "stale: NoData", "since": "2026-11-22T10:00:00Z"}
+    ]
+
+
+def test_the_exchange_goes_and_comes_back(place: Any, pod: Any, kubelet: Any) -> None:
+    well = pod.report
+    down = {"name": "public", "state": "backoff", "since": "2026-11-22T10:01:00Z", "reason": "connection refused"}
+    tell(pod, connections=[down])
+    tell(pod, streams=[{**each, "state": "stale"} for each in well["streams"]], health="Unhealthy")
+    kubelet.say(pod, RUNNING, ready=False)
+    message = place.expect("Streaming", "False", "Disconnected")
+    assert "since 2026-11-22T10:01:00Z: connection refused" in message
+    assert place.condition("WorkloadReady")[0] == "True"
+    pod.report = well
+    kubelet.say(pod, RUNNING, ready=True)
+    place.expect("Ready", "True", "Ready")
+
+
+def test_a_short_reconnect_counts_and_changes_no_condition(place: Any, pod: Any, eventually: Eventually) -> None:
+    before = place.status()["conditions"]
+    reconnect = {"time": "2026-11-22T10:02:00Z", "reason": "closed by the exchange"}
+    tell(pod, counters={"messages": 200, "reconnections": 3}, lastReconnect=reconnect)
+
+    def counted() -> None:
+        status = place.status()
+        assert (status["messages"], status["reconnections"], status["lastReconnect"]) == (200, 3, reconnect)
+
+    eventually(counted)
+    assert place.status()["conditions"] == before
+
+
+def test_an_open_hole_degrades_and_heals(place: Any, pod: Any) -> None:
+    gap = {"id": "1", "stream": "BTC-USDT/trade", "state": "open"}
+    tell(pod, gaps=[gap], counters={**pod.report["counters"], "gapsDetected": 1, "missingTrades": 5})
+    place.expect("Complete", "False", "GapsOpen")
+    status = place.status()
+    assert status["gaps"] == {"detected": 1, "repaired": 0, "open": 1, "missingTrades": 5}
+    assert (status["health"], place.condition("Ready")[0]) == ("Degraded", "True")
+    tell(pod, gaps=[{**gap, "state": "repaired"}])
+    place.expect("Complete", "True", "NoGapsOpen")
+    assert place.status()["health"] == "Healthy"
+
+
+def test_an_unknown_symbol_is_named(place: Any, pod: Any) -> None:
+    refused = [{**each, "state": "refused", "reason": "SymbolNotFound"} for each in pod.report["streams"]]
+    tell(pod, streams=refused, health="Unhealthy")
+    assert "BTC-USDT" in place.expect("Accepted", "False", "SymbolNotFound")
+    assert place.condition("Stalled")[0] == "True"
+    place.change(symbol="ETH-USDT")
+    assert place.status()["conditions"]
+
+
+def test_a_sink_that_cannot_write_is_told(place: Any, pod: Any) -> None:
+    tell(pod, sinks=[{"name": "archive", "type": "file", "healthy": False, "error": "No space left on device"}])
+    assert "archive: No space left on device" in place.expect("SinksHealthy", "False", "SinkFailing")
+    assert place.condition("Ready")[:2] == ("False", "SinkFailing")
+
+
+def test_could_not_look_is_unknown_with_what_was_tried(place: Any, pod: Any) -> None:
+    pod.report = None
+    message = place.expect("Streaming", "Unknown", "CollectorUnreachable", seconds=30)
+    assert f"GET http://{pod.address}:8080/status was answered with status 503" in message
+    assert place.condition("Ready")[:2] == ("Unknown", "CollectorUnreachable")
+    assert place.status()["health"] == "Unknown"
+
+
+def test_a_contract_that_we_do_not_know_is_not_guessed_at(place: Any, pod: Any) -> None:
+    tell(pod, contract=2)
+    message = place.expect("Streaming", "Unknown", "CollectorUnreachable", seconds=30)
+    assert "speaks contract 2, this operator contract 1" in message
+
+
+def test_a_crash_loop_is_told_with_its_reason(place: Any, pod: Any, kubelet: Any) -> None:
+    last = {"terminated": {"reason": "OOMKilled", "exitCode": 137, "startedAt": None, "finishedAt": None}}
+    kubelet.say(pod, {"waiting": {"reason": "CrashLoopBackOff"}}, ready=False, last_state=last, restarts=3)
+    assert "OOMKilled, exit code 137" in place.expect("WorkloadReady", "False", "CrashLooping")
+    assert place.condition("Ready")[:2] == ("False", "CrashLooping")
+    assert place.condition("Stalled")[0] == "True"
+
+
+def test_an_image_that_does_not_exist_is_told(place: Any, pod: Any, kubelet: Any) -> None:
+    waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "nowhere/nothing"'}
+    kubelet.say(pod, {"waiting": waiting}, ready=False)
+    assert "nowhere/nothing" in place.expect("WorkloadReady", "False", "ImagePullFailed")
+
+
+def test_a_pod_that_fits_no_node_is_told(place: Any, start: Start) -> None:
+    start()
+    place.create()
+    assert "node" in place.expect("WorkloadReady", "False", "Unschedulable")
+
+
+def test_totals_grow_over_restarts_of_pods_and_operator(
+    place: Any, kubelet: Any, start: Start, say_status: Callable[..., Any], eventually: Eventually
+) -> None:
+    operator = start()
+    place.create(healthCheckInterval="1s")
+    [pod] = kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+
+    def total(expected: int) -> None:
+        def claim() -> None:
+            assert place.status()["messages"] == expected
+
+        eventually(claim)
+
+    total(100)
+    # The container restarts: its last words are newer than the last look.
+    words = say_status(pod, 0, [], counters={"messages": 130})
+    pod.report = say_status(pod, 0, ["trade", "orderbook"], start="t2", counters={"messages": 5})
+    last = {"terminated": {"exitCode": 1, "message": json.dumps(words)}}
+    kubelet.say(pod, RUNNING, ready=True, last_state=last, restarts=1)
+    total(135)
+    # The operator is killed and started again: nothing counts twice.
+    operator.process.kill()
+    operator.process.wait()
+    tell(pod, counters={"messages": 7})
+    start()
+    total(137)
+    # The pod is gone and another takes its place.
+    tell(pod, counters={"messages": 9})
+    total(139)
+    place.api.delete("pods", place.namespace, pod.name)
+    kubelet.run_all(1)
+    total(239)
+    place.expect("Ready", "True", "Ready")
+
+
+def test_an_operator_that_is_started_again_says_nothing_else(place: Any, kubelet: Any, start: Start) -> None:
+    operator = start()
+    place.create()
+    kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    before = place.status()["conditions"]
+    operator.process.kill()
+    operator.process.wait()
+    again = start()
+    place.expect("Ready", "True", "Ready")
+    assert place.status()["conditions"] == before
+    assert again.metric("api_writes_total") == 0
+
+
+def test_an_old_object_that_breaks_a_newer_rule_is_told(place: Any, api: Any, start: Start) -> None:
+    """As after an upgrade of the definition: the stored object is older than the rule."""
+    from market_operator.crd import crd
+
+    definition = "apis/apiextensions.k8s.io/v1/customresourcedefinitions/marketcollectors.marketcollector.dev"
+    ours = crd()["spec"]
+    lax = json.loads(json.dumps(ours))
+    stale = lax["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["staleAfter"]
+    del stale["x-kubernetes-validations"]
+    api.call("PATCH", definition, {"spec": lax}, "application/merge-patch+json")
+    try:
+        start()
+        for _ in range(100):
+            try:
+                place.create(staleAfter="2h")
+                break
+            except Exception as refusal:
+                if "must be a duration" not in str(refusal):
+                    raise
+        assert "between 1s and 1h" in place.expect("Accepted", "False", "InvalidSpec")
+        assert place.condition("Ready")[:2] == ("False", "InvalidSpec")
+        assert place.names("deployments") == set()
+    finally:
+        api.call("PATCH", definition, {"spec": ours}, "application/merge-patch+json")
