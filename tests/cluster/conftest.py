@@ -52,7 +52,7 @@ def eventually(claim: Callable[[], object], seconds: float = 20.0) -> None:
     while True:
         try:
             claim()
-        except (AssertionError, KeyError, IndexError, Refused):
+        except (AssertionError, LookupError, ValueError, Refused):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)

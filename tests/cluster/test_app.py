@@ -105,7 +105,7 @@ def test_the_documented_rights_are_enough(place: Any, kubelet: Any, start: Start
     kubelet.run_all(2)
     place.expect("Ready", "True", "Ready")
     place.change(shards=1)
-    place.expect("WorkloadReady", "False", "RollingOut")
+    place.expect("WorkloadReady", "False", "Unschedulable")
     time.sleep(2)
     log = operator.log.read_text().lower()
     assert "forbidden" not in log

@@ -298,6 +298,13 @@ class TestNotLooked:
         look = Look(scene.report(), "timed out", NOW - 1)
         assert said(scene.picture(scene.pod(), looks={"pod-1": look}), "Ready")[0] == "True"
 
+    def test_it_is_known_when_a_report_will_no_longer_be_believed(self, scene: Scene) -> None:
+        look = Look(scene.report(), "timed out", NOW - 4)
+        assert scene.picture(scene.pod(), looks={"pod-1": look}).expires_in == BELIEVED_FOR - 4
+        assert scene.picture(scene.pod()).expires_in is None
+        given_up = Look(scene.report(), "timed out", NOW - BELIEVED_FOR - 4)
+        assert scene.picture(scene.pod(), looks={"pod-1": given_up}).expires_in is None
+
     def test_after_a_start_of_the_operator_what_was_told_stands_until_the_first_look(self, scene: Scene) -> None:
         before = conditions(scene.picture(scene.pod()))
         assert conditions(scene.picture(scene.pod(), looks={}, before=before)) == before

@@ -130,9 +130,9 @@ def _settle(parts: Parts, key: Key, again: Again) -> None:
         parts.metrics.errors.inc()
         parts.metrics.reconciles.labels("failed").inc()
         parts.queue.retry(key)
-        return
-    parts.queue.succeeded(key)
-    parts.metrics.reconciles.labels("done" if again.after is None else "again").inc()
+    else:
+        parts.queue.succeeded(key)
+        parts.metrics.reconciles.labels("done" if again.after is None else "again").inc()
     if again.after is not None:
         parts.queue.add_after(key, again.after)
 

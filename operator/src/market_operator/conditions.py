@@ -118,6 +118,13 @@ class Picture:
         running = [pod for shard in self.shards for pod in self.pods_of(shard) if pod.is_running]
         return any(self._is_unread(pod.uid) for pod in running)
 
+    @property
+    def expires_in(self) -> float | None:
+        """Seconds until time alone changes the picture: until a report that cannot be renewed is no longer believed."""
+        looks = [self.looks.get(pod.uid, Look()) for pod in self.pods if pod.is_running]
+        waits = [look.failing_since + BELIEVED_FOR - self.now for look in looks if look.problem]
+        return min((wait for wait in waits if wait >= 0), default=None)
+
     def unreachable(self, shard: int) -> list[tuple[Pod, Look]]:
         """The running pods of a shard that can no longer be read, or never could."""
         looks = [(pod, self.looks.get(pod.uid)) for pod in self.pods_of(shard) if pod.is_running]

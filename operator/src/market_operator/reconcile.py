@@ -22,7 +22,8 @@ from market_operator.status import change, new_status, stored_verdicts
 from market_operator.store import Store
 
 logger = logging.getLogger(__name__)
-_CONFLICT_DELAY = 0.1
+# Seconds: long enough for the event of whoever wrote first, or for a moment that was waited for to have passed.
+_A_MOMENT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +125,27 @@ class Reconciler:
         status = new_status(resource, picture, tally)
         self.health[resource.key] = status["health"]
         needed = change(resource.status, status)
-        failed = bool(picture.failures)
+        again = Again(_later(picture), bool(picture.failures))
         if not needed.patch:
-            return Again(failed=failed)
+            return again
         if needed.is_counting and (wait := self._wait(resource.key, picture.now)):
-            return Again(wait, failed)
+            return Again(min(wait, again.after or wait), again.failed)
         try:
             await self.cluster.write_status(resource, needed.patch)
         except ApiError as error:
             if not error.is_conflict:
                 raise
-            return Again(_CONFLICT_DELAY)
+            return Again(_A_MOMENT)
         self.pace.wrote(resource.key, picture.now)
         self.metrics.status_updates.labels("counters" if needed.is_counting else "conditions").inc()
-        return Again(failed=failed)
+        return again
 
     def _wait(self, key: Key, now: float) -> float:
         return self.pace.wait(key, now) or self.pace.slot(now)
+
+
+def _later(picture: Picture) -> float | None:
+    return None if picture.expires_in is None else picture.expires_in + _A_MOMENT
 
 
 def _deployments(observed: Observed) -> dict[int, Document]:

@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass, field
 
 from market_operator.cluster import Cluster, scopes
-from market_operator.conditions import BELIEVED_FOR
 from market_operator.errors import ApiError, ReportError, StartError
 from market_operator.health import Reader
 from market_operator.intake import Intake
@@ -94,7 +93,7 @@ class HealthSweep:
         now = time.time()
         if self.intake.observations.failed(pod, problem, now):
             logger.info("could not look at pod %s of %s: %s", pod.name, pod.key, problem)
-            self.intake.queue.add_after(pod.key, BELIEVED_FOR + _IDLE)
+            self.intake.queue.add(pod.key)
         self.intake.rounds.look_by(pod.key, pod.uid, now + SOON)
 
 
