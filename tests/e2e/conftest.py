@@ -1,18 +1,20 @@
 """The chart, installed once with the images of this working copy; for each test a namespace with a simulator.
 
-Other operators and this one would both write the same children, so none may run beside it.
+Other operators and this one would both write the same children, so none may run beside it. One of `make demo` is taken
+away (the tests of the demo make and remove it anyway); any other is left alone, and nothing is tested.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from e2e_operator import OF_OPERATOR, InstallError, Operator
 from e2e_places import LABEL, PREFIX, Place, Places
-from kube import CommandError, Tools, missing, tools_with_cluster
+from kube import ROOT, CommandError, Tools, missing, tools_with_cluster
 
 IMAGES = {
     part: os.environ.get(f"{part.upper()}_IMAGE", f"localhost/market-{part}:dev") for part in ("operator", "collector")
@@ -26,12 +28,13 @@ def tools() -> Tools:
     others = found.items("deployments", "--all-namespaces", "-l", OF_OPERATOR)
     if others:
         where = ", ".join(other["metadata"]["namespace"] for other in others)
-        missing(f"another market-operator runs in {where}: run `make demo-down` first")
+        missing(f"another market-operator runs in {where}")
     return found
 
 
 def remove_leftovers(tools: Tools) -> None:
-    """Removes what a session that was killed left behind."""
+    """Removes what a session that was killed left behind, and the demo."""
+    subprocess.run([ROOT / "demo" / "down.sh"], check=True, capture_output=True, timeout=300, env=tools.environment)
     labels = ",".join(f"{key}={value}" for key, value in LABEL.items())
     tools.helm("uninstall", "market-operator", "--namespace", PREFIX, "--ignore-not-found", "--wait")
     tools.kubectl("delete", "namespace", "-l", labels, "--ignore-not-found", "--wait=true")
