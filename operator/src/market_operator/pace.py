@@ -9,27 +9,34 @@ WRITES_PER_SECOND = 10.0
 
 @dataclass(slots=True)
 class Pace:
-    """Times are in seconds since 1970; `interval` is the shortest time between two writes for one resource."""
+    """Times are in seconds since 1970; `interval` is the shortest time between two writes for one resource.
+
+    Whoever finds the budget used up is given a time of his own, so that thousands who wait do not all come back at once.
+    """
 
     interval: float
     _written: dict[Key, float] = field(default_factory=dict)
+    _reserved: dict[Key, float] = field(default_factory=dict)
     _next_slot: float = 0.0
 
     def wait(self, key: Key, now: float) -> float:
         """Seconds until the next write for counters alone; 0 means now."""
         return max(0.0, self._written.get(key, now - self.interval) + self.interval - now)
 
-    def slot(self, now: float) -> float:
-        """Seconds until the budget of all resources has room; 0 means now, and takes the room."""
-        if self._next_slot > now:
-            return self._next_slot - now
-        self._next_slot = now + 1 / WRITES_PER_SECOND
-        return 0.0
+    def slot(self, key: Key, now: float) -> float:
+        """Seconds until the budget of all resources has room for `key`, which is kept for it; 0 means now."""
+        slot = self._reserved.get(key)
+        if slot is None:
+            slot = self._reserved[key] = max(now, self._next_slot)
+            self._next_slot = slot + 1 / WRITES_PER_SECOND
+        return max(0.0, slot - now)
 
     def wrote(self, key: Key, now: float) -> None:
         """The status of `key` was written, for whatever reason."""
         self._written[key] = now
+        self._reserved.pop(key, None)
 
     def forget(self, key: Key) -> None:
         """A resource is gone."""
         self._written.pop(key, None)
+        self._reserved.pop(key, None)

@@ -141,7 +141,7 @@ class Reconciler:
         return again
 
     def _wait(self, key: Key, now: float) -> float:
-        return self.pace.wait(key, now) or self.pace.slot(now)
+        return self.pace.wait(key, now) or self.pace.slot(key, now)
 
 
 def _later(picture: Picture) -> float | None:

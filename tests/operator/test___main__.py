@@ -1,0 +1,65 @@
+import subprocess
+import sys
+
+import pytest
+
+from market_operator import __version__
+from market_operator.__main__ import _parser, _settings, main
+from market_operator.crd import crd_yaml
+from market_operator.settings import Settings
+
+
+def settings(*arguments: str) -> Settings:
+    return _settings(_parser().parse_args(["run", *arguments]))
+
+
+def test_the_defaults_of_the_options_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLLECTOR_IMAGE", raising=False)
+    assert settings() == Settings()
+
+
+def test_options_become_settings() -> None:
+    found = settings("--namespace", "a", "--namespace", "b", "--namespace", "a", "--http", "[::1]:9", "--workers", "3")
+    assert (found.namespaces, found.http_host, found.http_port, found.workers) == (("a", "b"), "::1", 9, 3)
+    assert settings("--counter-interval", "1m30s").counter_interval == 90
+
+
+def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLLECTOR_IMAGE", "theirs")
+    assert settings().collector_image == "theirs"
+    assert settings("--collector-image", "ours").collector_image == "ours"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["run", "--http", "8080"], "is not HOST:PORT"),
+        (["run", "--http", "a:99999"], "is not HOST:PORT"),
+        (["run", "--counter-interval", "soon"], "is not a duration"),
+        (["run", "--sweep-interval", "0s"], "longer than nothing"),
+        (["run", "--workers", "0"], "from 1 to 64"),
+        (["run", "--health-via", "guess"], "invalid choice"),
+        ([], "required"),
+    ],
+)
+def test_bad_input_says_what_is_allowed(arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "text"), [("crd", crd_yaml()), ("version", f"{__version__}\n")])
+def test_what_is_printed(command: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command])
+    assert (ended.value.code, capsys.readouterr().out) == (0, text)
+
+
+def test_printing_the_definition_needs_no_cluster_libraries() -> None:
+    code = (
+        "import sys; from market_operator.__main__ import main\n"
+        "try: main(['crd'])\n"
+        "except SystemExit: assert not {'kopf', 'kubernetes', 'aiohttp'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,32 @@
+import json
+import logging
+import sys
+
+from market_operator.logs import JsonFormatter, configure
+
+
+def test_a_line_is_one_json_object() -> None:
+    record = logging.LogRecord("a.b", logging.WARNING, "", 0, "could not %s", ("look",), None)
+    line = json.loads(JsonFormatter().format(record))
+    assert (line["level"], line["logger"], line["message"]) == ("warning", "a.b", "could not look")
+    assert "error" not in line
+
+
+def test_a_failure_brings_its_traceback_in_the_same_line() -> None:
+    try:
+        int("broken")
+    except ValueError:
+        record = logging.LogRecord("a", logging.ERROR, "", 0, "failed", (), sys.exc_info())
+    text = JsonFormatter().format(record)
+    assert "\n" not in text
+    assert "ValueError: invalid literal" in json.loads(text)["error"]
+
+
+def test_the_level_is_set_for_all() -> None:
+    before = logging.getLogger().handlers[:], logging.getLogger().level
+    try:
+        configure("warning", "json")
+        assert logging.getLogger("anything").getEffectiveLevel() == logging.WARNING
+    finally:
+        logging.getLogger().handlers[:], level = before
+        logging.getLogger().setLevel(level)

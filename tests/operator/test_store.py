@@ -1,0 +1,96 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from market_operator.names import Key
+from market_operator.store import Store
+
+Make = Callable[..., Any]
+KEY = Key("md", "okx-btc")
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+def child(
+    uid: str = "c1", version: int = 1, name: str = "okx-btc-0", namespace: str = "md", **data: str
+) -> dict[str, Any]:
+    annotations = {"marketcollector.dev/resource": "okx-btc"}
+    meta = {
+        "name": name,
+        "namespace": namespace,
+        "uid": uid,
+        "resourceVersion": str(version),
+        "annotations": annotations,
+    }
+    return {"metadata": {**meta, "managedFields": [{"manager": "x"}]}, "data": data}
+
+
+def test_a_child_is_kept_with_its_kind_and_without_what_nobody_asks_for(store: Store) -> None:
+    assert store.put("ConfigMap", child(x="1"))
+    found = store.observe(KEY).children["ConfigMap", "okx-btc-0"]
+    assert (found["kind"], found["data"]) == ("ConfigMap", {"x": "1"})
+    assert "managedFields" not in found["metadata"]
+
+
+def test_an_older_version_never_replaces_a_newer_one(store: Store) -> None:
+    store.put("ConfigMap", child(version=10, x="new"))
+    assert not store.put("ConfigMap", child(version=9, x="old"))
+    assert not store.put("ConfigMap", child(version=10, x="same"))
+    assert store.observe(KEY).children["ConfigMap", "okx-btc-0"]["data"] == {"x": "new"}
+
+
+def test_the_end_of_one_object_does_not_end_its_successor(store: Store) -> None:
+    store.put("Service", child("c1", 1))
+    store.put("Service", child("c2", 5))
+    store.drop("Service", child("c1", 6))
+    assert ("Service", "okx-btc-0") in store.observe(KEY).children
+
+
+def test_what_is_gone_never_comes_back_by_late_news(store: Store) -> None:
+    store.put("Service", child("c1", 1))
+    store.drop("Service", child("c1", 3))
+    assert not store.put("Service", child("c1", 2))
+    assert not store.observe(KEY).children
+
+
+def test_kinds_of_one_name_are_told_apart(store: Store) -> None:
+    store.put("Service", child("c1"))
+    store.put("Deployment", child("c2"))
+    assert set(store.observe(KEY).children) == {("Service", "okx-btc-0"), ("Deployment", "okx-btc-0")}
+
+
+def test_pods_are_kept_by_their_uid(store: Store, pod_document: Make) -> None:
+    store.put("Pod", pod_document("p2", version=2))
+    store.put("Pod", pod_document("p1", version=2))
+    assert not store.put("Pod", pod_document("p1", version=1, ready=False))
+    assert [pod.uid for pod in store.observe(KEY).pods] == ["p1", "p2"]
+    assert [pod.is_ready for pod in store.pods()] == [True, True]
+    found = store.pod(KEY, "p1")
+    assert found
+    store.drop("Pod", pod_document("p1"))
+    assert store.pod(KEY, "p1") is None
+
+
+def test_nothing_is_known_of_a_stranger(store: Store) -> None:
+    observed = store.observe(Key("md", "other"))
+    assert (dict(observed.children), observed.pods) == ({}, ())
+    assert store.pod(Key("md", "other"), "p") is None
+    store.drop("Pod", child())
+
+
+def test_a_complete_listing_shows_the_ghosts(store: Store, pod_document: Make) -> None:
+    store.put("Service", child("c1", 1, "a"))
+    store.put("Service", child("c2", 2, "b"))
+    store.put("Service", child("c3", 99, "c"))
+    store.put("Deployment", child("c4", 1, "a"))
+    store.put("Service", child("c5", 1, "a", "elsewhere"))
+    store.put("Pod", pod_document("p1", version=1))
+    assert [ghost["metadata"]["uid"] for ghost in store.ghosts("Service", "md", {"c1"}, 50)] == ["c2"]
+    assert [ghost["metadata"]["uid"] for ghost in store.ghosts("Pod", None, set(), 50)] == ["p1"]
+    for ghost in store.ghosts("Service", "md", {"c1"}, 50):
+        store.drop("Service", ghost)
+    assert store.ghosts("Service", "md", {"c1"}, 50) == []

@@ -1,0 +1,109 @@
+"""Looking at collectors: who is looked at when, and what becomes of the answers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from market_operator.errors import ReportError
+from market_operator.intake import Intake
+from market_operator.metrics import Metrics
+from market_operator.names import Key
+from market_operator.observations import Observations
+from market_operator.pace import Pace
+from market_operator.pods import Pod
+from market_operator.queue import Queue
+from market_operator.reconcile import Reconciler
+from market_operator.reports import Report
+from market_operator.rounds import Rounds
+from market_operator.settings import Settings
+from market_operator.store import Store
+from market_operator.sweep import AT_ONCE, HealthSweep
+
+KEY = Key("md", "okx-btc")
+Make = Callable[..., Any]
+
+
+class Reader:
+    """Answers with `answer`, while `gate` is open."""
+
+    def __init__(self, answer: Report | ReportError) -> None:
+        self.answer = answer
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.asked: list[str] = []
+
+    async def read(self, pod: Pod) -> Report:
+        self.asked.append(pod.uid)
+        await self.gate.wait()
+        if isinstance(self.answer, ReportError):
+            raise self.answer
+        return self.answer
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+@asynccontextmanager
+async def sweeping(reader: Reader) -> AsyncIterator[Intake]:
+    store, observations = Store(), Observations()
+    intake = Intake(store, observations, Queue(asyncio.get_running_loop().time), Rounds())
+    nobody: Any = None
+    reconciler = Reconciler(nobody, store, observations, Pace(60.0), Settings(), Metrics())
+    task = asyncio.create_task(HealthSweep(reader, intake, reconciler, Metrics()).run())
+    yield intake
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    intake.queue.close()
+
+
+async def until(claim: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not claim():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_new_pod_is_looked_at_and_its_resource_queued(pod_document: Make, report: Make) -> None:
+    async with sweeping(Reader(report())) as intake:
+        intake.child("Pod", pod_document(), time.time())
+        await intake.queue.take()
+        intake.queue.done(KEY)
+        await until(lambda: intake.observations.looks)
+        assert (await intake.queue.take())[0] == KEY
+        assert len(intake.rounds) == 1, "the next look is planned"
+
+
+async def test_a_pod_that_cannot_be_read_is_noted_with_the_problem(pod_document: Make) -> None:
+    async with sweeping(Reader(ReportError("timed out"))) as intake:
+        intake.child("Pod", pod_document(), time.time())
+        await until(lambda: intake.observations.looks)
+        assert intake.observations.looks["pod-1"].problem == "timed out"
+
+
+async def test_the_answer_of_a_pod_that_is_gone_meanwhile_is_not_about_now(pod_document: Make, report: Make) -> None:
+    reader = Reader(report())
+    reader.gate.clear()
+    async with sweeping(reader) as intake:
+        intake.child("Pod", pod_document(), time.time())
+        await until(lambda: reader.asked)
+        intake.child_gone("Pod", pod_document(version=2))
+        reader.gate.set()
+        await asyncio.sleep(0.05)
+        assert intake.observations.looks == {}
+
+
+async def test_only_so_many_are_looked_at_at_once(pod_document: Make, report: Make) -> None:
+    reader = Reader(report())
+    reader.gate.clear()
+    async with sweeping(reader) as intake:
+        for number in range(2 * AT_ONCE):
+            intake.child("Pod", pod_document(uid=f"p{number}"), time.time())
+        await until(lambda: len(reader.asked) == AT_ONCE)
+        await asyncio.sleep(0.05)
+        assert len(reader.asked) == AT_ONCE
+        reader.gate.set()
+        await until(lambda: len(reader.asked) == 2 * AT_ONCE)
