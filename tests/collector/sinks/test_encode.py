@@ -2,8 +2,8 @@
 
 import json
 
-from market_collector.model.events import Level, Orderbook, Record, Trade
-from market_collector.sinks.encode import CHUNK_RECORDS, chunks_of_lines, lines
+from market_collector.model.events import Level, Orderbook, Trade
+from market_collector.sinks.encode import lines
 
 
 def trade(number: int) -> Trade:
@@ -30,10 +30,3 @@ def test_a_record_is_one_line_of_json_with_its_type() -> None:
         "backfilled": False,
     }
     assert (second["type"], second["bids"], second["previous_sequence"]) == ("orderbook", [["1.0", "0"]], 6)
-
-
-def test_chunks_are_whole_lines_and_together_everything() -> None:
-    records: list[Record] = [trade(number) for number in range(CHUNK_RECORDS * 2 + 1)]
-    chunks = list(chunks_of_lines(records))
-    assert [chunk.count(b"\n") for chunk in chunks] == [CHUNK_RECORDS, CHUNK_RECORDS, 1]
-    assert b"".join(chunks) == lines(records)

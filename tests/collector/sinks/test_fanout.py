@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from market_collector.errors import SinkError
 from market_collector.model.events import Dropped, Record, Trade
 from market_collector.model.moment import Moment
-from market_collector.sinks.fanout import HANGING_S, UNSYNCED_RECORDS, Fanout
+from market_collector.sinks.fanout import BATCH_RECORDS, HANGING_S, PAUSE_S, UNSYNCED_RECORDS, Fanout
 
 T = TypeVar("T")
 
@@ -122,18 +122,34 @@ def test_all_sinks_get_all_records_in_order() -> None:
     leap(story())
 
 
-def test_records_that_come_together_are_written_together() -> None:
+def test_a_record_after_a_pause_is_written_at_once_and_those_that_follow_together() -> None:
     async def story() -> None:
         store = Store()
         fanout = Fanout([store], clock)
         running = asyncio.create_task(fanout.run())
+        await asyncio.sleep(0.5)
         for number in range(1, 11):
             fanout.emit([trade(number)])
             await asyncio.sleep(0.004)
-        await asyncio.sleep(0.1)
-        ((written_at, count),) = store.writes
-        assert written_at == pytest.approx(0.05)
-        assert count == 10
+        await asyncio.sleep(0.2)
+        first, rest = store.writes
+        assert first == (0.5, 1)
+        assert rest[0] == pytest.approx(0.5 + PAUSE_S)
+        assert rest[1] == 9
+        await fanout.drain(1.0)
+        await running
+
+    leap(story())
+
+
+def test_a_full_batch_does_not_wait() -> None:
+    async def story() -> None:
+        store = Store()
+        fanout = Fanout([store], clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 3 * BATCH_RECORDS))
+        await asyncio.sleep(0.001)
+        assert [count for _, count in store.writes] == [BATCH_RECORDS] * 3
         await fanout.drain(1.0)
         await running
 
@@ -370,6 +386,21 @@ def test_draining_ends_in_time_and_says_what_is_left() -> None:
         assert store.is_closed
 
     leap(story())
+
+
+def test_a_sink_that_does_not_close_cleanly_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    class Sticky(Store):
+        async def close(self) -> None:
+            raise SinkError("would not close")
+
+    async def story() -> None:
+        fanout = Fanout([Sticky()], clock)
+        running = asyncio.create_task(fanout.run())
+        assert await fanout.drain(1.0) == 0
+        await running
+
+    leap(story())
+    assert "sink out did not close cleanly: would not close" in caplog.text
 
 
 def test_draining_before_running_has_nothing_to_wait_for() -> None:

@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -307,6 +308,44 @@ async def test_a_file_that_may_not_grow_is_followed_by_a_new_one(tmp_path: Path)
     await sink.close()
     assert names(tmp_path) == ["000001.jsonl", "000002.jsonl"]
     assert content(tmp_path) == lines(trades(1, 8))
+
+
+@pytest.fixture
+def tiny_files() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.usefixtures("tiny_files")
+async def test_files_that_stayed_empty_are_not_left_behind(tmp_path: Path) -> None:
+    sink = make(tmp_path)
+    await sink.open()
+    for _ in range(2):
+        with pytest.raises(SinkError, match="File too large"):
+            await sink.write(trades(1, 1))
+        await sink.sync()
+        assert names(tmp_path) == []
+    with pytest.raises(SinkError, match="File too large"):
+        await sink.write(trades(1, 1))
+    await sink.close()
+    assert names(tmp_path) == []
+
+
+async def test_closing_does_not_wait_for_a_call_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr("market_collector.sinks.file.CLOSE_S", 0.01)
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: answer.wait())
+    sink = make(tmp_path / "data")
+    opening = asyncio.create_task(sink.open())
+    await asyncio.sleep(0.01)
+    opening.cancel()
+    await sink.close()
+    answer.set()
+    assert "a call hangs in the file system" in caplog.text
 
 
 async def test_a_full_disk_is_said_and_leaves_whole_lines(small_disk: Path) -> None:

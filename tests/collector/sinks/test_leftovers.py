@@ -65,7 +65,7 @@ def test_files_of_other_shards_and_people_are_not_touched(tmp_path: Path) -> Non
 
 def test_a_file_that_another_process_writes_is_left_alone(tmp_path: Path) -> None:
     segment = create(tmp_path / file_name(OKX, 0, 1), 0.0)
-    segment.append(iter([b"{}\n{half"]))
+    segment.append(b"{}\n{half")
     part = unfinished_path(compressed_path(segment.path, "gzip"))
     part.touch()
     assert mend(tmp_path) == []

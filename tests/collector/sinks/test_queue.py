@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_collector.model.events import Candle, Connected, Dropped, Orderbook, Raw, Record, Ticker, Trade
-from market_collector.sinks.queue import Queue, stream_name
+from market_collector.model.events import Candle, Connected, Dropped, Level, Orderbook, Raw, Record, Ticker, Trade
+from market_collector.sinks.queue import Queue, stream_name, weight
 
 
 def trade(number: int, symbol: str = "BTC-USDT") -> Trade:
@@ -47,6 +47,37 @@ def test_written_records_count_against_the_bound_until_they_are_safe() -> None:
     queue.mark_written(2)
     queue.put(trades(3), "slow")
     assert queue.dropped == 1
+
+
+def book(levels: int) -> Orderbook:
+    return Orderbook("okx", "A-B", None, 1, "snapshot", [Level("1", "1")] * levels, [], 1, None)
+
+
+def test_books_fill_the_queue_by_their_levels() -> None:
+    queue = Queue("out", 200)
+    queue.put([book(400), book(400), trade(1)], "slow")  # the trade would fit, but must not overtake the second book
+    assert (len(queue), queue.dropped) == (1, 2)
+    queue.put(trades(2), "slow")
+    assert [type(record) for record in queue.next_batch(9)] == [Orderbook, Dropped, Dropped, Trade]
+
+
+def test_what_is_larger_than_the_whole_queue_still_gets_through_an_empty_one() -> None:
+    queue = Queue("out", 10)
+    queue.put([book(400)], "slow")
+    assert (len(queue), queue.dropped) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("record", "units"),
+    [
+        (trade(1), 1),
+        (book(0), 1),
+        (book(400), 134),
+        (Raw("okx", None, None, 1, "public", "in", "x" * 900), 3),
+    ],
+)
+def test_a_record_weighs_what_it_takes_of_memory(record: Record, units: int) -> None:
+    assert weight(record) == units
 
 
 def test_losses_are_told_where_they_happened_before_newer_data() -> None:

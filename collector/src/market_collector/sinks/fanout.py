@@ -16,10 +16,12 @@ from market_collector.sinks.queue import Queue
 from market_collector.telemetry.status import SinkStatus
 
 QUEUE_LIMIT = 100_000
-"""Records that a sink may be behind before new ones are dropped for it."""
+"""How far a sink may be behind before new records are dropped for it: 100,000 trades, or as much memory (45 MB) of
+other records (`queue.weight`)."""
 BATCH_RECORDS = 5_000
-LINGER_S = 0.05
-"""How long a writer waits for more before it writes: the price of a batch is then shared by many records."""
+PAUSE_S = 0.1
+"""Least time between two writes of less than a full batch: many records then share a write's price (a thread's wake-up
+costs as much as a hundred records). The first record after a pause is written at once."""
 UNSYNCED_RECORDS = 10_000
 """Written records that wait for a sync at most, whatever the interval: they are kept in memory until then."""
 IDLE_SYNC_S = 1.0
@@ -106,6 +108,7 @@ class _Writer:
         self._again: list[Record] = []
         self._most_unsynced = min(UNSYNCED_RECORDS, max(1, queue_limit // 2))
         self._synced_at = clock().at
+        self._wrote_at = self._synced_at - PAUSE_S
         self._calling_since: float | None = None
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -179,8 +182,9 @@ class _Writer:
         if not (self.queue.waiting or self.queue.is_losing or self._hurry.is_set()):
             self._wake.clear()
             await _wait(self._wake, self._sync_at() - self._clock().at)
-        if 0 < self.queue.waiting < BATCH_RECORDS and not self._again:
-            await _wait(self._hurry, LINGER_S)
+        pause_s = self._wrote_at + PAUSE_S - self._clock().at
+        if pause_s > 0 and 0 < self.queue.waiting < BATCH_RECORDS and not self._again:
+            await _wait(self._hurry, pause_s)
 
     def _sync_at(self) -> float:
         """When the next sync is due, with nothing more written."""
@@ -200,6 +204,7 @@ class _Writer:
         self._again = batch
         wants_sync = await self._timed(self._sink.write(batch))
         self._again = []
+        self._wrote_at = self._clock().at
         self.queue.mark_written(len(batch))
         return wants_sync
 

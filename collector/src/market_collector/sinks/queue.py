@@ -10,7 +10,7 @@ from market_collector.model.events import Candle, Dropped, Orderbook, Raw, Recor
 
 
 class Queue:
-    """A record is waiting, then written, then acknowledged; the first two count against ``limit``.
+    """A record is waiting, then written, then acknowledged; until then its `weight` counts against ``limit``.
 
     What comes while the queue is full is dropped and counted by stream. As soon as there is room again, a `Dropped`
     record a stream takes the place of what is missing, before anything newer.
@@ -22,6 +22,7 @@ class Queue:
         self._records: deque[Record] = deque()
         self._written = 0
         self._notes = 0
+        self._load = 0
         self._lost: dict[tuple[str, str | None, str], int] = {}
         self._reason = ""
         self.acknowledged = 0
@@ -50,19 +51,27 @@ class Queue:
 
     def put(self, records: Sequence[Record], reason: str) -> None:
         """Takes records (at least one), or as many as fit; ``reason`` says why the sink is behind, should some not."""
-        if not self._lost and len(self._records) + len(records) <= self._limit:
+        load = sum(map(weight, records))
+        if not self._lost and self._load + load <= self._limit:
             self._records.extend(records)
+            self._load += load
             return
         self.tell_losses(records[0].receive_time_ns)
-        room = max(0, self._limit - len(self._records))
-        self._records.extend(records[:room])
-        for record in records[room:]:
-            self._drop(record, reason)
+        for record in records:
+            if self._lost or not self._fits(record):
+                self._drop(record, reason)
+            else:
+                self._records.append(record)
+                self._load += weight(record)
+
+    def _fits(self, record: Record) -> bool:
+        return self._load + weight(record) <= self._limit or not self._records
 
     def tell_losses(self, now_ns: int) -> None:
         """Queues a `Dropped` record for each stream that lost records, if there is room."""
-        if self._lost and len(self._records) < self._limit:
+        if self._lost and self._load < self._limit:
             self._notes += len(self._lost)
+            self._load += len(self._lost)
             self._records.extend(
                 Dropped(exchange, symbol, None, now_ns, stream, self._sink, count, self._reason)
                 for (exchange, symbol, stream), count in self._lost.items()
@@ -86,7 +95,9 @@ class Queue:
     def acknowledge(self) -> None:
         """All that is written is durable: forget it."""
         for _ in range(self._written):
-            is_note = isinstance(self._records.popleft(), Dropped)
+            record = self._records.popleft()
+            is_note = isinstance(record, Dropped)
+            self._load -= weight(record)
             self._notes -= is_note
             self.acknowledged += not is_note
         self._written = 0
@@ -94,6 +105,16 @@ class Queue:
     def rewind(self) -> None:
         """What is written may not be there after all: it waits again."""
         self._written = 0
+
+
+def weight(record: Record) -> int:
+    """Memory of a record in units of about 450 bytes, a trade; a book's level takes a third of it.
+
+    So that a queue of books that a sink does not take is full before the pod's memory is.
+    """
+    if isinstance(record, Orderbook):
+        return 1 + (len(record.bids) + len(record.asks)) // 3
+    return 1 + len(record.frame) // 450 if isinstance(record, Raw) else 1
 
 
 def stream_name(record: Record) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -23,30 +22,27 @@ class Segment:
         self._is_torn = False
         self.descriptor = descriptor
 
-    def append(self, chunks: Iterator[bytes]) -> None:
-        """Writes all chunks, or (as far as a reader can see) none.
+    def append(self, text: bytes) -> None:
+        """Writes all of it, or (as far as a reader can see) nothing.
 
         Raises:
             OSError: disk full, read-only, an I/O error; the file is as before, or will be before the next write.
         """
         if self._is_torn:
             self._cut_to(self.size)
-        written = 0
         try:
-            for chunk in chunks:
-                written += self._write_all(chunk)
+            self._write_all(text)
         except OSError:
             self._is_torn = True
             with contextlib.suppress(OSError):  # then before the next write
                 self._cut_to(self.size)
             raise
-        self.size += written
+        self.size += len(text)
 
-    def _write_all(self, chunk: bytes) -> int:
-        rest = memoryview(chunk)
+    def _write_all(self, text: bytes) -> None:
+        rest = memoryview(text)
         while rest:
             rest = rest[os.write(self.descriptor, rest) :]
-        return len(chunk)
 
     def _cut_to(self, size: int) -> None:
         os.ftruncate(self.descriptor, size)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from market_collector.errors import SinkError
 from market_collector.model.events import Record
-from market_collector.sinks.encode import chunks_of_lines
+from market_collector.sinks.encode import lines
 
 ATOMIC_BYTES = 4096
 """A pipe that polls as writable takes this much without blocking (one page; PIPE_BUF of Linux)."""
@@ -31,7 +32,6 @@ class StdoutSink:
     def __init__(self, name: str, descriptor: int = 1) -> None:
         self.name = name
         self._descriptor = descriptor
-        self._unsent: Iterator[bytes] | None = None
         self._rest = memoryview(b"")
         self._is_closed = threading.Event()
 
@@ -40,7 +40,9 @@ class StdoutSink:
 
     async def write(self, records: Sequence[Record]) -> bool:
         """Writes all lines, or fails and keeps the rest for the same batch's next attempt."""
-        await asyncio.to_thread(self._write, records)
+        if not self._rest:
+            self._rest = memoryview(lines(records))
+        await asyncio.to_thread(self._send_rest)
         return False
 
     async def sync(self) -> None:
@@ -50,29 +52,19 @@ class StdoutSink:
         """Ends a write that waits for a reader."""
         self._is_closed.set()
 
-    def _write(self, records: Sequence[Record]) -> None:
-        if self._unsent is None:
-            self._unsent = chunks_of_lines(records)
+    def _send_rest(self) -> None:
         try:
-            self._send_rest()
-            for chunk in self._unsent:
-                self._rest = memoryview(chunk)
-                self._send_rest()
+            while self._rest:
+                self._wait_until_writable()
+                self._send_some()
         except BrokenPipeError as error:
-            raise SinkError(
-                "standard output: its reader has gone; start the reader again, and the collector"
-            ) from error
+            raise SinkError("standard output: its reader has gone; start both again") from error
         except OSError as error:
             raise SinkError(f"standard output: {error.strerror}; make room, or write elsewhere") from error
-        self._unsent = None
 
-    def _send_rest(self) -> None:
-        while self._rest:
-            self._wait_until_writable()
-            try:
-                sent = os.write(self._descriptor, self._rest[:ATOMIC_BYTES])
-            except BlockingIOError:  # the other end of a shared descriptor made it non-blocking
-                sent = 0
+    def _send_some(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # another owner of the descriptor made it non-blocking
+            sent = os.write(self._descriptor, self._rest[:ATOMIC_BYTES])
             self._rest = self._rest[sent:]
 
     def _wait_until_writable(self) -> None:
