@@ -11,7 +11,7 @@ WRITES_PER_SECOND = 10.0
 class Pace:
     """Times are in seconds since 1970; `interval` is the shortest time between two writes for one resource.
 
-    Whoever finds the budget used up is given a time of his own, so that thousands who wait do not all come back at once.
+    Who finds the budget used up is given a time of its own, so that thousands who wait do not all come back at once.
     """
 
     interval: float
