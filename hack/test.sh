@@ -68,7 +68,7 @@ report() {
 }
 
 TIMES=()
-MEASURED=
+MEASURED=${MEASURED:-}
 mapfile -t SCRIPTS < <(git ls-files '*.sh' .ci/run requirements/compile)
 trap report EXIT
 case ${1:-all} in

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -291,45 +292,44 @@ async def test_after_a_failed_sync_only_what_is_safe_stays_in_the_file(
     assert content(tmp_path) == lines(trades(1, 4))
 
 
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """The limit is the whole process's: it must be gone before pytest writes its report, which may go to a file."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 async def test_a_file_that_may_not_grow_is_followed_by_a_new_one(tmp_path: Path) -> None:
     sink = make(tmp_path)
     await sink.open()
     await sink.write(trades(1, 4))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
+    with files_of_at_most(1000):
         with pytest.raises(SinkError, match="File too large; the file has reached the size that is allowed"):
             await sink.write(trades(5, 8))
         await sink.sync()
         await sink.write(trades(5, 8))
         await sink.sync()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     await sink.close()
     assert names(tmp_path) == ["000001.jsonl", "000002.jsonl"]
     assert content(tmp_path) == lines(trades(1, 8))
 
 
-@pytest.fixture
-def tiny_files() -> Iterator[None]:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
-@pytest.mark.usefixtures("tiny_files")
 async def test_files_that_stayed_empty_are_not_left_behind(tmp_path: Path) -> None:
     sink = make(tmp_path)
     await sink.open()
-    for _ in range(2):
+    with files_of_at_most(20):
+        for _ in range(2):
+            with pytest.raises(SinkError, match="File too large"):
+                await sink.write(trades(1, 1))
+            await sink.sync()
+            assert names(tmp_path) == []
         with pytest.raises(SinkError, match="File too large"):
             await sink.write(trades(1, 1))
-        await sink.sync()
-        assert names(tmp_path) == []
-    with pytest.raises(SinkError, match="File too large"):
-        await sink.write(trades(1, 1))
-    await sink.close()
+        await sink.close()
     assert names(tmp_path) == []
 
 
