@@ -150,6 +150,11 @@ def test_a_full_batch_does_not_wait() -> None:
         fanout.emit(trades(1, 3 * BATCH_RECORDS))
         await asyncio.sleep(0.001)
         assert [count for _, count in store.writes] == [BATCH_RECORDS] * 3
+        fanout.emit(trades(1, 1))
+        await asyncio.sleep(0.01)
+        fanout.emit(trades(2, BATCH_RECORDS))
+        await asyncio.sleep(0.001)
+        assert [count for _, count in store.writes][3:] == [BATCH_RECORDS]
         await fanout.drain(1.0)
         await running
 

@@ -18,11 +18,11 @@ from market_collector.telemetry.status import SinkStatus
 QUEUE_LIMIT = 100_000
 """How far a sink may be behind before new records are dropped for it: 100,000 trades, or as much memory (45 MB) of
 other records (`queue.weight`)."""
-BATCH_RECORDS = 5_000
+BATCH_RECORDS = 10_000
 PAUSE_S = 0.1
 """Least time between two writes of less than a full batch: many records then share a write's price (a thread's wake-up
 costs as much as a hundred records). The first record after a pause is written at once."""
-UNSYNCED_RECORDS = 10_000
+UNSYNCED_RECORDS = 20_000
 """Written records that wait for a sync at most, whatever the interval: they are kept in memory until then."""
 IDLE_SYNC_S = 1.0
 """A sink that syncs after every write is still visited this often (files are rotated by age, too)."""
@@ -111,6 +111,7 @@ class _Writer:
         self._wrote_at = self._synced_at - PAUSE_S
         self._calling_since: float | None = None
         self._wake = asyncio.Event()
+        self._full = asyncio.Event()
         self._hurry = asyncio.Event()
         self._error = ""
         self.name = sink.name
@@ -119,11 +120,14 @@ class _Writer:
     def put(self, records: Sequence[Record]) -> None:
         self.queue.put(records, self._error or "the sink is slower than the data")
         self._wake.set()
+        if self.queue.waiting >= BATCH_RECORDS:
+            self._full.set()
 
     def hurry(self) -> None:
         """No more waiting: write all that is queued, then end."""
         self._hurry.set()
         self._wake.set()
+        self._full.set()
 
     def status(self, now: float) -> SinkStatus:
         error = self._error or self._hanging(now) or self._losing()
@@ -183,8 +187,9 @@ class _Writer:
             self._wake.clear()
             await _wait(self._wake, self._sync_at() - self._clock().at)
         pause_s = self._wrote_at + PAUSE_S - self._clock().at
-        if pause_s > 0 and 0 < self.queue.waiting < BATCH_RECORDS and not self._again:
-            await _wait(self._hurry, pause_s)
+        if pause_s > 0 and 0 < self.queue.waiting < BATCH_RECORDS and not (self._again or self._hurry.is_set()):
+            self._full.clear()
+            await _wait(self._full, pause_s)
 
     def _sync_at(self) -> float:
         """When the next sync is due, with nothing more written."""
