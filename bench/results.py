@@ -29,8 +29,13 @@ class Goal:
         reached = value >= self.bound if self.at_least else value <= self.bound
         if reached:
             return f"{sign} {self.bound:g}: reached"
-        missed = f"{abs(value - self.bound) / self.bound * 100:.0f} %" if self.bound else f"{value:g}"
-        return f"{sign} {self.bound:g}: MISSED by {missed}"
+        return f"{sign} {self.bound:g}: MISSED by {self._miss(value)}"
+
+    def _miss(self, value: float) -> str:
+        if not self.bound:
+            return f"{value:g}"
+        percent = abs(value - self.bound) / self.bound * 100
+        return f"{percent:.0f} %" if percent >= 1 else "less than 1 %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +108,9 @@ def collector_table(document: Document) -> str:
         rows.append(
             (
                 measurement.what,
-                f"{value['median']:.3g} {_UNITS[measurement.unit]}",
+                f"{_short(value['median'])} {_UNITS[measurement.unit]}",
                 _between(value),
-                f"{document[measurement.peer_field]['median']:.3g}",
+                _short(document[measurement.peer_field]["median"]),
                 f"{ratio['median']:.2f}",
                 _between(ratio),
                 "; ".join(goal.verdict(found["median"]) for goal, found in goals if goal),
@@ -118,7 +123,12 @@ _UNITS = {"us": "µs", "mb": "MB", "percent": "%", "ms": "ms"}
 
 
 def _between(spread: Mapping[str, float]) -> str:
-    return f"{spread['min']:.3g} – {spread['max']:.3g}"
+    return f"{_short(spread['min'])} – {_short(spread['max'])}"
+
+
+def _short(number: float) -> str:
+    """Three digits that count, never as a power of ten."""
+    return f"{number:,.0f}" if number >= 1_000 else f"{number:.3g}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -187,10 +187,9 @@ def resource(namespace: str, number: int) -> Document:
 
 
 def api_writes(metrics: str) -> int:
-    """All writes in the operator's metrics page, whatever their kind and result."""
-    return sum(
-        int(float(value)) for value in re.findall(r"^market_operator_api_writes_total\{.*\} (\S+)$", metrics, re.M)
-    )
+    """All writes in the operator's metrics page, whatever their kind and result; it counts those of a status apart."""
+    values = re.findall(r"^market_operator_(?:api_writes|status_updates)_total\{.*\} (\S+)$", metrics, re.MULTILINE)
+    return sum(int(float(value)) for value in values)
 
 
 def table(runs: list[Document]) -> str:

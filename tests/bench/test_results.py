@@ -47,6 +47,7 @@ def test_a_ratio_is_peer_to_ours_for_times_and_ours_to_peer_for_memory_and_cpu()
         (Goal(6.0, at_least=True), 3.0, "≥ 6: MISSED by 50 %"),
         (Goal(35.0), 35.0, "≤ 35: reached"),
         (Goal(35.0), 70.0, "≤ 35: MISSED by 100 %"),
+        (Goal(35.0), 35.1, "≤ 35: MISSED by less than 1 %"),
         (Goal(0), 0.0, "≤ 0: reached"),
         (Goal(0), 3.0, "≤ 0: MISSED by 3"),
     ],
@@ -63,6 +64,10 @@ def test_the_table_shows_every_measurement_and_what_it_misses() -> None:
     assert "10 µs" in sequence
     assert "4.00" in sequence
     assert "≥ 6: MISSED by 33 %" in sequence
+
+
+def test_the_table_shows_thousands_as_people_write_them() -> None:
+    assert "1,234" in results.collector_table(document(ours=1_234.4))
 
 
 def test_a_result_file_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
