@@ -7,9 +7,8 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from kube import ROOT, Document, Tools, tools_with, tools_with_cluster
+from kube import CHART, Document, Tools, tools_with, tools_with_cluster
 
-CHART = ROOT / "helm" / "market-operator"
 Render = Callable[..., list[Document]]
 
 

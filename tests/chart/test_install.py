@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from kube import ROOT, CommandError, Document, Tools, restricted_namespace
+from kube import CHART, ROOT, CommandError, Document, Tools, restricted_namespace
 
 pytestmark = pytest.mark.cluster
 
-CHART = ROOT / "helm" / "market-operator"
 SAMPLES = sorted((ROOT / "crds" / "samples").glob("*.yaml"))
 # A definition of its own, so that other users of the cluster keep theirs.
 OTHER_PLURAL, OTHER_GROUP = "chartprobes", "chart-test.marketcollector.dev"

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from kube import ROOT, Document, Tools
+from kube import CHART, ROOT, Document, Tools
 
 # helm itself comes with the cluster's tools, so these run where that is (and cannot be skipped in silence).
 pytestmark = pytest.mark.cluster
 
-CHART = ROOT / "helm" / "market-operator"
 
 MATRIX = {
     "defaults": (),

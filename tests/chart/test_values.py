@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from kube import ROOT, CommandError
+from kube import CHART, CommandError
 
-CHART = ROOT / "helm" / "market-operator"
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 

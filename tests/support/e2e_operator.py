@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from kube import ROOT, CommandError, Document, Tools, eventually, restricted_namespace
+from kube import CHART, CommandError, Document, Tools, eventually, restricted_namespace
 
-CHART = ROOT / "helm" / "market-operator"
 RELEASE = "market-operator"
 OF_OPERATOR = "app.kubernetes.io/name=market-operator"
 # A namespace on its way out refuses new objects with 403 as well; that says nothing about rights.

@@ -19,6 +19,7 @@ from typing import Any, NoReturn, TypeVar
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "helm" / "market-operator"
 KUBECONFIG_SCRIPT = ROOT / "hack" / "cluster" / "kubeconfig.sh"
 
 Document = dict[str, Any]
