@@ -102,14 +102,11 @@ def test_the_rights_of_the_operator_are_exactly_these(render: Any) -> None:
     own = sorted(["get", "list", "watch", "create", "patch", "delete"])
     assert rights == {
         ("marketcollector.dev", "marketcollectors"): ["get", "list", "watch"],
-        ("marketcollector.dev", "marketcollectors/status"): ["get", "patch"],
-        ("marketcollector.dev", "marketcollectors/finalizers"): ["update"],
+        ("marketcollector.dev", "marketcollectors/status"): ["patch"],
         ("apps", "deployments"): own,
         ("", "services"): own,
         ("", "configmaps"): own,
         ("", "pods"): ["get", "list", "watch"],
-        ("", "events"): ["create", "patch"],
-        ("events.k8s.io", "events"): ["create", "patch"],
     }
 
 

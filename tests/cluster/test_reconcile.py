@@ -191,6 +191,21 @@ def test_deletion_leaves_nothing_and_waits_for_nobody(
     eventually(gone("second"))
 
 
+def test_a_namespace_that_ends_is_no_trouble(
+    place: Any, kubelet: Any, start: Start, api: Any, namespace: str, eventually: Eventually
+) -> None:
+    """Children vanish before their resource does, and none can be made again there: that is no failure of a write."""
+    operator = start()
+    place.create(symbols=["A-B", "C-D"], shards=2)
+    kubelet.run_all(2)
+    place.expect("Ready", "True", "Ready")
+    api.call("DELETE", f"api/v1/namespaces/{namespace}")
+    eventually(lambda: not place.names("mcol"))
+    log = operator.log.read_text()
+    assert "could not" not in log
+    assert "Traceback" not in log
+
+
 def test_a_resource_made_again_at_once_is_served(
     place: Any, kubelet: Any, start: Start, eventually: Eventually
 ) -> None:

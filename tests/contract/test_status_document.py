@@ -33,6 +33,7 @@ FULL = document(
         gaps_detected=6,
         gaps_repaired=7,
         missing_trades=8,
+        unreadable_frames=9,
     ),
     connections=tuple(
         said.ConnectionStatus(name=f"c-{state}", state=state, since=TIME, reason=f"why {state}")
@@ -68,7 +69,7 @@ def test_the_head_arrives() -> None:
 
 def test_every_counter_that_the_operator_adds_up_arrives_under_its_name() -> None:
     counters = heard(FULL).counters
-    assert counters.numbers == (1, 2, 3, 4, 5, 6, 7, 8)
+    assert counters.numbers == (1, 2, 3, 4, 5, 6, 7, 8, 9)
     assert counters.missing_trades == FULL.counters.missing_trades
 
 

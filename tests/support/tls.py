@@ -24,7 +24,9 @@ class Authority:
         """Certificate and key files of a server."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName(host)])
-        certificate = _builder(host, self.name, key).add_extension(names, critical=False).sign(self.key, hashes.SHA256())
+        certificate = (
+            _builder(host, self.name, key).add_extension(names, critical=False).sign(self.key, hashes.SHA256())
+        )
         certificate_file, key_file = self.folder / f"{host}.crt", self.folder / f"{host}.key"
         certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         key_file.write_bytes(_pem(key))

@@ -40,12 +40,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [get, list, watch]
 - apiGroups: [marketcollector.dev]
   resources: [marketcollectors/status]
-  verbs: [get, patch]
-# Only asked for where the admission plugin OwnerReferencesPermissionEnforcement is on (OpenShift): children
-# carry an owner reference with blockOwnerDeletion. The operator itself sets no finalizer.
-- apiGroups: [marketcollector.dev]
-  resources: [marketcollectors/finalizers]
-  verbs: [update]
+  verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
@@ -55,7 +50,4 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
-- apiGroups: ["", events.k8s.io]
-  resources: [events]
-  verbs: [create, patch]
 {{- end -}}

@@ -33,6 +33,7 @@ class Counters:
     gaps_detected: int = 0
     gaps_repaired: int = 0
     missing_trades: int = 0
+    unreadable_frames: int = 0
 
     def plus(self, other: "Counters") -> "Counters":
         """The sum, number by number."""

@@ -71,7 +71,7 @@ def _columns() -> list[Schema]:
         _column("Reason", "string", f"{ready}.reason", "Why it is Ready or not"),
         _column("Streams", "string", ".status.streams.summary", "Streams that deliver, of those wanted"),
         _column("Reconnects", "integer", ".status.reconnections", "Reconnects since the resource was made"),
-        _column("Gaps", "integer", ".status.gaps.open", "Holes in the data that are open"),
+        _column("Gaps", "integer", ".status.gaps.detected", "Holes found in the data since the resource was made"),
         _column("Last Message", "date", ".status.lastMessageTime", "When a message last came from the exchange"),
         _column("Age", "date", ".metadata.creationTimestamp", "Since when the resource exists"),
         _column("Health", "string", ".status.health", "Health in one word") | {"priority": 1},

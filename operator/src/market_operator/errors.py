@@ -31,13 +31,14 @@ class ApiError(OperatorError):
     """A call to the API server failed.
 
     `status` is the HTTP status, 0 when no answer came; `reason` is Kubernetes' own word (Forbidden, Conflict);
-    `retry_after` is in seconds, 0 when the server named none.
+    `retry_after` is in seconds, 0 when the server named none; `causes` are its words for the details.
     """
 
     status: int
     reason: str
     message: str
     retry_after: float = 0.0
+    causes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__init__(str(self))
@@ -49,6 +50,11 @@ class ApiError(OperatorError):
     def is_gone(self) -> bool:
         """Whether the object (or its kind) does not exist."""
         return self.status == 404
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing can be made there any more, because the namespace is being deleted."""
+        return "NamespaceTerminating" in self.causes
 
     @property
     def is_conflict(self) -> bool:

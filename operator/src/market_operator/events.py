@@ -16,12 +16,16 @@ import kopf
 from market_operator.cluster import Access
 from market_operator.intake import Intake
 from market_operator.kinds import CHILDREN, COLLECTORS, PODS, Kind
-from market_operator.names import OURS, Key
+from market_operator.names import MANAGER, OURS, Key
 from market_operator.resource import Document
 
 # Kubernetes sends a bookmark every 60 s; a watch that is silent for longer is dead.
 _SILENCE = 70.0
 _PAGE = 100
+
+
+# A plain str to everybody but kopf's own types, which are private.
+_IDENTITY: Any = MANAGER
 
 
 async def watch(
@@ -43,6 +47,8 @@ async def watch(
         clusterwide=not namespaces,
         namespaces=namespaces,
         standalone=True,
+        # kopf would ask the system for the user's name, which a container's user does not have.
+        identity=_IDENTITY,
     )
     started()
     await kopf.run_tasks(tasks, ignored=existing | _me())

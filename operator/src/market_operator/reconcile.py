@@ -86,6 +86,8 @@ class Reconciler:
         try:
             after = await self.cluster.run(action)
         except ApiError as error:
+            if error.is_ending:  # so does the resource: its own deletion is a moment away
+                return None
             self.metrics.writes.labels(verb, kind, "failed").inc()
             logger.warning("could not %s %s %s: %s", verb, kind, name, error)
             return Failure(f"{kind} {name}", _explained(error, action))
@@ -133,6 +135,8 @@ class Reconciler:
         try:
             await self.cluster.write_status(resource, needed.patch)
         except ApiError as error:
+            if error.is_gone:
+                return self._forget(resource.key)
             if not error.is_conflict:
                 raise
             return Again(_A_MOMENT)

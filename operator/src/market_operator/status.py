@@ -14,7 +14,16 @@ from market_operator.resource import Document, Resource
 UNHEALTHY_LIMIT = 20
 # What may wait for the counter interval when nothing else changed.
 _COUNTING = {
-    *("reconnections", "resyncs", "messages", "records", "droppedRecords", "lastMessageTime", "lastReconnect"),
+    *(
+        "reconnections",
+        "resyncs",
+        "messages",
+        "records",
+        "droppedRecords",
+        "unreadableFrames",
+        "lastMessageTime",
+        "lastReconnect",
+    ),
     "shardStatuses",
 }
 _NEVER = "1970-01-01T00:00:00Z"
@@ -83,6 +92,7 @@ def _totals(before: Document, picture: Picture, tally: Tally) -> Document:
         "reconnections": total.reconnections,
         "resyncs": total.resyncs,
         "droppedRecords": total.dropped_records,
+        "unreadableFrames": total.unreadable_frames,
         "gaps": {
             "detected": total.gaps_detected,
             "repaired": total.gaps_repaired,

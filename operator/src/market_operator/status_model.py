@@ -22,6 +22,7 @@ class Counters(Section):
     gaps_detected: Int64 = Field(default=0, ge=0, description="Holes found in the data.")
     gaps_repaired: Int64 = Field(default=0, ge=0, description="Holes that were filled from the exchange's history.")
     missing_trades: Int64 = Field(default=0, ge=0, description="Trades that are missing for good or until repaired.")
+    unreadable_frames: Int64 = Field(default=0, ge=0, description="Messages of the exchange that could not be read.")
 
 
 class Epoch(Counters):
@@ -70,6 +71,7 @@ class Gaps(Section):
         default=0, ge=0, description="Holes that are neither filled nor given up, in the collectors that run."
     )
     missing_trades: Int64 = Field(default=0, ge=0, description="Trades that are missing for good or until repaired.")
+    unreadable_frames: Int64 = Field(default=0, ge=0, description="Messages of the exchange that could not be read.")
 
 
 class Streams(Section):
@@ -120,6 +122,9 @@ class Status(Section):
     records: Int64 | None = Field(default=None, description="Records handed to the sinks since the resource was made.")
     dropped_records: Int64 | None = Field(
         default=None, description="Records that a sink could not take since the resource was made."
+    )
+    unreadable_frames: Int64 | None = Field(
+        default=None, description="Messages of the exchange that could not be read since the resource was made."
     )
     gaps: Gaps | None = Field(default=None, description="Holes in the data since the resource was made.")
     streams: Streams | None = Field(default=None, description="How many streams deliver.")

@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
         if self._protocol.state.name != "CLOSED":
             with suppress(WebSocketException):
                 self._protocol.receive_eof()
-        reason = self._reason or (f"connection lost: {error}" if error else self._close_reason())
+        reason = self._reason or self._close_reason(error)
         if not self._opened.done():
             self._opened.set_exception(ConnectionFailedError(reason))
             self._opened.exception()  # the owner may have given up already; then nobody asks
@@ -163,11 +163,12 @@ class Connection(asyncio.Protocol):
             # The server ends a WebSocket connection first (RFC 6455, 7.1.1); one that does not is cut.
             asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
 
-    def _close_reason(self) -> str:
+    def _close_reason(self, error: Exception | None) -> str:
+        """What the exchange said comes before what the socket says: after its close frame a late error is no news."""
         received: Close | None = self._protocol.close_rcvd
-        if received is None:
-            return "connection lost without a close frame"
-        return f"closed by the exchange: {received}"
+        if received is not None:
+            return f"closed by the exchange: {received}"
+        return f"connection lost: {error}" if error else "connection lost without a close frame"
 
 
 async def open_connection(
