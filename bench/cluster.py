@@ -69,12 +69,10 @@ class Progress:
     """A watch of all MarketCollectors of a namespace: how many have a status for their present spec."""
 
     def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
         self._settled: dict[str, float] = {}
-        self._process = subprocess.Popen(
-            ["kubectl", "-n", namespace, "get", "marketcollectors", "--watch", "-o", f"jsonpath={PROGRESS}"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._is_over = False
+        self._process = self._start()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -82,17 +80,26 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_over = True
         self._process.terminate()
-        self._process.wait(10)
         self._reader.join(10)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+
+    def _start(self) -> subprocess.Popen[str]:
+        what = ("get", "marketcollectors", "--watch", "-o", f"jsonpath={PROGRESS}")
+        return subprocess.Popen(["kubectl", "-n", self._namespace, *what], stdout=subprocess.PIPE, text=True)
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if (name := settled(line)) is not None:
-                self._settled.setdefault(name, time.monotonic())
+        """The API server ends all watches of a kind when its definition is applied anew: then another one begins."""
+        while True:
+            assert self._process.stdout is not None
+            with self._process.stdout as lines:
+                for line in lines:
+                    if (name := settled(line)) is not None:
+                        self._settled.setdefault(name, time.monotonic())
+            self._process.wait(10)
+            if self._is_over:
+                return
+            self._process = self._start()
 
     @property
     def settled(self) -> int:

@@ -153,7 +153,7 @@ def _until(is_so: Callable[[], bool], running: Operator, within_s: float, what: 
         if running.process.poll() is not None:
             raise BenchError(f"the operator ended with code {running.process.returncode} before {what}")
         if time.monotonic() > end_at:
-            raise BenchError(f"not within {within_s:.0f} s: {what}")
+            raise BenchError(f"not within {within_s:.0f} s: {what}; the operator has made {running.writes()} writes")
         time.sleep(0.05)
 
 
