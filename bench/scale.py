@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,8 +60,8 @@ class Operator:
         """Its process id."""
         return self.process.pid
 
-    def writes(self) -> int:
-        """Writes to the API server so far, by its own count."""
+    def writes(self) -> Counter[str]:
+        """Writes to the API server so far, by what was written, in its own count."""
         with urlopen(self.http + "/metrics", timeout=10) as answer:
             return api_writes(answer.read().decode())
 
@@ -110,7 +111,7 @@ def _watched(running: Operator, progress: Progress, namespace: str, resources: i
     first = {
         "resources": resources,
         "seconds": round(progress.last_at - running.began, 2),
-        "api_writes": running.writes(),
+        "api_writes": running.writes().total(),
         "operator_cpu_s": round(cpu_ns(running.pid) / 1e9, 2),
         "control_plane_cpu_s": _since(plane),
     }
@@ -127,12 +128,13 @@ def _idle(running: Operator) -> Document:
     writes, cpu, began = running.writes(), cpu_ns(running.pid), time.monotonic()
     time.sleep(IDLE_S)
     took, used = time.monotonic() - began, cpu_ns(running.pid) - cpu
-    found = memory(running.pid)
+    found, written = memory(running.pid), running.writes() - writes
     return {
         "rss_mb": round(found.resident, 1),
         "rss_peak_mb": round(found.peak, 1),
         "idle_cpu_percent": round(used / took / 1e7, 2),
-        "idle_writes_per_minute": round((running.writes() - writes) * 60 / took, 1),
+        "idle_writes_per_minute": round(written.total() * 60 / took, 1),
+        "idle_writes": dict(written),
     }
 
 
@@ -153,7 +155,9 @@ def _until(is_so: Callable[[], bool], running: Operator, within_s: float, what: 
         if running.process.poll() is not None:
             raise BenchError(f"the operator ended with code {running.process.returncode} before {what}")
         if time.monotonic() > end_at:
-            raise BenchError(f"not within {within_s:.0f} s: {what}; the operator has made {running.writes()} writes")
+            raise BenchError(
+                f"not within {within_s:.0f} s: {what}; the operator has made {running.writes().total()} writes"
+            )
         time.sleep(0.05)
 
 
@@ -186,10 +190,10 @@ def resource(namespace: str, number: int) -> Document:
     }
 
 
-def api_writes(metrics: str) -> int:
-    """All writes in the operator's metrics page, whatever their kind and result; it counts those of a status apart."""
-    values = re.findall(r"^market_operator_(?:api_writes|status_updates)_total\{.*\} (\S+)$", metrics, re.MULTILINE)
-    return sum(int(float(value)) for value in values)
+def api_writes(metrics: str) -> Counter[str]:
+    """All writes in the operator's metrics page by their labels; it counts those of a status apart."""
+    rows = re.findall(r"^market_operator_(api_writes|status_updates)_total\{(.*)\} (\S+)$", metrics, re.MULTILINE)
+    return Counter({f"{name} {labels.replace(chr(34), '')}": int(float(value)) for name, labels, value in rows})
 
 
 def table(runs: list[Document]) -> str:

@@ -20,11 +20,13 @@ RUN = {**dict.fromkeys(FIELDS, 1.0), "resources": 1_000, "seconds": 20.0, "rss_m
 
 
 def test_writes_of_children_and_of_statuses_are_counted_whatever_came_of_them() -> None:
-    assert scale.api_writes(METRICS) == 35
+    found = scale.api_writes(METRICS)
+    assert found.total() == 35
+    assert found["api_writes action=apply,kind=Deployment,result=ok"] == 12
 
 
 def test_no_writes_are_none() -> None:
-    assert scale.api_writes("") == 0
+    assert scale.api_writes("").total() == 0
 
 
 @pytest.mark.parametrize(
