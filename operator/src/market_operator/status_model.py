@@ -71,7 +71,6 @@ class Gaps(Section):
         default=0, ge=0, description="Holes that are neither filled nor given up, in the collectors that run."
     )
     missing_trades: Int64 = Field(default=0, ge=0, description="Trades that are missing for good or until repaired.")
-    unreadable_frames: Int64 = Field(default=0, ge=0, description="Messages of the exchange that could not be read.")
 
 
 class Streams(Section):
