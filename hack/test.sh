@@ -17,8 +17,8 @@ lint() {
 
 # The repository must hold no address of a package registry, so that it installs from whatever a machine uses.
 no_registry_addresses() {
-  local pattern='index-url|extra-index|find-links|pypi\.(org|python)|files\.pythonhosted|proxy\.golang|registry\.npmjs|deb\.debian\.org|ghcr\.io|quay\.io'
-  if git grep -nE -- "$pattern" -- . ':!hack/test.sh' ':!requirements/compile'; then
+  local pattern='(index-url|find-links)[ =]+.?https?://|pypi\.(org|python)|files\.pythonhosted|proxy\.golang|registry\.npmjs|deb\.debian\.org|ghcr\.io|quay\.io'
+  if git grep -nE -- "$pattern" -- . ':!hack/test.sh'; then
     echo "registry addresses in the repository (above): take them out" >&2
     return 1
   fi
@@ -27,6 +27,7 @@ no_registry_addresses() {
 types() { mypy operator/src collector/src tests hack bench; }
 
 contracts() {
+  make --silent check-crds
   lint-imports --no-cache | grep -vE '^[╔╚╗╝║╠╣═╦╩╬▶◀│└┘┌┐─▲▼ ]*$'
   return "${PIPESTATUS[0]}"
 }
