@@ -16,9 +16,10 @@ from itertools import count
 from pathlib import Path
 
 from bench import frames, results, subjects
+from bench.process import NeverCalmError
 from bench.rounds import Pair, paired
 from bench.subjects import Side, Start, SubjectError
-from bench.worker import Worker
+from bench.worker import Worker, WorkerError
 
 import tls
 
@@ -190,4 +191,7 @@ def _peer(python: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (SubjectError, WorkerError, NeverCalmError) as error:
+        sys.exit(f"error: {error}")

@@ -226,4 +226,7 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (BenchError, cluster.KubectlError) as error:
+        sys.exit(f"error: {error}")
