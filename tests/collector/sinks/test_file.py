@@ -5,19 +5,18 @@ import errno
 import gzip
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import zstandard
 
+from limits import files_of_at_most
 from market_collector.config import FileSinkSettings
 from market_collector.errors import SinkError
 from market_collector.model.events import Record, Trade
@@ -290,17 +289,6 @@ async def test_after_a_failed_sync_only_what_is_safe_stays_in_the_file(
     await sink.sync()
     await sink.close()
     assert content(tmp_path) == lines(trades(1, 4))
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """The limit is the whole process's: it must be gone before pytest writes its report, which may go to a file."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 async def test_a_file_that_may_not_grow_is_followed_by_a_new_one(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
 """One file: whole batches only, whatever fails."""
 
-import contextlib
 import errno
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from limits import files_of_at_most
 from market_collector.sinks.segment import Segment, create, lock, sync_directory
 
 
@@ -19,17 +18,6 @@ def segment(tmp_path: Path) -> Iterator[Segment]:
     segment = create(tmp_path / "a.jsonl", 5.0)
     yield segment
     segment.close()
-
-
-@contextlib.contextmanager
-def room_for(size: int) -> Iterator[None]:
-    """Files can grow to so many bytes: a write over that is done in part, the next one fails."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def fail(*_: object) -> None:
@@ -45,7 +33,7 @@ def test_a_batch_is_appended_whole(segment: Segment) -> None:
 
 def test_a_batch_that_fails_leaves_nothing_behind(segment: Segment) -> None:
     segment.append(b"one\n")
-    with room_for(6), pytest.raises(OSError, match="File too large"):
+    with files_of_at_most(6), pytest.raises(OSError, match="File too large"):
         segment.append(b"two\n")
     assert segment.path.read_text() == "one\n"
     segment.append(b"two\n")
@@ -58,7 +46,7 @@ def test_what_could_not_be_cut_at_once_is_cut_before_the_next_write(
     segment.append(b"one\n")
     with monkeypatch.context() as patch:
         patch.setattr(os, "ftruncate", fail)
-        with room_for(6), pytest.raises(OSError, match="File too large"):
+        with files_of_at_most(6), pytest.raises(OSError, match="File too large"):
             segment.append(b"two\n")
         assert segment.path.read_text() == "one\ntw"
         with pytest.raises(OSError, match="Input/output"):

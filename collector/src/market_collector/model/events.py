@@ -29,13 +29,27 @@ class Level(msgspec.Struct, array_like=True, frozen=True, gc=False):
     amount: str
 
 
-class Trade(msgspec.Struct, tag_field="type", tag="trade", frozen=True, gc=False):
-    """One or more fills of one taker order at one price."""
+class Data(msgspec.Struct, tag_field="type", frozen=True, gc=False):
+    """What every record of market data has."""
 
     exchange: str
     symbol: str
     exchange_time_ns: int | None
     receive_time_ns: int
+
+
+class Event(msgspec.Struct, tag_field="type", frozen=True):
+    """What every event of a stream, or of a whole connection (``symbol`` null), has."""
+
+    exchange: str
+    symbol: str | None
+    exchange_time_ns: int | None
+    receive_time_ns: int
+
+
+class Trade(Data, tag="trade", frozen=True, gc=False):
+    """One or more fills of one taker order at one price."""
+
     trade_id: str
     """The exchange's id; of the last fill where it merged several."""
     first_trade_id: str
@@ -51,13 +65,9 @@ class Trade(msgspec.Struct, tag_field="type", tag="trade", frozen=True, gc=False
     """True when the record came from the exchange's history, after a gap."""
 
 
-class Orderbook(msgspec.Struct, tag_field="type", tag="orderbook", frozen=True, gc=False):
+class Orderbook(Data, tag="orderbook", frozen=True, gc=False):
     """A book's snapshot (forget all before) or update (apply to the present book)."""
 
-    exchange: str
-    symbol: str
-    exchange_time_ns: int | None
-    receive_time_ns: int
     action: Literal["snapshot", "update"]
     bids: list[Level]
     """Best (highest) first in a snapshot."""
@@ -70,13 +80,9 @@ class Orderbook(msgspec.Struct, tag_field="type", tag="orderbook", frozen=True, 
     """The exchange's checksum of the book after this record, where it sends one."""
 
 
-class Ticker(msgspec.Struct, tag_field="type", tag="ticker", frozen=True, gc=False):
+class Ticker(Data, tag="ticker", frozen=True, gc=False):
     """Best prices, last trade and the last 24 hours; volumes in base and in quote currency."""
 
-    exchange: str
-    symbol: str
-    exchange_time_ns: int | None
-    receive_time_ns: int
     bid: str | None
     bid_amount: str | None
     ask: str | None
@@ -90,13 +96,9 @@ class Ticker(msgspec.Struct, tag_field="type", tag="ticker", frozen=True, gc=Fal
     quote_volume_24h: str | None
 
 
-class Candle(msgspec.Struct, tag_field="type", tag="candle", frozen=True, gc=False):
+class Candle(Data, tag="candle", frozen=True, gc=False):
     """Open, high, low, close and volume of one interval; sent again until ``closed``."""
 
-    exchange: str
-    symbol: str
-    exchange_time_ns: int | None
-    receive_time_ns: int
     interval: str
     open_time_ns: int
     open: str
@@ -110,57 +112,37 @@ class Candle(msgspec.Struct, tag_field="type", tag="candle", frozen=True, gc=Fal
     backfilled: bool = False
 
 
-class Connected(msgspec.Struct, tag_field="type", tag="connected", frozen=True):
+class Connected(Event, tag="connected", frozen=True):
     """A connection is open and its streams were asked for; the reason names the connection."""
 
-    exchange: str
-    symbol: str | None
-    exchange_time_ns: int | None
-    receive_time_ns: int
     stream: str | None
     reason: str
 
 
-class Disconnected(msgspec.Struct, tag_field="type", tag="disconnected", frozen=True):
+class Disconnected(Event, tag="disconnected", frozen=True):
     """A connection ended: until the next ``connected`` nothing can be received."""
 
-    exchange: str
-    symbol: str | None
-    exchange_time_ns: int | None
-    receive_time_ns: int
     stream: str | None
     reason: str
 
 
-class Resync(msgspec.Struct, tag_field="type", tag="resync", frozen=True):
+class Resync(Event, tag="resync", frozen=True):
     """A book is in doubt: what follows for it counts only from its next snapshot on."""
 
-    exchange: str
-    symbol: str | None
-    exchange_time_ns: int | None
-    receive_time_ns: int
     stream: str | None
     reason: str
 
 
-class Refused(msgspec.Struct, tag_field="type", tag="refused", frozen=True):
+class Refused(Event, tag="refused", frozen=True):
     """The exchange will not serve this stream."""
 
-    exchange: str
-    symbol: str | None
-    exchange_time_ns: int | None
-    receive_time_ns: int
     stream: str | None
     reason: str
 
 
-class Gap(msgspec.Struct, tag_field="type", tag="gap", frozen=True):
+class Gap(Event, tag="gap", frozen=True):
     """Data is missing here: from and to are the first and last missing trade id or sequence, null where unknown."""
 
-    exchange: str
-    symbol: str | None
-    exchange_time_ns: int | None
-    receive_time_ns: int
     gap_id: str
     stream: str
     first: str | None = msgspec.field(name="from")
@@ -174,13 +156,9 @@ class Gap(msgspec.Struct, tag_field="type", tag="gap", frozen=True):
     reason: str
 
 
-class Repaired(msgspec.Struct, tag_field="type", tag="repaired", frozen=True):
+class Repaired(Event, tag="repaired", frozen=True):
     """A gap is closed: all that was missing is in the output, or a new snapshot replaced it."""
 
-    exchange: str
-    symbol: str | None
-    exchange_time_ns: int | None
-    receive_time_ns: int
     gap_id: str
     stream: str
     recovered: int | None
@@ -188,13 +166,9 @@ class Repaired(msgspec.Struct, tag_field="type", tag="repaired", frozen=True):
     reason: str
 
 
-class Lost(msgspec.Struct, tag_field="type", tag="lost", frozen=True):
+class Lost(Event, tag="lost", frozen=True):
     """A gap can never be closed; ``missing`` of it stay missing."""
 
-    exchange: str
-    symbol: str | None
-    exchange_time_ns: int | None
-    receive_time_ns: int
     gap_id: str
     stream: str
     recovered: int | None
@@ -202,31 +176,21 @@ class Lost(msgspec.Struct, tag_field="type", tag="lost", frozen=True):
     reason: str
 
 
-class Dropped(msgspec.Struct, tag_field="type", tag="dropped", frozen=True):
+class Dropped(Event, tag="dropped", frozen=True):
     """A sink took too long: ``count`` records of this stream were not written to it."""
 
-    exchange: str
-    symbol: str | None
-    exchange_time_ns: int | None
-    receive_time_ns: int
     stream: str
     sink: str
     count: int
     reason: str
 
 
-class Raw(msgspec.Struct, tag_field="type", tag="raw", frozen=True):
+class Raw(Event, tag="raw", frozen=True):
     """The exchange's own frame, text untouched (``spec.storeRawData``)."""
 
-    exchange: str
-    symbol: str | None
-    exchange_time_ns: int | None
-    receive_time_ns: int
     connection: str
     direction: Literal["in", "out"]
     frame: str
 
 
-Data = Trade | Orderbook | Ticker | Candle
-Event = Connected | Disconnected | Resync | Refused | Gap | Repaired | Lost | Dropped
-Record = Data | Event | Raw
+Record = Data | Event

@@ -6,7 +6,22 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 
-from market_collector.model.events import Candle, Dropped, Orderbook, Raw, Record, Ticker, Trade
+from market_collector.model.events import (
+    Candle,
+    Connected,
+    Disconnected,
+    Dropped,
+    Gap,
+    Lost,
+    Orderbook,
+    Raw,
+    Record,
+    Refused,
+    Repaired,
+    Resync,
+    Ticker,
+    Trade,
+)
 
 
 class Queue:
@@ -130,5 +145,6 @@ def stream_name(record: Record) -> str:
             return f"{record.symbol}/ticker"
         case Raw():
             return f"{record.connection}/raw"
-        case _:
+        case Gap() | Repaired() | Lost() | Dropped() | Connected() | Disconnected() | Resync() | Refused():
             return record.stream or "events"
+    raise TypeError(f"{type(record).__name__} is no record")
