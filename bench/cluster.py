@@ -102,20 +102,15 @@ class Progress:
             self._process = self._start()
 
     @property
-    def settled(self) -> int:
-        """How many have one."""
-        return len(self._settled)
+    def settled(line: str) -> str | None:
+    """The name in a line of the watch, when the status there is that of the present spec.
 
-    @property
-    def last_at(self) -> float:
-        """When the latest of them got it, in seconds of the monotonic clock."""
-        return max(self._settled.values())
-
-
-def settled(line: str) -> str | None:
-    """The name in a line of the watch, when the status there is that of the present spec."""
-    name, generation, *observed = line.split()
-    return name if observed == [generation] else None
+    Lines without a name come as well: kubectl prints one for a list that is still empty.
+    """
+    match line.split():
+        case [name, generation, observed] if generation == observed:
+            return name
+    return None
 
 
 def control_plane_cpu_s() -> float | None:

@@ -12,6 +12,7 @@ from bench.cluster import settled
         ("bench-00001 2 1\n", None),
         ("bench-00001 1 -1\n", None),
         ("bench-00001 1 \n", None),
+        ("\n", None),
     ],
 )
 def test_a_resource_is_settled_when_its_status_is_of_its_present_spec(line: str, name: str | None) -> None:
