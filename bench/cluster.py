@@ -102,7 +102,17 @@ class Progress:
             self._process = self._start()
 
     @property
-    def settled(line: str) -> str | None:
+    def settled(self) -> int:
+        """How many have one."""
+        return len(self._settled)
+
+    @property
+    def last_at(self) -> float:
+        """When the latest of them got it, in seconds of the monotonic clock."""
+        return max(self._settled.values())
+
+
+def settled(line: str) -> str | None:
     """The name in a line of the watch, when the status there is that of the present spec.
 
     Lines without a name come as well: kubectl prints one for a list that is still empty.
