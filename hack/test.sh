@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
 
 FAST=(lint types contracts unit)
-ALL=("${FAST[@]}" simulator coverage cluster e2e)
+ALL=("${FAST[@]}" simulator cluster coverage e2e)
 
 lint() {
   ruff check --quiet .
