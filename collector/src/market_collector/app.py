@@ -6,12 +6,13 @@ import os
 import random
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 from market_collector import __version__
 from market_collector.checkpoint import Checkpoint, resume
 from market_collector.config import Settings
-from market_collector.errors import CollectorError
+from market_collector.errors import CollectorError, InputError
 from market_collector.exchanges import EXCHANGES
 from market_collector.feed.ledger import Ledger
 from market_collector.model.streams import DataType, Stream
@@ -136,14 +137,24 @@ async def run(settings: Settings, *, host: str, port: int, state_dir: Path | Non
     try:
         await collector.run(stop)
         log.info("stopped")
-    except* CollectorError as errors:
-        for error in errors.exceptions:
+    except* CollectorError as group:
+        errors = list(_single(group))
+        for error in errors:
             log.error("failed: %s", error)  # noqa: TRY400 - the message is written for the user
-        code = 1
+        code = 2 if any(isinstance(error, InputError) for error in errors) else 1
     finally:
         _last_words(collector.status(), termination_log)
         await server.close()
     return code
+
+
+def _single(group: ExceptionGroup[CollectorError]) -> Iterator[CollectorError]:
+    """The errors in a group of a task group of a task group."""
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _single(error)
+        else:
+            yield error
 
 
 def _last_words(status: Status, file: Path) -> None:

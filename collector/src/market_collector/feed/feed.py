@@ -198,7 +198,7 @@ class Feed:
         if not follows(book, update):
             return self._doubt(subscription, "SequenceGap", update, now)
         book.apply(update)
-        if update.checksum is not None and not self._is_intact(book, update):
+        if not self._is_intact(book, update):
             return self._doubt(subscription, "ChecksumMismatch", update, now)
         subscription.page.note(update, now)
         return [Emit([update])]
