@@ -8,7 +8,7 @@ import pytest
 
 from market_collector.exchanges.okx import Okx
 from market_collector.feed import feed as rules
-from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Send, Warn
+from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Replace, Send, Warn
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import (
@@ -29,6 +29,9 @@ from market_collector.model.streams import DataType, Stream, StreamState
 TRADES = Stream("BTC-USDT", DataType.TRADE)
 BOOK = Stream("BTC-USDT", DataType.ORDERBOOK)
 TICKER = Stream("BTC-USDT", DataType.TICKER)
+TICKER_ROW = dict.fromkeys(
+    ["last", "lastSz", "askPx", "askSz", "bidPx", "bidSz", "open24h", "high24h", "low24h", "volCcy24h", "vol24h"], "1"
+) | {"instType": "SPOT", "instId": "BTC-USDT", "ts": "5"}
 CHANNELS = {TRADES: "trades", BOOK: "books", TICKER: "tickers"}
 
 
@@ -155,7 +158,28 @@ def test_it_wants_to_be_woken_again_and_again() -> None:
 def test_an_announced_end_asks_for_another_connection() -> None:
     life = Life()
     effects = life.gets({"event": "notice", "code": "64008", "msg": "service upgrade", "connId": "a"})
-    assert reconnects(effects) == ["the exchange announced: service upgrade"]
+    assert effects == [Replace("the exchange announced: service upgrade")]
+
+
+def test_a_connection_can_take_over_when_it_brings_every_stream() -> None:
+    life = Life()
+    life.is_acked(TRADES, BOOK, TICKER)
+    assert not life.feed.is_complete
+    life.gets(trade(1))
+    life.gets({"arg": arg(TICKER), "data": [TICKER_ROW]})
+    assert not life.feed.is_complete
+    life.gets(book("snapshot", 5, -1))
+    assert life.feed.is_complete
+    life.gets(book("update", 9, 8))  # in doubt: the book is asked for again
+    assert not life.feed.is_complete
+
+
+def test_a_refused_stream_does_not_keep_a_connection_from_taking_over() -> None:
+    life = Life(TRADES, TICKER)
+    life.is_acked(TRADES)
+    life.gets(trade(1))
+    life.gets({"event": "error", "code": "60018", "msg": "wrong", "arg": arg(TICKER)})
+    assert life.feed.is_complete
 
 
 # -- books

@@ -10,7 +10,7 @@ import pytest
 
 import recordings
 from market_collector.exchanges.okx import Okx
-from market_collector.feed.effects import Effect, Emit, Reconnect, Warn
+from market_collector.feed.effects import Effect, Emit, Reconnect, Replace, Warn
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Candle, Gap, Level, Orderbook, Record, Refused, Ticker, Trade
@@ -202,6 +202,6 @@ def test_control_frames_cause_what_the_protocol_says() -> None:
     feed.opened(START)
     effects = [effect for frame in frames for effect in feed.received(frame.bytes, START)]
     assert feed.pongs_received == 1
-    assert [effect.reason[:22] for effect in effects if isinstance(effect, Reconnect)] == ["the exchange announced"]
+    assert [effect.reason[:22] for effect in effects if isinstance(effect, Replace)] == ["the exchange announced"]
     assert ledger.streams[stream].state is StreamState.PENDING
     assert not [r for effect in effects if isinstance(effect, Emit) for r in effect.records if isinstance(r, Refused)]

@@ -38,10 +38,17 @@ class Reconnect:
 
 
 @dataclass(frozen=True, slots=True)
+class Replace:
+    """Open another connection, and end this one when that one serves all streams (make before break)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Warn:
     """Tell people, in the log."""
 
     message: str
 
 
-Effect = Send | Emit | Fetch | Reconnect | Warn
+Effect = Send | Emit | Fetch | Reconnect | Replace | Warn

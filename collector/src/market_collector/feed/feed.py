@@ -13,7 +13,7 @@ from market_collector.book.book import Book
 from market_collector.book.continuity import follows
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Ack, Batch, Conversation, Exchange, Goodbye, Message, Pong, Refusal
-from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Send, Warn
+from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Replace, Send, Warn
 from market_collector.feed.ledger import Ledger, StreamLedger
 from market_collector.model.events import Connected, Orderbook, Raw, Record, Trade
 from market_collector.model.moment import Moment
@@ -49,6 +49,8 @@ class Subscription:
     asked_at: float | None = None
     """When it was asked for; None once it is served (a book: once its snapshot is there) or refused."""
     acked_at: float | None = None
+    has_data: bool = False
+    """Whether this connection has brought any."""
     ask_again_at: float | None = None
     refusals: int = 0
     resyncs: tuple[float, ...] = ()
@@ -70,6 +72,7 @@ class Feed:
         ledger: Ledger,
         *,
         ping_interval_s: float,
+        subscribe_timeout_s: float = SUBSCRIBE_TIMEOUT_S,
         store_raw: bool = False,
     ) -> None:
         self.route = route
@@ -81,6 +84,7 @@ class Feed:
         self._ledger = ledger
         self._subscriptions = {stream: Subscription(ledger.streams[stream]) for stream in streams}
         self._ping_interval_s = min(ping_interval_s, exchange.heartbeat.max_interval_s)
+        self._subscribe_timeout_s = subscribe_timeout_s
         self._store_raw = store_raw
         self._received_at = 0.0
         self._pinged_at: float | None = None
@@ -95,6 +99,11 @@ class Feed:
     def is_serving(self) -> bool:
         """Whether the exchange has answered for at least one stream: the connection is a success."""
         return any(sub.acked_at is not None for sub in self._subscriptions.values())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether this connection can take over: it brings data of every stream that is not refused, books in sync."""
+        return all(_is_delivering(sub) or sub.refusals > 0 for sub in self._subscriptions.values())
 
     # -- what happened
 
@@ -166,6 +175,7 @@ class Feed:
         if batch.stream.data_type is DataType.TRADE and self._exchange.has_dense_trade_ids:
             records = self._ledger.trades(page, [r for r in batch.records if isinstance(r, Trade)], now)
         if batch.records:
+            subscription.has_data = True
             page.note(batch.records[-1], now)
         return [Emit(records)] if records else []
 
@@ -185,6 +195,7 @@ class Feed:
         if not self._is_intact(book, snapshot):
             return self._doubt(subscription, "ChecksumMismatch", snapshot, now)
         subscription.book = book
+        subscription.has_data = True
         subscription.asked_at = None
         events = self._ledger.book_back(subscription.page, snapshot, now)
         subscription.page.note(snapshot, now)
@@ -237,7 +248,7 @@ class Feed:
             case Refusal():
                 return self._on_refusal(message, now)
             case Goodbye(text):
-                return [Reconnect(f"the exchange announced: {text}")]
+                return [Replace(f"the exchange announced: {text}")]
         return []
 
     def _is_served(self, subscription: Subscription, now: Moment) -> None:
@@ -293,11 +304,11 @@ class Feed:
         return [Send(self._exchange.heartbeat.ping)]
 
     def _check_subscriptions(self, now: Moment) -> list[Effect]:
-        subscriptions = self._subscriptions.values()
-        stuck = [s for s in subscriptions if s.asked_at is not None and now.at - s.asked_at >= SUBSCRIBE_TIMEOUT_S]
+        subscriptions, patience_s = self._subscriptions.values(), self._subscribe_timeout_s
+        stuck = [s for s in subscriptions if s.asked_at is not None and now.at - s.asked_at >= patience_s]
         if stuck:
             names = ", ".join(str(s.page.stream) for s in stuck[:3])
-            return [Reconnect(f"no answer to subscribe for {SUBSCRIBE_TIMEOUT_S:g} s: {names}")]
+            return [Reconnect(f"no answer to subscribe for {patience_s:g} s: {names}")]
         due = [s.page.stream for s in subscriptions if s.ask_again_at is not None and now.at >= s.ask_again_at]
         return self._resubscribe(due, now) if due else []
 
@@ -362,6 +373,13 @@ class Feed:
 
     def _raw(self, direction: Literal["in", "out"], text: str, now: Moment) -> Raw:
         return Raw(self._exchange.name, None, None, now.wall_ns, self.route, direction, text)
+
+
+def _is_delivering(subscription: Subscription) -> bool:
+    is_book = subscription.page.stream.data_type is DataType.ORDERBOOK
+    return (
+        subscription.acked_at is not None and subscription.has_data and (not is_book or subscription.book is not None)
+    )
 
 
 def _probed_at(subscription: Subscription) -> float:

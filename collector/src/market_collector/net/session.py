@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from market_collector.errors import RequestFailedError
-from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Send, Warn
+from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Replace, Send, Warn
 from market_collector.feed.feed import Feed
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
@@ -74,7 +74,7 @@ class Session:
                     self._connection.send(text)
                 case Fetch():
                     self._ask(effect)
-                case Reconnect(reason):
+                case Reconnect(reason) | Replace(reason):
                     log.warning("%s connection: %s", self._feed.route, reason)
                     self._connection.end(reason)
                 case Warn(message):
