@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from market_collector import __version__
@@ -19,7 +19,7 @@ from market_collector.model.streams import DataType, Stream
 from market_collector.net.clock import read_clock
 from market_collector.net.supervisor import Supervisor
 from market_collector.sinks.fanout import Fanout
-from market_collector.sinks.interface import Origin
+from market_collector.sinks.interface import Origin, Sink
 from market_collector.sinks.registry import make_sinks
 from market_collector.telemetry import health, http, metrics
 from market_collector.telemetry.status import Status, rfc3339, termination_message
@@ -34,14 +34,15 @@ CHECKPOINT_S = 1.0
 class Collector:
     """Everything that one process collects."""
 
-    def __init__(self, settings: Settings, state_dir: Path | None = None) -> None:
+    def __init__(self, settings: Settings, state_dir: Path | None = None, sinks: Sequence[Sink] = ()) -> None:
+        """``sinks``: sinks made elsewhere, beside those that the settings name."""
         now = read_clock()
         self.settings = settings
         self.ledger = Ledger(settings.exchange, streams(settings), settings.stale_after_s, now)
         self.checkpoint = Checkpoint(state_dir) if state_dir else None
         host = os.environ.get("POD_NAME") or socket.gethostname()
         origin = Origin(settings.name, settings.shard, host)
-        self.fanout = Fanout(make_sinks(settings.sinks, origin, read_clock), read_clock)
+        self.fanout = Fanout([*make_sinks(settings.sinks, origin, read_clock), *sinks], read_clock)
         self.supervisor = Supervisor(
             settings,
             EXCHANGES[settings.exchange],

@@ -213,3 +213,17 @@ def test_marks_grow_with_each_event() -> None:
         marks = [okx.mark(record) for batch in batches for record in batch.records]
         assert marks == sorted(marks)
         assert len(marks) > 10
+
+
+def test_live_symbols_are_those_that_trade_now_in_order() -> None:
+    okx = Okx()
+    assert okx.instruments().path == "/api/v5/public/instruments?instType=SPOT"
+    rows = [("ETH-USDT", "live"), ("OLD-USDT", "suspend"), ("BTC-USDT", "live"), ("NEW-USDT", "preopen")]
+    data = ",".join(f'{{"instType":"SPOT","instId":"{name}","state":"{state}"}}' for name, state in rows)
+    assert okx.live_symbols(f'{{"code":"0","msg":"","data":[{data}]}}'.encode()) == ["BTC-USDT", "ETH-USDT"]
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"code":"50011","msg":"Too Many Requests","data":[]}', b'{"code":"0","data":[{}]}'])  # fmt: skip
+def test_instruments_that_cannot_be_read_are_an_error(body: bytes) -> None:
+    with pytest.raises(FrameError, match="instruments"):
+        Okx().live_symbols(body)

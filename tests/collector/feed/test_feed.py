@@ -103,6 +103,16 @@ def test_data_before_the_ack_counts() -> None:
     assert reconnects(life.feed.woken(at(rules.SUBSCRIBE_TIMEOUT_S + 1))) == []
 
 
+def test_it_is_settled_when_every_stream_is_served_or_refused_and_a_book_has_its_snapshot() -> None:
+    life = Life()
+    life.is_acked(TRADES, BOOK)
+    life.gets({"event": "error", "code": "60018", "msg": "no such", "arg": arg(TICKER)})
+    assert life.feed.is_serving
+    assert not life.feed.is_settled
+    life.gets(book("snapshot", 7, -1))
+    assert life.feed.is_settled
+
+
 def test_a_subscribe_that_nobody_answers_ends_the_connection() -> None:
     life = Life()
     life.is_acked(TRADES, TICKER)

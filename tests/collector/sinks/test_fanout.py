@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from market_collector.errors import SinkError
 from market_collector.model.events import Dropped, Record, Trade
 from market_collector.model.moment import Moment
-from market_collector.sinks.fanout import BATCH_RECORDS, HANGING_S, PAUSE_S, UNSYNCED_RECORDS, Fanout
+from market_collector.sinks.fanout import BATCH_RECORDS, HANGING_S, UNSYNCED_RECORDS, Fanout
+from market_collector.sinks.interface import PAUSE_S
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ class Store:
     """A sink in memory, honest and transactional; it fails and dawdles as its script says, then works well."""
 
     type = "memory"
+    pause_s = PAUSE_S
 
     def __init__(self, name: str = "out", sync_interval_s: float = 1.0) -> None:
         self.name = name
@@ -138,6 +140,22 @@ def test_a_record_after_a_pause_is_written_at_once_and_those_that_follow_togethe
         assert rest[1] == 9
         await fanout.drain(1.0)
         await running
+
+    leap(story())
+
+
+def test_a_sink_without_a_pause_gets_each_record_at_once() -> None:
+    async def story() -> None:
+        store = Store()
+        store.pause_s = 0.0
+        fanout = Fanout([store], clock)
+        running = asyncio.create_task(fanout.run())
+        for number in range(1, 4):
+            await asyncio.sleep(0.01)
+            fanout.emit([trade(number)])
+        await fanout.drain(1.0)
+        await running
+        assert [at for at, _ in store.writes] == pytest.approx([0.01, 0.02, 0.03])
 
     leap(story())
 

@@ -134,6 +134,18 @@ class Exchange(Protocol):
         """Whether a book agrees with the checksum that the exchange sent with it."""
         ...
 
+    def instruments(self) -> Request:
+        """Asks REST for the spot instruments; `live_symbols` reads the answer."""
+        ...
+
+    def live_symbols(self, body: bytes) -> list[str]:
+        """The symbols that can be collected now, sorted, from the answer to `instruments`.
+
+        Raises:
+            FrameError: the answer has another form, or is an error.
+        """
+        ...
+
     def newest(self, stream: Stream) -> Request:
         """Asks REST for the stream's newest event; `newest_mark` reads the answer."""
         ...

@@ -184,6 +184,13 @@ class BookMark(msgspec.Struct, gc=False):
     seqId: int
 
 
+class InstrumentRow(msgspec.Struct, gc=False):
+    """``{"instId":"BTC-USDT","instType":"SPOT","state":"live",...}``; other states: suspend, preopen, test, ..."""
+
+    instId: str
+    state: str
+
+
 class TimeMark(msgspec.Struct, gc=False):
     """What `Okx.newest_mark` needs of a ticker."""
 
@@ -224,6 +231,21 @@ class Okx:
     def is_intact(self, book: Book, checksum: int) -> bool:
         """Checks what was sent before 2026-06-23; verified on all 197 book messages of the 2022 recording [rec]."""
         return interleaved_crc32(book) == checksum
+
+    def instruments(self) -> Request:
+        """All spot instruments at once (20 requests / 2 s and IP)."""
+        return Request("/api/v5/public/instruments?instType=SPOT")
+
+    def live_symbols(self, body: bytes) -> list[str]:
+        """An ``instId`` of a spot instrument is canonical BASE-QUOTE already."""
+        try:
+            reply = read_reply(body)
+            if reply.code != "0":
+                raise FrameError(f"OKX answered code {reply.code} ({reply.msg}) for its instruments")
+            rows = [msgspec.json.decode(row, type=InstrumentRow) for row in reply.data]
+        except msgspec.MsgspecError as error:
+            raise FrameError(f"OKX's list of instruments cannot be read: {error}") from error
+        return sorted(row.instId for row in rows if row.state == "live")
 
     def newest(self, stream: Stream) -> Request:
         """Each within 20 requests / 2 s and IP, the lowest limit of the four."""

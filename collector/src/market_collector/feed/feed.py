@@ -105,6 +105,11 @@ class Feed:
         """Whether this connection can take over: it brings data of every stream that is not refused, books in sync."""
         return all(_is_delivering(sub) or sub.refusals > 0 for sub in self._subscriptions.values())
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the exchange has answered for every stream: each is served (a book: by its snapshot) or refused."""
+        return all(sub.asked_at is None for sub in self._subscriptions.values())
+
     # -- what happened
 
     def opened(self, now: Moment) -> list[Effect]:

@@ -30,14 +30,20 @@ class Rest:
         self._next_at = max(self._next_at, time.monotonic()) + self._spacing_s
         if wait > 0:
             await asyncio.sleep(wait)
-        return await asyncio.to_thread(self._get, self._base + request.path)
+        return await asyncio.to_thread(get, self._base + request.path, self._tls)
 
-    def _get(self, url: str) -> bytes:
-        from http.client import HTTPException  # imported here: most collectors never ask
-        from urllib.request import urlopen
 
-        try:
-            with urlopen(url, timeout=TIMEOUT_S, context=self._tls) as answer:  # noqa: S310 - http(s) by the spec
-                return bytes(answer.read(MAX_BODY_BYTES))
-        except (OSError, HTTPException, ValueError) as error:
-            raise RequestFailedError(f"GET {url}: {error}") from error
+def get(url: str, tls: ssl.SSLContext | None) -> bytes:
+    """The body of the answer; blocks the thread.
+
+    Raises:
+        RequestFailedError: no answer within 5 s, or an HTTP status other than 200.
+    """
+    from http.client import HTTPException  # imported here: most collectors never ask
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=TIMEOUT_S, context=tls) as answer:  # noqa: S310 - http(s) by the spec
+            return bytes(answer.read(MAX_BODY_BYTES))
+    except (OSError, HTTPException, ValueError) as error:
+        raise RequestFailedError(f"GET {url}: {error}") from error

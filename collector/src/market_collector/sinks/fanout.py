@@ -19,9 +19,6 @@ QUEUE_LIMIT = 100_000
 """How far a sink may be behind before new records are dropped for it: 100,000 trades, or as much memory (45 MB) of
 other records (`queue.weight`)."""
 BATCH_RECORDS = 10_000
-PAUSE_S = 0.1
-"""Least time between two writes of less than a full batch: many records then share a write's price (a thread's wake-up
-costs as much as a hundred records). The first record after a pause is written at once."""
 UNSYNCED_RECORDS = 20_000
 """Written records that wait for a sync at most, whatever the interval: they are kept in memory until then."""
 IDLE_SYNC_S = 1.0
@@ -108,7 +105,7 @@ class _Writer:
         self._again: list[Record] = []
         self._most_unsynced = min(UNSYNCED_RECORDS, max(1, queue_limit // 2))
         self._synced_at = clock().at
-        self._wrote_at = self._synced_at - PAUSE_S
+        self._wrote_at = self._synced_at - sink.pause_s
         self._calling_since: float | None = None
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
@@ -186,7 +183,7 @@ class _Writer:
         if not (self.queue.waiting or self.queue.is_losing or self._hurry.is_set()):
             self._wake.clear()
             await _wait(self._wake, self._sync_at() - self._clock().at)
-        pause_s = self._wrote_at + PAUSE_S - self._clock().at
+        pause_s = self._wrote_at + self._sink.pause_s - self._clock().at
         if pause_s > 0 and 0 < self.queue.waiting < BATCH_RECORDS and not (self._again or self._hurry.is_set()):
             self._full.clear()
             await _wait(self._full, pause_s)

@@ -24,7 +24,7 @@ from market_collector.model.events import Record
 from market_collector.model.moment import Moment
 from market_collector.sinks.compress import compress
 from market_collector.sinks.encode import lines
-from market_collector.sinks.interface import Origin
+from market_collector.sinks.interface import PAUSE_S, Origin
 from market_collector.sinks.leftovers import Leftover, put_in_order
 from market_collector.sinks.names import file_name
 from market_collector.sinks.segment import Segment, create
@@ -51,6 +51,7 @@ class FileSink:
     """Files below one directory. All file work runs in threads, one call at a time."""
 
     type = "file"
+    pause_s = PAUSE_S
 
     def __init__(self, settings: FileSinkSettings, origin: Origin, clock: Callable[[], Moment]) -> None:
         self.name = settings.name

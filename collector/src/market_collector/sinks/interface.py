@@ -8,6 +8,10 @@ from typing import Protocol
 
 from market_collector.model.events import Record
 
+PAUSE_S = 0.1
+"""A pause for sinks that write outside of the process: many records then share a write's price (a thread's wake-up
+costs as much as a hundred records)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -30,6 +34,8 @@ class Sink(Protocol):
     type: str
     sync_interval_s: float
     """Longest time between a write and its `sync`; 0 = after every write."""
+    pause_s: float
+    """Least time between two writes of less than a full batch; the first record after a pause is written at once."""
 
     async def open(self) -> None:
         """Makes ready to write; tried again until it succeeds."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from market_collector.errors import SinkError
 from market_collector.model.events import Record
 from market_collector.sinks.encode import lines
+from market_collector.sinks.interface import PAUSE_S
 
 ATOMIC_BYTES = 4096
 """A pipe that polls as writable takes this much without blocking (one page; PIPE_BUF of Linux)."""
@@ -27,6 +28,7 @@ class StdoutSink:
     """
 
     type = "stdout"
+    pause_s = PAUSE_S
     sync_interval_s = 0.0
 
     def __init__(self, name: str, descriptor: int = 1) -> None:
