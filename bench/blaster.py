@@ -1,7 +1,8 @@
 """An exchange that does nothing but send: a TLS WebSocket server on loopback whose frames are made beforehand.
 
-It waits until a client has subscribed to everything on the tape, sends the tape's first loop, and then further loops
-when its parent orders them: as fast as the client reads, or evenly spaced. A child process, one for each client.
+It waits until a program has subscribed to everything on the tape, over one connection or several; it sends the tape's
+first loop, and then further loops when its parent orders them: as fast as the program reads, or evenly spaced. A child
+process, one for each program.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import json
 import ssl
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 
 from bench import frames, worker
 from websockets.frames import Frame, Opcode
@@ -22,6 +23,9 @@ READ_BYTES = 64 * 1024
 LONGEST_S = 60.0
 """No order keeps sending for longer."""
 
+Key = tuple[str, str]
+"""Channel and instrument."""
+
 
 class Client:
     """One client's connection."""
@@ -30,43 +34,28 @@ class Client:
         self._reader = reader
         self._writer = writer
         self._protocol = ServerProtocol()
-        self._asked: set[tuple[str, str]] = set()
-        self.loops_sent = 0
 
-    async def serve_until(self, arguments: int) -> bool:
-        """Answers until the client has asked for so many streams; False when it left before."""
-        while len(self._asked) < arguments:
-            if not await self._step():
-                return False
-        return True
-
-    async def serve(self) -> None:
-        """Answers pings until the client leaves."""
-        while await self._step():
-            pass
+    async def requests(self) -> AsyncIterator[set[Key]]:
+        """What the client asks for, until it leaves; its pings are answered."""
+        while data := await self._reader.read(READ_BYTES):
+            self._protocol.receive_data(data)
+            for event in self._protocol.events_received():
+                if isinstance(event, Request):
+                    self._protocol.send_response(self._protocol.accept(event))
+                elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+                    yield self._asked(bytes(event.data))
+            for out in self._protocol.data_to_send():
+                self._writer.write(out)
+            if self._protocol.state is not State.OPEN:
+                break
         self._writer.close()
 
-    async def _step(self) -> bool:
-        data = await self._reader.read(READ_BYTES)
-        if not data:
-            return False
-        self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
-            if isinstance(event, Request):
-                self._protocol.send_response(self._protocol.accept(event))
-            elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
-                self._on_text(bytes(event.data))
-        for out in self._protocol.data_to_send():
-            self._writer.write(out)
-        return self._protocol.state is State.OPEN
-
-    def _on_text(self, text: bytes) -> None:
+    def _asked(self, text: bytes) -> set[Key]:
         if text == b"ping":
             self._protocol.send_text(b"pong")
-            return
+            return set()
         request = json.loads(text)
-        if request["op"] == "subscribe":
-            self._asked |= {(arg["channel"], arg["instId"]) for arg in request["args"]}
+        return {_key(arg) for arg in request["args"]} if request["op"] == "subscribe" else set()
 
     async def send(self, data: bytes) -> None:
         """Returns when the client's side has room for more."""
@@ -74,15 +63,19 @@ class Client:
         await self._writer.drain()
 
 
+Addressed = tuple[Client, bytes]
+"""A framed message, and the connection that asked for it."""
+
+
 class Blaster:
-    """The server and its newest client."""
+    """The server, and the program that reads from it on one connection or more."""
 
     def __init__(self, books: int) -> None:
         self._books = books
         self._streams = books * len(frames.CHANNELS)
-        self._client: Client | None = None
+        self._readers: dict[Key, Client] = {}
+        self._loops_sent = 0
         self._subscribed = asyncio.Event()
-        self._connections: set[asyncio.Task[None]] = set()
 
     async def listen(self, certificate: str, key: str) -> worker.Answer:
         """Starts to listen on a free port of loopback."""
@@ -94,52 +87,70 @@ class Blaster:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = Client(reader, writer)
         try:
-            if await client.serve_until(self._streams):
-                self._client = client
-                await client.send(b"".join(self._next(client, 1)))
-                self._subscribed.set()
-                await client.serve()
+            async for asked in client.requests():
+                is_new = not asked <= self._readers.keys()
+                self._readers |= dict.fromkeys(asked, client)
+                if is_new and len(self._readers) == self._streams:
+                    self._loops_sent = 0
+                    await self._send_at_once(self._next(1))
+                    self._subscribed.set()
         except ConnectionError:
-            return  # a client under test was ended: it does not say goodbye
+            pass  # a client under test was ended: it does not say goodbye
+        self._readers = {key: reader for key, reader in self._readers.items() if reader is not client}
 
     async def served(self) -> worker.Answer:
-        """Returns once the next client has subscribed and was sent the first loop."""
+        """Returns once the next program has subscribed to everything and was sent the first loop."""
         await asyncio.wait_for(self._subscribed.wait(), LONGEST_S)
         self._subscribed.clear()
         return {"messages": self._loop_length()}
 
     async def blast(self, loops: int) -> worker.Answer:
-        """Sends the next loops as fast as the client reads."""
-        client = self._present()
-        chunks = list(_chunks(self._next(client, loops)))
+        """Sends the next loops as fast as the program reads."""
+        messages = self._next(loops)
         began = time.monotonic()
         async with asyncio.timeout(LONGEST_S):
-            for chunk in chunks:
-                await client.send(chunk)
-        return {"messages": loops * self._loop_length(), "seconds": time.monotonic() - began}
+            await self._send_at_once(messages)
+        return {"messages": len(messages), "seconds": time.monotonic() - began}
+
+    async def _send_at_once(self, messages: Sequence[Addressed]) -> None:
+        """Each connection's messages in their order; the connections side by side."""
+        by_client: dict[Client, list[bytes]] = {}
+        for client, message in messages:
+            by_client.setdefault(client, []).append(message)
+        await asyncio.gather(*(_send_chunks(client, list(_chunks(held))) for client, held in by_client.items()))
 
     async def pace(self, loops: int, per_second: float) -> worker.Answer:
         """Sends the next loops at even distances, one message a time."""
-        client = self._present()
-        messages = self._next(client, loops)
+        messages = self._next(loops)
         began = time.monotonic()
         async with asyncio.timeout(LONGEST_S):
-            for number, message in enumerate(messages, 1):
+            for number, (client, message) in enumerate(messages, 1):
                 await client.send(message)
                 await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
         return {"messages": len(messages), "seconds": time.monotonic() - began}
 
-    def _present(self) -> Client:
-        assert self._client is not None, "no client has subscribed yet"
-        return self._client
-
-    def _next(self, client: Client, loops: int) -> list[bytes]:
-        first, client.loops_sent = client.loops_sent, client.loops_sent + loops
-        tape = frames.tape("sequence", range(first, first + loops), books=self._books)
-        return [Frame(Opcode.TEXT, text.encode()).serialize(mask=False) for text in tape]
+    def _next(self, loops: int) -> list[Addressed]:
+        assert len(self._readers) == self._streams, "no program has subscribed yet"
+        first, self._loops_sent = self._loops_sent, self._loops_sent + loops
+        trades: frames.Trades = "trades-all" if any(name == "trades-all" for name, _ in self._readers) else "trades"
+        tape = frames.messages("sequence", range(first, first + loops), books=self._books, trades=trades)
+        return [(self._readers[_key(message["arg"])], _framed(message)) for message in tape]
 
     def _loop_length(self) -> int:
         return len(frames.tape("sequence", range(1), books=self._books))
+
+
+def _key(arg: Mapping[str, str]) -> Key:
+    return arg["channel"], arg["instId"]
+
+
+def _framed(message: frames.Message) -> bytes:
+    return Frame(Opcode.TEXT, frames.text(message).encode()).serialize(mask=False)
+
+
+async def _send_chunks(client: Client, chunks: Sequence[bytes]) -> None:
+    for chunk in chunks:
+        await client.send(chunk)
 
 
 def _chunks(messages: Sequence[bytes]) -> Iterator[bytes]:

@@ -15,7 +15,10 @@ from typing import Any, Literal
 import recordings
 
 Kind = Literal["sequence", "checksum"]
-"""``sequence``: what OKX sends today (seqId, checksum 0, trades with count). ``checksum``: what it sent in 2022."""
+"""``sequence``: what OKX sends today (seqId, checksum 0). ``checksum``: what it sent in 2022."""
+Trades = Literal["trades", "trades-all"]
+"""The channel of the trades: ``trades`` with ``count``, as the peer reads it, or single fills, as we do. The recording
+has no merged fills, so both tell of the same ones, in as many messages."""
 Message = dict[str, Any]
 
 INSTRUMENTS = ("BTC-USDT", "BTC-USD-220527")
@@ -35,19 +38,27 @@ def instruments(books: int) -> tuple[str, ...]:
     return (*INSTRUMENTS, THIRD)[:books]
 
 
-def tape(kind: Kind, loops: Iterable[int], *, books: int = 2) -> list[str]:
+def tape(kind: Kind, loops: Iterable[int], *, books: int = 2, trades: Trades = "trades") -> list[str]:
     """The text frames of these loops, one after the other.
 
     Args:
         loops: numbers of the loops, from 0; what is read in one go must be in order and without gaps.
         books: 2 as recorded, or 3.
+        trades: only with ``sequence``; in 2022 there was one channel.
     """
-    return [json.dumps(message, separators=(",", ":")) for number in loops for message in _loop(kind, number, books)]
+    return [text(message) for message in messages(kind, loops, books=books, trades=trades)]
 
 
-def _loop(kind: Kind, number: int, books: int) -> Iterator[Message]:
-    messages = [_moved(message, number) for message in _recorded(books)]
-    return _modern(messages, number) if kind == "sequence" else iter(messages)
+def messages(kind: Kind, loops: Iterable[int], *, books: int = 2, trades: Trades = "trades") -> Iterator[Message]:
+    """The same before it is made text."""
+    for number in loops:
+        moved = [_moved(message, number) for message in _recorded(books)]
+        yield from _modern(moved, number, trades) if kind == "sequence" else moved
+
+
+def text(message: Message) -> str:
+    """JSON as OKX writes it."""
+    return json.dumps(message, separators=(",", ":"))
 
 
 @cache
@@ -93,8 +104,8 @@ def _trades(instrument: str) -> int:
     )
 
 
-def _modern(messages: list[Message], loop: int) -> Iterator[Message]:
-    """What OKX sends since 2026: sequences instead of checksums (OKX reference, section 6), merged trades' count."""
+def _modern(messages: list[Message], loop: int, trades: Trades) -> Iterator[Message]:
+    """What OKX sends since 2026: sequences instead of checksums (OKX reference, section 6), trades by channel."""
     last: dict[str, int] = {}
     sequence = FIRST_SEQUENCE + loop * STEP * (len(messages) + 1)
     for message in messages:
@@ -106,5 +117,7 @@ def _modern(messages: list[Message], loop: int) -> Iterator[Message]:
                 row |= {"checksum": 0, "seqId": sequence, "prevSeqId": last.get(instrument, -1)}
                 last[instrument] = sequence
             case "trades":
-                row |= {"count": "1", "source": "0", "seqId": sequence}
+                message["arg"] = {**message["arg"], "channel": trades}
+                row |= {} if trades == "trades-all" else {"count": "1"}
+                row |= {"source": "0", "seqId": sequence}
         yield message

@@ -42,7 +42,8 @@ class Count:
 
 def reader(kind: frames.Kind) -> Read:
     """What reads a tape of this kind."""
-    tape = [text.encode() for text in frames.tape(kind, range(passes.LOOPS))]
+    trades: frames.Trades = "trades-all" if kind == "sequence" else "trades"
+    tape = [text.encode() for text in frames.tape(kind, range(passes.LOOPS), trades=trades)]
     return lambda: read(tape)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,10 +21,10 @@ def exchange(tmp_path: Path) -> Iterator[tuple[Worker, str, ssl.SSLContext]]:
     authority = tls.authority(tmp_path)
     with subjects.exchange(2, authority.issue("localhost")) as (worker, port):
         trust = ssl.create_default_context(cafile=str(authority.file))
-        yield worker, f"wss://localhost:{port}/ws/v5/public", trust
+        yield worker, f"wss://localhost:{port}/ws/v5/", trust
 
 
-def subscribe(client: ClientConnection, channels: tuple[str, ...]) -> None:
+def subscribe(client: ClientConnection, channels: Sequence[str]) -> None:
     args = [{"channel": channel, "instId": name} for channel in channels for name in frames.INSTRUMENTS]
     client.send(json.dumps({"op": "subscribe", "args": args}))
 
@@ -44,6 +44,23 @@ def test_a_subscriber_gets_the_first_loop_and_then_what_is_ordered(
         assert [client.recv(5) for _ in second] == second
         client.send("ping")
         assert client.recv(5) == "pong"
+
+
+def test_a_program_may_read_single_fills_on_a_connection_of_their_own(
+    exchange: tuple[Worker, str, ssl.SSLContext],
+) -> None:
+    worker, url, trust = exchange
+    tape = frames.tape("sequence", range(2), trades="trades-all")
+    fills = [text for text in tape if '"trades-all"' in text]
+    others = [text for text in tape if '"trades-all"' not in text]
+    for _ in range(2):  # the next program begins anew
+        with connect(url + "public", ssl=trust) as public, connect(url + "business", ssl=trust) as business:
+            subscribe(public, frames.CHANNELS[1:])
+            subscribe(business, ["trades-all"])
+            worker.ask("served")
+            assert worker.ask("blast", loops=1)["messages"] * 2 == len(tape)
+            assert [business.recv(5) for _ in fills] == fills
+            assert [public.recv(5) for _ in others] == others
 
 
 def test_a_pace_is_kept(exchange: tuple[Worker, str, ssl.SSLContext]) -> None:

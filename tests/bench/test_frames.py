@@ -38,6 +38,14 @@ def test_a_looped_tape_passes_our_feed_without_a_gap(kind: frames.Kind) -> None:
     assert done.records.keys() == {"trades", "books", "tickers"}
 
 
+def test_single_fills_are_the_same_fills_without_a_count() -> None:
+    single = [json.loads(text) for text in frames.tape("sequence", range(2), trades="trades-all")]
+    assert handler.read([frames.text(message).encode() for message in single]).surprises == []
+    merged = rows(messages("sequence", 2), "trades")
+    assert rows(single, "trades") == {}
+    assert {name: [row | {"count": "1"} for row in found] for name, found in rows(single, "trades-all").items()} == merged
+
+
 def test_every_checksum_verifies_so_a_wrong_one_would_be_found() -> None:
     found = messages("checksum", 1)
     books = [message for message in found if message["arg"]["channel"] == "books"]

@@ -177,7 +177,7 @@ def test_it_says_how_it_is_doing(exchange: Simulator, tmp_path: Path) -> None:
     assert status["epoch"].startswith("pod-1/")
     assert (status["name"], status["health"], status["reason"]) == ("okx-btc", "Healthy", "")
     assert {s["stream"]: s["state"] for s in status["streams"]} == {f"BTC-USDT/{t}": "live" for t in TYPES}
-    assert [c["state"] for c in status["connections"]] == ["connected"]
+    assert {c["name"]: c["state"] for c in status["connections"]} == {"business": "connected", "public": "connected"}
     assert 'market_collector_messages_total{exchange="okx"}' in metrics
     assert "market_collector_exchange_to_receive_seconds_bucket" in metrics
 
@@ -264,7 +264,7 @@ def test_the_last_counters_are_left_for_kubernetes(exchange: Simulator, tmp_path
     message.touch()
     with program(tmp_path, document(exchange), "--termination-log", str(message)) as collector:
         collector.comes(collector.is_ready)
-        exchange.post("/faults/drop")
+        exchange.post("/faults/drop", {"path": "public"})
         collector.comes(lambda: collector.status()["counters"]["reconnections"] == 1)
         before = collector.status()["counters"]
         assert collector.stop() == 0

@@ -159,7 +159,7 @@ def test_one_unknown_symbol_does_not_take_the_others_along(place: Place) -> None
 
 GARBAGE = (
     "this is not JSON",
-    '{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-',
+    '{"arg":{"channel":"trades-all","instId":"BTC-USDT"},"data":[{"instId":"BTC-',
     '{"arg":{"channel":"no-such-channel","instId":"BTC-USDT"},"data":[{}]}',
     '{"event":"never-heard-of"}',
     "[]",
@@ -176,7 +176,7 @@ def test_frames_that_nobody_can_read_are_counted_and_shown_and_crash_nothing(pla
         return place.collector_status(pod)
 
     for number, frame in enumerate(GARBAGE, start=1):
-        assert place.fault("raw", frame=frame)["sent"] == 1
+        assert place.fault("raw", frame=frame, path="business")["sent"] == 1
         eventually(lambda: said()["counters"]["unreadableFrames"] >= number, 10, f"{frame!r} is counted")  # noqa: B023
     assert said()["lastUnreadable"]["reason"]
     assert said()["counters"]["unreadableFrames"] == len(GARBAGE)
@@ -189,7 +189,7 @@ def test_lost_messages_are_found_and_told_in_the_status(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()
     before = place.status()["gaps"]["detected"]
-    place.fault("lose", channel="trades", symbol="BTC-USDT", count=3)
+    place.fault("lose", channel="trades-all", symbol="BTC-USDT", count=3)
     eventually(lambda: place.status()["gaps"]["detected"] > before, within=20, what="the gap is told")
     gap = place.status()["gaps"]
     assert gap["missingTrades"] >= 1

@@ -18,19 +18,19 @@ TRADES = Stream("BTC-USDT", DataType.TRADE)
 BOOK = Stream("BTC-USDT", DataType.ORDERBOOK)
 TICKER = Stream("BTC-USDT", DataType.TICKER)
 CANDLE = Stream("BTC-USDT", DataType.CANDLE, "1h")
-PUBLIC = (TRADES, BOOK, TICKER)
+STREAMS = (TRADES, BOOK, TICKER)
 
 
 def talk(*streams: Stream) -> OkxConversation:
-    return Okx().talk("public", streams or PUBLIC)
+    return Okx().talk("public", streams or STREAMS)
 
 
 def test_one_request_asks_for_many_and_names_each_channel() -> None:
-    (text,) = talk().subscribe(PUBLIC)
+    (text,) = talk().subscribe(STREAMS)
     assert json.loads(text) == {
         "id": "1",
         "op": "subscribe",
-        "args": [{"channel": channel, "instId": "BTC-USDT"} for channel in ("trades", "books", "tickers")],
+        "args": [{"channel": channel, "instId": "BTC-USDT"} for channel in ("trades-all", "books", "tickers")],
     }
 
 
@@ -41,16 +41,39 @@ def test_requests_stay_below_64_kilobytes() -> None:
     assert max(map(len, texts)) < 64_000
 
 
-def test_candles_have_a_connection_of_their_own_and_utc_days() -> None:
+def test_fills_and_candles_have_a_connection_of_their_own() -> None:
     okx = Okx()
-    assert (okx.route(CANDLE), okx.route(BOOK)) == ("business", "public")
+    assert [okx.route(stream) for stream in (TRADES, CANDLE)] == ["business"] * 2
+    assert [okx.route(stream) for stream in (BOOK, TICKER)] == ["public"] * 2
+
+
+def test_candles_are_of_utc_days() -> None:
+    okx = Okx()
     assert okx.talk("business", [CANDLE]).path == "/ws/v5/business"
     (text,) = okx.talk("business", [CANDLE]).subscribe([CANDLE, Stream("BTC-USDT", DataType.CANDLE, "1d")])
     assert [arg["channel"] for arg in json.loads(text)["args"]] == ["candle1H", "candle1Dutc"]
     assert set(okx.candle_intervals) == set(BARS)
 
 
-def test_a_merged_row_covers_its_fills() -> None:
+def test_a_single_fill_is_its_own_first_one() -> None:
+    frame = (
+        b'{"arg":{"channel":"trades-all","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"1040968613",'
+        b'"px":"64040.2","sz":"0.00240857","side":"buy","ts":"1786538760218","source":"0","seqId":79706765242}]}'
+    )
+    assert talk().read(frame, 7) == (
+        Batch(
+            TRADES,
+            [
+                Trade(
+                    "okx", "BTC-USDT", 1786538760218_000_000, 7, "1040968613", "1040968613", 1, "buy", "64040.2",
+                    "0.00240857", 79706765242,
+                )
+            ],
+        ),
+    )  # fmt: skip
+
+
+def test_a_merged_row_of_a_recording_covers_its_fills() -> None:
     frame = (
         b'{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"1040968613",'
         b'"px":"64040.2","sz":"0.00240857","side":"buy","ts":"1786538760218","count":"2","source":"0",'
@@ -202,7 +225,7 @@ def test_a_rest_answer_that_is_none_is_an_error(body: bytes) -> None:
 
 def test_marks_grow_with_each_event() -> None:
     okx = Okx()
-    for stream, frame in zip(PUBLIC, ("trades", "books", "tickers"), strict=True):
+    for stream, frame in zip(STREAMS, ("trades", "books", "tickers"), strict=True):
         batches = [
             message
             for one in recordings.received(recordings.OKX_2022)

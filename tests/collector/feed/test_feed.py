@@ -32,7 +32,7 @@ TICKER = Stream("BTC-USDT", DataType.TICKER)
 TICKER_ROW = dict.fromkeys(
     ["last", "lastSz", "askPx", "askSz", "bidPx", "bidSz", "open24h", "high24h", "low24h", "volCcy24h", "vol24h"], "1"
 ) | {"instType": "SPOT", "instId": "BTC-USDT", "ts": "5"}
-CHANNELS = {TRADES: "trades", BOOK: "books", TICKER: "tickers"}
+CHANNELS = {TRADES: "trades-all", BOOK: "books", TICKER: "tickers"}
 
 
 def at(seconds: float) -> Moment:
@@ -69,9 +69,9 @@ def book(action: str, sequence: int, previous: int, price: str = "100", amount: 
     return {"arg": arg(BOOK), "action": action, "data": [row | {"seqId": sequence, "prevSeqId": previous}]}
 
 
-def trade(trade_id: int, count: int = 1, ts: int = 1_000) -> dict[str, Any]:
+def trade(trade_id: int, ts: int = 1_000) -> dict[str, Any]:
     row = {"instId": "BTC-USDT", "tradeId": str(trade_id), "px": "1", "sz": "2", "side": "sell", "ts": str(ts)}
-    return {"arg": arg(TRADES), "data": [row | {"count": str(count), "seqId": 1}]}
+    return {"arg": arg(TRADES), "data": [row | {"seqId": 1}]}
 
 
 def emitted(effects: Sequence[Effect]) -> list[Record]:
@@ -93,7 +93,7 @@ def test_an_open_connection_says_so_and_asks_for_everything() -> None:
     life = Life()
     assert [type(record) for record in emitted(life.opening)] == [Connected]
     (request,) = sent(life.opening)
-    assert [a["channel"] for a in request["args"]] == ["trades", "books", "tickers"]
+    assert [a["channel"] for a in request["args"]] == ["trades-all", "books", "tickers"]
 
 
 def test_data_before_the_ack_counts() -> None:
@@ -154,7 +154,7 @@ def test_the_ping_interval_stays_below_what_the_exchange_allows() -> None:
     ledger = Ledger("okx", [TRADES], 60.0, at(0))
     feed = Feed("public", Okx(), [TRADES], ledger, ping_interval_s=500.0)
     feed.opened(at(0))
-    feed.received(b'{"event":"subscribe","arg":{"channel":"trades","instId":"BTC-USDT"}}', at(0))
+    feed.received(b'{"event":"subscribe","arg":{"channel":"trades-all","instId":"BTC-USDT"}}', at(0))
     assert sent(feed.woken(at(25))) == ["ping"]
 
 
@@ -266,7 +266,7 @@ def test_a_new_snapshot_out_of_the_blue_replaces_the_book() -> None:
 def test_a_hole_in_trades_is_recorded_after_the_reorder_window() -> None:
     life = Life(TRADES)
     life.gets(trade(100))
-    life.gets(trade(110, count=3, ts=2_000), 2)
+    life.gets(trade(108, ts=2_000), 2)
     assert emitted(life.feed.woken(at(2.5))) == []
     (gap,) = emitted(life.feed.woken(at(3.1)))
     assert isinstance(gap, Gap)
@@ -297,7 +297,7 @@ def test_a_stop_is_said_and_leaves_no_gap() -> None:
 
 
 def refusal(request_id: str, code: str = "60018") -> dict[str, str]:
-    return {"event": "error", "id": request_id, "code": code, "msg": "channel:trades,instId:NO-SUCH doesn't exist"}
+    return {"event": "error", "id": request_id, "code": code, "msg": "channel:trades-all,instId:NO-SUCH doesn't exist"}
 
 
 def test_one_unknown_symbol_is_found_by_halves_and_the_others_live() -> None:
@@ -428,7 +428,7 @@ def test_few_questions_are_asked_at_once() -> None:
     streams = [Stream(f"S{n}-USDT", DataType.TRADE) for n in range(20)]
     life = Life(*streams)
     for stream in streams:
-        life.gets({"event": "subscribe", "arg": {"channel": "trades", "instId": stream.symbol}}, 0.5)
+        life.gets({"event": "subscribe", "arg": {"channel": "trades-all", "instId": stream.symbol}}, 0.5)
     first = [e.stream for e in life.feed.woken(at(3)) if isinstance(e, Fetch)]
     assert len(first) == rules.MAX_PROBES
     life.feed.answered(first[0], None, at(3.5))

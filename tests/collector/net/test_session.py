@@ -33,7 +33,7 @@ class Talk:
     def __init__(self, exchange: Simulator, rest: str = "") -> None:
         self.records: list[Record] = []
         self.ledger = Ledger("okx", [TRADES], 1.0, read_clock())
-        self.feed = Feed("public", Okx(), [TRADES], self.ledger, ping_interval_s=20.0)
+        self.feed = Feed("business", Okx(), [TRADES], self.ledger, ping_interval_s=20.0)
         asker = Rest(rest or exchange.rest, tls=None)
         self.session = Session(self.feed, emit=self.records.extend, rest=asker, clock=read_clock)
         self._url = exchange.websocket + self.feed.path
@@ -75,7 +75,7 @@ async def test_a_silent_stream_is_asked_about_over_rest(exchange: Simulator) -> 
     talk = Talk(exchange)
     task = await talk.start()
     await talk.comes(lambda: any(isinstance(record, Trade) for record in talk.records))
-    exchange.post("/faults/silence", {"seconds": 60, "channel": "trades"})
+    exchange.post("/faults/silence", {"seconds": 60, "channel": "trades-all"})
     await talk.comes(lambda: _is_stale(talk))
     await talk.comes(lambda: talk.ledger.resyncs > 0)
     exchange.clear_faults()
@@ -96,7 +96,7 @@ async def test_rest_that_does_not_answer_is_no_reason_to_call_a_market_quiet(
     talk = Talk(exchange, rest="http://127.0.0.1:9")
     task = await talk.start()
     await talk.comes(lambda: any(isinstance(record, Trade) for record in talk.records))
-    exchange.post("/faults/silence", {"seconds": 60, "channel": "trades"})
+    exchange.post("/faults/silence", {"seconds": 60, "channel": "trades-all"})
     await talk.comes(lambda: _is_stale(talk))
     await talk.comes(lambda: "cannot tell whether the market is quiet" in caplog.text)
     exchange.clear_faults()

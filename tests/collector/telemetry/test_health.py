@@ -112,7 +112,7 @@ def test_the_document_says_all_that_is_known() -> None:
     assert status.last_reconnect.reason == "reset"
     assert status.last_message_time == "1970-01-01T00:00:04.000Z"
     assert [(s.stream, s.state) for s in status.streams] == [("BTC-USDT/trade", LIVE), ("BTC-USDT/orderbook", LIVE)]
-    assert [(c.name, c.state) for c in status.connections] == [("public", "connecting")]
+    assert [(c.name, c.state) for c in status.connections] == [("business", "connecting"), ("public", "connecting")]
     (gap,) = status.gaps
     assert (gap.stream, gap.state, gap.first, gap.last, gap.missing) == ("BTC-USDT/trade", "open", "2", "3", 2)
 

@@ -52,7 +52,7 @@ REFUSALS = {
 
 
 class Arg(msgspec.Struct, frozen=True, gc=False):
-    """Which channel of which instrument: ``{"channel":"trades","instId":"BTC-USDT"}``."""
+    """Which channel of which instrument: ``{"channel":"trades-all","instId":"BTC-USDT"}``."""
 
     channel: str
     instId: str = ""  # absent in channels that we never ask for
@@ -60,10 +60,10 @@ class Arg(msgspec.Struct, frozen=True, gc=False):
 
 class TradeRow(msgspec.Struct, gc=False):
     """``{"instId":"BTC-USDT","tradeId":"1040968613","px":"64040.2","sz":"0.00240857","side":"buy",
-    "ts":"1786538760218","count":"2","source":"0","seqId":79706765242}`` [rec]
+    "ts":"1786538760218","source":"0","seqId":79706765242}``
 
-    ``count`` fills of one taker order at one price in one row; ``tradeId`` is the last of their ids. ``side`` is the
-    taker's. The 2022 recording has neither count nor seqId.
+    One fill; ``side`` is the taker's. A row of channel `trades` has ``"count":"2"`` in addition [rec]: so many fills of
+    one taker order at one price, ``tradeId`` the last of their ids. The 2022 recording has neither count nor seqId.
     """
 
     tradeId: str
@@ -221,8 +221,8 @@ class Okx:
     has_dense_trade_ids = True
 
     def route(self, stream: Stream) -> str:
-        """Candles live on the business path, everything else on the public one; elsewhere error 64001 comes."""
-        return BUSINESS if stream.data_type is DataType.CANDLE else PUBLIC
+        """Single fills and candles live on the business path, the rest on the public one; else error 64001 comes."""
+        return BUSINESS if stream.data_type in (DataType.TRADE, DataType.CANDLE) else PUBLIC
 
     def talk(self, route: str, streams: Sequence[Stream]) -> "OkxConversation":
         """A conversation for a new connection."""
@@ -295,7 +295,7 @@ class OkxConversation:
 
     def __init__(self, route: str, streams: Iterable[Stream]) -> None:
         self.path = f"/ws/v5/{route}"
-        self._by_arg = {(channel(stream), stream.symbol): stream for stream in streams}
+        self._by_arg = {(name, stream.symbol): stream for stream in streams for name in _names(stream)}
         self._ids = count(1)
         self._asked: dict[str, tuple[Stream, ...]] = {}
 
@@ -329,7 +329,7 @@ class OkxConversation:
         name = frame[len(DATA_START) : frame.index(b'"', len(DATA_START))]
         if name == b"books":
             return self._book(read_book(frame), receive_time_ns)
-        if name == b"trades":
+        if name in (b"trades-all", b"trades"):
             return self._trades(read_trades(frame), receive_time_ns)
         if name == b"tickers":
             return self._ticker(read_ticker(frame), receive_time_ns)
@@ -391,11 +391,12 @@ class OkxConversation:
 def channel(stream: Stream) -> str:
     """OKX's channel of a stream.
 
-    Trades come from ``trades`` (merged fills with ``count``), not ``trades-all``: same fills, fewer messages.
+    Trades come from ``trades-all``, fill by fill, as REST's history has them: `trades` merges fills, so its rows could
+    not be told from those of a repair (ARCHITECTURE.md, decision 22).
     """
     match stream.data_type:
         case DataType.TRADE:
-            return "trades"
+            return "trades-all"
         case DataType.ORDERBOOK:
             return "books"  # 400 levels, 100 ms; the deeper and faster ones need a fee tier
         case DataType.TICKER:
@@ -403,6 +404,11 @@ def channel(stream: Stream) -> str:
         case DataType.CANDLE:
             return f"candle{BARS[stream.interval]}"
     raise ValueError(f"OKX does not offer {stream}")
+
+
+def _names(stream: Stream) -> tuple[str, ...]:
+    """The channels that a stream's data may come from: recordings of other clients have the merged trades."""
+    return ("trades-all", "trades") if stream.data_type is DataType.TRADE else (channel(stream),)
 
 
 def _parts(streams: Sequence[Stream]) -> Iterable[tuple[Stream, ...]]:

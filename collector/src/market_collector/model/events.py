@@ -48,7 +48,7 @@ class Event(msgspec.Struct, tag_field="type", frozen=True):
 
 
 class Trade(Data, tag="trade", frozen=True, gc=False):
-    """One or more fills of one taker order at one price."""
+    """One fill; or several of one taker order at one price, where the exchange merges them."""
 
     trade_id: str
     """The exchange's id; of the last fill where it merged several."""
