@@ -43,7 +43,9 @@ def test_single_fills_are_the_same_fills_without_a_count() -> None:
     assert handler.read([frames.text(message).encode() for message in single]).surprises == []
     merged = rows(messages("sequence", 2), "trades")
     assert rows(single, "trades") == {}
-    assert {name: [row | {"count": "1"} for row in found] for name, found in rows(single, "trades-all").items()} == merged
+    assert {
+        name: [row | {"count": "1"} for row in found] for name, found in rows(single, "trades-all").items()
+    } == merged
 
 
 def test_every_checksum_verifies_so_a_wrong_one_would_be_found() -> None:
