@@ -63,6 +63,26 @@ class Client:
         raise AssertionError("the wanted message did not come")
 
 
+class Control:
+    """The control address of one program."""
+
+    def __init__(self, program: Program, http: aiohttp.ClientSession) -> None:
+        self.url, self.http = program.control, http
+
+    async def call(self, method: str, call: str, expected: int = 200, /, **body: Any) -> Any:
+        async with self.http.request(method, f"{self.url}{call}", data=json.dumps(body) if body else None) as reply:
+            text = await reply.text()
+            assert reply.status == expected, text
+            lines = [json.loads(line) for line in text.splitlines()]
+        return lines if reply.content_type == "application/x-ndjson" else lines[0]
+
+    async def get(self, call: str, expected: int = 200) -> Any:
+        return await self.call("GET", call, expected)
+
+    async def post(self, call: str, expected: int = 200, /, **body: Any) -> Any:
+        return await self.call("POST", call, expected, **body)
+
+
 @contextmanager
 def programs(folder: Path) -> Iterator[Callable[..., Program]]:
     """Start simulators on free ports; each must end with exit code 0 and without a traceback in its log."""
@@ -125,6 +145,12 @@ async def dial() -> AsyncIterator[Callable[..., Any]]:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
+
+
+@pytest.fixture
+def control_of(http: aiohttp.ClientSession) -> Callable[[Program], Control]:
+    """The control address of a program."""
+    return lambda program: Control(program, http)
 
 
 @pytest.fixture

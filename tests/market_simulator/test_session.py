@@ -4,15 +4,23 @@ from typing import Any
 import pytest
 
 from market_simulator.events import Key
-from market_simulator.faults import Kind, Outgoing
+from market_simulator.faults.connections import StuckSubscribe, SubscribeError, SubscribeFault
+from market_simulator.faults.messages import Kind, Outgoing
+from market_simulator.faults.turns import Stream, Turns
 from market_simulator.okx import Path
 from market_simulator.session import Close, Effect, Session
 
 
 class Market:
-    """Two instruments; every stream but trades has a present."""
+    """Two instruments; every stream but trades has a present; the faults meet one subscription after the other."""
 
     names = frozenset({"BTC-USDT", "ETH-USDT"})
+
+    def __init__(self, *faults: SubscribeFault | None) -> None:
+        self.faults = list(faults)
+
+    def subscribe_fault(self, key: Key, now: float) -> SubscribeFault | None:
+        return self.faults.pop(0) if self.faults else None
 
     def first_push(self, key: Key) -> str | None:
         return None if key.channel == "trades" else json.dumps({"present": key.channel})
@@ -107,3 +115,20 @@ def test_login_fails_and_the_private_path_needs_it() -> None:
 def test_an_argument_without_an_instrument_does_not_exist(session: Session) -> None:
     (answer,) = said(session.received('{"op":"subscribe","args":[{"channel":"trades"}]}', 0.0, Market()))
     assert answer["code"] == "60018"
+
+
+@pytest.mark.parametrize("has_arg", [True, False])
+def test_a_subscription_can_be_answered_with_an_error(session: Session, has_arg: bool) -> None:
+    market = Market(SubscribeError(Stream(), Turns(), "64007", "Internal error", has_arg))
+    error, *others = said(session.received(request("trades", "books", id="7"), 0.0, market))
+    assert (error["event"], error["code"], error["msg"], error["id"]) == ("error", "64007", "Internal error", "7")
+    assert error.get("arg") == ({"channel": "trades", "instId": "BTC-USDT"} if has_arg else None)
+    assert len(others) == 2
+    assert list(session.subscriptions) == [Key("books", "BTC-USDT")]
+
+
+def test_a_stuck_subscription_is_not_answered_and_the_next_one_is(session: Session) -> None:
+    market = Market(StuckSubscribe(Stream(), Turns()))
+    assert session.received(request("books"), 0.0, market) == []
+    assert not session.subscriptions
+    assert len(session.received(request("books"), 0.0, market)) == 2

@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from market_simulator import fault_calls
+from market_simulator.body import BadCallError, Body
+from market_simulator.connection import Connection
 from market_simulator.events import Trades
-from market_simulator.faults import Lose, Refuse, Silence
-from market_simulator.hub import Connection
-from market_simulator.okx import Path, merged_trades
+from market_simulator.faults import described
+from market_simulator.okx import merged_trades
 from market_simulator.rest import fill_row
 from market_simulator.server import EXCHANGE, Exchange
 from market_simulator.truth import NotKeptError
@@ -21,10 +23,6 @@ _EVER = 1 << 62
 _LINES_A_WRITE = 1000
 _Value = TypeVar("_Value")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class BadCallError(ValueError):
-    """The caller asked for something that is not there or makes no sense; the text says what is allowed."""
 
 
 def application(exchange: Exchange) -> web.Application:
@@ -38,11 +36,9 @@ def application(exchange: Exchange) -> web.Application:
     app.router.add_get("/truth/trades/merged", _merged)
     app.router.add_get("/truth/book", _book)
     app.router.add_get("/truth/sequences", _sequences)
-    app.router.add_post("/faults/drop", _drop)
-    app.router.add_post("/faults/lose", _lose)
-    app.router.add_post("/faults/silence", _silence)
-    app.router.add_post("/faults/refuse", _refuse)
-    app.router.add_post("/faults/raw", _raw)
+    app.router.add_get("/truth/lost", _lost)
+    app.router.add_post("/faults/{name}", _fault)
+    app.router.add_delete("/faults/{name}", _clear)
     app.router.add_get("/faults", _faults)
     app.router.add_delete("/faults", _clear)
     return app
@@ -152,90 +148,26 @@ def _number(request: web.Request, name: str, default: int) -> int:
 # -- faults --------------------------------------------------------------------------------------------------------
 
 
+async def _lost(request: web.Request) -> web.StreamResponse:
+    """What the faults have swallowed, as JSON lines."""
+    rows = request.app[EXCHANGE].faults.swallowed.rows(request.query.get("channel"), request.query.get("symbol"))
+    return await _lines(request, [json.dumps(row) for row in rows])
+
+
 async def _faults(request: web.Request) -> web.Response:
-    active = request.app[EXCHANGE].faults.active
-    return web.json_response([{"fault": type(fault).__name__.lower(), **asdict(fault)} for fault in active])
+    now = _now()
+    return web.json_response([described(fault, now) for fault in request.app[EXCHANGE].faults.in_force(now)])
+
+
+async def _fault(request: web.Request) -> web.Response:
+    body = Body(await request.text())
+    return web.json_response(fault_calls.call(request.match_info["name"], request.app[EXCHANGE], body, _now()))
 
 
 async def _clear(request: web.Request) -> web.Response:
-    return web.json_response({"ended": request.app[EXCHANGE].faults.clear()})
+    """End all faults, or those of the kind that the path names."""
+    return web.json_response({"ended": fault_calls.end(request.app[EXCHANGE], request.match_info.get("name"), _now())})
 
 
-async def _drop(request: web.Request) -> web.Response:
-    """Close (with `code`) or abort (without) the connections that are open now."""
-    body, hub = await _body(request), request.app[EXCHANGE].hub
-    code, chosen = _optional(body, "code", int), hub.on_path(_path(body))
-    for connection in chosen:
-        if code is None:
-            connection.transport.abort()
-        else:
-            hub.close(connection, code, "")
-    return web.json_response({"dropped": len(chosen)})
-
-
-async def _lose(request: web.Request) -> web.Response:
-    body = await _body(request)
-    channel, count = _optional(body, "channel", str), _optional(body, "count", int)
-    if not channel or not count or count < 1:
-        raise BadCallError('lose needs {"channel": name, "count": 1 or more} and takes "symbol"')
-    fault = Lose(channel, _optional(body, "symbol", str), count)
-    request.app[EXCHANGE].faults.active.append(fault)
-    return web.json_response({"losing": count})
-
-
-async def _silence(request: web.Request) -> web.Response:
-    body = await _body(request)
-    until = asyncio.get_running_loop().time() + _seconds(body)
-    fault = Silence(until, _optional(body, "channel", str), _optional(body, "symbol", str))
-    request.app[EXCHANGE].faults.active.append(fault)
-    return web.json_response({"seconds": body["seconds"]})
-
-
-async def _refuse(request: web.Request) -> web.Response:
-    body = await _body(request)
-    status = _optional(body, "status", int) or 503
-    if not 400 <= status <= 599:
-        raise BadCallError(f"status {status} refuses nothing; 400 to 599 do")
-    request.app[EXCHANGE].faults.active.append(Refuse(asyncio.get_running_loop().time() + _seconds(body), status))
-    return web.json_response({"seconds": body["seconds"], "status": status})
-
-
-async def _raw(request: web.Request) -> web.Response:
-    """Send exactly this text in a text frame."""
-    body, hub = await _body(request), request.app[EXCHANGE].hub
-    text = _optional(body, "frame", str)
-    if text is None:
-        raise BadCallError('raw needs {"frame": text} and takes "path"')
-    return web.json_response({"sent": hub.send_raw(_path(body), text, asyncio.get_running_loop().time())})
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        body = json.loads(await request.text() or "{}")
-    except ValueError as error:
-        raise BadCallError(f"the body is not JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise BadCallError("the body must be a JSON object")
-    return body
-
-
-def _optional(body: dict[str, Any], name: str, kind: type[_Value]) -> _Value | None:
-    value = body.get(name)
-    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-        raise BadCallError(f"{name} must be of type {kind.__name__}, not {value!r}")
-    return value
-
-
-def _seconds(body: dict[str, Any]) -> float:
-    seconds = body.get("seconds")
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < 86_400:
-        raise BadCallError("seconds must be a number above 0 and below 86400")
-    return float(seconds)
-
-
-def _path(body: dict[str, Any]) -> Path | None:
-    name = _optional(body, "path", str)
-    try:
-        return None if name is None else Path.named(name)
-    except ValueError as error:
-        raise BadCallError(f"path {name!r} is not one of public, business, private, null") from error
+def _now() -> float:
+    return asyncio.get_running_loop().time()

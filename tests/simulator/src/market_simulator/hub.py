@@ -6,69 +6,18 @@ it; what one client gets in one turn of the market goes out in one write.
 
 import asyncio
 import contextlib
-import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-
-from aiohttp import web
+from dataclasses import dataclass
 
 from market_simulator import okx
+from market_simulator.connection import Connection, written
 from market_simulator.events import Key
-from market_simulator.faults import Faults, Kind, Outgoing
-from market_simulator.session import Close, Effect, Market, Session
+from market_simulator.faults import Faults
+from market_simulator.faults.connections import SlowWrite
+from market_simulator.faults.messages import Kind, Outgoing, Wire
+from market_simulator.session import Close, Effect, Market
 
-_TEXT, _PONG = 0x81, 0x8A
 _GOODBYE_SECONDS = 2.0
-
-
-def frame(payload: bytes, head: int = _TEXT) -> bytes:
-    """One whole, unmasked WebSocket frame as a server sends it (RFC 6455 section 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return bytes((head, size)) + payload
-    if size < 1 << 16:
-        return struct.pack("!BBH", head, 126, size) + payload
-    return struct.pack("!BBQ", head, 127, size) + payload
-
-
-def text_frame(text: str) -> bytes:
-    """A text frame."""
-    return frame(text.encode())
-
-
-@dataclass(slots=True, eq=False)
-class Connection:
-    """One client. Times are seconds of the loop's clock."""
-
-    session: Session
-    socket: web.WebSocketResponse
-    transport: asyncio.Transport
-    peer: str
-    opened: float
-    alive: float  # when something was pushed, or the client's ping answered, last
-    frames: int = 0
-    waiting: list[bytes] = field(default_factory=list)
-    is_closing: bool = False
-
-    def queue(self, data: bytes) -> None:
-        """Put a whole frame in line; `flush` sends the line."""
-        self.waiting.append(data)
-        self.frames += 1
-
-    def flush(self) -> None:
-        if self.waiting and self.is_open:
-            self.transport.write(b"".join(self.waiting))
-        self.waiting.clear()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether frames can still be sent."""
-        return not self.is_closing and not self.transport.is_closing()
-
-    @property
-    def unsent_bytes(self) -> int:
-        """What the client has not read yet and the system does not hold any more."""
-        return self.transport.get_write_buffer_size()
 
 
 @dataclass(slots=True)
@@ -90,7 +39,7 @@ async def _close(connection: Connection, code: int, reason: str) -> None:
     with contextlib.suppress(OSError):
         try:
             async with asyncio.timeout(_GOODBYE_SECONDS):
-                await connection.socket.close(code=code, message=reason.encode())
+                await connection.websocket.close(code=code, message=reason.encode())
         except TimeoutError:
             connection.transport.abort()
 
@@ -120,6 +69,7 @@ class Hub:
 
     def leave(self, connection: Connection) -> None:
         self.connections.pop(connection.session.id, None)
+        connection.forget_timer()
         for key in connection.session.subscriptions:
             self._unwant(key, connection)
 
@@ -127,7 +77,10 @@ class Hub:
         """End a connection with a close frame; frames that wait go out before it."""
         if connection.is_closing:
             return
-        connection.flush()
+        if connection.is_dead:
+            connection.transport.abort()
+            return
+        connection.flush(asyncio.get_running_loop().time())
         connection.is_closing = True
         task = asyncio.ensure_future(_close(connection, code, reason))
         self._closing.add(task)
@@ -139,27 +92,42 @@ class Hub:
             self.close(connection, code, reason)
         await asyncio.gather(*self._closing)
 
-    def on_path(self, path: okx.Path | None) -> list[Connection]:
-        """The open connections of a path, or all."""
-        return [c for c in self.connections.values() if c.is_open and (path is None or c.session.path is path)]
+    def open_ones(self, path: okx.Path | None = None, name: str | None = None) -> list[Connection]:
+        """The open connections: of a path, with an id, or all."""
+        everyone = [c for c in self.connections.values() if c.is_open]
+        return [c for c in everyone if path in (None, c.session.path) and name in (None, c.session.id)]
 
     # -- out ------------------------------------------------------------------------------------------------------
 
     def publish(self, pushes: Iterable[tuple[Key, str]], now: float) -> None:
         """Put pushes in line for all who want them."""
         for key, text in pushes:
-            for data in self._frames(Outgoing(Kind.PUSH, key, text), now):
-                self.counters.published += 1
-                for connection in self.wanted.get(key, {}).values():
-                    self._queue(connection, data, now)
+            self._publish(self.faults.outgoing(now, Outgoing(Kind.PUSH, key, text)), now)
 
-    def flush(self) -> None:
-        """Send every line; end those whose clients read too slowly."""
+    def release(self, held: Iterable[Outgoing], now: float) -> None:
+        """Publish what an ended fault has held back."""
+        self._publish(held, now)
+        self.flush(now)
+
+    def _publish(self, messages: Iterable[Outgoing], now: float) -> None:
+        for message in messages:
+            data = written(message)
+            self.counters.published += 1
+            for connection in list(self.wanted.get(message.key, {}).values()) if message.key else ():
+                self._queue(connection, message, data, now)
+
+    def flush(self, now: float) -> None:
+        """Write every line; end those whose clients read too slowly."""
         for connection in list(self.connections.values()):
-            if connection.waiting:
-                connection.flush()
+            if connection.line:
+                self._flush(connection, now)
                 if connection.unsent_bytes > self._unsent_limit:
                     self._too_slow(connection)
+
+    def _flush(self, connection: Connection, now: float) -> None:
+        slow = self.faults.next(SlowWrite, now, lambda fault: fault.path in (None, connection.session.path))
+        connection.pace = slow.bytes_per_second if slow else None
+        connection.flush(now)
 
     def _too_slow(self, connection: Connection) -> None:
         if not connection.is_closing:
@@ -168,25 +136,19 @@ class Hub:
 
     def send(self, connection: Connection, outgoing: Outgoing, now: float) -> None:
         """Send something to one client at once."""
-        for data in self._frames(outgoing, now):
-            self._queue(connection, data, now)
-        connection.flush()
+        for message in self.faults.outgoing(now, outgoing):
+            self._queue(connection, message, written(message), now)
+        self._flush(connection, now)
 
-    def send_raw(self, path: okx.Path | None, text: str, now: float) -> int:
-        """Send exactly this text to all connections (of a path); returns how many there are."""
-        chosen = self.on_path(path)
-        for connection in chosen:
-            self._queue(connection, text_frame(text), now)
-            connection.flush()
-        return len(chosen)
+    def send_raw(self, connection: Connection, text: str, now: float) -> None:
+        """Send exactly this text to one client, whatever faults are in force."""
+        raw = Outgoing(Kind.REPLY, None, text)
+        self._queue(connection, raw, written(raw), now)
+        self._flush(connection, now)
 
-    def _frames(self, outgoing: Outgoing, now: float) -> list[bytes]:
-        """The one place where texts become frames, and where faults have their say."""
-        return [text_frame(passing.text) for passing in self.faults.outgoing(now, outgoing)]
-
-    def _queue(self, connection: Connection, data: bytes, now: float) -> None:
+    def _queue(self, connection: Connection, message: Outgoing, data: bytes, now: float) -> None:
         connection.alive = now
-        connection.queue(data)
+        connection.queue(message, data, now)
         self.counters.frames += 1
 
     # -- in -------------------------------------------------------------------------------------------------------
@@ -201,9 +163,9 @@ class Hub:
 
     def pinged(self, connection: Connection, payload: bytes, now: float) -> None:
         """Answer a WebSocket control ping. It is no sign of life in OKX's sense (okx.md section 3)."""
-        if not self.faults.is_mute(now):
-            connection.queue(frame(payload, _PONG))
-            connection.flush()
+        alive = connection.alive
+        self.send(connection, Outgoing(Kind.REPLY, None, payload.decode("latin-1"), Wire.PONG), now)
+        connection.alive = alive
 
     def _carry_out(self, connection: Connection, effect: Effect, now: float) -> None:
         match effect:
@@ -239,5 +201,5 @@ class Hub:
     def _silent(self, now: float) -> Iterator[Connection]:
         for connection in list(self.connections.values()):
             since = connection.alive if connection.session.has_subscribed else connection.opened
-            if now - since >= self._silence_limit and connection.is_open:
+            if now - since >= self._silence_limit and connection.is_open and not connection.is_dead:
                 yield connection

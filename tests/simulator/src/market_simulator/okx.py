@@ -79,9 +79,17 @@ def acknowledgement(event: str, key: Key, request_id: str | None, connection_id:
     return compact({**_id(request_id), "event": event, "arg": arg, "connId": connection_id})
 
 
-def error(code: str, message: str, request_id: str | None, connection_id: str) -> str:
-    """`{"id":"1512","event":"error","code":"60012","msg":"Invalid request: ...","connId":"a4d3ae55"}`"""
-    return compact({**_id(request_id), "event": "error", "code": code, "msg": message, "connId": connection_id})
+def error(code: str, message: str, request_id: str | None, connection_id: str, key: Key | None = None) -> str:
+    """`{"id":"1512","event":"error","code":"60012","msg":"Invalid request: ...","connId":"a4d3ae55"}`; with `key` the
+    `arg` that it is about."""
+    arg = {} if key is None else {"arg": {"channel": key.channel, "instId": key.instrument}}
+    return compact({**_id(request_id), "event": "error", **arg, "code": code, "msg": message, "connId": connection_id})
+
+
+def notice(connection_id: str) -> str:
+    """What OKX sends about 60 s before it closes connections for an upgrade (okx.md section 3)."""
+    message = "The connection will soon be closed for a service upgrade. Please reconnect."
+    return compact({"event": "notice", "code": "64008", "msg": message, "connId": connection_id})
 
 
 def _id(request_id: str | None) -> dict[str, str]:

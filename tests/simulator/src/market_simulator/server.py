@@ -5,15 +5,24 @@ import contextlib
 import logging
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
 from market_simulator import okx, rest
+from market_simulator.connection import Connection
 from market_simulator.events import Event, Key
 from market_simulator.faults import Faults
-from market_simulator.hub import Connection, Hub
+from market_simulator.faults.connections import (
+    Refuse,
+    SlowRead,
+    StuckSubscribe,
+    SubscribeError,
+    SubscribeFault,
+    Unanswered,
+)
+from market_simulator.hub import Hub
 from market_simulator.limits import Limit, Limiter
 from market_simulator.session import Session
 from market_simulator.truth import Truth
@@ -22,6 +31,8 @@ from market_simulator.venue import Venue
 log = logging.getLogger("market_simulator")
 
 _GOING_AWAY = 1001
+_DATA = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING)
+_POLL = 0.02  # seconds
 _TURN_EVENTS = 256  # events per turn of the loop, so that clients are served in between
 _UNREAD_AT_MAX = 1 << 20  # with --speed max the market waits while a client has more than this unread
 
@@ -63,6 +74,11 @@ class Exchange:
     def first_push(self, key: Key) -> str | None:
         return self.venue.first_push(key)
 
+    def subscribe_fault(self, key: Key, now: float) -> SubscribeFault | None:
+        """What goes wrong with this subscription."""
+        error = self.faults.next(SubscribeError, now, lambda fault: fault.stream.has(key))
+        return error or self.faults.next(StuckSubscribe, now, lambda fault: fault.stream.has(key))
+
     def now_us(self, now: float) -> int:
         """The exchange's time for a moment of the loop's clock: microseconds since 1970."""
         return self.origin_us + round((now - self.started) * 1_000_000) if self.is_paced else self.truth.time_us
@@ -86,7 +102,7 @@ async def run_market(exchange: Exchange) -> None:
     while True:
         await (_until_due(exchange, coming) if exchange.is_paced else _until_wanted(exchange))
         coming = _turn(exchange, coming, loop.time())
-        exchange.hub.flush()
+        exchange.hub.flush(loop.time())
         await asyncio.sleep(0)
 
 
@@ -149,28 +165,43 @@ async def _rest(request: web.Request) -> web.Response:
 
 
 async def _websocket(request: web.Request) -> web.StreamResponse:
-    exchange, now = request.app[EXCHANGE], asyncio.get_running_loop().time()
+    exchange, now, path = request.app[EXCHANGE], asyncio.get_running_loop().time(), okx.Path(request.path)
     if status := _refusal(request, exchange, now):
         exchange.hub.counters.refused_handshakes += 1
         return web.Response(status=status, text="")
-    socket = web.WebSocketResponse(
-        timeout=1.0, autoping=False, heartbeat=None, compress=False, max_msg_size=okx.LARGEST_REQUEST_BYTES
-    )
-    await socket.prepare(request)
+    if fault := exchange.faults.next(Unanswered, now, lambda fault: fault.path in (None, path)):
+        await _gone(request, lambda: asyncio.get_running_loop().time() < fault.turns.until)
+        return web.Response(status=503, text="")  # for nobody: the connection has ended
+    websocket = web.WebSocketResponse(
+        timeout=1.0, autoping=False, autoclose=False, heartbeat=None, compress=False,
+        max_msg_size=okx.LARGEST_REQUEST_BYTES,
+    )  # fmt: skip
+    await websocket.prepare(request)
     transport = request.transport
     if not isinstance(transport, asyncio.Transport):
-        return socket  # the client went away during the handshake
+        return websocket  # the client went away during the handshake
     peer = _peer(transport)
-    session = Session(exchange.hub.new_id(), okx.Path(request.path))
-    connection = Connection(session, socket, transport, peer, opened=now, alive=now)
+    session = Session(exchange.hub.new_id(), path)
+    connection = Connection(session, websocket, transport, peer, opened=now, alive=now)
     exchange.hub.join(connection)
     log.info("connection %s from %s to %s opened", session.id, peer, request.path)
     try:
         await _converse(exchange, connection)
+        if connection.is_dead:
+            await _gone(request, lambda: True)
     finally:
         exchange.hub.leave(connection)
-        log.info("connection %s ended with code %s", session.id, socket.close_code)
-    return socket
+        log.info("connection %s ended with code %s", session.id, websocket.close_code)
+    return websocket
+
+
+async def _gone(request: web.Request, may_last: Callable[[], bool]) -> None:
+    """Wait until the client has gone, or, when it may not last any longer, cut it off."""
+    # Polling, as aiohttp tells a handler nothing while it neither reads nor writes.
+    while (transport := request.transport) is not None and not transport.is_closing():
+        if not may_last():
+            transport.abort()
+        await asyncio.sleep(_POLL)
 
 
 def _peer(transport: asyncio.Transport) -> str:
@@ -179,8 +210,8 @@ def _peer(transport: asyncio.Transport) -> str:
 
 
 def _refusal(request: web.Request, exchange: Exchange, now: float) -> int | None:
-    if status := exchange.faults.refusal(now):
-        return status
+    if fault := exchange.faults.next(Refuse, now, lambda fault: fault.path in (None, request.path)):
+        return fault.status
     limit = exchange.options.connection_limit
     allowed = not limit or request.app[_HANDSHAKES].allows(Limit(limit, 1.0), request.remote or "", now)
     return None if allowed else 429
@@ -188,13 +219,24 @@ def _refusal(request: web.Request, exchange: Exchange, now: float) -> int | None
 
 async def _converse(exchange: Exchange, connection: Connection) -> None:
     loop = asyncio.get_running_loop()
-    async for message in connection.socket:
+    async for message in connection.websocket:
+        if connection.is_dead:
+            return
+        if message.type in _DATA:
+            await _read_slowly(exchange, connection, len(message.data))
         if message.type is WSMsgType.TEXT:
             exchange.hub.received(connection, message.data, loop.time(), exchange)
         elif message.type is WSMsgType.BINARY:
             exchange.hub.received(connection, message.data.decode("utf-8", "replace"), loop.time(), exchange)
         elif message.type is WSMsgType.PING:
             exchange.hub.pinged(connection, message.data, loop.time())
+
+
+async def _read_slowly(exchange: Exchange, connection: Connection, size: int) -> None:
+    now = asyncio.get_running_loop().time()
+    fault = exchange.faults.next(SlowRead, now, lambda fault: fault.path in (None, connection.session.path))
+    if fault is not None:
+        await asyncio.sleep(size / fault.bytes_per_second)
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,8 @@ from typing import Any, Protocol, TypeAlias
 
 from market_simulator import okx
 from market_simulator.events import Key
-from market_simulator.faults import Kind, Outgoing
+from market_simulator.faults.connections import StuckSubscribe, SubscribeError, SubscribeFault
+from market_simulator.faults.messages import Kind, Outgoing
 from market_simulator.limits import Limit, Limiter
 from market_simulator.okx import Path
 
@@ -30,6 +31,7 @@ class Market(Protocol):
     @property
     def names(self) -> frozenset[str]: ...
     def first_push(self, key: Key) -> str | None: ...
+    def subscribe_fault(self, key: Key, now: float) -> SubscribeFault | None: ...
 
 
 @dataclass(slots=True)
@@ -58,13 +60,18 @@ class Session:
             case "login":
                 return [self._error("60009", "Login failed.", request.id), Close(okx.LOGIN_FAILED, "Login failed")]
             case "subscribe":
-                return [effect for key in request.keys for effect in self._subscribe(key, request.id, market)]
+                return [effect for key in request.keys for effect in self._subscribe(key, request.id, now, market)]
             case _:
                 return [effect for key in request.keys for effect in self._unsubscribe(key, request.id, market)]
 
-    def _subscribe(self, key: Key, request_id: str | None, market: Market) -> list[Effect]:
+    def _subscribe(self, key: Key, request_id: str | None, now: float, market: Market) -> list[Effect]:
         if refused := okx.refusal(self.path, key, market.names):
             return [self._error(*refused, request_id)]
+        match market.subscribe_fault(key, now):
+            case SubscribeError() as fault:
+                return [self._error(fault.code, fault.message, request_id, key if fault.has_arg else None)]
+            case StuckSubscribe():
+                return []
         self.subscriptions[key] = None
         self.has_subscribed = True
         self._args += 1
@@ -81,8 +88,8 @@ class Session:
         self.subscriptions.pop(key, None)
         return [self._reply(okx.acknowledgement("unsubscribe", key, request_id, self.id), key)]
 
-    def _error(self, code: str, message: str, request_id: str | None) -> Outgoing:
-        return self._reply(okx.error(code, message, request_id, self.id), None)
+    def _error(self, code: str, message: str, request_id: str | None, key: Key | None = None) -> Outgoing:
+        return self._reply(okx.error(code, message, request_id, self.id, key), None)
 
     def _reply(self, text: str, key: Key | None) -> Outgoing:
         return Outgoing(Kind.REPLY, key, text)

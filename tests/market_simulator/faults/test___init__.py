@@ -1,0 +1,121 @@
+import json
+
+from market_simulator.events import Key
+from market_simulator.faults import Faults, described, name
+from market_simulator.faults.connections import HalfOpen, Refuse, SlowWrite
+from market_simulator.faults.messages import (
+    Corrupt,
+    Cut,
+    Damage,
+    Duplicate,
+    Kind,
+    Lose,
+    Outgoing,
+    Reorder,
+    Silence,
+    Skew,
+    Truncate,
+)  # fmt: skip
+from market_simulator.faults.turns import Stream, Turns
+from market_simulator.okx import Path
+
+KEY = Key("trades-all", "A-B")
+
+
+def push(trade_id: int = 1) -> Outgoing:
+    return Outgoing(Kind.PUSH, KEY, f'{{"data":[{{"tradeId":"{trade_id}","px":"1","ts":"5"}}]}}')
+
+
+def faults(*given: object) -> Faults:
+    made = Faults()
+    for fault in given:
+        made.add(fault)  # type: ignore[arg-type]
+    return made
+
+
+def swallowed(made: Faults) -> list[tuple[str, int]]:
+    return [(row["fault"], row["firstTradeId"]) for row in made.swallowed.rows(None, None)]
+
+
+def test_without_faults_everything_passes() -> None:
+    assert Faults().outgoing(0.0, push()) == (push(),)
+    assert Faults().next(Refuse, 0.0) is None
+
+
+def test_faults_add_up_and_can_be_ended() -> None:
+    made = faults(
+        Lose(Stream("trades-all"), Turns(1)), Lose(Stream("trades-all"), Turns(1)), Silence(Stream("books"), Turns())
+    )
+    assert [made.outgoing(0.0, push()) for _ in range(3)] == [(), (), (push(),)]
+    assert [name(fault) for fault in made.end()] == ["silence"]
+    assert made.in_force(0.0) == []
+
+
+def test_one_kind_can_be_ended_alone() -> None:
+    made = faults(Lose(Stream(), Turns(1)), Refuse(None, Turns(1), 503))
+    assert len(made.end("lose")) == 1
+    assert [name(fault) for fault in made.in_force(0.0)] == ["refuse"]
+
+
+def test_what_is_lost_is_not_duplicated_in_whatever_order_it_was_asked_for() -> None:
+    made = faults(Duplicate(Stream(), Turns(1)), Lose(Stream(), Turns(1)))
+    assert [made.outgoing(0.0, push()) for _ in range(2)] == [(), (push(), push())]
+
+
+def test_exactly_what_nobody_could_read_is_listed() -> None:
+    made = faults(
+        Lose(Stream(), Turns(1)),
+        Corrupt(Stream(), Turns(2), Damage.JSON),
+        Truncate(Stream(), Turns(1, after=1), Cut.TEXT),
+        Duplicate(Stream(), Turns(1)),
+        Skew(Turns(), 1.0),
+    )
+    for trade_id in range(1, 7):
+        made.outgoing(0.0, push(trade_id))
+    assert swallowed(made) == [("lose", 1), ("corrupt", 2), ("corrupt", 3)]  # the third was truncated as well
+    made.outgoing(0.0, Outgoing(Kind.PRESENT, KEY, "not a push"))
+    assert len(swallowed(made)) == 3
+
+
+def test_held_messages_are_not_lost_and_come_with_the_end_of_the_fault() -> None:
+    made = faults(Reorder(Stream(), Turns(3)))
+    assert made.outgoing(0.0, push(1)) == made.outgoing(0.0, push(2)) == ()
+    (ended,) = made.end()
+    assert isinstance(ended, Reorder)
+    assert ended.held == [push(1), push(2)]
+    assert swallowed(made) == []
+
+
+def test_a_reordering_out_of_time_stays_until_it_has_let_go() -> None:
+    made = faults(Reorder(Stream(), Turns(3, until=1.0)))
+    made.outgoing(0.0, push(1))
+    assert made.outgoing(2.0, push(2)) == (push(1), push(2))
+    assert made.in_force(2.0) == []
+
+
+def test_the_first_fault_that_meets_takes_a_turn() -> None:
+    business, any_path = Refuse(Path.BUSINESS, Turns(1), 429), Refuse(None, Turns(2), 503)
+    made = faults(business, any_path)
+
+    def status(path: Path) -> int | None:
+        fault = made.next(Refuse, 0.0, lambda fault: fault.path in (None, path))
+        return fault.status if fault else None
+
+    assert [status(path) for path in (Path.PUBLIC, Path.BUSINESS, Path.BUSINESS, Path.PUBLIC)] == [503, 429, 503, None]
+
+
+def test_only_silence_of_everything_is_mute() -> None:
+    assert faults(Silence(Stream(), Turns(until=1.0))).is_mute(0.9)
+    assert not faults(Silence(Stream(), Turns(until=1.0))).is_mute(1.0)
+    assert not faults(Silence(Stream("books"), Turns(until=1.0))).is_mute(0.9)
+
+
+def test_faults_are_described_in_json() -> None:
+    row = described(Corrupt(Stream("books"), Turns(2, until=10.0), Damage.VALUE), 4.0)
+    assert row == {
+        "fault": "corrupt", "channel": "books", "symbol": None, "count": 2, "seconds": 6.0, "after": 0, "chance": 1.0,
+        "damage": "value",
+    }  # fmt: skip
+    assert described(HalfOpen(frozenset({"b", "a"}), Turns()), 0.0)["connections"] == ["a", "b"]
+    assert described(Reorder(Stream(), Turns(3), [push()]), 0.0)["held"] == 1
+    assert json.dumps(described(SlowWrite(Path.PUBLIC, Turns(), 5.0), 0.0))

@@ -1,0 +1,438 @@
+"""Every fault as a test uses it: asked for over the control address of a running simulator, met by an ordinary client."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+
+pytestmark = pytest.mark.simulator
+
+MARKET = ("--market", "7", "--symbols", "BTC-USDT,ETH-USDT", "--rate", "200")
+QUIET = ("--market", "7", "--symbols", "BTC-USDT", "--rate", "0.001")
+
+
+def is_data(channel: str, symbol: str | None = None) -> Any:
+    def wanted(message: Any) -> bool:
+        arg = message.get("arg", {})
+        return "data" in message and arg["channel"] == channel and symbol in (None, arg["instId"])
+
+    return wanted
+
+
+def ids(messages: list[Any]) -> list[int]:
+    """The single fills in pushes of `trades-all`, in the order in which they came."""
+    return [int(row["tradeId"]) for message in messages for row in message["data"]]
+
+
+async def ended(client: Any, within: float = 5.0) -> Any:
+    """Read on until the connection ends; tells how it did (a `ConnectionClosed`)."""
+    async with asyncio.timeout(within):
+        while True:
+            try:
+                await client.text(within)
+            except ConnectionClosed as how:
+                return how
+
+
+async def fills(dial: Any, program: Any, symbol: str = "BTC-USDT") -> Any:
+    """A client that has got its first fill."""
+    client = await dial(program, "business")
+    await client.subscribe(f"trades-all:{symbol}")
+    await client.until(is_data("trades-all"))
+    client.frames.clear()
+    return client
+
+
+# -- connections ---------------------------------------------------------------------------------------------------
+
+
+async def test_drop_closes_with_a_code_or_aborts_and_tells_how_many(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*QUIET)
+    control = control_of(program)
+    public, business = await dial(program), await dial(program, "business")
+    assert await control.post("/faults/drop", path="public", code=4005) == {"dropped": 1}
+    with pytest.raises(ConnectionClosed, match="4005"):
+        await public.text()
+    assert await control.post("/faults/drop") == {"dropped": 1}
+    with pytest.raises(ConnectionClosed, match="no close frame received"):
+        await business.text()
+    assert await control.post("/faults/drop") == {"dropped": 0}
+    await dial(program)
+
+
+async def test_lost_messages_break_the_chain_by_exactly_their_number(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await dial(program)
+    await client.subscribe("trades:BTC-USDT", "trades:ETH-USDT")
+    await client.until(lambda m: is_data("trades")(m) and m["arg"]["instId"] == "BTC-USDT")
+    answer = await control.post("/faults/lose", channel="trades", symbol="BTC-USDT", count=2)
+    assert (answer["fault"], answer["count"]) == ("lose", 2)
+    await client.messages(60)
+    seen: dict[str, list[int]] = {"BTC-USDT": [], "ETH-USDT": []}
+    for message in map(json.loads, client.frames):
+        for row in message.get("data", ()):
+            last = int(row["tradeId"])
+            seen[message["arg"]["instId"]] += range(last - int(row["count"]) + 1, last + 1)
+    missing = {name: sorted(set(range(ids[0], ids[-1])) - set(ids)) for name, ids in seen.items()}
+    assert missing["ETH-USDT"] == []
+    lost = await control.get(
+        f"/truth/trades/merged?symbol=BTC-USDT&from={missing['BTC-USDT'][0]}&to={missing['BTC-USDT'][-1]}"
+    )
+    assert sum(int(row["count"]) for row in lost) == len(missing["BTC-USDT"])
+    assert len({row["ts"] for row in lost}) == 2
+    assert await control.get("/faults") == []
+
+
+async def test_silence_keeps_the_socket_open_and_ends_in_time(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET, "--silence-limit", "0.3")
+    control, client = control_of(program), await dial(program)
+    await client.subscribe("trades:BTC-USDT")
+    await client.until(is_data("trades"))
+    begun = time.monotonic()
+    await control.post("/faults/silence", seconds=0.8)
+    await client.socket.send("ping")
+    longest = 0.0
+    while time.monotonic() < begun + 1.2:
+        waiting = time.monotonic()
+        await client.message()
+        longest = max(longest, time.monotonic() - waiting)
+    assert longest > 0.6
+
+
+async def test_silence_of_one_stream_leaves_the_others(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await dial(program)
+    await client.subscribe("trades:BTC-USDT", "trades:ETH-USDT")
+    await control.post("/faults/silence", seconds=60, channel="trades", symbol="BTC-USDT")
+    await asyncio.sleep(0.1)
+    await client.socket.send("ping")
+    while await client.text() != "pong":
+        pass
+    heard = [(await client.message())["arg"]["instId"] for _ in range(30)]
+    assert set(heard) == {"ETH-USDT"}
+    assert (await control.get("/faults"))[0]["fault"] == "silence"
+    assert await control.call("DELETE", "/faults") == {"ended": 1}
+    assert (await client.until(lambda m: m["arg"]["instId"] == "BTC-USDT"))["data"]
+
+
+async def test_refused_handshakes_are_counted(quiet: Any, dial: Any, control_of: Any) -> None:
+    program = quiet
+    control = control_of(program)
+    before = (await control.get("/state"))["counters"]["refusedHandshakes"]
+    await control.post("/faults/refuse", seconds=60, status=403)
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(program)
+    assert refused.value.response.status_code == 403
+    assert (await control.get("/state"))["counters"]["refusedHandshakes"] == before + 1
+    await control.call("DELETE", "/faults")
+    await dial(program)
+
+
+async def test_a_raw_frame_is_sent_exactly(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*QUIET)
+    control = control_of(program)
+    public, business = await dial(program), await dial(program, "business")
+    garbage = '{"arg":{"channel":"boo\u0000'
+    assert await control.post("/faults/raw", frame=garbage, path="public") == {"sent": 1}
+    assert await public.text() == garbage
+    await business.socket.send("ping")
+    assert await business.text() == "pong"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "why"),
+    [
+        ("nonsense", {}, "no fault is called 'nonsense'; there are corrupt, drop,"),
+        ("drop", {"path": "nowhere"}, "not one of business, private, public, null"),
+        ("drop", {"code": "4004"}, "code must be of type int"),
+        ("lose", {"channel": "trades"}, "count (how often) or seconds (how long) is missing"),
+        ("lose", {"channel": "trade", "count": 1}, "channel 'trade' is not one of bbo-tbt, books,"),
+        ("lose", {"symbol": "NO-NO", "count": 1}, "symbol 'NO-NO' is not one of BTC-USDT, null"),
+        ("lose", {"chanel": "trades", "count": 1}, "chanel means nothing here; known are after, chance, channel,"),
+        ("reorder", {"count": 1}, "one message has no order"),
+        ("corrupt", {"count": 1, "damage": "x"}, "damage 'x' is not one of frame, json, utf8, value"),
+        ("silence", {}, "seconds is missing"),
+        ("silence", {"seconds": -1}, "seconds must be a number"),
+        ("refuse", {"seconds": 1, "status": 200}, "status must be a whole number from 400 to 599"),
+        ("subscribe-error", {"count": 1}, "code is missing"),
+        ("raw", {}, "frame is missing"),
+    ],
+)
+async def test_senseless_faults_are_refused_with_a_reason(
+    quiet: Any, control_of: Any, path: str, body: Any, why: str
+) -> None:
+    control = control_of(quiet)
+    assert why in (await control.post(f"/faults/{path}", 400, **body))["error"]
+
+
+async def test_reset_ends_the_tcp_connection_with_rst(start: Any, control_of: Any) -> None:
+    program = start(*QUIET)
+    control = control_of(program)
+    host, port = program.listen.removeprefix("ws://").split(":")
+    with socket.create_connection((host, int(port)), 5) as client:
+        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"
+        client.sendall(
+            f"GET /ws/v5/public HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n{key}\r\n\r\n".encode()
+        )
+        assert b"101" in await asyncio.to_thread(client.recv, 4096)
+        while not (await control.get("/state"))["connections"]:
+            await asyncio.sleep(0.01)
+        assert await control.post("/faults/reset", path="business") == {"dropped": 0}
+        assert await control.post("/faults/reset", path="public") == {"dropped": 1}
+        with pytest.raises(ConnectionResetError):
+            await asyncio.to_thread(client.recv, 4096)
+
+
+async def test_one_connection_can_be_dropped_by_its_id(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*QUIET)
+    control = control_of(program)
+    first, second = await dial(program), await dial(program)
+    name = (await control.get("/state"))["connections"][0]["id"]
+    assert await control.post("/faults/drop", connection=name, code=4008) == {"dropped": 1}
+    assert (await ended(first)).rcvd.code == 4008
+    await second.socket.send("ping")
+    assert await second.text() == "pong"
+
+
+async def test_a_handshake_that_is_never_answered(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*QUIET)
+    control = control_of(program)
+    await control.post("/faults/half-open", stage="handshake", count=1, path="public")
+    await dial(program, "business")
+    with pytest.raises(TimeoutError):
+        await dial(program, open_timeout=0.3)
+    await dial(program)
+
+
+async def test_a_handshake_without_answer_is_cut_off_when_the_fault_ends(
+    start: Any, dial: Any, control_of: Any
+) -> None:
+    program = start(*QUIET)
+    control = control_of(program)
+    await control.post("/faults/half-open", stage="handshake", seconds=60)
+    dialling = asyncio.create_task(dial(program))
+    await asyncio.sleep(0.2)
+    assert not dialling.done()
+    assert await control.call("DELETE", "/faults") == {"ended": 1}
+    with pytest.raises(Exception, match="did not receive a valid HTTP response"):
+        await dialling
+
+
+async def test_a_half_open_socket_answers_nothing_while_new_ones_work(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, dead = control_of(program), await dial(program)
+    await dead.subscribe("trades:BTC-USDT")
+    await dead.until(is_data("trades"))
+    answer = await control.post("/faults/half-open", stage="established", seconds=60)
+    assert len(answer["connections"]) == 1
+    alive = await dial(program)
+    await alive.subscribe("trades:BTC-USDT")
+    await alive.until(is_data("trades"))
+    with contextlib.suppress(TimeoutError):
+        while True:  # what was on its way
+            await dead.text(0.2)
+    await dead.socket.send("ping")
+    await dead.socket.ping()
+    await dead.socket.send(json.dumps({"op": "subscribe", "args": [{"channel": "books", "instId": "BTC-USDT"}]}))
+    with pytest.raises(TimeoutError):
+        await dead.text(0.4)
+    assert dead.socket.state.name == "OPEN"
+    closing = time.monotonic()
+    await dead.socket.close()
+    assert dead.socket.close_code == 1006, "a half-open socket answers no close frame"
+    assert time.monotonic() - closing < 5
+
+
+async def test_a_half_open_socket_is_cut_when_its_time_is_over(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*QUIET)
+    dead = await dial(program)
+    await control_of(program).post("/faults/half-open", stage="established", seconds=0.2)
+    assert isinstance(await ended(dead), ConnectionClosedError)
+
+
+async def test_a_slow_writer_sends_no_faster_than_told(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*QUIET)
+    control, client = control_of(program), await dial(program)
+    await control.post("/faults/slow-write", seconds=60, bytesPerSecond=20_000, path="public")
+    begun = time.monotonic()
+    await client.subscribe("books:BTC-USDT")
+    snapshot = await client.until(is_data("books"))
+    size, took = len(json.dumps(snapshot, separators=(",", ":"))), time.monotonic() - begun
+    assert took > 0.8 * size / 20_000 > 0.5
+    await control.call("DELETE", "/faults")
+    await client.socket.send("ping")
+    assert await client.text(0.5) == "pong"
+
+
+async def test_a_slow_reader_answers_late(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*QUIET)
+    control, client = control_of(program), await dial(program)
+    await control.post("/faults/slow-read", seconds=60, bytesPerSecond=10)
+    begun = time.monotonic()
+    await client.socket.send("ping")
+    assert await client.text() == "pong"
+    assert time.monotonic() - begun > 0.35
+
+
+async def test_a_notice_closes_those_who_were_told_and_no_later_ones(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*QUIET)
+    control, told = control_of(program), await dial(program)
+    await control.post("/faults/notice", seconds=0.5, code=4006)
+    notice = await told.message()
+    assert (notice["event"], notice["code"]) == ("notice", "64008")
+    assert notice["connId"] == (await control.get("/state"))["connections"][0]["id"]
+    later = await dial(program)
+    begun = time.monotonic()
+    assert (await ended(told)).rcvd.code == 4006
+    assert time.monotonic() - begun < 1.0
+    await later.socket.send("ping")
+    assert await later.text() == "pong"
+    assert await control.get("/faults") == []
+
+
+async def test_a_notice_that_is_taken_back_closes_nobody(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*QUIET)
+    control, told = control_of(program), await dial(program)
+    await control.post("/faults/notice", seconds=0.2)
+    await told.message()
+    assert await control.call("DELETE", "/faults/notice") == {"ended": 1}
+    await asyncio.sleep(0.4)
+    await told.socket.send("ping")
+    assert await told.text() == "pong"
+
+
+async def test_a_subscription_fails_so_often_and_then_works(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*QUIET)
+    control, client = control_of(program), await dial(program)
+    await control.post("/faults/subscribe-error", channel="books", code="64007", count=2, arg=True)
+    for _ in range(2):
+        await client.subscribe("books:BTC-USDT")
+        error = await client.message()
+        assert (error["code"], error["arg"]["channel"]) == ("64007", "books")
+    await client.subscribe("books:BTC-USDT")
+    assert (await client.until(is_data("books")))["action"] == "snapshot"
+
+
+async def test_a_stuck_subscription_gets_neither_answer_nor_data(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await dial(program)
+    await control.post("/faults/stuck-subscribe", symbol="BTC-USDT", seconds=60)
+    await client.subscribe("trades:BTC-USDT", "trades:ETH-USDT")
+    messages = await client.messages(20)
+    assert {message["arg"]["instId"] for message in messages} == {"ETH-USDT"}
+    await control.call("DELETE", "/faults")
+    await client.subscribe("trades:BTC-USDT")
+    await client.until(is_data("trades", "BTC-USDT"))
+
+
+# -- messages ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_lost_list_is_exactly_what_a_client_missed(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await fills(dial, program)
+    await control.post("/faults/lose", channel="trades-all", symbol="BTC-USDT", count=5, after=3, chance=0.5, seed=1)
+    while await control.get("/faults"):
+        await client.message()
+    await client.messages(3)
+    got = ids([json.loads(frame) for frame in client.frames])
+    missing = sorted(set(range(got[0], got[-1])) - set(got))
+    lost = await control.get("/truth/lost?channel=trades-all&symbol=BTC-USDT")
+    assert [n for row in lost for n in range(row["firstTradeId"], row["lastTradeId"] + 1)] == missing
+    assert len(lost) == 5
+    assert await control.get("/truth/lost?channel=books", 200) == []
+
+
+async def test_duplicated_and_reordered_fills_are_all_there(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await fills(dial, program)
+    await control.post("/faults/duplicate", channel="trades-all", count=3)
+    await control.post("/faults/reorder", channel="trades-all", count=4, after=3)
+    messages = await client.messages(20)
+    got = ids(messages)
+    assert sorted(set(got)) == list(range(min(got), max(got) + 1))
+    assert len(got) > len(set(got))
+    firsts = [ids([message])[0] for message in messages]
+    assert sum(later < earlier for earlier, later in pairwise(firsts)) == 3
+
+
+@pytest.mark.parametrize(("damage", "code"), [("json", None), ("value", None), ("utf8", 1007), ("frame", 1002)])
+async def test_corrupt_messages_reach_the_client(
+    start: Any, dial: Any, control_of: Any, damage: str, code: int | None
+) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await fills(dial, program)
+    await control.post("/faults/corrupt", channel="trades-all", count=1, damage=damage)
+    if code is not None:
+        how = await ended(client)
+        assert how.sent.code == code
+    else:
+        frames = [await client.text() for _ in range(10)]
+        assert sum(not _is_good(frame) for frame in frames) == 1
+    assert len(await control.get("/truth/lost")) == 1
+
+
+def _is_good(frame: str) -> bool:
+    try:
+        return all(float(row["px"]) > 0 for row in json.loads(frame)["data"])
+    except ValueError:
+        return False
+
+
+async def test_a_truncated_text_is_half_a_message(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await fills(dial, program)
+    await control.post("/faults/truncate", channel="trades-all", count=1)
+    frames = [await client.text() for _ in range(10)]
+    assert [frame.endswith("]}") for frame in frames].count(False) == 1
+    assert len(await control.get("/truth/lost")) == 1
+
+
+async def test_a_truncated_frame_ends_the_connection_in_its_middle(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await fills(dial, program)
+    await control.post("/faults/truncate", channel="trades-all", count=1, cut="frame")
+    how = await ended(client)
+    assert (how.rcvd, len(await control.get("/truth/lost"))) == (None, 1)
+
+
+async def test_a_wrong_checksum_is_sent_only_where_there_is_one(start: Any, dial: Any, control_of: Any) -> None:
+    with_checksums, without = start(*MARKET, "--checksum"), start(*MARKET)
+    for program, wrong in ((with_checksums, 1), (without, 0)):
+        control, client = control_of(program), await dial(program)
+        await control.post("/faults/wrong-checksum", channel="books", symbol="BTC-USDT", count=1)
+        await client.subscribe("books:BTC-USDT")
+        rows = [(await client.until(is_data("books")))["data"][0] for _ in range(6)]
+        truth = [await control.get(f"/truth/book?symbol=BTC-USDT&sequence={row['seqId']}") for row in rows]
+        assert sum(row["checksum"] != true["checksum"] for row, true in zip(rows, truth, strict=True)) == wrong
+
+
+async def test_late_frames_come_late_and_in_order(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET, "--start", "now")
+    control, client = control_of(program), await fills(dial, program)
+    await control.post("/faults/latency", milliseconds=400, seconds=1)
+    await asyncio.sleep(0.5)
+    got, lateness = [], []
+    for _ in range(150):
+        message = await client.message()
+        got += ids([message])
+        lateness.append(time.time() * 1000 - int(message["data"][0]["ts"]))
+    assert got == list(range(got[0], got[-1] + 1))
+    assert max(lateness) > 390
+    assert min(lateness[-20:]) < 200
+
+
+async def test_the_wrong_clock_is_seen_on_the_websocket(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET, "--start", "now")
+    control, client = control_of(program), await fills(dial, program)
+    await control.post("/faults/skew", milliseconds=3_600_000, seconds=60)
+    (row, *_) = (await client.messages(2))[-1]["data"]
+    assert 3_500_000 < int(row["ts"]) - time.time() * 1000 < 3_700_000
+    (true,) = await control.get(f"/truth/trades?symbol=BTC-USDT&from={row['tradeId']}&to={row['tradeId']}")
+    assert int(row["ts"]) - int(true["ts"]) == 3_600_000

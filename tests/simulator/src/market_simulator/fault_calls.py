@@ -1,0 +1,288 @@
+"""The calls that make things go wrong: what each reads from its body, and what it sets going."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from math import inf
+from typing import Any, Final, TypeAlias
+
+from market_simulator import okx
+from market_simulator.body import BadCallError, Body
+from market_simulator.connection import Connection
+from market_simulator.faults import Fault, described
+from market_simulator.faults.connections import (
+    HalfOpen,
+    Notice,
+    Refuse,
+    SlowRead,
+    SlowWrite,
+    StuckSubscribe,
+    SubscribeError,
+    Unanswered,
+)  # fmt: skip
+from market_simulator.faults.messages import (
+    Corrupt,
+    Cut,
+    Damage,
+    Duplicate,
+    Latency,
+    Lose,
+    Reorder,
+    Silence,
+    Skew,
+    Truncate,
+    WrongChecksum,
+)  # fmt: skip
+from market_simulator.faults.turns import Stream, Turns
+from market_simulator.server import Exchange
+
+Answer: TypeAlias = dict[str, Any]
+_Call: TypeAlias = Callable[[Exchange, Body, float], Answer]
+_CHANNELS: Final = okx.PUBLIC_CHANNELS | okx.BUSINESS_CHANNELS
+_GOING_AWAY: Final = 1001
+_MESSAGES: Final = {
+    "60012": "Invalid request",
+    "60014": "Requests too frequent",
+    "60018": "Wrong URL or channel doesn't exist.",
+    "63999": "Internal system error",
+    "64003": "Your trading fee tier doesn't meet the requirement to access this channel",
+    "64007": "Operation failed due to WebSocket internal error",
+}
+
+
+def call(name: str, exchange: Exchange, body: Body, now: float) -> Answer:
+    """Do what `POST /faults/NAME` asks for; `now` is the loop's clock.
+
+    Raises:
+        BadCallError: there is no such fault, or its body makes no sense.
+    """
+    if name not in CALLS:
+        raise BadCallError(f"no fault is called {name!r}; there are {', '.join(sorted(CALLS))}")
+    return CALLS[name](exchange, body, now)
+
+
+def end(exchange: Exchange, kind: str | None, now: float) -> int:
+    """End the faults (of a kind), with what they still hold; returns how many there were."""
+    ended = exchange.faults.end(kind)
+    for fault in ended:
+        match fault:
+            case Reorder(held=held):
+                exchange.hub.release(held, now)
+            case HalfOpen(connections=names):
+                _abort(_these(exchange, names))
+            case Notice():
+                fault.is_withdrawn = True
+            case Unanswered(turns=turns):
+                turns.until = now
+    return len(ended)
+
+
+# -- at once -------------------------------------------------------------------------------------------------------
+
+
+def _drop(exchange: Exchange, body: Body, now: float) -> Answer:
+    """Close (with `code`) or cut (without) the connections that are open now."""
+    code, chosen = body.whole("code", 1000, 4999), _chosen(exchange, body)
+    body.done()
+    if code is None:
+        _abort(chosen)
+    else:
+        for connection in chosen:
+            exchange.hub.close(connection, code, "")
+    return {"dropped": len(chosen)}
+
+
+def _reset(exchange: Exchange, body: Body, now: float) -> Answer:
+    chosen = _chosen(exchange, body)
+    body.done()
+    for connection in chosen:
+        connection.reset()
+    return {"dropped": len(chosen)}
+
+
+def _raw(exchange: Exchange, body: Body, now: float) -> Answer:
+    text, chosen = body.required("frame", body.text("frame")), _chosen(exchange, body)
+    body.done()
+    for connection in chosen:
+        exchange.hub.send_raw(connection, text, now)
+    return {"sent": len(chosen)}
+
+
+# -- on messages ---------------------------------------------------------------------------------------------------
+
+
+def _lose(exchange: Exchange, body: Body, now: float) -> Answer:
+    return _in_force(exchange, body, now, Lose(_stream(exchange, body), _turns(body, now)))
+
+
+def _duplicate(exchange: Exchange, body: Body, now: float) -> Answer:
+    return _in_force(exchange, body, now, Duplicate(_stream(exchange, body), _turns(body, now)))
+
+
+def _reorder(exchange: Exchange, body: Body, now: float) -> Answer:
+    turns = _turns(body, now)
+    if turns.left == 1:
+        raise BadCallError("count must be 2 or more: one message has no order")
+    return _in_force(exchange, body, now, Reorder(_stream(exchange, body), turns))
+
+
+def _corrupt(exchange: Exchange, body: Body, now: float) -> Answer:
+    damage = Damage(body.text("damage", [damage.value for damage in Damage]) or "json")
+    return _in_force(exchange, body, now, Corrupt(_stream(exchange, body), _turns(body, now), damage))
+
+
+def _truncate(exchange: Exchange, body: Body, now: float) -> Answer:
+    cut = Cut(body.text("cut", [cut.value for cut in Cut]) or "text")
+    return _in_force(exchange, body, now, Truncate(_stream(exchange, body), _turns(body, now), cut))
+
+
+def _wrong_checksum(exchange: Exchange, body: Body, now: float) -> Answer:
+    return _in_force(exchange, body, now, WrongChecksum(_stream(exchange, body), _turns(body, now)))
+
+
+def _silence(exchange: Exchange, body: Body, now: float) -> Answer:
+    return _in_force(exchange, body, now, Silence(_stream(exchange, body), _seconds(body, now)))
+
+
+def _latency(exchange: Exchange, body: Body, now: float) -> Answer:
+    seconds = body.required("milliseconds", body.number("milliseconds", 1, 600_000)) / 1000
+    return _in_force(exchange, body, now, Latency(_stream(exchange, body), _seconds(body, now), seconds))
+
+
+def _skew(exchange: Exchange, body: Body, now: float) -> Answer:
+    seconds = body.required("milliseconds", body.number("milliseconds", -86_400_000, 86_400_000)) / 1000
+    return _in_force(exchange, body, now, Skew(_seconds(body, now), seconds))
+
+
+# -- on connections ------------------------------------------------------------------------------------------------
+
+
+def _refuse(exchange: Exchange, body: Body, now: float) -> Answer:
+    status = body.whole("status", 400, 599) or 503
+    return _in_force(exchange, body, now, Refuse(_path(body), _turns(body, now), status))
+
+
+def _half_open(exchange: Exchange, body: Body, now: float) -> Answer:
+    """`stage` handshake: new connections are never answered; established: those that are open now are dead."""
+    if body.text("stage", ["handshake", "established"]) == "handshake":
+        return _in_force(exchange, body, now, Unanswered(_path(body), _turns(body, now)))
+    turns, chosen = _seconds(body, now), _chosen(exchange, body)
+    answer = _in_force(exchange, body, now, HalfOpen(_names(chosen), turns))
+    for connection in chosen:
+        connection.is_dead = True
+    _at(turns.until, lambda: _abort(chosen))
+    return answer
+
+
+def _slow_write(exchange: Exchange, body: Body, now: float) -> Answer:
+    pace = body.required("bytesPerSecond", body.number("bytesPerSecond", 1, inf))
+    return _in_force(exchange, body, now, SlowWrite(_path(body), _seconds(body, now), pace))
+
+
+def _slow_read(exchange: Exchange, body: Body, now: float) -> Answer:
+    pace = body.required("bytesPerSecond", body.number("bytesPerSecond", 1, inf))
+    return _in_force(exchange, body, now, SlowRead(_path(body), _seconds(body, now), pace))
+
+
+def _notice(exchange: Exchange, body: Body, now: float) -> Answer:
+    """Announce to the connections that are open now that they will be closed, and close them after `seconds`."""
+    code = body.whole("code", 1000, 4999) or _GOING_AWAY
+    fault = Notice(_names(chosen := _chosen(exchange, body)), _seconds(body, now), code)
+    answer = _in_force(exchange, body, now, fault)
+    for connection in chosen:
+        exchange.hub.send_raw(connection, okx.notice(connection.session.id), now)
+    _at(fault.turns.until, lambda: _close_announced(exchange, fault))
+    return answer
+
+
+def _close_announced(exchange: Exchange, fault: Notice) -> None:
+    if not fault.is_withdrawn:
+        for connection in _these(exchange, fault.connections):
+            exchange.hub.close(connection, fault.code, "")
+
+
+def _subscribe_error(exchange: Exchange, body: Body, now: float) -> Answer:
+    code = body.required("code", body.text("code"))
+    message = body.text("message") or _MESSAGES.get(code, "Simulated error")
+    stream, turns, has_arg = _stream(exchange, body), _turns(body, now), body.flag("arg")
+    return _in_force(exchange, body, now, SubscribeError(stream, turns, code, message, has_arg))
+
+
+def _stuck_subscribe(exchange: Exchange, body: Body, now: float) -> Answer:
+    return _in_force(exchange, body, now, StuckSubscribe(_stream(exchange, body), _turns(body, now)))
+
+
+CALLS: Final[dict[str, _Call]] = {
+    "corrupt": _corrupt,
+    "drop": _drop,
+    "duplicate": _duplicate,
+    "half-open": _half_open,
+    "latency": _latency,
+    "lose": _lose,
+    "notice": _notice,
+    "raw": _raw,
+    "refuse": _refuse,
+    "reorder": _reorder,
+    "reset": _reset,
+    "silence": _silence,
+    "skew": _skew,
+    "slow-read": _slow_read,
+    "slow-write": _slow_write,
+    "stuck-subscribe": _stuck_subscribe,
+    "subscribe-error": _subscribe_error,
+    "truncate": _truncate,
+    "wrong-checksum": _wrong_checksum,
+}
+
+
+# -- what many have in common --------------------------------------------------------------------------------------
+
+
+def _in_force(exchange: Exchange, body: Body, now: float, fault: Fault) -> Answer:
+    body.done()
+    exchange.faults.add(fault)
+    return described(fault, now)
+
+
+def _turns(body: Body, now: float) -> Turns:
+    """When the fault acts: `count`, `seconds`, or both; `after`; `chance` with `seed`."""
+    count, seconds = body.whole("count"), body.number("seconds", 0.001)
+    if count is None and seconds is None:
+        raise BadCallError("count (how often) or seconds (how long) is missing; both may be given")
+    after, chance = body.whole("after", 0) or 0, body.number("chance", 0.000_001, 1.0) or 1.0
+    until = inf if seconds is None else now + seconds
+    return Turns(count, until, after, chance, str(body.whole("seed", 0) or 0))
+
+
+def _seconds(body: Body, now: float) -> Turns:
+    """How long a fault lasts that is not counted."""
+    return Turns(until=now + body.required("seconds", body.number("seconds", 0.001)))
+
+
+def _stream(exchange: Exchange, body: Body) -> Stream:
+    return Stream(body.text("channel", _CHANNELS), body.text("symbol", exchange.names))
+
+
+def _path(body: Body) -> okx.Path | None:
+    name = body.text("path", ["public", "business", "private"])
+    return None if name is None else okx.Path.named(name)
+
+
+def _chosen(exchange: Exchange, body: Body) -> list[Connection]:
+    return exchange.hub.open_ones(_path(body), body.text("connection"))
+
+
+def _names(connections: Iterable[Connection]) -> frozenset[str]:
+    return frozenset(connection.session.id for connection in connections)
+
+
+def _these(exchange: Exchange, names: frozenset[str]) -> list[Connection]:
+    return [connection for connection in exchange.hub.open_ones() if connection.session.id in names]
+
+
+def _abort(connections: Iterable[Connection]) -> None:
+    for connection in connections:
+        connection.transport.abort()
+
+
+def _at(moment: float, then: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_at(moment, then)

@@ -1,0 +1,119 @@
+"""What goes wrong on purpose. Every frame that leaves passes `Faults.outgoing`; handshakes, subscriptions, REST calls and
+events of the market ask `Faults.next` whether a fault meets them. Nothing here knows a socket or a clock: times are
+seconds of a monotonic clock, given as argument."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from math import isinf
+from typing import Any, Protocol, TypeVar
+
+from market_simulator.faults.messages import MESSAGE_FAULTS, SWALLOWING, Kind, MessageFault, Outgoing, Reorder, Silence
+from market_simulator.faults.swallowed import Ledger
+from market_simulator.faults.turns import Turns
+
+
+class Fault(Protocol):
+    """Whatever goes wrong: it says when it acts."""
+
+    @property
+    def turns(self) -> Turns: ...
+
+
+_Fault = TypeVar("_Fault", bound=Fault)
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults in force, in the order in which they act; equal ones in the order in which they were asked for."""
+
+    active: list[Fault] = field(default_factory=list)
+    swallowed: Ledger = field(default_factory=Ledger)
+
+    def add(self, fault: Fault) -> None:
+        self.active.append(fault)
+        self.active.sort(
+            key=lambda fault: MESSAGE_FAULTS.index(type(fault)) if isinstance(fault, MESSAGE_FAULTS) else -1
+        )
+
+    def outgoing(self, now: float, message: Outgoing) -> tuple[Outgoing, ...]:
+        """What is sent instead of this: nothing, itself, or whatever the faults make of it."""
+        if not self.active:
+            return (message,)
+        self._forget(now)
+        passing: tuple[Outgoing, ...] = (message,)
+        for fault in self.active:
+            if isinstance(fault, MESSAGE_FAULTS):
+                passing = tuple(after for before in passing for after in self._changed(fault, now, before))
+        return passing
+
+    def _changed(self, fault: MessageFault, now: float, before: Outgoing) -> tuple[Outgoing, ...]:
+        after = fault.outgoing(now, before)
+        if isinstance(fault, SWALLOWING) and after != (before,) and before.kind is Kind.PUSH and not before.is_spoilt:
+            self.swallowed.note(name(fault), before)
+        return after
+
+    def next(
+        self, kind: type[_Fault], now: float, is_met: Callable[[_Fault], bool] = lambda fault: True
+    ) -> _Fault | None:
+        """The first fault of this kind that acts now, on what is met; this takes one of its turns."""
+        if not self.active:
+            return None
+        self._forget(now)
+        return next((f for f in self.of(kind) if is_met(f) and f.turns.comes(now)), None)
+
+    def of(self, kind: type[_Fault]) -> list[_Fault]:
+        """The faults of this kind."""
+        return [fault for fault in self.active if isinstance(fault, kind)]
+
+    def is_mute(self, now: float) -> bool:
+        """Whether nothing at all may leave."""
+        return any(f.stream.is_everything and not f.turns.is_over(now) for f in self.of(Silence))
+
+    def end(self, kind: str | None = None) -> list[Fault]:
+        """End all faults (of a kind, named as in `name`); returns them."""
+        ended = [fault for fault in self.active if kind in (None, name(fault))]
+        self.active = [fault for fault in self.active if fault not in ended]
+        return ended
+
+    def in_force(self, now: float) -> list[Fault]:
+        self._forget(now)
+        return list(self.active)
+
+    def _forget(self, now: float) -> None:
+        self.active = [fault for fault in self.active if not _is_over(fault, now)]
+
+
+def _is_over(fault: Fault, now: float) -> bool:
+    return fault.turns.is_over(now) and not (isinstance(fault, Reorder) and fault.held)
+
+
+def name(fault: Fault) -> str:
+    """A fault's name as the control address has it: `SlowWrite` is "slow-write"."""
+    text = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in type(fault).__name__)
+    return text.lstrip("-")
+
+
+def described(fault: Fault, now: float) -> dict[str, Any]:
+    """A fault as JSON: its name, whom it meets, how often and how long it still acts."""
+    row: dict[str, Any] = {"fault": name(fault)}
+    for column in fields(fault):  # type: ignore[arg-type]  # all faults are dataclasses
+        row |= _column(column.name, getattr(fault, column.name), now)
+    return row
+
+
+def _column(column: str, value: Any, now: float) -> dict[str, Any]:
+    match column, value:
+        case ("turns", Turns()):
+            seconds = None if isinf(value.until) else round(max(0.0, value.until - now), 3)
+            return {"count": value.left, "seconds": seconds, "after": value.after, "chance": value.chance}
+        case ("stream", _):
+            return {"channel": value.channel, "symbol": value.symbol}
+        case ("held", _):
+            return {"held": len(value)}
+        case (_, Enum()):
+            return {column: value.value}
+        case (_, frozenset()):
+            return {column: sorted(value)}
+        case _:
+            return {} if column.startswith("_") else {column: value}

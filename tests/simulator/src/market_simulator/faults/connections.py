@@ -1,0 +1,84 @@
+"""What goes wrong with connections and subscriptions: before a handshake, during one, and on an open socket."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from market_simulator.faults.turns import Stream, Turns
+from market_simulator.okx import Path
+
+
+@dataclass(slots=True)
+class Refuse:
+    """Handshakes are answered with an HTTP status."""
+
+    path: Path | None
+    turns: Turns
+    status: int
+
+
+@dataclass(slots=True)
+class Unanswered:
+    """A connection is accepted (TCP and TLS), and the WebSocket handshake is never answered."""
+
+    path: Path | None
+    turns: Turns
+
+
+@dataclass(slots=True)
+class HalfOpen:
+    """These connections stay open, and nothing is read or written on them any more."""
+
+    connections: frozenset[str]
+    turns: Turns
+
+
+@dataclass(slots=True)
+class Notice:
+    """These connections were told (64008) that they will be closed, and are closed at the end, unless it is withdrawn."""
+
+    connections: frozenset[str]
+    turns: Turns
+    code: int
+    is_withdrawn: bool = False
+
+
+@dataclass(slots=True)
+class SlowWrite:
+    """Connections are written to at so many bytes a second."""
+
+    path: Path | None
+    turns: Turns
+    bytes_per_second: float
+
+
+@dataclass(slots=True)
+class SlowRead:
+    """What clients send is read at so many bytes a second."""
+
+    path: Path | None
+    turns: Turns
+    bytes_per_second: float
+
+
+@dataclass(slots=True)
+class SubscribeError:
+    """Subscribing is answered with an error event. `has_arg`: the event says to which argument it belongs (OKX's may
+    or may not, okx.md section 4)."""
+
+    stream: Stream
+    turns: Turns
+    code: str
+    message: str
+    has_arg: bool
+
+
+@dataclass(slots=True)
+class StuckSubscribe:
+    """Subscribing is never answered, and no data come."""
+
+    stream: Stream
+    turns: Turns
+
+
+SubscribeFault: TypeAlias = SubscribeError | StuckSubscribe
+ConnectionFault: TypeAlias = Refuse | Unanswered | HalfOpen | Notice | SlowWrite | SlowRead | SubscribeFault

@@ -1,0 +1,57 @@
+"""Which published messages nobody could read because of a fault, by their ids: the holes that were really made."""
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from market_simulator.events import Key
+from market_simulator.faults.messages import Outgoing
+
+_KEPT: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Swallowed:
+    """One message. `ids`: its row of the truth, e.g. `{"firstTradeId": 7, "lastTradeId": 9}`."""
+
+    fault: str
+    key: Key
+    ids: dict[str, Any]
+
+    def row(self) -> dict[str, Any]:
+        return {"fault": self.fault, "channel": self.key.channel, "symbol": self.key.instrument, **self.ids}
+
+
+class Ledger:
+    """The newest swallowed messages, in the order in which they were published."""
+
+    def __init__(self) -> None:
+        self._messages: deque[Swallowed] = deque(maxlen=_KEPT)
+
+    def note(self, fault: str, message: Outgoing) -> None:
+        """Note a push; its text must be the whole one."""
+        if message.key is not None:
+            self._messages.append(Swallowed(fault, message.key, identity(message.key, message.text)))
+
+    def rows(self, channel: str | None, symbol: str | None) -> Iterator[dict[str, Any]]:
+        for message in self._messages:
+            if channel in (None, message.key.channel) and symbol in (None, message.key.instrument):
+                yield message.row()
+
+
+def identity(key: Key, text: str) -> dict[str, Any]:
+    """What tells a push from all others of its stream: ids of fills, sequence numbers, opening times, or its time."""
+    rows = json.loads(text)["data"]
+    first, last = rows[0], rows[-1]
+    if isinstance(first, list):
+        return {"openMs": int(last[0]), "closed": last[8] == "1"}
+    if "tradeId" in first:
+        return {
+            "firstTradeId": int(first["tradeId"]) - int(first.get("count", 1)) + 1,
+            "lastTradeId": int(last["tradeId"]),
+        }
+    if "prevSeqId" in first:
+        return {"sequence": last["seqId"], "previous": first["prevSeqId"]}
+    return {"ts": last["ts"]}
