@@ -20,6 +20,13 @@ class InputError(CollectorError):
 class ConnectionFailedError(CollectorError):
     """A WebSocket connection could not be opened, or ended; the message is the reason."""
 
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status, when the exchange refused the handshake."""
+        self.retry_after_s = retry_after_s
+        """Seconds that the exchange wants us to wait, when it said so."""
+
 
 class RequestFailedError(CollectorError):
     """A REST request failed: no answer, an HTTP status or an exchange's error code."""

@@ -35,7 +35,10 @@ class Talk:
         self.ledger = Ledger("okx", [TRADES], 1.0, read_clock())
         self.feed = Feed("business", Okx(), [TRADES], self.ledger, ping_interval_s=20.0)
         asker = Rest(rest or exchange.rest, tls=None)
-        self.session = Session(self.feed, emit=self.records.extend, rest=asker, clock=read_clock)
+        self.replaced: list[str] = []
+        self.session = Session(
+            self.feed, emit=self.records.extend, rest=asker, clock=read_clock, replace=self.replaced.append
+        )
         self._url = exchange.websocket + self.feed.path
 
     async def start(self) -> "asyncio.Task[str]":

@@ -10,7 +10,8 @@ from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Orderbook, Ticker, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream, StreamState
-from market_collector.net.supervisor import LastReconnect, Supervisor
+from market_collector.net.link import LastReconnect
+from market_collector.net.supervisor import Supervisor
 from market_collector.telemetry import health
 from market_collector.telemetry.status import Health, SinkStatus, encode, termination_message
 
@@ -63,7 +64,7 @@ def test_readiness(states: dict[str, StreamState], sink: SinkStatus, is_ready: b
     ],
 )
 def test_health(states: dict[str, StreamState], sink: SinkStatus, word: Health, reason: str) -> None:
-    found, why = health.health(ledger(**states), [sink])
+    found, why = health.health(ledger(**states), [], [sink])
     assert found is word
     assert why.startswith(reason)
 
@@ -72,7 +73,7 @@ def test_an_open_gap_degrades() -> None:
     one = ledger(A=LIVE)
     page = next(iter(one.streams.values()))
     one.book_lost(page, 5, "SequenceGap", at(2))
-    assert health.health(one, [GOOD]) == (Health.DEGRADED, "1 open gaps")
+    assert health.health(one, [], [GOOD]) == (Health.DEGRADED, "1 open gaps")
 
 
 def test_long_lists_of_streams_are_cut() -> None:
@@ -99,7 +100,8 @@ def test_the_document_says_all_that_is_known() -> None:
     one.overdue(at(4))
     one.unreadable("not JSON", b"garbage", at(3))
     book.note(Orderbook("okx", "BTC-USDT", 1, 1, "snapshot", [], [], 7, None), at(4))
-    supervisor.reconnections, supervisor.last_reconnect = 3, LastReconnect(4_000_000_000, "reset")
+    (link,) = supervisor.links
+    link.reconnections, link.last_reconnect = 3, LastReconnect(4_000_000_000, "reset")
     status = health.status(identity, one, supervisor, [GOOD], 12, at(5))
     assert (status.name, status.namespace, status.shard, status.epoch) == ("okx-btc", "ns", 1, "pod-1/start")
     assert (status.started_at, status.time) == ("1970-01-01T00:00:01.000Z", "1970-01-01T00:00:05.000Z")

@@ -120,6 +120,8 @@ class Exchange(Protocol):
     heartbeat: Heartbeat
     connections_per_second: float
     """New connections that one IP address may make."""
+    slow_reader_code: int | None
+    """Close code that says that we read too slowly."""
     has_dense_trade_ids: bool
 
     def route(self, stream: Stream) -> str:

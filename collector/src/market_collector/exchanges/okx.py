@@ -218,6 +218,7 @@ class Okx:
     rest = "https://openapi.okx.com"
     heartbeat = Heartbeat(ping="ping", max_interval_s=25.0)  # closed after 30 s of silence, code 4004
     connections_per_second = 3.0
+    slow_reader_code: int | None = 4005  # "output buffer full"
     has_dense_trade_ids = True
 
     def route(self, stream: Stream) -> str:

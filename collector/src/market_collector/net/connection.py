@@ -6,12 +6,13 @@ library's own asyncio client two thirds of its time (ARCHITECTURE.md, decision 7
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidURI, WebSocketException
+from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import Event
 from websockets.uri import WebSocketURI, parse_uri
@@ -22,7 +23,6 @@ log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """Larger than any frame of the exchanges that we know (10 MB snapshots), small enough to not exhaust a pod."""
-CLOSE_TIMEOUT_S = 2.0
 
 Frames = Callable[[list[bytes]], None]
 
@@ -33,7 +33,7 @@ class Connection(asyncio.Protocol):
     ``on_frames`` is called with the messages that arrived together, text or binary, control frames excluded.
     """
 
-    def __init__(self, uri: WebSocketURI, on_frames: Frames) -> None:
+    def __init__(self, uri: WebSocketURI, on_frames: Frames, close_timeout_s: float) -> None:
         loop = asyncio.get_running_loop()
         self._protocol = ClientProtocol(uri, max_size=MAX_MESSAGE_BYTES)
         self._on_frames = on_frames
@@ -42,8 +42,15 @@ class Connection(asyncio.Protocol):
         self._ended: asyncio.Future[str] = loop.create_future()
         self._fragments: list[bytes] = []
         self._reason = ""
+        self._close_timeout_s = close_timeout_s
+        self._cutting: asyncio.TimerHandle | None = None
 
     # -- for the owner
+
+    @property
+    def close_code(self) -> int | None:
+        """What the exchange closed the connection with; None while it is open, and when it was only cut."""
+        return self._protocol.close_rcvd.code if self._protocol.close_rcvd else None
 
     async def opened(self) -> None:
         """Returns when the handshake is done.
@@ -56,6 +63,11 @@ class Connection(asyncio.Protocol):
     async def ended(self) -> str:
         """Returns the reason when the connection is over, whoever ended it."""
         return await asyncio.shield(self._ended)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the handshake is done and the connection not over."""
+        return self._opened.done() and self._opened.exception() is None and not self._ended.done()
 
     def send(self, text: str) -> None:
         """Sends a text frame; on a connection that is closing already it does nothing."""
@@ -73,7 +85,7 @@ class Connection(asyncio.Protocol):
             with suppress(WebSocketException):
                 self._protocol.send_close(1000)
             self._flush()
-        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
+        self._cut_later()
 
     def abort(self) -> None:
         """Cuts the connection now."""
@@ -101,6 +113,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is gone."""
+        if self._cutting is not None:
+            self._cutting.cancel()
         if self._protocol.state.name != "CLOSED":
             with suppress(WebSocketException):
                 self._protocol.receive_eof()
@@ -130,8 +144,10 @@ class Connection(asyncio.Protocol):
     def _finish_handshake(self, events: list[Event]) -> list[Event]:
         """The first event is the server's answer; frames may have come with it."""
         if self._protocol.handshake_exc is not None:
-            self._opened.set_exception(ConnectionFailedError(f"refused: {self._protocol.handshake_exc}"))
-            self._reason = f"refused: {self._protocol.handshake_exc}"
+            error = _refusal(self._protocol.handshake_exc)
+            self._opened.set_exception(error)
+            self._opened.exception()  # the owner may have given up already; then nobody asks
+            self._reason = str(error)
             return []
         if not events:
             return []
@@ -161,7 +177,11 @@ class Connection(asyncio.Protocol):
                 self._transport.write_eof()
         if self._protocol.close_expected() and not self._transport.is_closing():
             # The server ends a WebSocket connection first (RFC 6455, 7.1.1); one that does not is cut.
-            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
+            self._cut_later()
+
+    def _cut_later(self) -> None:
+        if self._cutting is None:
+            self._cutting = asyncio.get_running_loop().call_later(self._close_timeout_s, self.abort)
 
     def _close_reason(self, error: Exception | None) -> str:
         """What the exchange said comes before what the socket says: after its close frame a late error is no news."""
@@ -171,8 +191,22 @@ class Connection(asyncio.Protocol):
         return f"connection lost: {error}" if error else "connection lost without a close frame"
 
 
+def _refusal(error: Exception) -> ConnectionFailedError:
+    """A handshake that was answered, but not with WebSocket."""
+    if not isinstance(error, InvalidStatus):
+        return ConnectionFailedError(f"refused: {error}")
+    after = error.response.headers.get("Retry-After", "")  # a date is ignored: it would need a clock that agrees
+    retry_after_s = float(after) if after.isascii() and after.isdigit() else None
+    return ConnectionFailedError(f"refused: {error}", status=error.response.status_code, retry_after_s=retry_after_s)
+
+
 async def open_connection(
-    url: str, on_frames: Frames, *, tls: ssl.SSLContext | None, timeout_s: float = 10.0
+    url: str,
+    on_frames: Frames,
+    *,
+    tls: ssl.SSLContext | None,
+    timeout_s: float = 10.0,
+    close_timeout_s: float = 2.0,
 ) -> Connection:
     """Opens a WebSocket connection.
 
@@ -184,20 +218,38 @@ async def open_connection(
         uri = parse_uri(url)
     except InvalidURI as error:
         raise InputError(f"{url!r} is not a WebSocket address; allowed: ws://host:port or wss://host:port") from error
-    connection = Connection(uri, on_frames)
+    connection = Connection(uri, on_frames, close_timeout_s)
     try:
         async with asyncio.timeout(timeout_s):
-            await asyncio.get_running_loop().create_connection(
-                lambda: connection, uri.host, uri.port, ssl=tls if uri.secure else None
-            )
+            await _connect(connection, uri, tls if uri.secure else None, timeout_s)
             await connection.opened()
     except TimeoutError as error:
-        connection.abort()
         raise ConnectionFailedError(f"{url}: no WebSocket connection within {timeout_s:g} s") from error
-    except (OSError, ConnectionFailedError) as error:
-        connection.abort()
+    except ConnectionFailedError as error:
+        message = f"{url}: {error}"
+        raise ConnectionFailedError(message, status=error.status, retry_after_s=error.retry_after_s) from error
+    except OSError as error:
         raise ConnectionFailedError(f"{url}: {error}") from error
-    except asyncio.CancelledError:
-        connection.abort()
-        raise
+    finally:
+        if not connection.is_open:
+            connection.abort()
     return connection
+
+
+async def _connect(connection: Connection, uri: WebSocketURI, tls: ssl.SSLContext | None, timeout_s: float) -> None:
+    """TCP and TLS to the first address of the name that answers.
+
+    Each address has its share of the time, so that one that has vanished does not hide the others.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(uri.host, uri.port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    name = uri.host if tls else None
+    for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        try:
+            async with asyncio.timeout(timeout_s / len(addresses) if left > 1 else None):
+                await loop.create_connection(lambda: connection, address, uri.port, ssl=tls, server_hostname=name)
+                return
+        except OSError:  # TimeoutError is one
+            if left == 1:
+                raise

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from market_collector.errors import RequestFailedError
 from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Replace, Send, Warn
@@ -19,12 +20,20 @@ class Session:
     """One connection's life, driven. Make it, give `frames` to the connection, then await `run`."""
 
     def __init__(
-        self, feed: Feed, *, emit: Callable[[Sequence[Record]], None], rest: Rest, clock: Callable[[], Moment]
+        self,
+        feed: Feed,
+        *,
+        emit: Callable[[Sequence[Record]], None],
+        rest: Rest,
+        clock: Callable[[], Moment],
+        replace: Callable[[str], None],
     ) -> None:
-        self._feed = feed
+        self.feed = feed
         self._emit = emit
         self._rest = rest
         self._clock = clock
+        self._replace = replace
+        """Told when another connection should take over, and why."""
         self._connection: Connection | None = None
         self._early: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -37,25 +46,36 @@ class Session:
             return
         now = self._clock()
         for frame in frames:
-            self._do(self._feed.received(frame, now))
+            self._do(self.feed.received(frame, now))
 
     async def run(self, connection: Connection) -> str:
         """Lives until the connection ends, and returns the reason. Cancelling it ends the connection."""
         self._connection = connection
         try:
-            self._do(self._feed.opened(self._clock()))
+            self._do(self.feed.opened(self._clock()))
             self.frames(self._early)
             self._arm()
             reason = await connection.ended()
-            self._do(self._feed.closed(reason, self._clock()))
+            self._do(self.feed.closed(reason, self._clock()))
         except asyncio.CancelledError:
-            connection.end("stopped")
-            await connection.ended()
-            self._do(self._feed.stopped(self._clock()))
+            await self._hang_up(connection)
+            self._do(self.feed.stopped(self._clock()))
             raise
         finally:
+            connection.abort()
             await self._release()
         return reason
+
+    def end(self, reason: str) -> None:
+        """Starts to end the connection; `run` returns this reason."""
+        if self._connection is not None:
+            self._connection.end(reason)
+
+    async def _hang_up(self, connection: Connection) -> None:
+        """Says goodbye, and waits for the answer; whoever cancels once more does not want to wait."""
+        connection.end("stopped")
+        with suppress(asyncio.CancelledError):
+            await connection.ended()
 
     async def _release(self) -> None:
         if self._timer is not None:
@@ -74,20 +94,31 @@ class Session:
                     self._connection.send(text)
                 case Fetch():
                     self._ask(effect)
-                case Reconnect(reason) | Replace(reason):
-                    log.warning("%s connection: %s", self._feed.route, reason)
+                case Reconnect(reason):
+                    log.warning("%s connection: %s", self.feed.route, reason)
                     self._connection.end(reason)
+                case Replace(reason):
+                    log.warning("%s connection: %s", self.feed.route, reason)
+                    self._replace(reason)
                 case Warn(message):
-                    log.warning("%s connection: %s", self._feed.route, message)
+                    log.warning("%s connection: %s", self.feed.route, message)
 
     def _arm(self) -> None:
         """One timer, set to when the feed wants to look at its deadlines."""
-        delay = max(0.0, self._feed.wake_at - self._clock().at)
+        delay = max(0.0, self.feed.wake_at - self._clock().at)
         self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
 
     def _wake(self) -> None:
-        self._do(self._feed.woken(self._clock()))
+        self._do_safely(lambda: self.feed.woken(self._clock()))
         self._arm()
+
+    def _do_safely(self, decide: Callable[[], Sequence[Effect]]) -> None:
+        """For what no task awaits: a mistake of ours ends the connection loudly, instead of its deadlines silently."""
+        try:
+            self._do(decide())
+        except Exception as error:
+            log.exception("internal error on the %s connection", self.feed.route)
+            self.end(f"internal error: {error!r}")
 
     def _ask(self, fetch: Fetch) -> None:
         task = asyncio.create_task(self._answer(fetch))
@@ -100,4 +131,4 @@ class Session:
         except RequestFailedError as error:
             log.info("%s: cannot tell whether the market is quiet: %s", fetch.stream, error)
             answer = None
-        self._do(self._feed.answered(fetch.stream, answer, self._clock()))
+        self._do_safely(lambda: self.feed.answered(fetch.stream, answer, self._clock()))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from market_collector.feed.ledger import KnownGap, Ledger, StreamLedger
 from market_collector.model.moment import Moment
 from market_collector.model.streams import GapState, StreamState
-from market_collector.net.supervisor import Link, Supervisor
+from market_collector.net.link import Link
+from market_collector.net.supervisor import Supervisor
 from market_collector.telemetry.status import (
     ConnectionStatus,
     Counters,
@@ -54,8 +55,10 @@ def readiness(ledger: Ledger, sinks: Sequence[SinkStatus]) -> tuple[bool, str]:
     return True, f"{len(pages)} streams"
 
 
-def health(ledger: Ledger, sinks: Sequence[SinkStatus]) -> tuple[Health, str]:
+def health(ledger: Ledger, links: Sequence[Link], sinks: Sequence[SinkStatus]) -> tuple[Health, str]:
     """One word, and why it is not Healthy."""
+    if stopped := [link for link in links if link.has_given_up]:
+        return Health.UNHEALTHY, "; ".join(f"{link.route} connection {link.reason}" for link in stopped)
     pages = ledger.streams.values()
     troubled = [page for page in pages if page.state not in SERVED]
     failing = [sink.name for sink in sinks if not sink.healthy]
@@ -85,7 +88,7 @@ def status(
     now: Moment,
 ) -> Status:
     """The document of ``GET /status`` at this moment."""
-    word, reason = health(ledger, sinks)
+    word, reason = health(ledger, supervisor.links, sinks)
     newest_ns = max((page.last_wall_ns for page in ledger.streams.values()), default=0)
     return Status(
         name=identity.name,
@@ -120,6 +123,7 @@ def _counters(ledger: Ledger, supervisor: Supervisor, sinks: Sequence[SinkStatus
         missing_trades=ledger.missing_trades,
         duplicates=ledger.duplicates,
         unreadable_frames=ledger.unreadable_frames,
+        slow_reader_closes=supervisor.slow_closes,
     )
 
 

@@ -58,6 +58,8 @@ class Counters(Part, frozen=True, kw_only=True):
     """Trades that came more than once and were written once."""
     unreadable_frames: int = 0
     """Frames that could not be read; `Status.last_unreadable` shows the newest."""
+    slow_reader_closes: int = 0
+    """Connections that the exchange closed because we read too slowly."""
 
 
 class ConnectionStatus(Part, frozen=True, kw_only=True):
