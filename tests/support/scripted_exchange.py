@@ -54,6 +54,8 @@ class ScriptedExchange:
     """All subscribe and unsubscribe requests."""
     clients: list[Client] = field(default_factory=list)
     sequence: int = 100
+    sequence_at: str = ""
+    """Exchange time of the newest sequence, milliseconds."""
     _loop: asyncio.AbstractEventLoop | None = None
 
     # -- for the test's thread
@@ -142,7 +144,7 @@ class ScriptedExchange:
             await asyncio.sleep(TICK_S)
             if not (self.serves and self.answers):
                 continue
-            self.sequence += 1
+            self.sequence, self.sequence_at = self.sequence + 1, str(time.time_ns() // 1_000_000)
             for client in list(self.clients):
                 for arg in list(client.args):
                     with suppress(ConnectionClosed):
@@ -156,16 +158,23 @@ class ScriptedExchange:
             case "books":
                 return {"arg": arg, "action": "update", "data": [self._book(self.sequence, self.sequence - 1)]}
             case "tickers":
-                return {"arg": arg, "data": [{**TICKER, "instType": "SPOT", "instId": arg["instId"], "ts": self._ts()}]}
+                return {
+                    "arg": arg,
+                    "data": [{**TICKER, "instType": "SPOT", "instId": arg["instId"], "ts": self.sequence_at}],
+                }
         row = {"instId": arg["instId"], "tradeId": str(self.sequence), "px": "1", "sz": "2", "side": "buy"}
-        return {"arg": arg, "data": [{**row, "ts": self._ts(), "count": "1", "seqId": self.sequence}]}
+        return {"arg": arg, "data": [{**row, "ts": self.sequence_at, "count": "1", "seqId": self.sequence}]}
 
     def _book(self, sequence: int, previous: int) -> dict[str, Any]:
         level = [["100", str(sequence), "0", "1"]]
-        return {"asks": [], "bids": level, "ts": self._ts(), "checksum": 0, "seqId": sequence, "prevSeqId": previous}
-
-    def _ts(self) -> str:
-        return str(time.time_ns() // 1_000_000)
+        return {
+            "asks": [],
+            "bids": level,
+            "ts": self.sequence_at,
+            "checksum": 0,
+            "seqId": sequence,
+            "prevSeqId": previous,
+        }
 
     async def _say(self, client: Client, message: dict[str, Any]) -> None:
         await client.peer.send(json.dumps(message, separators=(",", ":")))

@@ -53,6 +53,9 @@ class Collection:
         (link,) = self.supervisor.links
         return link
 
+    def stands(self, state: ConnectionState) -> bool:
+        return self.link.state is state
+
     async def comes(self, is_so: Callable[[], Any], within_s: float = 10.0) -> None:
         async with asyncio.timeout(within_s):
             while not is_so():
@@ -60,7 +63,7 @@ class Collection:
 
     async def flows(self) -> None:
         count = len(self.records)
-        await self.comes(lambda: len(self.records) > count and self.link.state is ConnectionState.CONNECTED)
+        await self.comes(lambda: len(self.records) > count and self.stands(ConnectionState.CONNECTED))
 
 
 def collection(
@@ -102,11 +105,11 @@ async def test_an_announced_end_is_followed_by_a_successor_before_the_old_connec
             exchange.serves = False  # the successor is acknowledged, but brings nothing yet
             exchange.goodbye()
             await one.comes(lambda: len(exchange.clients) == 2 and exchange.clients[1].args)
-            assert one.link.state is ConnectionState.DRAINING
+            assert one.stands(ConnectionState.DRAINING)
             assert "upgrade; the next one: connected" in one.link.reason
             exchange.serves = True
             await one.comes(lambda: len(exchange.clients) == 1)
-            assert one.link.state is ConnectionState.CONNECTED
+            assert one.stands(ConnectionState.CONNECTED)
             assert one.link.reason == ""
             await one.flows()
             assert one.supervisor.reconnections == 1
@@ -122,7 +125,7 @@ async def test_the_old_connection_streams_until_the_exchange_closes_it_when_no_s
             exchange.goodbye()
             exchange.goodbye()  # once more: said already
             await one.comes(lambda: len(exchange.handshakes) >= 3)
-            assert one.link.state is ConnectionState.DRAINING
+            assert one.stands(ConnectionState.DRAINING)
             assert "503" in one.link.reason
             count = len(one.records)
             await one.comes(lambda: len(one.records) > count + 5)
@@ -156,7 +159,7 @@ async def test_a_successor_that_never_serves_all_takes_over_after_the_deadline()
             exchange.goodbye()
             await one.comes(lambda: len(exchange.clients) == 2)
             await one.comes(lambda: len(exchange.clients) == 1)
-            assert one.link.state is ConnectionState.CONNECTED
+            assert one.stands(ConnectionState.CONNECTED)
 
 
 async def test_a_refused_stream_does_not_keep_the_old_connection_alive() -> None:
@@ -179,7 +182,7 @@ async def test_a_successor_that_is_announced_to_end_too_is_replaced_by_a_third_a
             await one.comes(lambda: len(exchange.clients) == 2)
             exchange.serves = True
             await one.comes(lambda: len(exchange.clients) == 1)
-            assert one.link.state is ConnectionState.CONNECTED
+            assert one.stands(ConnectionState.CONNECTED)
 
 
 async def test_a_new_connection_can_be_asked_for_and_loses_nothing() -> None:
@@ -205,7 +208,7 @@ async def test_a_socket_that_is_accepted_but_never_greeted_is_given_up_and_tried
     with socket.create_server(("127.0.0.1", 0)) as mute:
         start = time.monotonic()
         async with running(f"{scheme}://127.0.0.1:{mute.getsockname()[1]}") as one:
-            await one.comes(lambda: one.link.state is ConnectionState.BACKOFF)
+            await one.comes(lambda: one.stands(ConnectionState.BACKOFF))
             assert "no WebSocket connection within 0.3 s" in one.link.reason
             assert 0.3 <= time.monotonic() - start < 3.0
             mute.accept()[0].close()
@@ -268,7 +271,7 @@ async def test_a_refused_stream_is_asked_for_again_while_the_others_stream(monke
 async def test_what_the_exchange_asks_us_to_wait_is_waited() -> None:
     with scripted_exchange(refuse=429, headers={"Retry-After": "1"}) as exchange:
         async with running(exchange.websocket) as one:
-            await one.comes(lambda: one.link.state is ConnectionState.BACKOFF)
+            await one.comes(lambda: one.stands(ConnectionState.BACKOFF))
             exchange.refuse = None
             await one.flows()
             first, second = exchange.handshakes
@@ -293,7 +296,7 @@ async def test_a_link_that_gave_up_is_unhealthy_and_tries_again_when_asked_to() 
     with scripted_exchange(refuse=503) as exchange:
         async with running(exchange.websocket, auto_restart=False, max_reconnect_attempts=2) as one:
             await one.comes(lambda: one.link.has_given_up)
-            assert one.link.state is ConnectionState.STOPPED
+            assert one.stands(ConnectionState.STOPPED)
             word, reason = health.health(one.ledger, one.supervisor.links, [])
             assert word is Health.UNHEALTHY
             assert reason.startswith("public connection gave up after 2 attempts: ")
@@ -311,11 +314,11 @@ async def test_a_link_gives_up_only_when_its_old_connection_has_ended_too() -> N
             exchange.refuse = 503
             exchange.goodbye()
             await one.comes(lambda: len(exchange.handshakes) == 2 and "gave up" in one.link.reason)
-            assert one.link.state is ConnectionState.DRAINING
+            assert one.stands(ConnectionState.DRAINING)
             assert not one.link.has_given_up
             exchange.close()
             await one.comes(lambda: one.link.has_given_up)
-            assert one.link.state is ConnectionState.STOPPED
+            assert one.stands(ConnectionState.STOPPED)
 
 
 async def test_with_auto_restart_the_attempts_start_over(caplog: pytest.LogCaptureFixture) -> None:

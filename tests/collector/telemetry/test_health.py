@@ -100,7 +100,7 @@ def test_the_document_says_all_that_is_known() -> None:
     one.overdue(at(4))
     one.unreadable("not JSON", b"garbage", at(3))
     book.note(Orderbook("okx", "BTC-USDT", 1, 1, "snapshot", [], [], 7, None), at(4))
-    (link,) = supervisor.links
+    link = supervisor.links[0]
     link.reconnections, link.last_reconnect = 3, LastReconnect(4_000_000_000, "reset")
     status = health.status(identity, one, supervisor, [GOOD], 12, at(5))
     assert (status.name, status.namespace, status.shard, status.epoch) == ("okx-btc", "ns", 1, "pod-1/start")

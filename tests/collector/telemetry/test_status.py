@@ -81,6 +81,7 @@ def test_the_document_has_the_fixed_names() -> None:
             "missingTrades": 0,
             "duplicates": 0,
             "unreadableFrames": 0,
+            "slowReaderCloses": 0,
         },
         "connections": [
             {"name": "public", "state": "connected", "since": TIME, "reason": "", "pingsSent": 2, "pongsReceived": 0},

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from market_collector.config import Settings
 from market_collector.errors import ConnectionFailedError
+from market_collector.feed.feed import Feed
 from market_collector.model.moment import Moment
 from market_collector.model.streams import ConnectionState, Stream
 from market_collector.net.backoff import Backoff
@@ -102,6 +103,11 @@ class Link:
         self._news = asyncio.Event()
         self._past_pings = 0
         self._past_pongs = 0
+
+    @property
+    def feed(self) -> Feed | None:
+        """Of the newest connection that is open; None while there is none."""
+        return next((life.session.feed for life in reversed(self._open())), None)
 
     @property
     def pings_sent(self) -> int:
