@@ -26,3 +26,18 @@ def test_an_update_sets_adds_and_deletes() -> None:
     assert book.bids == {"9": "7", "8.5": "2"}
     assert book.asks == {"11": "1", "12": "4"}
     assert (book.sequence, book.exchange_time_ns) == (2, 2)
+
+
+def test_looking_after_every_update_or_now_and_then_shows_the_same() -> None:
+    first = record("snapshot", [("10", "1"), ("9", "1")], [("11", "1"), ("12", "5")], 1)
+    always, seldom = Book(first), Book(first)
+    for number, price in enumerate(("9.5", "8", "9.75", "9.5", "7"), 2):
+        update = record(
+            "update", [(price, str(number)), ("10", "0" if number % 2 else "3")], [("11", str(number))], number
+        )
+        for book in (always, seldom):
+            book.apply(update)
+        shown = always.best_bids(9), always.best_asks(9)
+        if number in (2, 4, 6):
+            assert (seldom.best_bids(9), seldom.best_asks(9)) == shown
+    assert (always.bids, always.asks) == (seldom.bids, seldom.asks)

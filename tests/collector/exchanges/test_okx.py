@@ -173,7 +173,7 @@ def test_an_error_that_may_pass_is_not_permanent() -> None:
         (b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[["8476', "cannot be read"),
         (b'{"arg":{"channel":"trades"', "cannot be read"),
         (b'{"arg":{"channel":"tr', "cannot be read"),
-        (b'{"arg":{"channel":"liquidations","instId":"BTC-USDT"},"data":[]}', "'liquidations', which nobody asked for"),
+        (b'{"arg":{"channel":"liquidations","instId":"BTC-USDT"},"data":[]}', "liquidations of BTC-USDT, which nobody asked for"),
         (b'{"arg":{"channel":"trades","instId":"DOGE-USDT"},"data":[]}', "trades of DOGE-USDT, which nobody asked for"),
         (b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"upsert","data":[]}', "cannot be read"),
         (b'{"event":"party"}', "'party', which is not in its documentation"),
@@ -181,6 +181,7 @@ def test_an_error_that_may_pass_is_not_permanent() -> None:
         (b"[]", "cannot be read"),
         (b'{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"tradeId":"x","px":"1","sz":"1","side":"buy","ts":"1","count":"2"}]}', "cannot be read"),
         (b'{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"tradeId":"1","px":"1","sz":"1","side":"up","ts":"1"}]}', "cannot be read"),
+        (b'{"arg":{"channel":"trades-all","instId":"BTC-USDT"},"data":[{"tradeId":"x","px":"1","sz":"1","side":"buy","ts":"1"}]}', "cannot be read"),
     ],
 )  # fmt: skip
 def test_a_bad_frame_is_an_error_that_says_what_is_wrong(frame: bytes, words: str) -> None:

@@ -4,7 +4,6 @@ from itertools import zip_longest
 from zlib import crc32
 
 from market_collector.book.book import Book
-from market_collector.model.events import Level
 
 
 def interleaved_crc32(book: Book, depth: int = 25) -> int:
@@ -13,11 +12,15 @@ def interleaved_crc32(book: Book, depth: int = 25) -> int:
     ``bidPx:bidSz:askPx:askSz:...`` level by level; when one side is shorter the rest of the other follows alone. The
     texts are those that were received.
     """
-    pairs = zip_longest(book.best_bids(depth), book.best_asks(depth))
-    text = ":".join(part for pair in pairs for level in pair if level is not None for part in _parts(level))
-    value = crc32(text.encode())
+    value = crc32(":".join(_interleaved(*book.best(depth))).encode())
     return value - (1 << 32) if value >= 1 << 31 else value
 
 
-def _parts(level: Level) -> tuple[str, str]:
-    return level.price, level.amount
+def _interleaved(*columns: list[str]) -> list[str]:
+    bids, _, asks, _ = columns
+    if len(bids) != len(asks):
+        return [part for row in zip_longest(*columns) for part in row if part is not None]
+    parts = [""] * (4 * len(bids))
+    for place, column in enumerate(columns):
+        parts[place::4] = column
+    return parts

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from market_collector.book.book import Book
 from market_collector.model.events import Data
 from market_collector.model.streams import DataType, Stream
@@ -36,9 +38,8 @@ class Request:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Data of one stream, in the exchange's order."""
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """Data of one stream, in the exchange's order. A struct, since one is made for nearly every frame."""
 
     stream: Stream
     records: Sequence[Data]

@@ -7,7 +7,8 @@ An example of each push stands at its wire type. Prices, sizes and times are JSO
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import count
 from typing import Literal
 
@@ -126,16 +127,14 @@ class CandleRow(msgspec.Struct, array_like=True, gc=False):
 
 
 class TradePush(msgspec.Struct, gc=False):
-    """``{"arg":{...},"data":[TradeRow, ...]}``"""
+    """``{"arg":{...},"data":[TradeRow, ...]}``; ``arg`` is not read again, since by it the reader was found."""
 
-    arg: Arg
     data: list[TradeRow]
 
 
 class BookPush(msgspec.Struct, gc=False):
     """``{"arg":{...},"action":"snapshot","data":[BookRow]}``"""
 
-    arg: Arg
     action: Literal["snapshot", "update"]
     data: list[BookRow]
 
@@ -143,14 +142,12 @@ class BookPush(msgspec.Struct, gc=False):
 class TickerPush(msgspec.Struct, gc=False):
     """``{"arg":{...},"data":[TickerRow]}``"""
 
-    arg: Arg
     data: list[TickerRow]
 
 
 class CandlePush(msgspec.Struct, gc=False):
     """``{"arg":{...},"data":[CandleRow, ...]}``, on the business connection."""
 
-    arg: Arg
     data: list[CandleRow]
 
 
@@ -197,14 +194,14 @@ class TimeMark(msgspec.Struct, gc=False):
     ts: str
 
 
-read_trades = msgspec.json.Decoder(TradePush).decode
-read_book = msgspec.json.Decoder(BookPush).decode
-read_ticker = msgspec.json.Decoder(TickerPush).decode
-read_candles = msgspec.json.Decoder(CandlePush).decode
+read_trade_push = msgspec.json.Decoder(TradePush).decode
+read_book_push = msgspec.json.Decoder(BookPush).decode
+read_ticker_push = msgspec.json.Decoder(TickerPush).decode
+read_candle_push = msgspec.json.Decoder(CandlePush).decode
 read_event = msgspec.json.Decoder(Event).decode
 read_reply = msgspec.json.Decoder(Reply).decode
-
-DATA_START = b'{"arg":{"channel":"'
+read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+read_arg = msgspec.json.Decoder(Arg).decode
 
 
 class Okx:
@@ -297,6 +294,7 @@ class OkxConversation:
     def __init__(self, route: str, streams: Iterable[Stream]) -> None:
         self.path = f"/ws/v5/{route}"
         self._by_arg = {(name, stream.symbol): stream for stream in streams for name in _names(stream)}
+        self._readers = {_beginning(*arg): _reader(stream) for arg, stream in self._by_arg.items()}
         self._ids = count(1)
         self._asked: dict[str, tuple[Stream, ...]] = {}
 
@@ -316,37 +314,26 @@ class OkxConversation:
         return json.dumps({"id": request_id, "op": verb, "args": args}, separators=(",", ":"))
 
     def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
-        """Data first and by its channel's own type: 2.6 µs a frame where one type for all takes 3.3."""
+        """Data first, by the type of its stream, which its first bytes tell: 2.6 us, one type for all takes 3.3."""
+        read_data = self._readers.get(frame[: frame.find(b"}")])
         try:
-            if frame.startswith(DATA_START):
-                return (self._read_data(frame, receive_time_ns),)
+            if read_data is not None:
+                return (read_data(frame, receive_time_ns),)
             if frame == b"pong":  # text, not JSON
                 return (Pong(),)
             return (self._read_other(frame, receive_time_ns),)
         except (msgspec.MsgspecError, ValueError) as error:
             raise FrameError(f"OKX frame cannot be read: {error}") from error
 
-    def _read_data(self, frame: bytes, receive_time_ns: int) -> Message:
-        name = frame[len(DATA_START) : frame.index(b'"', len(DATA_START))]
-        if name == b"books":
-            return self._book(read_book(frame), receive_time_ns)
-        if name in (b"trades-all", b"trades"):
-            return self._trades(read_trades(frame), receive_time_ns)
-        if name == b"tickers":
-            return self._ticker(read_ticker(frame), receive_time_ns)
-        if name.startswith(b"candle"):
-            return self._candles(read_candles(frame), receive_time_ns)
-        raise FrameError(f"OKX sent channel {name.decode(errors='replace')!r}, which nobody asked for")
-
     def _read_other(self, frame: bytes, receive_time_ns: int) -> Message:
-        """Events; and data whose keys come in another order than they ever did, the slow way."""
-        fields = msgspec.json.decode(frame, type=dict[str, msgspec.Raw])
+        """Events; and data whose keys come in another order than they ever did."""
+        fields = read_fields(frame)
         if "event" in fields:
             return self._event(read_event(frame))
-        if "arg" in fields and not frame.startswith(DATA_START):
-            arg = msgspec.json.decode(fields["arg"], type=Arg)
-            ordered = {"arg": arg, **{key: value for key, value in fields.items() if key != "arg"}}
-            return self._read_data(msgspec.json.encode(ordered), receive_time_ns)
+        if "arg" in fields:
+            arg = read_arg(fields["arg"])
+            self._stream(arg)
+            return self._readers[_beginning(arg.channel, arg.instId)](frame, receive_time_ns)
         raise FrameError(f"OKX sent an object with the keys {', '.join(fields) or '(none)'}: neither event nor data")
 
     def _stream(self, arg: Arg) -> Stream:
@@ -371,22 +358,6 @@ class OkxConversation:
         streams = (self._stream(event.arg),) if event.arg is not None else self._asked.get(event.id, ())
         reason = REFUSALS.get(event.code, "ExchangeError")
         return Refusal(streams, reason, f"OKX error {event.code}: {event.msg}", event.code in REFUSALS)
-
-    def _trades(self, push: TradePush, receive_time_ns: int) -> Batch:
-        stream = self._stream(push.arg)
-        return Batch(stream, [_trade(stream.symbol, row, receive_time_ns) for row in push.data])
-
-    def _book(self, push: BookPush, receive_time_ns: int) -> Batch:
-        stream = self._stream(push.arg)
-        return Batch(stream, [_book(stream.symbol, push.action, row, receive_time_ns) for row in push.data])
-
-    def _ticker(self, push: TickerPush, receive_time_ns: int) -> Batch:
-        stream = self._stream(push.arg)
-        return Batch(stream, [_ticker(stream.symbol, row, receive_time_ns) for row in push.data])
-
-    def _candles(self, push: CandlePush, receive_time_ns: int) -> Batch:
-        stream = self._stream(push.arg)
-        return Batch(stream, [_candle(stream, row, receive_time_ns) for row in push.data])
 
 
 def channel(stream: Stream) -> str:
@@ -416,20 +387,57 @@ def _parts(streams: Sequence[Stream]) -> Iterable[tuple[Stream, ...]]:
     return (tuple(streams[at : at + ARGS_PER_REQUEST]) for at in range(0, len(streams), ARGS_PER_REQUEST))
 
 
+def _beginning(channel: str, instrument: str) -> bytes:
+    """The first bytes of a stream's pushes, up to the end of ``arg``."""
+    return f'{{"arg":{{"channel":"{channel}","instId":"{instrument}"'.encode()
+
+
+# -- from rows to records: one function a data type, bound to its stream
+
+Reader = Callable[[bytes, int], Batch]
+
+
+def _reader(stream: Stream) -> Reader:
+    match stream.data_type:
+        case DataType.TRADE:
+            return partial(_trades, stream, stream.symbol)
+        case DataType.ORDERBOOK:
+            return partial(_books, stream, stream.symbol)
+        case DataType.TICKER:
+            return partial(_tickers, stream, stream.symbol)
+        case DataType.CANDLE:
+            return partial(_candles, stream)
+    raise ValueError(f"OKX does not offer {stream}")
+
+
+def _trades(stream: Stream, symbol: str, frame: bytes, receive_time_ns: int) -> Batch:
+    return Batch(stream, [_trade(symbol, row, receive_time_ns) for row in read_trade_push(frame).data])
+
+
 def _trade(symbol: str, row: TradeRow, receive_time_ns: int) -> Trade:
-    fills = int(row.count)
-    first = row.tradeId if fills == 1 else str(int(row.tradeId) - fills + 1)
+    last, fills = int(row.tradeId), int(row.count)
+    first = row.tradeId if fills == 1 else str(last - fills + 1)
     return Trade(
         NAME, symbol, int(row.ts) * 1_000_000, receive_time_ns, row.tradeId, first, fills, row.side, row.px, row.sz,
         row.seqId,
     )  # fmt: skip
 
 
-def _book(symbol: str, action: Literal["snapshot", "update"], row: BookRow, receive_time_ns: int) -> Orderbook:
-    return Orderbook(
-        NAME, symbol, int(row.ts) * 1_000_000, receive_time_ns, action, row.bids, row.asks, row.seqId,
-        None if action == "snapshot" else row.prevSeqId, row.checksum or None,
-    )  # fmt: skip
+def _books(stream: Stream, symbol: str, frame: bytes, receive_time_ns: int) -> Batch:
+    push = read_book_push(frame)
+    records = []
+    for row in push.data:
+        records.append(  # noqa: PERF401 - a comprehension takes 0.2 us more before Python 3.12
+            Orderbook(
+                NAME, symbol, int(row.ts) * 1_000_000, receive_time_ns, push.action, row.bids, row.asks, row.seqId,
+                None if push.action == "snapshot" else row.prevSeqId, row.checksum or None,
+            )
+        )  # fmt: skip
+    return Batch(stream, records)
+
+
+def _tickers(stream: Stream, symbol: str, frame: bytes, receive_time_ns: int) -> Batch:
+    return Batch(stream, [_ticker(symbol, row, receive_time_ns) for row in read_ticker_push(frame).data])
 
 
 def _ticker(symbol: str, row: TickerRow, receive_time_ns: int) -> Ticker:
@@ -438,6 +446,10 @@ def _ticker(symbol: str, row: TickerRow, receive_time_ns: int) -> Ticker:
         row.askPx or None, row.askSz or None, row.last or None, row.lastSz or None, row.open24h or None,
         row.high24h or None, row.low24h or None, row.vol24h or None, row.volCcy24h or None,
     )  # fmt: skip
+
+
+def _candles(stream: Stream, frame: bytes, receive_time_ns: int) -> Batch:
+    return Batch(stream, [_candle(stream, row, receive_time_ns) for row in read_candle_push(frame).data])
 
 
 def _candle(stream: Stream, row: CandleRow, receive_time_ns: int) -> Candle:

@@ -1,9 +1,9 @@
 """Time as an argument: the shell reads both clocks once, the core never does."""
 
-from typing import NamedTuple
+import msgspec
 
 
-class Moment(NamedTuple):
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """One instant on two clocks."""
 
     at: float

@@ -1,7 +1,8 @@
 """Data types, streams and the words for their state: the nouns that every other module uses."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class DataType(StrEnum):
@@ -14,9 +15,11 @@ class DataType(StrEnum):
     BALANCE = "balance"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Stream:
-    """One symbol's data of one type (and, for candles, of one interval): what is subscribed, watched and reported."""
+class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
+    """One symbol's data of one type (and, for candles, of one interval): what is subscribed, watched and reported.
+
+    Each message looks its stream up, so the hash is made once.
+    """
 
     symbol: str
     """Canonical BASE-QUOTE, for example ``BTC-USDT``."""

@@ -1,0 +1,47 @@
+"""One side of a book kept in order of price while it changes: what a checksum after each update needs."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Literal
+
+from market_collector.model.events import Level
+
+
+class Ranking:
+    """The prices of a side in order, the best last, since most changes are near it and lists change fastest at their
+    end. Changes must go through `apply` as long as it is in use.
+    """
+
+    __slots__ = ("_order", "_prices", "_side", "_sign", "_value_of")
+
+    def __init__(self, side: dict[str, str], *, best: Literal["highest", "lowest"]) -> None:
+        self._side = side
+        self._sign = 1.0 if best == "highest" else -1.0
+        self._value_of = {price: self._sign * float(price) for price in side}
+        """Kept, since the text of a number takes longer to read (0.17 us) than its place takes to find."""
+        self._prices = sorted(side, key=self._value_of.__getitem__)
+        self._order = [self._value_of[price] for price in self._prices]
+        """The values of `_prices`, ascending."""
+
+    def apply(self, levels: Iterable[Level]) -> None:
+        """Sets, adds and deletes: in one loop without calls, since 22 of 37 levels of an update come or go."""
+        side, prices, order, value_of, sign = self._side, self._prices, self._order, self._value_of, self._sign
+        for level in levels:
+            price = level.price
+            if (amount := level.amount) != "0":
+                if price not in side:
+                    value_of[price] = value = sign * float(price)
+                    at = bisect_left(order, value)
+                    order.insert(at, value)
+                    prices.insert(at, price)
+                side[price] = amount
+            elif side.pop(price, None) is not None:
+                at = bisect_left(order, value_of.pop(price))
+                while prices[at] != price:  # another text of the same value
+                    at += 1
+                del order[at], prices[at]
+
+    def best(self, count: int) -> tuple[list[str], list[str]]:
+        """The best prices, best first, and their amounts."""
+        prices = self._prices[: -count - 1 : -1]
+        return prices, list(map(self._side.__getitem__, prices))

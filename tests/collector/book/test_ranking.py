@@ -1,0 +1,53 @@
+"""A side in order of price agrees with one that is sorted anew, whatever came and went."""
+
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_collector.book.ranking import Ranking
+from market_collector.model.events import Level
+
+Best = Literal["highest", "lowest"]
+PRICES = ("1", "1.0", "2", "9.5", "10", "10.00", "100", "0.001")
+"""Some are two texts of one value: two levels, as the exchange sees it."""
+levels = st.builds(Level, st.sampled_from(PRICES), st.sampled_from(("0", "0", "1", "2.50")))
+
+
+def expected(side: dict[str, str], best: Best) -> list[float]:
+    return sorted(map(float, side), reverse=best == "highest")
+
+
+@given(st.lists(st.lists(levels, max_size=8), max_size=12), st.sampled_from(("highest", "lowest")))
+def test_it_is_what_sorting_would_give(updates: list[list[Level]], best: Best) -> None:
+    side = {"10": "4", "9.5": "1"}
+    plain = dict(side)
+    ranking = Ranking(side, best=best)
+    for update in updates:
+        ranking.apply(update)
+        for level in update:
+            plain[level.price] = level.amount
+            if level.amount == "0":
+                del plain[level.price]
+        prices, amounts = ranking.best(len(PRICES))
+        assert dict(zip(prices, amounts, strict=True)) == plain == side
+        assert [float(price) for price in prices] == expected(plain, best)
+
+
+@pytest.mark.parametrize(("best", "found"), [("highest", ["3", "2"]), ("lowest", ["1", "2"])])
+def test_only_the_best_are_told(best: Best, found: list[str]) -> None:
+    assert Ranking({"2": "b", "3": "c", "1": "a"}, best=best).best(2)[0] == found
+
+
+def test_more_than_there_are_is_all_there_are() -> None:
+    assert Ranking({"2": "b"}, best="lowest").best(25) == (["2"], ["b"])
+    assert Ranking({}, best="lowest").best(25) == ([], [])
+
+
+def test_a_deletion_of_what_is_not_there_changes_nothing() -> None:
+    side = {"2": "b"}
+    ranking = Ranking(side, best="lowest")
+    ranking.apply([Level("7", "0")])
+    assert ranking.best(9) == (["2"], ["b"])
+    assert side == {"2": "b"}
