@@ -1,4 +1,7 @@
-"""The command ``market-collector``. Exit codes: 0 done or asked to stop, 1 failed, 2 bad input."""
+"""The command ``market-collector``. Exit codes: 0 done or asked to stop, 1 failed, 2 bad input.
+
+`verify` has its own: 0 complete, 1 holes, 2 unreadable.
+"""
 
 import argparse
 import asyncio
@@ -7,6 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from market_collector.errors import CollectorError, InputError
+
+VERIFY = """\
+Reads what the file sink wrote (.jsonl, .jsonl.gz, .jsonl.zst; several pods, rotated, still growing) and checks:
+
+  trades     every id from the lowest to the highest is there, or a gap record names it; gaps that say "repaired" are,
+             gaps that are "lost" lack exactly what they say; each fill is there once
+  books      each update follows the one before it (sequence), or a gap record and a snapshot stand between them;
+             checksums where the exchange sends them; bids below asks
+  candles    every closed candle from the first to the last is there, or a gap record names it
+
+Files of several replicas complete each other: what one lacks another may have. Prints a table, every hole that is left,
+and a timeline.
+
+Exit code: 0 complete; 1 holes, or records that contradict each other; 2 something could not be read (the file and line
+are named, the rest is still checked)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +71,18 @@ def parser() -> argparse.ArgumentParser:
     validate.add_argument("-f", "--file", required=True, nargs="+", help="files to check; - reads stdin")
     validate.set_defaults(command=_validate)
 
+    verify = commands.add_parser(
+        "verify",
+        help="say whether recorded files are complete",
+        description=VERIFY,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verify.add_argument(
+        "files", nargs="+", metavar="FILE", help="a recorded file, or a directory with all such files below it"
+    )
+    verify.add_argument("-o", "--output", choices=("table", "json"), default="table", help="(default %(default)s)")
+    verify.set_defaults(command=_verify)
+
     exchanges = commands.add_parser("exchanges", help="list the exchanges and what they offer")
     exchanges.add_argument("-o", "--output", choices=("table", "json"), default="table")
     exchanges.set_defaults(command=_exchanges)
@@ -86,6 +116,12 @@ def _validate(options: argparse.Namespace) -> int:
     from market_collector.validate import validate
 
     return validate(options.file)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from market_collector.verify.command import verify
+
+    return verify(options.files, options.output)
 
 
 def _exchanges(options: argparse.Namespace) -> int:

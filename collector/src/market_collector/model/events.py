@@ -154,6 +154,8 @@ class Gap(Event, tag="gap", frozen=True):
     missing: int | None
     """How many are missing; null where the exchange's numbers do not tell."""
     reason: str
+    merges: list[str] | None = None
+    """Ids of earlier gaps that this one takes the place of, when too many were open."""
 
 
 class Repaired(Event, tag="repaired", frozen=True):
@@ -174,6 +176,8 @@ class Lost(Event, tag="lost", frozen=True):
     recovered: int | None
     missing: int | None
     reason: str
+    ranges: list[tuple[str, str]] | None = None
+    """Which ids stay missing, first and last of each run; null where the exchange's numbers do not tell (books)."""
 
 
 class Dropped(Event, tag="dropped", frozen=True):

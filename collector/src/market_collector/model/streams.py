@@ -15,6 +15,10 @@ class DataType(StrEnum):
     BALANCE = "balance"
 
 
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+"""Of the units that intervals are written in."""
+
+
 class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """One symbol's data of one type (and, for candles, of one interval): what is subscribed, watched and reported.
 
@@ -26,6 +30,23 @@ class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False)
     data_type: DataType
     interval: str = ""
     """Candles only: ``1m``, ``1h``, ..."""
+
+    def candle_number(self, open_time_ns: int) -> int:
+        """A candle's place in the row of all candles since 1970: each interval has the next whole number."""
+        return (open_time_ns - self._first_ns) // self._interval_ns
+
+    def candle_open_ns(self, number: int) -> int:
+        """The reverse: when the candle of that number opens, nanoseconds since 1970."""
+        return number * self._interval_ns + self._first_ns
+
+    @property
+    def _interval_ns(self) -> int:
+        return int(self.interval[:-1]) * SECONDS[self.interval[-1]] * 1_000_000_000
+
+    @property
+    def _first_ns(self) -> int:
+        """Weeks begin on Mondays, and 1970 began on a Thursday."""
+        return 4 * SECONDS["d"] * 1_000_000_000 if self.interval.endswith("w") else 0
 
     def __str__(self) -> str:
         """The name in ``/status`` and in stream events: ``BTC-USDT/trade``, ``BTC-USDT/candle:1m``."""

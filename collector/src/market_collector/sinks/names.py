@@ -11,6 +11,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from market_collector.sinks.interface import Origin
 
@@ -18,6 +19,7 @@ PLAIN = ".jsonl"
 COMPRESSED = {"gzip": ".gz", "zstd": ".zst"}
 """Appended to the plain file's name, by ``spec.sinks[].file.compression``."""
 UNFINISHED = ".part"
+_NAME = re.compile(r"([^_]+)_(\d+)_([^_]+)_(\d{8}T\d{6}\.\d{3}Z)_(\d{6,})\.jsonl(?:\.gz|\.zst)?")
 
 
 def shared_prefix(origin: Origin) -> str:
@@ -32,6 +34,27 @@ def file_name(origin: Origin, begin_ns: int, counter: int) -> str:
     return (
         f"{shared_prefix(origin)}{_short(origin.host)}_{begin:%Y%m%dT%H%M%S}.{milliseconds:03d}Z_{counter:06d}{PLAIN}"
     )
+
+
+class FileName(NamedTuple):
+    """What a file's name tells; files of one shard and host sort in the order in which they were written."""
+
+    resource: str
+    shard: int
+    host: str
+    begin: str
+    """UTC, ``20261122T100000.000Z``."""
+    counter: int
+    """Begins with 1 in each run of the collector."""
+
+
+def parts_of(name: str) -> FileName | None:
+    """The reverse of `file_name`, with or without an ending for compression; None when the sink did not name it."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    resource, shard, host, begin, counter = found.groups()
+    return FileName(resource, int(shard), host, begin, int(counter))
 
 
 def compressed_path(plain: Path, compression: str) -> Path:

@@ -1,0 +1,44 @@
+"""When something happened, roughly: a bounded set of time buckets that grow with the time they cover."""
+
+from __future__ import annotations
+
+from market_collector.verify.report import Span
+
+LIMIT = 4096
+"""Buckets kept; beyond that each two neighbours become one."""
+FINEST_SHIFT = 26
+"""The first buckets are 2**26 ns (67 ms) wide."""
+
+
+class Activity:
+    """A set of times."""
+
+    __slots__ = ("_buckets", "_last", "_shift")
+
+    def __init__(self) -> None:
+        self._shift = FINEST_SHIFT
+        self._buckets: set[int] = set()
+        self._last = -1
+
+    def add(self, time_ns: int) -> None:
+        """Notes a time, nanoseconds since 1970."""
+        bucket = time_ns >> self._shift
+        if bucket == self._last:
+            return
+        self._last = bucket
+        self._buckets.add(bucket)
+        while len(self._buckets) > LIMIT:
+            self._shift += 1
+            self._buckets = {each >> 1 for each in self._buckets}
+            self._last = -1
+
+    def spans(self) -> list[Span]:
+        """The buckets, neighbours joined."""
+        spans: list[Span] = []
+        for bucket in sorted(self._buckets):
+            begin, end = bucket << self._shift, ((bucket + 1) << self._shift) - 1
+            if spans and spans[-1][1] + 1 == begin:
+                spans[-1] = (spans[-1][0], end)
+            else:
+                spans.append((begin, end))
+        return spans

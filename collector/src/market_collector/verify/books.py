@@ -1,0 +1,293 @@
+"""Order books: an update follows the last published one, a snapshot begins anew, and nothing in between is silent.
+
+What is compared between replicas is *cover*: from a snapshot on, a chain of linked updates holds every change until its
+end. Two replicas' chains that touch are one; a break in one of them that lies within another's chain is bridged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+from market_collector.book.book import Book
+from market_collector.book.checksum import interleaved_crc32
+from market_collector.model.events import Dropped, Gap, Lost, Orderbook, Repaired
+from market_collector.model.streams import GapState
+from market_collector.verify.crossing import CrossWatch
+from market_collector.verify.numbers import FINDINGS_KEPT
+from market_collector.verify.report import Books, Finding, Hole, HoleState, Reckoning
+
+
+class Mark(NamedTuple):
+    """A state of the book; exchange time first, because a sequence may legally go down."""
+
+    time_ns: int
+    sequence: int
+
+
+@dataclass(slots=True)
+class Chain:
+    """States from ``begin`` to ``end`` without a break."""
+
+    begin: Mark
+    end: Mark
+
+
+@dataclass(slots=True)
+class GapLife:
+    """A gap record and what later records said of it."""
+
+    gap_id: str
+    reason: str
+    state: GapState = GapState.OPEN
+
+
+@dataclass(slots=True)
+class Break:
+    """Between two chains of one replica."""
+
+    begin: Mark | None
+    """The last good state."""
+    end: Mark | None = None
+    """From here on it goes on; None at the end of the recording."""
+    gaps: list[GapLife] = field(default_factory=list)
+    dropped: Dropped | None = None
+    is_healed: bool = False
+    """The next record followed the last one after all."""
+    has_doubtful: bool = False
+    """Updates were written while the book was in doubt."""
+
+
+class BookLine:
+    """One book in one replica's files, in the order in which they were written."""
+
+    def __init__(self) -> None:
+        self.chains: list[Chain] = []
+        self.breaks: list[Break] = []
+        self.proved = 0
+        self.unproved = 0
+        self.findings: list[Finding] = []
+        self._book: Book | None = None
+        """The state, while it is proved."""
+        self._watch: CrossWatch | None = None
+        self._doubt: Break | None = None
+        """A gap is open here."""
+        self._dropped: Dropped | None = None
+        """The sink lost something since the last record."""
+        self._gaps: dict[str, GapLife] = {}
+
+    def take(self, record: Orderbook, time_ns: int) -> None:
+        """The next record; it happened at ``time_ns``."""
+        if record.action == "snapshot":
+            self._snapshot(record, time_ns)
+        else:
+            self._update(record, time_ns)
+
+    def begin_run(self) -> None:
+        """What follows was written by another process; its book begins with a snapshot."""
+        self._book = None
+
+    def gap(self, gap: Gap) -> None:
+        """The book is in doubt."""
+        life = self._gaps[gap.gap_id] = GapLife(gap.gap_id, gap.reason)
+        for gap_id in gap.merges or ():
+            self._gaps[gap_id] = life
+        if self._doubt is None:
+            self._doubt = Break(self._end)
+            self.breaks.append(self._doubt)
+        self._doubt.gaps.append(life)
+
+    def close(self, event: Repaired | Lost) -> None:
+        """A gap's end; the snapshot comes after it."""
+        if (life := self._gaps.pop(event.gap_id, None)) is not None:
+            life.state = GapState.REPAIRED if isinstance(event, Repaired) else GapState.LOST
+
+    def dropped(self, event: Dropped) -> None:
+        """The sink lost records here."""
+        self._dropped = event
+
+    def finish(self) -> None:
+        """Nothing comes after this."""
+        if self._dropped is not None and self._doubt is None:
+            self.breaks.append(Break(self._end, dropped=self._dropped))
+            self._dropped = None
+
+    @property
+    def _end(self) -> Mark | None:
+        return self.chains[-1].end if self.chains else None
+
+    def _snapshot(self, record: Orderbook, time_ns: int) -> None:
+        mark = Mark(time_ns, _sequence(record.sequence))
+        is_same = self._end is not None and self._end.sequence == mark.sequence
+        if self._doubt is not None:
+            self._doubt.end, self._doubt.is_healed, self._doubt = mark, is_same, None
+        elif self._dropped is not None and not is_same:
+            self.breaks.append(Break(self._end, mark, dropped=self._dropped))
+        self._dropped = None
+        if is_same:
+            self.chains[-1].end = mark
+        else:
+            self.chains.append(Chain(mark, mark))
+        self._uncross(time_ns)
+        self._book = Book(record)
+        self._watch = CrossWatch(self._book, time_ns)
+        self._prove(record, time_ns)
+
+    def _update(self, record: Orderbook, time_ns: int) -> None:
+        chain = self.chains[-1] if self.chains else None
+        if chain is not None and record.previous_sequence == chain.end.sequence:
+            chain.end = Mark(time_ns, _sequence(record.sequence))
+            self._continue(record, time_ns)
+        elif self._doubt is not None:
+            self._doubtful(self._doubt, record, time_ns)
+        else:
+            self._begin_in_the_middle(record, time_ns)
+
+    def _continue(self, record: Orderbook, time_ns: int) -> None:
+        if self._doubt is not None:
+            self._doubt.end, self._doubt.is_healed, self._doubt = self._end, True, None
+        self._dropped = None
+        if self._book is None or self._watch is None:
+            self.unproved += 1
+            return
+        self._book.apply(record)
+        self._report_crossing(self._watch.follow(self._book, record, time_ns), time_ns)
+        self._prove(record, time_ns)
+
+    def _doubtful(self, doubt: Break, record: Orderbook, time_ns: int) -> None:
+        self.unproved += 1
+        if not doubt.has_doubtful:
+            doubt.has_doubtful = True
+            self._find_fault(
+                "PublishedInDoubt", f"sequence {record.sequence} came after a gap, without a snapshot", time_ns
+            )
+
+    def _begin_in_the_middle(self, record: Orderbook, time_ns: int) -> None:
+        """A link that is broken, or a recording without its begin: the state is unknown until the next snapshot."""
+        mark = Mark(time_ns, _sequence(record.previous_sequence))
+        if self._end is not None or self._dropped is not None:
+            self.breaks.append(Break(self._end, mark, dropped=self._dropped))
+        self._dropped = None
+        self.chains.append(Chain(mark, Mark(time_ns, _sequence(record.sequence))))
+        self._book = None
+        self.unproved += 1
+
+    def _prove(self, record: Orderbook, time_ns: int) -> None:
+        assert self._book is not None
+        if record.checksum is None or interleaved_crc32(self._book) == record.checksum:
+            self.proved += 1
+            return
+        self.unproved += 1
+        self._book = None
+        detail = f"the book at sequence {record.sequence} does not have the exchange's checksum {record.checksum}"
+        self._find_fault("ChecksumMismatch", detail, time_ns)
+
+    def _uncross(self, time_ns: int) -> None:
+        if self._book is not None and self._watch is not None:
+            self._report_crossing(self._watch.ended(time_ns), time_ns)
+
+    def _report_crossing(self, crossed_ns: int | None, time_ns: int) -> None:
+        if crossed_ns is not None:
+            self._find_fault("Crossed", f"bids stood at or above asks for {crossed_ns / 1e9:.3f} s", time_ns)
+
+    def _find_fault(self, kind: str, detail: str, time_ns: int) -> None:
+        if len(self.findings) < FINDINGS_KEPT:
+            self.findings.append(Finding(kind, detail, time_ns))
+
+
+def _sequence(number: int | None) -> int:
+    """Exchanges without sequences have one chain that never breaks."""
+    return -1 if number is None else number
+
+
+# -- all replicas together
+
+
+def reckon(lines: Sequence[tuple[str, BookLine]]) -> Reckoning:
+    """Judges one book in all replicas, each given with its name."""
+    cover = joined(chain for _, line in lines for chain in line.chains)
+    holes = [
+        hole
+        for replica, line in lines
+        for each in line.breaks
+        if (hole := _judge(each, replica, line.chains, cover)) is not None
+    ]
+    ends = {each.begin for _, line in lines for each in line.breaks}
+    pauses = [(a.end.time_ns, b.begin.time_ns) for a, b in pairwise(cover) if a.end not in ends]
+    return Reckoning(
+        holes=tuple(holes),
+        findings=tuple(
+            Finding(each.kind, each.detail, each.time_ns, replica) for replica, line in lines for each in line.findings
+        ),
+        pauses=tuple(pauses),
+        books=Books(sum(line.proved for _, line in lines), sum(line.unproved for _, line in lines)),
+    )
+
+
+def joined(chains: Iterable[Chain]) -> list[Chain]:
+    """Chains that touch as one."""
+    whole: list[Chain] = []
+    for chain in sorted(chains, key=lambda each: (each.begin, each.end)):
+        if whole and _touch(whole[-1], chain):
+            whole[-1].end = max(whole[-1].end, chain.end)
+        else:
+            whole.append(Chain(chain.begin, chain.end))
+    return whole
+
+
+def _touch(earlier: Chain, later: Chain) -> bool:
+    """A snapshot's own time may be later than that of the change which made its state; then its sequence tells."""
+    return later.begin <= earlier.end or later.begin.sequence == earlier.end.sequence
+
+
+def _is_covered(each: Break, cover: Iterable[Chain]) -> bool:
+    """Whether one chain goes from before the break to after it."""
+    if each.begin is None:
+        return False
+    if each.end is None:
+        return any(chain.begin <= each.begin < chain.end for chain in cover)
+    return any(chain.begin <= each.begin and each.end <= chain.end for chain in cover)
+
+
+def _judge(each: Break, replica: str, own: Sequence[Chain], cover: Sequence[Chain]) -> Hole | None:
+    if each.is_healed and not each.gaps:
+        return None
+    state = _state(each, cover)
+    return Hole(
+        state,
+        None if each.begin is None else str(each.begin.sequence),
+        None if each.end is None else str(each.end.sequence),
+        None,
+        None if each.begin is None else each.begin.time_ns,
+        None if each.end is None else each.end.time_ns,
+        _reason(each, state),
+        each.gaps[-1].gap_id if each.gaps else None,
+        replica,
+    )
+
+
+def _state(each: Break, cover: Sequence[Chain]) -> HoleState:
+    if each.is_healed:
+        return HoleState.REPAIRED
+    if _is_covered(each, cover):
+        return HoleState.BRIDGED
+    if each.gaps:
+        by_record = {GapState.OPEN: HoleState.OPEN, GapState.LOST: HoleState.LOST}
+        return by_record.get(each.gaps[-1].state, HoleState.UNREPORTED)
+    if each.dropped is not None:
+        return HoleState.OPEN if each.end is None else HoleState.LOST
+    return HoleState.UNREPORTED
+
+
+def _reason(each: Break, state: HoleState) -> str:
+    if state is HoleState.UNREPORTED:
+        return (
+            "no record tells of it"
+            if not each.gaps
+            else f"gap {each.gaps[-1].gap_id} says that it was repaired, and is not"
+        )
+    if each.gaps:
+        return each.gaps[-1].reason
+    return "" if each.dropped is None else f"{each.dropped.count} records dropped: {each.dropped.reason}"

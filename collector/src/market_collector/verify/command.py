@@ -1,0 +1,51 @@
+"""``market-collector verify FILE...``: reads, judges, prints."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+
+from market_collector.verify import union
+from market_collector.verify.document import document
+from market_collector.verify.files import Reader, recordings
+from market_collector.verify.picture import BLOCKS
+from market_collector.verify.report import EXIT_CODES, Report
+from market_collector.verify.table import text
+
+WIDTH_WITHOUT_TERMINAL = 120
+
+
+def verify(paths: Sequence[str], output: str) -> int:
+    """Prints the report of recorded files, as ``table`` or ``json``; returns the exit code."""
+    report = examine(paths)
+    if output == "json":
+        print(json.dumps(document(report), indent=2))
+    else:
+        width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
+        print(text(report, width, _has_blocks(sys.stdout.encoding)))
+    return EXIT_CODES[report.verdict]
+
+
+def examine(paths: Sequence[str]) -> Report:
+    """Reads files and directories, one replica after the other, and judges them together."""
+    reader = Reader()
+    found, troubles = recordings(paths)
+    replicas = [reader.read(recording) for recording in found]
+    return Report(
+        streams=union.streams(replicas),
+        files=reader.files,
+        records=sum(replica.records for replica in replicas),
+        raw=sum(replica.raw for replica in replicas),
+        troubles=[*troubles, *reader.troubles],
+        notes=reader.notes,
+    )
+
+
+def _has_blocks(encoding: str | None) -> bool:
+    try:
+        "".join(BLOCKS.values()).encode(encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

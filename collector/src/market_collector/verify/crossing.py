@@ -1,0 +1,49 @@
+"""Whether a book's best bid stands at or above its best ask for longer than a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from market_collector.book.book import Book
+from market_collector.model.events import Level, Orderbook
+
+CROSSED_LIMIT_NS = 1_000_000_000
+"""Exchange time; a book may be crossed between two pushes of one event."""
+
+
+class CrossWatch:
+    """Follows the best prices of one book; looks at whole sides only when the best level went away."""
+
+    __slots__ = ("_ask", "_bid", "_since_ns")
+
+    def __init__(self, book: Book, time_ns: int) -> None:
+        self._bid = max(map(float, book.bids), default=float("-inf"))
+        self._ask = min(map(float, book.asks), default=float("inf"))
+        self._since_ns: int | None = time_ns if self._bid >= self._ask else None
+
+    def follow(self, book: Book, update: Orderbook, time_ns: int) -> int | None:
+        """Looks at a book after an update; returns for how long it was crossed, once that is over and was too long."""
+        self._bid = _best(self._bid, update.bids, book.bids, max, float("-inf"))
+        self._ask = _best(self._ask, update.asks, book.asks, min, float("inf"))
+        if self._bid >= self._ask:
+            self._since_ns = time_ns if self._since_ns is None else self._since_ns
+            return None
+        return self.ended(time_ns)
+
+    def ended(self, time_ns: int) -> int | None:
+        """The state that was there lasted until now."""
+        since, self._since_ns = self._since_ns, None
+        return time_ns - since if since is not None and time_ns - since > CROSSED_LIMIT_NS else None
+
+
+Pick = Callable[..., float]
+
+
+def _best(best: float, changes: Iterable[Level], side: Iterable[str], pick: Pick, nothing: float) -> float:
+    for level in changes:
+        price = float(level.price)
+        if level.amount != "0":
+            best = pick(best, price)
+        elif price == best:
+            return pick(map(float, side), default=nothing)
+    return best

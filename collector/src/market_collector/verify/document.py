@@ -1,0 +1,76 @@
+"""The report for programs: the document of ``market-collector verify -o json`` (described in the README)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from market_collector.verify.picture import paint, whole_time
+from market_collector.verify.report import EXIT_CODES, Hole, HoleState, Report, Span, StreamReport
+
+VERSION = 1
+PICTURE_CELLS = 100
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Fields may be added; those that are here keep their names and meaning."""
+    time = whole_time(report.streams)
+    return {
+        "version": VERSION,
+        "verdict": str(report.verdict),
+        "exit_code": EXIT_CODES[report.verdict],
+        "files": report.files,
+        "records": report.records,
+        "raw_records": report.raw,
+        "unreadable": [{"file": each.file, "line": each.line, "reason": each.reason} for each in report.troubles],
+        "notes": list(report.notes),
+        "streams": [_stream(stream, time) for stream in report.streams],
+    }
+
+
+def _stream(stream: StreamReport, time: Span | None) -> dict[str, Any]:
+    reckoning, counts = stream.reckoning, stream.counts
+    return {
+        "exchange": stream.exchange,
+        "stream": stream.stream,
+        "complete": stream.is_complete,
+        "replicas": list(stream.replicas),
+        "from_time_ns": stream.from_ns,
+        "to_time_ns": stream.to_ns,
+        "records": stream.records,
+        "distinct": reckoning.distinct,
+        "duplicates": reckoning.duplicates,
+        "holes": {str(state): counts[state] for state in HoleState},
+        "missing": {str(state): count for state, count in reckoning.missing.items()} or None,
+        "books": None
+        if reckoning.books is None
+        else {"proved": reckoning.books.proved, "unproved": reckoning.books.unproved},
+        "hole_list": [_hole(hole) for hole in reckoning.holes],
+        "findings": [
+            {"kind": each.kind, "detail": each.detail, "time_ns": each.time_ns, "replica": each.replica}
+            for each in reckoning.findings
+        ],
+        "pauses": [_span(pause) for pause in reckoning.pauses],
+        "events": dict(stream.events),
+        "out_of_order": stream.out_of_order,
+        "longest_silence_ns": stream.longest_silence_ns,
+        "timeline": None if time is None else {**_span(time), "cells": paint(stream, time, PICTURE_CELLS)},
+    }
+
+
+def _hole(hole: Hole) -> Mapping[str, Any]:
+    return {
+        "state": str(hole.state),
+        "from": hole.first,
+        "to": hole.last,
+        "missing": hole.missing,
+        "from_time_ns": hole.from_ns,
+        "to_time_ns": hole.to_ns,
+        "reason": hole.reason,
+        "gap_id": hole.gap_id,
+        "replica": hole.replica,
+    }
+
+
+def _span(span: Span) -> dict[str, int]:
+    return {"from_time_ns": span[0], "to_time_ns": span[1]}

@@ -1,0 +1,221 @@
+"""Recorded files: which there are, in which order they were written, and the records in them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections import Counter
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, cast, get_args
+
+import msgspec
+import zstandard
+
+from market_collector.model.events import (
+    Candle,
+    Connected,
+    Disconnected,
+    Dropped,
+    Gap,
+    Lost,
+    Orderbook,
+    Raw,
+    Refused,
+    Repaired,
+    Resync,
+    Ticker,
+    Trade,
+)
+from market_collector.sinks.names import COMPRESSED, PLAIN, FileName, compressed_path, parts_of
+from market_collector.verify.replica import RecordError, ReplicaCheck
+from market_collector.verify.report import Trouble
+
+ENDINGS = (PLAIN, *(PLAIN + ending for ending in COMPRESSED.values()))
+BUFFER_BYTES = 1 << 20
+TROUBLES_KEPT = 20
+"""Unreadable lines of one file that are named one by one."""
+RESTORE = "restore the file from a copy, or verify without it"
+Wire = (
+    Trade
+    | Orderbook
+    | Ticker
+    | Candle
+    | Connected
+    | Disconnected
+    | Resync
+    | Refused
+    | Gap
+    | Repaired
+    | Lost
+    | Dropped
+    | Raw
+)
+KINDS = {kind.__struct_config__.tag for kind in get_args(Wire)}
+DAMAGE = (OSError, EOFError, zlib.error, zstandard.ZstdError)
+"""What reading a broken file or a broken compression raises."""
+BAD_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecordError)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One replica's files, in the order in which they were written, split into runs of its process."""
+
+    replica: str
+    runs: tuple[tuple[Path, ...], ...]
+
+
+def recordings(paths: Sequence[str]) -> tuple[list[Recording], list[Trouble]]:
+    """Finds what was given: files, or directories with everything below them that a file sink wrote."""
+    troubles: list[Trouble] = []
+    files = _without_copies({file for path in paths for file in _below(Path(path), troubles)})
+    has_several_directories = len({file.parent for file in files}) > 1
+    named: dict[str, list[tuple[FileName, Path]]] = {}
+    for file in files:
+        if (name := parts_of(file.name)) is not None:
+            replica = f"{name.resource}/{name.shard}/{name.host}"
+            named.setdefault(f"{replica} in {file.parent}" if has_several_directories else replica, []).append(
+                (name, file)
+            )
+    found = [Recording(replica, _runs(members)) for replica, members in named.items()]
+    strange = [Recording(str(file), ((file,),)) for file in files if parts_of(file.name) is None]
+    return found + strange, troubles
+
+
+def _below(path: Path, troubles: list[Trouble]) -> list[Path]:
+    if not path.is_dir():
+        if not path.exists():
+            troubles.append(Trouble(str(path), None, "there is no such file or directory; check the name"))
+        return [path] if path.exists() else []
+    found = [file for file in path.rglob("*") if file.name.endswith(ENDINGS) and file.is_file()]
+    if not found:
+        reason = f"holds no file that ends in {', '.join(ENDINGS)}; name the directory of a file sink"
+        troubles.append(Trouble(str(path), None, reason))
+    return found
+
+
+def _without_copies(files: Set[Path]) -> list[Path]:
+    """In order. A crash may leave a file plain and compressed; the compressed one is whole (sinks/leftovers.py)."""
+    return sorted(file for file in files if not any(packed in files for packed in _compressed(file)))
+
+
+def _compressed(file: Path) -> list[Path]:
+    return [compressed_path(file, compression) for compression in COMPRESSED]
+
+
+def _runs(members: Sequence[tuple[FileName, Path]]) -> tuple[tuple[Path, ...], ...]:
+    """The counter of a new process begins anew."""
+    runs: list[list[Path]] = []
+    previous = 0
+    for name, file in sorted(members, key=lambda member: (member[0].begin, member[0].counter)):
+        if not runs or name.counter <= previous:
+            runs.append([])
+        runs[-1].append(file)
+        previous = name.counter
+    return tuple(map(tuple, runs))
+
+
+class Reader:
+    """Feeds files to checks; collects what could not be read."""
+
+    def __init__(self) -> None:
+        self.files = 0
+        self.troubles: list[Trouble] = []
+        self.notes: list[str] = []
+        self._decode = msgspec.json.Decoder(Wire).decode
+
+    def read(self, recording: Recording) -> ReplicaCheck:
+        """Checks one replica's files."""
+        check = ReplicaCheck(recording.replica)
+        for run in recording.runs:
+            check.begin_run()
+            for file in run:
+                self._read_file(_Place(file), check)
+        check.finish()
+        return check
+
+    def _read_file(self, place: _Place, check: ReplicaCheck) -> None:
+        self.files += 1
+        try:
+            with _open(place.file) as lines:
+                self._read_lines(lines, place, check)
+        except DAMAGE as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            self._trouble(place, place.line + 1, f"cannot be read from here on: {reason}; {RESTORE}")
+        if place.unnamed:
+            self._trouble(place, None, f"{place.unnamed} more lines are unreadable")
+        for kind, count in place.strange.items():
+            self.notes.append(
+                f"{place.file}: {count} records of type {kind!r}, unknown to this version, are not checked"
+            )
+
+    def _read_lines(self, lines: IO[bytes], place: _Place, check: ReplicaCheck) -> None:
+        decode, take = self._decode, check.take
+        for line in lines:
+            place.line += 1
+            try:
+                take(decode(line))
+            except BAD_LINE as error:
+                self._cannot_read(line, place, error)
+
+    def _cannot_read(self, line: bytes, place: _Place, error: Exception) -> None:
+        if not line.endswith(b"\n") and not place.is_compressed:
+            self.notes.append(
+                f"{place.file}:{place.line}: torn last line ({len(line)} bytes): the file is still being written, or "
+                "the collector was killed; its next start cuts it off"
+            )
+        elif (kind := _unknown_kind(line)) is not None:
+            place.strange[kind] += 1
+        elif place.named < TROUBLES_KEPT:
+            place.named += 1
+            self._trouble(place, place.line, f"{error}; {RESTORE}")
+        else:
+            place.unnamed += 1
+
+    def _trouble(self, place: _Place, line: int | None, reason: str) -> None:
+        self.troubles.append(Trouble(str(place.file), line, reason))
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the reader is, and what it met in this file."""
+
+    file: Path
+    line: int = 0
+    named: int = 0
+    """Unreadable lines that were named one by one."""
+    unnamed: int = 0
+    strange: Counter[str] = field(default_factory=Counter)
+    """Records by types that this version does not know."""
+
+    @property
+    def is_compressed(self) -> bool:
+        return self.file.name.endswith(tuple(COMPRESSED.values()))
+
+
+class _Kind(msgspec.Struct):
+    type: str
+
+
+def _unknown_kind(line: bytes) -> str | None:
+    """The type of a record that a newer version wrote; None when that is not what is wrong with the line."""
+    try:
+        kind = msgspec.json.decode(line, type=_Kind).type
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return None if kind in KINDS else kind
+
+
+def _open(file: Path) -> IO[bytes]:
+    """A file's lines, whatever it is compressed with; it may have been compressed since it was listed."""
+    if not file.exists():
+        file = next((packed for packed in _compressed(file) if packed.exists()), file)
+    if file.name.endswith(COMPRESSED["gzip"]):
+        return cast(IO[bytes], gzip.open(file, "rb"))
+    if file.name.endswith(COMPRESSED["zstd"]):
+        packed = file.open("rb")
+        reader = zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
+        return cast(IO[bytes], io.BufferedReader(reader, BUFFER_BYTES))
+    return file.open("rb", BUFFER_BYTES)

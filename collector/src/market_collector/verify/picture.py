@@ -1,0 +1,78 @@
+"""The timeline: a line a stream, a cell a slice of time. Pure text; the cells' letters are the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from market_collector.verify.report import HoleState, Span, StreamReport
+
+NOT_RUNNING, QUIET, DATA, RECONNECT = " ", ".", "#", "|"
+HOLES = {
+    HoleState.REPAIRED: "+",
+    HoleState.BRIDGED: "+",
+    HoleState.LOST: "x",
+    HoleState.OPEN: "?",
+    HoleState.UNREPORTED: "!",
+}
+"""Worse ones are painted over better ones."""
+BLOCKS = {NOT_RUNNING: " ", QUIET: "▁", DATA: "█", RECONNECT: "│", "+": "▒", "x": "×", "?": "?", "!": "!"}
+MEANINGS = {
+    DATA: "data",
+    QUIET: "quiet",
+    RECONNECT: "reconnect or resync",
+    "+": "hole repaired",
+    "x": "lost",
+    "?": "open",
+    "!": "unreported",
+    NOT_RUNNING: "not recorded",
+}
+
+
+def whole_time(streams: Sequence[StreamReport]) -> Span | None:
+    """From the first data to the last of all streams; None without any."""
+    begins = [stream.from_ns for stream in streams if stream.from_ns is not None]
+    ends = [stream.to_ns for stream in streams if stream.to_ns is not None]
+    return (min(begins), max(ends)) if begins else None
+
+
+def paint(stream: StreamReport, time: Span, width: int) -> str:
+    """One stream as ``width`` letters."""
+    cells = [NOT_RUNNING] * width
+    _fill(cells, time, stream.running, QUIET)
+    _fill(cells, time, stream.busy, DATA)
+    _fill(cells, time, stream.reconnects, RECONNECT)
+    for state, letter in HOLES.items():
+        spans = [_bounds(hole.from_ns, hole.to_ns, time) for hole in stream.reckoning.holes if hole.state is state]
+        _fill(cells, time, [span for span in spans if span is not None], letter)
+    return "".join(cells)
+
+
+def blocks(picture: str) -> str:
+    """The same in Unicode blocks."""
+    return "".join(BLOCKS[letter] for letter in picture)
+
+
+def legend(has_blocks: bool) -> str:
+    """What the cells mean."""
+    signs = BLOCKS if has_blocks else {letter: letter for letter in MEANINGS}
+    return "   ".join(f"{signs[letter] if letter.strip() else 'blank'} {text}" for letter, text in MEANINGS.items())
+
+
+def _bounds(from_ns: int | None, to_ns: int | None, time: Span) -> Span | None:
+    """A hole without an end goes on until the recording ends; one that is nowhere in time is only in the table."""
+    if from_ns is None:
+        return None if to_ns is None else (to_ns, to_ns)
+    return from_ns, time[1] if to_ns is None else to_ns
+
+
+def _fill(cells: list[str], time: Span, spans: Sequence[Span], letter: str) -> None:
+    begin, end = time
+    for first, last in spans:
+        if last < begin or first > end:
+            continue
+        low, high = _cell(max(first, begin), time, len(cells)), _cell(min(last, end), time, len(cells))
+        cells[low : high + 1] = letter * (high - low + 1)
+
+
+def _cell(at: int, time: Span, width: int) -> int:
+    return (at - time[0]) * width // (time[1] - time[0] + 1)

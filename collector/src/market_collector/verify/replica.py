@@ -1,0 +1,208 @@
+"""One replica's records in the order in which they were written: each goes to the stream that it speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from market_collector.model.events import (
+    Candle,
+    Connected,
+    Data,
+    Disconnected,
+    Dropped,
+    Gap,
+    Lost,
+    Orderbook,
+    Raw,
+    Record,
+    Refused,
+    Repaired,
+    Resync,
+    Ticker,
+    Trade,
+)
+from market_collector.model.streams import DataType, Stream
+from market_collector.verify.books import BookLine
+from market_collector.verify.numbers import NumberLine
+from market_collector.verify.report import Span
+from market_collector.verify.stream import Line, StreamCheck
+
+STOPPED = "stopped"
+"""Reason of the `disconnected` record of a collector that was asked to stop: no reconnect."""
+RESTARTED = "trade ids restarted"
+"""How the reason of a `resync` record begins when the exchange counts trades anew."""
+
+
+class RecordError(ValueError):
+    """A record with the right fields and an impossible value."""
+
+
+class ReplicaCheck:
+    """All streams of one replica."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.records = 0
+        self.raw = 0
+        self.streams: dict[tuple[str, str], StreamCheck] = {}
+        """By exchange and name of the stream."""
+        self.running: list[Span] = []
+        """First and last receive time of each run."""
+        self._known: dict[tuple[str, str, DataType, str], StreamCheck] = {}
+        """The same by what data records say: making a name for each record takes longer than all else."""
+        self._begins = True
+        self._newest_ns = 0
+        self._takers: dict[type[Record], Callable[[Any], None]] = {
+            Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
+            Connected: self._event, Disconnected: self._disconnected, Resync: self._resync, Refused: self._event,
+            Gap: self._gap, Repaired: self._closed, Lost: self._closed, Dropped: self._dropped, Raw: self._raw,
+        }  # fmt: skip
+
+    def begin_run(self) -> None:
+        """What follows was written by another process than what came before."""
+        self._end_run()
+        for check in self.streams.values():
+            check.begin_run()
+
+    def finish(self) -> None:
+        """The last record was taken."""
+        self._end_run()
+        for check in self.streams.values():
+            if isinstance(check.line, BookLine):
+                check.line.finish()
+
+    def _end_run(self) -> None:
+        if not self._begins:
+            self.running[-1] = (self.running[-1][0], self._newest_ns)
+        self._begins, self._newest_ns = True, 0
+
+    def take(self, record: Record) -> None:
+        """The next record.
+
+        Raises:
+            RecordError: a number, an interval or a stream's name in it is none.
+        """
+        self.records += 1
+        received_ns = record.receive_time_ns
+        if self._begins:
+            self._begins = False
+            self.running.append((received_ns, received_ns))
+        if received_ns > self._newest_ns:
+            self._newest_ns = received_ns
+        try:
+            self._takers[type(record)](record)
+        except (ValueError, KeyError) as error:
+            raise RecordError(f"a {_kind(record)} record with an impossible value: {error}") from error
+
+    # -- data
+
+    def _trade(self, record: Trade) -> None:
+        check = self._of_data(record, DataType.TRADE)
+        last = int(record.trade_id)
+        first = last if record.first_trade_id == record.trade_id else int(record.first_trade_id)
+        time_ns = event_time_ns(record)
+        assert isinstance(check.line, NumberLine)
+        check.line.take(first, last, time_ns, record.backfilled)
+        check.note(time_ns, record.receive_time_ns)
+
+    def _orderbook(self, record: Orderbook) -> None:
+        check = self._of_data(record, DataType.ORDERBOOK)
+        time_ns = event_time_ns(record)
+        assert isinstance(check.line, BookLine)
+        check.line.take(record, time_ns)
+        check.note(time_ns, record.receive_time_ns)
+
+    def _ticker(self, record: Ticker) -> None:
+        self._of_data(record, DataType.TICKER).note_in_order(event_time_ns(record), record.receive_time_ns)
+
+    def _candle(self, record: Candle) -> None:
+        check = self._of_data(record, DataType.CANDLE, record.interval)
+        assert isinstance(check.line, NumberLine)
+        if record.closed:
+            number = check.line.stream.candle_number(record.open_time_ns)
+            check.line.take(number, number, record.open_time_ns, record.backfilled)
+        check.note(record.open_time_ns if record.backfilled else event_time_ns(record), record.receive_time_ns)
+
+    def _of_data(self, record: Data, data_type: DataType, interval: str = "") -> StreamCheck:
+        key = (record.exchange, record.symbol, data_type, interval)
+        check = self._known.get(key)
+        if check is None:
+            check = self._known[key] = self._stream(record.exchange, str(Stream(record.symbol, data_type, interval)))
+        return check
+
+    def _raw(self, record: Raw) -> None:
+        self.raw += 1
+
+    # -- events
+
+    def _of(self, event: Gap | Repaired | Lost | Dropped) -> StreamCheck:
+        check = self._stream(event.exchange, event.stream)
+        check.events[_kind(event)] += 1
+        return check
+
+    def _gap(self, event: Gap) -> None:
+        if (line := self._of(event).line) is not None:
+            line.gap(event)
+
+    def _closed(self, event: Repaired | Lost) -> None:
+        if (line := self._of(event).line) is not None:
+            line.close(event)
+
+    def _dropped(self, event: Dropped) -> None:
+        """Dropped raw frames and events of no stream have names of their own, which are no streams."""
+        if "/" in event.stream and not event.stream.endswith("/raw") and (line := self._of(event).line) is not None:
+            line.dropped(event)
+
+    def _disconnected(self, event: Disconnected) -> None:
+        """The record does not say which streams the connection carried, so it is shown on all of the exchange."""
+        if event.reason != STOPPED:
+            for (exchange, _), check in self.streams.items():
+                if exchange == event.exchange:
+                    check.reconnects.add(event.receive_time_ns)
+        self._event(event)
+
+    def _resync(self, event: Resync) -> None:
+        if event.stream is None:
+            return
+        check = self._stream(event.exchange, event.stream)
+        check.reconnects.add(event.receive_time_ns)
+        if isinstance(check.line, NumberLine) and event.reason.startswith(RESTARTED):
+            check.line.restart()
+        self._event(event)
+
+    def _event(self, event: Connected | Disconnected | Resync | Refused) -> None:
+        if event.stream is not None:
+            self._stream(event.exchange, event.stream).events[_kind(event)] += 1
+
+    def _stream(self, exchange: str, name: str) -> StreamCheck:
+        check = self.streams.get((exchange, name))
+        if check is None:
+            check = self.streams[exchange, name] = StreamCheck(_line(_stream_of(name)))
+        return check
+
+
+def event_time_ns(record: Data) -> int:
+    """When it happened: the exchange's time, or ours where it gives none."""
+    return record.receive_time_ns if record.exchange_time_ns is None else record.exchange_time_ns
+
+
+def _kind(record: Record) -> str:
+    return type(record).__name__.lower()
+
+
+def _line(stream: Stream) -> Line | None:
+    """Which rule a stream follows."""
+    match stream.data_type:
+        case DataType.TRADE | DataType.CANDLE:
+            return NumberLine(stream)
+        case DataType.ORDERBOOK:
+            return BookLine()
+    return None
+
+
+def _stream_of(name: str) -> Stream:
+    """The stream with this name: ``BTC-USDT/candle:1m``."""
+    symbol, _, kind = name.rpartition("/")
+    data_type, _, interval = kind.partition(":")
+    return Stream(symbol, DataType(data_type), interval)

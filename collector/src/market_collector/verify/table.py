@@ -1,0 +1,130 @@
+"""The report for people: a table, what is missing, the timeline, the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from market_collector.verify.picture import blocks, legend, paint, whole_time
+from market_collector.verify.report import MISSING, Hole, HoleState, Report, Span, StreamReport, Verdict
+
+HEADINGS = ("STREAM", "FROM (UTC)", "TO", "RECORDS", "REPAIRED", "LOST", "OPEN", "UNREPORTED", "DUPLICATES", "PROVED")
+LINES_KEPT = 20
+"""Holes, findings and pauses of one stream that are told one by one; `-o json` has them all."""
+NARROWEST_PICTURE = 20
+
+
+def text(report: Report, width: int, has_blocks: bool) -> str:
+    """The whole report, at most ``width`` columns in its picture."""
+    parts = [_table(report.streams)] if report.streams else []
+    parts += [_details(stream) for stream in report.streams]
+    parts.append(_timeline(report.streams, width, has_blocks))
+    parts.append("\n".join(f"note: {note}" for note in report.notes))
+    parts.append("\n".join(f"{t.file}{f':{t.line}' if t.line else ''}: {t.reason}" for t in report.troubles))
+    parts.append(verdict(report))
+    return "\n\n".join(part for part in parts if part)
+
+
+def moment(time_ns: int | None) -> str:
+    """``2026-11-22 10:00:00.123``, UTC; ``-`` when there is none."""
+    if time_ns is None:
+        return "-"
+    seconds = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC)
+    return f"{seconds:%Y-%m-%d %H:%M:%S}.{time_ns // 1_000_000 % 1000:03d}"
+
+
+def verdict(report: Report) -> str:
+    """The last line."""
+    read = f"{report.records:,} records in {report.files} files"
+    if report.verdict is Verdict.COMPLETE:
+        return f"COMPLETE: {read}; every trade, candle and book link is there, or another replica has it"
+    if report.verdict is Verdict.HOLES:
+        bad = [f"{stream.exchange} {stream.stream}" for stream in report.streams if not stream.is_complete]
+        return f"HOLES in {', '.join(bad)}: {read}"
+    return f"UNREADABLE: {len(report.troubles)} places, above, could not be read; {read} were checked"
+
+
+def _table(streams: Sequence[StreamReport]) -> str:
+    rows = [HEADINGS, *(_row(stream) for stream in streams)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(HEADINGS))]
+    return "\n".join(_aligned(row, widths) for row in rows)
+
+
+def _row(stream: StreamReport) -> tuple[str, ...]:
+    counts, books = stream.counts, stream.reckoning.books
+    return (
+        f"{stream.exchange} {stream.stream}",
+        moment(stream.from_ns),
+        moment(stream.to_ns),
+        f"{stream.records:,}",
+        str(counts[HoleState.REPAIRED] + counts[HoleState.BRIDGED]),
+        *(str(counts[state]) for state in MISSING),
+        f"{stream.reckoning.duplicates:,}",
+        "-" if books is None else f"{books.proved:,}",
+    )
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [
+        cell.ljust(width) if at < 3 else cell.rjust(width)
+        for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _details(stream: StreamReport) -> str:
+    lines = list(_detail_lines(stream))
+    more = len(lines) - LINES_KEPT
+    kept = lines[:LINES_KEPT] + ([f"... and {more} more (-o json lists all)"] if more > 0 else [])
+    return "\n".join([f"{stream.exchange} {stream.stream}:", *(f"  {line}" for line in kept)]) if kept else ""
+
+
+def _detail_lines(stream: StreamReport) -> Iterator[str]:
+    for state in reversed(MISSING):
+        for hole in stream.reckoning.holes:
+            if hole.state is state:
+                yield _hole(hole)
+    for finding in stream.reckoning.findings:
+        yield f"{finding.kind} at {moment(finding.time_ns)}: {finding.detail}{_in(finding.replica)}"
+    for pause in stream.reckoning.pauses:
+        yield f"not recorded {_span(pause)}: begins anew with a snapshot"
+    if stream.reckoning.books is not None and stream.reckoning.books.unproved:
+        yield f"{stream.reckoning.books.unproved:,} book states are not proved: no snapshot before them in these files"
+    if stream.out_of_order:
+        yield f"{stream.out_of_order:,} records go back in exchange time"
+    if refused := stream.events.get("refused"):
+        yield f"refused by the exchange {refused} times"
+
+
+def _hole(hole: Hole) -> str:
+    what = f"{hole.first or '?'} to {hole.last or '?'}" + (
+        "" if hole.missing is None else f" ({hole.missing:,} missing)"
+    )
+    gap = f", gap {hole.gap_id}" if hole.gap_id else ""
+    when = f"{moment(hole.from_ns)} to {moment(hole.to_ns)}"
+    return f"{hole.state.upper()} {what}, {when}: {hole.reason}{gap}{_in(hole.replica)}"
+
+
+def _in(replica: str) -> str:
+    return f" [{replica}]" if replica else ""
+
+
+def _span(span: Span) -> str:
+    return f"{moment(span[0])} to {moment(span[1])} ({(span[1] - span[0]) / 1e9:.3f} s)"
+
+
+def _timeline(streams: Sequence[StreamReport], width: int, has_blocks: bool) -> str:
+    time = whole_time(streams)
+    if time is None:
+        return ""
+    names = [f"{stream.exchange} {stream.stream}" for stream in streams]
+    margin = max(map(len, names)) + 1
+    room = max(NARROWEST_PICTURE, width - margin)
+    pictures = [paint(stream, time, room) for stream in streams]
+    lines = [
+        f"{name:{margin}}{blocks(picture) if has_blocks else picture}".rstrip()
+        for name, picture in zip(names, pictures, strict=True)
+    ]
+    begin, end = moment(time[0]), moment(time[1])[11:]
+    scale = f"{'':{margin}}{begin}{end:>{max(len(end) + 1, room - len(begin))}}"
+    return "\n".join([*lines, scale, legend(has_blocks)])
