@@ -57,6 +57,7 @@ class Numbering:
 
     began_ns: int = 0
     ended_ns: int = 0
+    """Earliest and latest exchange time."""
     is_restart: bool = False
     runs: IdRuns = field(default_factory=IdRuns)
     gaps: dict[str, GapLife] = field(default_factory=dict)
@@ -83,12 +84,13 @@ class NumberLine:
         if is_backfilled:
             numbering = self._numbering_at(time_ns)
             self._check_order(numbering, first, time_ns)
-        else:
-            if self._is_watching:
-                numbering = self._look(first, time_ns)
-            if time_ns > numbering.ended_ns:
-                numbering.ended_ns = time_ns
-                numbering.began_ns = numbering.began_ns or time_ns
+        elif self._is_watching:
+            numbering = self._look(first, time_ns)
+        if time_ns > numbering.ended_ns:
+            numbering.ended_ns = time_ns
+            numbering.began_ns = numbering.began_ns or time_ns
+        elif is_backfilled and time_ns < numbering.began_ns:
+            numbering.began_ns = time_ns
         self.duplicates += last - first + 1 - numbering.runs.add(first, last, time_ns)
 
     def begin_run(self) -> None:
@@ -262,7 +264,7 @@ def _continues(group: Sequence[_Member], member: _Member) -> bool:
         return True
     if member.numbering.began_ns <= max(each.numbering.ended_ns for each in group):
         return True
-    return not member.numbering.is_restart and member.there[0][0] > high
+    return not member.numbering.is_restart and member.there[-1][1] >= high
 
 
 def _account(members: Sequence[_Member]) -> _Account:
@@ -349,9 +351,11 @@ def _bounds(member: _Member, drop: Drop) -> Iterator[Run]:
 
 
 def _add_unreported(account: _Account) -> None:
-    if not account.there:
-        return
-    missing = minus(absent(account.there, account.there[0][0], account.there[-1][1]), account.claimed())
+    """Whatever should be there (between the lowest and the highest, or in a gap), is not, and is not accounted for."""
+    expected = [_spans(member.numbering) for member in account.members]
+    if account.there:
+        expected.append([(account.there[0][0], account.there[-1][1])])
+    missing = minus(minus(merged(expected), account.there), account.claimed())
     name = account.members[0].line.name
     for first, last in missing:
         times = [member.numbering.runs.times_around(first, last) for member in account.members]
@@ -362,11 +366,15 @@ def _add_unreported(account: _Account) -> None:
     account.claim(HoleState.UNREPORTED, missing)
 
 
+def _spans(numbering: Numbering) -> list[Run]:
+    return [(life.first, life.last) for life in numbering.gaps.values() if life.first <= life.last]
+
+
 def _add_silently_bridged(account: _Account, member: _Member) -> None:
     """What one replica lacks without saying so, and another has."""
     if not member.there:
         return
-    named = merged([[(life.first, life.last)] for life in member.numbering.gaps.values()])
+    named = merged([_spans(member.numbering)])
     lacking = minus(absent(member.there, member.there[0][0], member.there[-1][1]), named)
     for first, last in common(lacking, account.there):
         begin, end = member.numbering.runs.times_around(first, last)

@@ -1,0 +1,210 @@
+"""Books: every rule by hand, then random recordings of several replicas against a model of plain sets."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import records
+from market_collector.book.book import Book
+from market_collector.book.checksum import interleaved_crc32
+from market_collector.model.events import Dropped, Gap, Lost, Orderbook, Record, Repaired
+from market_collector.verify.books import BookLine, Chain, Mark, joined, reckon
+from market_collector.verify.report import MISSING, Books, HoleState, Reckoning
+from records import at, snapshot, update
+
+NEW_RUN = "new run"
+REPAIRED, BRIDGED, LOST, OPEN, UNREPORTED = HoleState
+Entry = Record | str
+
+
+def gap(gap_id: str, sequence: int | None, merges: list[str] | None = None) -> Gap:
+    return records.gap(gap_id, sequence, None, stream=records.BOOK, merges=merges)
+
+
+def lost(gap_id: str) -> Lost:
+    return records.lost(gap_id, stream=records.BOOK)
+
+
+def repaired(gap_id: str) -> Repaired:
+    return records.repaired(gap_id, stream=records.BOOK)
+
+
+def dropped(count: int) -> Dropped:
+    return records.dropped(count, stream=records.BOOK)
+
+
+def line(entries: Sequence[Entry]) -> BookLine:
+    line = BookLine()
+    for entry in entries:
+        match entry:
+            case Orderbook():
+                line.take(entry, entry.exchange_time_ns or 0)
+            case Gap():
+                line.gap(entry)
+            case Repaired() | Lost():
+                line.close(entry)
+            case Dropped():
+                line.dropped(entry)
+            case _:
+                line.begin_run()
+    line.finish()
+    return line
+
+
+def judge(*replicas: Sequence[Entry]) -> Reckoning:
+    return reckon([(str(number), line(entries)) for number, entries in enumerate(replicas)])
+
+
+def holes(reckoning: Reckoning) -> list[tuple[HoleState, str | None, str | None]]:
+    return [(hole.state, hole.first, hole.last) for hole in reckoning.holes]
+
+
+START = [snapshot(1), update(1, 2), update(2, 5)]
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected", "books"),
+    [
+        (START, [], Books(3, 0)),
+        ([*START, update(5, 5)], [], Books(4, 0)),
+        ([*START, update(5, 3, 6), update(3, 4, 7)], [], Books(5, 0)),
+        ([*START, update(7, 9)], [(UNREPORTED, "5", "7")], Books(3, 1)),
+        ([*START, update(7, 9), update(9, 10), snapshot(12), update(12, 13)], [(UNREPORTED, "5", "7")], Books(5, 2)),
+        ([*START, gap("g", 5)], [(OPEN, "5", None)], Books(3, 0)),
+        ([*START, gap("g", 5), snapshot(9)], [(OPEN, "5", "9")], Books(4, 0)),
+        ([*START, gap("g", 5), lost("g"), snapshot(9), update(9, 10)], [(LOST, "5", "9")], Books(5, 0)),
+        ([*START, gap("g", 5), repaired("g"), snapshot(5, 9), update(5, 10)], [(REPAIRED, "5", "5")], Books(5, 0)),
+        ([*START, gap("g", 5), repaired("g"), snapshot(9)], [(UNREPORTED, "5", "9")], Books(4, 0)),
+        ([*START, gap("g", 5), update(5, 6), repaired("g")], [(REPAIRED, "5", "6")], Books(4, 0)),
+        ([*START, gap("a", 5), gap("b", 5, ["a"]), lost("b"), snapshot(9)], [(LOST, "5", "9")], Books(4, 0)),
+        ([*START, dropped(3), update(5, 6)], [], Books(4, 0)),
+        ([*START, dropped(3), update(7, 9), snapshot(12)], [(LOST, "5", "7")], Books(4, 1)),
+        ([*START, dropped(3), snapshot(9)], [(LOST, "5", "9")], Books(4, 0)),
+        ([*START, dropped(3), snapshot(5, 9)], [], Books(4, 0)),
+        ([*START, dropped(3)], [(OPEN, "5", None)], Books(3, 0)),
+        ([*START, dropped(3), gap("g", 7), lost("g"), snapshot(9)], [(LOST, "5", "9")], Books(4, 0)),
+        ([dropped(3), snapshot(9)], [(LOST, None, "9")], Books(1, 0)),
+        ([lost("older"), snapshot(9)], [], Books(1, 0)),
+        ([update(5, 6), update(6, 7), snapshot(9)], [], Books(1, 2)),
+        ([*START, snapshot(9), update(9, 10)], [], Books(5, 0)),
+        ([*START, NEW_RUN, update(7, 9)], [(UNREPORTED, "5", "7")], Books(3, 1)),
+    ],
+)
+def test_a_break_is_a_hole_and_what_the_records_say_of_it(
+    entries: list[Entry], expected: list[tuple[HoleState, str, str]], books: Books
+) -> None:
+    reckoning = judge(entries)
+    assert holes(reckoning) == expected
+    assert reckoning.books == books
+    assert not reckoning.findings
+
+
+def test_what_is_published_in_doubt_is_told_once() -> None:
+    (finding,) = judge([*START, gap("g", 5), update(7, 9), update(9, 10), lost("g"), snapshot(12)]).findings
+    assert finding.kind == "PublishedInDoubt"
+
+
+def test_time_between_two_runs_is_a_pause() -> None:
+    reckoning = judge([*START, NEW_RUN, snapshot(9), update(9, 10)])
+    assert reckoning.pauses == ((at(5), at(9)),)
+    assert not reckoning.holes
+    assert judge([*START, NEW_RUN, snapshot(5, 9)]).pauses == ()
+    assert judge([*START, gap("g", 5), lost("g"), snapshot(9)]).pauses == ()
+    assert judge([*START, NEW_RUN, snapshot(9)], [snapshot(2), update(2, 5), update(5, 9)]).pauses == ()
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ([snapshot(2), update(2, 5), update(5, 7), update(7, 9), update(9, 11)], BRIDGED),
+        ([snapshot(5, 6), update(5, 7), update(7, 9)], BRIDGED),
+        ([snapshot(2), update(2, 5), update(5, 7)], LOST),
+        ([snapshot(7), update(7, 9), update(9, 11)], LOST),
+        ([snapshot(2), update(2, 5), update(5, 7), gap("h", 7), lost("h"), snapshot(9)], LOST),
+    ],
+)
+def test_a_hole_is_bridged_by_a_chain_that_goes_all_the_way(other: list[Entry], expected: HoleState) -> None:
+    broken = [*START, gap("g", 5), lost("g"), snapshot(9), update(9, 11)]
+    assert judge(broken, other).holes[0].state is expected
+    assert judge(other, broken).holes[-1].state is expected
+
+
+def test_an_open_end_is_bridged_by_a_chain_that_goes_on() -> None:
+    assert judge([*START, gap("g", 5)], [snapshot(2), update(2, 5), update(5, 7)]).holes[0].state is BRIDGED
+    assert judge([*START, gap("g", 5)], [snapshot(2), update(2, 5)]).holes[0].state is OPEN
+
+
+def test_chains_touch_by_time_or_by_sequence() -> None:
+    def chain(begin: tuple[int, int], end: tuple[int, int]) -> Chain:
+        return Chain(Mark(*begin), Mark(*end))
+
+    assert len(joined([chain((5, 50), (9, 90)), chain((1, 10), (6, 60))])) == 1
+    assert len(joined([chain((1, 10), (4, 40)), chain((5, 40), (9, 90))])) == 1
+    assert len(joined([chain((1, 10), (4, 40)), chain((5, 50), (9, 90))])) == 2
+    assert len(joined([chain((1, 90), (4, 99)), chain((5, 10), (9, 20))])) == 2, "a lower number is later here"
+
+
+def checksum_of(*entries: Orderbook) -> int:
+    book = Book(entries[0])
+    for entry in entries[1:]:
+        book.apply(entry)
+    return interleaved_crc32(book)
+
+
+def test_checksums_are_verified_where_they_are() -> None:
+    first = snapshot(1, checksum=checksum_of(snapshot(1)))
+    change = update(1, 2, bids=[("10.5", "2")])
+    good = checksum_of(first, change)
+    right = judge([first, update(1, 2, bids=[("10.5", "2")], checksum=good)])
+    assert (right.books, right.findings) == (Books(2, 0), ())
+    wrong = judge([first, update(1, 2, bids=[("10.5", "3")], checksum=good), update(2, 3)])
+    assert wrong.books == Books(1, 2)
+    assert [finding.kind for finding in wrong.findings] == ["ChecksumMismatch"]
+
+
+def test_a_book_that_stays_crossed_is_told() -> None:
+    crossed = update(1, 2, 10, bids=[("11", "1")])
+    calm = update(2, 3, 10.5, bids=[("11", "0")])
+    late = update(2, 3, 12, bids=[("11", "0")])
+    assert not judge([snapshot(1), crossed, calm]).findings
+    assert [each.kind for each in judge([snapshot(1), crossed, late]).findings] == ["Crossed"]
+    assert [each.kind for each in judge([snapshot(1), crossed, snapshot(9, 12)]).findings] == ["Crossed"]
+
+
+# -- random recordings: sequence n is the state after change n, at second n
+
+
+@st.composite
+def recording(draw: st.DrawFn) -> tuple[list[Entry], set[int], list[tuple[int, int]]]:
+    """A replica's entries, the changes that it has (n stands for n-1 → n), and its breaks (from, to)."""
+    entries: list[Entry] = []
+    changes: set[int] = set()
+    breaks: list[tuple[int, int]] = []
+    state = draw(st.integers(0, 3))
+    entries.append(snapshot(state))
+    for number, (steps, skipped) in enumerate(
+        draw(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4)), max_size=5))
+    ):
+        for _ in range(steps):
+            state += 1
+            entries.append(update(state - 1, state))
+            changes.add(state)
+        entries += [gap(str(number), state), lost(str(number)), snapshot(state + skipped)]
+        breaks.append((state, state + skipped))
+        state += skipped
+    return entries, changes, breaks
+
+
+@given(st.lists(recording(), min_size=1, max_size=3))
+def test_a_hole_is_bridged_exactly_when_the_replicas_together_have_every_change(
+    made: list[tuple[list[Entry], set[int], list[tuple[int, int]]]],
+) -> None:
+    there = set().union(*(changes for _, changes, _ in made))
+    expected = [
+        BRIDGED if set(range(begin + 1, end + 1)) <= there else LOST for _, _, breaks in made for begin, end in breaks
+    ]
+    reckoning = judge(*(entries for entries, _, _ in made))
+    assert [hole.state for hole in reckoning.holes] == expected
+    assert any(hole.state in MISSING for hole in reckoning.holes) == (LOST in expected)

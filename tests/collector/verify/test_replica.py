@@ -1,0 +1,119 @@
+"""Each record goes to the stream that it speaks of."""
+
+import msgspec
+import pytest
+
+from market_collector.model.events import Record
+from market_collector.verify.books import BookLine
+from market_collector.verify.numbers import NumberLine
+from market_collector.verify.replica import RecordError, ReplicaCheck
+from market_collector.verify.stream import StreamCheck
+from records import (
+    BOOK,
+    CANDLES,
+    TICKER,
+    TRADES,
+    at,
+    candle,
+    connected,
+    disconnected,
+    dropped,
+    gap,
+    lost,
+    raw,
+    refused,
+    repaired,
+    resync,
+    snapshot,
+    ticker,
+    trade,
+)
+
+
+def check(*records: Record) -> ReplicaCheck:
+    replica = ReplicaCheck("okx-btc/0/pod-a")
+    replica.begin_run()
+    for record in records:
+        replica.take(record)
+    replica.finish()
+    return replica
+
+
+def stream(replica: ReplicaCheck, name: str) -> StreamCheck:
+    return replica.streams["okx", name]
+
+
+def numbers(replica: ReplicaCheck, name: str) -> NumberLine:
+    line = stream(replica, name).line
+    assert isinstance(line, NumberLine)
+    return line
+
+
+def test_data_goes_to_its_stream() -> None:
+    replica = check(trade(1), trade(2), snapshot(1), ticker(1), ticker(0), candle(0), candle(1, closed=False), raw())
+    assert {name: each.records for (_, name), each in replica.streams.items()} == {
+        TRADES: 2,
+        BOOK: 1,
+        TICKER: 2,
+        CANDLES: 2,
+    }
+    assert (replica.records, replica.raw) == (8, 1)
+    assert numbers(replica, TRADES).numberings[0].runs.runs() == [(1, 2)]
+    assert len(numbers(replica, CANDLES).numberings[0].runs.runs()) == 1
+    assert stream(replica, TICKER).out_of_order == 1
+
+
+def test_events_go_to_the_stream_that_they_name() -> None:
+    replica = check(gap("g", 1, 2), repaired("g"), gap("h", 3, 3), lost("h"), dropped(2), refused(TICKER))
+    assert stream(replica, TRADES).events == {"gap": 2, "repaired": 1, "lost": 1, "dropped": 1}
+    assert stream(replica, TICKER).events == {"refused": 1}
+    assert [life.state for life in numbers(replica, TRADES).numberings[0].gaps.values()] == ["repaired", "lost"]
+
+
+def test_what_was_dropped_of_no_stream_is_no_stream() -> None:
+    assert not check(dropped(1, stream="events"), dropped(1, stream="public/raw")).streams
+
+
+def test_the_end_of_a_recording_reaches_the_books() -> None:
+    line = stream(check(snapshot(1), dropped(1, stream=BOOK)), BOOK).line
+    assert isinstance(line, BookLine)
+    assert len(line.breaks) == 1
+
+
+def test_an_ended_connection_is_shown_on_all_streams_of_the_exchange() -> None:
+    replica = check(trade(1), snapshot(1), connected(2), disconnected(3), disconnected(9, "stopped"))
+    for name in (TRADES, BOOK):
+        ((begin, end),) = stream(replica, name).reconnects.spans()
+        assert begin <= at(3) <= end
+
+
+def test_a_restart_of_the_numbering_is_taken_from_its_resync() -> None:
+    replica = check(trade(9), resync("trade ids restarted at 1"), trade(1, 10), resync("SequenceGap: ...", stream=BOOK))
+    assert len(numbers(replica, TRADES).numberings) == 2
+    assert len(stream(replica, BOOK).reconnects.spans()) == 1
+
+
+def test_it_ran_from_the_first_record_of_a_run_to_its_last() -> None:
+    replica = ReplicaCheck("a")
+    replica.begin_run()
+    for second in (1, 3, 2):
+        replica.take(trade(second))
+    replica.begin_run()
+    replica.begin_run()
+    replica.take(connected(9))
+    replica.finish()
+    assert replica.running == [(at(1), at(3)), (at(9), at(9))]
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (msgspec.structs.replace(trade(1), trade_id="x"), "a trade record.*'x'"),
+        (msgspec.structs.replace(gap("g", 1, 2), first="x"), "a gap record.*'x'"),
+        (msgspec.structs.replace(candle(1), interval="1y"), "a candle record.*'y'"),
+        (gap("g", 1, 2, stream="BTC-USDT/nonsense"), "'nonsense'"),
+    ],
+)
+def test_impossible_values_are_errors(record: Record, words: str) -> None:
+    with pytest.raises(RecordError, match=words):
+        check(record)

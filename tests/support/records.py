@@ -1,0 +1,138 @@
+"""Records made by hand, with everything filled in that a test does not speak of."""
+
+from collections.abc import Sequence
+
+from market_collector.model.events import (
+    Candle,
+    Connected,
+    Disconnected,
+    Dropped,
+    Gap,
+    Level,
+    Lost,
+    Orderbook,
+    Raw,
+    Refused,
+    Repaired,
+    Resync,
+    Ticker,
+    Trade,
+)
+
+BEGIN_NS = 1_790_000_000_000_000_000
+SECOND_NS = 1_000_000_000
+MINUTE_MS = 60_000
+TRADES, BOOK, TICKER, CANDLES = "BTC-USDT/trade", "BTC-USDT/orderbook", "BTC-USDT/ticker", "BTC-USDT/candle:1m"
+
+
+def at(seconds: float) -> int:
+    """Nanoseconds since 1970, so many seconds after the begin of all tests."""
+    return BEGIN_NS + int(seconds * SECOND_NS)
+
+
+def trade(number: int, seconds: float | None = None, *, first: int | None = None, backfilled: bool = False) -> Trade:
+    """A trade; unless told otherwise trade 7 happened in second 7."""
+    time_ns = at(number if seconds is None else seconds)
+    begin = number if first is None else first
+    count = number - begin + 1
+    return Trade("okx", "BTC-USDT", time_ns, time_ns, str(number), str(begin), count, "buy", "1", "1", None, backfilled)
+
+
+def snapshot(
+    sequence: int, seconds: float | None = None, *, bid: str = "10", ask: str = "11", checksum: int | None = None
+) -> Orderbook:
+    """A book of one level a side; unless told otherwise sequence 7 was there in second 7."""
+    time_ns = at(sequence if seconds is None else seconds)
+    bids, asks = [Level(bid, "1")], [Level(ask, "1")]
+    return Orderbook("okx", "BTC-USDT", time_ns, time_ns, "snapshot", bids, asks, sequence, None, checksum)
+
+
+def update(
+    previous: int,
+    sequence: int,
+    seconds: float | None = None,
+    *,
+    bids: Sequence[tuple[str, str]] = (),
+    asks: Sequence[tuple[str, str]] = (),
+    checksum: int | None = None,
+) -> Orderbook:
+    """A change of a book."""
+    time_ns = at(sequence if seconds is None else seconds)
+    sides = [Level(*level) for level in bids], [Level(*level) for level in asks]
+    return Orderbook("okx", "BTC-USDT", time_ns, time_ns, "update", *sides, sequence, previous, checksum)
+
+
+def ticker(seconds: float) -> Ticker:
+    """A ticker without any value."""
+    return Ticker("okx", "BTC-USDT", at(seconds), at(seconds), *([None] * 11))
+
+
+def open_ms(minute: int) -> int:
+    """Open time of the candle of that minute, milliseconds since 1970."""
+    return BEGIN_NS // 1_000_000 // MINUTE_MS * MINUTE_MS + minute * MINUTE_MS
+
+
+def candle(minute: int, *, closed: bool = True, backfilled: bool = False) -> Candle:
+    """The one-minute candle of that minute."""
+    open_ns = open_ms(minute) * 1_000_000
+    received_ns = open_ns + 60 * SECOND_NS
+    prices = ("1", "1", "1", "1", "1")
+    return Candle("okx", "BTC-USDT", None, received_ns, "1m", open_ns, *prices, None, None, closed, backfilled)
+
+
+def gap(
+    gap_id: str,
+    first: int | None,
+    last: int | None,
+    *,
+    stream: str = TRADES,
+    seconds: float = 0,
+    merges: list[str] | None = None,
+    missing: int | None = None,
+) -> Gap:
+    """A gap was found."""
+    names = [None if number is None else str(number) for number in (first, last)]
+    return Gap("okx", "BTC-USDT", None, at(seconds), gap_id, stream, *names, None, None, missing, "IdsMissing", merges)
+
+
+def repaired(gap_id: str, *, stream: str = TRADES, seconds: float = 0) -> Repaired:
+    """A gap's good end."""
+    return Repaired("okx", "BTC-USDT", None, at(seconds), gap_id, stream, 1, 0, "Backfilled")
+
+
+def lost(
+    gap_id: str, ranges: Sequence[tuple[int, int]] | None = None, *, stream: str = TRADES, seconds: float = 0
+) -> Lost:
+    """A gap's bad end."""
+    texts = None if ranges is None else [(str(first), str(last)) for first, last in ranges]
+    return Lost("okx", "BTC-USDT", None, at(seconds), gap_id, stream, 0, 1, "NotInHistory", texts)
+
+
+def dropped(count: int, *, stream: str = TRADES, seconds: float = 0) -> Dropped:
+    """A sink took too long."""
+    return Dropped("okx", "BTC-USDT", None, at(seconds), stream, "archive", count, "the sink is slower than the data")
+
+
+def resync(reason: str, *, stream: str = TRADES, seconds: float = 0) -> Resync:
+    """A stream begins anew."""
+    return Resync("okx", "BTC-USDT", None, at(seconds), stream, reason)
+
+
+def connected(seconds: float = 0) -> Connected:
+    """A connection is open."""
+    return Connected("okx", None, None, at(seconds), None, "public")
+
+
+def disconnected(seconds: float = 0, reason: str = "reset") -> Disconnected:
+    """A connection ended."""
+    return Disconnected("okx", None, None, at(seconds), None, reason)
+
+
+def refused(stream: str = TRADES) -> Refused:
+    """The exchange does not want to serve a stream."""
+    return Refused("okx", "BTC-USDT", None, at(0), stream, "OKX error 60018")
+
+
+def raw() -> Raw:
+    """The exchange's own frame."""
+    return Raw("okx", None, None, at(0), "public", "in", "pong")
