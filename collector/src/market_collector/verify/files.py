@@ -6,10 +6,10 @@ import gzip
 import io
 import zlib
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast, get_args
+from typing import IO, TYPE_CHECKING, cast, get_args
 
 import msgspec
 import zstandard
@@ -33,8 +33,12 @@ from market_collector.sinks.names import COMPRESSED, PLAIN, FileName, compressed
 from market_collector.verify.replica import RecordError, ReplicaCheck
 from market_collector.verify.report import Trouble
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 ENDINGS = (PLAIN, *(PLAIN + ending for ending in COMPRESSED.values()))
 BUFFER_BYTES = 1 << 20
+PACKED_BYTES = 1 << 15
 TROUBLES_KEPT = 20
 """Unreadable lines of one file that are named one by one."""
 RESTORE = "restore the file from a copy, or verify without it"
@@ -212,10 +216,51 @@ def _open(file: Path) -> IO[bytes]:
     """A file's lines, whatever it is compressed with; it may have been compressed since it was listed."""
     if not file.exists():
         file = next((packed for packed in _compressed(file) if packed.exists()), file)
+    if file.name.endswith(PLAIN) or not file.name.endswith(tuple(COMPRESSED.values())):
+        return file.open("rb", BUFFER_BYTES)
+    if file.stat().st_size == 0:
+        raise EOFError("it is empty, as no whole compressed file is")
     if file.name.endswith(COMPRESSED["gzip"]):
         return cast(IO[bytes], gzip.open(file, "rb"))
-    if file.name.endswith(COMPRESSED["zstd"]):
-        packed = file.open("rb")
-        reader = zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
-        return cast(IO[bytes], io.BufferedReader(reader, BUFFER_BYTES))
-    return file.open("rb", BUFFER_BYTES)
+    return cast(IO[bytes], io.BufferedReader(_Zstd(file), BUFFER_BYTES))
+
+
+class _Zstd(io.RawIOBase):
+    """The content of a zstd file. (The library's own reader takes a file that was cut off for a whole one.)"""
+
+    def __init__(self, file: Path) -> None:
+        self._source = file.open("rb")
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """As many bytes as are at hand; 0 at the end.
+
+        Raises:
+            EOFError: the file ends within a frame.
+            ZstdError: it is damaged.
+        """
+        while not self._ready:
+            packed = self._source.read(PACKED_BYTES)
+            if not packed and self._frame is not None:
+                raise EOFError("it was cut off")
+            if not packed:
+                return 0
+            self._ready = memoryview(b"".join(self._unpacked(packed)))
+        target = memoryview(buffer).cast("B")
+        count = min(len(target), len(self._ready))
+        target[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+    def _unpacked(self, packed: bytes) -> Iterator[bytes]:
+        while packed:
+            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            yield frame.decompress(packed)
+            packed, self._frame = (frame.unused_data, None) if frame.eof else (b"", frame)

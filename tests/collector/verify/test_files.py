@@ -1,0 +1,204 @@
+"""Real files: which, in which order, and what cannot be read."""
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from market_collector.model.events import Record
+from market_collector.sinks.compress import compress
+from market_collector.sinks.encode import lines
+from market_collector.sinks.interface import Origin
+from market_collector.sinks.names import file_name
+from market_collector.verify.files import TROUBLES_KEPT, Reader, recordings
+from market_collector.verify.numbers import NumberLine
+from market_collector.verify.replica import ReplicaCheck
+from records import TRADES, at, raw, trade
+
+NAME = "okx-btc_0_{host}_20261122T1000{second:02d}.000Z_{counter:06d}.jsonl"
+
+
+def write(path: Path, *records: Record) -> Path:
+    path.write_bytes(lines(records))
+    return path
+
+
+def named(folder: Path, second: int, counter: int, host: str = "pod-a") -> Path:
+    path = folder / NAME.format(host=host, second=second, counter=counter)
+    path.touch()
+    return path
+
+
+def read(*paths: Path) -> tuple[Reader, list[ReplicaCheck]]:
+    reader = Reader()
+    found, troubles = recordings([str(path) for path in paths])
+    assert not troubles
+    return reader, [reader.read(recording) for recording in found]
+
+
+def trades(check: ReplicaCheck) -> Sequence[tuple[int, int]]:
+    line = check.streams["okx", TRADES].line
+    assert isinstance(line, NumberLine)
+    return line.numberings[0].runs.runs()
+
+
+def test_files_of_a_replica_are_in_order_and_split_into_runs(tmp_path: Path) -> None:
+    files = [named(tmp_path, 1, 1), named(tmp_path, 2, 2), named(tmp_path, 3, 1), named(tmp_path, 4, 2)]
+    named(tmp_path, 2, 1, "pod-b")
+    found, troubles = recordings([str(tmp_path)])
+    assert not troubles
+    assert [recording.replica for recording in found] == ["okx-btc/0/pod-a", "okx-btc/0/pod-b"]
+    assert found[0].runs == (tuple(files[:2]), tuple(files[2:]))
+
+
+def test_directories_are_searched_to_the_bottom_for_what_a_sink_wrote(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "down").mkdir(parents=True)
+    wanted = [write(tmp_path / "deep" / "down" / name) for name in ("a.jsonl", "b.jsonl.gz", "c.jsonl.zst")]
+    for name in ("d.jsonl.gz.part", "e.json", "f.jsonl.probe"):
+        write(tmp_path / name)
+    found, _ = recordings([str(tmp_path), str(wanted[0])])
+    assert [recording.runs for recording in found] == [((file,),) for file in wanted]
+
+
+def test_the_same_names_in_two_directories_are_two_replicas(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        named(tmp_path / folder, 1, 1)
+    found, _ = recordings([str(tmp_path)])
+    assert [recording.replica for recording in found] == [f"okx-btc/0/pod-a in {tmp_path / folder}" for folder in "ab"]
+
+
+def test_a_file_both_plain_and_compressed_counts_once(tmp_path: Path) -> None:
+    plain = write(named(tmp_path, 1, 1), trade(1))
+    content = plain.read_bytes()
+    compress(plain, "gzip", lambda: False)
+    plain.write_bytes(content)
+    _, (check,) = read(tmp_path)
+    assert check.records == 1
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    found, troubles = recordings([str(tmp_path / "nothing"), str(tmp_path)])
+    assert not found
+    assert [(trouble.file, trouble.line) for trouble in troubles] == [
+        (str(tmp_path / "nothing"), None),
+        (str(tmp_path), None),
+    ]
+    assert "no such file" in troubles[0].reason
+    assert ".jsonl.zst" in troubles[1].reason
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_files_are_read_as_the_sink_wrote_them(tmp_path: Path, compression: str) -> None:
+    origin = Origin("okx-btc", 0, "pod-a")
+    for counter, numbers in enumerate([(1, 2), (3, 4)], 1):
+        path = write(tmp_path / file_name(origin, at(counter), counter), *map(trade, numbers), raw())
+        if compression != "none":
+            compress(path, compression, lambda: False)
+    reader, (check,) = read(tmp_path)
+    assert (reader.files, reader.troubles, reader.notes) == (2, [], [])
+    assert (trades(check), check.records, check.raw) == ([(1, 4)], 6, 2)
+
+
+def test_frames_of_zstd_follow_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.zst"
+    path.write_bytes(b"".join(zstandard.compress(lines([trade(number)])) for number in (1, 2, 3)))
+    assert trades(read(path)[1][0]) == [(1, 3)]
+
+
+def test_a_file_that_was_compressed_since_it_was_listed_is_still_read(tmp_path: Path) -> None:
+    plain = write(named(tmp_path, 1, 1), trade(1))
+    found, _ = recordings([str(tmp_path)])
+    compress(plain, "zstd", lambda: False)
+    reader = Reader()
+    assert trades(reader.read(found[0])) == [(1, 1)]
+    assert not reader.troubles
+
+
+def test_a_torn_last_line_is_a_note(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines([trade(1), trade(2), trade(3)])[:-10])
+    reader, (check,) = read(path)
+    assert trades(check) == [(1, 2)]
+    assert not reader.troubles
+    (note,) = reader.notes
+    assert note.startswith(f"{path}:3: torn last line")
+
+
+def test_a_last_line_that_only_lacks_its_end_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines([trade(1), trade(2)])[:-1])
+    reader, (check,) = read(path)
+    assert (trades(check), reader.notes) == ([(1, 2)], [])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"nonsense\n",
+        b"\n",
+        b"\0\0\0\0\n",
+        b"\xff\xfe\n",
+        b"[1, 2]\n",
+        lines([trade(7)]).replace(b'"price":"1",', b""),
+        lines([trade(7)]).replace(b'"trade_id":"7"', b'"trade_id":"seven"'),
+        lines([trade(7)]).replace(b'"trade_id":"7"', b'"trade_id":7'),
+    ],
+)
+def test_a_broken_line_is_named_and_the_rest_is_read(tmp_path: Path, bad: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines([trade(1)]) + bad + lines([trade(2)]))
+    reader, (check,) = read(path)
+    assert trades(check) == [(1, 2)]
+    (trouble,) = reader.troubles
+    assert (trouble.file, trouble.line) == (str(path), 2)
+    assert "restore the file" in trouble.reason
+
+
+def test_many_broken_lines_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"nonsense\n" * (TROUBLES_KEPT + 5))
+    reader, _ = read(path)
+    assert len(reader.troubles) == TROUBLES_KEPT + 1
+    assert "5 more lines" in reader.troubles[-1].reason
+
+
+@pytest.mark.parametrize("ending", ["gz", "zst"])
+def test_a_broken_compression_is_named_after_what_could_be_read(tmp_path: Path, ending: str) -> None:
+    pack = gzip.compress if ending == "gz" else zstandard.compress
+    path = tmp_path / f"a.jsonl.{ending}"
+    whole = b"".join(pack(lines([trade(number)])) for number in (1, 2))
+    path.write_bytes(whole + pack(lines([trade(3)] * 50))[:-8])
+    reader, (check,) = read(path)
+    assert trades(check)[0][0] == 1
+    assert reader.troubles
+    assert reader.troubles[0].file == str(path)
+
+
+@pytest.mark.parametrize("ending", ["gz", "zst"])
+def test_a_compressed_file_is_cut_off_nowhere_in_silence(tmp_path: Path, ending: str) -> None:
+    pack = gzip.compress if ending == "gz" else zstandard.compress
+    whole = pack(lines([trade(1), trade(2)]))
+    path = tmp_path / f"a.jsonl.{ending}"
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        assert read(path)[0].troubles, size
+    path.write_bytes(whole)
+    assert not read(path)[0].troubles
+
+
+def test_what_is_not_compressed_at_all_is_named(tmp_path: Path) -> None:
+    for ending in ("gz", "zst"):
+        reader, _ = read(write(tmp_path / f"a.jsonl.{ending}", trade(1)))
+        assert [trouble.line for trouble in reader.troubles] == [1]
+
+
+def test_records_of_a_newer_version_are_a_note(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"type":"balance","asset":"BTC"}\n' * 2 + lines([trade(1)]).replace(b"{", b'{"new":1,', 1))
+    reader, (check,) = read(path)
+    assert not reader.troubles
+    assert reader.notes == [f"{path}: 2 records of type 'balance', unknown to this version, are not checked"]
+    assert trades(check) == [(1, 1)]

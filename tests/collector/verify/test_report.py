@@ -1,0 +1,50 @@
+"""The verdict follows from what was found, and from nothing else."""
+
+from dataclasses import replace
+
+import pytest
+
+from market_collector.verify.report import (
+    EXIT_CODES,
+    Finding,
+    Hole,
+    HoleState,
+    Reckoning,
+    Report,
+    StreamReport,
+    Trouble,
+)
+
+STREAM = StreamReport("okx", "A-B/trade", ("a",), 0, 1, 1, Reckoning(), {}, 0, 0, (), (), ())
+
+
+def report(reckoning: Reckoning, *troubles: Trouble) -> Report:
+    return Report([STREAM, replace(STREAM, reckoning=reckoning)], 1, 2, 0, troubles)
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        (HoleState.REPAIRED, 0),
+        (HoleState.BRIDGED, 0),
+        (HoleState.LOST, 1),
+        (HoleState.OPEN, 1),
+        (HoleState.UNREPORTED, 1),
+    ],
+)
+def test_a_hole_decides_by_its_state(state: HoleState, code: int) -> None:
+    hole = Hole(state, "1", "2", 2, None, None, "")
+    assert EXIT_CODES[report(Reckoning(holes=(hole,))).verdict] == code
+
+
+def test_a_contradiction_is_as_bad_as_a_hole() -> None:
+    assert EXIT_CODES[report(Reckoning(findings=(Finding("Crossed", "", None),))).verdict] == 1
+
+
+def test_pauses_and_duplicates_leave_a_recording_complete() -> None:
+    assert EXIT_CODES[report(Reckoning(pauses=((0, 1),), duplicates=7)).verdict] == 0
+
+
+def test_what_cannot_be_read_goes_first() -> None:
+    hole = Hole(HoleState.LOST, "1", "2", 2, None, None, "")
+    assert EXIT_CODES[report(Reckoning(holes=(hole,)), Trouble("f", 1, "")).verdict] == 2

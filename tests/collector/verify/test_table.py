@@ -1,0 +1,98 @@
+"""The report for people."""
+
+from dataclasses import replace
+
+from market_collector.verify.report import Books, Finding, Hole, HoleState, Reckoning, Report, StreamReport, Trouble
+from market_collector.verify.table import LINES_KEPT, moment, text
+from records import at
+
+STREAM = StreamReport(
+    "okx", "BTC-USDT/trade", ("a",), at(0), at(60), 12345, Reckoning(), {}, 0, 0, ((at(0), at(60)),), (), ()
+)
+BOOK = replace(STREAM, stream="BTC-USDT/orderbook", reckoning=Reckoning(books=Books(1000, 0)))
+
+
+def hole(state: HoleState, first: str = "104") -> Hole:
+    return Hole(state, first, "105", 2, at(1), at(2), "IdsMissing", "gap-1", "okx-btc/0/pod-a")
+
+
+def page(*streams: StreamReport, **more: object) -> str:
+    return text(replace(Report(streams, 2, 12345, 0), **more), 100, has_blocks=True)  # type: ignore[arg-type]
+
+
+def test_a_complete_recording() -> None:
+    lines = page(STREAM, BOOK).splitlines()
+    assert lines[0].split() == [
+        "STREAM", "FROM", "(UTC)", "TO", "RECORDS", "REPAIRED", "LOST", "OPEN", "UNREPORTED", "DUPLICATES", "PROVED",
+    ]  # fmt: skip
+    assert lines[1].split() == [
+        "okx", "BTC-USDT/trade", "2026-09-21", "14:13:20.000", "2026-09-21", "14:14:20.000", "12,345",
+        "0", "0", "0", "0", "0", "-",
+    ]  # fmt: skip
+    assert lines[2].endswith("1,000")
+    assert lines[-1] == (
+        "COMPLETE: 12,345 records in 2 files; every trade, candle and book link is there, or another replica has it"
+    )
+
+
+def test_each_hole_is_counted_by_what_became_of_it() -> None:
+    states = [HoleState.REPAIRED, HoleState.BRIDGED, HoleState.LOST, HoleState.OPEN, HoleState.UNREPORTED]
+    holes = [hole(state) for number, state in enumerate(states, 1) for _ in range(number)]
+    shown = page(replace(STREAM, reckoning=Reckoning(holes=tuple(holes), duplicates=9)))
+    assert shown.splitlines()[1].split()[-6:] == ["3", "3", "4", "5", "9", "-"]
+    assert "HOLES in okx BTC-USDT/trade" in shown
+
+
+def test_what_is_missing_is_told_worst_first_and_what_is_repaired_is_not() -> None:
+    holes = tuple(hole(state) for state in HoleState)
+    told = [
+        line.split()[0]
+        for line in page(replace(STREAM, reckoning=Reckoning(holes=holes))).splitlines()
+        if "104" in line
+    ]
+    assert told == ["UNREPORTED", "OPEN", "LOST"]
+    line = "LOST 104 to 105 (2 missing), 2026-09-21 14:13:21.000 to 2026-09-21 14:13:22.000: IdsMissing, gap gap-1 [okx-btc/0/pod-a]"
+    assert line in page(replace(STREAM, reckoning=Reckoning(holes=holes)))
+
+
+def test_many_holes_are_cut_short_and_say_so() -> None:
+    holes = tuple(hole(HoleState.LOST, str(number)) for number in range(LINES_KEPT + 5))
+    shown = page(replace(STREAM, reckoning=Reckoning(holes=holes)))
+    assert shown.count("LOST ") - 1 == LINES_KEPT
+    assert "... and 5 more" in shown
+
+
+def test_everything_else_that_was_found_is_told() -> None:
+    reckoning = Reckoning(
+        findings=(Finding("Crossed", "bids stood at or above asks for 2.000 s", at(3), "a"),),
+        pauses=((at(1), at(3)),),
+        books=Books(5, 2),
+    )
+    shown = page(
+        replace(STREAM, reckoning=reckoning, out_of_order=3, events={"refused": 2}),
+        notes=["f:9: torn last line"],
+        troubles=[Trouble("f", 7, "not JSON"), Trouble("g", None, "there is no such file")],
+    )
+    for words in (
+        "Crossed at 2026-09-21 14:13:23.000: bids stood", "(2.000 s): begins anew with a snapshot", "2 book states are not",
+        "3 records go back", "refused by the exchange 2 times", "note: f:9: torn", "f:7: not JSON", "g: there is no such",
+        "UNREADABLE: 2 places",
+    ):  # fmt: skip
+        assert words in shown
+
+
+def test_the_picture_fills_the_terminal_and_nothing_more() -> None:
+    for width in (60, 100, 200):
+        shown = text(Report([STREAM, BOOK], 1, 1, 0), width, has_blocks=False)
+        assert shown.isascii()
+        (line,) = [line for line in shown.splitlines() if "###" in line and "trade" in line]
+        assert len(line) == width
+        scale = next(line for line in shown.splitlines() if line.strip().startswith("2026-09-21 14:13:20.000  "))
+        assert len(scale) == width
+
+
+def test_nothing_recorded_has_no_picture() -> None:
+    assert page().startswith("COMPLETE: 12,345 records")
+    empty = replace(STREAM, from_ns=None, to_ns=None)
+    assert "data" not in page(empty).replace("any data", "")
+    assert moment(None) == "-"
