@@ -30,7 +30,7 @@ def test_a_stream_is_what_all_replicas_have_of_it() -> None:
     assert report.is_complete
     assert report.events == {"gap": 1, "lost": 1}
     assert len(report.busy) == 6
-    assert report.running == ((at(0), at(6)),)
+    assert report.running == ((at(1), at(6)),)
 
 
 def test_each_kind_of_stream_has_its_own_reckoning() -> None:
