@@ -91,8 +91,9 @@ def gap(
     missing: int | None = None,
 ) -> Gap:
     """A gap was found."""
-    names = [None if number is None else str(number) for number in (first, last)]
-    return Gap("okx", "BTC-USDT", None, at(seconds), gap_id, stream, *names, None, None, missing, "IdsMissing", merges)
+    begin, end = (None if number is None else str(number) for number in (first, last))
+    reason = "IdsMissing"
+    return Gap("okx", "BTC-USDT", None, at(seconds), gap_id, stream, begin, end, None, None, missing, reason, merges)
 
 
 def repaired(gap_id: str, *, stream: str = TRADES, seconds: float = 0) -> Repaired:

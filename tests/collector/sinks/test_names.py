@@ -9,6 +9,7 @@ from market_collector.sinks.interface import Origin
 from market_collector.sinks.names import (
     compressed_path,
     file_name,
+    parts_of,
     plain_files,
     plain_of,
     shared_prefix,
@@ -32,6 +33,17 @@ def test_any_names_make_a_file_name_that_a_file_system_takes(name: str, host: st
     assert len(made.encode()) <= 255
     assert "/" not in made
     assert made.startswith(shared_prefix(Origin(name, 63, "another")))
+    parts = parts_of(made.removesuffix(".part"))
+    assert parts is not None
+    assert (parts.shard, parts.begin, parts.counter) == (63, "20261122T100000.123Z", 999_999)
+
+
+def test_the_parts_of_a_name_are_read_back_whatever_it_is_compressed_with() -> None:
+    for ending in ("", ".gz", ".zst"):
+        parts = parts_of(file_name(OKX, BEGIN_NS, 7) + ending)
+        assert parts == ("okx-btc", 0, "okx-btc-0-abc", "20261122T100000.123Z", 7)
+    for name in ("records.jsonl", file_name(OKX, BEGIN_NS, 7) + ".zst.part", file_name(OKX, BEGIN_NS, 7) + ".probe"):
+        assert parts_of(name) is None
 
 
 def test_long_names_that_differ_only_at_the_end_stay_apart() -> None:

@@ -61,7 +61,7 @@ def holes(reckoning: Reckoning) -> list[tuple[HoleState, str | None, str | None]
     return [(hole.state, hole.first, hole.last) for hole in reckoning.holes]
 
 
-START = [snapshot(1), update(1, 2), update(2, 5)]
+START: list[Entry] = [snapshot(1), update(1, 2), update(2, 5)]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_time_between_two_runs_is_a_pause() -> None:
     ],
 )
 def test_a_hole_is_bridged_by_a_chain_that_goes_all_the_way(other: list[Entry], expected: HoleState) -> None:
-    broken = [*START, gap("g", 5), lost("g"), snapshot(9), update(9, 11)]
+    broken: list[Entry] = [*START, gap("g", 5), lost("g"), snapshot(9), update(9, 11)]
     assert judge(broken, other).holes[0].state is expected
     assert judge(other, broken).holes[-1].state is expected
 

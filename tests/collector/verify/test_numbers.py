@@ -135,7 +135,7 @@ def test_one_replica_fills_the_holes_of_another() -> None:
     assert holes(reckoning) == [(BRIDGED, "2", "3", 0)]
     assert holes(judge(trades(1, 4), trades(1, 2, 3))) == [(BRIDGED, "2", "3", 0)]
     assert holes(judge(trades(1, 2), trades(3, 4))) == []
-    both = [*trades(1, 4), gap("g", 2, 3), lost("g")]
+    both: list[Entry] = [*trades(1, 4), gap("g", 2, 3), lost("g")]
     assert judge(both, both).missing == {LOST: 2, OPEN: 0, UNREPORTED: 0}
 
 
@@ -159,7 +159,7 @@ def test_replicas_agree_on_numbers_that_begin_anew() -> None:
 
 
 def test_history_comes_in_order_within_its_gap() -> None:
-    live = [*trades(1, 4, 7), gap("a", 2, 3), gap("b", 5, 6)]
+    live: list[Entry] = [*trades(1, 4, 7), gap("a", 2, 3), gap("b", 5, 6)]
     assert not judge([*live, *history(5, 6, 2, 3), repaired("a"), repaired("b")]).findings
     (finding,) = judge([*live, *history(3, 2), repaired("a")]).findings
     assert (finding.kind, finding.replica) == ("BackfillOutOfOrder", "0")
@@ -175,22 +175,31 @@ def test_what_is_lost_is_not_there() -> None:
 
 def test_a_hole_lies_between_the_times_of_its_neighbours() -> None:
     assert [(hole.from_ns, hole.to_ns) for hole in judge(trades(1, 4)).holes] == [(at(1), at(4))]
-    entries = [*trades(1, 4), gap("g", 2, 3), *history(2, 3), repaired("g")]
+    entries: list[Entry] = [*trades(1, 4), gap("g", 2, 3), *history(2, 3), repaired("g")]
     assert [(hole.from_ns, hole.to_ns) for hole in judge(entries).holes] == [(at(1), at(4))]
 
 
 def test_closed_candles_follow_each_other() -> None:
-    entries = [candle(0), candle(1), candle(4), gap("g", open_ms(2), open_ms(2)), candle(5)]
+    entries: list[Entry] = [candle(0), candle(1), candle(4), gap("g", open_ms(2), open_ms(2)), candle(5)]
     reckoning = reckon([("0", line(entries, CANDLES))])
     assert holes(reckoning) == [
         (OPEN, str(open_ms(2)), str(open_ms(2)), 1),
         (UNREPORTED, str(open_ms(3)), str(open_ms(3)), 1),
     ]
-    healed = [*entries, candle(2, backfilled=True), repaired("g"), candle(3, backfilled=True), candle(5)]
+    healed: list[Entry] = [*entries, candle(2, backfilled=True), repaired("g"), candle(3, backfilled=True), candle(5)]
     reckoning = reckon([("0", line(healed, CANDLES))])
     assert [hole.state for hole in reckoning.holes] == [REPAIRED]
     assert reckoning.duplicates == 1
     assert not reckon([("0", line([candle(0), dropped(3), candle(1), dropped(2)], CANDLES))]).holes
+
+
+@pytest.mark.parametrize("interval", ["1s", "5m", "1h", "1d", "1w"])
+def test_candles_are_named_by_their_open_time(interval: str) -> None:
+    monday_ms = 1_789_948_800_000
+    line = NumberLine(Stream("BTC-USDT", DataType.CANDLE, interval))
+    number = line.stream.candle_number(monday_ms * 1_000_000)
+    assert line.name(number) == str(monday_ms)
+    assert line.stream.candle_number(line.stream.candle_open_ns(number + 1)) == number + 1
 
 
 # -- random recordings

@@ -1,0 +1,222 @@
+"""The command as a program: what it prints and how it ends, and a real recording against the exchange's own truth."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+import zstandard
+
+from market_collector.exchanges.okx import channel
+from market_collector.model.events import Record
+from market_collector.model.streams import DataType, Stream
+from market_collector.sinks.encode import lines
+from market_collector.verify.command import examine
+from market_collector.verify.report import Verdict
+from records import gap, lost, repaired, snapshot, trade, update
+from simulator_process import MARKET, Simulator, simulator
+
+HISTORY = [trade(3, backfilled=True), trade(4, backfilled=True)]
+COMPLETE: list[Record] = [
+    snapshot(1),
+    update(1, 2),
+    trade(1),
+    trade(2),
+    trade(5),
+    gap("g", 3, 4),
+    *HISTORY,
+    repaired("g"),
+]
+HOLES: list[Record] = [trade(1), trade(5), gap("g", 2, 4), trade(3, backfilled=True), lost("g", [(2, 2), (4, 4)])]
+
+
+def recorded(folder: Path, *records: Record) -> Path:
+    path = folder / "records.jsonl"
+    path.write_bytes(lines(records))
+    return path
+
+
+def verify(*arguments: str | Path, **environment: str) -> tuple[int, str]:
+    """Exit code and output of the command; nothing may come on standard error."""
+    command = [sys.executable, "-m", "market_collector", "verify", *map(str, arguments)]
+    result = subprocess.run(
+        command, capture_output=True, encoding="utf-8", timeout=60, env={**os.environ, "PYTHONUTF8": "1", **environment}
+    )
+    assert result.stderr == ""
+    return result.returncode, result.stdout
+
+
+def document(*arguments: str | Path) -> tuple[int, Any]:
+    code, output = verify("-o", "json", *arguments)
+    return code, json.loads(output)
+
+
+def test_complete_files_end_with_0(tmp_path: Path) -> None:
+    code, output = verify(recorded(tmp_path, *COMPLETE))
+    assert code == 0
+    assert output.splitlines()[-1].startswith("COMPLETE")
+    assert "▒" in output
+
+
+def test_holes_end_with_1_and_are_named(tmp_path: Path) -> None:
+    code, output = verify(recorded(tmp_path, *HOLES))
+    assert code == 1
+    assert "LOST 2 to 4 (2 missing)" in output
+    assert "×" in output
+
+
+def test_what_cannot_be_read_ends_with_2_and_the_rest_is_told(tmp_path: Path) -> None:
+    good = recorded(tmp_path, *HOLES)
+    bad = tmp_path / "bad.jsonl"
+    bad.write_bytes(lines(COMPLETE) + b"{\n")
+    code, output = verify(good, bad, tmp_path / "nothing.jsonl")
+    assert code == 2
+    assert f"{bad}:{len(COMPLETE) + 1}: " in output
+    assert "nothing.jsonl: there is no such file" in output
+    assert "okx BTC-USDT/trade" in output
+
+
+def test_a_terminal_without_blocks_gets_ascii(tmp_path: Path) -> None:
+    _, output = verify(recorded(tmp_path, *HOLES), PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    assert output.isascii()
+    assert "x lost" in output
+
+
+def test_the_picture_is_as_wide_as_the_terminal(tmp_path: Path) -> None:
+    for columns in (70, 150):
+        _, output = verify(recorded(tmp_path, *COMPLETE), COLUMNS=str(columns))
+        assert [len(line) for line in output.splitlines() if line.startswith("okx") and "█" in line] == [columns] * 2
+
+
+def test_the_document_says_the_same(tmp_path: Path) -> None:
+    code, made = document(recorded(tmp_path, *HOLES))
+    (stream,) = made["streams"]
+    assert (code, made["exit_code"], made["verdict"]) == (1, 1, "holes")
+    assert stream["missing"] == {"lost": 2, "open": 0, "unreported": 0}
+    assert "x" in stream["timeline"]["cells"]
+
+
+def test_replicas_complete_each_other(tmp_path: Path) -> None:
+    for folder, records in (("a", HOLES), ("b", [trade(number) for number in (1, 2, 3, 4)])):
+        (tmp_path / folder).mkdir()
+        recorded(tmp_path / folder, *records)
+    assert examine([str(tmp_path)]).verdict is Verdict.COMPLETE
+    assert examine([str(tmp_path / "a")]).verdict is Verdict.HOLES
+
+
+def test_the_help_tells_the_rules_and_the_exit_codes() -> None:
+    code, output = verify("--help")
+    assert code == 0
+    assert all(word in output for word in ("trades", "books", "candles", "Exit code: 0 complete; 1 holes"))
+
+
+def test_the_collecting_process_does_not_load_it() -> None:
+    code = "import sys; from market_collector import __main__, app; print([n for n in sys.modules if 'verify' in n])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+# -- a real recording
+
+
+@contextmanager
+def collecting(folder: Path, exchange: Simulator, data_types: list[str]) -> Iterator[Callable[[], Any]]:
+    """Runs ``market-collector run`` into files below ``folder``; yields how to ask it for its counters."""
+    file = {"directory": str(folder / "data"), "rotate": {"interval": "1s"}, "compression": "zstd"}
+    spec = {
+        "exchange": "okx", "symbol": "BTC-USDT", "dataTypes": data_types, "sinks": [{"name": "archive", "type": "file", "file": file}],
+        "connection": {"endpoint": {"websocket": exchange.websocket, "rest": exchange.rest}},
+    }  # fmt: skip
+    config = folder / "collector.json"
+    config.write_text(json.dumps({"contract": 1, "name": "okx-btc", "namespace": "test", "shard": 0, "spec": spec}))
+    port = _free_port()
+    command = [sys.executable, "-m", "market_collector", "run", "-f", str(config), "--http", f"127.0.0.1:{port}"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stderr=log)
+        try:
+            yield lambda: _counters(port)
+        finally:
+            process.terminate()
+            assert process.wait(25) == 0, (folder / "log").read_text()
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _counters(port: int) -> Any:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/status", timeout=5) as answer:
+            return json.load(answer)["counters"]
+    except URLError:
+        return {"records": 0, "gapsDetected": 0}
+
+
+def comes(is_so: Callable[[], Any]) -> None:
+    end = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def recorded_ids(folder: Path) -> list[int]:
+    """Trade ids in the files, read without any of our own code."""
+    ids = []
+    for file in folder.rglob("*.jsonl*"):
+        with zstandard.open(file, "rt") if file.suffix == ".zst" else file.open() as text:
+            ids += [int(row["trade_id"]) for row in map(json.loads, text) if row["type"] == "trade"]
+    return ids
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Simulator]:
+    with simulator(*MARKET) as running:
+        yield running
+
+
+@pytest.mark.simulator
+def test_an_undisturbed_recording_is_complete_also_while_it_is_written(exchange: Simulator, tmp_path: Path) -> None:
+    with collecting(tmp_path, exchange, ["trade", "orderbook", "ticker", "candle"]) as counters:
+        comes(lambda: counters()["records"] > 500)
+        code, made = document(tmp_path / "data")
+        assert code == 0, made
+    code, made = document(tmp_path / "data")
+    assert (code, made["verdict"], made["unreadable"]) == (0, "complete", [])
+    assert made["files"] > 1
+    streams = {stream["stream"]: stream for stream in made["streams"]}
+    assert set(streams) == {f"BTC-USDT/{name}" for name in ("trade", "orderbook", "ticker", "candle:1m")}
+    trades, book = streams["BTC-USDT/trade"], streams["BTC-USDT/orderbook"]
+    assert trades["distinct"] == trades["records"] == len(recorded_ids(tmp_path)) > 100
+    assert book["books"] == {"proved": book["records"], "unproved": 0}
+
+
+@pytest.mark.simulator
+def test_after_a_loss_the_verdict_is_the_exchanges_own_truth(exchange: Simulator, tmp_path: Path) -> None:
+    """Whether or not the collector repaired it: what the report misses is what the files miss, and nothing else."""
+    lost_channel = {"channel": channel(Stream("BTC-USDT", DataType.TRADE)), "symbol": "BTC-USDT", "count": 5}
+    with collecting(tmp_path, exchange, ["trade"]) as counters:
+        comes(lambda: counters()["records"] > 100)
+        exchange.post("/faults/lose", lost_channel)
+        comes(lambda: counters()["gapsDetected"])
+        after = counters()["records"]
+        comes(lambda: counters()["records"] > after + 100)
+    ids = recorded_ids(tmp_path)
+    path = f"/truth/trades?symbol=BTC-USDT&from={min(ids)}&to={max(ids)}"
+    missing = {int(row["tradeId"]) for row in exchange.lines(path)} - set(ids)
+    code, made = document(tmp_path / "data")
+    (stream,) = made["streams"]
+    assert sum(stream["missing"].values()) == len(missing)
+    assert stream["missing"]["unreported"] == 0
+    assert code == (1 if missing else 0)
+    assert sum(stream["holes"].values()) == stream["events"]["gap"] >= 1
