@@ -1,3 +1,60 @@
-"""Collects market data from exchanges over WebSocket; whatever is missing is found, counted and said."""
+"""Collects market data from exchanges over WebSocket; whatever is missing is found, counted and said.
+
+As a library: ``from market_collector import DataType, ExchangeCollectorConfig, ExchangeFactory, CollectorManager``
+(`market_collector.api` tells more). These names are loaded when they are first used, because they need pydantic, which
+the collecting process does without.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from market_collector.api import (
+        CollectorError,
+        CollectorManager,
+        ConfigurationError,
+        ConnectionFailedError,
+        DataPoint,
+        DataType,
+        ExchangeCollector,
+        ExchangeCollectorConfig,
+        ExchangeFactory,
+        ExchangeOptions,
+        InputError,
+        RequestFailedError,
+        StreamEvent,
+        StreamRefusedError,
+        create_okx_collector,
+        get_supported_exchanges,
+    )
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "CollectorError",
+    "CollectorManager",
+    "ConfigurationError",
+    "ConnectionFailedError",
+    "DataPoint",
+    "DataType",
+    "ExchangeCollector",
+    "ExchangeCollectorConfig",
+    "ExchangeFactory",
+    "ExchangeOptions",
+    "InputError",
+    "RequestFailedError",
+    "StreamEvent",
+    "StreamRefusedError",
+    "create_okx_collector",
+    "get_supported_exchanges",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("market_collector.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -2,6 +2,8 @@
 
 CollectorError
 ├── InputError         the user: a bad file, argument or setting (exit code 2)
+│   └── ConfigurationError  the same in the Python API; a ValueError too
+├── StreamRefusedError      the user, mostly: the exchange does not serve what was asked for
 ├── ConnectionFailedError   a retry: a connection could not be made, or ended
 ├── RequestFailedError      a retry: a REST request was not answered, or answered with an error
 ├── SinkError          a retry: a sink could not write; the message says what to do
@@ -15,6 +17,20 @@ class CollectorError(Exception):
 
 class InputError(CollectorError):
     """The user must act; the message says where and what is allowed."""
+
+
+class ConfigurationError(InputError, ValueError):
+    """The configuration of a collector is not allowed; the message lists every problem, a line each."""
+
+
+class StreamRefusedError(CollectorError):
+    """The exchange refuses a stream, for example because it does not know the symbol."""
+
+    def __init__(self, exchange: str, stream: str, reason: str, message: str) -> None:
+        self.exchange, self.stream = exchange, stream
+        self.reason = reason
+        """One word: ``SymbolNotFound``, ``ChannelNotOffered``, ..."""
+        super().__init__(f"{exchange} refuses {stream}: {reason}: {message}")
 
 
 class ConnectionFailedError(CollectorError):

@@ -94,7 +94,7 @@ def _check_mapping(kind: inspect.StructType, value: object, path: Path) -> Itera
     fields = {field.encode_name: field for field in kind.fields}
     if kind.forbid_unknown_fields:
         for name in [key for key in value if key not in fields]:
-            yield Fault((*path, str(name)), _unknown_field(str(name), list(fields)))
+            yield Fault((*path, str(name)), unknown_field(str(name), list(fields)))
     for name, field in fields.items():
         if value.get(name) is not None:
             yield from _check(field.type, value[name], (*path, name))
@@ -102,7 +102,8 @@ def _check_mapping(kind: inspect.StructType, value: object, path: Path) -> Itera
             yield Fault((*path, name), "is required but missing")
 
 
-def _unknown_field(name: str, known: Sequence[str]) -> str:
+def unknown_field(name: str, known: Sequence[str]) -> str:
+    """What is wrong with a field that is not among the known ones, and which was meant."""
     import difflib  # only for those who need the hint
 
     near = difflib.get_close_matches(name, known, n=1)

@@ -1,0 +1,233 @@
+"""Callbacks as a sink: each has a queue of its own and, while the collector runs, a task.
+
+A callback that fails is counted and logged, and the others still run. One that is slow first fills its own queue; then
+it holds up the sink, so that the fan-out's queue grows; when that is full, records are dropped, counted, told in a
+``dropped`` event, and treated like any hole. `get_status` shows each step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from inspect import isawaitable
+
+from market_collector.api.points import DataPoint, StreamEvent, data_point, data_type, stream_event
+from market_collector.errors import ConfigurationError
+from market_collector.model.events import Data, Event, Raw, Record
+from market_collector.model.streams import DataType
+
+QUEUE_RECORDS = 10_000
+"""How far one callback may be behind before it holds up the others."""
+LOOK_UP_S = 0.01
+"""How soon a sink that is held up sees that there is room again."""
+YIELD_EVERY = 100
+"""Calls in a row after which a callback that never waits lets the connections have a turn."""
+CLOSE_S = 5.0
+"""How long closing waits for callbacks that are behind."""
+FAILURES_LOGGED = 10
+"""So many failures of a callback are logged one by one, then each hundredth: one that always fails fills no disk."""
+
+DataCallback = Callable[[DataPoint], Awaitable[object] | object]
+EventCallback = Callable[[StreamEvent], Awaitable[object] | object]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Subscription:
+    """One callback for one data type (None: stream events), and how it fares."""
+
+    data_type: DataType | None
+    callback: object
+    """What the user gave: names it, and finds it again."""
+    call: Callable[[Record], Awaitable[object] | object]
+    waiting: deque[Record] = field(default_factory=deque)
+    calls: int = 0
+    failures: int = 0
+    last_error: str = ""
+    """Of the last call; empty when it was good."""
+    slowest_s: float = 0.0
+    running_since: float | None = None
+    """Since when a call is under way, monotonic seconds."""
+    is_removed: bool = False
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return str(getattr(self.callback, "__qualname__", None) or repr(self.callback))
+
+
+class Subscriptions:
+    """All callbacks of one collector, in the order in which they were added; they may come and go at any time."""
+
+    def __init__(self) -> None:
+        self._by_type: dict[DataType | None, tuple[Subscription, ...]] = {}
+
+    def __iter__(self) -> Iterator[Subscription]:
+        return (each for group in self._by_type.values() for each in group)
+
+    def add_data(self, wanted: DataType, callback: DataCallback) -> None:
+        """One that is added twice is called twice."""
+
+        def call(record: Record) -> Awaitable[object] | object:
+            assert isinstance(record, Data)
+            return callback(data_point(record))
+
+        self._add(Subscription(wanted, callback, call))
+
+    def add_events(self, callback: EventCallback) -> None:
+        """One that is added twice is called twice."""
+
+        def call(record: Record) -> Awaitable[object] | object:
+            assert isinstance(record, Event)
+            return callback(stream_event(record))
+
+        self._add(Subscription(None, callback, call))
+
+    def _add(self, subscription: Subscription) -> None:
+        if not callable(subscription.callback):
+            raise ConfigurationError(f"a callback must be a function or coroutine function, not {subscription.name}")
+        self._by_type[subscription.data_type] = (*self._by_type.get(subscription.data_type, ()), subscription)
+
+    def remove(self, wanted: DataType | None, callback: object) -> bool:
+        """Takes the callback off, as often as it was added; what waits for it is forgotten. False: it was not there."""
+        group = self._by_type.get(wanted, ())
+        gone = [each for each in group if each.callback == callback]
+        self._by_type[wanted] = tuple(each for each in group if each not in gone)
+        for each in gone:
+            each.is_removed = True
+            each.waiting.clear()
+        return bool(gone)
+
+    def of(self, record: Record) -> tuple[Subscription, ...]:
+        """Who wants this record; raw frames go to files only."""
+        if isinstance(record, Data):
+            return self._by_type.get(data_type(type(record)), ())
+        return () if isinstance(record, Raw) else self._by_type.get(None, ())
+
+
+class CallbackSink:
+    """Calls the callbacks of one run of a collector; acknowledged means: handed over to all of their queues."""
+
+    name = "callbacks"
+    type = "callback"
+    sync_interval_s = 0.0
+    pause_s = 0.0
+
+    def __init__(self, subscriptions: Subscriptions) -> None:
+        self._subscriptions = subscriptions
+        self._workers: dict[Subscription, _Worker] = {}
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def write(self, records: Sequence[Record]) -> bool:
+        """Queues the records for the callbacks; waits while the queue of one is full."""
+        self._let_removed_go()
+        for record in records:
+            for subscription in self._subscriptions.of(record):
+                await self._worker(subscription).put(record)
+        return False
+
+    async def sync(self) -> None:
+        """Nothing to do."""
+
+    async def close(self) -> None:
+        """Waits for the callbacks, at most 5 s, then cancels them and says what they did not get."""
+        workers = list(self._workers.values())
+        for worker in workers:
+            worker.finish()
+        if workers:
+            _, late = await asyncio.wait([worker.task for worker in workers], timeout=CLOSE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.wait([worker.task for worker in workers])
+        for worker in workers:
+            worker.give_up()
+        self._workers.clear()
+
+    def owns(self, task: asyncio.Task[object] | None) -> bool:
+        """Whether this task is one that calls callbacks."""
+        return any(worker.task is task for worker in self._workers.values())
+
+    def _worker(self, subscription: Subscription) -> _Worker:
+        if subscription not in self._workers:
+            self._workers[subscription] = _Worker(subscription)
+        return self._workers[subscription]
+
+    def _let_removed_go(self) -> None:
+        for subscription in [each for each in self._workers if each.is_removed and each.running_since is None]:
+            self._workers.pop(subscription).finish()
+
+
+class _Worker:
+    """Calls one callback, one record after the other."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        self._wake = asyncio.Event()
+        self._is_finishing = False
+        self.task = asyncio.create_task(self._work(), name=f"callback {subscription.name}")
+
+    async def put(self, record: Record) -> None:
+        """Queues a record, as soon as there is room."""
+        subscription = self._subscription
+        while len(subscription.waiting) >= QUEUE_RECORDS:  # noqa: ASYNC110 - seldom; a removal makes room as well
+            await asyncio.sleep(LOOK_UP_S)
+        if not subscription.is_removed:
+            subscription.waiting.append(record)
+            self._wake.set()
+
+    def finish(self) -> None:
+        """Nothing more comes: the task ends after what is queued."""
+        self._is_finishing = True
+        self._wake.set()
+
+    def give_up(self) -> None:
+        """Forgets what is queued, and says so."""
+        if left := len(self._subscription.waiting):
+            log.error("callback %s: %d records were not delivered before the end", self._subscription.name, left)
+        self._subscription.waiting.clear()
+
+    async def _work(self) -> None:
+        waiting = self._subscription.waiting
+        while waiting or not self._is_finishing:
+            self._wake.clear()
+            while waiting:
+                await self._deliver(waiting.popleft())
+            if not self._is_finishing:
+                await self._wake.wait()
+
+    async def _deliver(self, record: Record) -> None:
+        subscription = self._subscription
+        subscription.calls += 1
+        subscription.running_since = started = time.monotonic()
+        try:
+            result = subscription.call(record)
+            if isawaitable(result):
+                await result
+            subscription.last_error = ""
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            self._fail(error)  # something that the callback waited for was cancelled, not the callback
+        except Exception as error:
+            self._fail(error)
+        finally:
+            subscription.running_since = None
+            subscription.slowest_s = max(subscription.slowest_s, time.monotonic() - started)
+        if subscription.calls % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+
+    def _fail(self, error: BaseException) -> None:
+        subscription = self._subscription
+        subscription.failures += 1
+        subscription.last_error = f"{type(error).__name__}: {error}"
+        if subscription.failures <= FAILURES_LOGGED or subscription.failures % 100 == 0:
+            counts = (subscription.failures, subscription.calls)
+            log.error("callback %s failed (%d of %d calls)", subscription.name, *counts, exc_info=error)

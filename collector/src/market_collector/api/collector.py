@@ -1,0 +1,306 @@
+"""One collector as an object: start it, stop it, ask it; in any order, as often as you like."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from market_collector.api import report
+from market_collector.api.callbacks import CallbackSink, DataCallback, EventCallback, Subscriptions
+from market_collector.api.configuration import ExchangeCollectorConfig, options_of, settings_of
+from market_collector.api.debug_log import debug_log, file_of
+from market_collector.api.report import CollectorStatus, HealthStatus, State
+from market_collector.app import Collector
+from market_collector.config import Settings
+from market_collector.errors import ConnectionFailedError, StreamRefusedError
+from market_collector.model.streams import ConnectionState, DataType, StreamState
+from market_collector.net.supervisor import Link
+from market_collector.telemetry.status import Health, Status
+
+LOOK_UP_S = 0.02
+"""How often a start looks whether it is connected."""
+
+log = logging.getLogger(__name__)
+
+
+class ExchangeCollector:
+    """Collects one symbol of one exchange and calls callbacks; `ExchangeFactory.create_collector` makes one.
+
+    It belongs to one event loop and is not thread-safe. Callbacks run on that loop, each in order, one call at a time.
+    """
+
+    def __init__(self, config: ExchangeCollectorConfig) -> None:
+        """Nothing is connected yet.
+
+        Raises:
+            InputError: ``config/EXCHANGE_config.json`` cannot be read, or something in it is not allowed.
+        """
+        self.config = config
+        self.name = f"{config.exchange}_{config.symbol.lower().replace('-', '_')}"
+        self._options = options_of(config.exchange, config.custom_params)
+        self._settings = settings_of(config, self._options)
+        self._subscriptions = Subscriptions()
+        self._run: _Run | None = None
+
+    # --- callbacks ---
+
+    def add_data_callback(self, data_type: DataType, callback: DataCallback) -> None:
+        """Calls ``callback(data_point)`` for each record of this type, from now on; a coroutine function is awaited.
+
+        There may be several for a type. One that raises is logged and counted (`get_status`), and goes on being called.
+        """
+        self._subscriptions.add_data(DataType(data_type), callback)
+
+    def remove_data_callback(self, data_type: DataType, callback: DataCallback) -> bool:
+        """Ends the calls; one that is under way goes on to its end. False: there was no such callback."""
+        return self._subscriptions.remove(DataType(data_type), callback)
+
+    def add_event_callback(self, callback: EventCallback) -> None:
+        """Calls ``callback(stream_event)`` for what happens to the streams: gaps, repairs, reconnects, refusals."""
+        self._subscriptions.add_events(callback)
+
+    def remove_event_callback(self, callback: EventCallback) -> bool:
+        """Ends the calls; False: there was no such callback."""
+        return self._subscriptions.remove(None, callback)
+
+    # --- life ---
+
+    async def start(self) -> bool:
+        """Connects, and returns True once the exchange has accepted every stream (a book: sent its snapshot).
+
+        Does nothing more when it runs already. After an error nothing is left running, and it can be started again.
+
+        Raises:
+            StreamRefusedError: the exchange refuses a stream, for example because it does not know the symbol.
+            ConnectionFailedError: no connection after ``max_reconnect_attempts``, or not connected within
+                ``start_timeout`` seconds, or stopped meanwhile; says which.
+        """
+        run = await self._present_run()
+        try:
+            await run.connected(self._options.start_timeout)
+        except BaseException as error:
+            run.error = run.error or (error if isinstance(error, Exception) else None)
+            await run.stop()
+            raise
+        return True
+
+    async def _present_run(self) -> _Run:
+        while self._run is not None and self._run.state is State.STOPPING:
+            await self._run.ended()
+        if self._run is None or self._run.task.done():
+            self._run = _Run(self.name, self.config, self._settings, self._subscriptions)
+        return self._run
+
+    async def stop(self) -> None:
+        """Disconnects; returns once the callbacks have had what was received (20 s at most) and no task is left.
+
+        Called from within a callback of this collector it only asks for the end: that callback must return first.
+        """
+        if self._run is not None:
+            await self._run.stop()
+
+    def ask_to_stop(self) -> None:
+        """Begins to stop, without waiting for the end."""
+        if self._run is not None:
+            self._run.ask_to_stop()
+
+    async def wait_until_stopped(self) -> None:
+        """Returns when it does not run any more: stopped, or failed (`get_status` tells)."""
+        if self._run is not None:
+            await self._run.ended()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # --- questions ---
+
+    @property
+    def state(self) -> State:
+        """``stopped``, ``starting``, ``running``, ``stopping`` or ``failed``."""
+        return State.STOPPED if self._run is None else self._run.state
+
+    def get_status(self) -> CollectorStatus:
+        """What it does and has done since the last start."""
+        document = self._document()
+        return {
+            "name": self.name,
+            "exchange": self.config.exchange,
+            "symbol": self.config.symbol,
+            "data_types": [str(each) for each in self.config.data_types],
+            "state": str(self.state),
+            "error": self._error(),
+            "health": str(report.health(document, self._issues(document))),
+            "websocket_state": str(report.websocket_state(document.connections)),
+            "websocket_stats": report.stats(document),
+            "messages_processed": document.counters.messages,
+            "records": document.counters.records,
+            "dropped_records": document.counters.dropped_records,
+            "last_message_time": document.last_message_time,
+            "gaps": report.gaps(document),
+            "streams": report.plain(document.streams),
+            "connections": report.plain(document.connections),
+            "sinks": report.plain(document.sinks),
+            "callbacks": [report.callback(each) for each in self._subscriptions],
+        }
+
+    def get_health_status(self) -> HealthStatus:
+        """Whether all is well, and if not, what is wrong."""
+        document = self._document()
+        issues = self._issues(document)
+        word = report.health(document, issues)
+        return {
+            "name": self.name,
+            "is_healthy": word is Health.HEALTHY,
+            "health": str(word),
+            "issues": issues,
+            "last_message_time": document.last_message_time,
+        }
+
+    def _issues(self, document: Status) -> list[str]:
+        return report.issues(document, self.state, self._error(), self._subscriptions)
+
+    def _error(self) -> str:
+        return str(self._run.error) if self._run is not None and self._run.error is not None else ""
+
+    def _document(self) -> Status:
+        if self._run is None:
+            return report.never_started(self.name)
+        document = self._run.collector.status()
+        return report.at_rest(document) if self._run.task.done() else document
+
+
+class _Run:
+    """From one start to its end: the collector underneath and the task that it runs in."""
+
+    def __init__(
+        self, name: str, config: ExchangeCollectorConfig, settings: Settings, subscriptions: Subscriptions
+    ) -> None:
+        self._name = name
+        self._config = config
+        self._stop = asyncio.Event()
+        self._sink = CallbackSink(subscriptions)
+        self._was_connected = False
+        self.error: Exception | None = None
+        self.collector = Collector(settings, sinks=[self._sink])
+        self.task = asyncio.create_task(self._live(), name=f"collector {name}")
+
+    @property
+    def state(self) -> State:
+        """Where it stands."""
+        if self.task.done():
+            return State.FAILED if self.error else State.STOPPED
+        if self._stop.is_set():
+            return State.STOPPING
+        return State.RUNNING if self._was_connected else State.STARTING
+
+    # --- the task ---
+
+    async def _live(self) -> None:
+        with debug_log(file_of(self._config.exchange, self._config.symbol)):
+            log.info("%s: starts", self._name)
+            watch = asyncio.create_task(self._watch_health(), name=f"health of {self._name}")
+            try:
+                await self.collector.run(self._stop)
+            except* Exception as group:
+                self.error = self.error or next(_single(group))
+                log.exception("%s: failed", self._name)
+            finally:
+                watch.cancel()
+                await asyncio.wait([watch])
+                log.info("%s: has stopped", self._name)
+
+    async def _watch_health(self) -> None:
+        """Logs each change of health, and with DEBUG the counters."""
+        last = Health.HEALTHY
+        while True:
+            await asyncio.sleep(self._config.health_check_interval)
+            document = self.collector.status()
+            if document.health is not last:
+                log.warning("%s: %s %s", self._name, document.health, document.reason)
+            log.debug("%s: %s %s", self._name, document.health, document.counters)
+            last = document.health
+
+    # --- its end ---
+
+    def ask_to_stop(self) -> None:
+        """The task will end."""
+        self._stop.set()
+
+    async def ended(self) -> None:
+        """Returns when the task has ended; cancelling the wait leaves the task alone."""
+        await asyncio.wait([self.task])
+
+    async def stop(self) -> None:
+        """Ends the task; from within one of its callbacks that is not waited for, since it waits for the callback."""
+        self.ask_to_stop()
+        if not self._sink.owns(asyncio.current_task()):
+            await self.ended()
+
+    # --- its beginning ---
+
+    async def connected(self, timeout_s: float) -> None:
+        """Returns once every stream is accepted."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self._is_connected():
+                    self._raise_if_hopeless()
+                    await asyncio.wait([self.task], timeout=LOOK_UP_S)
+        except TimeoutError:
+            raise ConnectionFailedError(
+                f"{self._name}: not connected within start_timeout, {timeout_s:g} s: {self._waits_for()}"
+            ) from None
+        self._was_connected = True
+
+    def _is_connected(self) -> bool:
+        return all(
+            link.state is ConnectionState.CONNECTED and link.feed is not None and link.feed.is_settled
+            for link in self._links
+        ) and not any(self._refusals())
+
+    def _raise_if_hopeless(self) -> None:
+        if self._stop.is_set() or self.task.done():
+            raise self.error or ConnectionFailedError(f"{self._name}: stopped before it was connected")
+        for refusal in self._refusals():
+            raise refusal
+        for link in self._links:
+            if self._is_exhausted(link):
+                tried = f"max_reconnect_attempts ({link.attempts})"
+                raise ConnectionFailedError(f"{self._name}: no {link.route} connection after {tried}: {link.reason}")
+
+    def _refusals(self) -> Iterator[StreamRefusedError]:
+        for page in self.collector.ledger.streams.values():
+            if page.state is StreamState.REFUSED:
+                yield StreamRefusedError(self._config.exchange, str(page.stream), page.reason, page.message)
+
+    def _is_exhausted(self, link: Link) -> bool:
+        limit = self.collector.settings.max_reconnect_attempts
+        has_failed = link.state in (ConnectionState.BACKOFF, ConnectionState.STOPPED)
+        return has_failed and 0 < limit <= link.attempts
+
+    def _waits_for(self) -> str:
+        links = [f"{link.route} connection: {link.state} {link.reason}".rstrip() for link in self._links]
+        pages = self.collector.ledger.streams.values()
+        silent = [str(page.stream) for page in pages if page.state is StreamState.PENDING]
+        return ", ".join(links) + (f"; no answer for {', '.join(silent)}" if silent else "")
+
+    @property
+    def _links(self) -> Sequence[Link]:
+        return self.collector.supervisor.links
+
+
+def _single(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    """The errors in a group of a task group of a task group."""
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _single(error)
+        else:
+            yield error

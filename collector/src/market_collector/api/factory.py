@@ -1,0 +1,114 @@
+"""Makes collectors, and tells what there is to collect."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from market_collector.api.collector import ExchangeCollector
+from market_collector.api.configuration import ExchangeCollectorConfig, known_exchange, options_of
+from market_collector.errors import FrameError, RequestFailedError
+from market_collector.exchanges import EXCHANGES
+from market_collector.model.streams import DataType
+from market_collector.net.rest import get
+
+
+class ExchangeInfo(TypedDict):
+    """What an exchange offers here."""
+
+    exchange: str
+    data_types: list[str]
+    orderbook_depths: list[int]
+    """Levels a side."""
+    candle_intervals: list[str]
+    websocket: str
+    """Base address."""
+    rest: str
+    """Base address."""
+    max_ping_interval: float
+    """Seconds."""
+
+
+class ExchangeFactory:
+    """Functions under one name; there is nothing to make an instance for."""
+
+    @staticmethod
+    def create_collector(config: ExchangeCollectorConfig) -> ExchangeCollector:
+        """A collector that is not started.
+
+        Raises:
+            InputError: ``config/EXCHANGE_config.json`` cannot be read, or something in it is not allowed.
+        """
+        return ExchangeCollector(config)
+
+    @staticmethod
+    def get_exchange_info(exchange: str) -> ExchangeInfo:
+        """What an exchange offers, without asking it.
+
+        Raises:
+            ConfigurationError: there is no such exchange here.
+        """
+        venue = EXCHANGES[known_exchange(exchange)]
+        return {
+            "exchange": venue.name,
+            "data_types": [each.value for each in DataType if each in venue.offers],
+            "orderbook_depths": list(venue.book_depths),
+            "candle_intervals": list(venue.candle_intervals),
+            "websocket": venue.websocket,
+            "rest": venue.rest,
+            "max_ping_interval": venue.heartbeat.max_interval_s,
+        }
+
+    @staticmethod
+    def get_supported_pairs(exchange: str, *, rest_endpoint: str | None = None) -> list[str]:
+        """The symbols that trade now, sorted, asked from the exchange: blocks for up to 5 s.
+
+        In a coroutine use `get_supported_pairs_async`, so that nothing else has to wait.
+
+        Args:
+            exchange: one of `get_supported_exchanges`.
+            rest_endpoint: base address instead of that of ``config/EXCHANGE_config.json`` or the exchange's own.
+
+        Raises:
+            InputError: there is no such exchange here, or its file or the address is not allowed.
+            RequestFailedError: there was no answer, or none that can be read.
+        """
+        venue = EXCHANGES[known_exchange(exchange)]
+        given = {"rest_endpoint": rest_endpoint} if rest_endpoint else {}
+        base = (options_of(exchange, given).rest_endpoint or venue.rest).rstrip("/")
+        tls = ssl.create_default_context() if base.startswith("https:") else None
+        try:
+            return venue.live_symbols(get(base + venue.instruments().path, tls))
+        except (RequestFailedError, FrameError) as error:
+            raise RequestFailedError(f"the pairs of {exchange} cannot be listed: {error}") from error
+
+    @staticmethod
+    async def get_supported_pairs_async(exchange: str, *, rest_endpoint: str | None = None) -> list[str]:
+        """The same in a thread, for coroutines."""
+        return await asyncio.to_thread(ExchangeFactory.get_supported_pairs, exchange, rest_endpoint=rest_endpoint)
+
+
+def create_okx_collector(
+    symbol: str,
+    data_types: Sequence[DataType | str],
+    auto_restart: bool = True,
+    health_check_interval: float = 30.0,
+    store_raw_data: bool = False,
+    custom_params: Mapping[str, Any] | None = None,
+) -> ExchangeCollector:
+    """A collector of OKX that is not started; the arguments are those of `ExchangeCollectorConfig`.
+
+    Raises:
+        InputError: an argument, or something in ``config/okx_config.json``, is not allowed.
+    """
+    config = ExchangeCollectorConfig(
+        "okx", symbol, data_types, auto_restart, health_check_interval, store_raw_data, custom_params
+    )
+    return ExchangeFactory.create_collector(config)
+
+
+def get_supported_exchanges() -> list[str]:
+    """The exchanges that can be collected, by name."""
+    return sorted(EXCHANGES)

@@ -1,0 +1,199 @@
+"""Several collectors under one roof: started and stopped together, and started again when one has failed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Generator
+from dataclasses import dataclass, field
+from itertools import count
+from types import TracebackType
+from typing import Self, TypedDict
+
+from market_collector.api.collector import ExchangeCollector
+from market_collector.api.report import CollectorStatus, State
+from market_collector.errors import CollectorError, ConfigurationError, ConnectionFailedError
+
+log = logging.getLogger(__name__)
+
+
+class ManagerStatus(TypedDict):
+    """What `CollectorManager.get_status` returns."""
+
+    name: str
+    running: bool
+    total_collectors: int
+    running_collectors: int
+    failed_collectors: list[str]
+    restarts: dict[str, int]
+    """How often each failed collector was started again."""
+    collectors: dict[str, CollectorStatus]
+
+
+@dataclass(eq=False, slots=True)
+class _Charge:
+    """One collector in the manager's care."""
+
+    name: str
+    collector: ExchangeCollector
+    keeper: asyncio.Task[None] | None = None
+    restarts: int = 0
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it has been started, with or without success."""
+
+
+class CollectorManager:
+    """Keeps collectors: one that fails, or that could not be started, is started again when it has ``auto_restart``.
+
+    Between two attempts passes the collector's own ``health_check_interval``.
+    """
+
+    def __init__(self, name: str = "collectors") -> None:
+        self.name = name
+        self._charges: dict[str, _Charge] = {}
+        self._leaving: list[_Charge] = []
+        self._is_running = False
+
+    def add_collector(self, collector: ExchangeCollector) -> str:
+        """Takes a collector into care, and starts it if the manager runs. Returns the name that it has here:
+        ``okx_btc_usdt``, with ``_2``, ``_3``, ... where that is taken.
+
+        Raises:
+            ConfigurationError: it is here already.
+        """
+        if any(charge.collector is collector for charge in self._charges.values()):
+            raise ConfigurationError(f"{self.name}: {collector.name} was added already; make another collector")
+        charge = _Charge(self._free_name(collector.name), collector)
+        self._charges[charge.name] = charge
+        if self._is_running:
+            self._begin(charge)
+        return charge.name
+
+    def _free_name(self, name: str) -> str:
+        names = (name if number == 1 else f"{name}_{number}" for number in count(1))
+        return next(each for each in names if each not in self._charges)
+
+    def remove_collector(self, collector: ExchangeCollector | str) -> Awaitable[None]:
+        """Takes a collector, or the one with this name, out of care and begins to stop it, at once.
+
+        Await what is returned to know that it has stopped; `stop` waits for it, too.
+
+        Raises:
+            ConfigurationError: it is not here.
+        """
+        charges = self._charges
+        name = next((name for name, charge in charges.items() if collector in (name, charge.collector)), None)
+        if name is None:
+            raise ConfigurationError(f"{self.name}: there is no collector {collector}; there are: {', '.join(charges)}")
+        charge = charges.pop(name)
+        self._leaving.append(charge)
+        _ask_to_end(charge)
+        return _Leaving(self, charge)
+
+    async def start(self) -> bool:
+        """Starts all collectors; returns True once each is connected or has failed, and at least one is connected.
+
+        A failure is logged and shown by `get_status`; with ``auto_restart`` it is tried again.
+
+        Raises:
+            ConnectionFailedError: not one could be started; says why of each. Nothing is left running.
+        """
+        self._is_running = True
+        charges = list(self._charges.values())
+        for charge in charges:
+            if charge.keeper is None or charge.keeper.done():
+                self._begin(charge)
+        for charge in charges:
+            await charge.tried.wait()
+        failed = {charge.name: charge.collector.get_status()["error"] for charge in charges if _has_failed(charge)}
+        if charges and len(failed) == len(charges):
+            await self.stop()
+            reasons = "; ".join(failed.values())
+            raise ConnectionFailedError(f"{self.name}: none of {len(failed)} collectors could be started: {reasons}")
+        return True
+
+    async def stop(self) -> None:
+        """Stops all collectors; they stay here and can be started again."""
+        self._is_running = False
+        charges = [*self._charges.values(), *self._leaving]
+        for charge in charges:
+            _ask_to_end(charge)
+        for charge in charges:
+            await self._end(charge)
+
+    def get_status(self) -> ManagerStatus:
+        """Each collector's status, and sums."""
+        charges = self._charges
+        states = {name: charge.collector.state for name, charge in charges.items()}
+        return {
+            "name": self.name,
+            "running": self._is_running,
+            "total_collectors": len(charges),
+            "running_collectors": sum(state is State.RUNNING for state in states.values()),
+            "failed_collectors": [name for name, state in states.items() if state is State.FAILED],
+            "restarts": {name: charge.restarts for name, charge in charges.items()},
+            "collectors": {name: charge.collector.get_status() for name, charge in charges.items()},
+        }
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # --- one collector in care ---
+
+    def _begin(self, charge: _Charge) -> None:
+        charge.tried.clear()
+        charge.keeper = asyncio.create_task(self._keep(charge), name=f"{self.name}: {charge.name}")
+
+    async def _keep(self, charge: _Charge) -> None:
+        try:
+            while await self._try(charge):
+                await asyncio.sleep(charge.collector.config.health_check_interval)
+                charge.restarts += 1
+                log.warning("%s: starts %s again (restart %d)", self.name, charge.name, charge.restarts)
+        finally:
+            charge.tried.set()
+
+    async def _try(self, charge: _Charge) -> bool:
+        """One life of the collector; returns whether there should be another."""
+        try:
+            await charge.collector.start()
+        except CollectorError as error:
+            log.error("%s: %s could not be started: %s", self.name, charge.name, error)  # noqa: TRY400 - written for users
+        charge.tried.set()
+        await charge.collector.wait_until_stopped()
+        return _has_failed(charge) and charge.collector.config.auto_restart
+
+    async def _end(self, charge: _Charge) -> None:
+        _ask_to_end(charge)
+        if charge.keeper is not None:
+            await asyncio.wait([charge.keeper])
+        await charge.collector.stop()
+        if charge in self._leaving:
+            self._leaving.remove(charge)
+
+
+class _Leaving:
+    """What `remove_collector` returns: may be awaited, need not be."""
+
+    def __init__(self, manager: CollectorManager, charge: _Charge) -> None:
+        self._manager = manager
+        self._charge = charge
+
+    def __await__(self) -> Generator[object, None, None]:
+        return self._manager._end(self._charge).__await__()
+
+
+def _ask_to_end(charge: _Charge) -> None:
+    if charge.keeper is not None:
+        charge.keeper.cancel()
+    charge.collector.ask_to_stop()
+
+
+def _has_failed(charge: _Charge) -> bool:
+    return charge.collector.state is State.FAILED

@@ -1,0 +1,187 @@
+"""What `get_status` and `get_health_status` say: plain dictionaries, made of the document of ``GET /status``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import Any, TypedDict
+
+import msgspec
+
+from market_collector.api.callbacks import Subscription
+from market_collector.model.streams import ConnectionState, GapState
+from market_collector.telemetry.status import ConnectionStatus, Health, Status
+
+
+class State(StrEnum):
+    """Where a collector stands."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+class WebsocketStats(TypedDict):
+    """Summed over the collector's connections."""
+
+    reconnections: int
+    pings_sent: int
+    pongs_received: int
+
+
+class Gaps(TypedDict):
+    """Holes, counted."""
+
+    detected: int
+    repaired: int
+    open: int
+    missing_trades: int
+
+
+class CallbackStatus(TypedDict):
+    """How one callback fares."""
+
+    callback: str
+    data_type: str
+    """``event`` for a callback of stream events."""
+    calls: int
+    failures: int
+    last_error: str
+    """Of the last call; empty when it was good."""
+    queued: int
+    """Records that wait for it."""
+    running_seconds: float
+    """How long the present call takes already; 0 when none is under way."""
+    slowest_seconds: float
+
+
+class CollectorStatus(TypedDict):
+    """What `ExchangeCollector.get_status` returns; counters are those since the last start."""
+
+    name: str
+    exchange: str
+    symbol: str
+    data_types: list[str]
+    state: str
+    """``stopped``, ``starting``, ``running``, ``stopping`` or ``failed``."""
+    error: str
+    """Why it failed."""
+    health: str
+    """``Healthy``, ``Degraded`` or ``Unhealthy``."""
+    websocket_state: str
+    """``connected``, ``draining``, ``connecting``, ``backoff`` or ``stopped``; of several connections the worst."""
+    websocket_stats: WebsocketStats
+    messages_processed: int
+    """Frames received."""
+    records: int
+    """Records made of them."""
+    dropped_records: int
+    """Records that the callbacks or the files were too slow for."""
+    last_message_time: str | None
+    gaps: Gaps
+    streams: list[dict[str, Any]]
+    connections: list[dict[str, Any]]
+    sinks: list[dict[str, Any]]
+    callbacks: list[CallbackStatus]
+
+
+class HealthStatus(TypedDict):
+    """What `ExchangeCollector.get_health_status` returns."""
+
+    name: str
+    is_healthy: bool
+    health: str
+    """``Healthy``, ``Degraded`` (some data is missing or late, or a callback fails) or ``Unhealthy`` (no data)."""
+    issues: list[str]
+    """All that is wrong, a sentence each."""
+    last_message_time: str | None
+
+
+WORST_FIRST = (
+    ConnectionState.STOPPED,
+    ConnectionState.BACKOFF,
+    ConnectionState.CONNECTING,
+    ConnectionState.DRAINING,
+    ConnectionState.CONNECTED,
+)
+
+
+def websocket_state(connections: Iterable[ConnectionStatus]) -> ConnectionState:
+    """The worst of all connections: connected only when each is."""
+    return min((each.state for each in connections), key=WORST_FIRST.index, default=ConnectionState.STOPPED)
+
+
+def never_started(name: str) -> Status:
+    """The document of a collector that has not been started."""
+    return Status(
+        name=name, namespace="", shard=0, version="", epoch="", started_at="", time="", health=Health.UNHEALTHY
+    )
+
+
+def at_rest(document: Status) -> Status:
+    """The last document of a collector that does not run any more: nothing is connected."""
+    replace = msgspec.structs.replace
+    connections = tuple(replace(each, state=ConnectionState.STOPPED) for each in document.connections)
+    return replace(document, connections=connections, health=Health.UNHEALTHY)
+
+
+def stats(document: Status) -> WebsocketStats:
+    """Sums over the connections."""
+    return {
+        "reconnections": document.counters.reconnections,
+        "pings_sent": sum(each.pings_sent for each in document.connections),
+        "pongs_received": sum(each.pongs_received for each in document.connections),
+    }
+
+
+def gaps(document: Status) -> Gaps:
+    """The counters, and how many are open."""
+    return {
+        "detected": document.counters.gaps_detected,
+        "repaired": document.counters.gaps_repaired,
+        "open": sum(gap.state is GapState.OPEN for gap in document.gaps),
+        "missing_trades": document.counters.missing_trades,
+    }
+
+
+def plain(parts: Iterable[msgspec.Struct]) -> list[dict[str, Any]]:
+    """Parts of the document as dictionaries, in this language's way of naming."""
+    return [
+        {name: value for name, value in msgspec.structs.asdict(part).items() if value is not None} for part in parts
+    ]
+
+
+def callback(subscription: Subscription) -> CallbackStatus:
+    """How a callback fares now."""
+    since = subscription.running_since
+    return {
+        "callback": subscription.name,
+        "data_type": str(subscription.data_type or "event"),
+        "calls": subscription.calls,
+        "failures": subscription.failures,
+        "last_error": subscription.last_error,
+        "queued": len(subscription.waiting),
+        "running_seconds": 0.0 if since is None else time.monotonic() - since,
+        "slowest_seconds": subscription.slowest_s,
+    }
+
+
+def issues(document: Status, state: State, error: str, subscriptions: Iterable[Subscription]) -> list[str]:
+    """All that is wrong, a sentence each."""
+    if state in (State.STOPPED, State.FAILED):
+        return [f"{state}: {error}" if error else str(state)]
+    return [*filter(None, [document.reason]), *_failing(subscriptions)]
+
+
+def health(document: Status, wrong: list[str]) -> Health:
+    """One word: the document's, but what is wrong with callbacks counts too."""
+    return Health.DEGRADED if wrong and document.health is Health.HEALTHY else document.health
+
+
+def _failing(subscriptions: Iterable[Subscription]) -> Iterator[str]:
+    for each in subscriptions:
+        if each.last_error:
+            yield f"callback {each.name} fails ({each.failures} of {each.calls} calls): {each.last_error}"
