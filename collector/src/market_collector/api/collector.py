@@ -14,7 +14,6 @@ from market_collector.api.configuration import ExchangeCollectorConfig, options_
 from market_collector.api.debug_log import debug_log, file_of
 from market_collector.api.report import CollectorStatus, HealthStatus, State
 from market_collector.app import Collector
-from market_collector.config import Settings
 from market_collector.errors import ConnectionFailedError, StreamRefusedError
 from market_collector.model.streams import ConnectionState, DataType, StreamState
 from market_collector.net.supervisor import Link
@@ -91,7 +90,9 @@ class ExchangeCollector:
         while self._run is not None and self._run.state is State.STOPPING:
             await self._run.ended()
         if self._run is None or self._run.task.done():
-            self._run = _Run(self.name, self.config, self._settings, self._subscriptions)
+            sink = CallbackSink(self._subscriptions)
+            collector = Collector(self._settings, self._options.state_directory, [sink])
+            self._run = _Run(self.name, self.config, collector, sink)
         return self._run
 
     async def stop(self) -> None:
@@ -181,16 +182,14 @@ class ExchangeCollector:
 class _Run:
     """From one start to its end: the collector underneath and the task that it runs in."""
 
-    def __init__(
-        self, name: str, config: ExchangeCollectorConfig, settings: Settings, subscriptions: Subscriptions
-    ) -> None:
+    def __init__(self, name: str, config: ExchangeCollectorConfig, collector: Collector, sink: CallbackSink) -> None:
         self._name = name
         self._config = config
         self._stop = asyncio.Event()
-        self._sink = CallbackSink(subscriptions)
+        self._sink = sink
         self._was_connected = False
         self.error: Exception | None = None
-        self.collector = Collector(settings, sinks=[self._sink])
+        self.collector = collector
         self.task = asyncio.create_task(self._live(), name=f"collector {name}")
 
     @property

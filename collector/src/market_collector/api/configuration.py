@@ -56,6 +56,9 @@ class ExchangeOptions(BaseModel):
     candle_intervals: tuple[str, ...] = Field(("1m",), min_length=1)
     record_directory: Path | None = None
     """Where to write every record as JSON lines as well; None: nowhere."""
+    state_directory: Path | None = None
+    """Where to remember what was delivered, so that the next start finds, and repairs, what was missed in between; each
+    collector needs its own. None: each start begins anew."""
 
     @field_validator("websocket_endpoint", "rest_endpoint")
     @classmethod
@@ -119,7 +122,9 @@ class ExchangeCollectorConfig(BaseModel):
             found = [*_not_offered(self.exchange, self.data_types)]
         except ValidationError as error:
             found = _faults(error, list(type(self).model_fields))
-        found += [Fault(("custom_params", *path), text) for path, text in _option_faults(str(exchange), custom_params or {})]
+        found += [
+            Fault(("custom_params", *path), text) for path, text in _option_faults(str(exchange), custom_params or {})
+        ]
         if found:
             raise ConfigurationError("\n".join(f"{path_text(path)}: {text}" for path, text in found))
 
