@@ -326,6 +326,7 @@ async def test_with_auto_restart_the_attempts_start_over(caplog: pytest.LogCaptu
         async with running(exchange.websocket, max_reconnect_attempts=2) as one:
             await one.comes(lambda: len(exchange.handshakes) >= 3)
             assert "gave up after 2 attempts" in caplog.text
+            assert one.link.exhausted.startswith("gave up after 2 attempts: ")
             assert "starting over (autoRestart is true)" in caplog.text
             exchange.refuse = None
             await one.flows()

@@ -16,7 +16,7 @@ from market_collector.api.report import CollectorStatus, HealthStatus, State
 from market_collector.app import Collector
 from market_collector.errors import ConnectionFailedError, StreamRefusedError
 from market_collector.model.streams import ConnectionState, DataType, StreamState
-from market_collector.net.supervisor import Link
+from market_collector.net.link import Link
 from market_collector.telemetry.status import Health, Status
 
 LOOK_UP_S = 0.02
@@ -271,19 +271,15 @@ class _Run:
         for refusal in self._refusals():
             raise refusal
         for link in self._links:
-            if self._is_exhausted(link):
-                tried = f"max_reconnect_attempts ({link.attempts})"
-                raise ConnectionFailedError(f"{self._name}: no {link.route} connection after {tried}: {link.reason}")
+            if link.exhausted:
+                raise ConnectionFailedError(
+                    f"{self._name}: the {link.route} connection {link.exhausted} (max_reconnect_attempts)"
+                )
 
     def _refusals(self) -> Iterator[StreamRefusedError]:
         for page in self.collector.ledger.streams.values():
             if page.state is StreamState.REFUSED:
                 yield StreamRefusedError(self._config.exchange, str(page.stream), page.reason, page.message)
-
-    def _is_exhausted(self, link: Link) -> bool:
-        limit = self.collector.settings.max_reconnect_attempts
-        has_failed = link.state in (ConnectionState.BACKOFF, ConnectionState.STOPPED)
-        return has_failed and 0 < limit <= link.attempts
 
     def _waits_for(self) -> str:
         links = [f"{link.route} connection: {link.state} {link.reason}".rstrip() for link in self._links]

@@ -26,8 +26,6 @@ CONFIG_DIRECTORY = Path("config")
 RECORD_DIRECTORY = Path("records")
 """Where ``store_raw_data`` stores unless ``record_directory`` says otherwise, below the working directory."""
 
-Seconds = Annotated[float, Field(strict=True)]
-
 
 class ExchangeOptions(BaseModel):
     """The fields of ``custom_params`` and of ``config/EXCHANGE_config.json``; all may be left out."""
@@ -38,22 +36,22 @@ class ExchangeOptions(BaseModel):
     """Base address (``ws://HOST:PORT``) instead of the exchange's: a proxy, a region, a simulator."""
     rest_endpoint: str | None = None
     """Base address (``http://HOST:PORT``) instead of the exchange's."""
-    ping_interval: Seconds = Field(20.0, ge=1, le=25)
+    ping_interval: Annotated[float, Field(strict=True, ge=1, le=25)] = 20.0
     """A link that is silent for this long is asked whether it lives."""
-    max_reconnect_attempts: int = Field(0, ge=0, le=1_000_000, strict=True)
+    max_reconnect_attempts: Annotated[int, Field(ge=0, le=1_000_000, strict=True)] = 0
     """Attempts in a row without success after which `start` fails, and a collector with ``auto_restart=False`` gives
     up; 0 = unlimited."""
-    backoff_initial: Seconds = Field(1.0, ge=0.01, le=60)
+    backoff_initial: Annotated[float, Field(strict=True, ge=0.01, le=60)] = 1.0
     """The first wait before a reconnect is drawn between 0 and this bound, which then doubles."""
-    backoff_max: Seconds = Field(60.0, ge=0.1, le=600)
+    backoff_max: Annotated[float, Field(strict=True, ge=0.1, le=600)] = 60.0
     """The bound does not grow beyond this."""
-    stale_after: Seconds = Field(60.0, ge=1, le=3600)
+    stale_after: Annotated[float, Field(strict=True, ge=1, le=3600)] = 60.0
     """A stream without data for longer is stale, unless the exchange confirms that the market is quiet."""
-    start_timeout: Seconds = Field(30.0, ge=0.1, le=3600)
+    start_timeout: Annotated[float, Field(strict=True, ge=0.1, le=3600)] = 30.0
     """`start` fails when the collector is not connected by then."""
-    orderbook_depth: int = Field(400, strict=True)
+    orderbook_depth: Annotated[int, Field(strict=True)] = 400
     """Levels a side."""
-    candle_intervals: tuple[str, ...] = Field(("1m",), min_length=1)
+    candle_intervals: Annotated[tuple[str, ...], Field(min_length=1)] = ("1m",)
     record_directory: Path | None = None
     """Where to write every record as JSON lines as well; None: nowhere."""
     state_directory: Path | None = None
@@ -86,7 +84,7 @@ class ExchangeCollectorConfig(BaseModel):
     symbol: str
     data_types: list[DataType] = Field(min_length=1)
     auto_restart: bool = Field(strict=True)
-    health_check_interval: Seconds = Field(ge=1, le=600)
+    health_check_interval: Annotated[float, Field(strict=True, ge=1, le=600)]
     store_raw_data: bool = Field(strict=True)
     custom_params: dict[str, Any]
 

@@ -84,6 +84,8 @@ class Link:
         """Why it is not connected, or not for long any more."""
         self.reconnections = 0
         self.last_reconnect: LastReconnect | None = None
+        self.exhausted = ""
+        """How ``maxReconnectAttempts`` came to be used up, the last time."""
         self.slow_closes = 0
         """Connections that the exchange closed because we read too slowly."""
         self._shell = shell
@@ -230,7 +232,7 @@ class Link:
 
     def _exhausted(self, ending: str) -> float:
         """As many attempts failed in a row as are allowed; returns how long to wait when it starts over."""
-        told = f"gave up after {self._attempts} attempts: {ending}"
+        told = self.exhausted = f"gave up after {self._attempts} attempts: {ending}"
         if not self._shell.settings.auto_restart:
             self._gave_up = True
             self._become(ConnectionState.STOPPED, told)

@@ -1,0 +1,398 @@
+"""One collector against the simulator: it starts or says why not, stops whatever happens, and tells the truth."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from market_collector.api import callbacks
+from market_collector.api.collector import ExchangeCollector
+from market_collector.api.configuration import ExchangeCollectorConfig
+from market_collector.api.points import DataPoint, StreamEvent
+from market_collector.errors import ConnectionFailedError, InputError, StreamRefusedError
+from market_collector.model.streams import DataType
+from simulator_process import MARKET, Simulator, simulator
+
+pytestmark = pytest.mark.simulator
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Simulator]:
+    with simulator(*MARKET) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_left() -> AsyncIterator[None]:
+    threads = set(threading.enumerate())
+    yield
+    assert {task.get_name() for task in asyncio.all_tasks() - {asyncio.current_task()}} == set()
+    assert all(thread.name.startswith("asyncio_") for thread in set(threading.enumerate()) - threads)
+
+
+def collector(exchange: Simulator, *types: DataType, symbol: str = "BTC-USDT", **more: Any) -> ExchangeCollector:
+    endpoints = {"websocket_endpoint": exchange.websocket, "rest_endpoint": exchange.rest}
+    params = endpoints | {"backoff_initial": 0.05, "backoff_max": 0.2} | more.pop("custom_params", {})
+    return ExchangeCollector(
+        ExchangeCollectorConfig("okx", symbol, types or (DataType.TRADE,), custom_params=params, **more)
+    )
+
+
+@asynccontextmanager
+async def running(made: ExchangeCollector) -> AsyncIterator[ExchangeCollector]:
+    async with made:
+        yield made
+    assert made.state == "stopped"
+
+
+async def comes(is_so: Callable[[], Any], within_s: float = 10.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+def stored_in(folder: Path) -> list[Any]:
+    return [json.loads(line) for file in folder.glob("**/*.jsonl") for line in file.read_text().splitlines()]
+
+
+def nobody() -> str:
+    """An address where nobody listens."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return f"ws://127.0.0.1:{one.getsockname()[1]}"
+
+
+# -- data
+
+
+async def test_callbacks_get_every_fill_once_and_as_the_market_made_it(exchange: Simulator) -> None:
+    points, events = list[DataPoint](), list[StreamEvent]()
+    made = collector(exchange)
+
+    async def on_trade(point: DataPoint) -> None:
+        await asyncio.sleep(0)
+        points.append(point)
+
+    made.add_data_callback(DataType.TRADE, on_trade)
+    made.add_event_callback(events.append)
+    async with running(made):
+        await comes(lambda: len(points) > 50)
+    ids = [int(point.data["trade_id"]) for point in points]
+    assert ids == list(range(ids[0], ids[-1] + 1))
+    truth = exchange.lines(f"/truth/trades?symbol=BTC-USDT&from={ids[0]}&to={ids[-1]}")
+    assert [(row["tradeId"], row["px"], row["sz"], row["side"]) for row in truth] == [
+        (point.data["trade_id"], point.data["price"], point.data["amount"], point.data["side"]) for point in points
+    ]
+    assert [event.kind for event in events] == ["connected", "disconnected"]
+
+
+async def test_each_type_goes_to_its_own_callbacks_over_two_connections(exchange: Simulator) -> None:
+    types = (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE)
+    points: dict[DataType, list[DataPoint]] = {each: [] for each in types}
+    made = collector(exchange, *types)
+    for each in types:
+        made.add_data_callback(each, points[each].append)
+    async with running(made):
+        await comes(lambda: all(points.values()))
+        status = made.get_status()
+        assert {row["name"] for row in status["connections"]} == {"public", "business"}
+        assert {row["stream"] for row in status["streams"]} == {
+            "BTC-USDT/trade",
+            "BTC-USDT/orderbook",
+            "BTC-USDT/ticker",
+            "BTC-USDT/candle:1m",
+        }
+    for each in types:
+        assert {point.data_type for point in points[each]} == {each}
+    assert points[DataType.ORDERBOOK][0].data["action"] == "snapshot"
+
+
+async def test_a_record_reaches_its_callback_without_a_batch_pause(exchange: Simulator) -> None:
+    delays = list[float]()
+    made = collector(exchange)
+
+    def on_trade(point: DataPoint) -> None:
+        import time
+
+        delays.append(time.time() - point.data["receive_time_ns"] / 1e9)
+
+    made.add_data_callback(DataType.TRADE, on_trade)
+    async with running(made):
+        await comes(lambda: len(delays) > 30)
+    assert sorted(delays)[len(delays) // 2] < 0.02
+
+
+async def test_callbacks_may_come_and_go_while_it_runs(exchange: Simulator) -> None:
+    first, second = list[DataPoint](), list[DataPoint]()
+    made = collector(exchange)
+    async with running(made):
+        made.add_data_callback(DataType.TRADE, first.append)
+        await comes(lambda: first)
+        made.add_data_callback(DataType.TRADE, second.append)
+        assert made.remove_data_callback(DataType.TRADE, first.append)
+        count = len(first)
+        await comes(lambda: len(second) > 3)
+        assert len(first) == count
+    assert not made.remove_data_callback(DataType.TRADE, first.append)
+
+
+async def test_a_hole_is_an_event(exchange: Simulator) -> None:
+    events = list[StreamEvent]()
+    made = collector(exchange, DataType.TRADE, DataType.ORDERBOOK)
+    made.add_event_callback(events.append)
+    async with running(made):
+        exchange.post("/faults/lose", {"channel": "books", "symbol": "BTC-USDT", "count": 1})
+        await comes(lambda: "lost" in {event.kind for event in events})
+        assert made.get_status()["gaps"]["detected"] >= 1
+    gap = next(event for event in events if event.kind == "gap")
+    assert gap.data["stream"] == "BTC-USDT/orderbook"
+
+
+async def test_raw_frames_and_records_are_stored_in_files(exchange: Simulator, folder: Path) -> None:
+    points = list[DataPoint]()
+    made = collector(exchange, store_raw_data=True)
+    made.add_data_callback(DataType.TRADE, points.append)
+    async with running(made):
+        await comes(lambda: len(points) > 3)
+    records = stored_in(folder / "records")
+    assert {"raw", "trade"} <= {record["type"] for record in records}
+    stored = [record for record in records if record["type"] == "trade"]
+    assert stored == [point.data for point in points]
+
+
+async def test_with_debug_its_log_has_a_file_of_its_own(
+    exchange: Simulator, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    async with running(collector(exchange, health_check_interval=1)):
+        file = folder / "logs" / "okx_collector_btc_usdt_debug.log"
+        await comes(lambda: "Counters(messages=" in file.read_text())
+    text = file.read_text()
+    assert "connection: connected, 1 streams" in text
+    assert "okx_btc_usdt: has stopped" in text
+
+
+# -- questions
+
+
+async def test_status_and_health_tell_of_each_step(exchange: Simulator) -> None:
+    made = collector(exchange)
+    assert (made.get_status()["state"], made.get_status()["websocket_state"]) == ("stopped", "stopped")
+    assert made.get_health_status()["issues"] == ["stopped"]
+    async with running(made):
+        await comes(lambda: made.get_status()["messages_processed"] > 10)
+        status = made.get_status()
+        assert (status["exchange"], status["symbol"], status["data_types"]) == ("okx", "BTC-USDT", ["trade"])
+        assert (status["state"], status["websocket_state"], status["health"]) == ("running", "connected", "Healthy")
+        assert set(status["websocket_stats"]) == {"reconnections", "pings_sent", "pongs_received"}
+        assert made.get_health_status()["is_healthy"]
+        json.dumps(status)
+    status = made.get_status()
+    assert (status["state"], status["websocket_state"]) == ("stopped", "stopped")
+    assert status["messages_processed"] > 10
+    assert not made.get_health_status()["is_healthy"]
+
+
+async def test_reconnects_pings_and_pongs_are_counted() -> None:
+    with simulator(*MARKET[:-3], "0.01", *MARKET[-2:]) as exchange:
+        made = collector(exchange, custom_params={"ping_interval": 1.0})
+        async with running(made):
+            await comes(lambda: made.get_status()["websocket_stats"]["pongs_received"] > 0)
+            exchange.post("/faults/drop", {})
+            await comes(lambda: made.get_status()["websocket_stats"]["reconnections"] == 1)
+            stats = made.get_status()["websocket_stats"]
+            assert stats["pings_sent"] >= stats["pongs_received"] >= 1
+
+
+async def test_a_failing_callback_degrades_the_health_and_nothing_else(exchange: Simulator) -> None:
+    points = list[DataPoint]()
+    made = collector(exchange)
+
+    def broken(point: DataPoint) -> None:
+        raise KeyError("px")
+
+    made.add_data_callback(DataType.TRADE, broken)
+    made.add_data_callback(DataType.TRADE, points.append)
+    async with running(made):
+        await comes(lambda: len(points) > 5)
+        health = made.get_health_status()
+        rows = {row["callback"]: row for row in made.get_status()["callbacks"]}
+    assert (health["health"], health["is_healthy"]) == ("Degraded", False)
+    assert "KeyError: 'px'" in health["issues"][0]
+    (name,) = [name for name in rows if name.endswith("broken")]
+    assert rows[name]["failures"] == rows[name]["calls"] > 5
+    assert rows["list.append"]["failures"] == 0
+
+
+# -- a start that cannot succeed
+
+
+async def test_a_symbol_that_the_exchange_does_not_know_is_named(exchange: Simulator) -> None:
+    made = collector(exchange, DataType.TRADE, DataType.TICKER, symbol="NO-SUCH")
+    with pytest.raises(StreamRefusedError, match=r"okx refuses NO-SUCH/trade: SymbolNotFound: .*60018") as raised:
+        await made.start()
+    assert raised.value.reason == "SymbolNotFound"
+    assert (made.state, made.get_status()["error"]) == ("failed", str(raised.value))
+    await made.stop()
+
+
+async def test_a_refused_connection_ends_the_start_after_the_attempts(exchange: Simulator) -> None:
+    params = {"websocket_endpoint": nobody(), "max_reconnect_attempts": 3}
+    made = collector(exchange, custom_params=params)
+    with pytest.raises(ConnectionFailedError, match=r"connection gave up after 3 attempts: .*Errno 111.*max_reconnect"):
+        await made.start()
+    assert made.state == "failed"
+
+
+async def test_an_exchange_that_never_answers_ends_the_start_at_its_deadline(exchange: Simulator) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"ws://127.0.0.1:{silent.getsockname()[1]}"
+        made = collector(exchange, custom_params={"websocket_endpoint": address, "start_timeout": 0.3})
+        with pytest.raises(ConnectionFailedError, match=r"not connected within start_timeout, 0\.3 s: .*connecting"):
+            await made.start()
+    assert made.get_health_status()["issues"] == [f"failed: {made.get_status()['error']}"]
+
+
+async def test_after_a_failed_start_it_can_be_started_again(exchange: Simulator) -> None:
+    exchange.post("/faults/refuse", {"seconds": 60, "status": 503})
+    made = collector(exchange, custom_params={"max_reconnect_attempts": 2})
+    try:
+        with pytest.raises(ConnectionFailedError, match="503"):
+            await made.start()
+    finally:
+        exchange.clear_faults()
+    async with running(made):
+        assert made.get_status()["error"] == ""
+
+
+async def test_without_auto_restart_it_stays_down_and_says_so() -> None:
+    with simulator(*MARKET) as exchange:
+        made = collector(exchange, auto_restart=False, custom_params={"max_reconnect_attempts": 2})
+        async with running(made):
+            exchange.post("/faults/refuse", {"seconds": 60, "status": 503})
+            exchange.post("/faults/drop", {})
+            await comes(lambda: made.get_status()["websocket_state"] == "stopped")
+            assert "gave up after 2 attempts" in made.get_status()["connections"][0]["reason"]
+
+
+def test_a_wrong_file_is_found_when_the_collector_is_made() -> None:
+    Path("config").mkdir()
+    Path("config/okx_config.json").write_text('{"stale": 3}')
+    with pytest.raises(InputError, match=r"config/okx_config\.json:1: stale: there is no such field"):
+        ExchangeCollector(ExchangeCollectorConfig("okx", "BTC-USDT", ["trade"]))
+
+
+# -- any order
+
+
+async def test_started_twice_it_runs_once(exchange: Simulator) -> None:
+    made = collector(exchange)
+    assert all(await asyncio.gather(made.start(), made.start()))
+    assert await made.start()
+    assert sum(task.get_name() == f"collector {made.name}" for task in asyncio.all_tasks()) == 1
+    await asyncio.gather(made.stop(), made.stop())
+    await made.stop()
+
+
+async def test_a_start_during_a_stop_waits_for_it_and_starts_again(exchange: Simulator) -> None:
+    made = collector(exchange)
+    await made.start()
+    stopping = asyncio.create_task(made.stop())
+    await asyncio.sleep(0)
+    assert await made.start()
+    await stopping
+    assert made.state == "running"
+    await made.stop()
+
+
+async def test_a_stop_during_a_start_ends_it_with_an_error(exchange: Simulator) -> None:
+    made = collector(exchange)
+    starting = asyncio.create_task(made.start())
+    await asyncio.sleep(0)
+    await made.stop()
+    with pytest.raises(ConnectionFailedError, match="stopped before it was connected"):
+        await starting
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(exchange: Simulator) -> None:
+    made = collector(exchange)
+    starting = asyncio.create_task(made.start())
+    await asyncio.sleep(0.001)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert made.state == "stopped"
+
+
+async def test_a_callback_may_stop_its_own_collector(exchange: Simulator) -> None:
+    made = collector(exchange)
+    after = list[str]()
+
+    async def on_trade(point: DataPoint) -> None:
+        await made.stop()
+        after.append(made.state)
+
+    await made.start()
+    made.add_data_callback(DataType.TRADE, on_trade)
+    async with asyncio.timeout(callbacks.CLOSE_S - 1):  # it is not waited for until it is cancelled
+        await made.wait_until_stopped()
+    assert after[0] == "stopping"
+    assert made.state == "stopped"
+
+
+STEPS = st.lists(st.sampled_from(["start", "stop", "cancelled start", "ask", "pause"]), min_size=1, max_size=8)
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, together=st.booleans())
+def test_in_any_order_alone_or_at_once_nothing_is_left(exchange: Simulator, steps: list[str], together: bool) -> None:
+    async def story() -> None:
+        made = collector(exchange)  # one connection: a process may open three a second
+        made.add_data_callback(DataType.TRADE, lambda point: asyncio.sleep(0))
+        tasks = list[asyncio.Task[None]]()
+        for step in steps:
+            tasks.append(asyncio.create_task(take(made, step)))
+            if not together:
+                await tasks[-1]
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+        await made.stop()
+        assert made.state in ("stopped", "failed")
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(story())
+
+
+async def take(made: ExchangeCollector, step: str) -> None:
+    """One step; a start may end with the stop that came between."""
+    match step:
+        case "start":
+            with suppress(ConnectionFailedError):  # stopped before it was connected
+                await made.start()
+        case "cancelled start":
+            starting = asyncio.create_task(take(made, "start"))
+            await asyncio.sleep(0.005)
+            starting.cancel()
+            await asyncio.wait([starting])
+        case "stop":
+            await made.stop()
+        case "ask":
+            made.ask_to_stop()
+        case "pause":
+            await asyncio.sleep(0.02)

@@ -1,0 +1,254 @@
+"""What is asked of a collector: every way to write it, every slip named, and three places that agree."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import inspect
+
+from market_collector.api.configuration import (
+    ExchangeCollectorConfig,
+    ExchangeOptions,
+    options_of,
+    settings_of,
+)
+from market_collector.config import FileSinkSettings
+from market_collector.errors import ConfigurationError, InputError
+from market_collector.exchanges import EXCHANGES
+from market_collector.model.streams import DataType
+from market_collector.spec import BackoffSpec, ConnectionSpec, Spec, duration_s
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(text: str) -> None:
+    Path("config").mkdir()
+    Path("config/okx_config.json").write_text(text)
+
+
+def config(**changes: Any) -> ExchangeCollectorConfig:
+    return ExchangeCollectorConfig(**{"exchange": "okx", "symbol": "BTC-USDT", "data_types": ["trade"]} | changes)
+
+
+def problems(**changes: Any) -> list[str]:
+    with pytest.raises(ConfigurationError) as raised:
+        config(**changes)
+    return str(raised.value).splitlines()
+
+
+# -- ways to write it
+
+
+def test_arguments_may_be_positional() -> None:
+    made = ExchangeCollectorConfig("okx", "BTC-USDT", [DataType.TRADE])
+    assert (made.exchange, made.symbol, made.data_types) == ("okx", "BTC-USDT", [DataType.TRADE])
+    assert (made.auto_restart, made.health_check_interval, made.store_raw_data) == (True, 30.0, False)
+    assert made.custom_params == {}
+
+
+def test_arguments_may_be_named() -> None:
+    made = ExchangeCollectorConfig(
+        exchange="okx",
+        symbol="BTC-USDT",
+        data_types=[DataType.TRADE, DataType.ORDERBOOK],
+        auto_restart=False,
+        health_check_interval=5,
+        store_raw_data=True,
+        custom_params={"ping_interval": 25.0, "max_reconnect_attempts": 5},
+    )
+    assert not made.auto_restart
+    assert made.custom_params["ping_interval"] == 25.0
+    settings = settings_of(made, options_of("okx", made.custom_params))
+    assert (settings.ping_interval_s, settings.max_reconnect_attempts, settings.auto_restart) == (25.0, 5, False)
+    assert settings.store_raw_data
+
+
+def test_it_cannot_be_changed_and_compares_by_value() -> None:
+    made = config()
+    with pytest.raises(ValueError, match="frozen"):
+        made.symbol = "ETH-USDT"
+    assert made == config()
+    assert made != config(symbol="ETH-USDT")
+    assert ExchangeCollectorConfig.model_validate(made.model_dump()) == made
+
+
+# -- slips
+
+
+def test_every_problem_is_said_at_once() -> None:
+    said = problems(symbol="btc", data_types=["trade", "trades"], custom_params={"ping": 3, "ping_interval": 90})
+    assert [line.split(":")[0] for line in said] == [
+        "symbol",
+        "data_types[1]",
+        "custom_params.ping_interval",
+        "custom_params.ping",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"exchange": "mtgox"}, 'exchange: "mtgox" is not an exchange; allowed: okx'),
+        ({"symbol": "BTC-USDT\n"}, 'symbol: "BTC-USDT\\n" is not a symbol; allowed: BASE-QUOTE in capitals, like BTC-USDT'),
+        ({"data_types": []}, "data_types: [] is not allowed: list should have at least 1 item after validation, not 0"),
+        ({"data_types": ["trade", "trade"]}, "data_types[1]: trade stands here twice; name each only once"),
+        ({"data_types": ["balance"]}, "data_types[0]: okx does not offer balance; allowed: trade, orderbook, ticker, candle"),
+        ({"auto_restart": "yes"}, 'auto_restart: "yes" is not allowed: input should be a valid boolean'),
+        ({"health_check_interval": 0}, "health_check_interval: 0 is not allowed: input should be greater than or equal to 1"),
+        ({"custom_params": {"ping_interval": "25s"}}, 'custom_params.ping_interval: "25s" is not allowed: input should be a valid number'),
+        ({"custom_params": {"rest_endpoint": "ws://a"}}, 'custom_params.rest_endpoint: "ws://a" is not a base address; allowed: http://HOST:PORT or https://HOST:PORT, without a path'),
+        ({"custom_params": {"orderbook_depth": 7}}, "custom_params.orderbook_depth: okx has no book of 7 levels; allowed: 400"),
+        ({"custom_params": {"backoff_initial": 9.0, "backoff_max": 3.0}}, "custom_params: backoff_initial (9) is more than backoff_max (3); allowed: at most that"),
+    ],
+)  # fmt: skip
+def test_a_slip_is_named_with_what_is_allowed(changes: dict[str, Any], line: str) -> None:
+    assert problems(**changes) == [line]
+
+
+def test_an_unknown_option_names_the_known_ones_and_the_nearest() -> None:
+    (line,) = problems(custom_params={"ping_intervall": 20})
+    assert line.startswith("custom_params.ping_intervall: there is no such field (did you mean ping_interval?)")
+    assert all(name in line for name in ExchangeOptions.model_fields)
+
+
+def test_an_unknown_interval_names_those_of_the_exchange() -> None:
+    (line,) = problems(custom_params={"candle_intervals": ["1m", "7m"]})
+    assert line.startswith("custom_params.candle_intervals[1]: okx has no candles of 7m; allowed: 1s, 1m")
+
+
+def test_a_configuration_error_is_the_users_and_a_value_error() -> None:
+    with pytest.raises(ValueError, match="symbol") as raised:
+        config(symbol="")
+    assert isinstance(raised.value, InputError)
+
+
+# -- the exchange's file
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    assert options_of("okx", {}) == ExchangeOptions()
+
+
+def test_the_file_goes_before_defaults_and_custom_params_before_the_file() -> None:
+    write('{"ping_interval": 10, "stale_after": 30.5, "websocket_endpoint": "ws://127.0.0.1:1"}')
+    merged = options_of("okx", {"ping_interval": 5.0})
+    assert (merged.ping_interval, merged.stale_after, merged.backoff_max) == (5.0, 30.5, 60.0)
+    assert merged.websocket_endpoint == "ws://127.0.0.1:1"
+
+
+def test_what_is_wrong_in_the_file_is_said_with_its_line() -> None:
+    write('{\n  "ping_interval": 90,\n  "rest": "http://a",\n  "candle_intervals": ["1m", "7m"]\n}\n')
+    with pytest.raises(InputError) as raised:
+        options_of("okx", {})
+    first, second = str(raised.value).splitlines()
+    assert (
+        first == "config/okx_config.json:2: ping_interval: 90 is not allowed: input should be less than or equal to 25"
+    )
+    assert second.startswith("config/okx_config.json:3: rest: there is no such field")
+    assert "rest_endpoint" in second
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "config/okx_config.json: holds 0 documents; give one object, or remove the file"),
+        ("[1]", 'config/okx_config.json:1: must be an object: {"ping_interval": 20}'),
+        (
+            '{"ping_interval": 5,\n"ping_interval": 6}',
+            "config/okx_config.json:2: ping_interval: stands twice; keep one",
+        ),
+    ],
+)
+def test_a_file_of_another_form_is_an_error(text: str, message: str) -> None:
+    write(text)
+    with pytest.raises(InputError) as raised:
+        options_of("okx", {})
+    assert str(raised.value) == message
+
+
+def test_a_file_that_cannot_be_read_is_an_error() -> None:
+    write('{"ping_interval": ')
+    with pytest.raises(InputError, match=r"config/okx_config\.json:1"):
+        options_of("okx", {})
+
+
+def test_what_is_wrong_only_together_is_found() -> None:
+    write('{"backoff_max": 2.0}')
+    with pytest.raises(ConfigurationError, match=r"backoff_initial \(5\) is more than backoff_max \(2\)"):
+        options_of("okx", {"backoff_initial": 5.0})
+
+
+# -- what becomes of it
+
+
+def test_every_option_arrives_at_the_collector() -> None:
+    options = {
+        "websocket_endpoint": "ws://127.0.0.1:1",
+        "rest_endpoint": "http://127.0.0.1:2",
+        "ping_interval": 11.0,
+        "max_reconnect_attempts": 3,
+        "backoff_initial": 0.5,
+        "backoff_max": 7.0,
+        "stale_after": 9.0,
+        "orderbook_depth": 400,
+        "candle_intervals": ["1m", "1h"],
+        "record_directory": "there",
+    }
+    assert {*options, "start_timeout", "state_directory"} == set(ExchangeOptions.model_fields)
+    settings = settings_of(config(), options_of("okx", json.loads(json.dumps(options))))
+    assert (settings.endpoint_websocket, settings.endpoint_rest) == ("ws://127.0.0.1:1", "http://127.0.0.1:2")
+    assert (settings.ping_interval_s, settings.max_reconnect_attempts, settings.stale_after_s) == (11.0, 3, 9.0)
+    assert (settings.backoff_initial_s, settings.backoff_max_s) == (0.5, 7.0)
+    assert (settings.book_depth, settings.candle_intervals) == (400, ("1m", "1h"))
+    assert [sink.directory for sink in settings.sinks if isinstance(sink, FileSinkSettings)] == [Path("there")]
+
+
+def test_raw_frames_are_stored_in_files_and_without_need_there_are_none() -> None:
+    assert settings_of(config(), ExchangeOptions()).sinks == ()
+    (sink,) = settings_of(config(store_raw_data=True), ExchangeOptions()).sinks
+    assert isinstance(sink, FileSinkSettings)
+    assert sink.directory == Path("records")
+
+
+def test_defaults_and_limits_are_those_of_the_resource() -> None:
+    ours = ExchangeOptions()
+    connection, spec = ConnectionSpec(), Spec(exchange="okx", data_types=("trade",))
+    assert ours.ping_interval == duration_s(connection.ping_interval)
+    assert ours.max_reconnect_attempts == connection.max_reconnect_attempts
+    assert (ours.backoff_initial, ours.backoff_max) == tuple(
+        map(duration_s, (BackoffSpec().initial, BackoffSpec().max))
+    )
+    assert ours.stale_after == duration_s(spec.stale_after)
+    assert config().health_check_interval == duration_s(spec.health_check_interval)
+    limits = {
+        name: bounds(ExchangeOptions, name)
+        for name in ("ping_interval", "backoff_initial", "backoff_max", "stale_after")
+    }
+    assert limits == {
+        "ping_interval": spec_bounds(ConnectionSpec, "ping_interval"),
+        "backoff_initial": spec_bounds(BackoffSpec, "initial"),
+        "backoff_max": spec_bounds(BackoffSpec, "max"),
+        "stale_after": spec_bounds(Spec, "stale_after"),
+    }
+    assert bounds(ExchangeCollectorConfig, "health_check_interval") == spec_bounds(Spec, "health_check_interval")
+    assert all(ours.orderbook_depth in venue.book_depths for venue in EXCHANGES.values())
+
+
+def bounds(model: Any, name: str) -> tuple[float, float]:
+    limits = {type(each).__name__: each for each in model.model_fields[name].metadata}
+    return limits["Ge"].ge, limits["Le"].le
+
+
+def spec_bounds(kind: type, name: str) -> tuple[float, float]:
+    struct = inspect.type_info(kind)
+    assert isinstance(struct, inspect.StructType)
+    (found,) = (field.type for field in struct.fields if field.name == name)
+    assert isinstance(found, inspect.Metadata)
+    assert found.extra is not None
+    low, high = found.extra["bounds_s"]
+    return low, high

@@ -1,0 +1,109 @@
+"""Making collectors, and what there is to collect."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from market_collector.api.collector import ExchangeCollector
+from market_collector.api.configuration import ExchangeCollectorConfig
+from market_collector.api.factory import ExchangeFactory, create_okx_collector, get_supported_exchanges
+from market_collector.errors import ConfigurationError, InputError, RequestFailedError
+from market_collector.exchanges.okx import Okx
+from market_collector.model.streams import DataType
+from simulator_process import MARKET, Simulator, simulator
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Simulator]:
+    with simulator(*MARKET) as running:
+        yield running
+
+
+def test_the_exchanges_are_those_that_are_implemented() -> None:
+    assert get_supported_exchanges() == ["okx"]
+
+
+def test_a_collector_is_made_of_a_configuration() -> None:
+    config = ExchangeCollectorConfig("okx", "BTC-USDT", [DataType.TRADE])
+    made = ExchangeFactory.create_collector(config)
+    assert isinstance(made, ExchangeCollector)
+    assert (made.config, made.name, made.state) == (config, "okx_btc_usdt", "stopped")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: create_okx_collector("BTC-USDT", [DataType.TRADE]),
+        lambda: create_okx_collector(symbol="BTC-USDT", data_types=[DataType.TRADE]),
+        lambda: create_okx_collector("BTC-USDT", ["trade"], auto_restart=True, custom_params={}),
+    ],
+)
+def test_the_short_way_gives_the_same(made: Any) -> None:
+    assert made().config == ExchangeCollectorConfig("okx", "BTC-USDT", [DataType.TRADE])
+
+
+def test_an_exchange_tells_what_it_offers_without_being_asked_over_the_network() -> None:
+    info = ExchangeFactory.get_exchange_info("okx")
+    assert info["data_types"] == ["trade", "orderbook", "ticker", "candle"]
+    assert info["orderbook_depths"] == [400]
+    assert "1m" in info["candle_intervals"]
+    assert (info["websocket"], info["rest"]) == (Okx.websocket, Okx.rest)
+
+
+def test_an_unknown_exchange_names_the_known_ones() -> None:
+    for ask in (ExchangeFactory.get_exchange_info, ExchangeFactory.get_supported_pairs):
+        with pytest.raises(ConfigurationError, match='"mtgox" is not an exchange; allowed: okx'):
+            ask("mtgox")
+
+
+@pytest.mark.simulator
+def test_pairs_are_asked_from_the_exchange(exchange: Simulator) -> None:
+    assert ExchangeFactory.get_supported_pairs("okx", rest_endpoint=exchange.rest) == ["BTC-USDT", "ETH-USDT"]
+
+
+@pytest.mark.simulator
+def test_pairs_are_asked_at_the_address_in_the_exchanges_file(exchange: Simulator) -> None:
+    Path("config").mkdir()
+    Path("config/okx_config.json").write_text(f'{{"rest_endpoint": "{exchange.rest}/"}}')
+    assert ExchangeFactory.get_supported_pairs("okx") == ["BTC-USDT", "ETH-USDT"]
+
+
+@pytest.mark.simulator
+async def test_a_coroutine_asks_without_making_others_wait(exchange: Simulator) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    waiting = asyncio.create_task(others())
+    pairs = await ExchangeFactory.get_supported_pairs_async("okx", rest_endpoint=exchange.rest)
+    waiting.cancel()
+    assert pairs == ["BTC-USDT", "ETH-USDT"]
+    assert turns > 1
+
+
+def test_without_an_answer_the_error_says_what_was_asked_where() -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{one.getsockname()[1]}"
+    with pytest.raises(
+        RequestFailedError, match=rf"the pairs of okx cannot be listed: GET {nobody}/api/v5/public/ins.*refused"
+    ):
+        ExchangeFactory.get_supported_pairs("okx", rest_endpoint=nobody)
+
+
+def test_an_address_that_is_none_is_the_users_error() -> None:
+    with pytest.raises(InputError, match=r'rest_endpoint: "okx\.com" is not a base address'):
+        ExchangeFactory.get_supported_pairs("okx", rest_endpoint="okx.com")

@@ -1,0 +1,159 @@
+"""Several collectors: together up, together down, and one that fails is started again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from market_collector.api.collector import ExchangeCollector
+from market_collector.api.configuration import ExchangeCollectorConfig
+from market_collector.api.manager import CollectorManager
+from market_collector.api.points import DataPoint
+from market_collector.errors import ConfigurationError, ConnectionFailedError
+from market_collector.model.streams import DataType
+from simulator_process import MARKET, Simulator, simulator
+
+pytestmark = pytest.mark.simulator
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Simulator]:
+    with simulator(*MARKET) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_left() -> AsyncIterator[None]:
+    yield
+    assert {task.get_name() for task in asyncio.all_tasks() - {asyncio.current_task()}} == set()
+
+
+def collector(exchange: Simulator, symbol: str = "BTC-USDT", **more: Any) -> ExchangeCollector:
+    endpoints = {"websocket_endpoint": exchange.websocket, "rest_endpoint": exchange.rest}
+    params = endpoints | {"backoff_initial": 0.05, "backoff_max": 0.2, "max_reconnect_attempts": 2}
+    config = ExchangeCollectorConfig(
+        "okx", symbol, [DataType.TRADE], health_check_interval=1, custom_params=params, **more
+    )
+    return ExchangeCollector(config)
+
+
+async def comes(is_so: Callable[[], Any], within_s: float = 10.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not is_so():
+            await asyncio.sleep(0.02)
+
+
+async def test_all_start_and_stop_together(exchange: Simulator) -> None:
+    manager = CollectorManager("multi")
+    names = [manager.add_collector(collector(exchange, symbol)) for symbol in ("BTC-USDT", "ETH-USDT")]
+    assert names == ["okx_btc_usdt", "okx_eth_usdt"]
+    assert not manager.get_status()["running"]
+    assert await manager.start()
+    status = manager.get_status()
+    assert (status["name"], status["running"], status["total_collectors"], status["running_collectors"]) == (
+        "multi",
+        True,
+        2,
+        2,
+    )
+    assert {each["websocket_state"] for each in status["collectors"].values()} == {"connected"}
+    await manager.stop()
+    assert [each["state"] for each in manager.get_status()["collectors"].values()] == ["stopped", "stopped"]
+    async with manager:
+        assert manager.get_status()["running_collectors"] == 2
+
+
+async def test_a_collector_may_come_and_go_while_it_runs(exchange: Simulator) -> None:
+    first, second = collector(exchange), collector(exchange)
+    async with CollectorManager() as manager:
+        assert manager.add_collector(first) == "okx_btc_usdt"
+        assert manager.add_collector(second) == "okx_btc_usdt_2"
+        await comes(lambda: manager.get_status()["running_collectors"] == 2)
+        await manager.remove_collector(first)
+        assert first.state == "stopped"
+        manager.remove_collector("okx_btc_usdt_2")  # not awaited: stop() waits for it
+        assert manager.get_status()["total_collectors"] == 0
+    assert second.state == "stopped"
+
+
+async def test_who_is_not_there_cannot_be_removed_and_nobody_is_added_twice(exchange: Simulator) -> None:
+    manager = CollectorManager("multi")
+    made = collector(exchange)
+    manager.add_collector(made)
+    with pytest.raises(ConfigurationError, match="multi: there is no collector other; there are: okx_btc_usdt"):
+        manager.remove_collector("other")
+    with pytest.raises(ConfigurationError, match="okx_btc_usdt was added already"):
+        manager.add_collector(made)
+    await manager.remove_collector(made)
+    manager.add_collector(made)
+
+
+async def test_one_that_cannot_start_is_named_and_the_others_run(exchange: Simulator) -> None:
+    manager = CollectorManager()
+    points = list[DataPoint]()
+    good, bad = collector(exchange), collector(exchange, "NO-SUCH", auto_restart=False)
+    good.add_data_callback(DataType.TRADE, points.append)
+    manager.add_collector(bad)
+    manager.add_collector(good)
+    async with manager:
+        await comes(lambda: points)
+        status = manager.get_status()
+        assert status["failed_collectors"] == ["okx_no_such"]
+        assert "SymbolNotFound" in status["collectors"]["okx_no_such"]["error"]
+        await asyncio.sleep(1.2)
+        assert manager.get_status()["restarts"] == {"okx_no_such": 0, "okx_btc_usdt": 0}
+
+
+async def test_when_none_can_start_the_error_says_why_of_each(exchange: Simulator) -> None:
+    manager = CollectorManager("multi")
+    manager.add_collector(collector(exchange, "NO-SUCH"))
+    manager.add_collector(collector(exchange, "NOR-THIS"))
+    with pytest.raises(ConnectionFailedError, match=r"multi: none of 2 collectors.*NO-SUCH/trade.*NOR-THIS/trade"):
+        await manager.start()
+    assert not manager.get_status()["running"]
+
+
+async def test_a_failed_collector_is_started_again_when_the_exchange_is_back(exchange: Simulator) -> None:
+    with simulator(*MARKET) as other:
+        manager = CollectorManager()
+        manager.add_collector(collector(exchange))
+        manager.add_collector(collector(other, "ETH-USDT"))
+        other.post("/faults/refuse", {"seconds": 60, "status": 503})
+        async with manager:
+            assert manager.get_status()["failed_collectors"] == ["okx_eth_usdt"]
+            other.clear_faults()
+            await comes(lambda: manager.get_status()["running_collectors"] == 2)
+            assert manager.get_status()["restarts"]["okx_eth_usdt"] >= 1
+
+
+async def test_a_collector_that_somebody_stops_stays_stopped(exchange: Simulator) -> None:
+    manager = CollectorManager()
+    made = collector(exchange)
+    manager.add_collector(made)
+    async with manager:
+        await made.stop()
+        await asyncio.sleep(1.2)
+        assert made.state == "stopped"
+
+
+async def test_a_callback_may_stop_the_manager(exchange: Simulator) -> None:
+    manager = CollectorManager()
+    made, done = collector(exchange), asyncio.Event()
+
+    async def on_trade(point: DataPoint) -> None:
+        if made.state == "running":
+            await manager.stop()
+            done.set()
+
+    made.add_data_callback(DataType.TRADE, on_trade)
+    manager.add_collector(made)
+    await manager.start()
+    await asyncio.wait_for(done.wait(), 4)
+    await made.wait_until_stopped()

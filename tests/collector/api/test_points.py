@@ -1,0 +1,49 @@
+"""What a callback gets: plain data, the exchange's time, the record's own words."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from market_collector.api.points import data_point, data_type, stream_event
+from market_collector.model.events import Candle, Data, Gap, Level, Orderbook, Ticker, Trade
+from market_collector.model.streams import DataType
+from market_collector.sinks.encode import lines
+
+TRADE = Trade("okx", "BTC-USDT", 1_700_000_000_123_456_789, 1_700_000_001_000_000_000, "7", "7", 1, "buy", "1.10", "2")
+CANDLE = Candle("okx", "BTC-USDT", None, 1_700_000_001_000_000_000, "1m", 60, "1", "2", "1", "2", "9", None, None, True)
+BOOK = Orderbook("okx", "BTC-USDT", 1, 2, "update", [Level("1", "0")], [], 5, 4)
+
+
+def test_a_trade_is_a_point_with_its_fields_and_the_exchanges_time() -> None:
+    point = data_point(TRADE)
+    assert (point.exchange, point.symbol, point.data_type) == ("okx", "BTC-USDT", DataType.TRADE)
+    assert point.data["trade_id"] == "7"
+    assert (point.data["price"], point.data["amount"], point.data["side"]) == ("1.10", "2", "buy")
+    assert point.timestamp == datetime(2023, 11, 14, 22, 13, 20, 123_456, UTC)
+
+
+def test_where_the_exchange_gives_no_time_it_is_that_of_receiving() -> None:
+    assert data_point(CANDLE).timestamp == datetime(2023, 11, 14, 22, 13, 21, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("record", [TRADE, CANDLE, BOOK], ids=lambda record: type(record).__name__)
+def test_the_fields_are_those_of_the_json_lines(record: Trade | Candle | Orderbook) -> None:
+    assert data_point(record).data == msgspec.json.decode(lines([record]))
+
+
+def test_each_callback_has_a_dictionary_of_its_own() -> None:
+    data_point(BOOK).data["bids"].clear()
+    assert data_point(BOOK).data["bids"] == [["1", "0"]]
+
+
+def test_every_kind_of_record_has_its_data_type() -> None:
+    kinds: list[type[Data]] = [Trade, Orderbook, Ticker, Candle]
+    assert [data_type(kind) for kind in kinds] == ["trade", "orderbook", "ticker", "candle"]
+
+
+def test_an_event_tells_its_kind_and_bounds() -> None:
+    gap = Gap("okx", "BTC-USDT", None, 1_700_000_001_000_000_000, "g", "BTC-USDT/trade", "1", "3", None, None, 3, "why")
+    event = stream_event(gap)
+    assert (event.kind, event.symbol, event.data["from"], event.data["to"]) == ("gap", "BTC-USDT", "1", "3")
+    assert event.timestamp == datetime(2023, 11, 14, 22, 13, 21, tzinfo=UTC)

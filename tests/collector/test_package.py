@@ -1,0 +1,73 @@
+"""The package's front door: the Python API on demand, and a collecting process that never sees it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import market_collector
+
+REPOSITORY = Path(__file__).parents[2]
+TOO_BIG = ("pydantic", "market_collector.api", "aiohttp", "kubernetes", "pyarrow")
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+
+
+def loaded(code: str) -> list[str]:
+    """Which of the big modules are loaded after the code has run."""
+    done = python(f"import json, sys\n{code}\nprint(json.dumps([name for name in {TOO_BIG} if name in sys.modules]))")
+    assert done.returncode == 0, done.stderr
+    names: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return names
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    assert loaded("import market_collector") == []
+
+
+def test_a_name_of_the_api_loads_it() -> None:
+    assert loaded("from market_collector import DataType") == ["pydantic", "market_collector.api"]
+
+
+def test_the_collecting_process_does_not_load_it(tmp_path: Path) -> None:
+    """Really run, with nobody at the other end, until SIGTERM."""
+    spec = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade", "orderbook"]}
+    nowhere = {"websocket": "ws://127.0.0.1:9", "rest": "http://127.0.0.1:9"}
+    document = {"contract": 1, "name": "okx", "namespace": "x", "shard": 0}
+    file = tmp_path / "collector.json"
+    file.write_text(json.dumps(document | {"spec": spec | {"connection": {"endpoint": nowhere}}}))
+    code = f"""
+import os, signal, threading
+from market_collector.__main__ import main
+threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGTERM)).start()
+assert main(["run", "-f", {str(file)!r}, "--http", "127.0.0.1:0"]) == 0
+assert "market_collector.net.supervisor" in sys.modules
+"""
+    assert loaded(code) == []
+
+
+def test_all_names_can_be_imported() -> None:
+    assert [name for name in market_collector.__all__ if not hasattr(market_collector, name)] == []
+    assert set(market_collector.__all__) <= set(dir(market_collector))
+    assert market_collector.__version__
+
+
+def test_what_is_not_there_is_an_error_as_usual() -> None:
+    with pytest.raises(AttributeError, match="module 'market_collector' has no attribute 'Nothing'"):
+        _ = market_collector.Nothing
+
+
+def test_without_pydantic_the_error_says_how_to_get_it() -> None:
+    done = python("import sys; sys.modules['pydantic'] = None\nfrom market_collector import DataType")
+    assert done.returncode == 1
+    assert "the Python API of market_collector needs pydantic: pip install 'market-collector[api]'" in done.stderr
+
+
+def test_the_collectors_image_does_not_get_pydantic() -> None:
+    pins = (REPOSITORY / "requirements" / "collector.txt").read_text()
+    assert "msgspec==" in pins
+    assert "pydantic" not in pins

@@ -1,0 +1,71 @@
+"""What users copy first: the notebook-style example and the program in the README, run against the simulator."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from market_collector import ExchangeOptions
+from simulator_process import MARKET, simulator
+
+pytestmark = pytest.mark.simulator
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[[Path], str]]:
+    """Runs a program in a folder whose ``config/okx_config.json`` leads to a simulator; returns what it printed."""
+
+    def run(file: Path) -> str:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", str(file)],
+            cwd=tmp_path,
+            env={**os.environ, "LOG_LEVEL": "DEBUG"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    with simulator(*MARKET) as exchange:
+        (tmp_path / "config").mkdir()
+        addresses = {"websocket_endpoint": exchange.websocket, "rest_endpoint": exchange.rest}
+        (tmp_path / "config" / "okx_config.json").write_text(json.dumps(addresses))
+        yield run
+
+
+def test_the_example_runs_and_tells_what_it_collected(run: Callable[[Path], str], tmp_path: Path) -> None:
+    said = run(REPOSITORY / "examples" / "python_api.py")
+    assert "okx offers trade, orderbook, ticker, candle" in said
+    assert "BTC-USDT best bid" in said
+    assert re.search(r"okx is connected: \d{2,} messages", said)
+    assert "health: Healthy" in said
+    assert "2 pairs, for example BTC-USDT, ETH-USDT" in said
+    assert "2 of 2 run" in said
+    assert re.search(r"traded: .*'ETH-USDT': Decimal\('[\d.]+'\)", said)
+    assert {file.name for file in (tmp_path / "logs").iterdir()} == {
+        "okx_collector_btc_usdt_debug.log",
+        "okx_collector_eth_usdt_debug.log",
+    }
+
+
+def test_the_program_in_the_readme_runs(run: Callable[[Path], str], tmp_path: Path) -> None:
+    section = (REPOSITORY / "README.md").read_text().split("## As a library", 1)[1].split("\n## ", 1)[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    program = tmp_path / "readme.py"
+    program.write_text(code)
+    said = run(program)
+    assert len(re.findall(r"\+00:00 BTC-USDT (?:buy|sell) [\d.]+ [\d.]+\n", said)) > 10
+    assert "connected {" in said
+    assert "{'reconnections': 0, 'pings_sent': 0, 'pongs_received': 0} Healthy" in said
+
+
+def test_the_readme_names_every_option() -> None:
+    section = (REPOSITORY / "README.md").read_text().split("## As a library", 1)[1].split("\n## ", 1)[0]
+    assert [name for name in ExchangeOptions.model_fields if f"`{name}`" not in section] == []
