@@ -8,6 +8,7 @@ import time
 from itertools import pairwise
 from typing import Any
 
+import aiohttp
 import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
@@ -148,7 +149,7 @@ async def test_a_raw_frame_is_sent_exactly(start: Any, dial: Any, control_of: An
 @pytest.mark.parametrize(
     ("path", "body", "why"),
     [
-        ("nonsense", {}, "no fault is called 'nonsense'; there are corrupt, drop,"),
+        ("nonsense", {}, "no fault is called 'nonsense'; there are corrupt, crossed, drop,"),
         ("drop", {"path": "nowhere"}, "not one of business, private, public, null"),
         ("drop", {"code": "4004"}, "code must be of type int"),
         ("lose", {"channel": "trades"}, "count (how often) or seconds (how long) is missing"),
@@ -436,3 +437,172 @@ async def test_the_wrong_clock_is_seen_on_the_websocket(start: Any, dial: Any, c
     assert 3_500_000 < int(row["ts"]) - time.time() * 1000 < 3_700_000
     (true,) = await control.get(f"/truth/trades?symbol=BTC-USDT&from={row['tradeId']}&to={row['tradeId']}")
     assert int(row["ts"]) - int(true["ts"]) == 3_600_000
+
+
+# -- REST ----------------------------------------------------------------------------------------------------------
+
+
+class Rest:
+    """The REST address of a program, asked for trades of BTC-USDT."""
+
+    def __init__(self, program: Any, http: Any) -> None:
+        self._url, self._http = f"{program.rest}/api/v5/market/history-trades?instId=BTC-USDT", http
+
+    async def ask(self, query: str = "", timeout: float = 5.0) -> tuple[int, list[int]]:
+        """The HTTP status and the ids of the page."""
+        async with asyncio.timeout(timeout), self._http.get(self._url + query) as reply:
+            return reply.status, [int(row["tradeId"]) for row in (await reply.json())["data"]]
+
+
+async def traded(control: Any) -> int:
+    """Waits until there is a history worth asking for; returns the id of its newest fill."""
+    while True:
+        symbol = (await control.get("/truth/summary"))["symbols"]["BTC-USDT"]
+        if symbol["lastTradeId"] - symbol["firstTradeId"] > 30:
+            return int(symbol["lastTradeId"])
+        await asyncio.sleep(0.05)
+
+
+async def test_rest_fails_so_often_and_the_calls_are_counted(start: Any, http: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, rest = control_of(program), Rest(program, http)
+    await traded(control)
+    await control.post("/faults/rest", path="market/history-trades", symbol="BTC-USDT", status=429, count=2)
+    await control.post("/faults/rest", path="market/history-trades", status=500, count=1)
+    await control.post("/faults/rest", path="market/books", status=503, count=1)
+    assert [(await rest.ask())[0] for _ in range(4)] == [429, 429, 500, 200]
+    calls = (await control.get("/state"))["counters"]["calls"]
+    assert calls == {"/api/v5/market/history-trades": {"429": 2, "500": 1, "200": 1}}
+
+
+async def test_rest_does_not_answer_and_then_ends_the_connection(start: Any, http: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, rest = control_of(program), Rest(program, http)
+    await control.post("/faults/rest", timeout=30, count=1)
+    with pytest.raises(TimeoutError):
+        await rest.ask(timeout=0.3)
+    await control.post("/faults/rest", timeout=0.2, seconds=60)
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await rest.ask()
+    await control.call("DELETE", "/faults/rest")
+    assert (await rest.ask())[0] == 200
+    assert (await control.get("/state"))["counters"]["calls"]["/api/v5/market/history-trades"]["timeout"] >= 2
+
+
+async def test_rest_pages_are_empty_partial_or_stale(start: Any, http: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, rest = control_of(program), Rest(program, http)
+    after = await traded(control)
+    for fault in ({"first": 0}, {"first": 3}, {"every": 2}):
+        await control.post("/faults/rest", count=1, **fault)
+    pages = [(await rest.ask(f"&after={after}&limit=6"))[1] for _ in range(4)]
+    assert pages[3] == list(range(after - 1, after - 7, -1))
+    assert pages[:3] == [[], pages[3][:3], pages[3][::2]]
+    await control.post("/faults/rest", stale=1_000_000, seconds=60)
+    assert (await rest.ask())[1] == []
+
+
+async def test_history_that_is_gone_is_gone_until_told_otherwise(start: Any, http: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, rest = control_of(program), Rest(program, http)
+    last = await traded(control)
+    await control.post("/faults/no-history", symbol="BTC-USDT", before=last - 10)
+    await control.post("/faults/no-history", symbol="BTC-USDT", **{"from": last - 4, "to": last - 2})
+    assert (await rest.ask(f"&after={last + 1}"))[1] == [last, last - 1, *range(last - 5, last - 11, -1)]
+    assert len(await control.get(f"/truth/trades?symbol=BTC-USDT&from={last - 12}&to={last}")) == 13
+    await control.call("DELETE", "/faults")
+    assert len((await rest.ask(f"&after={last + 1}&limit=12"))[1]) == 12
+
+
+async def test_history_can_lack_what_faults_have_swallowed(start: Any, dial: Any, http: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, rest, client = control_of(program), Rest(program, http), await fills(dial, program)
+    await control.post("/faults/no-history", symbol="BTC-USDT", swallowed=True)
+    await control.post("/faults/lose", channel="trades-all", symbol="BTC-USDT", count=2, after=1)
+    got = ids(await client.messages(6))
+    missing = set(range(got[0], got[-1])) - set(got)
+    assert missing
+    page = (await rest.ask(f"&after={got[-1] + 1}"))[1]
+    assert set(range(got[0], got[-1])) - set(page) == missing
+
+
+async def test_the_wrong_clock_is_rests_clock_too(start: Any, http: Any, control_of: Any) -> None:
+    program = start(*QUIET, "--start", "now")
+    await control_of(program).post("/faults/skew", milliseconds=-90_000, seconds=60)
+    async with http.get(f"{program.rest}/api/v5/public/time") as reply:
+        (row,) = (await reply.json())["data"]
+    assert -95_000 < int(row["ts"]) - time.time() * 1000 < -85_000
+
+
+# -- the market ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_crossed_book_is_the_truth_while_it_lasts(start: Any, dial: Any, http: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await dial(program)
+    await client.subscribe("books:BTC-USDT")
+    previous = (await client.until(is_data("books")))["data"][0]["seqId"]
+    await control.post("/faults/crossed", symbol="BTC-USDT", seconds=0.5, preopen=True)
+    async with http.get(f"{program.rest}/api/v5/public/instruments?instType=SPOT") as reply:
+        assert [row["state"] for row in (await reply.json())["data"]] == ["preopen", "live"]
+    crossed: list[bool] = []
+    while len(crossed) < 40 or crossed[-1]:
+        row = (await client.until(is_data("books")))["data"][0]
+        assert row["prevSeqId"] == previous
+        previous = row["seqId"]
+        truth = await control.get(f"/truth/book?symbol=BTC-USDT&sequence={previous}")
+        crossed.append(float(truth["bids"][0][0]) >= float(truth["asks"][0][0]))
+    assert crossed == sorted(crossed[:1]) + [True] * sum(crossed[1:]) + [False] * (len(crossed) - 1 - sum(crossed[1:]))
+    assert sum(crossed) > 20
+    assert await control.get("/faults") == []
+
+
+async def test_a_crossing_that_is_taken_back_ends_with_the_next_change(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await dial(program)
+    await client.subscribe("books:BTC-USDT")
+    await client.until(is_data("books"))
+    await control.post("/faults/crossed", symbol="BTC-USDT", seconds=60)
+    await client.messages(10)
+    await control.call("DELETE", "/faults")
+    while await control.get("/faults"):
+        await client.message()
+    last = (await control.get("/truth/summary"))["symbols"]["BTC-USDT"]["lastSequence"]
+    book = await control.get(f"/truth/book?symbol=BTC-USDT&sequence={last}")
+    assert float(book["bids"][0][0]) < float(book["asks"][0][0])
+
+
+async def test_numbers_start_again_legally_and_the_truth_follows(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, client, trades = control_of(program), await dial(program), await fills(dial, program)
+    await client.subscribe("books:BTC-USDT")
+    last = (await client.until(is_data("books")))["data"][0]["seqId"]
+    await control.post("/faults/sequence-reset", symbol="BTC-USDT", trades=True)
+    restarts = 0
+    for _ in range(40):
+        row = (await client.until(is_data("books")))["data"][0]
+        assert row["prevSeqId"] == last
+        restarts += row["seqId"] < last
+        last = row["seqId"]
+        assert (await control.get(f"/truth/book?symbol=BTC-USDT&sequence={last}"))["previous"] == row["prevSeqId"]
+    assert restarts == 1
+    got = ids(await trades.messages(20))
+    (seam,) = [place for place, (one, two) in enumerate(pairwise(got)) if two != one + 1]
+    assert got[seam + 1] < got[seam]
+    true = [int(row["tradeId"]) for row in await control.get("/truth/trades?symbol=BTC-USDT")]
+    assert true[true.index(got[0]) :][: len(got)] == got
+
+
+async def test_the_changes_of_a_book_lead_from_one_state_to_another(start: Any, control_of: Any) -> None:
+    control = control_of(start(*MARKET))
+    await traded(control)
+    changes = await control.get("/truth/changes?symbol=BTC-USDT")
+    states = [
+        await control.get(f"/truth/book?symbol=BTC-USDT&sequence={changes[place]['sequence']}") for place in (0, 9)
+    ]
+    book = {side: dict(states[0][side]) for side in ("bids", "asks")}
+    for change in changes[1:10]:
+        for side, levels in book.items():
+            levels |= {price: size for price, size, _, _ in change[side]}
+            book[side] = {price: size for price, size in levels.items() if size != "0"}
+    assert book == {side: dict(states[1][side]) for side in book}

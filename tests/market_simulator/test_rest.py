@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice, pairwise
 from typing import Any
@@ -6,8 +7,9 @@ from typing import Any
 import pytest
 
 from market_simulator.events import Tick
+from market_simulator.faults.calls import How, Page, Stale, Status
 from market_simulator.market import MarketPlan, instruments, market
-from market_simulator.rest import ENDPOINTS, Call, RateLimits, answer
+from market_simulator.rest import ENDPOINTS, Call, RateLimits, View, answer
 from market_simulator.timeline import with_beats
 from market_simulator.truth import Truth
 from market_simulator.venue import Venue
@@ -24,6 +26,8 @@ class Exchange:
         self.truth = Truth(PLAN.symbols, 100_000, 10_000)
         self.limits = RateLimits(True)
         self.at = 0.0
+        self.view = View()
+        self.how: How | None = None
         for event in islice(with_beats(market(PLAN, START_US), 60_000_000), count):
             self.venue.apply(event, ())
             self.truth.record(event, None if isinstance(event, Tick) else self.venue.boards[event.instrument].book)
@@ -31,7 +35,8 @@ class Exchange:
 
     def get(self, path: str, later: float = 0.5, ip: str = "127.0.0.1", **query: Any) -> tuple[int, Any]:
         self.at += later
-        call = Call({name: str(value) for name, value in query.items()}, self.venue, self.truth, self.now_ms)
+        given = {name: str(value) for name, value in query.items()}
+        call = Call(given, self.venue, self.truth, self.now_ms, self.view, self.how)
         reply = answer(f"/api/v5{path}", call, self.limits, ip, self.at)
         return reply.status, json.loads(reply.body)
 
@@ -177,3 +182,68 @@ def test_limits_can_be_switched_off() -> None:
     exchange = Exchange(10)
     exchange.limits = RateLimits(False)
     assert {exchange.get("/public/time", later=0.0)[0] for _ in range(50)} == {200}
+
+
+@pytest.fixture
+def faulty(exchange: Exchange) -> Iterator[Exchange]:
+    """The exchange, whose view and way of answering a test may change."""
+    yield exchange
+    exchange.view, exchange.how = View(), None
+
+
+def ids(rows: list[Any]) -> list[int]:
+    return [int(row["tradeId"]) for row in rows]
+
+
+@pytest.mark.parametrize(("status", "code"), [(429, "50011"), (500, "50026"), (503, "50001")])
+def test_a_call_can_fail_as_okx_words_it(faulty: Exchange, status: int, code: str) -> None:
+    faulty.how = Status(status)
+    said, body = faulty.get("/market/history-trades", instId="BTC-USDT")
+    assert (said, body["code"], body["data"]) == (status, code, [])
+
+
+def test_pages_can_be_short_empty_or_with_holes(faulty: Exchange) -> None:
+    whole = ids(faulty.rows("/market/history-trades", instId="BTC-USDT", limit=10))
+    for how, left in (
+        (Page(first=3), whole[:3]),
+        (Page(first=0), []),
+        (Page(every=4), [n for p, n in enumerate(whole, 1) if p % 4]),
+    ):
+        faulty.how = how
+        assert ids(faulty.rows("/market/history-trades", instId="BTC-USDT", limit=10)) == left
+
+
+def test_a_stale_answer_lacks_the_newest_and_nothing_else(faulty: Exchange) -> None:
+    last = faulty.truth.trades["BTC-USDT"].last_id
+    candles = faulty.rows("/market/candles", instId="BTC-USDT", bar="1s", limit=10)
+    faulty.how = Stale(4)
+    for path in ("/market/history-trades", "/market/trades"):
+        assert ids(faulty.rows(path, instId="BTC-USDT", limit=3)) == [last - 4, last - 5, last - 6]
+    assert ids(faulty.rows("/market/history-trades", instId="BTC-USDT", after=last - 50, limit=1)) == [last - 51]
+    assert faulty.rows("/market/candles", instId="BTC-USDT", bar="1s", limit=6) == candles[4:]
+
+
+def test_trades_that_do_not_exist_are_on_no_page(faulty: Exchange) -> None:
+    history = faulty.truth.trades["BTC-USDT"]
+    last = history.last_id
+    faulty.view = View(gaps=((0, history.first_id + 9), (last - 7, last - 5), (last - 3, last - 2)))
+    assert ids(faulty.rows("/market/trades", instId="BTC-USDT", limit=5)) == [
+        last,
+        last - 1,
+        last - 4,
+        last - 8,
+        last - 9,
+    ]
+    assert ids(faulty.rows("/market/history-trades", instId="BTC-USDT", after=last - 5, limit=2)) == [
+        last - 8,
+        last - 9,
+    ]
+    oldest = faulty.rows("/market/history-trades", instId="BTC-USDT", after=history.first_id + 12)
+    assert ids(oldest) == [history.first_id + 11, history.first_id + 10]
+    assert faulty.rows("/market/history-trades", instId="BTC-USDT", after=history.first_id + 10) == []
+
+
+def test_an_instrument_can_be_in_its_call_auction(faulty: Exchange) -> None:
+    faulty.view = View(preopen=frozenset({"ETH-USDT"}))
+    states = {row["instId"]: row["state"] for row in faulty.rows("/public/instruments", instType="SPOT")}
+    assert states == {"BTC-USDT": "live", "ETH-USDT": "preopen"}

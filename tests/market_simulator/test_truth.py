@@ -5,7 +5,7 @@ from typing import TypeAlias
 import pytest
 
 from market_simulator.book import Book
-from market_simulator.events import BookChange, TradeRow, Trades
+from market_simulator.events import NO_LEVELS, BookChange, Level, TradeRow, Trades, levels
 from market_simulator.market import MarketPlan, market
 from market_simulator.truth import BookHistory, NotKeptError, TradeHistory, Truth
 
@@ -30,22 +30,55 @@ def test_fills_are_found_by_their_ids_also_within_merged_trades() -> None:
     assert list(made.fills(107, 200)) == []
 
 
+def newest(made: TradeHistory, before_id: int, count: int) -> list[int]:
+    return [fill.id for fill in islice(made.backwards(before_id, 0), count)]
+
+
 def test_the_newest_come_first_and_pages_walk_back_to_the_beginning() -> None:
     made, before, seen = history(1, 3, 2, 5), 1 << 62, []
-    while page := made.newest(before, -1, 4):
-        seen += [fill.id for fill in page]
+    while page := newest(made, before, 4):
+        seen += page
         before = seen[-1]
     assert seen == list(range(111, 100, -1))
 
 
-def test_newer_than_alone_gives_the_latest_page_not_the_one_after_it() -> None:
-    assert [fill.id for fill in history(*[1] * 20).newest(1 << 62, 105, 3)] == [120, 119, 118]
-    assert [fill.id for fill in history(1, 1, 1).newest(1 << 62, 102, 10)] == [103]
+def test_walking_back_ends_where_it_is_told() -> None:
+    assert [fill.id for fill in history(1, 3, 2).backwards(106, 103)] == [105, 104, 103]
 
 
 def test_an_empty_history_has_nothing() -> None:
-    assert history().newest(1 << 62, -1, 5) == []
-    assert (history().first_id, history().last_id) == (0, 0)
+    assert newest(history(), 1 << 62, 5) == []
+    assert (history().first_id, history().last_id, len(history())) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("kept", [20, 400, 100_000])
+def test_packed_rows_are_the_same_rows_however_they_are_asked_for(kept: int) -> None:
+    """Against a plain list, over several pieces and at their borders."""
+    counts = [1 + place % 4 for place in range(1500)]
+    made, fills = history(*counts, kept=kept), list(range(101, 101 + sum(counts)))
+    there = [number for number in fills if number >= made.first_id]
+    assert [fill.id for fill in made.fills(0, 1 << 62)] == there
+    assert len(made) == min(1500, len(made))
+    for number in [*there[::97], there[0], there[-1]]:
+        assert newest(made, number, 5) == [n for n in range(number - 1, number - 6, -1) if n >= there[0]]
+        assert [fill.id for fill in made.fills(number, number + 3)] == [
+            n for n in range(number, number + 4) if n <= there[-1]
+        ]
+        (row,) = made.merged(number, number)
+        assert row.first_id <= number <= row.last_id
+        assert made.id_at(row.ts_ms) == row.first_id == made.id_at(row.ts_ms - 1)
+
+
+def test_ids_that_start_again_leave_both_eras_in_place() -> None:
+    made = history(*[1] * 300, kept=1000)  # 101 to 400
+    made.add([TradeRow(n, "2", "1", ("1",), "buy", "0", 400_000 + n, n) for n in range(50, 70)])
+    assert (made.first_id, made.last_id, len(made)) == (50, 69, 320)
+    assert [fill.id for fill in made.fills(0, 1 << 62)] == [*range(101, 401), *range(50, 70)]
+    assert newest(made, 1 << 62, 25) == [*range(69, 49, -1), *range(400, 395, -1)]
+    assert newest(made, 66, 3) == [65, 64, 63]
+    made.add([TradeRow(n, "2", "1", ("1",), "buy", "0", 500_000 + n, n) for n in range(70, 1100)])
+    assert 1000 <= len(made) < 1100
+    assert made.first_id in range(50, 110), "the first era has fallen out"
 
 
 def test_ids_are_found_by_time() -> None:
@@ -55,8 +88,8 @@ def test_ids_are_found_by_time() -> None:
 
 def test_old_trades_fall_out() -> None:
     made = history(*[1] * 50, kept=10)
-    assert 10 <= len(made.rows) <= 11
-    assert made.last_id == 150
+    assert 10 <= len(made) <= 11
+    assert (made.first_id, made.last_id) == (151 - len(made), 150)
 
 
 def recorded(count: int, kept: int = 10_000) -> tuple[BookHistory, dict[int, Sides]]:
@@ -72,7 +105,7 @@ def recorded(count: int, kept: int = 10_000) -> tuple[BookHistory, dict[int, Sid
 
 def test_every_state_of_a_book_is_found_by_its_sequence() -> None:
     made, states = recorded(900)
-    assert [sequence for sequence, _, _ in made.sequences()] == list(states)
+    assert [change.sequence for change in made.changes()] == list(states)
     for sequence in list(states)[::7]:
         state = made.at(sequence)
         assert ([r[1:] for r in state.bids], [r[1:] for r in state.asks]) == states[sequence]
@@ -91,7 +124,19 @@ def test_old_states_fall_out_and_the_others_stay_right() -> None:
         made.at(min(states))
     state = made.at(made.first_sequence)
     assert [r[1:] for r in state.bids] == states[made.first_sequence][0]
-    assert len(list(made.sequences())) == len(made._where)
+    changes = list(made.changes())
+    assert 512 <= len(changes) < 512 + 2 * 256
+    assert all(made.at(change.sequence).previous == change.previous for change in changes[::50])
+
+
+def test_a_sequence_that_is_used_again_means_the_newer_state() -> None:
+    made, book = BookHistory(1000), Book()
+    for number, size in ((5, "1"), (9, "2"), (4, "3"), (5, "4")):
+        level = Level(1, "1", size, "1")
+        book.apply([level], [])
+        made.add(BookChange(0, "A-B", 0, levels([level]), NO_LEVELS, number, number - 1, 0), book)
+    assert [made.at(number).bids[0].size for number in (4, 5, 9)] == ["3", "4", "2"]
+    assert [change.sequence for change in made.changes()] == [5, 9, 4, 5]
 
 
 def test_the_summary_tells_the_bounds_of_each_symbol() -> None:

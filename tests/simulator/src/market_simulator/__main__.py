@@ -12,13 +12,14 @@ from fractions import Fraction
 
 from market_simulator import control, server
 from market_simulator.events import Key
+from market_simulator.exchange import Exchange
 from market_simulator.instruments import Instrument, made_instrument
 from market_simulator.market import MarketPlan, instruments, market
 from market_simulator.options import FIXED_START_US, Address, BadArgumentsError, Options, parse, start_us
 from market_simulator.quantities import decimal_text, decimals_of
 from market_simulator.recording import Recording, RecordingError, read_recording, rest_replies_beside
 from market_simulator.replay import recorded_keys, replay
-from market_simulator.server import Exchange, listening, serve_until
+from market_simulator.server import listening, serve_until
 from market_simulator.timeline import with_beats
 from market_simulator.truth import Truth
 from market_simulator.venue import Venue

@@ -30,6 +30,12 @@ class Side:
                     insort(self._keys, level.key)
                 self._rows[level.key] = level
 
+    def copy(self) -> "Side":
+        """A side of its own with the same levels."""
+        side = Side(self._best_is_highest)
+        side._keys, side._rows = self._keys.copy(), self._rows.copy()
+        return side
+
     def key(self, place: int) -> int:
         """The key of the level at `place`: 0 is the best, -1 the worst.
 
@@ -71,6 +77,17 @@ class Book:
     def apply(self, bids: Iterable[Level], asks: Iterable[Level]) -> None:
         self.bids.apply(bids)
         self.asks.apply(asks)
+
+    def copy(self) -> "Book":
+        """A book of its own in the same state."""
+        book = Book()
+        book.bids, book.asks = self.bids.copy(), self.asks.copy()
+        return book
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether the best bid is not below the best ask."""
+        return bool(len(self.bids) and len(self.asks)) and self.bids.key(0) >= self.asks.key(0)
 
     def checksum(self) -> int:
         """OKX's CRC of the best 25 levels a side, as it was sent until 2026-06-23 (okx.md section 6)."""

@@ -13,10 +13,12 @@ from market_simulator import fault_calls
 from market_simulator.body import BadCallError, Body
 from market_simulator.connection import Connection
 from market_simulator.events import Trades
+from market_simulator.exchange import Exchange
 from market_simulator.faults import described
 from market_simulator.okx import merged_trades
+from market_simulator.packed import PackedChange
 from market_simulator.rest import fill_row
-from market_simulator.server import EXCHANGE, Exchange
+from market_simulator.server import EXCHANGE
 from market_simulator.truth import NotKeptError
 
 _EVER = 1 << 62
@@ -36,6 +38,7 @@ def application(exchange: Exchange) -> web.Application:
     app.router.add_get("/truth/trades/merged", _merged)
     app.router.add_get("/truth/book", _book)
     app.router.add_get("/truth/sequences", _sequences)
+    app.router.add_get("/truth/changes", _changes)
     app.router.add_get("/truth/lost", _lost)
     app.router.add_post("/faults/{name}", _fault)
     app.router.add_delete("/faults/{name}", _clear)
@@ -91,8 +94,8 @@ async def _summary(request: web.Request) -> web.Response:
 
 async def _trades(request: web.Request) -> web.StreamResponse:
     symbol, history = _of_symbol(request, request.app[EXCHANGE].truth.trades)
-    first, last = _number(request, "from", history.first_id), _number(request, "to", history.last_id)
-    if history.rows and first < history.first_id:
+    first, last = _number(request, "from", 0), _number(request, "to", _EVER)
+    if first and len(history) and first < history.first_id:
         raise NotKeptError(f"fill {first} is not kept; kept are {history.first_id} to {history.last_id}")
     return await _lines(request, (fill_row(symbol, fill) for fill in list(history.fills(first, last))))
 
@@ -114,9 +117,18 @@ async def _book(request: web.Request) -> web.Response:
 
 async def _sequences(request: web.Request) -> web.StreamResponse:
     _, history = _of_symbol(request, request.app[EXCHANGE].truth.books)
-    rows = list(history.sequences())
-    texts = (json.dumps({"sequence": s, "previous": p, "ts": str(ts)}) for s, p, ts in rows)
-    return await _lines(request, texts)
+    return await _lines(request, [_numbers(change) for change in history.changes()])
+
+
+async def _changes(request: web.Request) -> web.StreamResponse:
+    """The changes themselves, so that a test can follow a book from one state on."""
+    _, history = _of_symbol(request, request.app[EXCHANGE].truth.books)
+    texts = (f'{_numbers(c)[:-1]}, "bids": {c.bids}, "asks": {c.asks}}}' for c in history.changes())
+    return await _lines(request, list(texts))
+
+
+def _numbers(change: PackedChange) -> str:
+    return json.dumps({"sequence": change.sequence, "previous": change.previous, "ts": str(change.ts_ms)})
 
 
 async def _lines(request: web.Request, lines: Iterable[str]) -> web.StreamResponse:

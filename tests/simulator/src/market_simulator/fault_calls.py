@@ -8,7 +8,9 @@ from typing import Any, Final, TypeAlias
 from market_simulator import okx
 from market_simulator.body import BadCallError, Body
 from market_simulator.connection import Connection
+from market_simulator.exchange import Exchange
 from market_simulator.faults import Fault, described
+from market_simulator.faults.calls import How, NoHistory, Page, Rest, Stale, Status, Timeout
 from market_simulator.faults.connections import (
     HalfOpen,
     Notice,
@@ -19,6 +21,7 @@ from market_simulator.faults.connections import (
     SubscribeError,
     Unanswered,
 )  # fmt: skip
+from market_simulator.faults.market import Crossed
 from market_simulator.faults.messages import (
     Corrupt,
     Cut,
@@ -33,11 +36,12 @@ from market_simulator.faults.messages import (
     WrongChecksum,
 )  # fmt: skip
 from market_simulator.faults.turns import Stream, Turns
-from market_simulator.server import Exchange
+from market_simulator.rest import ENDPOINTS
 
 Answer: TypeAlias = dict[str, Any]
 _Call: TypeAlias = Callable[[Exchange, Body, float], Answer]
 _CHANNELS: Final = okx.PUBLIC_CHANNELS | okx.BUSINESS_CHANNELS
+_REST: Final = "/api/v5/"
 _GOING_AWAY: Final = 1001
 _MESSAGES: Final = {
     "60012": "Invalid request",
@@ -71,8 +75,6 @@ def end(exchange: Exchange, kind: str | None, now: float) -> int:
                 _abort(_these(exchange, names))
             case Notice():
                 fault.is_withdrawn = True
-            case Unanswered(turns=turns):
-                turns.until = now
     return len(ended)
 
 
@@ -211,18 +213,74 @@ def _stuck_subscribe(exchange: Exchange, body: Body, now: float) -> Answer:
     return _in_force(exchange, body, now, StuckSubscribe(_stream(exchange, body), _turns(body, now)))
 
 
+# -- on REST -------------------------------------------------------------------------------------------------------
+
+
+def _rest(exchange: Exchange, body: Body, now: float) -> Answer:
+    path, symbol = (
+        body.text("path", [name.removeprefix(_REST) for name in ENDPOINTS]),
+        body.text("symbol", exchange.names),
+    )
+    how = _how(body)
+    return _in_force(exchange, body, now, Rest(path and _REST + path, symbol, _turns(body, now), how))
+
+
+def _how(body: Body) -> How:
+    status, timeout, stale = body.whole("status", 400, 599), body.number("timeout", 0.001), body.whole("stale")
+    first, every = body.whole("first", 0), body.whole("every")
+    page = None if first is None and every is None else Page(first, every)
+    given = (status and Status(status), timeout and Timeout(timeout), stale and Stale(stale), page)
+    match [how for how in given if how]:
+        case [how]:
+            return how
+        case _:
+            raise BadCallError(
+                "one of status, timeout, stale, or first and every is wanted: what is wrong with the answer"
+            )
+
+
+def _no_history(exchange: Exchange, body: Body, now: float) -> Answer:
+    """`before`: nothing older than this id; `from` and `to`: not these ids; `swallowed`: not what faults swallow."""
+    symbol = body.required("symbol", body.text("symbol", exchange.names))
+    before, swallowed = body.whole("before"), body.flag("swallowed")
+    first, last = body.whole("from", 0), body.whole("to", 0)
+    if [before is not None, first is not None and last is not None, swallowed].count(True) != 1:
+        raise BadCallError("one of before, from and to, or swallowed is wanted: which trades there are not")
+    ids = (0, before - 1) if before is not None else (0, -1) if first is None or last is None else (first, last)
+    return _in_force(exchange, body, now, NoHistory(symbol, Turns(), *ids, swallowed))
+
+
+# -- in the market -------------------------------------------------------------------------------------------------
+
+
+def _crossed(exchange: Exchange, body: Body, now: float) -> Answer:
+    symbol = body.required("symbol", body.text("symbol", exchange.names))
+    return _in_force(exchange, body, now, Crossed(symbol, _seconds(body, now), body.flag("preopen")))
+
+
+def _sequence_reset(exchange: Exchange, body: Body, now: float) -> Answer:
+    symbol, trades = body.required("symbol", body.text("symbol", exchange.names)), body.flag("trades")
+    body.done()
+    exchange.numbering[symbol].restart(trades)
+    return {"symbol": symbol, "trades": trades}
+
+
 CALLS: Final[dict[str, _Call]] = {
     "corrupt": _corrupt,
+    "crossed": _crossed,
     "drop": _drop,
     "duplicate": _duplicate,
     "half-open": _half_open,
     "latency": _latency,
     "lose": _lose,
+    "no-history": _no_history,
     "notice": _notice,
     "raw": _raw,
     "refuse": _refuse,
     "reorder": _reorder,
     "reset": _reset,
+    "rest": _rest,
+    "sequence-reset": _sequence_reset,
     "silence": _silence,
     "skew": _skew,
     "slow-read": _slow_read,

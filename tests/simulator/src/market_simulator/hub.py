@@ -7,7 +7,7 @@ it; what one client gets in one turn of the market goes out in one write.
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from market_simulator import okx
 from market_simulator.connection import Connection, written
@@ -22,7 +22,7 @@ _GOODBYE_SECONDS = 2.0
 
 @dataclass(slots=True)
 class Counters:
-    """What happened since the start."""
+    """What happened since the start. `calls`: REST calls by path and HTTP status, or "timeout"."""
 
     connections: int = 0
     refused_handshakes: int = 0
@@ -32,6 +32,12 @@ class Counters:
     events: int = 0
     closed_silent: int = 0
     closed_slow: int = 0
+    calls: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def called(self, path: str, status: str) -> None:
+        """Count a REST call."""
+        by_status = self.calls.setdefault(path, {})
+        by_status[status] = by_status.get(status, 0) + 1
 
 
 async def _close(connection: Connection, code: int, reason: str) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
-from market_simulator.server import ServerOptions
+from market_simulator.exchange import ServerOptions
 
 FIXED_START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z: where a seeded market begins unless told otherwise
 
@@ -139,8 +139,8 @@ def _behaviour(serve: argparse.ArgumentParser) -> None:
     group.add_argument("--connection-limit", type=int, default=0, metavar="N", help="new connections a second; OKX: 3")
     group.add_argument("--unsent-limit", type=int, default=16 << 20, metavar="BYTES", help="unread, then close 4005")
     group.add_argument("--no-rate-limits", action="store_true", help="REST: answer however often it is asked")
-    group.add_argument("--keep-trades", type=int, default=200_000, metavar="N", help="rows of trades kept as truth")
-    group.add_argument("--keep-books", type=int, default=100_000, metavar="N", help="changes of books kept as truth")
+    group.add_argument("--keep-trades", type=int, default=1_500_000, metavar="N", help="rows of trades kept as truth")
+    group.add_argument("--keep-books", type=int, default=300_000, metavar="N", help="changes of books kept as truth")
     group.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
 
 

@@ -1,12 +1,14 @@
 """OKX's REST calls that a collector needs, with its paging, limits and errors (okx.md sections 7 and 8)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from market_simulator import okx
 from market_simulator.candles import BARS
 from market_simulator.events import Key
+from market_simulator.faults.calls import Gaps, How, Page, Stale, Status
 from market_simulator.limits import Limit, Limiter
 from market_simulator.truth import Fill, Truth
 from market_simulator.venue import Board, Venue
@@ -32,13 +34,29 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """What REST knows less than the truth: trades with ids in `gaps` do not exist. `preopen`:
+    instruments that are said to be in that state."""
+
+    gaps: Gaps = ()
+    preopen: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
-    """One GET: its parameters, and what it is answered from. `now_ms` is the exchange's time."""
+    """One GET: its parameters, what it is answered from, and `how` it goes wrong. `now_ms` is the exchange's time."""
 
     query: Mapping[str, str]
     venue: Venue
     truth: Truth
     now_ms: int
+    view: View = View()
+    how: How | None = None
+
+    @property
+    def lag(self) -> int:
+        """How many of the newest rows it knows nothing of."""
+        return self.how.stale if isinstance(self.how, Stale) else 0
 
     def required(self, name: str) -> str:
         """A parameter that must be there and not empty."""
@@ -101,9 +119,20 @@ def answer(path: str, call: Call, limits: RateLimits, ip: str, now: float) -> Re
         return Reply(404, okx.compact({"code": "404", "msg": "Not Found", "data": []}))
     try:
         limits.check(path, endpoint, call, ip, now)
-        return Reply(200, f'{{"code":"0","msg":"","data":[{",".join(endpoint.answer(call))}]}}')
+        if isinstance(call.how, Status):
+            raise _failed(call.how.status)
+        rows = endpoint.answer(call)
+        left = call.how.rows(rows) if isinstance(call.how, Page) else rows
+        return Reply(200, f'{{"code":"0","msg":"","data":[{",".join(left)}]}}')
     except RefusedError as refused:
         return refused.reply
+
+
+def _failed(status: int) -> RefusedError:
+    """A failure as OKX words it (okx.md section 8)."""
+    if status == 429:
+        return RefusedError("50011", "Too Many Requests", status)
+    return RefusedError("50001" if status == 503 else "50026", "System error. Try again later", status)
 
 
 # -- the calls -----------------------------------------------------------------------------------------------------
@@ -120,27 +149,38 @@ def _instruments(call: Call) -> list[str]:
     there = [i for i in call.venue.instruments.values() if i.kind == kind and wanted in (None, "", i.id)]
     if wanted and not there:
         raise RefusedError("51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist.")
-    return [okx.compact(instrument.row) for instrument in there]
+    preopen = {"state": "preopen"}
+    return [okx.compact(i.row | preopen if i.id in call.view.preopen else i.row) for i in there]
 
 
 def _trades(call: Call) -> list[str]:
     name = call.board().instrument.id
-    return [fill_row(name, fill) for fill in call.truth.trades[name].newest(_EVER, -1, call.limit(100, 500))]
+    return [fill_row(name, fill) for fill in islice(_backwards(call, name, _EVER), call.limit(100, 500))]
 
 
 def _history_trades(call: Call) -> list[str]:
     """type=1 (default) pages by id, type=2 by time and with `after` only; `before` alone gives the latest page."""
     name = call.board().instrument.id
-    history, limit = call.truth.trades[name], call.limit(100, 100)
     after, before = call.number("after", _EVER), call.number("before", -1)
     match call.query.get("type") or "1":
         case "1":
             pass
         case "2":
-            after, before = history.id_at(after), -1
+            after, before = call.truth.trades[name].id_at(after), -1
         case _:
             raise RefusedError("51000", "Parameter type error")
-    return [fill_row(name, fill) for fill in history.newest(after, before, limit)]
+    page = islice(_backwards(call, name, after), call.limit(100, 100))
+    return [fill_row(name, fill) for fill in page if fill.id > before]
+
+
+def _backwards(call: Call, name: str, before_id: int) -> Iterator[Fill]:
+    """The fills that REST knows, from the newest below `before_id` on."""
+    history = call.truth.trades[name]
+    end = min(before_id, history.last_id + 1 - call.lag)
+    for first, last in reversed(call.view.gaps):
+        yield from history.backwards(end, last + 1)
+        end = min(end, first)
+    yield from history.backwards(end, 0)
 
 
 def fill_row(instrument: str, fill: Fill) -> str:
@@ -188,7 +228,7 @@ def _candle_rows(call: Call, bars_back: int | None) -> list[str]:
     if bar is None:
         raise RefusedError("51000", "Parameter bar error")
     oldest = call.number("before", 0) + 1 if call.query.get("before") else 0
-    newest = min(call.number("after", call.now_ms + 1) - 1, call.now_ms)
+    newest = min(call.number("after", call.now_ms + 1) - 1, call.now_ms - call.lag * bar.length_ms)
     if bars_back is not None:
         oldest = max(oldest, bar.open_ms(call.now_ms) - bars_back * bar.length_ms)
     page_start = bar.open_ms(newest) - (limit - 1) * bar.length_ms

@@ -5,28 +5,20 @@ import contextlib
 import logging
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 
 from aiohttp import WSMsgType, web
 
 from market_simulator import okx, rest
 from market_simulator.connection import Connection
-from market_simulator.events import Event, Key
-from market_simulator.faults import Faults
-from market_simulator.faults.connections import (
-    Refuse,
-    SlowRead,
-    StuckSubscribe,
-    SubscribeError,
-    SubscribeFault,
-    Unanswered,
-)
-from market_simulator.hub import Hub
+from market_simulator.events import Event
+from market_simulator.exchange import Exchange
+from market_simulator.faults.calls import Rest, Timeout
+from market_simulator.faults.connections import Refuse, SlowRead, Unanswered
+from market_simulator.faults.messages import Skew
+from market_simulator.faults.turns import Turns
 from market_simulator.limits import Limit, Limiter
 from market_simulator.session import Session
-from market_simulator.truth import Truth
-from market_simulator.venue import Venue
 
 log = logging.getLogger("market_simulator")
 
@@ -35,61 +27,6 @@ _DATA = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING)
 _POLL = 0.02  # seconds
 _TURN_EVENTS = 256  # events per turn of the loop, so that clients are served in between
 _UNREAD_AT_MAX = 1 << 20  # with --speed max the market waits while a client has more than this unread
-
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """How the exchange behaves. Seconds and bytes; 0 connections a second means no limit."""
-
-    silence_limit: float = 30.0
-    unsent_limit: int = 16 << 20
-    connection_limit: int = 0
-    has_rate_limits: bool = True
-
-
-@dataclass(slots=True)
-class Exchange:
-    """The whole state. `is_paced` False: the market runs as fast as its clients read, and waits without any."""
-
-    venue: Venue
-    truth: Truth
-    events: Iterator[Event]
-    origin_us: int
-    is_paced: bool
-    options: ServerOptions
-    faults: Faults = field(default_factory=Faults)
-    hub: Hub = field(init=False)
-    limits: rest.RateLimits = field(init=False)
-    started: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.hub = Hub(self.faults, self.options.silence_limit, self.options.unsent_limit)
-        self.limits = rest.RateLimits(self.options.has_rate_limits)
-
-    @property
-    def names(self) -> frozenset[str]:
-        """What can be subscribed."""
-        return frozenset(self.venue.boards)
-
-    def first_push(self, key: Key) -> str | None:
-        return self.venue.first_push(key)
-
-    def subscribe_fault(self, key: Key, now: float) -> SubscribeFault | None:
-        """What goes wrong with this subscription."""
-        error = self.faults.next(SubscribeError, now, lambda fault: fault.stream.has(key))
-        return error or self.faults.next(StuckSubscribe, now, lambda fault: fault.stream.has(key))
-
-    def now_us(self, now: float) -> int:
-        """The exchange's time for a moment of the loop's clock: microseconds since 1970."""
-        return self.origin_us + round((now - self.started) * 1_000_000) if self.is_paced else self.truth.time_us
-
-    def happen(self, event: Event, now: float) -> None:
-        """Let one event happen: it becomes truth, and is published."""
-        pushes = self.venue.apply(event, self.hub.wanted)
-        board = self.venue.boards.get(getattr(event, "instrument", ""))
-        self.truth.record(event, board.book if board else None)
-        self.hub.counters.events += 1
-        self.hub.publish(pushes, now)
 
 
 # -- the market's clock --------------------------------------------------------------------------------------------
@@ -159,9 +96,20 @@ def application(exchange: Exchange) -> web.Application:
 
 async def _rest(request: web.Request) -> web.Response:
     exchange, now = request.app[EXCHANGE], asyncio.get_running_loop().time()
-    call = rest.Call(request.query, exchange.venue, exchange.truth, exchange.now_us(now) // 1000)
+    symbol = request.query.get("instId", "")
+    fault = exchange.faults.next(Rest, now, lambda fault: fault.meets(request.path, symbol))
+    call = rest.Call(
+        request.query, exchange.venue, exchange.truth, exchange.now_us(now) // 1000, exchange.view(symbol, now),
+        fault.how if fault else None,
+    )  # fmt: skip
     reply = rest.answer(request.path, call, exchange.limits, request.remote or "", now)
-    return web.Response(status=reply.status, text=reply.body, content_type="application/json")
+    is_answered = not isinstance(call.how, Timeout)
+    exchange.hub.counters.called(request.path, str(reply.status) if is_answered else "timeout")
+    if isinstance(call.how, Timeout):
+        await _gone(request, Turns(until=now + call.how.timeout))
+    skew = exchange.faults.next(Skew, now)
+    body = skew.shifted(reply.body) if skew else reply.body
+    return web.Response(status=reply.status, text=body, content_type="application/json")
 
 
 async def _websocket(request: web.Request) -> web.StreamResponse:
@@ -170,7 +118,7 @@ async def _websocket(request: web.Request) -> web.StreamResponse:
         exchange.hub.counters.refused_handshakes += 1
         return web.Response(status=status, text="")
     if fault := exchange.faults.next(Unanswered, now, lambda fault: fault.path in (None, path)):
-        await _gone(request, lambda: asyncio.get_running_loop().time() < fault.turns.until)
+        await _gone(request, fault.turns)
         return web.Response(status=503, text="")  # for nobody: the connection has ended
     websocket = web.WebSocketResponse(
         timeout=1.0, autoping=False, autoclose=False, heartbeat=None, compress=False,
@@ -188,18 +136,19 @@ async def _websocket(request: web.Request) -> web.StreamResponse:
     try:
         await _converse(exchange, connection)
         if connection.is_dead:
-            await _gone(request, lambda: True)
+            await _gone(request, Turns())
     finally:
         exchange.hub.leave(connection)
         log.info("connection %s ended with code %s", session.id, websocket.close_code)
     return websocket
 
 
-async def _gone(request: web.Request, may_last: Callable[[], bool]) -> None:
-    """Wait until the client has gone, or, when it may not last any longer, cut it off."""
+async def _gone(request: web.Request, turns: Turns) -> None:
+    """Wait until the client has gone, or, when the fault's time is over, cut it off."""
+    loop = asyncio.get_running_loop()
     # Polling, as aiohttp tells a handler nothing while it neither reads nor writes.
     while (transport := request.transport) is not None and not transport.is_closing():
-        if not may_last():
+        if loop.time() >= turns.until:
             transport.abort()
         await asyncio.sleep(_POLL)
 

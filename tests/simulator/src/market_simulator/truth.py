@@ -5,18 +5,19 @@ changes of books. What falls out is forgotten oldest first.
 """
 
 import json
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from market_simulator.book import Book
 from market_simulator.events import BookChange, Event, Level, TradeRow, Trades, levels
+from market_simulator.packed import BookPiece, PackedChange, TradePiece, pack_book, pack_trades
 from market_simulator.quantities import price_key
 
-_CHUNK = 256  # changes between two whole states
+_PIECE = 256  # rows of trades in a piece, changes between two whole states
 
 
 class NotKeptError(LookupError):
@@ -45,93 +46,184 @@ class BookState:
 
 
 class TradeHistory:
-    """One instrument's trades in order of their ids, without a hole; the newest `kept` rows."""
+    """One instrument's trades in order of their ids, without a hole; about the newest `kept` rows.
+
+    Should ids have started again, the older eras are kept as well; where an id is in two of them, the newer one is meant.
+    """
 
     def __init__(self, kept: int) -> None:
-        self.rows: list[TradeRow] = []
+        self._piece = min(_PIECE, max(1, kept // 10))
+        self._eras = [_Era(self._piece)]
         self._kept = kept
 
     def add(self, rows: Iterable[TradeRow]) -> None:
-        self.rows.extend(rows)
-        if len(self.rows) > self._kept + self._kept // 10:
-            del self.rows[: -self._kept]
+        for row in rows:
+            if row.first_id <= self._eras[-1].last_id:
+                self._eras.append(_Era(self._piece))
+            self._eras[-1].add(row)
+        while len(self) - self._eras[0].oldest >= self._kept:
+            self._eras[0].forget_oldest()
+            if not len(self._eras[0]):
+                del self._eras[0]
+
+    def __len__(self) -> int:
+        """How many rows are kept."""
+        return sum(map(len, self._eras))
 
     @property
     def first_id(self) -> int:
-        """The oldest fill that is kept; 0 when there is none."""
-        return self.rows[0].first_id if self.rows else 0
+        """The smallest id of a fill that is kept; 0 when there is none."""
+        return min(era.first_id for era in self._eras)
 
     @property
     def last_id(self) -> int:
-        return self.rows[-1].last_id if self.rows else 0
+        """The id of the newest fill."""
+        return self._eras[-1].last_id
 
     def merged(self, first_id: int, last_id: int) -> Iterator[TradeRow]:
         """The rows that hold any of these fills, oldest first."""
-        for place in range(self._place(first_id), len(self.rows)):
-            if self.rows[place].first_id > last_id:
-                return
-            yield self.rows[place]
+        for era in self._eras:
+            yield from takewhile(lambda row: row.first_id <= last_id, era.rows_from(first_id))
 
     def fills(self, first_id: int, last_id: int) -> Iterator[Fill]:
         """The single fills with these ids (both ends included), oldest first."""
         for row in self.merged(first_id, last_id):
             yield from (fill for fill in _fills(row) if first_id <= fill.id <= last_id)
 
-    def newest(self, before_id: int, after_id: int, count: int) -> list[Fill]:
-        """At most `count` fills with `after_id` < id < `before_id`, newest first."""
-        start = min(self._place(before_id), len(self.rows) - 1)
-        backwards = (fill for place in range(start, -1, -1) for fill in reversed(_fills(self.rows[place])))
-        wanted = (fill for fill in backwards if fill.id < before_id)
-        return [fill for fill in islice(wanted, count) if fill.id > after_id]
+    def backwards(self, before_id: int, from_id: int) -> Iterator[Fill]:
+        """The fills with `from_id` <= id < `before_id`, newest first."""
+        for era in reversed(self._eras):
+            fills = (fill for row in era.rows_back(before_id) for fill in reversed(_fills(row)) if fill.id < before_id)
+            yield from takewhile(lambda fill: fill.id >= from_id, fills)
 
     def id_at(self, ts_ms: int) -> int:
         """The smallest id of a row whose time is `ts_ms` or later (the next id to come, when there is none)."""
-        place = bisect_left(self.rows, ts_ms, key=lambda row: row.ts_ms)
-        return self.rows[place].first_id if place < len(self.rows) else self.last_id + 1
+        return self._eras[-1].id_at(ts_ms)
 
-    def _place(self, fill_id: int) -> int:
-        return bisect_left(self.rows, fill_id, key=lambda row: row.last_id)
+
+class _Era:
+    """Rows of ascending ids: old ones in pieces, the newest as they are."""
+
+    def __init__(self, piece: int) -> None:
+        self._piece = piece
+        self.pieces: list[TradePiece] = []
+        self._newest: list[TradeRow] = []
+        self._packed = 0  # rows in pieces
+
+    def add(self, row: TradeRow) -> None:
+        self._newest.append(row)
+        if len(self._newest) > self._piece:
+            self.pieces.append(pack_trades(self._newest[: self._piece]))
+            self._packed += self._piece
+            del self._newest[: self._piece]
+
+    @property
+    def oldest(self) -> int:
+        """How many rows fall out together."""
+        return self.pieces[0].count if self.pieces else len(self._newest)
+
+    def forget_oldest(self) -> None:
+        if self.pieces:
+            self._packed -= self.pieces.pop(0).count
+        else:
+            self._newest.clear()
+
+    def __len__(self) -> int:
+        return self._packed + len(self._newest)
+
+    @property
+    def first_id(self) -> int:
+        if self.pieces:
+            return self.pieces[0].first_id
+        return self._newest[0].first_id if self._newest else 0
+
+    @property
+    def last_id(self) -> int:
+        return self._newest[-1].last_id if self._newest else 0
+
+    def rows_from(self, fill_id: int) -> Iterator[TradeRow]:
+        """The rows from the one on that holds this fill or is the first after it."""
+        for place in range(bisect_left(self.pieces, fill_id, key=_last_id), len(self.pieces)):
+            rows = self.pieces[place].rows()
+            yield from rows[bisect_left(rows, fill_id, key=_last_id) :]
+        yield from self._newest[bisect_left(self._newest, fill_id, key=_last_id) :]
+
+    def rows_back(self, fill_id: int) -> Iterator[TradeRow]:
+        """The rows from the one back that holds this fill or is the last before it."""
+        yield from reversed(self._newest[: bisect_right(self._newest, fill_id, key=_first_id)])
+        for place in range(bisect_right(self.pieces, fill_id, key=_first_id) - 1, -1, -1):
+            rows = self.pieces[place].rows()
+            yield from reversed(rows[: bisect_right(rows, fill_id, key=_first_id)])
+
+    def id_at(self, ts_ms: int) -> int:
+        if not self._newest or ts_ms > self._newest[0].ts_ms:
+            place = bisect_left(self._newest, ts_ms, key=_time)
+            return self._newest[place].first_id if place < len(self._newest) else self.last_id + 1
+        before = bisect_left(self.pieces, ts_ms, key=lambda piece: piece.first_ms)
+        rows = self.pieces[before - 1].rows() if before else []
+        place = bisect_left(rows, ts_ms, key=_time)
+        if place < len(rows):
+            return rows[place].first_id
+        return self.pieces[before].first_id if before < len(self.pieces) else self._newest[0].first_id
+
+
+def _first_id(rows: TradeRow | TradePiece) -> int:
+    return rows.first_id
+
+
+def _last_id(rows: TradeRow | TradePiece) -> int:
+    return rows.last_id
+
+
+def _time(row: TradeRow) -> int:
+    return row.ts_ms
 
 
 def _fills(row: TradeRow) -> list[Fill]:
     return [Fill(row.first_id + place, size, row) for place, size in enumerate(row.sizes)]
 
 
-@dataclass(slots=True)
-class _Chunk:
-    """A whole state as text, and the changes after it as text: a tenth of what objects would take."""
-
-    bids: str
-    asks: str
-    changes: list[tuple[int, int, int, int, str, str]] = field(default_factory=list)
-
-
 class BookHistory:
     """One instrument's book states by published sequence number; about the newest `kept`."""
 
     def __init__(self, kept: int) -> None:
-        self._chunks: deque[_Chunk] = deque()
-        self._where: dict[int, tuple[_Chunk, int]] = {}
+        self._pieces: deque[BookPiece] = deque()
+        self._state = ("", "")  # bids and asks after the first of the newest changes
+        self._newest: list[PackedChange] = []
+        self._packed = 0
         self._kept = kept
-        self.last_sequence = -1
 
     def add(self, change: BookChange, book: Book) -> None:
         """Note a change; `book` is the book after it. A push that nothing changed makes no new state."""
         if change.is_no_change:
             return
-        if not self._chunks or len(self._chunks[-1].changes) >= _CHUNK:
-            self._chunks.append(_Chunk(levels(book.bids.best()).text, levels(book.asks.best()).text))
-            self._forget()
-        chunk = self._chunks[-1]
-        self._where[change.sequence] = (chunk, len(chunk.changes))
-        entry = (change.sequence, change.previous, change.ts_ms, change.checksum, change.bids.text, change.asks.text)
-        chunk.changes.append(entry)
-        self.last_sequence = change.sequence
+        if len(self._newest) >= _PIECE or (self._newest and change.sequence <= self._newest[-1].sequence):
+            self._pack()
+        if not self._newest:
+            self._state = (levels(book.bids.best()).text, levels(book.asks.best()).text)
+        self._newest.append(
+            PackedChange(
+                change.sequence, change.previous, change.ts_ms, change.checksum, change.bids.text, change.asks.text
+            )
+        )
+
+    def _pack(self) -> None:
+        self._pieces.append(pack_book(*self._state, self._newest))
+        self._packed += len(self._newest)
+        self._newest = []
+        while self._pieces and self._packed - len(self._pieces[0].sequences) >= self._kept:
+            self._packed -= len(self._pieces.popleft().sequences)
 
     @property
     def first_sequence(self) -> int:
         """The oldest sequence number whose state is kept; -1 when there is none."""
-        return self._chunks[0].changes[0][0] if self._chunks else -1
+        if self._pieces:
+            return self._pieces[0].sequences[0]
+        return self._newest[0].sequence if self._newest else -1
+
+    @property
+    def last_sequence(self) -> int:
+        return self._newest[-1].sequence if self._newest else -1
 
     def at(self, sequence: int) -> BookState:
         """The book after the change with this number (the newest one, should numbering have been restarted).
@@ -139,26 +231,36 @@ class BookHistory:
         Raises:
             NotKeptError: no change with this number was published, or it has fallen out.
         """
-        if sequence not in self._where:
-            kept = f"kept are {self.first_sequence} to {self.last_sequence}"
-            raise NotKeptError(f"sequence {sequence} was never published for this book or is no longer kept; {kept}")
-        chunk, place = self._where[sequence]
+        bids, asks, changes = self._piece_of(sequence)
         book = Book()
-        book.apply(_levels(chunk.bids), _levels(chunk.asks))
-        for _, _, _, _, bids, asks in chunk.changes[1 : place + 1]:
-            book.apply(_levels(bids), _levels(asks))
-        number, previous, ts_ms, checksum, _, _ = chunk.changes[place]
-        return BookState(number, previous, ts_ms, checksum, book.bids.best(), book.asks.best())
+        book.apply(_levels(bids), _levels(asks))
+        for change in changes[1:]:
+            book.apply(_levels(change.bids), _levels(change.asks))
+        last = changes[-1]
+        return BookState(last.sequence, last.previous, last.ts_ms, last.checksum, book.bids.best(), book.asks.best())
 
-    def sequences(self) -> Iterator[tuple[int, int, int]]:
-        """(sequence, previous, ts_ms) of every change that is kept, oldest first."""
-        return ((c[0], c[1], c[2]) for chunk in self._chunks for c in chunk.changes)
+    def _piece_of(self, sequence: int) -> tuple[str, str, list[PackedChange]]:
+        """The state before a change, and the changes up to it."""
+        place = _place(sequence, [change.sequence for change in self._newest])
+        if place is not None:
+            return *self._state, self._newest[: place + 1]
+        for piece in reversed(self._pieces):
+            if (place := _place(sequence, piece.sequences)) is not None:
+                bids, asks, changes = piece.unpacked()
+                return bids, asks, changes[: place + 1]
+        kept = f"kept are {self.first_sequence} to {self.last_sequence}"
+        raise NotKeptError(f"sequence {sequence} was never published for this book or is no longer kept; {kept}")
 
-    def _forget(self) -> None:
-        while (len(self._chunks) - 1) * _CHUNK > self._kept:
-            for sequence, *_ in self._chunks.popleft().changes:
-                if self._where[sequence][0] not in self._chunks:
-                    del self._where[sequence]
+    def changes(self) -> Iterator[PackedChange]:
+        """Every change that is kept, oldest first."""
+        for piece in list(self._pieces):
+            yield from piece.unpacked()[2]
+        yield from list(self._newest)
+
+
+def _place(sequence: int, sequences: Sequence[int]) -> int | None:
+    place = bisect_left(sequences, sequence)
+    return place if place < len(sequences) and sequences[place] == sequence else None
 
 
 def _levels(text: str) -> list[Level]:

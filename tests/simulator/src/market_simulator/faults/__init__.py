@@ -5,9 +5,10 @@ seconds of a monotonic clock, given as argument."""
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from math import isinf
+from math import inf, isinf
 from typing import Any, Protocol, TypeVar
 
+from market_simulator.faults.market import Crossed
 from market_simulator.faults.messages import MESSAGE_FAULTS, SWALLOWING, Kind, MessageFault, Outgoing, Reorder, Silence
 from market_simulator.faults.swallowed import Ledger
 from market_simulator.faults.turns import Turns
@@ -71,9 +72,11 @@ class Faults:
         return any(f.stream.is_everything and not f.turns.is_over(now) for f in self.of(Silence))
 
     def end(self, kind: str | None = None) -> list[Fault]:
-        """End all faults (of a kind, named as in `name`); returns them."""
+        """End all faults (of a kind, named as in `name`); returns them. A crossed book stays so until its next change."""
         ended = [fault for fault in self.active if kind in (None, name(fault))]
-        self.active = [fault for fault in self.active if fault not in ended]
+        for fault in ended:
+            fault.turns.until = -inf
+        self.active = [fault for fault in self.active if fault not in ended or _holds_levels(fault)]
         return ended
 
     def in_force(self, now: float) -> list[Fault]:
@@ -85,7 +88,12 @@ class Faults:
 
 
 def _is_over(fault: Fault, now: float) -> bool:
-    return fault.turns.is_over(now) and not (isinstance(fault, Reorder) and fault.held)
+    is_holding = _holds_levels(fault) or (isinstance(fault, Reorder) and fault.held)
+    return fault.turns.is_over(now) and not is_holding
+
+
+def _holds_levels(fault: Fault) -> bool:
+    return isinstance(fault, Crossed) and fault.is_holding
 
 
 def name(fault: Fault) -> str:
@@ -111,6 +119,9 @@ def _column(column: str, value: Any, now: float) -> dict[str, Any]:
             return {"channel": value.channel, "symbol": value.symbol}
         case ("held", _):
             return {"held": len(value)}
+        case ("how", _):
+            parts = ((part.name, getattr(value, part.name)) for part in fields(value))
+            return {part: given for part, given in parts if given is not None}
         case (_, Enum()):
             return {column: value.value}
         case (_, frozenset()):

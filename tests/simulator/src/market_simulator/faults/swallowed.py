@@ -40,6 +40,11 @@ class Ledger:
             if channel in (None, message.key.channel) and symbol in (None, message.key.instrument):
                 yield message.row()
 
+    def trade_ids(self, symbol: str) -> list[tuple[int, int]]:
+        """First and last id of the trades of every message."""
+        rows = self.rows(None, symbol)
+        return [(row["firstTradeId"], row["lastTradeId"]) for row in rows if "firstTradeId" in row]
+
 
 def identity(key: Key, text: str) -> dict[str, Any]:
     """What tells a push from all others of its stream: ids of fills, sequence numbers, opening times, or its time."""

@@ -1,0 +1,92 @@
+"""What goes wrong in the market itself, so that it is the truth: numbers that start again, a book that is crossed."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from market_simulator.book import Book
+from market_simulator.events import BookChange, Level, Levels, TradeRow, Trades, levels
+from market_simulator.faults.turns import Turns
+
+_DEPTH: Final = 20  # the crossing bid stands at the price of this ask, so that the market does not soon leave it behind
+
+
+@dataclass(slots=True)
+class Crossed:
+    """The best bid of a book is not below its best ask, from the next change on until the first one after the end.
+    `preopen`: REST says meanwhile that the instrument is in its call auction (okx.md section 6, rule 7)."""
+
+    symbol: str
+    turns: Turns
+    preopen: bool
+    _ours: dict[int, Level] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether bids stand in the book that the market knows nothing of."""
+        return bool(self._ours)
+
+    def changed(self, now: float, change: BookChange, book: Book) -> BookChange:
+        """The change with what makes or keeps the book crossed, or ends it; `book` is the one before it."""
+        if change.is_no_change or change.is_snapshot:
+            return change
+        for level in change.bids.rows:
+            self._ours.pop(level.key, None)  # the market has its own bid there now
+        after = book.copy()
+        after.apply(change.bids.rows, change.asks.rows)
+        more = self._removed() if self.turns.is_over(now) else self._crossing(after)
+        after.bids.apply(more)
+        checksum = after.checksum() if change.checksum else 0
+        return replace(change, bids=_merged(change.bids, more), checksum=checksum)
+
+    def _crossing(self, book: Book) -> list[Level]:
+        if book.is_crossed or not (asks := book.asks.best(_DEPTH)):
+            return []
+        level = asks[-1]
+        self._ours[level.key] = level
+        return [level]
+
+    def _removed(self) -> list[Level]:
+        gone = [level._replace(size="0", orders="0") for level in self._ours.values()]
+        self._ours.clear()
+        return gone
+
+
+def _merged(bids: Levels, more: list[Level]) -> Levels:
+    return levels(sorted((*bids.rows, *more), key=lambda level: level.key, reverse=True))
+
+
+class Numbering:
+    """One instrument's numbers after restarts, which may happen (okx.md section 6, rule 4): the next change of the book
+    has a sequence number below the one that it follows. They go on from half of where they were."""
+
+    def __init__(self) -> None:
+        self._sequence_shift = self._id_shift = 0
+        self._sequence_restarts = self._ids_restart = False
+
+    def restart(self, trades: bool) -> None:
+        """Start again with the next change of the book; `trades`: and the ids of trades with the next trade."""
+        self._sequence_restarts = True
+        self._ids_restart = trades
+
+    def book_change(self, change: BookChange) -> BookChange:
+        """The change in the present numbers."""
+        previous = change.previous + self._sequence_shift
+        if self._sequence_restarts and not change.is_no_change and not change.is_snapshot:
+            self._sequence_restarts = False
+            self._sequence_shift = previous // 2 - change.sequence
+        if not self._sequence_shift:
+            return change
+        return replace(change, previous=previous, sequence=change.sequence + self._sequence_shift)
+
+    def trades(self, event: Trades) -> Trades:
+        """The trades in the present numbers."""
+        if self._ids_restart:
+            self._ids_restart = False
+            first = event.rows[0].first_id
+            self._id_shift = (first + self._id_shift) // 2 - first
+        if not self._sequence_shift and not self._id_shift:
+            return event
+        return replace(event, rows=tuple(self._row(row) for row in event.rows))
+
+    def _row(self, row: TradeRow) -> TradeRow:
+        return replace(row, last_id=row.last_id + self._id_shift, sequence=row.sequence + self._sequence_shift)

@@ -1,0 +1,87 @@
+"""Histories in little memory: what is old is kept in compressed pieces, and read again a piece at a time.
+
+A row of trades takes some 40 bytes, a change of a book some 120, instead of 600: half an hour of 2,000 messages a second
+fits into 100 MB.
+"""
+
+import json
+import zlib
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from market_simulator.events import TradeRow
+
+_LEVEL = 1  # zlib's fastest: 0.3 ms a piece
+_CACHED = 32  # pieces that are kept unpacked, as pages are read one after the other
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TradePiece:
+    """Some rows of trades in order of their ids."""
+
+    first_id: int
+    last_id: int
+    first_ms: int
+    count: int
+    data: bytes
+
+    def rows(self) -> list[TradeRow]:
+        return _trade_rows(self)
+
+
+def pack_trades(rows: Sequence[TradeRow]) -> TradePiece:
+    """A piece of these rows; there must be one at least."""
+    lines = (
+        f"{r.last_id} {r.price} {r.size} {','.join(r.sizes)} {r.side} {r.source} {r.ts_ms} {r.sequence}" for r in rows
+    )
+    data = zlib.compress("\n".join(lines).encode(), _LEVEL)
+    return TradePiece(rows[0].first_id, rows[-1].last_id, rows[0].ts_ms, len(rows), data)
+
+
+@lru_cache(maxsize=_CACHED)
+def _trade_rows(piece: TradePiece) -> list[TradeRow]:
+    return [_trade_row(line) for line in zlib.decompress(piece.data).decode().split("\n")]
+
+
+def _trade_row(line: str) -> TradeRow:
+    last_id, price, size, sizes, side, source, ts_ms, sequence = line.split(" ")
+    return TradeRow(int(last_id), price, size, tuple(sizes.split(",")), side, source, int(ts_ms), int(sequence))
+
+
+@dataclass(frozen=True, slots=True)
+class PackedChange:
+    """One change of a book; the sides are JSON texts of levels."""
+
+    sequence: int
+    previous: int
+    ts_ms: int
+    checksum: int
+    bids: str
+    asks: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BookPiece:
+    """A whole state, after the first of the changes, and the changes in ascending order of their sequence numbers."""
+
+    sequences: "array[int]"
+    data: bytes
+
+    def unpacked(self) -> tuple[str, str, list[PackedChange]]:
+        """Bids and asks of the state, and the changes."""
+        return _book_piece(self)
+
+
+def pack_book(bids: str, asks: str, changes: Sequence[PackedChange]) -> BookPiece:
+    """A piece of a state and the changes since; the first one led to the state."""
+    rows = [(c.sequence, c.previous, c.ts_ms, c.checksum, c.bids, c.asks) for c in changes]
+    data = zlib.compress(json.dumps([bids, asks, rows]).encode(), _LEVEL)
+    return BookPiece(array("q", [change.sequence for change in changes]), data)
+
+
+@lru_cache(maxsize=_CACHED)
+def _book_piece(piece: BookPiece) -> tuple[str, str, list[PackedChange]]:
+    bids, asks, rows = json.loads(zlib.decompress(piece.data))
+    return bids, asks, [PackedChange(*row) for row in rows]
