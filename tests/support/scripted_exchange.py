@@ -33,7 +33,7 @@ class Client:
     """Instruments of which it has a snapshot."""
 
 
-@dataclass
+@dataclass(repr=False)
 class ScriptedExchange:
     """What a test sees; settings may be changed at any time."""
 
@@ -42,6 +42,8 @@ class ScriptedExchange:
     """HTTP status for every handshake."""
     headers: dict[str, str] = field(default_factory=dict)
     """Of a refusal."""
+    greets: bool = True
+    """Whether handshakes are answered at all; TCP is, always."""
     answers: bool = True
     """Whether anything is said on open connections: acknowledgements, pongs, data."""
     serves: bool = True
@@ -101,8 +103,10 @@ class ScriptedExchange:
             await stop.wait()
             publishing.cancel()
 
-    def _greet(self, peer: ServerConnection, request: Request) -> Response | None:
+    async def _greet(self, peer: ServerConnection, request: Request) -> Response | None:
         self.handshakes.append(time.monotonic())
+        while not self.greets:
+            await asyncio.sleep(TICK_S)
         if self.refuse is None:
             return None
         response = peer.respond(self.refuse, "no")
@@ -157,6 +161,9 @@ class ScriptedExchange:
                 return {"arg": arg, "action": "snapshot", "data": [self._book(self.sequence, -1)]}
             case "books":
                 return {"arg": arg, "action": "update", "data": [self._book(self.sequence, self.sequence - 1)]}
+            case "candle1m":
+                row = ["1786538760000", "1", "1", "1", "1", "1", "1", "1", "0"]
+                return {"arg": arg, "data": [row]}
             case "tickers":
                 return {
                     "arg": arg,
@@ -184,7 +191,8 @@ class ScriptedExchange:
 
     async def _send_all(self, text: str, client: int | None) -> None:
         for each in self._chosen(client):
-            await each.peer.send(text)
+            with suppress(ConnectionClosed):
+                await each.peer.send(text)
 
     async def _close(self, code: int, client: int | None) -> None:
         for each in self._chosen(client):
@@ -202,6 +210,7 @@ def scripted_exchange(**settings: Any) -> Iterator[ScriptedExchange]:
         assert ready.wait(10)
         yield exchange
     finally:
+        exchange.greets = True
         assert exchange._loop is not None
         exchange._loop.call_soon_threadsafe(stop.set)
         thread.join(10)

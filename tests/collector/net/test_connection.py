@@ -62,6 +62,7 @@ async def test_text_goes_both_ways_and_a_close_has_a_reason() -> None:
         connection.send("bye")
         assert await inbox.holds(2) == [b"echo hello", b"echo bye"]
         assert "4004" in await connection.ended()
+        assert connection.close_code == 4004
         connection.send("to nobody")
 
 
@@ -123,6 +124,51 @@ async def test_a_refused_handshake_says_its_status(status: int) -> None:
     async with server(nobody, process_request=refuse) as url:
         with pytest.raises(ConnectionFailedError, match=str(status)):
             await connect(url, Inbox())
+
+
+async def test_a_refusal_says_when_to_come_back_if_the_server_does() -> None:
+    answers = iter(["7", "Wed, 21 Oct 2026 07:28:00 GMT", "soon"])
+
+    async def nobody(peer: ServerConnection) -> None:
+        await peer.wait_closed()
+
+    def refuse(peer: ServerConnection, request: Request) -> Response:
+        response = peer.respond(503, "no")
+        response.headers["Retry-After"] = next(answers)
+        return response
+
+    async with server(nobody, process_request=refuse) as url:
+        for seconds in (7.0, None, None):
+            with pytest.raises(ConnectionFailedError) as refusal:
+                await connect(url, Inbox())
+            assert (refusal.value.status, refusal.value.retry_after_s) == (503, seconds)
+
+
+async def test_an_address_that_has_vanished_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with two addresses: the first accepts nothing and refuses nothing, as a host that is gone."""
+
+    async def hello(peer: ServerConnection) -> None:
+        await peer.send("hello")
+        await peer.wait_closed()
+
+    with socket.socket() as full, socket.socket() as waiting:
+        full.bind(("127.0.0.2", 0))
+        port = full.getsockname()[1]
+        full.listen(0)
+        waiting.connect(full.getsockname())  # its queue is full now: more get no answer
+        async with serve(hello, "127.0.0.1", port):
+            monkeypatch.setattr(socket, "getaddrinfo", _two_addresses)
+            inbox = Inbox()
+            connection = await open_connection(f"ws://exchange.example:{port}/ws", inbox, tls=None, timeout_s=1.0)
+            assert await inbox.holds(1) == [b"hello"]
+            connection.end("done")
+            await connection.ended()
+
+
+def _two_addresses(host: str, port: int, *others: int) -> list[tuple[object, ...]]:
+    kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+    addresses = ("127.0.0.2", "127.0.0.1") if host == "exchange.example" else (host,)
+    return [(*kind, (address, port)) for address in addresses]
 
 
 async def test_nobody_listens() -> None:
@@ -203,4 +249,5 @@ async def test_a_server_that_does_not_close_is_cut() -> None:
         connection.end("leaving")
         async with asyncio.timeout(5):
             assert await connection.ended() == "leaving"
+        assert connection.close_code is None
         left.set()
