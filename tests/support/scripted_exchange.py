@@ -162,8 +162,7 @@ class ScriptedExchange:
             case "books":
                 return {"arg": arg, "action": "update", "data": [self._book(self.sequence, self.sequence - 1)]}
             case "candle1m":
-                row = ["1786538760000", "1", "1", "1", "1", "1", "1", "1", "0"]
-                return {"arg": arg, "data": [row]}
+                return {"arg": arg, "data": [["1786538760000", *"1111111", "0"]]}
             case "tickers":
                 return {
                     "arg": arg,
