@@ -171,6 +171,7 @@ def test_a_book_that_stays_crossed_is_told() -> None:
     assert not judge([snapshot(1), crossed, calm]).findings
     assert [each.kind for each in judge([snapshot(1), crossed, late]).findings] == ["Crossed"]
     assert [each.kind for each in judge([snapshot(1), crossed, snapshot(9, 12)]).findings] == ["Crossed"]
+    assert not judge([snapshot(1), crossed, gap("g", 2), lost("g"), snapshot(9, 12)]).findings
 
 
 # -- random recordings: sequence n is the state after change n, at second n

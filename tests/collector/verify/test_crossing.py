@@ -17,13 +17,23 @@ def follow(watch: CrossWatch, book: Book, change: object, time_ns: int) -> int |
     return watch.follow(book, change, time_ns)  # type: ignore[arg-type]
 
 
-def test_a_book_that_is_crossed_for_longer_than_a_second_is_told_when_it_ends() -> None:
+def test_a_book_that_is_crossed_for_longer_than_a_second_is_told_once() -> None:
     book = Book(snapshot(1))
     watch = CrossWatch(book, 0)
     assert follow(watch, book, CROSS, SECOND) is None
     assert follow(watch, book, update(2, 2), 2 * SECOND) is None
-    assert follow(watch, book, UNCROSS, 3 * SECOND) == 2 * SECOND
-    assert follow(watch, book, update(3, 3), 9 * SECOND) is None
+    assert follow(watch, book, update(2, 2), 3 * SECOND) == 2 * SECOND
+    assert follow(watch, book, UNCROSS, 4 * SECOND) is None
+    assert follow(watch, book, CROSS, 5 * SECOND) is None
+    assert follow(watch, book, UNCROSS, 9 * SECOND) == 4 * SECOND
+
+
+def test_what_is_in_doubt_is_not_crossed() -> None:
+    book = Book(snapshot(1))
+    watch = CrossWatch(book, 0)
+    assert follow(watch, book, CROSS, SECOND) is None
+    watch.forget()
+    assert watch.lasted(9 * SECOND) is None
 
 
 def test_a_moment_is_normal() -> None:
@@ -35,9 +45,9 @@ def test_a_moment_is_normal() -> None:
 
 def test_a_snapshot_may_be_crossed_and_end_it() -> None:
     watch = CrossWatch(Book(snapshot(1, bid="12")), 0)
-    assert watch.ended(SECOND) is None
+    assert watch.lasted(SECOND) is None
     watch = CrossWatch(Book(snapshot(1, bid="11")), 0)
-    assert watch.ended(SECOND + 1) == SECOND + 1
+    assert watch.lasted(SECOND + 1) == SECOND + 1
 
 
 def test_an_empty_side_crosses_nothing() -> None:
@@ -46,7 +56,7 @@ def test_an_empty_side_crosses_nothing() -> None:
     assert follow(watch, book, update(1, 2, asks=[("11", "0")]), 0) is None
     assert follow(watch, book, update(2, 3, bids=[("99", "1")]), SECOND) is None
     assert follow(watch, book, update(3, 4, asks=[("99", "1")]), 3 * SECOND) is None
-    assert watch.ended(9 * SECOND) == 6 * SECOND
+    assert watch.lasted(9 * SECOND) == 6 * SECOND
 
 
 LEVELS = st.lists(st.tuples(st.integers(8, 14).map(str), st.sampled_from(["0", "1"])), max_size=4)

@@ -48,3 +48,11 @@ def test_pauses_and_duplicates_leave_a_recording_complete() -> None:
 def test_what_cannot_be_read_goes_first() -> None:
     hole = Hole(HoleState.LOST, "1", "2", 2, None, None, "")
     assert EXIT_CODES[report(Reckoning(holes=(hole,)), Trouble("f", 1, "")).verdict] == 2
+
+
+def test_findings_are_bounded_and_know_their_replica() -> None:
+    findings: list[Finding] = []
+    for number in range(FINDINGS_KEPT + 5):
+        find(findings, "Crossed", "for 2 s", number)
+    assert len(findings) == FINDINGS_KEPT
+    assert of("a", findings[:1]) == [Finding("Crossed", "for 2 s", 0, "a")]

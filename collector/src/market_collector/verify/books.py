@@ -6,6 +6,7 @@ end. Two replicas' chains that touch are one; a break in one of them that lies w
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,8 +17,7 @@ from market_collector.book.checksum import interleaved_crc32
 from market_collector.model.events import Dropped, Gap, Lost, Orderbook, Repaired
 from market_collector.model.streams import GapState
 from market_collector.verify.crossing import CrossWatch
-from market_collector.verify.numbers import FINDINGS_KEPT
-from market_collector.verify.report import Books, Finding, Hole, HoleState, Reckoning
+from market_collector.verify.report import Books, Finding, Hole, HoleState, Reckoning, find, of
 
 
 class Mark(NamedTuple):
@@ -36,7 +36,7 @@ class Chain:
 
 
 @dataclass(slots=True)
-class GapLife:
+class BookGap:
     """A gap record and what later records said of it."""
 
     gap_id: str
@@ -52,7 +52,7 @@ class Break:
     """The last good state."""
     end: Mark | None = None
     """From here on it goes on; None at the end of the recording."""
-    gaps: list[GapLife] = field(default_factory=list)
+    gaps: list[BookGap] = field(default_factory=list)
     dropped: Dropped | None = None
     is_healed: bool = False
     """The next record followed the last one after all."""
@@ -76,7 +76,7 @@ class BookLine:
         """A gap is open here."""
         self._dropped: Dropped | None = None
         """The sink lost something since the last record."""
-        self._gaps: dict[str, GapLife] = {}
+        self._gaps: dict[str, BookGap] = {}
 
     def take(self, record: Orderbook, time_ns: int) -> None:
         """The next record; it happened at ``time_ns``."""
@@ -91,13 +91,15 @@ class BookLine:
 
     def gap(self, gap: Gap) -> None:
         """The book is in doubt."""
-        life = self._gaps[gap.gap_id] = GapLife(gap.gap_id, gap.reason)
+        life = self._gaps[gap.gap_id] = BookGap(gap.gap_id, gap.reason)
         for gap_id in gap.merges or ():
             self._gaps[gap_id] = life
         if self._doubt is None:
             self._doubt = Break(self._end)
             self.breaks.append(self._doubt)
         self._doubt.gaps.append(life)
+        if self._watch is not None:
+            self._watch.forget()
 
     def close(self, event: Repaired | Lost) -> None:
         """A gap's end; the snapshot comes after it."""
@@ -130,7 +132,8 @@ class BookLine:
             self.chains[-1].end = mark
         else:
             self.chains.append(Chain(mark, mark))
-        self._uncross(time_ns)
+        if self._book is not None and self._watch is not None:
+            self._report_crossing(self._watch.lasted(time_ns), time_ns)
         self._book = Book(record)
         self._watch = CrossWatch(self._book, time_ns)
         self._prove(record, time_ns)
@@ -160,8 +163,11 @@ class BookLine:
         self.unproved += 1
         if not doubt.has_doubtful:
             doubt.has_doubtful = True
-            self._find_fault(
-                "PublishedInDoubt", f"sequence {record.sequence} came after a gap, without a snapshot", time_ns
+            find(
+                self.findings,
+                "PublishedInDoubt",
+                f"sequence {record.sequence} came after a gap, without a snapshot",
+                time_ns,
             )
 
     def _begin_in_the_middle(self, record: Orderbook, time_ns: int) -> None:
@@ -182,19 +188,11 @@ class BookLine:
         self.unproved += 1
         self._book = None
         detail = f"the book at sequence {record.sequence} does not have the exchange's checksum {record.checksum}"
-        self._find_fault("ChecksumMismatch", detail, time_ns)
-
-    def _uncross(self, time_ns: int) -> None:
-        if self._book is not None and self._watch is not None:
-            self._report_crossing(self._watch.ended(time_ns), time_ns)
+        find(self.findings, "ChecksumMismatch", detail, time_ns)
 
     def _report_crossing(self, crossed_ns: int | None, time_ns: int) -> None:
         if crossed_ns is not None:
-            self._find_fault("Crossed", f"bids stood at or above asks for {crossed_ns / 1e9:.3f} s", time_ns)
-
-    def _find_fault(self, kind: str, detail: str, time_ns: int) -> None:
-        if len(self.findings) < FINDINGS_KEPT:
-            self.findings.append(Finding(kind, detail, time_ns))
+            find(self.findings, "Crossed", f"bids stood at or above asks for {crossed_ns / 1e9:.3f} s", time_ns)
 
 
 def _sequence(number: int | None) -> int:
@@ -218,9 +216,7 @@ def reckon(lines: Sequence[tuple[str, BookLine]]) -> Reckoning:
     pauses = [(a.end.time_ns, b.begin.time_ns) for a, b in pairwise(cover) if a.end not in ends]
     return Reckoning(
         holes=tuple(holes),
-        findings=tuple(
-            Finding(each.kind, each.detail, each.time_ns, replica) for replica, line in lines for each in line.findings
-        ),
+        findings=tuple(finding for replica, line in lines for finding in of(replica, line.findings)),
         pauses=tuple(pauses),
         books=Books(sum(line.proved for _, line in lines), sum(line.unproved for _, line in lines)),
     )
@@ -242,13 +238,12 @@ def _touch(earlier: Chain, later: Chain) -> bool:
     return later.begin <= earlier.end or later.begin.sequence == earlier.end.sequence
 
 
-def _is_covered(each: Break, cover: Iterable[Chain]) -> bool:
-    """Whether one chain goes from before the break to after it."""
+def _is_covered(each: Break, cover: Sequence[Chain]) -> bool:
+    """Whether one chain goes from before the break to after it; the chains are apart and in order."""
     if each.begin is None:
         return False
-    if each.end is None:
-        return any(chain.begin <= each.begin < chain.end for chain in cover)
-    return any(chain.begin <= each.begin and each.end <= chain.end for chain in cover)
+    chain = cover[bisect_right(cover, each.begin, key=lambda chain: chain.begin) - 1]
+    return each.begin < chain.end if each.end is None else each.end <= chain.end
 
 
 def _judge(each: Break, replica: str, own: Sequence[Chain], cover: Sequence[Chain]) -> Hole | None:

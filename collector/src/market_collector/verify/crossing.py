@@ -14,26 +14,35 @@ CROSSED_LIMIT_NS = 1_000_000_000
 class CrossWatch:
     """Follows the best prices of one book; looks at whole sides only when the best level went away."""
 
-    __slots__ = ("_ask", "_bid", "_since_ns")
+    __slots__ = ("_ask", "_bid", "_is_told", "_since_ns")
 
     def __init__(self, book: Book, time_ns: int) -> None:
         self._bid = max(map(float, book.bids), default=float("-inf"))
         self._ask = min(map(float, book.asks), default=float("inf"))
         self._since_ns: int | None = time_ns if self._bid >= self._ask else None
+        self._is_told = False
 
     def follow(self, book: Book, update: Orderbook, time_ns: int) -> int | None:
-        """Looks at a book after an update; returns for how long it was crossed, once that is over and was too long."""
+        """Looks at a book after an update; returns what `lasted` says of the state before it."""
+        lasted_ns = self.lasted(time_ns)
         self._bid = _best(self._bid, update.bids, book.bids, max, float("-inf"))
         self._ask = _best(self._ask, update.asks, book.asks, min, float("inf"))
-        if self._bid >= self._ask:
-            self._since_ns = time_ns if self._since_ns is None else self._since_ns
-            return None
-        return self.ended(time_ns)
+        if self._bid < self._ask:
+            self.forget()
+        elif self._since_ns is None:
+            self._since_ns = time_ns
+        return lasted_ns
 
-    def ended(self, time_ns: int) -> int | None:
-        """The state that was there lasted until now."""
-        since, self._since_ns = self._since_ns, None
-        return time_ns - since if since is not None and time_ns - since > CROSSED_LIMIT_NS else None
+    def lasted(self, time_ns: int) -> int | None:
+        """For how long the book has been crossed, when that is too long; each time is told once."""
+        if self._is_told or self._since_ns is None or time_ns - self._since_ns <= CROSSED_LIMIT_NS:
+            return None
+        self._is_told = True
+        return time_ns - self._since_ns
+
+    def forget(self) -> None:
+        """From here on it is not crossed, or a gap record says that it is in doubt."""
+        self._since_ns, self._is_told = None, False
 
 
 Pick = Callable[..., float]

@@ -6,17 +6,16 @@ of itself (repaired, lost with exact ids) is so; each number comes once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from market_collector.model.events import Dropped, Gap, Lost, Repaired
 from market_collector.model.streams import DataType, GapState, Stream
-from market_collector.verify.report import Finding, Hole, HoleState, Reckoning
+from market_collector.verify.report import Finding, Hole, HoleState, Reckoning, find, of
 from market_collector.verify.runs import IdRuns, Run, absent, common, merged, minus, size
 
-FINDINGS_KEPT = 100
-"""Of one stream and replica; more of them say nothing new."""
-UNBOUNDED = (0, -1)
+UNBOUNDED: Run = (0, -1)
+"""A run without numbers, where a record does not tell which."""
 
 
 @dataclass(slots=True)
@@ -110,7 +109,8 @@ class NumberLine:
         is_bounded = gap.first is not None and gap.last is not None
         first, last = (self._number(gap.first), self._number(gap.last)) if is_bounded else UNBOUNDED
         before, after = numbering.runs.times_around(first, last) if is_bounded else (None, None)
-        begin, end = gap.from_time_ns or before, gap.to_time_ns or after
+        begin = max((time for time in (before, gap.from_time_ns) if time is not None), default=None)
+        end = min((time for time in (after, gap.to_time_ns) if time is not None), default=None)
         life = GapLife(gap.gap_id, first, last, begin, end, gap.reason, gap.missing)
         numbering.gaps[gap.gap_id] = life
         for gap_id in gap.merges or ():
@@ -172,12 +172,8 @@ class NumberLine:
             return
         if life.newest_backfill is not None and number < life.newest_backfill:
             detail = f"{self.name(number)} came after {self.name(life.newest_backfill)} in gap {life.gap_id}"
-            self._find_fault("BackfillOutOfOrder", detail, time_ns)
+            find(self.findings, "BackfillOutOfOrder", detail, time_ns)
         life.newest_backfill = number
-
-    def _find_fault(self, kind: str, detail: str, time_ns: int | None) -> None:
-        if len(self.findings) < FINDINGS_KEPT:
-            self.findings.append(Finding(kind, detail, time_ns))
 
     def _find(self, gap_id: str) -> GapLife | None:
         found = (numbering.gaps[gap_id] for numbering in reversed(self.numberings) if gap_id in numbering.gaps)
@@ -232,7 +228,7 @@ def reckon(lines: Sequence[tuple[str, NumberLine]]) -> Reckoning:
             claims = merged([account.claims.get(state, [])])
             missing[state] += size(minus(claims, known))
             known = merged([known, claims])
-    own = [Finding(each.kind, each.detail, each.time_ns, replica) for replica, line in lines for each in line.findings]
+    own = [finding for replica, line in lines for finding in of(replica, line.findings)]
     return Reckoning(
         holes=tuple(hole for account in accounts for hole in account.holes),
         missing=missing,
@@ -320,34 +316,26 @@ def _check_given_up(account: _Account, member: _Member, life: GapLife, given_up:
 
 def _judge_drop(account: _Account, member: _Member, drop: Drop, named: Sequence[Run]) -> None:
     """What a sink did not take is missing unless it came later, or a gap record speaks for it."""
-    for bounds in _bounds(member, drop):
-        claimed = minus(absent(account.there, *bounds), named)
-        if claimed:
-            account.claim(HoleState.OPEN, claimed)
-            account.holes.append(
-                Hole(
-                    HoleState.OPEN,
-                    member.line.name(claimed[0][0]),
-                    member.line.name(claimed[-1][1]),
-                    size(claimed),
-                    drop.time_ns,
-                    drop.time_ns,
-                    f"{drop.count} records dropped: {drop.reason}",
-                    replica=member.replica,
-                )
-            )
+    claimed = minus(absent(account.there, *_bounds(member, drop)), named)
+    if not claimed:
+        return
+    account.claim(HoleState.OPEN, claimed)
+    first, last = member.line.name(claimed[0][0]), member.line.name(claimed[-1][1])
+    reason = f"{drop.count} records dropped: {drop.reason}"
+    account.holes.append(
+        Hole(HoleState.OPEN, first, last, size(claimed), drop.time_ns, drop.time_ns, reason, replica=member.replica)
+    )
 
 
-def _bounds(member: _Member, drop: Drop) -> Iterator[Run]:
+def _bounds(member: _Member, drop: Drop) -> Run:
     """Dropped trades at an end of the recording are known by their count; of candles most are not closed ones."""
     if drop.after is not None and drop.before is not None:
-        yield drop.after + 1, drop.before - 1
-    elif member.line.stream.data_type is DataType.CANDLE:
-        return
-    elif drop.after is not None:
-        yield drop.after + 1, drop.after + drop.count
-    elif drop.before is not None:
-        yield drop.before - drop.count, drop.before - 1
+        return drop.after + 1, drop.before - 1
+    if member.line.stream.data_type is DataType.CANDLE:
+        return UNBOUNDED
+    if drop.after is not None:
+        return drop.after + 1, drop.after + drop.count
+    return UNBOUNDED if drop.before is None else (drop.before - drop.count, drop.before - 1)
 
 
 def _add_unreported(account: _Account) -> None:

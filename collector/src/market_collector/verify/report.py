@@ -6,10 +6,12 @@ Times are nanoseconds since 1970.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+FINDINGS_KEPT = 100
+"""Of one stream and replica."""
 Span = tuple[int, int]
 """From and to."""
 
@@ -72,6 +74,17 @@ class Finding:
     detail: str
     time_ns: int | None
     replica: str = ""
+
+
+def find(findings: list[Finding], kind: str, detail: str, time_ns: int | None) -> None:
+    """Adds a finding, unless there are so many already that more say nothing new."""
+    if len(findings) < FINDINGS_KEPT:
+        findings.append(Finding(kind, detail, time_ns))
+
+
+def of(replica: str, findings: Iterable[Finding]) -> list[Finding]:
+    """The findings with the name of the replica in which they were made."""
+    return [replace(finding, replica=replica) for finding in findings]
 
 
 @dataclass(frozen=True, slots=True)
