@@ -151,6 +151,14 @@ def test_numbers_that_begin_anew_are_no_holes() -> None:
     assert judge([*trades(1, 3), gap("g", 2, 2), restart, *again, late, repaired("g")]).missing[UNREPORTED] == 0
 
 
+def test_what_happened_between_two_runs_is_told_apart() -> None:
+    reckoning = judge([*trades(1, 2), NEW_RUN, *trades(5, 7)])
+    assert [(hole.first, "did not run" in hole.reason) for hole in reckoning.holes] == [("3", True), ("6", False)]
+    assert not judge([*trades(1, 2), NEW_RUN, *trades(5), gap("g", 3, 4), *history(3, 4), repaired("g")]).missing[
+        UNREPORTED
+    ]
+
+
 def test_replicas_agree_on_numbers_that_begin_anew() -> None:
     restart = resync("trade ids restarted at 1")
     again = [trade(number, 100 + number) for number in (1, 2, 3)]

@@ -6,6 +6,7 @@ import pytest
 
 from market_collector.verify.report import (
     EXIT_CODES,
+    FINDINGS_KEPT,
     Finding,
     Hole,
     HoleState,
@@ -13,6 +14,8 @@ from market_collector.verify.report import (
     Report,
     StreamReport,
     Trouble,
+    find,
+    of,
 )
 
 STREAM = StreamReport("okx", "A-B/trade", ("a",), 0, 1, 1, Reckoning(), {}, 0, 0, (), (), ())

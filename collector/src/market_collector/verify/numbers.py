@@ -17,6 +17,8 @@ from market_collector.verify.runs import IdRuns, Run, absent, common, merged, mi
 UNBOUNDED: Run = (0, -1)
 """A run without numbers, where a record does not tell which."""
 
+BETWEEN_RUNS = "the collector did not run, and began without knowing where it had stopped (--state-dir tells it)"
+
 
 @dataclass(slots=True)
 class GapLife:
@@ -61,6 +63,8 @@ class Numbering:
     runs: IdRuns = field(default_factory=IdRuns)
     gaps: dict[str, GapLife] = field(default_factory=dict)
     drops: list[Drop] = field(default_factory=list)
+    between_runs: list[Run] = field(default_factory=list)
+    """What a new run began after."""
 
 
 class NumberLine:
@@ -152,6 +156,8 @@ class NumberLine:
         if self._restarts or (self._begins_run and _counts_anew(numbering, first, time_ns)):
             numbering = Numbering(is_restart=True)
             self.numberings.append(numbering)
+        if self._begins_run and numbering.runs and first > numbering.runs.high + 1:
+            numbering.between_runs.append((numbering.runs.high + 1, first - 1))
         self._restarts = self._begins_run = False
         for drop in numbering.drops:
             if drop.before is None and (drop.after is None or first > drop.after):
@@ -349,7 +355,8 @@ def _add_unreported(account: _Account) -> None:
         times = [member.numbering.runs.times_around(first, last) for member in account.members]
         begin = max((before for before, _ in times if before is not None), default=None)
         end = min((after for _, after in times if after is not None), default=None)
-        reason = "no record tells of it"
+        is_pause = any(common([(first, last)], member.numbering.between_runs) for member in account.members)
+        reason = BETWEEN_RUNS if is_pause else "no record tells of it"
         account.holes.append(Hole(HoleState.UNREPORTED, name(first), name(last), last - first + 1, begin, end, reason))
     account.claim(HoleState.UNREPORTED, missing)
 
