@@ -1,56 +1,24 @@
-"""Where each trade stream stands, kept across restarts in ``--state-dir``.
+"""Where every stream stands, kept across restarts in ``--state-dir``.
 
 In a pod the directory is an emptyDir: it lives as long as the pod, so a container that crashed and came back knows
-which trade was the last one, and the hole in between is found like any other. A checkpoint never runs ahead of the
-sinks: what it says was acknowledged by all of them.
+what it had, and the hole in between is found like any other. A checkpoint never runs ahead of the sinks: what it says
+was acknowledged by all of them.
 """
 
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from market_collector.book.continuity import TradeLine
-from market_collector.feed.ledger import Ledger
-from market_collector.model.streams import DataType
+from market_collector.feed.positions import Positions
 
 log = logging.getLogger(__name__)
 
 FILE = "checkpoint.json"
-
-
-class Position(msgspec.Struct, frozen=True):
-    """The last trade of a stream."""
-
-    trade_id: int
-    time_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Positions at one moment, which count once the sinks have acknowledged ``records`` records."""
-
-    positions: Mapping[str, Position]
-    records: int
-
-
-def positions(ledger: Ledger) -> dict[str, Position]:
-    """The present position of every trade stream that has had a trade."""
-    return {
-        str(stream): Position(page.line.last_id, page.line.last_time_ns)
-        for stream, page in ledger.streams.items()
-        if stream.data_type is DataType.TRADE and page.line.last_id is not None
-    }
-
-
-def resume(ledger: Ledger, saved: Mapping[str, Position]) -> None:
-    """Lets every stream go on from its saved position."""
-    for stream, page in ledger.streams.items():
-        if position := saved.get(str(stream)):
-            page.line = TradeLine(position.trade_id, position.time_ns)
+SAMPLES_KEPT = 60
+"""Positions that wait for their acknowledgement; while so many wait, no new ones are taken."""
 
 
 class Checkpoint:
@@ -59,45 +27,55 @@ class Checkpoint:
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE
-        self._sample: Sample | None = None
-        self._saved: Mapping[str, Position] = {}
+        self._saved = b""
 
-    def load(self) -> dict[str, Position]:
-        """What the last run left; nothing when there is none, or none that can be read."""
+    def load(self) -> Positions | None:
+        """What the last run left; None when there is nothing, or nothing that can be read."""
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Position])
+            return msgspec.json.decode(self._path.read_bytes(), type=Positions)
         except FileNotFoundError:
-            return {}
+            return None
         except (OSError, msgspec.MsgspecError) as error:
             log.warning("%s cannot be read, so a hole since the last run cannot be seen: %s", self._path, error)
-            return {}
+            return None
 
-    def advance(self, ledger: Ledger, emitted: int, acknowledged: int) -> None:
-        """Saves the pending sample if all sinks have acknowledged it, and takes the next; to be called regularly.
-
-        Args:
-            ledger: where the streams stand now.
-            emitted: records handed to the sinks so far.
-            acknowledged: records that every sink is done with so far.
-        """
-        if self._sample is not None and acknowledged >= self._sample.records:
-            self._save(self._sample.positions)
-            self._sample = None
-        if self._sample is None:
-            self._sample = Sample(positions(ledger), emitted)
-
-    def _save(self, new: Mapping[str, Position]) -> None:
-        if new == self._saved:
+    def save(self, positions: Positions) -> None:
+        """Replaces the file, so that a crash at any moment leaves the old one or the new one."""
+        text = msgspec.json.encode(positions)
+        if text == self._saved:
             return
         part = self._path.with_suffix(".part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as file:
-                file.write(msgspec.json.encode(new))
+                file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self._path)
         except OSError as error:
             log.warning("%s cannot be written: %s", self._path, error)
             return
-        self._saved = new
+        self._saved = text
+
+
+class Samples:
+    """Positions on their way from being taken to being acknowledged by every sink."""
+
+    def __init__(self) -> None:
+        self._taken: dict[int, Positions] = {}
+        self._number = 0
+
+    def take(self, positions: Callable[[], Positions], mark: Callable[[int], None]) -> None:
+        """Takes the present positions and marks this place in every sink's queue."""
+        if len(self._taken) < SAMPLES_KEPT:
+            self._number += 1
+            self._taken[self._number] = positions()
+            mark(self._number)
+
+    def acknowledged(self, reached: Mapping[str, int]) -> Positions | None:
+        """The newest positions that every sink has reached; those before them are forgotten. None: no news."""
+        done = [number for number in self._taken if number <= min(reached.values(), default=0)]
+        newest = self._taken.get(done[-1]) if done else None
+        for number in done:
+            del self._taken[number]
+        return newest

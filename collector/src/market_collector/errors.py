@@ -47,6 +47,11 @@ class ConnectionFailedError(CollectorError):
 class RequestFailedError(CollectorError):
     """A REST request failed: no answer, an HTTP status or an exchange's error code."""
 
+    def __init__(self, message: str, pause_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.pause_s = pause_s
+        """How long the exchange wants to be left alone."""
+
 
 class SinkError(CollectorError):
     """A sink could not write; nothing is lost yet, it is tried again."""

@@ -1,7 +1,8 @@
-"""Whether data is whole: does a book update follow the last one, and which trade ids are missing."""
+"""Whether data is whole: does a book update follow the last one, and which dense ids are missing."""
 
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 from market_collector.book.book import Book
 from market_collector.model.events import Orderbook
@@ -20,9 +21,19 @@ def follows(book: Book, update: Orderbook) -> bool:
     return update.previous_sequence == book.sequence
 
 
-@dataclass(frozen=True, slots=True)
+HOLES_KEPT = 20_000
+"""Missing pieces of one stream that are known one by one (2 MB); beyond that neighbours become one."""
+
+
+def is_crossed(book: Book) -> bool:
+    """Whether the best bid is at or above the best ask."""
+    bids, asks = book.best_bids(1), book.best_asks(1)
+    return bool(bids and asks) and float(bids[0].price) >= float(asks[0].price)
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Hole:
-    """Trade ids first..last, both inclusive, that are not there; ``since`` in monotonic seconds."""
+    """Ids first..last, both inclusive, that are not there; ``since`` in monotonic seconds."""
 
     first: int
     last: int
@@ -35,7 +46,7 @@ class Hole:
 
 
 class Verdict(Enum):
-    """What a trade's ids say about it."""
+    """What a record's ids say about it."""
 
     NEW = "new"
     """Never delivered before, in order."""
@@ -47,16 +58,17 @@ class Verdict(Enum):
     """The exchange began to count anew: ids that were used before, at a later time."""
 
 
-class TradeLine:
-    """The ids of one stream's trades: each is delivered once, late ones are waited for, missing ones are named."""
+class IdLine:
+    """The dense numbers of one stream (trade ids; open times of closed candles, counted in intervals): each is
+    delivered once, late ones are waited for, missing ones are named."""
 
     __slots__ = ("last_id", "last_time_ns", "missing", "waiting")
 
     def __init__(self, last_id: int | None = None, last_time_ns: int = 0) -> None:
         self.last_id = last_id
-        """Highest id that was delivered; None before the first trade."""
+        """Highest id that was delivered or is known to exist; None before the first."""
         self.last_time_ns = last_time_ns
-        """Its exchange time."""
+        """The latest exchange time that was delivered."""
         self.waiting: list[Hole] = []
         """Holes that may still be filled by rows that are only late."""
         self.missing: list[Hole] = []
@@ -70,40 +82,78 @@ class TradeLine:
         if first > self.last_id:
             if first > self.last_id + 1:
                 self.waiting.append(Hole(self.last_id + 1, first - 1, now))
-            self.last_id, self.last_time_ns = last, time_ns
+            self.last_id = last
+            if time_ns > self.last_time_ns:
+                self.last_time_ns = time_ns
             return Verdict.NEW
         return self._take_late(first, last, time_ns)
 
     def _take_late(self, first: int, last: int, time_ns: int) -> Verdict:
         assert self.last_id is not None
-        before = self.open_ids(0, self.last_id)
-        self.waiting = _without_all(self.waiting, first, last)
-        self.missing = _without_all(self.missing, first, last)
-        is_late = self.open_ids(0, self.last_id) < before
+        is_late = bool(self.holes(first, last))
+        if is_late:
+            self.waiting = without(self.waiting, first, last)
+            self.missing = without(self.missing, first, last)
+        is_later, self.last_time_ns = time_ns > self.last_time_ns, max(time_ns, self.last_time_ns)
         if last > self.last_id:
-            self.last_id, self.last_time_ns = last, time_ns
+            self.last_id = last
             return Verdict.LATE if is_late else Verdict.NEW
         if is_late:
             return Verdict.LATE
-        if time_ns > self.last_time_ns:
-            self.last_id, self.last_time_ns = last, time_ns
+        if is_later:
+            self.last_id = last
             self.waiting.clear()
+            self.missing.clear()
             return Verdict.RESTART
         return Verdict.DUPLICATE
+
+    def expect(self, last: int, now: float) -> None:
+        """Ids up to ``last`` exist: those that were never delivered are a hole."""
+        if self.last_id is None:
+            self.last_id = last
+        elif last > self.last_id:
+            self.waiting.append(Hole(self.last_id + 1, last, now))
+            self.last_id = last
 
     def overdue(self, now: float) -> list[Hole]:
         """Holes that were waited for long enough: from now on they are missing. Each is returned once."""
         late = [hole for hole in self.waiting if now - hole.since >= REORDER_WINDOW_S]
         self.waiting = self.waiting[len(late) :]
         self.missing += late
+        if len(self.missing) > HOLES_KEPT:
+            self.missing = _halved(self.missing)
         return late
+
+    def call_missing(self, first: int, last: int) -> None:
+        """A hole that was handed out before: nobody waits any more for what is not there of it."""
+        holes = self.holes(first, last)
+        self.give_up(first, last)
+        self.missing += holes
+
+    def holes(self, first: int, last: int) -> list[Hole]:
+        """What of the ids first..last is not there, in order."""
+        parts = (hole for hole in (*self.missing, *self.waiting) if hole.first <= last and hole.last >= first)
+        return sorted(Hole(max(hole.first, first), min(hole.last, last), hole.since) for hole in parts)
 
     def open_ids(self, first: int, last: int) -> int:
         """How many of the ids first..last are not there."""
-        return sum(max(0, min(hole.last, last) - max(hole.first, first) + 1) for hole in (*self.waiting, *self.missing))
+        return sum(hole.size for hole in self.holes(first, last))
+
+    def give_up(self, first: int, last: int) -> None:
+        """Ids first..last will never come: nobody waits for them any more."""
+        self.waiting = without(self.waiting, first, last)
+        self.missing = without(self.missing, first, last)
 
 
-def _without_all(holes: list[Hole], first: int, last: int) -> list[Hole]:
+def _halved(holes: list[Hole]) -> list[Hole]:
+    """Every two neighbours as one: what lies between them may be delivered twice, and nothing less than once."""
+    holes = sorted(holes)
+    merged = [Hole(left.first, right.last, left.since) for left, right in pairwise(holes)][::2]
+    return merged + holes[len(merged) * 2 :]
+
+
+def without(holes: list[Hole], first: int, last: int) -> list[Hole]:
+    """What remains of holes when ids first..last are there."""
     return [part for hole in holes for part in _without(hole, first, last)]
 
 

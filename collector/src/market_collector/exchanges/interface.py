@@ -167,3 +167,31 @@ class Exchange(Protocol):
         When REST's newest mark is not above ours, nothing was missed: the market is quiet.
         """
         ...
+
+    def state(self, stream: Stream) -> Request:
+        """Asks REST for the state of the stream's instrument; `is_trading` reads the answer."""
+        ...
+
+    def is_trading(self, stream: Stream, body: bytes) -> bool:
+        """Whether the instrument trades continuously: in a call auction its book may be crossed.
+
+        Raises:
+            FrameError: the answer has another form, or is an error.
+        """
+        ...
+
+    history_page: int
+    """Records that one answer to `history` has at most."""
+
+    def history(self, stream: Stream, last: int, newest: int) -> Request:
+        """Asks REST for the page of trades, or of closed candles, that ends with number ``last``: a trade id, or
+        `Stream.candle_number`. ``newest`` is the highest number known: some exchanges keep old data elsewhere."""
+        ...
+
+    def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> Sequence[Data]:
+        """The records of an answer to `history`, oldest first, ``backfilled``.
+
+        Raises:
+            FrameError: the answer has another form, or is an error.
+        """
+        ...

@@ -10,9 +10,10 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import count
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
@@ -35,6 +36,8 @@ NAME = "okx"
 PUBLIC, BUSINESS = "public", "business"
 ARGS_PER_REQUEST = 300
 """One request may be 64 KB; an argument is below 100 bytes, and a refused request is split."""
+
+RECENT_CANDLES = 1440
 
 BARS = {
     "1s": "1s", "1m": "1m", "3m": "3m", "5m": "5m", "15m": "15m", "30m": "30m", "1h": "1H", "2h": "2H", "4h": "4H",
@@ -217,6 +220,7 @@ class Okx:
     connections_per_second = 3.0
     slow_reader_code: int | None = 4005  # "output buffer full"
     has_dense_trade_ids = True
+    history_page = 100
 
     def route(self, stream: Stream) -> str:
         """Single fills and candles live on the business path, the rest on the public one; else error 64001 comes."""
@@ -262,18 +266,15 @@ class Okx:
     def newest_mark(self, stream: Stream, body: bytes) -> int:
         """Reads the first row: REST lists the newest first."""
         try:
-            reply = read_reply(body)
-            if reply.code != "0" or not reply.data:
-                raise FrameError(f"OKX answered code {reply.code} ({reply.msg or 'no data'}) for {stream}")
             match stream.data_type:
                 case DataType.TRADE:
-                    return int(msgspec.json.decode(reply.data[0], type=TradeMark).tradeId)
+                    return int(_first(stream, body, TradeMark).tradeId)
                 case DataType.ORDERBOOK:
-                    return msgspec.json.decode(reply.data[0], type=BookMark).seqId
+                    return _first(stream, body, BookMark).seqId
                 case DataType.CANDLE:
-                    return int(msgspec.json.decode(reply.data[0], type=CandleRow).ts)
-            return int(msgspec.json.decode(reply.data[0], type=TimeMark).ts)
-        except (msgspec.MsgspecError, ValueError) as error:
+                    return int(_first(stream, body, CandleRow).ts)
+            return int(_first(stream, body, TimeMark).ts)
+        except ValueError as error:
             raise FrameError(f"OKX's answer for {stream} cannot be read: {error}") from error
 
     def mark(self, record: Data) -> int:
@@ -286,6 +287,40 @@ class Okx:
             case Candle():
                 return record.open_time_ns // 1_000_000
         return (record.exchange_time_ns or 0) // 1_000_000
+
+
+    def state(self, stream: Stream) -> Request:
+        """Within 20 requests / 2 s, IP and kind of instrument."""
+        kind = "SPOT" if stream.symbol.count("-") == 1 else "SWAP" if stream.symbol.endswith("-SWAP") else "FUTURES"
+        return Request(f"/api/v5/public/instruments?instType={kind}&instId={stream.symbol}")
+
+    def is_trading(self, stream: Stream, body: bytes) -> bool:
+        """Anything but live may be an auction (section 6, step 7)."""
+        return _first(stream, body, InstrumentRow).state == "live"
+
+    def history(self, stream: Stream, last: int, newest: int) -> Request:
+        """``after`` means older than, for ids and for times; answers are newest first (sections 7 and 8). Trades
+        reach three months back, candles years; the last 1,440 candles have an endpoint of their own."""
+        instrument = f"instId={stream.symbol}"
+        if stream.data_type is DataType.TRADE:
+            page = f"type=1&after={last + 1}&limit={self.history_page}"
+            return Request(f"/api/v5/market/history-trades?{instrument}&{page}")
+        page = f"after={stream.candle_open_ns(last + 1) // 1_000_000}&limit={self.history_page}"
+        which = "candles" if newest - last + self.history_page < RECENT_CANDLES else "history-candles"
+        return Request(f"/api/v5/market/{which}?{instrument}&bar={BARS[stream.interval]}&{page}")
+
+    def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> list[Data]:
+        """REST's trades are single fills without a sequence; of candles only closed ones count."""
+        rows = _rows(stream, body)
+        try:
+            if stream.data_type is DataType.TRADE:
+                fills = (msgspec.json.decode(row, type=TradeRow) for row in reversed(rows))
+                return [structs.replace(_trade(stream.symbol, row, receive_time_ns), backfilled=True) for row in fills]
+            bars = (msgspec.json.decode(row, type=CandleRow) for row in reversed(rows))
+            candles = [_candle(stream, row, receive_time_ns) for row in bars]
+            return [structs.replace(candle, backfilled=True) for candle in candles if candle.closed]
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise FrameError(f"OKX's history of {stream} cannot be read: {error}") from error
 
 
 class OkxConversation:
@@ -358,6 +393,30 @@ class OkxConversation:
         streams = (self._stream(event.arg),) if event.arg is not None else self._asked.get(event.id, ())
         reason = REFUSALS.get(event.code, "ExchangeError")
         return Refusal(streams, reason, f"OKX error {event.code}: {event.msg}", event.code in REFUSALS)
+
+
+T = TypeVar("T")
+
+
+def _rows(stream: Stream, body: bytes) -> list[msgspec.Raw]:
+    try:
+        reply = read_reply(body)
+    except msgspec.MsgspecError as error:
+        raise FrameError(f"OKX's answer for {stream} cannot be read: {error}") from error
+    if reply.code != "0":
+        raise FrameError(f"OKX answered code {reply.code} ({reply.msg}) for {stream}")
+    return reply.data
+
+
+def _first(stream: Stream, body: bytes, kind: type[T]) -> T:
+    """The first row of an answer: REST lists the newest first."""
+    rows = _rows(stream, body)
+    if not rows:
+        raise FrameError(f"OKX answered without data for {stream}")
+    try:
+        return msgspec.json.decode(rows[0], type=kind)
+    except msgspec.MsgspecError as error:
+        raise FrameError(f"OKX's answer for {stream} cannot be read: {error}") from error
 
 
 def channel(stream: Stream) -> str:

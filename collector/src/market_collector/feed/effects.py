@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from market_collector.exchanges.interface import Request
 from market_collector.model.events import Record
@@ -17,9 +18,19 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """Hand these records to all sinks, in this order."""
+    """Hand these records to all sinks (or to one), in this order."""
 
     records: Sequence[Record]
+    sink: str | None = None
+
+
+class Question(Enum):
+    """What REST is asked about a stream."""
+
+    NEWEST = "newest"
+    """Its newest event: is the market quiet, or the stream dead?"""
+    STATE = "state"
+    """Whether the instrument trades continuously now: may its book be crossed?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,7 @@ class Fetch:
     """Ask REST and hand the answer to `Feed.answered`."""
 
     stream: Stream
+    question: Question
     request: Request
 
 

@@ -7,15 +7,15 @@ object lives as long as its connection, so there is no state to reset. Between i
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from market_collector.book.book import Book
-from market_collector.book.continuity import follows
+from market_collector.book.continuity import follows, is_crossed
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Ack, Batch, Conversation, Exchange, Goodbye, Message, Pong, Refusal
-from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Replace, Send, Warn
+from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Replace, Send, Warn
 from market_collector.feed.ledger import Ledger, StreamLedger
-from market_collector.model.events import Connected, Orderbook, Raw, Record, Trade
+from market_collector.model.events import Candle, Connected, Orderbook, Raw, Record, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream, StreamState
 
@@ -35,6 +35,10 @@ requests an hour and connection)."""
 MAX_RESYNCS = 6
 """A book that was asked for this often in `RESYNC_WINDOW_S` without staying in order needs another connection."""
 RESYNC_WINDOW_S = 300.0
+CROSSED_S = 1.0
+"""A best bid at or above the best ask for longer than this is no state that a continuous market can have."""
+AUCTION_PATIENCE_S = 30.0
+"""Until the exchange is asked again whether an instrument with a crossed book is in a call auction."""
 MAX_UNREADABLE = 20
 """Unreadable frames in a row after which the connection itself is not trusted."""
 
@@ -55,6 +59,8 @@ class Subscription:
     refusals: int = 0
     resyncs: tuple[float, ...] = ()
     """When it was asked for again lately because its book was in doubt."""
+    crossed_since: float | None = None
+    """Since when the book's best bid is not below its best ask."""
     is_probed: bool = False
     probed_at: float = float("-inf")
     probe_mark: int | None = None
@@ -82,6 +88,8 @@ class Feed:
         self._exchange = exchange
         self._talk: Conversation = exchange.talk(route, streams)
         self._ledger = ledger
+        ledger.connections += 1
+        self._number = ledger.connections
         self._subscriptions = {stream: Subscription(ledger.streams[stream]) for stream in streams}
         self._ping_interval_s = min(ping_interval_s, exchange.heartbeat.max_interval_s)
         self._subscribe_timeout_s = subscribe_timeout_s
@@ -144,28 +152,31 @@ class Feed:
         if events:
             effects.append(Emit(events))
         effects += self._check_subscriptions(now)
+        effects += self._check_books(now)
         effects += self._probe_silent(now)
         return effects
 
-    def answered(self, stream: Stream, answer: bytes | None, now: Moment) -> list[Effect]:
-        """REST told the newest event of a silent stream (None: it could not be asked)."""
-        subscription = self._subscriptions[stream]
+    def answered(self, fetch: Fetch, answer: bytes | None, now: Moment) -> list[Effect]:
+        """REST answered (None: it could not be asked)."""
+        subscription = self._subscriptions[fetch.stream]
+        if fetch.question is Question.STATE:
+            return self._judge_crossed(subscription, answer, now)
         subscription.is_probed = False
         if answer is None:
             return []
         try:
-            newest = self._exchange.newest_mark(stream, answer)
+            newest = self._exchange.newest_mark(fetch.stream, answer)
         except FrameError as error:
             return [Warn(str(error))]
         return self._judge_silence(subscription, newest, now)
 
     def closed(self, reason: str, now: Moment) -> list[Effect]:
         """The connection is gone, and its books are in doubt until another one brings their snapshots."""
-        return [Emit(self._ledger.disconnected(self._subscriptions, reason, now))]
+        return [Emit(self._ledger.disconnected(self._number, self._subscriptions, reason, now))]
 
     def stopped(self, now: Moment) -> list[Effect]:
-        """The collector ends, as it was told to: nothing more is expected, so nothing is missing."""
-        return [Emit(self._ledger.disconnected((), "stopped", now))]
+        """The connection is ended on purpose: nothing more is expected of it."""
+        return [Emit(self._ledger.stopped(self._number, self._subscriptions, now))]
 
     # -- data
 
@@ -176,12 +187,15 @@ class Feed:
             self._is_served(subscription, now)  # data may come before the ack
         if batch.stream.data_type is DataType.ORDERBOOK:
             return self._on_book(subscription, batch.records, now)
+        if not batch.records:
+            return []
         records: Sequence[Record] = batch.records
         if batch.stream.data_type is DataType.TRADE and self._exchange.has_dense_trade_ids:
-            records = self._ledger.trades(page, [r for r in batch.records if isinstance(r, Trade)], now)
-        if batch.records:
-            subscription.has_data = True
-            page.note(batch.records[-1], now)
+            records = self._ledger.trades(page, cast(Sequence[Trade], records), now)
+        elif batch.stream.data_type is DataType.CANDLE:
+            records = self._ledger.candles(page, cast(Sequence[Candle], records), now)
+        subscription.has_data = True
+        page.note(batch.records[-1], now)
         return [Emit(records)] if records else []
 
     def _on_book(self, subscription: Subscription, records: Iterable[Record], now: Moment) -> list[Effect]:
@@ -198,13 +212,14 @@ class Feed:
         """Replaces the whole book; may come at any time (okx.md section 6, steps 1 and 5)."""
         book = Book(snapshot)
         if not self._is_intact(book, snapshot):
-            return self._doubt(subscription, "ChecksumMismatch", snapshot, now)
+            return self._doubt(subscription, "ChecksumMismatch", _links(subscription, snapshot), now)
         subscription.book = book
         subscription.has_data = True
+        subscription.crossed_since = None
         subscription.asked_at = None
-        events = self._ledger.book_back(subscription.page, snapshot, now)
+        records = self._ledger.book_began(subscription.page, self._number, book, snapshot, now)
         subscription.page.note(snapshot, now)
-        return [Emit([*events, snapshot])]
+        return [Emit(records)] if records else []
 
     def _on_update(self, subscription: Subscription, update: Orderbook, now: Moment) -> list[Effect]:
         book = subscription.book
@@ -212,25 +227,28 @@ class Feed:
             self._ledger.skipped_updates += 1
             return []
         if not follows(book, update):
-            return self._doubt(subscription, "SequenceGap", update, now)
+            return self._doubt(subscription, "SequenceGap", _links(subscription, update), now)
         book.apply(update)
-        if not self._is_intact(book, update):
-            return self._doubt(subscription, "ChecksumMismatch", update, now)
-        subscription.page.note(update, now)
+        if update.checksum is not None and not self._exchange.is_intact(book, update.checksum):
+            return self._doubt(subscription, "ChecksumMismatch", _links(subscription, update), now)
+        page = subscription.page
+        page.note(update, now)
+        if update.previous_sequence != page.head:
+            return []  # another connection has published it, or will
+        page.head = update.sequence
         return [Emit([update])]
 
     def _is_intact(self, book: Book, record: Orderbook) -> bool:
         return record.checksum is None or self._exchange.is_intact(book, record.checksum)
 
-    def _doubt(self, subscription: Subscription, reason: str, record: Orderbook, now: Moment) -> list[Effect]:
+    def _doubt(self, subscription: Subscription, reason: str, detail: str, now: Moment) -> list[Effect]:
         """The book cannot be proved right: stop publishing it, say so, ask for a new snapshot (steps 2 and 8)."""
         stream = subscription.page.stream
-        last = subscription.book.sequence if subscription.book else None
         subscription.book = None
         subscription.resyncs = (*(at for at in subscription.resyncs if now.at - at < RESYNC_WINDOW_S), now.at)
-        detail = f"{reason}: after sequence {last} came {record.previous_sequence} → {record.sequence}"
+        detail = f"{reason}: {detail}"
         events = [
-            *self._ledger.book_lost(subscription.page, last, reason, now),
+            *self._ledger.book_ended(subscription.page, self._number, reason, now),
             self._ledger.resync(stream, detail, now),
         ]
         effects: list[Effect] = [Emit(events), Warn(f"{stream}: {detail}; asking for a new snapshot")]
@@ -333,6 +351,37 @@ class Feed:
     def _send(self, text: str, now: Moment) -> list[Effect]:
         return [Emit([self._raw("out", text, now)]), Send(text)] if self._store_raw else [Send(text)]
 
+    # -- a crossed book: an auction, or a mistake?
+
+    def _check_books(self, now: Moment) -> list[Effect]:
+        return [effect for sub in self._subscriptions.values() if sub.book for effect in self._check_book(sub, now)]
+
+    def _check_book(self, subscription: Subscription, now: Moment) -> list[Effect]:
+        assert subscription.book is not None
+        if not is_crossed(subscription.book):
+            subscription.crossed_since = None
+        elif subscription.crossed_since is None:
+            subscription.crossed_since = now.at
+        elif now.at - subscription.crossed_since >= CROSSED_S:
+            subscription.crossed_since = now.at + AUCTION_PATIENCE_S  # not asked again before
+            stream = subscription.page.stream
+            return [Fetch(stream, Question.STATE, self._exchange.state(stream))]
+        return []
+
+    def _judge_crossed(self, subscription: Subscription, answer: bytes | None, now: Moment) -> list[Effect]:
+        """In a call auction a book may be crossed (okx.md section 6, step 7); otherwise, or if nobody can tell, it is
+        in doubt."""
+        book = subscription.book
+        if book is None or subscription.crossed_since is None or not is_crossed(book):
+            return []
+        try:
+            is_trading = answer is None or self._exchange.is_trading(subscription.page.stream, answer)
+        except FrameError as error:
+            return [Warn(str(error)), *self._doubt(subscription, "Crossed", "best bid at or above best ask", now)]
+        if is_trading:
+            return self._doubt(subscription, "Crossed", "best bid at or above best ask", now)
+        return [Warn(f"{subscription.page.stream}: the book is crossed, and the instrument is in an auction")]
+
     # -- silence: a quiet market or a dead stream?
 
     def _probe_silent(self, now: Moment) -> list[Effect]:
@@ -344,15 +393,15 @@ class Feed:
             subscription.is_probed = True
             subscription.probed_at = now.at
             stream = subscription.page.stream
-            effects.append(Fetch(stream, self._exchange.newest(stream)))
+            effects.append(Fetch(stream, Question.NEWEST, self._exchange.newest(stream)))
         return effects
 
     def _is_doubtful(self, subscription: Subscription, now: Moment) -> bool:
         if subscription.is_probed or subscription.acked_at is None:
             return False
         patience = self._ledger.stale_after_s / 2
-        if subscription.page.last is None:
-            patience = min(patience, PROBE_AFTER_S)
+        if subscription.page.last_at < subscription.acked_at:
+            patience = min(patience, PROBE_AFTER_S)  # what came while nobody was connected is found at once
         silent_since = max(subscription.page.last_at, subscription.acked_at, subscription.probed_at)
         return now.at - silent_since >= patience
 
@@ -367,13 +416,14 @@ class Feed:
             page.confirmed_at = now.at
             page.age(now, self._ledger.stale_after_s)
             return []
+        self._ledger.expect(page, newest, now)
         if page.state is not StreamState.STALE or subscription.acked_at is None:
             return []
         reason = f"silent, but the exchange has newer data ({newest} after {known})"
         events: list[Record] = [self._ledger.resync(page.stream, reason, now)]
         if subscription.book is not None:
-            events += self._ledger.book_lost(page, subscription.book.sequence, "Silent", now)
             subscription.book = None
+            events += self._ledger.book_ended(page, self._number, "Silent", now)
         return [Emit(events), Warn(f"{page.stream}: {reason}"), *self._resubscribe([page.stream], now)]
 
     def _raw(self, direction: Literal["in", "out"], text: str, now: Moment) -> Raw:
@@ -389,3 +439,8 @@ def _is_delivering(subscription: Subscription) -> bool:
 
 def _probed_at(subscription: Subscription) -> float:
     return subscription.probed_at
+
+
+def _links(subscription: Subscription, record: Orderbook) -> str:
+    last = subscription.book.sequence if subscription.book else None
+    return f"after sequence {last} came {record.previous_sequence} → {record.sequence}"

@@ -1,39 +1,30 @@
-"""What is known of every stream for as long as the process lives: last data, state, holes.
+"""What is known of every stream for as long as the process lives: last data, state, numbers, holes.
 
 A `Feed` dies with its connection; the ledger stays, so that the first trade after a reconnect is compared with the
-last one before it. Methods return the stream events that must go into the data.
+last one before it, and two connections that overlap deliver everything once. Methods return the records that must go
+into the data.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from market_collector.book.continuity import Hole, TradeLine, Verdict
+from market_collector.book.book import Book
+from market_collector.book.continuity import Hole, IdLine, Verdict, without
+from market_collector.feed.gaps import Gaps, KnownGap, Span
 from market_collector.feed.latency import LatencyHistogram
 from market_collector.model.events import (
+    Candle,
     Data,
     Disconnected,
     Event,
-    Gap,
-    Lost,
     Orderbook,
+    Record,
     Refused,
-    Repaired,
     Resync,
     Trade,
 )
 from market_collector.model.moment import Moment
-from market_collector.model.streams import DataType, GapState, Stream, StreamState
-
-CLOSED_GAPS_KEPT = 20
-"""Repaired and lost gaps that /status still lists; the counters count all."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownGap:
-    """A gap and where it stands in its life."""
-
-    gap: Gap
-    state: GapState = GapState.OPEN
+from market_collector.model.streams import DataType, Stream, StreamState
 
 
 @dataclass(slots=True)
@@ -55,11 +46,16 @@ class StreamLedger:
     last_wall_ns: int = 0
     confirmed_at: float = float("-inf")
     """When the exchange last confirmed that it has nothing newer, monotonic seconds."""
-    line: TradeLine = field(default_factory=TradeLine)
+    line: IdLine = field(default_factory=IdLine)
+    """Trades: their ids; candles: the closed ones, counted in intervals since 1970."""
+    interruption: str = ""
+    """Why the next hole is there, when that is known before it is found: a lost connection, a restart."""
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
     """From the exchange's time to ours, one observation a message."""
-    trade_gaps: list[Gap] = field(default_factory=list)
-    """Open gaps in the trade ids."""
+    head: int | None = None
+    """Books only: the sequence that was published last."""
+    books: dict[int, Book] = field(default_factory=dict)
+    """Books only: the state on each connection on which it is provably in sync, by an id of the connection."""
     book_gap: str | None = None
     """Id of the open gap of a book that is not in sync."""
 
@@ -88,6 +84,23 @@ class StreamLedger:
         elif self.state is not StreamState.STALE:
             self.become(StreamState.STALE, "NoData", now, f"no data for more than {stale_after_s:g} s")
 
+    def number(self, record: Data) -> int:
+        """A record's place on the line."""
+        if isinstance(record, Candle):
+            return self.stream.candle_number(record.open_time_ns)
+        assert isinstance(record, Trade)
+        return int(record.trade_id)
+
+    def name_of(self, number: int) -> str:
+        """A place on the line as gaps name it: a trade id, or a candle's open time in milliseconds."""
+        is_candle = self.stream.data_type is DataType.CANDLE
+        return str(self.stream.candle_open_ns(number) // 1_000_000 if is_candle else number)
+
+    def number_of(self, name: str) -> int:
+        """The reverse of `name_of`."""
+        is_candle = self.stream.data_type is DataType.CANDLE
+        return self.stream.candle_number(int(name) * 1_000_000) if is_candle else int(name)
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -98,6 +111,18 @@ class Unreadable:
     excerpt: str
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a sink did not take because its queue was full."""
+
+    sink: str
+    stream: str
+    count: int
+    """Records."""
+    ids: tuple[tuple[int, int], ...] = ()
+    """Trades and closed candles: their places on the stream's line, first and last of each run."""
+
+
 class Ledger:
     """All streams of one process, their gaps, and counters that only grow."""
 
@@ -105,11 +130,10 @@ class Ledger:
         self.exchange = exchange
         self.stale_after_s = stale_after_s
         self.streams = {stream: StreamLedger(stream, now.wall_ns, now.at) for stream in streams}
-        self.gaps: dict[str, KnownGap] = {}
+        self.gaps = Gaps(exchange)
+        self.connections = 0
+        """Opened so far; the number names a connection."""
         self.messages = 0
-        self.gaps_detected = 0
-        self.gaps_repaired = 0
-        self.missing_trades = 0
         self.resyncs = 0
         self.duplicates = 0
         self.skipped_updates = 0
@@ -121,58 +145,196 @@ class Ledger:
         for page in self.streams.values():
             page.age(now, self.stale_after_s)
 
-    def trades(self, page: StreamLedger, trades: Sequence[Trade], now: Moment) -> list[Trade | Event]:
+    # -- trades and candles: dense numbers
+
+    def trades(self, page: StreamLedger, trades: Iterable[Trade], now: Moment) -> list[Record]:
         """Notes trades; returns those that were not delivered before, with the events that they cause."""
-        fresh: list[Trade | Event] = []
-        late = False
+        fresh: list[Record] = []
+        line = page.line
+        is_late = False
         for trade in trades:
-            first, last, time_ns = int(trade.first_trade_id), int(trade.trade_id), trade.exchange_time_ns or 0
-            match page.line.take(first, last, time_ns, now.at):
-                case Verdict.DUPLICATE:
-                    self.duplicates += 1
-                    continue
-                case Verdict.RESTART:
-                    fresh.append(self._resync(page.stream, f"trade ids restarted at {first}", now))
-                case Verdict.LATE:
-                    late = True
+            last = int(trade.trade_id)
+            first = last if trade.count == 1 else int(trade.first_trade_id)
+            verdict = line.take(first, last, trade.exchange_time_ns or 0, now.at)
+            if verdict is Verdict.DUPLICATE:
+                self.duplicates += 1
+                continue
+            if verdict is Verdict.RESTART:
+                fresh += self._numbering_restarted(page, first, now)
+            is_late = is_late or verdict is Verdict.LATE
             fresh.append(trade)
-        if late:
-            fresh += self._filled(page, now)
-        return fresh
+        if page.interruption and not line.waiting:
+            page.interruption = ""  # nothing is missing since then
+        return fresh + self._filled(page, "LateTrades", now) if is_late else fresh
+
+    def candles(self, page: StreamLedger, candles: Iterable[Candle], now: Moment) -> list[Record]:
+        """The same for candles. One that runs says that all before it are closed."""
+        fresh: list[Record] = []
+        is_late = False
+        for candle in candles:
+            number = page.number(candle)
+            if not candle.closed:
+                page.line.expect(number - 1, now.at)
+                fresh.append(candle)
+            elif (verdict := page.line.take(number, number, 0, now.at)) is not Verdict.DUPLICATE:
+                is_late = is_late or verdict is Verdict.LATE
+                fresh.append(candle)
+            else:
+                self.duplicates += 1
+        return fresh + self._filled(page, "LateCandles", now) if is_late else fresh
+
+    def expect(self, page: StreamLedger, newest: int, now: Moment) -> None:
+        """The exchange has told its newest event (`Exchange.mark`): what is missing up to it is a hole."""
+        if page.line.last_id is None:
+            return
+        if page.stream.data_type is DataType.TRADE:
+            page.line.expect(newest, now.at)
+        elif page.stream.data_type is DataType.CANDLE:  # the newest one may still run
+            page.line.expect(page.stream.candle_number(newest * 1_000_000) - 1, now.at)
+
+    def _numbering_restarted(self, page: StreamLedger, first: int, now: Moment) -> list[Record]:
+        """The exchange counts anew: what is missing under the old numbers cannot be asked for any more."""
+        reason = f"trade ids restarted at {first}"
+        events: list[Record] = []
+        for known in self.gaps.open_of(page.stream):
+            self.gaps.lose(known, [Hole(*self.bounds(known), now.at)])
+            events.append(self.gaps.close(known, reason, now))
+        return [*events, self._resync(page.stream, reason, now)]
 
     def overdue(self, now: Moment) -> list[Event]:
-        """Gap events for trades that were waited for in vain."""
-        return [
-            self._open_gap(page, hole, now)
-            for page in self.streams.values()
-            if page.line.waiting
-            for hole in page.line.overdue(now.at)
-        ]
+        """Gap events for what was waited for in vain."""
+        return [event for page in self.streams.values() if page.line.waiting for event in self._overdue(page, now)]
 
-    def _open_gap(self, page: StreamLedger, hole: Hole, now: Moment) -> Gap:
-        self.missing_trades += hole.size
-        first, last, after_ns = str(hole.first), str(hole.last), page.line.last_time_ns
-        gap = self._detect(page.stream, now, "TradeIdsMissing", first, last, missing=hole.size, to_ns=after_ns)
-        page.trade_gaps.append(gap)
-        return gap
+    def _overdue(self, page: StreamLedger, now: Moment) -> list[Event]:
+        reason = page.interruption or "IdsMissing"
+        events = [event for hole in page.line.overdue(now.at) for event in self._open_gap(page, hole, reason, now)]
+        if events:
+            page.interruption = ""
+        return events
 
-    def _filled(self, page: StreamLedger, now: Moment) -> list[Event]:
-        """Closes the gaps of which late trades have brought the last id."""
-        full = [gap for gap in page.trade_gaps if not page.line.open_ids(int(gap.first or 0), int(gap.last or 0))]
-        page.trade_gaps = [gap for gap in page.trade_gaps if gap not in full]
-        return [self._close(gap, GapState.REPAIRED, gap.missing, 0, "LateTrades", now) for gap in full]
+    def _open_gap(self, page: StreamLedger, hole: Hole, reason: str, now: Moment) -> Sequence[Event]:
+        span = Span(page.name_of(hole.first), page.name_of(hole.last), hole.size, None, page.line.last_time_ns or None)
+        return self.gaps.open(page.stream, span, reason, now)
 
-    def book_lost(self, page: StreamLedger, sequence: int | None, reason: str, now: Moment) -> list[Event]:
-        """A book is in doubt: opens its gap, unless one is open already."""
-        if page.book_gap is not None:
+    def still_missing(self, known: KnownGap) -> list[Hole]:
+        """What of a gap in dense numbers is not there yet."""
+        if known.sink is not None:
+            return known.holes
+        return self.streams[known.stream].line.holes(*self.bounds(known))
+
+    def bounds(self, known: KnownGap) -> tuple[int, int]:
+        """First and last number of a gap in dense numbers."""
+        page = self.streams[known.stream]
+        return page.number_of(known.gap.first or "0"), page.number_of(known.gap.last or "0")
+
+    def backfill(self, known: KnownGap, records: Iterable[Data], now: Moment) -> list[Record]:
+        """Takes what the exchange's history has of a gap, in order; returns what was missing of it, and the gap's
+        end if that was all."""
+        page = self.streams[known.stream]
+        fresh = [record for record in records if self._fills(page, known, record, now)]
+        self.gaps.recover(known, len(fresh))
+        return [*fresh, *self.finish(known, "Backfilled", now)]
+
+    def _fills(self, page: StreamLedger, known: KnownGap, record: Data, now: Moment) -> bool:
+        number = page.number(record)
+        if known.sink is None:
+            is_missing = bool(page.line.holes(number, number))
+            if is_missing:
+                page.line.take(number, number, record.exchange_time_ns or 0, now.at)
+            return is_missing
+        before, known.holes = known.holes, without(known.holes, number, number)
+        return known.holes != before
+
+    def lose(self, known: KnownGap, holes: Sequence[Hole], now: Moment) -> list[Event]:
+        """The exchange's history does not have these any more; returns the gap's end if nothing else is missing."""
+        self._give_up(known, holes)
+        self.gaps.lose(known, holes)
+        return self.finish(known, "NotInHistory", now)
+
+    def never_were(self, known: KnownGap, holes: Sequence[Hole], now: Moment) -> list[Event]:
+        """The exchange's history shows that these never existed: nothing is missing there."""
+        self._give_up(known, holes)
+        return self.finish(known, "NothingTraded", now)
+
+    def _give_up(self, known: KnownGap, holes: Sequence[Hole]) -> None:
+        line = self.streams[known.stream].line
+        for hole in holes:
+            if known.sink is None:
+                line.give_up(hole.first, hole.last)
+            known.holes = without(known.holes, hole.first, hole.last)
+
+    def finish(self, known: KnownGap, reason: str, now: Moment) -> list[Event]:
+        """Ends a gap of which nothing is missing any more."""
+        return [] if self.still_missing(known) else [self.gaps.close(known, reason, now, self.streams[known.stream].name_of)]
+
+    def _filled(self, page: StreamLedger, reason: str, now: Moment) -> list[Event]:
+        """Closes the gaps of which late rows have brought the last id."""
+        events: list[Event] = []
+        for known in self.gaps.open_of(page.stream):
+            left = sum(hole.size for hole in self.still_missing(known)) + sum(hole.size for hole in known.lost)
+            self.gaps.recover(known, (known.gap.missing or 0) - left - known.recovered)
+            events += self.finish(known, reason, now)
+        return events
+
+    def sink_lost(self, loss: Loss, now: Moment) -> list[Record]:
+        """A sink that was full takes data again: what it needs to be whole, or to begin anew. For this sink only."""
+        stream = next((stream for stream in self.streams if str(stream) == loss.stream), None)
+        if stream is None:
             return []
-        time_ns = page.last.exchange_time_ns if page.last is not None else None
-        first = None if sequence is None else str(sequence)
-        gap = self._detect(page.stream, now, reason, first, None, from_ns=time_ns)
+        page = self.streams[stream]
+        if stream.data_type is DataType.ORDERBOOK:
+            return [self._snapshot(page, book, now) for book in self._published(page)]
+        return [event for run in loss.ids for event in self._open_sink_gap(page, loss.sink, Hole(*run, now.at), now)]
+
+    def _open_sink_gap(self, page: StreamLedger, sink: str, hole: Hole, now: Moment) -> Sequence[Event]:
+        span = Span(page.name_of(hole.first), page.name_of(hole.last), hole.size)
+        return self.gaps.open(page.stream, span, "Dropped", now, sink=sink, holes=[hole])
+
+    # -- books: one published line, whichever connection brings it
+
+    def _published(self, page: StreamLedger) -> list[Book]:
+        """The book as it was published last, if a connection has exactly that state."""
+        return [book for book in page.books.values() if book.sequence == page.head][:1]
+
+    def book_began(self, page: StreamLedger, connection: int, book: Book, snapshot: Orderbook, now: Moment) -> list[Record]:
+        """A connection has a snapshot. It is published, unless another connection's book goes on in sync."""
+        is_covered = any(each != connection for each in page.books)
+        page.books[connection] = book
+        if is_covered:
+            return []
+        page.head = snapshot.sequence
+        return [*self._book_back(page, snapshot.sequence, now), snapshot]
+
+    def book_ended(self, page: StreamLedger, connection: int, reason: str, now: Moment) -> list[Record]:
+        """A connection's book is not in sync any more, or the connection is gone. Opens the stream's gap, unless
+        another connection goes on from what was published."""
+        if page.books.pop(connection, None) is None and page.books:
+            return []
+        if not page.books:
+            return self._open_book_gap(page, reason, now)
+        book = next(iter(page.books.values()))
+        if book.sequence is None or page.head is None or book.sequence <= page.head:
+            return []
+        events = self._open_book_gap(page, reason, now)
+        page.head = book.sequence
+        return [*events, *self._book_back(page, book.sequence, now), self._snapshot(page, book, now)]
+
+    def _snapshot(self, page: StreamLedger, book: Book, now: Moment) -> Orderbook:
+        """Our own state as a record, where the exchange sends none because nothing is wrong on its side."""
+        return Orderbook(
+            self.exchange, page.stream.symbol, book.exchange_time_ns, now.wall_ns, "snapshot",
+            book.best_bids(len(book.bids)), book.best_asks(len(book.asks)), book.sequence, None,
+        )  # fmt: skip
+
+    def _open_book_gap(self, page: StreamLedger, reason: str, now: Moment) -> list[Record]:
+        if page.book_gap is not None or not isinstance(page.last, Orderbook):
+            return []
+        first = None if page.head is None else str(page.head)
+        gap, *_ = self.gaps.open(page.stream, Span(first, from_ns=page.last.exchange_time_ns), reason, now)
         page.book_gap = gap.gap_id
         return [gap]
 
-    def book_back(self, page: StreamLedger, snapshot: Orderbook, now: Moment) -> list[Event]:
+    def _book_back(self, page: StreamLedger, sequence: int | None, now: Moment) -> list[Event]:
         """A snapshot makes the book right again: closes its gap.
 
         The updates in between are gone for ever (no exchange offers them), so the gap is lost, with its bounds said;
@@ -180,10 +342,17 @@ class Ledger:
         """
         if page.book_gap is None:
             return []
-        gap, page.book_gap = self.gaps[page.book_gap].gap, None
-        if gap.first is not None and gap.first == str(snapshot.sequence):
-            return [self._close(gap, GapState.REPAIRED, 0, 0, "NothingChanged", now)]
-        return [self._close(gap, GapState.LOST, 0, None, f"ReplacedBySnapshot {snapshot.sequence}", now)]
+        known, page.book_gap = self.gaps.known[page.book_gap], None
+        if known.gap.first is not None and known.gap.first == str(sequence):
+            return [self.gaps.close(known, "NothingChanged", now)]
+        return [self.gaps.close_lost(known, f"ReplacedBySnapshot {sequence}", now)]
+
+    def book_resumed(self, page: StreamLedger, head: int, now: Moment) -> list[Record]:
+        """An earlier run published up to ``head``: what came since then is in doubt until the first snapshot."""
+        page.head = head
+        gap, *_ = self.gaps.open(page.stream, Span(str(head)), "Restarted", now)
+        page.book_gap = gap.gap_id
+        return [gap]
 
     def resync(self, stream: Stream, reason: str, now: Moment) -> Resync:
         """A stream is asked for again because it is in doubt."""
@@ -192,6 +361,8 @@ class Ledger:
 
     def _resync(self, stream: Stream, reason: str, now: Moment) -> Resync:
         return Resync(self.exchange, stream.symbol, None, now.wall_ns, str(stream), reason)
+
+    # -- everything else
 
     def ask_again(self, page: StreamLedger, now: Moment) -> None:
         """A refused stream is asked for once more, or was accepted at last."""
@@ -205,63 +376,27 @@ class Ledger:
         name = str(page.stream)
         return [Refused(self.exchange, page.stream.symbol, None, now.wall_ns, name, message)] if is_news else []
 
-    def disconnected(self, streams: Iterable[Stream], reason: str, now: Moment) -> list[Event]:
-        """A connection ended; its books are in doubt until their next snapshot."""
-        events: list[Event] = [Disconnected(self.exchange, None, None, now.wall_ns, None, reason)]
+    def stopped(self, connection: int, streams: Iterable[Stream], now: Moment) -> list[Record]:
+        """A connection was ended on purpose. What is missing until now is said; after it, nothing is expected."""
+        events: list[Record] = list(self.overdue(Moment(float("inf"), now.wall_ns)))
         for stream in streams:
             page = self.streams[stream]
-            if stream.data_type is DataType.ORDERBOOK and isinstance(page.last, Orderbook):
-                events += self.book_lost(page, page.last.sequence, "Disconnected", now)
+            if len(page.books) > 1:
+                events += self.book_ended(page, connection, "Disconnected", now)
+            page.books.pop(connection, None)
+        return [*events, Disconnected(self.exchange, None, None, now.wall_ns, None, "stopped")]
+
+    def disconnected(self, connection: int, streams: Iterable[Stream], reason: str, now: Moment) -> list[Record]:
+        """A connection ended; books that no other connection has are in doubt until their next snapshot."""
+        events: list[Record] = [Disconnected(self.exchange, None, None, now.wall_ns, None, reason)]
+        for stream in streams:
+            page = self.streams[stream]
+            page.interruption = "Disconnected"
+            if stream.data_type is DataType.ORDERBOOK:
+                events += self.book_ended(page, connection, "Disconnected", now)
         return events
 
     def unreadable(self, reason: str, frame: bytes, now: Moment) -> None:
         """A frame could not be read."""
         self.unreadable_frames += 1
         self.last_unreadable = Unreadable(now.wall_ns, reason, frame[:120].decode(errors="replace"))
-
-    def open_gaps(self) -> list[Gap]:
-        """Gaps that are not closed, oldest first."""
-        return [known.gap for known in self.gaps.values() if known.state is GapState.OPEN]
-
-    def _detect(
-        self,
-        stream: Stream,
-        now: Moment,
-        reason: str,
-        first: str | None,
-        last: str | None,
-        *,
-        missing: int | None = None,
-        from_ns: int | None = None,
-        to_ns: int | None = None,
-    ) -> Gap:
-        self.gaps_detected += 1
-        gap_id = f"{stream}:{first or 'start'}@{now.wall_ns // 1_000_000}"
-        gap = Gap(
-            self.exchange,
-            stream.symbol,
-            None,
-            now.wall_ns,
-            gap_id,
-            str(stream),
-            first,
-            last,
-            from_ns,
-            to_ns,
-            missing,
-            reason,
-        )
-        self.gaps[gap_id] = KnownGap(gap)
-        return gap
-
-    def _close(
-        self, gap: Gap, state: GapState, recovered: int | None, missing: int | None, reason: str, now: Moment
-    ) -> Repaired | Lost:
-        self.gaps[gap.gap_id] = replace(self.gaps[gap.gap_id], state=state)
-        closed = [gap_id for gap_id, known in self.gaps.items() if known.state is not GapState.OPEN]
-        for gap_id in closed[:-CLOSED_GAPS_KEPT]:
-            del self.gaps[gap_id]
-        if state is GapState.REPAIRED:
-            self.gaps_repaired += 1
-        kind = Repaired if state is GapState.REPAIRED else Lost
-        return kind(self.exchange, gap.symbol, None, now.wall_ns, gap.gap_id, gap.stream, recovered, missing, reason)

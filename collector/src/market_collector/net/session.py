@@ -129,6 +129,6 @@ class Session:
         try:
             answer: bytes | None = await self._rest.get(fetch.request)
         except RequestFailedError as error:
-            log.info("%s: cannot tell whether the market is quiet: %s", fetch.stream, error)
+            log.info("%s: cannot ask the exchange for its %s: %s", fetch.stream, fetch.question.value, error)
             answer = None
-        self._do_safely(lambda: self.feed.answered(fetch.stream, answer, self._clock()))
+        self._do_safely(lambda: self.feed.answered(fetch, answer, self._clock()))

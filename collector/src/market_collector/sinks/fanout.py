@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from market_collector.errors import SinkError
+from market_collector.feed.ledger import Loss
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
-from market_collector.sinks.interface import Sink
+from market_collector.sinks.interface import Memory, RememberingSink, Sink
 from market_collector.sinks.queue import Queue
 from market_collector.telemetry.status import SinkStatus
 
+BEHIND = 0.5
+"""A sink whose queue is fuller than this is said to be behind, and nothing is repaired for it."""
 QUEUE_LIMIT = 100_000
 """How far a sink may be behind before new records are dropped for it: 100,000 trades, or as much memory (45 MB) of
 other records (`queue.weight`)."""
@@ -27,7 +30,10 @@ HANGING_S = 10.0
 """A call into a sink that takes longer makes the sink unhealthy."""
 
 Clock = Callable[[], Moment]
+OnLoss = Callable[[Loss, Moment], Sequence[Record]]
+"""Told of what a sink has missed when it takes data again; returns what to write to it at once."""
 T = TypeVar("T")
+SLOW = "the sink is slower than the data"
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +41,16 @@ log = logging.getLogger(__name__)
 class Fanout:
     """Feeds all sinks. `run` owns the writers; `emit` never waits; `drain` ends it all."""
 
-    def __init__(self, sinks: Sequence[Sink], clock: Clock, *, queue_limit: int = QUEUE_LIMIT) -> None:
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        clock: Clock,
+        *,
+        queue_limit: int = QUEUE_LIMIT,
+        on_loss: OnLoss = lambda loss, now: (),
+    ) -> None:
         self._clock = clock
-        self._writers = [_Writer(sink, clock, queue_limit) for sink in sinks]
+        self._writers = [_Writer(sink, clock, queue_limit, on_loss) for sink in sinks]
         self._tasks: list[asyncio.Task[None]] = []
         self.records = 0
         """Records emitted, in total."""
@@ -47,13 +60,43 @@ class Fanout:
         """Records dropped, summed over the sinks."""
         return sum(writer.queue.dropped for writer in self._writers)
 
-    def emit(self, records: Sequence[Record]) -> None:
-        """Queues records for every sink, in this order; where a queue is full they are dropped and counted."""
+    def emit(self, records: Sequence[Record], sink: str | None = None) -> None:
+        """Queues records for every sink (or for one), in this order; where a queue is full they are dropped and
+        counted."""
         if not records:
             return
         self.records += len(records)
         for writer in self._writers:
-            writer.put(records)
+            if sink is None or sink == writer.name:
+                writer.put(records)
+
+    def full_sinks(self) -> frozenset[str]:
+        """Sinks that are far behind."""
+        return frozenset(writer.name for writer in self._writers if writer.queue.share > BEHIND)
+
+    def places(self) -> dict[str, str]:
+        """By sink that can tell: where its acknowledged data ends now."""
+        return {w.name: w.sink.place() for w in self._writers if isinstance(w.sink, RememberingSink)}
+
+    async def recall(self, places: Mapping[str, str]) -> Memory | None:
+        """What the sink holds beyond its place. None when it cannot tell; and when there are several, which may hold
+        different things: then each that remembers takes care not to write its own again."""
+        is_alone = len(self._writers) == 1
+        memories = [await writer.recall(places.get(writer.name, ""), keep=not is_alone) for writer in self._writers]
+        return memories[0] if is_alone else None
+
+    def mark(self, number: int) -> None:
+        """Remembers this place in every queue; ``number`` grows from mark to mark."""
+        for writer in self._writers:
+            writer.queue.mark(number)
+
+    def reached(self) -> dict[str, int]:
+        """By sink: the newest mark up to which it has acknowledged everything that was not dropped."""
+        return {writer.name: writer.queue.reached for writer in self._writers}
+
+    def untold_losses(self) -> list[Loss]:
+        """What was dropped for sinks that do not take data again yet."""
+        return [loss for writer in self._writers for loss in writer.queue.losses()]
 
     async def run(self) -> None:
         """Writes until `drain` is done; call it once."""
@@ -98,8 +141,9 @@ async def _wait(event: asyncio.Event, longest_s: float) -> None:
 class _Writer:
     """One sink, its queue, and the task between them."""
 
-    def __init__(self, sink: Sink, clock: Clock, queue_limit: int) -> None:
-        self._sink = sink
+    def __init__(self, sink: Sink, clock: Clock, queue_limit: int, on_loss: OnLoss) -> None:
+        self.sink = sink
+        self._on_loss = on_loss
         self._clock = clock
         self._is_open = False
         self._again: list[Record] = []
@@ -115,10 +159,26 @@ class _Writer:
         self.queue = Queue(sink.name, queue_limit)
 
     def put(self, records: Sequence[Record]) -> None:
-        self.queue.put(records, self._error or "the sink is slower than the data")
+        self.queue.put(records, self._error or SLOW)
+        self._make_good()
         self._wake.set()
         if self.queue.waiting >= BATCH_RECORDS:
             self._full.set()
+
+    async def recall(self, place: str, *, keep: bool) -> Memory | None:
+        if not isinstance(self.sink, RememberingSink):
+            return None
+        try:
+            return await self.sink.recall(place, keep=keep)
+        except SinkError as error:
+            log.warning("sink %s: %s; it is read again when the sink opens", self.name, error)
+            return None
+
+    def _make_good(self) -> None:
+        """What was lost is told: whoever can, makes up for it."""
+        for loss in self.queue.take_told():
+            if records := self._on_loss(loss, self._clock()):
+                self.queue.put(records, SLOW)
 
     def hurry(self) -> None:
         """No more waiting: write all that is queued, then end."""
@@ -127,11 +187,11 @@ class _Writer:
         self._full.set()
 
     def status(self, now: float) -> SinkStatus:
-        error = self._error or self._hanging(now) or self._losing()
+        error = self._error or self._hanging(now) or self._losing() or self._behind()
         queue = self.queue
         return SinkStatus(
             name=self.name,
-            type=self._sink.type,
+            type=self.sink.type,
             healthy=not error,
             queued=len(queue),
             acknowledged=queue.acknowledged,
@@ -147,6 +207,10 @@ class _Writer:
 
     def _losing(self) -> str:
         return f"is slower than the data; {self.queue.dropped} records dropped so far" if self.queue.is_losing else ""
+
+    def _behind(self) -> str:
+        share = self.queue.share
+        return f"is behind: {len(self.queue)} records wait, its queue is {share:.0%} full" if share > BEHIND else ""
 
     # --- the task ---
 
@@ -171,7 +235,7 @@ class _Writer:
 
     async def _step(self) -> None:
         if not self._is_open:
-            await self._timed(self._sink.open())
+            await self._timed(self.sink.open())
             self._is_open = True
         await self._until_there_is_work()
         if self._is_sync_due():
@@ -190,7 +254,7 @@ class _Writer:
 
     def _sync_at(self) -> float:
         """When the next sync is due, with nothing more written."""
-        interval_s = self._sink.sync_interval_s
+        interval_s = self.sink.sync_interval_s
         return self._synced_at + (interval_s if self.queue.written else max(interval_s, IDLE_SYNC_S))
 
     def _is_sync_due(self) -> bool:
@@ -200,11 +264,12 @@ class _Writer:
 
     async def _write(self) -> bool:
         self.queue.tell_losses(self._clock().wall_ns)
+        self._make_good()
         batch = self._again or self.queue.next_batch(BATCH_RECORDS)
         if not batch:
             return False
         self._again = batch
-        wants_sync = await self._timed(self._sink.write(batch))
+        wants_sync = await self._timed(self.sink.write(batch))
         self._again = []
         self._wrote_at = self._clock().at
         self.queue.mark_written(len(batch))
@@ -212,7 +277,7 @@ class _Writer:
 
     async def _sync(self) -> None:
         try:
-            await self._timed(self._sink.sync())
+            await self._timed(self.sink.sync())
         except SinkError:
             self._again = []
             self.queue.rewind()
@@ -246,6 +311,6 @@ class _Writer:
 
     async def _close(self) -> None:
         try:
-            await self._sink.close()
+            await self.sink.close()
         except SinkError as error:
             log.warning("sink %s did not close cleanly: %s", self.name, error, extra={"sink": self.name})

@@ -24,9 +24,11 @@ from market_collector.model.events import Record
 from market_collector.model.moment import Moment
 from market_collector.sinks.compress import compress
 from market_collector.sinks.encode import lines
-from market_collector.sinks.interface import PAUSE_S, Origin
+from market_collector.sinks.interface import PAUSE_S, Memory, Origin
 from market_collector.sinks.leftovers import Leftover, put_in_order
+from market_collector.sinks.memory import recall
 from market_collector.sinks.names import file_name
+from market_collector.sinks.queue import dense_number, stream_name
 from market_collector.sinks.segment import Segment, create
 
 CLOSE_S = 2.0
@@ -60,6 +62,9 @@ class FileSink:
         self._origin = origin
         self._clock = clock
         self._counter = 0
+        self._place = ""
+        self._to_recall = ""
+        self._held: frozenset[tuple[str, int]] = frozenset()
         self._segment: Segment | None = None
         self._cannot_grow = False
         self._finished: deque[Leftover] = deque()
@@ -80,13 +85,34 @@ class FileSink:
         Encoded here: in the thread it would hold the interpreter as long, and the two would fight for it (measured:
         at full load a queue of 100,000 overflowed at a third of the rate).
         """
-        text = lines(records)
+        text = lines([r for r in records if not self._holds(r)] if self._held else records)
         return await self._in_thread(lambda: self._write(text))
 
     async def sync(self) -> None:
         """Makes everything durable, and begins a new file when this one is large or old enough."""
         await self._in_thread(self._sync)
         self._compress_finished()
+
+    def place(self) -> str:
+        """File name and size of what is durable."""
+        return self._place
+
+    async def recall(self, place: str, *, keep: bool) -> Memory:
+        """Reads what was written after a place. If it cannot be read now, it is read when the sink opens."""
+        self._place = self._to_recall = place
+        memory = await self._in_thread(lambda: recall(self._settings.directory, place)) if place else Memory()
+        self._to_recall = ""
+        if keep:
+            self._keep(memory)
+        return memory
+
+    def _keep(self, memory: Memory) -> None:
+        """From now on what it holds is not written again."""
+        self._held = frozenset((stream, number) for stream, pairs in memory.numbers.items() for number, _ in pairs)
+
+    def _holds(self, record: Record) -> bool:
+        number = dense_number(record)
+        return number is not None and (stream_name(record), number) in self._held
 
     async def close(self) -> None:
         """Closes the file; a compression that runs is broken off, and done again at the next start."""
@@ -101,6 +127,8 @@ class FileSink:
         except OSError as error:
             advice = ADVICE.get(error.errno or 0, "the collector tries again")
             raise SinkError(f"{error.filename or self._settings.directory}: {error.strerror}; {advice}") from error
+        except ValueError as error:
+            raise SinkError(f"{self._settings.directory}: cannot be read back: {error}; move the file away") from error
 
     def _in_turn(self, work: Callable[[], T]) -> T:
         with self._turn:
@@ -112,6 +140,9 @@ class FileSink:
         directory = self._settings.directory
         directory.mkdir(parents=True, exist_ok=True)
         self._try_to_write(directory)
+        if self._to_recall:
+            self._keep(recall(directory, self._to_recall))
+            self._to_recall = ""
         self._finished.extend(put_in_order(directory, self._origin))
         if self._settings.compression == "none":
             self._let_go()
@@ -147,6 +178,7 @@ class FileSink:
             return
         if not segment.is_synced:
             self._sync_or_abandon(segment)
+            self._place = f"{segment.path.name}:{segment.synced_size}"
         if self._is_finished(segment):
             self._segment = None
             self._finish(segment)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
-from market_collector.model.events import Record
+from market_collector.model.events import Gap, Record
 
 PAUSE_S = 0.1
 """A pause for sinks that write outside of the process: many records then share a write's price (a thread's wake-up
@@ -57,4 +57,37 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Lets go of everything, and ends a call that hangs; what is not synced counts as not written."""
+        ...
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a sink holds beyond a place that it was told."""
+
+    numbers: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """By stream: dense numbers (`queue.dense_number`) with their exchange times (nanoseconds), in the order of writing."""
+    heads: dict[str, int] = field(default_factory=dict)
+    """By stream: sequence of the last book record."""
+    gaps: dict[str, Gap] = field(default_factory=dict)
+    """Gaps that were opened and not closed, by id."""
+    closed: set[str] = field(default_factory=set)
+    """Ids of gaps that were closed."""
+
+
+@runtime_checkable
+class RememberingSink(Sink, Protocol):
+    """A sink that can tell what it holds, so that after a crash nothing is written twice."""
+
+    def place(self) -> str:
+        """Where the acknowledged data ends now: a text for `recall`."""
+        ...
+
+    async def recall(self, place: str, *, keep: bool) -> Memory:
+        """What was stored after a place; to be called before `open`.
+
+        With ``keep``, or when it raises, the sink sees to it that none of that is written again.
+
+        Raises:
+            SinkError: it cannot be read.
+        """
         ...

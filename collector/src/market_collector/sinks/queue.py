@@ -6,11 +6,13 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 
+from market_collector.feed.ledger import Loss
 from market_collector.model.events import (
     Candle,
     Connected,
     Disconnected,
     Dropped,
+    Event,
     Gap,
     Lost,
     Orderbook,
@@ -22,13 +24,17 @@ from market_collector.model.events import (
     Ticker,
     Trade,
 )
+from market_collector.model.streams import DataType, Stream
+
+EVENT_ROOM = 1_000
+"""Events (gaps above all) are taken beyond the limit, as far as this: they say what the data does not."""
 
 
 class Queue:
     """A record is waiting, then written, then acknowledged; until then its `weight` counts against ``limit``.
 
-    What comes while the queue is full is dropped and counted by stream. As soon as there is room again, a `Dropped`
-    record a stream takes the place of what is missing, before anything newer.
+    What comes while the queue is full is dropped and counted by stream, until the queue is half empty again: one hole,
+    not many. Then a `Dropped` record a stream takes the place of what is missing, before anything newer.
     """
 
     def __init__(self, sink: str, limit: int) -> None:
@@ -38,8 +44,14 @@ class Queue:
         self._written = 0
         self._notes = 0
         self._load = 0
-        self._lost: dict[tuple[str, str | None, str], int] = {}
+        self._lost: dict[tuple[str, str | None, str], _Missed] = {}
+        self._told: list[Loss] = []
+        self._marks: deque[tuple[int, int]] = deque()
+        self._taken = 0
+        self._done = 0
         self._reason = ""
+        self.reached = 0
+        """The newest `mark` up to which everything was acknowledged."""
         self.acknowledged = 0
         """Records, in total."""
         self.dropped = 0
@@ -64,38 +76,71 @@ class Queue:
         """Whether records were dropped that no `Dropped` record tells of yet."""
         return bool(self._lost)
 
+    @property
+    def share(self) -> float:
+        """How full it is, 0 to 1 (and a little more, for events)."""
+        return self._load / self._limit
+
+    def mark(self, number: int) -> None:
+        """Remembers this place, behind all that was taken so far; ``number`` grows from mark to mark."""
+        self._marks.append((self._taken, number))
+        self._reach()
+
+    def _reach(self) -> None:
+        while self._marks and self._marks[0][0] <= self._done:
+            self.reached = self._marks.popleft()[1]
+
     def put(self, records: Sequence[Record], reason: str) -> None:
         """Takes records (at least one), or as many as fit; ``reason`` says why the sink is behind, should some not."""
         load = sum(map(weight, records))
         if not self._lost and self._load + load <= self._limit:
-            self._records.extend(records)
-            self._load += load
+            self._take(records, load)
             return
         self.tell_losses(records[0].receive_time_ns)
         for record in records:
-            if self._lost or not self._fits(record):
-                self._drop(record, reason)
+            if self._fits(record):
+                self._take((record,), weight(record))
             else:
-                self._records.append(record)
-                self._load += weight(record)
+                self._drop(record, reason)
+
+    def _take(self, records: Sequence[Record], load: int) -> None:
+        self._records.extend(records)
+        self._taken += len(records)
+        self._load += load
 
     def _fits(self, record: Record) -> bool:
-        return self._load + weight(record) <= self._limit or not self._records
+        load = self._load + weight(record)
+        if isinstance(record, Event) and not isinstance(record, Raw):
+            return load <= self._limit + EVENT_ROOM
+        return not self._lost and (load <= self._limit or not self._records)
 
     def tell_losses(self, now_ns: int) -> None:
-        """Queues a `Dropped` record for each stream that lost records, if there is room."""
-        if self._lost and self._load < self._limit:
+        """Queues a `Dropped` record for each stream that lost records, if the queue is half empty."""
+        if self._lost and self._load <= self._limit // 2:
+            self._told += self.losses()
             self._notes += len(self._lost)
-            self._load += len(self._lost)
-            self._records.extend(
-                Dropped(exchange, symbol, None, now_ns, stream, self._sink, count, self._reason)
-                for (exchange, symbol, stream), count in self._lost.items()
-            )
+            notes = [
+                Dropped(exchange, symbol, None, now_ns, stream, self._sink, missed.count, self._reason)
+                for (exchange, symbol, stream), missed in self._lost.items()
+            ]
+            self._take(notes, len(notes))
             self._lost.clear()
+
+    def losses(self) -> list[Loss]:
+        """What was dropped and is not told of yet."""
+        return [
+            Loss(self._sink, stream, missed.count, tuple((first, last) for first, last in missed.ids))
+            for (_, _, stream), missed in self._lost.items()
+        ]
+
+    def take_told(self) -> list[Loss]:
+        """The losses that were told of since the last call, for whoever can repair them."""
+        told, self._told = self._told, []
+        return told
 
     def _drop(self, record: Record, reason: str) -> None:
         place = (record.exchange, record.symbol, stream_name(record))
-        self._lost[place] = self._lost.get(place, 0) + 1
+        self._lost.setdefault(place, _Missed()).add(record)
         self._reason = reason
         self.dropped += 1
 
@@ -115,11 +160,42 @@ class Queue:
             self._load -= weight(record)
             self._notes -= is_note
             self.acknowledged += not is_note
+        self._done += self._written
         self._written = 0
+        self._reach()
 
     def rewind(self) -> None:
         """What is written may not be there after all: it waits again."""
         self._written = 0
+
+
+class _Missed:
+    """What was dropped of one stream."""
+
+    __slots__ = ("count", "ids")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.ids: list[list[int]] = []
+
+    def add(self, record: Record) -> None:
+        self.count += 1
+        number = dense_number(record)
+        if number is None:
+            return
+        if self.ids and self.ids[-1][1] == number - 1:
+            self.ids[-1][1] = number
+        else:
+            self.ids.append([number, number])
+
+
+def dense_number(record: Record) -> int | None:
+    """A record's place among its stream's dense numbers; None where it has none."""
+    if isinstance(record, Trade):
+        return int(record.trade_id)
+    if isinstance(record, Candle) and record.closed:
+        return Stream(record.symbol, DataType.CANDLE, record.interval).candle_number(record.open_time_ns)
+    return None
 
 
 def weight(record: Record) -> int:

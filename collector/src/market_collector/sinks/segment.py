@@ -18,7 +18,8 @@ class Segment:
         self.began_at = began_at
         """Monotonic seconds."""
         self.size = 0
-        self._synced_size = 0
+        self.synced_size = 0
+        """How much of it is durable."""
         self._is_torn = False
         self.descriptor = descriptor
 
@@ -51,7 +52,7 @@ class Segment:
     @property
     def is_synced(self) -> bool:
         """Whether everything written is on disk."""
-        return self._synced_size == self.size
+        return self.synced_size == self.size
 
     def sync(self) -> None:
         """Makes everything written durable.
@@ -63,13 +64,13 @@ class Segment:
         if os.fstat(self.descriptor).st_nlink == 0:
             raise FileNotFoundError(2, "the file was removed while it was written", str(self.path))
         os.fsync(self.descriptor)
-        self._synced_size = self.size
+        self.synced_size = self.size
 
     def abandon(self) -> None:
         """Closes the file with only what was synced in it; without anything synced, it goes."""
         try:
-            self._cut_to(self._synced_size)
-            if self._synced_size == 0:
+            self._cut_to(self.synced_size)
+            if self.synced_size == 0:
                 self.path.unlink(missing_ok=True)
         finally:
             self.close()

@@ -1,0 +1,110 @@
+"""What a file sink holds beyond a place: read back after a crash, so that nothing is written twice. Blocking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+
+import msgspec
+
+from market_collector.model.events import (
+    Candle,
+    Connected,
+    Disconnected,
+    Dropped,
+    Gap,
+    Lost,
+    Orderbook,
+    Raw,
+    Record,
+    Refused,
+    Repaired,
+    Resync,
+    Ticker,
+    Trade,
+)
+from market_collector.sinks.interface import Memory
+from market_collector.sinks.names import COMPRESSED, PLAIN
+from market_collector.sinks.queue import dense_number, stream_name
+
+AnyRecord = (
+    Trade | Orderbook | Ticker | Candle | Connected | Disconnected | Resync | Refused | Gap | Repaired | Lost | Dropped | Raw
+)
+decode = msgspec.json.Decoder(AnyRecord).decode
+
+
+def recall(directory: Path, place: str) -> Memory:
+    """What one run (and those before it, on the same host) has written after a place, ``NAME.jsonl:BYTES``.
+
+    A torn last line is no record. Raises OSError, and ValueError for a place or a line that is none of ours.
+    """
+    memory = Memory()
+    name, _, offset = place.rpartition(":")
+    for path in _files_from(directory, name):
+        for line in stored_lines(path, int(offset) if _plain_name(path) == name else 0):
+            _remember(memory, decode(line))
+    return memory
+
+
+def _remember(memory: Memory, record: Record) -> None:
+    match record:
+        case Gap():
+            memory.gaps[record.gap_id] = record
+            for merged in record.merges or ():
+                memory.gaps.pop(merged, None)
+                memory.closed.add(merged)
+        case Repaired() | Lost():
+            memory.gaps.pop(record.gap_id, None)
+            memory.closed.add(record.gap_id)
+        case Orderbook() if record.sequence is not None:
+            memory.heads[stream_name(record)] = record.sequence
+        case _ if (number := dense_number(record)) is not None:
+            memory.numbers.setdefault(stream_name(record), []).append((number, record.exchange_time_ns or 0))
+
+
+def _files_from(directory: Path, name: str) -> list[Path]:
+    """The file of that name and those of the same host that began later; compressed ones only without their original."""
+    prefix = name.rsplit("_", 2)[0] + "_"
+    found: dict[str, Path] = {}
+    for path in sorted(directory.iterdir(), reverse=True):  # X.jsonl.gz first, X.jsonl in its place
+        plain = _plain_name(path)
+        if plain is not None and plain.startswith(prefix) and plain >= name:
+            found[plain] = path
+    return [found[plain] for plain in sorted(found)]
+
+
+def _plain_name(path: Path) -> str | None:
+    """The name under which the file was written; None when it is no file of records."""
+    for ending in ("", *COMPRESSED.values()):
+        if path.name.endswith(PLAIN + ending):
+            return path.name.removesuffix(ending)
+    return None
+
+
+def stored_lines(path: Path, offset: int = 0) -> Iterator[bytes]:
+    """The whole lines of a file, plain or compressed, from a byte of its plain text on."""
+    with _open(path) as file:
+        _skip(file, offset)
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line
+
+
+def _skip(file: IO[bytes], offset: int) -> None:
+    while offset > 0 and (block := file.read(min(offset, 1 << 20))):
+        offset -= len(block)
+
+
+def _open(path: Path) -> IO[bytes]:
+    if path.suffix == COMPRESSED["gzip"]:
+        import gzip
+
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    if path.suffix == COMPRESSED["zstd"]:
+        import io
+
+        import zstandard
+
+        return io.BufferedReader(cast(io.RawIOBase, zstandard.open(path, "rb")))
+    return path.open("rb")
