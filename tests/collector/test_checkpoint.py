@@ -5,53 +5,38 @@ from pathlib import Path
 
 import pytest
 
-from market_collector.checkpoint import FILE, Checkpoint, Position, resume
-from market_collector.feed.ledger import Ledger
-from market_collector.model.events import Gap, Trade
-from market_collector.model.moment import Moment
-from market_collector.model.streams import DataType, Stream
-
-TRADES = Stream("BTC-USDT", DataType.TRADE)
+from market_collector.checkpoint import FILE, SAMPLES_KEPT, Checkpoint, Samples
+from market_collector.feed.positions import LinePosition, Positions
 
 
-def ledger() -> Ledger:
-    return Ledger("okx", [TRADES, Stream("BTC-USDT", DataType.TICKER)], 60.0, Moment(0, 0))
+def at(last: int) -> Positions:
+    return Positions({"BTC-USDT/trade": LinePosition(last, 9, ((3, 4),))}, [], [], {"out": "x.jsonl:12"})
 
 
-def trade(one: Ledger, number: int) -> None:
-    record = Trade("okx", "BTC-USDT", number, 1, str(number), str(number), 1, "buy", "1", "1")
-    one.trades(one.streams[TRADES], [record], Moment(1.0, 1))
+def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+    Checkpoint(tmp_path / "new").save(at(100))
+    assert Checkpoint(tmp_path / "new").load() == at(100)
 
 
-def test_a_restart_sees_the_hole_since_the_last_run(tmp_path: Path) -> None:
-    before, after = ledger(), ledger()
-    trade(before, 100)
-    checkpoint = Checkpoint(tmp_path / "new")
-    checkpoint.advance(before, emitted=1, acknowledged=0)
-    checkpoint.advance(before, emitted=1, acknowledged=1)
-    resume(after, Checkpoint(tmp_path / "new").load())
-    trade(after, 105)
-    (gap,) = after.overdue(Moment(9.0, 9))
-    assert isinstance(gap, Gap)
-    assert (gap.first, gap.last) == ("101", "104")
+def test_the_first_run_finds_nothing(tmp_path: Path) -> None:
+    assert Checkpoint(tmp_path).load() is None
 
 
-def test_what_no_sink_acknowledged_is_not_saved(tmp_path: Path) -> None:
-    one = ledger()
-    trade(one, 100)
+def test_what_did_not_change_is_not_written_again(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path)
-    checkpoint.advance(one, emitted=1, acknowledged=0)
-    trade(one, 101)
-    checkpoint.advance(one, emitted=2, acknowledged=0)
-    assert checkpoint.load() == {}
-    checkpoint.advance(one, emitted=2, acknowledged=1)
-    assert checkpoint.load() == {"BTC-USDT/trade": Position(100, 100)}
+    checkpoint.save(at(100))
+    (tmp_path / FILE).unlink()
+    checkpoint.save(at(100))
+    assert not (tmp_path / FILE).exists()
 
 
-def test_a_damaged_file_is_said_and_survived(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / FILE).write_text('{"BTC-USDT/trade": {"trade_')
+@pytest.mark.parametrize("text", ['{"streams": {"BTC-US', '{"BTC-USDT/trade": {"trade_id": 5, "time_ns": 1}}', ""])
+def test_a_damaged_or_older_file_is_said_and_survived(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    (tmp_path / FILE).write_text(text)
     with caplog.at_level(logging.WARNING):
-        assert Checkpoint(tmp_path).load() == {}
+        assert Checkpoint(tmp_path).load() is None
     assert FILE in caplog.text
 
 
@@ -59,10 +44,24 @@ def test_a_directory_that_cannot_be_written_is_said_and_survived(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    one = ledger()
-    trade(one, 100)
-    checkpoint = Checkpoint(tmp_path / "file")
     with caplog.at_level(logging.WARNING):
-        checkpoint.advance(one, 1, 1)
-        checkpoint.advance(one, 1, 1)
+        Checkpoint(tmp_path / "file").save(at(100))
     assert "cannot be written" in caplog.text
+
+
+def test_positions_count_when_the_slowest_sink_has_reached_them() -> None:
+    samples, marks = Samples(), list[int]()
+    for last in (1, 2, 3):
+        samples.take(lambda last=last: at(last), marks.append)  # type: ignore[misc]
+    assert samples.acknowledged({"fast": marks[2], "slow": 0}) is None
+    assert samples.by_sink == {"fast": at(3)}
+    assert samples.acknowledged({"fast": marks[2], "slow": marks[1]}) == at(2)
+    assert samples.acknowledged({"fast": marks[2], "slow": marks[1]}) is None
+    assert samples.acknowledged({"fast": marks[2], "slow": marks[2]}) == at(3)
+
+
+def test_a_sink_that_hangs_does_not_pile_up_positions() -> None:
+    samples, marks = Samples(), list[int]()
+    for _ in range(SAMPLES_KEPT * 2):
+        samples.take(lambda: at(1), marks.append)
+    assert len(marks) == SAMPLES_KEPT

@@ -10,16 +10,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from market_collector import __version__
-from market_collector.checkpoint import Checkpoint, resume
+from market_collector.checkpoint import Checkpoint, Samples
 from market_collector.config import Settings
 from market_collector.errors import CollectorError, InputError
 from market_collector.exchanges import EXCHANGES
 from market_collector.feed.ledger import Ledger
+from market_collector.feed.positions import Positions, Written, positions, resume
+from market_collector.feed.repair import Repairer
 from market_collector.model.streams import DataType, Stream
 from market_collector.net.clock import read_clock
+from market_collector.net.repairs import Repairs
 from market_collector.net.supervisor import Supervisor
 from market_collector.sinks.fanout import Fanout
-from market_collector.sinks.interface import Origin, Sink
+from market_collector.sinks.interface import Memory, Origin, Sink
 from market_collector.sinks.registry import make_sinks
 from market_collector.telemetry import health, http, metrics
 from market_collector.telemetry.status import Status, rfc3339, termination_message
@@ -42,7 +45,8 @@ class Collector:
         self.checkpoint = Checkpoint(state_dir) if state_dir else None
         host = os.environ.get("POD_NAME") or socket.gethostname()
         origin = Origin(settings.name, settings.shard, host)
-        self.fanout = Fanout([*make_sinks(settings.sinks, origin, read_clock), *sinks], read_clock)
+        all_sinks = [*make_sinks(settings.sinks, origin, read_clock), *sinks]
+        self.fanout = Fanout(all_sinks, read_clock, on_loss=self.ledger.sink_lost)
         self.supervisor = Supervisor(
             settings,
             EXCHANGES[settings.exchange],
@@ -51,6 +55,10 @@ class Collector:
             clock=read_clock,
             chance=random.Random(),  # noqa: S311 - jitter, not a secret
         )
+        self.repairs = Repairs(
+            Repairer(EXCHANGES[settings.exchange], self.ledger), self.supervisor.rest, self.fanout, read_clock
+        )
+        self._samples = Samples()
         epoch = f"{os.environ.get('POD_UID', f'pid-{os.getpid()}')}/{rfc3339(now.wall_ns)}"
         self._identity = health.Identity(
             settings.name, settings.namespace, settings.shard, __version__, epoch, now.wall_ns
@@ -58,8 +66,8 @@ class Collector:
 
     def status(self) -> Status:
         """The status document now."""
-        sinks = self.fanout.status()
-        return health.status(self._identity, self.ledger, self.supervisor, sinks, self.fanout.records, read_clock())
+        output = health.Output(self.fanout.status(), self.fanout.records, self._samples.by_sink)
+        return health.status(self._identity, self.ledger, self.supervisor, output, read_clock())
 
     def is_ready(self) -> tuple[bool, str]:
         """For the readiness probe."""
@@ -76,8 +84,7 @@ class Collector:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Collects until `stop` is set, then stops reading first and empties the sinks after it."""
-        if self.checkpoint:
-            resume(self.ledger, self.checkpoint.load())
+        await self._resume()
         async with asyncio.TaskGroup() as writing:
             writing.create_task(self.fanout.run(), name="sinks")
             try:
@@ -88,10 +95,21 @@ class Collector:
         if left:
             log.error("%d records could not be written before the end", left)
 
+    async def _resume(self) -> None:
+        """Goes on where the last run stopped."""
+        saved = self.checkpoint.load() if self.checkpoint else None
+        if saved is None:
+            return
+        memory = await self.fanout.recall(saved.places) or Memory()
+        written = Written(memory.numbers, memory.heads, memory.gaps, memory.closed)
+        for effect in resume(self.ledger, saved, written, read_clock()):
+            self.fanout.emit(effect.records, effect.sink)
+
     async def _read_until(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as reading:
             tasks = [
                 reading.create_task(self.supervisor.run(), name="supervisor"),
+                reading.create_task(self.repairs.run(), name="repairs"),
                 reading.create_task(self._save_checkpoints(), name="checkpoints"),
             ]
             await stop.wait()
@@ -104,9 +122,13 @@ class Collector:
             await asyncio.sleep(CHECKPOINT_S)
 
     def _advance_checkpoint(self) -> None:
-        if self.checkpoint:
-            queued = max((sink.queued for sink in self.fanout.status()), default=0)
-            self.checkpoint.advance(self.ledger, self.fanout.records, self.fanout.records - queued)
+        self._samples.take(self._positions, self.fanout.mark)
+        newest = self._samples.acknowledged(self.fanout.reached())
+        if newest is not None and self.checkpoint:
+            self.checkpoint.save(newest)
+
+    def _positions(self) -> Positions:
+        return positions(self.ledger, self.fanout.untold_losses(), self.fanout.places())
 
 
 def streams(settings: Settings) -> list[Stream]:

@@ -64,6 +64,8 @@ class Samples:
     def __init__(self) -> None:
         self._taken: dict[int, Positions] = {}
         self._number = 0
+        self.by_sink: dict[str, Positions] = {}
+        """The newest positions that each sink has acknowledged."""
 
     def take(self, positions: Callable[[], Positions], mark: Callable[[int], None]) -> None:
         """Takes the present positions and marks this place in every sink's queue."""
@@ -74,6 +76,9 @@ class Samples:
 
     def acknowledged(self, reached: Mapping[str, int]) -> Positions | None:
         """The newest positions that every sink has reached; those before them are forgotten. None: no news."""
+        for sink, mark in reached.items():
+            if mark in self._taken:
+                self.by_sink[sink] = self._taken[mark]
         done = [number for number in self._taken if number <= min(reached.values(), default=0)]
         newest = self._taken.get(done[-1]) if done else None
         for number in done:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_collector.book.book import Book
-from market_collector.book.continuity import REORDER_WINDOW_S, Hole, TradeLine, Verdict, follows
+from market_collector.book.continuity import REORDER_WINDOW_S, Hole, IdLine, Verdict, follows
 from market_collector.model.events import Orderbook
 
 
@@ -36,20 +36,20 @@ def test_an_update_follows_when_it_links_to_the_last_one(
 
 
 def test_the_first_trade_is_the_beginning_whatever_its_id() -> None:
-    line = TradeLine()
+    line = IdLine()
     assert line.take(1_000_000, 1_000_003, 1, 0.0) is Verdict.NEW
     assert line.overdue(99.0) == []
 
 
 def test_merged_fills_leave_no_hole() -> None:
-    line = TradeLine(100, 1)
+    line = IdLine(100, 1)
     assert line.take(101, 103, 2, 0.0) is Verdict.NEW
     assert line.take(104, 104, 2, 0.0) is Verdict.NEW
     assert line.overdue(99.0) == []
 
 
 def test_missing_ids_are_named_once_and_only_after_the_reorder_window() -> None:
-    line = TradeLine(100, 1)
+    line = IdLine(100, 1)
     line.take(106, 107, 2, 10.0)
     assert line.overdue(10.0 + REORDER_WINDOW_S / 2) == []
     assert line.overdue(10.0 + REORDER_WINDOW_S) == [Hole(101, 105, 10.0)]
@@ -58,14 +58,14 @@ def test_missing_ids_are_named_once_and_only_after_the_reorder_window() -> None:
 
 
 def test_a_late_row_fills_its_hole_and_is_not_a_duplicate() -> None:
-    line = TradeLine(100, 1)
+    line = IdLine(100, 1)
     line.take(104, 104, 2, 10.0)
     assert line.take(101, 103, 2, 10.5) is Verdict.LATE
     assert line.overdue(99.0) == []
 
 
 def test_a_very_late_row_still_fills_what_was_called_missing() -> None:
-    line = TradeLine(100, 1)
+    line = IdLine(100, 1)
     line.take(104, 104, 2, 10.0)
     line.overdue(20.0)
     assert line.take(102, 102, 2, 30.0) is Verdict.LATE
@@ -74,7 +74,7 @@ def test_a_very_late_row_still_fills_what_was_called_missing() -> None:
 
 
 def test_ids_that_start_again_at_a_later_time_are_not_taken_for_duplicates() -> None:
-    line = TradeLine(100, 1_000)
+    line = IdLine(100, 1_000)
     assert line.take(5, 5, 999, 0.0) is Verdict.DUPLICATE
     assert line.take(5, 5, 2_000, 0.0) is Verdict.RESTART
     assert line.take(6, 6, 2_001, 0.0) is Verdict.NEW
@@ -87,7 +87,7 @@ rows = st.lists(st.tuples(st.integers(1, 200), st.integers(0, 5)), max_size=60)
 @given(rows)
 def test_every_id_is_delivered_or_open_and_none_is_both(rows: list[tuple[int, int]]) -> None:
     """Whatever order rows come in: between the first and the last id, each id was in a row that was NEW, or is open."""
-    line = TradeLine(0, 10)
+    line = IdLine(0, 10)
     there = {0}
     for number, (first, extra) in enumerate(rows):
         ids = set(range(first, first + extra + 1))

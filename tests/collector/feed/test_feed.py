@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from market_collector.exchanges.interface import Request
 from market_collector.exchanges.okx import Okx
 from market_collector.feed import feed as rules
-from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Replace, Send, Warn
+from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Replace, Send, Warn
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import (
@@ -72,6 +73,10 @@ def book(action: str, sequence: int, previous: int, price: str = "100", amount: 
 def trade(trade_id: int, ts: int = 1_000) -> dict[str, Any]:
     row = {"instId": "BTC-USDT", "tradeId": str(trade_id), "px": "1", "sz": "2", "side": "sell", "ts": str(ts)}
     return {"arg": arg(TRADES), "data": [row | {"seqId": 1}]}
+
+
+def ask(stream: Stream, question: Question = Question.NEWEST) -> Fetch:
+    return Fetch(stream, question, Request("/"))
 
 
 def emitted(effects: Sequence[Effect]) -> list[Record]:
@@ -257,7 +262,7 @@ def test_a_new_snapshot_out_of_the_blue_replaces_the_book() -> None:
     life.gets(book("snapshot", 10, -1))
     assert [type(r) for r in emitted(life.gets(book("snapshot", 50, -1)))] == [Orderbook]
     assert [type(r) for r in emitted(life.gets(book("update", 51, 50)))] == [Orderbook]
-    assert life.ledger.gaps_detected == 0
+    assert life.ledger.gaps.detected == 0
 
 
 # -- trades
@@ -290,7 +295,7 @@ def test_a_stop_is_said_and_leaves_no_gap() -> None:
     life.gets(book("snapshot", 10, -1))
     (event,) = emitted(life.feed.stopped(at(2)))
     assert isinstance(event, Disconnected)
-    assert (event.reason, life.ledger.gaps_detected) == ("stopped", 0)
+    assert (event.reason, life.ledger.gaps.detected) == ("stopped", 0)
 
 
 # -- refusals
@@ -374,7 +379,7 @@ def test_a_quiet_market_is_confirmed_by_the_exchange() -> None:
     (fetch,) = [e for e in life.feed.woken(at(6)) if isinstance(e, Fetch)]
     assert fetch.request.path == "/api/v5/market/trades?instId=BTC-USDT&limit=1"
     assert not [e for e in life.feed.woken(at(7)) if isinstance(e, Fetch)]
-    life.feed.answered(TRADES, b'{"code":"0","data":[{"tradeId":"100"}]}', at(7))
+    life.feed.answered(ask(TRADES), b'{"code":"0","data":[{"tradeId":"100"}]}', at(7))
     life.ledger.age(at(12))
     assert life.page(TRADES).state is StreamState.QUIET
 
@@ -384,11 +389,11 @@ def test_a_dead_stream_is_not_called_quiet_and_is_asked_for_again() -> None:
     life.gets(trade(100), 1)
     life.feed.woken(at(6))
     newer = b'{"code":"0","data":[{"tradeId":"140"}]}'
-    assert life.feed.answered(TRADES, newer, at(6.1)) == []
+    assert life.feed.answered(ask(TRADES), newer, at(6.1)) == []
     life.ledger.age(at(11.5))
     assert life.page(TRADES).state is StreamState.STALE
     assert [e for e in life.feed.woken(at(11.5)) if isinstance(e, Fetch)]
-    effects = life.feed.answered(TRADES, newer, at(11.6))
+    effects = life.feed.answered(ask(TRADES), newer, at(11.6))
     assert [type(record) for record in emitted(effects)] == [Resync]
     assert [request["op"] for request in sent(effects)] == ["unsubscribe", "subscribe"]
 
@@ -400,7 +405,7 @@ def test_a_stream_without_any_trade_is_quiet_when_the_exchange_has_none_newer_ei
     for second in (3.0, 5.0):
         assert [e for e in life.feed.woken(at(second)) if isinstance(e, Fetch)]
         assert life.page(TRADES).state is StreamState.PENDING
-        life.feed.answered(TRADES, same, at(second))
+        life.feed.answered(ask(TRADES), same, at(second))
     assert life.page(TRADES).state is StreamState.QUIET
 
 
@@ -409,7 +414,7 @@ def test_a_book_without_snapshot_is_never_quiet() -> None:
     life.is_acked(BOOK, seconds=1)
     for second in (3.0, 5.0, 7.0):
         life.feed.woken(at(second))
-        life.feed.answered(BOOK, b'{"code":"0","data":[{"seqId":5}]}', at(second))
+        life.feed.answered(ask(BOOK), b'{"code":"0","data":[{"seqId":5}]}', at(second))
     assert life.page(BOOK).state is StreamState.PENDING
 
 
@@ -417,9 +422,9 @@ def test_an_unanswered_or_unreadable_question_proves_nothing() -> None:
     life = Life(TRADES, stale_after_s=10.0)
     life.gets(trade(100), 1)
     life.feed.woken(at(6))
-    assert life.feed.answered(TRADES, None, at(7)) == []
+    assert life.feed.answered(ask(TRADES), None, at(7)) == []
     life.feed.woken(at(11))
-    assert [type(e) for e in life.feed.answered(TRADES, b"<html>", at(11.2))] == [Warn]
+    assert [type(e) for e in life.feed.answered(ask(TRADES), b"<html>", at(11.2))] == [Warn]
     life.ledger.age(at(12))
     assert life.page(TRADES).state is StreamState.STALE
 
@@ -431,10 +436,120 @@ def test_few_questions_are_asked_at_once() -> None:
         life.gets({"event": "subscribe", "arg": {"channel": "trades-all", "instId": stream.symbol}}, 0.5)
     first = [e.stream for e in life.feed.woken(at(3)) if isinstance(e, Fetch)]
     assert len(first) == rules.MAX_PROBES
-    life.feed.answered(first[0], None, at(3.5))
+    life.feed.answered(ask(first[0]), None, at(3.5))
     second = [e.stream for e in life.feed.woken(at(4)) if isinstance(e, Fetch)]
     assert len(second) == 1
     assert second[0] not in first
+
+
+def test_what_the_exchange_has_and_a_silent_stream_did_not_bring_is_a_gap() -> None:
+    life = Life(TRADES, stale_after_s=10.0)
+    life.gets(trade(100), 1)
+    life.feed.woken(at(6))
+    life.feed.answered(ask(TRADES), b'{"code":"0","data":[{"tradeId":"103"}]}', at(6.1))
+    (gap,) = emitted(life.feed.woken(at(7.2)))
+    assert isinstance(gap, Gap)
+    assert (gap.first, gap.last) == ("101", "103")
+
+
+def test_after_a_reconnect_a_silent_stream_is_looked_at_soon() -> None:
+    life = Life(TRADES)
+    life.gets(trade(100))
+    life.feed.closed("reset", at(2))
+    second = Feed("public", Okx(), [TRADES], life.ledger, ping_interval_s=20.0)
+    second.opened(at(3))
+    second.received(json.dumps({"event": "subscribe", "arg": arg(TRADES)}).encode(), at(3.1))
+    assert [e for e in second.woken(at(3.2 + rules.PROBE_AFTER_S)) if isinstance(e, Fetch)]
+
+
+# -- two connections at once
+
+
+def second_of(life: Life) -> Feed:
+    """Another connection for the same streams, subscribed."""
+    feed = Feed("public", Okx(), list(life.ledger.streams), life.ledger, ping_interval_s=20.0)
+    feed.opened(at(1))
+    return feed
+
+
+def gets(feed: Feed, message: dict[str, Any], seconds: float = 2.0) -> list[Record]:
+    return emitted(feed.received(json.dumps(message, separators=(",", ":")).encode(), at(seconds)))
+
+
+def test_two_connections_deliver_each_trade_once() -> None:
+    life = Life(TRADES)
+    second = second_of(life)
+    life.gets(trade(100))
+    assert gets(second, trade(100)) == []
+    assert [type(r) for r in gets(second, trade(101))] == [Trade]
+    assert emitted(life.gets(trade(101))) == []
+
+
+def test_two_connections_publish_each_book_update_once_whichever_is_first() -> None:
+    life = Life(BOOK)
+    second = second_of(life)
+    life.gets(book("snapshot", 10, -1))
+    assert gets(second, book("snapshot", 10, -1)) == []
+    first, again = emitted(life.gets(book("update", 11, 10))), gets(second, book("update", 11, 10))
+    assert ([type(r) for r in first], again) == ([Orderbook], [])
+    first, again = gets(second, book("update", 12, 11)), emitted(life.gets(book("update", 12, 11)))
+    assert ([type(r) for r in first], again) == ([Orderbook], [])
+
+
+def test_a_connection_that_is_behind_goes_on_where_the_other_one_stopped() -> None:
+    life = Life(BOOK)
+    second = second_of(life)
+    life.gets(book("snapshot", 10, -1))
+    gets(second, book("snapshot", 10, -1))
+    life.gets(book("update", 11, 10))
+    assert [type(r) for r in emitted(life.feed.closed("cut", at(3)))] == [Disconnected]
+    assert gets(second, book("update", 11, 10)) == []
+    assert [type(r) for r in gets(second, book("update", 12, 11))] == [Orderbook]
+    assert life.ledger.gaps.detected == 0
+
+
+# -- crossed books
+
+
+def crossed(sequence: int, previous: int) -> dict[str, Any]:
+    message = book("update", sequence, previous, price="101")
+    message["data"][0]["asks"] = [["100.5", "1", "0", "1"]]
+    return message
+
+
+def crossed_for_long(life: Life) -> list[Fetch]:
+    life.gets(book("snapshot", 10, -1))
+    life.gets(crossed(11, 10), 1.5)
+    fetches = [e for second in (2, 2.9, 3.1) for e in life.feed.woken(at(second)) if isinstance(e, Fetch)]
+    return [fetch for fetch in fetches if fetch.question is Question.STATE]
+
+
+@pytest.mark.parametrize("answer", [b'{"code":"0","data":[{"instId":"BTC-USDT","state":"live"}]}', b"<html>", None])
+def test_a_book_that_stays_crossed_is_in_doubt(answer: bytes | None) -> None:
+    life = Life(BOOK)
+    (fetch,) = crossed_for_long(life)
+    assert fetch.request.path == "/api/v5/public/instruments?instType=SPOT&instId=BTC-USDT"
+    records = emitted(life.feed.answered(fetch, answer, at(3.2)))
+    assert [type(record) for record in records] == [Gap, Resync]
+    assert isinstance(records[0], Gap)
+    assert records[0].reason == "Crossed"
+
+
+def test_in_an_auction_a_book_may_be_crossed() -> None:
+    life = Life(BOOK)
+    (fetch,) = crossed_for_long(life)
+    answer = b'{"code":"0","data":[{"instId":"BTC-USDT","state":"preopen"}]}'
+    assert emitted(life.feed.answered(fetch, answer, at(3.2))) == []
+    assert [type(r) for r in emitted(life.gets(book("update", 12, 11), 4))] == [Orderbook]
+
+
+def test_a_moment_of_crossing_is_nothing() -> None:
+    life = Life(BOOK)
+    life.gets(book("snapshot", 10, -1))
+    life.gets(crossed(11, 10), 1.5)
+    life.feed.woken(at(2))
+    life.gets(book("update", 12, 11, price="101", amount="0"), 2.5)
+    assert [e for second in (3, 4, 5) for e in life.feed.woken(at(second)) if isinstance(e, Fetch)] == []
 
 
 # -- raw data

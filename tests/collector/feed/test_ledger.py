@@ -1,12 +1,27 @@
 """What is known of streams beyond their connections: states, holes, counters."""
 
-from market_collector.feed.ledger import CLOSED_GAPS_KEPT, Ledger
-from market_collector.model.events import Disconnected, Gap, Lost, Orderbook, Refused, Repaired, Resync, Ticker, Trade
+from market_collector.book.book import Book
+from market_collector.feed.gaps import CLOSED_GAPS_KEPT
+from market_collector.feed.ledger import Ledger, Loss
+from market_collector.model.events import (
+    Candle,
+    Disconnected,
+    Gap,
+    Lost,
+    Orderbook,
+    Record,
+    Refused,
+    Repaired,
+    Resync,
+    Ticker,
+    Trade,
+)
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, GapState, Stream, StreamState
 
 TRADES = Stream("BTC-USDT", DataType.TRADE)
 BOOK = Stream("BTC-USDT", DataType.ORDERBOOK)
+CANDLES = Stream("BTC-USDT", DataType.CANDLE, "1m")
 
 
 def at(seconds: float) -> Moment:
@@ -33,8 +48,8 @@ def test_a_hole_in_trade_ids_becomes_a_gap_with_its_bounds() -> None:
     (gap,) = book.overdue(at(2.5))
     assert isinstance(gap, Gap)
     assert (gap.stream, gap.first, gap.last, gap.missing, gap.to_time_ns) == ("BTC-USDT/trade", "101", "105", 5, 9)
-    assert (book.gaps_detected, book.missing_trades, book.gaps_repaired) == (1, 5, 0)
-    assert book.open_gaps() == [gap]
+    assert (book.gaps.detected, book.gaps.missing_trades, book.gaps.repaired) == (1, 5, 0)
+    assert [known.gap for known in book.gaps.all_open()] == [gap]
 
 
 def test_duplicates_are_counted_and_not_delivered() -> None:
@@ -55,7 +70,7 @@ def test_very_late_trades_repair_their_gap() -> None:
     assert isinstance(repaired, Repaired)
     assert isinstance(gap, Gap)
     assert (repaired.gap_id, repaired.recovered, repaired.missing) == (gap.gap_id, 2, 0)
-    assert (book.gaps_repaired, book.open_gaps()) == (1, [])
+    assert (book.gaps.repaired, book.gaps.all_open()) == (1, [])
 
 
 def test_restarted_trade_ids_are_said_and_delivered() -> None:
@@ -68,35 +83,42 @@ def test_restarted_trade_ids_are_said_and_delivered() -> None:
     assert first == trade(3, time_ns=20)
 
 
+def begin(book: Ledger, sequence: int, seconds: float, connection: int = 1) -> list[Record]:
+    """A snapshot came on a connection."""
+    page, record = book.streams[BOOK], snapshot(sequence)
+    records = book.book_began(page, connection, Book(record), record, at(seconds))
+    page.note(record, at(seconds))
+    return records
+
+
 def test_a_lost_book_is_one_open_gap_until_its_snapshot() -> None:
     book = ledger()
     page = book.streams[BOOK]
-    page.note(snapshot(7), at(1))
-    (gap,) = book.book_lost(page, 7, "SequenceGap", at(2))
-    assert book.book_lost(page, 7, "SequenceGap", at(3)) == []
+    assert begin(book, 7, 1) == [snapshot(7)]
+    (gap,) = book.book_ended(page, 1, "SequenceGap", at(2))
+    assert book.book_ended(page, 1, "SequenceGap", at(3)) == []
     assert isinstance(gap, Gap)
     assert (gap.first, gap.last, gap.missing, gap.from_time_ns) == ("7", None, None, 7)
-    (lost,) = book.book_back(page, snapshot(20), at(4))
+    lost, published = begin(book, 20, 4)
     assert isinstance(lost, Lost)
-    assert lost.gap_id == gap.gap_id
-    assert book.gaps[gap.gap_id].state is GapState.LOST
-    assert (book.gaps_detected, book.gaps_repaired, book.open_gaps()) == (1, 0, [])
+    assert (lost.gap_id, lost.ranges, published) == (gap.gap_id, None, snapshot(20))
+    assert book.gaps.known[gap.gap_id].state is GapState.LOST
+    assert (book.gaps.detected, book.gaps.repaired, book.gaps.lost, book.gaps.all_open()) == (1, 0, 1, [])
 
 
 def test_a_book_that_did_not_change_meanwhile_is_whole() -> None:
     book = ledger()
-    page = book.streams[BOOK]
-    page.note(snapshot(7), at(1))
-    book.disconnected([TRADES, BOOK], "reset", at(2))
-    (repaired,) = book.book_back(page, snapshot(7), at(3))
+    begin(book, 7, 1)
+    book.disconnected(1, [TRADES, BOOK], "reset", at(2))
+    repaired, _ = begin(book, 7, 3, connection=2)
     assert isinstance(repaired, Repaired)
-    assert book.gaps_repaired == 1
+    assert book.gaps.repaired == 1
 
 
 def test_a_lost_connection_is_an_event_and_puts_its_books_in_doubt() -> None:
     book = ledger()
-    book.streams[BOOK].note(snapshot(7), at(1))
-    lost, gap = book.disconnected([TRADES, BOOK], "connection reset", at(2))
+    begin(book, 7, 1)
+    lost, gap = book.disconnected(1, [TRADES, BOOK], "connection reset", at(2))
     assert isinstance(lost, Disconnected)
     assert lost.reason == "connection reset"
     assert isinstance(gap, Gap)
@@ -104,7 +126,121 @@ def test_a_lost_connection_is_an_event_and_puts_its_books_in_doubt() -> None:
 
 
 def test_a_book_that_never_was_has_no_gap() -> None:
-    assert len(ledger().disconnected([TRADES, BOOK], "refused", at(2))) == 1
+    assert len(ledger().disconnected(1, [TRADES, BOOK], "refused", at(2))) == 1
+
+
+def test_a_second_connection_begins_its_book_in_silence_and_takes_over_without_a_gap() -> None:
+    book = ledger()
+    begin(book, 7, 1)
+    assert begin(book, 5, 2, connection=2) == []
+    assert book.disconnected(1, [BOOK], "announced", at(3))[1:] == []
+    assert (book.streams[BOOK].head, book.gaps.detected) == (7, 0)
+
+
+def test_a_successor_that_began_after_what_was_published_is_a_gap_and_its_state_is_published() -> None:
+    book = ledger()
+    begin(book, 7, 1)
+    begin(book, 9, 2, connection=2)
+    _, gap, lost, state = book.disconnected(1, [BOOK], "cut", at(3))
+    assert [type(gap), type(lost)] == [Gap, Lost]
+    assert isinstance(state, Orderbook)
+    assert (state.action, state.sequence, book.streams[BOOK].head) == ("snapshot", 9, 9)
+
+
+def test_a_stop_says_what_is_missing_until_now_and_expects_nothing_more() -> None:
+    book = ledger()
+    begin(book, 7, 1)
+    book.trades(book.streams[TRADES], [trade(1), trade(4)], at(1))
+    gap, end = book.stopped(1, [BOOK, TRADES], at(1.1))
+    assert isinstance(gap, Gap)
+    assert (gap.first, gap.last) == ("2", "3")
+    assert isinstance(end, Disconnected)
+
+
+def test_a_hole_after_a_lost_connection_says_so_and_a_later_one_does_not() -> None:
+    book = ledger()
+    page = book.streams[TRADES]
+    book.trades(page, [trade(1)], at(1))
+    book.disconnected(1, [TRADES], "reset", at(2))
+    book.trades(page, [trade(4)], at(3))
+    (first,) = book.overdue(at(5))
+    book.trades(page, [trade(9)], at(6))
+    (second,) = book.overdue(at(8))
+    assert isinstance(first, Gap)
+    assert isinstance(second, Gap)
+    assert (first.reason, second.reason) == ("Disconnected", "IdsMissing")
+
+
+def test_a_reconnect_that_missed_nothing_explains_no_later_hole() -> None:
+    book = ledger()
+    page = book.streams[TRADES]
+    book.trades(page, [trade(1)], at(1))
+    book.disconnected(1, [TRADES], "reset", at(2))
+    book.trades(page, [trade(2)], at(3))
+    book.trades(page, [trade(9)], at(6))
+    (gap,) = book.overdue(at(8))
+    assert isinstance(gap, Gap)
+    assert gap.reason == "IdsMissing"
+
+
+# -- candles
+
+
+def candle(minute: int, *, closed: bool) -> Candle:
+    return Candle("okx", "BTC-USDT", None, 1, "1m", minute * 60_000_000_000, *"12345", None, None, closed)
+
+
+def test_a_candle_that_runs_says_that_those_before_it_are_closed() -> None:
+    book = Ledger("okx", [CANDLES], 10.0, at(0))
+    page = book.streams[CANDLES]
+    rows = [candle(7, closed=False), candle(7, closed=True), candle(10, closed=False)]
+    assert book.candles(page, rows, at(1)) == rows
+    (gap,) = book.overdue(at(3))
+    assert isinstance(gap, Gap)
+    assert (gap.first, gap.last, gap.missing) == ("480000", "540000", 2)
+    assert book.gaps.missing_trades == 0
+
+
+def test_a_closed_candle_is_delivered_once_and_a_late_one_repairs() -> None:
+    book = Ledger("okx", [CANDLES], 10.0, at(0))
+    page = book.streams[CANDLES]
+    book.candles(page, [candle(7, closed=True), candle(9, closed=True)], at(1))
+    book.overdue(at(3))
+    late, repaired = book.candles(page, [candle(8, closed=True), candle(8, closed=True)], at(4))
+    assert late == candle(8, closed=True)
+    assert isinstance(repaired, Repaired)
+    assert book.duplicates == 1
+
+
+# -- what a sink did not take
+
+
+def test_dropped_trades_are_a_gap_of_that_sink_alone() -> None:
+    book = ledger()
+    (gap,) = book.sink_lost(Loss("out", str(TRADES), 3, ((5, 7),)), at(1))
+    assert isinstance(gap, Gap)
+    assert (gap.first, gap.last, gap.missing, gap.reason) == ("5", "7", 3, "Dropped")
+    (known,) = book.gaps.all_open()
+    assert (known.sink, book.streams[TRADES].line.open_ids(1, 99)) == ("out", 0)
+
+
+def test_a_sink_that_missed_book_updates_gets_the_present_book() -> None:
+    book = ledger()
+    begin(book, 7, 1)
+    (state,) = book.sink_lost(Loss("out", str(BOOK), 3), at(2))
+    assert isinstance(state, Orderbook)
+    assert (state.action, state.sequence, state.receive_time_ns) == ("snapshot", 7, 2_000_000_000)
+
+
+def test_numbering_that_restarts_ends_what_was_missing_under_the_old_numbers() -> None:
+    book = ledger()
+    page = book.streams[TRADES]
+    book.trades(page, [trade(100, time_ns=10), trade(103, time_ns=11)], at(1))
+    book.overdue(at(3))
+    lost, said, first = book.trades(page, [trade(3, time_ns=20)], at(4))
+    assert isinstance(lost, Lost)
+    assert lost.ranges == [("101", "102")]
+    assert [type(said), type(first)] == [Resync, Trade]
 
 
 def test_a_stream_is_pending_then_live_then_stale_and_live_again() -> None:
@@ -160,12 +296,12 @@ def test_closed_gaps_are_forgotten_but_counted_and_open_ones_never() -> None:
     book.trades(other, [trade(1), trade(5)], at(1))
     book.overdue(at(5))
     for number in range(100):
-        page.note(snapshot(number), at(10 + number))
-        book.book_lost(page, number, "SequenceGap", at(10 + number))
-        book.book_back(page, snapshot(number + 1000), at(10 + number))
-    assert len(book.gaps) == CLOSED_GAPS_KEPT + 1
-    assert len(book.open_gaps()) == 1
-    assert book.gaps_detected == 101
+        begin(book, number * 10, 10 + number)
+        book.book_ended(page, 1, "SequenceGap", at(10 + number))
+    begin(book, 9_999, 200)
+    assert len(book.gaps.known) == CLOSED_GAPS_KEPT + 1
+    assert len(book.gaps.all_open()) == 1
+    assert book.gaps.detected == 101
 
 
 def test_data_of_any_type_makes_a_stream_live() -> None:

@@ -165,7 +165,7 @@ def test_the_2026_recording_passes_whole() -> None:
         15,
         sum('"channel":"trades"' in f.text and "data" in f.text for f in frames),
     )
-    assert ledger.gaps_detected == ledger.resyncs == ledger.duplicates == 0
+    assert ledger.gaps.detected == ledger.resyncs == ledger.duplicates == 0
     foreign = [effect for effect in others if isinstance(effect, Warn)]
     assert len(foreign) == ledger.unreadable_frames == sum("bbo-tbt" in frame.text for frame in frames)
 
@@ -189,7 +189,7 @@ def test_spot_snippets_give_typed_records() -> None:
 def test_a_sequence_reset_and_a_no_change_push_are_not_gaps() -> None:
     ledger, records, others = replay(recordings.received(recordings.OKX_SEQUENCES))
     assert [r.sequence for r in records if isinstance(r, Orderbook)] == [10, 15, 15, 20, 3, 5]
-    assert ledger.gaps_detected == 0
+    assert ledger.gaps.detected == 0
     assert not [effect for effect in others if isinstance(effect, Reconnect | Warn)]
 
 

@@ -150,7 +150,7 @@ async def test_a_lost_book_message_is_a_gap_and_a_new_snapshot(exchange: Simulat
         await running.streams_flow()
         exchange.post("/faults/lose", {"channel": "books", "symbol": "BTC-USDT", "count": 1})
         await running.comes(lambda: running.kinds(Resync))
-        await running.comes(lambda: running.ledger.open_gaps() == [])
+        await running.comes(lambda: running.ledger.gaps.all_open() == [])
         assert [gap.reason for gap in running.kinds(Gap)] == ["SequenceGap"]
 
 
@@ -166,7 +166,7 @@ async def test_lost_trades_are_a_gap_with_the_ids_that_were_lost(exchange: Simul
         assert truth == {str(number) for number in range(int(gap.first), int(gap.last) + 1)}
         received = {trade.trade_id for trade in running.kinds(Trade)}
         assert not truth & received
-        assert running.ledger.missing_trades == gap.missing == len(truth)
+        assert running.ledger.gaps.missing_trades == gap.missing == len(truth)
 
 
 async def test_garbage_is_counted_and_the_connection_goes_on(exchange: Simulator) -> None:

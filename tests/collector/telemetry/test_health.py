@@ -6,6 +6,7 @@ import pytest
 
 from market_collector.config import Settings
 from market_collector.exchanges import EXCHANGES
+from market_collector.feed.gaps import Span
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Orderbook, Ticker, Trade
 from market_collector.model.moment import Moment
@@ -72,7 +73,7 @@ def test_health(states: dict[str, StreamState], sink: SinkStatus, word: Health, 
 def test_an_open_gap_degrades() -> None:
     one = ledger(A=LIVE)
     page = next(iter(one.streams.values()))
-    one.book_lost(page, 5, "SequenceGap", at(2))
+    one.gaps.open(page.stream, Span("5"), "SequenceGap", at(2))
     assert health.health(one, [], [GOOD]) == (Health.DEGRADED, "1 open gaps")
 
 
@@ -102,7 +103,7 @@ def test_the_document_says_all_that_is_known() -> None:
     book.note(Orderbook("okx", "BTC-USDT", 1, 1, "snapshot", [], [], 7, None), at(4))
     link = supervisor.links[0]
     link.reconnections, link.last_reconnect = 3, LastReconnect(4_000_000_000, "reset")
-    status = health.status(identity, one, supervisor, [GOOD], 12, at(5))
+    status = health.status(identity, one, supervisor, health.Output([GOOD], 12), at(5))
     assert (status.name, status.namespace, status.shard, status.epoch) == ("okx-btc", "ns", 1, "pod-1/start")
     assert (status.started_at, status.time) == ("1970-01-01T00:00:01.000Z", "1970-01-01T00:00:05.000Z")
     counters = status.counters
@@ -121,7 +122,7 @@ def test_the_document_says_all_that_is_known() -> None:
 
 def test_nothing_received_is_null_and_not_1970() -> None:
     one, supervisor, identity = document()
-    status = health.status(identity, one, supervisor, [], 0, at(5))
+    status = health.status(identity, one, supervisor, health.Output([], 0), at(5))
     assert status.last_message_time is None
     assert [stream.last_message_time for stream in status.streams] == [None, None]
     assert status.last_reconnect is None
@@ -134,7 +135,7 @@ def test_the_gap_list_is_bounded_and_open_ones_stay() -> None:
         trade = Trade("okx", "BTC-USDT", number, 1, str(number * 10), str(number * 10), 1, "buy", "1", "1")
         one.trades(page, [trade], at(number * 5))
         one.overdue(at(number * 5 + 4))
-    status = health.status(identity, one, supervisor, [], 0, at(5))
+    status = health.status(identity, one, supervisor, health.Output([], 0), at(5))
     assert len(status.gaps) == health.GAPS_SHOWN
     assert status.counters.gaps_detected == 299
     assert status.gaps[-1].last == "2989"

@@ -288,7 +288,6 @@ class Okx:
                 return record.open_time_ns // 1_000_000
         return (record.exchange_time_ns or 0) // 1_000_000
 
-
     def state(self, stream: Stream) -> Request:
         """Within 20 requests / 2 s, IP and kind of instrument."""
         kind = "SPOT" if stream.symbol.count("-") == 1 else "SWAP" if stream.symbol.endswith("-SWAP") else "FUTURES"

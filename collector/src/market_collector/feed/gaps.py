@@ -66,7 +66,14 @@ class Gaps:
         self.lost_trades = 0
 
     def open(
-        self, stream: Stream, span: Span, reason: str, now: Moment, *, sink: str | None = None, holes: Iterable[Hole] = ()
+        self,
+        stream: Stream,
+        span: Span,
+        reason: str,
+        now: Moment,
+        *,
+        sink: str | None = None,
+        holes: Iterable[Hole] = (),
     ) -> list[Gap]:
         """A hole was found: its record; and another one when so many are open that two neighbours became one."""
         self.detected += 1
@@ -100,9 +107,7 @@ class Gaps:
         if known.stream.data_type is DataType.TRADE:
             self.lost_trades += sum(hole.size for hole in holes)
 
-    def close(
-        self, known: KnownGap, reason: str, now: Moment, name_of: Callable[[int], str] = str
-    ) -> Repaired | Lost:
+    def close(self, known: KnownGap, reason: str, now: Moment, name_of: Callable[[int], str] = str) -> Repaired | Lost:
         """Nothing of it is missing any more, or will come: repaired, unless something was lost."""
         if known.lost:
             ranges = [(name_of(hole.first), name_of(hole.last)) for hole in known.lost]

@@ -165,7 +165,7 @@ class Ledger:
             fresh.append(trade)
         if page.interruption and not line.waiting:
             page.interruption = ""  # nothing is missing since then
-        return fresh + self._filled(page, "LateTrades", now) if is_late else fresh
+        return [*fresh, *self._filled(page, "LateTrades", now)] if is_late else fresh
 
     def candles(self, page: StreamLedger, candles: Iterable[Candle], now: Moment) -> list[Record]:
         """The same for candles. One that runs says that all before it are closed."""
@@ -181,7 +181,7 @@ class Ledger:
                 fresh.append(candle)
             else:
                 self.duplicates += 1
-        return fresh + self._filled(page, "LateCandles", now) if is_late else fresh
+        return [*fresh, *self._filled(page, "LateCandles", now)] if is_late else fresh
 
     def expect(self, page: StreamLedger, newest: int, now: Moment) -> None:
         """The exchange has told its newest event (`Exchange.mark`): what is missing up to it is a hole."""
@@ -265,7 +265,11 @@ class Ledger:
 
     def finish(self, known: KnownGap, reason: str, now: Moment) -> list[Event]:
         """Ends a gap of which nothing is missing any more."""
-        return [] if self.still_missing(known) else [self.gaps.close(known, reason, now, self.streams[known.stream].name_of)]
+        return (
+            []
+            if self.still_missing(known)
+            else [self.gaps.close(known, reason, now, self.streams[known.stream].name_of)]
+        )
 
     def _filled(self, page: StreamLedger, reason: str, now: Moment) -> list[Event]:
         """Closes the gaps of which late rows have brought the last id."""
@@ -296,7 +300,9 @@ class Ledger:
         """The book as it was published last, if a connection has exactly that state."""
         return [book for book in page.books.values() if book.sequence == page.head][:1]
 
-    def book_began(self, page: StreamLedger, connection: int, book: Book, snapshot: Orderbook, now: Moment) -> list[Record]:
+    def book_began(
+        self, page: StreamLedger, connection: int, book: Book, snapshot: Orderbook, now: Moment
+    ) -> list[Record]:
         """A connection has a snapshot. It is published, unless another connection's book goes on in sync."""
         is_covered = any(each != connection for each in page.books)
         page.books[connection] = book

@@ -1,4 +1,4 @@
-"""Where every stream stands, as a document: what must outlive the process so that the next one goes on without a hole."""
+"""Where every stream stands, as a document: what must outlive the process, so that the next one misses nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -54,12 +54,13 @@ class Positions(msgspec.Struct, frozen=True):
 
 def positions(ledger: Ledger, losses: Sequence[Loss], places: Mapping[str, str]) -> Positions:
     """The present positions."""
-    streams = {str(stream): _position(page) for stream, page in ledger.streams.items()}
+    streams = {str(stream): position(page) for stream, page in ledger.streams.items()}
     gaps = [_open_gap(known) for known in ledger.gaps.all_open()]
     return Positions({name: each for name, each in streams.items() if each}, gaps, list(losses), dict(places))
 
 
-def _position(page: StreamLedger) -> LinePosition | None:
+def position(page: StreamLedger) -> LinePosition | None:
+    """Where one stream stands; None before its first data, and for tickers."""
     if page.head is not None:
         return LinePosition(head=page.head)
     line = page.line

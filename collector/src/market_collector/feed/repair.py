@@ -20,7 +20,7 @@ from market_collector.feed.gaps import KnownGap
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Data, Record
 from market_collector.model.moment import Moment
-from market_collector.model.streams import DataType, Stream
+from market_collector.model.streams import DataType, GapState, Stream
 
 RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Waits before asking again: for what a page lacked, or after an error."""
@@ -100,7 +100,7 @@ class Repairer:
     def answered(self, look: Look, body: bytes, now: Moment) -> list[Emit | Warn]:
         """REST answered: emit what was missing, in order, and say what never will come."""
         known, attempt = self._ledger.gaps.known.get(look.gap_id), self._attempts.get(look.gap_id)
-        if known is None or attempt is None:
+        if known is None or attempt is None or known.state is not GapState.OPEN:
             return []  # merged with a neighbour, or filled by late rows meanwhile
         try:
             records = self._exchange.read_history(look.stream, body, now.wall_ns)
@@ -123,7 +123,9 @@ class Repairer:
         records: list[Record] = self._ledger.backfill(known, [found[n] for n in wanted if n in found], now)
         if lacking:
             records += self._give_up(known, lacking, found, now)
-            effects.append(Warn(f"{look.stream}: {len(lacking)} of {look.first} to {look.last} are not in the exchange's history"))
+            effects.append(
+                Warn(f"{look.stream}: {len(lacking)} of {look.first} to {look.last} are not in the exchange's history")
+            )
         return [*effects, Emit(records, known.sink)] if records else effects
 
     def _window(self, known: KnownGap, look: Look) -> list[Hole]:

@@ -54,7 +54,7 @@ class Supervisor:
         self._ledger = ledger
         self._emit = emit
         self._clock = clock
-        self._rest = Rest(rest, tls=tls)
+        self.rest = Rest(rest, tls=tls)
         self._aged_at: float | None = None
         """When the ageing task last ran; None while nothing runs."""
         self._turning = asyncio.Lock()
@@ -145,7 +145,7 @@ class Supervisor:
             subscribe_timeout_s=self._deadlines.subscribe_s,
             store_raw=self._settings.store_raw_data,
         )
-        return Session(feed, emit=self._emit, rest=self._rest, clock=self._clock, replace=replace)
+        return Session(feed, emit=self._emit, rest=self.rest, clock=self._clock, replace=replace)
 
 
 def _routes(exchange: Exchange, ledger: Ledger) -> dict[str, list[Stream]]:

@@ -247,7 +247,7 @@ class _Writer:
         if not (self.queue.waiting or self.queue.is_losing or self._hurry.is_set()):
             self._wake.clear()
             await _wait(self._wake, self._sync_at() - self._clock().at)
-        pause_s = self._wrote_at + self._sink.pause_s - self._clock().at
+        pause_s = self._wrote_at + self.sink.pause_s - self._clock().at
         if pause_s > 0 and 0 < self.queue.waiting < BATCH_RECORDS and not (self._again or self._hurry.is_set()):
             self._full.clear()
             await _wait(self._full, pause_s)

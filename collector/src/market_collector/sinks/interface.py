@@ -65,7 +65,7 @@ class Memory:
     """What a sink holds beyond a place that it was told."""
 
     numbers: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    """By stream: dense numbers (`queue.dense_number`) with their exchange times (nanoseconds), in the order of writing."""
+    """By stream: dense numbers (`queue.dense_number`) with their exchange times (nanoseconds), as they were written."""
     heads: dict[str, int] = field(default_factory=dict)
     """By stream: sequence of the last book record."""
     gaps: dict[str, Gap] = field(default_factory=dict)

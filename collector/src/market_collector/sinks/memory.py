@@ -28,10 +28,9 @@ from market_collector.sinks.interface import Memory
 from market_collector.sinks.names import COMPRESSED, PLAIN
 from market_collector.sinks.queue import dense_number, stream_name
 
-AnyRecord = (
-    Trade | Orderbook | Ticker | Candle | Connected | Disconnected | Resync | Refused | Gap | Repaired | Lost | Dropped | Raw
-)
-decode = msgspec.json.Decoder(AnyRecord).decode
+Known = Trade | Orderbook | Ticker | Candle | Gap | Repaired | Lost | Dropped
+Other = Connected | Disconnected | Resync | Refused | Raw
+decode = msgspec.json.Decoder(Known | Other).decode
 
 
 def recall(directory: Path, place: str) -> Memory:
@@ -64,7 +63,7 @@ def _remember(memory: Memory, record: Record) -> None:
 
 
 def _files_from(directory: Path, name: str) -> list[Path]:
-    """The file of that name and those of the same host that began later; compressed ones only without their original."""
+    """The file of that name and those of the same host that began later; compressed ones only if not plain, too."""
     prefix = name.rsplit("_", 2)[0] + "_"
     found: dict[str, Path] = {}
     for path in sorted(directory.iterdir(), reverse=True):  # X.jsonl.gz first, X.jsonl in its place

@@ -1,9 +1,11 @@
 """From what the parts know to what the collector says: health, readiness, and the status document. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from market_collector.feed.ledger import KnownGap, Ledger, StreamLedger
+from market_collector.feed.gaps import KnownGap
+from market_collector.feed.ledger import Ledger, StreamLedger
+from market_collector.feed.positions import LinePosition, Positions, position
 from market_collector.model.moment import Moment
 from market_collector.model.streams import GapState, StreamState
 from market_collector.net.link import Link
@@ -38,6 +40,17 @@ class Identity:
     started_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What became of the records."""
+
+    sinks: Sequence[SinkStatus]
+    records: int
+    """Emitted in all."""
+    acknowledged: Mapping[str, Positions] = field(default_factory=dict)
+    """By sink."""
+
+
 def readiness(ledger: Ledger, sinks: Sequence[SinkStatus]) -> tuple[bool, str]:
     """Whether this collector can take over from another one: all that can stream streams, all sinks write.
 
@@ -69,7 +82,7 @@ def health(ledger: Ledger, links: Sequence[Link], sinks: Sequence[SinkStatus]) -
         reasons.append("without data: " + _names(troubled))
     if failing:
         reasons.append("sinks that cannot write: " + ", ".join(failing))
-    if open_gaps := len(ledger.open_gaps()):
+    if open_gaps := len(ledger.gaps.all_open()):
         reasons.append(f"{open_gaps} open gaps")
     return (Health.DEGRADED, "; ".join(reasons)) if reasons else (Health.HEALTHY, "")
 
@@ -83,12 +96,11 @@ def status(
     identity: Identity,
     ledger: Ledger,
     supervisor: Supervisor,
-    sinks: Sequence[SinkStatus],
-    records: int,
+    output: Output,
     now: Moment,
 ) -> Status:
     """The document of ``GET /status`` at this moment."""
-    word, reason = health(ledger, supervisor.links, sinks)
+    word, reason = health(ledger, supervisor.links, output.sinks)
     newest_ns = max((page.last_wall_ns for page in ledger.streams.values()), default=0)
     return Status(
         name=identity.name,
@@ -100,27 +112,31 @@ def status(
         time=rfc3339(now.wall_ns),
         health=word,
         reason=reason,
-        counters=_counters(ledger, supervisor, sinks, records),
+        counters=_counters(ledger, supervisor, output),
         connections=tuple(_connection(link) for link in supervisor.links),
         last_reconnect=_last_reconnect(supervisor),
         last_unreadable=_last_unreadable(ledger),
         last_message_time=rfc3339(newest_ns) if newest_ns else None,
-        streams=tuple(_stream(page) for page in ledger.streams.values()),
-        gaps=_gaps(list(ledger.gaps.values())),
-        sinks=tuple(sinks),
+        streams=tuple(_stream(page, output.acknowledged) for page in ledger.streams.values()),
+        gaps=_gaps(list(ledger.gaps.known.values())),
+        sinks=tuple(output.sinks),
     )
 
 
-def _counters(ledger: Ledger, supervisor: Supervisor, sinks: Sequence[SinkStatus], records: int) -> Counters:
+def _counters(ledger: Ledger, supervisor: Supervisor, output: Output) -> Counters:
     return Counters(
         messages=ledger.messages,
-        records=records,
+        records=output.records,
         reconnections=supervisor.reconnections,
         resyncs=ledger.resyncs,
-        dropped_records=sum(sink.dropped for sink in sinks),
-        gaps_detected=ledger.gaps_detected,
-        gaps_repaired=ledger.gaps_repaired,
-        missing_trades=ledger.missing_trades,
+        dropped_records=sum(sink.dropped for sink in output.sinks),
+        gaps_detected=ledger.gaps.detected,
+        gaps_repaired=ledger.gaps.repaired,
+        gaps_lost=ledger.gaps.lost,
+        missing_trades=ledger.gaps.missing_trades,
+        recovered_trades=ledger.gaps.recovered_trades,
+        lost_trades=ledger.gaps.lost_trades,
+        skipped_updates=ledger.skipped_updates,
         duplicates=ledger.duplicates,
         unreadable_frames=ledger.unreadable_frames,
         slow_reader_closes=supervisor.slow_closes,
@@ -148,15 +164,25 @@ def _last_unreadable(ledger: Ledger) -> UnreadableFrame | None:
     return UnreadableFrame(time=rfc3339(last.time_ns), reason=last.reason, frame=last.excerpt) if last else None
 
 
-def _stream(page: StreamLedger) -> StreamStatus:
+def _stream(page: StreamLedger, acknowledged: Mapping[str, Positions]) -> StreamStatus:
+    name = str(page.stream)
+    by_sink = {sink: positions.streams.get(name) for sink, positions in acknowledged.items()}
     return StreamStatus(
-        stream=str(page.stream),
+        stream=name,
         state=page.state,
         last_message_time=rfc3339(page.last_wall_ns) if page.last_wall_ns else None,
         since=rfc3339(page.since_ns),
         reason=page.reason,
         message=page.message,
+        delivered=_place(page, position(page)),
+        acknowledged={sink: place for sink, at in by_sink.items() if (place := _place(page, at)) is not None},
     )
+
+
+def _place(page: StreamLedger, at: LinePosition | None) -> str | None:
+    if at is None:
+        return None
+    return str(at.head) if at.last is None else page.name_of(at.last)
 
 
 def _gaps(known: list[KnownGap]) -> tuple[GapStatus, ...]:
@@ -170,8 +196,10 @@ def _gaps(known: list[KnownGap]) -> tuple[GapStatus, ...]:
             first=one.gap.first,
             last=one.gap.last,
             missing=one.gap.missing,
+            recovered=one.recovered,
             detected_at=rfc3339(one.gap.receive_time_ns),
             reason=one.gap.reason,
+            sink=one.sink,
         )
         for one in by_need
     )

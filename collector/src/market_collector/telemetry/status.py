@@ -53,7 +53,13 @@ class Counters(Part, frozen=True, kw_only=True):
     """Records that a sink did not take, summed over the sinks."""
     gaps_detected: int = 0
     gaps_repaired: int = 0
+    gaps_lost: int = 0
     missing_trades: int = 0
+    """Trades in all gaps that were found; then they are recovered, or lost, or still open."""
+    recovered_trades: int = 0
+    lost_trades: int = 0
+    skipped_updates: int = 0
+    """Book updates between a doubt and the snapshot that ended it: not published."""
     duplicates: int = 0
     """Trades that came more than once and were written once."""
     unreadable_frames: int = 0
@@ -102,6 +108,10 @@ class StreamStatus(Part, frozen=True, kw_only=True):
     """One word, for conditions: ``SymbolNotFound``, ``NoData``, ..."""
     message: str = ""
     """The same in a sentence, where one word is not enough."""
+    delivered: str | None = None
+    """The last trade id, book sequence or closed candle's open time (milliseconds) that was handed to the sinks."""
+    acknowledged: dict[str, str] = {}
+    """By sink: up to where it has acknowledged, as of the last second."""
 
 
 class GapStatus(Part, frozen=True, kw_only=True):
@@ -115,8 +125,11 @@ class GapStatus(Part, frozen=True, kw_only=True):
     last: str | None = msgspec.field(name="to", default=None)
     """Last missing id or sequence."""
     missing: int | None = None
+    recovered: int = 0
     detected_at: str
     reason: str = ""
+    sink: str | None = None
+    """The only sink that misses it; null: nobody has it."""
 
 
 class SinkStatus(Part, frozen=True, kw_only=True):

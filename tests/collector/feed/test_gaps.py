@@ -1,0 +1,59 @@
+"""No hole is closed by forgetting it, however many there are."""
+
+from market_collector.book.continuity import Hole
+from market_collector.feed.gaps import OPEN_GAPS_KEPT, Gaps, Span
+from market_collector.model.events import Lost, Repaired
+from market_collector.model.moment import Moment
+from market_collector.model.streams import DataType, GapState, Stream
+
+TRADES = Stream("BTC-USDT", DataType.TRADE)
+NOW = Moment(1.0, 1_000_000_000)
+
+
+def span(first: int, last: int) -> Span:
+    return Span(str(first), str(last), last - first + 1)
+
+
+def test_a_gap_of_which_something_is_lost_says_which_ids() -> None:
+    gaps = Gaps("okx")
+    (gap,) = gaps.open(TRADES, span(1, 10), "IdsMissing", NOW)
+    known = gaps.known[gap.gap_id]
+    gaps.recover(known, 7)
+    gaps.lose(known, [Hole(4, 5, 0.0), Hole(9, 9, 0.0)])
+    lost = gaps.close(known, "NotInHistory", NOW)
+    assert isinstance(lost, Lost)
+    assert (lost.recovered, lost.missing, lost.ranges) == (7, 3, [("4", "5"), ("9", "9")])
+    assert (known.state, gaps.lost, gaps.repaired) == (GapState.LOST, 1, 0)
+    assert (gaps.missing_trades, gaps.recovered_trades, gaps.lost_trades) == (10, 7, 3)
+
+
+def test_a_gap_that_is_filled_is_repaired() -> None:
+    gaps = Gaps("okx")
+    (gap,) = gaps.open(TRADES, span(1, 2), "IdsMissing", NOW)
+    gaps.recover(gaps.known[gap.gap_id], 2)
+    repaired = gaps.close(gaps.known[gap.gap_id], "Backfilled", NOW)
+    assert isinstance(repaired, Repaired)
+    assert (repaired.recovered, repaired.missing, gaps.all_open()) == (2, 0, [])
+
+
+def test_gaps_of_the_same_moment_have_ids_of_their_own() -> None:
+    gaps = Gaps("okx")
+    (one,) = gaps.open(TRADES, span(1, 2), "Dropped", NOW, sink="a")
+    (other,) = gaps.open(TRADES, span(1, 2), "Dropped", NOW, sink="b")
+    assert one.gap_id != other.gap_id
+    assert [known.sink for known in gaps.all_open()] == ["a", "b"]
+
+
+def test_too_many_open_gaps_become_fewer_by_merging_the_nearest_and_none_is_forgotten() -> None:
+    gaps = Gaps("okx")
+    for number in range(OPEN_GAPS_KEPT):
+        assert len(gaps.open(TRADES, span(number * 100, number * 100 + 9), "IdsMissing", NOW)) == 1
+    near = OPEN_GAPS_KEPT * 100 - 80
+    new, merged = gaps.open(TRADES, span(near, near + 4), "IdsMissing", NOW)
+    assert merged.merges is not None
+    assert new.gap_id in merged.merges
+    assert (merged.first, merged.last, merged.missing) == (str((OPEN_GAPS_KEPT - 1) * 100), str(near + 4), 15)
+    still = gaps.all_open()
+    assert len(still) == OPEN_GAPS_KEPT
+    assert sum(known.gap.missing or 0 for known in still) == OPEN_GAPS_KEPT * 10 + 5
+    assert gaps.detected == OPEN_GAPS_KEPT + 1
