@@ -187,7 +187,9 @@ def test_a_reconnect_that_missed_nothing_explains_no_later_hole() -> None:
 
 
 def candle(minute: int, *, closed: bool) -> Candle:
-    return Candle("okx", "BTC-USDT", None, 1, "1m", minute * 60_000_000_000, *"12345", None, None, closed)
+    return Candle(
+        "okx", "BTC-USDT", None, 1, "1m", minute * 60_000_000_000, "1", "2", "3", "4", "5", None, None, closed
+    )  # fmt: skip
 
 
 def test_a_candle_that_runs_says_that_those_before_it_are_closed() -> None:

@@ -164,7 +164,8 @@ def minute(number: int) -> list[str]:
 def candle_repair() -> Repair:
     repair = Repair()
     candles = [
-        Candle("okx", "BTC-USDT", None, 1, "1m", n * 60_000_000_000, *"12345", None, None, closed=True) for n in (5, 9)
+        Candle("okx", "BTC-USDT", None, 1, "1m", n * 60_000_000_000, "1", "2", "3", "4", "5", None, None, closed=True)
+        for n in (5, 9)
     ]
     repair.ledger.candles(repair.ledger.streams[CANDLES], candles, at(1))
     repair.gaps = repair.ledger.overdue(at(3))

@@ -101,7 +101,7 @@ async def test_rest_that_does_not_answer_is_no_reason_to_call_a_market_quiet(
     await talk.comes(lambda: any(isinstance(record, Trade) for record in talk.records))
     exchange.post("/faults/silence", {"seconds": 60, "channel": "trades-all"})
     await talk.comes(lambda: _is_stale(talk))
-    await talk.comes(lambda: "cannot tell whether the market is quiet" in caplog.text)
+    await talk.comes(lambda: "cannot ask the exchange for its newest" in caplog.text)
     exchange.clear_faults()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

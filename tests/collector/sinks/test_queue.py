@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market_collector.feed.ledger import Loss
 from market_collector.model.events import Candle, Connected, Dropped, Level, Orderbook, Raw, Record, Ticker, Trade
-from market_collector.sinks.queue import Queue, stream_name, weight
+from market_collector.sinks.queue import EVENT_ROOM, Queue, dense_number, stream_name, weight
 
 
 def trade(number: int, symbol: str = "BTC-USDT") -> Trade:
@@ -57,8 +58,10 @@ def test_books_fill_the_queue_by_their_levels() -> None:
     queue = Queue("out", 200)
     queue.put([book(400), book(400), trade(1)], "slow")  # the trade would fit, but must not overtake the second book
     assert (len(queue), queue.dropped) == (1, 2)
+    queue.mark_written(1)
+    queue.acknowledge()
     queue.put(trades(2), "slow")
-    assert [type(record) for record in queue.next_batch(9)] == [Orderbook, Dropped, Dropped, Trade]
+    assert [type(record) for record in queue.next_batch(9)] == [Dropped, Dropped, Trade]
 
 
 def test_what_is_larger_than_the_whole_queue_still_gets_through_an_empty_one() -> None:
@@ -142,3 +145,65 @@ def test_every_record_is_acknowledged_or_dropped(steps: list[tuple[int, int, boo
 )
 def test_a_record_is_counted_with_its_stream(record: Record, name: str) -> None:
     assert stream_name(record) == name
+
+
+def test_one_hole_not_many_what_comes_until_the_queue_is_half_empty_is_dropped_too() -> None:
+    queue = Queue("out", 4)
+    queue.put(trades(1, 2, 3, 4, 5), "slow")
+    queue.mark_written(1)
+    queue.acknowledge()
+    queue.put(trades(6), "slow")
+    assert (len(queue), queue.dropped) == (3, 2)
+    queue.mark_written(1)
+    queue.acknowledge()
+    queue.put(trades(7), "slow")
+    assert [type(record) for record in queue.next_batch(9)] == [Trade, Trade, Dropped, Trade]
+
+
+def test_losses_say_which_trades_were_dropped() -> None:
+    queue = Queue("out", 2)
+    queue.put([*trades(1, 2, 3, 4), trade(9, "ETH-USDT"), *trades(7)], "slow")
+    assert queue.losses() == [
+        Loss("out", "BTC-USDT/trade", 3, ((3, 4), (7, 7))),
+        Loss("out", "ETH-USDT/trade", 1, ((9, 9),)),
+    ]
+    losses = queue.losses()
+    queue.mark_written(2)
+    queue.acknowledge()
+    queue.tell_losses(5)
+    assert (queue.take_told(), queue.take_told(), queue.losses()) == (losses, [], [])
+
+
+def test_events_are_taken_although_the_queue_is_full() -> None:
+    queue = Queue("out", 2)
+    hello = Connected("okx", None, None, 1, None, "public")
+    queue.put([*trades(1, 2, 3), hello], "slow")
+    assert queue.next_batch(9) == [*trades(1, 2), hello]
+    queue.put([hello] * (EVENT_ROOM + 9), "slow")
+    assert len(queue) <= EVENT_ROOM + 2
+
+
+def test_a_mark_is_reached_when_all_before_it_is_acknowledged() -> None:
+    queue = Queue("out", 9)
+    queue.mark(1)
+    assert queue.reached == 1
+    queue.put(trades(1, 2), "slow")
+    queue.mark(2)
+    queue.put(trades(3), "slow")
+    queue.mark(3)
+    queue.mark_written(1)
+    queue.acknowledge()
+    assert queue.reached == 1
+    queue.mark_written(1)
+    queue.acknowledge()
+    assert queue.reached == 2
+    queue.mark_written(1)
+    queue.acknowledge()
+    assert queue.reached == 3
+
+
+@pytest.mark.parametrize(("is_closed", "number"), [(True, 7), (False, None)])
+def test_only_a_closed_candle_has_a_number(is_closed: bool, number: int | None) -> None:
+    opened_ns = 7 * 60_000_000_000
+    bar = Candle("okx", "A-B", None, 1, "1m", opened_ns, "1", "2", "3", "4", "5", None, None, is_closed)
+    assert dense_number(bar) == number
