@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import json
+import pathlib
 import socket
+import ssl
 import time
 from itertools import pairwise
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+
+import tls
 
 pytestmark = pytest.mark.simulator
 
@@ -223,6 +227,38 @@ async def test_a_handshake_without_answer_is_cut_off_when_the_fault_ends(
     assert await control.call("DELETE", "/faults") == {"ended": 1}
     with pytest.raises(Exception, match="did not receive a valid HTTP response"):
         await dialling
+
+
+async def test_a_connection_whose_tls_is_never_answered(
+    start: Any, dial: Any, control_of: Any, tmp_path: pathlib.Path
+) -> None:
+    authority = tls.authority(tmp_path)
+    certificate, key = authority.issue("localhost")
+    program = start(*QUIET, "--tls-cert", str(certificate), "--tls-key", str(key))
+    control, trust = control_of(program), ssl.create_default_context(cafile=str(authority.file))
+    await control.post("/faults/half-open", stage="tcp", count=1)
+    with pytest.raises(TimeoutError):
+        await dial(program, ssl=trust, server_hostname="localhost", open_timeout=0.4)
+    client = await dial(program, ssl=trust, server_hostname="localhost")
+    await client.socket.send("ping")
+    assert await client.text() == "pong"
+    assert await control.post("/faults/reset") == {"dropped": 1}
+    assert (await ended(client)).rcvd is None
+
+
+async def test_a_connection_that_is_never_answered_is_cut_off_when_the_fault_ends(
+    start: Any, dial: Any, control_of: Any
+) -> None:
+    program = start(*QUIET)
+    control = control_of(program)
+    await control.post("/faults/half-open", stage="tcp", seconds=60)
+    dialling = asyncio.create_task(dial(program))
+    await asyncio.sleep(0.2)
+    assert not dialling.done()
+    await control.call("DELETE", "/faults/half-open")
+    with pytest.raises(Exception, match=r"did not receive a valid HTTP response|Connection reset"):
+        await dialling
+    await dial(program)
 
 
 async def test_a_half_open_socket_answers_nothing_while_new_ones_work(start: Any, dial: Any, control_of: Any) -> None:

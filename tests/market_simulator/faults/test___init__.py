@@ -2,7 +2,7 @@ import json
 
 from market_simulator.events import Key
 from market_simulator.faults import Faults, described, name
-from market_simulator.faults.connections import HalfOpen, Refuse, SlowWrite
+from market_simulator.faults.connections import HalfOpen, Refuse, SlowWrite, Stage
 from market_simulator.faults.messages import (
     Corrupt,
     Cut,
@@ -116,6 +116,9 @@ def test_faults_are_described_in_json() -> None:
         "fault": "corrupt", "channel": "books", "symbol": None, "count": 2, "seconds": 6.0, "after": 0, "chance": 1.0,
         "damage": "value",
     }  # fmt: skip
-    assert described(HalfOpen(frozenset({"b", "a"}), Turns()), 0.0)["connections"] == ["a", "b"]
+    assert described(HalfOpen(Stage.ESTABLISHED, None, Turns(), frozenset({"b", "a"})), 0.0)["connections"] == [
+        "a",
+        "b",
+    ]
     assert described(Reorder(Stream(), Turns(3), [push()]), 0.0)["held"] == 1
     assert json.dumps(described(SlowWrite(Path.PUBLIC, Turns(), 5.0), 0.0))

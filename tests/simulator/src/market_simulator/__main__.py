@@ -11,6 +11,7 @@ import time
 from fractions import Fraction
 
 from market_simulator import control, server
+from market_simulator.door import Door, Handlers
 from market_simulator.events import Key
 from market_simulator.exchange import Exchange
 from market_simulator.instruments import Instrument, made_instrument
@@ -118,8 +119,12 @@ async def _serve(options: Options, exchange: Exchange, tls: ssl.SSLContext | Non
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     exchange.started = asyncio.get_running_loop().time()
     main_app, control_app = server.application(exchange), control.application(exchange)
+
+    def door(handlers: Handlers) -> Handlers:
+        return lambda: Door(exchange, handlers, tls)
+
     async with (
-        listening(main_app, options.listen.host, options.listen.port, tls) as port,
+        listening(main_app, options.listen.host, options.listen.port, door) as port,
         listening(control_app, options.control.host, options.control.port) as control_port,
     ):
         print(json.dumps(_addresses(options.listen, port, options.control, control_port, tls is not None)), flush=True)

@@ -17,10 +17,10 @@ from market_simulator.faults.connections import (
     Refuse,
     SlowRead,
     SlowWrite,
+    Stage,
     StuckSubscribe,
     SubscribeError,
-    Unanswered,
-)  # fmt: skip
+)
 from market_simulator.faults.market import Crossed
 from market_simulator.faults.messages import (
     Corrupt,
@@ -34,7 +34,7 @@ from market_simulator.faults.messages import (
     Skew,
     Truncate,
     WrongChecksum,
-)  # fmt: skip
+)
 from market_simulator.faults.turns import Stream, Turns
 from market_simulator.rest import ENDPOINTS
 
@@ -164,11 +164,13 @@ def _refuse(exchange: Exchange, body: Body, now: float) -> Answer:
 
 
 def _half_open(exchange: Exchange, body: Body, now: float) -> Answer:
-    """`stage` handshake: new connections are never answered; established: those that are open now are dead."""
-    if body.text("stage", ["handshake", "established"]) == "handshake":
-        return _in_force(exchange, body, now, Unanswered(_path(body), _turns(body, now)))
-    turns, chosen = _seconds(body, now), _chosen(exchange, body)
-    answer = _in_force(exchange, body, now, HalfOpen(_names(chosen), turns))
+    """`stage` tcp or handshake: new connections; established: those that are open now."""
+    stage = Stage(body.text("stage", [stage.value for stage in Stage]) or "established")
+    if stage is not Stage.ESTABLISHED:
+        path = None if stage is Stage.TCP else _path(body)  # before a handshake nobody knows its path
+        return _in_force(exchange, body, now, HalfOpen(stage, path, _turns(body, now)))
+    path, turns, chosen = _path(body), _seconds(body, now), _chosen(exchange, body)
+    answer = _in_force(exchange, body, now, HalfOpen(stage, path, turns, _names(chosen)))
     for connection in chosen:
         connection.is_dead = True
     _at(turns.until, lambda: _abort(chosen))

@@ -3,18 +3,18 @@
 import asyncio
 import contextlib
 import logging
-import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import WSMsgType, web
 
 from market_simulator import okx, rest
 from market_simulator.connection import Connection
+from market_simulator.door import POLL, Handlers
 from market_simulator.events import Event
 from market_simulator.exchange import Exchange
 from market_simulator.faults.calls import Rest, Timeout
-from market_simulator.faults.connections import Refuse, SlowRead, Unanswered
+from market_simulator.faults.connections import HalfOpen, Refuse, SlowRead, Stage
 from market_simulator.faults.messages import Skew
 from market_simulator.faults.turns import Turns
 from market_simulator.limits import Limit, Limiter
@@ -24,7 +24,6 @@ log = logging.getLogger("market_simulator")
 
 _GOING_AWAY = 1001
 _DATA = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING)
-_POLL = 0.02  # seconds
 _TURN_EVENTS = 256  # events per turn of the loop, so that clients are served in between
 _UNREAD_AT_MAX = 1 << 20  # with --speed max the market waits while a client has more than this unread
 
@@ -117,7 +116,7 @@ async def _websocket(request: web.Request) -> web.StreamResponse:
     if status := _refusal(request, exchange, now):
         exchange.hub.counters.refused_handshakes += 1
         return web.Response(status=status, text="")
-    if fault := exchange.faults.next(Unanswered, now, lambda fault: fault.path in (None, path)):
+    if fault := exchange.faults.next(HalfOpen, now, lambda fault: _is_unanswered(fault, path)):
         await _gone(request, fault.turns)
         return web.Response(status=503, text="")  # for nobody: the connection has ended
     websocket = web.WebSocketResponse(
@@ -143,6 +142,10 @@ async def _websocket(request: web.Request) -> web.StreamResponse:
     return websocket
 
 
+def _is_unanswered(fault: HalfOpen, path: okx.Path) -> bool:
+    return fault.stage is Stage.HANDSHAKE and fault.path in (None, path)
+
+
 async def _gone(request: web.Request, turns: Turns) -> None:
     """Wait until the client has gone, or, when the fault's time is over, cut it off."""
     loop = asyncio.get_running_loop()
@@ -150,7 +153,7 @@ async def _gone(request: web.Request, turns: Turns) -> None:
     while (transport := request.transport) is not None and not transport.is_closing():
         if loop.time() >= turns.until:
             transport.abort()
-        await asyncio.sleep(_POLL)
+        await asyncio.sleep(POLL)
 
 
 def _peer(transport: asyncio.Transport) -> str:
@@ -190,9 +193,10 @@ async def _read_slowly(exchange: Exchange, connection: Connection, size: int) ->
 
 @contextlib.asynccontextmanager
 async def listening(
-    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+    app: web.Application, host: str, port: int, door: Callable[[Handlers], Handlers] = lambda handlers: handlers
 ) -> AsyncIterator[int]:
     """Serve an application while the context lasts; gives the port, which the system chooses when `port` is 0.
+    `door` puts something between a TCP connection and the application.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -200,8 +204,10 @@ async def listening(
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
-        yield int(runner.addresses[0][1])
+        assert runner.server is not None  # it is there after setup
+        listener = await asyncio.get_running_loop().create_server(door(runner.server), host, port)
+        with contextlib.closing(listener):
+            yield int(listener.sockets[0].getsockname()[1])
     finally:
         await runner.cleanup()
 

@@ -1,6 +1,7 @@
 """What goes wrong with connections and subscriptions: before a handshake, during one, and on an open socket."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 from market_simulator.faults.turns import Stream, Turns
@@ -16,20 +17,23 @@ class Refuse:
     status: int
 
 
-@dataclass(slots=True)
-class Unanswered:
-    """A connection is accepted (TCP and TLS), and the WebSocket handshake is never answered."""
+class Stage(Enum):
+    """How far a connection comes before nothing is heard any more."""
 
-    path: Path | None
-    turns: Turns
+    TCP = "tcp"  # accepted; TLS is not answered
+    HANDSHAKE = "handshake"  # TLS works; the WebSocket handshake is not answered
+    ESTABLISHED = "established"
 
 
 @dataclass(slots=True)
 class HalfOpen:
-    """These connections stay open, and nothing is read or written on them any more."""
+    """Connections stay open, and nothing is read or written on them any more: new ones that reach the stage, or
+    (established) these `connections`."""
 
-    connections: frozenset[str]
+    stage: Stage
+    path: Path | None
     turns: Turns
+    connections: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -81,4 +85,4 @@ class StuckSubscribe:
 
 
 SubscribeFault: TypeAlias = SubscribeError | StuckSubscribe
-ConnectionFault: TypeAlias = Refuse | Unanswered | HalfOpen | Notice | SlowWrite | SlowRead | SubscribeFault
+ConnectionFault: TypeAlias = Refuse | HalfOpen | Notice | SlowWrite | SlowRead | SubscribeFault
