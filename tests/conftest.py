@@ -1,4 +1,4 @@
-"""For all tests: how Hypothesis draws its examples."""
+"""For all tests: how Hypothesis draws its examples, and what is not collected."""
 
 import os
 
@@ -9,3 +9,6 @@ from hypothesis import settings
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# What users of the simulator copy has no settings of this repository; tests/market_simulator/test_examples.py runs it.
+collect_ignore_glob = ["simulator/examples/*"]

@@ -15,6 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
 import tls
+from market_simulator.fault_calls import CALLS
 
 pytestmark = pytest.mark.simulator
 
@@ -52,6 +53,11 @@ async def fills(dial: Any, program: Any, symbol: str = "BTC-USDT") -> Any:
     await client.until(is_data("trades-all"))
     client.frames.clear()
     return client
+
+
+def test_the_readme_names_every_fault() -> None:
+    readme = (pathlib.Path(__file__).parents[1] / "simulator" / "README.md").read_text()
+    assert [name for name in CALLS if f"`{name}`" not in readme] == []
 
 
 # -- connections ---------------------------------------------------------------------------------------------------

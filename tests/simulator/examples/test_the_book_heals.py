@@ -1,0 +1,27 @@
+"""Example 3: whatever happens to the stream of a book, no wrong book is ever shown."""
+
+from itertools import islice
+
+import pytest
+
+from conftest import Exchange
+from plain_client import BookClient
+
+FAULTS = {
+    "lose": {"count": 1},
+    "reorder": {"count": 2},
+    "duplicate": {"count": 1},
+    "sequence-reset": {},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_book_is_the_exchanges_at_every_sequence(okx: Exchange, fault: str) -> None:
+    client = BookClient(okx.listen, "BTC-USDT")
+    stream = {} if fault == "sequence-reset" else {"channel": "books"}
+    for place, book in enumerate(islice(client.states(), 150)):
+        if place == 20:
+            okx.fault(fault, symbol="BTC-USDT", **stream, **FAULTS[fault])
+        (truth,) = okx.get(f"/truth/book?symbol=BTC-USDT&sequence={book.sequence}")
+        assert book.sides == {side: dict(truth[side]) for side in ("bids", "asks")}
+    assert client.resyncs == (0 if fault == "sequence-reset" else 1)  # a restart of the numbers is no hole
