@@ -1,6 +1,6 @@
 """One WebSocket connection: the `websockets` library's sans-I/O protocol under an `asyncio.Protocol`.
 
-Frames go to a callback straight from `data_received`: no queue and no task switch in between, which is what costs the
+Messages go to a callback straight from `data_received`: no queue and no task switch in between, which is what costs the
 library's own asyncio client two thirds of its time (ARCHITECTURE.md, decision 7).
 """
 
@@ -8,16 +8,17 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
-from websockets.frames import Close, Frame, Opcode
-from websockets.protocol import Event
+from websockets.frames import Close
+from websockets.protocol import State
 from websockets.uri import WebSocketURI, parse_uri
 
 from market_collector.errors import ConnectionFailedError, InputError
+from market_collector.net.frames import MessageReader
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._opened: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[str] = loop.create_future()
-        self._fragments: list[bytes] = []
+        self._reader = MessageReader(self._protocol, MAX_MESSAGE_BYTES)
         self._reason = ""
         self._close_timeout_s = close_timeout_s
         self._cutting: asyncio.TimerHandle | None = None
@@ -103,19 +104,18 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: hand on the complete messages in them."""
-        self._protocol.receive_data(data)
-        self._receive()
+        self._receive(self._reader.read(data))
 
     def eof_received(self) -> None:
         """The server said that it will send no more."""
         self._protocol.receive_eof()
-        self._receive()
+        self._receive([])
 
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is gone."""
         if self._cutting is not None:
             self._cutting.cancel()
-        if self._protocol.state.name != "CLOSED":
+        if self._protocol.state is not State.CLOSED:
             with suppress(WebSocketException):
                 self._protocol.receive_eof()
         reason = self._reason or self._close_reason(error)
@@ -127,11 +127,9 @@ class Connection(asyncio.Protocol):
 
     # -- inside
 
-    def _receive(self) -> None:
-        events = self._protocol.events_received()
+    def _receive(self, messages: list[bytes]) -> None:
         if not self._opened.done():
-            events = self._finish_handshake(events)
-        messages = [message for event in events if isinstance(event, Frame) for message in self._message(event)]
+            self._finish_handshake()
         if messages and not self._reason:
             try:
                 self._on_frames(messages)
@@ -141,32 +139,15 @@ class Connection(asyncio.Protocol):
                 self.end(f"internal error: {error!r}")
         self._flush()
 
-    def _finish_handshake(self, events: list[Event]) -> list[Event]:
-        """The first event is the server's answer; frames may have come with it."""
+    def _finish_handshake(self) -> None:
+        """Looks whether the server has answered, and what."""
         if self._protocol.handshake_exc is not None:
             error = _refusal(self._protocol.handshake_exc)
             self._opened.set_exception(error)
             self._opened.exception()  # the owner may have given up already; then nobody asks
             self._reason = str(error)
-            return []
-        if not events:
-            return []
-        self._opened.set_result(None)
-        return events[1:]
-
-    def _message(self, frame: Frame) -> Iterable[bytes]:
-        """Puts fragments together; control frames were answered by the protocol."""
-        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            return ()
-        data = bytes(frame.data)
-        if frame.fin and not self._fragments:
-            return (data,)
-        self._fragments.append(data)
-        if not frame.fin:
-            return ()
-        whole = b"".join(self._fragments)
-        self._fragments.clear()
-        return (whole,)
+        elif self._protocol.state is not State.CONNECTING:
+            self._opened.set_result(None)
 
     def _flush(self) -> None:
         assert self._transport is not None
