@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig
@@ -80,6 +83,10 @@ async def test_a_collector_may_come_and_go_while_it_runs(exchange: Simulator) ->
         assert first.state == "stopped"
         manager.remove_collector("okx_btc_usdt_2")  # not awaited: stop() waits for it
         assert manager.get_status()["total_collectors"] == 0
+        for _ in range(3):  # what has left is not kept
+            manager.remove_collector(manager.add_collector(collector(exchange)))
+            await asyncio.sleep(0.3)
+        assert len(manager._leaving) <= 2
     assert second.state == "stopped"
 
 
@@ -141,6 +148,40 @@ async def test_a_collector_that_somebody_stops_stays_stopped(exchange: Simulator
         await made.stop()
         await asyncio.sleep(1.2)
         assert made.state == "stopped"
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.sampled_from(["start", "stop", "add", "remove"]), min_size=2, max_size=7))
+def test_at_once_and_in_any_order_nothing_is_left(exchange: Simulator, steps: list[str]) -> None:
+    async def story() -> None:
+        manager, made = CollectorManager(), [collector(exchange) for _ in steps]
+        manager.add_collector(collector(exchange))
+        tasks = list[asyncio.Task[None]]()
+        for step, one in zip(steps, made, strict=True):
+            tasks.append(asyncio.create_task(take(manager, step, one)))
+            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await asyncio.gather(*tasks)
+            await manager.stop()
+        assert {each["state"] for each in manager.get_status()["collectors"].values()} <= {"stopped"}
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(story())
+
+
+async def take(manager: CollectorManager, step: str, one: ExchangeCollector) -> None:
+    """One step; a start may end with the stop that came between."""
+    match step:
+        case "start":
+            with suppress(ConnectionFailedError):
+                await manager.start()
+        case "stop":
+            await manager.stop()
+        case "add":
+            manager.add_collector(one)
+        case "remove":
+            for name in list(manager.get_status()["collectors"])[:1]:
+                manager.remove_collector(name)
 
 
 async def test_a_callback_may_stop_the_manager(exchange: Simulator) -> None:

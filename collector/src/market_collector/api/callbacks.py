@@ -129,6 +129,8 @@ class CallbackSink:
         """Queues the records for the callbacks; waits while the queue of one is full."""
         self._let_removed_go()
         for record in records:
+            if isinstance(record, Event) and not isinstance(record, Raw):
+                log.debug("%s", record)
             for subscription in self._subscriptions.of(record):
                 await self._worker(subscription).put(record)
         return False

@@ -70,7 +70,7 @@ class ExchangeCollector:
     async def start(self) -> bool:
         """Connects, and returns True once the exchange has accepted every stream (a book: sent its snapshot).
 
-        Does nothing more when it runs already. After an error nothing is left running, and it can be started again.
+        Does nothing when it runs already. After an error nothing is left running, and it can be started again.
 
         Raises:
             StreamRefusedError: the exchange refuses a stream, for example because it does not know the symbol.
@@ -78,10 +78,12 @@ class ExchangeCollector:
                 ``start_timeout`` seconds, or stopped meanwhile; says which.
         """
         run = await self._present_run()
+        if run.state is State.RUNNING:
+            return True
         try:
             await run.connected(self._options.start_timeout)
         except BaseException as error:
-            run.error = run.error or (error if isinstance(error, Exception) else None)
+            run.fail(error)
             await run.stop()
             raise
         return True
@@ -206,11 +208,12 @@ class _Run:
     async def _live(self) -> None:
         with debug_log(file_of(self._config.exchange, self._config.symbol)):
             log.info("%s: starts", self._name)
+            log.debug("%s: %s", self._name, self.collector.settings)
             watch = asyncio.create_task(self._watch_health(), name=f"health of {self._name}")
             try:
                 await self.collector.run(self._stop)
             except* Exception as group:
-                self.error = self.error or next(_single(group))
+                self.fail(next(_single(group)))
                 log.exception("%s: failed", self._name)
             finally:
                 watch.cancel()
@@ -229,6 +232,11 @@ class _Run:
             last = document.health
 
     # --- its end ---
+
+    def fail(self, error: BaseException) -> None:
+        """Remembers why it ends, unless it was told to end anyway."""
+        if isinstance(error, Exception) and not self._stop.is_set():
+            self.error = self.error or error
 
     def ask_to_stop(self) -> None:
         """The task will end."""

@@ -114,9 +114,16 @@ class ExchangeCollectorConfig(BaseModel):
         Raises:
             ConfigurationError: something is not allowed; the message lists every problem, a line each.
         """
-        given = {name: value for name, value in locals().items() if name in type(self).model_fields}
         try:
-            super().__init__(**given | {"custom_params": custom_params or {}})
+            super().__init__(
+                exchange=exchange,
+                symbol=symbol,
+                data_types=data_types,
+                auto_restart=auto_restart,
+                health_check_interval=health_check_interval,
+                store_raw_data=store_raw_data,
+                custom_params=custom_params or {},
+            )
             found = [*_not_offered(self.exchange, self.data_types)]
         except ValidationError as error:
             found = _faults(error, list(type(self).model_fields))

@@ -30,7 +30,10 @@ def file_of(exchange: str, symbol: str) -> Path:
 
 @contextmanager
 def debug_log(file: Path) -> Iterator[None]:
-    """Within it, when ``LOG_LEVEL`` is ``DEBUG``, all that this task and its children log is appended to the file."""
+    """Within it, when ``LOG_LEVEL`` is ``DEBUG``, all that this task and its children log is appended to the file.
+
+    The package's own level becomes, and stays, DEBUG; what else is listening gets those lines, too.
+    """
     handler = _handler(file) if os.environ.get("LOG_LEVEL", "").upper() == "DEBUG" else None
     if handler is None:
         yield

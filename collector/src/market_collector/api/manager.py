@@ -86,7 +86,7 @@ class CollectorManager:
         if name is None:
             raise ConfigurationError(f"{self.name}: there is no collector {collector}; there are: {', '.join(charges)}")
         charge = charges.pop(name)
-        self._leaving.append(charge)
+        self._leaving = [*(each for each in self._leaving if not _has_ended(each)), charge]
         _ask_to_end(charge)
         return _Leaving(self, charge)
 
@@ -96,15 +96,22 @@ class CollectorManager:
         A failure is logged and shown by `get_status`; with ``auto_restart`` it is tried again.
 
         Raises:
-            ConnectionFailedError: not one could be started; says why of each. Nothing is left running.
+            ConnectionFailedError: not one could be started (says why of each), or stopped meanwhile. Nothing is left
+                running.
         """
         self._is_running = True
-        charges = list(self._charges.values())
+        while ending := [
+            charge.keeper for charge in self._charges.values() if charge.keeper and _is_ending(charge.keeper)
+        ]:
+            await asyncio.wait(ending)
+        charges = list(self._charges.values()) if self._is_running else []
         for charge in charges:
             if charge.keeper is None or charge.keeper.done():
                 self._begin(charge)
         for charge in charges:
             await charge.tried.wait()
+        if not self._is_running:
+            raise ConnectionFailedError(f"{self.name}: stopped before all collectors were started")
         failed = {charge.name: charge.collector.get_status()["error"] for charge in charges if _has_failed(charge)}
         if charges and len(failed) == len(charges):
             await self.stop()
@@ -147,7 +154,7 @@ class CollectorManager:
     # --- one collector in care ---
 
     def _begin(self, charge: _Charge) -> None:
-        charge.tried.clear()
+        charge.tried = asyncio.Event()
         charge.keeper = asyncio.create_task(self._keep(charge), name=f"{self.name}: {charge.name}")
 
     async def _keep(self, charge: _Charge) -> None:
@@ -193,6 +200,14 @@ def _ask_to_end(charge: _Charge) -> None:
     if charge.keeper is not None:
         charge.keeper.cancel()
     charge.collector.ask_to_stop()
+
+
+def _is_ending(keeper: asyncio.Task[None]) -> bool:
+    return keeper.cancelling() > 0 and not keeper.done()
+
+
+def _has_ended(charge: _Charge) -> bool:
+    return (charge.keeper is None or charge.keeper.done()) and charge.collector.state in (State.STOPPED, State.FAILED)
 
 
 def _has_failed(charge: _Charge) -> bool:

@@ -1,13 +1,16 @@
 """What callbacks are called with."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from market_collector.model.events import Data, Event
 from market_collector.model.streams import DataType
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ def stream_event(event: Event) -> StreamEvent:
     return StreamEvent(event.exchange, event.symbol, fields["type"], fields, _time(event.receive_time_ns))
 
 
+@cache
 def data_type(kind: type[Data]) -> DataType:
     """The data type of a kind of record: they bear the same words."""
     return DataType(str(kind.__struct_config__.tag))
@@ -64,5 +68,4 @@ def _fields(record: Data | Event) -> dict[str, Any]:
 
 def _time(time_ns: int) -> datetime:
     """Exact to the microsecond, which a float of seconds is not."""
-    seconds, rest_ns = divmod(time_ns, 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ns // 1000)
+    return EPOCH + timedelta(microseconds=time_ns // 1000)
