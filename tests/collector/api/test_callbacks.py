@@ -206,6 +206,19 @@ async def test_a_callback_that_never_returns_is_cancelled_and_what_it_missed_is_
     assert not only(subscriptions).waiting
 
 
+async def test_closing_that_is_cancelled_leaves_no_task() -> None:
+    subscriptions = Subscriptions()
+    subscriptions.add_data(DataType.TRADE, lambda point: asyncio.Event().wait())
+    made = CallbackSink(subscriptions)
+    await made.write(trades(1, 2))
+    closing = asyncio.create_task(made.close())
+    await asyncio.sleep(0.01)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_a_removed_callback_is_not_called_again_and_what_it_held_up_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

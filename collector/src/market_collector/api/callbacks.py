@@ -12,6 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import isawaitable
 
@@ -143,14 +144,16 @@ class CallbackSink:
         workers = list(self._workers.values())
         for worker in workers:
             worker.finish()
-        if workers:
-            _, late = await asyncio.wait([worker.task for worker in workers], timeout=CLOSE_S)
-            for task in late:
-                task.cancel()
-            await asyncio.wait([worker.task for worker in workers])
-        for worker in workers:
-            worker.give_up()
-        self._workers.clear()
+        ended = asyncio.gather(*(worker.task for worker in workers), return_exceptions=True)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await asyncio.shield(ended)
+        finally:
+            for worker in workers:
+                worker.give_up()
+            await ended
+            self._workers.clear()
 
     def owns(self, task: asyncio.Task[object] | None) -> bool:
         """Whether this task is one that calls callbacks."""
@@ -190,7 +193,8 @@ class _Worker:
         self._wake.set()
 
     def give_up(self) -> None:
-        """Forgets what is queued, and says so."""
+        """Ends the call that is under way, forgets what is queued, and says so."""
+        self.task.cancel()
         if left := len(self._subscription.waiting):
             log.error("callback %s: %d records were not delivered before the end", self._subscription.name, left)
         self._subscription.waiting.clear()
