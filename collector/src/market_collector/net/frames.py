@@ -32,7 +32,7 @@ class MessageReader:
         self._fragments: list[bytes] = []
 
     def read(self, data: bytes) -> list[bytes]:
-        """The messages that are complete now, text or binary, in their order; the protocol may have something to send."""
+        """The messages that are complete now, in their order; afterwards the protocol may have something to send."""
         if self._held:
             self._held.append(data)
             self._wanted -= len(data)
