@@ -12,10 +12,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from market_collector.errors import SinkError
+from market_collector.feed.ledger import Loss
 from market_collector.model.events import Dropped, Record, Trade
 from market_collector.model.moment import Moment
 from market_collector.sinks.fanout import BATCH_RECORDS, HANGING_S, UNSYNCED_RECORDS, Fanout
-from market_collector.sinks.interface import PAUSE_S
+from market_collector.sinks.interface import PAUSE_S, Memory
 
 T = TypeVar("T")
 
@@ -494,3 +495,132 @@ def test_whatever_happens_every_record_is_acknowledged_once_in_order_or_counted_
         check_nothing_is_lost_unseen(emitted, store.durable)
 
     leap(story())
+
+
+# -- what was dropped, and where each sink stands
+
+
+def test_what_a_sink_has_missed_is_made_good_to_it_alone_as_soon_as_it_takes_data_again() -> None:
+    async def story() -> None:
+        told: list[Loss] = []
+
+        def make_good(loss: Loss, now: Moment) -> Sequence[Record]:
+            told.append(loss)
+            return [trade(999)]
+
+        slow, fast = Store("slow"), Store("fast")
+        slow.write_script = [30.0]
+        fanout = Fanout([slow, fast], clock, queue_limit=10, on_loss=make_good)
+        running = asyncio.create_task(fanout.run())
+        for number in range(1, 31):
+            fanout.emit([trade(number)])
+            await asyncio.sleep(0.5)
+        assert fanout.full_sinks() == {"slow"}
+        assert [loss.ids for loss in fanout.untold_losses()] == [((11, 30),)]
+        assert fanout.status()[0].error == "has taken no data for 15 s; 10 records wait"
+        await asyncio.sleep(60.0)
+        assert (fanout.full_sinks(), fanout.untold_losses()) == (frozenset(), [])
+        await fanout.drain(5.0)
+        await running
+        assert told == [Loss("slow", "BTC-USDT/trade", 20, ((11, 30),))]
+        assert [r.trade_id for r in slow.durable if isinstance(r, Trade)] == [*map(str, range(1, 11)), "999"]
+        assert fast.durable == trades(1, 30)
+
+    leap(story())
+
+
+def test_records_for_one_sink_go_to_that_sink() -> None:
+    async def story() -> None:
+        stores = [Store("a"), Store("b")]
+        fanout = Fanout(stores, clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 2), "b")
+        await fanout.drain(5.0)
+        await running
+        assert [store.durable for store in stores] == [[], trades(1, 2)]
+
+    leap(story())
+
+
+def test_a_sink_that_is_far_behind_says_so_before_it_loses_anything() -> None:
+    async def story() -> None:
+        store = Store()
+        store.write_script = [5.0]
+        fanout = Fanout([store], clock, queue_limit=10)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 6))
+        await asyncio.sleep(1.0)
+        (status,) = fanout.status()
+        assert (status.healthy, status.dropped) == (False, 0)
+        assert status.error == "is behind: 6 records wait, its queue is 60% full"
+        await fanout.drain(30.0)
+        await running
+
+    leap(story())
+
+
+def test_a_mark_is_reached_by_each_sink_when_it_has_acknowledged_what_came_before() -> None:
+    async def story() -> None:
+        fast, slow = Store("fast"), Store("slow")
+        slow.write_script = [20.0]
+        fanout = Fanout([fast, slow], clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 3))
+        fanout.mark(7)
+        await asyncio.sleep(5.0)
+        assert fanout.reached() == {"fast": 7, "slow": 0}
+        await asyncio.sleep(30.0)
+        assert fanout.reached() == {"fast": 7, "slow": 7}
+        await fanout.drain(5.0)
+        await running
+
+    leap(story())
+
+
+class Remembering(Store):
+    """A store that can tell what it holds."""
+
+    def __init__(self, name: str, *, is_broken: bool = False) -> None:
+        super().__init__(name)
+        self.recalled: list[tuple[str, bool]] = []
+        self.is_broken = is_broken
+
+    def place(self) -> str:
+        return f"{self.name}:9"
+
+    async def recall(self, place: str, *, keep: bool) -> Memory:
+        self.recalled.append((place, keep))
+        if self.is_broken:
+            raise SinkError("cannot be read")
+        return Memory({"BTC-USDT/trade": [(1, 1)]})
+
+
+def test_one_sink_that_remembers_is_believed() -> None:
+    async def story() -> None:
+        sink = Remembering("a")
+        fanout = Fanout([sink], clock)
+        assert fanout.places() == {"a": "a:9"}
+        assert await fanout.recall({"a": "a:5"}) == Memory({"BTC-USDT/trade": [(1, 1)]})
+        assert sink.recalled == [("a:5", False)]
+
+    leap(story())
+
+
+def test_of_several_sinks_each_keeps_what_it_holds_itself() -> None:
+    async def story() -> None:
+        sinks = [Remembering("a"), Store("b")]
+        fanout = Fanout(sinks, clock)
+        assert fanout.places() == {"a": "a:9"}
+        assert await fanout.recall({"a": "a:5"}) is None
+        assert isinstance(sinks[0], Remembering)
+        assert sinks[0].recalled == [("a:5", True)]
+
+    leap(story())
+
+
+def test_a_sink_that_cannot_be_read_back_is_said_and_survived(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        assert await Fanout([Remembering("a", is_broken=True)], clock).recall({"a": "a:5"}) is None
+
+    leap(story())
+    assert "cannot be read" in caplog.text
