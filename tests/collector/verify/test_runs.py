@@ -28,17 +28,17 @@ def test_added_parts_are_there_and_only_what_is_new_counts(parts: list[Run]) -> 
 
 
 @given(PARTS, st.integers(0, 60), st.integers(0, 6))
-def test_the_times_around_are_those_of_the_nearest_numbers(parts: list[Run], first: int, length: int) -> None:
+def test_the_times_around_are_those_of_the_neighbours_of_what_is_missing(
+    parts: list[Run], first: int, length: int
+) -> None:
     runs = IdRuns()
-    for each in sorted(parts):
-        runs.add(*each, time_ns=each[1])
-    present = ids(runs.runs())
-    hole = range(first, first + length + 1)
-    if present & set(hole):
-        return
-    before, after = runs.times_around(hole[0], hole[-1])
-    assert before == max((number for number in present if number < first), default=None)
-    assert (after is None) == (not any(number > hole[-1] for number in present))
+    for begin, end in merged([parts]):
+        for number in range(begin, end + 1):
+            runs.add(number, number, time_ns=number)
+    missing = set(range(first, first + length + 1)) - ids(parts)
+    before = max((number for number in ids(parts) if missing and number < min(missing)), default=None)
+    after = min((number for number in ids(parts) if missing and number > max(missing)), default=None)
+    assert runs.times_around(first, first + length) == (before, after)
 
 
 @given(PARTS, PARTS)

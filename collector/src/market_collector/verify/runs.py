@@ -65,8 +65,10 @@ class IdRuns:
         return at < len(self._firsts) and self._firsts[at] <= number
 
     def times_around(self, first: int, last: int) -> tuple[int | None, int | None]:
-        """Exchange times of the nearest numbers below ``first`` and above ``last``."""
-        before, after = bisect_left(self._lasts, first) - 1, bisect_right(self._firsts, last)
+        """Exchange times between which lies what is missing of first..last; None where nothing bounds it."""
+        before, after = bisect_right(self._firsts, first) - 1, bisect_left(self._lasts, last)
+        if before == after:  # one run holds all of it
+            return None, None
         return (
             self._ends[before] if before >= 0 else None,
             self._begins[after] if after < len(self._begins) else None,
