@@ -101,6 +101,14 @@ def test_a_break_is_a_hole_and_what_the_records_say_of_it(
     assert not reckoning.findings
 
 
+def test_an_update_that_comes_again_is_a_duplicate_and_no_break() -> None:
+    again = [update(1, 2), update(2, 5)]
+    reckoning = judge([*START, *again, update(5, 6), update(5, 6), gap("g", 6), *again, lost("g"), snapshot(9)])
+    assert holes(reckoning) == [(LOST, "6", "9")]
+    assert (reckoning.duplicates, reckoning.books, reckoning.findings) == (5, Books(5, 0), ())
+    assert judge([*START, update(7, 3, 6)]).duplicates == 0, "a lower number is later here"
+
+
 def test_what_is_published_in_doubt_is_told_once() -> None:
     (finding,) = judge([*START, gap("g", 5), update(7, 9), update(9, 10), lost("g"), snapshot(12)]).findings
     assert finding.kind == "PublishedInDoubt"

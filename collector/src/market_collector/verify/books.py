@@ -34,6 +34,10 @@ class Chain:
     begin: Mark
     end: Mark
 
+    def holds(self, mark: Mark) -> bool:
+        """Whether a state of that time is one of these. (A number that begins anew is later.)"""
+        return self.begin < mark <= self.end
+
 
 @dataclass(slots=True)
 class BookGap:
@@ -68,6 +72,8 @@ class BookLine:
         self.breaks: list[Break] = []
         self.proved = 0
         self.unproved = 0
+        self.duplicates = 0
+        """Updates that came again; who checks the links passes over them."""
         self.findings: list[Finding] = []
         self._book: Book | None = None
         """The state, while it is proved."""
@@ -129,7 +135,7 @@ class BookLine:
             self.breaks.append(Break(self._end, mark, dropped=self._dropped))
         self._dropped = None
         if is_same:
-            self.chains[-1].end = mark
+            self.chains[-1].end = max(mark, self.chains[-1].end)
         else:
             self.chains.append(Chain(mark, mark))
         if self._book is not None and self._watch is not None:
@@ -143,6 +149,8 @@ class BookLine:
         if chain is not None and record.previous_sequence == chain.end.sequence:
             chain.end = Mark(time_ns, _sequence(record.sequence))
             self._continue(record, time_ns)
+        elif chain is not None and chain.holds(Mark(time_ns, _sequence(record.sequence))):
+            self.duplicates += 1
         elif self._doubt is not None:
             self._doubtful(self._doubt, record, time_ns)
         else:
@@ -218,6 +226,7 @@ def reckon(lines: Sequence[tuple[str, BookLine]]) -> Reckoning:
         holes=tuple(holes),
         findings=tuple(finding for replica, line in lines for finding in of(replica, line.findings)),
         pauses=tuple(pauses),
+        duplicates=sum(line.duplicates for _, line in lines),
         books=Books(sum(line.proved for _, line in lines), sum(line.unproved for _, line in lines)),
     )
 
