@@ -39,6 +39,7 @@ FULL = document(
         said.ConnectionStatus(name=f"c-{state}", state=state, since=TIME, reason=f"why {state}")
         for state in ConnectionState
     ),
+    clock=said.ClockStatus(skew_ms=-3.5, uncertainty_ms=20.0, steps=1, checked_at=TIME),
     last_reconnect=said.LastReconnect(time=TIME, reason="closed by the exchange"),
     last_message_time=TIME,
     streams=tuple(

@@ -224,6 +224,18 @@ def test_a_rest_answer_that_is_none_is_an_error(body: bytes) -> None:
         Okx().newest_mark(TRADES, body)
 
 
+def test_the_exchanges_time_is_asked_for_and_read() -> None:
+    assert Okx().time().path == "/api/v5/public/time"
+    body = b'{"code":"0","msg":"","data":[{"ts":"1597026383085"}]}'
+    assert Okx().read_time(body) == 1_597_026_383_085_000_000
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"code":"50011","msg":"Too Many","data":[]}', b'{"code":"0","data":[]}', b'{"code":"0","data":[{}]}', b'{"code":"0","data":[{"ts":"x"}]}'])  # fmt: skip
+def test_an_answer_without_a_time_is_an_error(body: bytes) -> None:
+    with pytest.raises(FrameError, match="time"):
+        Okx().read_time(body)
+
+
 def test_marks_grow_with_each_event() -> None:
     okx = Okx()
     for stream, frame in zip(STREAMS, ("trades", "books", "tickers"), strict=True):

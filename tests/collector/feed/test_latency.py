@@ -17,3 +17,4 @@ def test_a_clock_that_is_behind_does_not_make_the_sum_smaller() -> None:
     histogram.observe(0.5)
     histogram.observe(-3.0)
     assert (histogram.sum_s, histogram.last_s, sum(histogram.counts)) == (0.5, -3.0, 2)
+    assert histogram.negative == 1

@@ -13,6 +13,7 @@ from market_collector.feed.latency import BOUNDS_S, LatencyHistogram
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 from market_collector.telemetry.metrics import render
 from market_collector.telemetry.status import (
+    ClockStatus,
     ConnectionStatus,
     Counters,
     GapStatus,
@@ -34,6 +35,7 @@ STATUS = Status(
     counters=Counters(
         messages=7, records=6, reconnections=5, resyncs=4, gaps_detected=3, gaps_repaired=2, missing_trades=1
     ),
+    clock=ClockStatus(skew_ms=-1500.0, uncertainty_ms=20.0, steps=2, checked_at="2026-11-22T10:04:30.000Z"),
     connections=(
         ConnectionStatus(name="public", state=ConnectionState.BACKOFF, since="", pings_sent=9, pongs_received=8),
     ),
@@ -65,6 +67,9 @@ def samples(latencies: Mapping[str, LatencyHistogram] | None = None) -> dict[tup
         (("gaps", "repaired"), 0),
         (("connection_state", "backoff", "public"), 1),
         (("connection_state", "connected", "public"), 0),
+        (("clock_skew_seconds",), -1.5),
+        (("clock_skew_uncertainty_seconds",), 0.02),
+        (("clock_steps_total",), 2),
         (("pings_sent_total", "public"), 9),
         (("pongs_received_total", "public"), 8),
         (("streams", "live"), 1),
@@ -105,6 +110,7 @@ def test_latencies_are_a_cumulative_histogram() -> None:
     assert found[(f"{name}_bucket", "+Inf", "A-B/trade", "okx")] == 5
     assert found[(f"{name}_sum", "A-B/trade", "okx")] == pytest.approx(99.071)
     assert found[("market_collector_stream_lag_seconds", "A-B/trade")] == -0.5
+    assert found[("market_collector_exchange_to_receive_negative_total", "A-B/trade", "okx")] == 1
 
 
 @given(st.lists(st.floats(-10, 100)))

@@ -90,6 +90,7 @@ def test_the_document_has_the_fixed_names() -> None:
         "connections": [
             {"name": "public", "state": "connected", "since": TIME, "reason": "", "pingsSent": 2, "pongsReceived": 0},
         ],
+        "clock": {"skewMs": None, "uncertaintyMs": None, "steps": 0, "checkedAt": None},
         "lastReconnect": {"time": TIME, "reason": "closed by the exchange"},
         "lastUnreadable": {"time": TIME, "reason": "not JSON", "frame": "<html>"},
         "lastMessageTime": TIME,

@@ -149,6 +149,18 @@ class Exchange(Protocol):
         """
         ...
 
+    def time(self) -> Request:
+        """Asks REST for the exchange's time; `read_time` reads the answer."""
+        ...
+
+    def read_time(self, body: bytes) -> int:
+        """The exchange's time from the answer to `time`, in nanoseconds since 1970.
+
+        Raises:
+            FrameError: the answer has another form, or is an error.
+        """
+        ...
+
     def newest(self, stream: Stream) -> Request:
         """Asks REST for the stream's newest event; `newest_mark` reads the answer."""
         ...

@@ -192,7 +192,7 @@ class InstrumentRow(msgspec.Struct, gc=False):
 
 
 class TimeMark(msgspec.Struct, gc=False):
-    """What `Okx.newest_mark` needs of a ticker."""
+    """What is needed of a ticker, and of the exchange's time."""
 
     ts: str
 
@@ -248,6 +248,20 @@ class Okx:
         except msgspec.MsgspecError as error:
             raise FrameError(f"OKX's list of instruments cannot be read: {error}") from error
         return sorted(row.instId for row in rows if row.state == "live")
+
+    def time(self) -> Request:
+        """10 requests / 2 s and IP."""
+        return Request("/api/v5/public/time")
+
+    def read_time(self, body: bytes) -> int:
+        """``{"code":"0","msg":"","data":[{"ts":"1597026383085"}]}``, milliseconds."""
+        try:
+            reply = read_reply(body)
+            if reply.code != "0" or not reply.data:
+                raise FrameError(f"OKX answered code {reply.code} ({reply.msg or 'no data'}) when asked for its time")
+            return int(msgspec.json.decode(reply.data[0], type=TimeMark).ts) * 1_000_000
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise FrameError(f"OKX's answer with its time cannot be read: {error}") from error
 
     def newest(self, stream: Stream) -> Request:
         """Each within 20 requests / 2 s and IP, the lowest limit of the four."""

@@ -145,6 +145,12 @@ class Ledger:
         for page in self.streams.values():
             page.age(now, self.stale_after_s)
 
+    def restate(self, now: Moment) -> None:
+        """The wall clock was set: says on it when data last came, so that ages in /status and metrics stay true."""
+        for page in self.streams.values():
+            if page.last_wall_ns:
+                page.last_wall_ns = now.wall_ns - int((now.at - page.last_at) * 1e9)
+
     # -- trades and candles: dense numbers
 
     def trades(self, page: StreamLedger, trades: Iterable[Trade], now: Moment) -> list[Record]:

@@ -13,9 +13,11 @@ from market_collector.config import Settings
 from market_collector.exchanges.interface import Exchange
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
+from market_collector.feed.timekeeping import Timekeeper
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
 from market_collector.model.streams import Stream
+from market_collector.net.clock import ClockWatch
 from market_collector.net.deadlines import DEADLINES, Deadlines
 from market_collector.net.dialler import Dialler
 from market_collector.net.link import LastReconnect, Link, Shell
@@ -55,12 +57,18 @@ class Supervisor:
         self._emit = emit
         self._clock = clock
         self.rest = Rest(rest, tls=tls)
+        self._watch = ClockWatch(exchange, ledger, self.rest, clock)
         self._aged_at: float | None = None
         """When the ageing task last ran; None while nothing runs."""
         self._turning = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
         shell = Shell(settings, deadlines, dialler, self._session, exchange.slow_reader_code, clock, chance)
         self.links = [Link(route, streams, shell) for route, streams in _routes(exchange, ledger).items()]
+
+    @property
+    def timekeeper(self) -> Timekeeper:
+        """What is known of this machine's wall clock."""
+        return self._watch.timekeeper
 
     @property
     def reconnections(self) -> int:
@@ -83,6 +91,7 @@ class Supervisor:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._age(), name="ageing")
+                tasks.create_task(self._watch.run(), name="clock")
                 for link in self.links:
                     tasks.create_task(link.keep(), name=f"{link.route} link")
         finally:

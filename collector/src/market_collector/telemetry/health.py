@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from market_collector.feed.gaps import KnownGap
 from market_collector.feed.ledger import Ledger, StreamLedger
 from market_collector.feed.positions import LinePosition, Positions, position
+from market_collector.feed.timekeeping import Timekeeper
 from market_collector.model.moment import Moment
 from market_collector.model.streams import GapState, StreamState
 from market_collector.net.link import Link
 from market_collector.net.supervisor import Supervisor
 from market_collector.telemetry.status import (
+    ClockStatus,
     ConnectionStatus,
     Counters,
     GapStatus,
@@ -114,6 +116,7 @@ def status(
         reason=reason,
         counters=_counters(ledger, supervisor, output),
         connections=tuple(_connection(link) for link in supervisor.links),
+        clock=_clock(supervisor.timekeeper),
         last_reconnect=_last_reconnect(supervisor),
         last_unreadable=_last_unreadable(ledger),
         last_message_time=rfc3339(newest_ns) if newest_ns else None,
@@ -151,6 +154,16 @@ def _connection(link: Link) -> ConnectionStatus:
         reason=link.reason,
         pings_sent=link.pings_sent,
         pongs_received=link.pongs_received,
+    )
+
+
+def _clock(timekeeper: Timekeeper) -> ClockStatus:
+    skew, checked_ns = timekeeper.skew, timekeeper.checked_ns
+    return ClockStatus(
+        skew_ms=round(skew.seconds * 1000, 1) if skew else None,
+        uncertainty_ms=round(skew.uncertainty_s * 1000, 1) if skew else None,
+        steps=timekeeper.steps,
+        checked_at=rfc3339(checked_ns) if checked_ns else None,
     )
 
 

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 from market_collector.feed.latency import BOUNDS_S, LatencyHistogram
 from market_collector.model.streams import ConnectionState, GapState, StreamState
-from market_collector.telemetry.status import ConnectionStatus, SinkStatus, Status, StreamStatus, unix_seconds
+from market_collector.telemetry.status import (
+    ClockStatus,
+    ConnectionStatus,
+    SinkStatus,
+    Status,
+    StreamStatus,
+    unix_seconds,
+)
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -35,9 +42,15 @@ def _families(status: Status, exchange: str, latencies: Mapping[str, LatencyHist
     build = [((status.version, platform.python_version()), 1)]
     yield _gauge("build_info", "What runs; always 1", build, "version", "python")
     yield from _totals(status, exchange)
+    yield from _clock(status.clock)
     yield from _connections(status.connections)
     yield from _streams(status, latencies)
     yield _latency(exchange, latencies)
+    negative = [((exchange, stream), each.negative) for stream, each in latencies.items()]
+    told = (
+        "Events that arrived before their exchange's time, as this machine's clock is behind (see clock_skew_seconds)"
+    )
+    yield _counter("exchange_to_receive_negative", told, negative, "exchange", "stream")
     yield from _sinks(status.sinks)
 
 
@@ -56,6 +69,14 @@ def _totals(status: Status, exchange: str) -> Iterator[Metric]:
         yield _counter(name, help_text, [((exchange,), value)], "exchange")
     known = [((state.value,), sum(gap.state == state for gap in status.gaps)) for state in GapState]
     yield _gauge("gaps", "Gaps that /status lists, by state", known, "state")
+
+
+def _clock(clock: ClockStatus) -> Iterator[Metric]:
+    skew = [] if clock.skew_ms is None else [((), clock.skew_ms / 1000)]
+    yield _gauge("clock_skew_seconds", "Exchange's time minus this machine's; above 0 ours is behind", skew)
+    doubt = [] if clock.uncertainty_ms is None else [((), clock.uncertainty_ms / 1000)]
+    yield _gauge("clock_skew_uncertainty_seconds", "The skew is right within this, either way", doubt)
+    yield _counter("clock_steps", "Times that this machine's wall clock was set", [((), clock.steps)])
 
 
 def _connections(connections: tuple[ConnectionStatus, ...]) -> Iterator[Metric]:

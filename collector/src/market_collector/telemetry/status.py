@@ -87,6 +87,18 @@ class LastReconnect(Part, frozen=True, kw_only=True):
     reason: str
 
 
+class ClockStatus(Part, frozen=True, kw_only=True):
+    """This machine's wall clock against the exchange's; null until it was compared."""
+
+    skew_ms: float | None = None
+    """Exchange's time minus ours: above 0 our clock is behind."""
+    uncertainty_ms: float | None = None
+    """The skew is right within this, either way."""
+    steps: int = 0
+    """How often the wall clock was set since the process began."""
+    checked_at: str | None = None
+
+
 class UnreadableFrame(Part, frozen=True, kw_only=True):
     """A frame that could not be read."""
 
@@ -161,6 +173,7 @@ class Status(Part, frozen=True, kw_only=True):
     reason: str = ""
     counters: Counters = Counters()
     connections: tuple[ConnectionStatus, ...] = ()
+    clock: ClockStatus = ClockStatus()
     last_reconnect: LastReconnect | None = None
     last_unreadable: UnreadableFrame | None = None
     last_message_time: str | None = None
