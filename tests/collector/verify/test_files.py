@@ -62,6 +62,12 @@ def test_directories_are_searched_to_the_bottom_for_what_a_sink_wrote(tmp_path: 
     assert [recording.runs for recording in found] == [((file,),) for file in wanted]
 
 
+def test_a_file_that_is_named_in_several_ways_is_read_once(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", trade(1))
+    found, _ = recordings([str(file), str(tmp_path), str(tmp_path / ".." / tmp_path.name / "a.jsonl")])
+    assert len(found) == 1
+
+
 def test_the_same_names_in_two_directories_are_two_replicas(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -74,7 +74,8 @@ class Recording:
 def recordings(paths: Sequence[str]) -> tuple[list[Recording], list[Trouble]]:
     """Finds what was given: files, or directories with everything below them that a file sink wrote."""
     troubles: list[Trouble] = []
-    files = _without_copies({file for path in paths for file in _below(Path(path), troubles)})
+    given = {file.resolve(): file for path in paths for file in _below(Path(path), troubles)}
+    files = _without_copies(set(given.values()))
     has_several_directories = len({file.parent for file in files}) > 1
     named: dict[str, list[tuple[FileName, Path]]] = {}
     for file in files:

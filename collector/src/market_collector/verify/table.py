@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from market_collector.faults import counted
 from market_collector.verify.picture import blocks, legend, paint, whole_time
 from market_collector.verify.report import MISSING, Hole, HoleState, Report, Span, StreamReport, Verdict
 
@@ -35,13 +36,13 @@ def moment(time_ns: int | None) -> str:
 
 def verdict(report: Report) -> str:
     """The last line."""
-    read = f"{report.records:,} records in {report.files} files"
+    read = f"{report.records:,} records in {counted(report.files, 'file')}"
     if report.verdict is Verdict.COMPLETE:
         return f"COMPLETE: {read}; every trade, candle and book link is there, or another replica has it"
     if report.verdict is Verdict.HOLES:
         bad = [f"{stream.exchange} {stream.stream}" for stream in report.streams if not stream.is_complete]
         return f"HOLES in {', '.join(bad)}: {read}"
-    return f"UNREADABLE: {len(report.troubles)} places, above, could not be read; {read} were checked"
+    return f"UNREADABLE: {counted(len(report.troubles), 'place')}, named above; {read} were checked"
 
 
 def _table(streams: Sequence[StreamReport]) -> str:
