@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from market_collector import __version__
 from market_collector.checkpoint import Checkpoint, Samples
@@ -26,6 +27,8 @@ from market_collector.sinks.interface import Memory, Origin, Sink
 from market_collector.sinks.registry import make_sinks
 from market_collector.telemetry import health, http, metrics
 from market_collector.telemetry.status import Status, rfc3339, termination_message
+
+E = TypeVar("E", bound=Exception)
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +164,7 @@ async def run(settings: Settings, *, host: str, port: int, state_dir: Path | Non
         await collector.run(stop)
         log.info("stopped")
     except* CollectorError as group:
-        errors = list(_single(group))
+        errors = list(single_errors(group))
         for error in errors:
             log.error("failed: %s", error)  # noqa: TRY400 - the message is written for the user
         code = 2 if any(isinstance(error, InputError) for error in errors) else 1
@@ -171,11 +174,11 @@ async def run(settings: Settings, *, host: str, port: int, state_dir: Path | Non
     return code
 
 
-def _single(group: ExceptionGroup[CollectorError]) -> Iterator[CollectorError]:
+def single_errors(group: ExceptionGroup[E]) -> Iterator[E]:
     """The errors in a group of a task group of a task group."""
     for error in group.exceptions:
         if isinstance(error, ExceptionGroup):
-            yield from _single(error)
+            yield from single_errors(error)
         else:
             yield error
 

@@ -149,6 +149,7 @@ async def test_callbacks_may_come_and_go_while_it_runs(exchange: Simulator) -> N
         await comes(lambda: len(second) > 3)
         assert len(first) == count
     assert not made.remove_data_callback(DataType.TRADE, first.append)
+    assert not made.remove_event_callback(print)
 
 
 async def test_a_hole_is_an_event(exchange: Simulator) -> None:

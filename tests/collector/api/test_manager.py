@@ -140,6 +140,21 @@ async def test_a_failed_collector_is_started_again_when_the_exchange_is_back(exc
             assert manager.get_status()["restarts"]["okx_eth_usdt"] >= 1
 
 
+async def test_a_collector_that_dies_of_a_mistake_says_so_and_is_started_again(exchange: Simulator) -> None:
+    manager, made, points = CollectorManager(), collector(exchange), list[DataPoint]()
+    made.add_data_callback(DataType.TRADE, points.append)
+    manager.add_collector(made)
+    async with manager:
+        assert made._run is not None
+        made._run.collector.ledger.age = None  # type: ignore[assignment, method-assign]
+        await comes(lambda: made.state == "failed")
+        assert made.get_health_status()["issues"] == ["failed: TypeError: 'NoneType' object is not callable"]
+        await comes(lambda: made.state == "running")
+        assert manager.get_status()["restarts"] == {"okx_btc_usdt": 1}
+        count = len(points)
+        await comes(lambda: len(points) > count)
+
+
 async def test_a_collector_that_somebody_stops_stays_stopped(exchange: Simulator) -> None:
     manager = CollectorManager()
     made = collector(exchange)

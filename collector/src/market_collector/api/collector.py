@@ -13,8 +13,8 @@ from market_collector.api.callbacks import CallbackSink, DataCallback, EventCall
 from market_collector.api.configuration import ExchangeCollectorConfig, options_of, settings_of
 from market_collector.api.debug_log import debug_log, file_of
 from market_collector.api.report import CollectorStatus, HealthStatus, State
-from market_collector.app import Collector
-from market_collector.errors import ConnectionFailedError, StreamRefusedError
+from market_collector.app import Collector, single_errors
+from market_collector.errors import CollectorError, ConnectionFailedError, StreamRefusedError
 from market_collector.model.streams import ConnectionState, DataType, StreamState
 from market_collector.net.link import Link
 from market_collector.telemetry.status import Health, Status
@@ -172,7 +172,10 @@ class ExchangeCollector:
         return report.issues(document, self.state, self._error(), self._subscriptions)
 
     def _error(self) -> str:
-        return str(self._run.error) if self._run is not None and self._run.error is not None else ""
+        error = self._run.error if self._run is not None else None
+        if error is None or isinstance(error, CollectorError):
+            return str(error or "")
+        return f"{type(error).__name__}: {error}"
 
     def _document(self) -> Status:
         if self._run is None:
@@ -213,7 +216,7 @@ class _Run:
             try:
                 await self.collector.run(self._stop)
             except* Exception as group:
-                self.fail(next(_single(group)))
+                self.fail(next(single_errors(group)))
                 log.exception("%s: failed", self._name)
             finally:
                 watch.cancel()
@@ -298,12 +301,3 @@ class _Run:
     @property
     def _links(self) -> Sequence[Link]:
         return self.collector.supervisor.links
-
-
-def _single(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
-    """The errors in a group of a task group of a task group."""
-    for error in group.exceptions:
-        if isinstance(error, ExceptionGroup):
-            yield from _single(error)
-        else:
-            yield error
