@@ -8,11 +8,12 @@ import socket
 import ssl
 import time
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import aiohttp
 import pytest
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus, WebSocketException
 
 import tls
 from market_simulator.fault_calls import CALLS
@@ -180,6 +181,10 @@ async def test_senseless_faults_are_refused_with_a_reason(
 ) -> None:
     control = control_of(quiet)
     assert why in (await control.post(f"/faults/{path}", 400, **body))["error"]
+
+
+async def test_only_known_faults_can_be_ended(quiet: Any, control_of: Any) -> None:
+    assert "no fault is called 'loose'" in (await control_of(quiet).call("DELETE", "/faults/loose", 400))["error"]
 
 
 async def test_reset_ends_the_tcp_connection_with_rst(start: Any, control_of: Any) -> None:
@@ -648,3 +653,89 @@ async def test_the_changes_of_a_book_lead_from_one_state_to_another(start: Any, 
             levels |= {price: size for price, size, _, _ in change[side]}
             book[side] = {price: size for price, size in levels.items() if size != "0"}
     assert book == {side: dict(states[1][side]) for side in book}
+
+
+# -- together ------------------------------------------------------------------------------------------------------
+
+
+async def test_under_all_message_faults_at_once_the_lost_list_is_exactly_what_could_not_be_read(
+    start: Any, dial: Any, control_of: Any
+) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await fills(dial, program)
+    some = {"channel": "trades-all", "seconds": 1.5, "chance": 0.1}
+    for seed, (name, more) in enumerate(
+        [("lose", {}), ("corrupt", {}), ("corrupt", {"damage": "value"}), ("truncate", {}), ("duplicate", {})]
+    ):
+        await control.post(f"/faults/{name}", **some, **more, seed=seed)
+    await control.post("/faults/reorder", channel="trades-all", count=7, after=9)
+    await control.post("/faults/latency", milliseconds=50, seconds=0.7)
+    await control.post("/faults/silence", channel="trades-all", seconds=0.1)
+    while await control.get("/faults"):
+        await client.text()
+    await client.messages(3)
+    got = {n for frame in client.frames if _is_good(frame) for n in ids([json.loads(frame)])}
+    lost = await control.get("/truth/lost")
+    swallowed = {n for row in lost for n in range(row["firstTradeId"], row["lastTradeId"] + 1)}
+    assert set(range(min(got), max(got) + 1)) - got == {n for n in swallowed if min(got) < n < max(got)}
+    assert {row["fault"] for row in lost} == {"lose", "corrupt", "truncate", "silence"}
+
+
+BODIES: dict[str, list[dict[str, Any]]] = {
+    "corrupt": [{"damage": damage, "count": 2} for damage in ("json", "value", "utf8", "frame")],
+    "crossed": [{"symbol": "BTC-USDT", "seconds": 0.2}],
+    "drop": [{}, {"code": 4004}, {"path": "public"}],
+    "duplicate": [{"count": 5}],
+    "half-open": [{"stage": "tcp", "count": 1}, {"stage": "handshake", "seconds": 0.1}, {"seconds": 0.2}],
+    "latency": [{"milliseconds": 80, "seconds": 0.3}],
+    "lose": [{"channel": "books", "count": 3, "after": 1}],
+    "no-history": [{"symbol": "BTC-USDT", "swallowed": True}],
+    "notice": [{"seconds": 0.2}],
+    "raw": [{"frame": "{"}],
+    "refuse": [{"count": 1}],
+    "reorder": [{"count": 4}],
+    "reset": [{}],
+    "rest": [{"status": 500, "count": 1}, {"timeout": 0.1, "count": 1}, {"stale": 3, "seconds": 0.1}],
+    "sequence-reset": [{"symbol": "BTC-USDT", "trades": False}],
+    "silence": [{"seconds": 0.2}, {"channel": "books", "seconds": 0.2}],
+    "skew": [{"milliseconds": 5000, "seconds": 0.2}],
+    "slow-read": [{"bytesPerSecond": 500, "seconds": 0.2}],
+    "slow-write": [{"bytesPerSecond": 5000, "seconds": 0.2}],
+    "stuck-subscribe": [{"count": 1}],
+    "subscribe-error": [{"code": "60014", "count": 1}],
+    "truncate": [{"cut": "text", "count": 1}, {"cut": "frame", "count": 1}],
+    "wrong-checksum": [{"count": 1}],
+}
+
+
+async def test_whatever_goes_wrong_together_the_simulator_lives_and_its_truth_is_whole(
+    start: Any, dial: Any, http: Any, control_of: Any
+) -> None:
+    """At the end the program must stop with code 0 and without a traceback in its log (`programs`)."""
+    assert BODIES.keys() == CALLS.keys()
+    program = start(*MARKET, "--checksum")
+    control, rest, random = control_of(program), Rest(program, http), Random(7)
+    clients = [asyncio.create_task(_reconnecting(dial, program, path)) for path in ("public", "business", "business")]
+    for name in random.sample(sorted(CALLS), len(CALLS)) * 2:
+        await control.post(f"/faults/{name}", **random.choice(BODIES[name]))
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+            await rest.ask(timeout=0.1)
+        await asyncio.sleep(0.05)
+    for client in clients:
+        client.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+    await control.call("DELETE", "/faults")
+    sequences = await control.get("/truth/sequences?symbol=BTC-USDT")
+    assert all(two["previous"] == one["sequence"] for one, two in pairwise(sequences))
+    assert (await control.get("/state"))["counters"]["connections"] > 6
+
+
+async def _reconnecting(dial: Any, program: Any, path: str) -> None:
+    """A client that starts again whatever happens to it."""
+    streams = ("trades-all:BTC-USDT",) if path == "business" else ("books:BTC-USDT", "tickers:ETH-USDT")
+    while True:
+        with contextlib.suppress(OSError, WebSocketException, TimeoutError):
+            client = await dial(program, path, open_timeout=0.3)
+            await client.subscribe(*streams)
+            while True:
+                await client.text(0.3)

@@ -59,13 +59,18 @@ def call(name: str, exchange: Exchange, body: Body, now: float) -> Answer:
     Raises:
         BadCallError: there is no such fault, or its body makes no sense.
     """
-    if name not in CALLS:
-        raise BadCallError(f"no fault is called {name!r}; there are {', '.join(sorted(CALLS))}")
+    _check(name)
     return CALLS[name](exchange, body, now)
 
 
 def end(exchange: Exchange, kind: str | None, now: float) -> int:
-    """End the faults (of a kind), with what they still hold; returns how many there were."""
+    """End the faults (of a kind), with what they still hold; returns how many there were.
+
+    Raises:
+        BadCallError: there is no such fault.
+    """
+    if kind is not None:
+        _check(kind)
     ended = exchange.faults.end(kind)
     for fault in ended:
         match fault:
@@ -76,6 +81,11 @@ def end(exchange: Exchange, kind: str | None, now: float) -> int:
             case Notice():
                 fault.is_withdrawn = True
     return len(ended)
+
+
+def _check(name: str) -> None:
+    if name not in CALLS:
+        raise BadCallError(f"no fault is called {name!r}; there are {', '.join(sorted(CALLS))}")
 
 
 # -- at once -------------------------------------------------------------------------------------------------------
