@@ -95,6 +95,28 @@ def test_after_a_change_of_symbol_the_old_pod_leaves_when_the_new_one_streams(pl
     place.wait_moving("messages")
 
 
+def test_over_a_roll_out_every_fill_is_written_exactly_once(place: Place) -> None:
+    """Both pods' records together, by the documented identity: the new one streams before the old one leaves."""
+    place.apply(market_collector())
+    place.wait_ready()
+    old = place.pod()["metadata"]["name"]
+    with place.log(old) as before:
+        eventually(lambda: before.records(), within=20, what="records of the old pod")
+        place.patch({"logLevel": "debug"})
+        eventually(lambda: before.is_over, within=60, what="the old pod has ended")
+    place.wait_ready()
+    new = place.pod()["metadata"]["name"]
+    assert new != old
+    with place.log(new) as after:
+        eventually(lambda: len(after.records()) > 200, within=30, what="records of the new pod")
+    fills = [record for log in (before, after) for record in log.records() if record["type"] == "trade"]
+    ids = {int(fill["trade_id"]) for fill in fills}
+    assert all(fill["count"] == 1 for fill in fills)
+    assert ids == set(range(min(ids), max(ids) + 1))
+    assert len(fills) > len(ids), "they overlapped"
+    assert [record for record in after.records() if record["type"] == "gap"] == []
+
+
 def test_suspending_stops_the_pods_and_resuming_goes_on_counting(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()

@@ -185,16 +185,21 @@ def test_frames_that_nobody_can_read_are_counted_and_shown_and_crash_nothing(pla
     assert restarts(place.pod()) == 0
 
 
-def test_lost_messages_are_found_and_told_in_the_status(place: Place) -> None:
+def test_lost_messages_are_told_in_the_status_until_they_are_repaired(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()
     before = place.status()["gaps"]["detected"]
+    place.fault("rest", path="market/history-trades", status=500, seconds=600)
     place.fault("lose", channel="trades-all", symbol="BTC-USDT", count=3)
     eventually(lambda: place.status()["gaps"]["detected"] > before, within=20, what="the gap is told")
     gap = place.status()["gaps"]
     assert gap["missingTrades"] >= 1
-    assert gap["open"] >= 1, "it stays open until it is repaired from history"
+    assert gap["open"] >= 1, "it stays open while the exchange's history cannot be asked"
     assert place.wait_condition("Complete", "False", within=5).reason
+    place.clear_faults()
+    place.wait_condition("Complete", "True", within=60)
+    after = place.status()["gaps"]
+    assert (after["open"], after["repaired"]) == (0, after["detected"])
     assert restarts(place.pod()) == 0
 
 

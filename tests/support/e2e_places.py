@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from kube import ROOT, CommandError, Document, History, Tools, eventually, restricted_namespace
+from kube import ROOT, CommandError, Document, History, Log, Tools, eventually, restricted_namespace
 
 PREFIX = "mc-e2e"
 LABEL = {"marketcollector.dev/e2e": "true"}
@@ -179,6 +179,14 @@ class Place:
         answer = self.tools.kubectl("create", "--raw", uri, "-f", "-", stdin=json.dumps(body))
         said: Document = json.loads(answer or "{}")
         return said
+
+    def clear_faults(self) -> None:
+        """Ends every fault."""
+        self.tools.kubectl("delete", "--raw", self._proxy("services", "simulator:8444", "/faults"))
+
+    def log(self, pod: str) -> Log:
+        """Follows what a pod writes, also beyond its end."""
+        return Log(self.tools, ("-n", self.namespace, pod))
 
     def scale_simulator(self, replicas: int) -> None:
         self.kubectl("scale", "deployment", "simulator", f"--replicas={replicas}")

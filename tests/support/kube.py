@@ -189,6 +189,44 @@ class History:
         return [document for _, document in list(self.seen)]
 
 
+@dataclass
+class Log:
+    """Follows a pod's log while the context lasts; the log of a pod that is gone cannot be read afterwards."""
+
+    tools: Tools
+    arguments: tuple[str, ...]
+    lines: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Log:
+        command = ["kubectl", "logs", "--follow", *self.arguments]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=self.tools.environment
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=10)
+        self._reader.join(timeout=10)
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        self.lines += self._process.stdout
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the pod has ended and everything was read."""
+        return not self._reader.is_alive()
+
+    def records(self) -> list[Document]:
+        """The lines that are records, in order."""
+        return [json.loads(line) for line in list(self.lines) if line.startswith('{"type":') and line.endswith("\n")]
+
+
 def whole_documents(lines: Iterator[str] | Any) -> Iterator[Document]:
     """The objects of a `kubectl get --watch -o json`: pretty-printed, each ended by a brace in the first column."""
     held: list[str] = []
