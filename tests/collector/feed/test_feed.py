@@ -290,6 +290,14 @@ def test_a_hole_across_a_reconnect_is_found() -> None:
     assert (gap.first, gap.last) == ("101", "102")
 
 
+def test_a_connection_that_was_closed_because_we_read_too_slowly_says_so_in_its_holes() -> None:
+    life = Life(BOOK)
+    life.gets(book("snapshot", 10, -1))
+    _, gap = emitted(life.feed.closed("closed by the exchange: 4005", at(2), 4005))
+    assert isinstance(gap, Gap)
+    assert gap.reason == "SlowReading"
+
+
 def test_a_stop_is_said_and_leaves_no_gap() -> None:
     life = Life()
     life.gets(book("snapshot", 10, -1))

@@ -170,9 +170,12 @@ class Feed:
             return [Warn(str(error))]
         return self._judge_silence(subscription, newest, now)
 
-    def closed(self, reason: str, now: Moment) -> list[Effect]:
-        """The connection is gone, and its books are in doubt until another one brings their snapshots."""
-        return [Emit(self._ledger.disconnected(self._number, self._subscriptions, reason, now))]
+    def closed(self, reason: str, now: Moment, code: int | None = None) -> list[Effect]:
+        """The connection is gone, and its books are in doubt until another one brings their snapshots. ``code``: of
+        the exchange's close frame."""
+        is_slow = code is not None and code == self._exchange.slow_reader_code
+        cause = "SlowReading" if is_slow else "Disconnected"
+        return [Emit(self._ledger.disconnected(self._number, self._subscriptions, reason, now, cause))]
 
     def stopped(self, now: Moment) -> list[Effect]:
         """The connection is ended on purpose: nothing more is expected of it."""

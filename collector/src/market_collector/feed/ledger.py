@@ -398,14 +398,16 @@ class Ledger:
             page.books.pop(connection, None)
         return [*events, Disconnected(self.exchange, None, None, now.wall_ns, None, "stopped")]
 
-    def disconnected(self, connection: int, streams: Iterable[Stream], reason: str, now: Moment) -> list[Record]:
+    def disconnected(
+        self, connection: int, streams: Iterable[Stream], reason: str, now: Moment, cause: str = "Disconnected"
+    ) -> list[Record]:
         """A connection ended; books that no other connection has are in doubt until their next snapshot."""
         events: list[Record] = [Disconnected(self.exchange, None, None, now.wall_ns, None, reason)]
         for stream in streams:
             page = self.streams[stream]
-            page.interruption = "Disconnected"
+            page.interruption = cause
             if stream.data_type is DataType.ORDERBOOK:
-                events += self.book_ended(page, connection, "Disconnected", now)
+                events += self.book_ended(page, connection, cause, now)
         return events
 
     def unreadable(self, reason: str, frame: bytes, now: Moment) -> None:

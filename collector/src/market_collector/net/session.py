@@ -56,7 +56,7 @@ class Session:
             self.frames(self._early)
             self._arm()
             reason = await connection.ended()
-            self._do(self.feed.closed(reason, self._clock()))
+            self._do(self.feed.closed(reason, self._clock(), connection.close_code))
         except asyncio.CancelledError:
             await self._hang_up(connection)
             self._do(self.feed.stopped(self._clock()))
