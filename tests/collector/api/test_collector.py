@@ -164,6 +164,42 @@ async def test_a_hole_is_an_event(exchange: Simulator) -> None:
     assert gap.data["stream"] == "BTC-USDT/orderbook"
 
 
+async def test_missing_trades_are_told_and_delivered_from_the_exchanges_history(exchange: Simulator) -> None:
+    points, events = list[DataPoint](), list[StreamEvent]()
+    made = collector(exchange)
+    made.add_data_callback(DataType.TRADE, points.append)
+    made.add_event_callback(events.append)
+    async with running(made):
+        await comes(lambda: points)
+        exchange.post("/faults/lose", {"channel": "trades-all", "symbol": "BTC-USDT", "count": 5})
+        await comes(lambda: "repaired" in {event.kind for event in events})
+        gaps = made.get_status()["gaps"]
+    assert (gaps["detected"], gaps["repaired"], gaps["open"]) == (1, 1, 0)
+    ids = [int(point.data["trade_id"]) for point in points]
+    assert sorted(ids) == list(range(min(ids), max(ids) + 1))
+    assert sum(point.data["backfilled"] for point in points) == gaps["missing_trades"] >= 5
+
+
+async def test_with_a_state_directory_the_next_start_delivers_what_was_missed(
+    exchange: Simulator, folder: Path
+) -> None:
+    points = list[DataPoint]()
+
+    def made() -> ExchangeCollector:  # another object each time, as another process would have
+        one = collector(exchange, custom_params={"state_directory": str(folder / "state")})
+        one.add_data_callback(DataType.TRADE, points.append)
+        return one
+
+    async with running(made()):
+        await comes(lambda: len(points) > 20)
+    await asyncio.sleep(0.3)  # the market goes on
+    async with running(made()) as second:
+        await comes(lambda: second.get_status()["gaps"]["repaired"] == 1)
+    ids = [int(point.data["trade_id"]) for point in points]
+    assert sorted(ids) == list(range(min(ids), max(ids) + 1))
+    assert any(point.data["backfilled"] for point in points)
+
+
 async def test_raw_frames_and_records_are_stored_in_files(exchange: Simulator, folder: Path) -> None:
     points = list[DataPoint]()
     made = collector(exchange, store_raw_data=True)

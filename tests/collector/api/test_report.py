@@ -27,7 +27,7 @@ def document(health: Health = Health.HEALTHY, reason: str = "") -> Status:
         time="",
         health=health,
         reason=reason,
-        counters=Counters(reconnections=3, gaps_detected=9, gaps_repaired=4, missing_trades=17),
+        counters=Counters(reconnections=3, gaps_detected=9, gaps_repaired=4, gaps_lost=2, missing_trades=17),
         connections=tuple(connections(ConnectionState.CONNECTED, ConnectionState.BACKOFF)),
         gaps=tuple(gaps),
     )
@@ -54,7 +54,7 @@ def test_every_state_of_a_connection_has_its_rank() -> None:
 
 def test_numbers_are_summed() -> None:
     assert report.stats(document()) == {"reconnections": 3, "pings_sent": 4, "pongs_received": 2}
-    assert report.gaps(document()) == {"detected": 9, "repaired": 4, "open": 1, "missing_trades": 17}
+    assert report.gaps(document()) == {"detected": 9, "repaired": 4, "lost": 2, "open": 1, "missing_trades": 17}
 
 
 def test_nothing_is_connected_at_rest() -> None:

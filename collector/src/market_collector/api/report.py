@@ -37,6 +37,7 @@ class Gaps(TypedDict):
 
     detected: int
     repaired: int
+    lost: int
     open: int
     missing_trades: int
 
@@ -142,6 +143,7 @@ def gaps(document: Status) -> Gaps:
     return {
         "detected": document.counters.gaps_detected,
         "repaired": document.counters.gaps_repaired,
+        "lost": document.counters.gaps_lost,
         "open": sum(gap.state is GapState.OPEN for gap in document.gaps),
         "missing_trades": document.counters.missing_trades,
     }
