@@ -147,6 +147,20 @@ def test_a_successor_that_began_after_what_was_published_is_a_gap_and_its_state_
     assert (state.action, state.sequence, book.streams[BOOK].head) == ("snapshot", 9, 9)
 
 
+def test_a_book_that_no_connection_goes_on_from_begins_again() -> None:
+    """A snapshot may come at any time; here it takes the one connection that was in step ahead of the published line."""
+    book = ledger()
+    begin(book, 7, 1)
+    begin(book, 9, 2, connection=2)
+    assert begin(book, 9, 3) == []
+    assert book.overdue(at(4)) == []  # one that only lags may still link
+    gap, lost, state = book.overdue(at(5.5))
+    assert [type(gap), type(lost)] == [Gap, Lost]
+    assert isinstance(state, Orderbook)
+    assert (state.action, state.sequence, book.streams[BOOK].head) == ("snapshot", 9, 9)
+    assert book.overdue(at(6)) == book.overdue(at(9)) == []
+
+
 def test_a_stop_says_what_is_missing_until_now_and_expects_nothing_more() -> None:
     book = ledger()
     begin(book, 7, 1)
@@ -243,6 +257,22 @@ def test_numbering_that_restarts_ends_what_was_missing_under_the_old_numbers() -
     assert isinstance(lost, Lost)
     assert lost.ranges == [("101", "102")]
     assert [type(said), type(first)] == [Resync, Trade]
+
+
+def test_numbering_that_restarts_loses_exactly_what_was_missing_then() -> None:
+    """What was recovered before is not lost; what was only waited for is not forgotten."""
+    book = ledger()
+    page = book.streams[TRADES]
+    book.trades(page, [trade(100, time_ns=10), trade(104, time_ns=11)], at(1))
+    book.overdue(at(3))
+    book.trades(page, [trade(101, time_ns=10), trade(106, time_ns=12)], at(4))
+    gap, first, second, *_ = book.trades(page, [trade(3, time_ns=20)], at(4.5))
+    assert isinstance(gap, Gap)
+    assert isinstance(first, Lost)
+    assert isinstance(second, Lost)
+    assert (gap.first, gap.last, first.ranges, second.ranges) == ("105", "105", [("102", "103")], [("105", "105")])
+    assert (page.line.waiting, page.line.missing, book.gaps.all_open()) == ([], [], [])
+    assert book.gaps.lost_trades == 3
 
 
 def test_a_stream_is_pending_then_live_then_stale_and_live_again() -> None:

@@ -55,7 +55,8 @@ class Verdict(Enum):
     DUPLICATE = "duplicate"
     """All of it was delivered before."""
     RESTART = "restart"
-    """The exchange began to count anew: ids that were used before, at a later time."""
+    """The exchange began to count anew: ids that were used before, at a later time. Holes under the old numbers are
+    still there; whoever hears of it must give them up."""
 
 
 class IdLine:
@@ -102,8 +103,6 @@ class IdLine:
             return Verdict.LATE
         if is_later:
             self.last_id = last
-            self.waiting.clear()
-            self.missing.clear()
             return Verdict.RESTART
         return Verdict.DUPLICATE
 
@@ -122,6 +121,12 @@ class IdLine:
         self.missing += late
         if len(self.missing) > HOLES_KEPT:
             self.missing = _halved(self.missing)
+        return late
+
+    def abandoned(self) -> list[Hole]:
+        """Holes that nobody waits for any more; from now on they are missing."""
+        late, self.waiting = self.waiting, []
+        self.missing += late
         return late
 
     def call_missing(self, first: int, last: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from market_collector.book.book import Book
-from market_collector.book.continuity import Hole, IdLine, Verdict, without
+from market_collector.book.continuity import REORDER_WINDOW_S, Hole, IdLine, Verdict, without
 from market_collector.feed.gaps import Gaps, KnownGap, Span
 from market_collector.feed.latency import LatencyHistogram
 from market_collector.model.events import (
@@ -58,6 +58,8 @@ class StreamLedger:
     """Books only: the state on each connection on which it is provably in sync, by an id of the connection."""
     book_gap: str | None = None
     """Id of the open gap of a book that is not in sync."""
+    left_behind_at: float | None = None
+    """Books only: since when no connection has the state that was published last, monotonic seconds."""
 
     def become(self, state: StreamState, reason: str, now: Moment, message: str = "") -> None:
         """Changes the state; ``since`` moves only with it."""
@@ -201,15 +203,22 @@ class Ledger:
     def _numbering_restarted(self, page: StreamLedger, first: int, now: Moment) -> list[Record]:
         """The exchange counts anew: what is missing under the old numbers cannot be asked for any more."""
         reason = f"trade ids restarted at {first}"
-        events: list[Record] = []
-        for known in self.gaps.open_of(page.stream):
-            self.gaps.lose(known, [Hole(*self.bounds(known), now.at)])
+        events = [event for hole in page.line.abandoned() for event in self._open_gap(page, hole, reason, now)]
+        for known in [each for each in self.gaps.all_open() if each.stream == page.stream]:
+            holes = self.still_missing(known)
+            self._give_up(known, holes)
+            self.gaps.lose(known, holes)
             events.append(self.gaps.close(known, reason, now))
         return [*events, self._resync(page.stream, reason, now)]
 
-    def overdue(self, now: Moment) -> list[Event]:
-        """Gap events for what was waited for in vain."""
-        return [event for page in self.streams.values() if page.line.waiting for event in self._overdue(page, now)]
+    def overdue(self, now: Moment) -> list[Record]:
+        """What was waited for in vain: gaps of dense numbers, and a new beginning of books that nobody goes on from."""
+        return [record for page in self.streams.values() for record in self._overdue_of(page, now)]
+
+    def _overdue_of(self, page: StreamLedger, now: Moment) -> Sequence[Record]:
+        if page.books:
+            return self._overdue_book(page, now)
+        return self._overdue(page, now) if page.line.waiting else ()
 
     def _overdue(self, page: StreamLedger, now: Moment) -> list[Event]:
         reason = page.interruption or "IdsMissing"
@@ -327,6 +336,21 @@ class Ledger:
         book = next(iter(page.books.values()))
         if book.sequence is None or page.head is None or book.sequence <= page.head:
             return []
+        return self._begin_again(page, book, reason, now)
+
+    def _overdue_book(self, page: StreamLedger, now: Moment) -> list[Record]:
+        """Connections whose books are ahead of what was published (by a snapshot of their own, or numbered
+        differently) would never link to it. One that only lags may need a moment."""
+        if self._published(page):
+            page.left_behind_at = None
+            return []
+        if page.left_behind_at is None:
+            page.left_behind_at = now.at
+        if now.at - page.left_behind_at >= REORDER_WINDOW_S:
+            return self._begin_again(page, next(reversed(page.books.values())), "LeftBehind", now)
+        return []
+
+    def _begin_again(self, page: StreamLedger, book: Book, reason: str, now: Moment) -> list[Record]:
         events = self._open_book_gap(page, reason, now)
         page.head = book.sequence
         return [*events, *self._book_back(page, book.sequence, now), self._snapshot(page, book, now)]
