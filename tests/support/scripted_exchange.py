@@ -33,7 +33,7 @@ class Client:
     """Instruments of which it has a snapshot."""
 
 
-@dataclass(repr=False)
+@dataclass
 class ScriptedExchange:
     """What a test sees; settings may be changed at any time."""
 
@@ -50,11 +50,11 @@ class ScriptedExchange:
     """Whether data follows an acknowledgement."""
     rejects: frozenset[str] = frozenset()
     """Channels that are refused with error 60018."""
-    handshakes: list[float] = field(default_factory=list)
+    handshakes: list[float] = field(default_factory=list, repr=False)
     """When each was begun, monotonic seconds."""
-    requests: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """All subscribe and unsubscribe requests."""
-    clients: list[Client] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list, repr=False)
     sequence: int = 100
     sequence_at: str = ""
     """Exchange time of the newest sequence, milliseconds."""

@@ -14,7 +14,7 @@ from market_collector.app import streams
 from market_collector.config import Settings
 from market_collector.exchanges import EXCHANGES
 from market_collector.feed.ledger import Ledger
-from market_collector.model.events import Connected, Disconnected, Gap, Record, Resync, Trade
+from market_collector.model.events import Connected, Disconnected, Gap, Orderbook, Record, Resync, Trade
 from market_collector.model.streams import ConnectionState, DataType, StreamState
 from market_collector.net.clock import read_clock
 from market_collector.net.supervisor import Supervisor
@@ -98,6 +98,39 @@ async def test_every_dropped_connection_is_one_reconnection(exchange: Simulator)
 
 def _has_reconnected(running: Collection, number: int) -> bool:
     return running.supervisor.reconnections == number
+
+
+async def test_an_announced_end_costs_not_one_record(exchange: Simulator) -> None:
+    """Notice 64008: each connection has a successor before it ends, and what comes over both is written once."""
+    async with collection(exchange, stale_after_s=30.0) as running:
+        await running.streams_flow()
+        exchange.post("/faults/notice", {"seconds": 5})
+        await running.comes(lambda: {link.state for link in running.supervisor.links} != {ConnectionState.CONNECTED})
+        await running.comes(lambda: {link.state for link in running.supervisor.links} == {ConnectionState.CONNECTED})
+        await running.comes(lambda: len(running.kinds(Disconnected)) == 2)
+        assert running.supervisor.reconnections == 2
+        assert running.supervisor.last_reconnect is not None
+        assert "the exchange announced" in running.supervisor.last_reconnect.reason
+        count = len(running.records)
+        await running.comes(lambda: len(running.records) > count + 100)
+    assert running.ledger.gaps.detected == 0
+    ids = [int(trade.trade_id) for trade in running.kinds(Trade)]
+    assert ids == list(range(ids[0], ids[-1] + 1))
+    snapshot, *updates = (record for record in running.kinds(Orderbook))
+    assert snapshot.action == "snapshot"
+    assert [update.previous_sequence for update in updates] == [one.sequence for one in (snapshot, *updates[:-1])]
+
+
+async def test_an_exchange_whose_clock_is_set_by_an_hour_makes_no_hole(exchange: Simulator) -> None:
+    async with collection(exchange) as running:
+        await running.streams_flow()
+        for milliseconds in (3_600_000, -3_600_000):
+            exchange.post("/faults/skew", {"milliseconds": milliseconds, "seconds": 60})
+            count = len(running.records)
+            await running.comes(lambda count=count: len(running.records) > count + 200)  # type: ignore[misc]
+            exchange.clear_faults()
+        assert {page.state for page in running.ledger.streams.values()} == {StreamState.LIVE}
+        assert (running.ledger.gaps.detected, running.ledger.resyncs) == (0, 0)
 
 
 async def test_a_refusing_exchange_is_asked_again_until_it_accepts(exchange: Simulator) -> None:
