@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
 
 import tls
 from market_collector.errors import ConnectionFailedError, InputError
@@ -195,6 +196,49 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
             await open_connection(f"ws://127.0.0.1:{port}", Inbox(), tls=None, timeout_s=0.2)
         async with asyncio.timeout(5):
             await gone.wait()  # no socket is left behind
+
+
+@asynccontextmanager
+async def greeter(frames: bytes) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A server whose answer to the handshake and first frames are one write; and whether its client has gone."""
+    gone = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        protocol = ServerProtocol()
+        protocol.receive_data(await reader.readuntil(b"\r\n\r\n"))
+        (request,) = protocol.events_received()
+        assert isinstance(request, Request)
+        protocol.send_response(protocol.accept(request))
+        writer.write(b"".join([*protocol.data_to_send(), frames]))
+        with suppress(ConnectionError):
+            while await reader.read(1000):
+                pass
+        writer.close()
+        gone.set()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as running:
+        yield f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}", gone
+
+
+async def test_who_is_cancelled_just_when_the_server_answers_leaves_no_socket() -> None:
+    async with greeter(b"\x81\x05hello") as (url, gone):
+
+        def cancel(frames: list[bytes]) -> None:
+            task.cancel()
+
+        task = asyncio.create_task(open_connection(url, cancel, tls=None, timeout_s=3))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(5):
+            await gone.wait()
+
+
+async def test_nothing_is_sent_after_the_servers_close_frame() -> None:
+    async with greeter(b"\x81\x05hello\x88\x02\x03\xe8") as (url, _):
+        connection = await open_connection(url, Inbox(), tls=None, close_timeout_s=0.1)
+        connection.send("too late")
+        async with asyncio.timeout(5):
+            assert "1000" in await connection.ended()
 
 
 async def test_an_address_that_is_none_is_the_users_to_mend() -> None:

@@ -65,14 +65,9 @@ class Connection(asyncio.Protocol):
         """Returns the reason when the connection is over, whoever ended it."""
         return await asyncio.shield(self._ended)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the handshake is done and the connection not over."""
-        return self._opened.done() and self._opened.exception() is None and not self._ended.done()
-
     def send(self, text: str) -> None:
         """Sends a text frame; on a connection that is closing already it does nothing."""
-        if self._ended.done() or self._reason:
+        if self._protocol.state is not State.OPEN or self._reason:
             return
         self._protocol.send_text(text.encode())
         self._flush()
@@ -201,9 +196,7 @@ async def open_connection(
         raise InputError(f"{url!r} is not a WebSocket address; allowed: ws://host:port or wss://host:port") from error
     connection = Connection(uri, on_frames, close_timeout_s)
     try:
-        async with asyncio.timeout(timeout_s):
-            await _connect(connection, uri, tls if uri.secure else None, timeout_s)
-            await connection.opened()
+        await _open(connection, uri, tls if uri.secure else None, timeout_s)
     except TimeoutError as error:
         raise ConnectionFailedError(f"{url}: no WebSocket connection within {timeout_s:g} s") from error
     except ConnectionFailedError as error:
@@ -211,10 +204,17 @@ async def open_connection(
         raise ConnectionFailedError(message, status=error.status, retry_after_s=error.retry_after_s) from error
     except OSError as error:
         raise ConnectionFailedError(f"{url}: {error}") from error
-    finally:
-        if not connection.is_open:
-            connection.abort()
     return connection
+
+
+async def _open(connection: Connection, uri: WebSocketURI, tls: ssl.SSLContext | None, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await _connect(connection, uri, tls, timeout_s)
+            await connection.opened()
+    except BaseException:  # whatever it is, also a cancellation just when the server answered: nobody will own it
+        connection.abort()
+        raise
 
 
 async def _connect(connection: Connection, uri: WebSocketURI, tls: ssl.SSLContext | None, timeout_s: float) -> None:
