@@ -17,6 +17,8 @@ from market_collector.net.rest import Rest
 from simulator_process import MARKET, Simulator, simulator
 
 pytestmark = pytest.mark.simulator
+SIMULATOR_LAG_S = 0.25
+"""Its clock goes on with its market, which a busy machine holds up."""
 STREAM = Stream("BTC-USDT", DataType.TICKER)
 
 
@@ -74,7 +76,7 @@ async def test_the_same_machine_has_no_skew(exchange: Simulator, caplog: pytest.
         await comes(lambda: one.timekeeper.skew)
         skew = one.timekeeper.skew
         assert skew is not None
-        assert abs(skew.seconds) <= skew.uncertainty_s
+        assert abs(skew.seconds) <= skew.uncertainty_s + SIMULATOR_LAG_S
     assert caplog.text == ""
 
 
@@ -85,7 +87,7 @@ async def test_a_clock_that_is_wrong_by_an_hour_is_told(exchange: Simulator, cap
         await comes(lambda: one.timekeeper.skew)
         skew = one.timekeeper.skew
         assert skew is not None
-        assert abs(skew.seconds + 3600) <= skew.uncertainty_s
+        assert abs(skew.seconds + 3600) <= skew.uncertainty_s + SIMULATOR_LAG_S
     assert "3600.0 s ahead of the exchange's" in caplog.text
 
 
