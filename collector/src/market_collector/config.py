@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -27,8 +26,7 @@ from market_collector.spec import (
 )
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """One thing in a file that the user must mend."""
 
     file: str
@@ -51,8 +49,7 @@ class DocumentError(InputError):
         super().__init__("\n".join(str(problem) for problem in problems))
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """One resource, or one shard of it, that can be followed."""
 
     file: str
@@ -62,15 +59,13 @@ class Document:
     spec: Spec
 
 
-@dataclass(frozen=True)
-class StdoutSinkSettings:
+class StdoutSinkSettings(msgspec.Struct, frozen=True):
     """Records to standard output."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class FileSinkSettings:
+class FileSinkSettings(msgspec.Struct, frozen=True):
     """Records to files below a directory."""
 
     name: str
@@ -85,8 +80,7 @@ class FileSinkSettings:
 SinkSettings = StdoutSinkSettings | FileSinkSettings
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """What one collector process is to do; every default is filled in, every duration in seconds."""
 
     name: str
@@ -107,7 +101,7 @@ class Settings:
     backoff_max_s: float = 60.0
     endpoint_websocket: str | None = None
     endpoint_rest: str | None = None
-    sinks: tuple[SinkSettings, ...] = field(default=(StdoutSinkSettings("out"),))
+    sinks: tuple[SinkSettings, ...] = (StdoutSinkSettings("out"),)
     log_level: str = "info"
 
 

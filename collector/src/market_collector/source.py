@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from market_collector.errors import InputError
 
@@ -42,8 +43,7 @@ class DuplicateKey(NamedTuple):
     line: int | None
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """One document of a file as plain data; a null is left out, as the API server does."""
 
     file: str

@@ -4,11 +4,12 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from market_collector.app import streams
 from market_collector.config import Settings

@@ -1,8 +1,9 @@
 """Whether data is whole: does a book update follow the last one, and which dense ids are missing."""
 
-from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
+
+import msgspec
 
 from market_collector.book.book import Book
 from market_collector.model.events import Orderbook
@@ -31,8 +32,7 @@ def is_crossed(book: Book) -> bool:
     return bool(bids and asks) and float(bids[0].price) >= float(asks[0].price)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Hole:
+class Hole(msgspec.Struct, frozen=True, order=True):
     """Ids first..last, both inclusive, that are not there; ``since`` in monotonic seconds."""
 
     first: int
@@ -59,6 +59,9 @@ class Verdict(Enum):
     still there; whoever hears of it must give them up."""
 
 
+NEW = Verdict.NEW  # before Python 3.12 it takes 70 ns to look up an enum's member
+
+
 class IdLine:
     """The dense numbers of one stream (trade ids; open times of closed candles, counted in intervals): each is
     delivered once, late ones are waited for, missing ones are named."""
@@ -79,14 +82,14 @@ class IdLine:
         """Notes that ids first..last are there."""
         if self.last_id is None:
             self.last_id, self.last_time_ns = last, time_ns
-            return Verdict.NEW
+            return NEW
         if first > self.last_id:
             if first > self.last_id + 1:
                 self.waiting.append(Hole(self.last_id + 1, first - 1, now))
             self.last_id = last
             if time_ns > self.last_time_ns:
                 self.last_time_ns = time_ns
-            return Verdict.NEW
+            return NEW
         return self._take_late(first, last, time_ns)
 
     def _take_late(self, first: int, last: int, time_ns: int) -> Verdict:

@@ -11,7 +11,6 @@ Continuity is the same everywhere because each exchange translates its own numbe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -21,8 +20,7 @@ from market_collector.model.events import Data
 from market_collector.model.streams import DataType, Stream
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(msgspec.Struct, frozen=True):
     """How a silent link is told from a dead one."""
 
     ping: str
@@ -31,8 +29,7 @@ class Heartbeat:
     """The exchange closes a connection that is silent for longer; the interval must stay below."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One REST question: path with query, below the exchange's REST base address."""
 
     path: str
@@ -45,15 +42,13 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     records: Sequence[Data]
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(msgspec.Struct, frozen=True):
     """The exchange accepted the subscription."""
 
     stream: Stream
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """The exchange refused to serve these streams: one, or all that the refused request held."""
 
     streams: tuple[Stream, ...]
@@ -64,20 +59,17 @@ class Refusal:
     """False: the same request may succeed later without anybody doing anything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(msgspec.Struct, frozen=True):
     """The answer to `Heartbeat.ping`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Goodbye:
+class Goodbye(msgspec.Struct, frozen=True):
     """The exchange announced that it will close this connection soon."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+class Info(msgspec.Struct, frozen=True):
     """A frame that is understood and needs no reaction (an unsubscribe's ack)."""
 
 

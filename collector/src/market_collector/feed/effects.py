@@ -1,23 +1,22 @@
 """What a feed wants done. The shell (net/) does it; nothing here does anything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from market_collector.exchanges.interface import Request
 from market_collector.model.events import Record
 from market_collector.model.streams import Stream
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send this text frame."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Emit:
+class Emit(msgspec.Struct, frozen=True):
     """Hand these records to all sinks (or to one), in this order."""
 
     records: Sequence[Record]
@@ -33,8 +32,7 @@ class Question(Enum):
     """Whether the instrument trades continuously now: may its book be crossed?"""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(msgspec.Struct, frozen=True):
     """Ask REST and hand the answer to `Feed.answered`."""
 
     stream: Stream
@@ -42,22 +40,19 @@ class Fetch:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
-class Reconnect:
+class Reconnect(msgspec.Struct, frozen=True):
     """End this connection and open another one."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(msgspec.Struct, frozen=True):
     """Open another connection, and end this one when that one serves all streams (make before break)."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Warn:
+class Warn(msgspec.Struct, frozen=True):
     """Tell people, in the log."""
 
     message: str

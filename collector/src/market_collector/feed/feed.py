@@ -6,8 +6,9 @@ object lives as long as its connection, so there is no state to reset. Between i
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal, cast
+
+import msgspec
 
 from market_collector.book.book import Book
 from market_collector.book.continuity import follows, is_crossed
@@ -41,10 +42,11 @@ AUCTION_PATIENCE_S = 30.0
 """Until the exchange is asked again whether an instrument with a crossed book is in a call auction."""
 MAX_UNREADABLE = 20
 """Unreadable frames in a row after which the connection itself is not trusted."""
+TRADE, ORDERBOOK, CANDLE = DataType.TRADE, DataType.ORDERBOOK, DataType.CANDLE
+"""For what is done with each message: before Python 3.12 it takes 70 ns to look up an enum's member."""
 
 
-@dataclass(slots=True)
-class Subscription:
+class Subscription(msgspec.Struct):
     """One stream on this connection."""
 
     page: StreamLedger
@@ -188,14 +190,15 @@ class Feed:
         page = subscription.page
         if subscription.acked_at is None:
             self._is_served(subscription, now)  # data may come before the ack
-        if batch.stream.data_type is DataType.ORDERBOOK:
+        data_type = batch.stream.data_type
+        if data_type is ORDERBOOK:
             return self._on_book(subscription, batch.records, now)
         if not batch.records:
             return []
         records: Sequence[Record] = batch.records
-        if batch.stream.data_type is DataType.TRADE and self._exchange.has_dense_trade_ids:
+        if data_type is TRADE and self._exchange.has_dense_trade_ids:
             records = self._ledger.trades(page, cast(Sequence[Trade], records), now)
-        elif batch.stream.data_type is DataType.CANDLE:
+        elif data_type is CANDLE:
             records = self._ledger.candles(page, cast(Sequence[Candle], records), now)
         subscription.has_data = True
         page.note(batch.records[-1], now)

@@ -5,7 +5,8 @@ the data.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from market_collector.book.continuity import Hole
 from market_collector.model.events import Gap, Lost, Repaired
@@ -18,8 +19,7 @@ OPEN_GAPS_KEPT = 500
 """Open gaps of one stream; beyond that the two nearest neighbours become one, which has the missing of both."""
 
 
-@dataclass(slots=True)
-class KnownGap:
+class KnownGap(msgspec.Struct):
     """A gap and where it stands in its life."""
 
     gap: Gap
@@ -28,9 +28,9 @@ class KnownGap:
     """The only sink that misses it (its queue was full); None: nobody has it."""
     state: GapState = GapState.OPEN
     recovered: int = 0
-    lost: list[Hole] = field(default_factory=list)
+    lost: list[Hole] = msgspec.field(default_factory=list)
     """Ids that the exchange does not have any more."""
-    holes: list[Hole] = field(default_factory=list)
+    holes: list[Hole] = msgspec.field(default_factory=list)
     """What is still missing, where ``sink`` is set; otherwise the stream's line knows."""
 
     @property
@@ -39,8 +39,7 @@ class KnownGap:
         return int(self.gap.first or 0), int(self.gap.last or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """Where a hole is: first and last missing id or sequence, and exchange times around it (nanoseconds)."""
 
     first: str | None

@@ -10,7 +10,8 @@ answers it is lost, with its exact id. An answer that is an error proves nothing
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from market_collector.book.continuity import Hole
 from market_collector.errors import FrameError
@@ -28,8 +29,7 @@ GIVE_UP_AFTER_S = 30.0
 GIVE_UP_LOOKS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True):
     """One question: numbers first..last of a gap."""
 
     gap_id: str
@@ -39,8 +39,7 @@ class Look:
     request: Request
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct):
     """What has been tried for one gap."""
 
     next_at: float = 0.0

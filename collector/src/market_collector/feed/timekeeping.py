@@ -5,7 +5,8 @@ far to trust it. Pure: time is an argument.
 """
 
 from collections import deque
-from dataclasses import dataclass
+
+import msgspec
 
 from market_collector.model.moment import Moment
 
@@ -18,8 +19,7 @@ RESOLUTION_S = 0.001
 """Exchanges tell milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skew:
+class Skew(msgspec.Struct, frozen=True):
     """One comparison with the exchange's clock."""
 
     seconds: float

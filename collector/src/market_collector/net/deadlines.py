@@ -1,10 +1,9 @@
 """How long each phase of a connection may take."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(msgspec.Struct, frozen=True):
     """In seconds. What is silent after all of these is found by the ping (``connection.pingInterval``)."""
 
     open_s: float = 5.0

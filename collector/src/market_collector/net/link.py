@@ -10,7 +10,8 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from market_collector.config import Settings
 from market_collector.errors import ConnectionFailedError
@@ -28,16 +29,14 @@ RELIEF_POLL_S = 0.1
 """How often a successor is looked at; only while a connection is being replaced."""
 
 
-@dataclass(frozen=True, slots=True)
-class LastReconnect:
+class LastReconnect(msgspec.Struct, frozen=True):
     """When a connection was last opened again, and why the one before it ended."""
 
     time_ns: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Shell:
+class Shell(msgspec.Struct, frozen=True):
     """What links work with; one for all of a collector."""
 
     settings: Settings
@@ -51,8 +50,7 @@ class Shell:
     chance: random.Random
 
 
-@dataclass(eq=False, slots=True)
-class Life:
+class Life(msgspec.Struct, eq=False):
     """One connection, from dialling to its end."""
 
     session: Session

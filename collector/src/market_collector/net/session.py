@@ -45,8 +45,16 @@ class Session:
             self._early += frames
             return
         now = self._clock()
-        for frame in frames:
-            self._do(self.feed.received(frame, now))
+        records: list[Record] = []
+        try:
+            for frame in frames:
+                for effect in self.feed.received(frame, now):
+                    if type(effect) is Emit:
+                        records += effect.records
+                    else:
+                        self._do((effect,))
+        finally:  # a mistake in one frame must not take the records of those before it along
+            self._emit(records)
 
     async def run(self, connection: Connection) -> str:
         """Lives until the connection ends, and returns the reason. Cancelling it ends the connection."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
+
+import msgspec
 
 from market_collector.model.events import Gap, Record
 
@@ -13,8 +14,7 @@ PAUSE_S = 0.1
 costs as much as a hundred records)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Which collector writes: names files, so that two that share a volume never collide."""
 
     name: str
@@ -60,17 +60,16 @@ class Sink(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Memory:
+class Memory(msgspec.Struct):
     """What a sink holds beyond a place that it was told."""
 
-    numbers: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    numbers: dict[str, list[tuple[int, int]]] = msgspec.field(default_factory=dict)
     """By stream: dense numbers (`queue.dense_number`) with their exchange times (nanoseconds), as they were written."""
-    heads: dict[str, int] = field(default_factory=dict)
+    heads: dict[str, int] = msgspec.field(default_factory=dict)
     """By stream: sequence of the last book record."""
-    gaps: dict[str, Gap] = field(default_factory=dict)
+    gaps: dict[str, Gap] = msgspec.field(default_factory=dict)
     """Gaps that were opened and not closed, by id."""
-    closed: set[str] = field(default_factory=set)
+    closed: set[str] = msgspec.field(default_factory=set)
     """Ids of gaps that were closed."""
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from market_collector.sinks.interface import Origin
 from market_collector.sinks.names import COMPRESSED, compressed_path, plain_files, plain_of, unfinished_files
@@ -20,8 +21,7 @@ BLOCK_BYTES = 1 << 16
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
+class Leftover(msgspec.Struct, frozen=True):
     """A whole, plain file of an earlier run, locked until its descriptor is closed."""
 
     path: Path

@@ -1,7 +1,8 @@
 """From what the parts know to what the collector says: health, readiness, and the status document. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from market_collector.feed.gaps import KnownGap
 from market_collector.feed.ledger import Ledger, StreamLedger
@@ -30,8 +31,7 @@ GAPS_SHOWN = 100
 SERVED = (StreamState.LIVE, StreamState.QUIET)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """Which collector this is, and which run of it."""
 
     name: str
@@ -42,14 +42,13 @@ class Identity:
     started_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """What became of the records."""
 
     sinks: Sequence[SinkStatus]
     records: int
     """Emitted in all."""
-    acknowledged: Mapping[str, Positions] = field(default_factory=dict)
+    acknowledged: Mapping[str, Positions] = msgspec.field(default_factory=dict)
     """By sink."""
 
 

@@ -11,9 +11,9 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 
+import msgspec
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as serve_websockets
 from websockets.datastructures import Headers
@@ -34,8 +34,7 @@ Verdict = tuple[bool, str]
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Answers:
+class Answers(msgspec.Struct, frozen=True):
     """Where the answers come from; each is called for each request, on the event loop."""
 
     is_alive: Callable[[], Verdict]
@@ -44,8 +43,7 @@ class Answers:
     metrics: Callable[[], bytes]
 
 
-@dataclass(frozen=True)
-class HttpServer:
+class HttpServer(msgspec.Struct, frozen=True):
     """A server that listens."""
 
     server: Server
