@@ -1,8 +1,8 @@
 """An exchange that does nothing but send: a TLS WebSocket server on loopback whose frames are made beforehand.
 
-It waits until a program has subscribed to everything on the tape, over one connection or several; it sends the tape's
-first loop, and then further loops when its parent orders them: as fast as the program reads, or evenly spaced. A child
-process, one for each program.
+A program gets the tape's first loop of each stream as soon as it asks for it, over one connection or several; once it
+has asked for everything, further loops when the parent orders them: as fast as the program reads, or evenly spaced. A
+child process, one for each program.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from bench import frames, worker
 from websockets.frames import Frame, Opcode
@@ -63,8 +64,11 @@ class Client:
         await self._writer.drain()
 
 
-Addressed = tuple[Client, bytes]
-"""A framed message, and the connection that asked for it."""
+class Addressed(NamedTuple):
+    """A framed message."""
+
+    key: Key
+    frame: bytes
 
 
 class Blaster:
@@ -88,18 +92,19 @@ class Blaster:
         client = Client(reader, writer)
         try:
             async for asked in client.requests():
-                is_new = not asked <= self._readers.keys()
+                new = asked - self._readers.keys()
                 self._readers |= dict.fromkeys(asked, client)
-                if is_new and len(self._readers) == self._streams:
-                    self._loops_sent = 0
-                    await self._send_at_once(self._next(1))
+                if new:
+                    await self._send_at_once([each for each in self._tape(range(1)) if each.key in new])
+                if new and len(self._readers) == self._streams:
+                    self._loops_sent = 1
                     self._subscribed.set()
         except ConnectionError:
             pass  # a client under test was ended: it does not say goodbye
         self._readers = {key: reader for key, reader in self._readers.items() if reader is not client}
 
     async def served(self) -> worker.Answer:
-        """Returns once the next program has subscribed to everything and was sent the first loop."""
+        """Returns once the next program has asked for everything, and was sent the first loop."""
         await asyncio.wait_for(self._subscribed.wait(), LONGEST_S)
         self._subscribed.clear()
         return {"messages": self._loop_length()}
@@ -115,8 +120,8 @@ class Blaster:
     async def _send_at_once(self, messages: Sequence[Addressed]) -> None:
         """Each connection's messages in their order; the connections side by side."""
         by_client: dict[Client, list[bytes]] = {}
-        for client, message in messages:
-            by_client.setdefault(client, []).append(message)
+        for message in messages:
+            by_client.setdefault(self._readers[message.key], []).append(message.frame)
         await asyncio.gather(*(_send_chunks(client, list(_chunks(held))) for client, held in by_client.items()))
 
     async def pace(self, loops: int, per_second: float) -> worker.Answer:
@@ -124,17 +129,20 @@ class Blaster:
         messages = self._next(loops)
         began = time.monotonic()
         async with asyncio.timeout(LONGEST_S):
-            for number, (client, message) in enumerate(messages, 1):
-                await client.send(message)
+            for number, message in enumerate(messages, 1):
+                await self._readers[message.key].send(message.frame)
                 await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
         return {"messages": len(messages), "seconds": time.monotonic() - began}
 
     def _next(self, loops: int) -> list[Addressed]:
         assert len(self._readers) == self._streams, "no program has subscribed yet"
         first, self._loops_sent = self._loops_sent, self._loops_sent + loops
+        return self._tape(range(first, first + loops))
+
+    def _tape(self, loops: range) -> list[Addressed]:
         trades: frames.Trades = "trades-all" if any(name == "trades-all" for name, _ in self._readers) else "trades"
-        tape = frames.messages("sequence", range(first, first + loops), books=self._books, trades=trades)
-        return [(self._readers[_key(message["arg"])], _framed(message)) for message in tape]
+        tape = frames.messages("sequence", loops, books=self._books, trades=trades)
+        return [Addressed(_key(message["arg"]), _framed(message)) for message in tape]
 
     def _loop_length(self) -> int:
         return len(frames.tape("sequence", range(1), books=self._books))

@@ -45,7 +45,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="market-collector", description="Collects market data; loses nothing in silence."
     )
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    # prog: otherwise argparse formats a usage line to make it, and imports shutil with bz2 and lzma for its width
+    commands = top.add_subparsers(required=True, metavar="COMMAND", prog=top.prog)
 
     run = commands.add_parser("run", help="collect until told to stop")
     run.add_argument(
