@@ -243,17 +243,45 @@ def test_a_killed_collector_delivers_every_trade_once_when_it_comes_back(exchang
             collector.process.wait(5)
         time.sleep(0.5)  # the market goes on
     with program(tmp_path, wanted, *state) as collector:
-        collector.comes(lambda: [gap for gap in collector.status()["gaps"] if gap["stream"] == "BTC-USDT/trade"])
+        collector.comes(lambda: collector.status()["counters"]["gapsRepaired"] > 0)
+        collector.comes(lambda: is_whole(stored(data)))
         collector.comes(lambda: all(gap["state"] != "open" for gap in collector.status()["gaps"]))
         collector.stop()
     records = stored(data)
-    ids = [int(record["trade_id"]) for record in records if record["type"] == "trade"]
-    assert sorted(ids) == list(range(min(ids), max(ids) + 1))
+    assert is_whole(records)
     gaps = [record for record in records if record["type"] == "gap"]
     closed = {record["gap_id"] for record in records if record["type"] in ("repaired", "lost")}
     assert {gap["reason"] for gap in gaps} == {"Restarted"}
     assert {gap["gap_id"] for gap in gaps} == closed
     assert any(record["backfilled"] for record in records if record["type"] == "trade")
+
+
+def test_a_pod_that_takes_over_a_volume_fills_the_hole_since_the_one_before(
+    exchange: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another host and no checkpoint: the files alone tell where they end. Killed before its first checkpoint, too."""
+    data = tmp_path / "data"
+    sink = {"name": "archive", "type": "file", "file": {"directory": str(data), "fsyncInterval": "100ms"}}
+    wanted = document(exchange, dataTypes=["trade"], sinks=[sink])
+    for pod in ("pod-a", "pod-b", "pod-b"):
+        monkeypatch.setenv("POD_NAME", pod)
+        with program(tmp_path, wanted, "--state-dir", str(tmp_path / pod)) as collector:
+            seen = len(stored(data))
+            collector.comes(lambda: any(record["type"] == "trade" for record in stored(data)[seen:]))  # noqa: B023
+            collector.process.kill()
+            collector.process.wait(5)
+        time.sleep(0.3)
+    with program(tmp_path, wanted, "--state-dir", str(tmp_path / "pod-b")) as collector:
+        collector.comes(lambda: collector.status()["counters"]["gapsRepaired"] > 0)
+        collector.comes(lambda: is_whole(stored(data)))
+        collector.stop()
+    assert is_whole(stored(data))
+
+
+def is_whole(records: list[Any]) -> bool:
+    """Whether every trade between the first and the last is there, once."""
+    ids = [int(record["trade_id"]) for record in records if record["type"] == "trade"]
+    return sorted(ids) == list(range(min(ids), max(ids) + 1))
 
 
 def stored(directory: Path) -> list[Any]:

@@ -99,14 +99,17 @@ class Collector:
             log.error("%d records could not be written before the end", left)
 
     async def _resume(self) -> None:
-        """Goes on where the last run stopped."""
-        saved = self.checkpoint.load() if self.checkpoint else None
-        if saved is None:
+        """Goes on where the last run stopped; without a checkpoint, where a sink's files end. Then leaves a
+        checkpoint at once, so that also a crash before the first data is seen."""
+        if not self.checkpoint:
             return
+        saved = self.checkpoint.load() or Positions({}, [], [], {})
         memory = await self.fanout.recall(saved.places) or Memory()
         written = Written(memory.numbers, memory.heads, memory.gaps, memory.closed)
         for effect in resume(self.ledger, saved, written, read_clock()):
             self.fanout.emit(effect.records, effect.sink)
+        if not saved.places:
+            self.checkpoint.save(self._positions())
 
     async def _read_until(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as reading:

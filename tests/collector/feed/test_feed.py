@@ -164,10 +164,11 @@ def test_the_ping_interval_stays_below_what_the_exchange_allows() -> None:
 
 
 def test_it_wants_to_be_woken_again_and_again() -> None:
-    life = Life()
+    life = Life(TRADES)
     assert life.feed.wake_at == rules.TICK_S
     life.feed.woken(at(7))
     assert life.feed.wake_at == 7 + rules.TICK_S
+    assert Life(BOOK).feed.wake_at == rules.BOOK_TICK_S
 
 
 def test_an_announced_end_asks_for_another_connection() -> None:
@@ -541,6 +542,17 @@ def test_a_book_that_stays_crossed_is_in_doubt(answer: bytes | None) -> None:
     assert [type(record) for record in records] == [Gap, Resync]
     assert isinstance(records[0], Gap)
     assert records[0].reason == "Crossed"
+
+
+def test_a_snapshot_that_is_crossed_like_the_book_before_it_is_not_published() -> None:
+    life = Life(BOOK)
+    (fetch,) = crossed_for_long(life)
+    life.feed.answered(fetch, None, at(3.2))
+    again = crossed(20, -1) | {"action": "snapshot"}
+    assert [type(record) for record in emitted(life.gets(again, 3.5))] == [Resync]
+    assert life.ledger.gaps.all_open()
+    lost, state = emitted(life.gets(book("snapshot", 30, -1), 9))
+    assert [type(lost), type(state)] == [Lost, Orderbook]
 
 
 def test_in_an_auction_a_book_may_be_crossed() -> None:

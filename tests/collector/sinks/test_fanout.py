@@ -582,13 +582,13 @@ class Remembering(Store):
 
     def __init__(self, name: str, *, is_broken: bool = False) -> None:
         super().__init__(name)
-        self.recalled: list[tuple[str, bool]] = []
+        self.recalled: list[tuple[str | None, bool]] = []
         self.is_broken = is_broken
 
     def place(self) -> str:
         return f"{self.name}:9"
 
-    async def recall(self, place: str, *, keep: bool) -> Memory:
+    async def recall(self, place: str | None, *, keep: bool) -> Memory:
         self.recalled.append((place, keep))
         if self.is_broken:
             raise SinkError("cannot be read")

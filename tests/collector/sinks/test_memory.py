@@ -4,12 +4,14 @@ import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 import zstandard
 
 from market_collector.model.events import Gap, Orderbook, Record, Repaired, Trade
 from market_collector.sinks.encode import lines
-from market_collector.sinks.memory import recall
+from market_collector.sinks.interface import Origin
+from market_collector.sinks.memory import END_BYTES, recall, recall_end
 
 FIRST = "okx-btc_0_pod-a_20261122T100000.000Z_000001.jsonl"
 SECOND = "okx-btc_0_pod-a_20261122T110000.000Z_000002.jsonl"
@@ -75,3 +77,20 @@ def test_a_line_that_is_no_record_is_an_error(tmp_path: Path) -> None:
     (tmp_path / FIRST).write_bytes(b"garbage\n")
     with pytest.raises(ValueError, match="malformed"):
         recall(tmp_path, f"{FIRST}:0")
+
+
+ORIGIN = Origin("okx-btc", 0, "pod-new")
+
+
+def test_the_end_of_what_another_pod_of_the_shard_has_written(directory: Path) -> None:
+    assert recall_end(directory, ORIGIN).numbers == {"BTC-USDT/trade": [(4, 40)]}
+    assert recall_end(directory, Origin("okx-btc", 1, "pod-new")).numbers == {}
+
+
+def test_of_a_long_file_only_the_end_is_read_and_its_low_repairs_are_no_beginning(tmp_path: Path) -> None:
+    filling = text([trade(1)]) * (END_BYTES // len(text([trade(1)])) + 5)
+    repair = msgspec.structs.replace(trade(7), backfilled=True)
+    (tmp_path / FIRST).write_bytes(text([trade(999)]) + filling[: -len(text([trade(1)]))])
+    assert {number for number, _ in recall_end(tmp_path, ORIGIN).numbers["BTC-USDT/trade"]} == {1}
+    (tmp_path / FIRST).write_bytes(text([repair, trade(50), repair]))
+    assert recall_end(tmp_path, ORIGIN).numbers == {"BTC-USDT/trade": [(50, 500), (7, 70)]}

@@ -22,6 +22,8 @@ from market_collector.model.streams import DataType, Stream, StreamState
 
 TICK_S = 1.0
 """Longest time between two looks at the deadlines."""
+BOOK_TICK_S = 0.25
+"""The same with books, of which one may be crossed."""
 SUBSCRIBE_TIMEOUT_S = 10.0
 """A subscription that is neither served nor refused within this time is stuck; a book's ack without a snapshot too."""
 PROBE_AFTER_S = 2.0
@@ -61,6 +63,8 @@ class Subscription(msgspec.Struct):
     refusals: int = 0
     resyncs: tuple[float, ...] = ()
     """When it was asked for again lately because its book was in doubt."""
+    was_crossed: bool = False
+    """Its last doubt was that it stayed crossed: a snapshot that is crossed, too, is not published."""
     crossed_since: float | None = None
     """Since when the book's best bid is not below its best ask."""
     is_probed: bool = False
@@ -95,6 +99,8 @@ class Feed:
         self._subscriptions = {stream: Subscription(ledger.streams[stream]) for stream in streams}
         self._ping_interval_s = min(ping_interval_s, exchange.heartbeat.max_interval_s)
         self._subscribe_timeout_s = subscribe_timeout_s
+        has_books = any(stream.data_type is DataType.ORDERBOOK for stream in streams)
+        self._tick_s = BOOK_TICK_S if has_books else TICK_S
         self._store_raw = store_raw
         self._received_at = 0.0
         self._pinged_at: float | None = None
@@ -125,7 +131,7 @@ class Feed:
     def opened(self, now: Moment) -> list[Effect]:
         """The connection is open: ask for all streams."""
         self._received_at = now.at
-        self.wake_at = now.at + TICK_S
+        self.wake_at = now.at + self._tick_s
         hello = Connected(self._exchange.name, None, None, now.wall_ns, None, self.route)
         return [Emit([hello]), *self._ask(list(self._subscriptions), now)]
 
@@ -148,7 +154,7 @@ class Feed:
 
     def woken(self, now: Moment) -> list[Effect]:
         """Time passed: look at every deadline."""
-        self.wake_at = now.at + TICK_S
+        self.wake_at = now.at + self._tick_s
         effects = self._check_link(now)
         events = self._ledger.overdue(now)
         if events:
@@ -219,6 +225,9 @@ class Feed:
         book = Book(snapshot)
         if not self._is_intact(book, snapshot):
             return self._doubt(subscription, "ChecksumMismatch", _links(subscription, snapshot), now)
+        if subscription.was_crossed and is_crossed(book):
+            return self._doubt(subscription, "Crossed", "the new snapshot, too", now)
+        subscription.was_crossed = False
         subscription.book = book
         subscription.has_data = True
         subscription.crossed_since = None
@@ -382,9 +391,10 @@ class Feed:
             return []
         try:
             is_trading = answer is None or self._exchange.is_trading(subscription.page.stream, answer)
-        except FrameError as error:
-            return [Warn(str(error)), *self._doubt(subscription, "Crossed", "best bid at or above best ask", now)]
+        except FrameError:
+            is_trading = True
         if is_trading:
+            subscription.was_crossed = True
             return self._doubt(subscription, "Crossed", "best bid at or above best ask", now)
         return [Warn(f"{subscription.page.stream}: the book is crossed, and the instrument is in an auction")]
 

@@ -225,7 +225,7 @@ class Ledger:
     def _overdue(self, page: StreamLedger, now: Moment) -> list[Event]:
         reason = page.interruption or "IdsMissing"
         events = [event for hole in page.line.overdue(now.at) for event in self._open_gap(page, hole, reason, now)]
-        if events:
+        if not page.line.waiting:
             page.interruption = ""
         return events
 

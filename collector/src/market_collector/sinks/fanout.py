@@ -82,7 +82,7 @@ class Fanout:
         """What the sink holds beyond its place. None when it cannot tell; and when there are several, which may hold
         different things: then each that remembers takes care not to write its own again."""
         is_alone = len(self._writers) == 1
-        memories = [await writer.recall(places.get(writer.name, ""), keep=not is_alone) for writer in self._writers]
+        memories = [await writer.recall(places.get(writer.name), keep=not is_alone) for writer in self._writers]
         return memories[0] if is_alone else None
 
     def mark(self, number: int) -> None:
@@ -165,7 +165,7 @@ class _Writer:
         if self.queue.waiting >= BATCH_RECORDS:
             self._full.set()
 
-    async def recall(self, place: str, *, keep: bool) -> Memory | None:
+    async def recall(self, place: str | None, *, keep: bool) -> Memory | None:
         if not isinstance(self.sink, RememberingSink):
             return None
         try:

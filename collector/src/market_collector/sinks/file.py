@@ -26,7 +26,7 @@ from market_collector.sinks.compress import compress
 from market_collector.sinks.encode import lines
 from market_collector.sinks.interface import PAUSE_S, Memory, Origin
 from market_collector.sinks.leftovers import Leftover, put_in_order
-from market_collector.sinks.memory import recall
+from market_collector.sinks.memory import recall, recall_end
 from market_collector.sinks.names import file_name
 from market_collector.sinks.queue import dense_number, stream_name
 from market_collector.sinks.segment import Segment, create
@@ -62,8 +62,9 @@ class FileSink:
         self._origin = origin
         self._clock = clock
         self._counter = 0
-        self._place = ""
-        self._to_recall = ""
+        self._place = f"{file_name(origin, clock().wall_ns, 0)}:0"
+        self._to_recall: str | None = None
+        self._is_to_recall = False
         self._held: frozenset[tuple[str, int]] = frozenset()
         self._segment: Segment | None = None
         self._cannot_grow = False
@@ -97,13 +98,21 @@ class FileSink:
         """File name and size of what is durable."""
         return self._place
 
-    async def recall(self, place: str, *, keep: bool) -> Memory:
+    async def recall(self, place: str | None, *, keep: bool) -> Memory:
         """Reads what was written after a place. If it cannot be read now, it is read when the sink opens."""
-        self._place = self._to_recall = place
-        memory = await self._in_thread(lambda: recall(self._settings.directory, place)) if place else Memory()
-        self._to_recall = ""
+        self._place, self._to_recall, self._is_to_recall = place or self._place, place, True
+        memory = await self._in_thread(self._recall)
         if keep:
             self._keep(memory)
+        return memory
+
+    def _recall(self) -> Memory:
+        directory, place = self._settings.directory, self._to_recall
+        if not directory.is_dir():
+            memory = Memory()  # the first run makes it
+        else:
+            memory = recall_end(directory, self._origin) if place is None else recall(directory, place)
+        self._is_to_recall = False
         return memory
 
     def _keep(self, memory: Memory) -> None:
@@ -140,9 +149,8 @@ class FileSink:
         directory = self._settings.directory
         directory.mkdir(parents=True, exist_ok=True)
         self._try_to_write(directory)
-        if self._to_recall:
-            self._keep(recall(directory, self._to_recall))
-            self._to_recall = ""
+        if self._is_to_recall:
+            self._keep(self._recall())
         self._finished.extend(put_in_order(directory, self._origin))
         if self._settings.compression == "none":
             self._let_go()

@@ -81,8 +81,9 @@ class RememberingSink(Sink, Protocol):
         """Where the acknowledged data ends now: a text for `recall`."""
         ...
 
-    async def recall(self, place: str, *, keep: bool) -> Memory:
-        """What was stored after a place; to be called before `open`.
+    async def recall(self, place: str | None, *, keep: bool) -> Memory:
+        """What was stored after a place; to be called before `open`. Without a place: the end of what there is,
+        whoever of this shard wrote it (a pod that this one replaces, on the same volume).
 
         With ``keep``, or when it raises, the sink sees to it that none of that is written again.
 

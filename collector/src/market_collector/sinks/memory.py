@@ -24,16 +24,38 @@ from market_collector.model.events import (
     Ticker,
     Trade,
 )
-from market_collector.sinks.interface import Memory
-from market_collector.sinks.names import COMPRESSED, PLAIN
+from market_collector.sinks.interface import Memory, Origin
+from market_collector.sinks.names import COMPRESSED, PLAIN, our_files, parts_of
 from market_collector.sinks.queue import dense_number, stream_name
+
+END_BYTES = 16 * 2**20
+"""How much of a plain file is its end: about 40,000 records."""
 
 Known = Trade | Orderbook | Ticker | Candle | Gap | Repaired | Lost | Dropped
 Other = Connected | Disconnected | Resync | Refused | Raw
 
 
+def recall_end(directory: Path, origin: Origin) -> Memory:
+    """The end of the newest file of a shard, whichever host wrote it; raises like `recall`."""
+    memory = Memory()
+    newest = max(our_files(directory, origin), key=_begin, default=None)
+    if newest is None:
+        return memory
+    is_plain = newest.name.endswith(PLAIN)
+    offset = max(0, newest.stat().st_size - END_BYTES) if is_plain else 0
+    lines = stored_lines(newest, offset)
+    if offset:
+        next(lines, None)  # the rest of a line
+    for line in lines:
+        record = decode(line)
+        is_repair = isinstance(record, Trade | Candle) and record.backfilled
+        if not is_repair or stream_name(record) in memory.numbers:  # a repair's low numbers say nothing of the end
+            _remember(memory, record)
+    return memory
+
+
 def recall(directory: Path, place: str) -> Memory:
-    """What one run (and those before it, on the same host) has written after a place, ``NAME.jsonl:BYTES``.
+    """What one run (and those after it, on the same host) has written after a place, ``NAME.jsonl:BYTES``.
 
     A torn last line is no record. Raises OSError, and ValueError for a place or a line that is none of ours.
     """
@@ -71,6 +93,11 @@ def _files_from(directory: Path, name: str) -> list[Path]:
         if plain is not None and plain.startswith(prefix) and plain >= name:
             found[plain] = path
     return [found[plain] for plain in sorted(found)]
+
+
+def _begin(path: Path) -> tuple[str, int]:
+    name = parts_of(path.name)
+    return (name.begin, name.counter) if name else ("", 0)
 
 
 def _plain_name(path: Path) -> str | None:

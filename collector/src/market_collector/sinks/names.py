@@ -82,6 +82,11 @@ def plain_of(unfinished: Path) -> Path:
     return unfinished.with_name(re.sub(r"(\.gz|\.zst)\.part$", "", unfinished.name))
 
 
+def our_files(directory: Path, origin: Origin) -> list[Path]:
+    """This shard's files of records, plain and compressed."""
+    return [path for end in ("", *COMPRESSED.values()) for path in _our_files(directory, origin, PLAIN + end)]
+
+
 def _our_files(directory: Path, origin: Origin, ending: str) -> list[Path]:
     prefix = shared_prefix(origin)
     return sorted(path for path in directory.iterdir() if path.name.startswith(prefix) and path.name.endswith(ending))
