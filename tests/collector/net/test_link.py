@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,8 @@ from msgspec.structs import replace
 
 from market_collector.config import Settings
 from market_collector.exchanges import EXCHANGES
+from market_collector.feed.effects import Effect
+from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Record, Trade
 from market_collector.model.moment import Moment
@@ -70,18 +72,17 @@ class Collection:
 def collection(
     websocket: str,
     deadlines: Deadlines = SHORT,
-    clock: Callable[[], Moment] = read_clock,
+    emit: Callable[[Sequence[Record]], None] | None = None,
     **changes: Any,
 ) -> Collection:
     settings = replace(SETTINGS, endpoint_websocket=websocket, **changes)
     wanted = [Stream("BTC-USDT", data_type) for data_type in settings.data_types]
-    ledger = Ledger("okx", wanted, settings.stale_after_s, clock())
+    ledger = Ledger("okx", wanted, settings.stale_after_s, read_clock())
     records: list[Record] = []
     exchange = EXCHANGES["okx"]
     chance = random.Random(7)
-    supervisor = Supervisor(
-        settings, exchange, ledger, emit=records.extend, clock=clock, chance=chance, deadlines=deadlines
-    )
+    take = emit or records.extend
+    supervisor = Supervisor(settings, exchange, ledger, emit=take, clock=read_clock, chance=chance, deadlines=deadlines)
     return Collection(supervisor, ledger, records)
 
 
@@ -370,3 +371,37 @@ async def test_an_address_that_comes_back_is_connected_to_at_once(caplog: pytest
             start = time.monotonic()
             await one.comes(lambda: one.supervisor.reconnections == 1)
             assert time.monotonic() - start < 1.0
+
+
+# -- mistakes of ours are loud
+
+
+async def test_a_mistake_in_a_deadline_ends_the_connection_instead_of_all_deadlines(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def woken(feed: Feed, now: Moment) -> list[Effect]:
+        raise ZeroDivisionError("mistake")
+
+    with scripted_exchange() as exchange:
+        async with running(exchange.websocket) as one:
+            monkeypatch.setattr(Feed, "woken", woken)
+            await one.comes(lambda: "internal error: ZeroDivisionError" in one.link.reason)
+            monkeypatch.undo()
+            await one.flows()
+            assert "mistake" in caplog.text
+
+
+async def test_what_the_supervisor_died_of_is_raised_by_the_next_call_and_leaves_nothing() -> None:
+    def emit(records: Sequence[Record]) -> None:
+        raise ZeroDivisionError("mistake")
+
+    with scripted_exchange() as exchange:
+        one = collection(exchange.websocket, emit=emit)
+        for call in (one.supervisor.start, one.supervisor.stop):
+            await one.supervisor.start()
+            await one.comes(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+            assert one.stands(ConnectionState.STOPPED)
+            with pytest.raises(ExceptionGroup) as death:
+                await call()
+            assert death.group_contains(ZeroDivisionError)
+        await one.supervisor.stop()

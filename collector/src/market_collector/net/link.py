@@ -92,6 +92,7 @@ class Link:
         """Since the last success."""
         self._gave_up = False
         self._has_connected = False
+        """Since `keep` began: whatever connects then is a reconnection."""
         self._lives: list[Life] = []
         """Oldest first."""
         self._phase = ConnectionState.CONNECTING
@@ -138,7 +139,7 @@ class Link:
 
     async def keep(self) -> None:
         """Keeps the route connected until cancelled; then ends and awaits all its connections."""
-        self._wanted = ""
+        self._why, self._wanted, self._has_connected = "", "", False
         self._succeed()
         try:
             async with asyncio.TaskGroup() as lives:
@@ -207,6 +208,10 @@ class Link:
         deadline = self._now() + self._shell.deadlines.drain_s
         while (old := self._before(successor)) and successor.ending is None and not self._wanted:
             if successor.session.feed.is_complete or self._now() >= deadline:
+                state = (
+                    "serves every stream" if successor.session.feed.is_complete else "does not serve every stream yet"
+                )
+                log.info("%s connection: the new one %s; the old one ends", self.route, state)
                 for life in old:
                     life.dismiss(f"replaced: {life.leaving}")
                 self._show()
