@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import IO, cast
 
@@ -46,6 +47,7 @@ def recall_end(directory: Path, origin: Origin) -> Memory:
     lines = stored_lines(newest, offset)
     if offset:
         next(lines, None)  # the rest of a line
+    decode = _decoder().decode
     for line in lines:
         record = decode(line)
         is_repair = isinstance(record, Trade | Candle) and record.backfilled
@@ -60,12 +62,18 @@ def recall(directory: Path, place: str) -> Memory:
     A torn last line is no record. Raises OSError, and ValueError for a place or a line that is none of ours.
     """
     memory = Memory()
-    decode = msgspec.json.Decoder(Known | Other).decode  # made here: it takes 2 ms, and most starts have no past
+    decode = _decoder().decode
     name, _, offset = place.rpartition(":")
     for path in _files_from(directory, name):
         for line in stored_lines(path, int(offset) if _plain_name(path) == name else 0):
             _remember(memory, decode(line))
     return memory
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[Record]:
+    """Made when it is needed: it takes 2 ms, and most starts have no past."""
+    return msgspec.json.Decoder(Known | Other)
 
 
 def _remember(memory: Memory, record: Record) -> None:
