@@ -175,10 +175,10 @@ def test_checksums_are_verified_where_they_are() -> None:
 def test_a_book_that_stays_crossed_is_told() -> None:
     crossed = update(1, 2, 10, bids=[("11", "1")])
     calm = update(2, 3, 10.5, bids=[("11", "0")])
-    late = update(2, 3, 12, bids=[("11", "0")])
+    late = update(2, 3, 12.5, bids=[("11", "0")])
     assert not judge([snapshot(1), crossed, calm]).findings
     assert [each.kind for each in judge([snapshot(1), crossed, late]).findings] == ["Crossed"]
-    assert [each.kind for each in judge([snapshot(1), crossed, snapshot(9, 12)]).findings] == ["Crossed"]
+    assert [each.kind for each in judge([snapshot(1), crossed, snapshot(9, 12.5)]).findings] == ["Crossed"]
     assert not judge([snapshot(1), crossed, gap("g", 2), lost("g"), snapshot(9, 12)]).findings
 
 

@@ -1,4 +1,4 @@
-"""Crossed books: a moment is normal, longer than a second is not."""
+"""Crossed books: a moment is normal, longer than two seconds is not."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,12 +17,12 @@ def follow(watch: CrossWatch, book: Book, change: object, time_ns: int) -> int |
     return watch.follow(book, change, time_ns)  # type: ignore[arg-type]
 
 
-def test_a_book_that_is_crossed_for_longer_than_a_second_is_told_once() -> None:
+def test_a_book_that_is_crossed_for_longer_than_two_seconds_is_told_once() -> None:
     book = Book(snapshot(1))
     watch = CrossWatch(book, 0)
     assert follow(watch, book, CROSS, SECOND) is None
-    assert follow(watch, book, update(2, 2), 2 * SECOND) is None
-    assert follow(watch, book, update(2, 2), 3 * SECOND) == 2 * SECOND
+    assert follow(watch, book, update(2, 2), 3 * SECOND) is None
+    assert follow(watch, book, update(2, 2), 3 * SECOND + 1) == 2 * SECOND + 1
     assert follow(watch, book, UNCROSS, 4 * SECOND) is None
     assert follow(watch, book, CROSS, 5 * SECOND) is None
     assert follow(watch, book, UNCROSS, 9 * SECOND) == 4 * SECOND
@@ -45,9 +45,9 @@ def test_a_moment_is_normal() -> None:
 
 def test_a_snapshot_may_be_crossed_and_end_it() -> None:
     watch = CrossWatch(Book(snapshot(1, bid="12")), 0)
-    assert watch.lasted(SECOND) is None
+    assert watch.lasted(2 * SECOND) is None
     watch = CrossWatch(Book(snapshot(1, bid="11")), 0)
-    assert watch.lasted(SECOND + 1) == SECOND + 1
+    assert watch.lasted(2 * SECOND + 1) == 2 * SECOND + 1
 
 
 def test_an_empty_side_crosses_nothing() -> None:

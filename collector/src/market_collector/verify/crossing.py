@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from market_collector.book.book import Book
 from market_collector.model.events import Level, Orderbook
 
-CROSSED_LIMIT_NS = 1_000_000_000
-"""Exchange time; a book may be crossed between two pushes of one event."""
+CROSSED_LIMIT_NS = 2_000_000_000
+"""Exchange time. A collector doubts a book that was crossed for a second; it looks four times a second, and asks the
+exchange about an auction first."""
 
 
 class CrossWatch:
