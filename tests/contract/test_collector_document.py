@@ -1,12 +1,12 @@
 """What the operator mounts is what the collector reads: nothing is lost on the way, nothing is refused."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from market_collector import config
 from market_operator.desired import desired
