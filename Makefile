@@ -30,7 +30,7 @@ demo-down: ## remove what `make demo` made in the cluster
 cluster-down: ## remove the local cluster: processes, mounts, bridge, namespaces
 	@hack/cluster/down.sh
 
-test: setup ## set up, then everything: lint, types, contracts, unit, simulator, API server, real pods
+test: setup ## set up, then everything: lint, types, contracts, unit, simulator, faults, API server, real pods
 	@hack/test.sh all
 
 test-fast: setup ## what needs neither network nor cluster, in under a minute

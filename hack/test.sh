@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
 
 FAST=(lint types contracts unit)
-ALL=("${FAST[@]}" simulator cluster coverage e2e)
+ALL=("${FAST[@]}" simulator faults cluster coverage e2e)
 
 lint() {
   ruff check --quiet .
@@ -35,9 +35,11 @@ contracts() {
 # Coverage doubles the time of the fast rung, so only the whole run measures it.
 pytest_rung() { if [[ $MEASURED ]]; then coverage run -m pytest "$@"; else python -m pytest "$@"; fi; }
 
-unit() { pytest_rung -m "not simulator and not cluster and not e2e and not cluster_lifecycle" --timeout=60; }
+unit() { pytest_rung -m "not simulator and not faults and not cluster and not e2e and not cluster_lifecycle" --timeout=60; }
 
-simulator() { pytest_rung -m "simulator and not cluster and not e2e"; }
+simulator() { pytest_rung -m "simulator and not faults and not cluster and not e2e"; }
+
+faults() { pytest_rung -m faults --timeout=280; }
 
 coverage_per_module() { coverage combine --quiet --append .coverage.* 2>/dev/null || true; python hack/coverage_per_module.py; }
 

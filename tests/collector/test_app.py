@@ -1,127 +1,21 @@
 """The collector as a program of its own, against the simulator: what a user or a kubelet sees of it."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 
 import tls
+from collector_program import TYPES, document, program, stored
 from simulator_process import MARKET, REPLAY, Simulator, simulator
 
 pytestmark = pytest.mark.simulator
-TYPES = ["trade", "orderbook", "ticker"]
-
-
-@dataclass(frozen=True)
-class Program:
-    """A running collector."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    output: Path
-    log: Path
-
-    def get(self, path: str) -> tuple[int, bytes]:
-        """Status code and body of the collector's own HTTP answers."""
-        try:
-            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-                return answer.status, answer.read()
-        except HTTPError as error:
-            with error:
-                return error.code, error.read()
-
-    def status(self) -> Any:
-        """The status document."""
-        return json.loads(self.get("/status")[1])
-
-    def records(self) -> list[Any]:
-        """All records on stdout so far; each line must be whole JSON."""
-        return [json.loads(line) for line in self.output.read_text().splitlines()]
-
-    def stop(self) -> int:
-        """SIGTERM, as a kubelet does; returns the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(25)
-
-    def comes(self, is_so: Callable[[], Any], within_s: float = 15.0) -> None:
-        """Waits until it is so."""
-        end = time.monotonic() + within_s
-        while time.monotonic() < end:
-            assert self.process.poll() is None, self.log.read_text()
-            if is_so():
-                return
-            time.sleep(0.05)
-        pytest.fail(f"did not come true within {within_s} s; status {self.status()}")
-
-    def is_ready(self) -> bool:
-        """What the readiness probe sees."""
-        return self.get("/readyz")[0] == 200
-
-
-def document(exchange: Simulator | None, **spec: Any) -> dict[str, Any]:
-    """The collector document, as the operator mounts it."""
-    endpoint = {"websocket": exchange.websocket, "rest": exchange.rest} if exchange else {}
-    whole = {
-        "exchange": "okx",
-        "symbol": "BTC-USDT",
-        "dataTypes": TYPES,
-        "staleAfter": "5s",
-        "connection": {"backoff": {"initial": "100ms", "max": "500ms"}, "endpoint": endpoint},
-    }
-    return {"contract": 1, "name": "okx-btc", "namespace": "test", "shard": 0, "spec": whole | spec}
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-@contextmanager
-def program(folder: Path, config: dict[str, Any], *options: str, **environment: str) -> Iterator[Program]:
-    """Runs ``market-collector run`` and ends it by its own id."""
-    file, output, log = folder / "collector.json", folder / "records.jsonl", folder / "log"
-    file.write_text(json.dumps(config))
-    port = free_port()
-    command = [sys.executable, "-m", "market_collector", "run", "-f", str(file), "--http", f"127.0.0.1:{port}"]
-    with output.open("ab") as out, log.open("ab") as err:
-        process = subprocess.Popen(
-            [*command, *options], stdout=out, stderr=err, env={**os.environ, "POD_UID": "pod-1", **environment}
-        )
-        try:
-            running = Program(process, port, output, log)
-            _wait_for_answer(running)
-            yield running
-        finally:
-            process.terminate()
-            process.wait(25)
-
-
-def _wait_for_answer(running: Program) -> None:
-    for _ in range(200):
-        if running.process.poll() is not None:
-            return
-        try:
-            running.get("/livez")
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
 
 
 @pytest.fixture(scope="module")
@@ -282,12 +176,6 @@ def is_whole(records: list[Any]) -> bool:
     """Whether every trade between the first and the last is there, once."""
     ids = [int(record["trade_id"]) for record in records if record["type"] == "trade"]
     return sorted(ids) == list(range(min(ids), max(ids) + 1))
-
-
-def stored(directory: Path) -> list[Any]:
-    """All records of a file sink; a line that a kill has torn was never acknowledged."""
-    lines = [line for file in sorted(directory.glob("*.jsonl")) for line in file.read_bytes().splitlines(keepends=True)]
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 def test_sigterm_drains_what_was_received(exchange: Simulator, tmp_path: Path) -> None:

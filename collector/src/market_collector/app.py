@@ -20,9 +20,10 @@ from market_collector.feed.positions import Positions, Written, positions, resum
 from market_collector.feed.repair import Repairer
 from market_collector.model.streams import DataType, Stream
 from market_collector.net.clock import read_clock
+from market_collector.net.deadlines import DEADLINES, Deadlines
 from market_collector.net.repairs import Repairs
 from market_collector.net.supervisor import Supervisor
-from market_collector.sinks.fanout import Fanout
+from market_collector.sinks.fanout import QUEUE_LIMIT, Fanout
 from market_collector.sinks.interface import Memory, Origin, Sink
 from market_collector.sinks.registry import make_sinks
 from market_collector.telemetry import health, http, metrics
@@ -40,8 +41,16 @@ CHECKPOINT_S = 1.0
 class Collector:
     """Everything that one process collects."""
 
-    def __init__(self, settings: Settings, state_dir: Path | None = None, sinks: Sequence[Sink] = ()) -> None:
-        """``sinks``: sinks made elsewhere, beside those that the settings name."""
+    def __init__(
+        self,
+        settings: Settings,
+        state_dir: Path | None = None,
+        sinks: Sequence[Sink] = (),
+        *,
+        deadlines: Deadlines = DEADLINES,
+        queue_limit: int = QUEUE_LIMIT,
+    ) -> None:
+        """``sinks``: sinks made elsewhere, beside those that the settings name; ``queue_limit``: see `Fanout`."""
         now = read_clock()
         self.settings = settings
         self.ledger = Ledger(settings.exchange, streams(settings), settings.stale_after_s, now)
@@ -49,7 +58,7 @@ class Collector:
         host = os.environ.get("POD_NAME") or socket.gethostname()
         origin = Origin(settings.name, settings.shard, host)
         all_sinks = [*make_sinks(settings.sinks, origin, read_clock), *sinks]
-        self.fanout = Fanout(all_sinks, read_clock, on_loss=self.ledger.sink_lost)
+        self.fanout = Fanout(all_sinks, read_clock, queue_limit=queue_limit, on_loss=self.ledger.sink_lost)
         self.supervisor = Supervisor(
             settings,
             EXCHANGES[settings.exchange],
@@ -57,6 +66,7 @@ class Collector:
             emit=self.fanout.emit,
             clock=read_clock,
             chance=random.Random(),  # noqa: S311 - jitter, not a secret
+            deadlines=deadlines,
         )
         self.repairs = Repairs(
             Repairer(EXCHANGES[settings.exchange], self.ledger), self.supervisor.rest, self.fanout, read_clock

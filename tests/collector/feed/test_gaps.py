@@ -19,7 +19,8 @@ def test_a_gap_of_which_something_is_lost_says_which_ids() -> None:
     (gap,) = gaps.open(TRADES, span(1, 10), "IdsMissing", NOW)
     known = gaps.known[gap.gap_id]
     gaps.recover(known, 7)
-    gaps.lose(known, [Hole(4, 5, 0.0), Hole(9, 9, 0.0)])
+    gaps.lose(known, [Hole(4, 4, 0.0), Hole(9, 9, 0.0)])
+    gaps.lose(known, [Hole(5, 5, 0.0)])
     lost = gaps.close(known, "NotInHistory", NOW)
     assert isinstance(lost, Lost)
     assert (lost.recovered, lost.missing, lost.ranges) == (7, 3, [("4", "5"), ("9", "9")])

@@ -94,7 +94,18 @@ def test_a_gap_whose_last_fill_was_written_before_the_crash_is_closed_at_once() 
     before.overdue(at(3))
     filled = {"BTC-USDT/trade": [(101, 1), (102, 1)]}
     (effect,) = resume(after, saved(before), Written(filled, {}, {}, ()), at(5))
-    assert [type(record) for record in effect.records] == [Repaired]
+    (end,) = effect.records
+    assert isinstance(end, Repaired)
+    assert (end.recovered, end.missing) == (2, 0)
+
+
+def test_what_was_written_of_a_gap_before_the_crash_counts_as_recovered() -> None:
+    before, after = ledger(), ledger()
+    take(before, 100, 104)
+    before.overdue(at(3))
+    resume(after, saved(before), Written({"BTC-USDT/trade": [(101, 1), (102, 1)]}, {}, {}, ()), at(5))
+    (known,) = after.gaps.all_open()
+    assert (known.recovered, [hole.size for hole in after.still_missing(known)]) == (2, [1])
 
 
 def test_what_a_book_missed_between_two_runs_is_a_gap() -> None:

@@ -102,7 +102,7 @@ class Gaps:
 
     def lose(self, known: KnownGap, holes: Sequence[Hole]) -> None:
         """These of its missing ids will never come."""
-        known.lost += holes
+        known.lost = joined([*known.lost, *holes])
         if known.stream.data_type is DataType.TRADE:
             self.lost_trades += sum(hole.size for hole in holes)
 
@@ -154,6 +154,17 @@ class Gaps:
             self._exchange, stream.symbol, None, now.wall_ns, gap_id, str(stream), span.first, span.last, span.from_ns,
             span.to_ns, span.missing, reason, merges,
         )  # fmt: skip
+
+
+def joined(holes: Iterable[Hole]) -> list[Hole]:
+    """The same in order, neighbours as one: history is read page by page, and told in runs."""
+    runs: list[Hole] = []
+    for hole in sorted(holes):
+        if runs and runs[-1].last + 1 == hole.first:
+            runs[-1] = Hole(runs[-1].first, hole.last, runs[-1].since)
+        else:
+            runs.append(hole)
+    return runs
 
 
 def _bounds(known: KnownGap) -> tuple[int, int]:

@@ -292,10 +292,14 @@ class Ledger:
         """Closes the gaps of which late rows have brought the last id."""
         events: list[Event] = []
         for known in self.gaps.open_of(page.stream):
-            left = sum(hole.size for hole in self.still_missing(known)) + sum(hole.size for hole in known.lost)
-            self.gaps.recover(known, (known.gap.missing or 0) - left - known.recovered)
+            self.gaps.recover(known, self.recovered(known) - known.recovered)
             events += self.finish(known, reason, now)
         return events
+
+    def recovered(self, known: KnownGap) -> int:
+        """How many of a gap in dense numbers are there now."""
+        left = sum(hole.size for hole in (*self.still_missing(known), *known.lost))
+        return (known.gap.missing or 0) - left
 
     def sink_lost(self, loss: Loss, now: Moment) -> list[Record]:
         """A sink that was full takes data again: what it needs to be whole, or to begin anew. For this sink only."""

@@ -131,6 +131,7 @@ def _resume_gap(ledger: Ledger, page: StreamLedger, saved: OpenGap, now: Moment)
         return ()
     if saved.sink is None:
         page.line.call_missing(*ledger.bounds(known))
+        known.recovered = ledger.recovered(known)  # also what was written after the position was saved
     return ledger.finish(known, "Backfilled", now)
 
 

@@ -17,7 +17,7 @@ from market_collector.book.continuity import Hole
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Exchange, Request
 from market_collector.feed.effects import Emit, Warn
-from market_collector.feed.gaps import KnownGap
+from market_collector.feed.gaps import KnownGap, joined
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Data, Record
 from market_collector.model.moment import Moment
@@ -138,16 +138,9 @@ class Repairer:
     def _give_up(self, known: KnownGap, lacking: Sequence[int], found: Mapping[int, Data], now: Moment) -> list[Record]:
         """A candle that history skips, with others around it, never was: nothing traded (okx.md section 5.3)."""
         if known.stream.data_type is DataType.CANDLE and found:
-            return list(self._ledger.never_were(known, _runs(lacking, now.at), now))
-        return list(self._ledger.lose(known, _runs(lacking, now.at), now))
+            return list(self._ledger.never_were(known, _holes(lacking, now), now))
+        return list(self._ledger.lose(known, _holes(lacking, now), now))
 
 
-def _runs(numbers: Sequence[int], since: float) -> list[Hole]:
-    """Consecutive numbers as holes."""
-    runs: list[Hole] = []
-    for number in numbers:
-        if runs and runs[-1].last == number - 1:
-            runs[-1] = Hole(runs[-1].first, number, since)
-        else:
-            runs.append(Hole(number, number, since))
-    return runs
+def _holes(numbers: Sequence[int], now: Moment) -> list[Hole]:
+    return joined(Hole(number, number, now.at) for number in numbers)

@@ -1,0 +1,77 @@
+"""What the exchange does not have any more is said to be lost, with exactly its ids, and all else is repaired."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import evidence
+from collector_thread import ListSink, as_output, collector_thread, settings_for
+from fault_cases import CUT, LOSE, Call
+from market_collector.feed import repair
+from simulator_process import Simulator, simulator
+from truth import Truth
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _gives_up_soon() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(repair, "GIVE_UP_AFTER_S", 1.5)
+        patch.setattr(repair, "GIVE_UP_LOOKS", 3)
+        yield
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Simulator]:
+    with simulator("--market", "11", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now") as running:
+        yield running
+
+
+def live(exchange: Simulator, calls: Callable[[int], list[Call]]) -> list[Any]:
+    """What a collector writes that these faults meet (made of the newest trade's id), and whose gaps are closed before
+    the faults end."""
+    sink = ListSink()
+    try:
+        with collector_thread(settings_for(exchange), sink) as collector:
+            collector.is_served()
+            newest = exchange.get("/truth/summary")["symbols"]["BTC-USDT"]["lastTradeId"]
+            for fault, body in calls(newest):
+                exchange.post(f"/faults/{fault}", body)
+            collector.comes(lambda status: status["counters"]["gapsDetected"] > 0)
+            time.sleep(1.0)
+            status = collector.stop()
+    finally:
+        exchange.clear_faults()
+    records = as_output(sink.records)
+    evidence.check(records, Truth(exchange))
+    evidence.check_counters(records, status["counters"])
+    return records
+
+
+def test_what_history_swallows_is_lost_id_by_id(exchange: Simulator) -> None:
+    before = Truth(exchange).swallowed()
+    some = ("lose", {"channel": "trades-all", "chance": 0.3, "seed": 5, "seconds": 1})
+    gone = {"symbol": "BTC-USDT", "swallowed": True}
+    records = live(exchange, lambda newest: [("no-history", gone), LOSE, some])
+    assert evidence.lost_numbers(records, "/trade") == Truth(exchange).swallowed() - before
+
+
+def test_of_a_hole_half_in_history_half_is_lost(exchange: Simulator) -> None:
+    def calls(newest: int) -> list[Call]:
+        gone = {"symbol": "BTC-USDT", "from": newest + 60, "to": newest + 79}
+        return [("lose", {"channel": "trades-all", "seconds": 1.5}), ("no-history", gone)]
+
+    records = live(exchange, calls)
+    assert len(evidence.lost_numbers(records, "/trade")) == 20
+    assert sum(record["recovered"] for record in evidence.of_type(records, "lost") if record["ranges"]) > 20
+
+
+def test_a_hole_that_history_has_no_trade_of_is_lost_as_a_whole(exchange: Simulator) -> None:
+    refuse: Call = ("refuse", {"status": 503, "seconds": 1})
+    records = live(exchange, lambda newest: [("no-history", {"symbol": "BTC-USDT", "before": 1 << 60}), refuse, CUT])
+    (end,) = [end for end in evidence.of_type(records, "lost") if end["ranges"]]
+    assert (end["recovered"], len(end["ranges"])) == (0, 1)
+    assert end["missing"] > 100  # more than a page of history

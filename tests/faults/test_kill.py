@@ -1,0 +1,119 @@
+"""The program itself, killed and stopped at any moment while the exchange misbehaves, always begun again with the same
+--state-dir and the same files: the output as a whole is as if nothing had happened, and says what did."""
+
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+import evidence
+from collector_program import Program, document, program, stored
+from fault_cases import CONNECTIONS, MARKET, MESSAGES, Case
+from simulator_process import simulator
+from truth import Truth
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
+PACE = settings(
+    max_examples=2,
+    stateful_step_count=12,
+    deadline=None,
+    print_blob=True,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+CASES = [*CONNECTIONS, *MESSAGES, *MARKET]
+MOMENTS_S = st.sampled_from([0.0, 0.1, 0.3, 1.0, 2.0])
+
+
+class Life(RuleBasedStateMachine):
+    """A collector that dies often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        market = ("--market", "9", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now")
+        self._exchange = self._stack.enter_context(simulator(*market))
+        file = {"directory": str(self._folder / "data"), "fsyncInterval": "200ms", "rotate": {"size": "1Mi"}}
+        connection = {
+            "backoff": {"initial": "100ms", "max": "500ms"},
+            "endpoint": {"websocket": self._exchange.websocket, "rest": self._exchange.rest},
+            "pingInterval": "5s",
+        }
+        self._document = document(
+            None,
+            dataTypes=["trade", "orderbook", "candle"],
+            candle={"intervals": ["1s"]},
+            connection=connection,
+            sinks=[{"name": "archive", "type": "file", "file": file}],
+        )
+        self._kills = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._running = ExitStack()
+        state = ("--state-dir", str(self._folder / "state"))
+        self._collector: Program = self._running.enter_context(program(self._folder, self._document, *state))
+
+    @rule(case=st.sampled_from(CASES), pause_s=MOMENTS_S)
+    def something_goes_wrong(self, case: Case, pause_s: float) -> None:
+        case.happen(self._exchange)
+        time.sleep(pause_s)
+
+    @rule()
+    def all_is_well_for_a_moment(self) -> None:
+        self._exchange.clear_faults()
+        time.sleep(1.5)
+
+    @rule(dead_s=MOMENTS_S, alive_s=MOMENTS_S)
+    def it_is_killed(self, dead_s: float, alive_s: float) -> None:
+        self._collector.process.kill()
+        self._collector.process.wait(5)
+        self._again(dead_s, alive_s)
+
+    @rule(dead_s=MOMENTS_S, alive_s=MOMENTS_S)
+    def it_is_stopped(self, dead_s: float, alive_s: float) -> None:
+        assert self._collector.stop() == 0
+        self._again(dead_s, alive_s)
+
+    def _again(self, dead_s: float, alive_s: float) -> None:
+        self._kills += 1
+        self._running.close()
+        time.sleep(dead_s)
+        self._begin()
+        time.sleep(alive_s)
+
+    def teardown(self) -> None:
+        try:
+            self._exchange.clear_faults()
+            self._come_to_rest()
+            records = stored(self._folder / "data")
+            note(f"{len(records)} records of {self._kills + 1} lives; log: {self._collector.log.read_text()[-2_000:]}")
+            evidence.check(records, Truth(self._exchange))
+        finally:
+            self._running.close()
+            self._stack.close()
+
+    def _come_to_rest(self) -> None:
+        """Stopped between two candles: one that is due at the very end would be a gap without an end."""
+        time.sleep(2.0)
+        self._collector.comes(lambda: is_whole(self._collector.status()), within_s=45)
+        while not 0.3 < time.time() % 1 < 0.6:
+            time.sleep(0.05)
+        assert self._collector.stop() == 0
+
+
+def is_whole(status: Any) -> bool:
+    return all(stream["state"] in ("live", "quiet") for stream in status["streams"]) and not any(
+        gap["state"] == "open" for gap in status["gaps"]
+    )
+
+
+def test_every_trade_is_in_the_output_once_however_often_it_is_killed() -> None:
+    run_state_machine_as_test(Life, settings=PACE)

@@ -1,0 +1,70 @@
+"""Random sequences of faults, each with minutes' worth of a normal market (an exchange here makes 20 messages a second,
+this one several hundred): everything that holds after one fault holds after many."""
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+import evidence
+from collector_thread import CollectorThread, ListSink, as_output, settings_for
+from fault_cases import CASES, Case
+from simulator_process import simulator
+from truth import Truth
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
+PACE = settings(
+    max_examples=3,
+    stateful_step_count=16,
+    deadline=None,
+    print_blob=True,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # to shrink would take hours
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class Trouble(RuleBasedStateMachine):
+    """A collector and an exchange that misbehaves in every way, at once and in turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._simulator = simulator("--market", "5", "--symbols", "BTC-USDT", "--rate", "400", "--start", "now")
+        self._exchange = self._simulator.__enter__()
+        self._sink = ListSink()
+        self._collector = CollectorThread(settings_for(self._exchange), [self._sink])
+        self._collector.start()
+        self._collector.is_served()
+
+    @rule(case=st.sampled_from(CASES), pause_s=st.sampled_from([0.0, 0.2, 0.5, 1.0, 2.0]))
+    def something_goes_wrong(self, case: Case, pause_s: float) -> None:
+        case.happen(self._exchange)
+        time.sleep(pause_s)
+
+    @rule()
+    def all_is_well_for_a_moment(self) -> None:
+        self._exchange.clear_faults()
+        time.sleep(1.0)
+
+    def teardown(self) -> None:
+        try:
+            self._exchange.clear_faults()
+            status = self._collector.stop()
+            self._judge(as_output(self._sink.records), status)
+        finally:
+            if self._collector.is_running:
+                self._collector.end()
+            self._simulator.__exit__(None, None, None)
+
+    def _judge(self, records: list[Any], status: Any) -> None:
+        counters = status["counters"]
+        note(f"{len(records)} records; {counters}")
+        assert (self._collector.left, self._collector.complaints) == ([], [])
+        evidence.check(records, Truth(self._exchange))
+        evidence.check_counters(records, counters)
+
+
+def test_nothing_is_lost_or_wrong_after_any_sequence_of_faults() -> None:
+    run_state_machine_as_test(Trouble, settings=PACE)

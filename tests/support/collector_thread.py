@@ -1,0 +1,208 @@
+"""A whole collector (`app.Collector`) in a thread with a loop of its own, its output in memory: quick to begin, and its
+deadlines are as short as a test's patience."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from market_collector.app import Collector
+from market_collector.config import Settings
+from market_collector.model.events import Record
+from market_collector.model.streams import ConnectionState, DataType
+from market_collector.net.deadlines import Deadlines
+from market_collector.sinks.encode import lines
+from market_collector.sinks.fanout import QUEUE_LIMIT
+from market_collector.sinks.interface import Sink
+from market_collector.telemetry.health import SERVED
+from simulator_process import Simulator
+
+T = TypeVar("T")
+DEADLINES = Deadlines(open_s=1.0, subscribe_s=2.0, drain_s=5.0, close_s=0.5)
+REST_S = 1.6
+"""Longer than a hole is waited for, so that one that was just made is known."""
+
+
+class ListSink:
+    """Takes everything, at once."""
+
+    type = "memory"
+    sync_interval_s = 0.0
+    pause_s = 0.05
+
+    def __init__(self, name: str = "memory") -> None:
+        self.name = name
+        self.records: list[Record] = []
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def write(self, records: Sequence[Record]) -> bool:
+        """Keeps them."""
+        self.records += records
+        return False
+
+    async def sync(self) -> None:
+        """Nothing to do."""
+
+    async def close(self) -> None:
+        """Nothing to do."""
+
+
+def settings_for(exchange: Simulator, **changes: Any) -> Settings:
+    """All types of data of one symbol; quick to notice and quick to come back."""
+    given: dict[str, Any] = {
+        "data_types": (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE),
+        "candle_intervals": ("1s",),
+        "stale_after_s": 2.0,
+        "ping_interval_s": 1.0,
+        "backoff_initial_s": 0.05,
+        "backoff_max_s": 0.5,
+        "sinks": (),
+    } | changes
+    return Settings(
+        name="okx",
+        namespace="test",
+        shard=0,
+        exchange="okx",
+        symbols=("BTC-USDT",),
+        endpoint_websocket=exchange.websocket,
+        endpoint_rest=exchange.rest,
+        **given,
+    )
+
+
+class CollectorThread:
+    """A running collector. Every call may be made from the test's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sinks: Sequence[Sink],
+        *,
+        queue_limit: int = QUEUE_LIMIT,
+        state_dir: Path | None = None,
+    ) -> None:
+        self._make: Callable[[], Collector] = lambda: Collector(
+            settings, state_dir, sinks, deadlines=DEADLINES, queue_limit=queue_limit
+        )
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="collector")
+        self.complaints: list[dict[str, Any]] = []
+        """What the loop's exception handler heard of."""
+        self.left: list[str] = []
+        """Tasks and timers that were still there when the collector had stopped."""
+
+    def start(self) -> None:
+        """Returns when it runs."""
+        self._thread.start()
+        assert self._ready.wait(10), "the collector did not begin"
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:
+            self._error = error
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(lambda loop, context: self.complaints.append(context))
+        self._collector, self._stop = self._make(), asyncio.Event()
+        self._ready.set()
+        await self._collector.run(self._stop)
+        self.left = [repr(task) for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        self.left += [repr(timer) for timer in self._loop._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
+
+    def ask(self, question: Callable[[Collector], T]) -> T:
+        """An answer of the collector, from its own thread."""
+
+        async def answer() -> T:
+            return question(self._collector)
+
+        assert self._thread.is_alive(), f"the collector ended: {self._error!r}"
+        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(10)
+
+    def status(self) -> Any:
+        """The status document."""
+        return self.ask(status_document)
+
+    def comes(self, is_so: Callable[[Any], Any], within_s: float = 20.0, what: str = "") -> Any:
+        """Waits until it is so of the status document."""
+        end = time.monotonic() + within_s
+        while not (answer := is_so(status := self.status())):
+            assert time.monotonic() < end, f"not so within {within_s:g} s: {what}; {json.dumps(status)[:3_000]}"
+            time.sleep(0.05)
+        return answer
+
+    def is_served(self, within_s: float = 20.0) -> None:
+        """Waits until every stream is there, on connections that stay."""
+        self.comes(lambda status: self.ask(_is_whole), within_s, "all streams served, no gap open")
+
+    def stop(self) -> Any:
+        """Stops it at a moment at which nothing is missing, as far as it knows; returns the last status."""
+        time.sleep(REST_S)
+        end = time.monotonic() + 40
+        while not self.ask(self._stop_if_whole):
+            assert time.monotonic() < end, f"not whole again: {json.dumps(self.status())[:3_000]}"
+            time.sleep(0.02)
+        return self.end()
+
+    def _stop_if_whole(self, collector: Collector) -> bool:
+        if _is_whole(collector):
+            self._stop.set()
+        return self._stop.is_set()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._thread.is_alive()
+
+    def end(self) -> Any:
+        """Stops it now; returns the last status."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        if self._error is not None:
+            raise self._error
+        return status_document(self._collector)
+
+
+def status_document(collector: Collector) -> Any:
+    """As GET /status gives it."""
+    return json.loads(msgspec.json.encode(collector.status()))
+
+
+def _is_whole(collector: Collector) -> bool:
+    ledger, links = collector.ledger, collector.supervisor.links
+    return (
+        all(link.state is ConnectionState.CONNECTED for link in links)
+        and all(page.state in SERVED and not page.line.waiting for page in ledger.streams.values())
+        and not ledger.gaps.all_open()
+        and all(not sink.queued for sink in collector.fanout.status() if not sink.healthy)
+    )
+
+
+def as_output(records: Sequence[Record]) -> list[Any]:
+    """Records as a reader of the output gets them."""
+    return [json.loads(line) for line in lines(records).splitlines()]
+
+
+@contextmanager
+def collector_thread(settings: Settings, *sinks: Sink, **options: Any) -> Iterator[CollectorThread]:
+    """Runs one, and ends it whatever happens."""
+    running = CollectorThread(settings, sinks, **options)
+    running.start()
+    try:
+        yield running
+    finally:
+        if running.is_running:
+            running.end()

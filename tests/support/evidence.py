@@ -1,0 +1,190 @@
+"""Whether what a collector wrote is true and complete: its records against the simulator's truth.
+
+Records are as in the output: decoded JSON lines of one sink, in order. Every check fails with an AssertionError that
+names what is wrong.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from truth import SIDES, Tracked, Truth
+
+Records = Sequence[Any]
+NAMES = {"1s": 1_000, "1m": 60_000}
+"""Milliseconds of the intervals that tests use."""
+
+
+def check(records: Records, truth: Truth, *, interval: str = "1s") -> None:
+    """Everything that holds of any output, whatever went wrong."""
+    check_gaps(records)
+    check_trades(records, truth)
+    check_books(records, truth)
+    check_candles(records, truth, interval)
+
+
+# -- trades
+
+
+def check_trades(records: Records, truth: Truth) -> None:
+    """Every fill between the first and the last once and as it was, but exactly those that are said to be lost."""
+    trades = {trade_id(record): record for record in of_type(records, "trade")}
+    doubled = [number for number, count in Counter(map(trade_id, of_type(records, "trade"))).items() if count > 1]
+    assert not doubled, f"delivered more than once: {doubled[:10]}"
+    first, last = min(trades), max(trades)
+    fills = truth.fills(first, last)
+    assert len(fills) == last - first + 1
+    missing = set(fills) - set(trades)
+    lost = {number for number in lost_numbers(records, "/trade") if first <= number <= last}
+    assert missing == lost, (
+        f"missing, not said: {sorted(missing - lost)[:9]}; said, there: {sorted(lost - missing)[:9]}"
+    )
+    for number, trade in trades.items():
+        fill = fills[number]
+        assert (trade["price"], trade["amount"], trade["side"]) == (fill["px"], fill["sz"], fill["side"]), trade
+
+
+def trade_id(record: Any) -> int:
+    """The number of a fill."""
+    assert record["count"] == 1
+    return int(record["trade_id"])
+
+
+# -- gaps
+
+
+def check_gaps(records: Records) -> None:
+    """Each gap was really missing when it was told, has exactly one end, and the end says what became of it."""
+    ends = Counter(record["gap_id"] for record in records if record["type"] in ("repaired", "lost"))
+    gaps = Counter(record["gap_id"] for record in of_type(records, "gap"))
+    assert all(count == 1 for count in gaps.values()), gaps
+    assert ends == gaps, f"without an end: {gaps - ends}; an end without a gap: {ends - gaps}"
+    for stream in {record["stream"] for record in of_type(records, "gap")} - {"BTC-USDT/orderbook"}:
+        _check_dense(records, stream)
+
+
+def _check_dense(records: Records, stream: str) -> None:
+    """The gaps of one stream of dense numbers. What was repaired while the sink was full may come later, under the
+    gap of what it dropped; without that, all of it stands before the end of its gap."""
+    has_dropped = bool(of_type(records, "dropped"))
+    ended: list[tuple[Any, Any]] = []
+    step = NAMES.get(stream.rpartition(":")[2], 1)
+    there: dict[int, bool] = {}
+    open_gaps: dict[str, Any] = {}
+    for record in records:
+        if (number := dense_number(record, stream)) is not None:
+            there[number] = True
+            told = any(int(gap["from"]) <= number <= int(gap["to"]) for gap in open_gaps.values())
+            assert told or not record["backfilled"], f"backfilled without an open gap: {record}"
+        elif record["type"] == "gap" and record["stream"] == stream:
+            first, last = int(record["from"]), int(record["to"])
+            early = [number for number in range(first, last + 1, step) if number in there]
+            assert not early, f"{record} although {early[:9]} were there"
+            assert record["missing"] == (last - first) // step + 1, record
+            open_gaps[record["gap_id"]] = record
+        elif record["type"] in ("repaired", "lost") and record["stream"] == stream:
+            ended.append((open_gaps.pop(record["gap_id"]), record))
+            if not has_dropped:
+                _check_end(*ended[-1], there, step)
+    for gap, end in ended:
+        _check_end(gap, end, there, step)
+
+
+def _check_end(gap: Any, end: Any, there: dict[int, bool], step: int) -> None:
+    numbers = range(int(gap["from"]), int(gap["to"]) + 1, step)
+    absent = [number for number in numbers if number not in there]
+    lost = [n for first, last in end.get("ranges") or () for n in range(int(first), int(last) + 1, step)]
+    if end["reason"] == "NothingTraded":
+        return
+    assert absent == lost, f"{end}: not there are {absent[:9]}"
+    assert (end["recovered"], end["missing"]) == (len(numbers) - len(lost), len(lost)), (gap, end)
+
+
+def dense_number(record: Any, stream: str) -> int | None:
+    """A trade's id, or a closed candle's open time in milliseconds, if the record is one of this stream."""
+    if record["type"] == "trade" and stream.endswith("/trade"):
+        return trade_id(record)
+    if record["type"] == "candle" and record["closed"] and stream.endswith(f"/candle:{record['interval']}"):
+        return int(record["open_time_ns"]) // 1_000_000
+    return None
+
+
+def lost_numbers(records: Records, stream: str) -> set[int]:
+    """What is said to be lost of streams whose name ends so."""
+    ends = [record for record in of_type(records, "lost") if record["stream"].endswith(stream)]
+    return {n for end in ends for first, last in end["ranges"] for n in range(int(first), int(last) + 1)}
+
+
+# -- books
+
+
+def check_books(records: Records, truth: Truth) -> None:
+    """Rebuilt as a reader would, the book is the exchange's at every published sequence; breaks are told before."""
+    states = truth.book_states()
+    book: Tracked | None = None
+    sequence: int | None = None
+    doubt = "nothing was published"
+    for record in records:
+        if is_doubt(record):
+            doubt = f"{record['type']}: {record['reason']}"
+        if record["type"] != "orderbook":
+            continue
+        if record["action"] == "snapshot":
+            book, doubt = Tracked({side: {price: amount for price, amount, *_ in record[side]} for side in SIDES}), ""
+        else:
+            assert not doubt, f"{record['previous_sequence']} → {record['sequence']} is published in doubt ({doubt})"
+            assert record["previous_sequence"] == sequence, f"{record} after {sequence}"
+            assert book is not None
+            book.apply(record)
+        sequence = record["sequence"]
+        assert book.digest in states[sequence], f"the book at {sequence} is not the exchange's"
+
+
+def is_doubt(record: Any) -> bool:
+    """Whether only a snapshot may follow for the book."""
+    return record["type"] in ("gap", "resync", "dropped") and record["stream"].endswith("/orderbook")
+
+
+# -- candles
+
+
+def check_candles(records: Records, truth: Truth, interval: str) -> None:
+    """Every closed candle between the first and the last once and as in the exchange's history."""
+    closed = [record for record in of_type(records, "candle") if record["closed"] and record["interval"] == interval]
+    if not closed:
+        return
+    opens = [record["open_time_ns"] // 1_000_000 for record in closed]
+    assert max(Counter(opens).values()) == 1
+    history = truth.candles(interval)
+    wanted = {open_ms for open_ms in history if min(opens) <= open_ms <= max(opens)}
+    assert wanted - set(opens) == {n for n in lost_numbers(records, f"/candle:{interval}") if n in wanted}
+    for record, open_ms in zip(closed, opens, strict=True):
+        if open_ms in history:
+            row = [record[name] for name in ("open", "high", "low", "close", "volume")]
+            assert row == history[open_ms][1:6], record
+
+
+# -- counters
+
+
+def check_counters(records: Records, counters: dict[str, int]) -> None:
+    """What /status of the one process says agrees with what one sink, which dropped nothing, was given."""
+    gaps = of_type(records, "gap")
+    trade_gaps = {gap["gap_id"]: gap for gap in gaps if gap["stream"].endswith("/trade")}
+    lost = [end for end in of_type(records, "lost") if end["gap_id"] in trade_gaps]
+    missing = sum(gap["missing"] for gap in trade_gaps.values())
+    said = {
+        "records": len(records),
+        "gapsDetected": len(gaps),
+        "gapsRepaired": len(of_type(records, "repaired")),
+        "gapsLost": len(of_type(records, "lost")),
+        "missingTrades": missing,
+        "lostTrades": sum(end["missing"] for end in lost),
+        "recoveredTrades": missing - sum(end["missing"] for end in lost),
+    }
+    assert {name: counters[name] for name in said} == said
+
+
+def of_type(records: Iterable[Any], kind: str) -> list[Any]:
+    """The records of one type."""
+    return [record for record in records if record["type"] == kind]

@@ -1,0 +1,90 @@
+"""What can go wrong at the exchange, as calls of the simulator's control address, and what a collector shows of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simulator_process import Simulator
+
+Call = tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that goes wrong."""
+
+    name: str
+    calls: Sequence[Call]
+    shows: Sequence[str] = ()
+    """Counters of the status that it moves."""
+
+    def happen(self, exchange: Simulator) -> None:
+        """Makes it go wrong."""
+        for fault, body in self.calls:
+            exchange.post(f"/faults/{fault}", body)
+
+
+BTC = {"symbol": "BTC-USDT"}
+TRADES, BOOKS = {"channel": "trades-all"}, {"channel": "books"}
+TICKERS, CANDLES = {"channel": "tickers"}, {"channel": "candle1s"}
+GAP, REPAIRED, RESYNC, AGAIN = ("gapsDetected",), ("gapsRepaired", "recoveredTrades"), ("resyncs",), ("reconnections",)
+UNREADABLE = ("unreadableFrames",)
+CUT: Call = ("drop", {})
+LOSE: Call = ("lose", TRADES | {"count": 30})
+
+CONNECTIONS = [
+    Case("drop", [CUT], AGAIN),
+    *(Case(f"drop-{code}", [("drop", {"code": code})], AGAIN) for code in (1001, 4004, 4005, 4008)),
+    Case("drop-public", [("drop", {"path": "public"})], AGAIN),
+    Case("reset", [("reset", {})], AGAIN),
+    Case("half-open-tcp", [("half-open", {"stage": "tcp", "seconds": 1.5}), CUT], AGAIN),
+    Case("half-open-handshake", [("half-open", {"stage": "handshake", "count": 2}), CUT], AGAIN),
+    Case("half-open-established", [("half-open", {"stage": "established", "seconds": 4})], AGAIN),
+    *(Case(f"refuse-{status}", [("refuse", {"status": status, "count": 2}), CUT], AGAIN) for status in (403, 429, 503)),
+    Case("slow-write", [("slow-write", {"bytesPerSecond": 20_000, "seconds": 2})]),
+    Case("slow-read", [("slow-read", {"bytesPerSecond": 20, "seconds": 2})]),
+    Case("notice", [("notice", {"seconds": 2})], AGAIN),
+    Case("raw", [("raw", {"frame": "hello"})], UNREADABLE),
+]
+SUBSCRIPTIONS = [
+    Case("subscribe-error", [("subscribe-error", {"code": "63999", "count": 3}), CUT], AGAIN),
+    Case("subscribe-error-arg", [("subscribe-error", {"code": "60018", "arg": True, "count": 2}), CUT], AGAIN),
+    Case("stuck-subscribe", [("stuck-subscribe", {"count": 1}), CUT], AGAIN),
+]
+MESSAGES = [
+    Case("lose-trades", [LOSE], REPAIRED),
+    Case("lose-books", [("lose", BOOKS | {"count": 1})], RESYNC),
+    Case("lose-candles", [("lose", CANDLES | {"seconds": 2.5})], GAP),
+    Case("lose-some", [("lose", {"chance": 0.2, "seed": 3, "seconds": 1})], GAP),
+    Case("duplicate", [("duplicate", {"count": 300})], ("duplicates",)),
+    Case("reorder-trades", [("reorder", TRADES | {"count": 5})]),
+    Case("reorder-books", [("reorder", BOOKS | {"count": 3})], RESYNC),
+    *(Case(f"corrupt-{damage}", [("corrupt", {"damage": damage, "count": 8})], UNREADABLE) for damage in ("json", "value", "utf8")),
+    Case("corrupt-frame", [("corrupt", TRADES | {"damage": "frame", "count": 1})], AGAIN),
+    Case("truncate-text", [("truncate", {"cut": "text", "count": 8})], UNREADABLE),
+    Case("truncate-frame", [("truncate", BOOKS | {"cut": "frame", "count": 1})], AGAIN),
+    Case("silence-trades", [("silence", TRADES | {"seconds": 3})], REPAIRED),
+    Case("silence-books", [("silence", BOOKS | {"seconds": 2})], RESYNC),
+    Case("silence-tickers", [("silence", TICKERS | {"seconds": 3})]),
+    Case("silence-all", [("silence", {"seconds": 3})], AGAIN),
+    Case("latency", [("latency", {"milliseconds": 700, "seconds": 1.5})]),
+    Case("latency-trades", [("latency", TRADES | {"milliseconds": 1500, "seconds": 1})]),
+    Case("skew-ahead", [("skew", {"milliseconds": 5000, "seconds": 1.5}), LOSE], REPAIRED),
+    Case("skew-behind", [("skew", {"milliseconds": -5000, "seconds": 1.5}), LOSE], REPAIRED),
+]  # fmt: skip
+HISTORY = "market/history-trades"
+REST = [
+    Case("rest-429", [("rest", {"path": HISTORY, "status": 429, "count": 2}), LOSE], REPAIRED),
+    Case("rest-500", [("rest", {"status": 500, "count": 2}), LOSE], REPAIRED),
+    Case("rest-timeout", [("rest", {"path": HISTORY, "timeout": 3, "count": 1}), LOSE], REPAIRED),
+    Case("rest-stale", [("rest", {"path": HISTORY, "stale": 400, "count": 3}), LOSE], REPAIRED),
+    Case("rest-empty", [("rest", {"path": HISTORY, "first": 0, "count": 3}), LOSE], REPAIRED),
+    Case("rest-partial", [("rest", {"path": HISTORY, "every": 3, "count": 2}), LOSE], REPAIRED),
+]
+MARKET = [
+    Case("sequence-reset", [("sequence-reset", BTC)]),
+    Case("crossed", [("crossed", BTC | {"seconds": 3})], RESYNC),
+    Case("crossed-briefly", [("crossed", BTC | {"seconds": 0.3})]),
+    Case("crossed-in-an-auction", [("crossed", BTC | {"seconds": 3, "preopen": True})]),
+]
+CASES = [*CONNECTIONS, *SUBSCRIPTIONS, *MESSAGES, *REST, *MARKET]

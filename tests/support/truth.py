@@ -1,0 +1,74 @@
+"""What the simulator says really happened, as the checks of what was published want it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.request import urlopen
+
+from simulator_process import Simulator
+
+Sides = dict[str, dict[str, str]]
+SIDES = ("bids", "asks")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One symbol's truth; ask it when nothing is published any more."""
+
+    exchange: Simulator
+    symbol: str = "BTC-USDT"
+
+    def fills(self, first: int, last: int) -> dict[int, Any]:
+        """Every single fill by its id."""
+        rows = self.exchange.lines(f"/truth/trades?symbol={self.symbol}&from={first}&to={last}")
+        return {int(row["tradeId"]): row for row in rows}
+
+    def swallowed(self, channel: str = "trades-all") -> set[int]:
+        """Ids of the fills that faults have swallowed."""
+        rows = self.exchange.lines(f"/truth/lost?symbol={self.symbol}&channel={channel}")
+        return {number for row in rows for number in range(row["firstTradeId"], row["lastTradeId"] + 1)}
+
+    def candles(self, interval: str) -> dict[int, list[str]]:
+        """REST's closed candles of the last 300 intervals, by open time in milliseconds."""
+        path = f"/api/v5/market/candles?instId={self.symbol}&bar={interval}&limit=300"
+        with urlopen(self.exchange.rest + path, timeout=5) as answer:
+            return {int(row[0]): row for row in json.load(answer)["data"] if row[-1] == "1"}
+
+    def book_states(self) -> dict[int, set[int]]:
+        """The `digest` of every state of the book by its sequence; of several, where sequences began again."""
+        first, *changes = self.exchange.lines(f"/truth/changes?symbol={self.symbol}")
+        state = self.exchange.get(f"/truth/book?symbol={self.symbol}&sequence={first['sequence']}")
+        book = Tracked({side: dict(state[side]) for side in SIDES})
+        states = {first["sequence"]: {book.digest}}
+        for change in changes:
+            book.apply(change)
+            states.setdefault(change["sequence"], set()).add(book.digest)
+        return states
+
+
+class Tracked:
+    """A book whose digest follows each change."""
+
+    def __init__(self, sides: Sides) -> None:
+        self.sides = sides
+        self.digest = digest(sides)
+
+    def apply(self, change: Any) -> None:
+        """A record's, or the truth's, changed levels: price and new amount first."""
+        for side in SIDES:
+            for price, amount, *_ in change[side]:
+                before = self.sides[side].pop(price, None)
+                if before is not None:
+                    self.digest ^= hash((side, price, before))
+                if amount != "0":
+                    self.sides[side][price] = amount
+                    self.digest ^= hash((side, price, amount))
+
+
+def digest(sides: Sides) -> int:
+    """Equal for equal books, whatever the order of their levels."""
+    whole = 0
+    for side in SIDES:
+        for price, amount in sides[side].items():
+            whole ^= hash((side, price, amount))
+    return whole
