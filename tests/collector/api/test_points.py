@@ -8,7 +8,7 @@ import pytest
 from market_collector.api.points import data_point, data_type, stream_event
 from market_collector.model.events import Candle, Data, Gap, Level, Orderbook, Ticker, Trade
 from market_collector.model.streams import DataType
-from market_collector.sinks.encode import lines
+from record_lines import lines
 
 TRADE = Trade("okx", "BTC-USDT", 1_700_000_000_123_456_789, 1_700_000_001_000_000_000, "7", "7", 1, "buy", "1.10", "2")
 CANDLE = Candle("okx", "BTC-USDT", None, 1_700_000_001_000_000_000, "1m", 60, "1", "2", "1", "2", "9", None, None, True)

@@ -12,8 +12,8 @@ from market_collector.exchanges.interface import Batch, Message
 from market_collector.exchanges.okx import BUSINESS, PUBLIC, Okx, OkxConversation
 from market_collector.model.events import Candle, Orderbook, Ticker, Trade
 from market_collector.model.streams import DataType, Stream
-from market_collector.sinks.encode import lines
 from mutations import mutated
+from record_lines import lines
 
 SOURCES = (recordings.OKX_2022, recordings.OKX_2026, recordings.OKX_SNIPPETS, recordings.OKX_CONTROL)
 FRAMES = [frame.bytes for path in SOURCES for frame in recordings.received(path) if len(frame.text) < 3_000]

@@ -16,8 +16,8 @@ from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Gap, Lost, Orderbook, Record, Repaired
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream
-from market_collector.sinks.encode import lines
 from mutations import mutated
+from record_lines import lines
 
 SOURCES = (recordings.OKX_2022, recordings.OKX_2026, recordings.OKX_SNIPPETS, recordings.OKX_SEQUENCES)
 FRAMES = [frame.bytes for path in SOURCES for frame in recordings.received(path) if len(frame.text) < 2_000]

@@ -3,7 +3,7 @@
 import json
 
 from market_collector.model.events import Level, Orderbook, Trade
-from market_collector.sinks.encode import lines
+from market_collector.sinks.encode import line
 
 
 def trade(number: int) -> Trade:
@@ -11,9 +11,9 @@ def trade(number: int) -> Trade:
 
 
 def test_a_record_is_one_line_of_json_with_its_type() -> None:
-    text = lines([trade(1), Orderbook("okx", "A-B", 5, 6, "update", [Level("1.0", "0")], [], 7, 6)])
-    assert text.endswith(b"}\n")
-    first, second = (json.loads(line) for line in text.splitlines())
+    texts = line(trade(1)), line(Orderbook("okx", "A-B", 5, 6, "update", [Level("1.0", "0")], [], 7, 6))
+    assert all(text.endswith(b"}\n") and text.count(b"\n") == 1 for text in texts)
+    first, second = map(json.loads, texts)
     assert first == {
         "type": "trade",
         "exchange": "okx",

@@ -71,6 +71,9 @@ class Store:
         self.wants_sync = False
         self.is_closed = False
 
+    def pack(self, record: Record) -> Record:
+        return record
+
     async def open(self) -> None:
         await self._play(self.open_script)
 

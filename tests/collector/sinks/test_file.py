@@ -21,10 +21,11 @@ from market_collector.config import FileSinkSettings
 from market_collector.errors import SinkError
 from market_collector.model.events import Record, Trade
 from market_collector.model.moment import Moment
-from market_collector.sinks.encode import lines
+from market_collector.sinks.encode import line
 from market_collector.sinks.fanout import Fanout
 from market_collector.sinks.file import FileSink
 from market_collector.sinks.interface import Origin
+from record_lines import lines
 
 OKX = Origin("okx-btc", 0, "pod-1")
 
@@ -42,6 +43,10 @@ def trades(first: int, last: int) -> list[Record]:
         Trade("okx", "BTC-USDT", None, number, str(number), str(number), 1, "buy", "1", "1")
         for number in range(first, last + 1)
     ]
+
+
+def packed(first: int, last: int) -> list[bytes]:
+    return list(map(line, trades(first, last)))
 
 
 def make(
@@ -104,8 +109,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 async def test_records_become_lines_of_a_file_below_the_directory(tmp_path: Path) -> None:
     sink = make(tmp_path / "deep" / "data")
     await sink.open()
-    assert await sink.write(trades(1, 2)) is False
-    assert await sink.write(trades(3, 3)) is False
+    assert await sink.write(packed(1, 2)) is False
+    assert await sink.write(packed(3, 3)) is False
     await sink.sync()
     await sink.close()
     path = only_file(tmp_path / "deep" / "data")
@@ -125,7 +130,7 @@ async def test_a_large_file_is_followed_by_a_new_one(tmp_path: Path) -> None:
     sink = make(tmp_path, size=1000)
     await sink.open()
     for start in range(1, 20, 3):
-        if await sink.write(trades(start, start + 2)):
+        if await sink.write(packed(start, start + 2)):
             await sink.sync()
     await sink.close()
     assert names(tmp_path) == ["000001.jsonl", "000002.jsonl", "000003.jsonl", "000004.jsonl"]
@@ -136,14 +141,14 @@ async def test_an_old_file_is_finished_although_nothing_new_comes(tmp_path: Path
     clock = Clock()
     sink = make(tmp_path, clock, interval_s=60, compression="gzip")
     await sink.open()
-    await sink.write(trades(1, 2))
+    await sink.write(packed(1, 2))
     clock.now += 59
     await sink.sync()
     assert names(tmp_path) == ["000001.jsonl"]
     clock.now += 1
     await sink.sync()
     await until_names_are(tmp_path, ["000001.jsonl.gz"])
-    await sink.write(trades(3, 3))
+    await sink.write(packed(3, 3))
     await sink.close()
     assert names(tmp_path) == ["000001.jsonl.gz", "000002.jsonl"]
     assert content(tmp_path) == lines(trades(1, 3))
@@ -154,7 +159,7 @@ async def test_finished_files_are_compressed_beside_the_writing(tmp_path: Path, 
     sink = make(tmp_path, size=1, compression=compression)
     await sink.open()
     for number in range(1, 4):
-        assert await sink.write(trades(number, number))
+        assert await sink.write(packed(number, number))
         await sink.sync()
         await sink.sync()
     await until_names_are(tmp_path, [f"00000{number}.jsonl{ending}" for number in (1, 2, 3)])
@@ -165,7 +170,7 @@ async def test_finished_files_are_compressed_beside_the_writing(tmp_path: Path, 
 async def test_the_last_file_of_a_run_is_compressed_by_the_next(tmp_path: Path) -> None:
     first = make(tmp_path, compression="zstd")
     await first.open()
-    await first.write(trades(1, 2))
+    await first.write(packed(1, 2))
     await first.sync()
     await first.close()
     assert names(tmp_path) == ["000001.jsonl"]
@@ -179,7 +184,7 @@ async def test_the_last_file_of_a_run_is_compressed_by_the_next(tmp_path: Path) 
 async def test_closing_breaks_off_a_compression_and_keeps_the_data(tmp_path: Path) -> None:
     sink = make(tmp_path, size=1, compression="gzip")
     await sink.open()
-    await sink.write(trades(1, 50_000))
+    await sink.write(packed(1, 50_000))
     await sink.sync()
     await sink.close()
     assert names(tmp_path) in (["000001.jsonl"], ["000001.jsonl.gz"])
@@ -191,7 +196,7 @@ async def test_a_compression_that_fails_is_said_and_keeps_the_data(
 ) -> None:
     sink = make(tmp_path, size=1, compression="gzip")
     await sink.open()
-    await sink.write(trades(1, 2))
+    await sink.write(packed(1, 2))
     path = only_file(tmp_path)
     path.with_name(path.name + ".gz.part").mkdir()
     await sink.sync()
@@ -205,7 +210,7 @@ async def test_a_compression_that_fails_is_said_and_keeps_the_data(
 async def test_a_new_run_begins_new_files_and_mends_the_old(tmp_path: Path) -> None:
     first = make(tmp_path)
     await first.open()
-    await first.write(trades(1, 2))
+    await first.write(packed(1, 2))
     await first.close()
     path = only_file(tmp_path)
     path.write_bytes(path.read_bytes() + b'{"type": "tra')
@@ -213,7 +218,7 @@ async def test_a_new_run_begins_new_files_and_mends_the_old(tmp_path: Path) -> N
     clock.now += 1
     second = make(tmp_path, clock)
     await second.open()
-    await second.write(trades(3, 4))
+    await second.write(packed(3, 4))
     await second.close()
     assert len(names(tmp_path)) == 2
     assert content(tmp_path) == lines(trades(1, 4))
@@ -222,10 +227,10 @@ async def test_a_new_run_begins_new_files_and_mends_the_old(tmp_path: Path) -> N
 async def test_two_writers_at_the_same_place_and_moment_do_not_collide(tmp_path: Path) -> None:
     one, other = make(tmp_path), make(tmp_path)
     await one.open()
-    await one.write(trades(1, 1))
+    await one.write(packed(1, 1))
     await other.open()
-    await other.write(trades(2, 2))
-    await one.write(trades(3, 3))
+    await other.write(packed(2, 2))
+    await one.write(packed(3, 3))
     await one.close()
     await other.close()
     assert names(tmp_path) == ["000001.jsonl", "000002.jsonl"]
@@ -249,7 +254,7 @@ async def test_a_directory_that_vanishes_is_made_again(tmp_path: Path) -> None:
     sink = make(place)
     await sink.open()
     place.rmdir()
-    await sink.write(trades(1, 1))
+    await sink.write(packed(1, 1))
     await sink.sync()
     await sink.close()
     assert content(place) == lines(trades(1, 1))
@@ -258,12 +263,12 @@ async def test_a_directory_that_vanishes_is_made_again(tmp_path: Path) -> None:
 async def test_a_file_that_is_removed_while_it_is_written_is_not_acknowledged(tmp_path: Path) -> None:
     sink = make(tmp_path)
     await sink.open()
-    await sink.write(trades(1, 2))
+    await sink.write(packed(1, 2))
     path = only_file(tmp_path)
     path.unlink()
     with pytest.raises(SinkError, match="removed while it was written"):
         await sink.sync()
-    await sink.write(trades(1, 2))
+    await sink.write(packed(1, 2))
     await sink.sync()
     await sink.close()
     assert content(tmp_path) == lines(trades(1, 2))
@@ -277,15 +282,15 @@ async def test_after_a_failed_sync_only_what_is_safe_stays_in_the_file(
 
     sink = make(tmp_path)
     await sink.open()
-    await sink.write(trades(1, 2))
+    await sink.write(packed(1, 2))
     await sink.sync()
-    await sink.write(trades(3, 4))
+    await sink.write(packed(3, 4))
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
         with pytest.raises(SinkError, match=r"000001.jsonl: Input/output error; check the disk"):
             await sink.sync()
     assert content(tmp_path) == lines(trades(1, 2))
-    await sink.write(trades(3, 4))
+    await sink.write(packed(3, 4))
     await sink.sync()
     await sink.close()
     assert content(tmp_path) == lines(trades(1, 4))
@@ -294,12 +299,12 @@ async def test_after_a_failed_sync_only_what_is_safe_stays_in_the_file(
 async def test_a_file_that_may_not_grow_is_followed_by_a_new_one(tmp_path: Path) -> None:
     sink = make(tmp_path)
     await sink.open()
-    await sink.write(trades(1, 4))
+    await sink.write(packed(1, 4))
     with files_of_at_most(1000):
         with pytest.raises(SinkError, match="File too large; the file has reached the size that is allowed"):
-            await sink.write(trades(5, 8))
+            await sink.write(packed(5, 8))
         await sink.sync()
-        await sink.write(trades(5, 8))
+        await sink.write(packed(5, 8))
         await sink.sync()
     await sink.close()
     assert names(tmp_path) == ["000001.jsonl", "000002.jsonl"]
@@ -312,11 +317,11 @@ async def test_files_that_stayed_empty_are_not_left_behind(tmp_path: Path) -> No
     with files_of_at_most(20):
         for _ in range(2):
             with pytest.raises(SinkError, match="File too large"):
-                await sink.write(trades(1, 1))
+                await sink.write(packed(1, 1))
             await sink.sync()
             assert names(tmp_path) == []
         with pytest.raises(SinkError, match="File too large"):
-            await sink.write(trades(1, 1))
+            await sink.write(packed(1, 1))
         await sink.close()
     assert names(tmp_path) == []
 
@@ -341,13 +346,13 @@ async def test_a_full_disk_is_said_and_leaves_whole_lines(small_disk: Path) -> N
     ballast.write_bytes(b"x" * 200_000)
     sink = make(small_disk / "data")
     await sink.open()
-    await sink.write(trades(1, 10))
+    await sink.write(packed(1, 10))
     with pytest.raises(SinkError, match="No space left on device; make room on the volume"):
-        await sink.write(trades(11, 1000))
+        await sink.write(packed(11, 1000))
     await sink.sync()
     assert content(small_disk / "data") == lines(trades(1, 10))
     ballast.unlink()
-    await sink.write(trades(11, 1000))
+    await sink.write(packed(11, 1000))
     await sink.sync()
     await sink.close()
     assert content(small_disk / "data") == lines(trades(1, 1000))
@@ -412,8 +417,8 @@ def kill_while_it_writes(directory: Path, after: int) -> int:
     child = subprocess.Popen([sys.executable, "-c", CHILD, str(directory)], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     acknowledged = 0
-    for line in child.stdout:
-        acknowledged = int(line)
+    for text in child.stdout:
+        acknowledged = int(text)
         if acknowledged >= after:
             child.send_signal(signal.SIGKILL)
     child.wait()

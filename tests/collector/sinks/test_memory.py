@@ -9,9 +9,9 @@ import pytest
 import zstandard
 
 from market_collector.model.events import Gap, Orderbook, Record, Repaired, Trade
-from market_collector.sinks.encode import lines
 from market_collector.sinks.interface import Origin
 from market_collector.sinks.memory import END_BYTES, recall, recall_end
+from record_lines import lines
 
 FIRST = "okx-btc_0_pod-a_20261122T100000.000Z_000001.jsonl"
 SECOND = "okx-btc_0_pod-a_20261122T110000.000Z_000002.jsonl"

@@ -9,6 +9,11 @@ from market_collector.model.events import Candle, Connected, Dropped, Level, Ord
 from market_collector.sinks.queue import EVENT_ROOM, Queue, dense_number, stream_name, weight
 
 
+def queue_of(limit: int) -> Queue:
+    """One that keeps records as they are."""
+    return Queue("out", limit, lambda record: record)
+
+
 def trade(number: int, symbol: str = "BTC-USDT") -> Trade:
     return Trade("okx", symbol, None, number, str(number), str(number), 1, "buy", "1", "1")
 
@@ -18,7 +23,7 @@ def trades(*numbers: int) -> list[Record]:
 
 
 def test_a_record_stays_until_it_is_acknowledged() -> None:
-    queue = Queue("out", 10)
+    queue = queue_of(10)
     queue.put(trades(1, 2, 3), "slow")
     assert queue.next_batch(2) == trades(1, 2)
     queue.mark_written(2)
@@ -29,7 +34,7 @@ def test_a_record_stays_until_it_is_acknowledged() -> None:
 
 
 def test_what_was_written_in_vain_comes_again_first() -> None:
-    queue = Queue("out", 10)
+    queue = queue_of(10)
     queue.put(trades(1, 2, 3), "slow")
     queue.mark_written(2)
     queue.rewind()
@@ -37,13 +42,13 @@ def test_what_was_written_in_vain_comes_again_first() -> None:
 
 
 def test_a_full_queue_takes_what_fits_and_counts_the_rest() -> None:
-    queue = Queue("out", 2)
+    queue = queue_of(2)
     queue.put(trades(1, 2, 3, 4), "slow")
     assert (len(queue), queue.dropped, queue.is_losing) == (2, 2, True)
 
 
 def test_written_records_count_against_the_bound_until_they_are_safe() -> None:
-    queue = Queue("out", 2)
+    queue = queue_of(2)
     queue.put(trades(1, 2), "slow")
     queue.mark_written(2)
     queue.put(trades(3), "slow")
@@ -55,7 +60,7 @@ def book(levels: int) -> Orderbook:
 
 
 def test_books_fill_the_queue_by_their_levels() -> None:
-    queue = Queue("out", 200)
+    queue = queue_of(200)
     queue.put([book(400), book(400), trade(1)], "slow")  # the trade would fit, but must not overtake the second book
     assert (len(queue), queue.dropped) == (1, 2)
     queue.mark_written(1)
@@ -65,7 +70,7 @@ def test_books_fill_the_queue_by_their_levels() -> None:
 
 
 def test_what_is_larger_than_the_whole_queue_still_gets_through_an_empty_one() -> None:
-    queue = Queue("out", 10)
+    queue = queue_of(10)
     queue.put([book(400)], "slow")
     assert (len(queue), queue.dropped) == (1, 0)
 
@@ -84,7 +89,7 @@ def test_a_record_weighs_what_it_takes_of_memory(record: Record, units: int) -> 
 
 
 def test_losses_are_told_where_they_happened_before_newer_data() -> None:
-    queue = Queue("out", 2)
+    queue = queue_of(2)
     queue.put(trades(1, 2, 3), "disk full")
     queue.put([trade(4), trade(5, "ETH-USDT")], "disk full")
     queue.mark_written(2)
@@ -98,7 +103,7 @@ def test_losses_are_told_where_they_happened_before_newer_data() -> None:
 
 
 def test_losses_are_told_even_when_nothing_newer_comes() -> None:
-    queue = Queue("out", 1)
+    queue = queue_of(1)
     queue.put(trades(1, 2), "slow")
     queue.tell_losses(7)
     assert queue.waiting == 1  # still full
@@ -109,7 +114,7 @@ def test_losses_are_told_even_when_nothing_newer_comes() -> None:
 
 
 def test_the_queues_own_notes_are_not_counted_as_records() -> None:
-    queue = Queue("out", 1)
+    queue = queue_of(1)
     queue.put(trades(1, 2), "slow")
     queue.mark_written(1)
     queue.acknowledge()
@@ -122,7 +127,7 @@ def test_the_queues_own_notes_are_not_counted_as_records() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6), st.booleans()), max_size=30), st.integers(1, 8))
 def test_every_record_is_acknowledged_or_dropped(steps: list[tuple[int, int, bool]], limit: int) -> None:
-    queue, emitted = Queue("out", limit), 0
+    queue, emitted = queue_of(limit), 0
     for arriving, taking, is_safe in steps:
         queue.put(trades(*range(arriving)), "slow")
         emitted += arriving
@@ -148,7 +153,7 @@ def test_a_record_is_counted_with_its_stream(record: Record, name: str) -> None:
 
 
 def test_one_hole_not_many_what_comes_until_the_queue_is_half_empty_is_dropped_too() -> None:
-    queue = Queue("out", 4)
+    queue = queue_of(4)
     queue.put(trades(1, 2, 3, 4, 5), "slow")
     queue.mark_written(1)
     queue.acknowledge()
@@ -161,7 +166,7 @@ def test_one_hole_not_many_what_comes_until_the_queue_is_half_empty_is_dropped_t
 
 
 def test_losses_say_which_trades_were_dropped() -> None:
-    queue = Queue("out", 2)
+    queue = queue_of(2)
     queue.put([*trades(1, 2, 3, 4), trade(9, "ETH-USDT"), *trades(7)], "slow")
     assert queue.losses() == [
         Loss("out", "BTC-USDT/trade", 3, ((3, 4), (7, 7))),
@@ -175,7 +180,7 @@ def test_losses_say_which_trades_were_dropped() -> None:
 
 
 def test_events_are_taken_although_the_queue_is_full() -> None:
-    queue = Queue("out", 2)
+    queue = queue_of(2)
     hello = Connected("okx", None, None, 1, None, "public")
     queue.put([*trades(1, 2, 3), hello], "slow")
     assert queue.next_batch(9) == [*trades(1, 2), hello]
@@ -184,7 +189,7 @@ def test_events_are_taken_although_the_queue_is_full() -> None:
 
 
 def test_a_mark_is_reached_when_all_before_it_is_acknowledged() -> None:
-    queue = Queue("out", 9)
+    queue = queue_of(9)
     queue.mark(1)
     assert queue.reached == 1
     queue.put(trades(1, 2), "slow")

@@ -10,8 +10,9 @@ import pytest
 
 from market_collector.errors import SinkError
 from market_collector.model.events import Record, Trade
-from market_collector.sinks.encode import lines
+from market_collector.sinks.encode import line
 from market_collector.sinks.stdout import StdoutSink
+from record_lines import lines
 
 
 def trades(first: int, last: int) -> list[Record]:
@@ -19,6 +20,10 @@ def trades(first: int, last: int) -> list[Record]:
         Trade("okx", "BTC-USDT", None, number, str(number), str(number), 1, "buy", "1", "1")
         for number in range(first, last + 1)
     ]
+
+
+def packed(first: int, last: int) -> list[bytes]:
+    return list(map(line, trades(first, last)))
 
 
 class Reader:
@@ -44,7 +49,7 @@ async def test_records_become_lines() -> None:
     reader = Reader()
     sink = StdoutSink("out", reader.writer)
     await sink.open()
-    assert await sink.write(trades(1, 3)) is False
+    assert await sink.write(packed(1, 3)) is False
     await sink.sync()
     await sink.close()
     reader.thread.start()
@@ -54,7 +59,7 @@ async def test_records_become_lines() -> None:
 async def test_a_full_pipe_does_not_stop_the_event_loop() -> None:
     reader = Reader()
     sink = StdoutSink("out", reader.writer)
-    writing = asyncio.create_task(sink.write(trades(1, 5000)))  # a megabyte into a pipe of 64 kB
+    writing = asyncio.create_task(sink.write(packed(1, 5000)))  # a megabyte into a pipe of 64 kB
     for _ in range(100):
         await asyncio.sleep(0)
     assert not writing.done()
@@ -66,7 +71,7 @@ async def test_a_full_pipe_does_not_stop_the_event_loop() -> None:
 async def test_closing_ends_a_write_that_waits_for_a_reader() -> None:
     reader = Reader()
     sink = StdoutSink("out", reader.writer)
-    writing = asyncio.create_task(sink.write(trades(1, 5000)))
+    writing = asyncio.create_task(sink.write(packed(1, 5000)))
     await asyncio.sleep(0)
     await sink.close()
     with pytest.raises(SinkError, match="closed while its reader was not reading"):
@@ -81,14 +86,14 @@ async def test_a_reader_that_has_gone_is_said() -> None:
     reader = Reader()
     os.close(reader.descriptor)
     with pytest.raises(SinkError, match="its reader has gone"):
-        await StdoutSink("out", reader.writer).write(trades(1, 1))
+        await StdoutSink("out", reader.writer).write(packed(1, 1))
     os.close(reader.writer)
 
 
 async def test_a_full_disk_is_said() -> None:
     descriptor = os.open("/dev/full", os.O_WRONLY)
     with pytest.raises(SinkError, match="standard output: No space left on device; make room"):
-        await StdoutSink("out", descriptor).write(trades(1, 1))
+        await StdoutSink("out", descriptor).write(packed(1, 1))
     os.close(descriptor)
 
 
@@ -99,12 +104,12 @@ async def test_after_a_failure_writing_goes_on_where_it_stopped(tmp_path: Path) 
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
     try:
         with pytest.raises(SinkError, match="File too large"):
-            await sink.write(trades(1, 1000))
+            await sink.write(packed(1, 1000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (tmp_path / "out").stat().st_size == 5000
-    await sink.write(trades(1, 1000))
-    await sink.write(trades(1001, 1002))
+    await sink.write(packed(1, 1000))
+    await sink.write(packed(1001, 1002))
     os.close(descriptor)
     assert (tmp_path / "out").read_bytes() == lines(trades(1, 1002))
 
@@ -113,7 +118,7 @@ async def test_a_descriptor_that_others_made_non_blocking_is_waited_for() -> Non
     reader = Reader()
     os.set_blocking(reader.writer, False)
     sink = StdoutSink("out", reader.writer)
-    writing = asyncio.create_task(sink.write(trades(1, 5000)))
+    writing = asyncio.create_task(sink.write(packed(1, 5000)))
     await asyncio.sleep(0)
     reader.thread.start()
     await writing

@@ -18,9 +18,9 @@ import zstandard
 from market_collector.exchanges.okx import channel
 from market_collector.model.events import Record
 from market_collector.model.streams import DataType, Stream
-from market_collector.sinks.encode import lines
 from market_collector.verify.command import examine
 from market_collector.verify.report import Verdict
+from record_lines import lines
 from records import gap, lost, repaired, snapshot, trade, update
 from simulator_process import MARKET, Simulator, simulator
 

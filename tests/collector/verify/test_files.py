@@ -9,12 +9,12 @@ import zstandard
 
 from market_collector.model.events import Record
 from market_collector.sinks.compress import compress
-from market_collector.sinks.encode import lines
 from market_collector.sinks.interface import Origin
 from market_collector.sinks.names import file_name
 from market_collector.verify.files import TROUBLES_KEPT, Reader, recordings
 from market_collector.verify.numbers import NumberLine
 from market_collector.verify.replica import ReplicaCheck
+from record_lines import lines
 from records import TRADES, at, raw, trade
 
 NAME = "okx-btc_0_{host}_20261122T1000{second:02d}.000Z_{counter:06d}.jsonl"

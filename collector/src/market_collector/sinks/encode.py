@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from market_collector.model.events import Record
@@ -11,9 +9,6 @@ from market_collector.model.events import Record
 _encoder = msgspec.json.Encoder()
 
 
-def lines(records: Sequence[Record]) -> bytes:
-    """The records as JSON lines; the last line ends with a newline, too.
-
-    About 1 us a record in one call; reusing a buffer (`encode_into`) takes a call a record, and longer.
-    """
-    return _encoder.encode_lines(records)
+def line(record: Record) -> bytes:
+    """The record as a JSON line, its newline included: 1.1 us."""
+    return _encoder.encode_lines((record,))

@@ -12,7 +12,7 @@ from market_collector.errors import SinkError
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
-from market_collector.sinks.interface import Memory, RememberingSink, Sink
+from market_collector.sinks.interface import Memory, Packed, RememberingSink, Sink
 from market_collector.sinks.queue import Queue
 from market_collector.telemetry.status import SinkStatus
 
@@ -146,7 +146,7 @@ class _Writer:
         self._on_loss = on_loss
         self._clock = clock
         self._is_open = False
-        self._again: list[Record] = []
+        self._again: list[Packed] = []
         self._most_unsynced = min(UNSYNCED_RECORDS, max(1, queue_limit // 2))
         self._synced_at = clock().at
         self._wrote_at = self._synced_at - sink.pause_s
@@ -156,7 +156,7 @@ class _Writer:
         self._hurry = asyncio.Event()
         self._error = ""
         self.name = sink.name
-        self.queue = Queue(sink.name, queue_limit)
+        self.queue = Queue(sink.name, queue_limit, sink.pack)
 
     def put(self, records: Sequence[Record]) -> None:
         self.queue.put(records, self._error or SLOW)

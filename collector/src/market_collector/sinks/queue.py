@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from market_collector.feed.ledger import Loss
@@ -25,6 +25,7 @@ from market_collector.model.events import (
     Trade,
 )
 from market_collector.model.streams import DataType, Stream
+from market_collector.sinks.interface import Packed
 
 EVENT_ROOM = 1_000
 """Events (gaps above all) are taken beyond the limit, as far as this: they say what the data does not."""
@@ -37,12 +38,14 @@ class Queue:
     not many. Then a `Dropped` record a stream takes the place of what is missing, before anything newer.
     """
 
-    def __init__(self, sink: str, limit: int) -> None:
+    def __init__(self, sink: str, limit: int, pack: Callable[[Record], Packed]) -> None:
         self._sink = sink
         self._limit = limit
-        self._records: deque[Record] = deque()
+        self._pack = pack
+        self._records: deque[Packed] = deque()
         self._written = 0
-        self._notes = 0
+        self._notes: deque[int] = deque()
+        """Places of our own `Dropped` records, counted in ``_taken``."""
         self._load = 0
         self._lost: dict[tuple[str, str | None, str], _Missed] = {}
         self._told: list[Loss] = []
@@ -59,7 +62,7 @@ class Queue:
 
     def __len__(self) -> int:
         """Records that are not acknowledged; the queue's own `Dropped` records do not count."""
-        return len(self._records) - self._notes
+        return len(self._records) - len(self._notes)
 
     @property
     def waiting(self) -> int:
@@ -92,24 +95,25 @@ class Queue:
 
     def put(self, records: Sequence[Record], reason: str) -> None:
         """Takes records (at least one), or as many as fit; ``reason`` says why the sink is behind, should some not."""
-        load = sum(map(weight, records))
+        packed = list(map(self._pack, records))
+        load = sum(map(weight, packed))
         if not self._lost and self._load + load <= self._limit:
-            self._take(records, load)
+            self._take(packed, load)
             return
         self.tell_losses(records[0].receive_time_ns)
-        for record in records:
-            if self._fits(record):
-                self._take((record,), weight(record))
+        for record, item in zip(records, packed, strict=True):
+            if self._fits(record, weight(item)):
+                self._take((item,), weight(item))
             else:
                 self._drop(record, reason)
 
-    def _take(self, records: Sequence[Record], load: int) -> None:
-        self._records.extend(records)
-        self._taken += len(records)
+    def _take(self, packed: Sequence[Packed], load: int) -> None:
+        self._records.extend(packed)
+        self._taken += len(packed)
         self._load += load
 
-    def _fits(self, record: Record) -> bool:
-        load = self._load + weight(record)
+    def _fits(self, record: Record, load: int) -> bool:
+        load += self._load
         if isinstance(record, Event) and not isinstance(record, Raw):
             return load <= self._limit + EVENT_ROOM
         return not self._lost and (load <= self._limit or not self._records)
@@ -118,12 +122,12 @@ class Queue:
         """Queues a `Dropped` record for each stream that lost records, if the queue is half empty."""
         if self._lost and self._load <= self._limit // 2:
             self._told += self.losses()
-            self._notes += len(self._lost)
             notes = [
-                Dropped(exchange, symbol, None, now_ns, stream, self._sink, missed.count, self._reason)
+                self._pack(Dropped(exchange, symbol, None, now_ns, stream, self._sink, missed.count, self._reason))
                 for (exchange, symbol, stream), missed in self._lost.items()
             ]
-            self._take(notes, len(notes))
+            self._notes.extend(range(self._taken, self._taken + len(notes)))
+            self._take(notes, sum(map(weight, notes)))
             self._lost.clear()
 
     def losses(self) -> list[Loss]:
@@ -144,7 +148,7 @@ class Queue:
         self._reason = reason
         self.dropped += 1
 
-    def next_batch(self, longest: int) -> list[Record]:
+    def next_batch(self, longest: int) -> list[Packed]:
         """The oldest records that are not written; they stay here until `acknowledge`."""
         return list(islice(self._records, self._written, self._written + longest))
 
@@ -155,13 +159,13 @@ class Queue:
     def acknowledge(self) -> None:
         """All that is written is durable: forget it."""
         for _ in range(self._written):
-            record = self._records.popleft()
-            is_note = isinstance(record, Dropped)
-            self._load -= weight(record)
-            self._notes -= is_note
-            self.acknowledged += not is_note
+            self._load -= weight(self._records.popleft())
         self._done += self._written
+        self.acknowledged += self._written
         self._written = 0
+        while self._notes and self._notes[0] < self._done:
+            self._notes.popleft()
+            self.acknowledged -= 1
         self._reach()
 
     def rewind(self) -> None:
@@ -198,11 +202,13 @@ def dense_number(record: Record) -> int | None:
     return None
 
 
-def weight(record: Record) -> int:
-    """Memory of a record in units of about 450 bytes, a trade; a book's level takes a third of it.
+def weight(record: Packed) -> int:
+    """Memory in units of about 450 bytes, a trade record; a book's level takes a third of it.
 
     So that a queue of books that a sink does not take is full before the pod's memory is.
     """
+    if isinstance(record, bytes):
+        return 1 + len(record) // 450
     if isinstance(record, Orderbook):
         return 1 + (len(record.bids) + len(record.asks)) // 3
     return 1 + len(record.frame) // 450 if isinstance(record, Raw) else 1

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from market_collector.errors import SinkError
 from market_collector.model.events import Record
-from market_collector.sinks.encode import lines
+from market_collector.sinks.encode import line
 from market_collector.sinks.interface import PAUSE_S
 
 ATOMIC_BYTES = 4096
@@ -40,10 +40,14 @@ class StdoutSink:
     async def open(self) -> None:
         """Nothing to do: the descriptor is there."""
 
-    async def write(self, records: Sequence[Record]) -> bool:
+    def pack(self, record: Record) -> bytes:
+        """A line."""
+        return line(record)
+
+    async def write(self, batch: Sequence[bytes]) -> bool:
         """Writes all lines, or fails and keeps the rest for the same batch's next attempt."""
         if not self._rest:
-            self._rest = memoryview(lines(records))
+            self._rest = memoryview(b"".join(batch))
         await asyncio.to_thread(self._send_rest)
         return False
 
