@@ -99,12 +99,16 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: hand on the complete messages in them."""
-        self._receive(self._reader.read(data))
+        messages = self._reader.read(data)
+        self._receive(messages)
+        if self._reader.has_asked:
+            self._flush()
 
     def eof_received(self) -> None:
         """The server said that it will send no more."""
         self._protocol.receive_eof()
         self._receive([])
+        self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is gone."""
@@ -132,7 +136,6 @@ class Connection(asyncio.Protocol):
                 # A mistake of ours: it must end this connection loudly, not leave it running half-read.
                 log.exception("internal error while handling a frame")
                 self.end(f"internal error: {error!r}")
-        self._flush()
 
     def _finish_handshake(self) -> None:
         """Looks whether the server has answered, and what."""

@@ -25,6 +25,8 @@ class MessageReader:
     def __init__(self, protocol: ClientProtocol, longest_message_bytes: int) -> None:
         self._protocol = protocol
         self._longest_bytes = longest_message_bytes + LONGEST_HEAD_BYTES
+        self.has_asked = False
+        """Whether the last `read` had something for the protocol, which then may have something to send."""
         self._is_head_read = False
         self._held: list[bytes] = []
         self._wanted = 0
@@ -32,7 +34,8 @@ class MessageReader:
         self._fragments: list[bytes] = []
 
     def read(self, data: bytes) -> list[bytes]:
-        """The messages that are complete now, in their order; afterwards the protocol may have something to send."""
+        """The messages that are complete now, in their order."""
+        self.has_asked = not self._is_head_read
         if self._held:
             self._held.append(data)
             self._wanted -= len(data)
@@ -76,8 +79,10 @@ class MessageReader:
             self._wanted = wanted - len(data)
 
     def _ask_protocol(self, data: bytes) -> list[bytes]:
-        if data:
-            self._protocol.receive_data(data)
+        if not data:
+            return []
+        self.has_asked = True
+        self._protocol.receive_data(data)
         frames = (event for event in self._protocol.events_received() if isinstance(event, Frame))
         return [message for frame in frames for message in self._message(frame)]
 
