@@ -149,7 +149,8 @@ class _Writer:
         self._again: list[Packed] = []
         self._most_unsynced = min(UNSYNCED_RECORDS, max(1, queue_limit // 2))
         self._synced_at = clock().at
-        self._wrote_at = self._synced_at - sink.pause_s
+        self._turn_at = self._synced_at
+        """When the next write of less than a full batch may come."""
         self._calling_since: float | None = None
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
@@ -247,7 +248,7 @@ class _Writer:
         if not (self.queue.waiting or self.queue.is_losing or self._hurry.is_set()):
             self._wake.clear()
             await _wait(self._wake, self._sync_at() - self._clock().at)
-        pause_s = self._wrote_at + self.sink.pause_s - self._clock().at
+        pause_s = self._turn_at - self._clock().at
         if pause_s > 0 and 0 < self.queue.waiting < BATCH_RECORDS and not (self._again or self._hurry.is_set()):
             self._full.clear()
             await _wait(self._full, pause_s)
@@ -271,7 +272,7 @@ class _Writer:
         self._again = batch
         wants_sync = await self._timed(self.sink.write(batch))
         self._again = []
-        self._wrote_at = self._clock().at
+        self._turn_at = max(self._turn_at, self._clock().at - self.sink.pause_s) + self.sink.pause_s
         self.queue.mark_written(len(batch))
         return wants_sync
 

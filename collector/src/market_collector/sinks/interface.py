@@ -38,7 +38,8 @@ class Sink(Protocol):
     sync_interval_s: float
     """Longest time between a write and its `sync`; 0 = after every write."""
     pause_s: float
-    """Least time between two writes of less than a full batch; the first record after a pause is written at once."""
+    """Time between two writes of less than a full batch; after a longer one the next two are done at once: what a
+    connection says of itself, and its first data."""
 
     def pack(self, record: Record) -> Packed:
         """A record as the sink wants to be given it; called at once when the record comes.
