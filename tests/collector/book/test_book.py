@@ -28,7 +28,7 @@ def test_an_update_sets_adds_and_deletes() -> None:
     assert (book.sequence, book.exchange_time_ns) == (2, 2)
 
 
-def test_looking_after_every_update_or_now_and_then_shows_the_same() -> None:
+def test_looking_after_every_update_or_now_and_then_or_from_afar_shows_the_same() -> None:
     first = record("snapshot", [("10", "1"), ("9", "1")], [("11", "1"), ("12", "5")], 1)
     always, seldom = Book(first), Book(first)
     for number, price in enumerate(("9.5", "8", "9.75", "9.5", "7"), 2):
@@ -37,7 +37,9 @@ def test_looking_after_every_update_or_now_and_then_shows_the_same() -> None:
         )
         for book in (always, seldom):
             book.apply(update)
-        shown = always.best_bids(9), always.best_asks(9)
+        bids, bid_amounts, asks, ask_amounts = shown = always.best(9)
+        assert list(map(Level, bids, bid_amounts)) == always.best_bids(9) == seldom.best_bids(9)
+        assert list(map(Level, asks, ask_amounts)) == always.best_asks(9) == seldom.best_asks(9)
         if number in (2, 4, 6):
-            assert (seldom.best_bids(9), seldom.best_asks(9)) == shown
+            assert seldom.best(9) == shown
     assert (always.bids, always.asks) == (seldom.bids, seldom.asks)

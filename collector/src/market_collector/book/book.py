@@ -1,6 +1,7 @@
 """An order book: two sides of exact decimal text, changed only by records that were found to be in order."""
 
 from collections.abc import Iterable
+from heapq import nlargest, nsmallest
 
 from market_collector.book.ranking import Ranking
 from market_collector.model.events import Level, Orderbook
@@ -10,8 +11,9 @@ class Book:
     """The present state of one instrument's book.
 
     Sides map price text to amount text, unsorted: to keep order costs several times the update itself (ARCHITECTURE.md,
-    decision 6). So they are sorted when somebody looks, and kept in order only while somebody looks after each update,
-    as the check of a checksum does. An exchange writes one price always in the same way, so the text is a key.
+    decision 6). They are sorted when somebody looks (`best_bids`, `best_asks`), and kept in order only while somebody
+    looks after each update (`best`), as a checksum does. An exchange writes one price always in the same way, so the
+    text is a key.
     """
 
     __slots__ = ("_is_looked_at", "_rankings", "asks", "bids", "exchange_time_ns", "sequence")
@@ -39,7 +41,7 @@ class Book:
         self.exchange_time_ns = update.exchange_time_ns
 
     def best(self, count: int) -> tuple[list[str], list[str], list[str], list[str]]:
-        """The best levels of both sides as bid prices, bid amounts, ask prices and ask amounts, each best first."""
+        """Bid prices, bid amounts, ask prices and ask amounts of the best levels; for who asks after each update."""
         self._is_looked_at = True
         if self._rankings is None:
             self._rankings = Ranking(self.bids, best="highest"), Ranking(self.asks, best="lowest")
@@ -48,13 +50,11 @@ class Book:
 
     def best_bids(self, count: int) -> list[Level]:
         """The highest bids, best first."""
-        prices, amounts, _, _ = self.best(count)
-        return list(map(Level, prices, amounts))
+        return [Level(price, self.bids[price]) for price in nlargest(count, self.bids, key=float)]
 
     def best_asks(self, count: int) -> list[Level]:
         """The lowest asks, best first."""
-        _, _, prices, amounts = self.best(count)
-        return list(map(Level, prices, amounts))
+        return [Level(price, self.asks[price]) for price in nsmallest(count, self.asks, key=float)]
 
 
 def _change(side: dict[str, str], levels: Iterable[Level]) -> None:
