@@ -17,10 +17,10 @@ from market_collector.config import Settings
 from market_collector.model.events import Record
 from market_collector.model.streams import ConnectionState, DataType
 from market_collector.net.deadlines import Deadlines
-from market_collector.sinks.encode import lines
 from market_collector.sinks.fanout import QUEUE_LIMIT
 from market_collector.sinks.interface import Sink
 from market_collector.telemetry.health import SERVED
+from record_lines import lines
 from simulator_process import Simulator
 
 T = TypeVar("T")
@@ -39,6 +39,10 @@ class ListSink:
     def __init__(self, name: str = "memory") -> None:
         self.name = name
         self.records: list[Record] = []
+
+    def pack(self, record: Record) -> Record:
+        """As it is."""
+        return record
 
     async def open(self) -> None:
         """Nothing to do."""
