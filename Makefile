@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds bench bench-collector bench-operator requirements
+.PHONY: help setup cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds bench bench-collector bench-operator soak requirements
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench-collector: setup ## the collector against cryptofeed, in an environment of
 
 bench-operator: setup cluster ## the operator with 1 and 1,000 resources (FULL=1: 10,000); writes bench/results/operator.json
 	@bench/operator.sh
+
+soak: setup ## ten minutes at 2,000 messages/s with a fault every 5 s (MINUTES, RATE, FAULT_EVERY, SEED); writes bench/results/soak.json
+	@PYTHONPATH=tests/support $(BIN)/python -m bench.soak
 
 requirements: ## compile the pins with hashes again from the pyprojects
 	@requirements/compile

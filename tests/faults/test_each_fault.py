@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import evidence
-from collector_thread import ListSink, as_output, collector_thread, settings_for
+from collector_thread import ListSink, collector_thread, settings_for
 from fault_cases import CASES, Case
 from simulator_process import Simulator, simulator
 from truth import Truth
@@ -55,7 +55,7 @@ def try_out(exchange: Simulator, case: Case) -> None:
         exchange.clear_faults()
         status = collector.stop()
     assert (collector.left, collector.complaints) == ([], [])
-    records = as_output(sink.records)
+    records = sink.output()
     evidence.check(records, Truth(exchange))
     evidence.check_counters(records, status["counters"])
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import evidence
-from collector_thread import ListSink, as_output, collector_thread, settings_for
+from collector_thread import ListSink, collector_thread, settings_for
 from fault_cases import CUT, LOSE, Call
 from market_collector.feed import repair
 from simulator_process import Simulator, simulator
@@ -45,7 +45,7 @@ def live(exchange: Simulator, calls: Callable[[int], list[Call]]) -> list[Any]:
             status = collector.stop()
     finally:
         exchange.clear_faults()
-    records = as_output(sink.records)
+    records = sink.output()
     evidence.check(records, Truth(exchange))
     evidence.check_counters(records, status["counters"])
     return records

@@ -37,7 +37,7 @@ def live(exchange: Simulator) -> int:
         collector.stop()
         exchange.clear_faults()
     assert (collector.left, collector.complaints) == ([], [])
-    return len(sink.records)
+    return len(sink.lines)
 
 
 def open_files() -> list[str]:

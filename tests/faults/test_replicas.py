@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import evidence
-from collector_thread import CollectorThread, ListSink, as_output, collector_thread, settings_for
+from collector_thread import CollectorThread, ListSink, collector_thread, settings_for
 from market_collector.feed import repair
 from simulator_process import Simulator, simulator
 from truth import Truth
@@ -47,7 +47,7 @@ def test_two_replicas_merged_by_identity_are_every_fill_once(
         for collector in (first, second):
             collector.is_served()
             collector.stop()
-    outputs = [as_output(sink.records) for sink in sinks]
+    outputs = [sink.output() for sink in sinks]
     for output in outputs:
         evidence.check(output, Truth(exchange))
         assert evidence.lost_numbers(output, "/trade")
@@ -96,7 +96,7 @@ def test_an_announced_end_loses_and_doubles_nothing_and_breaks_no_book(exchange:
                 time.sleep(0.02)
         collector.is_served()
         counters = collector.stop()["counters"]
-    records = as_output(sink.records)
+    records = sink.output()
     evidence.check(records, Truth(exchange))
     evidence.check_counters(records, counters)
     assert (counters["reconnections"], counters["gapsDetected"], counters["resyncs"]) == (6, 0, 0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 import evidence
-from collector_thread import CollectorThread, ListSink, as_output, settings_for
+from collector_thread import CollectorThread, ListSink, settings_for
 from fault_cases import CASES, Case
 from simulator_process import simulator
 from truth import Truth
@@ -52,7 +52,7 @@ class Trouble(RuleBasedStateMachine):
         try:
             self._exchange.clear_faults()
             status = self._collector.stop()
-            self._judge(as_output(self._sink.records), status)
+            self._judge(self._sink.output(), status)
         finally:
             if self._collector.is_running:
                 self._collector.end()

@@ -14,9 +14,8 @@ import pytest
 
 import evidence
 from collector_program import document, program, stored
-from collector_thread import ListSink, as_output, collector_thread, settings_for
+from collector_thread import ListSink, collector_thread, settings_for
 from fault_cases import CUT, LOSE
-from market_collector.model.events import Record
 from simulator_process import Simulator, simulator
 from truth import Truth
 
@@ -34,10 +33,10 @@ class StoppableSink(ListSink):
 
     is_stopped = False
 
-    async def write(self, records: Sequence[Record]) -> bool:
+    async def write(self, batch: Sequence[bytes]) -> bool:
         while self.is_stopped:
             await asyncio.sleep(0.02)
-        return await super().write(records)
+        return await super().write(batch)
 
 
 def test_what_a_full_queue_dropped_is_said_and_trades_are_repaired_into_that_sink(exchange: Simulator) -> None:
@@ -57,7 +56,7 @@ def test_what_a_full_queue_dropped_is_said_and_trades_are_repaired_into_that_sin
             slow.is_stopped = False
             collector.comes(lambda status: of_sink(status, "slow")["healthy"])
         status = collector.stop()
-    outputs = {sink.name: as_output(sink.records) for sink in (slow, other)}
+    outputs = {sink.name: sink.output() for sink in (slow, other)}
     for output in outputs.values():
         evidence.check(output, Truth(exchange))
         assert not evidence.lost_numbers(output, "/trade")

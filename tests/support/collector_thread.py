@@ -17,10 +17,10 @@ from market_collector.config import Settings
 from market_collector.model.events import Record
 from market_collector.model.streams import ConnectionState, DataType
 from market_collector.net.deadlines import Deadlines
+from market_collector.sinks.encode import line
 from market_collector.sinks.fanout import QUEUE_LIMIT
 from market_collector.sinks.interface import Sink
 from market_collector.telemetry.health import SERVED
-from record_lines import lines
 from simulator_process import Simulator
 
 T = TypeVar("T")
@@ -38,18 +38,22 @@ class ListSink:
 
     def __init__(self, name: str = "memory") -> None:
         self.name = name
-        self.records: list[Record] = []
+        self.lines: list[bytes] = []
 
-    def pack(self, record: Record) -> Record:
-        """As it is."""
-        return record
+    def pack(self, record: Record) -> bytes:
+        """As a line, as the other sinks do."""
+        return line(record)
+
+    def output(self) -> list[Any]:
+        """The records, as a reader gets them."""
+        return [json.loads(text) for text in self.lines]
 
     async def open(self) -> None:
         """Nothing to do."""
 
-    async def write(self, records: Sequence[Record]) -> bool:
+    async def write(self, batch: Sequence[bytes]) -> bool:
         """Keeps them."""
-        self.records += records
+        self.lines += batch
         return False
 
     async def sync(self) -> None:
@@ -193,11 +197,6 @@ def _is_whole(collector: Collector) -> bool:
         and not ledger.gaps.all_open()
         and all(not sink.queued for sink in collector.fanout.status() if not sink.healthy)
     )
-
-
-def as_output(records: Sequence[Record]) -> list[Any]:
-    """Records as a reader of the output gets them."""
-    return [json.loads(line) for line in lines(records).splitlines()]
 
 
 @contextmanager

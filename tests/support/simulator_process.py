@@ -34,6 +34,11 @@ class Simulator:
         with urlopen(self.control + path, timeout=5) as answer:
             return [json.loads(line) for line in answer]
 
+    def stream(self, path: str) -> Iterator[Any]:
+        """The same one by one, for answers that are too large to be held."""
+        with urlopen(self.control + path, timeout=300) as answer:
+            yield from map(json.loads, answer)
+
     def clear_faults(self) -> None:
         """Ends all faults."""
         urlopen(Request(self.control + "/faults", method="DELETE"), timeout=5).close()

@@ -1,6 +1,7 @@
 """What the simulator says really happened, as the checks of what was published want it."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.request import urlopen
@@ -18,10 +19,9 @@ class Truth:
     exchange: Simulator
     symbol: str = "BTC-USDT"
 
-    def fills(self, first: int, last: int) -> dict[int, Any]:
-        """Every single fill by its id."""
-        rows = self.exchange.lines(f"/truth/trades?symbol={self.symbol}&from={first}&to={last}")
-        return {int(row["tradeId"]): row for row in rows}
+    def fills(self, first: int, last: int) -> Iterator[Any]:
+        """Every single fill, in order."""
+        return self.exchange.stream(f"/truth/trades?symbol={self.symbol}&from={first}&to={last}")
 
     def swallowed(self, channel: str = "trades-all") -> set[int]:
         """Ids of the fills that faults have swallowed."""
@@ -36,7 +36,8 @@ class Truth:
 
     def book_states(self) -> dict[int, set[int]]:
         """The `digest` of every state of the book by its sequence; of several, where sequences began again."""
-        first, *changes = self.exchange.lines(f"/truth/changes?symbol={self.symbol}")
+        changes = self.exchange.stream(f"/truth/changes?symbol={self.symbol}")
+        first = next(changes)
         state = self.exchange.get(f"/truth/book?symbol={self.symbol}&sequence={first['sequence']}")
         book = Tracked({side: dict(state[side]) for side in SIDES})
         states = {first["sequence"]: {book.digest}}

@@ -181,6 +181,7 @@ def test_an_error_that_may_pass_is_not_permanent() -> None:
         (b'{"arg":{"channel":"trades-all","instId":"BTC-USDT"},"data":[{"tradeId":"x","px":"1","sz":"1","side":"buy","ts":"1"}]}', "cannot be read"),
         (b'{"arg":{"channel":"trades-all","instId":"BTC-USDT"},"data":[{"tradeId":"1","px":"x1","sz":"1","side":"buy","ts":"1"}]}', "'x1'"),
         (b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[["1","x","0","1"]],"bids":[],"ts":"1","seqId":1,"prevSeqId":0}]}', "'x'"),
+        (b'{"arg":{"channel":"tickers","instId":"BTC-USDT"},"data":[{"last":"x1","lastSz":"1","askPx":"","askSz":"","bidPx":"","bidSz":"","open24h":"1","high24h":"1","low24h":"1","volCcy24h":"1","vol24h":"1","ts":"1"}]}', "'x1'"),
         (b'{"arg":{"channel":"books","instId":"BTC-USDT"},"x":' + b"[" * 2_000, "recursion"),
     ],
 )  # fmt: skip

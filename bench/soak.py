@@ -1,0 +1,226 @@
+"""``make soak``: the program for minutes at thousands of messages a second, with a fault every few seconds.
+
+Afterwards all of its output is held against the simulator's truth (`tests/support/evidence.py`), and its memory must
+have stayed flat. MINUTES, RATE (messages a second), FAULT_EVERY (seconds) and SEED change the run; bench/README.md says
+what the numbers mean.
+"""
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import linear_regression
+from typing import Any
+
+import msgspec
+from bench import results
+from bench.process import cpu_ns, memory
+from bench.results import Goal
+
+import evidence
+from collector_program import Program, document, program
+from fault_cases import CASES
+from simulator_process import Simulator, simulator
+from truth import Truth
+
+MINUTES, RATE = float(os.environ.get("MINUTES", "10")), int(os.environ.get("RATE", "2000"))
+FAULT_EVERY_S = float(os.environ.get("FAULT_EVERY", "5"))
+SEED = int(os.environ.get("SEED", "1"))
+HEAL_S = 300.0
+"""After the last fault all holes must be closed within this time."""
+WARM_SHARE = 0.2
+"""Of the run, before memory is looked at: buffers and tables take their size."""
+FLAT = Goal(0.5)
+"""MB a minute; what leaks a hundredth of what passes through would grow by 30."""
+
+
+@dataclass
+class Soak:
+    """What was seen of one run."""
+
+    faults: Counter[str] = field(default_factory=Counter)
+    rss_mb: list[float] = field(default_factory=list)
+    """One sample a second."""
+    most_open_gaps: int = 0
+    heal_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """All records in the files below a directory, oldest first; decoded anew each time, as they would not fit."""
+
+    directory: Path
+
+    def __iter__(self) -> Iterator[Any]:
+        for file in sorted(self.directory.glob("*.jsonl")):
+            with file.open("rb") as lines:
+                yield from map(msgspec.json.decode, lines)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="market-collector-soak-") as folder:
+        written = soak(Path(folder))
+    print(results.table(rows(written)))
+    print(f"\n{results.write('soak.json', written)}")
+    return 0 if FLAT.bound >= written["rss_slope_mb_per_minute"] else 1
+
+
+def soak(folder: Path) -> results.Document:
+    """One run, and its result.
+
+    Raises:
+        AssertionError: the output is not what happened.
+    """
+    books = int(MINUTES * 60 * RATE) + 100_000
+    market = ("--market", str(SEED), "--symbols", "BTC-USDT", "--rate", str(RATE), "--start", "now")
+    kept = ("--keep-books", str(books), "--keep-trades", str(books))
+    with simulator(*market, *kept) as exchange:
+        run, status, cpu = collect(folder, exchange)
+        recording = Recording(folder / "data")
+        counted = Counter(record["type"] for record in recording)
+        say(f"checking {sum(counted.values()):,} records")
+        evidence.check(recording, Truth(exchange))
+        swallowed = len(Truth(exchange).swallowed())
+    return summary(run, status, counted, swallowed, cpu) | {"verify": verdict(folder / "data")}
+
+
+def collect(folder: Path, exchange: Simulator) -> tuple[Soak, Any, float]:
+    """The run itself: what was seen, the last status, and the CPU share in percent."""
+    run = Soak()
+    with program(folder, document_for(exchange, folder / "data"), "--state-dir", str(folder / "state")) as collector:
+        collector.comes(collector.is_ready)
+        began, used = time.monotonic(), cpu_ns(collector.process.pid)
+        trouble(run, exchange, collector)
+        share = (cpu_ns(collector.process.pid) - used) / 1e7 / (time.monotonic() - began)
+        exchange.clear_faults()
+        status = come_to_rest(run, collector)
+    return run, status, share
+
+
+def document_for(exchange: Simulator, data: Path) -> dict[str, Any]:
+    """As a user would write it, but quicker to notice."""
+    connection = {
+        "backoff": {"initial": "100ms", "max": "1s"},
+        "endpoint": {"websocket": exchange.websocket, "rest": exchange.rest},
+        "pingInterval": "5s",
+    }
+    return document(
+        None,
+        dataTypes=["trade", "orderbook", "ticker", "candle"],
+        candle={"intervals": ["1s"]},
+        connection=connection,
+        sinks=[{"name": "archive", "type": "file", "file": {"directory": str(data)}}],
+    )
+
+
+def trouble(run: Soak, exchange: Simulator, collector: Program) -> None:
+    """A fault every few seconds, each second a look at the memory."""
+    chance = random.Random(SEED)
+    began = time.monotonic()
+    next_fault, next_look = began + FAULT_EVERY_S, began
+    while (now := time.monotonic()) < began + MINUTES * 60:
+        if now >= next_fault:
+            next_fault += FAULT_EVERY_S
+            case = chance.choice(CASES)
+            case.happen(exchange)
+            run.faults[case.name] += 1
+        if now >= next_look:
+            next_look += 1.0
+            look(run, collector, now - began)
+        time.sleep(0.05)
+
+
+def look(run: Soak, collector: Program, seconds: float) -> None:
+    run.rss_mb.append(memory(collector.process.pid).resident)
+    if len(run.rss_mb) % 30 == 0:
+        status = collector.status()
+        open_gaps = sum(gap["state"] == "open" for gap in status["gaps"])
+        run.most_open_gaps = max(run.most_open_gaps, open_gaps)
+        counters = status["counters"]
+        say(f"{seconds:4.0f} s: {counters['messages']:,} messages, {counters['gapsDetected']} gaps, {open_gaps} open, "
+            f"{run.rss_mb[-1]:.1f} MB")  # fmt: skip
+
+
+def come_to_rest(run: Soak, collector: Program) -> Any:
+    """Waits until all is whole, and stops between two candles; returns the last status."""
+    began = time.monotonic()
+    time.sleep(3.0)
+    collector.comes(lambda: is_whole(collector.status()), within_s=HEAL_S)
+    run.heal_s = time.monotonic() - began
+    while not 0.3 < time.time() % 1 < 0.6:
+        time.sleep(0.05)
+    status = collector.status()
+    assert collector.stop() == 0
+    return status
+
+
+def is_whole(status: Any) -> bool:
+    streams, gaps = status["streams"], status["gaps"]
+    return all(s["state"] in ("live", "quiet") for s in streams) and all(gap["state"] != "open" for gap in gaps)
+
+
+def summary(run: Soak, status: Any, counted: Counter[str], swallowed: int, cpu: float) -> results.Document:
+    """What the result file says, besides the verdict of `verify`."""
+    warm = run.rss_mb[int(len(run.rss_mb) * WARM_SHARE) :]
+    counters = status["counters"]
+    return results.place() | {
+        "minutes": MINUTES,
+        "rate": RATE,
+        "fault_every_s": FAULT_EVERY_S,
+        "seed": SEED,
+        "faults": sum(run.faults.values()),
+        "kinds_of_faults": len(run.faults),
+        "messages": counters["messages"],
+        "records": sum(counted.values()),
+        "trades": counted["trade"],
+        "trades_swallowed_by_faults": swallowed,
+        "trades_recovered": counters["recoveredTrades"],
+        "trades_lost": counters["lostTrades"],
+        "book_states_checked": counted["orderbook"],
+        "gaps": counters["gapsDetected"],
+        "gaps_repaired": counters["gapsRepaired"],
+        "gaps_lost": counters["gapsLost"],
+        "most_open_gaps": run.most_open_gaps,
+        "reconnections": counters["reconnections"],
+        "resyncs": counters["resyncs"],
+        "duplicates": counters["duplicates"],
+        "unreadable_frames": counters["unreadableFrames"],
+        "dropped_records": counters["droppedRecords"],
+        "heal_s": round(run.heal_s, 1),
+        "cpu_percent": round(cpu, 1),
+        "rss_warm_mb": round(sum(warm[:30]) / len(warm[:30]), 1),
+        "rss_end_mb": round(sum(warm[-30:]) / len(warm[-30:]), 1),
+        "rss_peak_mb": round(max(run.rss_mb), 1),
+        "rss_slope_mb_per_minute": round(linear_regression(range(len(warm)), warm).slope * 60, 3),
+    }
+
+
+def verdict(directory: Path) -> str:
+    """What `market-collector verify` says of the files, in a word."""
+    command = [sys.executable, "-m", "market_collector", "verify", str(directory)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(answer.stdout[-4_000:])
+    return {0: "complete", 1: "holes"}.get(answer.returncode, "unreadable")
+
+
+def rows(written: results.Document) -> Sequence[Sequence[str]]:
+    """For people."""
+    verdicts = {"rss_slope_mb_per_minute": FLAT.verdict(written["rss_slope_mb_per_minute"])}
+    return [
+        (name, f"{value:,}" if isinstance(value, int) else str(value), verdicts.get(name, ""))
+        for name, value in written.items()
+    ]
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
