@@ -6,7 +6,7 @@ records, handed to a function that counts them. `bench/peer/handler.py` is the o
 
 import gc
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from bench import frames, passes
@@ -16,28 +16,11 @@ from market_collector.exchanges.okx import Okx
 from market_collector.feed.effects import Effect, Emit
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
-from market_collector.model.events import Record
 from market_collector.model.streams import DataType, Stream
 from market_collector.net.clock import read_clock
 
 NAMES = {"Trade": "trades", "Orderbook": "books", "Ticker": "tickers"}
 TYPES = (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER)
-
-
-class Count:
-    """The sink: counts records by type."""
-
-    def __init__(self) -> None:
-        self.by_type: Counter[type] = Counter()
-
-    def emit(self, records: Sequence[Record]) -> None:
-        """Takes records, as a fan-out does."""
-        for record in records:
-            self.by_type[type(record)] += 1
-
-    def by_name(self) -> Counter[str]:
-        """The same in the words of both sides."""
-        return Counter({NAMES.get(kind.__name__, kind.__name__): count for kind, count in self.by_type.items()})
 
 
 def reader(kind: frames.Kind) -> Read:
@@ -49,17 +32,19 @@ def reader(kind: frames.Kind) -> Read:
 
 def read(tape: Sequence[bytes], books: int = 2) -> Pass:
     """Reads a tape on a new connection, as `net.session.Session` does."""
-    feed, count, surprises = new_feed(books), Count(), list[Effect]()
+    feed, counts, surprises = new_feed(books), defaultdict[type, int](int), list[Effect]()
     gc.collect()
     began = time.process_time_ns()
     for frame in tape:
         for effect in feed.received(frame, read_clock()):
-            if isinstance(effect, Emit):
-                count.emit(effect.records)
+            if type(effect) is Emit:
+                for record in effect.records:
+                    counts[type(record)] += 1
             else:
                 surprises.append(effect)
     cpu_ns = time.process_time_ns() - began
-    return Pass(cpu_ns, len(tape), count.by_name(), [str(effect) for effect in surprises])
+    by_name = Counter({NAMES.get(kind.__name__, kind.__name__): count for kind, count in counts.items()})
+    return Pass(cpu_ns, len(tape), by_name, [str(effect) for effect in surprises])
 
 
 def new_feed(books: int) -> Feed:

@@ -12,10 +12,11 @@ class Ranking:
     end. Changes must go through `apply` as long as it is in use.
     """
 
-    __slots__ = ("_order", "_prices", "_side", "_sign", "_value_of")
+    __slots__ = ("_order", "_prices", "_sign", "_value_of", "amounts")
 
     def __init__(self, side: dict[str, str], *, best: Literal["highest", "lowest"]) -> None:
-        self._side = side
+        self.amounts = side
+        """By price; this side itself, as it is now."""
         self._sign = 1.0 if best == "highest" else -1.0
         self._value_of = {price: self._sign * float(price) for price in side}
         """Kept, since the text of a number takes longer to read (0.17 us) than its place takes to find."""
@@ -25,7 +26,7 @@ class Ranking:
 
     def apply(self, levels: Iterable[Level]) -> None:
         """Sets, adds and deletes: in one loop without calls, since 22 of 37 levels of an update come or go."""
-        side, prices, order, value_of, sign = self._side, self._prices, self._order, self._value_of, self._sign
+        side, prices, order, value_of, sign = self.amounts, self._prices, self._order, self._value_of, self._sign
         for level in levels:
             price = level.price
             if (amount := level.amount) != "0":
@@ -44,4 +45,4 @@ class Ranking:
     def best(self, count: int) -> tuple[list[str], list[str]]:
         """The best prices, best first, and their amounts."""
         prices = self._prices[: -count - 1 : -1]
-        return prices, list(map(self._side.__getitem__, prices))
+        return prices, list(map(self.amounts.__getitem__, prices))

@@ -5,7 +5,7 @@ object lives as long as its connection, so there is no state to reset. Between i
 `wake_at`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal, cast
 
 import msgspec
@@ -16,7 +16,7 @@ from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Ack, Batch, Conversation, Exchange, Goodbye, Message, Pong, Refusal
 from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Replace, Send, Warn
 from market_collector.feed.ledger import Ledger, StreamLedger
-from market_collector.model.events import Candle, Connected, Orderbook, Raw, Record, Trade
+from market_collector.model.events import Candle, Connected, Data, Orderbook, Raw, Record, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream, StreamState
 
@@ -140,17 +140,22 @@ class Feed:
         self._received_at = now.at
         self._pinged_at = None
         self._ledger.messages += 1
-        effects: list[Effect] = []
+        raw: list[Effect] = []
         if self._store_raw:
-            effects.append(Emit([self._raw("in", frame.decode(errors="replace"), now)]))
+            raw.append(Emit([self._raw("in", frame.decode(errors="replace"), now)]))
         try:
             messages = self._talk.read(frame, now.wall_ns)
         except FrameError as error:
-            return effects + self._unreadable(frame, str(error), now)
+            return raw + self._unreadable(frame, str(error), now)
         self._unreadable_in_a_row = 0
-        for message in messages:
-            effects += self._on_batch(message, now) if type(message) is Batch else self._on_control(message, now)
-        return effects
+        if len(messages) == 1:  # nearly always
+            effects = self._on_message(messages[0], now)
+        else:
+            effects = [effect for message in messages for effect in self._on_message(message, now)]
+        return raw + effects if raw else effects
+
+    def _on_message(self, message: Message, now: Moment) -> list[Effect]:
+        return self._on_batch(message, now) if type(message) is Batch else self._on_control(message, now)
 
     def woken(self, now: Moment) -> list[Effect]:
         """Time passed: look at every deadline."""
@@ -198,7 +203,7 @@ class Feed:
             self._is_served(subscription, now)  # data may come before the ack
         data_type = batch.stream.data_type
         if data_type is ORDERBOOK:
-            return self._on_book(subscription, batch.records, now)
+            return self._on_books(subscription, batch.records, now)
         if not batch.records:
             return []
         records: Sequence[Record] = batch.records
@@ -210,15 +215,15 @@ class Feed:
         page.note(batch.records[-1], now)
         return [Emit(records)] if records else []
 
-    def _on_book(self, subscription: Subscription, records: Iterable[Record], now: Moment) -> list[Effect]:
-        effects: list[Effect] = []
-        for record in records:
-            assert isinstance(record, Orderbook)
-            if record.action == "snapshot":
-                effects += self._on_snapshot(subscription, record, now)
-            else:
-                effects += self._on_update(subscription, record, now)
-        return effects
+    def _on_books(self, subscription: Subscription, records: Sequence[Data], now: Moment) -> list[Effect]:
+        if len(records) == 1:  # nearly always
+            return self._on_book(subscription, cast(Orderbook, records[0]), now)
+        return [effect for record in records for effect in self._on_book(subscription, cast(Orderbook, record), now)]
+
+    def _on_book(self, subscription: Subscription, record: Orderbook, now: Moment) -> list[Effect]:
+        if record.action == "snapshot":
+            return self._on_snapshot(subscription, record, now)
+        return self._on_update(subscription, record, now)
 
     def _on_snapshot(self, subscription: Subscription, snapshot: Orderbook, now: Moment) -> list[Effect]:
         """Replaces the whole book; may come at any time (okx.md section 6, steps 1 and 5)."""

@@ -31,6 +31,10 @@ LIVE, NEW = StreamState.LIVE, Verdict.NEW
 """For what is done with each message: before Python 3.12 it takes 70 ns to look up an enum's member."""
 
 
+ALL = 1_000_000
+"""Levels: more than any book has."""
+
+
 class StreamLedger(msgspec.Struct):
     """One stream's page."""
 
@@ -365,7 +369,7 @@ class Ledger:
         """Our own state as a record, where the exchange sends none because nothing is wrong on its side."""
         return Orderbook(
             self.exchange, page.stream.symbol, book.exchange_time_ns, now.wall_ns, "snapshot",
-            book.best_bids(len(book.bids)), book.best_asks(len(book.asks)), book.sequence, None,
+            book.best_bids(ALL), book.best_asks(ALL), book.sequence, None,
         )  # fmt: skip
 
     def _open_book_gap(self, page: StreamLedger, reason: str, now: Moment) -> list[Record]:

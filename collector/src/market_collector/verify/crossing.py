@@ -26,8 +26,8 @@ class CrossWatch:
     def follow(self, book: Book, update: Orderbook, time_ns: int) -> int | None:
         """Looks at a book after an update; returns what `lasted` says of the state before it."""
         lasted_ns = self.lasted(time_ns)
-        self._bid = _best(self._bid, update.bids, book.bids, max, float("-inf"))
-        self._ask = _best(self._ask, update.asks, book.asks, min, float("inf"))
+        self._bid = _best(self._bid, update.bids, lambda: book.bids, max, float("-inf"))
+        self._ask = _best(self._ask, update.asks, lambda: book.asks, min, float("inf"))
         if self._bid < self._ask:
             self.forget()
         elif self._since_ns is None:
@@ -47,13 +47,14 @@ class CrossWatch:
 
 
 Pick = Callable[..., float]
+Side = Callable[[], Iterable[str]]
 
 
-def _best(best: float, changes: Iterable[Level], side: Iterable[str], pick: Pick, nothing: float) -> float:
+def _best(best: float, changes: Iterable[Level], side: Side, pick: Pick, nothing: float) -> float:
     for level in changes:
         price = float(level.price)
         if level.amount != "0":
             best = pick(best, price)
         elif price == best:
-            return pick(map(float, side), default=nothing)
+            return pick(map(float, side()), default=nothing)
     return best
