@@ -212,10 +212,8 @@ def verdict(directory: Path) -> str:
 def rows(written: results.Document) -> Sequence[Sequence[str]]:
     """For people."""
     verdicts = {"rss_slope_mb_per_minute": FLAT.verdict(written["rss_slope_mb_per_minute"])}
-    return [
-        (name, f"{value:,}" if isinstance(value, int) else str(value), verdicts.get(name, ""))
-        for name, value in written.items()
-    ]
+    told = {name: f"{value:,}" if isinstance(value, int) else str(value) for name, value in written.items()}
+    return [("what", "value", "goal"), *((name, text, verdicts.get(name, "")) for name, text in told.items())]
 
 
 def say(text: str) -> None:

@@ -158,10 +158,11 @@ def check_candles(records: Records, truth: Truth, interval: str) -> None:
     if not closed:
         return
     opens = [record["open_time_ns"] // 1_000_000 for record in closed]
-    assert max(Counter(opens).values()) == 1
+    assert max(Counter(opens).values()) == 1, f"candles delivered twice: {Counter(opens).most_common(3)}"
     history = truth.candles(interval)
     wanted = {open_ms for open_ms in history if min(opens) <= open_ms <= max(opens)}
-    assert wanted - set(opens) == {n for n in lost_numbers(records, f"/candle:{interval}") if n in wanted}
+    missing = wanted - set(opens)
+    assert missing == wanted & lost_numbers(records, f"/candle:{interval}"), f"candles missing: {sorted(missing)}"
     for record, open_ms in zip(closed, opens, strict=True):
         if open_ms in history:
             row = [record[name] for name in ("open", "high", "low", "close", "volume")]

@@ -200,8 +200,9 @@ class TimeMark(msgspec.Struct, gc=False):
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What reading bytes that are not as they should be may raise; the last one for brackets in brackets in brackets."""
 NUMERIC = b'0123456789.-,:"[]{}'
-"""All that a frame of books has besides the names of its fields."""
+"""All that a frame of data has besides the names of its fields, the instrument, and words such as buy."""
 FORMS_KEPT = 8
+"""Of one stream."""
 
 read_trade_push = msgspec.json.Decoder(TradePush).decode
 read_book_push = msgspec.json.Decoder(BookPush).decode
@@ -333,7 +334,8 @@ class Okx:
         rows = _rows(stream, body)
         try:
             if stream.data_type is DataType.TRADE:
-                fills = (msgspec.json.decode(row, type=TradeRow) for row in reversed(rows))
+                fills = [msgspec.json.decode(row, type=TradeRow) for row in reversed(rows)]
+                _check_numbers(text for row in fills for text in (row.px, row.sz))
                 return [structs.replace(_trade(stream.symbol, row, receive_time_ns), backfilled=True) for row in fills]
             bars = (msgspec.json.decode(row, type=CandleRow) for row in reversed(rows))
             candles = [_candle(stream, row, receive_time_ns) for row in bars]
@@ -478,7 +480,7 @@ Reader = Callable[[bytes, int], Batch]
 def _reader(stream: Stream) -> Reader:
     match stream.data_type:
         case DataType.TRADE:
-            return partial(_trades, stream, stream.symbol)
+            return partial(_trades, stream, stream.symbol, set())
         case DataType.ORDERBOOK:
             return partial(_books, stream, stream.symbol, set())
         case DataType.TICKER:
@@ -488,13 +490,19 @@ def _reader(stream: Stream) -> Reader:
     raise ValueError(f"OKX does not offer {stream}")
 
 
-def _trades(stream: Stream, symbol: str, frame: bytes, receive_time_ns: int) -> Batch:
-    return Batch(stream, [_trade(symbol, row, receive_time_ns) for row in read_trade_push(frame).data])
+def _trades(stream: Stream, symbol: str, forms: set[bytes], frame: bytes, receive_time_ns: int) -> Batch:
+    """``forms``: frames without their numbers that were looked at before. Nothing else proves that a price is one since
+    books have no checksum any more; `float` of each of a book's 33 levels would cost more than reading it, this costs
+    0.5 us."""
+    push = read_trade_push(frame)
+    if (form := frame.translate(None, NUMERIC)) not in forms:
+        _check_numbers(text for row in push.data for text in (row.px, row.sz))
+        _keep(form, forms)
+    return Batch(stream, [_trade(symbol, row, receive_time_ns) for row in push.data])
 
 
 def _trade(symbol: str, row: TradeRow, receive_time_ns: int) -> Trade:
     last, fills = int(row.tradeId), int(row.count)
-    float(row.px), float(row.sz)
     first = row.tradeId if fills == 1 else str(last - fills + 1)
     return Trade(
         NAME, symbol, int(row.ts) * 1_000_000, receive_time_ns, row.tradeId, first, fills, row.side, row.px, row.sz,
@@ -503,8 +511,6 @@ def _trade(symbol: str, row: TradeRow, receive_time_ns: int) -> Trade:
 
 
 def _books(stream: Stream, symbol: str, forms: set[bytes], frame: bytes, receive_time_ns: int) -> Batch:
-    """``forms``: frames without their numbers that were looked at before. Nothing else proves that a price is one since
-    the checksum is gone; a look at each of 33 levels would cost more than reading them, this one costs 0.5 us."""
     push = read_book_push(frame)
     if (form := frame.translate(None, NUMERIC)) not in forms:
         _check_numbers(text for row in push.data for level in (*row.bids, *row.asks) for text in structs.astuple(level))

@@ -1,0 +1,21 @@
+"""A soak of seconds: every part of the run and of its judgement."""
+
+from pathlib import Path
+
+import pytest
+from bench import soak
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+
+
+def test_a_short_soak_finds_all_that_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"MINUTES": 0.15, "RATE": 500, "FAULT_EVERY_S": 2.0, "SEED": 4}.items():
+        monkeypatch.setattr(soak, name, value)
+    written = soak.soak(tmp_path)
+    assert written["faults"] == 4
+    assert written["records"] > written["trades"] > 1_000
+    assert written["book_states_checked"] > 500
+    assert (written["dropped_records"], written["trades_lost"]) == (0, 0)
+    assert written["rss_peak_mb"] >= written["rss_end_mb"] > 10
+    assert written["verify"] in ("complete", "holes")
+    assert len(soak.rows(written)) == len(written) + 1

@@ -1,0 +1,96 @@
+"""The checks themselves: each lie about a small market is found."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import evidence
+import records
+from market_collector.model.events import Lost, Record, Repaired
+from market_collector.sinks.encode import line
+from truth import Truth, digest
+
+
+@dataclass(frozen=True)
+class SmallMarket(Truth):
+    """Trades 1 to 9, a book of three states, three candles."""
+
+    def fills(self, first: int, last: int) -> Iterator[Any]:
+        return ({"tradeId": str(n), "px": "1", "sz": "1", "side": "buy"} for n in range(first, last + 1))
+
+    def book_states(self) -> dict[int, set[int]]:
+        bids = {1: {"10": "1"}, 2: {"10": "1", "9": "2"}, 3: {"9": "2"}}
+        asks = {"11": "1"}
+        return {n: {digest({"bids": levels, "asks": asks})} for n, levels in bids.items()}
+
+    def candles(self, interval: str) -> dict[int, list[str]]:
+        opens = [records.open_ms(n) for n in range(3)]
+        return {open_ms: [str(open_ms), "1", "1", "1", "1", "1", "1", "1", "1"] for open_ms in opens}
+
+
+def end(kind: type[Repaired] | type[Lost], recovered: int, missing: int) -> Record:
+    ranges = {"ranges": [("4", "5")]} if kind is Lost else {}
+    return kind("okx", "BTC-USDT", None, 1, "g", records.TRADES, recovered, missing, "why", **ranges)
+
+
+GAP = records.gap("g", 4, 5, missing=2)
+HONEST: list[Record] = [
+    records.snapshot(1),
+    *(records.trade(n) for n in (1, 2, 3, 6)),
+    records.update(1, 2, bids=[("9", "2")]),
+    GAP,
+    records.candle(0),
+    records.candle(1),
+    records.candle(2),
+    records.trade(4, backfilled=True),
+    records.trade(5, backfilled=True),
+    end(Repaired, 2, 0),
+    records.update(2, 3, bids=[("10", "0")]),
+]
+
+
+def judge(output: list[Record]) -> None:
+    evidence.check([json.loads(line(record)) for record in output], SmallMarket(None), interval="1m")  # type: ignore[arg-type]
+
+
+def test_the_truth_passes() -> None:
+    judge(HONEST)
+
+
+def test_what_is_lost_and_said_passes() -> None:
+    judge([*HONEST[:-4], end(Lost, 0, 2)])
+
+
+@pytest.mark.parametrize(
+    ("lie", "words"),
+    [
+        (lambda out: out.remove(records.trade(2)), "missing, not said: \\[2\\]"),
+        (lambda out: out.append(records.trade(2)), "delivered twice"),
+        (lambda out: out.remove(GAP), "an end without a gap"),
+        (lambda out: out.remove(end(Repaired, 2, 0)), "without an end"),
+        (lambda out: out.append(end(Repaired, 2, 0)), "an end without a gap"),
+        (lambda out: out.remove(records.trade(5, backfilled=True)), "not there are \\[5\\]"),
+        (lambda out: out.insert(1, out.pop(out.index(records.trade(4, backfilled=True)))), "without an open gap"),
+        (lambda out: out.insert(1, records.trade(4)), "although \\[4\\] were there"),
+        (lambda out: swap(out, end(Repaired, 2, 0), end(Repaired, 1, 0)), "recovered"),
+        (lambda out: swap(out, end(Repaired, 2, 0), end(Lost, 0, 2)), "not there are"),
+        (lambda out: swap(out, GAP, records.gap("g", 4, 5, missing=3)), "missing"),
+        (lambda out: out.remove(records.update(1, 2, bids=[("9", "2")])), "after"),
+        (lambda out: swap(out, out[-1], records.update(2, 3, bids=[("9", "0")])), "is not the exchange's"),
+        (lambda out: out.insert(-1, records.gap("b", 2, None, stream=records.BOOK)), "without an end"),
+        (lambda out: out.remove(records.candle(1)), "candles missing"),
+        (lambda out: out.append(records.candle(2)), "candles delivered twice"),
+    ],
+)  # fmt: skip
+def test_a_lie_is_found(lie: Callable[[list[Record]], object], words: str) -> None:
+    output = list(HONEST)
+    lie(output)
+    with pytest.raises(AssertionError, match=words):
+        judge(output)
+
+
+def swap(output: list[Record], old: Record, new: Record) -> None:
+    output[output.index(old)] = new
