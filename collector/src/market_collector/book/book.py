@@ -41,7 +41,10 @@ class Book:
     def _amounts(self, side: int, levels: dict[str, Level]) -> dict[str, str]:
         if self._rankings is not None:
             return dict(self._rankings[side].amounts)
-        return {price: level.amount for price, level in levels.items() if level.amount != "0"}
+        amounts = {price: level.amount for price, level in levels.items() if level.amount != "0"}
+        if len(levels) > 2 * len(amounts):
+            self._throw_out()
+        return amounts
 
     def apply(self, update: Orderbook) -> None:
         """Applies an update that `continuity.follows` accepted."""

@@ -28,8 +28,8 @@ HOLES_KEPT = 20_000
 
 def is_crossed(book: Book) -> bool:
     """Whether the best bid is at or above the best ask."""
-    bids, asks = book.best_bids(1), book.best_asks(1)
-    return bool(bids and asks) and float(bids[0].price) >= float(asks[0].price)
+    bids, asks = book.bids, book.asks
+    return bool(bids and asks) and max(map(float, bids)) >= min(map(float, asks))
 
 
 class Hole(msgspec.Struct, frozen=True, order=True):
