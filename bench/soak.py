@@ -7,7 +7,6 @@ what the numbers mean.
 
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from bench.process import cpu_ns, memory
 from bench.results import Goal
 
 import evidence
-from collector_program import Program, document, program
+from collector_program import Program, document, program, verified
 from fault_cases import CASES
 from simulator_process import Simulator, simulator
 from truth import Truth
@@ -87,7 +86,9 @@ def soak(folder: Path) -> results.Document:
         say(f"checking {sum(counted.values()):,} records")
         evidence.check(recording, Truth(exchange))
         swallowed = len(Truth(exchange).swallowed())
-    return summary(run, status, counted, swallowed, cpu) | {"verify": verdict(folder / "data")}
+    verdict = verified(folder / "data")
+    evidence.check_verdict(verdict)
+    return summary(run, status, counted, swallowed, cpu) | {"verify": verdict["verdict"]}
 
 
 def collect(folder: Path, exchange: Simulator) -> tuple[Soak, Any, float]:
@@ -99,7 +100,10 @@ def collect(folder: Path, exchange: Simulator) -> tuple[Soak, Any, float]:
         trouble(run, exchange, collector)
         share = (cpu_ns(collector.process.pid) - used) / 1e7 / (time.monotonic() - began)
         exchange.clear_faults()
-        status = come_to_rest(run, collector)
+        ended = time.monotonic()
+        status = collector.comes_to_rest(HEAL_S)
+        run.heal_s = time.monotonic() - ended
+        assert collector.stop() == 0
     return run, status, share
 
 
@@ -147,24 +151,6 @@ def look(run: Soak, collector: Program, seconds: float) -> None:
             f"{run.rss_mb[-1]:.1f} MB")  # fmt: skip
 
 
-def come_to_rest(run: Soak, collector: Program) -> Any:
-    """Waits until all is whole, and stops between two candles; returns the last status."""
-    began = time.monotonic()
-    time.sleep(3.0)
-    collector.comes(lambda: is_whole(collector.status()), within_s=HEAL_S)
-    run.heal_s = time.monotonic() - began
-    while not 0.3 < time.time() % 1 < 0.6:
-        time.sleep(0.05)
-    status = collector.status()
-    assert collector.stop() == 0
-    return status
-
-
-def is_whole(status: Any) -> bool:
-    streams, gaps = status["streams"], status["gaps"]
-    return all(s["state"] in ("live", "quiet") for s in streams) and all(gap["state"] != "open" for gap in gaps)
-
-
 def summary(run: Soak, status: Any, counted: Counter[str], swallowed: int, cpu: float) -> results.Document:
     """What the result file says, besides the verdict of `verify`."""
     warm = run.rss_mb[int(len(run.rss_mb) * WARM_SHARE) :]
@@ -199,14 +185,6 @@ def summary(run: Soak, status: Any, counted: Counter[str], swallowed: int, cpu: 
         "rss_peak_mb": round(max(run.rss_mb), 1),
         "rss_slope_mb_per_minute": round(linear_regression(range(len(warm)), warm).slope * 60, 3),
     }
-
-
-def verdict(directory: Path) -> str:
-    """What `market-collector verify` says of the files, in a word."""
-    command = [sys.executable, "-m", "market_collector", "verify", str(directory)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    print(answer.stdout[-4_000:])
-    return {0: "complete", 1: "holes"}.get(answer.returncode, "unreadable")
 
 
 def rows(written: results.Document) -> Sequence[Sequence[str]]:

@@ -75,3 +75,38 @@ def test_a_hole_that_history_has_no_trade_of_is_lost_as_a_whole(exchange: Simula
     (end,) = [end for end in evidence.of_type(records, "lost") if end["ranges"]]
     assert (end["recovered"], len(end["ranges"])) == (0, 1)
     assert end["missing"] > 100  # more than a page of history
+
+
+def test_trade_ids_that_restart_are_said_and_what_was_missing_under_the_old_ones_is_lost(exchange: Simulator) -> None:
+    sink = ListSink()
+    with collector_thread(settings_for(exchange), sink) as collector:
+        collector.is_served()
+        exchange.post("/faults/rest", {"path": "market/history-trades", "status": 500, "seconds": 3})
+        exchange.post(*as_call(LOSE))
+        collector.comes(lambda status: status["counters"]["gapsDetected"] > 0)
+        exchange.post(*as_call(LOSE))
+        time.sleep(0.3)
+        exchange.post("/faults/sequence-reset", {"symbol": "BTC-USDT", "trades": True})
+        collector.comes(lambda status: status["counters"]["lostTrades"] > 0)
+        collector.stop()
+    output = sink.output()
+    (place,) = [
+        n
+        for n, record in enumerate(output)
+        if "trade ids restarted" in record.get("reason", "") and record["type"] == "resync"
+    ]
+    before, after = (
+        {evidence.trade_id(r) for r in evidence.of_type(part, "trade")} for part in (output[:place], output[place:])
+    )
+    lost = evidence.lost_numbers(output, "/trade")
+    assert len(lost) >= 30
+    assert not lost & before
+    assert before | {number for number in lost if number <= max(before)} == set(range(min(before), max(before) + 1))
+    assert after == set(range(min(after), max(after) + 1))
+    assert max(after) < min(before)
+    evidence.check_gaps(output)
+
+
+def as_call(call: Call) -> tuple[str, dict[str, Any]]:
+    fault, body = call
+    return f"/faults/{fault}", body

@@ -5,7 +5,6 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, note, settings
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 import evidence
-from collector_program import Program, document, program, stored
+from collector_program import Program, document, program, stored, verified
 from fault_cases import CONNECTIONS, MARKET, MESSAGES, Case
 from simulator_process import simulator
 from truth import Truth
@@ -92,27 +91,15 @@ class Life(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             self._exchange.clear_faults()
-            self._come_to_rest()
+            self._collector.comes_to_rest(within_s=45)
+            assert self._collector.stop() == 0
             records = stored(self._folder / "data")
             note(f"{len(records)} records of {self._kills + 1} lives; log: {self._collector.log.read_text()[-2_000:]}")
             evidence.check(records, Truth(self._exchange))
+            evidence.check_verdict(verified(self._folder / "data"))
         finally:
             self._running.close()
             self._stack.close()
-
-    def _come_to_rest(self) -> None:
-        """Stopped between two candles: one that is due at the very end would be a gap without an end."""
-        time.sleep(2.0)
-        self._collector.comes(lambda: is_whole(self._collector.status()), within_s=45)
-        while not 0.3 < time.time() % 1 < 0.6:
-            time.sleep(0.05)
-        assert self._collector.stop() == 0
-
-
-def is_whole(status: Any) -> bool:
-    return all(stream["state"] in ("live", "quiet") for stream in status["streams"]) and not any(
-        gap["state"] == "open" for gap in status["gaps"]
-    )
 
 
 def test_every_trade_is_in_the_output_once_however_often_it_is_killed() -> None:

@@ -18,6 +18,8 @@ import pytest
 
 from simulator_process import Simulator
 
+REST_S = 2.5
+"""Longer than a late trade is waited for, and than REST is asked about a stream without data."""
 TYPES = ["trade", "orderbook", "ticker"]
 
 
@@ -62,9 +64,29 @@ class Program:
             time.sleep(0.05)
         pytest.fail(f"did not come true within {within_s} s; status {self.status()}")
 
+    def comes_to_rest(self, within_s: float) -> Any:
+        """Waits until every stream is served and every hole closed, and for longer than a hole takes to be told; until
+        a moment between two candles, too. Returns the status then."""
+        whole_since = time.monotonic()
+
+        def is_at_rest() -> bool:
+            nonlocal whole_since
+            if not is_whole(self.status()):
+                whole_since = time.monotonic()
+            return time.monotonic() - whole_since > REST_S and 0.3 < time.time() % 1 < 0.6
+
+        self.comes(is_at_rest, within_s)
+        return self.status()
+
     def is_ready(self) -> bool:
         """What the readiness probe sees."""
         return self.get("/readyz")[0] == 200
+
+
+def is_whole(status: Any) -> bool:
+    """Whether all streams are served and no hole is open, as far as the collector knows."""
+    streams, gaps = status["streams"], status["gaps"]
+    return all(s["state"] in ("live", "quiet") for s in streams) and all(gap["state"] != "open" for gap in gaps)
 
 
 def document(exchange: Simulator | None, **spec: Any) -> dict[str, Any]:
@@ -125,3 +147,11 @@ def stored(directory: Path) -> list[Any]:
     """All records of a file sink; a line that a kill has torn was never acknowledged."""
     lines = [line for file in sorted(directory.glob("*.jsonl")) for line in file.read_bytes().splitlines(keepends=True)]
     return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+
+def verified(directory: Path) -> Any:
+    """What ``market-collector verify`` finds in the files below a directory."""
+    command = [sys.executable, "-m", "market_collector", "verify", "-o", "json", str(directory)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.stdout, answer.stderr
+    return json.loads(answer.stdout)

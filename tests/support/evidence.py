@@ -169,7 +169,18 @@ def check_candles(records: Records, truth: Truth, interval: str) -> None:
             assert row == history[open_ms][1:6], record
 
 
-# -- counters
+# -- what others say
+
+
+def check_verdict(document: Any) -> None:
+    """`market-collector verify` agrees: all is there once, but what of the book no exchange offers again, and says so."""
+    assert not document["unreadable"]
+    for stream in document["streams"]:
+        assert not stream["findings"], (stream["stream"], stream["findings"][:3])
+        assert not stream["duplicates"], (stream["stream"], stream["duplicates"])
+        untold = [hole for hole in stream["hole_list"] if hole["state"] not in ("repaired", "lost")]
+        assert not untold, (stream["stream"], untold[:3])
+        assert stream["complete"] or stream["stream"].endswith("/orderbook"), stream["hole_list"][:3]
 
 
 def check_counters(records: Records, counters: dict[str, int]) -> None:
