@@ -1,6 +1,7 @@
 """Records as JSON lines."""
 
 import json
+import tracemalloc
 
 from market_collector.model.events import Level, Orderbook, Trade
 from market_collector.sinks.encode import line
@@ -30,3 +31,16 @@ def test_a_record_is_one_line_of_json_with_its_type() -> None:
         "backfilled": False,
     }
     assert (second["type"], second["bids"], second["previous_sequence"]) == ("orderbook", [["1.0", "0"]], 6)
+
+
+def test_a_line_leaves_no_memory_behind() -> None:
+    """48 bytes a record were 8 MB a minute at 2,000 records a second."""
+    trade = Trade("okx", "BTC-USDT", 5, 1, "1", "1", 1, "buy", "1", "1")
+    line(trade)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for _ in range(2_000):
+        line(trade)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 20_000
