@@ -219,11 +219,17 @@ Start = Callable[..., Operator]
 
 @pytest.fixture
 def start(kubeconfig: str, namespace: str, tmp_path: Path) -> Iterator[Start]:
-    """Starts an operator for the test's namespace; further arguments are added to its command line."""
+    """Starts an operator for the test's namespace; further arguments are added to its command line.
+
+    With `everywhere` it serves what those say, or all namespaces.
+    """
     running: list[Operator] = []
 
-    def begin(*arguments: str, environment: dict[str, str] | None = None, wait: bool = True) -> Operator:
-        given = ["--namespace", namespace, "--health-via", "direct", "--counter-interval", "1s", *arguments]
+    def begin(
+        *arguments: str, environment: dict[str, str] | None = None, wait: bool = True, everywhere: bool = False
+    ) -> Operator:
+        scope = [] if everywhere else ["--namespace", namespace]
+        given = [*scope, "--health-via", "direct", "--counter-interval", "1s", *arguments]
         operator = Operator(given, tmp_path / "operator.log", environment or {})
         running.append(operator)
         if wait:
