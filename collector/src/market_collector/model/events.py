@@ -198,3 +198,21 @@ class Raw(Event, tag="raw", frozen=True):
 
 
 Record = Data | Event
+"""What most code takes: any record, by its base."""
+
+AnyRecord = (
+    Trade
+    | Orderbook
+    | Ticker
+    | Candle
+    | Connected
+    | Disconnected
+    | Resync
+    | Refused
+    | Gap
+    | Repaired
+    | Lost
+    | Dropped
+    | Raw
+)
+"""The same, type by type: what a decoder of stored lines needs. A new type of record is one more line here."""

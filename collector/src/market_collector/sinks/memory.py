@@ -9,31 +9,13 @@ from typing import IO, cast
 
 import msgspec
 
-from market_collector.model.events import (
-    Candle,
-    Connected,
-    Disconnected,
-    Dropped,
-    Gap,
-    Lost,
-    Orderbook,
-    Raw,
-    Record,
-    Refused,
-    Repaired,
-    Resync,
-    Ticker,
-    Trade,
-)
+from market_collector.model.events import AnyRecord, Candle, Gap, Lost, Orderbook, Record, Repaired, Trade
 from market_collector.sinks.interface import Memory, Origin
 from market_collector.sinks.names import COMPRESSED, PLAIN, our_files, parts_of
 from market_collector.sinks.queue import dense_number, stream_name
 
 END_BYTES = 16 * 2**20
 """How much of a plain file is its end: about 40,000 records."""
-
-Known = Trade | Orderbook | Ticker | Candle | Gap | Repaired | Lost | Dropped
-Other = Connected | Disconnected | Resync | Refused | Raw
 
 
 def recall_end(directory: Path, origin: Origin) -> Memory:
@@ -73,7 +55,7 @@ def recall(directory: Path, place: str) -> Memory:
 @cache
 def _decoder() -> msgspec.json.Decoder[Record]:
     """Made when it is needed: it takes 2 ms, and most starts have no past."""
-    return msgspec.json.Decoder(Known | Other)
+    return msgspec.json.Decoder(AnyRecord)
 
 
 def _remember(memory: Memory, record: Record) -> None:

@@ -14,21 +14,7 @@ from typing import IO, TYPE_CHECKING, cast, get_args
 import msgspec
 import zstandard
 
-from market_collector.model.events import (
-    Candle,
-    Connected,
-    Disconnected,
-    Dropped,
-    Gap,
-    Lost,
-    Orderbook,
-    Raw,
-    Refused,
-    Repaired,
-    Resync,
-    Ticker,
-    Trade,
-)
+from market_collector.model.events import AnyRecord
 from market_collector.sinks.names import COMPRESSED, PLAIN, FileName, compressed_path, parts_of
 from market_collector.verify.replica import RecordError, ReplicaCheck
 from market_collector.verify.report import Trouble
@@ -42,22 +28,7 @@ PACKED_BYTES = 1 << 15
 TROUBLES_KEPT = 20
 """Unreadable lines of one file that are named one by one."""
 RESTORE = "restore the file from a copy, or verify without it"
-Wire = (
-    Trade
-    | Orderbook
-    | Ticker
-    | Candle
-    | Connected
-    | Disconnected
-    | Resync
-    | Refused
-    | Gap
-    | Repaired
-    | Lost
-    | Dropped
-    | Raw
-)
-KINDS = {kind.__struct_config__.tag for kind in get_args(Wire)}
+KINDS = {kind.__struct_config__.tag for kind in get_args(AnyRecord)}
 DAMAGE = (OSError, EOFError, zlib.error, zstandard.ZstdError)
 """What reading a broken file or a broken compression raises."""
 BAD_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecordError)
@@ -129,7 +100,7 @@ class Reader:
         self.files = 0
         self.troubles: list[Trouble] = []
         self.notes: list[str] = []
-        self._decode = msgspec.json.Decoder(Wire).decode
+        self._decode = msgspec.json.Decoder(AnyRecord).decode
 
     def read(self, recording: Recording) -> ReplicaCheck:
         """Checks one replica's files."""
