@@ -69,7 +69,7 @@ class Collector:
             deadlines=deadlines,
         )
         self.repairs = Repairs(
-            Repairer(EXCHANGES[settings.exchange], self.ledger), self.supervisor.rest, self.fanout, read_clock
+            Repairer(EXCHANGES[settings.exchange].questions, self.ledger), self.supervisor.rest, self.fanout, read_clock
         )
         self._samples = Samples()
         epoch = f"{os.environ.get('POD_UID', f'pid-{os.getpid()}')}/{rfc3339(now.wall_ns)}"

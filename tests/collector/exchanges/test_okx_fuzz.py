@@ -58,12 +58,12 @@ def check(message: Message) -> None:
 @settings(max_examples=600)
 @given(answer=mutated([*ANSWERS, CANDLES, BOOKS]), stream=st.sampled_from(STREAMS))
 def test_an_answer_of_rest_is_read_or_refused(answer: bytes, stream: Stream) -> None:
-    exchange = Okx()
+    questions = Okx().questions
     for read in (
-        lambda: exchange.newest_mark(stream, answer),
-        lambda: exchange.is_trading(stream, answer),
-        lambda: exchange.live_symbols(answer),
-        lambda: lines(exchange.read_history(stream, answer, 1)) if stream.data_type in HISTORY else b"",
+        lambda: questions.newest_mark(stream, answer),
+        lambda: questions.is_trading(stream, answer),
+        lambda: questions.live_symbols(answer),
+        lambda: lines(questions.read_history(stream, answer, 1)) if stream.data_type in HISTORY else b"",
     ):
         try:
             read()

@@ -48,7 +48,7 @@ class Repair:
     def __init__(self, *seen: int) -> None:
         self.ledger = Ledger("okx", [TRADES, CANDLES], 60.0, at(0))
         self.page = self.ledger.streams[TRADES]
-        self.repairer = Repairer(Okx(), self.ledger)
+        self.repairer = Repairer(Okx().questions, self.ledger)
         self.ledger.trades(self.page, [live(number) for number in seen], at(1))
         self.gaps = self.ledger.overdue(at(3))
 

@@ -43,7 +43,7 @@ async def repaired(exchange: Simulator, ledger: Ledger) -> Output:
     """Runs the repairs until no gap is open."""
     output = Output()
     rest = Rest(exchange.rest, tls=None)
-    task = asyncio.create_task(Repairs(Repairer(Okx(), ledger), rest, output, read_clock).run())
+    task = asyncio.create_task(Repairs(Repairer(Okx().questions, ledger), rest, output, read_clock).run())
     async with asyncio.timeout(30):
         while ledger.gaps.all_open():
             await asyncio.sleep(0.02)

@@ -80,7 +80,7 @@ class ExchangeFactory:
         base = (options_of(exchange, given).rest_endpoint or venue.rest).rstrip("/")
         tls = ssl.create_default_context() if base.startswith("https:") else None
         try:
-            return venue.live_symbols(get(base + venue.instruments().path, tls))
+            return venue.questions.live_symbols(get(base + venue.questions.instruments().path, tls))
         except (RequestFailedError, FrameError) as error:
             raise RequestFailedError(f"the pairs of {exchange} cannot be listed: {error}") from error
 

@@ -1,4 +1,4 @@
-"""The exchanges that this collector speaks with. One more is a file beside okx.py and one line here."""
+"""The exchanges that this collector speaks with. One more is a file or two beside okx.py and one line here."""
 
 from market_collector.exchanges.interface import Exchange
 from market_collector.exchanges.okx import Okx

@@ -1,8 +1,9 @@
-"""What an exchange is to the rest of the collector: a checklist of facts and two small translators.
+"""What an exchange is to the rest of the collector: a checklist of facts and two translators.
 
-`Exchange` answers what is always true of a venue (addresses, what it offers, limits, REST questions). `Conversation`
-is the talk on one WebSocket connection: which frames to send, and what a received frame means. Both are pure: no
-socket, no clock, no state that outlives the connection.
+`Exchange` answers what is always true of a venue (addresses, what it offers, limits). `Questions` are what is asked
+over REST, each beside the method that reads its answer. `Conversation` is the talk on one WebSocket connection: which
+frames to send, and what a received frame means. All are pure: no socket, no clock, no state that outlives the
+connection.
 
 Continuity is the same everywhere because each exchange translates its own numbers once:
 
@@ -99,35 +100,11 @@ class Conversation(Protocol):
         ...
 
 
-class Exchange(Protocol):
-    """What is always true of a venue."""
+class Questions(Protocol):
+    """What is asked over REST, and what the answers mean."""
 
-    name: str
-    offers: frozenset[DataType]
-    book_depths: tuple[int, ...]
-    candle_intervals: tuple[str, ...]
-    websocket: str
-    """Default base address of the WebSocket connections, ``wss://host:port``."""
-    rest: str
-    """Default base address of REST, ``https://host``."""
-    heartbeat: Heartbeat
-    connections_per_second: float
-    """New connections that one IP address may make."""
-    slow_reader_code: int | None
-    """Close code that says that we read too slowly."""
-    has_dense_trade_ids: bool
-
-    def route(self, stream: Stream) -> str:
-        """Name of the connection that carries the stream: streams of one route share a connection."""
-        ...
-
-    def talk(self, route: str, streams: Sequence[Stream]) -> Conversation:
-        """A conversation for a new connection that will carry these streams."""
-        ...
-
-    def is_intact(self, book: Book, checksum: int) -> bool:
-        """Whether a book agrees with the checksum that the exchange sent with it."""
-        ...
+    history_page: int
+    """Records that one answer to `history` has at most."""
 
     def instruments(self) -> Request:
         """Asks REST for the spot instruments; `live_symbols` reads the answer."""
@@ -184,9 +161,6 @@ class Exchange(Protocol):
         """
         ...
 
-    history_page: int
-    """Records that one answer to `history` has at most."""
-
     def history(self, stream: Stream, last: int, newest: int) -> Request:
         """Asks REST for the page of trades, or of closed candles, that ends with number ``last``: a trade id, or
         `Stream.candle_number`. ``newest`` is the highest number known: some exchanges keep old data elsewhere."""
@@ -198,4 +172,36 @@ class Exchange(Protocol):
         Raises:
             FrameError: the answer has another form, or is an error.
         """
+        ...
+
+
+class Exchange(Protocol):
+    """What is always true of a venue."""
+
+    name: str
+    offers: frozenset[DataType]
+    book_depths: tuple[int, ...]
+    candle_intervals: tuple[str, ...]
+    websocket: str
+    """Default base address of the WebSocket connections, ``wss://host:port``."""
+    rest: str
+    """Default base address of REST, ``https://host``."""
+    heartbeat: Heartbeat
+    connections_per_second: float
+    """New connections that one IP address may make."""
+    slow_reader_code: int | None
+    """Close code that says that we read too slowly."""
+    has_dense_trade_ids: bool
+    questions: Questions
+
+    def route(self, stream: Stream) -> str:
+        """Name of the connection that carries the stream: streams of one route share a connection."""
+        ...
+
+    def talk(self, route: str, streams: Sequence[Stream]) -> Conversation:
+        """A conversation for a new connection that will carry these streams."""
+        ...
+
+    def is_intact(self, book: Book, checksum: int) -> bool:
+        """Whether a book agrees with the checksum that the exchange sent with it."""
         ...

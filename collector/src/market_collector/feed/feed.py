@@ -178,7 +178,7 @@ class Feed:
         if answer is None:
             return []
         try:
-            newest = self._exchange.newest_mark(fetch.stream, answer)
+            newest = self._exchange.questions.newest_mark(fetch.stream, answer)
         except FrameError as error:
             return [Warn(str(error))]
         return self._judge_silence(subscription, newest, now)
@@ -385,7 +385,7 @@ class Feed:
         elif now.at - subscription.crossed_since >= CROSSED_S:
             subscription.crossed_since = now.at + AUCTION_PATIENCE_S  # not asked again before
             stream = subscription.page.stream
-            return [Fetch(stream, Question.STATE, self._exchange.state(stream))]
+            return [Fetch(stream, Question.STATE, self._exchange.questions.state(stream))]
         return []
 
     def _judge_crossed(self, subscription: Subscription, answer: bytes | None, now: Moment) -> list[Effect]:
@@ -395,7 +395,7 @@ class Feed:
         if book is None or subscription.crossed_since is None or not is_crossed(book):
             return []
         try:
-            is_trading = answer is None or self._exchange.is_trading(subscription.page.stream, answer)
+            is_trading = answer is None or self._exchange.questions.is_trading(subscription.page.stream, answer)
         except FrameError:
             is_trading = True
         if is_trading:
@@ -414,7 +414,7 @@ class Feed:
             subscription.is_probed = True
             subscription.probed_at = now.at
             stream = subscription.page.stream
-            effects.append(Fetch(stream, Question.NEWEST, self._exchange.newest(stream)))
+            effects.append(Fetch(stream, Question.NEWEST, self._exchange.questions.newest(stream)))
         return effects
 
     def _is_doubtful(self, subscription: Subscription, now: Moment) -> bool:
@@ -431,7 +431,7 @@ class Feed:
         page = subscription.page
         if page.stream.data_type is DataType.ORDERBOOK and subscription.book is None:
             return []  # a book without a snapshot is never merely quiet
-        known = subscription.probe_mark if page.last is None else self._exchange.mark(page.last)
+        known = subscription.probe_mark if page.last is None else self._exchange.questions.mark(page.last)
         subscription.probe_mark = newest
         if known is not None and newest <= known:
             page.confirmed_at = now.at

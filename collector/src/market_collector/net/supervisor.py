@@ -57,7 +57,7 @@ class Supervisor:
         self._emit = emit
         self._clock = clock
         self.rest = Rest(rest, tls=tls)
-        self._watch = ClockWatch(exchange, ledger, self.rest, clock)
+        self._watch = ClockWatch(exchange.questions, ledger, self.rest, clock)
         self._aged_at: float | None = None
         """When the ageing task last ran; None while nothing runs."""
         self._turning = asyncio.Lock()
