@@ -126,6 +126,22 @@ def test_counters_alone_can_wait(old: Document, new: Document, is_counting: bool
     assert change(old, new).is_counting is is_counting
 
 
+def test_what_a_later_release_wrote_stays_and_what_ended_of_ours_goes() -> None:
+    later = {"future": "x", "gaps": {"open": 0, "future": 1}, "pods": "1/1", "messages": 1}
+    assert change(later, {"gaps": {"open": 0}, "messages": 1}).patch == {"pods": None}
+
+
+def test_the_counters_of_a_later_release_stay_in_the_lists_that_are_written_as_a_whole() -> None:
+    def shard(number: int, messages: int, **later: int) -> Document:
+        counters = {"messages": messages, **later}
+        return {"shard": number, "base": counters, "epochs": [{"epoch": "u/1", **counters}]}
+
+    old = {"shardStatuses": [{**shard(0, 1, future=7), "future": 7}, shard(1, 1)]}
+    patch = change(old, {"shardStatuses": [shard(0, 2), shard(2, 3)]}).patch
+    assert patch == {"shardStatuses": [{**shard(0, 2, future=7), "future": 7}, shard(2, 3)]}
+    assert change(old | patch, {"shardStatuses": [shard(0, 2), shard(2, 3)]}).patch == {}
+
+
 def applied(document: Any, patch: Any) -> Any:
     """JSON merge patch as RFC 7386 writes it."""
     if not isinstance(patch, dict):

@@ -10,6 +10,7 @@ from market_operator.counters import Tally, write_tally
 from market_operator.models import Spec
 from market_operator.names import COLLECTOR_LABEL, label_value
 from market_operator.resource import Document, Resource
+from market_operator.status_model import Status
 
 UNHEALTHY_LIMIT = 20
 # What may wait for the counter interval when nothing else changed.
@@ -26,6 +27,7 @@ _COUNTING = {
     ),
     "shardStatuses",
 }
+_FIELDS = {field.alias for field in Status.model_fields.values()}
 _NEVER = "1970-01-01T00:00:00Z"
 
 
@@ -159,10 +161,34 @@ def symbols_in_short(spec: Spec) -> str:
 
 
 def change(old: Document, new: Document) -> Change:
-    """What to write so that `old` becomes `new`."""
-    patch = merge_patch(old, new)
+    """What to write so that `old` becomes `new`. What a later release wrote, before it was rolled back, stays."""
+    patch = merge_patch(_known(old, new), _with_later_counters(old, new))
     gaps = set(patch.get("gaps") or ()) <= {"detected", "repaired", "missingTrades"}
     return Change(patch, is_counting=set(patch) - {"gaps"} <= _COUNTING and gaps)
+
+
+def _known(old: Document, new: Document) -> Document:
+    """`old` without the fields that this release has no name for."""
+    known = {name: value for name, value in old.items() if name in _FIELDS}
+    inner = {name: value for name, value in known.items() if isinstance(value, dict) and name in new}
+    return known | {name: {key: value[key] for key in value if key in new[name]} for name, value in inner.items()}
+
+
+def _with_later_counters(old: Document, new: Document) -> Document:
+    """`new` with the counters that only a later release knows: lists are written as a whole, not field by field."""
+    before = {each["shard"]: each for each in old.get("shardStatuses", ())}
+    statuses = [_later_shard(before.get(each["shard"], {}), each) for each in new.get("shardStatuses", ())]
+    return {**new, "shardStatuses": statuses} if statuses else new
+
+
+def _later_shard(old: Document, new: Document) -> Document:
+    epochs = {each["epoch"]: each for each in old.get("epochs", ())}
+    return {
+        **old,
+        **new,
+        "base": {**old.get("base", {}), **new["base"]},
+        "epochs": [{**epochs.get(each["epoch"], {}), **each} for each in new["epochs"]],
+    }
 
 
 def merge_patch(old: Document, new: Document) -> dict[str, Any]:
