@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from market_operator.crd import crd
+from market_operator.models import Template
+from market_operator.volumes import Volume
 
 FILE = {"name": "a", "type": "file", "file": {"directory": "/data"}}
 DRY = "?dryRun=All"
@@ -27,6 +29,23 @@ def file_sink(**fields: Any) -> list[dict[str, Any]]:
     return [{"name": "a", "type": "file", "file": {"directory": "/data", **fields}}]
 
 
+def volume(source: dict[str, Any], name: str = "v") -> dict[str, Any]:
+    return {"template": {"volumes": [{"name": name, **source}]}}
+
+
+def mount(path: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "template": {
+            "volumes": [{"name": "v", "emptyDir": {}}],
+            "volumeMounts": [{"name": "v", "mountPath": path, **fields}],
+        }
+    }
+
+
+ITEMS = [{"key": "ca.crt", "path": "certificates/ca.crt", "mode": 256}]
+PROJECTED = {"sources": [{"secret": {"name": "s", "items": ITEMS}}, {"configMap": {"name": "c", "optional": True}}]}
+
+
 ACCEPTED: list[dict[str, Any]] = [
     {},
     {"symbol": None, "symbols": ["BTC-USDT", "ETH-USDT"], "shards": 2},
@@ -43,7 +62,38 @@ ACCEPTED: list[dict[str, Any]] = [
     {"template": {"labels": {"team": "a"}, "annotations": {"a": "b"}, "env": [{"name": "A", "value": "b"}]}},
     {"template": {"resources": {"limits": {"cpu": 1, "memory": "1Gi"}}, "tolerations": [{"operator": "Exists"}]}},
     {"template": {"affinity": {"nodeAffinity": {"anything": [1]}}}},
+    {"connection": {"endpoint": {"websocket": "wss://[2001:db8::1]:65535", "rest": "https://proxy.example.com/"}}},
+    volume({"configMap": {"name": "ca-bundle", "items": ITEMS, "defaultMode": 0, "optional": True}}),
+    volume({"secret": {"secretName": "client.certificate", "items": ITEMS}}),
+    volume({"emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}}),
+    volume({"persistentVolumeClaim": {"claimName": "instruments", "readOnly": True}}),
+    volume({"projected": PROJECTED}),
+    mount("/tls", readOnly=True, subPath=".dockerconfigjson"),
+    mount("/data2", subPath="a/b..c"),
+    {**mount("/tls"), "sinks": [FILE]},
 ]
+
+REFUSED_VOLUMES = [each.name for each in Volume.refused]
+REFUSED_OF_PODS = {
+    "hostNetwork": True,
+    "hostPID": True,
+    "hostIPC": True,
+    "securityContext": {"privileged": True},
+    "automountServiceAccountToken": True,
+    "containers": [{"name": "x", "image": "x"}],
+    "initContainers": [{"name": "x", "image": "x"}],
+}
+TAKEN = (
+    "/etc",
+    "/etc/ssl",
+    "/proc",
+    "/etc/market-collector",
+    "/var/lib/market-collector/x",
+    "/var/lib",
+    "/var",
+    "/opt",
+)
+TOKEN = {"serviceAccountToken": {"path": "token"}}
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"exchange": "mtgox"}, 'supported values: "okx"'),
@@ -95,6 +145,40 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"template": {"annotations": {"marketcollector.dev/template": "x"}}}, "are the operator's own"),
     ({"template": {"env": [{"name": "POD_UID"}]}}, "POD_NAME and POD_UID are set by the operator"),
     ({"template": {"resources": {"limits": {"cpu": "much"}}}}, "in body should match"),
+    ({"connection": {"endpoint": {"websocket": "ws://:443"}}}, "websocket in body should match"),
+    ({"connection": {"endpoint": {"rest": "https://host:65536"}}}, "rest in body should match"),
+    ({"connection": {"endpoint": {"rest": "https://user:secret@host"}}}, "rest in body should match"),
+    (volume({}), "a volume needs exactly one of configMap, secret, emptyDir, persistentVolumeClaim, projected"),
+    (volume({"unheardOf": {}}), "a volume needs exactly one of"),
+    (volume({"emptyDir": {}, "secret": {"secretName": "a"}}), "a volume needs exactly one of"),
+    *((volume({kind: {}, "emptyDir": {}}), f"{kind} is refused") for kind in REFUSED_VOLUMES),
+    (volume({"hostPath": {"path": "/"}}), "hostPath is refused: it would reach the node"),
+    (volume({"projected": {"sources": [TOKEN]}}), "serviceAccountToken is refused: collectors get no token"),
+    (volume({"projected": {"sources": [{}]}}), "a projected source needs exactly one of configMap, secret"),
+    (volume({"projected": {"sources": []}}), "should have at least 1 items"),
+    (volume({"secret": {"secretName": "other-namespace/key"}}), "secretName in body should match"),
+    (volume({"secret": {"secretName": "../key"}}), "secretName in body should match"),
+    (volume({"configMap": {"name": "other/config"}}), "name in body should match"),
+    (volume({"persistentVolumeClaim": {"claimName": "other/disk"}}), "claimName in body should match"),
+    (volume({"secret": {"secretName": "s", "items": [{"key": "k", "path": "../k"}]}}), "path in body should match"),
+    (volume({"secret": {"secretName": "s", "items": [{"key": "k", "path": "/k"}]}}), "path in body should match"),
+    (volume({"secret": {"secretName": "s", "defaultMode": 512}}), "less than or equal to 511"),
+    (volume({"emptyDir": {"medium": "HugePages"}}), 'supported values: "Memory"'),
+    *((volume({"emptyDir": {}}, name), "are the operator's own") for name in ("config", "state", "sink-0", "sink-12")),
+    (volume({"emptyDir": {}}, "A"), "name in body should match"),
+    ({"template": {"volumes": [{"name": "v", "emptyDir": {}}] * 2}}, "Duplicate value"),
+    ({"template": {"volumeMounts": [{"name": "v", "mountPath": "/tls"}]}}, "must name a volume of template.volumes"),
+    (mount("tls"), "mountPath in body should match"),
+    (mount("/"), "mountPath in body should match"),
+    (mount("/data/../etc"), "mountPath in body should match"),
+    *((mount(path), "must not overlap with a directory of the system") for path in TAKEN),
+    (mount("/tls", subPath="../x"), "subPath in body should match"),
+    (mount("/tls", subPath="a/../../x"), "subPath in body should match"),
+    (mount("/tls", subPath="/etc"), "subPath in body should match"),
+    (mount("/tls", mountPropagation="Bidirectional"), "mountPropagation is refused"),
+    *(({**mount(path), "sinks": [FILE]}, "must not overlap") for path in ("/data", "/data/x")),
+    ({**mount("/a"), "sinks": file_sink(directory="/a/b")}, "a volumeMount and a sink's directory must not overlap"),
+    *(({"template": {field: value}}, f"{field} is refused") for field, value in REFUSED_OF_PODS.items()),
 ]
 
 
@@ -110,10 +194,21 @@ def test_what_makes_no_sense_is_refused_with_what_is_allowed(api: Any, spec: dic
     assert message in str(refusal.value)
 
 
-@pytest.mark.parametrize("field", ["volumes", "hostPath", "hostNetwork", "securityContext", "containers"])
-def test_what_could_reach_the_node_is_not_in_the_template(api: Any, field: str) -> None:
+def test_every_refused_field_of_pods_is_tried() -> None:
+    assert {each.name for each in Template.refused} == set(REFUSED_OF_PODS)
+
+
+@pytest.mark.parametrize("field", ["hostPath", "runtimeClassName", "dnsConfig", "ephemeralContainers"])
+def test_what_else_a_pod_has_is_not_in_the_template(api: Any, field: str) -> None:
     made = api.create("mcol", "default", document(template={field: [{"x": 1}]}), DRY)
     assert field not in made["spec"]["template"]
+
+
+def test_no_field_of_a_volume_names_a_namespace(api: Any) -> None:
+    """What a user adds is dropped, so the volume is of the resource's own namespace whatever was said."""
+    secret = {"secretName": "s", "namespace": "other"}
+    made = api.create("mcol", "default", document(**volume({"secret": secret, "namespace": "other"})), DRY)
+    assert "other" not in str(made["spec"]["template"])
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -105,6 +106,11 @@ def test_both_know_what_an_exchange_offers(name: str) -> None:
     assert sorted(exchange.offers) == sorted(offer.data_types)
     assert sorted(exchange.book_depths) == sorted(offer.depths)
     assert sorted(exchange.candle_intervals) == sorted(get_args(models.Interval))
+    assert (port(exchange.websocket), port(exchange.rest)) == (offer.websocket_port, offer.rest_port)
+
+
+def port(address: str) -> int:
+    return urlsplit(address).port or 443
 
 
 def test_both_protect_the_same_directories() -> None:

@@ -13,6 +13,10 @@ def spec(**fields: Any) -> Spec:
     return Spec.model_validate({key: value for key, value in {**LEAST, **fields}.items() if value is not None})
 
 
+def mounted(path: str) -> dict[str, Any]:
+    return {"volumes": [{"name": "v", "emptyDir": {}}], "volumeMounts": [{"name": "v", "mountPath": path}]}
+
+
 def test_defaults_stand_in_the_model_alone() -> None:
     found = spec()
     assert found.auto_restart
@@ -64,6 +68,13 @@ def test_every_exchange_offers_what_the_schema_knows() -> None:
         ({"template": {"labels": {"marketcollector.dev/shard": "9"}}}, "the operator's own"),
         ({"template": {"annotations": {"marketcollector.dev/template": "x"}}}, "the operator's own"),
         ({"template": {"env": [{"name": "POD_UID", "value": "x"}]}}, "set by the operator"),
+        ({"template": {"hostNetwork": True}}, "hostNetwork is refused: pods keep the restricted"),
+        (
+            {"template": {"volumeMounts": [{"name": "v", "mountPath": "/tls"}]}},
+            "must name a volume of template.volumes",
+        ),
+        ({"sinks": [FILE], "template": mounted("/data/x")}, "a volumeMount and a sink's directory must not overlap"),
+        ({"connection": {"endpoint": {"websocket": "ws://:443"}}}, "pattern"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_is_allowed(fields: dict[str, Any], message: str) -> None:
@@ -79,6 +90,7 @@ def test_what_makes_no_sense_is_refused_with_what_is_allowed(fields: dict[str, A
         {"symbol": None, "symbols": ["A-B", "C-D"], "shards": 2},
         {"sinks": [FILE, {**FILE, "name": "b", "file": {"directory": "/data/b"}}]},
         {"connection": {"endpoint": {"websocket": "ws://10.0.0.1:8443", "rest": "http://10.0.0.1:8443"}}},
+        {"sinks": [FILE], "template": mounted("/data-of-others")},
         {"template": {"labels": {"team": "a"}, "resources": {"limits": {"cpu": 1, "memory": "1Gi"}}}},
     ],
 )

@@ -3,10 +3,11 @@ from typing import Annotated
 import pytest
 from pydantic import ValidationError
 
-from market_operator.rules import Kube, Rule, Section, Words
+from market_operator.rules import Kube, Refused, Rule, Section, Words
 
 
 class Range(Section):
+    refused = (Refused("middle", "a range has two ends", "boolean"),)
     rules = (Rule("self.low <= self.high", "low must not exceed high", lambda self: self.low <= self.high, "low"),)
     low: int = 0
     high: Annotated[int, Words(format="int32"), Kube(int_or_string=True)] = 0
@@ -22,8 +23,21 @@ def test_a_kept_rule_lets_the_section_be() -> None:
 
 
 def test_the_schema_carries_the_rule_for_the_api_server() -> None:
-    expected = [{"rule": "self.low <= self.high", "message": "low must not exceed high", "fieldPath": ".low"}]
-    assert Range.model_json_schema()["x-kubernetes-validations"] == expected
+    ours, refusal = Range.model_json_schema()["x-kubernetes-validations"]
+    assert ours == {"rule": "self.low <= self.high", "message": "low must not exceed high", "fieldPath": ".low"}
+    assert refusal["rule"] == "!has(self.middle)"
+
+
+def test_a_refused_field_is_known_to_the_schema_so_that_it_is_not_dropped_in_silence() -> None:
+    assert Range.model_json_schema()["properties"]["middle"]["type"] == "boolean"
+    with pytest.raises(ValidationError, match="middle is refused: a range has two ends"):
+        Range.model_validate({"low": 1, "middle": True})
+
+
+@pytest.mark.parametrize("kind", ["object", "array", "string", "boolean"])
+def test_a_refused_field_of_any_type_takes_what_a_pod_would_have_there(kind: str) -> None:
+    schema = Refused("x", "no", kind).schema()
+    assert (schema["type"], schema["description"]) == (kind, "Refused: no.")
 
 
 def test_marks_add_words_to_the_schema() -> None:

@@ -21,12 +21,18 @@ SIZE = r"^[1-9][0-9]{0,8}(Ki|Mi|Gi)$"
 NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 RESOURCE_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 DIRECTORY = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"
+# A host (a name, an IPv4 address or an IPv6 address in brackets), and a port up to 65535 when it is not the usual one.
+_PORT = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+_HOST_AND_PORT = rf"([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:({_PORT}))?/?$"
+WEBSOCKET = f"^wss?://{_HOST_AND_PORT}"
+REST = f"^https?://{_HOST_AND_PORT}"
 SYSTEM_DIRECTORIES = (
     "/bin",
     "/dev",
     "/etc",
     "/lib",
     "/lib64",
+    "/opt/venv",
     "/proc",
     "/sbin",
     "/sys",
@@ -79,12 +85,8 @@ DataTypeName = Annotated[str, Meta(extra_json_schema={"enum": ["trade", "orderbo
 Interval = Annotated[str, _one_of("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w")]
 Size = Annotated[str, _text("a size", "a number with Ki, Mi or Gi, like 256Mi", pattern=SIZE, max_length=12)]
 Directory = Annotated[str, _text("a directory", "an absolute path, like /data", pattern=DIRECTORY, max_length=255)]
-Websocket = Annotated[
-    str, _text("an address", "ws://HOST:PORT or wss://HOST:PORT", pattern="^wss?://[^/?#]+/?$", max_length=255)
-]
-Rest = Annotated[
-    str, _text("an address", "http://HOST:PORT or https://HOST:PORT", pattern="^https?://[^/?#]+/?$", max_length=255)
-]
+Websocket = Annotated[str, _text("an address", "ws://HOST:PORT or wss://HOST:PORT", pattern=WEBSOCKET, max_length=255)]
+Rest = Annotated[str, _text("an address", "http://HOST:PORT or https://HOST:PORT", pattern=REST, max_length=255)]
 Label = Annotated[
     str, _text("a name", "1 to 63 small letters, digits and -", pattern=NAME, min_length=1, max_length=63)
 ]

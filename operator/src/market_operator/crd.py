@@ -109,6 +109,8 @@ def structural(node: Schema, definitions: Schema) -> Schema:
     """`node` of a JSON schema as Kubernetes wants it: no references, no null, no titles; null defaults are left out."""
     node = _resolved(node, definitions)
     kept = {key: value for key, value in node.items() if key not in _DROPPED}
+    if "const" in kept:
+        kept["enum"] = [kept.pop("const")]
     ours = {key: kept.pop(key) for key in [*kept] if key.startswith("x-kubernetes-")}
     result = _head(node) | kept | _children(node, definitions) | ours
     return result if "x-kubernetes-int-or-string" not in result else _int_or_string(result)

@@ -5,12 +5,23 @@ camelCase in the resource (`data_types` is `dataTypes`). To add an exchange, add
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from market_operator.durations import Between, seconds
-from market_operator.rules import Kube, Rule, Section, Words
+from market_operator.fields import (
+    DIRECTORY_PATTERN,
+    SYSTEM_DIRECTORIES,
+    DnsLabel,
+    DnsName,
+    Int32,
+    Quantity,
+    Unchecked,
+    is_below,
+)
+from market_operator.rules import Kube, Refused, Rule, Section, Words
+from market_operator.volumes import Volume, VolumeMount, overlap
 
 GROUP = "marketcollector.dev"
 VERSION = "v1alpha1"
@@ -21,14 +32,17 @@ PLURAL = "marketcollectors"
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What one exchange offers: data types, and the book depths (levels per side) of its order book channel."""
+    """What one exchange offers: data types, the book depths (levels per side) of its order book channel, and the TCP
+    ports of its own WebSocket and REST addresses."""
 
     data_types: tuple[str, ...]
     depths: tuple[int, ...]
+    websocket_port: int = 443
+    rest_port: int = 443
 
 
 OFFERS = {
-    "okx": Offer(data_types=("trade", "orderbook", "ticker", "candle"), depths=(400,)),
+    "okx": Offer(data_types=("trade", "orderbook", "ticker", "candle"), depths=(400,), websocket_port=8443),
 }
 
 
@@ -42,19 +56,6 @@ Exchange = Annotated[str, AfterValidator(_known_exchange), Words(enum=[*OFFERS])
 DataType = Literal["trade", "orderbook", "ticker", "candle", "balance"]
 Symbol = Annotated[str, Field(min_length=3, max_length=40, pattern="^[A-Z0-9]+(-[A-Z0-9]+)+$")]
 Interval = Literal["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w"]
-Int32 = Annotated[int, Words(format="int32")]
-DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-DnsName = Annotated[
-    str,
-    Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
-]
-Unchecked = Annotated[dict[str, Any], Kube(preserve_unknown_fields=True)]
-QUANTITY_PATTERN = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)(([KMGTPE]i)|[numkMGTPE]|[eE]([+-])?[0-9]+)?$"
-Quantity = Annotated[
-    str | int,
-    Words(anyOf=[{"type": "integer"}, {"type": "string"}], pattern=QUANTITY_PATTERN, maxLength=32),
-    Kube(int_or_string=True),
-]
 
 
 class OrderBook(Section):
@@ -78,6 +79,11 @@ class Candle(Section):
         description="Lengths of the candles, from 1s to 1w. Default [1m]. Each interval is a stream of "
         "its own per symbol.",
     )
+
+
+# A host (a name, an IPv4 address or an IPv6 address in brackets), and a port up to 65535 when it is not the usual one.
+_PORT = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+_HOST_AND_PORT = rf"([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:({_PORT}))?/?$"
 
 
 class Backoff(Section):
@@ -110,7 +116,7 @@ class Endpoint(Section):
     websocket: str | None = Field(
         default=None,
         max_length=255,
-        pattern="^wss?://[^/?#]+/?$",
+        pattern=f"^wss?://{_HOST_AND_PORT}",
         description="Base address for WebSocket, such as wss://wseea.okx.com:8443; the exchange's own "
         "paths are appended. "
         "Default: the exchange's public address. Set it for a proxy, a regional host or a test environment.",
@@ -118,7 +124,7 @@ class Endpoint(Section):
     rest: str | None = Field(
         default=None,
         max_length=255,
-        pattern="^https?://[^/?#]+/?$",
+        pattern=f"^https?://{_HOST_AND_PORT}",
         description="Base address for REST, such as https://eea.okx.com; the exchange's own paths are appended. "
         "Default: the exchange's public address. Set it together with websocket.",
     )
@@ -160,22 +166,8 @@ class Rotate(Section):
     )
 
 
-_SYSTEM_DIRECTORIES = (
-    "/bin",
-    "/dev",
-    "/etc",
-    "/lib",
-    "/lib64",
-    "/proc",
-    "/sbin",
-    "/sys",
-    "/usr",
-    "/var/lib/market-collector",
-)
-
-
 def _is_data_directory(sink: "FileSink") -> bool:
-    return not any(sink.directory == taken or sink.directory.startswith(f"{taken}/") for taken in _SYSTEM_DIRECTORIES)
+    return not any(is_below(sink.directory, taken) for taken in SYSTEM_DIRECTORIES)
 
 
 class FileSink(Section):
@@ -183,7 +175,7 @@ class FileSink(Section):
 
     rules = (
         Rule(
-            f"!{list(_SYSTEM_DIRECTORIES)}.exists(taken, self.directory == taken || "
+            f"!{[*SYSTEM_DIRECTORIES]}.exists(taken, self.directory == taken || "
             f"self.directory.startsWith(taken + '/'))",
             "directory must not be or be below a directory of the system; use one such as /data",
             _is_data_directory,
@@ -192,7 +184,7 @@ class FileSink(Section):
     )
     directory: str = Field(
         max_length=255,
-        pattern="^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$",
+        pattern=DIRECTORY_PATTERN,
         description="Absolute path of the directory to write to, such as /data. In a pod it is an "
         "emptyDir, gone with the pod, unless claimName is set.",
     )
@@ -285,8 +277,12 @@ def _label_is_ours(key: str) -> bool:
     return key in _OUR_LABELS or key.startswith(f"{GROUP}/")
 
 
+_RESTRICTED = "pods keep the restricted Pod Security Standard"
+_ONE_CONTAINER = "a pod is one collector"
+
+
 class Template(Section):
-    """What may be said about the pods. There are no volumes and no secrets in it on purpose."""
+    """What may be said about the pods: nothing in it reaches the node, their privileges or another namespace."""
 
     rules = (
         Rule(
@@ -307,6 +303,22 @@ class Template(Section):
             lambda self: not any(env.name in ("POD_NAME", "POD_UID") for env in self.env or ()),
             "env",
         ),
+        Rule(
+            "!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && "
+            "self.volumes.exists(v, v.name == m.name))",
+            "every volumeMount must name a volume of template.volumes",
+            lambda self: {m.name for m in self.volume_mounts or ()} <= {v.name for v in self.volumes or ()},
+            "volumeMounts",
+        ),
+    )
+    refused = (
+        Refused("hostNetwork", _RESTRICTED, "boolean"),
+        Refused("hostPID", _RESTRICTED, "boolean"),
+        Refused("hostIPC", _RESTRICTED, "boolean"),
+        Refused("securityContext", _RESTRICTED),
+        Refused("automountServiceAccountToken", "collectors get no token of the cluster", "boolean"),
+        Refused("containers", _ONE_CONTAINER, "array"),
+        Refused("initContainers", _ONE_CONTAINER, "array"),
     )
     labels: dict[str, Annotated[str, Field(max_length=63)]] | None = Field(
         default=None,
@@ -366,6 +378,20 @@ class Template(Section):
         max_length=32,
         description="Environment variables with plain values, for example for a proxy. Default none.",
     )
+    volumes: Annotated[tuple[Volume, ...], Kube(list_type="map", list_map_keys=["name"])] | None = Field(
+        default=None,
+        max_length=16,
+        description="More volumes of the pods, at most 16: ConfigMaps, Secrets, claims of the namespace and empty "
+        "directories, as in a pod's spec. Default none. Records need none: a sink brings its own.",
+    )
+    volume_mounts: Annotated[tuple[VolumeMount, ...], Kube(list_type="map", list_map_keys=["mountPath"])] | None = (
+        Field(
+            default=None,
+            max_length=16,
+            description="Where the volumes stand in the collector's container, at most 16. Default none. For a CA "
+            "bundle of your own mount it at /tls and set SSL_CERT_FILE in env.",
+        )
+    )
 
 
 def _offer_rules() -> tuple[Rule, ...]:
@@ -399,6 +425,12 @@ def _directories_differ(spec: "Spec") -> bool:
 
 def _claims_have_one_writer(spec: "Spec") -> bool:
     return spec.replicas == 1 or not any(sink.file and sink.file.claim_name for sink in spec.sinks)
+
+
+def _mounts_are_apart_from_sinks(spec: "Spec") -> bool:
+    directories = [sink.file.directory for sink in spec.sinks if sink.file]
+    mounts = [mount.mount_path for mount in spec.template.volume_mounts or ()]
+    return not any(overlap(mount, directory) for mount in mounts for directory in directories)
 
 
 _SPEC_RULES = (
@@ -444,6 +476,14 @@ _SPEC_RULES = (
         "a sink with claimName needs replicas 1: two pods would write the same files",
         _claims_have_one_writer,
         "replicas",
+    ),
+    Rule(
+        "!has(self.template.volumeMounts) || !self.template.volumeMounts.exists(m, self.sinks.exists(s, "
+        "has(s.file) && ((m.mountPath + '/').startsWith(s.file.directory + '/') || "
+        "s.file.directory.startsWith(m.mountPath + '/'))))",
+        "a volumeMount and a sink's directory must not overlap",
+        _mounts_are_apart_from_sinks,
+        "template.volumeMounts",
     ),
 )
 
@@ -539,7 +579,8 @@ class Spec(Section):
         default="info", description="How much the collector logs. Default info. debug logs every control frame."
     )
     template: Template = Field(
-        default=Template(), description="More about the pods: labels, resources, placement, image."
+        default=Template(),
+        description="More about the pods: labels, resources, placement, image, volumes. Default: nothing more.",
     )
 
     @property

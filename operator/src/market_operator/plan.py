@@ -111,11 +111,11 @@ def covers(observed: Any, wanted: Any) -> bool:
     """Whether `observed` has everything that `wanted` says; what others or the API server added does not count.
 
     Lists of named items are compared by name; other lists item by item. Two ways to write one amount of CPU or memory
-    are equal. The API server leaves empty texts out, so an empty text is equal to none.
+    are equal. The API server leaves empty texts and lists out, so one of those is equal to none.
     """
     if isinstance(wanted, dict):
         return isinstance(observed, dict) and all(
-            _covers_field(key, observed.get(key, ""), value) for key, value in wanted.items()
+            _covers_field(key, observed.get(key, [] if value == [] else ""), value) for key, value in wanted.items()
         )
     if isinstance(wanted, list):
         return isinstance(observed, list) and _covers_list(observed, wanted)
@@ -125,6 +125,8 @@ def covers(observed: Any, wanted: Any) -> bool:
 def _covers_field(key: str, observed: Any, wanted: Any) -> bool:
     if key in ("requests", "limits") and isinstance(wanted, dict) and isinstance(observed, dict):
         return _amounts(wanted) == _amounts(observed)
+    if key == "sizeLimit":
+        return amount(wanted) == amount(observed)
     return covers(observed, wanted)
 
 

@@ -31,6 +31,44 @@ class Rule:
         return {**entry, "fieldPath": f".{self.field}"} if self.field else entry
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A field that a pod has in this place and that nobody may set.
+
+    It is in the schema only so that the API server refuses it in words: a field that it does not know it drops in
+    silence, for everybody who does not ask for strict validation.
+    """
+
+    name: str
+    why: str
+    type: str = "object"
+
+    @property
+    def message(self) -> str:
+        """What the API server says."""
+        return f"{self.name} is refused: {self.why}"
+
+    def schema(self) -> dict[str, Any]:
+        """The field's schema, which takes whatever a pod would have there."""
+        described = {"type": self.type, "description": f"Refused: {self.why}."}
+        match self.type:
+            case "object":
+                return {**described, **_ANYTHING}
+            case "array":
+                return {**described, "maxItems": 64, "items": {"type": "object", **_ANYTHING}}
+            case "string":
+                return {**described, "maxLength": 255}
+            case _:
+                return described
+
+    def rule(self) -> dict[str, str]:
+        """Its entry of x-kubernetes-validations."""
+        return {"rule": f"!has(self.{self.name})", "message": self.message, "fieldPath": f".{self.name}"}
+
+
+_ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
+
+
 class Section(BaseModel):
     """An object inside the resource: camelCase outside, frozen, and unknown fields are left alone.
 
@@ -39,6 +77,15 @@ class Section(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
     rules: ClassVar[tuple[Rule, ...]] = ()
+    refused: ClassVar[tuple[Refused, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_refused(cls, given: Any) -> Any:
+        for each in cls.refused:
+            if isinstance(given, dict) and each.name in given:
+                raise ValueError(each.message)
+        return given
 
     @model_validator(mode="after")
     def _rules_hold(self) -> Self:
@@ -50,8 +97,10 @@ class Section(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler.resolve_ref_schema(handler(core))
-        if cls.rules:
-            schema["x-kubernetes-validations"] = [rule.schema() for rule in cls.rules]
+        if validations := [rule.schema() for rule in cls.rules] + [each.rule() for each in cls.refused]:
+            schema["x-kubernetes-validations"] = validations
+        if cls.refused:
+            schema["properties"] |= {each.name: each.schema() for each in cls.refused}
         return schema
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from market_operator.models import Int32
+from market_operator.fields import Int32
 from market_operator.rules import Kube, Section, Words
 
 Int64 = Annotated[int, Words(format="int64")]

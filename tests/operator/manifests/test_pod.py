@@ -52,6 +52,22 @@ def test_directories_of_file_sinks_are_mounted(shard: Callable[..., Shard]) -> N
     assert mounts["/archive"]["subPath"] == "shard-0"
 
 
+def test_volumes_of_the_user_come_after_ours(shard: Callable[..., Shard]) -> None:
+    secret = {"name": "tls", "secret": {"secretName": "client", "optional": False}}
+    mount = {"name": "tls", "mountPath": "/tls", "readOnly": True}
+    spec = pod_template(shard(template={"volumes": [secret], "volumeMounts": [mount]}), "config")["spec"]
+    assert [each["name"] for each in spec["volumes"]] == ["config", "state", "tls"]
+    assert spec["volumes"][-1] == {"name": "tls", "secret": {"secretName": "client"}}
+    assert spec["containers"][0]["volumeMounts"][-1] == mount
+
+
+def test_a_pod_without_wishes_is_as_it_was_so_that_an_upgrade_restarts_no_collector(
+    shard: Callable[..., Shard],
+) -> None:
+    """Whoever changes this hash on purpose restarts every collector of every user; say so in CHANGELOG.md."""
+    assert template_hash(shard()) == "12b057b483"
+
+
 def test_resources_have_defaults_of_their_own_each(shard: Callable[..., Shard]) -> None:
     def found(resources: dict[str, Any]) -> Any:
         return pod_template(shard(template={"resources": resources}), "config")["spec"]["containers"][0]["resources"]

@@ -7,6 +7,7 @@ from market_operator.manifests.shard import HTTP_PORT, Shard, digest
 from market_operator.models import FileSink
 from market_operator.names import RESOURCE_ANNOTATION, TEMPLATE_ANNOTATION, labels
 from market_operator.resource import Document
+from market_operator.rules import Section
 
 CONTAINER = "collector"
 CONFIG_DIRECTORY = "/etc/market-collector"
@@ -49,13 +50,14 @@ def _pod_spec(shard: Shard, configmap_name: str) -> Document:
             {"name": "config", "configMap": {"name": configmap_name}},
             {"name": "state", "emptyDir": {}},
             *(_volume(index, sink) for index, sink in _file_sinks(shard)),
+            *map(_in_a_pods_words, shard.spec.template.volumes or ()),
         ],
         **_placement(shard),
     }
 
 
 def _placement(shard: Shard) -> Document:
-    """What the user says about pods, in a pod's own words; nothing of it reaches security settings or volumes."""
+    """What the user says about where pods run, in a pod's own words; nothing of it reaches security settings."""
     fields = {
         "node_selector",
         "tolerations",
@@ -91,6 +93,7 @@ def _container(shard: Shard) -> Document:
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
             {"name": "state", "mountPath": STATE_DIRECTORY},
             *(_mount(shard, index, sink) for index, sink in _file_sinks(shard)),
+            *map(_in_a_pods_words, shard.spec.template.volume_mounts or ()),
         ],
     }
 
@@ -141,3 +144,8 @@ def _volume(index: int, sink: FileSink) -> Document:
 def _mount(shard: Shard, index: int, sink: FileSink) -> Document:
     mount = {"name": f"sink-{index}", "mountPath": sink.directory}
     return {**mount, "subPath": f"shard-{shard.number}"} if sink.claim_name else mount
+
+
+def _in_a_pods_words(section: Section) -> Document:
+    """Without defaults: they are Kubernetes' own, and it leaves some of them out."""
+    return section.model_dump(by_alias=True, exclude_defaults=True, mode="json")
