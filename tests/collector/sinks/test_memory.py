@@ -79,6 +79,14 @@ def test_a_line_that_is_no_record_is_an_error(tmp_path: Path) -> None:
         recall(tmp_path, f"{FIRST}:0")
 
 
+@pytest.mark.parametrize(("ending", "compress"), [(".gz", gzip.compress), (".zst", zstandard.compress)])
+def test_a_compressed_file_that_was_cut_off_is_named(tmp_path: Path, ending: str, compress: object) -> None:
+    assert callable(compress)
+    (tmp_path / (FIRST + ending)).write_bytes(compress(text([trade(1), trade(2)]))[:-1])
+    with pytest.raises(ValueError, match=f"{FIRST}{ending}: it was cut off"):
+        recall(tmp_path, f"{FIRST}:0")
+
+
 ORIGIN = Origin("okx-btc", 0, "pod-new")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import IO, cast
 
 import msgspec
 
@@ -13,6 +12,7 @@ from market_collector.model.events import AnyRecord, Candle, Gap, Lost, Orderboo
 from market_collector.sinks.interface import Memory, Origin
 from market_collector.sinks.names import COMPRESSED, PLAIN, our_files, parts_of
 from market_collector.sinks.queue import dense_number, stream_name
+from market_collector.sinks.stored import stored_lines
 
 END_BYTES = 16 * 2**20
 """How much of a plain file is its end: about 40,000 records."""
@@ -26,12 +26,7 @@ def recall_end(directory: Path, origin: Origin) -> Memory:
         return memory
     is_plain = newest.name.endswith(PLAIN)
     offset = max(0, newest.stat().st_size - END_BYTES) if is_plain else 0
-    lines = stored_lines(newest, offset)
-    if offset:
-        next(lines, None)  # the rest of a line
-    decode = _decoder().decode
-    for line in lines:
-        record = decode(line)
+    for record in _records(newest, offset, is_in_line=offset > 0):
         is_repair = isinstance(record, Trade | Candle) and record.backfilled
         if not is_repair or stream_name(record) in memory.numbers:  # a repair's low numbers say nothing of the end
             _remember(memory, record)
@@ -41,15 +36,29 @@ def recall_end(directory: Path, origin: Origin) -> Memory:
 def recall(directory: Path, place: str) -> Memory:
     """What one run (and those after it, on the same host) has written after a place, ``NAME.jsonl:BYTES``.
 
-    A torn last line is no record. Raises OSError, and ValueError for a place or a line that is none of ours.
+    A torn last line is no record. Raises OSError, and ValueError for a place, a line or a compressed file that is none
+    of ours.
     """
     memory = Memory()
-    decode = _decoder().decode
     name, _, offset = place.rpartition(":")
     for path in _files_from(directory, name):
-        for line in stored_lines(path, int(offset) if _plain_name(path) == name else 0):
-            _remember(memory, decode(line))
+        for record in _records(path, int(offset) if _plain_name(path) == name else 0):
+            _remember(memory, record)
     return memory
+
+
+def _records(path: Path, offset: int, *, is_in_line: bool = False) -> Iterator[Record]:
+    """From a byte on; where that is within a line, from the next line on."""
+    lines = stored_lines(path, offset)
+    if is_in_line:
+        next(lines, None)
+    decode = _decoder().decode
+    try:
+        for line in lines:
+            if line.endswith(b"\n"):
+                yield decode(line)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
 
 
 @cache
@@ -96,31 +105,3 @@ def _plain_name(path: Path) -> str | None:
         if path.name.endswith(PLAIN + ending):
             return path.name.removesuffix(ending)
     return None
-
-
-def stored_lines(path: Path, offset: int = 0) -> Iterator[bytes]:
-    """The whole lines of a file, plain or compressed, from a byte of its plain text on."""
-    with _open(path) as file:
-        _skip(file, offset)
-        for line in file:
-            if line.endswith(b"\n"):
-                yield line
-
-
-def _skip(file: IO[bytes], offset: int) -> None:
-    while offset > 0 and (block := file.read(min(offset, 1 << 20))):
-        offset -= len(block)
-
-
-def _open(path: Path) -> IO[bytes]:
-    if path.suffix == COMPRESSED["gzip"]:
-        import gzip
-
-        return cast(IO[bytes], gzip.open(path, "rb"))
-    if path.suffix == COMPRESSED["zstd"]:
-        import io
-
-        import zstandard
-
-        return io.BufferedReader(cast(io.RawIOBase, zstandard.open(path, "rb")))
-    return path.open("rb")

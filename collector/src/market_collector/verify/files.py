@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast, get_args
+from typing import get_args
 
 import msgspec
-import zstandard
 
 from market_collector.model.events import AnyRecord
 from market_collector.sinks.names import COMPRESSED, PLAIN, FileName, compressed_path, parts_of
+from market_collector.sinks.stored import DamagedError, stored_lines
 from market_collector.verify.replica import RecordError, ReplicaCheck
 from market_collector.verify.report import Trouble
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
 ENDINGS = (PLAIN, *(PLAIN + ending for ending in COMPRESSED.values()))
-BUFFER_BYTES = 1 << 20
-PACKED_BYTES = 1 << 15
 TROUBLES_KEPT = 20
 """Unreadable lines of one file that are named one by one."""
 RESTORE = "restore the file from a copy, or verify without it"
 KINDS = {kind.__struct_config__.tag for kind in get_args(AnyRecord)}
-DAMAGE = (OSError, EOFError, zlib.error, zstandard.ZstdError)
-"""What reading a broken file or a broken compression raises."""
 BAD_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecordError)
 
 
@@ -115,9 +105,8 @@ class Reader:
     def _read_file(self, place: _Place, check: ReplicaCheck) -> None:
         self.files += 1
         try:
-            with _open(place.file) as lines:
-                self._read_lines(lines, place, check)
-        except DAMAGE as error:
+            self._read_lines(stored_lines(_present(place.file)), place, check)
+        except (OSError, DamagedError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self._trouble(place, place.line + 1, f"cannot be read from here on: {reason}; {RESTORE}")
         if place.unnamed:
@@ -127,7 +116,7 @@ class Reader:
                 f"{place.file}: {count} records of type {kind!r}, unknown to this version, are not checked"
             )
 
-    def _read_lines(self, lines: IO[bytes], place: _Place, check: ReplicaCheck) -> None:
+    def _read_lines(self, lines: Iterable[bytes], place: _Place, check: ReplicaCheck) -> None:
         decode, take = self._decode, check.take
         for line in lines:
             place.line += 1
@@ -184,55 +173,6 @@ def _unknown_kind(line: bytes) -> str | None:
     return None if kind in KINDS else kind
 
 
-def _open(file: Path) -> IO[bytes]:
-    """A file's lines, whatever it is compressed with; it may have been compressed since it was listed."""
-    if not file.exists():
-        file = next((packed for packed in _compressed(file) if packed.exists()), file)
-    if file.name.endswith(PLAIN) or not file.name.endswith(tuple(COMPRESSED.values())):
-        return file.open("rb", BUFFER_BYTES)
-    if file.stat().st_size == 0:
-        raise EOFError("it is empty, as no whole compressed file is")
-    if file.name.endswith(COMPRESSED["gzip"]):
-        return cast(IO[bytes], gzip.open(file, "rb"))
-    return cast(IO[bytes], io.BufferedReader(_Zstd(file), BUFFER_BYTES))
-
-
-class _Zstd(io.RawIOBase):
-    """The content of a zstd file. (The library's own reader takes a file that was cut off for a whole one.)"""
-
-    def __init__(self, file: Path) -> None:
-        self._source = file.open("rb")
-        self._frame: zstandard.ZstdDecompressionObj | None = None
-        self._ready = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._source.close()
-        super().close()
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        """As many bytes as are at hand; 0 at the end.
-
-        Raises:
-            EOFError: the file ends within a frame.
-            ZstdError: it is damaged.
-        """
-        while not self._ready:
-            packed = self._source.read(PACKED_BYTES)
-            if not packed and self._frame is not None:
-                raise EOFError("it was cut off")
-            if not packed:
-                return 0
-            self._ready = memoryview(b"".join(self._unpacked(packed)))
-        target = memoryview(buffer).cast("B")
-        count = min(len(target), len(self._ready))
-        target[:count], self._ready = self._ready[:count], self._ready[count:]
-        return count
-
-    def _unpacked(self, packed: bytes) -> Iterator[bytes]:
-        while packed:
-            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
-            yield frame.decompress(packed)
-            packed, self._frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+def _present(file: Path) -> Path:
+    """Where the file is now: it may have been compressed since it was listed."""
+    return file if file.exists() else next((packed for packed in _compressed(file) if packed.exists()), file)
