@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from market_collector.sinks.compress import compress
 from market_collector.sinks.stored import BUFFER_BYTES, DamagedError, stored_lines
 
 LINES = [b'{"number":%d}\n' % number for number in range(BUFFER_BYTES // 4)]
@@ -48,5 +49,18 @@ def test_what_is_not_compressed_is_told(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a.jsonl{ending}"
     for content in (b"", LINES[0]):
         path.write_bytes(content)
+        with pytest.raises(DamagedError):
+            list(stored_lines(path))
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_a_byte_that_changed_in_a_file_of_the_sink_is_told(tmp_path: Path, compression: str) -> None:
+    plain = tmp_path / "a.jsonl"
+    plain.write_bytes(b"".join(LINES))
+    path = compress(plain, compression, lambda: False)
+    assert path is not None
+    whole = path.read_bytes()
+    for at in range(len(whole) // 3, len(whole), len(whole) // 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(DamagedError):
             list(stored_lines(path))

@@ -49,7 +49,7 @@ def _compressor(raw: BinaryIO, compression: str) -> IO[bytes]:
         return cast(IO[bytes], gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6))
     import zstandard
 
-    return cast(IO[bytes], zstandard.ZstdCompressor(level=3).stream_writer(raw, closefd=False))
+    return cast(IO[bytes], zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(raw, closefd=False))
 
 
 def _copy(source: BinaryIO, packed: IO[bytes], should_stop: Callable[[], bool]) -> bool:
