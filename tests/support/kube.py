@@ -148,6 +148,30 @@ def eventually(probe: Callable[[], T | None], within: float, what: str, every: f
         time.sleep(every)
 
 
+class Following:
+    """A kubectl that goes on printing until it is ended, and the thread that takes what it prints."""
+
+    def __init__(self, tools: Tools, command: tuple[str, ...], take: Callable[[Iterator[str]], None]) -> None:
+        self._process = subprocess.Popen(
+            ["kubectl", *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=tools.environment
+        )
+        self._reader = threading.Thread(target=take, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether kubectl has ended by itself and everything was taken."""
+        return not self._reader.is_alive()
+
+    def end(self) -> None:
+        """Ends it, and waits until what it had printed is taken."""
+        self._process.terminate()
+        self._process.wait(timeout=10)
+        self._reader.join(timeout=10)
+        if self._process.stdout:
+            self._process.stdout.close()
+
+
 @dataclass
 class History:
     """Every version of one object that the API server told a watch, with the second at which it came.
@@ -160,28 +184,15 @@ class History:
     seen: list[tuple[float, Document]] = field(default_factory=list)
 
     def __enter__(self) -> History:
-        self._process = subprocess.Popen(
-            ["kubectl", "get", *self.arguments, "--watch", "-o", "json"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=self.tools.environment,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._watch = Following(self.tools, ("get", *self.arguments, "--watch", "-o", "json"), self._take)
         eventually(lambda: bool(self.seen), within=15, what=f"the first version of {' '.join(self.arguments)}")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=10)
-        self._reader.join(timeout=10)
-        if self._process.stdout:
-            self._process.stdout.close()
+        self._watch.end()
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for document in whole_documents(self._process.stdout):
+    def _take(self, printed: Iterator[str]) -> None:
+        for document in whole_documents(printed):
             self.seen.append((time.time(), document))
 
     def documents(self) -> list[Document]:
@@ -198,36 +209,23 @@ class Log:
     lines: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Log:
-        command = ["kubectl", "logs", "--follow", *self.arguments]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=self.tools.environment
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._following = Following(self.tools, ("logs", "--follow", *self.arguments), self.lines.extend)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=10)
-        self._reader.join(timeout=10)
-        if self._process.stdout:
-            self._process.stdout.close()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        self.lines += self._process.stdout
+        self._following.end()
 
     @property
     def is_over(self) -> bool:
         """Whether the pod has ended and everything was read."""
-        return not self._reader.is_alive()
+        return self._following.is_over
 
     def records(self) -> list[Document]:
         """The lines that are records, in order."""
         return [json.loads(line) for line in list(self.lines) if line.startswith('{"type":') and line.endswith("\n")]
 
 
-def whole_documents(lines: Iterator[str] | Any) -> Iterator[Document]:
+def whole_documents(lines: Iterator[str]) -> Iterator[Document]:
     """The objects of a `kubectl get --watch -o json`: pretty-printed, each ended by a brace in the first column."""
     held: list[str] = []
     for line in lines:
