@@ -393,9 +393,14 @@ class Ledger:
             return [self.gaps.close(known, "NothingChanged", now)]
         return [self.gaps.close_lost(known, f"ReplacedBySnapshot {sequence}", now)]
 
-    def book_resumed(self, page: StreamLedger, head: int, now: Moment) -> list[Record]:
-        """An earlier run published up to ``head``: what came since then is in doubt until the first snapshot."""
+    def book_resumed(self, page: StreamLedger, head: int | None, now: Moment) -> list[Record]:
+        """An earlier run published up to ``head``: what came since then is in doubt until the first snapshot. Opens a
+        gap, unless one that it left open goes on."""
+        if head is None:
+            return []
         page.head = head
+        if page.book_gap is not None:
+            return []
         gap, *_ = self.gaps.open(page.stream, Span(str(head)), "Restarted", now)
         page.book_gap = gap.gap_id
         return [gap]

@@ -104,7 +104,8 @@ def resume(ledger: Ledger, saved: Positions, written: Written, now: Moment) -> l
     open_gaps = [gap for gap_id, gap in gaps.items() if gap_id not in set(written.closed) and gap.gap.stream in pages]
     records = [event for gap in open_gaps for event in _resume_gap(ledger, pages[gap.gap.stream], gap, now)]
     for name, page in pages.items():
-        records += _resume_book(ledger, page, saved.streams.get(name), written.heads.get(name), now)
+        if page.stream.data_type is DataType.ORDERBOOK:
+            records += ledger.book_resumed(page, _head(saved.streams.get(name), written.heads.get(name)), now)
     lost = [Emit(events, loss.sink) for loss in saved.losses if (events := ledger.sink_lost(loss, now))]
     return [Emit(records), *lost] if records else lost
 
@@ -135,11 +136,8 @@ def _resume_gap(ledger: Ledger, page: StreamLedger, saved: OpenGap, now: Moment)
     return ledger.finish(known, "Backfilled", now)
 
 
-def _resume_book(
-    ledger: Ledger, page: StreamLedger, saved: LinePosition | None, written: int | None, now: Moment
-) -> list[Record]:
-    head = written if written is not None else saved.head if saved else None
-    if page.stream.data_type is not DataType.ORDERBOOK or head is None:
-        return []
-    page.head = head
-    return [] if page.book_gap else ledger.book_resumed(page, head, now)
+def _head(saved: LinePosition | None, written: int | None) -> int | None:
+    """The sequence of a book that was published last; what is in the output is newer than what was saved."""
+    if written is not None:
+        return written
+    return saved.head if saved else None
