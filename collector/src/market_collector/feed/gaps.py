@@ -34,8 +34,9 @@ class KnownGap(msgspec.Struct):
     """What is still missing, where ``sink`` is set; otherwise the stream's line knows."""
 
     @property
-    def bounds(self) -> tuple[int, int]:
-        """First and last name of what is missing, as numbers; only of gaps that have both."""
+    def names(self) -> tuple[int, int]:
+        """First and last name (id, or a candle's time) of what is missing; only of gaps that have both. `Ledger.bounds`
+        are the same as dense numbers."""
         return int(self.gap.first or 0), int(self.gap.last or 0)
 
 
@@ -133,10 +134,12 @@ class Gaps:
         return self._exchange, gap.symbol, None, now.wall_ns, gap.gap_id, gap.stream
 
     def _merge_nearest(self, stream: Stream, sink: str | None, now: Moment) -> list[Gap]:
-        mergeable = sorted((known for known in self.open_of(stream, sink) if known.gap.last), key=_bounds)
+        mergeable = sorted(
+            (known for known in self.open_of(stream, sink) if known.gap.last), key=lambda known: known.names
+        )
         if len(mergeable) <= OPEN_GAPS_KEPT:
             return []
-        at = min(range(len(mergeable) - 1), key=lambda i: mergeable[i + 1].bounds[0] - mergeable[i].bounds[1])
+        at = min(range(len(mergeable) - 1), key=lambda i: mergeable[i + 1].names[0] - mergeable[i].names[1])
         left, right = mergeable[at], mergeable[at + 1]
         del self.known[left.gap.gap_id], self.known[right.gap.gap_id]
         merged = self._new(stream, _around(left.gap, right.gap), "Merged", now, [left.gap.gap_id, right.gap.gap_id])
@@ -165,10 +168,6 @@ def joined(holes: Iterable[Hole]) -> list[Hole]:
         else:
             runs.append(hole)
     return runs
-
-
-def _bounds(known: KnownGap) -> tuple[int, int]:
-    return known.bounds
 
 
 def _around(left: Gap, right: Gap) -> Span:
