@@ -38,6 +38,8 @@ PATHS = {
 }
 NOWHERE = {"op-test/no-such-node": "true"}
 _addresses = itertools.count(2)
+# All of 127.0.0.0/8 is this machine; two runs at the same time must not meet.
+_NETWORK = f"127.{64 + os.getpid() % 128}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -266,7 +268,7 @@ class PlayPod:
         self.name, self.uid = document["metadata"]["name"], document["metadata"]["uid"]
         self.symbols: list[str] = []
         number = next(_addresses)
-        self.address = f"127.77.{number // 250}.{number % 250 + 1}"
+        self.address = f"{_NETWORK}.{number // 250}.{number % 250 + 1}"
         self.report: Document | None = None
         self._server = http.server.ThreadingHTTPServer((self.address, 8080), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
