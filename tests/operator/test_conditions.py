@@ -6,19 +6,13 @@ from typing import Any
 
 import pytest
 
-from market_operator.conditions import (
-    BELIEVED_FOR,
-    Failure,
-    Picture,
-    Reason,
-    Verdict,
-    conditions,
-    health,
-)
+from market_operator.conditions import conditions, health
 from market_operator.desired import Wanted, desired
 from market_operator.errors import ApiError
 from market_operator.observations import Look
+from market_operator.picture import BELIEVED_FOR, Failure, Picture
 from market_operator.pods import Pod
+from market_operator.reasons import Reason, Verdict
 from market_operator.reports import Report
 from market_operator.resource import Resource
 
@@ -64,6 +58,13 @@ class Scene:
 @pytest.fixture
 def scene(resource: Callable[..., Resource], pod: Make, report: Make) -> Scene:
     return Scene(resource, pod, report)
+
+
+def deployment(*conditions: dict[str, str], generation: int = 1, observed: int = 1) -> dict[str, Any]:
+    return {
+        "metadata": {"generation": generation},
+        "status": {"observedGeneration": observed, "conditions": [*conditions]},
+    }
 
 
 def said(picture: Picture, kind: str) -> tuple[str, str]:
@@ -170,13 +171,13 @@ class TestWorkloadReady:
         ],
     )
     def test_by_the_deployment(self, scene: Scene, condition: dict[str, str], expected: str) -> None:
-        picture = scene.picture(deployments={0: {"status": {"conditions": [condition]}}})
+        picture = scene.picture(deployments={0: deployment(condition)})
         assert said(picture, "WorkloadReady") == ("False", expected)
         assert conditions(picture)["Stalled"].reason == expected
 
     def test_a_deadline_that_passed_while_the_exchange_was_gone_is_no_blame(self, scene: Scene) -> None:
         late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
-        picture = scene.picture(scene.pod(ready=False), deployments={0: {"status": {"conditions": [late]}}})
+        picture = scene.picture(scene.pod(ready=False), deployments={0: deployment(late)})
         assert said(picture, "WorkloadReady")[0] == "True"
 
     def test_a_crash_is_told_with_its_reason_and_last_words(self, scene: Scene) -> None:

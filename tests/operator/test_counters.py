@@ -71,7 +71,9 @@ def test_the_order_of_readings_means_nothing(counts: list[int]) -> None:
 
 
 def _pod(uid: str, words: tuple[str, ...] = ()) -> Pod:
-    return Pod(KEY, uid, uid, 1, 0, "", "", "", False, True, True, 0, "", "", "", "", configmaps=(), last_words=words)
+    return Pod(
+        KEY, uid, uid, 1, 0, "", "", "", False, True, True, 0, 0.0, 0.0, "", "", "", "", configmaps=(), last_words=words
+    )
 
 
 def _report(epoch: str, count: int) -> Report:

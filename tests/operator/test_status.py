@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_operator.conditions import Picture
 from market_operator.counters import Counters, Reading, Tally
 from market_operator.desired import desired
 from market_operator.observations import Look
+from market_operator.picture import Picture
 from market_operator.pods import Pod
 from market_operator.reports import Report
 from market_operator.resource import Document, Resource

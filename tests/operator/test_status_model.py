@@ -1,4 +1,5 @@
-from market_operator.conditions import Picture, conditions
+from market_operator.conditions import conditions
+from market_operator.picture import Picture
 from market_operator.status_model import PENDING, Status
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from market_operator.announcer import Announcer
 from market_operator.errors import ReportError
 from market_operator.intake import Intake
 from market_operator.metrics import Metrics
@@ -52,7 +53,8 @@ async def sweeping(reader: Reader) -> AsyncIterator[Intake]:
     store, observations = Store(), Observations()
     intake = Intake(store, observations, Queue(asyncio.get_running_loop().time), Rounds())
     nobody: Any = None
-    reconciler = Reconciler(nobody, store, observations, Pace(60.0), Settings(), Metrics())
+    announcer = Announcer(nobody, Metrics())
+    reconciler = Reconciler(nobody, store, observations, Pace(60.0), Settings(), Metrics(), announcer)
     task = asyncio.create_task(HealthSweep(reader, intake, reconciler, Metrics()).run())
     yield intake
     task.cancel()

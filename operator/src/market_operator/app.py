@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from market_operator import events
+from market_operator.announcer import Announcer
 from market_operator.cluster import CALL_TIMEOUT, Cluster
 from market_operator.errors import ApiError
 from market_operator.health import reader
@@ -151,7 +152,8 @@ def assemble(settings: Settings, cluster: Cluster) -> Parts:
     store, observations, metrics = Store(), Observations(), Metrics()
     queue = Queue(asyncio.get_running_loop().time)
     intake = Intake(store, observations, queue, Rounds())
-    reconciler = Reconciler(cluster, store, observations, Pace(settings.counter_interval), settings, metrics)
+    pace, announcer = Pace(settings.counter_interval), Announcer(cluster, metrics)
+    reconciler = Reconciler(cluster, store, observations, pace, settings, metrics, announcer)
     metrics.watch_queue(queue)
     metrics.watch_health(lambda: [*reconciler.health.values()])
     listing = Listing(cluster, intake, metrics, settings.namespaces, settings.sweep_interval)

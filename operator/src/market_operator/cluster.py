@@ -9,6 +9,7 @@ Rights that the operator needs (the chart grants exactly these; in a namespaced 
 | apps               | deployments                      | get, list, watch, create, patch, delete      |
 | (core)             | services, configmaps             | get, list, watch, create, patch, delete      |
 | (core)             | pods                             | get, list, watch                             |
+| events.k8s.io      | events                           | create                                       |
 
 Server-side apply asks for patch, and for create when the object is new. Children do not block their owner's deletion,
 so no right on finalizers is needed. `--health-via proxy`, used from a shell, also needs get on pods/proxy.
@@ -27,7 +28,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from market_operator.errors import ApiError, StartError
-from market_operator.kinds import CHILDREN, COLLECTORS, PODS, Kind
+from market_operator.kinds import CHILDREN, COLLECTORS, EVENTS, PODS, Kind
 from market_operator.names import MANAGER, OURS, Key
 from market_operator.plan import Action, Apply, Delete
 from market_operator.resource import Document, Resource
@@ -158,6 +159,14 @@ class Cluster:
         body = {"metadata": {"resourceVersion": resource.resource_version}, "status": patch}
         path = f"{COLLECTORS.path(*resource.key)}/status"
         return await self._call("PATCH", path, body, _MERGE, {"fieldManager": MANAGER})
+
+    async def announce(self, event: Document) -> None:
+        """Writes an Event; one of its name is the same Event, written before."""
+        try:
+            await self._call("POST", EVENTS.path(event["metadata"]["namespace"]), event, "application/json")
+        except ApiError as error:
+            if not error.is_conflict:
+                raise
 
     async def keys(self, namespace: str | None) -> AsyncIterator[Page]:
         """All resources of a namespace (None: of all), metadata only."""

@@ -3,158 +3,24 @@
 Reasons are a closed list: a class attribute of Reason each. Precedence inside a condition is the order of the ifs.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
 
 from market_operator.desired import Wanted
-from market_operator.errors import ApiError
 from market_operator.observations import Look
+from market_operator.picture import Picture
 from market_operator.pods import Pod
-from market_operator.reports import Report, Stream
+from market_operator.reasons import PASSING, Reason, Verdict
+from market_operator.reports import Stream
 from market_operator.resource import Document
+from market_operator.troubles import deployment_trouble, is_crash_looping, is_taken_up, pod_trouble
+from market_operator.wording import number, some
 
-State = Literal["True", "False", "Unknown"]
-# A pod that cannot be read is believed to be as its last report said for this long (seconds): one lost packet or a
-# busy moment is no news.
-BELIEVED_FOR = 10.0
 DELIVERING = ("live", "quiet")
 _NOT_CONNECTED = ("connecting", "backoff", "stopped")
-_IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
-_NAMED = 5
-
-
-class Reason:
-    """All reasons of all conditions; README and alerts may rely on them."""
-
-    ACCEPTED = "Accepted"
-    ALL_LIVE = "AllStreamsLive"
-    ALL_RUNNING = "AllPodsRunning"
-    APPLY_FAILED = "ApplyFailed"
-    COLLECTOR_UNREACHABLE = "CollectorUnreachable"
-    COLLECTOR_NOT_RUNNING = "CollectorNotRunning"
-    CRASH_LOOPING = "CrashLooping"
-    DEADLINE_EXCEEDED = "DeadlineExceeded"
-    DISCONNECTED = "Disconnected"
-    GAPS_OPEN = "GapsOpen"
-    IMAGE_PULL_FAILED = "ImagePullFailed"
-    INVALID_SPEC = "InvalidSpec"
-    NO_GAPS_OPEN = "NoGapsOpen"
-    PENDING = "Pending"
-    PODS_NOT_READY = "PodsNotReady"
-    PODS_REFUSED = "PodsRefused"
-    QUOTA_EXCEEDED = "QuotaExceeded"
-    READY = "Ready"
-    RECONNECTS_EXHAUSTED = "ReconnectsExhausted"
-    ROLLING_OUT = "RollingOut"
-    SINK_FAILING = "SinkFailing"
-    SINKS_WRITING = "SinksWriting"
-    STREAMS_PENDING = "StreamsPending"
-    STREAMS_REFUSED = "StreamsRefused"
-    STREAMS_STALE = "StreamsStale"
-    SUBSCRIPTION_REFUSED = "SubscriptionRefused"
-    SUSPENDED = "Suspended"
-    SYMBOL_NOT_FOUND = "SymbolNotFound"
-    UNSCHEDULABLE = "Unschedulable"
-
-
-# While data flows, these reasons of WorkloadReady do not make the resource not Ready: the old pods of a roll-out or the
-# other replica still deliver.
-PASSING = (Reason.ROLLING_OUT, Reason.PODS_NOT_READY)
-
-
 # What can only be known from the collectors' reports.
-FROM_REPORTS = ("Accepted", "Streaming", "Complete", "SinksHealthy")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a condition says now."""
-
-    status: State
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A write that failed: of what ("Deployment okx-0"), and why."""
-
-    what: str
-    error: ApiError
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """All that the conditions are made from.
-
-    `wanted` is None when the spec is invalid, and `invalid` says why. `now` is in seconds since 1970. `before` holds
-    the stored conditions of this same generation by type, since some truths outlast a moment without reports.
-    """
-
-    wanted: Wanted | None
-    invalid: str
-    deployments: Mapping[int, Document]
-    pods: tuple[Pod, ...]
-    looks: Mapping[str, Look]
-    failures: tuple[Failure, ...]
-    before: Mapping[str, Verdict]
-    now: float
-
-    def pods_of(self, shard: int) -> list[Pod]:
-        """The pods of a shard that are not going."""
-        return [pod for pod in self.pods if pod.shard == shard and not pod.is_terminating]
-
-    def reports_of(self, shard: int) -> list[Report]:
-        """What is known of a shard's running pods, of every version."""
-        return [report for pod in self.pods_of(shard) if pod.is_running and (report := self._believed(pod.uid))]
-
-    @property
-    def unseen(self) -> bool:
-        """Whether a running pod has yet to be read, as after a start of the operator.
-
-        What was told of this generation stands until then: not having looked yet is no news.
-        """
-        running = [pod for shard in self.shards for pod in self.pods_of(shard) if pod.is_running]
-        return any(self._is_unread(pod.uid) for pod in running)
-
-    @property
-    def expires_in(self) -> float | None:
-        """Seconds until time alone changes the picture: until a report that cannot be renewed is no longer believed."""
-        looks = [self.looks.get(pod.uid, Look()) for pod in self.pods if pod.is_running]
-        waits = [look.failing_since + BELIEVED_FOR - self.now for look in looks if look.problem]
-        return min((wait for wait in waits if wait >= 0), default=None)
-
-    def unreachable(self, shard: int) -> list[tuple[Pod, Look]]:
-        """The running pods of a shard that can no longer be read, or never could."""
-        looks = [(pod, self.looks.get(pod.uid)) for pod in self.pods_of(shard) if pod.is_running]
-        return [(pod, look) for pod, look in looks if look and self._is_given_up(look)]
-
-    @property
-    def shards(self) -> range:
-        """The wanted shards."""
-        return range(len(self.wanted.templates) if self.wanted else 0)
-
-    @property
-    def reports(self) -> list[Report]:
-        """What is known of all running pods of the wanted shards."""
-        return [report for shard in self.shards for report in self.reports_of(shard)]
-
-    @property
-    def is_suspended(self) -> bool:
-        """Whether no collector shall run."""
-        return self.wanted is not None and self.wanted.spec.suspend
-
-    def _believed(self, uid: str) -> Report | None:
-        look = self.looks.get(uid, Look())
-        return None if self._is_given_up(look) else look.report
-
-    def _is_unread(self, uid: str) -> bool:
-        look = self.looks.get(uid, Look())
-        return look.report is None and not self._is_given_up(look)
-
-    def _is_given_up(self, look: Look) -> bool:
-        return bool(look.problem) and self.now - look.failing_since > BELIEVED_FOR
+_FROM_REPORTS = ("Accepted", "Streaming", "Complete", "SinksHealthy")
+# What the exchange said: it stands until the exchange says otherwise.
+_REFUSALS = (Reason.SYMBOL_NOT_FOUND, Reason.SUBSCRIPTION_REFUSED)
 
 
 def conditions(picture: Picture) -> dict[str, Verdict]:
@@ -167,10 +33,15 @@ def conditions(picture: Picture) -> dict[str, Verdict]:
         "SinksHealthy": sinks_healthy(picture),
     }
     if picture.unseen:
-        found |= {kind: verdict for kind, verdict in picture.before.items() if kind in FROM_REPORTS}
-    progress = {"Reconciling": reconciling(found), "Stalled": stalled(found)}
+        found |= {kind: verdict for kind, verdict in picture.before.items() if _stands(kind, found)}
+    progress = {"Reconciling": reconciling(found, picture), "Stalled": stalled(found, picture)}
     present = {kind: verdict for kind, verdict in progress.items() if verdict is not None}
     return {"Ready": ready(found, picture), **found, **present}
+
+
+def _stands(kind: str, found: Mapping[str, Verdict]) -> bool:
+    """Whether what was told before the first look stands; that a secret is missing is seen at the pod."""
+    return kind in _FROM_REPORTS and found[kind].reason != Reason.SECRET_NOT_FOUND
 
 
 def ready(found: Mapping[str, Verdict], picture: Picture) -> Verdict:
@@ -178,7 +49,7 @@ def ready(found: Mapping[str, Verdict], picture: Picture) -> Verdict:
     inputs = [found[kind] for kind in ("Accepted", "WorkloadReady", "Streaming", "SinksHealthy")]
     if picture.is_suspended and found["Accepted"].status != "False":
         return found["WorkloadReady"]
-    if found["Streaming"].status == "True" and found["WorkloadReady"].reason in PASSING:
+    if found["Streaming"].status == "True" and _is_passing(found["WorkloadReady"], picture):
         inputs.remove(found["WorkloadReady"])
     for status in ("False", "Unknown"):
         for verdict in inputs:
@@ -187,25 +58,47 @@ def ready(found: Mapping[str, Verdict], picture: Picture) -> Verdict:
     return Verdict("True", Reason.READY, found["Streaming"].message)
 
 
+def _is_passing(workload: Verdict, picture: Picture) -> bool:
+    """Whether what WorkloadReady lacks leaves the flow of data alone.
+
+    Old pods or another replica deliver; or the write that failed for a moment was none that this generation needed,
+    since it was Ready before.
+    """
+    before = picture.before.get("Ready")
+    return workload.reason in PASSING or (picture.is_retrying and before is not None and before.status == "True")
+
+
 def accepted(picture: Picture) -> Verdict:
-    """Whether the exchange knows the symbols. Known for a generation, it stays known while nothing says otherwise."""
+    """Whether the exchange knows the symbols, and the secrets exist.
+
+    Known for a generation, it stays known while nothing says otherwise.
+    """
     if picture.invalid:
         return Verdict("False", Reason.INVALID_SPEC, picture.invalid)
+    if missing := _missing_secret(picture):
+        return missing
     refused = _merged(picture, lambda stream: stream.state == "refused")
     if refused:
         return _refused(refused)
     streams = [stream for report in picture.reports for stream in report.streams]
     before = picture.before.get("Accepted")
-    is_known = streams and all(stream.state != "pending" for stream in streams) and _all_shards_report(picture)
-    if before and (before.status == "True" or (before.status == "False" and not is_known)):
-        return before if before.status == "False" else _is_accepted(picture)
-    if is_known:
+    if streams and all(stream.state != "pending" for stream in streams) and _all_shards_report(picture):
+        return _is_accepted(picture)
+    if before and before.reason in _REFUSALS:
+        return before
+    if before and before.status == "True":
         return _is_accepted(picture)
     if picture.is_suspended:
         return Verdict("Unknown", Reason.SUSPENDED, "Nothing was asked of the exchange, because spec.suspend is true")
     if not _all_shards_report(picture):
         return _not_reported(picture)
     return Verdict("Unknown", Reason.PENDING, "The exchange has not yet answered all subscriptions")
+
+
+def _missing_secret(picture: Picture) -> Verdict | None:
+    pods = [pod for shard in picture.shards for pod in picture.pods_of(shard)]
+    troubles = [pod_trouble(pod, picture.now) for pod in pods]
+    return next((each for each in troubles if each and each.reason == Reason.SECRET_NOT_FOUND), None)
 
 
 def _is_accepted(picture: Picture) -> Verdict:
@@ -216,10 +109,10 @@ def _is_accepted(picture: Picture) -> Verdict:
 def _refused(refused: Sequence[Stream]) -> Verdict:
     unknown = sorted({stream.symbol for stream in refused if stream.reason.startswith(Reason.SYMBOL_NOT_FOUND)})
     if unknown:
-        message = f"The exchange does not know {_some(unknown)}; correct or remove it"
+        message = f"The exchange does not know {some(unknown)}; correct or remove it"
         return Verdict("False", Reason.SYMBOL_NOT_FOUND, message)
     names = [f"{stream.name} ({stream.reason or 'no reason given'})" for stream in refused]
-    return Verdict("False", Reason.SUBSCRIPTION_REFUSED, f"The exchange refused {_some(names)}")
+    return Verdict("False", Reason.SUBSCRIPTION_REFUSED, f"The exchange refused {some(names)}")
 
 
 def workload_ready(picture: Picture) -> Verdict:
@@ -230,7 +123,7 @@ def workload_ready(picture: Picture) -> Verdict:
     if picture.wanted is None:
         return Verdict("Unknown", Reason.INVALID_SPEC, "Nothing is built from a spec that is not valid")
     if picture.failures:
-        return _apply_failed(picture.failures)
+        return _apply_failed(picture)
     if picture.is_suspended:
         return _suspended(picture)
     verdicts = [_shard_ready(picture, shard) for shard in picture.shards]
@@ -241,16 +134,17 @@ def workload_ready(picture: Picture) -> Verdict:
     return worst[0]
 
 
-def _apply_failed(failures: Sequence[Failure]) -> Verdict:
-    texts = [f"{failure.what}: {failure.error}" for failure in failures]
-    quota = any("exceeded quota" in text for text in texts)
-    return Verdict("False", Reason.QUOTA_EXCEEDED if quota else Reason.APPLY_FAILED, f"Could not write {_some(texts)}")
+def _apply_failed(picture: Picture) -> Verdict:
+    texts = [f"{failure.what}: {failure.error}" for failure in picture.failures]
+    reason = Reason.QUOTA_EXCEEDED if any("exceeded quota" in text for text in texts) else Reason.APPLY_FAILED
+    again = "; it is tried again" if picture.is_retrying else ""
+    return Verdict("False", reason, f"Could not write {some(texts)}{again}")
 
 
 def _suspended(picture: Picture) -> Verdict:
     left = [pod for pod in picture.pods if not pod.is_terminating]
     if left:
-        message = f"{_number(len(left), 'pod')} still to stop, because spec.suspend is true"
+        message = f"{number(len(left), 'pod')} still to stop, because spec.suspend is true"
         return Verdict("False", Reason.ROLLING_OUT, message)
     return Verdict("True", Reason.SUSPENDED, "No pod runs, because spec.suspend is true")
 
@@ -258,60 +152,45 @@ def _suspended(picture: Picture) -> Verdict:
 def _shard_ready(picture: Picture, shard: int) -> Verdict:
     assert picture.wanted
     template, replicas = picture.wanted.templates[shard], picture.wanted.spec.replicas
-    pods = picture.pods_of(shard)
+    deployment, pods = picture.deployments.get(shard), picture.pods_of(shard)
     new = [pod for pod in pods if pod.template == template]
     old = [pod for pod in pods if pod.template != template]
-    running = [pod for pod in new if pod.is_running]
-    if len(running) >= replicas and not old:
+    running = [pod for pod in new if pod.is_running and not is_crash_looping(pod, picture.now)]
+    is_seen = deployment is None or is_taken_up(deployment)
+    if len(running) >= replicas and not old and is_seen:
         return Verdict("True", Reason.ALL_RUNNING, "")
-    found = [verdict for pod in new if (verdict := _pod_trouble(pod))]
-    if trouble := found or _deployment_trouble(picture.deployments.get(shard, {})):
-        return trouble[0]
+    if trouble := _trouble(picture, new, deployment):
+        return trouble
+    if not is_seen:
+        return Verdict("False", Reason.ROLLING_OUT, f"Shard {shard}: Kubernetes has yet to take up what was written")
     if old:
-        to_go = _number(len(old), "old pod")
+        to_go = number(len(old), "old pod")
         message = f"Shard {shard}: {len(running)} of {replicas} new pods run, {to_go} still to go"
         return Verdict("False", Reason.ROLLING_OUT, message)
     return Verdict("False", Reason.PODS_NOT_READY, f"Shard {shard}: {len(running)} of {replicas} pods run")
 
 
-def _pod_trouble(pod: Pod) -> Verdict | None:
-    """What keeps a pod from running that will not pass by itself, or not soon."""
-    if pod.is_running:
-        return None
-    if pod.waiting in _IMAGE_REASONS:
-        return Verdict("False", Reason.IMAGE_PULL_FAILED, f"Pod {pod.name}: {pod.waiting}: {_cut(pod.waiting_message)}")
-    if pod.waiting == "CrashLoopBackOff" or (pod.ended and pod.restarts > 1):
-        return Verdict("False", Reason.CRASH_LOOPING, _crash(pod))
-    if pod.unschedulable:
-        return Verdict("False", Reason.UNSCHEDULABLE, f"Pod {pod.name}: {_cut(pod.unschedulable)}")
-    if pod.waiting.endswith("Error"):
-        return Verdict("False", Reason.PODS_REFUSED, f"Pod {pod.name}: {pod.waiting}: {_cut(pod.waiting_message)}")
-    return None
+def _trouble(picture: Picture, new: Sequence[Pod], deployment: Document | None) -> Verdict | None:
+    """What keeps a shard's new pods from running or from getting ready: their own reason before the Deployment's."""
+    found = [verdict for pod in new if (verdict := pod_trouble(pod, picture.now))]
+    if found or deployment is None:
+        return next(iter(found), None)
+    waiting = [_why_not_ready(picture, pod) for pod in new if not pod.is_ready]
+    return deployment_trouble(deployment, some(waiting) or "there is none yet")
 
 
-def _crash(pod: Pod) -> str:
-    words = _cut(pod.last_words[-1].strip().splitlines()[-1]) if pod.last_words and pod.last_words[-1].strip() else ""
-    said = f"; it said: {words}" if words and not words.startswith("{") else ""
-    return f"Pod {pod.name} ended {_number(pod.restarts, 'time')}: {pod.ended or 'no reason known'}{said}"
-
-
-def _deployment_trouble(deployment: Document) -> list[Verdict]:
-    found = {each.get("type"): each for each in deployment.get("status", {}).get("conditions", ())}
-    refused, progress = found.get("ReplicaFailure", {}), found.get("Progressing", {})
-    if refused.get("status") == "True":
-        message = _cut(refused.get("message", ""))
-        reason = Reason.QUOTA_EXCEEDED if "exceeded quota" in message else Reason.PODS_REFUSED
-        return [Verdict("False", reason, message)]
-    if progress.get("reason") == "ProgressDeadlineExceeded":
-        message = f"{_cut(progress.get('message', ''))}; the new pods do not get ready in time"
-        return [Verdict("False", Reason.DEADLINE_EXCEEDED, message)]
-    return []
+def _why_not_ready(picture: Picture, pod: Pod) -> str:
+    if not pod.is_running:
+        return f"pod {pod.name} waits for its {pod.waiting or 'start'}; kubectl describe pod says for what"
+    look = picture.looks.get(pod.uid, Look())
+    why = look.problem or (look.report.reason if look.report else "") or "it has not said why"
+    return f"pod {pod.name} runs but is not ready: {why}"
 
 
 def streaming(picture: Picture) -> Verdict:
     """Whether every wanted stream is delivered by at least one replica, or its market is quiet."""
     if picture.wanted is None:
-        return Verdict("Unknown", Reason.INVALID_SPEC, "No collector is wanted while the spec is not valid")
+        return _not_wanted()
     if picture.is_suspended:
         return Verdict("False", Reason.SUSPENDED, "No stream is wanted, because spec.suspend is true")
     live, total = live_streams(picture)
@@ -323,14 +202,15 @@ def streaming(picture: Picture) -> Verdict:
 def _not_streaming(picture: Picture, live: int, total: int) -> Verdict:
     rest = _merged(picture, lambda stream: stream.state not in DELIVERING)
     counts = f"{live} of {total} streams deliver"
-    for find in (_stopped, _disconnected, _not_running, _unreachable):
+    for find in (_stopped, _disconnected, _not_running):
         if verdict := find(picture, counts):
             return verdict
     for state, reason, word in _STREAM_REASONS:
         names = [f"{stream.name}{_since(stream)}" for stream in rest if stream.state == state]
         if names:
-            return Verdict("False", reason, f"{counts}; {word}: {_some(names)}")
-    return Verdict("False", Reason.STREAMS_PENDING, f"{counts}; the collectors have not reported the others yet")
+            return Verdict("False", reason, f"{counts}; {word}: {some(names)}")
+    message = f"{counts}; the collectors have not reported the others yet"
+    return _unreachable(picture, counts) or Verdict("False", Reason.STREAMS_PENDING, message)
 
 
 _STREAM_REASONS = (
@@ -374,7 +254,7 @@ def _not_running(picture: Picture, counts: str) -> Verdict | None:
     if not idle:
         return None
     word = "shard" if len(idle) == 1 else "shards"
-    return Verdict("False", Reason.COLLECTOR_NOT_RUNNING, f"{counts}; no collector runs for {word} {_some(idle)}")
+    return Verdict("False", Reason.COLLECTOR_NOT_RUNNING, f"{counts}; no collector runs for {word} {some(idle)}")
 
 
 def _unreachable(picture: Picture, counts: str) -> Verdict | None:
@@ -389,6 +269,8 @@ def _unreachable(picture: Picture, counts: str) -> Verdict | None:
 
 def complete(picture: Picture) -> Verdict:
     """Whether no hole in the data is open."""
+    if picture.wanted is None:
+        return _not_wanted()
     if picture.is_suspended:
         return Verdict("Unknown", Reason.SUSPENDED, "Nothing is collected, because spec.suspend is true")
     if not _all_shards_report(picture):
@@ -396,12 +278,14 @@ def complete(picture: Picture) -> Verdict:
     gaps = [gap for report in picture.reports for gap in report.gaps if gap.state == "open"]
     if gaps:
         names = sorted({gap.stream for gap in gaps})
-        return Verdict("False", Reason.GAPS_OPEN, f"{_number(len(gaps), 'hole')} open in {_some(names)}")
+        return Verdict("False", Reason.GAPS_OPEN, f"{number(len(gaps), 'hole')} open in {some(names)}")
     return Verdict("True", Reason.NO_GAPS_OPEN, "No hole is open")
 
 
 def sinks_healthy(picture: Picture) -> Verdict:
     """Whether what is collected is also written."""
+    if picture.wanted is None:
+        return _not_wanted()
     if picture.is_suspended:
         return Verdict("Unknown", Reason.SUSPENDED, "Nothing is written, because spec.suspend is true")
     failing = sorted(
@@ -413,10 +297,14 @@ def sinks_healthy(picture: Picture) -> Verdict:
         }
     )
     if failing:
-        return Verdict("False", Reason.SINK_FAILING, f"{_number(len(failing), 'sink')} cannot write: {_some(failing)}")
+        return Verdict("False", Reason.SINK_FAILING, f"{number(len(failing), 'sink')} cannot write: {some(failing)}")
     if not _all_shards_report(picture):
         return _not_reported(picture)
     return Verdict("True", Reason.SINKS_WRITING, "All sinks take what they are given")
+
+
+def _not_wanted() -> Verdict:
+    return Verdict("Unknown", Reason.INVALID_SPEC, "No collector is wanted while the spec is not valid")
 
 
 def _not_reported(picture: Picture) -> Verdict:
@@ -428,17 +316,19 @@ def _not_reported(picture: Picture) -> Verdict:
     return Verdict("Unknown", Reason.PENDING, "Not all collectors have reported yet")
 
 
-def reconciling(found: Mapping[str, Verdict]) -> Verdict | None:
+def reconciling(found: Mapping[str, Verdict], picture: Picture) -> Verdict | None:
     """kstatus' sign that work is under way that will end by itself."""
     workload = found["WorkloadReady"]
-    return Verdict("True", workload.reason, workload.message) if workload.reason in PASSING else None
+    is_under_way = workload.reason in PASSING or picture.is_retrying
+    return Verdict("True", workload.reason, workload.message) if is_under_way else None
 
 
-def stalled(found: Mapping[str, Verdict]) -> Verdict | None:
+def stalled(found: Mapping[str, Verdict], picture: Picture) -> Verdict | None:
     """kstatus' sign that a person must act."""
     for kind in ("Accepted", "WorkloadReady"):
         verdict = found[kind]
-        if verdict.status == "False" and verdict.reason not in PASSING:
+        is_retried = kind == "WorkloadReady" and picture.is_retrying
+        if verdict.status == "False" and verdict.reason not in PASSING and not is_retried:
             return Verdict("True", verdict.reason, verdict.message)
     if found["Streaming"].reason == Reason.RECONNECTS_EXHAUSTED:
         return Verdict("True", found["Streaming"].reason, found["Streaming"].message)
@@ -494,18 +384,3 @@ def _all_shards_report(picture: Picture) -> bool:
 
 def _wanted_pods(wanted: Wanted) -> int:
     return 0 if wanted.spec.suspend else len(wanted.templates) * wanted.spec.replicas
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _some(items: Iterable[str]) -> str:
-    """The first few of `items`, and how many more there are."""
-    known = list(items)
-    more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
-    return ", ".join(known[:_NAMED]) + more
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 300 else f"{text[:297]}..."

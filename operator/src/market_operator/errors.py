@@ -60,3 +60,10 @@ class ApiError(OperatorError):
     def is_conflict(self) -> bool:
         """Whether somebody else wrote first, or owns what was to be written."""
         return self.status == 409
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether trying again may succeed without anybody's help; NameTaken is our own word for a conflict."""
+        if self.reason == "NameTaken":
+            return False
+        return self.status in (0, 408, 409, 429) or self.status >= 500

@@ -1,6 +1,7 @@
 """What the operator keeps of a collector pod: a small record, since there may be ten thousand of them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from market_operator.manifests.pod import CONTAINER
 from market_operator.names import COLLECTOR_LABEL, RESOURCE_ANNOTATION, SHARD_LABEL, TEMPLATE_ANNOTATION, Key
@@ -11,8 +12,9 @@ from market_operator.resource import Document
 class Pod:
     """A collector pod; texts are empty where Kubernetes says nothing.
 
-    `waiting` is why its container waits, `ended` why it ended last (such as "OOMKilled, exit code 137"), `last_words`
-    the termination messages of the present and of the previous run.
+    `started_at` is when its container started (seconds since 1970, 0 when it does not run), `last_run` how many seconds
+    the run before took. `waiting` is why its container waits, `ended` why it ended last (such as "OOMKilled, exit code
+    137"), `last_words` the termination messages of the present and of the previous run.
     """
 
     key: Key
@@ -27,6 +29,8 @@ class Pod:
     is_running: bool
     is_ready: bool
     restarts: int
+    started_at: float
+    last_run: float
     waiting: str
     waiting_message: str
     ended: str
@@ -40,6 +44,7 @@ def read_pod(document: Document) -> Pod:
     meta, status = document["metadata"], document.get("status", {})
     container = _container(status)
     state, before = container.get("state", {}), container.get("lastState", {})
+    ended = state.get("terminated") or before.get("terminated") or {}
     return Pod(
         key=owner_key(document),
         name=meta["name"],
@@ -53,9 +58,11 @@ def read_pod(document: Document) -> Pod:
         is_running="running" in state and bool(container.get("started")),
         is_ready=_condition(status, "Ready").get("status") == "True",
         restarts=container.get("restartCount", 0),
+        started_at=_seconds(state.get("running", {}).get("startedAt")),
+        last_run=_seconds(ended.get("finishedAt")) - _seconds(ended.get("startedAt")),
         waiting=state.get("waiting", {}).get("reason", ""),
         waiting_message=state.get("waiting", {}).get("message", ""),
-        ended=_ended(state.get("terminated") or before.get("terminated") or {}),
+        ended=_ended(ended),
         unschedulable=_unschedulable(status),
         configmaps=_configmaps(document),
         last_words=tuple(
@@ -83,6 +90,10 @@ def _number(text: str) -> int:
 def _condition(status: Document, kind: str) -> Document:
     found = [condition for condition in status.get("conditions", ()) if condition.get("type") == kind]
     return found[0] if found else {}
+
+
+def _seconds(time: str | None) -> float:
+    return datetime.fromisoformat(time).timestamp() if time else 0.0
 
 
 def _ended(terminated: Document) -> str:

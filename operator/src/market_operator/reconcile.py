@@ -5,8 +5,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from market_operator.announcer import Announcer
 from market_operator.cluster import Cluster
-from market_operator.conditions import Failure, Picture
 from market_operator.counters import Tally, fold, read_tally
 from market_operator.desired import Wanted, desired
 from market_operator.durations import seconds
@@ -15,6 +15,7 @@ from market_operator.metrics import Metrics
 from market_operator.names import SHARD_LABEL, Key
 from market_operator.observations import Observations
 from market_operator.pace import Pace
+from market_operator.picture import Failure, Picture
 from market_operator.plan import Action, Apply, Observed, plan
 from market_operator.resource import Document, Resource, read_resource
 from market_operator.settings import Settings
@@ -44,6 +45,7 @@ class Reconciler:
     pace: Pace
     settings: Settings
     metrics: Metrics
+    announcer: Announcer
     health: dict[Key, str] = field(default_factory=dict)
     intervals: dict[Key, float] = field(default_factory=dict)
 
@@ -68,6 +70,7 @@ class Reconciler:
         """Nothing is built or told for what is gone or going: the garbage collector does the rest."""
         self.observations.forget(key)
         self.pace.forget(key)
+        self.announcer.forget(key)
         self.health.pop(key, None)
         self.intervals.pop(key, None)
         return Again()
@@ -142,6 +145,7 @@ class Reconciler:
             return Again(_A_MOMENT)
         self.pace.wrote(resource.key, picture.now)
         self.metrics.status_updates.labels("counters" if needed.is_counting else "conditions").inc()
+        await self.announcer.announce(resource, status["conditions"], picture.now)
         return again
 
     def _wait(self, key: Key, now: float) -> float:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from market_operator.conditions import DELIVERING, Picture, Verdict, best_streams, conditions, health, live_streams
+from market_operator.conditions import DELIVERING, best_streams, conditions, health, live_streams
 from market_operator.counters import Tally, write_tally
 from market_operator.models import Spec
 from market_operator.names import COLLECTOR_LABEL, label_value
+from market_operator.picture import Picture
+from market_operator.reasons import Verdict
 from market_operator.resource import Document, Resource
 from market_operator.status_model import Status
 
