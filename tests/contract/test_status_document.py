@@ -32,8 +32,12 @@ FULL = document(
         dropped_records=5,
         gaps_detected=6,
         gaps_repaired=7,
-        missing_trades=8,
-        unreadable_frames=9,
+        gaps_lost=8,
+        missing_trades=9,
+        recovered_trades=10,
+        lost_trades=11,
+        skipped_updates=12,
+        unreadable_frames=13,
     ),
     connections=tuple(
         said.ConnectionStatus(name=f"c-{state}", state=state, since=TIME, reason=f"why {state}")
@@ -70,7 +74,7 @@ def test_the_head_arrives() -> None:
 
 def test_every_counter_that_the_operator_adds_up_arrives_under_its_name() -> None:
     counters = heard(FULL).counters
-    assert counters.numbers == (1, 2, 3, 4, 5, 6, 7, 8, 9)
+    assert counters.numbers == tuple(range(1, 14))
     assert counters.missing_trades == FULL.counters.missing_trades
 
 

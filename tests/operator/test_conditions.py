@@ -5,7 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
+from documented_reasons import documented
 from market_operator.conditions import conditions, health
 from market_operator.desired import Wanted, desired
 from market_operator.errors import ApiError
@@ -295,16 +299,24 @@ class TestNotLooked:
             assert "timed out" in found[kind].message
         assert health(found) == "Unknown"
 
+    @pytest.mark.parametrize("kind", ["Accepted", "Streaming", "Complete", "SinksHealthy", "Ready"])
+    def test_each_condition_that_needs_a_report_says_what_was_tried(self, scene: Scene, kind: str) -> None:
+        look = Look(None, "GET http://10.0.0.1:8080/status failed: no answer within 2.5 s", 0.0)
+        picture = scene.picture(scene.pod(), looks={"pod-1": look})
+        verdict = conditions(picture)[kind]
+        assert (verdict.status, verdict.reason) == ("Unknown", Reason.COLLECTOR_UNREACHABLE)
+        assert "GET http://10.0.0.1:8080/status failed: no answer within 2.5 s" in verdict.message
+
+    def test_what_is_known_to_be_wrong_is_told_before_what_could_not_be_looked_at(self, scene: Scene) -> None:
+        scene.want(symbols=["A-B", "C-D"], shards=2)
+        stale = scene.report("pod-1", streams=[{"stream": "A-B/trade", "state": "stale"}])
+        looks = {"pod-1": Look(stale), "pod-2": Look(None, "timed out", 0.0)}
+        picture = scene.picture(scene.pod(), scene.pod("pod-2", 1), looks=looks)
+        assert said(picture, "Streaming") == ("False", Reason.STREAMS_STALE)
+
     def test_one_look_that_failed_is_no_news(self, scene: Scene) -> None:
         look = Look(scene.report(), "timed out", NOW - 1)
         assert said(scene.picture(scene.pod(), looks={"pod-1": look}), "Ready")[0] == "True"
-
-    def test_it_is_known_when_a_report_will_no_longer_be_believed(self, scene: Scene) -> None:
-        look = Look(scene.report(), "timed out", NOW - 4)
-        assert scene.picture(scene.pod(), looks={"pod-1": look}).expires_in == BELIEVED_FOR - 4
-        assert scene.picture(scene.pod()).expires_in is None
-        given_up = Look(scene.report(), "timed out", NOW - BELIEVED_FOR - 4)
-        assert scene.picture(scene.pod(), looks={"pod-1": given_up}).expires_in is None
 
     def test_after_a_start_of_the_operator_what_was_told_stands_until_the_first_look(self, scene: Scene) -> None:
         before = conditions(scene.picture(scene.pod()))
@@ -355,6 +367,88 @@ class TestSuspended:
         assert (found["Ready"].status, found["Reconciling"].status) == ("False", "True")
 
 
+class TestDeadline:
+    """A roll-out whose new pods do not get ready in time says why, in the pods' own words."""
+
+    def late(self, scene: Scene, new: Pod, look: Look | None = None) -> Verdict:
+        late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+        old = scene.pod("old", template="before")
+        looks = {"old": Look(scene.report("old")), "new": look or Look()}
+        picture = scene.picture(old, new, deployments={0: deployment(late)}, looks=looks)
+        return conditions(picture)["Stalled"]
+
+    def test_a_pod_that_runs_says_which_streams_are_missing(self, scene: Scene) -> None:
+        waits = scene.report("new", streams=[], health="Unhealthy", reason="no stream has data: X-Y/trade (NoData)")
+        stalled = self.late(scene, scene.pod("new", ready=False), look=Look(waits))
+        assert stalled.reason == Reason.DEADLINE_EXCEEDED
+        assert "runs but is not ready: no stream has data: X-Y/trade (NoData)" in stalled.message
+
+    def test_a_pod_that_could_not_be_read_says_so(self, scene: Scene) -> None:
+        stalled = self.late(scene, scene.pod("new", ready=False), look=Look(None, "GET http://x failed: refused", 1.0))
+        assert "GET http://x failed: refused" in stalled.message
+
+    def test_a_pod_that_is_still_made_says_where_to_look(self, scene: Scene) -> None:
+        new = scene.pod("new", state={"waiting": {"reason": "ContainerCreating"}}, ready=False)
+        assert "waits for its ContainerCreating; kubectl describe pod says for what" in self.late(scene, new).message
+
+    @pytest.mark.parametrize(
+        ("state", "reason"),
+        [
+            ({"reason": "ImagePullBackOff"}, Reason.IMAGE_PULL_FAILED),
+            ({"reason": "CrashLoopBackOff"}, Reason.CRASH_LOOPING),
+            ({"reason": "CreateContainerConfigError", "message": 'secret "k" not found'}, Reason.SECRET_NOT_FOUND),
+        ],
+    )
+    def test_the_pods_own_reason_comes_first(self, scene: Scene, state: dict[str, str], reason: str) -> None:
+        assert self.late(scene, scene.pod("new", state={"waiting": state}, ready=False)).reason == reason
+
+    def test_what_is_not_taken_up_yet_is_judged_later(self, scene: Scene) -> None:
+        late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+        picture = scene.picture(scene.pod(), deployments={0: deployment(late, generation=2)})
+        assert said(picture, "WorkloadReady") == ("False", Reason.ROLLING_OUT)
+        assert said(picture, "Ready")[0] == "True"
+        assert "Stalled" not in conditions(picture)
+
+
+class TestSecret:
+    MISSING = 'secret "okx-key" not found'
+
+    def test_a_missing_secret_is_named_and_a_person_must_act(self, scene: Scene) -> None:
+        state = {"waiting": {"reason": "CreateContainerConfigError", "message": self.MISSING}}
+        found = conditions(scene.picture(scene.pod(state=state, ready=False)))
+        for kind in ("Accepted", "WorkloadReady", "Ready", "Stalled"):
+            assert found[kind].reason == Reason.SECRET_NOT_FOUND
+            assert self.MISSING in found[kind].message
+
+    def test_once_it_is_there_nothing_stands_against_the_resource(self, scene: Scene) -> None:
+        before = {"Accepted": Verdict("False", Reason.SECRET_NOT_FOUND, self.MISSING)}
+        looks = scene.streams("pending", "pending", "pending")
+        assert said(scene.picture(scene.pod(), looks=looks, before=before), "Accepted") == ("Unknown", Reason.PENDING)
+
+
+class TestWritesThatFail:
+    OUTAGE = (Failure("Deployment okx-btc-0", ApiError(503, "ServiceUnavailable", "busy")),)
+
+    def test_one_that_may_pass_is_work_under_way(self, scene: Scene) -> None:
+        found = conditions(scene.picture(scene.pod(), failures=self.OUTAGE))
+        assert (found["Ready"].status, found["Reconciling"].reason) == ("False", Reason.APPLY_FAILED)
+        assert "Stalled" not in found
+        assert found["WorkloadReady"].message.endswith("busy; it is tried again")
+
+    def test_a_generation_that_was_ready_stays_it_while_data_flows(self, scene: Scene) -> None:
+        before = {"Ready": Verdict("True", Reason.READY, "3 of 3 streams deliver")}
+        found = conditions(scene.picture(scene.pod(), failures=self.OUTAGE, before=before))
+        assert (found["Ready"].status, found["Reconciling"].status) == ("True", "True")
+        assert health(found) == "Degraded"
+
+    def test_one_that_needs_a_person_ends_ready_all_the_same(self, scene: Scene) -> None:
+        before = {"Ready": Verdict("True", Reason.READY, "3 of 3 streams deliver")}
+        failures = (Failure("Service okx-btc-0", ApiError(403, "Forbidden", "no")),)
+        found = conditions(scene.picture(scene.pod(), failures=failures, before=before))
+        assert (found["Ready"].status, found["Stalled"].reason) == ("False", Reason.APPLY_FAILED)
+        assert "Reconciling" not in found
+
+
 def test_messages_stay_short_with_hundreds_of_streams(scene: Scene) -> None:
     symbols = [f"C{number}-USDT" for number in range(500)]
     scene.want(symbols=symbols, dataTypes=["trade"])
@@ -363,7 +457,122 @@ def test_messages_stay_short_with_hundreds_of_streams(scene: Scene) -> None:
     assert found["Streaming"].message.endswith("and 495 more")
 
 
-def test_every_reason_is_one_that_kubernetes_takes() -> None:
-    reasons = [value for name, value in vars(Reason).items() if name.isupper()]
-    assert all(reason.isalpha() for reason in reasons)
-    assert len(set(reasons)) == len(reasons)
+class TestWhateverIsSeen:
+    """Pictures at random: no condition says what the document does not list, and the rules between them hold."""
+
+    STATES = st.sampled_from(
+        [
+            {"running": {"startedAt": "2026-11-22T10:00:00Z"}},
+            {"running": {"startedAt": "1970-01-01T00:16:30Z"}},
+            {"terminated": {"exitCode": 1, "reason": "OOMKilled"}},
+            *(
+                {"waiting": {"reason": reason, "message": 'secret "k" not found'}}
+                for reason in ("ContainerCreating", "CrashLoopBackOff", "ErrImagePull", "CreateContainerConfigError")
+            ),
+        ]
+    )
+    PODS = st.fixed_dictionaries(
+        {
+            "shard": st.integers(0, 1),
+            "is_old": st.booleans(),
+            "state": STATES,
+            "restarts": st.integers(0, 3),
+            "ready": st.booleans(),
+            "unschedulable": st.booleans(),
+        }
+    )
+    STREAMS = st.lists(st.sampled_from(["live", "quiet", "pending", "stale", "refused", "unheard-of"]), max_size=4)
+    REPORTS = st.fixed_dictionaries(
+        {
+            "streams": STREAMS,
+            "reason": st.sampled_from(["", "SymbolNotFound", "60012"]),
+            "connection": st.sampled_from(["connected", "connecting", "backoff", "stopped"]),
+            "gap": st.sampled_from(["open", "repaired", "lost"]),
+            "healthy": st.booleans(),
+            "problem": st.sampled_from(["", "", "timed out"]),
+            "failing_for": st.sampled_from([1.0, BELIEVED_FOR + 1]),
+            "never_read": st.booleans(),
+        }
+    )
+    SPECS = st.fixed_dictionaries(
+        {
+            "suspend": st.booleans(),
+            "autoRestart": st.booleans(),
+            "replicas": st.integers(1, 2),
+            "symbols": st.just(["A-B", "C-D"]),
+            "shards": st.integers(1, 2),
+        }
+    )
+    FAILURES = st.lists(
+        st.sampled_from(
+            [
+                ApiError(503, "Unavailable", ""),
+                ApiError(403, "Forbidden", "exceeded quota"),
+                ApiError(422, "Invalid", ""),
+            ]
+        ),
+        max_size=1,
+    )
+    DEPLOYMENTS = st.sampled_from(
+        [
+            deployment(),
+            deployment(generation=2),
+            deployment({"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}),
+            deployment({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}),
+        ]
+    )
+
+    def look(self, scene: Scene, uid: str, told: dict[str, Any]) -> Look:
+        names = ("A-B/trade", "A-B/ticker", "C-D/trade", "C-D/orderbook")
+        report = scene.report(
+            uid,
+            streams=[
+                {"stream": n, "state": s, "reason": told["reason"]}
+                for n, s in zip(names, told["streams"], strict=False)
+            ],
+            connections=[{"name": "public", "state": told["connection"]}],
+            gaps=[{"id": "1", "stream": "A-B/trade", "state": told["gap"]}],
+            sinks=[{"name": "out", "healthy": told["healthy"]}],
+        )
+        return Look(None if told["never_read"] else report, told["problem"], NOW - told["failing_for"])
+
+    def seen(self, scene: Scene, data: st.DataObject, before: dict[str, Verdict]) -> Picture:
+        scene.want(**data.draw(self.SPECS))
+        pods, looks = [], {}
+        for number, fields in enumerate(data.draw(st.lists(self.PODS, max_size=3))):
+            uid, shard = f"pod-{number}", fields.pop("shard")
+            lost = {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes"}
+            conditions = [lost] if fields.pop("unschedulable") else []
+            template = "before" if fields.pop("is_old") or shard >= len(scene.wanted.templates) else None
+            pods.append(scene.pod(uid, shard, template, conditions=conditions, **fields))
+            if data.draw(st.booleans()):
+                looks[uid] = self.look(scene, uid, data.draw(self.REPORTS))
+        failures = tuple(Failure("Service a", error) for error in data.draw(self.FAILURES))
+        picture = scene.picture(*pods, looks=looks, failures=failures, before=before)
+        return replace(picture, deployments={0: data.draw(self.DEPLOYMENTS)})
+
+    @given(data=st.data())
+    @hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_it_is_told_in_the_documents_words(self, scene: Scene, data: st.DataObject) -> None:
+        invalid = Picture(None, "bad", {}, (), {}, (), {}, NOW)
+        before = conditions(self.seen(scene, data, {}))
+        for found in (before, conditions(self.seen(scene, data, before)), conditions(invalid)):
+            for kind in ("Accepted", "WorkloadReady", "Streaming", "Complete", "SinksHealthy"):
+                assert kind in documented()[found[kind].reason][0], (kind, found[kind])
+            decided = {found[kind].reason for kind in ("Accepted", "WorkloadReady", "Streaming", "SinksHealthy")}
+            for kind in ("Ready", "Reconciling", "Stalled"):
+                assert kind not in found or found[kind].reason in {Reason.READY, *decided}
+            assert all(verdict.message for verdict in found.values())
+
+    @given(data=st.data())
+    @hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_the_rules_between_conditions_hold(self, scene: Scene, data: st.DataObject) -> None:
+        picture = self.seen(scene, data, {})
+        found = conditions(picture)
+        assert {found[kind].status for kind in ("Reconciling", "Stalled") if kind in found} <= {"True"}
+        if found["Ready"].status == "True":
+            assert "Stalled" not in found
+            assert picture.is_suspended or found["Streaming"].status == "True"
+        if picture.failures:
+            assert found["Ready"].status != "True", "nothing is known of what the new generation needs"
+            assert {"Reconciling", "Stalled"} & set(found)

@@ -52,6 +52,23 @@ def test_the_status_in_numbers(resource: Make, picture: Make) -> None:
     assert status["lastMessageTime"] == "2026-11-22T10:05:00Z"
 
 
+def test_what_became_of_holes_is_told_in_totals(resource: Make, picture: Make) -> None:
+    counted = Counters(
+        gaps_detected=4, gaps_repaired=2, gaps_lost=1, missing_trades=9, recovered_trades=6, lost_trades=2
+    )
+    status = new_status(resource(), picture(resource()), Tally({0: counted, 1: Counters(skipped_updates=7)}))
+    assert status["gaps"] == {
+        "detected": 4,
+        "repaired": 2,
+        "lost": 1,
+        "open": 0,
+        "missingTrades": 9,
+        "recoveredTrades": 6,
+        "lostTrades": 2,
+    }
+    assert status["skippedUpdates"] == 7
+
+
 def test_a_second_look_at_the_same_changes_nothing(resource: Make, picture: Make) -> None:
     first = new_status(resource(), picture(resource()), TALLY)
     again = resource(status=first)
@@ -112,6 +129,10 @@ def test_an_invalid_spec_is_told_without_a_workload(resource: Make) -> None:
     assert "pods" not in status
 
 
+def turn(message: str, reason: str = "A") -> Document:
+    return {"type": "SinksHealthy", "status": "False", "reason": reason, "message": message}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "is_counting"),
     [
@@ -120,9 +141,12 @@ def test_an_invalid_spec_is_told_without_a_workload(resource: Make) -> None:
         ({"gaps": {"detected": 1, "open": 0}}, {"gaps": {"detected": 2, "open": 1}}, False),
         ({"messages": 1, "health": "Healthy"}, {"messages": 2, "health": "Degraded"}, False),
         ({"streams": {"live": 1}}, {"streams": {"live": 2}}, False),
+        ({"conditions": [turn("a sentence")]}, {"conditions": [turn("another")]}, True),
+        ({"conditions": [turn("a sentence")]}, {"conditions": [turn("another", reason="B")]}, False),
+        ({"conditions": [turn("a sentence")]}, {"conditions": []}, False),
     ],
 )
-def test_counters_alone_can_wait(old: Document, new: Document, is_counting: bool) -> None:
+def test_counters_and_sentences_alone_can_wait(old: Document, new: Document, is_counting: bool) -> None:
     assert change(old, new).is_counting is is_counting
 
 

@@ -32,7 +32,11 @@ class Counters:
     dropped_records: int = 0
     gaps_detected: int = 0
     gaps_repaired: int = 0
+    gaps_lost: int = 0
     missing_trades: int = 0
+    recovered_trades: int = 0
+    lost_trades: int = 0
+    skipped_updates: int = 0
     unreadable_frames: int = 0
 
     def plus(self, other: "Counters") -> "Counters":

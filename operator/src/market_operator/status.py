@@ -15,19 +15,11 @@ from market_operator.resource import Document, Resource
 from market_operator.status_model import Status
 
 UNHEALTHY_LIMIT = 20
-# What may wait for the counter interval when nothing else changed.
-_COUNTING = {
-    *(
-        "reconnections",
-        "resyncs",
-        "messages",
-        "records",
-        "droppedRecords",
-        "unreadableFrames",
-        "lastMessageTime",
-        "lastReconnect",
-    ),
-    "shardStatuses",
+# What may wait for the counter interval when nothing else changed. Of `gaps` all but the number of open ones may, of
+# conditions their sentences alone, which say how many records wait or which attempt it is, and so change all the time.
+_MAY_WAIT = {
+    *("messages", "records", "reconnections", "resyncs", "skippedUpdates", "droppedRecords", "unreadableFrames"),
+    *("lastMessageTime", "lastReconnect", "shardStatuses", "unhealthyStreams"),
 }
 _FIELDS = {field.alias for field in Status.model_fields.values()}
 _NEVER = "1970-01-01T00:00:00Z"
@@ -95,13 +87,17 @@ def _totals(before: Document, picture: Picture, tally: Tally) -> Document:
         "records": total.records,
         "reconnections": total.reconnections,
         "resyncs": total.resyncs,
+        "skippedUpdates": total.skipped_updates,
         "droppedRecords": total.dropped_records,
         "unreadableFrames": total.unreadable_frames,
         "gaps": {
             "detected": total.gaps_detected,
             "repaired": total.gaps_repaired,
+            "lost": total.gaps_lost,
             "open": _open_gaps(before, picture),
             "missingTrades": total.missing_trades,
+            "recoveredTrades": total.recovered_trades,
+            "lostTrades": total.lost_trades,
         },
         "shardStatuses": write_tally(tally),
         **({"lastMessageTime": last_message} if last_message else {}),
@@ -165,8 +161,19 @@ def symbols_in_short(spec: Spec) -> str:
 def change(old: Document, new: Document) -> Change:
     """What to write so that `old` becomes `new`. What a later release wrote, before it was rolled back, stays."""
     patch = merge_patch(_known(old, new), _with_later_counters(old, new))
-    gaps = set(patch.get("gaps") or ()) <= {"detected", "repaired", "missingTrades"}
-    return Change(patch, is_counting=set(patch) - {"gaps"} <= _COUNTING and gaps)
+    urgent = set(patch) - _MAY_WAIT
+    if "open" not in (patch.get("gaps") or {"open": None}):
+        urgent.discard("gaps")
+    if _turns(old) == _turns(new):
+        urgent.discard("conditions")
+    return Change(patch, is_counting=not urgent)
+
+
+def _turns(status: Document) -> list[tuple[object, ...]]:
+    """All of the conditions but their sentences."""
+    return [
+        tuple(value for key, value in sorted(each.items()) if key != "message") for each in status.get("conditions", ())
+    ]
 
 
 def _known(old: Document, new: Document) -> Document:

@@ -21,7 +21,13 @@ class Counters(Section):
     dropped_records: Int64 = Field(default=0, ge=0, description="Records that a sink could not take.")
     gaps_detected: Int64 = Field(default=0, ge=0, description="Holes found in the data.")
     gaps_repaired: Int64 = Field(default=0, ge=0, description="Holes that were filled from the exchange's history.")
-    missing_trades: Int64 = Field(default=0, ge=0, description="Trades that are missing for good or until repaired.")
+    gaps_lost: Int64 = Field(default=0, ge=0, description="Holes that were given up, since no history fills them.")
+    missing_trades: Int64 = Field(default=0, ge=0, description="Trades that holes lacked when they were found.")
+    recovered_trades: Int64 = Field(default=0, ge=0, description="Of these, trades that came later.")
+    lost_trades: Int64 = Field(default=0, ge=0, description="Of these, trades that were given up.")
+    skipped_updates: Int64 = Field(
+        default=0, ge=0, description="Order book updates left out while a book was in doubt."
+    )
     unreadable_frames: Int64 = Field(default=0, ge=0, description="Messages of the exchange that could not be read.")
 
 
@@ -70,7 +76,10 @@ class Gaps(Section):
     open: Int64 = Field(
         default=0, ge=0, description="Holes that are neither filled nor given up, in the collectors that run."
     )
-    missing_trades: Int64 = Field(default=0, ge=0, description="Trades that are missing for good or until repaired.")
+    lost: Int64 = Field(default=0, ge=0, description="Holes given up, since no history fills them.")
+    missing_trades: Int64 = Field(default=0, ge=0, description="Trades that holes lacked when they were found.")
+    recovered_trades: Int64 = Field(default=0, ge=0, description="Of these, trades that came later.")
+    lost_trades: Int64 = Field(default=0, ge=0, description="Of these, trades that were given up.")
 
 
 class Streams(Section):
@@ -121,6 +130,9 @@ class Status(Section):
     records: Int64 | None = Field(default=None, description="Records handed to the sinks since the resource was made.")
     dropped_records: Int64 | None = Field(
         default=None, description="Records that a sink could not take since the resource was made."
+    )
+    skipped_updates: Int64 | None = Field(
+        default=None, description="Order book updates left out while a book was in doubt, since the resource was made."
     )
     unreadable_frames: Int64 | None = Field(
         default=None, description="Messages of the exchange that could not be read since the resource was made."

@@ -1,0 +1,15 @@
+"""The table of reasons in docs/conditions.md."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+_DOCUMENT = Path(__file__).parents[2] / "docs/conditions.md"
+
+
+@cache
+def documented() -> dict[str, tuple[frozenset[str], str]]:
+    """Of each reason: the conditions that use it, and what is said about it."""
+    section = _DOCUMENT.read_text().split("## Reasons")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)
+    return {reason: (frozenset(users.split(", ")), text) for reason, users, text in rows}
