@@ -18,7 +18,7 @@ def test_the_document_lists_exactly_the_reasons_that_there_are() -> None:
 def test_each_has_a_sentence_and_conditions_that_exist() -> None:
     for reason, (users, text) in documented().items():
         assert users <= CONDITIONS, reason
-        assert len(text.split()) >= 5, reason
+        assert len(text.split()) >= 4, reason
 
 
 def test_every_reason_is_one_that_kubernetes_takes() -> None:
