@@ -111,11 +111,24 @@ def test_a_contract_that_we_do_not_know_is_not_guessed_at(place: Any, pod: Any) 
 
 
 def test_a_crash_loop_is_told_with_its_reason(place: Any, pod: Any, kubelet: Any) -> None:
-    last = {"terminated": {"reason": "OOMKilled", "exitCode": 137, "startedAt": None, "finishedAt": None}}
+    last = {"terminated": {"reason": "Error", "exitCode": 2, "message": "starting\nconfig: bad symbol\n"}}
     kubelet.say(pod, {"waiting": {"reason": "CrashLoopBackOff"}}, ready=False, last_state=last, restarts=3)
-    assert "OOMKilled, exit code 137" in place.expect("WorkloadReady", "False", "CrashLooping")
+    assert "it said: config: bad symbol" in place.expect("WorkloadReady", "False", "CrashLooping")
     assert place.condition("Ready")[:2] == ("False", "CrashLooping")
     assert place.condition("Stalled")[0] == "True"
+
+
+def test_too_little_memory_is_told_as_such(place: Any, pod: Any, kubelet: Any) -> None:
+    last = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    kubelet.say(pod, {"waiting": {"reason": "CrashLoopBackOff"}}, ready=False, last_state=last, restarts=3)
+    assert "OOMKilled, exit code 137" in place.expect("WorkloadReady", "False", "OOMKilled")
+
+
+def test_a_missing_secret_is_named(place: Any, pod: Any, kubelet: Any) -> None:
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "okx-key" not found'}
+    kubelet.say(pod, {"waiting": waiting}, ready=False)
+    assert "okx-key" in place.expect("Accepted", "False", "SecretNotFound")
+    assert place.condition("Ready")[:2] == ("False", "SecretNotFound")
 
 
 def test_an_image_that_does_not_exist_is_told(place: Any, pod: Any, kubelet: Any) -> None:

@@ -471,7 +471,7 @@ class TestWhateverIsSeen:
             ),
         ]
     )
-    PODS = st.fixed_dictionaries(
+    PODS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         {
             "shard": st.integers(0, 1),
             "is_old": st.booleans(),
@@ -482,7 +482,7 @@ class TestWhateverIsSeen:
         }
     )
     STREAMS = st.lists(st.sampled_from(["live", "quiet", "pending", "stale", "refused", "unheard-of"]), max_size=4)
-    REPORTS = st.fixed_dictionaries(
+    REPORTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         {
             "streams": STREAMS,
             "reason": st.sampled_from(["", "SymbolNotFound", "60012"]),
@@ -494,7 +494,7 @@ class TestWhateverIsSeen:
             "never_read": st.booleans(),
         }
     )
-    SPECS = st.fixed_dictionaries(
+    SPECS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         {
             "suspend": st.booleans(),
             "autoRestart": st.booleans(),
