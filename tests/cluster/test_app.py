@@ -52,8 +52,12 @@ def test_a_missing_cluster_is_told(start: Start, tmp_path: Path) -> None:
 
 def test_neither_models_nor_the_synchronous_client_are_loaded() -> None:
     """They cost 15 to 100 MB. kopf itself loads three models (metadata, owner reference, managed fields)."""
-    code = "import json, sys, market_operator.app; print(json.dumps(sorted(sys.modules)))"
+    code = (
+        "from market_operator.imports import leave_out_synchronous_client as leave_out; leave_out(); "
+        "import json, sys, market_operator.app; print(json.dumps(sorted(sys.modules)))"
+    )
     modules = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
     models = [m for m in modules if m.startswith(("kubernetes.client.models.", "kubernetes.aio.client.models."))]
     assert len(models) <= 3, models
     assert [m for m in modules if m.startswith(("kubernetes.client.api.", "kubernetes.aio.client.api."))] == []
+    assert {"requests", "oauthlib", "websocket", "kubernetes.dynamic"}.isdisjoint(modules)

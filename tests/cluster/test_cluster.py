@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from kubernetes.aio.client.configuration import Configuration
 
 from market_operator.cluster import Cluster, scopes
 from market_operator.errors import ApiError, StartError
@@ -108,3 +109,25 @@ async def test_without_a_kubeconfig_it_is_said_what_to_do(monkeypatch: pytest.Mo
 def test_no_namespace_means_all_at_once() -> None:
     assert scopes(()) == (None,)
     assert scopes(("a", "b")) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("environment", "proxy"),
+    [
+        ({}, None),
+        ({"https_proxy": "http://proxy:3128"}, "http://proxy:3128"),
+        ({"https_proxy": "http://proxy:3128", "no_proxy": "10.0.0.1"}, None),
+        ({"http_proxy": "http://proxy:3128"}, None),
+    ],
+)
+async def test_the_environments_proxy_is_used_and_asked_for_once(
+    environment: dict[str, str], proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("https_proxy", "http_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    cluster = Cluster(Configuration(host="https://10.0.0.1:6443"), None)
+    assert (await cluster.access()).proxy_url == proxy
+    await cluster.close()

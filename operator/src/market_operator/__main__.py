@@ -26,6 +26,9 @@ def _run(args: argparse.Namespace) -> int:
     # Imported here so that `crd` and `version` need neither kopf nor the Kubernetes client (half a second, 40 MB).
     import asyncio
 
+    from market_operator.imports import leave_out_synchronous_client
+
+    leave_out_synchronous_client()
     from market_operator.app import run
     from market_operator.errors import OperatorError
     from market_operator.logs import configure

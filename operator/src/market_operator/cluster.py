@@ -15,9 +15,9 @@ Server-side apply asks for patch, and for create when the object is new. Childre
 so no right on finalizers is needed. `--health-via proxy`, used from a shell, also needs get on pods/proxy.
 """
 
-import json
 import os
 import urllib.parse
+import urllib.request
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -26,6 +26,7 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+from pydantic_core import from_json
 
 from market_operator.errors import ApiError, StartError
 from market_operator.kinds import CHILDREN, COLLECTORS, EVENTS, PODS, Kind
@@ -39,7 +40,7 @@ _CONNECTIONS = 20
 _PAGE = 100
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
-_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+_METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,9 @@ class Cluster:
 
     def __init__(self, configuration: Configuration, loader: Any) -> None:
         configuration.connection_pool_maxsize = _CONNECTIONS
+        # Left to itself the session asks the environment (a thread and a file each time) before every single call.
+        configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
+        configuration.client_session_kwargs = {"trust_env": False}
         self._configuration = configuration
         self._client = ApiClient(configuration)
         self._client.user_agent = MANAGER
@@ -158,7 +162,7 @@ class Cluster:
         """
         body = {"metadata": {"resourceVersion": resource.resource_version}, "status": patch}
         path = f"{COLLECTORS.path(*resource.key)}/status"
-        return await self._call("PATCH", path, body, _MERGE, {"fieldManager": MANAGER})
+        return await self._call("PATCH", path, body, _MERGE, {"fieldManager": MANAGER}, _METADATA.format(""))
 
     async def announce(self, event: Document) -> None:
         """Writes an Event; one of its name is the same Event, written before."""
@@ -170,7 +174,7 @@ class Cluster:
 
     async def keys(self, namespace: str | None) -> AsyncIterator[Page]:
         """All resources of a namespace (None: of all), metadata only."""
-        async for page in self._pages(COLLECTORS, namespace, "", _METADATA_LIST):
+        async for page in self._pages(COLLECTORS, namespace, "", _METADATA.format("List")):
             yield page
 
     async def ours(self, kind: Kind, namespace: str | None) -> AsyncIterator[Page]:
@@ -205,7 +209,7 @@ class Cluster:
         accept: str = "application/json",
     ) -> Document:
         answer = await self._bytes(method, path, body, content_type, query or {}, accept, CALL_TIMEOUT)
-        document: Document = json.loads(answer)
+        document: Document = from_json(answer)
         return document
 
     async def _bytes(
@@ -240,7 +244,7 @@ class Cluster:
 
 def _refusal(status: int, retry_after: str, content: bytes) -> ApiError:
     try:
-        answer = json.loads(content)
+        answer = from_json(content)
     except ValueError:
         answer = {}
     answer = answer if isinstance(answer, dict) else {}
@@ -248,6 +252,13 @@ def _refusal(status: int, retry_after: str, content: bytes) -> ApiError:
     delay = float(retry_after) if retry_after.isdigit() else 0.0
     causes = tuple(cause.get("reason", "") for cause in (answer.get("details") or {}).get("causes") or ())
     return ApiError(status, answer.get("reason") or f"HTTP{status}", message, delay, causes)
+
+
+def _proxy_for(server: str) -> str | None:
+    """The proxy that the environment names for `server` (HTTPS_PROXY, NO_PROXY)."""
+    url = urllib.parse.urlsplit(server)
+    is_direct = urllib.request.proxy_bypass(url.netloc.rpartition("@")[2])
+    return None if is_direct else urllib.request.getproxies().get(url.scheme)
 
 
 def scopes(namespaces: Iterable[str]) -> tuple[str | None, ...]:

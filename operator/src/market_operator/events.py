@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from market_operator.cluster import Access
 from market_operator.intake import Intake
@@ -44,6 +45,7 @@ async def watch(
     tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=settings,
+        memories=_NoMemories(),
         clusterwide=not namespaces,
         namespaces=namespaces,
         standalone=True,
@@ -72,6 +74,15 @@ class _NoDiffs(kopf.DiffBaseStorage):
 
     def store(self, **_: Any) -> None:
         """Nothing is kept."""
+
+
+class _NoMemories(ResourceMemories):
+    """kopf remembers 2 KB of each object that it ever saw, for handlers of kinds that we do not use: with 10,000
+    resources and their children that is more than all the rest of the operator."""
+
+    async def recall(self, raw_body: Any, **given: Any) -> ResourceMemory:
+        """A memory for this one event."""
+        return await super().recall(raw_body, **{**given, "ephemeral": True})
 
 
 def _settings() -> kopf.OperatorSettings:
