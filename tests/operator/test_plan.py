@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,6 +48,14 @@ def test_everything_is_applied_when_nothing_exists(wanted: Wanted) -> None:
 
 def test_nothing_is_written_when_all_is_as_wanted(wanted: Wanted) -> None:
     assert plan(stored(wanted), wanted) == ()
+
+
+def test_what_is_known_to_be_as_wanted_is_not_compared_again(wanted: Wanted) -> None:
+    observed = stored(wanted)
+    for child in observed.children.values():
+        child.pop("spec", None)
+    assert len(plan(observed, wanted)) == 2
+    assert plan(replace(observed, settled=frozenset(observed.children)), wanted) == ()
 
 
 def test_what_we_want_now_is_seen_by_its_hash(resource: Callable[..., Resource], wanted: Wanted) -> None:

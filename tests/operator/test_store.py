@@ -94,3 +94,59 @@ def test_a_complete_listing_shows_the_ghosts(store: Store, pod_document: Make) -
     for ghost in store.ghosts("Service", "md", {"c1"}, 50):
         store.drop("Service", ghost)
     assert store.ghosts("Service", "md", {"c1"}, 50) == []
+
+
+def deployment(version: int = 1, replicas: int = 1, **status: Any) -> dict[str, Any]:
+    meta = {
+        **child(version=version)["metadata"],
+        "generation": version,
+        "labels": {"marketcollector.dev/shard": "0", "cost": "7"},
+        "annotations": {"marketcollector.dev/resource": "okx-btc", "marketcollector.dev/applied": "h"},
+    }
+    return {"metadata": meta, "spec": {"replicas": replicas, "paused": False}, "status": status}
+
+
+NAME = ("Deployment", "okx-btc-0")
+
+
+def test_of_what_is_as_wanted_an_outline_is_kept(store: Store) -> None:
+    store.put("Deployment", deployment(replicas=2, updatedReplicas=1))
+    assert store.observe(KEY).settled == frozenset()
+    store.settle(KEY, [NAME])
+    observed = store.observe(KEY)
+    outline = observed.children[NAME]
+    assert observed.settled == {NAME}
+    assert (outline["kind"], outline["spec"], outline["status"]) == (
+        "Deployment",
+        {"replicas": 2},
+        {"updatedReplicas": 1},
+    )
+    assert outline["metadata"]["labels"] == {"marketcollector.dev/shard": "0"}
+    assert outline["metadata"]["annotations"] == {"marketcollector.dev/applied": "h"}
+    assert (outline["metadata"]["uid"], outline["metadata"]["generation"]) == ("c1", 1)
+
+
+def test_the_answer_to_our_own_write_is_as_wanted(store: Store) -> None:
+    store.put("Deployment", deployment(), is_settled=True)
+    assert store.observe(KEY).settled == {NAME}
+
+
+def test_what_the_cluster_notes_in_an_object_changes_nothing_about_it(store: Store) -> None:
+    store.put("Deployment", deployment(), is_settled=True)
+    store.put("Deployment", deployment(version=2, updatedReplicas=3))
+    observed = store.observe(KEY)
+    assert observed.settled == {NAME}
+    assert observed.children[NAME]["status"] == {"updatedReplicas": 3}
+
+
+def test_what_somebody_changed_is_looked_at_anew_as_a_whole(store: Store) -> None:
+    store.put("Deployment", deployment(), is_settled=True)
+    store.put("Deployment", deployment(version=2, replicas=5))
+    observed = store.observe(KEY)
+    assert observed.settled == frozenset()
+    assert observed.children[NAME]["spec"] == {"replicas": 5, "paused": False}
+
+
+def test_nothing_is_settled_that_is_not_known(store: Store) -> None:
+    store.settle(KEY, [NAME])
+    assert store.observe(KEY).settled == frozenset()

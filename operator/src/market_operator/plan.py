@@ -16,10 +16,11 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What exists for a resource."""
+    """What exists for a resource; of the `settled` children is known that they are as they were last wanted."""
 
     children: Mapping[Name, Document]
     pods: tuple[Pod, ...]
+    settled: frozenset[Name] = frozenset()
 
 
 # Objects in lists and watches do not all name their kind; the key under which they are observed does.
@@ -57,7 +58,7 @@ def plan(observed: Observed, wanted: Wanted) -> tuple[Action, ...]:
     applies = [
         Apply(child, is_new=name_of(child) not in observed.children)
         for child in wanted.children
-        if not _is_as_wanted(observed.children.get(name_of(child)), child)
+        if not _is_as_wanted(observed, child)
     ]
     deletes = [
         Delete(kind, name, child["metadata"]["namespace"], child["metadata"]["uid"])
@@ -72,10 +73,13 @@ def name_of(child: Document) -> Name:
     return child["kind"], child["metadata"]["name"]
 
 
-def _is_as_wanted(observed: Document | None, wanted: Document) -> bool:
-    if observed is None or _applied(observed) != _applied(wanted):
+def _is_as_wanted(observed: Observed, wanted: Document) -> bool:
+    name = name_of(wanted)
+    known = observed.children.get(name)
+    if known is None or _applied(known) != _applied(wanted):
         return False
-    return covers(observed, {key: value for key, value in wanted.items() if key not in _IDENTITY})
+    fields = {key: value for key, value in wanted.items() if key not in _IDENTITY}
+    return name in observed.settled or covers(known, fields)
 
 
 def _applied(child: Document) -> str:

@@ -16,7 +16,7 @@ from market_operator.names import SHARD_LABEL, Key
 from market_operator.observations import Observations
 from market_operator.pace import Pace
 from market_operator.picture import Failure, Picture
-from market_operator.plan import Action, Apply, Observed, plan
+from market_operator.plan import Action, Apply, Observed, name_of, plan
 from market_operator.resource import Document, Resource, read_resource
 from market_operator.settings import Settings
 from market_operator.status import change, new_status, stored_verdicts
@@ -60,7 +60,7 @@ class Reconciler:
         if resource is None or resource.is_deleting:
             return self._forget(key)
         wanted, invalid = self._desire(resource)
-        actions = plan(self.store.observe(key), wanted) if wanted else ()
+        actions = self._plan(key, wanted) if wanted else ()
         failures = [failure for action in actions if (failure := await self._try(action))]
         observed = self.store.observe(key)
         picture = self._picture(resource, observed, wanted, invalid, failures, now)
@@ -83,6 +83,12 @@ class Reconciler:
         self.intervals[resource.key] = seconds(wanted.spec.health_check_interval)
         return wanted, ""
 
+    def _plan(self, key: Key, wanted: Wanted) -> tuple[Action, ...]:
+        actions = plan(self.store.observe(key), wanted)
+        differ = {name_of(action.manifest) for action in actions if isinstance(action, Apply)}
+        self.store.settle(key, {name_of(child) for child in wanted.children} - differ)
+        return actions
+
     async def _try(self, action: Action) -> Failure | None:
         kind, name = _what(action)
         verb = "apply" if isinstance(action, Apply) else "delete"
@@ -96,7 +102,7 @@ class Reconciler:
             return Failure(f"{kind} {name}", _explained(error, action))
         self.metrics.writes.labels(verb, kind, "done").inc()
         if after is not None:
-            self.store.put(kind, after)
+            self.store.put(kind, after, is_settled=True)
         return None
 
     def _count(self, resource: Resource, observed: Observed) -> Tally:

@@ -9,6 +9,7 @@ It comes from a pod, so nothing in it is trusted: texts are cut, lists are bound
 """
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -154,7 +155,8 @@ def _all(document: dict[str, Any], name: str, read: Callable[[dict[str, Any]], T
 
 def _text(document: dict[str, Any], name: str) -> str:
     value = document.get(name)
-    return value[:TEXT_LIMIT] if isinstance(value, str) else ""
+    # Most texts are the same in thousands of reports: one copy will do.
+    return sys.intern(value[:TEXT_LIMIT]) if isinstance(value, str) else ""
 
 
 def _whole(document: dict[str, Any], name: str) -> int:

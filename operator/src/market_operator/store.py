@@ -3,14 +3,19 @@
 Fed by watch events, by the answers to our own writes and by complete listings, in any order; an older version never
 replaces a newer one, and the end of one object never removes its successor of the same name. Resource versions are
 compared as numbers, which Kubernetes promises since 1.35 (KEP-5504) and has always kept.
+
+An object that was found to be as wanted is settled: of it an outline is kept, and a digest of its content, by which it
+is seen whether anybody changed it since.
 """
 
+import hashlib
 import marshal
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from market_operator.names import RESOURCE_ANNOTATION, Key
+from market_operator.names import APPLIED_ANNOTATION, RESOURCE_ANNOTATION, SHARD_LABEL, Key
 from market_operator.plan import Name, Observed
 from market_operator.pods import Pod, owner_key, read_pod
 from market_operator.resource import Document
@@ -22,7 +27,9 @@ _GONE_REMEMBERED = 20_000
 class _Child:
     uid: str
     version: int
+    content: bytes
     packed: bytes
+    is_settled: bool
 
 
 @dataclass(slots=True)
@@ -38,8 +45,11 @@ class Store:
         self._families: dict[Key, _Family] = {}
         self._gone: dict[str, None] = {}
 
-    def put(self, kind: str, document: Document) -> bool:
-        """Takes a version of an object in; whether it was newer than what was known."""
+    def put(self, kind: str, document: Document, is_settled: bool = False) -> bool:
+        """Takes a version of an object in; whether it was newer than what was known.
+
+        `is_settled`: it is the answer to our own write, and so as wanted.
+        """
         if document["metadata"]["uid"] in self._gone:
             return False
         if kind == "Pod":
@@ -49,8 +59,20 @@ class Store:
         known, version = children.get((kind, meta["name"])), int(meta["resourceVersion"])
         if known and known.version >= version:
             return False
-        children[kind, meta["name"]] = _Child(meta["uid"], version, _pack(kind, document))
+        content = _digest(document)
+        is_settled = is_settled or bool(known and known.is_settled and known.content == content)
+        packed = _pack(kind, _outline(document) if is_settled else document)
+        children[kind, meta["name"]] = _Child(meta["uid"], version, content, packed, is_settled)
         return True
+
+    def settle(self, key: Key, names: Iterable[Name]) -> None:
+        """Takes in that these children, as they were last observed, are as wanted."""
+        children = self._families[key].children if key in self._families else {}
+        for name in names:
+            child = children.get(name)
+            if child and not child.is_settled:
+                packed = _pack(name[0], _outline(_unpack(child.packed)))
+                children[name] = replace(child, packed=packed, is_settled=True)
 
     def _put_pod(self, pod: Pod) -> bool:
         pods = self._families.setdefault(pod.key, _Family()).pods
@@ -82,7 +104,8 @@ class Store:
         if family is None:
             return Observed({}, ())
         children: Mapping[Name, Document] = {name: _unpack(child.packed) for name, child in family.children.items()}
-        return Observed(children, tuple(sorted(family.pods.values(), key=lambda pod: pod.name)))
+        settled = frozenset(name for name, child in family.children.items() if child.is_settled)
+        return Observed(children, tuple(sorted(family.pods.values(), key=lambda pod: pod.name)), settled)
 
     def pods(self) -> Iterator[Pod]:
         """All pods."""
@@ -124,10 +147,47 @@ def _stub(key: Key, name: str, uid: str) -> Document:
     return {"metadata": {"namespace": key.namespace, "name": name, "uid": uid, "annotations": annotations}}
 
 
+def _digest(document: Document) -> bytes:
+    """Of all that somebody decided about the object, without what the cluster notes in it."""
+    content = {key: value for key, value in document.items() if key not in ("apiVersion", "kind", "status")}
+    content["metadata"] = _without(document["metadata"], "managedFields", "resourceVersion", "generation")
+    # Of version 2, because later ones write the same content differently from one time to the next.
+    return hashlib.blake2b(marshal.dumps(content, 2), digest_size=16).digest()
+
+
+def _outline(document: Document) -> Document:
+    """What of a settled object is still asked for."""
+    meta = document["metadata"]
+    outline: Document = {
+        "metadata": {
+            **{
+                name: meta[name]
+                for name in ("name", "namespace", "uid", "generation", "deletionTimestamp")
+                if name in meta
+            },
+            "labels": _only(meta.get("labels", {}), SHARD_LABEL),
+            "annotations": _only(meta.get("annotations", {}), APPLIED_ANNOTATION),
+        },
+        "spec": _only(document.get("spec", {}), "replicas"),
+    }
+    return {**outline, "status": document["status"]} if "status" in document else outline
+
+
+def _only(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {name: mapping[name]} if name in mapping else {}
+
+
+def _without(mapping: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if name not in names}
+
+
 def _pack(kind: str, document: Document) -> bytes:
-    kept = {key: value for key, value in document.items() if key not in ("apiVersion", "kind")}
-    kept["metadata"] = {key: value for key, value in document["metadata"].items() if key != "managedFields"}
-    return zlib.compress(marshal.dumps({"kind": kind, **kept}), level=1)
+    kept = {
+        **_without(document, "apiVersion"),
+        "kind": kind,
+        "metadata": _without(document["metadata"], "managedFields"),
+    }
+    return zlib.compress(marshal.dumps(kept), level=1)
 
 
 def _unpack(packed: bytes) -> Document:
