@@ -39,7 +39,7 @@ PATHS = {
 NOWHERE = {"op-test/no-such-node": "true"}
 _addresses = itertools.count(2)
 # All of 127.0.0.0/8 is this machine; two runs at the same time must not meet.
-_NETWORK = f"127.{64 + os.getpid() % 128}"
+_NETWORK = f"127.{100 + os.getpid() % 128}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
