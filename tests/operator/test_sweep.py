@@ -52,6 +52,7 @@ class Reader:
 async def sweeping(reader: Reader) -> AsyncIterator[Intake]:
     store, observations = Store(), Observations()
     intake = Intake(store, observations, Queue(asyncio.get_running_loop().time), Rounds())
+    intake.seen[KEY] = "uid-1", 1, False
     nobody: Any = None
     announcer = Announcer(nobody, Metrics())
     reconciler = Reconciler(nobody, store, observations, Pace(60.0), Settings(), Metrics(), announcer)

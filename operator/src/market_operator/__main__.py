@@ -11,6 +11,9 @@ from typing import get_args
 
 from market_operator import __version__
 from market_operator.durations import seconds
+from market_operator.leader import Terms
+from market_operator.names import Key
+from market_operator.selection import Selector, read_selector
 from market_operator.settings import HealthVia, Settings
 
 _DEFAULTS = Settings()
@@ -75,6 +78,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--namespace", action="append", default=[], help="serve this namespace alone (repeatable)")
+    run.add_argument(
+        "--selector",
+        type=_selector,
+        default=_DEFAULTS.selector,
+        help="serve the resources with these labels alone, such as 'team=a,tier in (x,y)'; others are left to others",
+    )
+    run.add_argument(
+        "--lease",
+        type=_lease,
+        metavar="NAMESPACE/NAME",
+        help="the Lease by which several instances agree which one works; without it this one works at once",
+    )
+    run.add_argument("--lease-terms", type=_terms, default=_DEFAULTS.lease_terms, help=argparse.SUPPRESS)
     image = os.environ.get("COLLECTOR_IMAGE") or _DEFAULTS.collector_image
     run.add_argument("--collector-image", default=image, help="image of collectors (COLLECTOR_IMAGE; %(default)s)")
     listen = f"{_DEFAULTS.http_host}:{_DEFAULTS.http_port}"
@@ -105,6 +121,9 @@ def _settings(args: argparse.Namespace) -> Settings:
     host, port = args.http
     return Settings(
         namespaces=tuple(dict.fromkeys(args.namespace)),
+        selector=args.selector,
+        lease=args.lease,
+        lease_terms=args.lease_terms,
         collector_image=args.collector_image,
         http_host=host,
         http_port=port,
@@ -122,6 +141,28 @@ def _address(text: str) -> tuple[str, int]:
     if not host or not port.isdigit() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 0.0.0.0:8080")
     return host.strip("[]"), int(port)
+
+
+def _selector(text: str) -> Selector:
+    try:
+        return read_selector(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _lease(text: str) -> Key:
+    namespace, _, name = text.partition("/")
+    if not namespace or not name or "/" in name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAMESPACE/NAME, such as market-operator/market-operator")
+    return Key(namespace, name)
+
+
+def _terms(text: str) -> Terms:
+    """For tests, which do not want to wait: duration/deadline/retry, as 3s/2s/500ms."""
+    terms = Terms(*map(_seconds, text.split("/")))
+    if not terms.duration > terms.deadline > terms.retry:
+        raise argparse.ArgumentTypeError("the duration must be longer than the deadline, that longer than the retry")
+    return terms
 
 
 def _seconds(text: str) -> float:

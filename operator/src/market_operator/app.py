@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from market_operator import events
 from market_operator.announcer import Announcer
 from market_operator.cluster import CALL_TIMEOUT, Cluster
-from market_operator.errors import ApiError
+from market_operator.election import Election, identity
+from market_operator.errors import ApiError, LeadershipError
 from market_operator.health import reader
 from market_operator.http import application, serve
 from market_operator.intake import Intake
+from market_operator.leader import Candidate
 from market_operator.metrics import Metrics
 from market_operator.names import Key
 from market_operator.observations import Observations
@@ -45,6 +47,7 @@ class Parts:
     reconciler: Reconciler
     metrics: Metrics
     listing: Listing
+    election: Election | None
 
     @property
     def queue(self) -> Queue:
@@ -58,6 +61,7 @@ async def run(settings: Settings) -> None:
     Raises:
         StartError: when there is no cluster, or the definition is not installed.
         ApiError: when the cluster cannot be listed at the start.
+        LeadershipError: when another instance may lead now.
         OSError: when the HTTP address cannot be listened on.
     """
     stop = asyncio.Event()
@@ -71,25 +75,59 @@ async def run(settings: Settings) -> None:
             logger.info("stopped, as asked")
         finally:
             parts.queue.close()
+            if parts.election:
+                await parts.election.resign()
 
 
 async def _start(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.Event) -> None:
-    """Events and listing first, then the workers: a worker that knew less than all would write too much."""
+    """Events and listing first, then the workers: a worker that knew less than all would write too much.
+
+    An instance that stands by knows as much as the one that leads, and so can go on at once.
+    """
     namespaces = parts.settings.namespaces
     logger.info("serving %s at %s", ", ".join(namespaces) or "all namespaces", (await parts.cluster.access()).server)
     await parts.listing.first()
     group.create_task(_watch(parts, stop), name="events")
     group.create_task(parts.listing.run(), name="listing")
     group.create_task(parts.cluster.keep_access(), name="access")
+    if parts.election:
+        await _win(parts, parts.election, group)
+    parts.intake.act_on_all(time.time())
     group.create_task(_look(parts), name="health")
     for number in range(parts.settings.workers):
         group.create_task(work(parts), name=f"worker {number}")
     parts.metrics.is_leader.set(1)
 
 
+async def _win(parts: Parts, election: Election, group: asyncio.TaskGroup) -> None:
+    standby = group.create_task(stand_by(parts), name="standby")
+    await election.win()
+    group.create_task(election.hold(), name="lease")
+    standby.cancel()
+
+
+async def stand_by(parts: Parts) -> None:
+    """Remembers the news and works on none of it: all is queued again when we lead, so nothing needs to wait till then.
+
+    What pods said last is for the leader to count; kept here, it would be counted a second time after a take-over.
+    """
+    while True:
+        key, _ = await parts.queue.take()
+        parts.reconciler.forget(key)
+        while parts.intake.rounds.take(time.time()):
+            pass
+        parts.queue.done(key)
+
+
 async def _watch(parts: Parts, stop: asyncio.Event) -> None:
     """kopf takes the signals for itself and would wait long for what it does not own; so we take them back."""
-    await events.watch(parts.intake, parts.settings.namespaces, parts.cluster.access, lambda: _on_signals(stop))
+    await events.watch(
+        parts.intake,
+        parts.settings.namespaces,
+        parts.settings.selector.text,
+        parts.cluster.access,
+        lambda: _on_signals(stop),
+    )
     stop.set()
 
 
@@ -109,8 +147,10 @@ async def work(parts: Parts) -> None:
         metrics.latency.observe(waited)
         try:
             with metrics.duration.time():
-                again = await parts.reconciler.reconcile(key, time.time())
+                again = await _pass_over(parts, key)
             _settle(parts, key, again)
+        except LeadershipError:
+            raise
         except ApiError as error:
             metrics.errors.inc()
             metrics.reconciles.labels("failed").inc()
@@ -124,6 +164,13 @@ async def work(parts: Parts) -> None:
             queue.retry(key)
         finally:
             queue.done(key)
+
+
+async def _pass_over(parts: Parts, key: Key) -> Again:
+    """What no listing and no event called ours is gone, or another operator's; it is not even read."""
+    if key not in parts.intake.seen:
+        return parts.reconciler.forget(key)
+    return await parts.reconciler.reconcile(key, time.time())
 
 
 def _settle(parts: Parts, key: Key, again: Again) -> None:
@@ -140,15 +187,19 @@ def _settle(parts: Parts, key: Key, again: Again) -> None:
 
 @contextlib.asynccontextmanager
 async def _parts(settings: Settings) -> AsyncIterator[Parts]:
-    cluster = await Cluster.connect()
-    try:
-        yield assemble(settings, cluster)
-    finally:
-        await cluster.close()
+    async with contextlib.AsyncExitStack() as stack:
+        cluster = await Cluster.connect()
+        stack.push_async_callback(cluster.close)
+        beside = cluster.beside()
+        stack.push_async_callback(beside.close)
+        yield assemble(settings, cluster, beside)
 
 
-def assemble(settings: Settings, cluster: Cluster) -> Parts:
-    """The parts, connected with each other."""
+def assemble(settings: Settings, cluster: Cluster, for_lease: Cluster) -> Parts:
+    """The parts, connected with each other; the calls about the Lease have connections of their own."""
+    election = _election(settings, for_lease)
+    if election:
+        cluster.fence = election.fence
     store, observations, metrics = Store(), Observations(), Metrics()
     queue = Queue(asyncio.get_running_loop().time)
     intake = Intake(store, observations, queue, Rounds())
@@ -156,8 +207,14 @@ def assemble(settings: Settings, cluster: Cluster) -> Parts:
     reconciler = Reconciler(cluster, store, observations, pace, settings, metrics, announcer)
     metrics.watch_queue(queue)
     metrics.watch_health(lambda: [*reconciler.health.values()])
-    listing = Listing(cluster, intake, metrics, settings.namespaces, settings.sweep_interval)
-    return Parts(settings, cluster, intake, reconciler, metrics, listing)
+    listing = Listing(cluster, intake, metrics, settings.namespaces, settings.selector.text, settings.sweep_interval)
+    return Parts(settings, cluster, intake, reconciler, metrics, listing, election)
+
+
+def _election(settings: Settings, cluster: Cluster) -> Election | None:
+    if settings.lease is None:
+        return None
+    return Election(cluster, settings.lease, Candidate(identity(), settings.lease._asdict(), settings.lease_terms))
 
 
 @contextlib.asynccontextmanager

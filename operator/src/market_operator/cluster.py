@@ -6,19 +6,25 @@ Rights that the operator needs (the chart grants exactly these; in a namespaced 
 |--------------------|----------------------------------|----------------------------------------------|
 | marketcollector.dev| marketcollectors                 | get, list, watch                             |
 | marketcollector.dev| marketcollectors/status          | patch                                        |
-| apps               | deployments                      | get, list, watch, create, patch, delete      |
-| (core)             | services, configmaps             | get, list, watch, create, patch, delete      |
-| (core)             | pods                             | get, list, watch                             |
+| apps               | deployments                      | list, watch, create, patch, delete           |
+| (core)             | services, configmaps             | list, watch, create, patch, delete           |
+| (core)             | pods                             | list, watch                                  |
 | events.k8s.io      | events                           | create                                       |
+
+and, in the namespace of its Lease alone:
+
+| coordination.k8s.io| leases                           | create                                       |
+| coordination.k8s.io| leases, by the Lease's name      | get, update                                  |
 
 Server-side apply asks for patch, and for create when the object is new. Children do not block their owner's deletion,
 so no right on finalizers is needed. `--health-via proxy`, used from a shell, also needs get on pods/proxy.
 """
 
+import math
 import os
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -29,7 +35,7 @@ from kubernetes.aio.client.configuration import Configuration
 from pydantic_core import from_json
 
 from market_operator.errors import ApiError, StartError
-from market_operator.kinds import CHILDREN, COLLECTORS, EVENTS, PODS, Kind
+from market_operator.kinds import CHILDREN, COLLECTORS, EVENTS, LEASES, PODS, Kind
 from market_operator.names import MANAGER, OURS, Key
 from market_operator.plan import Action, Apply, Delete
 from market_operator.resource import Document, Resource
@@ -70,9 +76,14 @@ def runs_in_a_pod() -> bool:
 
 
 class Cluster:
-    """Calls to the API server. All of them raise ApiError, and end within CALL_TIMEOUT seconds."""
+    """Calls to the API server. All of them raise ApiError, and end within CALL_TIMEOUT seconds.
+
+    Each write asks `fence` right before it is sent how long it may take (seconds); where there are several instances,
+    that raises LeadershipError unless this one leads.
+    """
 
     def __init__(self, configuration: Configuration, loader: Any) -> None:
+        self.fence: Callable[[], float] = lambda: math.inf
         configuration.connection_pool_maxsize = _CONNECTIONS
         # Left to itself the session asks the environment (a thread and a file each time) before every single call.
         configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
@@ -100,6 +111,10 @@ class Cluster:
         except (config.ConfigException, OSError) as error:
             raise StartError(f"no access to a cluster: {error}; run in a pod, or set KUBECONFIG") from error
         return cls(configuration, loader)
+
+    def beside(self) -> Self:
+        """The same access with connections of its own, so that its calls never wait for others, and without a fence."""
+        return type(self)(self._configuration, None)
 
     async def close(self) -> None:
         """Ends all connections."""
@@ -172,9 +187,29 @@ class Cluster:
             if not error.is_conflict:
                 raise
 
-    async def keys(self, namespace: str | None) -> AsyncIterator[Page]:
-        """All resources of a namespace (None: of all), metadata only."""
-        async for page in self._pages(COLLECTORS, namespace, "", _METADATA.format("List")):
+    async def read_lease(self, key: Key, timeout: float) -> Document | None:
+        """The Lease as it is now, or None when there is none."""
+        try:
+            return await self._call("GET", LEASES.path(*key), timeout=timeout)
+        except ApiError as error:
+            if error.is_gone:
+                return None
+            raise
+
+    async def write_lease(self, lease: Document, timeout: float) -> Document:
+        """Makes the Lease, or where it names the version that was read, replaces it.
+
+        Raises:
+            ApiError: a conflict when somebody else wrote first.
+        """
+        meta = lease["metadata"]
+        if "resourceVersion" not in meta:
+            return await self._call("POST", LEASES.path(meta["namespace"]), lease, timeout=timeout)
+        return await self._call("PUT", LEASES.path(meta["namespace"], meta["name"]), lease, timeout=timeout)
+
+    async def keys(self, namespace: str | None, selector: str = "") -> AsyncIterator[Page]:
+        """All resources of a namespace (None: of all) that a label selector fits, metadata only."""
+        async for page in self._pages(COLLECTORS, namespace, selector, _METADATA.format("List")):
             yield page
 
     async def ours(self, kind: Kind, namespace: str | None) -> AsyncIterator[Page]:
@@ -207,8 +242,9 @@ class Cluster:
         content_type: str | None = None,
         query: dict[str, str] | None = None,
         accept: str = "application/json",
+        timeout: float = CALL_TIMEOUT,
     ) -> Document:
-        answer = await self._bytes(method, path, body, content_type, query or {}, accept, CALL_TIMEOUT)
+        answer = await self._bytes(method, path, body, content_type, query or {}, accept, timeout)
         document: Document = from_json(answer)
         return document
 
@@ -225,7 +261,9 @@ class Cluster:
         url = f"{self._configuration.host}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
         headers = {**self._client.default_headers, **await self._headers(), "Accept": accept}
         headers |= {"Content-Type": content_type} if content_type else {}
-        limit = aiohttp.ClientTimeout(total=timeout)
+        # The fence is asked last, with nothing left to wait for; what it allows is kept to, not rounded up to seconds.
+        timeout = timeout if method == "GET" else min(timeout, self.fence())
+        limit = aiohttp.ClientTimeout(total=timeout, ceil_threshold=math.inf)
         try:
             response = await self._client.call_api(method, url, headers, body=body, _request_timeout=limit)
             content = bytes(await response.read())  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ OperatorError
 ├── SpecError       the user: the resource says something impossible
 ├── StartError      the person who installs: no cluster, no definition, no rights
 ├── ReportError     nobody here: a collector's status document could not be understood
+├── LeadershipError nobody: another instance may lead now, so this one must write no more and end
 └── ApiError        time, or an administrator: the API server refused a call or was not there
 """
 
@@ -24,6 +25,10 @@ class StartError(OperatorError):
 
 class ReportError(OperatorError):
     """A collector answered something that is not a status document of a contract that we know."""
+
+
+class LeadershipError(OperatorError):
+    """This instance does not lead (any more); whatever it was about to write is another's to write."""
 
 
 @dataclass

@@ -32,15 +32,18 @@ _IDENTITY: Any = MANAGER
 async def watch(
     intake: Intake,
     namespaces: tuple[str, ...],
+    selector: str,
     access: Callable[[], Awaitable[Access]],
     started: Callable[[], None],
 ) -> None:
     """Feeds `intake` with the events of all our kinds until cancelled; calls `started` once kopf runs.
 
+    `selector` is a label selector of the resources.
+
     Raises:
         Exception: whatever ends kopf, such as a refused login.
     """
-    registry, settings = _registry(intake, access), _settings()
+    registry, settings = _registry(intake, access), _settings(selector)
     existing = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
     tasks = await kopf.spawn_tasks(
         registry=registry,
@@ -85,7 +88,7 @@ class _NoMemories(ResourceMemories):
         return await super().recall(raw_body, **{**given, "ephemeral": True})
 
 
-def _settings() -> kopf.OperatorSettings:
+def _settings(selector: str) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.peering.standalone = True
@@ -96,6 +99,8 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.inactivity_timeout = _SILENCE
     settings.persistence.diffbase_storage = _NoDiffs()
     settings.persistence.finalizer = "marketcollector.dev/unused"
+    if selector:
+        settings.watching.label_selectors[COLLECTORS.group, COLLECTORS.version, COLLECTORS.plural] = selector
     for kind in (*CHILDREN.values(), PODS):
         settings.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
     logging.getLogger("kopf").setLevel(logging.WARNING)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from market_operator.names import Key
 from market_operator.observations import Observations
-from market_operator.pods import owner_key, read_pod
+from market_operator.pods import Pod, owner_key, read_pod
 from market_operator.queue import Queue
 from market_operator.resource import Document
 from market_operator.rounds import Rounds
@@ -41,7 +41,7 @@ class Intake:
         if not self.store.put(kind, document):
             return
         if kind == "Pod":
-            self._pod(document, now)
+            self._pod(read_pod(document), now)
         self.queue.add(owner_key(document))
 
     def child_gone(self, kind: str, document: Document) -> None:
@@ -51,8 +51,14 @@ class Intake:
         self.store.drop(kind, document)
         self.queue.add(owner_key(document))
 
-    def _pod(self, document: Document, now: float) -> None:
-        pod = read_pod(document)
+    def act_on_all(self, now: float) -> None:
+        """From now on this instance acts: every resource is due for a pass, and every pod for a look."""
+        for key in self.seen:
+            self.queue.add(key)
+        for pod in [*self.store.pods()]:
+            self._pod(pod, now)
+
+    def _pod(self, pod: Pod, now: float) -> None:
         self.observations.heard(pod)
         if pod.is_running and not pod.is_terminating:
             self.rounds.look_by(pod.key, pod.uid, now)

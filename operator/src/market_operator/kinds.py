@@ -27,5 +27,6 @@ SERVICES = Kind("Service", "", "v1", "services")
 CONFIGMAPS = Kind("ConfigMap", "", "v1", "configmaps")
 PODS = Kind("Pod", "", "v1", "pods")
 EVENTS = Kind("Event", "events.k8s.io", "v1", "events")
+LEASES = Kind("Lease", "coordination.k8s.io", "v1", "leases")
 CHILDREN = {kind.name: kind for kind in (DEPLOYMENTS, SERVICES, CONFIGMAPS)}
 """What the operator makes, by the name of the kind."""

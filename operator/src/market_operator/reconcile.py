@@ -57,8 +57,8 @@ class Reconciler:
         """
         document = await self.cluster.read(key)
         resource = read_resource(document) if document else None
-        if resource is None or resource.is_deleting:
-            return self._forget(key)
+        if resource is None or resource.is_deleting or not self.settings.selector.matches(resource.labels):
+            return self.forget(key)
         wanted, invalid = self._desire(resource)
         actions = self._plan(key, wanted) if wanted else ()
         failures = [failure for action in actions if (failure := await self._try(action))]
@@ -66,8 +66,8 @@ class Reconciler:
         picture = self._picture(resource, observed, wanted, invalid, failures, now)
         return await self._tell(resource, picture, self._count(resource, observed))
 
-    def _forget(self, key: Key) -> Again:
-        """Nothing is built or told for what is gone or going: the garbage collector does the rest."""
+    def forget(self, key: Key) -> Again:
+        """Nothing is built or told for what is gone or going (the garbage collector does the rest), or another's."""
         self.observations.forget(key)
         self.pace.forget(key)
         self.announcer.forget(key)
@@ -145,7 +145,7 @@ class Reconciler:
             await self.cluster.write_status(resource, needed.patch)
         except ApiError as error:
             if error.is_gone:
-                return self._forget(resource.key)
+                return self.forget(resource.key)
             if not error.is_conflict:
                 raise
             return Again(_A_MOMENT)

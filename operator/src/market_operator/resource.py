@@ -1,5 +1,6 @@
 """One MarketCollector as the API server returned it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ class Resource:
     generation: int
     resource_version: str
     is_deleting: bool
+    labels: Mapping[str, str]
     spec: Document
     status: Document
 
@@ -35,6 +37,7 @@ def read_resource(document: Document) -> Resource:
         generation=meta.get("generation", 0),
         resource_version=meta["resourceVersion"],
         is_deleting="deletionTimestamp" in meta,
+        labels=meta.get("labels", {}),
         spec=document.get("spec", {}),
         status=document.get("status", {}),
     )

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from market_operator.leader import DEFAULT_TERMS, Terms
+from market_operator.names import Key
+from market_operator.selection import EVERYTHING, Selector
+
 HealthVia = Literal["direct", "proxy", "auto"]
 
 
@@ -10,14 +14,19 @@ HealthVia = Literal["direct", "proxy", "auto"]
 class Settings:
     """The options of `market-operator run`; times in seconds.
 
-    `namespaces`: which to serve; none means all. `collector_image`: image of collectors whose resource names none.
-    `health_via`: how collectors' health is read: direct (HTTP to the pod's address; from inside the cluster), proxy
-    (through the API server; from a shell), auto (direct in a pod, proxy elsewhere). `counter_interval`: shortest time
-    between two writes of a resource's status for counters alone; lower it to see numbers sooner. `sweep_interval`: time
-    between two complete listings, which find what no event told. `workers`: resources that are worked on at once.
+    `namespaces`: which to serve; none means all. `selector`: labels of the resources to serve. `lease`: the Lease by
+    which several instances agree who works, on `lease_terms`; without one, this instance works at once.
+    `collector_image`: image of collectors whose resource names none. `health_via`: how collectors' health is read:
+    direct (HTTP to the pod's address; from inside the cluster), proxy (through the API server; from a shell), auto
+    (direct in a pod, proxy elsewhere). `counter_interval`: shortest time between two writes of a resource's status for
+    counters alone; lower it to see numbers sooner. `sweep_interval`: time between two complete listings, which find
+    what no event told. `workers`: resources that are worked on at once.
     """
 
     namespaces: tuple[str, ...] = ()
+    selector: Selector = EVERYTHING
+    lease: Key | None = None
+    lease_terms: Terms = DEFAULT_TERMS
     collector_image: str = "localhost/market-collector:dev"
     http_host: str = "0.0.0.0"  # noqa: S104 - a pod's probes come from outside of it
     http_port: int = 8080

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 32
 _IDLE = 0.5
 _DEFAULT_INTERVAL = 30.0
+_NOT_OURS = 10.0
 
 
 @dataclass(slots=True)
@@ -57,7 +58,10 @@ class HealthSweep:
     async def _look(self, key: Key, uid: str) -> None:
         try:
             pod = self.intake.store.pod(key, uid)
-            if pod and pod.is_running and pod.ip:
+            if key not in self.intake.seen:
+                # Another operator serves it, by its label; it may become ours.
+                self.intake.rounds.look_by(key, uid, time.time() + _NOT_OURS)
+            elif pod and pod.is_running and pod.ip:
                 await self._look_at(pod)
         finally:
             self._slots.release()
@@ -105,6 +109,7 @@ class Listing:
     intake: Intake
     metrics: Metrics
     namespaces: tuple[str, ...]
+    selector: str
     interval: float
     is_done: bool = False
 
@@ -152,7 +157,7 @@ class Listing:
 
     async def _resources(self, namespace: str | None) -> None:
         known = {key for key in self.intake.seen if namespace in (None, key.namespace)}
-        async for page in self.cluster.keys(namespace):
+        async for page in self.cluster.keys(namespace, self.selector):
             for document in page.items:
                 self.intake.resource(document)
                 known.discard(Key(document["metadata"]["namespace"], document["metadata"]["name"]))
