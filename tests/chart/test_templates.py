@@ -32,6 +32,9 @@ MATRIX = {
     "tuned": ("workers=16", 'counterInterval="5s"', 'logFormat="text"', 'extraEnv=[{"name":"A","value":"b"}]'),
     "renamed": ('fullnameOverride="mo"',),
     "paused": ("replicas=0",),
+    "alone": ("replicas=1",),
+    "selected": ('selector="team in (a,b)"',),
+    "spread by hand": ('topologySpreadConstraints=[{"maxSkew":1}]',),
 }
 
 
@@ -70,14 +73,15 @@ def test_every_variant_renders_named_and_labelled_objects(render: Any, settings:
 def test_all_namespaces_need_a_cluster_role_and_no_flag(render: Any) -> None:
     documents = render()
     assert "markets-market-operator" in [role["metadata"]["name"] for role in of_kind(documents, "ClusterRole")]
-    assert not of_kind(documents, "Role")
+    assert [role["metadata"]["namespace"] for role in of_kind(documents, "Role")] == ["markets"], "for the Lease"
     assert not [argument for argument in arguments_of(documents) if argument.startswith("--namespace")]
 
 
 def test_a_list_of_namespaces_gives_rights_there_and_nowhere_else(render: Any) -> None:
-    documents = render('namespaces=["a","b"]', "rbac.aggregate=false")
-    assert [role["metadata"]["namespace"] for role in of_kind(documents, "Role")] == ["a", "b"]
-    assert [binding["metadata"]["namespace"] for binding in of_kind(documents, "RoleBinding")] == ["a", "b"]
+    documents = render('namespaces=["a","b"]')
+    expected = ["a", "b", "markets"]
+    assert sorted(role["metadata"]["namespace"] for role in of_kind(documents, "Role")) == expected
+    assert sorted(binding["metadata"]["namespace"] for binding in of_kind(documents, "RoleBinding")) == expected
     assert not of_kind(documents, "ClusterRole")
     assert not of_kind(documents, "ClusterRoleBinding")
     assert {"--namespace=a", "--namespace=b"} <= set(arguments_of(documents))
@@ -99,15 +103,52 @@ def test_the_rights_of_the_operator_are_exactly_these(render: Any) -> None:
         for group in rule["apiGroups"]
         for resource in rule["resources"]
     }
-    own = sorted(["get", "list", "watch", "create", "patch", "delete"])
+    own = sorted(["list", "watch", "create", "patch", "delete"])
     assert rights == {
         ("marketcollector.dev", "marketcollectors"): ["get", "list", "watch"],
         ("marketcollector.dev", "marketcollectors/status"): ["patch"],
         ("apps", "deployments"): own,
         ("", "services"): own,
         ("", "configmaps"): own,
-        ("", "pods"): ["get", "list", "watch"],
+        ("", "pods"): ["list", "watch"],
     }
+
+
+@pytest.mark.parametrize("settings", [(), ('namespaces=["a"]',)])
+def test_of_leases_the_operator_may_touch_its_own_alone(render: Any, settings: tuple[str, ...]) -> None:
+    documents = render(*settings)
+    (role,) = [each for each in of_kind(documents, "Role") if each["metadata"]["name"] == "market-operator-lease"]
+    assert role["metadata"]["namespace"] == "markets"
+    leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+    assert role["rules"] == [
+        {**leases, "verbs": ["create"]},
+        {**leases, "verbs": ["get", "update"], "resourceNames": ["market-operator"]},
+    ]
+    assert "--lease=markets/market-operator" in arguments_of(documents)
+
+
+def test_two_replicas_are_spread_over_nodes_and_drained_one_at_a_time(render: Any) -> None:
+    documents = render()
+    deployment, labels = the(documents, "Deployment"), pod_of(documents)["metadata"]["labels"]
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["strategy"]["type"] == "RollingUpdate"
+    (constraint,) = pod_of(documents)["spec"]["topologySpreadConstraints"]
+    assert constraint["topologyKey"] == "kubernetes.io/hostname"
+    assert constraint["labelSelector"]["matchLabels"].items() <= labels.items()
+    budget = the(documents, "PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
+    assert not of_kind(render("replicas=1"), "PodDisruptionBudget")
+
+
+def test_the_users_own_spread_replaces_the_charts(render: Any) -> None:
+    documents = render('topologySpreadConstraints=[{"maxSkew":2}]')
+    assert pod_of(documents)["spec"]["topologySpreadConstraints"] == [{"maxSkew": 2}]
+
+
+def test_a_selector_reaches_the_operator_as_it_is_written(render: Any) -> None:
+    assert "--selector=team in (a,b),!paused" in arguments_of(render('selector="team in (a,b),!paused"'))
+    assert not [argument for argument in arguments_of(render()) if argument.startswith("--selector")]
 
 
 def test_the_definition_is_the_generated_one_word_for_word(render: Any) -> None:
