@@ -67,7 +67,13 @@ def test_the_standard_of_these_tests_refuses_a_pod_that_does_not_meet_it(
 
 @pytest.mark.parametrize(
     "settings",
-    [(), ('namespaces=["default","kube-system"]',), ("replicas=1", 'selector="team in (a,b)"'), ("rbac.aggregate=false",), ("serviceAccount.create=false",)],
+    [
+        (),
+        ('namespaces=["default","kube-system"]',),
+        ("replicas=1", 'selector="team in (a,b)"'),
+        ("rbac.aggregate=false",),
+        ("serviceAccount.create=false",),
+    ],
 )
 def test_the_api_server_accepts_every_object_of_the_chart(
     cluster: Tools, render: Any, namespace: str, settings: tuple[str, ...]

@@ -232,7 +232,7 @@ def start(kubeconfig: str, namespace: str, tmp_path: Path) -> Iterator[Start]:
     ) -> Operator:
         scope = [] if everywhere else ["--namespace", namespace]
         given = [*scope, "--health-via", "direct", "--counter-interval", "1s", *arguments]
-        operator = Operator(given, tmp_path / "operator.log", environment or {})
+        operator = Operator(given, tmp_path / f"operator-{len(running)}.log", environment or {})
         running.append(operator)
         if wait:
             operator.wait_ready()
@@ -241,9 +241,9 @@ def start(kubeconfig: str, namespace: str, tmp_path: Path) -> Iterator[Start]:
     yield begin
     for operator in running:
         if operator.process.poll() is None:
+            operator.process.send_signal(signal.SIGCONT)
             operator.stop()
-    log = tmp_path / "operator.log"
-    sys.stdout.write(log.read_text() if log.exists() else "")
+        sys.stdout.write(f"--- {operator.log.name}\n{operator.log.read_text()}")
 
 
 def resource(name: str = "okx-btc", **spec: Any) -> Document:

@@ -119,7 +119,7 @@ def test_the_lease_counts_from_when_its_renewal_was_sent() -> None:
 
 def test_another_holder_ends_a_leader() -> None:
     me = leading()
-    with pytest.raises(LeadershipError, match="other leads now"):
+    with pytest.raises(LeadershipError, match="lease home/operator is other's now"):
         me.saw(lease("other", "5"), 3.0)
 
 

@@ -235,6 +235,8 @@ class ApiProxy:
         await self._end_watches("", gone=False)
         await self._runner.cleanup()
         await self._session.close()
+        # Its TLS connections say goodbye before they close, which `close` does not wait for.
+        await asyncio.sleep(0.2)
 
     async def _on(self, pick: Pick[Call], fault: Fault) -> Pick[Call]:
         self._faults.append((pick, fault))

@@ -56,7 +56,15 @@ async def watch(
         identity=_IDENTITY,
     )
     started()
+    asyncio.get_running_loop().set_exception_handler(_tell)
     await kopf.run_tasks(tasks, ignored=existing | _me())
+
+
+def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tells what asyncio has to tell, but not of kopf's watches: when it ends in the midst of events they stay half-way,
+    and the end of the process, which closes them, would print a traceback for each."""
+    if "asyncgen" not in context:
+        loop.default_exception_handler(context)
 
 
 def _me() -> set[asyncio.Task[Any]]:

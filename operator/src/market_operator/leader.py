@@ -61,6 +61,10 @@ class Candidate:
         """Whose the lease is, as far as we know; empty when it is nobody's."""
         return str((self._lease or {}).get("spec", {}).get("holderIdentity") or "")
 
+    @property
+    def _title(self) -> str:
+        return f"lease {self.name['namespace']}/{self.name['name']}"
+
     def saw(self, lease: Document | None, now: float) -> None:
         """The Lease was read; None: there is none.
 
@@ -76,7 +80,7 @@ class Candidate:
             self._changed = now
         self._lease = lease
         if self.is_leader and self.holder not in ("", self.identity):
-            raise LeadershipError(f"{self.holder} leads now")
+            raise LeadershipError(f"{self._title} is {self.holder}'s now, so this instance ends")
 
     def claim(self, now: float, stamp: str) -> Document | None:
         """The Lease to write so that it is ours for another duration; None while it is another's."""
@@ -107,7 +111,9 @@ class Candidate:
             raise LeadershipError("this instance does not lead")
         age = now - self._claimed
         if age >= self.terms.deadline:
-            raise LeadershipError(f"the lease could not be renewed for {age:.1f} s")
+            raise LeadershipError(
+                f"{self._title} could not be renewed for {age:.1f} s; another instance may lead now, so this one ends"
+            )
         return self.terms.duration - age
 
     def release(self, stamp: str) -> Document:

@@ -1,0 +1,257 @@
+"""N, and F's second part: two operators share a Lease; one works, the other takes over, and never do both write."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api_calls import Call
+from api_proxy import ApiProxy, Hang
+
+Start = Callable[..., Any]
+Eventually = Callable[..., None]
+# The times that the chart's operator has, which is what N is about; where only the order of things matters, shorter ones.
+SHORT = ("--lease-terms", "3s/2s/200ms")
+
+
+@dataclass(frozen=True)
+class Member:
+    """An operator and all that passes between it and the API server."""
+
+    process: Any
+    proxy: ApiProxy
+
+    @property
+    def leads(self) -> bool:
+        return bool(self.process.metric("is_leader") == 1)
+
+    @property
+    def writes(self) -> list[Call]:
+        """What it wrote, apart from the Lease."""
+        return [call for call in self.proxy.writes if call.kind != "leases"]
+
+    @property
+    def renewed(self) -> float:
+        """When it last sent a renewal."""
+        return max(call.time for call in self.proxy.writes if call.kind == "leases")
+
+
+Join = Callable[..., Member]
+
+
+@pytest.fixture
+def join(start: Start, namespace: str, kubeconfig: str, tmp_path: Path) -> Iterator[Join]:
+    """Starts one more operator with the namespace's Lease; it is ready when this returns."""
+    with ExitStack() as stack:
+
+        def begin(*arguments: str) -> Member:
+            proxy = stack.enter_context(ApiProxy.to(Path(kubeconfig)))
+            file = proxy.write_kubeconfig(tmp_path / f"kubeconfig-{proxy.url.rpartition(':')[2]}")
+            lease = ("--lease", f"{namespace}/operator")
+            process = start(*lease, *arguments, environment={"KUBECONFIG": str(file)})
+            stack.callback(end, process)
+            return Member(process, proxy)
+
+        yield begin
+
+
+def end(process: Any) -> None:
+    """Before its proxy ends."""
+    if process.process.poll() is None:
+        process.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def lead(join: Join, eventually: Eventually) -> Callable[..., tuple[Member, Member]]:
+    """Starts one that leads and one that stands by."""
+
+    def begin(*arguments: str) -> tuple[Member, Member]:
+        leader = join(*arguments)
+        wait_leading(leader, eventually)
+        return leader, join(*arguments)
+
+    return begin
+
+
+def wait_leading(member: Member, eventually: Eventually, seconds: float = 20.0) -> None:
+    def leads() -> None:
+        assert member.leads
+
+    eventually(leads, seconds)
+
+
+def lease(place: Any) -> Any:
+    path = f"apis/coordination.k8s.io/v1/namespaces/{place.namespace}/leases/operator"
+    return place.api.call("GET", path)["spec"]
+
+
+def built(place: Any, name: str = "okx-btc", seconds: float = 20.0) -> None:
+    place.expect("WorkloadReady", "False", "Unschedulable", name, seconds)
+
+
+def test_one_leads_and_the_other_is_ready_but_writes_nothing(
+    place: Any, lead: Any, eventually: Eventually
+) -> None:
+    leader, standby = lead()
+    place.create()
+    built(place)
+    assert standby.process.get("/readyz") == (200, "ok\n")
+    assert leader.leads
+    assert not standby.leads
+    assert standby.proxy.writes == []
+    eventually(lambda: renewed(place))
+    assert (lease(place)["leaseDurationSeconds"], lease(place)["leaseTransitions"]) == (15, 0)
+
+
+def renewed(place: Any) -> None:
+    assert lease(place)["acquireTime"] < lease(place)["renewTime"]
+
+
+def test_n_when_the_leader_is_killed_the_other_reconciles_within_twenty_seconds(place: Any, lead: Any) -> None:
+    leader, standby = lead()
+    leader.process.stop(signal.SIGKILL)
+    place.create()
+    built(place, seconds=20)
+    assert standby.leads
+    assert lease(place)["leaseTransitions"] == 1
+
+
+@pytest.mark.parametrize("cut", ["resets every connection", "answers nothing"])
+def test_n_a_leader_that_is_cut_off_ends_before_its_lease_does(cut: str, place: Any, lead: Any) -> None:
+    leader, standby = lead()
+    if cut == "resets every connection":
+        leader.proxy.cut_off()
+    else:
+        leader.proxy.on(lambda call: True, Hang())
+    place.create()
+    assert leader.process.process.wait(timeout=30) == 1
+    ended, begun = time.monotonic(), [call.time for call in standby.writes]
+    answered = lease(place)["renewTime"]
+    assert "operator could not be renewed for" in leader.process.log.read_text()
+    assert "Traceback" not in leader.process.log.read_text()
+    assert begun == [], "the other waits until the lease has run out"
+    assert answered == lease(place)["renewTime"]
+    assert ended - first_unanswered(leader) < 15
+    built(place)
+    assert standby.leads
+
+
+def first_unanswered(member: Member) -> float:
+    """A time before the last renewal that may have succeeded was sent: at most this long the lease was its own."""
+    renewals = [call.time for call in member.proxy.writes if call.kind == "leases"]
+    return renewals[-2] if len(renewals) > 1 else renewals[-1]
+
+
+def test_f_a_leader_that_stood_still_longer_than_its_lease_ends_and_writes_nothing(
+    place: Any, lead: Any, eventually: Eventually
+) -> None:
+    old, new = lead(*SHORT)
+    for number in range(5):
+        place.create(f"r-{number}")
+    for number in range(5):
+        built(place, f"r-{number}")
+    old.process.process.send_signal(signal.SIGSTOP)
+    for number in range(5):
+        place.change(f"r-{number}", dataTypes=["trade"])
+    place.create("later")
+    wait_leading(new, eventually)
+    built(place, "later")
+    eventually(lambda: told(place, 5))
+    versions, written = place.api.versions(place.namespace), len(old.proxy.writes)
+    old.process.process.send_signal(signal.SIGCONT)
+    assert old.process.process.wait(timeout=20) == 1
+    assert [str(call) for call in old.proxy.writes[written:]] == []
+    assert place.api.versions(place.namespace) == versions
+    log = old.process.log.read_text()
+    assert "operator could not be renewed for" in log
+    assert "Traceback" not in log
+
+
+def told(place: Any, count: int) -> None:
+    """All changes are built and told."""
+    for number in range(count):
+        found = place.api.get("mcol", place.namespace, f"r-{number}")
+        assert found["status"]["observedGeneration"] == found["metadata"]["generation"] == 2
+
+
+def test_a_leader_that_is_asked_to_end_gives_the_lease_back_and_the_other_works_at_once(
+    place: Any, lead: Any, eventually: Eventually
+) -> None:
+    leader, standby = lead()
+    assert leader.process.stop() == 0
+    assert lease(place)["renewTime"], "given back, or already taken"
+    wait_leading(standby, eventually, seconds=8)
+    place.create()
+    built(place)
+    assert lease(place)["leaseTransitions"] == 1
+    assert "given back" in leader.process.log.read_text()
+
+
+def test_a_take_over_looks_at_everything_and_writes_nothing(
+    place: Any, kubelet: Any, lead: Any, eventually: Eventually
+) -> None:
+    leader, standby = lead()
+    for number in range(3):
+        place.create(f"r-{number}")
+    kubelet.run_all(3)
+    for number in range(3):
+        place.expect("Ready", "True", "Ready", f"r-{number}")
+    time.sleep(2)  # counters are written last
+    before = place.api.versions(place.namespace)
+    leader.process.stop()
+    wait_leading(standby, eventually)
+
+    def looked() -> None:
+        assert standby.process.metric("reconcile_total") >= 3
+        assert standby.process.metric("health_looks_total") >= 6
+
+    eventually(looked)
+    assert [str(call) for call in standby.writes] == []
+    assert place.api.versions(place.namespace) == before
+
+
+def test_what_a_pod_said_last_is_counted_once_though_both_heard_it(
+    place: Any, kubelet: Any, lead: Any, eventually: Eventually
+) -> None:
+    leader, standby = lead()
+    place.create()
+    [pod] = kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    eventually(lambda: counted(place, 100))
+    place.api.delete("pods", place.namespace, pod.name)
+    eventually(lambda: kubelet.run_all(1))
+    place.expect("Ready", "True", "Ready")
+    eventually(lambda: counted(place, 200))
+    time.sleep(2)  # the leader puts the pod that is gone into the base
+    leader.process.stop()
+    wait_leading(standby, eventually)
+    place.create("later")
+    built(place, "later")
+    time.sleep(2)
+    counted(place, 200)
+
+
+def counted(place: Any, messages: int) -> None:
+    assert place.status()["messages"] == messages
+
+
+def test_three_that_stand_by_follow_each_other(place: Any, join: Join, eventually: Eventually) -> None:
+    members = [join(*SHORT) for _ in range(3)]
+    for ended in range(2):
+        eventually(lambda: one_of(members))
+        one_of(members).process.stop(signal.SIGKILL)
+        members = [member for member in members if member.process.process.poll() is None]
+        assert len(members) == 2 - ended
+    eventually(lambda: one_of(members))
+    place.create()
+    built(place)
+
+
+def one_of(members: list[Member]) -> Member:
+    [leader] = [member for member in members if member.leads]
+    return leader
