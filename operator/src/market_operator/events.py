@@ -61,8 +61,8 @@ async def watch(
 
 
 def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Tells what asyncio has to tell, but not of kopf's watches: when it ends in the midst of events they stay half-way,
-    and the end of the process, which closes them, would print a traceback for each."""
+    """Tells what asyncio has to tell, but not of kopf's watches: cancelled in the midst of events, it leaves them
+    half-way, and the end of the process, which closes them, would print a traceback for each."""
     if "asyncgen" not in context:
         loop.default_exception_handler(context)
 
