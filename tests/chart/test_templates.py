@@ -111,6 +111,7 @@ def test_the_rights_of_the_operator_are_exactly_these(render: Any) -> None:
         ("", "services"): own,
         ("", "configmaps"): own,
         ("", "pods"): ["list", "watch"],
+        ("events.k8s.io", "events"): ["create"],
     }
 
 
