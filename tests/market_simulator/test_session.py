@@ -22,8 +22,14 @@ class Market:
     def subscribe_fault(self, key: Key, now: float) -> SubscribeFault | None:
         return self.faults.pop(0) if self.faults else None
 
-    def first_push(self, key: Key) -> str | None:
-        return None if key.channel == "trades" else json.dumps({"present": key.channel})
+    def first_pushes(self, key: Key) -> list[str]:
+        return [] if key.channel == "trades" else [json.dumps({"present": key.channel})]
+
+    def login_refusal(self, login: dict[str, Any], now: float) -> tuple[str, str] | None:
+        return None if login.get("apiKey") == "good" else ("60005", "Invalid apiKey")
+
+    def subscribers(self, key: Key) -> int:
+        return 2
 
 
 def request(*channels: str, op: str = "subscribe", instrument: str = "BTC-USDT", **more: object) -> str:

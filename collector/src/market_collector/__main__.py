@@ -55,6 +55,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--endpoint-websocket", metavar="URL", help="base address instead of the exchange's own")
     run.add_argument("--endpoint-rest", metavar="URL", help="base address instead of the exchange's own")
     run.add_argument(
+        "--credentials-dir",
+        metavar="DIR",
+        type=Path,
+        help="where apiKey, secretKey and passphrase are files (default /etc/market-collector-credentials)",
+    )
+    run.add_argument(
         "--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="where to answer (default %(default)s)"
     )
     run.add_argument("--state-dir", metavar="DIR", type=Path, help="where to remember positions across restarts")
@@ -98,7 +104,10 @@ def _run(options: argparse.Namespace) -> int:
     if len(documents) != 1:
         raise InputError(f"{options.file}: holds {len(documents)} resources; `run` collects one, so give one")
     settings = config.settings(
-        documents[0], endpoint_websocket=options.endpoint_websocket, endpoint_rest=options.endpoint_rest
+        documents[0],
+        endpoint_websocket=options.endpoint_websocket,
+        endpoint_rest=options.endpoint_rest,
+        credentials_directory=options.credentials_dir,
     )
     logs.set_up(settings.log_level, options.log_format)
     host, port = _address(options.http)

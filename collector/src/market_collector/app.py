@@ -18,7 +18,7 @@ from market_collector.exchanges import EXCHANGES
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.positions import Positions, Written, positions, resume
 from market_collector.feed.repair import Repairer
-from market_collector.model.streams import DataType, Stream
+from market_collector.model.streams import ACCOUNT, DataType, Stream
 from market_collector.net.clock import read_clock
 from market_collector.net.deadlines import DEADLINES, Deadlines
 from market_collector.net.repairs import Repairs
@@ -149,10 +149,12 @@ class Collector:
 
 def streams(settings: Settings) -> list[Stream]:
     """Every stream that the settings ask for."""
-    return [
+    of_account = [Stream(ACCOUNT, DataType.BALANCE)] if DataType.BALANCE in settings.data_types else []
+    return of_account + [
         Stream(symbol, data_type, interval)
         for symbol in settings.symbols
         for data_type in settings.data_types
+        if data_type is not DataType.BALANCE
         for interval in (settings.candle_intervals if data_type is DataType.CANDLE else ("",))
     ]
 

@@ -13,6 +13,7 @@ from market_collector.faults import Offer, Offers, faults, path_text
 from market_collector.model.streams import DataType
 from market_collector.source import Source, read
 from market_collector.spec import (
+    CREDENTIALS_DIRECTORY,
     CandleSpec,
     CollectorDocument,
     EndpointSpec,
@@ -97,6 +98,10 @@ class Settings(msgspec.Struct, frozen=True):
     ping_interval_s: float = 20.0
     max_reconnect_attempts: int = 0
     """0 = unlimited."""
+    secret_name: str = ""
+    """Whose keys are the API key, for messages; balances only."""
+    credentials_directory: FilePath = FilePath(CREDENTIALS_DIRECTORY)
+    """Where its keys are files."""
     backoff_initial_s: float = 1.0
     backoff_max_s: float = 60.0
     endpoint_websocket: str | None = None
@@ -121,7 +126,11 @@ def load(path: str) -> list[Document]:
 
 
 def settings(
-    document: Document, *, endpoint_websocket: str | None = None, endpoint_rest: str | None = None
+    document: Document,
+    *,
+    endpoint_websocket: str | None = None,
+    endpoint_rest: str | None = None,
+    credentials_directory: FilePath | None = None,
 ) -> Settings:
     """A document's settings; addresses from the command line go before its own.
 
@@ -144,6 +153,8 @@ def settings(
         stale_after_s=duration_s(spec.stale_after),
         ping_interval_s=duration_s(spec.connection.ping_interval),
         max_reconnect_attempts=spec.connection.max_reconnect_attempts,
+        secret_name=spec.credentials.secret_name if spec.credentials else "",
+        credentials_directory=credentials_directory or FilePath(CREDENTIALS_DIRECTORY),
         backoff_initial_s=duration_s(backoff.initial),
         backoff_max_s=duration_s(backoff.max),
         endpoint_websocket=_address("websocket", endpoint_websocket, "ws") or endpoint.websocket,

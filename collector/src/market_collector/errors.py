@@ -3,6 +3,7 @@
 CollectorError
 ├── InputError         the user: a bad file, argument or setting (exit code 2)
 │   └── ConfigurationError  the same in the Python API; a ValueError too
+├── CredentialsMissingError  the user: an API key is wanted and not there; looked for again until it is
 ├── StreamRefusedError      the user, mostly: the exchange does not serve what was asked for
 ├── ConnectionFailedError   a retry: a connection could not be made, or ended
 ├── RequestFailedError      a retry: a REST request was not answered, or answered with an error
@@ -21,6 +22,10 @@ class InputError(CollectorError):
 
 class ConfigurationError(InputError, ValueError):
     """The configuration of a collector is not allowed; the message lists every problem, a line each."""
+
+
+class CredentialsMissingError(CollectorError):
+    """A part of the API key is not there; the message says which, and where it was looked for."""
 
 
 class StreamRefusedError(CollectorError):

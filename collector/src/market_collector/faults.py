@@ -206,6 +206,18 @@ def _blocks_belong_to_data_types(spec: Spec, offers: Offers) -> Iterator[Fault]:
             yield Fault((data_type.value,), f"is allowed only when dataTypes holds {data_type}")
 
 
+def _credentials_are_for_balance(spec: Spec, offers: Offers) -> Iterator[Fault]:
+    if DataType.BALANCE in spec.data_types and spec.credentials is None:
+        yield Fault(("credentials",), "is required with data type balance: credentials: {secretName: NAME}")
+    if DataType.BALANCE not in spec.data_types and spec.credentials is not None:
+        yield Fault(("credentials",), "is allowed only when dataTypes holds balance")
+
+
+def _balance_alone_is_one_shard(spec: Spec, offers: Offers) -> Iterator[Fault]:
+    if spec.shards > 1 and set(spec.data_types) == {DataType.BALANCE}:
+        yield Fault(("shards",), f"{spec.shards} shards for one account; allowed: 1 when balance is the only data type")
+
+
 def _depth_is_offered(spec: Spec, offers: Offers) -> Iterator[Fault]:
     offer = offers.get(spec.exchange)
     if offer is not None and spec.orderbook is not None and spec.orderbook.depth not in offer.book_depths:
@@ -279,6 +291,8 @@ _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("symbol", "symbols"), _one_way_to_name_symbols),
     (("dataTypes",), _data_types_are_offered),
     (("dataTypes", "orderbook", "candle"), _blocks_belong_to_data_types),
+    (("dataTypes", "credentials"), _credentials_are_for_balance),
+    (("dataTypes", "shards"), _balance_alone_is_one_shard),
     (("exchange", "orderbook"), _depth_is_offered),
     (("exchange", "candle"), _intervals_are_offered),
     (("connection",), _backoff_grows),

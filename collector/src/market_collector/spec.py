@@ -26,6 +26,8 @@ _PORT = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0
 _HOST_AND_PORT = rf"([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:({_PORT}))?/?$"
 WEBSOCKET = f"^wss?://{_HOST_AND_PORT}"
 REST = f"^https?://{_HOST_AND_PORT}"
+CREDENTIALS_DIRECTORY = "/etc/market-collector-credentials"
+"""Where the operator mounts the Secret of ``spec.credentials``; ``--credentials-dir`` names another."""
 SYSTEM_DIRECTORIES = (
     "/bin",
     "/dev",
@@ -113,6 +115,13 @@ class CandleSpec(Block, frozen=True, kw_only=True):
     intervals: Annotated[tuple[Interval, ...], _set_of("intervals", 13)] = ("1m",)
 
 
+class CredentialsSpec(Block, frozen=True, kw_only=True):
+    """Only with data type balance: which Secret holds the API key. The key itself is never in a document."""
+
+    secret_name: ResourceName
+    """Its keys apiKey, secretKey and passphrase are files in the directory that ``--credentials-dir`` names."""
+
+
 class BackoffSpec(Block, frozen=True, kw_only=True):
     """Wait before a reconnect: drawn between nothing and a bound that doubles from ``initial`` to ``max``."""
 
@@ -178,6 +187,7 @@ class Spec(Block, frozen=True, kw_only=True):
     health_check_interval: Annotated[str, _duration("1s", "10m")] = "30s"
     stale_after: Annotated[str, _duration("1s", "1h")] = "60s"
     connection: ConnectionSpec = ConnectionSpec()
+    credentials: CredentialsSpec | None = None
     sinks: Annotated[tuple[SinkSpec, ...], Meta(min_length=1, max_length=8)] = (SinkSpec(name="out", type="stdout"),)
     shards: Annotated[int, Meta(ge=1, le=64)] = 1
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1

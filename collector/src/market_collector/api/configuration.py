@@ -19,7 +19,7 @@ from market_collector.exchanges import EXCHANGES
 from market_collector.faults import Fault, path_text, shown, unknown_field
 from market_collector.model.streams import DataType
 from market_collector.source import Source, UnreadableError, read
-from market_collector.spec import SYMBOL, RotateSpec, duration_s, size_bytes
+from market_collector.spec import CREDENTIALS_DIRECTORY, SYMBOL, RotateSpec, duration_s, size_bytes
 
 CONFIG_DIRECTORY = Path("config")
 """Where the exchanges' files are, below the working directory."""
@@ -57,6 +57,10 @@ class ExchangeOptions(BaseModel):
     state_directory: Path | None = None
     """Where to remember what was delivered, so that the next start finds, and repairs, what was missed in between; each
     collector needs its own. None: each start begins anew."""
+
+    credentials_directory: Path = Path(CREDENTIALS_DIRECTORY)
+    """For balances: where the API key is, in files named apiKey, secretKey and passphrase. It is never an argument, so
+    that it gets into no log, traceback or configuration."""
 
     @field_validator("websocket_endpoint", "rest_endpoint")
     @classmethod
@@ -218,6 +222,7 @@ def settings_of(config: ExchangeCollectorConfig, options: ExchangeOptions) -> Se
         backoff_max_s=options.backoff_max,
         endpoint_websocket=options.websocket_endpoint,
         endpoint_rest=options.rest_endpoint,
+        credentials_directory=options.credentials_directory,
         sinks=_file_sinks(options.record_directory or (RECORD_DIRECTORY if config.store_raw_data else None)),
     )
 

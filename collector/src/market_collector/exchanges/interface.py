@@ -17,7 +17,7 @@ from typing import Protocol
 import msgspec
 
 from market_collector.book.book import Book
-from market_collector.model.events import Data
+from market_collector.model.events import Balance, Data
 from market_collector.model.streams import DataType, Stream
 
 
@@ -41,6 +41,32 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 
     stream: Stream
     records: Sequence[Data]
+
+
+class Holdings(msgspec.Struct, frozen=True):
+    """What the account holds, or what of it has changed."""
+
+    stream: Stream
+    balances: Sequence[Balance]
+    time_ns: int
+    """The exchange's time of the message, nanoseconds since 1970."""
+    is_whole: bool
+    """All that there is: an asset that is not listed is not held (any more)."""
+
+
+class LoggedIn(msgspec.Struct, frozen=True):
+    """The exchange accepted the login: streams may be asked for."""
+
+
+class LoginRefusal(msgspec.Struct, frozen=True):
+    """The exchange did not accept the login."""
+
+    message: str
+    """Never the exchange's own words, which may repeat what was sent."""
+    is_permanent: bool
+    """True: the same key will be refused again."""
+    is_about_time: bool = False
+    """The signature's time is too far from the exchange's."""
 
 
 class Ack(msgspec.Struct, frozen=True):
@@ -74,7 +100,18 @@ class Info(msgspec.Struct, frozen=True):
     """A frame that is understood and needs no reaction (an unsubscribe's ack)."""
 
 
-Message = Batch | Ack | Refusal | Pong | Goodbye | Info
+Message = Batch | Holdings | LoggedIn | LoginRefusal | Ack | Refusal | Pong | Goodbye | Info
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """An API key. It never says what it holds: not to a log, not in a traceback."""
+
+    api_key: str
+    secret_key: str
+    passphrase: str
+
+    def __repr__(self) -> str:
+        return "Credentials(...)"
 
 
 class Conversation(Protocol):
@@ -192,7 +229,17 @@ class Exchange(Protocol):
     slow_reader_code: int | None
     """Close code that says that we read too slowly."""
     has_dense_trade_ids: bool
+    key_refused_codes: frozenset[int]
+    """Close codes that say that the API key is not accepted (any more)."""
     questions: Questions
+
+    def needs_login(self, route: str) -> bool:
+        """Whether streams of this connection are for those only who have logged in."""
+        ...
+
+    def login(self, credentials: Credentials, time_ns: int) -> str:
+        """The frame that logs in; ``time_ns``: the exchange's present time, nanoseconds since 1970."""
+        ...
 
     def route(self, stream: Stream) -> str:
         """Name of the connection that carries the stream: streams of one route share a connection."""

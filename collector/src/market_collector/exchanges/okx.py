@@ -22,6 +22,8 @@ from market_collector.errors import FrameError
 from market_collector.exchanges.interface import (
     Ack,
     Batch,
+    Conversation,
+    Credentials,
     Goodbye,
     Heartbeat,
     Info,
@@ -47,7 +49,7 @@ from market_collector.exchanges.okx_rows import (
 from market_collector.model.events import Orderbook
 from market_collector.model.streams import DataType, Stream
 
-PUBLIC, BUSINESS = "public", "business"
+PUBLIC, BUSINESS, PRIVATE = "public", "business", "private"
 ARGS_PER_REQUEST = 300
 """One request may be 64 KB; an argument is below 100 bytes, and a refused request is split."""
 
@@ -121,7 +123,7 @@ class Okx:
     """Facts about OKX. Regional and demo hosts differ: ``spec.connection.endpoint`` replaces the addresses."""
 
     name = NAME
-    offers = frozenset({DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE})
+    offers = frozenset({DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE, DataType.BALANCE})
     book_depths: tuple[int, ...] = (400,)
     candle_intervals: tuple[str, ...] = tuple(BARS)
     websocket = "wss://ws.okx.com:8443"
@@ -131,13 +133,30 @@ class Okx:
     slow_reader_code: int | None = 4005  # "output buffer full"
     has_dense_trade_ids = True
     questions: Questions = OkxQuestions()
+    key_refused_codes = frozenset({4001, 4007})  # login failed; API key changed or deleted
 
     def route(self, stream: Stream) -> str:
         """Single fills and candles live on the business path, the rest on the public one; else error 64001 comes."""
+        if stream.data_type is DataType.BALANCE:
+            return PRIVATE
         return BUSINESS if stream.data_type in (DataType.TRADE, DataType.CANDLE) else PUBLIC
 
-    def talk(self, route: str, streams: Sequence[Stream]) -> "OkxConversation":
+    def needs_login(self, route: str) -> bool:
+        """The path of what belongs to an account."""
+        return route == PRIVATE
+
+    def login(self, credentials: Credentials, time_ns: int) -> str:
+        """Section 4."""
+        from market_collector.exchanges import okx_account  # here and below: only who collects balances pays for it
+
+        return okx_account.login(credentials, time_ns)
+
+    def talk(self, route: str, streams: Sequence[Stream]) -> Conversation:
         """A conversation for a new connection."""
+        if route == PRIVATE:
+            from market_collector.exchanges import okx_account
+
+            return okx_account.OkxAccount(streams)
         return OkxConversation(route, streams)
 
     def is_intact(self, book: Book, checksum: int) -> bool:

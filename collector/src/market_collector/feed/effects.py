@@ -32,6 +32,18 @@ class Question(Enum):
     """Whether the instrument trades continuously now: may its book be crossed?"""
 
 
+class Login(msgspec.Struct, frozen=True):
+    """Log in. The shell makes the frame and sends it: what is secret never gets into the core, nor into a record."""
+
+
+class RejectKey(msgspec.Struct, frozen=True):
+    """The exchange refuses the API key for good: do not come again with the same one soon."""
+
+
+class CheckClock(msgspec.Struct, frozen=True):
+    """The exchange says that our time is wrong: ask for its own before the next login."""
+
+
 class Fetch(msgspec.Struct, frozen=True):
     """Ask REST and hand the answer to `Feed.answered`."""
 
@@ -58,4 +70,4 @@ class Warn(msgspec.Struct, frozen=True):
     message: str
 
 
-Effect = Send | Emit | Fetch | Reconnect | Replace | Warn
+Effect = Send | Emit | Login | RejectKey | CheckClock | Fetch | Reconnect | Replace | Warn

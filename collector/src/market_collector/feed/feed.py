@@ -13,8 +13,32 @@ import msgspec
 from market_collector.book.book import Book
 from market_collector.book.continuity import follows, is_crossed
 from market_collector.errors import FrameError
-from market_collector.exchanges.interface import Ack, Batch, Conversation, Exchange, Goodbye, Message, Pong, Refusal
-from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Replace, Send, Warn
+from market_collector.exchanges.interface import (
+    Ack,
+    Batch,
+    Conversation,
+    Exchange,
+    Goodbye,
+    Holdings,
+    LoggedIn,
+    LoginRefusal,
+    Message,
+    Pong,
+    Refusal,
+)
+from market_collector.feed.effects import (
+    CheckClock,
+    Effect,
+    Emit,
+    Fetch,
+    Login,
+    Question,
+    Reconnect,
+    RejectKey,
+    Replace,
+    Send,
+    Warn,
+)
 from market_collector.feed.ledger import Ledger, StreamLedger
 from market_collector.model.events import Candle, Connected, Data, Orderbook, Raw, Record, Trade
 from market_collector.model.moment import Moment
@@ -44,6 +68,12 @@ AUCTION_PATIENCE_S = 30.0
 """Until the exchange is asked again whether an instrument with a crossed book is in a call auction."""
 MAX_UNREADABLE = 20
 """Unreadable frames in a row after which the connection itself is not trusted."""
+ACCOUNT_REPEAT_S = 300.0
+"""An account that has told nothing for this long is asked for as a whole again: its stream must be alive, and a balance
+must not be wrong for longer."""
+CREDENTIALS_REFUSED = "CredentialsRefused"
+NOT_KEPT = "(not kept: it belongs to a login)"
+"""Stands for the text of a frame in records and errors, until the login is over."""
 TRADE, ORDERBOOK, CANDLE = DataType.TRADE, DataType.ORDERBOOK, DataType.CANDLE
 """For what is done with each message: before Python 3.12 it takes 70 ns to look up an enum's member."""
 
@@ -105,6 +135,9 @@ class Feed:
         self._received_at = 0.0
         self._pinged_at: float | None = None
         self._unreadable_in_a_row = 0
+        self._needs_login = self._is_logging_in = exchange.needs_login(route)
+        self._was_refused = False
+        """The login; a close frame that follows says nothing new."""
 
     @property
     def path(self) -> str:
@@ -133,6 +166,8 @@ class Feed:
         self._received_at = now.at
         self.wake_at = now.at + self._tick_s
         hello = Connected(self._exchange.name, None, None, now.wall_ns, None, self.route)
+        if self._is_logging_in:
+            return [Emit([hello]), *self._log_in(now)]
         return [Emit([hello]), *self._ask(list(self._subscriptions), now)]
 
     def received(self, frame: bytes, now: Moment) -> list[Effect]:
@@ -142,7 +177,8 @@ class Feed:
         self._ledger.messages += 1
         raw: list[Effect] = []
         if self._store_raw:
-            raw.append(Emit([self._raw("in", frame.decode(errors="replace"), now)]))
+            text = NOT_KEPT if self._is_logging_in else frame.decode(errors="replace")
+            raw.append(Emit([self._raw("in", text, now)]))
         try:
             messages = self._talk.read(frame, now.wall_ns)
         except FrameError as error:
@@ -166,6 +202,7 @@ class Feed:
             effects.append(Emit(events))
         effects += self._check_subscriptions(now)
         effects += self._check_books(now)
+        effects += self._check_accounts(now)
         effects += self._probe_silent(now)
         return effects
 
@@ -188,7 +225,10 @@ class Feed:
         the exchange's close frame."""
         is_slow = code is not None and code == self._exchange.slow_reader_code
         cause = "SlowReading" if is_slow else "Disconnected"
-        return [Emit(self._ledger.disconnected(self._number, self._subscriptions, reason, now, cause))]
+        events = self._ledger.disconnected(self._number, self._subscriptions, reason, now, cause)
+        if not self._needs_login or self._was_refused or code not in self._exchange.key_refused_codes:
+            return [Emit(events)]
+        return [Emit(events), *self._reject_key(f"the exchange closed the connection: {reason}", now)]
 
     def stopped(self, now: Moment) -> list[Effect]:
         """The connection is ended on purpose: nothing more is expected of it."""
@@ -286,6 +326,13 @@ class Feed:
         match message:
             case Ack(stream):
                 self._is_served(self._subscriptions[stream], now)
+            case Holdings():
+                return self._on_holdings(message, now)
+            case LoggedIn():
+                self._is_logging_in = False
+                return self._ask(list(self._subscriptions), now)
+            case LoginRefusal():
+                return self._on_login_refusal(message, now)
             case Pong():
                 self.pongs_received += 1
             case Refusal():
@@ -295,8 +342,8 @@ class Feed:
         return []
 
     def _is_served(self, subscription: Subscription, now: Moment) -> None:
-        if subscription.page.stream.data_type is not DataType.ORDERBOOK:
-            subscription.asked_at = None
+        if subscription.page.stream.data_type not in (DataType.ORDERBOOK, DataType.BALANCE):
+            subscription.asked_at = None  # these two begin with a whole state
         subscription.ask_again_at = None
         subscription.acked_at = now.at
         subscription.refusals = 0
@@ -326,6 +373,8 @@ class Feed:
         return [Emit(events)] if events else []
 
     def _unreadable(self, frame: bytes, reason: str, now: Moment) -> list[Effect]:
+        if self._is_logging_in:
+            frame, reason = NOT_KEPT.encode(), "a frame during the login cannot be read"
         self._ledger.unreadable(reason, frame, now)
         self._unreadable_in_a_row += 1
         if self._unreadable_in_a_row >= MAX_UNREADABLE:
@@ -370,6 +419,60 @@ class Feed:
 
     def _send(self, text: str, now: Moment) -> list[Effect]:
         return [Emit([self._raw("out", text, now)]), Send(text)] if self._store_raw else [Send(text)]
+
+    # -- login, and what the account holds
+
+    def _log_in(self, now: Moment) -> list[Effect]:
+        """Nothing of the frame is stored. Until it is answered, the streams count as asked for."""
+        for subscription in self._subscriptions.values():
+            subscription.asked_at = now.at
+        raw: list[Effect] = [Emit([self._raw("out", NOT_KEPT, now)])] if self._store_raw else []
+        return [*raw, Login()]
+
+    def _on_login_refusal(self, refusal: LoginRefusal, now: Moment) -> list[Effect]:
+        self._was_refused = True
+        effects: list[Effect] = [CheckClock()] if refusal.is_about_time else []
+        if refusal.is_permanent:
+            effects += self._reject_key(refusal.message, now)
+        return [*effects, Reconnect(refusal.message)]
+
+    def _reject_key(self, message: str, now: Moment) -> list[Effect]:
+        pages = [subscription.page for subscription in self._subscriptions.values()]
+        events = [event for page in pages for event in self._ledger.refuse(page, CREDENTIALS_REFUSED, message, now)]
+        return [Emit(events), RejectKey()]
+
+    def _on_holdings(self, told: Holdings, now: Moment) -> list[Effect]:
+        subscription = self._subscriptions[told.stream]
+        page = subscription.page
+        if subscription.acked_at is None:
+            self._is_served(subscription, now)
+        if told.is_whole:
+            subscription.asked_at = None
+            subscription.has_data = True
+        records = self._ledger.balances(page, told, now)
+        if told.balances:
+            page.note_state(told.balances[-1], now)
+        else:
+            self._confirm(page, now)
+        return [Emit(records)] if records else []
+
+    def _check_accounts(self, now: Moment) -> list[Effect]:
+        """An account in which nothing happens is quiet as long as the link lives: pushes come when something changes.
+        REST is not asked, which would need the key once more; the whole account is asked for instead, seldom."""
+        accounts = [sub for sub in self._subscriptions.values() if sub.page.stream.data_type is DataType.BALANCE]
+        effects: list[Effect] = []
+        for subscription in accounts:
+            if not subscription.has_data or subscription.acked_at is None:
+                continue
+            if now.at - max(subscription.page.last_at, subscription.acked_at) >= ACCOUNT_REPEAT_S:
+                effects += self._resubscribe([subscription.page.stream], now)
+            elif now.at - self._received_at <= 2 * self._ping_interval_s:
+                self._confirm(subscription.page, now)
+        return effects
+
+    def _confirm(self, page: StreamLedger, now: Moment) -> None:
+        page.confirmed_at = now.at
+        page.age(now, self._ledger.stale_after_s)
 
     # -- a crossed book: an auction, or a mistake?
 
@@ -418,7 +521,8 @@ class Feed:
         return effects
 
     def _is_doubtful(self, subscription: Subscription, now: Moment) -> bool:
-        if subscription.is_probed or subscription.acked_at is None:
+        is_account = subscription.page.stream.data_type is DataType.BALANCE
+        if is_account or subscription.is_probed or subscription.acked_at is None:
             return False
         patience = self._ledger.stale_after_s / 2
         if subscription.page.last_at < subscription.acked_at:
@@ -434,8 +538,7 @@ class Feed:
         known = subscription.probe_mark if page.last is None else self._exchange.questions.mark(page.last)
         subscription.probe_mark = newest
         if known is not None and newest <= known:
-            page.confirmed_at = now.at
-            page.age(now, self._ledger.stale_after_s)
+            self._confirm(page, now)
             return []
         self._ledger.expect(page, newest, now)
         if page.state is not StreamState.STALE or subscription.acked_at is None:

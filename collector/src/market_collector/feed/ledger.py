@@ -11,6 +11,8 @@ import msgspec
 
 from market_collector.book.book import Book
 from market_collector.book.continuity import REORDER_WINDOW_S, Hole, IdLine, Verdict, without
+from market_collector.exchanges.interface import Holdings
+from market_collector.feed.account import Held, news
 from market_collector.feed.gaps import Gaps, KnownGap, Span
 from market_collector.feed.latency import LatencyHistogram
 from market_collector.model.events import (
@@ -65,6 +67,8 @@ class StreamLedger(msgspec.Struct):
     """Books only: the state on each connection on which it is provably in sync, by an id of the connection."""
     book_gap: str | None = None
     """Id of the open gap of a book that is not in sync."""
+    held: Held = msgspec.field(default_factory=dict)
+    """Balances only: by asset, what was passed on last."""
     left_behind_at: float | None = None
     """Books only: since when no connection has the state that was published last, monotonic seconds."""
 
@@ -82,12 +86,20 @@ class StreamLedger(msgspec.Struct):
         if self.state is not LIVE:
             self.become(LIVE, "", now)
 
+    def note_state(self, record: Data, now: Moment) -> None:
+        """Data came that may have been true for long: it says nothing of latency."""
+        self.last, self.last_at, self.last_wall_ns = record, now.at, now.wall_ns
+        if self.state is not LIVE:
+            self.become(LIVE, "", now)
+
     def age(self, now: Moment, stale_after_s: float) -> None:
         """Looks at the clock: live becomes quiet when the exchange confirms it, stale when nothing explains it."""
         if self.state is StreamState.REFUSED or (self.last is not None and now.at - self.last_at <= stale_after_s):
             return
         if now.at - self.confirmed_at <= stale_after_s:
-            self.become(StreamState.QUIET, "QuietMarket", now, "the exchange confirms that there is nothing newer")
+            is_account = self.stream.data_type is DataType.BALANCE
+            reason = "QuietAccount" if is_account else "QuietMarket"
+            self.become(StreamState.QUIET, reason, now, "the exchange confirms that there is nothing newer")
         elif self.state is StreamState.PENDING and now.at - self.asked_at <= stale_after_s:
             return
         elif self.state is not StreamState.STALE:
@@ -196,6 +208,12 @@ class Ledger:
             else:
                 self.duplicates += 1
         return [*fresh, *self._filled(page, "LateCandles", now)] if is_late else fresh
+
+    def balances(self, page: StreamLedger, told: Holdings, now: Moment) -> Sequence[Record]:
+        """The same for what an account holds: returns what has changed since it was told last."""
+        fresh = news(page.held, told, now.wall_ns)
+        self.duplicates += sum(balance not in fresh for balance in told.balances)
+        return fresh
 
     def expect(self, page: StreamLedger, newest: int, now: Moment) -> None:
         """The exchange has told its newest event (`Exchange.mark`): what is missing up to it is a hole."""

@@ -9,7 +9,8 @@ Fields that several records share, said once:
 * ``sequence``: the exchange's number of the event. For OKX trades and books of an instrument share one number line.
 * Absent values are null, never 0 or "".
 
-A record's identity is (exchange, symbol, type, trade_id or sequence or open_time_ns): made from exchange data alone,
+A record's identity is (exchange, symbol, type, trade_id or sequence or open_time_ns; of a balance: asset and
+exchange_time_ns): made from exchange data alone,
 so that two replicas, a roll-out's overlap or a repair can be merged by any sink.
 """
 
@@ -112,6 +113,22 @@ class Candle(Data, tag="candle", frozen=True, gc=False):
     backfilled: bool = False
 
 
+class Balance(Data, tag="balance", frozen=True, gc=False):
+    """What the account holds of one asset from now on; ``symbol`` is "account", since it belongs to no instrument.
+
+    Amounts are in the asset itself. ``exchange_time_ns`` is when this asset's balance changed last. An asset that is
+    not held any more comes once with all amounts "0".
+    """
+
+    asset: str
+    """The currency, for example ``USDT``."""
+    total: str | None
+    available: str | None
+    """What can be used for orders and withdrawals."""
+    locked: str | None
+    """What is not available: in open orders, or frozen otherwise."""
+
+
 class Connected(Event, tag="connected", frozen=True):
     """A connection is open and its streams were asked for; the reason names the connection."""
 
@@ -205,6 +222,7 @@ AnyRecord = (
     | Orderbook
     | Ticker
     | Candle
+    | Balance
     | Connected
     | Disconnected
     | Resync

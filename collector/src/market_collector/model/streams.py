@@ -15,18 +15,22 @@ class DataType(StrEnum):
     BALANCE = "balance"
 
 
+ACCOUNT = "account"
+"""Stands where a stream or a record of the account would name its symbol."""
+
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 """Of the units that intervals are written in."""
 
 
 class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
-    """One symbol's data of one type (and, for candles, of one interval): what is subscribed, watched and reported.
+    """One symbol's data of one type (and, for candles, of one interval), or the account's balances: what is subscribed,
+    watched and reported.
 
     Each message looks its stream up, so the hash is made once.
     """
 
     symbol: str
-    """Canonical BASE-QUOTE, for example ``BTC-USDT``."""
+    """Canonical BASE-QUOTE, for example ``BTC-USDT``; `ACCOUNT` for balances, which belong to no symbol."""
     data_type: DataType
     interval: str = ""
     """Candles only: ``1m``, ``1h``, ..."""
@@ -49,7 +53,7 @@ class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False)
         return 4 * SECONDS["d"] * 1_000_000_000 if self.interval.endswith("w") else 0
 
     def __str__(self) -> str:
-        """The name in ``/status`` and in stream events: ``BTC-USDT/trade``, ``BTC-USDT/candle:1m``."""
+        """The name in ``/status`` and in events: ``BTC-USDT/trade``, ``BTC-USDT/candle:1m``, ``account/balance``."""
         return f"{self.symbol}/{self.data_type}" + (f":{self.interval}" if self.interval else "")
 
 

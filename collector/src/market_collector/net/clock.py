@@ -42,7 +42,7 @@ class ClockWatch:
             self._look()
             if self._clock().at >= next_question:
                 next_question = self._clock().at + QUESTION_S
-                await self._ask()
+                await self.ask()
             await asyncio.sleep(LOOK_S)
 
     def _look(self) -> None:
@@ -51,8 +51,8 @@ class ClockWatch:
             log.warning("%s", warning)
             self._ledger.restate(now)
 
-    async def _ask(self) -> None:
-        """An exchange that does not answer leaves what is known as it is."""
+    async def ask(self) -> None:
+        """Compares clocks with the exchange now. An exchange that does not answer leaves what is known as it is."""
         asked = self._clock()
         try:
             server_ns = self._questions.read_time(await self._rest.get(self._questions.time()))

@@ -174,6 +174,7 @@ class Link:
 
     async def _live(self, life: Life) -> None:
         try:
+            await life.session.admitted()
             connection = await self._shell.dialler.dial(life.session.feed.path, life.session.frames)
             self._opened(life)
             life.ending = await life.session.run(connection)

@@ -5,11 +5,23 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from market_collector.errors import RequestFailedError
-from market_collector.feed.effects import Effect, Emit, Fetch, Reconnect, Replace, Send, Warn
+from market_collector.errors import CredentialsMissingError, RequestFailedError
+from market_collector.feed.effects import (
+    CheckClock,
+    Effect,
+    Emit,
+    Fetch,
+    Login,
+    Reconnect,
+    RejectKey,
+    Replace,
+    Send,
+    Warn,
+)
 from market_collector.feed.feed import Feed
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
+from market_collector.net.admission import Admission
 from market_collector.net.connection import Connection
 from market_collector.net.rest import Rest
 
@@ -17,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Session:
-    """One connection's life, driven. Make it, give `frames` to the connection, then await `run`."""
+    """One connection's life, driven. Await `admitted`, give `frames` to the connection, then await `run`."""
 
     def __init__(
         self,
@@ -27,6 +39,7 @@ class Session:
         rest: Rest,
         clock: Callable[[], Moment],
         replace: Callable[[str], None],
+        admission: Admission | None = None,
     ) -> None:
         self.feed = feed
         self._emit = emit
@@ -34,10 +47,17 @@ class Session:
         self._clock = clock
         self._replace = replace
         """Told when another connection should take over, and why."""
+        self._admission = admission
+        """For connections that need a login."""
         self._connection: Connection | None = None
         self._early: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._questions: set[asyncio.Task[None]] = set()
+
+    async def admitted(self) -> None:
+        """Returns when it makes sense to connect: at once, unless a login is needed and there is no key for it."""
+        if self._admission is not None:
+            await self._admission.granted()
 
     def frames(self, frames: list[bytes]) -> None:
         """Messages that arrived together; those that came with the handshake wait for `run`."""
@@ -100,6 +120,8 @@ class Session:
                     self._emit(records)
                 case Send(text):
                     self._connection.send(text)
+                case Login() | RejectKey() | CheckClock():
+                    self._follow_login(effect, self._connection)
                 case Fetch():
                     self._ask(effect)
                 case Reconnect(reason):
@@ -110,6 +132,19 @@ class Session:
                     self._replace(reason)
                 case Warn(message):
                     log.warning("%s connection: %s", self.feed.route, message)
+
+    def _follow_login(self, effect: Login | RejectKey | CheckClock, connection: Connection) -> None:
+        assert self._admission is not None
+        match effect:
+            case Login():
+                try:
+                    connection.send(self._admission.login())
+                except CredentialsMissingError as error:  # it was there a moment ago
+                    connection.end(str(error))
+            case RejectKey():
+                self._admission.reject_key()
+            case CheckClock():
+                self._admission.doubt_clock()
 
     def _arm(self) -> None:
         """One timer, set to when the feed wants to look at its deadlines."""

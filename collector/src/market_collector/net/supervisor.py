@@ -17,6 +17,7 @@ from market_collector.feed.timekeeping import Timekeeper
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
 from market_collector.model.streams import Stream
+from market_collector.net.admission import Admission
 from market_collector.net.clock import ClockWatch
 from market_collector.net.deadlines import DEADLINES, Deadlines
 from market_collector.net.dialler import Dialler
@@ -58,6 +59,7 @@ class Supervisor:
         self._clock = clock
         self.rest = Rest(rest, tls=tls)
         self._watch = ClockWatch(exchange.questions, ledger, self.rest, clock)
+        self._admission = Admission(settings, exchange, ledger, self._watch, emit)
         self._aged_at: float | None = None
         """When the ageing task last ran; None while nothing runs."""
         self._turning = asyncio.Lock()
@@ -154,7 +156,8 @@ class Supervisor:
             subscribe_timeout_s=self._deadlines.subscribe_s,
             store_raw=self._settings.store_raw_data,
         )
-        return Session(feed, emit=self._emit, rest=self.rest, clock=self._clock, replace=replace)
+        admission = self._admission if self._exchange.needs_login(route) else None
+        return Session(feed, emit=self._emit, rest=self.rest, clock=self._clock, replace=replace, admission=admission)
 
 
 def _routes(exchange: Exchange, ledger: Ledger) -> dict[str, list[Stream]]:

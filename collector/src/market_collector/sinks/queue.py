@@ -8,6 +8,7 @@ from itertools import islice
 
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import (
+    Balance,
     Candle,
     Connected,
     Disconnected,
@@ -225,6 +226,8 @@ def stream_name(record: Record) -> str:
             return f"{record.symbol}/orderbook"
         case Ticker():
             return f"{record.symbol}/ticker"
+        case Balance():
+            return f"{record.symbol}/balance"
         case Raw():
             return f"{record.connection}/raw"
         case Gap() | Repaired() | Lost() | Dropped() | Connected() | Disconnected() | Resync() | Refused():

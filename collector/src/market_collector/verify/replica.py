@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from market_collector.model.events import (
+    Balance,
     Candle,
     Connected,
     Data,
@@ -55,6 +56,7 @@ class ReplicaCheck:
         self._newest_ns = 0
         self._takers: dict[type[Record], Callable[[Any], None]] = {
             Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
+            Balance: self._balance,
             Connected: self._event, Disconnected: self._disconnected, Resync: self._resync, Refused: self._event,
             Gap: self._gap, Repaired: self._closed, Lost: self._closed, Dropped: self._dropped, Raw: self._raw,
         }  # fmt: skip
@@ -123,6 +125,10 @@ class ReplicaCheck:
             number = check.line.stream.candle_number(record.open_time_ns)
             check.line.take(number, number, record.open_time_ns, record.backfilled)
         check.note(record.open_time_ns if record.backfilled else event_time_ns(record), record.receive_time_ns)
+
+    def _balance(self, record: Balance) -> None:
+        """No order of time: each asset has its own last change, and a whole account lists old ones."""
+        self._of_data(record, DataType.BALANCE).note(record.receive_time_ns, record.receive_time_ns)
 
     def _of_data(self, record: Data, data_type: DataType, interval: str = "") -> StreamCheck:
         key = (record.exchange, record.symbol, data_type, interval)

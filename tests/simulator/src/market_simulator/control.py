@@ -4,12 +4,14 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
+from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import Any, TypeVar
 
 from aiohttp import web
 
 from market_simulator import fault_calls
+from market_simulator.account import ApiKey
 from market_simulator.body import BadCallError, Body
 from market_simulator.connection import Connection
 from market_simulator.events import Trades
@@ -40,6 +42,9 @@ def application(exchange: Exchange) -> web.Application:
     app.router.add_get("/truth/sequences", _sequences)
     app.router.add_get("/truth/changes", _changes)
     app.router.add_get("/truth/lost", _lost)
+    app.router.add_get("/truth/account", _account)
+    app.router.add_post("/account/holding", _change_holding)
+    app.router.add_post("/account/key", _change_key)
     app.router.add_post("/faults/{name}", _fault)
     app.router.add_delete("/faults/{name}", _clear)
     app.router.add_get("/faults", _faults)
@@ -140,6 +145,50 @@ async def _lines(request: web.Request, lines: Iterable[str]) -> web.StreamRespon
         await response.write(("\n".join(chunk) + "\n").encode())
     await response.write_eof()
     return response
+
+
+# -- the account ---------------------------------------------------------------------------------------------------
+
+
+async def _account(request: web.Request) -> web.Response:
+    holdings = request.app[EXCHANGE].account.holdings
+    return web.json_response({currency: holding.row(currency) for currency, holding in holdings.items()})
+
+
+async def _change_holding(request: web.Request) -> web.Response:
+    """`asset`, `total`, and `frozen` of it: decimal texts."""
+    body, exchange = Body(await request.text()), request.app[EXCHANGE]
+    currency = body.required("asset", body.text("asset"))
+    total, frozen = _amount(body, "total"), _amount(body, "frozen", "0")
+    body.done()
+    if frozen > total:
+        raise BadCallError(f"frozen {frozen} is more than total {total}")
+    exchange.change_holding(currency, total, frozen, _now())
+    return web.json_response(exchange.account.holdings[currency].row(currency))
+
+
+def _amount(body: Body, name: str, default: str | None = None) -> Decimal:
+    text = body.required(name, body.text(name) or default)
+    try:
+        amount = Decimal(text)
+    except InvalidOperation as error:
+        raise BadCallError(f"{name} {text!r} is not a decimal number") from error
+    if not amount.is_finite() or amount < 0:
+        raise BadCallError(f"{name} {text!r} must be 0 or more")
+    return amount
+
+
+async def _change_key(request: web.Request) -> web.Response:
+    """What is not named stays as it is."""
+    body, exchange = Body(await request.text()), request.app[EXCHANGE]
+    old = exchange.account.key
+    key = ApiKey(
+        body.text("apiKey") or old.api_key,
+        body.text("secretKey") or old.secret_key,
+        body.text("passphrase") or old.passphrase,
+    )
+    body.done()
+    return web.json_response({"closed": exchange.change_key(key)})
 
 
 def _of_symbol(request: web.Request, by_symbol: dict[str, _Value]) -> tuple[str, _Value]:

@@ -3,14 +3,18 @@ seconds of a monotonic clock, given as argument."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
 
-from market_simulator import rest
+from market_simulator import account, okx, rest
+from market_simulator.account import Account, ApiKey
 from market_simulator.book import Book
-from market_simulator.events import BookChange, Event, Key, Trades
+from market_simulator.events import BookChange, Event, Key, Tick, Trades
 from market_simulator.faults import Faults
 from market_simulator.faults.calls import NoHistory, joined
-from market_simulator.faults.connections import StuckSubscribe, SubscribeError, SubscribeFault
+from market_simulator.faults.connections import LoginError, StuckSubscribe, SubscribeError, SubscribeFault
 from market_simulator.faults.market import Crossed, Numbering
+from market_simulator.faults.messages import Skew
 from market_simulator.hub import Hub
 from market_simulator.truth import Truth
 from market_simulator.venue import Venue
@@ -37,6 +41,7 @@ class Exchange:
     is_paced: bool
     options: ServerOptions
     faults: Faults = field(default_factory=Faults)
+    account: Account = field(default_factory=Account)
     numbering: dict[str, Numbering] = field(init=False)
     hub: Hub = field(init=False)
     limits: rest.RateLimits = field(init=False)
@@ -52,8 +57,37 @@ class Exchange:
         """What can be subscribed."""
         return frozenset(self.venue.boards)
 
-    def first_push(self, key: Key) -> str | None:
-        return self.venue.first_push(key)
+    def first_pushes(self, key: Key) -> list[str]:
+        """What a new subscriber gets at once."""
+        if key == account.KEY:
+            return self.account.snapshot(self.venue.now_ms)
+        text = self.venue.first_push(key)
+        return [] if text is None else [text]
+
+    def subscribers(self, key: Key) -> int:
+        """How many connections have this stream."""
+        return len(self.hub.wanted.get(key, ()))
+
+    def login_refusal(self, login: dict[str, Any], now: float) -> tuple[str, str] | None:
+        """Why this login fails: a fault, or what is wrong with it."""
+        if fault := self.faults.next(LoginError, now):
+            return fault.code, fault.message
+        skew = self.faults.next(Skew, now)
+        return self.account.refusal(login, self.now_us(now) // 1000 + round(skew.seconds * 1000 if skew else 0))
+
+    def change_key(self, key: ApiKey) -> int:
+        """Another API key from now on: who has logged in is closed with 4007. Returns how many."""
+        self.account.key = key
+        chosen = [connection for connection in self.hub.open_ones() if connection.session.is_logged_in]
+        for connection in chosen:
+            self.hub.close(connection, okx.KEY_CHANGED, "API key has been updated or deleted")
+        return len(chosen)
+
+    def change_holding(self, currency: str, total: Decimal, frozen: Decimal, now: float) -> None:
+        """The account holds so much of a currency from now on, and its subscribers are told."""
+        text = self.account.change(currency, total, frozen, self.now_us(now) // 1000)
+        self.hub.publish([(account.KEY, text)], now)
+        self.hub.flush(now)
 
     def subscribe_fault(self, key: Key, now: float) -> SubscribeFault | None:
         """What goes wrong with this subscription."""
@@ -72,6 +106,8 @@ class Exchange:
         pushes = self.venue.apply(event, self.hub.wanted)
         self.truth.record(event, board.book if board else None)
         self.hub.counters.events += 1
+        if isinstance(event, Tick) and account.KEY in self.hub.wanted and event.time_us % account.REPEATED_US == 0:
+            pushes += [(account.KEY, text) for text in self.account.snapshot(event.time_us // 1000)]
         self.hub.publish(pushes, now)
 
     def _disturbed(self, event: Event, book: Book, now: float) -> Event:

@@ -13,6 +13,7 @@ from market_simulator.faults import Fault, described
 from market_simulator.faults.calls import How, NoHistory, Page, Rest, Stale, Status, Timeout
 from market_simulator.faults.connections import (
     HalfOpen,
+    LoginError,
     Notice,
     Refuse,
     SlowRead,
@@ -40,10 +41,11 @@ from market_simulator.rest import ENDPOINTS
 
 Answer: TypeAlias = dict[str, Any]
 _Call: TypeAlias = Callable[[Exchange, Body, float], Answer]
-_CHANNELS: Final = okx.PUBLIC_CHANNELS | okx.BUSINESS_CHANNELS
+_CHANNELS: Final = okx.PUBLIC_CHANNELS | okx.BUSINESS_CHANNELS | okx.PRIVATE_CHANNELS
 _REST: Final = "/api/v5/"
 _GOING_AWAY: Final = 1001
 _MESSAGES: Final = {
+    "60009": "Login failed.",
     "60012": "Invalid request",
     "60014": "Requests too frequent",
     "60018": "Wrong URL or channel doesn't exist.",
@@ -221,6 +223,12 @@ def _subscribe_error(exchange: Exchange, body: Body, now: float) -> Answer:
     return _in_force(exchange, body, now, SubscribeError(stream, turns, code, message, has_arg))
 
 
+def _login_error(exchange: Exchange, body: Body, now: float) -> Answer:
+    code = body.required("code", body.text("code"))
+    message = body.text("message") or _MESSAGES.get(code, "Simulated error")
+    return _in_force(exchange, body, now, LoginError(_turns(body, now), code, message))
+
+
 def _stuck_subscribe(exchange: Exchange, body: Body, now: float) -> Answer:
     return _in_force(exchange, body, now, StuckSubscribe(_stream(exchange, body), _turns(body, now)))
 
@@ -284,6 +292,7 @@ CALLS: Final[dict[str, _Call]] = {
     "duplicate": _duplicate,
     "half-open": _half_open,
     "latency": _latency,
+    "login-error": _login_error,
     "lose": _lose,
     "no-history": _no_history,
     "notice": _notice,

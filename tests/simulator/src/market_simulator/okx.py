@@ -14,6 +14,7 @@ REQUESTS_AN_HOUR: Final = 480
 NO_DATA: Final = 4004
 READS_TOO_SLOWLY: Final = 4005
 LOGIN_FAILED: Final = 4001
+KEY_CHANGED: Final = 4007
 
 
 class Path(StrEnum):
@@ -36,6 +37,7 @@ class Path(StrEnum):
 CANDLES: Final = {f"candle{name}": bar for name, bar in BARS.items()}
 PUBLIC_CHANNELS: Final = frozenset({"trades", "books", "books5", "bbo-tbt", "tickers"})
 BUSINESS_CHANNELS: Final = frozenset({"trades-all", *CANDLES})
+PRIVATE_CHANNELS: Final = frozenset({"account"})
 VIP_CHANNELS: Final = frozenset({"books-l2-tbt", "books50-l2-tbt"})
 
 _MOVED = (
@@ -47,11 +49,13 @@ _NOT_ON_BUSINESS = (
 )
 
 
-def refusal(path: Path, key: Key, instruments: Iterable[str]) -> tuple[str, str] | None:
+def refusal(path: Path, key: Key, instruments: Iterable[str], is_logged_in: bool = False) -> tuple[str, str] | None:
     """Why this path does not offer this stream, as (code, msg); None when it does."""
-    if path is Path.PRIVATE:
+    if path is Path.PRIVATE and not is_logged_in:
         return "60011", "Please log in"
-    offered = PUBLIC_CHANNELS if path is Path.PUBLIC else BUSINESS_CHANNELS
+    if path is Path.PRIVATE and key.channel in PRIVATE_CHANNELS:
+        return None
+    offered = {Path.PUBLIC: PUBLIC_CHANNELS, Path.BUSINESS: BUSINESS_CHANNELS}.get(path, frozenset())
     if key.channel in VIP_CHANNELS and path is Path.PUBLIC:
         return "64003", "Your trading fee tier doesn't meet the requirement to access this channel"
     if key.channel in offered and key.instrument in instruments:
@@ -75,14 +79,25 @@ def compact(value: Any) -> str:
 
 def acknowledgement(event: str, key: Key, request_id: str | None, connection_id: str) -> str:
     """`{"id":"1512","event":"subscribe","arg":{"channel":...,"instId":...},"connId":"a4d3ae55"}`"""
-    arg = {"channel": key.channel, "instId": key.instrument}
-    return compact({**_id(request_id), "event": event, "arg": arg, "connId": connection_id})
+    return compact({**_id(request_id), "event": event, "arg": _arg(key), "connId": connection_id})
+
+
+def logged_in(request_id: str | None, connection_id: str) -> str:
+    """`{"event":"login","code":"0","msg":"","connId":"a4d3ae55"}`"""
+    return compact({**_id(request_id), "event": "login", "code": "0", "msg": "", "connId": connection_id})
+
+
+def connection_count(channel: str, count: int, connection_id: str) -> str:
+    """What follows a subscription of a private channel: how many connections have it."""
+    return compact(
+        {"event": "channel-conn-count", "channel": channel, "connCount": str(count), "connId": connection_id}
+    )
 
 
 def error(code: str, message: str, request_id: str | None, connection_id: str, key: Key | None = None) -> str:
     """`{"id":"1512","event":"error","code":"60012","msg":"Invalid request: ...","connId":"a4d3ae55"}`; with `key` the
     `arg` that it is about."""
-    arg = {} if key is None else {"arg": {"channel": key.channel, "instId": key.instrument}}
+    arg = {} if key is None else {"arg": _arg(key)}
     return compact({**_id(request_id), "event": "error", **arg, "code": code, "msg": message, "connId": connection_id})
 
 
@@ -90,6 +105,10 @@ def notice(connection_id: str) -> str:
     """What OKX sends about 60 s before it closes connections for an upgrade (okx.md section 3)."""
     message = "The connection will soon be closed for a service upgrade. Please reconnect."
     return compact({"event": "notice", "code": "64008", "msg": message, "connId": connection_id})
+
+
+def _arg(key: Key) -> dict[str, str]:
+    return {"channel": key.channel} | ({"instId": key.instrument} if key.instrument else {})
 
 
 def _id(request_id: str | None) -> dict[str, str]:

@@ -30,7 +30,9 @@ class Market(Protocol):
 
     @property
     def names(self) -> frozenset[str]: ...
-    def first_push(self, key: Key) -> str | None: ...
+    def first_pushes(self, key: Key) -> list[str]: ...
+    def login_refusal(self, login: dict[str, Any], now: float) -> tuple[str, str] | None: ...
+    def subscribers(self, key: Key) -> int: ...
     def subscribe_fault(self, key: Key, now: float) -> SubscribeFault | None: ...
 
 
@@ -42,6 +44,7 @@ class Session:
     path: Path
     subscriptions: dict[Key, None] = field(default_factory=dict)
     has_subscribed: bool = False
+    is_logged_in: bool = False
     requests: int = 0
     _args: int = 0
     _limiter: Limiter = field(default_factory=Limiter)
@@ -58,14 +61,22 @@ class Session:
             return [self._error("60014", "Requests too frequent", request.id)]
         match request.op:
             case "login":
-                return [self._error("60009", "Login failed.", request.id), Close(okx.LOGIN_FAILED, "Login failed")]
+                return self._login(request, now, market)
             case "subscribe":
                 return [effect for key in request.keys for effect in self._subscribe(key, request.id, now, market)]
             case _:
                 return [effect for key in request.keys for effect in self._unsubscribe(key, request.id, market)]
 
+    def _login(self, request: "_Request", now: float, market: Market) -> list[Effect]:
+        is_private = self.path is Path.PRIVATE
+        refused = market.login_refusal(request.login, now) if is_private else ("60009", "Login failed.")
+        if refused:
+            return [self._error(*refused, request.id), Close(okx.LOGIN_FAILED, "Login failed")]
+        self.is_logged_in = True
+        return [self._reply(okx.logged_in(request.id, self.id), None)]
+
     def _subscribe(self, key: Key, request_id: str | None, now: float, market: Market) -> list[Effect]:
-        if refused := okx.refusal(self.path, key, market.names):
+        if refused := self._refusal(key, market):
             return [self._error(*refused, request_id)]
         match market.subscribe_fault(key, now):
             case SubscribeError() as fault:
@@ -76,17 +87,22 @@ class Session:
         self.has_subscribed = True
         self._args += 1
         acknowledged: list[Effect] = [self._reply(okx.acknowledgement("subscribe", key, request_id, self.id), key)]
-        text = market.first_push(key)
-        first: list[Effect] = [] if text is None else [Outgoing(Kind.PRESENT, key, text)]
+        if key.channel in okx.PRIVATE_CHANNELS:
+            count = market.subscribers(key) + 1
+            acknowledged.append(self._reply(okx.connection_count(key.channel, count, self.id), None))
+        first: list[Effect] = [Outgoing(Kind.PRESENT, key, text) for text in market.first_pushes(key)]
         # Pushes may come before the acknowledgement (okx.md section 4): here for every second arg, so that a client
         # that cannot take it fails every time and not once a month.
         return first + acknowledged if self._args % 2 == 0 else acknowledged + first
 
     def _unsubscribe(self, key: Key, request_id: str | None, market: Market) -> list[Effect]:
-        if refused := okx.refusal(self.path, key, market.names):
+        if refused := self._refusal(key, market):
             return [self._error(*refused, request_id)]
         self.subscriptions.pop(key, None)
         return [self._reply(okx.acknowledgement("unsubscribe", key, request_id, self.id), key)]
+
+    def _refusal(self, key: Key, market: Market) -> tuple[str, str] | None:
+        return okx.refusal(self.path, key, market.names, self.is_logged_in)
 
     def _error(self, code: str, message: str, request_id: str | None, key: Key | None = None) -> Outgoing:
         return self._reply(okx.error(code, message, request_id, self.id, key), None)
@@ -100,6 +116,7 @@ class _Request:
     op: str
     id: str | None
     keys: tuple[Key, ...]
+    login: dict[str, Any]
 
 
 def _request(text: str) -> _Request | None:
@@ -107,9 +124,10 @@ def _request(text: str) -> _Request | None:
     try:
         message: Any = json.loads(text)
         op, args, request_id = message["op"], message["args"], message.get("id")
+        login = dict(args[0]) if op == "login" else {}
         keys = () if op == "login" else tuple(Key(str(arg["channel"]), str(arg.get("instId", ""))) for arg in args)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return None
     is_known = op in ("subscribe", "unsubscribe", "login") and isinstance(args, list) and bool(args)
     is_id = request_id is None or (isinstance(request_id, str) and request_id.isalnum() and len(request_id) <= 32)
-    return _Request(op, request_id, keys) if is_known and is_id else None
+    return _Request(op, request_id, keys, login) if is_known and is_id else None

@@ -77,6 +77,15 @@ class SubscribeError:
 
 
 @dataclass(slots=True)
+class LoginError:
+    """Logging in is answered with an error event, and the connection is closed with 4001."""
+
+    turns: Turns
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
 class StuckSubscribe:
     """Subscribing is never answered, and no data come."""
 
@@ -85,4 +94,4 @@ class StuckSubscribe:
 
 
 SubscribeFault: TypeAlias = SubscribeError | StuckSubscribe
-ConnectionFault: TypeAlias = Refuse | HalfOpen | Notice | SlowWrite | SlowRead | SubscribeFault
+ConnectionFault: TypeAlias = Refuse | HalfOpen | Notice | SlowWrite | SlowRead | SubscribeFault | LoginError

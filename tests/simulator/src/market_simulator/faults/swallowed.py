@@ -48,7 +48,8 @@ class Ledger:
 
 def identity(key: Key, text: str) -> dict[str, Any]:
     """What tells a push from all others of its stream: ids of fills, sequence numbers, opening times, or its time."""
-    rows = json.loads(text)["data"]
+    push = json.loads(text)
+    rows = push["data"]
     first, last = rows[0], rows[-1]
     if isinstance(first, list):
         return {"openMs": int(last[0]), "closed": last[8] == "1"}
@@ -59,4 +60,6 @@ def identity(key: Key, text: str) -> dict[str, Any]:
         }
     if "prevSeqId" in first:
         return {"sequence": last["seqId"], "previous": first["prevSeqId"]}
+    if "details" in first:
+        return {"eventType": push["eventType"], "ts": last["uTime"]}
     return {"ts": last["ts"]}
