@@ -121,7 +121,7 @@ def test_problems_come_in_the_files_order_with_line_path_and_remedy(tmp_path: Pa
     with pytest.raises(DocumentError) as caught:
         load(path)
     assert str(caught.value).replace(path, "F").splitlines() == [
-        'F:10: spec.dataTypes[2]: "trades" is not a data type; allowed: trade, orderbook, ticker, candle',
+        'F:10: spec.dataTypes[2]: "trades" is not a data type; allowed: trade, orderbook, ticker, candle, balance',
         "F:12: spec.replicas: stands twice in the same mapping; keep one",
         f"F:13: spec.dept: {caught.value.problems[2].text}",
     ]

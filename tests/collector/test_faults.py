@@ -9,11 +9,7 @@ from hypothesis import strategies as st
 from market_collector.faults import Fault, Offer, counted, faults, path_text, shown
 from market_collector.model.streams import DataType
 
-OFFERS = {
-    "okx": Offer(
-        frozenset({DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE}), (5, 400), ("1m", "1h")
-    )
-}
+OFFERS = {"okx": Offer(frozenset(DataType), (5, 400), ("1m", "1h"))}
 GOOD = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade"]}
 FILE = {"name": "f", "type": "file", "file": {"directory": "/data"}}
 
@@ -70,9 +66,14 @@ def test_a_good_spec_has_no_faults(spec: dict[str, Any]) -> None:
         (
             {"dataTypes": ["trade", "trades"]},
             "spec.dataTypes[1]",
-            '"trades" is not a data type; allowed: trade, orderbook, ticker, candle',
+            '"trades" is not a data type; allowed: trade, orderbook, ticker, candle, balance',
         ),
-        ({"dataTypes": ["balance"]}, "spec.dataTypes[0]", '"balance" is not offered by okx; allowed: trade, orderbook'),
+        (
+            {"dataTypes": ["balance"]},
+            "spec.credentials",
+            "is required with data type balance: credentials: {secretName: NAME}",
+        ),
+        ({"credentials": {"secretName": "key"}}, "spec.credentials", "is allowed only when dataTypes holds balance"),
         ({"orderbook": {}}, "spec.orderbook", "only when dataTypes holds orderbook"),
         ({"candle": {}}, "spec.candle", "only when dataTypes holds candle"),
         (

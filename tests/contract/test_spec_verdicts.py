@@ -68,6 +68,8 @@ def collector_takes(spec: Json) -> bool:
 LEAST: Json = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade"]}
 FILE: Json = {"name": "f", "type": "file", "file": {"directory": "/data"}}
 
+ACCOUNT: Json = {"dataTypes": ["balance", "trade"], "credentials": {"secretName": "okx-key.live"}}
+
 
 def file(**fields: Any) -> Json:
     return {"sinks": [{**FILE, "file": {"directory": "/data", **fields}}]}
@@ -82,6 +84,9 @@ GOOD: list[Json] = [
     {"symbol": None, "symbols": ["BTC-USDT", "ETH-USDT", "BTC-USDT-SWAP", "1INCH-USDT"], "shards": 4},
     {"dataTypes": ["trade", "orderbook", "ticker", "candle"], "orderbook": {}, "candle": {}},
     {"dataTypes": ["orderbook"], "orderbook": {"depth": 400}},
+    ACCOUNT,
+    {**ACCOUNT, "dataTypes": ["balance"]},
+    {**ACCOUNT, "symbol": None, "symbols": ["A-B", "C-D"], "shards": 2},
     {"dataTypes": ["candle"], "candle": {"intervals": ["1s", "1m", "1w"]}},
     {"storeRawData": True, "autoRestart": False, "suspend": True, "replicas": 5},
     {"healthCheckInterval": "1s", "staleAfter": "1h"},
@@ -120,6 +125,11 @@ BAD: list[Json] = [
     {"dataTypes": ["trades"]},
     {"dataTypes": ["trade", "trade"]},
     {"dataTypes": ["balance"]},
+    {"credentials": {"secretName": "okx-key"}},
+    {"dataTypes": ["balance"], "credentials": {}},
+    {"dataTypes": ["balance"], "credentials": {"secretName": "A"}},
+    {"dataTypes": ["balance"], "credentials": {"secretName": "a", "apiKey": "b"}},
+    {**ACCOUNT, "dataTypes": ["balance"], "symbol": None, "symbols": ["A-B", "C-D"], "shards": 2},
     {"orderbook": {}},
     {"candle": {}},
     {"dataTypes": ["orderbook"], "orderbook": {"depth": 5}},

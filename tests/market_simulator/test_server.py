@@ -69,10 +69,10 @@ async def test_text_ping_gets_text_pong_and_malformed_requests_60012(quiet: Any,
     await (await client.socket.ping())
 
 
-async def test_login_on_the_private_path_fails_and_closes(quiet: Any, dial: Any) -> None:
+async def test_a_login_that_lacks_something_is_refused_and_closed(quiet: Any, dial: Any) -> None:
     client = await dial(quiet, "private")
     await client.socket.send(json.dumps({"op": "login", "args": [{"apiKey": "k"}]}))
-    assert (await client.message())["code"] == "60009"
+    assert (await client.message())["code"] == "60027"
     assert await closed(client) == 4001
 
 

@@ -108,13 +108,13 @@ def test_the_481st_request_of_an_hour_is_too_many(session: Session) -> None:
     assert (refused["code"], allowed["event"]) == ("60014", "subscribe")
 
 
-def test_login_fails_and_the_private_path_needs_it() -> None:
+def test_the_private_path_needs_a_login_and_a_wrong_one_ends_the_connection() -> None:
     session = Session("x", Path.PRIVATE)
     (refused,) = said(session.received(request("account"), 0.0, Market()))
     assert refused["code"] == "60011"
     login = json.dumps({"op": "login", "args": [{"apiKey": "k", "passphrase": "p", "timestamp": "1", "sign": "s"}]})
     failed, close = said(session.received(login, 0.0, Market()))
-    assert failed["code"] == "60009"
+    assert failed["code"] == "60005"
     assert close == Close(4001, "Login failed")
 
 

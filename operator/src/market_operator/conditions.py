@@ -111,6 +111,9 @@ def _refused(refused: Sequence[Stream]) -> Verdict:
     if unknown:
         message = f"The exchange does not know {some(unknown)}; correct or remove it"
         return Verdict("False", Reason.SYMBOL_NOT_FOUND, message)
+    for stream in refused:
+        if stream.reason in (Reason.CREDENTIALS_MISSING, Reason.CREDENTIALS_REFUSED):
+            return Verdict("False", stream.reason, f"{stream.name}: {stream.message or 'no API key'}")
     names = [f"{stream.name} ({stream.reason or 'no reason given'})" for stream in refused]
     return Verdict("False", Reason.SUBSCRIPTION_REFUSED, f"The exchange refused {some(names)}")
 
@@ -353,10 +356,10 @@ def live_streams(picture: Picture) -> tuple[int, int]:
     if picture.wanted is None:
         return 0, 0
     spec = picture.wanted.spec
-    wanted = set(spec.all_symbols)
+    wanted = spec.subjects
     states = best_streams(picture)
     live = [s for s in states.values() if s.state in DELIVERING and s.symbol in wanted]
-    total = len(wanted) * spec.streams_per_symbol
+    total = spec.stream_count
     return min(len(live), total), total
 
 

@@ -42,7 +42,9 @@ class Offer:
 
 
 OFFERS = {
-    "okx": Offer(data_types=("trade", "orderbook", "ticker", "candle"), depths=(400,), websocket_port=8443),
+    "okx": Offer(
+        data_types=("trade", "orderbook", "ticker", "candle", "balance"), depths=(400,), websocket_port=8443
+    ),
 }
 
 
@@ -53,6 +55,8 @@ def _known_exchange(name: str) -> str:
 
 
 Exchange = Annotated[str, AfterValidator(_known_exchange), Words(enum=[*OFFERS])]
+ACCOUNT, BALANCE = "account", "balance"
+"""The stream of the account is called account/balance."""
 DataType = Literal["trade", "orderbook", "ticker", "candle", "balance"]
 Symbol = Annotated[str, Field(min_length=3, max_length=40, pattern="^[A-Z0-9]+(-[A-Z0-9]+)+$")]
 Interval = Literal["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w"]
@@ -149,6 +153,16 @@ class Connection(Section):
     backoff: Backoff = Field(default=Backoff(), description="Waiting times between attempts to connect.")
     endpoint: Endpoint | None = Field(
         default=None, description="Other base addresses than the exchange's public ones. Default: the public ones."
+    )
+
+
+class Credentials(Section):
+    """Which Secret holds the API key of the account. Only collector pods get it; the operator never reads a Secret."""
+
+    secret_name: DnsName = Field(
+        description="Secret of the same namespace with the keys apiKey, secretKey and passphrase; a read-only API key "
+        "suffices. It is mounted read-only into the pods of the first shard, and never read by the operator. A changed "
+        "key is used with the next connection."
     )
 
 
@@ -459,6 +473,18 @@ _SPEC_RULES = (
         "candle",
     ),
     Rule(
+        "has(self.credentials) == ('balance' in self.dataTypes)",
+        "credentials are required for, and only for, dataTypes with balance",
+        lambda self: (self.credentials is not None) == ("balance" in self.data_types),
+        "credentials",
+    ),
+    Rule(
+        "self.shards == 1 || self.dataTypes.exists(t, t != 'balance')",
+        "shards must be 1 when balance is the only data type: there is one account",
+        lambda self: self.shards == 1 or set(self.data_types) != {"balance"},
+        "shards",
+    ),
+    Rule(
         "self.shards <= (has(self.symbols) ? size(self.symbols) : 1)",
         "shards must not exceed the number of symbols",
         lambda self: self.shards <= len(self.all_symbols),
@@ -511,8 +537,9 @@ class Spec(Section):
     data_types: Annotated[tuple[DataType, ...], Kube(list_type="set")] = Field(
         min_length=1,
         max_length=5,
-        description="What to collect of each symbol: trade, orderbook, ticker, candle, balance, as far "
-        "as the exchange offers it. Required.",
+        description="What to collect: of each symbol trade, orderbook, ticker, candle; of the account balance (all "
+        "currencies that it holds, whatever the symbols; needs credentials). As far as the exchange offers it. "
+        "Required.",
     )
     orderbook: OrderBook | None = Field(
         default=None,
@@ -548,6 +575,11 @@ class Spec(Section):
     )
     connection: Connection = Field(
         default=Connection(), description="How connections to the exchange are kept alive and made again."
+    )
+    credentials: Credentials | None = Field(
+        default=None,
+        description="API key of the account; required with the data type balance, and allowed only then. Default none: "
+        "everything else is public.",
     )
     sinks: Annotated[tuple[Sink, ...], Kube(list_type="map", list_map_keys=["name"])] = Field(
         default=(Sink(name="out", type="stdout"),),
@@ -592,4 +624,14 @@ class Spec(Section):
     def streams_per_symbol(self) -> int:
         """Number of streams of one symbol: one per data type, and one per candle interval."""
         intervals = len((self.candle or Candle()).intervals)
-        return sum(intervals if data_type == "candle" else 1 for data_type in self.data_types)
+        return sum(intervals if data_type == "candle" else 1 for data_type in self.data_types if data_type != BALANCE)
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """What streams are named after: the symbols, and the account when its balances are collected."""
+        return frozenset((*self.all_symbols, ACCOUNT) if BALANCE in self.data_types else self.all_symbols)
+
+    @property
+    def stream_count(self) -> int:
+        """Number of streams in all; the account has one."""
+        return len(self.all_symbols) * self.streams_per_symbol + (BALANCE in self.data_types)

@@ -15,6 +15,8 @@ class Reason:
     APPLY_FAILED = "ApplyFailed"
     COLLECTOR_UNREACHABLE = "CollectorUnreachable"
     COLLECTOR_NOT_RUNNING = "CollectorNotRunning"
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    CREDENTIALS_REFUSED = "CredentialsRefused"
     CRASH_LOOPING = "CrashLooping"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     DISCONNECTED = "Disconnected"

@@ -36,12 +36,14 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """state: pending, live, quiet, stale, refused. `name` is SYMBOL/type, such as BTC-USDT/trade."""
+    """state: pending, live, quiet, stale, refused. `name` is SYMBOL/type, such as BTC-USDT/trade, or account/balance.
+    `message` is the reason in a sentence, where one word is not enough."""
 
     name: str
     state: str
     since: str
     reason: str
+    message: str = ""
 
     @property
     def symbol(self) -> str:
@@ -137,7 +139,8 @@ def _connection(item: dict[str, Any]) -> Connection:
 
 
 def _stream(item: dict[str, Any]) -> Stream:
-    return Stream(_text(item, "stream")[:128], _text(item, "state"), _time(item, "since"), _text(item, "reason"))
+    name, state = _text(item, "stream")[:128], _text(item, "state")
+    return Stream(name, state, _time(item, "since"), _text(item, "reason"), _text(item, "message"))
 
 
 def _gap(item: dict[str, Any]) -> Gap:

@@ -97,7 +97,7 @@ def test_every_problem_is_said_at_once() -> None:
         ({"symbol": "BTC-USDT\n"}, 'symbol: "BTC-USDT\\n" is not a symbol; allowed: BASE-QUOTE in capitals, like BTC-USDT'),
         ({"data_types": []}, "data_types: [] is not allowed: list should have at least 1 item after validation, not 0"),
         ({"data_types": ["trade", "trade"]}, "data_types[1]: trade stands here twice; name each only once"),
-        ({"data_types": ["balance"]}, "data_types[0]: okx does not offer balance; allowed: trade, orderbook, ticker, candle"),
+        ({"data_types": ["funding"]}, "data_types[0]: \"funding\" is not allowed: input should be 'trade', 'orderbook', 'ticker', 'candle' or 'balance'"),
         ({"auto_restart": "yes"}, 'auto_restart: "yes" is not allowed: input should be a valid boolean'),
         ({"health_check_interval": 0}, "health_check_interval: 0 is not allowed: input should be greater than or equal to 1"),
         ({"custom_params": {"ping_interval": "25s"}}, 'custom_params.ping_interval: "25s" is not allowed: input should be a valid number'),
@@ -198,6 +198,7 @@ def test_every_option_arrives_at_the_collector() -> None:
         "orderbook_depth": 400,
         "candle_intervals": ["1m", "1h"],
         "record_directory": "there",
+        "credentials_directory": "keys",
     }
     assert {*options, "start_timeout", "state_directory"} == set(ExchangeOptions.model_fields)
     settings = settings_of(config(), options_of("okx", json.loads(json.dumps(options))))
@@ -205,6 +206,7 @@ def test_every_option_arrives_at_the_collector() -> None:
     assert (settings.ping_interval_s, settings.max_reconnect_attempts, settings.stale_after_s) == (11.0, 3, 9.0)
     assert (settings.backoff_initial_s, settings.backoff_max_s) == (0.5, 7.0)
     assert (settings.book_depth, settings.candle_intervals) == (400, ("1m", "1h"))
+    assert settings.credentials_directory == Path("keys")
     assert [sink.directory for sink in settings.sinks if isinstance(sink, FileSinkSettings)] == [Path("there")]
 
 

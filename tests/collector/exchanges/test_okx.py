@@ -6,8 +6,8 @@ import pytest
 
 import recordings
 from market_collector.errors import FrameError
-from market_collector.exchanges.interface import Ack, Batch, Goodbye, Info, Pong, Refusal
-from market_collector.exchanges.okx import ARGS_PER_REQUEST, Okx, OkxConversation
+from market_collector.exchanges.interface import Ack, Batch, Conversation, Goodbye, Info, Pong, Refusal
+from market_collector.exchanges.okx import ARGS_PER_REQUEST, Okx
 from market_collector.exchanges.okx_rows import BARS
 from market_collector.model.events import Candle, Orderbook, Ticker, Trade
 from market_collector.model.streams import DataType, Stream
@@ -19,7 +19,7 @@ CANDLE = Stream("BTC-USDT", DataType.CANDLE, "1h")
 STREAMS = (TRADES, BOOK, TICKER)
 
 
-def talk(*streams: Stream) -> OkxConversation:
+def talk(*streams: Stream) -> Conversation:
     return Okx().talk("public", streams or STREAMS)
 
 

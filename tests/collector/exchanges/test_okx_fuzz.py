@@ -8,20 +8,22 @@ from hypothesis import strategies as st
 
 import recordings
 from market_collector.errors import FrameError
-from market_collector.exchanges.interface import Batch, Message
+from market_collector.exchanges.interface import Batch, Holdings, Message
 from market_collector.exchanges.okx import BUSINESS, PUBLIC, Okx, OkxConversation
+from market_collector.exchanges.okx_account import OkxAccount
 from market_collector.model.events import Candle, Orderbook, Ticker, Trade
 from market_collector.model.streams import DataType, Stream
 from mutations import mutated
 from record_lines import lines
 
+ACCOUNT = Stream("account", DataType.BALANCE)
 SOURCES = (recordings.OKX_2022, recordings.OKX_2026, recordings.OKX_SNIPPETS, recordings.OKX_CONTROL)
 FRAMES = [frame.bytes for path in SOURCES for frame in recordings.received(path) if len(frame.text) < 3_000]
 """A snapshot of 400 levels has nothing that an update has not."""
 STREAMS = [
     Stream(symbol, data_type, "1m" if data_type is DataType.CANDLE else "")
     for symbol in ("BTC-USDT", "BTC-USDT-SWAP")
-    for data_type in Okx.offers
+    for data_type in Okx.offers - {DataType.BALANCE}
 ]
 ANSWERS = [frame.bytes for frame in recordings.frames(recordings.OKX_REST) if len(frame.text) < 10_000]
 CANDLES = b'{"code":"0","msg":"","data":[["1786538760000","64040.2","64040.2","64025.7","64033.5","2.1","138.2","138.2","1"]]}'
@@ -41,6 +43,23 @@ def test_a_frame_is_read_or_refused(route: str, frame: bytes) -> None:
         return
     for message in messages:
         check(message)
+
+
+ACCOUNT_FRAMES = [frame.bytes for frame in recordings.received(recordings.OKX_ACCOUNT)]
+
+
+@settings(max_examples=300)
+@given(frames=st.lists(mutated(ACCOUNT_FRAMES), max_size=4))
+def test_a_frame_of_the_account_is_read_or_refused(frames: list[bytes]) -> None:
+    talk = OkxAccount([ACCOUNT])
+    for frame in frames:
+        try:
+            messages = talk.read(frame, 1)
+        except FrameError:
+            continue
+        for message in messages:
+            if isinstance(message, Holdings):
+                assert len(lines(message.balances).splitlines()) == len(message.balances)
 
 
 def check(message: Message) -> None:

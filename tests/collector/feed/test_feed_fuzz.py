@@ -22,7 +22,10 @@ from record_lines import lines
 SOURCES = (recordings.OKX_2022, recordings.OKX_2026, recordings.OKX_SNIPPETS, recordings.OKX_SEQUENCES)
 FRAMES = [frame.bytes for path in SOURCES for frame in recordings.received(path) if len(frame.text) < 2_000]
 ANSWERS = [frame.bytes for frame in recordings.frames(recordings.OKX_REST) if len(frame.text) < 10_000]
-STREAMS = [Stream("BTC-USDT", kind, "1m" if kind is DataType.CANDLE else "") for kind in sorted(Okx.offers)]
+STREAMS = [
+    Stream("BTC-USDT", kind, "1m" if kind is DataType.CANDLE else "")
+    for kind in sorted(Okx.offers - {DataType.BALANCE})
+]
 ARG = {"channel": "books", "instId": "BTC-USDT"}
 BOOK = Stream("BTC-USDT", DataType.ORDERBOOK)
 

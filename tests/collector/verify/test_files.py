@@ -203,8 +203,8 @@ def test_what_is_not_compressed_at_all_is_named(tmp_path: Path) -> None:
 
 def test_records_of_a_newer_version_are_a_note(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_bytes(b'{"type":"balance","asset":"BTC"}\n' * 2 + lines([trade(1)]).replace(b"{", b'{"new":1,', 1))
+    path.write_bytes(b'{"type":"funding","rate":"0"}\n' * 2 + lines([trade(1)]).replace(b"{", b'{"new":1,', 1))
     reader, (check,) = read(path)
     assert not reader.troubles
-    assert reader.notes == [f"{path}: 2 records of type 'balance', unknown to this version, are not checked"]
+    assert reader.notes == [f"{path}: 2 records of type 'funding', unknown to this version, are not checked"]
     assert trades(check) == [(1, 1)]

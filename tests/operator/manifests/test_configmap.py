@@ -50,3 +50,11 @@ def test_a_claim_is_the_pods_business(shard: Callable[..., Shard]) -> None:
     assert [*document(shard(sinks=[sink]))["spec"]["sinks"]] == [
         {"name": "a", "type": "file", "file": {"directory": "/data"}}
     ]
+
+
+def test_the_account_belongs_to_the_first_shard(shard: Callable[..., Shard]) -> None:
+    first = shard(dataTypes=["trade", "balance"], credentials={"secretName": "key"}, symbols=["A-B", "C-D"], shards=2)
+    second = Shard(first.resource, first.spec, 1, ("C-D",), first.image)
+    assert document(first)["spec"]["dataTypes"] == ["balance", "trade"]
+    assert document(first)["spec"]["credentials"] == {"secretName": "key"}
+    assert document(second)["spec"] == {"exchange": "okx", "symbols": ["C-D"], "dataTypes": ["trade"]}

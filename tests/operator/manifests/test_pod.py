@@ -103,3 +103,27 @@ def test_the_template_hash_follows_the_template(shard: Callable[..., Shard], fie
 def test_the_template_hash_follows_the_configuration(shard: Callable[..., Shard]) -> None:
     assert template_hash(shard(), "config-1") != template_hash(shard(), "config-2")
     assert template_hash(shard(suspend=True)) == template_hash(shard())
+
+
+ACCOUNT = {"dataTypes": ["trade", "balance"], "credentials": {"secretName": "okx-key"}}
+
+
+def test_only_the_named_secret_is_mounted_and_of_it_only_the_key_read_only(shard: Callable[..., Shard]) -> None:
+    spec = pod_template(shard(**ACCOUNT), "config")["spec"]
+    [volume] = [volume for volume in spec["volumes"] if "secret" in volume]
+    assert volume["secret"] == {
+        "secretName": "okx-key",
+        "items": [{"key": key, "path": key} for key in ("apiKey", "secretKey", "passphrase")],
+        "defaultMode": 0o440,
+        "optional": True,
+    }
+    [mount] = [mount for mount in spec["containers"][0]["volumeMounts"] if mount["name"] == volume["name"]]
+    assert mount == {"name": "credentials", "mountPath": "/etc/market-collector-credentials", "readOnly": True}
+    assert not [env for env in spec["containers"][0]["env"] if "secretKeyRef" in str(env)]
+
+
+def test_without_balances_and_on_other_shards_there_is_no_secret(shard: Callable[..., Shard]) -> None:
+    first = shard(**ACCOUNT, symbols=["A-B", "C-D"], shards=2)
+    second = Shard(first.resource, first.spec, 1, ("C-D",), first.image)
+    for other in (shard(), second):
+        assert "secret" not in str(pod_template(other, "config")).lower()

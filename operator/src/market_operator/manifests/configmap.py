@@ -3,6 +3,7 @@
 from typing import Any
 
 from market_operator.manifests.shard import Shard, canonical, digest
+from market_operator.models import BALANCE
 from market_operator.resource import Document
 
 CONTRACT = 1
@@ -24,7 +25,8 @@ def configmap(shard: Shard) -> Document:
 
 
 def document(shard: Shard) -> Document:
-    """The collector document (contract 1): the spec in the resource's own words, reduced to the shard's symbols.
+    """The collector document (contract 1): the spec in the resource's own words, reduced to the shard's symbols;
+    the account belongs to the first shard. Of a Secret it has the name, never the content.
 
     Defaults are left out: operator and collector share them, and a field that a later version adds with a default must
     not restart every collector.
@@ -34,6 +36,9 @@ def document(shard: Shard) -> Document:
     )
     spec["symbols"] = list(shard.symbols)
     spec["dataTypes"] = sorted(shard.spec.data_types)
+    if not shard.collects_account:
+        spec.pop("credentials", None)
+        spec["dataTypes"] = [data_type for data_type in spec["dataTypes"] if data_type != BALANCE]
     for sink in spec.get("sinks", ()):
         sink.get("file", {}).pop("claimName", None)
     key = shard.resource.key

@@ -11,6 +11,8 @@ from market_operator.rules import Section
 
 CONTAINER = "collector"
 CONFIG_DIRECTORY = "/etc/market-collector"
+CREDENTIALS_DIRECTORY = "/etc/market-collector-credentials"
+CREDENTIALS_KEYS = ("apiKey", "secretKey", "passphrase")
 STATE_DIRECTORY = "/var/lib/market-collector"
 _USER = 65532
 # Measured: a collector of three order books with TLS takes 30 to 40 MB and 1 to 2 % of a core.
@@ -49,6 +51,7 @@ def _pod_spec(shard: Shard, configmap_name: str) -> Document:
         "volumes": [
             {"name": "config", "configMap": {"name": configmap_name}},
             {"name": "state", "emptyDir": {}},
+            *_credentials_volume(shard),
             *(_volume(index, sink) for index, sink in _file_sinks(shard)),
             *map(_in_a_pods_words, shard.spec.template.volumes or ()),
         ],
@@ -92,6 +95,7 @@ def _container(shard: Shard) -> Document:
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
             {"name": "state", "mountPath": STATE_DIRECTORY},
+            *_credentials_mount(shard),
             *(_mount(shard, index, sink) for index, sink in _file_sinks(shard)),
             *map(_in_a_pods_words, shard.spec.template.volume_mounts or ()),
         ],
@@ -132,6 +136,24 @@ def _probe(path: str, **times: int) -> Document:
 
 def _file_sinks(shard: Shard) -> list[tuple[int, FileSink]]:
     return [(index, sink.file) for index, sink in enumerate(shard.spec.sinks) if sink.file]
+
+
+def _credentials_volume(shard: Shard) -> list[Document]:
+    """The API key as files that the collector's group alone can read, and only these three keys.
+
+    Optional: a pod without its Secret would stay in ContainerCreating with an Event for its only word; so it starts,
+    the collector says what is missing, and goes on by itself when the kubelet brings it.
+    """
+    if not shard.collects_account or shard.spec.credentials is None:
+        return []
+    items = [{"key": key, "path": key} for key in CREDENTIALS_KEYS]
+    secret = {"secretName": shard.spec.credentials.secret_name, "items": items, "defaultMode": 0o440, "optional": True}
+    return [{"name": "credentials", "secret": secret}]
+
+
+def _credentials_mount(shard: Shard) -> list[Document]:
+    mount = {"name": "credentials", "mountPath": CREDENTIALS_DIRECTORY, "readOnly": True}
+    return [mount] if shard.collects_account else []
 
 
 def _volume(index: int, sink: FileSink) -> Document:

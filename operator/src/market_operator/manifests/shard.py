@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from market_operator.models import API_VERSION, KIND, Spec
+from market_operator.models import API_VERSION, BALANCE, KIND, Spec
 from market_operator.names import RESOURCE_ANNOTATION, child_name, labels
 from market_operator.resource import Document, Resource
 
@@ -31,6 +31,11 @@ class Shard:
     def wanted_pods(self) -> int:
         """How many pods shall run."""
         return 0 if self.spec.suspend else self.spec.replicas
+
+    @property
+    def collects_account(self) -> bool:
+        """Whether this shard collects what belongs to no symbol: one must, and the first one does."""
+        return self.number == 0 and BALANCE in self.spec.data_types
 
     def metadata(self, name: str) -> Document:
         """Name, labels and owner. The owner does not block on its children: nothing ever waits for the operator."""
