@@ -14,6 +14,7 @@ from kube import ROOT, Document, eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 SAMPLES = sorted((ROOT / "crds" / "samples").glob("*.yaml"))
+SECRETS = sorted((ROOT / "crds" / "samples" / "secrets").glob("*.yaml"))
 SIMULATED = {"websocket": "ws://simulator:8443", "rest": "http://simulator:8443"}
 
 
@@ -72,6 +73,7 @@ def test_every_sample_becomes_ready(place: Place) -> None:
     symbols = sorted({s for d in documents for s in d["spec"].get("symbols", [d["spec"].get("symbol")])})
     place.apply(*simulator_objects(("--market=7", f"--symbols={','.join(symbols)}", "--rate=50")))
     place.wait_simulator()
+    place.apply(*[yaml.safe_load(path.read_text()) for path in SECRETS])
     place.apply(*[simulated(document) for document in documents])
     for document in documents:
         place.wait_ready(document["metadata"]["name"], within=90)

@@ -127,6 +127,19 @@ class TestAccepted:
         assert found["Ready"].reason == Reason.SYMBOL_NOT_FOUND
         assert found["Stalled"].reason == Reason.SYMBOL_NOT_FOUND
 
+    @pytest.mark.parametrize("reason", [Reason.CREDENTIALS_MISSING, Reason.CREDENTIALS_REFUSED])
+    def test_a_key_that_is_not_there_or_refused_is_told_in_the_collectors_words(
+        self, scene: Scene, reason: str
+    ) -> None:
+        words = "Secret okx-key: no passphrase in /etc/market-collector-credentials"
+        stream = {"stream": "account/balance", "state": "refused", "reason": reason, "message": words}
+        looks = {"pod-1": Look(scene.report("pod-1", streams=[stream]))}
+        found = conditions(scene.picture(scene.pod(), looks=looks))
+        assert found["Accepted"] == Verdict("False", reason, f"account/balance: {words}")
+        assert found["Ready"].reason == found["Stalled"].reason == reason
+        before = {"Accepted": found["Accepted"]}
+        assert said(scene.picture(before=before), "Accepted") == ("False", reason), "until the exchange answers"
+
     def test_a_pod_restart_does_not_forget_it(self, scene: Scene) -> None:
         before = {"Accepted": Verdict("True", Reason.ACCEPTED, "yes")}
         looks = scene.streams("pending", "pending", "pending")

@@ -20,7 +20,8 @@ _NOT_CONNECTED = ("connecting", "backoff", "stopped")
 # What can only be known from the collectors' reports.
 _FROM_REPORTS = ("Accepted", "Streaming", "Complete", "SinksHealthy")
 # What the exchange said: it stands until the exchange says otherwise.
-_REFUSALS = (Reason.SYMBOL_NOT_FOUND, Reason.SUBSCRIPTION_REFUSED)
+_CREDENTIALS = (Reason.CREDENTIALS_MISSING, Reason.CREDENTIALS_REFUSED)
+_REFUSALS = (*_CREDENTIALS, Reason.SYMBOL_NOT_FOUND, Reason.SUBSCRIPTION_REFUSED)
 
 
 def conditions(picture: Picture) -> dict[str, Verdict]:
@@ -112,7 +113,7 @@ def _refused(refused: Sequence[Stream]) -> Verdict:
         message = f"The exchange does not know {some(unknown)}; correct or remove it"
         return Verdict("False", Reason.SYMBOL_NOT_FOUND, message)
     for stream in refused:
-        if stream.reason in (Reason.CREDENTIALS_MISSING, Reason.CREDENTIALS_REFUSED):
+        if stream.reason in _CREDENTIALS:
             return Verdict("False", stream.reason, f"{stream.name}: {stream.message or 'no API key'}")
     names = [f"{stream.name} ({stream.reason or 'no reason given'})" for stream in refused]
     return Verdict("False", Reason.SUBSCRIPTION_REFUSED, f"The exchange refused {some(names)}")

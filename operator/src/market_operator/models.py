@@ -42,9 +42,7 @@ class Offer:
 
 
 OFFERS = {
-    "okx": Offer(
-        data_types=("trade", "orderbook", "ticker", "candle", "balance"), depths=(400,), websocket_port=8443
-    ),
+    "okx": Offer(data_types=("trade", "orderbook", "ticker", "candle", "balance"), depths=(400,), websocket_port=8443),
 }
 
 

@@ -23,7 +23,7 @@ from market_operator.rules import Kube, Refused, Rule, Section
 Mode = Annotated[Int32, Field(ge=0, le=0o777)]
 # Relative, no empty part and no `..`; a part may begin with one dot, as in .dockerconfigjson.
 RELATIVE_PATTERN = r"^\.?[A-Za-z0-9_-][A-Za-z0-9._-]*(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
-OUR_VOLUMES = ("config", "state")
+OUR_VOLUMES = ("config", "state", "credentials")
 """Names of the operator's own volumes; those of sinks are sink-0, sink-1, ..."""
 
 

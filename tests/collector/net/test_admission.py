@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,9 +52,9 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(admission, "LOOK_S", 0.01)
-    yield Place(tmp_path)
+    return Place(tmp_path)
 
 
 async def test_a_key_that_is_there_is_used_at_once_without_the_newlines_of_its_files(place: Place) -> None:

@@ -1,0 +1,199 @@
+"""Balances end to end: a collector as a program of its own logs in to the simulator's account, whatever happens to its
+key; and nothing that it writes anywhere holds any part of that key."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector_program import Program, document, program, stored, verified
+from simulator_process import MARKET, Simulator, simulator
+
+pytestmark = pytest.mark.simulator
+KEY = {
+    "apiKey": "simulator-api-key", "secretKey": "simulator-secret-key", "passphrase": "simulator-passphrase",
+}  # fmt: skip
+ACCOUNT = "account/balance"
+
+
+@pytest.fixture
+def exchange() -> Iterator[Simulator]:
+    """One for each test, since tests change its account."""
+    with simulator(*MARKET) as running:
+        yield running
+
+
+class Keys:
+    """The directory that a Secret would be mounted to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "keys"
+        self.folder.mkdir()
+
+    def write(self, **texts: str) -> None:
+        for name, text in (KEY | texts).items():
+            (self.folder / name).write_text(text + "\n")
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return "--credentials-dir", str(self.folder)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return Keys(tmp_path)
+
+
+def config(exchange: Simulator, **spec: Any) -> dict[str, Any]:
+    wanted = {"dataTypes": ["balance", "ticker"], "credentials": {"secretName": "okx-key"}}
+    return document(exchange, **wanted | spec)
+
+
+def account(collector: Program) -> Any:
+    return next(stream for stream in collector.status()["streams"] if stream["stream"] == ACCOUNT)
+
+
+def is_live(collector: Program) -> bool:
+    return bool(account(collector)["state"] == "live")
+
+
+def balances(collector: Program) -> dict[str, tuple[str, str, str]]:
+    """By asset, what was said last."""
+    records = [record for record in collector.records() if record["type"] == "balance"]
+    return {record["asset"]: (record["total"], record["available"], record["locked"]) for record in records}
+
+
+def truth(exchange: Simulator) -> dict[str, tuple[str, str, str]]:
+    rows = exchange.get("/truth/account").items()
+    return {asset: (row["cashBal"], row["availBal"], row["frozenBal"]) for asset, row in rows}
+
+
+def test_what_the_account_holds_is_told_and_every_change_of_it(exchange: Simulator, keys: Keys, tmp_path: Path) -> None:
+    keys.write()
+    with program(tmp_path, config(exchange), *keys.options) as collector:
+        collector.comes(collector.is_ready)
+        collector.comes(lambda: balances(collector) == truth(exchange))
+        exchange.post("/account/holding", {"asset": "BTC", "total": "0.70", "frozen": "0.1"})
+        exchange.post("/account/holding", {"asset": "SOL", "total": "3"})
+        collector.comes(lambda: balances(collector) == truth(exchange))
+        assert balances(collector)["BTC"] == ("0.70", "0.60", "0.1")
+        count = len([record for record in collector.records() if record["type"] == "balance"])
+        assert count == 5, "three at first, then two changes"
+        assert collector.stop() == 0
+
+
+def test_what_changed_while_nobody_was_connected_is_told_with_the_next_whole_account(
+    exchange: Simulator, keys: Keys, tmp_path: Path
+) -> None:
+    keys.write()
+    with program(tmp_path, config(exchange), *keys.options) as collector:
+        collector.comes(lambda: balances(collector) == truth(exchange))
+        exchange.post("/faults/refuse", {"path": "private", "seconds": 1})
+        exchange.post("/faults/drop", {"path": "private", "code": 1001})
+        exchange.post("/account/holding", {"asset": "ETH", "total": "0"})
+        exchange.post("/account/holding", {"asset": "BTC", "total": "9"})
+        collector.comes(lambda: balances(collector)["BTC"][0] == "9")
+        collector.comes(lambda: balances(collector)["ETH"] == ("0", "0", "0"))
+
+
+def test_a_missing_key_is_told_by_name_and_used_when_it_comes(exchange: Simulator, keys: Keys, tmp_path: Path) -> None:
+    with program(tmp_path, config(exchange), *keys.options) as collector:
+        collector.comes(lambda: account(collector)["state"] == "refused")
+        assert account(collector)["reason"] == "CredentialsMissing"
+        assert "Secret okx-key: no apiKey, secretKey, passphrase" in account(collector)["message"]
+        collector.comes(collector.is_ready)
+        keys.write()
+        collector.comes(lambda: is_live(collector))
+        collector.comes(lambda: balances(collector) == truth(exchange))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"), [({"apiKey": "other"}, "60005"), ({"passphrase": "o"}, "60024"), ({"secretKey": "o"}, "60007")]
+)
+def test_a_key_that_the_exchange_refuses_is_not_tried_again_until_it_is_another(
+    exchange: Simulator, keys: Keys, tmp_path: Path, wrong: dict[str, str], code: str
+) -> None:
+    keys.write(**wrong)
+    with program(tmp_path, config(exchange), *keys.options) as collector:
+        collector.comes(lambda: account(collector)["state"] == "refused")
+        assert account(collector)["reason"] == "CredentialsRefused"
+        assert code in account(collector)["message"]
+        collector.comes(collector.is_ready)
+        opened = exchange.get("/state")["counters"]["connections"]
+        assert opened <= 3
+        keys.write()
+        collector.comes(lambda: is_live(collector))
+        assert exchange.get("/state")["counters"]["connections"] <= opened + 2
+
+
+def test_a_key_that_is_changed_at_the_exchange_is_refused_until_the_secret_follows(
+    exchange: Simulator, keys: Keys, tmp_path: Path
+) -> None:
+    keys.write()
+    with program(tmp_path, config(exchange), *keys.options) as collector:
+        collector.comes(lambda: is_live(collector))
+        assert exchange.post("/account/key", {"secretKey": "another"}) == {"closed": 1}
+        collector.comes(lambda: account(collector)["reason"] == "CredentialsRefused")
+        assert "4007" in account(collector)["message"]
+        keys.write(secretKey="another")
+        collector.comes(lambda: is_live(collector))
+
+
+def test_the_login_is_signed_with_the_exchanges_time_not_with_ours(
+    exchange: Simulator, keys: Keys, tmp_path: Path
+) -> None:
+    keys.write()
+    exchange.post("/faults/skew", {"milliseconds": 3_600_000, "seconds": 120})
+    with program(tmp_path, config(exchange), *keys.options) as collector:
+        collector.comes(lambda: is_live(collector))
+
+
+def test_a_time_that_is_refused_nevertheless_is_compared_and_tried_again(
+    exchange: Simulator, keys: Keys, tmp_path: Path
+) -> None:
+    keys.write()
+    exchange.post("/faults/login-error", {"code": "60006", "count": 2})
+    with program(tmp_path, config(exchange), *keys.options) as collector:
+        collector.comes(lambda: is_live(collector))
+        assert "CredentialsRefused" not in json.dumps(collector.records())
+
+
+def test_no_part_of_the_key_is_in_anything_that_it_writes(exchange: Simulator, keys: Keys, tmp_path: Path) -> None:
+    """All levels of logs, raw frames, both sinks, status, metrics, last words: with a login that works, one that the
+    exchange repeats word for word in its error, and a refused one."""
+    data, words = tmp_path / "data", tmp_path / "termination-log"
+    words.touch()
+    sinks = [{"name": "out", "type": "stdout"}, {"name": "f", "type": "file", "file": {"directory": str(data)}}]
+    wanted = config(exchange, storeRawData=True, logLevel="debug", sinks=sinks)
+    echo = f"Invalid request: {json.dumps(KEY)}"
+    exchange.post("/faults/login-error", {"code": "60012", "message": echo, "count": 1})
+    keys.write()
+    options = (*keys.options, "--termination-log", str(words), "--state-dir", str(tmp_path / "state"))
+    with program(tmp_path, wanted, *options) as collector:
+        collector.comes(lambda: is_live(collector))
+        exchange.post("/account/key", {"passphrase": "another"})
+        collector.comes(lambda: account(collector)["state"] == "refused")
+        told = [collector.get(path)[1] for path in ("/status", "/metrics", "/readyz", "/livez")]
+        assert collector.stop() == 0
+    files = [file for file in tmp_path.rglob("*") if file.is_file() and file.parent != keys.folder]
+    written = {str(file): file.read_bytes() for file in files} | {f"answer {n}": body for n, body in enumerate(told)}
+    assert words.stat().st_size > 100
+    assert len(written) >= 7
+    raw = [record for record in stored(data) if record["type"] == "raw"]
+    assert {record["connection"] for record in raw} == {"private", "public"}, "raw frames of both were kept"
+    for secret in KEY.values():
+        assert [name for name, content in written.items() if secret.encode() in content] == []
+
+
+def test_verify_takes_balances(exchange: Simulator, keys: Keys, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    keys.write()
+    sinks = [{"name": "f", "type": "file", "file": {"directory": str(data)}}]
+    with program(tmp_path, config(exchange, sinks=sinks), *keys.options) as collector:
+        collector.comes(collector.is_ready)
+        assert collector.stop() == 0
+    found = verified(data)
+    assert ACCOUNT in json.dumps(found)
+    assert not found.get("troubles")
