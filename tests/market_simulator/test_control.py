@@ -71,3 +71,16 @@ async def test_unknown_symbols_and_bad_numbers_are_refused_with_a_reason(quiet: 
     control = control_of(quiet)
     assert "it has BTC-USDT" in (await control.get("/truth/book?symbol=NO-NO&sequence=1", 404))["error"]
     assert "not a whole number" in (await control.get("/truth/trades?symbol=BTC-USDT&from=x", 400))["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({"asset": "BTC"}, "total is missing"),
+        ({"asset": "BTC", "total": "x"}, "total 'x' is not a decimal number"),
+        ({"asset": "BTC", "total": "-1"}, "total '-1' must be 0 or more"),
+        ({"asset": "BTC", "total": "1", "frozen": "2"}, "frozen 2 is more than total 1"),
+    ],
+)
+async def test_senseless_holdings_are_refused(quiet: Any, control_of: Any, body: dict[str, str], why: str) -> None:
+    assert why in (await control_of(quiet).post("/account/holding", 400, **body))["error"]

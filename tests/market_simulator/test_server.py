@@ -1,7 +1,10 @@
 """The simulator as a program of its own, talked to by an ordinary WebSocket client over loopback."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
+import hmac
 import json
 import ssl
 from pathlib import Path
@@ -225,3 +228,37 @@ async def test_unknown_http_paths_are_not_found(quiet: Any, http: Any) -> None:
     for path in ("/api/v5/nonsense", "/ws/v5/nonsense", "/"):
         async with http.get(f"{program.rest}{path}") as reply:
             assert reply.status == 404
+
+
+async def log_in(client: Any, **wrong: str) -> Any:
+    """Logs in as the simulator's clock has it; returns the answer."""
+    timestamp = "1767225600"  # a market's first moment; the tests are done within its 30 seconds
+    mac = hmac.new(b"simulator-secret-key", f"{timestamp}GET/users/self/verify".encode(), hashlib.sha256)
+    login = {"apiKey": "simulator-api-key", "passphrase": "simulator-passphrase", "timestamp": timestamp}
+    login |= {"sign": base64.b64encode(mac.digest()).decode()} | wrong
+    await client.socket.send(json.dumps({"op": "login", "args": [login]}))
+    return await client.message()
+
+
+async def test_an_account_tells_what_it_holds_and_what_changes(start: Any, dial: Any, control_of: Any) -> None:
+    program = start("--market", "7", "--symbols", "BTC-USDT", "--rate", "1")
+    client, control = await dial(program, "private"), control_of(program)
+    assert (await log_in(client))["event"] == "login"
+    await client.socket.send('{"op":"subscribe","args":[{"channel":"account"}]}')
+    first = [await client.message() for _ in range(4)]
+    assert [message.get("event", message.get("eventType")) for message in first] == [
+        "subscribe",
+        "channel-conn-count",
+        "snapshot",
+        "snapshot",
+    ]
+    assert first[0]["arg"] == {"channel": "account"}
+    row = await control.post("/account/holding", asset="BTC", total="2", frozen="0.5")
+    changed = await client.message()
+    assert changed["data"][0]["details"] == [row]
+    assert (await control.get("/truth/account"))["BTC"] == row
+    assert await control.post("/account/key", passphrase="other") == {"closed": 1}
+    assert await closed(client) == 4007
+    client = await dial(program, "private")
+    assert (await log_in(client))["code"] == "60024"
+    assert await closed(client) == 4001

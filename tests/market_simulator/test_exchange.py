@@ -1,0 +1,27 @@
+from market_simulator.account import KEY, REPEATED_US
+from market_simulator.events import Tick
+from market_simulator.exchange import Exchange, ServerOptions
+from market_simulator.instruments import made_instrument
+from market_simulator.truth import Truth
+from market_simulator.venue import Venue
+
+
+def exchange() -> Exchange:
+    made = [made_instrument("BTC-USDT", "0.1", "0.01")]
+    return Exchange(Venue(made), Truth(["BTC-USDT"], 10, 10), iter(()), 0, True, ServerOptions())
+
+
+def test_the_whole_account_is_repeated_regularly_to_those_who_want_it() -> None:
+    found = exchange()
+    found.happen(Tick(REPEATED_US), 0.0)
+    assert found.hub.counters.published == 0
+    found.hub.wanted[KEY] = {}
+    for time_us in (REPEATED_US - 100_000, REPEATED_US, REPEATED_US + 100_000, 2 * REPEATED_US):
+        found.happen(Tick(time_us), 0.0)
+    assert found.hub.counters.published == 2 * len(found.first_pushes(KEY))
+
+
+def test_what_has_no_present_has_no_first_push() -> None:
+    found = exchange()
+    assert found.first_pushes(KEY._replace(channel="trades", instrument="BTC-USDT")) == []
+    assert found.subscribers(KEY) == 0
