@@ -37,7 +37,10 @@ def can(account: Account, verb: str, namespace: str) -> bool:
 
 def put_secrets(place: Any) -> None:
     for name in ("okx-key", "another"):
-        secret = {"metadata": {"name": name}, "stringData": dict.fromkeys(("apiKey", "secretKey", "passphrase"), CANARY)}
+        secret = {
+            "metadata": {"name": name},
+            "stringData": dict.fromkeys(("apiKey", "secretKey", "passphrase"), CANARY),
+        }
         place.api.call("POST", f"api/v1/namespaces/{place.namespace}/secrets", secret)
 
 
@@ -49,7 +52,9 @@ def test_the_charts_role_has_no_rule_on_secrets(account: Account, namespace: str
     rules = [rule for each in account.objects for rule in each.get("rules", ())]
     assert rules
     assert not [rule for rule in rules if {"secrets", "*"} & {*rule["resources"], *rule["verbs"], *rule["apiGroups"]}]
-    assert not [verb for verb in ("get", "list", "watch", "create", "update", "delete") if can(account, verb, namespace)]
+    assert not [
+        verb for verb in ("get", "list", "watch", "create", "update", "delete") if can(account, verb, namespace)
+    ]
 
 
 def test_only_the_named_secret_is_mounted_and_nothing_of_it_is_told(
@@ -68,7 +73,9 @@ def test_only_the_named_secret_is_mounted_and_nothing_of_it_is_told(
     }
     assert mounted == {"0": ["okx-key"], "1": []}
     assert not [pod for pod in pods if pod["spec"]["automountServiceAccountToken"]]
-    everything = [place.api.all(kind, place.namespace) for kind in ("mcol", "deployments", "services", "configmaps", "pods")]
+    everything = [
+        place.api.all(kind, place.namespace) for kind in ("mcol", "deployments", "services", "configmaps", "pods")
+    ]
     events = place.api.call("GET", f"api/v1/namespaces/{place.namespace}/events")
     assert operator.stop() == 0
     told = json.dumps([everything, events]) + operator.log.read_text()
