@@ -2,7 +2,8 @@ import json
 import logging
 import sys
 
-from market_operator.logs import JsonFormatter, configure
+from market_operator.logs import JsonFormatter, TextFormatter, about, configure
+from market_operator.names import Key
 
 
 def test_a_line_is_one_json_object() -> None:
@@ -10,6 +11,17 @@ def test_a_line_is_one_json_object() -> None:
     line = json.loads(JsonFormatter().format(record))
     assert (line["level"], line["logger"], line["message"]) == ("warning", "a.b", "could not look")
     assert "error" not in line
+
+
+def test_a_line_names_the_resource_that_it_is_about() -> None:
+    record = logging.LogRecord("a.b", logging.WARNING, "", 0, "could not look", (), None)
+    text = TextFormatter("%(name)s:%(about)s %(message)s")
+    with about(Key("md", "okx-btc")):
+        line = json.loads(JsonFormatter().format(record))
+        assert text.format(record) == "a.b: md/okx-btc: could not look"
+    assert (line["namespace"], line["name"]) == ("md", "okx-btc")
+    assert text.format(record) == "a.b: could not look"
+    assert "namespace" not in json.loads(JsonFormatter().format(record))
 
 
 def test_a_failure_brings_its_traceback_in_the_same_line() -> None:

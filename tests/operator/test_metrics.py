@@ -13,7 +13,14 @@ def test_names_follow_the_interface() -> None:
     assert 'market_operator_resources{health="Healthy"} 2.0' in text
     assert 'market_operator_resources{health="Degraded"} 0.0' in text
     assert "_created" not in text
-    for name in ("depth", "adds_total", "retries_total", "unfinished_work_seconds", "latency_seconds_count"):
+    for name in (
+        "depth",
+        "adds_total",
+        "retries_total",
+        "unfinished_work_seconds",
+        "latency_seconds_count",
+        "work_duration_seconds_count",
+    ):
         assert f"market_operator_workqueue_{name}" in text
 
 

@@ -29,7 +29,7 @@ class Announcer:
         """Tells what turned between the stored conditions of `resource` and `conditions`, which were just written."""
         for each in announcements(resource.status.get("conditions", ()), conditions):
             if self.allowance.take(resource.key, now):
-                await self._write(resource.key, event(each, resource, self.instance, now))
+                await self._write(event(each, resource, self.instance, now))
             else:
                 self._count("left out")
 
@@ -37,12 +37,12 @@ class Announcer:
         """A resource is gone."""
         self.allowance.forget(key)
 
-    async def _write(self, key: Key, document: Document) -> None:
+    async def _write(self, document: Document) -> None:
         try:
             await self.cluster.announce(document)
         except ApiError as error:
             self._count("failed")
-            logger.info("%s: could not write an Event: %s", key, error)
+            logger.info("could not write an Event: %s", error)
         else:
             self._count("done")
 

@@ -17,6 +17,7 @@ from market_operator.health import reader
 from market_operator.http import application, serve
 from market_operator.intake import Intake
 from market_operator.leader import Candidate
+from market_operator.logs import about
 from market_operator.metrics import Metrics
 from market_operator.names import Key
 from market_operator.observations import Observations
@@ -141,29 +142,35 @@ async def _look(parts: Parts) -> None:
 
 async def work(parts: Parts) -> None:
     """One worker: takes a resource, passes over it, says when it is due again."""
-    queue, metrics = parts.queue, parts.metrics
     while True:
-        key, waited = await queue.take()
-        metrics.latency.observe(waited)
+        key, waited = await parts.queue.take()
+        parts.metrics.latency.observe(waited)
         try:
-            with metrics.duration.time():
-                again = await _pass_over(parts, key)
-            _settle(parts, key, again)
-        except LeadershipError:
-            raise
-        except ApiError as error:
-            metrics.errors.inc()
-            metrics.reconciles.labels("failed").inc()
-            logger.warning("%s: %s; it is tried again", key, error)
-            queue.retry(key, error.retry_after)
-        except Exception:
-            # A bug in the pass over one resource must not stop the service of all others.
-            metrics.errors.inc()
-            metrics.reconciles.labels("error").inc()
-            logger.exception("%s: unexpected error; it is tried again", key)
-            queue.retry(key)
+            with about(key), parts.metrics.work_duration.time():
+                await _work_on(parts, key)
         finally:
-            queue.done(key)
+            parts.queue.done(key)
+
+
+async def _work_on(parts: Parts, key: Key) -> None:
+    queue, metrics = parts.queue, parts.metrics
+    try:
+        with metrics.duration.time():
+            again = await _pass_over(parts, key)
+        _settle(parts, key, again)
+    except LeadershipError:
+        raise
+    except ApiError as error:
+        metrics.errors.inc()
+        metrics.reconciles.labels("failed").inc()
+        logger.warning("%s; it is tried again", error)
+        queue.retry(key, error.retry_after)
+    except Exception:
+        # A bug in the pass over one resource must not stop the service of all others.
+        metrics.errors.inc()
+        metrics.reconciles.labels("error").inc()
+        logger.exception("unexpected error; it is tried again")
+        queue.retry(key)
 
 
 async def _pass_over(parts: Parts, key: Key) -> Again:

@@ -22,6 +22,7 @@ class Metrics:
         self.errors = self._counter("reconcile_errors", "Passes that failed and are tried again")
         self.duration = self._histogram("reconcile_duration_seconds", "How long a pass over a resource took")
         self.latency = self._histogram("workqueue_latency_seconds", "How long a resource waited for a worker")
+        self.work_duration = self._histogram("workqueue_work_duration_seconds", "How long a worker had a resource")
         self.writes = self._counter("api_writes", "Writes to the API server", ("action", "kind", "result"))
         self.status_updates = self._counter("status_updates", "Writes of a status, by what changed", ("change",))
         self.looks = self._counter("health_looks", "Looks at collectors, by result", ("result",))

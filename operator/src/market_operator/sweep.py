@@ -14,6 +14,7 @@ from market_operator.errors import ApiError, ReportError, StartError
 from market_operator.health import Reader
 from market_operator.intake import Intake
 from market_operator.kinds import CHILDREN, PODS, Kind
+from market_operator.logs import about
 from market_operator.metrics import Metrics
 from market_operator.names import Key
 from market_operator.pods import Pod
@@ -96,7 +97,8 @@ class HealthSweep:
         self.metrics.looks.labels("failed").inc()
         now = time.time()
         if self.intake.observations.failed(pod, problem, now):
-            logger.info("could not look at pod %s of %s: %s", pod.name, pod.key, problem)
+            with about(pod.key):
+                logger.info("could not look at pod %s: %s", pod.name, problem)
             self.intake.queue.add(pod.key)
         self.intake.rounds.look_by(pod.key, pod.uid, now + SOON)
 
