@@ -1,5 +1,7 @@
 """The totals of a resource over every order of restarts, lost answers and late news."""
 
+import json
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -70,9 +72,11 @@ def test_the_order_of_readings_means_nothing(counts: list[int]) -> None:
     assert fold(Tally(), readings, {"a"}).total == fold(Tally(), readings[::-1], {"a"}).total
 
 
-def _pod(uid: str, words: tuple[str, ...] = ()) -> Pod:
+def _pod(uid: str, shard: int = 0, words: tuple[str, ...] = ()) -> Pod:
     return Pod(
-        KEY, uid, uid, 1, 0, "", "", "", False, True, True, 0, 0.0, 0.0, "", "", "", "", configmaps=(), last_words=words
+        *(KEY, uid, uid, 1, shard, "", "", "", False, True, True, 0, 0.0, 0.0, "", "", "", ""),
+        configmaps=(),
+        last_words=words,
     )
 
 
@@ -81,91 +85,127 @@ def _report(epoch: str, count: int) -> Report:
 
 
 class Fleet(RuleBasedStateMachine):
-    """Pods that count, crash, restart and vanish, while an operator looks, writes, loses answers and is restarted."""
+    """Pods of some shards count, crash, restart, come and vanish, while an operator looks, writes, loses answers and is
+    restarted.
+
+    `counted` is the truth by epoch. `heard` is what the operator was told and holds in memory, `kept` what a status
+    that was written holds of it: the total must be the sum of `kept`, to the last message.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.truth = 0
+        self.counted: dict[str, int] = {}
+        self.heard: dict[str, int] = {}
+        self.kept: dict[str, int] = {}
         self.pods: dict[str, tuple[int, int]] = {}
+        self.shards = 1
         self.born = 0
         self.stored = Tally()
-        self.told = 0
+        self.told = Counters()
         self.observations = Observations()
 
-    @rule()
-    def a_pod_starts(self) -> None:
+    @rule(which=st.integers(0, 9))
+    def a_pod_starts(self, which: int) -> None:
         self.born += 1
-        self.pods[f"p{self.born}"] = (1, 0)
+        self.pods[f"p{self.born}"] = (which % self.shards, 1)
+
+    @rule(shards=st.integers(1, 3))
+    def the_resource_is_scaled(self, shards: int) -> None:
+        """Pods of shards that are no longer wanted go, with or without last words."""
+        self.shards = shards
+        for number, (uid, (shard, _)) in enumerate(list(self.pods.items())):
+            if shard >= shards:
+                self._vanish(uid, bool(number % 2))
 
     @rule(count=st.integers(1, 5), which=st.integers(0, 9))
     def a_pod_counts(self, count: int, which: int) -> None:
         if uid := self._some(which):
-            start, counted = self.pods[uid]
-            self.pods[uid] = (start, counted + count)
-            self.truth += count
+            self.counted[self._epoch(uid)] = self.counted.get(self._epoch(uid), 0) + count
 
     @rule(which=st.integers(0, 9))
     def the_operator_looks(self, which: int) -> None:
         if uid := self._some(which):
-            self.observations.looked(_pod(uid), self._now(uid))
+            self._look(uid)
 
     @rule(which=st.integers(0, 9), heard=st.booleans())
     def a_container_restarts(self, which: int, heard: bool) -> None:
         if uid := self._some(which):
             if heard:
                 self._last_words(uid)
-            self.pods[uid] = (self.pods[uid][0] + 1, 0)
+            shard, start = self.pods[uid]
+            self.pods[uid] = (shard, start + 1)
 
     @rule(which=st.integers(0, 9), heard=st.booleans())
     def a_pod_vanishes(self, which: int, heard: bool) -> None:
         if uid := self._some(which):
-            if heard:
-                self._last_words(uid)
-            self.observations.stopped(_pod(uid))
-            del self.pods[uid]
+            self._vanish(uid, heard)
 
     @rule(arrives=st.booleans())
     def the_status_is_written(self, arrives: bool) -> None:
+        """The status is read anew before each write, so it says of itself whether the last write arrived."""
         self.observations.settle(KEY, self.stored, set(self.pods))
-        heard = self.observations.readings(KEY, [_pod(uid) for uid in self.pods])
+        heard = self.observations.readings(KEY, [_pod(uid, self.pods[uid][0]) for uid in self.pods])
         tally = fold(self.stored, heard, set(self.pods))
         if arrives:
-            self.stored = tally
+            self.stored = read_tally(json.loads(json.dumps(write_tally(tally))))
+            self.kept = {
+                epoch: max(self.kept.get(epoch, 0), count) for epoch, count in {**self.kept, **self.heard}.items()
+            }
 
     @rule()
     def the_operator_restarts(self) -> None:
-        self.observations = Observations()
+        """What it had heard and not written is lost, as the process's memory is."""
+        self.observations, self.heard = Observations(), {}
 
     @invariant()
-    def totals_never_go_back_and_nothing_counts_twice(self) -> None:
-        total = self.stored.total.messages
-        assert self.told <= total <= self.truth
+    def totals_never_go_back(self) -> None:
+        total = self.stored.total
+        assert total == total.latest(self.told)
         self.told = total
+
+    @invariant()
+    def totals_are_what_was_heard_and_nothing_twice(self) -> None:
+        assert self.stored.total.messages == sum(self.kept.values()) <= sum(self.counted.values())
 
     @invariant()
     def the_status_stays_small(self) -> None:
         assert len(self.stored.epochs) <= 2 * self.born
+        assert {epoch.shard for epoch in self.stored.epochs} | set(self.stored.base) <= {0, 1, 2}
 
     def teardown(self) -> None:
-        """When everything was heard and written, the total is the truth as far as it could be known."""
+        """After one more look at everybody, and writes that arrive, all that any operator heard is in the total."""
         for uid in self.pods:
-            self.observations.looked(_pod(uid), self._now(uid))
+            self._look(uid)
         for _ in range(3):
             self.the_status_is_written(arrives=True)
-        assert sum(counted for _, counted in self.pods.values()) <= self.stored.total.messages <= self.truth
+        self.totals_are_what_was_heard_and_nothing_twice()
+        assert all(self.kept.get(self._epoch(uid), 0) == self.counted.get(self._epoch(uid), 0) for uid in self.pods)
 
     def _some(self, which: int) -> str | None:
         return sorted(self.pods)[which % len(self.pods)] if self.pods else None
 
-    def _now(self, uid: str) -> Report:
-        start, counted = self.pods[uid]
-        return _report(f"{uid}/{start:04}", counted)
+    def _epoch(self, uid: str) -> str:
+        return f"{uid}/{self.pods[uid][1]:04}"
+
+    def _note(self, uid: str) -> int:
+        """The operator is told what a pod's present epoch has counted."""
+        epoch = self._epoch(uid)
+        self.heard[epoch] = self.counted.get(epoch, 0)
+        return self.heard[epoch]
+
+    def _look(self, uid: str) -> None:
+        self.observations.looked(_pod(uid, self.pods[uid][0]), _report(self._epoch(uid), self._note(uid)))
 
     def _last_words(self, uid: str) -> None:
-        report = self._now(uid)
-        text = f'{{"contract": 1, "epoch": "{report.epoch}", "counters": {{"messages": {report.counters.messages}}}}}'
-        self.observations.heard(_pod(uid, (text,)))
+        text = json.dumps({"contract": 1, "epoch": self._epoch(uid), "counters": {"messages": self._note(uid)}})
+        self.observations.heard(_pod(uid, self.pods[uid][0], (text,)))
+
+    def _vanish(self, uid: str, heard: bool) -> None:
+        if heard:
+            self._last_words(uid)
+        self.observations.stopped(_pod(uid, self.pods[uid][0]))
+        del self.pods[uid]
 
 
-Fleet.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+Fleet.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 TestFleet = Fleet.TestCase
