@@ -24,6 +24,8 @@ from typing import Any
 
 import pytest
 
+from helm_release import write_chart
+
 ROOT = Path(__file__).parents[2]
 Document = dict[str, Any]
 COLLECTORS = "apis/marketcollector.dev/v1alpha1"
@@ -262,7 +264,7 @@ def resource(name: str = "okx-btc", **spec: Any) -> Document:
 
 
 class PlayPod:
-    """What one pod says of itself. `report` is its /status (None: it does not answer)."""
+    """What one pod says of itself. `report` is its /status (None: it does not answer), unless a `source` is asked."""
 
     def __init__(self, document: Document) -> None:
         self.name, self.uid = document["metadata"]["name"], document["metadata"]["uid"]
@@ -270,6 +272,7 @@ class PlayPod:
         number = next(_addresses)
         self.address = f"{_NETWORK}.{number // 250}.{number % 250 + 1}"
         self.report: Document | None = None
+        self.source: Callable[[], Document] | None = None
         self._server = http.server.ThreadingHTTPServer((self.address, 8080), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -279,8 +282,9 @@ class PlayPod:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = json.dumps(pod.report).encode()
-                self.send_response(503 if pod.report is None or self.path != "/status" else 200)
+                report = pod.source() if pod.source else pod.report
+                body = json.dumps(report).encode()
+                self.send_response(503 if report is None or self.path != "/status" else 200)
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -327,6 +331,10 @@ class Kubelet:
         pod.report = status_document(pod, shard=config["shard"], types=config["spec"]["dataTypes"], **report)
         self.say(pod, {"running": {"startedAt": "2026-11-22T10:00:00Z"}}, ready)
         return pod
+
+    def mounted(self, name: str) -> Document:
+        """The collector's document that a pod mounts."""
+        return self._configuration(self._api.get("pods", self._namespace, name))
 
     def _configuration(self, document: Document) -> Document:
         name = next(v["configMap"]["name"] for v in document["spec"]["volumes"] if v["name"] == "config")
@@ -421,6 +429,12 @@ class Place:
 
     def names(self, kind: str) -> set[str]:
         return self.api.names(kind, self.namespace)
+
+
+@pytest.fixture
+def chart(tmp_path: Path) -> Path:
+    """A chart of a user: one MarketCollector, okx-btc."""
+    return write_chart(tmp_path, resource())
 
 
 @pytest.fixture

@@ -1,0 +1,209 @@
+"""Nine lies that others tell, each shown not to be told here. Where the lie would be the collector's, a real collector
+runs against the simulator, and the operator reads its /status through the play-pod that it stands for."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import evidence
+from collector_program import Program, document, program
+from helm_release import Release
+from kstatus import kstatus
+from simulator_process import Simulator, simulator
+from truth import Truth
+
+pytestmark = pytest.mark.timeout(150)
+Start = Callable[..., Any]
+Eventually = Callable[..., None]
+TYPES = ["trade", "orderbook"]
+SOON = {"healthCheckInterval": "1s", "staleAfter": "5s"}
+
+
+@pytest.fixture
+def operator(start: Start) -> Any:
+    return start()
+
+
+@pytest.fixture
+def pod(place: Any, kubelet: Any, operator: Any) -> Any:
+    """The pod of a resource that is Ready."""
+    place.create(**SOON)
+    [found] = kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    return found
+
+
+@pytest.fixture
+def collect(place: Any, pod: Any, tmp_path: Path) -> Iterator[Callable[..., tuple[Program, Simulator]]]:
+    """Lets a real collector, which collects from a simulator of its own, be what the resource's pod runs."""
+    with ExitStack() as stack:
+
+        def begin(rate: str = "100", **spec: Any) -> tuple[Program, Simulator]:
+            market = ("--market", "7", "--symbols", "BTC-USDT", "--rate", rate, "--start", "now")
+            exchange = stack.enter_context(simulator(*market))
+            wanted = document(exchange, dataTypes=TYPES, **spec)
+            running = stack.enter_context(program(tmp_path, wanted, POD_UID=pod.uid))
+            pod.source = running.status
+            return running, exchange
+
+        yield begin
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_1_ready_while_pods_crash(place: Any, pod: Any, kubelet: Any) -> None:
+    """opentelemetry-operator #3372. Nor is it Ready between two crashes, when the container runs and streams."""
+    last = {"terminated": {"reason": "Error", "exitCode": 1, "startedAt": now(), "finishedAt": now()}}
+    kubelet.say(pod, {"waiting": {"reason": "CrashLoopBackOff"}}, ready=False, last_state=last, restarts=2)
+    place.expect("Ready", "False", "CrashLooping")
+    kubelet.say(pod, {"running": {"startedAt": now()}}, ready=True, last_state=last, restarts=3)
+    place.expect("Streaming", "True", "AllStreamsLive")
+    place.expect("Ready", "False", "CrashLooping")
+    assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) == "Failed"
+
+
+def test_2_ready_while_a_task_inside_has_failed(place: Any, collect: Any, tmp_path: Path) -> None:
+    """strimzi #6624. All streams deliver, and what writes them to files does not work."""
+    (tmp_path / "data").write_text("a file is where the directory should be")
+    file = {"directory": str(tmp_path / "data"), "fsyncInterval": "100ms"}
+    running, _ = collect(sinks=[{"name": "archive", "type": "file", "file": file}])
+    assert "archive" in place.expect("SinksHealthy", "False", "SinkFailing")
+    place.expect("Streaming", "True", "AllStreamsLive")
+    place.expect("Ready", "False", "SinkFailing")
+    assert running.process.poll() is None
+    (tmp_path / "data").unlink()
+    place.expect("Ready", "True", "Ready", seconds=60)
+
+
+def test_3_process_alive_stream_silent(place: Any, collect: Any) -> None:
+    """cryptofeed #545, #893; ccxt #17081; hummingbot #8250. The socket is open, the book moves, trades do not come."""
+    running, exchange = collect()
+    place.expect("Ready", "True", "Ready")
+    exchange.post("/faults/silence", {"channel": "trades-all", "seconds": 120})
+    message = place.expect("Ready", "False", "StreamsStale", seconds=60)
+    assert "BTC-USDT/trade (since " in message
+    assert "BTC-USDT/orderbook" not in message
+    assert running.process.poll() is None
+    assert place.status()["unhealthyStreams"][0]["stream"] == "BTC-USDT/trade"
+    exchange.clear_faults()
+    place.expect("Ready", "True", "Ready", seconds=60)
+
+
+def test_4_false_alarm_on_a_quiet_market(place: Any, collect: Any, eventually: Eventually) -> None:
+    """cryptofeed #223. Nothing is traded for many times staleAfter, and the exchange confirms it."""
+    running, _ = collect(rate="0.01", staleAfter="1s")
+
+    def quiet() -> None:
+        assert {each["state"] for each in running.status()["streams"]} >= {"quiet"}
+        assert place.condition("Ready")[:2] == ("True", "Ready")
+
+    eventually(quiet, 60)
+    before = place.status()["conditions"]
+    silent_for = max(running.status()["streams"], key=lambda each: each["state"] == "quiet")
+    assert silent_for["state"] == "quiet"
+    running.comes(lambda: _age(running) > 5.0, within_s=30)
+    assert [(each["type"], each["status"], each["lastTransitionTime"]) for each in place.status()["conditions"]] == [
+        (each["type"], each["status"], each["lastTransitionTime"]) for each in before
+    ]
+
+
+def _age(running: Program) -> float:
+    """Seconds since the newest message of any stream, by the collector's own clock."""
+    status = running.status()
+    times = [each["lastMessageTime"] for each in status["streams"] if each["lastMessageTime"]] or [status["startedAt"]]
+    return (datetime.fromisoformat(status["time"]) - datetime.fromisoformat(max(times))).total_seconds()
+
+
+def test_5_a_wrong_but_plausible_book(place: Any, collect: Any, eventually: Eventually) -> None:
+    """cryptofeed #1016, ccxt #23251. An update is lost: no book is published that the exchange never had."""
+    running, exchange = collect()
+    place.expect("Ready", "True", "Ready")
+    exchange.post("/faults/lose", {"channel": "books", "count": 1})
+
+    def told() -> None:
+        status = place.status()
+        assert status["resyncs"] >= 1
+        assert status["gaps"]["detected"] >= 1
+        assert status["gaps"]["lost"] + status["gaps"]["repaired"] == status["gaps"]["detected"]
+
+    eventually(told, 60)
+    place.expect("Complete", "True", "NoGapsOpen")
+    running.comes_to_rest(30)
+    assert running.stop() == 0
+    evidence.check_books(running.records(), Truth(exchange))
+
+
+def test_6_hidden_back_pressure(place: Any, collect: Any, tmp_path: Path) -> None:
+    """cryptofeed #426. Whoever reads the records has stopped reading: told before anything is dropped."""
+    pipe = tmp_path / "records.jsonl"
+    os.mkfifo(pipe)
+    with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb"):
+        running, _ = collect()
+        message = place.expect("SinksHealthy", "False", "SinkFailing", seconds=90)
+        assert "records wait" in message
+        assert place.condition("Ready")[:2] == ("False", "SinkFailing")
+        assert running.status()["counters"]["droppedRecords"] == 0
+        running.process.kill()  # it would wait for its reader
+
+
+def test_7_deletion_blocked_by_a_finalizer(place: Any, pod: Any, operator: Any, eventually: Eventually) -> None:
+    """opentelemetry-operator #4367. Nothing carries one, and all goes while no operator runs."""
+    kinds = ("mcol", "deployments", "services", "configmaps")
+    for kind in kinds:
+        assert all("finalizers" not in each["metadata"] for each in place.api.all(kind, place.namespace)), kind
+    operator.process.kill()
+    operator.process.wait()
+    place.api.delete("mcol", place.namespace, "okx-btc", policy="Background")
+
+    def gone() -> None:
+        assert [kind for kind in kinds if place.names(kind)] == []
+
+    eventually(gone, 60)
+
+
+@pytest.mark.parametrize(
+    ("edit", "where"),
+    [
+        ({"symbol": "ETH-USDT"}, "symbols"),
+        ({"dataTypes": ["trade"]}, "dataTypes"),
+        ({"staleAfter": "7s"}, "staleAfter"),
+        ({"storeRawData": True}, "storeRawData"),
+        ({"logLevel": "debug"}, "logLevel"),
+        ({"connection": {"pingInterval": "9s"}}, "connection"),
+    ],
+)
+def test_8_an_edit_ignored(
+    place: Any, pod: Any, kubelet: Any, eventually: Eventually, edit: dict[str, Any], where: str
+) -> None:
+    """dask-kubernetes #895. Each edit reaches a new pod, and until it does the status says that work is under way."""
+    before = kubelet.mounted(pod.name)["spec"][where]
+    generation = place.change(**edit)["metadata"]["generation"]
+
+    def taken_up() -> None:
+        assert place.status()["observedGeneration"] == generation
+        assert len(kubelet.living()) == 2
+
+    eventually(taken_up)
+    assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) == "InProgress"
+    [new] = kubelet.catch_up()
+    assert kubelet.mounted(new.name)["spec"][where] != before
+    place.expect("Ready", "True", "Ready")
+    eventually(lambda: _current(place))
+
+
+def _current(place: Any) -> None:
+    assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) == "Current"
+
+
+def test_9_helm_wait_succeeds_although_no_operator_runs(chart: Path, place: Any) -> None:
+    code, said = Release("install", chart, place.namespace, seconds=8).ends()
+    assert code != 0
+    assert "MarketCollector" in said, said
+    assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) == "InProgress"

@@ -1,0 +1,86 @@
+"""P: tools that wait for a resource are not told that it is well before it is."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from helm_release import Release
+from kstatus import kstatus
+
+Start = Callable[..., Any]
+Eventually = Callable[..., None]
+
+
+def test_helm_does_not_succeed_while_no_operator_runs(chart: Path, namespace: str, place: Any) -> None:
+    code, said = Release("install", chart, namespace, seconds=8).ends()
+    assert code != 0
+    assert "MarketCollector" in said, said
+    assert kstatus(place.api.get("mcol", namespace, "okx-btc")) == "InProgress"
+
+
+def test_helm_waits_until_data_flows(chart: Path, namespace: str, place: Any, kubelet: Any, start: Start) -> None:
+    start()
+    release = Release("install", chart, namespace, seconds=90)
+    [pod] = kubelet.run_all(1)
+    well = pod.report
+    pod.report = {**well, "streams": [{**each, "state": "pending"} for each in well["streams"]]}
+    place.expect("Streaming", "False", "StreamsPending")
+    assert release.is_waiting(), "pods run, but nothing streams yet"
+    pod.report = well
+    code, said = release.ends()
+    assert code == 0, said
+    assert place.condition("Ready")[0] == "True"
+
+
+def test_an_upgrade_that_cannot_succeed_fails(
+    chart: Path, namespace: str, place: Any, kubelet: Any, start: Start, eventually: Eventually
+) -> None:
+    start()
+    release = Release("install", chart, namespace, seconds=90)
+    kubelet.run_all(1)
+    assert release.ends()[0] == 0
+    file = chart / "templates/resource.yaml"
+    file.write_text(file.read_text().replace("BTC-USDT", "BTC-NOTHING"))
+    upgrade = Release("upgrade", chart, namespace, seconds=20)
+    eventually(lambda: place.condition("Reconciling"))
+    [new] = kubelet.run_all(2, ready=False)
+    new.report = {
+        **new.report,
+        "health": "Unhealthy",
+        "streams": [{**each, "state": "refused", "reason": "SymbolNotFound"} for each in new.report["streams"]],
+    }
+    place.expect("Accepted", "False", "SymbolNotFound")
+    assert upgrade.ends()[0] != 0
+    assert kstatus(place.api.get("mcol", namespace, "okx-btc")) in ("InProgress", "Failed")
+
+
+def test_deletion_is_terminating_and_waits_for_nobody(place: Any, kubelet: Any, start: Start) -> None:
+    operator = start()
+    place.create()
+    kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) == "Current"
+    operator.stop()
+    place.api.merge("mcol", place.namespace, "okx-btc", {"metadata": {"finalizers": ["test.example/held"]}})
+    place.api.delete("mcol", place.namespace, "okx-btc")
+    assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) == "Terminating"
+    place.api.merge("mcol", place.namespace, "okx-btc", {"metadata": {"finalizers": None}})
+
+
+def test_kubectl_wait_counts_only_what_is_about_the_present_spec(
+    place: Any, kubelet: Any, start: Start, namespace: str
+) -> None:
+    """kubectl compares the condition's observedGeneration."""
+    operator = start()
+    place.create()
+    kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    operator.stop()
+    command = ["kubectl", "wait", "mcol/okx-btc", "-n", namespace, "--for=condition=Ready", "--timeout=3s"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    place.change(symbol="ETH-USDT")
+    began = time.monotonic()
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+    assert time.monotonic() - began > 2
