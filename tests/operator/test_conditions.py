@@ -415,6 +415,25 @@ class TestDeadline:
     def test_the_pods_own_reason_comes_first(self, scene: Scene, state: dict[str, str], reason: str) -> None:
         assert self.late(scene, scene.pod("new", state={"waiting": state}, ready=False)).reason == reason
 
+    @pytest.mark.parametrize(
+        ("reason", "expected"),
+        [
+            ("ReplicaSetUpdated", "Reconciling"),
+            ("NewReplicaSetCreated", "Reconciling"),
+            ("NewReplicaSetAvailable", "Stalled"),
+        ],
+    )
+    def test_as_long_as_kubernetes_gives_a_roll_out_time_so_do_we(
+        self, scene: Scene, reason: str, expected: str
+    ) -> None:
+        """Tools give up at the first Stalled, and a node may be on its way."""
+        progress = {"type": "Progressing", "status": "True", "reason": reason}
+        lost = {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes"}
+        pod = scene.pod(state={}, ready=False, conditions=[lost])
+        found = conditions(scene.picture(pod, deployments={0: deployment(progress)}))
+        assert (found["Ready"].reason, found[expected].reason) == (Reason.UNSCHEDULABLE, Reason.UNSCHEDULABLE)
+        assert len({"Reconciling", "Stalled"} & set(found)) == 1
+
     def test_what_is_not_taken_up_yet_is_judged_later(self, scene: Scene) -> None:
         late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
         picture = scene.picture(scene.pod(), deployments={0: deployment(late, generation=2)})
@@ -586,6 +605,8 @@ class TestWhateverIsSeen:
         if found["Ready"].status == "True":
             assert "Stalled" not in found
             assert picture.is_suspended or found["Streaming"].status == "True"
+        if found["WorkloadReady"].status == "False":
+            assert {"Reconciling", "Stalled"} & set(found)
         if picture.failures:
             assert found["Ready"].status != "True", "nothing is known of what the new generation needs"
             assert {"Reconciling", "Stalled"} & set(found)

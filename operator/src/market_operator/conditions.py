@@ -12,7 +12,7 @@ from market_operator.pods import Pod
 from market_operator.reasons import PASSING, Reason, Verdict
 from market_operator.reports import Stream
 from market_operator.resource import Document
-from market_operator.troubles import deployment_trouble, is_crash_looping, is_taken_up, pod_trouble
+from market_operator.troubles import deployment_trouble, is_crash_looping, is_in_time, is_taken_up, pod_trouble
 from market_operator.wording import number, some
 
 DELIVERING = ("live", "quiet")
@@ -321,21 +321,34 @@ def _not_reported(picture: Picture) -> Verdict:
 
 
 def reconciling(found: Mapping[str, Verdict], picture: Picture) -> Verdict | None:
-    """kstatus' sign that work is under way that will end by itself."""
+    """kstatus' sign that work is under way that may end by itself."""
     workload = found["WorkloadReady"]
-    is_under_way = workload.reason in PASSING or picture.is_retrying
-    return Verdict("True", workload.reason, workload.message) if is_under_way else None
+    return Verdict("True", workload.reason, workload.message) if _is_under_way(workload, picture) else None
+
+
+def _is_under_way(workload: Verdict, picture: Picture) -> bool:
+    """Whether what WorkloadReady lacks may come without anybody's help.
+
+    A node that is being added, a secret that is made a moment later, a registry that was busy: as long as Kubernetes
+    gives a roll-out time, so do we, for tools give up on a resource at the first Stalled.
+    """
+    if workload.status != "False":
+        return False
+    if picture.failures:
+        return picture.is_retrying
+    rolling = [picture.deployments[shard] for shard in picture.shards if shard in picture.deployments]
+    return workload.reason in PASSING or any(map(is_in_time, rolling))
 
 
 def stalled(found: Mapping[str, Verdict], picture: Picture) -> Verdict | None:
     """kstatus' sign that a person must act."""
-    for kind in ("Accepted", "WorkloadReady"):
-        verdict = found[kind]
-        is_retried = kind == "WorkloadReady" and picture.is_retrying
-        if verdict.status == "False" and verdict.reason not in PASSING and not is_retried:
-            return Verdict("True", verdict.reason, verdict.message)
-    if found["Streaming"].reason == Reason.RECONNECTS_EXHAUSTED:
-        return Verdict("True", found["Streaming"].reason, found["Streaming"].message)
+    symbols, workload, streams = found["Accepted"], found["WorkloadReady"], found["Streaming"]
+    if symbols.status == "False" and symbols.reason != Reason.SECRET_NOT_FOUND:
+        return Verdict("True", symbols.reason, symbols.message)
+    if workload.status == "False" and not _is_under_way(workload, picture):
+        return Verdict("True", workload.reason, workload.message)
+    if streams.reason == Reason.RECONNECTS_EXHAUSTED:
+        return Verdict("True", streams.reason, streams.message)
     return None
 
 

@@ -59,11 +59,19 @@ def is_taken_up(deployment: Document) -> bool:
     )
 
 
+def is_in_time(deployment: Document) -> bool:
+    """Whether a roll-out is under way and Kubernetes still gives it time (progressDeadlineSeconds)."""
+    if not is_taken_up(deployment):
+        return True
+    progress = _said(deployment).get("Progressing", {})
+    return progress.get("status") == "True" and progress.get("reason") != "NewReplicaSetAvailable"
+
+
 def deployment_trouble(deployment: Document, late: str) -> Verdict | None:
     """What Kubernetes says of a Deployment; `late` says why its new pods are not ready, should their time be up."""
     if not is_taken_up(deployment):
         return None
-    found = {each.get("type"): each for each in deployment.get("status", {}).get("conditions", ())}
+    found = _said(deployment)
     refused, progress = found.get("ReplicaFailure", {}), found.get("Progressing", {})
     if refused.get("status") == "True":
         message = cut(refused.get("message", ""))
@@ -72,3 +80,7 @@ def deployment_trouble(deployment: Document, late: str) -> Verdict | None:
     if progress.get("reason") == "ProgressDeadlineExceeded":
         return Verdict("False", Reason.DEADLINE_EXCEEDED, f"The new pods do not get ready in time: {late}")
     return None
+
+
+def _said(deployment: Document) -> dict[str, Document]:
+    return {each["type"]: each for each in deployment.get("status", {}).get("conditions", ())}
