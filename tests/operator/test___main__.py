@@ -6,6 +6,8 @@ import pytest
 from market_operator import __version__
 from market_operator.__main__ import _parser, _settings, main
 from market_operator.crd import crd_yaml
+from market_operator.leader import Terms
+from market_operator.names import Key
 from market_operator.settings import Settings
 
 
@@ -24,6 +26,13 @@ def test_options_become_settings() -> None:
     assert settings("--counter-interval", "1m30s").counter_interval == 90
 
 
+def test_the_lease_and_the_selector_become_settings() -> None:
+    found = settings("--lease", "home/operator", "--lease-terms", "3s/2s/200ms", "--selector", "team=a")
+    assert (found.lease, found.lease_terms) == (Key("home", "operator"), Terms(3, 2, 0.2))
+    assert found.selector.matches({"team": "a"})
+    assert not found.selector.matches({})
+
+
 def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLLECTOR_IMAGE", "theirs")
     assert settings().collector_image == "theirs"
@@ -39,6 +48,9 @@ def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.M
         (["run", "--sweep-interval", "0s"], "longer than nothing"),
         (["run", "--workers", "0"], "from 1 to 64"),
         (["run", "--health-via", "guess"], "invalid choice"),
+        (["run", "--selector", "team in a"], "'team in a' is no part of a label selector; write a=b"),
+        (["run", "--lease", "operator"], "is not NAMESPACE/NAME"),
+        (["run", "--lease-terms", "2s/3s/1s"], "longer than the deadline"),
         ([], "required"),
     ],
 )

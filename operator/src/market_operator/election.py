@@ -47,7 +47,6 @@ class Election:
             if self.candidate.is_leader:
                 logger.info("%s leads: lease %s", self.candidate.identity, self.key)
                 return
-            self._tell(f"standing by: {self.candidate.holder or 'nobody'} holds lease {self.key}")
             # Jitter, so that two that stand by do not meet at every attempt.
             await asyncio.sleep(self._terms.retry * (1 + random.random() / 5))  # noqa: S311
 
@@ -90,12 +89,19 @@ class Election:
         try:
             if self.candidate.must_look:
                 self.candidate.saw(await self.cluster.read_lease(self.key, self._longest()), self.clock())
-            sent = self.clock()
-            if lease := self.candidate.claim(sent, _stamp()):
-                self.candidate.claimed(await self.cluster.write_lease(lease, self._longest()), sent, self.clock())
+            await self._claim()
         except ApiError as error:
             self.candidate.must_look = True
-            self._tell(f"no answer about lease {self.key} that helps: {error}")
+            self._tell(logging.WARNING, f"lease {self.key} could not be had, it is tried again: {error}")
+
+    async def _claim(self) -> None:
+        sent = self.clock()
+        lease = self.candidate.claim(sent, _stamp())
+        if lease is None:
+            self._tell(logging.INFO, f"standing by: lease {self.key} is {self.candidate.holder}'s")
+            return
+        self.candidate.claimed(await self.cluster.write_lease(lease, self._longest()), sent, self.clock())
+        self._told = ""
 
     def _longest(self) -> float:
         """Seconds that a call may take: a second one must fit before the deadline, and none may end after it."""
@@ -104,10 +110,10 @@ class Election:
             return half
         return min(half, self.fence() - (self._terms.duration - self._terms.deadline))
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, level: int, text: str) -> None:
         """Logs what is new; the same thing is not told at every attempt."""
         if text != self._told:
-            logger.info("%s", text)
+            logger.log(level, "%s", text)
         self._told = text
 
 
