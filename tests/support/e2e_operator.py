@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from kube import CHART, CommandError, Document, Tools, eventually, restricted_namespace
 
 RELEASE = "market-operator"
+REPLICAS = 2
 OF_OPERATOR = "app.kubernetes.io/name=market-operator"
 # A namespace on its way out refuses new objects with 403 as well; that says nothing about rights.
 NO_RIGHT = re.compile(r"^(?!.*because it is being terminated).*(\b403\b|forbidden)", re.IGNORECASE)
@@ -38,6 +39,7 @@ class Operator:
             )
         except CommandError as error:
             raise InstallError(f"{error.stderr.strip()}; its pods: {self._why_not()}") from error
+        self._wait_available()
 
     def _image_values(self) -> tuple[str, ...]:
         names = (("image", self.images["operator"]), ("collectorImage", self.images["collector"]))
@@ -57,12 +59,17 @@ class Operator:
     def pods(self) -> list[Document]:
         return self.tools.items("-n", self.namespace, "pods", "-l", OF_OPERATOR)
 
+    def leader(self) -> str:
+        """The name of the pod that works; empty when none does."""
+        holder = self.tools.items("-n", self.namespace, "leases")[0]["spec"].get("holderIdentity", "")
+        return str(holder).partition("_")[0]
+
     def kill(self) -> None:
-        """Ends the operator's process without a goodbye; its Deployment starts another. Returns when that is ready."""
-        (before,) = self.pods()
+        """Ends the leader's process without a goodbye. Returns when another leads, and the pod has a successor."""
+        before = self.leader()
         self.keep_log()
-        name = before["metadata"]["name"]
-        self.tools.kubectl("-n", self.namespace, "delete", "pod", name, "--grace-period=0", "--force")
+        self.tools.kubectl("-n", self.namespace, "delete", "pod", before, "--grace-period=0", "--force")
+        eventually(lambda: self.leader() not in ("", before), within=40, what="another operator leads")
         self._wait_available()
 
     def pause(self) -> None:
@@ -72,14 +79,16 @@ class Operator:
         eventually(lambda: not self.pods(), within=40, what="the operator's pod is gone")
 
     def resume(self) -> None:
-        self._scale(1)
+        self._scale(REPLICAS)
         self._wait_available()
 
     def _scale(self, replicas: int) -> None:
         self.tools.kubectl("-n", self.namespace, "scale", "deployment", RELEASE, f"--replicas={replicas}")
 
     def _wait_available(self) -> None:
+        """Returns when all replicas are ready, and those of before are gone (their rights may be gone as well)."""
         self.tools.kubectl("-n", self.namespace, "rollout", "status", f"deployment/{RELEASE}", "--timeout=60s")
+        eventually(lambda: len(self.pods()) == REPLICAS, within=40, what="only the present replicas are left")
 
     def keep_log(self) -> None:
         """Keeps what the present pods have logged, before they go."""
@@ -87,7 +96,7 @@ class Operator:
 
     def log(self) -> str:
         """What the present pods have logged."""
-        return self.tools.kubectl("-n", self.namespace, "logs", "-l", OF_OPERATOR, "--tail=-1")
+        return self.tools.kubectl("-n", self.namespace, "logs", "-l", OF_OPERATOR, "--tail=-1", "--ignore-errors")
 
     def refusals(self) -> list[str]:
         """Every line in which the API server denied the operator a right, in the whole session."""
