@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from api_calls import Call
+from api_proxy import ApiProxy
 from chart_account import Account, chart_account, refusals
 
 Start = Callable[..., Any]
@@ -71,6 +73,46 @@ def test_o_the_charts_rights_are_enough_for_a_whole_life(
     assert refusals(operator.log.read_text()) == []
     assert operator.stop() == 0
     assert refusals(operator.log.read_text()) == []
+
+
+Right = tuple[str, str, str]
+_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+def test_o_each_right_that_the_chart_grants_is_used(
+    place: Any, kubelet: Any, start: Start, grant: Grant, namespace: str, kubeconfig: str, eventually: Eventually
+) -> None:
+    """With the test above, which finds no right missing: the chart's are exactly those that the operator needs."""
+    account = grant(f'namespaces=["{namespace}"]')
+    with ApiProxy.to(Path(kubeconfig)) as proxy:
+        through = {**account.environment, "KUBECONFIG": str(proxy.write_kubeconfig(tmp_file(account)))}
+        operator = start(*account.arguments, environment=through, everywhere=True)
+        live(place, kubelet, eventually)
+        operator.stop()
+        used = {right for call in proxy.calls for right in _rights(call)}
+    rules = [rule for each in account.objects if each["kind"] == "Role" for rule in each["rules"]]
+    assert used == {
+        (group, kind, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for kind in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def tmp_file(account: Account) -> Path:
+    return Path(account.environment["KUBECONFIG"]).with_suffix(".proxy")
+
+
+def _rights(call: Call) -> Iterator[Right]:
+    """The rights that a call asks for. To apply is to patch, and to create what does not exist, as each child once did."""
+    if not call.kind:
+        return  # which APIs there are, everybody may ask
+    group = call.path.split("/")[2] if call.path.startswith("/apis/") else ""
+    verb = "watch" if call.is_watch else "list" if call.is_list else _VERBS[call.method]
+    yield group, call.kind, verb
+    if verb == "patch" and "force=" in call.query:
+        yield group, call.kind, "create"
 
 
 def _more(operator: Any, sweeps: float) -> None:
