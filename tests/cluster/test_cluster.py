@@ -48,6 +48,13 @@ async def test_the_same_write_again_changes_nothing(cluster: Cluster, namespace:
     assert len({made["metadata"]["resourceVersion"] for made in versions if made}) == 1
 
 
+@pytest.mark.parametrize("text", ["😀", "ä€", "\x7f\x85\x9f\ufeff\ufffe\uffff", "\\ud83d\\ude00", 'a: "b" # {\n\t}'])
+async def test_any_text_is_applied_as_it_is(cluster: Cluster, namespace: str, text: str) -> None:
+    made = await cluster.run(Apply(config(namespace, x=text), is_new=True))
+    assert made
+    assert made["data"] == {"x": text}
+
+
 async def test_a_new_object_takes_nobodys_fields(cluster: Cluster, namespace: str, api: Any) -> None:
     api.create("configmaps", namespace, {"metadata": {"name": "a"}, "data": {"x": "theirs"}})
     with pytest.raises(ApiError) as refusal:

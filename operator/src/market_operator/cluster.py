@@ -22,6 +22,7 @@ so no right on finalizers is needed. `--health-via proxy`, used from a shell, al
 
 import math
 import os
+import re
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -44,7 +45,9 @@ CALL_TIMEOUT = 30.0
 _CONNECTIONS = 20
 # Larger pages are parsed no faster, and their objects set the peak of the memory at the start.
 _PAGE = 100
-_APPLY = "application/apply-patch+yaml"
+# With its character set named, the client sends the body as we wrote it.
+_APPLY = "application/apply-patch+yaml; charset=utf-8"
+_NOT_PLAIN_IN_YAML = re.compile("[\x7f-\x9f\ufeff\ufffe\uffff]")
 _MERGE = "application/merge-patch+json"
 _METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 
@@ -158,7 +161,8 @@ class Cluster:
         meta = action.manifest["metadata"]
         path = CHILDREN[action.manifest["kind"]].path(meta["namespace"], meta["name"])
         force = "false" if action.is_new else "true"
-        return await self._call("PATCH", path, action.manifest, _APPLY, {"fieldManager": MANAGER, "force": force})
+        query = {"fieldManager": MANAGER, "force": force}
+        return await self._call("PATCH", path, _yaml(action.manifest), _APPLY, query)
 
     async def _delete(self, action: Delete) -> None:
         path = CHILDREN[action.kind].path(action.namespace, action.name)
@@ -278,6 +282,13 @@ class Cluster:
         settings = await self._configuration.auth_settings()
         bearer = settings.get("BearerToken")
         return {bearer["key"]: str(bearer["value"])} if bearer and bearer.get("value") else {}
+
+
+def _yaml(document: Document) -> str:
+    """`document` as JSON that is YAML too: that has no pair of escapes for one character (an emoji), nor control
+    characters as they are."""
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    return _NOT_PLAIN_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _refusal(status: int, retry_after: str, content: bytes) -> ApiError:

@@ -1,0 +1,90 @@
+"""G. Schema-driven: whatever the API server accepts ends Ready, or says in a condition why not; and costs no peace."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from hypothesis import HealthCheck, Phase, given, settings
+
+from kube import ROOT
+from schema_specs import specs
+
+Start = Callable[..., Any]
+Eventually = Callable[..., None]
+Document = dict[str, Any]
+RESOURCES = 40
+NOWHERE = {"op-test/no-such-node": "true"}
+# Words for what is still going on: none of them may be the last.
+_UNDERWAY = ("Pending", "RollingOut", "StreamsPending", "CollectorNotRunning")
+
+
+def schema() -> Document:
+    definition = yaml.safe_load((ROOT / "crds/marketcollectors.yaml").read_text())
+    found: Document = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return found
+
+
+def accepted_specs(place: Any) -> list[Document]:
+    """Drawn specs that the API server would take. It may refuse others, but never fail over one."""
+    accepted: list[Document] = []
+
+    @settings(max_examples=3 * RESOURCES, phases=[Phase.generate], suppress_health_check=[*HealthCheck], database=None)
+    @given(specs(schema()))
+    def ask(spec: Document) -> None:
+        bounded = within_bounds(spec)
+        try:
+            place.api.create("mcol", place.namespace, document("drawn", bounded), "?dryRun=All")
+        except Exception as refusal:
+            assert getattr(refusal, "status", 0) in (400, 422), refusal
+        else:
+            if bounded not in accepted:
+                accepted.append(bounded)
+
+    ask()
+    return accepted
+
+
+def within_bounds(spec: Document) -> Document:
+    """`spec` with pods that no node takes, and not too many of them for a test."""
+    most = {"shards": 2, "replicas": 2}
+    fewer = {name: min(spec[name], limit) for name, limit in most.items() if name in spec}
+    return spec | fewer | {"template": spec.get("template", {}) | {"nodeSelector": NOWHERE}}
+
+
+def document(name: str, spec: Document) -> Document:
+    return {
+        "apiVersion": "marketcollector.dev/v1alpha1",
+        "kind": "MarketCollector",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def test_g_whatever_is_accepted_ends_ready_or_says_why_not(
+    place: Any, kubelet: Any, start: Start, eventually: Eventually
+) -> None:
+    drawn = accepted_specs(place)[:RESOURCES]
+    assert len(drawn) == RESOURCES
+    operator = start()
+    for number, spec in enumerate(drawn):
+        place.api.create("mcol", place.namespace, document(f"drawn-{number}", spec))
+
+    def all_told() -> None:
+        kubelet.catch_up()
+        for each in place.api.all("mcol", place.namespace):
+            assert each["status"]["observedGeneration"] == each["metadata"]["generation"]
+            [ready] = [c for c in each["status"]["conditions"] if c["type"] == "Ready"]
+            assert ready["reason"] not in _UNDERWAY, (ready, each["spec"])
+            assert ready["message"]
+            assert ready["status"] == "True" or ready["reason"] != "Ready"
+
+    eventually(all_told, 30)
+    told = [c for each in place.api.all("mcol", place.namespace) for c in each["status"]["conditions"]]
+    reasons = {(each["status"], each["reason"]) for each in told if each["type"] == "Ready"}
+    assert ("True", "Ready") in reasons, "the drawn ones are not all impossible"
+    import sys; sys.stderr.write(str(reasons)+"\n"+"\n".join(str((e["reason"],e["message"][:300])) for e in told if e["type"]=="Ready" and e["status"]!="True"))
+    assert "Traceback" not in operator.log.read_text()
+    before = operator.metric("reconcile_total")
+    time.sleep(3)
+    assert operator.metric("reconcile_total") - before < 2 * RESOURCES, "no hot loop: what fails is tried again slowly"
