@@ -328,7 +328,7 @@ class Kubelet:
         self.pods[pod.uid] = pod
         config = self._configuration(document)
         pod.symbols = config["spec"]["symbols"]
-        pod.report = status_document(pod, shard=config["shard"], types=config["spec"]["dataTypes"], **report)
+        pod.report = status_document(pod, shard=config["shard"], types=stream_types(config["spec"]), **report)
         self.say(pod, {"running": {"startedAt": "2026-11-22T10:00:00Z"}}, ready)
         return pod
 
@@ -371,6 +371,12 @@ class Kubelet:
     def close(self) -> None:
         for pod in self.pods.values():
             pod.close()
+
+
+def stream_types(spec: Document) -> list[str]:
+    """What a collector calls its streams of one symbol: the data type, with candles one of each interval."""
+    candles = [f"candle/{interval}" for interval in spec.get("candle", {}).get("intervals", ["1m"])]
+    return [name for kind in spec["dataTypes"] for name in (candles if kind == "candle" else [kind])]
 
 
 def status_document(pod: PlayPod, shard: int, types: list[str], start: str = "t1", **fields: Any) -> Document:

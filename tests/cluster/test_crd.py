@@ -1,5 +1,6 @@
 """The definition as the API server applies it: what it accepts, what it refuses and in which words, what it fills in."""
 
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from market_operator.crd import crd
 from market_operator.models import Template
-from market_operator.volumes import Volume
+from market_operator.volumes import ProjectedSource, Volume
 
 FILE = {"name": "a", "type": "file", "file": {"directory": "/data"}}
 DRY = "?dryRun=All"
@@ -73,6 +74,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {**mount("/tls"), "sinks": [FILE]},
 ]
 
+IMMUTABLE = "spec.exchange is immutable; delete the resource and create another"
 REFUSED_VOLUMES = [each.name for each in Volume.refused]
 REFUSED_OF_PODS = {
     "hostNetwork": True,
@@ -156,6 +158,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     *((volume({kind: {}, "emptyDir": {}}), f"{kind} is refused") for kind in REFUSED_VOLUMES),
     (volume({"hostPath": {"path": "/"}}), "hostPath is refused: it would reach the node"),
     (volume({"projected": {"sources": [TOKEN]}}), "serviceAccountToken is refused: collectors get no token"),
+    *((volume({"projected": {"sources": [{each.name: {}}]}}), each.name) for each in ProjectedSource.refused),
     (volume({"projected": {"sources": [{}]}}), "a projected source needs exactly one of configMap, secret"),
     (volume({"projected": {"sources": []}}), "should have at least 1 items"),
     (volume({"secret": {"secretName": "other-namespace/key"}}), "secretName in body should match"),
@@ -178,6 +181,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (mount("/tls", subPath="a/../../x"), "subPath in body should match"),
     (mount("/tls", subPath="/etc"), "subPath in body should match"),
     (mount("/tls", mountPropagation="Bidirectional"), "mountPropagation is refused"),
+    (mount("/tls", subPathExpr="$(POD_NAME)"), "subPathExpr is refused"),
     *(({**mount(path), "sinks": [FILE]}, "must not overlap") for path in ("/data", "/data/x")),
     ({**mount("/a"), "sinks": file_sink(directory="/a/b")}, "a volumeMount and a sink's directory must not overlap"),
     *(({"template": {field: value}}, f"{field} is refused") for field, value in REFUSED_OF_PODS.items()),
@@ -194,6 +198,58 @@ def test_what_makes_no_sense_is_refused_with_what_is_allowed(api: Any, spec: dic
     with pytest.raises(Exception, match="invalid") as refusal:
         api.create("mcol", "default", document(**spec), DRY)
     assert message in str(refusal.value)
+
+
+def rules(node: dict[str, Any], path: str = "spec") -> Iterator[tuple[str, dict[str, str]]]:
+    """Every rule below a schema with the path of what it is about, as the API server names it in a refusal."""
+    for rule in node.get("x-kubernetes-validations", ()):
+        yield path + rule.get("fieldPath", ""), rule
+    for name, inner in node.get("properties", {}).items():
+        yield from rules(inner, f"{path}.{name}")
+    if "items" in node:
+        yield from rules(node["items"], f"{path}[]")
+    if isinstance(node.get("additionalProperties"), dict):
+        yield from rules(node["additionalProperties"], f"{path}[]")
+
+
+def spec_schema() -> dict[str, Any]:
+    found: dict[str, Any] = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return found
+
+
+def refusal(api: Any, spec: dict[str, Any]) -> str:
+    try:
+        api.create("mcol", "default", document(**spec), DRY)
+    except Exception as error:
+        return re.sub(r"\[\d+\]", "[]", str(error))
+    return ""
+
+
+def test_g_every_rule_of_the_definition_has_a_refused_case(api: Any) -> None:
+    """Matched by the path and the message of an actual refusal; a rule about a change is refused in a test below."""
+    said = "\n".join(refusal(api, spec) for spec, _ in REFUSED)
+    found = [(path, rule) for path, rule in rules(spec_schema()) if rule["message"] != IMMUTABLE]
+    assert len(found) > 15
+    pattern = '{}: Invalid value: ("[^"]*": )?{}'
+    unsaid = [
+        rule for rule in found if not re.search(pattern.format(*map(re.escape, (rule[0], rule[1]["message"]))), said)
+    ]
+    assert unsaid == []
+
+
+def paths(value: Any, path: str = "spec") -> set[str]:
+    """The paths of everything in a document."""
+    items = value.items() if isinstance(value, dict) else ()
+    below = [paths(inner, f"{path}.{name}") for name, inner in items]
+    below += [paths(inner, f"{path}[]") for inner in value] if isinstance(value, list) else []
+    return {path}.union(*below)
+
+
+def test_g_every_rule_of_the_definition_has_an_accepted_case(api: Any) -> None:
+    """Each rule was asked about something that is there, and held; what must never be there has none."""
+    met = set[str]().union(*(paths(api.create("mcol", "default", document(**spec), DRY)["spec"]) for spec in ACCEPTED))
+    found = [(path, rule) for path, rule in rules(spec_schema()) if "is refused" not in rule["message"]]
+    assert [path for path, _ in found if path not in met] == []
 
 
 def test_every_refused_field_of_pods_is_tried() -> None:
@@ -235,7 +291,7 @@ def test_the_exchange_can_never_change(
     path = f"apis/{two_exchanges}/v1alpha1/namespaces/{namespace}/trials"
     given = {**document(), "apiVersion": f"{two_exchanges}/v1alpha1", "kind": "Trial"}
     eventually(lambda: api.call("POST", path, given))
-    with pytest.raises(Exception, match=r"spec\.exchange is immutable; delete the resource and create another"):
+    with pytest.raises(Exception, match=re.escape(IMMUTABLE)):
         api.call("PATCH", f"{path}/okx-btc", {"spec": {"exchange": "elsewhere"}}, "application/merge-patch+json")
 
 

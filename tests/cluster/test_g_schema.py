@@ -16,7 +16,7 @@ Document = dict[str, Any]
 RESOURCES = 40
 NOWHERE = {"op-test/no-such-node": "true"}
 # Words for what is still going on: none of them may be the last.
-_UNDERWAY = ("Pending", "RollingOut", "StreamsPending", "CollectorNotRunning")
+_UNDERWAY = ("Pending", "RollingOut", "StreamsPending", "CollectorNotRunning", "PodsNotReady", "Unschedulable")
 
 
 def schema() -> Document:
@@ -29,20 +29,27 @@ def accepted_specs(place: Any) -> list[Document]:
     """Drawn specs that the API server would take. It may refuse others, but never fail over one."""
     accepted: list[Document] = []
 
-    @settings(max_examples=3 * RESOURCES, phases=[Phase.generate], suppress_health_check=[*HealthCheck], database=None)
+    @settings(max_examples=4 * RESOURCES, phases=[Phase.generate], suppress_health_check=[*HealthCheck], database=None)
     @given(specs(schema()))
     def ask(spec: Document) -> None:
         bounded = within_bounds(spec)
-        try:
-            place.api.create("mcol", place.namespace, document("drawn", bounded), "?dryRun=All")
-        except Exception as refusal:
-            assert getattr(refusal, "status", 0) in (400, 422), refusal
-        else:
-            if bounded not in accepted:
-                accepted.append(bounded)
+        if bounded not in accepted and is_accepted(place, bounded):
+            accepted.append(bounded)
 
     ask()
-    return accepted
+    assert len(accepted) >= RESOURCES
+    # Neighbours resemble each other.
+    return accepted[:: len(accepted) // RESOURCES][:RESOURCES]
+
+
+def is_accepted(place: Any, spec: Document) -> bool:
+    try:
+        place.api.create("mcol", place.namespace, document("drawn", spec), "?dryRun=All")
+    except Exception as refusal:
+        if getattr(refusal, "status", 0) in (400, 422):
+            return False
+        raise
+    return True
 
 
 def within_bounds(spec: Document) -> Document:
@@ -64,8 +71,7 @@ def document(name: str, spec: Document) -> Document:
 def test_g_whatever_is_accepted_ends_ready_or_says_why_not(
     place: Any, kubelet: Any, start: Start, eventually: Eventually
 ) -> None:
-    drawn = accepted_specs(place)[:RESOURCES]
-    assert len(drawn) == RESOURCES
+    drawn = accepted_specs(place)
     operator = start()
     for number, spec in enumerate(drawn):
         place.api.create("mcol", place.namespace, document(f"drawn-{number}", spec))
@@ -79,11 +85,10 @@ def test_g_whatever_is_accepted_ends_ready_or_says_why_not(
             assert ready["message"]
             assert ready["status"] == "True" or ready["reason"] != "Ready"
 
-    eventually(all_told, 30)
+    eventually(all_told, 90)
     told = [c for each in place.api.all("mcol", place.namespace) for c in each["status"]["conditions"]]
     reasons = {(each["status"], each["reason"]) for each in told if each["type"] == "Ready"}
     assert ("True", "Ready") in reasons, "the drawn ones are not all impossible"
-    import sys; sys.stderr.write(str(reasons)+"\n"+"\n".join(str((e["reason"],e["message"][:300])) for e in told if e["type"]=="Ready" and e["status"]!="True"))
     assert "Traceback" not in operator.log.read_text()
     before = operator.metric("reconcile_total")
     time.sleep(3)

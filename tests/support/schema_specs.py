@@ -5,6 +5,7 @@ The rules (CEL) are met as far as a walk over the schema can know them; the API 
 
 import re
 import string
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -82,7 +83,7 @@ def _integers(schema: Schema) -> Strategy:
     return st.integers(schema.get("minimum", 0), min(schema.get("maximum", 1000), schema.get("minimum", 0) + 1000))
 
 
-_OF_TYPE = {
+_OF_TYPE: dict[str, Callable[[Schema], Strategy]] = {
     "object": _objects,
     "array": _arrays,
     "string": _texts,
