@@ -416,6 +416,12 @@ class Place:
     def change(self, name: str = "okx-btc", **spec: Any) -> Document:
         return self.api.merge("mcol", self.namespace, name, {"spec": spec})
 
+    def replace(self, name: str = "okx-btc", **spec: Any) -> Document:
+        """Puts another spec into the place of the resource's whole one, as `kubectl replace` does."""
+        path = f"{PATHS['mcol'].format(self.namespace)}/{name}"
+        patch = [{"op": "replace", "path": "/spec", "value": resource(name, **spec)["spec"]}]
+        return self.api.call("PATCH", path, patch, "application/json-patch+json")
+
     def status(self, name: str = "okx-btc") -> Document:
         found: Document = self.api.get("mcol", self.namespace, name)["status"]
         return found

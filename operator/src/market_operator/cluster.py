@@ -33,7 +33,7 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from market_operator.errors import ApiError, StartError
 from market_operator.kinds import CHILDREN, COLLECTORS, EVENTS, LEASES, PODS, Kind
@@ -287,7 +287,7 @@ class Cluster:
 def _yaml(document: Document) -> str:
     """`document` as JSON that is YAML too: that has no pair of escapes for one character (an emoji), nor control
     characters as they are."""
-    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    text = to_json(document).decode()
     return _NOT_PLAIN_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

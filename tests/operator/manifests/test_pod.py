@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from market_operator.manifests.pod import pod_template
-from market_operator.manifests.shard import Shard
+from market_operator.manifests.shard import Shard, digest
 
 FILE = {"name": "a", "type": "file", "file": {"directory": "/data"}}
 CLAIM = {"name": "b", "type": "file", "file": {"directory": "/archive", "claimName": "disk"}}
@@ -30,6 +30,15 @@ def test_the_pod_has_no_token(shard: Callable[..., Shard]) -> None:
     spec = pod_template(shard(template={"serviceAccountName": "mine"}), "config")["spec"]
     assert spec["automountServiceAccountToken"] is False
     assert spec["serviceAccountName"] == "mine"
+    assert "serviceAccount" not in spec, "the API server fills it in"
+
+
+def test_without_an_account_both_fields_of_it_are_empty_and_no_part_of_the_hash(shard: Callable[..., Shard]) -> None:
+    template = pod_template(shard(), "config")
+    spec = template["spec"]
+    assert (spec.pop("serviceAccountName"), spec.pop("serviceAccount")) == ("", "")
+    annotations = template["metadata"]["annotations"]
+    assert annotations.pop("marketcollector.dev/template") == digest(template)
 
 
 def test_the_collector_is_started_as_the_interface_says(shard: Callable[..., Shard]) -> None:
