@@ -148,18 +148,27 @@ def helm(*arguments: str) -> str:
 
 @pytest.mark.usefixtures("define")
 def test_j_the_chart_is_upgraded_and_rolled_back_with_its_definition_and_loses_no_resource(
-    place: Any, api: Any, namespace: str
+    place: Any, api: Any, namespace: str, eventually: Eventually
 ) -> None:
     release = (namespace, "--namespace", namespace)
     # Nobody else's operator runs here, and a first release takes over a definition that was installed by hand.
     settings = ("--set", "replicas=0,rbac.aggregate=false", "--take-ownership", "--force-conflicts")
 
-    def defined(wanted: Document) -> None:
-        assert api.call("GET", DEFINITION)["spec"]["versions"][0]["schema"] == wanted["spec"]["versions"][0]["schema"]
+    made: dict[str, str] = {}
+
+    def stands(definition: Document) -> Callable[[], None]:
+        """A claim: this definition is in place, and every resource; the API server takes a moment to serve both."""
+        versions = definition["spec"]["versions"]
+
+        def claim() -> None:
+            assert api.call("GET", DEFINITION)["spec"]["versions"][0]["schema"] == versions[0]["schema"]
+            assert {each["metadata"]["name"]: each["metadata"]["uid"] for each in api.all("mcol", namespace)} == made
+
+        return claim
 
     helm("install", release[0], str(OLD_CHART), *release[1:], *settings)
-    defined(old_definition())
-    made = {name: place.create(name)["metadata"]["uid"] for name in ("a", "b")}
+    eventually(stands(old_definition()))
+    made |= {name: place.create(name)["metadata"]["uid"] for name in ("a", "b")}
     for step, definition in (
         (("upgrade", release[0], str(CHART), *release[1:], *settings), new_definition()),
         (("rollback", release[0], "1", *release[1:], "--force-conflicts"), old_definition()),
@@ -167,9 +176,7 @@ def test_j_the_chart_is_upgraded_and_rolled_back_with_its_definition_and_loses_n
         (("uninstall", *release), new_definition()),
     ):
         helm(*step)
-        defined(definition)
-        kept = {each["metadata"]["name"]: each["metadata"]["uid"] for each in api.all("mcol", namespace)}
-        assert kept == made, step[0]
+        eventually(stands(definition))
 
 
 def later_definition() -> Document:
