@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import market_collector
+from market_collector import api
 
 REPOSITORY = Path(__file__).parents[2]
 TOO_BIG = ("pydantic", "market_collector.api", "aiohttp", "kubernetes", "pyarrow")
@@ -52,6 +53,7 @@ assert "market_collector.net.supervisor" in sys.modules
 
 def test_all_names_can_be_imported() -> None:
     assert [name for name in market_collector.__all__ if not hasattr(market_collector, name)] == []
+    assert set(market_collector.__all__) == set(api.__all__)
     assert set(market_collector.__all__) <= set(dir(market_collector))
     assert market_collector.__version__
 

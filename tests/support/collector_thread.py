@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from collector_settings import settings_of
 from market_collector.app import Collector
 from market_collector.config import Settings
 from market_collector.model.events import Record
@@ -63,26 +64,18 @@ class ListSink:
         """Nothing to do."""
 
 
-def settings_for(exchange: Simulator, **changes: Any) -> Settings:
-    """All types of data of one symbol; quick to notice and quick to come back."""
-    given: dict[str, Any] = {
-        "data_types": (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE),
-        "candle_intervals": ("1s",),
-        "stale_after_s": 2.0,
-        "ping_interval_s": 1.0,
-        "backoff_initial_s": 0.05,
-        "backoff_max_s": 0.5,
-        "sinks": (),
-    } | changes
-    return Settings(
-        name="okx",
-        namespace="test",
-        shard=0,
-        exchange="okx",
-        symbols=("BTC-USDT",),
-        endpoint_websocket=exchange.websocket,
-        endpoint_rest=exchange.rest,
-        **given,
+def settings_for(exchange: Simulator) -> Settings:
+    """All types of market data of one symbol; quick to notice and quick to come back."""
+    return settings_of(
+        exchange.websocket,
+        *(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE),
+        rest=exchange.rest,
+        candle_intervals=("1s",),
+        stale_after_s=2.0,
+        ping_interval_s=1.0,
+        backoff_initial_s=0.05,
+        backoff_max_s=0.5,
+        sinks=(),
     )
 
 

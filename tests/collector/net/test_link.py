@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from market_collector.config import Settings
+from collector_settings import settings_of
 from market_collector.exchanges import EXCHANGES
 from market_collector.feed.effects import Effect
 from market_collector.feed.feed import Feed
@@ -28,18 +28,7 @@ from market_collector.telemetry import health
 from market_collector.telemetry.status import Health
 from scripted_exchange import scripted_exchange
 
-NOBODY = "http://127.0.0.1:9"
-SETTINGS = Settings(
-    name="okx",
-    namespace="test",
-    shard=0,
-    exchange="okx",
-    symbols=("BTC-USDT",),
-    data_types=(DataType.ORDERBOOK, DataType.TICKER),
-    backoff_initial_s=0.02,
-    backoff_max_s=0.1,
-    endpoint_rest=NOBODY,
-)
+SETTINGS = settings_of("", DataType.ORDERBOOK, DataType.TICKER, backoff_initial_s=0.02, backoff_max_s=0.1)
 SHORT = Deadlines(open_s=0.3, drain_s=30.0, close_s=0.2)
 
 

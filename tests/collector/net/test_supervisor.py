@@ -9,10 +9,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
+from collector_settings import settings_of
 from market_collector.app import streams
-from market_collector.config import Settings
 from market_collector.exchanges import EXCHANGES
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Connected, Disconnected, Gap, Orderbook, Record, Resync, Trade
@@ -22,6 +21,8 @@ from market_collector.net.supervisor import Supervisor
 from simulator_process import MARKET, Simulator, simulator
 
 pytestmark = pytest.mark.simulator
+
+KINDS = (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER)
 
 
 @pytest.fixture
@@ -52,22 +53,8 @@ class Collection:
 
 @asynccontextmanager
 async def collection(exchange: Simulator, **changes: Any) -> AsyncIterator[Collection]:
-    settings = replace(
-        Settings(
-            name="okx",
-            namespace="test",
-            shard=0,
-            exchange="okx",
-            symbols=("BTC-USDT",),
-            data_types=(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER),
-            stale_after_s=5.0,
-            backoff_initial_s=0.05,
-            backoff_max_s=0.2,
-            endpoint_websocket=exchange.websocket,
-            endpoint_rest=exchange.rest,
-        ),
-        **changes,
-    )
+    quick = {"stale_after_s": 5.0, "backoff_initial_s": 0.05, "backoff_max_s": 0.2}
+    settings = settings_of(exchange.websocket, *KINDS, rest=exchange.rest, **(quick | changes))
     ledger = Ledger("okx", streams(settings), settings.stale_after_s, read_clock())
     records: list[Record] = []
     supervisor = Supervisor(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market_collector.config import Settings
+from collector_settings import settings_of
 from market_collector.exchanges.okx import Okx
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Connected, Disconnected, Record
@@ -130,18 +130,12 @@ async def play(exchange: ScriptedExchange, schedule: list[tuple[str, float | Non
 
 
 def begin(exchange: ScriptedExchange) -> Play:
-    wanted = Settings(
-        name="okx",
-        namespace="test",
-        shard=0,
-        exchange="okx",
-        symbols=("BTC-USDT",),
-        data_types=(DataType.TICKER, DataType.ORDERBOOK, DataType.CANDLE),
+    wanted = settings_of(
+        exchange.websocket,
+        *(stream.data_type for stream in STREAMS),
         ping_interval_s=0.2,
         backoff_initial_s=0.01,
         backoff_max_s=0.02,
-        endpoint_websocket=exchange.websocket,
-        endpoint_rest="http://127.0.0.1:9",
     )
     ledger = Ledger("okx", STREAMS, 60.0, read_clock())
     records: list[Record] = []

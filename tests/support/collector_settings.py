@@ -1,0 +1,26 @@
+"""Settings of a collector under test: BTC-USDT of an exchange on loopback; tests say what they need beyond that."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from market_collector.config import Settings
+from market_collector.model.streams import DataType
+
+NOBODY = "http://127.0.0.1:9"
+"""Where nobody answers."""
+
+
+def settings_of(websocket: str, *data_types: DataType, rest: str = NOBODY, **changes: Any) -> Settings:
+    """What is not changed is as for any user."""
+    plain = Settings(
+        name="okx",
+        namespace="test",
+        shard=0,
+        exchange="okx",
+        symbols=("BTC-USDT",),
+        data_types=data_types,
+        endpoint_websocket=websocket,
+        endpoint_rest=rest,
+    )
+    return replace(plain, **changes)
