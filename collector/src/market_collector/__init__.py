@@ -5,28 +5,12 @@ As a library: ``from market_collector import DataType, ExchangeCollectorConfig, 
 the collecting process does without.
 """
 
+# ruff: noqa: F403, F405
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from market_collector.api import (
-        CollectorError,
-        CollectorManager,
-        ConfigurationError,
-        ConnectionFailedError,
-        DataPoint,
-        DataType,
-        ExchangeCollector,
-        ExchangeCollectorConfig,
-        ExchangeFactory,
-        ExchangeOptions,
-        InputError,
-        RequestFailedError,
-        StreamEvent,
-        StreamRefusedError,
-        create_okx_collector,
-        get_supported_exchanges,
-    )
+    from market_collector.api import *  # its __all__ is the list below; a test compares them
 
 __version__ = "0.1.0"
 
