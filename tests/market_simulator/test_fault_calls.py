@@ -226,18 +226,20 @@ async def test_a_handshake_that_is_never_answered(start: Any, dial: Any, control
     await dial(program)
 
 
-async def test_a_handshake_without_answer_is_cut_off_when_the_fault_ends(
-    start: Any, dial: Any, control_of: Any
+@pytest.mark.parametrize(("stage", "path"), [("handshake", "/faults"), ("tcp", "/faults/half-open")])
+async def test_what_is_never_answered_is_cut_off_when_the_fault_ends(
+    start: Any, dial: Any, control_of: Any, stage: str, path: str
 ) -> None:
     program = start(*QUIET)
     control = control_of(program)
-    await control.post("/faults/half-open", stage="handshake", seconds=60)
+    await control.post("/faults/half-open", stage=stage, seconds=60)
     dialling = asyncio.create_task(dial(program))
     await asyncio.sleep(0.2)
     assert not dialling.done()
-    assert await control.call("DELETE", "/faults") == {"ended": 1}
-    with pytest.raises(Exception, match="did not receive a valid HTTP response"):
+    assert await control.call("DELETE", path) == {"ended": 1}
+    with pytest.raises(Exception, match=r"did not receive a valid HTTP response|Connection reset"):
         await dialling
+    await dial(program)
 
 
 async def test_a_connection_whose_tls_is_never_answered(
@@ -255,21 +257,6 @@ async def test_a_connection_whose_tls_is_never_answered(
     assert await client.text() == "pong"
     assert await control.post("/faults/reset") == {"dropped": 1}
     assert (await ended(client)).rcvd is None
-
-
-async def test_a_connection_that_is_never_answered_is_cut_off_when_the_fault_ends(
-    start: Any, dial: Any, control_of: Any
-) -> None:
-    program = start(*QUIET)
-    control = control_of(program)
-    await control.post("/faults/half-open", stage="tcp", seconds=60)
-    dialling = asyncio.create_task(dial(program))
-    await asyncio.sleep(0.2)
-    assert not dialling.done()
-    await control.call("DELETE", "/faults/half-open")
-    with pytest.raises(Exception, match=r"did not receive a valid HTTP response|Connection reset"):
-        await dialling
-    await dial(program)
 
 
 async def test_a_half_open_socket_answers_nothing_while_new_ones_work(start: Any, dial: Any, control_of: Any) -> None:
