@@ -4,8 +4,7 @@ import asyncio
 import json
 import logging
 import socket
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,27 +21,7 @@ from market_collector.errors import ConnectionFailedError, InputError, StreamRef
 from market_collector.model.streams import DataType
 from simulator_process import MARKET, Simulator, simulator
 
-pytestmark = pytest.mark.simulator
-
-
-@pytest.fixture(scope="module")
-def exchange() -> Iterator[Simulator]:
-    with simulator(*MARKET) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture(autouse=True)
-async def nothing_is_left() -> AsyncIterator[None]:
-    threads = set(threading.enumerate())
-    yield
-    assert {task.get_name() for task in asyncio.all_tasks() - {asyncio.current_task()}} == set()
-    assert all(thread.name.startswith("asyncio_") for thread in set(threading.enumerate()) - threads)
+pytestmark = [pytest.mark.simulator, pytest.mark.usefixtures("folder", "nothing_is_left")]
 
 
 def collector(exchange: Simulator, *types: DataType, symbol: str = "BTC-USDT", **more: Any) -> ExchangeCollector:

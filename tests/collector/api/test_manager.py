@@ -1,9 +1,8 @@
 """Several collectors: together up, together down, and one that fails is started again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,24 +17,7 @@ from market_collector.errors import ConfigurationError, ConnectionFailedError
 from market_collector.model.streams import DataType
 from simulator_process import MARKET, Simulator, simulator
 
-pytestmark = pytest.mark.simulator
-
-
-@pytest.fixture(scope="module")
-def exchange() -> Iterator[Simulator]:
-    with simulator(*MARKET) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-async def nothing_is_left() -> AsyncIterator[None]:
-    yield
-    assert {task.get_name() for task in asyncio.all_tasks() - {asyncio.current_task()}} == set()
+pytestmark = [pytest.mark.simulator, pytest.mark.usefixtures("folder", "nothing_is_left")]
 
 
 def collector(exchange: Simulator, symbol: str = "BTC-USDT", **more: Any) -> ExchangeCollector:
