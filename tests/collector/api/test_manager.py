@@ -193,5 +193,5 @@ async def test_a_callback_may_stop_the_manager(exchange: Simulator) -> None:
     made.add_data_callback(DataType.TRADE, on_trade)
     manager.add_collector(made)
     await manager.start()
-    await asyncio.wait_for(done.wait(), 4)
+    await asyncio.wait_for(done.wait(), 20)
     await made.wait_until_stopped()
