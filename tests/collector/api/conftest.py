@@ -28,4 +28,4 @@ async def nothing_is_left() -> AsyncIterator[None]:
     threads = set(threading.enumerate())
     yield
     assert {task.get_name() for task in asyncio.all_tasks() - {asyncio.current_task()}} == set()
-    assert all(thread.name.startswith("asyncio_") for thread in set(threading.enumerate()) - threads)
+    assert all(thread.name.startswith(("asyncio_", "question")) for thread in set(threading.enumerate()) - threads)

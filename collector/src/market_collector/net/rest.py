@@ -1,13 +1,25 @@
 """REST questions: few, small, paced; the standard library in a thread costs no memory until the first one."""
 
+from __future__ import annotations
+
 import asyncio
 import ssl
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 from market_collector.errors import RequestFailedError
 from market_collector.exchanges.interface import Request
 
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
 TIMEOUT_S = 5.0
+"""Without a sign of life."""
+WHOLE_S = 15.0
+"""Until an answer that comes bit by bit is whole."""
 TOO_MANY = 429
 TOO_MANY_PAUSE_S = 2.0
 """Without a Retry-After: the length of the windows in which OKX counts (okx.md section 8)."""
@@ -18,35 +30,57 @@ MAX_BODY_BYTES = 8 * 2**20
 class Rest:
     """All REST requests of the process to one exchange, at most ``per_second`` of them."""
 
-    def __init__(self, base: str, *, tls: ssl.SSLContext | None, per_second: float = 8.0) -> None:
+    def __init__(
+        self, base: str, *, tls: ssl.SSLContext | None, per_second: float = 8.0, whole_s: float = WHOLE_S
+    ) -> None:
         self._base = base.rstrip("/")
         self._tls = tls
         self._spacing_s = 1 / per_second
+        self._whole_s = whole_s
         self._next_at = 0.0
 
     async def get(self, request: Request) -> bytes:
         """The body of the answer.
 
         Raises:
-            RequestFailedError: no answer within 5 s, or an HTTP status other than 200.
+            RequestFailedError: no answer within 5 s, no whole one within 15 s, or an HTTP status other than 200.
         """
         wait = self._next_at - time.monotonic()
         self._next_at = max(self._next_at, time.monotonic()) + self._spacing_s
         if wait > 0:
             await asyncio.sleep(wait)
+        url = self._base + request.path
         try:
-            return await asyncio.to_thread(get, self._base + request.path, self._tls)
+            async with asyncio.timeout(self._whole_s):
+                return await _in_thread(lambda: get(url, self._tls, self._whole_s))
+        except TimeoutError as error:
+            raise RequestFailedError(f"GET {url}: no whole answer within {self._whole_s:g} s") from error
         except RequestFailedError as error:
             # Nobody of this process asks for a while: the limit is per address, not per question.
             self._next_at = max(self._next_at, time.monotonic() + error.pause_s)
             raise
 
 
-def get(url: str, tls: ssl.SSLContext | None) -> bytes:
+async def _in_thread(work: Callable[[], bytes]) -> bytes:
+    """In a thread that ends with the process: it would have to wait for one of asyncio's, however slow the answer."""
+    answer: Future[bytes] = Future()
+    answer.set_running_or_notify_cancel()  # from now on, who loses patience leaves it alone
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except Exception as error:  # whatever it is, it belongs to who asked
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="question", daemon=True).start()
+    return await asyncio.wrap_future(answer)
+
+
+def get(url: str, tls: ssl.SSLContext | None, whole_s: float = WHOLE_S) -> bytes:
     """The body of the answer; blocks the thread.
 
     Raises:
-        RequestFailedError: no answer within 5 s, or an HTTP status other than 200.
+        RequestFailedError: no answer within 5 s, no whole one within 15 s, or an HTTP status other than 200.
     """
     from http.client import HTTPException  # imported here: most collectors never ask
     from urllib.error import HTTPError
@@ -54,13 +88,24 @@ def get(url: str, tls: ssl.SSLContext | None) -> bytes:
 
     try:
         with urlopen(url, timeout=TIMEOUT_S, context=tls) as answer:  # noqa: S310 - http(s) by the spec
-            return bytes(answer.read(MAX_BODY_BYTES))
+            return _body(answer, whole_s)
     except HTTPError as error:
         with error:
             pause_s = _pause_s(error.headers.get("Retry-After", "")) if error.code == TOO_MANY else 0.0
         raise RequestFailedError(f"GET {url}: {error}", pause_s) from error
     except (OSError, HTTPException, ValueError) as error:
         raise RequestFailedError(f"GET {url}: {error}") from error
+
+
+def _body(answer: HTTPResponse, whole_s: float) -> bytes:
+    """What comes bit by bit would otherwise never be late."""
+    ends_at = time.monotonic() + whole_s
+    body = bytearray()
+    while len(body) < MAX_BODY_BYTES and (more := answer.read1(MAX_BODY_BYTES)):
+        body += more
+        if time.monotonic() > ends_at:
+            raise TimeoutError(f"no whole answer within {whole_s:g} s")
+    return bytes(body)
 
 
 def _pause_s(retry_after: str) -> float:
