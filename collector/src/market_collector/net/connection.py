@@ -19,6 +19,7 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from market_collector.errors import ConnectionFailedError, InputError
 from market_collector.net.frames import MessageReader
+from market_collector.net.proxy import open_tunnel, proxy_for
 
 log = logging.getLogger(__name__)
 
@@ -187,11 +188,12 @@ async def open_connection(
     timeout_s: float = 10.0,
     close_timeout_s: float = 2.0,
 ) -> Connection:
-    """Opens a WebSocket connection.
+    """Opens a WebSocket connection, through the proxy that the environment names for it.
 
     Raises:
-        ConnectionFailedError: name resolution, TCP, TLS or the handshake failed, or took longer than the timeout.
-        InputError: the address is not a WebSocket address.
+        ConnectionFailedError: name resolution, TCP, the proxy, TLS or the handshake failed, or took longer than the
+            timeout.
+        InputError: the address is not a WebSocket address, or that of the proxy none of an HTTP proxy.
     """
     try:
         uri = parse_uri(url)
@@ -221,14 +223,18 @@ async def _open(connection: Connection, uri: WebSocketURI, tls: ssl.SSLContext |
 
 
 async def _connect(connection: Connection, uri: WebSocketURI, tls: ssl.SSLContext | None, timeout_s: float) -> None:
-    """TCP and TLS to the first address of the name that answers.
+    """TCP and TLS, through a proxy or to the first address of the name that answers.
 
     Each address has its share of the time, so that one that has vanished does not hide the others.
     """
     loop = asyncio.get_running_loop()
+    name = uri.host if tls else None
+    if proxy := proxy_for(uri):
+        tunnel = await open_tunnel(proxy, uri)
+        await loop.create_connection(lambda: connection, sock=tunnel, ssl=tls, server_hostname=name)
+        return
     found = await loop.getaddrinfo(uri.host, uri.port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
-    name = uri.host if tls else None
     for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
         try:
             async with asyncio.timeout(timeout_s / len(addresses) if left > 1 else None):

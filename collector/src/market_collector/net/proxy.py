@@ -1,0 +1,89 @@
+"""The way out through an HTTP proxy, by the variables that REST follows, too: HTTPS_PROXY, HTTP_PROXY, NO_PROXY.
+
+An address of a proxy may hold a password: nothing here says more of it than host and port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+from typing import TYPE_CHECKING
+
+from market_collector.errors import ConnectionFailedError, InputError
+
+if TYPE_CHECKING:
+    from websockets.proxy import Proxy
+    from websockets.uri import WebSocketURI
+
+ALLOWED = "allowed in HTTPS_PROXY and HTTP_PROXY: http://[user:password@]host[:port]"
+MAX_ANSWER_BYTES = 65_536
+ANSWER = re.compile(rb"HTTP/1\.[01] (\d{3} ?[^\r\n]{0,100})")
+
+
+def proxy_for(uri: WebSocketURI) -> Proxy | None:
+    """The proxy that the environment names for an address; None where the way is direct.
+
+    Raises:
+        InputError: it names one that cannot be used.
+    """
+    if not any(name.lower().endswith("_proxy") and value for name, value in os.environ.items()):
+        return None
+    from websockets.exceptions import InvalidProxy  # imported here: with urllib 2 MB, and most need no proxy
+    from websockets.proxy import get_proxy, parse_proxy
+
+    address = get_proxy(uri)
+    if address is None:
+        return None
+    try:
+        proxy = parse_proxy(address if "://" in address else f"http://{address}")
+    except InvalidProxy as error:
+        raise InputError(f"the proxy for {uri.host} cannot be used: {error.msg}; {ALLOWED}") from None
+    except ValueError:  # a port that is none; or a password with a "/", of which the error would tell a part
+        raise InputError(f"the proxy for {uri.host} cannot be read; {ALLOWED}") from None
+    if proxy.scheme != "http":
+        raise InputError(f"the proxy for {uri.host} is one for {proxy.scheme}, which is not supported; {ALLOWED}")
+    return proxy
+
+
+async def open_tunnel(proxy: Proxy, uri: WebSocketURI) -> socket.socket:
+    """A socket whose other end is the exchange: what is sent from now on reaches it.
+
+    Raises:
+        ConnectionFailedError: the proxy cannot be reached, or refuses.
+    """
+    try:
+        return await _open_tunnel(proxy, uri)
+    except OSError as error:
+        raise ConnectionFailedError(f"proxy {proxy.host}:{proxy.port}: {error}") from error
+
+
+async def _open_tunnel(proxy: Proxy, uri: WebSocketURI) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    (family, kind, protocol, _, address), *_ = await loop.getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM)
+    tunnel = socket.socket(family, kind, protocol)
+    try:
+        tunnel.setblocking(False)
+        await loop.sock_connect(tunnel, address)
+        await _ask(tunnel, proxy, uri)
+    except BaseException:  # also when nobody waits any more
+        tunnel.close()
+        raise
+    return tunnel
+
+
+async def _ask(tunnel: socket.socket, proxy: Proxy, uri: WebSocketURI) -> None:
+    from websockets.proxy import prepare_connect_request
+
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(tunnel, prepare_connect_request(proxy, uri, user_agent_header=None))
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):  # nothing can follow: behind a tunnel the client speaks first
+        more = await loop.sock_recv(tunnel, 4096)
+        if not more or len(answer) > MAX_ANSWER_BYTES:
+            raise OSError("it did not answer in HTTP")
+        answer += more
+    found = ANSWER.match(answer)
+    if found is None or not found[1].startswith(b"2"):
+        raise OSError(f"it refused: {found[1].decode(errors='replace') if found else 'not in HTTP'}")

@@ -1,0 +1,182 @@
+"""The way out through a proxy: a real one on loopback, and what the environment says of it."""
+
+import asyncio
+import base64
+import ssl
+import traceback
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.uri import parse_uri
+
+import tls
+from market_collector.errors import ConnectionFailedError, InputError
+from market_collector.net.connection import open_connection
+from market_collector.net.proxy import proxy_for
+
+VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "ws_proxy", "wss_proxy", "socks_proxy")
+PASSWORD = "pass word"
+EXCHANGE = parse_uri("wss://ws.exchange.example:8443/ws")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+class Proxy:
+    """Lets those through who know the password."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.answers = b"HTTP/1.1 200 Connection established\r\nVia: 1.1 here\r\n\r\n"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.asked.append(head.splitlines()[0])
+        known = base64.b64encode(f"user:{PASSWORD}".encode()).decode()
+        if f"Proxy-Authorization: Basic {known}\r\n" not in head:
+            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        else:
+            writer.write(self.answers)
+            if b" 200 " in self.answers:
+                await self._connect(self.asked[-1].split()[1], reader, writer)
+        writer.close()
+
+    async def _connect(self, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, _, port = target.rpartition(":")
+        inside, outside = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(pump(reader, outside), pump(inside, writer))
+
+
+async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while block := await source.read(65_536):
+        target.write(block)
+        await target.drain()
+    target.close()
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[tuple[Proxy, str]]:
+    one = Proxy()
+    running = await asyncio.start_server(one.serve, "127.0.0.1", 0)
+    async with running:
+        yield one, f"127.0.0.1:{running.sockets[0].getsockname()[1]}"
+
+
+@pytest.fixture
+async def exchange(tmp_path: Path) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
+    """One that greets, its address, and what trusts it."""
+    authority = tls.authority(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*map(str, authority.issue("localhost")))
+
+    async def greet(peer: ServerConnection) -> None:
+        await peer.send("hello")
+        await peer.wait_closed()
+
+    async with serve(greet, "127.0.0.1", 0, ssl=context) as running:
+        port = running.sockets[0].getsockname()[1]
+        yield f"wss://localhost:{port}/ws", ssl.create_default_context(cafile=str(authority.file))
+
+
+async def greeting(url: str, trust: ssl.SSLContext | None) -> bytes:
+    came: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    connection = await open_connection(url, lambda frames: came.set_result(frames[0]), tls=trust, timeout_s=10)
+    try:
+        async with asyncio.timeout(10):
+            return await came
+    finally:
+        connection.end("enough")
+        await connection.ended()
+
+
+async def test_the_connection_goes_through_the_proxy_that_https_proxy_names(
+    proxy: tuple[Proxy, str], exchange: tuple[str, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS is with the exchange, whose certificate is checked: the proxy sees host and port."""
+    (one, address), (url, trust) = proxy, exchange
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{PASSWORD.replace(' ', '%20')}@{address}")
+    assert await greeting(url, trust) == b"hello"
+    assert one.asked == [f"CONNECT {url.removeprefix('wss://').removesuffix('/ws')} HTTP/1.1"]
+    with pytest.raises(ConnectionFailedError, match="certificate"):
+        await greeting(url, ssl.create_default_context())
+
+
+async def test_no_proxy_is_the_direct_way(
+    proxy: tuple[Proxy, str], exchange: tuple[str, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one, address), (url, trust) = proxy, exchange
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{address}")
+    monkeypatch.setenv("NO_PROXY", "example.com,localhost")
+    assert await greeting(url, trust) == b"hello"
+    assert one.asked == []
+
+
+async def test_without_tls_the_way_is_a_tunnel_too(proxy: tuple[Proxy, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, address = proxy
+    monkeypatch.setenv("HTTP_PROXY", f"user:pass%20word@{address}")
+
+    async with serve(lambda peer: peer.send("plain"), "127.0.0.1", 0) as running:
+        url = f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}"
+        assert await greeting(url, None) == b"plain"
+    assert len(one.asked) == 1
+
+
+async def test_a_proxy_that_refuses_is_said_without_the_password(
+    proxy: tuple[Proxy, str], exchange: tuple[str, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (_, address), (url, trust) = proxy, exchange
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:wrong-secret@{address}")
+    with pytest.raises(ConnectionFailedError, match=f"proxy {address}: it refused: 407 Proxy Auth") as refused:
+        await greeting(url, trust)
+    assert "wrong-secret" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/1.1 503 Later\r\n\r\n", "it refused: 503 Later"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "it refused: not in HTTP"),
+        (b"HTTP/1.1 200", "it did not answer in HTTP"),
+        (b"x" * 70_000, "it did not answer in HTTP"),
+    ],
+)
+async def test_a_proxy_that_answers_something_else_is_an_error(
+    proxy: tuple[Proxy, str], monkeypatch: pytest.MonkeyPatch, answer: bytes, why: str
+) -> None:
+    one, address = proxy
+    one.answers = answer
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:pass%20word@{address}")
+    with pytest.raises(ConnectionFailedError, match=why):
+        await greeting("wss://localhost:9/ws", ssl.create_default_context())
+
+
+async def test_a_proxy_that_is_not_there_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with pytest.raises(ConnectionFailedError, match=r"proxy 127\.0\.0\.1:9: .*failed"):
+        await greeting("wss://localhost:9/ws", ssl.create_default_context())
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("socks5h://user:hunter2@proxy:1080", "one for socks5h, which is not supported"),
+        ("https://user:hunter2@proxy:3128", "one for https, which is not supported"),
+        ("http://user:hunter2@proxy:3128/path", "path is meaningless"),
+        ("http://user:hun/ter2@proxy:3128", "the proxy for ws.exchange.example"),
+        ("http://hunter2@proxy:3128", "username provided without password"),
+        ("http://", "hostname isn't provided"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_an_error_that_keeps_the_secret(
+    monkeypatch: pytest.MonkeyPatch, address: str, why: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", address)
+    with pytest.raises(InputError, match=why) as refused:
+        proxy_for(EXCHANGE)
+    assert "hun" not in "".join(traceback.format_exception(refused.value))
