@@ -1,10 +1,12 @@
-"""What the status says about collectors that tell this or that, fall silent, crash and come back."""
+"""K: what the status says about collectors that tell this or that, fall silent, crash and come back."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from kstatus import kstatus
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
@@ -35,6 +37,67 @@ def test_a_silent_stream_is_told_and_the_pod_not_blamed(place: Any, pod: Any) ->
     assert place.status()["unhealthyStreams"] == [
         {"stream": "BTC-USDT/trade", "reason": "stale: NoData", "since": "2026-11-22T10:00:00Z"}
     ]
+
+
+def test_one_of_six_symbols_that_is_dead_is_named_and_the_others_are_not(
+    place: Any, kubelet: Any, start: Start, eventually: Eventually
+) -> None:
+    start()
+    symbols = ["ADA-USDT", "BTC-USDT", "DOGE-USDT", "ETH-USDT", "SOL-USDT", "XRP-USDT"]
+    place.create(symbols=symbols, healthCheckInterval="1s")
+    [pod] = kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    before = times(place)
+    dead = [{**each, "state": "stale"} if "ETH" in each["stream"] else each for each in pod.report["streams"]]
+    tell(pod, streams=dead, health="Degraded")
+    message = place.expect("Streaming", "False", "StreamsStale")
+    assert message.startswith("10 of 12 streams deliver")
+    assert [symbol for symbol in symbols if symbol in message] == ["ETH-USDT"]
+    status = place.status()
+    assert status["streams"] == {"total": 12, "live": 10, "summary": "10/12"}
+    assert [each["stream"] for each in status["unhealthyStreams"]] == ["ETH-USDT/orderbook", "ETH-USDT/trade"]
+    after = times(place)
+    assert {kind for kind in before if after[kind] != before[kind]} <= {"Ready", "Streaming"}, "the others stayed"
+
+
+def times(place: Any) -> dict[str, str]:
+    return {each["type"]: each["lastTransitionTime"] for each in place.status()["conditions"]}
+
+
+def test_what_is_said_is_never_ahead_of_what_was_applied(place: Any, pod: Any, kubelet: Any) -> None:
+    """Whenever tools would call the resource current, the Deployment mounts what its present spec says."""
+    for stale_after in ("7s", "9s"):
+        place.change(staleAfter=stale_after)
+        for _ in range(600):
+            document = place.api.get("mcol", place.namespace, "okx-btc")
+            generation, status = document["metadata"]["generation"], document["status"]
+            assert all(each["observedGeneration"] <= generation for each in (status, *status["conditions"]))
+            if kstatus(document) == "Current":
+                break
+            kubelet.catch_up()
+        assert kstatus(document) == "Current"
+        assert {each["observedGeneration"] for each in status["conditions"]} == {generation}
+        template = place.api.get("deployments", place.namespace, "okx-btc-0")["spec"]["template"]
+        [name] = [each["configMap"]["name"] for each in template["spec"]["volumes"] if "configMap" in each]
+        text = place.api.get("configmaps", place.namespace, name)["data"]["collector.json"]
+        assert json.loads(text)["spec"]["staleAfter"] == stale_after
+
+
+def test_a_spec_that_could_not_be_written_is_not_called_ready(place: Any, pod: Any, eventually: Eventually) -> None:
+    """The old pod streams on, and the second shard's name is taken by somebody else's Service."""
+    service = {"metadata": {"name": "okx-btc-1"}, "spec": {"clusterIP": "None", "selector": {"app": "other"}}}
+    place.api.create("services", place.namespace, service)
+    edit = {"symbol": None, "symbols": ["BTC-USDT", "ETH-USDT"], "shards": 2}
+    generation = place.change(**edit)["metadata"]["generation"]
+
+    def told() -> None:
+        document = place.api.get("mcol", place.namespace, "okx-btc")
+        assert document["status"]["observedGeneration"] == generation
+        assert kstatus(document) == "Failed"
+
+    eventually(told)
+    assert place.condition("Ready")[:2] == ("False", "ApplyFailed")
+    assert "okx-btc-1" in place.condition("Stalled")[2]
 
 
 def test_the_exchange_goes_and_comes_back(place: Any, pod: Any, kubelet: Any) -> None:
