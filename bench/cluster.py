@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -18,7 +19,8 @@ Document = dict[str, Any]
 BATCH = 100
 """Resources that one kubectl makes; several run at once, since each keeps itself to 50 requests a second."""
 AT_ONCE = 4
-CONTROL_PLANE = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler")
+CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
+CONTROL_PLANE = ("kube-apiserver", "etcd", *CONTROLLERS)
 PROGRESS = '{.metadata.name} {.metadata.generation} {.status.observedGeneration}{"\\n"}'
 
 
@@ -70,7 +72,7 @@ class Progress:
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
-        self._settled: dict[str, float] = {}
+        self._settled: dict[str, tuple[int, float]] = {}
         self._is_over = False
         self._process = self._start()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -94,12 +96,16 @@ class Progress:
             assert self._process.stdout is not None
             with self._process.stdout as lines:
                 for line in lines:
-                    if (name := settled(line)) is not None:
-                        self._settled.setdefault(name, time.monotonic())
+                    if found := settled(line):
+                        self._note(*found)
             self._process.wait(10)
             if self._is_over:
                 return
             self._process = self._start()
+
+    def _note(self, name: str, generation: int) -> None:
+        if self.generation(name) != generation:
+            self._settled[name] = generation, time.monotonic()
 
     @property
     def settled(self) -> int:
@@ -109,33 +115,64 @@ class Progress:
     @property
     def last_at(self) -> float:
         """When the latest of them got it, in seconds of the monotonic clock."""
-        return max(self._settled.values())
+        return max(at for _, at in self._settled.values())
+
+    def generation(self, name: str) -> int:
+        """The newest generation of a resource for which it has a status; 0 without one."""
+        return self._settled.get(name, (0, 0.0))[0]
+
+    def settled_at(self, name: str) -> float:
+        """When it got that, in seconds of the monotonic clock."""
+        return self._settled[name][1]
 
 
-def settled(line: str) -> str | None:
-    """The name in a line of the watch, when the status there is that of the present spec.
+def settled(line: str) -> tuple[str, int] | None:
+    """Name and generation in a line of the watch, when the status there is that of the present spec.
 
     Lines without a name come as well: kubectl prints one for a list that is still empty.
     """
     match line.split():
         case [name, generation, observed] if generation == observed:
-            return name
+            return name, int(generation)
     return None
+
+
+@contextmanager
+def held_still() -> Iterator[None]:
+    """Nobody but the operator acts meanwhile: the controllers are stopped, and go on afterwards.
+
+    After thousands of Deployments they are busy for many minutes, and the operator answers each of their steps; its own
+    rest would be seen only then. Where they run on another machine, they go on.
+    """
+    pids = _processes(CONTROLLERS)
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def control_plane_cpu_s() -> float | None:
     """CPU seconds that the cluster's own programs have used so far; None where they run on another machine."""
-    pids = [pid for pid in map(_number, os.listdir("/proc")) if pid and _program(pid) in CONTROL_PLANE]
+    pids = _processes(CONTROL_PLANE)
     return sum(map(cpu_ns, pids)) / 1e9 if pids else None
+
+
+def _processes(programs: Sequence[str]) -> list[int]:
+    """Ids of our cluster's processes: they name the folder of its kubeconfig among their arguments."""
+    folder = os.path.dirname(os.environ.get("KUBECONFIG", "")) or "no cluster"
+    return [pid for pid in map(_number, os.listdir("/proc")) if pid and _is_one_of(pid, programs, folder)]
 
 
 def _number(name: str) -> int:
     return int(name) if name.isdigit() else 0
 
 
-def _program(pid: int) -> str:
+def _is_one_of(pid: int, programs: Sequence[str], folder: str) -> bool:
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:  # gone meanwhile
-        return ""
-    return os.path.basename(command.split(b"\0")[0].decode(errors="replace"))
+        return False
+    return os.path.basename(command[0]) in programs and any(f"{folder}/" in argument for argument in command)

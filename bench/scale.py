@@ -3,6 +3,7 @@
 What is measured and how is written in bench/README.md. FULL=1 adds 10,000 resources; RESOURCES=1,200 sets the runs.
 """
 
+import json
 import os
 import re
 import secrets
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import URLError
 from urllib.request import urlopen
 
 from bench import cluster, results
@@ -24,8 +26,8 @@ from bench.subjects import ROOT, end, free_port
 
 OPERATOR = Path(sys.executable).with_name("market-operator")
 IDLE_S = 60.0
-QUIET_S = 15.0
-"""Without a write for so long, the operator has answered all that the cluster did with its children."""
+QUIET_S = 5.0
+"""Without a pass for so long, the operator has answered all that the cluster did with its children."""
 ALONE_S = 3.0
 CHILDREN = ("deployments", "configmaps", "services")
 NO_NODE = {"bench.marketcollector.dev/runs-on": "no-node"}
@@ -38,6 +40,9 @@ GOALS: dict[int, dict[str, Goal]] = {
         "rss_peak_mb": Goal(110),
         "idle_cpu_percent": Goal(1),
         "idle_writes_per_minute": Goal(0),
+        "one_change_s": Goal(1),
+        "restart_s": Goal(60),
+        "restart_writes": Goal(0),
     },
 }
 
@@ -62,8 +67,15 @@ class Operator:
 
     def writes(self) -> Counter[str]:
         """Writes to the API server so far, by what was written, in its own count."""
+        return api_writes(self._metrics())
+
+    def passes(self) -> int:
+        """Passes over a resource so far, in its own count."""
+        return passes(self._metrics())
+
+    def _metrics(self) -> str:
         with urlopen(self.http + "/metrics", timeout=10) as answer:
-            return api_writes(answer.read().decode())
+            return str(answer.read().decode())
 
 
 def main() -> None:
@@ -93,7 +105,11 @@ def run(resources: int) -> Document:
         with Progress(namespace) as progress:
             _alone(progress)
             with operator(namespace) as running:
-                document = _watched(running, progress, namespace, resources)
+                document = _applied(running, progress, namespace, resources)
+                with cluster.held_still():
+                    document |= _at_rest(running, progress, namespace)
+            with cluster.held_still(), operator(namespace) as running:
+                document |= _restarted(running, resources)
         say(f"removing {resources} resources and all they own")
     return document
 
@@ -105,7 +121,8 @@ def _alone(progress: Progress) -> None:
         raise BenchError("another operator serves all namespaces of this cluster; stop it first (make demo-down)")
 
 
-def _watched(running: Operator, progress: Progress, namespace: str, resources: int) -> Document:
+def _applied(running: Operator, progress: Progress, namespace: str, resources: int) -> Document:
+    """From nothing to all children and all statuses."""
     plane = cluster.control_plane_cpu_s()
     _until(lambda: progress.settled >= resources, running, 60 + resources * 0.1, f"{resources} have a status")
     first = {
@@ -118,9 +135,14 @@ def _watched(running: Operator, progress: Progress, namespace: str, resources: i
     children = {kind: cluster.count(namespace, kind) for kind in CHILDREN}
     if children["deployments"] != resources:
         raise BenchError(f"{resources} resources have a status, but there are {children}")
-    say(f"all applied after {first['seconds']} s; waiting until the cluster has made its pods and is quiet")
-    settled_after = _quiet(running, 120 + resources * 0.6)
-    return {**first, "children": children, "quiet_after_s": settled_after, **_idle(running)}
+    return {**first, "children": children}
+
+
+def _at_rest(running: Operator, progress: Progress, namespace: str) -> Document:
+    """The rest of all, and one change in it."""
+    _quiet(running)
+    say("all is applied and nothing moves; looking at the operator's rest for a minute")
+    return {**_idle(running), **_one_change(running, progress, namespace)}
 
 
 def _idle(running: Operator) -> Document:
@@ -138,15 +160,46 @@ def _idle(running: Operator) -> Document:
     }
 
 
-def _quiet(running: Operator, within_s: float) -> float:
-    """Seconds from now until the operator has written nothing for `QUIET_S`; at most ``within_s``."""
+def _one_change(running: Operator, progress: Progress, namespace: str) -> Document:
+    """From one user's change until the status tells that it was applied."""
+    name = resource(namespace, 0)["metadata"]["name"]
+    generation = progress.generation(name)
+    began = time.monotonic()
+    patch = json.dumps({"spec": {"logLevel": "warning"}})
+    cluster.kubectl("-n", namespace, "patch", "marketcollector", name, "--type=merge", "-p", patch)
+    changed = time.monotonic()
+    _until(lambda: progress.generation(name) > generation, running, 60, f"{name} has a status for its change")
+    took = max(0.0, progress.settled_at(name) - changed)
+    return {"one_change_s": round(took, 3), "one_change_with_kubectl_s": round(progress.settled_at(name) - began, 3)}
+
+
+def _restarted(running: Operator, resources: int) -> Document:
+    """Another operator takes over all that exists: it looks at everything, and has nothing to write."""
+    _until(lambda: _passes(running) >= resources, running, 60 + resources * 0.1, f"{resources} were looked at")
+    took = time.monotonic() - running.began
+    time.sleep(QUIET_S)
+    return {
+        "restart_s": round(took, 2),
+        "restart_writes": running.writes().total(),
+        "restart_rss_peak_mb": round(memory(running.pid).peak, 1),
+    }
+
+
+def _passes(running: Operator) -> int:
+    try:
+        return running.passes()
+    except URLError:  # it does not listen yet
+        return 0
+
+
+def _quiet(running: Operator, within_s: float = 120.0) -> None:
+    """Waits until the operator has looked at nothing for `QUIET_S`; at most ``within_s``."""
     began = last = time.monotonic()
-    writes = running.writes()
+    passes = running.passes()
     while time.monotonic() - last < QUIET_S and time.monotonic() - began < within_s:
-        time.sleep(1)
-        if (now := running.writes()) != writes:
-            writes, last = now, time.monotonic()
-    return round(last - began, 1)
+        time.sleep(0.5)
+        if (now := running.passes()) != passes:
+            passes, last = now, time.monotonic()
 
 
 def _until(is_so: Callable[[], bool], running: Operator, within_s: float, what: str) -> None:
@@ -196,9 +249,15 @@ def api_writes(metrics: str) -> Counter[str]:
     return Counter({f"{name} {labels.replace(chr(34), '')}": int(float(value)) for name, labels, value in rows})
 
 
+def passes(metrics: str) -> int:
+    """All passes in the operator's metrics page, however they ended."""
+    rows = re.findall(r"^market_operator_reconcile_total\{.*\} (\S+)$", metrics, re.MULTILINE)
+    return sum(int(float(row)) for row in rows)
+
+
 def table(runs: list[Document]) -> str:
     """The runs for people, with the goals and whether they are reached."""
-    head = ("resources", "seconds", "RSS MB (peak)", "writes", "idle CPU %", "idle writes/min", "goals")
+    head = ("resources", "s", "RSS MB (peak)", "writes", "idle CPU %", "writes/min", "change s", "restart s", "goals")
     return results.table([head, *(_row(each) for each in runs)])
 
 
@@ -211,6 +270,8 @@ def _row(each: Document) -> tuple[str, ...]:
         f"{each['api_writes']}",
         f"{each['idle_cpu_percent']}",
         f"{each['idle_writes_per_minute']}",
+        f"{each['one_change_s']}",
+        f"{each['restart_s']}",
         "; ".join(f"{field} {goal.verdict(each[field])}" for field, goal in goals.items()),
     )
 

@@ -5,15 +5,15 @@ from bench.cluster import settled
 
 
 @pytest.mark.parametrize(
-    ("line", "name"),
+    ("line", "found"),
     [
-        ("bench-00001 1 1\n", "bench-00001"),
-        ("bench-00001 3 3\n", "bench-00001"),
+        ("bench-00001 1 1\n", ("bench-00001", 1)),
+        ("bench-00001 3 3\n", ("bench-00001", 3)),
         ("bench-00001 2 1\n", None),
         ("bench-00001 1 -1\n", None),
         ("bench-00001 1 \n", None),
         ("\n", None),
     ],
 )
-def test_a_resource_is_settled_when_its_status_is_of_its_present_spec(line: str, name: str | None) -> None:
-    assert settled(line) == name
+def test_a_resource_is_settled_when_its_status_is_of_its_present_spec(line: str, found: tuple[str, int] | None) -> None:
+    assert settled(line) == found

@@ -16,13 +16,26 @@ market_operator_sweeps_total 99.0
 """
 FIELDS = {"resources", "seconds", "rss_mb", "api_writes", "idle_cpu_percent", "idle_writes_per_minute"}
 """interfaces.md, section 7."""
-RUN = {**dict.fromkeys(FIELDS, 1.0), "resources": 1_000, "seconds": 20.0, "rss_mb": 70.0, "rss_peak_mb": 80.0}
+RUN = {
+    **dict.fromkeys(FIELDS, 1.0),
+    "resources": 1_000,
+    "seconds": 20.0,
+    "rss_mb": 70.0,
+    "rss_peak_mb": 80.0,
+    "one_change_s": 0.1,
+}
+RUN |= {"restart_s": 2.0}
 
 
 def test_writes_of_children_and_of_statuses_are_counted_whatever_came_of_them() -> None:
     found = scale.api_writes(METRICS)
     assert found.total() == 35
     assert found["api_writes action=apply,kind=Deployment,result=ok"] == 12
+
+
+def test_passes_are_counted_however_they_ended() -> None:
+    rows = 'market_operator_reconcile_total{result="done"} 7.0\nmarket_operator_reconcile_total{result="again"} 2.0\n'
+    assert scale.passes(METRICS + rows) == 9
 
 
 def test_no_writes_are_none() -> None:
