@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 import yaml
 
 from kube import CHART, ROOT, Document, Tools
+from market_operator.names import labels
 
 # helm itself comes with the cluster's tools, so these run where that is (and cannot be skipped in silence).
 pytestmark = pytest.mark.cluster
@@ -28,8 +30,10 @@ MATRIX = {
         'priorityClassName="high"',
     ),
     "labelled": ('podLabels={"team":"data"}', 'podAnnotations={"a":"b"}'),
-    "scraped": ("podMonitor.enabled=true", 'podMonitor.labels={"release":"prometheus"}'),
+    "scraped": ("podMonitor.enabled=true", "podMonitor.collectors=true", 'podMonitor.labels={"release":"prometheus"}'),
     "tuned": ("workers=16", 'counterInterval="5s"', 'logFormat="text"', 'extraEnv=[{"name":"A","value":"b"}]'),
+    "open": ("networkPolicy.enabled=false",),
+    "closed": ("networkPolicy.readers=[]", 'networkPolicy.extraEgress=[{"ports":[{"port":3128}]}]'),
     "renamed": ('fullnameOverride="mo"',),
     "paused": ("replicas=0",),
     "alone": ("replicas=1",),
@@ -110,6 +114,8 @@ def test_the_rights_of_the_operator_are_exactly_these(render: Any) -> None:
         ("apps", "deployments"): own,
         ("", "services"): own,
         ("", "configmaps"): own,
+        ("policy", "poddisruptionbudgets"): own,
+        ("networking.k8s.io", "networkpolicies"): own,
         ("", "pods"): ["list", "watch"],
         ("events.k8s.io", "events"): ["create"],
     }
@@ -224,3 +230,42 @@ def test_people_with_the_common_roles_may_use_the_resource_but_not_write_its_sta
     assert edit["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"] == "true"
     assert all(set(rule["verbs"]) == {"get", "list", "watch"} for rule in view["rules"])
     assert not [rule for rule in edit["rules"] if "marketcollectors/status" in rule["resources"]]
+
+
+def allowed(documents: list[Document], option: str) -> list[Any]:
+    return [json.loads(each.split("=", 1)[1]) for each in arguments_of(documents) if each.startswith(f"--{option}=")]
+
+
+def test_the_operator_is_among_those_who_read_its_collectors(render: Any) -> None:
+    for settings in ((), ("networkPolicy.readers=[]",), ('fullnameOverride="mo"', 'nameOverride="other"')):
+        documents = render(*settings)
+        peer = allowed(documents, "allow-from")[0]
+        assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "markets"}
+        assert peer["podSelector"]["matchLabels"].items() <= pod_of(documents)["metadata"]["labels"].items()
+
+
+def test_who_reads_and_where_collectors_go_is_the_installers_choice(render: Any) -> None:
+    office = {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}
+    proxy = {"to": [{"podSelector": {"matchLabels": {"it's": '"quoted"'}}}], "ports": [{"port": 3128}]}
+    documents = render(
+        f"networkPolicy.readers={json.dumps([office])}", f"networkPolicy.extraEgress={json.dumps([proxy])}"
+    )
+    assert allowed(documents, "allow-from")[1:] == [office]
+    assert allowed(documents, "allow-to") == [proxy]
+    [way_in] = the(documents, "NetworkPolicy")["spec"]["ingress"]
+    assert (way_in["from"], way_in["ports"]) == ([office], [{"port": "http", "protocol": "TCP"}])
+
+
+def test_without_readers_nobody_reaches_the_operator_and_without_policies_everybody(render: Any) -> None:
+    assert the(render("networkPolicy.readers=[]"), "NetworkPolicy")["spec"]["ingress"] == []
+    documents = render("networkPolicy.enabled=false")
+    assert not of_kind(documents, "NetworkPolicy")
+    assert not allowed(documents, "allow-from")
+
+
+def test_one_pod_monitor_finds_the_collectors_of_all_resources(render: Any) -> None:
+    (monitor,) = of_kind(render("podMonitor.collectors=true"), "PodMonitor")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= labels("any", 0).items()
+    assert monitor["spec"]["namespaceSelector"] == {"any": True}
+    (monitor,) = of_kind(render("podMonitor.collectors=true", 'namespaces=["a","b"]'), "PodMonitor")
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["a", "b"]}

@@ -31,6 +31,10 @@ REFUSED = {
     "a tag in the repository": ('image.repository="localhost/x:dev"', "repository"),
     "an unknown pull policy": ('image.pullPolicy="Sometimes"', "'Always', 'IfNotPresent', 'Never'"),
     "a label that is not text": ('podLabels={"a":1}', "podLabels"),
+    "a reader that is nobody": ("networkPolicy.readers=[{}]", "readers"),
+    "a reader by a misspelt word": ('networkPolicy.readers=[{"podSelektor":{}}]', "podSelektor"),
+    "a port that is none": ('networkPolicy.extraEgress=[{"ports":[{"port":70000}]}]', "port"),
+    "egress to everywhere": ("networkPolicy.extraEgress=[{}]", "extraEgress"),
     "a secret without a name": ("imagePullSecrets=[{}]", "name"),
 }
 

@@ -8,7 +8,7 @@ from market_operator.__main__ import _parser, _settings, main
 from market_operator.crd import crd_yaml
 from market_operator.leader import Terms
 from market_operator.names import Key
-from market_operator.settings import Settings
+from market_operator.settings import Settings, Traffic
 
 
 def settings(*arguments: str) -> Settings:
@@ -33,6 +33,15 @@ def test_the_lease_and_the_selector_become_settings() -> None:
     assert not found.selector.matches({})
 
 
+def test_network_policies_are_made_when_somebody_says_for_whom() -> None:
+    assert settings().traffic is None
+    peer, rule = '{"podSelector": {}}', '{"ports": [{"port": 3128}]}'
+    assert settings("--allow-from", peer, "--allow-to", rule).traffic == Traffic(
+        readers=({"podSelector": {}},), egress=({"ports": [{"port": 3128}]},)
+    )
+    assert settings("--allow-to", rule).traffic == Traffic(egress=({"ports": [{"port": 3128}]},))
+
+
 def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLLECTOR_IMAGE", "theirs")
     assert settings().collector_image == "theirs"
@@ -47,6 +56,9 @@ def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.M
         (["run", "--counter-interval", "soon"], "is not a duration"),
         (["run", "--sweep-interval", "0s"], "longer than nothing"),
         (["run", "--workers", "0"], "from 1 to 64"),
+        (["run", "--allow-from", "prometheus"], "is not a JSON object"),
+        (["run", "--allow-from", "{}"], "is not a JSON object"),
+        (["run", "--allow-to", "[]"], "is not a JSON object"),
         (["run", "--health-via", "guess"], "invalid choice"),
         (["run", "--selector", "team in a"], "'team in a' is no part of a label selector; write a=b"),
         (["run", "--lease", "operator"], "is not NAMESPACE/NAME"),

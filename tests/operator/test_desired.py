@@ -5,6 +5,7 @@ import pytest
 from market_operator.desired import Wanted, desired
 from market_operator.errors import SpecError
 from market_operator.resource import Resource
+from market_operator.settings import Traffic
 
 SYMBOLS = ["ADA-USDT", "BTC-USDT", "ETH-USDT", "SOL-USDT"]
 
@@ -17,6 +18,20 @@ def test_a_shard_is_a_configmap_a_service_and_a_deployment_in_this_order(resourc
     found = kinds(desired(resource(), "image"))
     assert [kind for kind, _ in found] == ["ConfigMap", "Service", "Deployment"]
     assert found[1:] == [("Service", "okx-btc-0"), ("Deployment", "okx-btc-0")]
+
+
+def test_several_replicas_get_a_budget_each_shard_and_one_replica_none(resource: Callable[..., Resource]) -> None:
+    found = kinds(desired(resource(symbols=SYMBOLS, shards=2, replicas=2), "image"))
+    assert [name for kind, name in found if kind == "PodDisruptionBudget"] == ["okx-btc-0", "okx-btc-1"]
+    assert [kind for kind, _ in found][2::4] == ["PodDisruptionBudget"] * 2, "before the Deployment"
+    assert "PodDisruptionBudget" not in dict(kinds(desired(resource(), "image")))
+
+
+def test_one_policy_comes_before_all_shards_when_there_shall_be_one(resource: Callable[..., Resource]) -> None:
+    found = kinds(desired(resource(symbols=SYMBOLS, shards=3), "image", Traffic()))
+    assert [kind for kind, _ in found].count("NetworkPolicy") == 1
+    assert found[0] == ("NetworkPolicy", "okx-btc-collectors")
+    assert "NetworkPolicy" not in dict(kinds(desired(resource(), "image")))
 
 
 def test_the_same_resource_gives_the_same_objects(resource: Callable[..., Resource]) -> None:

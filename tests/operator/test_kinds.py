@@ -8,4 +8,4 @@ def test_paths_are_where_the_api_server_has_them() -> None:
 
 
 def test_children_are_found_by_their_kind() -> None:
-    assert sorted(CHILDREN) == ["ConfigMap", "Deployment", "Service"]
+    assert sorted(CHILDREN) == ["ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service"]

@@ -3,7 +3,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_operator.names import Key, child_name, label_value, labels, selector
+from market_operator.names import Key, child_name, label_value, labels, policy_name, selector
 
 PART = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True)
 NAMES = st.lists(PART, min_size=1, max_size=6).map(".".join).filter(lambda name: len(name) <= 253)
@@ -32,12 +32,21 @@ def test_no_two_shards_share_a_name(one: str, other: str, shard: int, another: i
         assert child_name(one, shard) != child_name(other, another)
 
 
+@given(one=NAMES, other=NAMES)
+def test_every_resource_has_a_policy_name_of_its_own(one: str, other: str) -> None:
+    assert len(policy_name(one)) <= 253
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", policy_name(one))
+    assert (policy_name(one) == policy_name(other)) == (one == other)
+
+
 def test_names_with_a_common_long_beginning_differ() -> None:
     assert child_name("a" * 200 + "b", 0) != child_name("a" * 200 + "c", 0)
 
 
 def test_the_selector_is_part_of_the_labels() -> None:
     assert selector("okx-btc", 3).items() <= labels("okx-btc", 3).items()
+    assert selector("okx-btc").items() <= labels("okx-btc").items()
+    assert selector("okx-btc").items() <= selector("okx-btc", 3).items()
     assert labels("okx-btc", 3)["app.kubernetes.io/managed-by"] == "market-operator"
 
 

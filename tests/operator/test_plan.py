@@ -59,7 +59,7 @@ def test_what_is_known_to_be_as_wanted_is_not_compared_again(wanted: Wanted) -> 
 
 
 def test_what_we_want_now_is_seen_by_its_hash(resource: Callable[..., Resource], wanted: Wanted) -> None:
-    later = desired(resource(replicas=2), "image")
+    later = desired(resource(suspend=True), "image")
     [action] = plan(stored(wanted), later)
     assert isinstance(action, Apply)
     assert (action.manifest["kind"], action.is_new) == ("Deployment", False)

@@ -33,6 +33,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{/* The operator's pods, for NetworkPolicies. */}}
+{{- define "market-operator.peer" -}}
+namespaceSelector:
+  matchLabels:
+    kubernetes.io/metadata.name: {{ .Release.Namespace }}
+podSelector:
+  matchLabels: {{- include "market-operator.selectorLabels" . | nindent 4 }}
+{{- end -}}
+
 {{/* What the operator may do, once for the ClusterRole and for each Role. Nothing here reads a Secret. */}}
 {{- define "market-operator.rules" -}}
 - apiGroups: [marketcollector.dev]
@@ -46,6 +55,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [services, configmaps]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]

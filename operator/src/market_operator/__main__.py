@@ -4,17 +4,18 @@ Exit codes: 0 done or asked to stop, 1 failed, 2 bad input.
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from market_operator import __version__
 from market_operator.durations import seconds
 from market_operator.leader import Terms
 from market_operator.names import Key
 from market_operator.selection import Selector, read_selector
-from market_operator.settings import HealthVia, Settings
+from market_operator.settings import HealthVia, Settings, Traffic
 
 _DEFAULTS = Settings()
 
@@ -113,6 +114,24 @@ def _run_options(run: argparse.ArgumentParser) -> None:
         "--sweep-interval", default="5m", type=_seconds, help="time between complete listings (%(default)s)"
     )
     run.add_argument("--workers", default=_DEFAULTS.workers, type=_workers, help="resources at once (%(default)s)")
+    run.add_argument(
+        "--allow-from",
+        action="append",
+        default=[],
+        type=_object,
+        metavar="PEER",
+        help="make NetworkPolicies: let this NetworkPolicyPeer (JSON) reach collectors' HTTP port, and nobody else "
+        "(repeatable; the operator itself must be among them)",
+    )
+    run.add_argument(
+        "--allow-to",
+        action="append",
+        default=[],
+        type=_object,
+        metavar="RULE",
+        help="make NetworkPolicies: let collectors out by this NetworkPolicyEgressRule (JSON), to DNS and to the "
+        "exchange, and nowhere else (repeatable)",
+    )
     run.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default=_DEFAULTS.log_level)
     run.add_argument("--log-format", choices=("text", "json"), default=_DEFAULTS.log_format)
 
@@ -131,9 +150,14 @@ def _settings(args: argparse.Namespace) -> Settings:
         counter_interval=args.counter_interval,
         sweep_interval=args.sweep_interval,
         workers=args.workers,
+        traffic=_traffic(args),
         log_level=args.log_level,
         log_format=args.log_format,
     )
+
+
+def _traffic(args: argparse.Namespace) -> Traffic | None:
+    return Traffic(tuple(args.allow_from), tuple(args.allow_to)) if args.allow_from or args.allow_to else None
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -172,6 +196,16 @@ def _seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from error
     if found <= 0:
         raise argparse.ArgumentTypeError("must be longer than nothing, such as 30s")
+    return found
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not found:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a JSON object, such as {{"podSelector": {{}}}}')
     return found
 
 

@@ -12,8 +12,8 @@ from market_operator import events
 from market_operator.announcer import Announcer
 from market_operator.cluster import CALL_TIMEOUT, Cluster
 from market_operator.election import Election, identity
-from market_operator.errors import ApiError, LeadershipError
-from market_operator.health import reader
+from market_operator.errors import ApiError, LeadershipError, StartError
+from market_operator.health import is_direct, reader
 from market_operator.http import application, serve
 from market_operator.intake import Intake
 from market_operator.leader import Candidate
@@ -60,11 +60,12 @@ async def run(settings: Settings) -> None:
     """Runs the operator until SIGTERM or SIGINT.
 
     Raises:
-        StartError: when there is no cluster, or the definition is not installed.
+        StartError: when there is no cluster, the definition is not installed, or NetworkPolicies would keep us out.
         ApiError: when the cluster cannot be listed at the start.
         LeadershipError: when another instance may lead now.
         OSError: when the HTTP address cannot be listened on.
     """
+    _policies_let_us_in(settings)
     stop = asyncio.Event()
     _on_signals(stop)
     async with _parts(settings) as parts, _http(parts):
@@ -78,6 +79,15 @@ async def run(settings: Settings) -> None:
             parts.queue.close()
             if parts.election:
                 await parts.election.resign()
+
+
+def _policies_let_us_in(settings: Settings) -> None:
+    """Pods see the API server when we read through it, and no label selects that."""
+    if settings.traffic and settings.traffic.readers and not is_direct(settings.health_via):
+        raise StartError(
+            "--allow-from would cut the operator off, because it reads collectors through the API server; "
+            "leave it away, or run in a pod, or use --health-via direct"
+        )
 
 
 async def _start(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.Event) -> None:

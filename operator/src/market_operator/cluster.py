@@ -8,6 +8,8 @@ Rights that the operator needs (the chart grants exactly these; in a namespaced 
 | marketcollector.dev| marketcollectors/status          | patch                                        |
 | apps               | deployments                      | list, watch, create, patch, delete           |
 | (core)             | services, configmaps             | list, watch, create, patch, delete           |
+| policy             | poddisruptionbudgets             | list, watch, create, patch, delete           |
+| networking.k8s.io  | networkpolicies                  | list, watch, create, patch, delete           |
 | (core)             | pods                             | list, watch                                  |
 | events.k8s.io      | events                           | create                                       |
 

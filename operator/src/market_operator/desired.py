@@ -1,14 +1,18 @@
 """From a resource to all the objects that shall exist for it. Pure."""
 
+import itertools
 from dataclasses import dataclass
 
 from market_operator.manifests.configmap import configmap
 from market_operator.manifests.deployment import deployment
+from market_operator.manifests.networkpolicy import networkpolicy
+from market_operator.manifests.poddisruptionbudget import poddisruptionbudget
 from market_operator.manifests.service import service
 from market_operator.manifests.shard import Shard, digest
 from market_operator.models import Spec
 from market_operator.names import APPLIED_ANNOTATION, TEMPLATE_ANNOTATION
 from market_operator.resource import Document, Resource, read_spec
+from market_operator.settings import Traffic
 from market_operator.shards import spread
 
 
@@ -22,8 +26,9 @@ class Wanted:
     image: str
 
 
-def desired(resource: Resource, image: str) -> Wanted:
-    """Everything that shall exist for `resource`; `image` is the operator's choice of collector image.
+def desired(resource: Resource, image: str, traffic: Traffic | None = None) -> Wanted:
+    """Everything that shall exist for `resource`; `image` is the operator's choice of collector image, `traffic` what
+    a NetworkPolicy shall let through (None: no policy).
 
     Raises:
         SpecError: when the resource cannot be served as it is.
@@ -36,16 +41,22 @@ def desired(resource: Resource, image: str) -> Wanted:
     families = [_family(shard) for shard in shards]
     return Wanted(
         spec=spec,
-        children=tuple(_marked(child) for family in families for child in family),
+        children=tuple(map(_marked, [*_policies(resource, spec, traffic), *itertools.chain(*families)])),
         templates=tuple(_template_hash(family[-1]) for family in families),
         image=spec.template.image or image,
     )
 
 
-def _family(shard: Shard) -> tuple[Document, Document, Document]:
+def _policies(resource: Resource, spec: Spec, traffic: Traffic | None) -> list[Document]:
+    """First of all children, so that no pod ever runs without it."""
+    return [] if traffic is None else [networkpolicy(resource, spec, traffic)]
+
+
+def _family(shard: Shard) -> list[Document]:
     """The Deployment comes last: its pods need the ConfigMap."""
     config = configmap(shard)
-    return config, service(shard), deployment(shard, config["metadata"]["name"])
+    budgets = [poddisruptionbudget(shard)] if shard.spec.replicas > 1 else []
+    return [config, service(shard), *budgets, deployment(shard, config["metadata"]["name"])]
 
 
 def _marked(child: Document) -> Document:

@@ -81,9 +81,12 @@ class Proxied:
 
 def reader(via: HealthVia, cluster: Cluster, connections: int) -> Reader:
     """The way that the settings ask for."""
-    if via == "direct" or (via == "auto" and runs_in_a_pod()):
-        return Direct(connections)
-    return Proxied(cluster)
+    return Direct(connections) if is_direct(via) else Proxied(cluster)
+
+
+def is_direct(via: HealthVia) -> bool:
+    """Whether pods see the operator itself, and not the API server."""
+    return via == "direct" or (via == "auto" and runs_in_a_pod())
 
 
 def _understood(url: str, content: bytes) -> Report:

@@ -25,8 +25,10 @@ COLLECTORS = Kind(KIND, GROUP, VERSION, PLURAL)
 DEPLOYMENTS = Kind("Deployment", "apps", "v1", "deployments")
 SERVICES = Kind("Service", "", "v1", "services")
 CONFIGMAPS = Kind("ConfigMap", "", "v1", "configmaps")
+DISRUPTION_BUDGETS = Kind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets")
+NETWORK_POLICIES = Kind("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies")
 PODS = Kind("Pod", "", "v1", "pods")
 EVENTS = Kind("Event", "events.k8s.io", "v1", "events")
 LEASES = Kind("Lease", "coordination.k8s.io", "v1", "leases")
-CHILDREN = {kind.name: kind for kind in (DEPLOYMENTS, SERVICES, CONFIGMAPS)}
+CHILDREN = {kind.name: kind for kind in (DEPLOYMENTS, SERVICES, CONFIGMAPS, DISRUPTION_BUDGETS, NETWORK_POLICIES)}
 """What the operator makes, by the name of the kind."""

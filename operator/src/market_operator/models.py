@@ -360,7 +360,8 @@ class Template(Section):
     topology_spread_constraints: Annotated[tuple[Unchecked, ...], Kube(list_type="atomic")] | None = Field(
         default=None,
         max_length=8,
-        description="How the pods spread over zones or nodes, as in a pod's spec. Default none.",
+        description="How the pods spread over zones or nodes, as in a pod's spec. Default: with several replicas, "
+        "over nodes where that is possible. Set it to spread over zones, or to insist.",
     )
     priority_class_name: DnsName | None = Field(
         default=None, description="Priority class of the pods. Default none: the cluster's default priority."

@@ -15,6 +15,8 @@ TEMPLATE_ANNOTATION = f"{GROUP}/template"
 OURS = f"app.kubernetes.io/managed-by={MANAGER},{COLLECTOR_LABEL}"
 """Label selector of all that the operator made."""
 
+# A NetworkPolicy's name may have 253 characters; what is left for the resource's name before "-collectors":
+_LONGEST_OF_POLICIES = 242
 # A Service's name is a DNS label of at most 63 characters that begins with a letter. What is left for the resource's
 # name after "-63" (the shard) and "-0123456789" (the hash in a ConfigMap's name):
 _LONGEST = 49
@@ -35,13 +37,18 @@ def child_name(resource: str, shard: int) -> str:
     return f"{_short(resource, _LONGEST, '^[a-z][-a-z0-9]*$')}-{shard}"
 
 
+def policy_name(resource: str) -> str:
+    """Name of the NetworkPolicy of all shards, shortened where it must be."""
+    return f"{_short(resource, _LONGEST_OF_POLICIES, '.*')}-collectors"
+
+
 def label_value(resource: str) -> str:
     """The resource's name as a label value (at most 63 characters; resource names may have 253)."""
     return _short(resource, 63, ".*")
 
 
-def labels(resource: str, shard: int) -> dict[str, str]:
-    """The labels of everything that belongs to a shard."""
+def labels(resource: str, shard: int | None = None) -> dict[str, str]:
+    """The labels of everything that belongs to a shard, or to the resource as a whole."""
     return {
         "app.kubernetes.io/name": "market-collector",
         "app.kubernetes.io/instance": label_value(resource),
@@ -51,9 +58,12 @@ def labels(resource: str, shard: int) -> dict[str, str]:
     }
 
 
-def selector(resource: str, shard: int) -> dict[str, str]:
-    """The labels by which a shard's pods are found; they can never change (a Deployment's selector is immutable)."""
-    return {COLLECTOR_LABEL: label_value(resource), SHARD_LABEL: str(shard)}
+def selector(resource: str, shard: int | None = None) -> dict[str, str]:
+    """The labels by which pods are found, a shard's or all of the resource's.
+
+    They can never change (a Deployment's selector is immutable).
+    """
+    return {COLLECTOR_LABEL: label_value(resource)} | ({} if shard is None else {SHARD_LABEL: str(shard)})
 
 
 def _short(name: str, longest: int, pattern: str) -> str:

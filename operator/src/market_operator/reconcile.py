@@ -77,7 +77,7 @@ class Reconciler:
 
     def _desire(self, resource: Resource) -> tuple[Wanted | None, str]:
         try:
-            wanted = desired(resource, self.settings.collector_image)
+            wanted = desired(resource, self.settings.collector_image, self.settings.traffic)
         except SpecError as error:
             return None, str(error)
         self.intervals[resource.key] = seconds(wanted.spec.health_check_interval)

@@ -1,13 +1,25 @@
 """How the operator was started; defaults and units in one place."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from market_operator.leader import DEFAULT_TERMS, Terms
 from market_operator.names import Key
 from market_operator.selection import EVERYTHING, Selector
 
 HealthVia = Literal["direct", "proxy", "auto"]
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What NetworkPolicies let through to and from collectors, beside DNS and the exchange; in Kubernetes' words.
+
+    `readers` (NetworkPolicyPeers) may reach their HTTP port; the operator itself must be among them, and none means
+    everybody. `egress` (NetworkPolicyEgressRules): where else they may go.
+    """
+
+    readers: tuple[dict[str, Any], ...] = ()
+    egress: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +32,8 @@ class Settings:
     direct (HTTP to the pod's address; from inside the cluster), proxy (through the API server; from a shell), auto
     (direct in a pod, proxy elsewhere). `counter_interval`: shortest time between two writes of a resource's status for
     counters alone; lower it to see numbers sooner. `sweep_interval`: time between two complete listings, which find
-    what no event told. `workers`: resources that are worked on at once.
+    what no event told. `workers`: resources that are worked on at once. `traffic`: what
+    NetworkPolicies let through; None makes none, since only who installs knows who reads.
     """
 
     namespaces: tuple[str, ...] = ()
@@ -34,5 +47,6 @@ class Settings:
     counter_interval: float = 60.0
     sweep_interval: float = 300.0
     workers: int = 8
+    traffic: Traffic | None = None
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"

@@ -97,6 +97,19 @@ def test_placement_is_taken_as_it_is(shard: Callable[..., Shard]) -> None:
     assert given.items() <= pod_template(shard(template=given), "config")["spec"].items()
 
 
+def test_replicas_are_spread_over_nodes_where_there_are_some(shard: Callable[..., Shard]) -> None:
+    [constraint] = pod_template(shard(replicas=2), "config")["spec"]["topologySpreadConstraints"]
+    assert (constraint["topologyKey"], constraint["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "ScheduleAnyway")
+    assert constraint["labelSelector"]["matchLabels"]["marketcollector.dev/shard"] == "0"
+    assert constraint["matchLabelKeys"] == ["pod-template-hash"], "a roll-out's new pods are spread among themselves"
+
+
+@pytest.mark.parametrize("wish", [[], [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]])
+def test_how_replicas_are_spread_is_the_users_choice(shard: Callable[..., Shard], wish: list[Any]) -> None:
+    spec = pod_template(shard(replicas=2, template={"topologySpreadConstraints": wish}), "config")["spec"]
+    assert spec["topologySpreadConstraints"] == wish
+
+
 def test_our_labels_win_and_the_users_stay(shard: Callable[..., Shard]) -> None:
     found = pod_template(shard(template={"labels": {"team": "a"}, "annotations": {"note": "b"}}), "config")["metadata"]
     assert found["labels"]["team"] == "a"

@@ -73,7 +73,22 @@ def _placement(shard: Shard) -> Document:
         "service_account_name",
         "image_pull_secrets",
     }
-    return shard.spec.template.model_dump(by_alias=True, include=fields, exclude_none=True, mode="json")
+    given = shard.spec.template.model_dump(by_alias=True, include=fields, exclude_none=True, mode="json")
+    return _spread(shard) | given
+
+
+def _spread(shard: Shard) -> Document:
+    """Replicas on different nodes where there are some, unless the user says how; old and new pods do not mix."""
+    if shard.spec.replicas == 1:
+        return {}
+    constraint = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": shard.selector},
+        "matchLabelKeys": ["pod-template-hash"],
+    }
+    return {"topologySpreadConstraints": [constraint]}
 
 
 def _container(shard: Shard) -> Document:

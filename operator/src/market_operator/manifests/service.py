@@ -1,7 +1,6 @@
 """The headless Service: a name under which a shard's pods can be scraped and looked at."""
 
 from market_operator.manifests.shard import HTTP_PORT, Shard
-from market_operator.names import selector
 from market_operator.resource import Document
 
 
@@ -14,7 +13,7 @@ def service(shard: Shard) -> Document:
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
-            "selector": selector(shard.resource.key.name, shard.number),
+            "selector": shard.selector,
             "ports": [{"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP"}],
         },
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from market_operator.models import API_VERSION, BALANCE, KIND, Spec
-from market_operator.names import RESOURCE_ANNOTATION, child_name, labels
+from market_operator.names import RESOURCE_ANNOTATION, child_name, labels, selector
 from market_operator.resource import Document, Resource
 
 HTTP_PORT = 8080
@@ -37,23 +37,35 @@ class Shard:
         """Whether this shard collects what belongs to no symbol: one must, and the first one does."""
         return self.number == 0 and BALANCE in self.spec.data_types
 
+    @property
+    def selector(self) -> dict[str, str]:
+        """The labels by which the shard's pods are found."""
+        return selector(self.resource.key.name, self.number)
+
     def metadata(self, name: str) -> Document:
-        """Name, labels and owner. The owner does not block on its children: nothing ever waits for the operator."""
-        return {
-            "name": name,
-            "namespace": self.resource.key.namespace,
-            "labels": labels(self.resource.key.name, self.number),
-            "annotations": {RESOURCE_ANNOTATION: self.resource.key.name},
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": KIND,
-                    "name": self.resource.key.name,
-                    "uid": self.resource.uid,
-                    "controller": True,
-                }
-            ],
-        }
+        """Name, labels and owner of an object of the shard."""
+        return metadata(self.resource, name, self.number)
+
+
+def metadata(resource: Resource, name: str, shard: int | None = None) -> Document:
+    """Name, labels and owner of an object of a shard, or of the resource as a whole.
+
+    The owner does not block on its children: nothing ever waits for the operator.
+    """
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": resource.key.name,
+        "uid": resource.uid,
+        "controller": True,
+    }
+    return {
+        "name": name,
+        "namespace": resource.key.namespace,
+        "labels": labels(resource.key.name, shard),
+        "annotations": {RESOURCE_ANNOTATION: resource.key.name},
+        "ownerReferences": [owner],
+    }
 
 
 def canonical(document: Any) -> str:

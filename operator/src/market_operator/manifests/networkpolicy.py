@@ -1,0 +1,50 @@
+"""The NetworkPolicy: what may reach a resource's collectors, and what they may reach."""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from market_operator.manifests.shard import HTTP_PORT, metadata
+from market_operator.models import OFFERS, Endpoint, Spec
+from market_operator.names import policy_name, selector
+from market_operator.resource import Document, Resource
+from market_operator.settings import Traffic
+
+
+def networkpolicy(resource: Resource, spec: Spec, traffic: Traffic) -> Document:
+    """The one policy of all shards: in only readers, to the HTTP port; out only DNS, the exchange and what was added.
+
+    Without readers the way in stays open: who reads through the API server cannot be told by labels. (Probes come from
+    the node, which no policy keeps out.)
+    """
+    way_in = {"ingress": [{"from": [*traffic.readers], "ports": _tcp([HTTP_PORT])}]} if traffic.readers else {}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(resource, policy_name(resource.key.name)),
+        "spec": {
+            "podSelector": {"matchLabels": selector(resource.key.name)},
+            "policyTypes": ["Ingress", "Egress"] if way_in else ["Egress"],
+            **way_in,
+            "egress": [_DNS, {"ports": _tcp(exchange_ports(spec))}, *traffic.egress],
+        },
+    }
+
+
+def exchange_ports(spec: Spec) -> list[int]:
+    """The TCP ports at which the exchange is reached, by the resource's addresses or the exchange's own."""
+    offer, endpoint = OFFERS[spec.exchange], spec.connection.endpoint or Endpoint()
+    return sorted({_port(endpoint.websocket, offer.websocket_port), _port(endpoint.rest, offer.rest_port)})
+
+
+def _port(address: str | None, default: int) -> int:
+    if address is None:
+        return default
+    parts = urlsplit(address)
+    return parts.port or (443 if parts.scheme in ("wss", "https") else 80)
+
+
+def _tcp(ports: Iterable[int]) -> list[Document]:
+    return [{"port": port, "protocol": "TCP"} for port in ports]
+
+
+_DNS: Document = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}

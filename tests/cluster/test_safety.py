@@ -1,0 +1,214 @@
+"""What keeps collectors apart from the rest of the cluster, and the rest of the cluster from them: server-side."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from market_operator.desired import desired
+from market_operator.resource import read_resource
+from market_operator.settings import Traffic
+
+Start = Callable[..., Any]
+Eventually = Callable[..., None]
+BUDGETS = "apis/policy/v1/namespaces/{}/poddisruptionbudgets"
+POLICIES = "apis/networking.k8s.io/v1/namespaces/{}/networkpolicies"
+OPERATOR = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "market-operator"}}}
+EVERYTHING = {
+    "labels": {"team": "a"},
+    "annotations": {"note": "b"},
+    "resources": {"requests": {"cpu": "0.5"}, "limits": {"memory": "128Mi"}},
+    "tolerations": [],
+    "env": [{"name": "SSL_CERT_FILE", "value": "/tls/ca.crt"}, {"name": "EMPTY"}],
+    "volumes": [
+        {"name": "a", "configMap": {"name": "ca", "items": [{"key": "ca.crt", "path": "ca.crt"}], "optional": True}},
+        {"name": "b", "secret": {"secretName": "client", "defaultMode": 256, "optional": False}},
+        {"name": "c", "emptyDir": {"sizeLimit": "1024Mi"}},
+        {"name": "d", "persistentVolumeClaim": {"claimName": "instruments", "readOnly": False}},
+        {"name": "e", "projected": {"sources": [{"secret": {"name": "s"}}, {"configMap": {"name": "c"}}]}},
+    ],
+    "volumeMounts": [
+        {"name": "a", "mountPath": "/tls", "readOnly": True},
+        {"name": "b", "mountPath": "/client", "subPath": "client.crt", "readOnly": False},
+        {"name": "c", "mountPath": "/scratch"},
+        {"name": "d", "mountPath": "/instruments"},
+        {"name": "e", "mountPath": "/all"},
+    ],
+}
+SINKS = [
+    {"name": "out", "type": "stdout"},
+    {"name": "kept", "type": "file", "file": {"directory": "/kept", "claimName": "disk"}},
+    {"name": "short", "type": "file", "file": {"directory": "/short"}},
+]
+
+
+def objects(place: Any, path: str) -> list[Any]:
+    found: list[Any] = place.api.call("GET", path.format(place.namespace))["items"]
+    return found
+
+
+def test_a_budget_comes_with_the_second_replica_and_goes_with_it(
+    place: Any, start: Start, eventually: Eventually
+) -> None:
+    start()
+    place.create(symbols=["A-B", "C-D"], shards=2)
+    eventually(lambda: place.api.get("deployments", place.namespace, "okx-btc-1"))
+    assert objects(place, BUDGETS) == [], "one pod that may not be evicted would block every drain"
+    place.change(replicas=2)
+
+    def protected() -> None:
+        budgets = objects(place, BUDGETS)
+        assert [each["metadata"]["name"] for each in budgets] == ["okx-btc-0", "okx-btc-1"]
+        for budget in budgets:
+            shard = budget["metadata"]["name"][-1]
+            assert budget["spec"]["maxUnavailable"] == 1
+            assert budget["spec"]["selector"]["matchLabels"]["marketcollector.dev/shard"] == shard
+
+    eventually(protected)
+    place.change(replicas=1)
+
+    def unprotected() -> None:
+        assert objects(place, BUDGETS) == []
+
+    eventually(unprotected)
+
+
+def test_replicas_are_spread_over_nodes_and_a_single_one_is_as_it_always_was(
+    place: Any, start: Start, eventually: Eventually
+) -> None:
+    start()
+    place.create()
+    eventually(lambda: place.api.get("deployments", place.namespace, "okx-btc-0"))
+    one = place.api.get("deployments", place.namespace, "okx-btc-0")["spec"]
+    assert "topologySpreadConstraints" not in one["template"]["spec"]
+    assert one["minReadySeconds"] == 5
+    place.change(replicas=2)
+
+    def spread() -> None:
+        spec = place.api.get("deployments", place.namespace, "okx-btc-0")["spec"]["template"]["spec"]
+        assert [each["topologyKey"] for each in spec["topologySpreadConstraints"]] == ["kubernetes.io/hostname"]
+
+    eventually(spread)
+
+
+def test_a_resource_has_one_policy_as_long_as_the_installer_wants_policies(
+    place: Any, start: Start, eventually: Eventually
+) -> None:
+    name = "n" * 63 + ("." + "n" * 63) * 2 + "." + "n" * 61
+    proxy = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 3128, "protocol": "TCP"}]}
+    options = ("--allow-from", json.dumps(OPERATOR), "--allow-to", json.dumps(proxy))
+    first = start(*options)
+    place.create(symbols=["A-B", "C-D"], shards=2)
+    place.create(name)
+
+    def limited() -> None:
+        found = {each["metadata"]["annotations"]["marketcollector.dev/resource"]: each for each in policies(place)}
+        assert sorted(found) == sorted(["okx-btc", name])
+        spec = found["okx-btc"]["spec"]
+        assert spec["podSelector"]["matchLabels"] == {"marketcollector.dev/collector": "okx-btc"}
+        assert spec["ingress"] == [{"from": [OPERATOR], "ports": [{"port": 8080, "protocol": "TCP"}]}]
+        assert proxy in spec["egress"]
+
+    eventually(limited)
+    first.stop()
+    start()
+
+    def free() -> None:
+        assert policies(place) == []
+
+    eventually(free)
+
+
+def policies(place: Any) -> list[Any]:
+    return objects(place, POLICIES)
+
+
+def test_a_policy_selects_the_pods_of_every_shard(place: Any, start: Start, kubelet: Any) -> None:
+    start("--allow-from", json.dumps(OPERATOR))
+    place.create(symbols=["A-B", "C-D"], shards=2, replicas=2)
+    kubelet.run_all(4)
+    [policy] = policies(place)
+    wanted = policy["spec"]["podSelector"]["matchLabels"].items()
+    assert all(wanted <= pod["metadata"]["labels"].items() for pod in kubelet.living())
+
+
+def test_a_policy_that_would_cut_the_operator_off_is_never_made(start: Start) -> None:
+    operator = start("--allow-from", json.dumps(OPERATOR), "--health-via", "proxy", wait=False)
+    assert operator.process.wait(timeout=20) == 1
+    assert "--allow-from would cut the operator off" in operator.log.read_text()
+
+
+def test_what_the_api_server_writes_otherwise_than_we_do_is_no_reason_to_write_again(
+    place: Any, start: Start, eventually: Eventually
+) -> None:
+    start("--allow-from", json.dumps(OPERATOR))
+    place.create(template=EVERYTHING, sinks=SINKS)
+    place.create("two", template={**EVERYTHING, "topologySpreadConstraints": []}, replicas=2)
+    for name in ("okx-btc", "two"):
+        place.expect("WorkloadReady", "False", "Unschedulable", name)
+    before = written(place)
+    second = start("--allow-from", json.dumps(OPERATOR), "--sweep-interval", "1s")
+    eventually(lambda: expect(second.metric("sweeps_total") > 1))
+    assert second.metric("api_writes_total") == 0
+    assert written(place) == before
+
+
+def expect(claim: bool) -> None:
+    assert claim
+
+
+def written(place: Any) -> dict[str, str]:
+    """The resource versions of what only the operator writes, when nothing was written for two seconds."""
+    before: dict[str, str] = {}
+    while True:
+        kinds = [place.api.all("services", place.namespace), place.api.all("configmaps", place.namespace)]
+        found = [each for kind in kinds for each in kind] + objects(place, POLICIES) + objects(place, BUDGETS)
+        deployments = place.api.all("deployments", place.namespace)
+        now = {each["metadata"]["uid"]: each["metadata"]["resourceVersion"] for each in found}
+        now |= {each["metadata"]["uid"]: str(each["metadata"]["generation"]) for each in deployments}
+        if now == before:
+            return now
+        before = now
+        time.sleep(2)
+
+
+@pytest.fixture
+def restricted(api: Any) -> Iterator[str]:
+    """A namespace that enforces the restricted Pod Security Standard."""
+    name = f"op-{uuid.uuid4().hex[:8]}"
+    labels = {
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/enforce-version": "latest",
+    }
+    api.call("POST", "api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+    yield name
+    api.call("DELETE", f"api/v1/namespaces/{name}")
+
+
+def pod_of(spec: dict[str, Any], namespace: str) -> dict[str, Any]:
+    fields = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade"], **spec}
+    meta = {"name": "okx-btc", "namespace": namespace, "uid": "u", "resourceVersion": "1"}
+    found = desired(read_resource({"metadata": meta, "spec": fields}), "image:1", Traffic()).children[-1]
+    template = found["spec"]["template"]
+    return {"metadata": {"generateName": "probe-", **template["metadata"]}, "spec": template["spec"]}
+
+
+@pytest.mark.parametrize(
+    "spec", [{}, {"template": EVERYTHING, "sinks": SINKS}, {"replicas": 2}], ids=["least", "everything", "replicas"]
+)
+def test_every_collectors_pod_meets_the_restricted_standard(api: Any, restricted: str, spec: dict[str, Any]) -> None:
+    path = f"api/v1/namespaces/{restricted}/pods?dryRun=All"
+    made = api.call("POST", path, pod_of(spec, restricted))
+    assert made["spec"]["automountServiceAccountToken"] is False
+    assert not [each for each in made["spec"]["volumes"] if "projected" in each and each["name"] != "e"], "no token"
+
+
+@pytest.mark.parametrize("part", ["seccompProfile", "runAsNonRoot"])
+def test_that_namespace_refuses_a_pod_that_lacks_any_of_it(api: Any, restricted: str, part: str) -> None:
+    pod = pod_of({}, restricted)
+    del pod["spec"]["securityContext"][part]
+    with pytest.raises(Exception, match="violates PodSecurity"):
+        api.call("POST", f"api/v1/namespaces/{restricted}/pods?dryRun=All", pod)

@@ -1,0 +1,75 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from market_operator.manifests.networkpolicy import exchange_ports, networkpolicy
+from market_operator.resource import Resource, read_spec
+from market_operator.settings import Traffic
+
+OPERATOR = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "market-operator"}}}
+PROMETHEUS = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
+
+
+@pytest.fixture
+def policy(resource: Callable[..., Resource]) -> Callable[..., Any]:
+    """The spec of a resource's policy; keyword arguments are fields of the resource's spec."""
+
+    def make(traffic: Traffic, **spec: Any) -> Any:
+        found = resource(**spec)
+        return networkpolicy(found, read_spec(found), traffic)["spec"]
+
+    return make
+
+
+def ports(rule: dict[str, Any]) -> list[tuple[int, str]]:
+    return [(each["port"], each["protocol"]) for each in rule["ports"]]
+
+
+def test_only_the_readers_get_in_and_only_to_the_http_port(policy: Callable[..., Any]) -> None:
+    spec = policy(Traffic(readers=(OPERATOR, PROMETHEUS)))
+    [way_in] = spec["ingress"]
+    assert way_in["from"] == [OPERATOR, PROMETHEUS]
+    assert ports(way_in) == [(8080, "TCP")]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_without_readers_the_way_in_stays_open(policy: Callable[..., Any]) -> None:
+    spec = policy(Traffic())
+    assert spec["policyTypes"] == ["Egress"]
+    assert "ingress" not in spec
+
+
+def test_only_dns_and_the_exchange_are_reached_from_inside(policy: Callable[..., Any]) -> None:
+    dns, exchange = policy(Traffic(readers=(OPERATOR,)))["egress"]
+    assert ports(dns) == [(53, "UDP"), (53, "TCP")]
+    assert ports(exchange) == [(443, "TCP"), (8443, "TCP")]
+
+
+def test_what_the_installer_adds_comes_after_it(policy: Callable[..., Any]) -> None:
+    rule = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 3128}]}
+    assert policy(Traffic(egress=(rule,)))["egress"][2:] == [rule]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ({}, [443, 8443]),
+        ({"websocket": "wss://h"}, [443]),
+        ({"websocket": "ws://h", "rest": "http://h"}, [80]),
+        ({"websocket": "ws://[::1]:9443/", "rest": "https://h:65535"}, [9443, 65535]),
+        ({"rest": "http://h:8000"}, [8000, 8443]),
+    ],
+)
+def test_addresses_of_the_resource_open_their_ports_instead_of_the_exchanges(
+    resource: Callable[..., Resource], endpoint: dict[str, str], expected: list[int]
+) -> None:
+    assert exchange_ports(read_spec(resource(connection={"endpoint": endpoint}))) == expected
+
+
+def test_it_holds_for_all_shards_and_belongs_to_the_resource(resource: Callable[..., Resource]) -> None:
+    found = networkpolicy(resource(), read_spec(resource()), Traffic())
+    assert found["spec"]["podSelector"] == {"matchLabels": {"marketcollector.dev/collector": "okx-btc"}}
+    assert found["metadata"]["name"] == "okx-btc-collectors"
+    assert "marketcollector.dev/shard" not in found["metadata"]["labels"]
+    assert found["metadata"]["ownerReferences"][0]["uid"] == "uid-1"
