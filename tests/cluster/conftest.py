@@ -34,6 +34,8 @@ PATHS = {
     "deployments": "apis/apps/v1/namespaces/{}/deployments",
     "services": "api/v1/namespaces/{}/services",
     "configmaps": "api/v1/namespaces/{}/configmaps",
+    "poddisruptionbudgets": "apis/policy/v1/namespaces/{}/poddisruptionbudgets",
+    "networkpolicies": "apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "pods": "api/v1/namespaces/{}/pods",
     "replicasets": "apis/apps/v1/namespaces/{}/replicasets",
     "resourcequotas": "api/v1/namespaces/{}/resourcequotas",
@@ -116,7 +118,7 @@ class Api:
 
     def versions(self, namespace: str) -> dict[str, str]:
         """Resource versions of the resources and of all that belongs to them: what a write would change."""
-        kinds = ("mcol", "deployments", "services", "configmaps")
+        kinds = ("mcol", "deployments", "services", "configmaps", "poddisruptionbudgets", "networkpolicies")
         return {
             f"{kind}/{each['metadata']['name']}": each["metadata"]["resourceVersion"]
             for kind in kinds

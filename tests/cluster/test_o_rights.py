@@ -37,14 +37,17 @@ def live(place: Any, kubelet: Any, eventually: Eventually) -> None:
     place.create(symbols=["A-B", "C-D"], shards=2)
     kubelet.run_all(2)
     place.expect("Ready", "True", "Ready")
-    place.change(dataTypes=["trade"])
+    assert place.names("networkpolicies") == {"okx-btc-collectors"}, "the chart's arguments ask for it"
+    place.change(dataTypes=["trade"], replicas=2)
+    eventually(lambda: _protected(place))
     place.api.delete("services", place.namespace, "okx-btc-0")
-    place.change(shards=1)
+    place.change(shards=1, replicas=1)
 
     def one_shard() -> None:
         kubelet.catch_up()
         assert place.names("deployments") == place.names("services") == {"okx-btc-0"}
         assert len(place.names("configmaps")) == 1
+        assert place.names("poddisruptionbudgets") == set()
         assert place.condition("Ready")[:2] == ("True", "Ready")
 
     eventually(one_shard)
@@ -57,8 +60,13 @@ def live(place: Any, kubelet: Any, eventually: Eventually) -> None:
     eventually(lambda: _empty(place))
 
 
+def _protected(place: Any) -> None:
+    assert place.names("poddisruptionbudgets") == {"okx-btc-0", "okx-btc-1"}
+
+
 def _empty(place: Any) -> None:
-    assert not [name for kind in ("mcol", "deployments", "services", "configmaps") for name in place.names(kind)]
+    kinds = ("mcol", "deployments", "services", "configmaps", "poddisruptionbudgets", "networkpolicies")
+    assert not [name for kind in kinds for name in place.names(kind)]
 
 
 @pytest.mark.parametrize("scope", ["all namespaces", "one namespace"])

@@ -14,8 +14,6 @@ from market_operator.settings import Traffic
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
-BUDGETS = "apis/policy/v1/namespaces/{}/poddisruptionbudgets"
-POLICIES = "apis/networking.k8s.io/v1/namespaces/{}/networkpolicies"
 OPERATOR = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "market-operator"}}}
 EVERYTHING = {
     "labels": {"team": "a"},
@@ -45,22 +43,17 @@ SINKS = [
 ]
 
 
-def objects(place: Any, path: str) -> list[Any]:
-    found: list[Any] = place.api.call("GET", path.format(place.namespace))["items"]
-    return found
-
-
 def test_a_budget_comes_with_the_second_replica_and_goes_with_it(
     place: Any, start: Start, eventually: Eventually
 ) -> None:
     start()
     place.create(symbols=["A-B", "C-D"], shards=2)
     eventually(lambda: place.api.get("deployments", place.namespace, "okx-btc-1"))
-    assert objects(place, BUDGETS) == [], "one pod that may not be evicted would block every drain"
+    assert place.names("poddisruptionbudgets") == set(), "one pod that may not be evicted would block every drain"
     place.change(replicas=2)
 
     def protected() -> None:
-        budgets = objects(place, BUDGETS)
+        budgets = place.api.all("poddisruptionbudgets", place.namespace)
         assert [each["metadata"]["name"] for each in budgets] == ["okx-btc-0", "okx-btc-1"]
         for budget in budgets:
             shard = budget["metadata"]["name"][-1]
@@ -71,7 +64,7 @@ def test_a_budget_comes_with_the_second_replica_and_goes_with_it(
     place.change(replicas=1)
 
     def unprotected() -> None:
-        assert objects(place, BUDGETS) == []
+        assert place.names("poddisruptionbudgets") == set()
 
     eventually(unprotected)
 
@@ -123,7 +116,8 @@ def test_a_resource_has_one_policy_as_long_as_the_installer_wants_policies(
 
 
 def policies(place: Any) -> list[Any]:
-    return objects(place, POLICIES)
+    found: list[Any] = place.api.all("networkpolicies", place.namespace)
+    return found
 
 
 def test_a_policy_selects_the_pods_of_every_shard(place: Any, start: Start, kubelet: Any) -> None:
@@ -161,18 +155,12 @@ def expect(claim: bool) -> None:
 
 
 def written(place: Any) -> dict[str, str]:
-    """The resource versions of what only the operator writes, when nothing was written for two seconds."""
+    """The resource versions of what the operator writes alone, when nothing was written for two seconds."""
     before: dict[str, str] = {}
-    while True:
-        kinds = [place.api.all("services", place.namespace), place.api.all("configmaps", place.namespace)]
-        found = [each for kind in kinds for each in kind] + objects(place, POLICIES) + objects(place, BUDGETS)
-        deployments = place.api.all("deployments", place.namespace)
-        now = {each["metadata"]["uid"]: each["metadata"]["resourceVersion"] for each in found}
-        now |= {each["metadata"]["uid"]: str(each["metadata"]["generation"]) for each in deployments}
-        if now == before:
-            return now
+    while (now := place.api.versions(place.namespace)) != before:
         before = now
         time.sleep(2)
+    return before
 
 
 @pytest.fixture

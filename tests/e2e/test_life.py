@@ -134,7 +134,8 @@ def test_suspending_stops_the_pods_and_resuming_goes_on_counting(place: Place) -
 
 
 def nothing_is_left(place: Place) -> bool:
-    return not any(place.owned(kind) for kind in ("deployments", "configmaps", "services", "pods"))
+    kinds = ("deployments", "configmaps", "services", "poddisruptionbudgets", "networkpolicies", "pods")
+    return not any(place.owned(kind) for kind in kinds)
 
 
 def test_deleting_leaves_nothing_and_waits_for_nobody(place: Place) -> None:
