@@ -347,13 +347,15 @@ class Kubelet:
     def say(
         self, pod: PlayPod, state: Document, ready: bool, last_state: Document | None = None, restarts: int = 0
     ) -> None:
-        """Writes a pod's status as a kubelet does."""
+        """Writes a pod's status as a kubelet does; a Deployment's minReadySeconds count from now."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         status = {
             "phase": "Running",
             "podIP": pod.address,
             "podIPs": [{"ip": pod.address}],
             "conditions": [
-                {"type": kind, "status": str(ready)} for kind in ("Initialized", "ContainersReady", "Ready")
+                {"type": kind, "status": str(ready), "lastTransitionTime": now}
+                for kind in ("Initialized", "ContainersReady", "Ready")
             ],
             "containerStatuses": [
                 {

@@ -161,8 +161,13 @@ def test_shards_come_and_go_by_scale(place: Any, kubelet: Any, start: Start, eve
         assert place.condition("Ready")[:2] == ("True", "Ready")
 
     eventually(three)
-    configs = [json.loads(each["data"]["collector.json"]) for each in place.api.all("configmaps", place.namespace)]
-    assert sorted(symbol for config in configs for symbol in config["spec"]["symbols"]) == THREE
+
+    def each_symbol_in_one_shard() -> None:
+        kubelet.catch_up()
+        configs = [json.loads(each["data"]["collector.json"]) for each in place.api.all("configmaps", place.namespace)]
+        assert sorted(symbol for config in configs for symbol in config["spec"]["symbols"]) == THREE
+
+    eventually(each_symbol_in_one_shard)
     place.change(shards=1)
 
     def one() -> None:
