@@ -169,7 +169,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (volume({"secret": {"secretName": "s", "items": [{"key": "k", "path": "/k"}]}}), "path in body should match"),
     (volume({"secret": {"secretName": "s", "defaultMode": 512}}), "less than or equal to 511"),
     (volume({"emptyDir": {"medium": "HugePages"}}), 'supported values: "Memory"'),
-    *((volume({"emptyDir": {}}, name), "are the operator's own") for name in ("config", "state", "sink-0", "sink-12")),
+    *(
+        (volume({"emptyDir": {}}, name), "are the operator's own")
+        for name in ("config", "state", "credentials", "sink-0", "sink-12")
+    ),
     (volume({"emptyDir": {}}, "A"), "name in body should match"),
     ({"template": {"volumes": [{"name": "v", "emptyDir": {}}] * 2}}, "Duplicate value"),
     ({"template": {"volumeMounts": [{"name": "v", "mountPath": "/tls"}]}}, "must name a volume of template.volumes"),
