@@ -47,7 +47,9 @@ FULL = document(
     last_reconnect=said.LastReconnect(time=TIME, reason="closed by the exchange"),
     last_message_time=TIME,
     streams=tuple(
-        said.StreamStatus(stream=f"{state.upper()}-USDT/trade", state=state, since=TIME, reason=f"Why{state}")
+        said.StreamStatus(
+            stream=f"{state.upper()}-USDT/trade", state=state, since=TIME, reason=f"Why{state}", message="m"
+        )
         for state in StreamState
     ),
     gaps=tuple(
@@ -85,7 +87,9 @@ def test_connections_arrive_with_state_and_reason() -> None:
 
 
 def test_streams_arrive_with_state_and_reason() -> None:
-    assert [(each.name, each.symbol, each.state, each.since, each.reason) for each in heard(FULL).streams] == [
+    found = heard(FULL).streams
+    assert {each.message for each in found} == {"m"}
+    assert [(each.name, each.symbol, each.state, each.since, each.reason) for each in found] == [
         (f"{state.upper()}-USDT/trade", f"{state.upper()}-USDT", state.value, HEARD, f"Why{state}")
         for state in StreamState
     ]

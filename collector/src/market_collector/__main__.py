@@ -153,10 +153,10 @@ def _exchanges(options: argparse.Namespace) -> int:
     if options.output == "json":
         print(json.dumps(rows, indent=2))
         return 0
-    print(f"{'EXCHANGE':10} {'DATA TYPES':34} {'DEPTHS':8} CANDLES")
+    print(f"{'EXCHANGE':10} {'DATA TYPES':38} {'DEPTHS':8} CANDLES")
     for row in rows:
         cells = [",".join(map(str, row[key])) for key in ("dataTypes", "orderbookDepths", "candleIntervals")]
-        print(f"{row['exchange']:10} {cells[0]:34} {cells[1]:8} {cells[2]}")
+        print(f"{row['exchange']:10} {cells[0]:38} {cells[1]:8} {cells[2]}")
     return 0
 
 

@@ -101,6 +101,23 @@ async def test_each_type_goes_to_its_own_callbacks_over_two_connections(exchange
     assert points[DataType.ORDERBOOK][0].data["action"] == "snapshot"
 
 
+async def test_balances_come_with_a_key_from_files_and_a_missing_one_is_named(
+    exchange: Simulator, folder: Path
+) -> None:
+    points = list[DataPoint]()
+    made = collector(exchange, DataType.BALANCE, custom_params={"credentials_directory": str(folder)})
+    made.add_data_callback(DataType.BALANCE, points.append)
+    with pytest.raises(StreamRefusedError, match="okx refuses account/balance: CredentialsMissing: no apiKey"):
+        await made.start()
+    for name in ("api-key", "secret-key", "passphrase"):
+        head, _, tail = name.partition("-")
+        (folder / f"{head}{tail.capitalize()}").write_text(f"simulator-{name}")
+    async with running(made):
+        await comes(lambda: {point.data["asset"] for point in points} == {"BTC", "ETH", "USDT"})
+        assert {(point.symbol, point.data_type) for point in points} == {("account", DataType.BALANCE)}
+        assert "simulator-" not in str(made.get_status())
+
+
 async def test_a_record_reaches_its_callback_without_a_batch_pause(exchange: Simulator) -> None:
     delays = list[float]()
     made = collector(exchange)

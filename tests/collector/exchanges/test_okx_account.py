@@ -161,7 +161,7 @@ def test_what_the_exchange_repeats_of_a_login_is_not_told(talk: OkxAccount) -> N
 def test_after_the_login_errors_are_about_the_stream(talk: OkxAccount) -> None:
     logged_in(talk)
     assert read(talk, {"event": "error", "code": "60018", "msg": "no"}) == Refusal(
-        (STREAM,), "SymbolNotFound", "OKX error 60018: no", True
+        (STREAM,), "ChannelNotOffered", "OKX error 60018: no", True
     )
     many = read(talk, {"event": "channel-conn-count-error", "channel": "account", "connCount": "31"})
     assert isinstance(many, Refusal)

@@ -19,7 +19,7 @@ class DataPoint:
 
     exchange: str
     symbol: str
-    """Canonical BASE-QUOTE."""
+    """Canonical BASE-QUOTE; ``account`` for balances."""
     data_type: DataType
     data: dict[str, Any]
     """The record's fields, those of the JSON lines (README, "Records"): prices and amounts are exact decimal text,

@@ -165,7 +165,9 @@ class OkxAccount:
         if event.code == "60011":  # login needed
             return _login_refusal(event.code)
         text = f"OKX error {event.code}: {event.msg}" if event.code else "OKX: too many connections with this channel"
-        return Refusal((self._stream,), REFUSALS.get(event.code, "ExchangeError"), text, event.code in REFUSALS)
+        # 60018 means a symbol elsewhere; an account has none, so it can only mean the channel
+        reason = "ChannelNotOffered" if event.code == "60018" else REFUSALS.get(event.code, "ExchangeError")
+        return Refusal((self._stream,), reason, text, event.code in REFUSALS)
 
     # -- what the account holds
 
