@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import socket
 import ssl
 import traceback
 from collections.abc import AsyncIterator
@@ -135,6 +136,23 @@ async def test_a_proxy_that_refuses_is_said_without_the_password(
     with pytest.raises(ConnectionFailedError, match=f"proxy {address}: it refused: 407 Proxy Auth") as refused:
         await greeting(url, trust)
     assert "wrong-secret" not in "".join(traceback.format_exception(refused.value))
+
+
+async def test_the_next_address_of_its_name_is_tried(
+    proxy: tuple[Proxy, str], exchange: tuple[str, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 127.0.0.2 nobody listens."""
+    (one, address), (url, trust) = proxy, exchange
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:pass%20word@proxy.example:{address.partition(':')[2]}")
+    monkeypatch.setattr(socket, "getaddrinfo", _two_addresses)
+    assert await greeting(url, trust) == b"hello"
+    assert len(one.asked) == 1
+
+
+def _two_addresses(host: str, port: int, *others: int, **more: int) -> list[tuple[object, ...]]:
+    kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+    addresses = ("127.0.0.2", "127.0.0.1") if host == "proxy.example" else ("127.0.0.1",)
+    return [(*kind, (address, port)) for address in addresses]
 
 
 @pytest.mark.parametrize(

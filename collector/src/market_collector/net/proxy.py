@@ -61,16 +61,22 @@ async def open_tunnel(proxy: Proxy, uri: WebSocketURI) -> socket.socket:
 
 async def _open_tunnel(proxy: Proxy, uri: WebSocketURI) -> socket.socket:
     loop = asyncio.get_running_loop()
-    (family, kind, protocol, _, address), *_ = await loop.getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM)
-    tunnel = socket.socket(family, kind, protocol)
-    try:
-        tunnel.setblocking(False)
-        await loop.sock_connect(tunnel, address)
-        await _ask(tunnel, proxy, uri)
-    except BaseException:  # also when nobody waits any more
-        tunnel.close()
-        raise
-    return tunnel
+    failure = OSError("its name has no address")
+    for family, kind, number, _, address in await loop.getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM):
+        tunnel = socket.socket(family, kind, number)
+        try:
+            tunnel.setblocking(False)
+            await loop.sock_connect(tunnel, address)
+            await _ask(tunnel, proxy, uri)
+        except OSError as error:  # perhaps it listens at the next address of its name
+            tunnel.close()
+            failure = error
+        except BaseException:  # nobody waits any more
+            tunnel.close()
+            raise
+        else:
+            return tunnel
+    raise failure
 
 
 async def _ask(tunnel: socket.socket, proxy: Proxy, uri: WebSocketURI) -> None:
