@@ -153,12 +153,15 @@ def test_f_a_leader_that_stood_still_longer_than_its_lease_ends_and_writes_nothi
         place.create(f"r-{number}")
     for number in range(5):
         built(place, f"r-{number}")
-    old.process.process.send_signal(signal.SIGSTOP)
+    for number in range(20):
+        place.create(f"midst-{number}")
+    old.process.process.send_signal(signal.SIGSTOP)  # in the midst of these
     for number in range(5):
         place.change(f"r-{number}", dataTypes=["trade"])
     place.create("later")
     wait_leading(new, eventually)
-    built(place, "later")
+    for name in ("later", *(f"midst-{number}" for number in range(20))):
+        built(place, name)
     eventually(lambda: told(place, 5))
     versions, written = place.api.versions(place.namespace), len(old.proxy.writes)
     old.process.process.send_signal(signal.SIGCONT)

@@ -101,3 +101,16 @@ async def test_a_pod_that_a_listing_lacks_counts_as_it_was_last_seen(
         intake.child_gone("Pod", ghost)
     assert [reading.counters.messages for reading in intake.observations.readings(KEY, [])] == [10]
     assert await queued(intake) == [KEY]
+
+
+async def test_who_begins_to_act_passes_over_everything_and_looks_at_every_pod(
+    intake: Intake, pod_document: Make
+) -> None:
+    intake.resource(resource())
+    intake.child("Pod", pod_document(), now=1.0)
+    await queued(intake)
+    while intake.rounds.take(1.0):
+        pass
+    intake.act_on_all(2.0)
+    assert await queued(intake) == [KEY]
+    assert len(intake.rounds) == 1

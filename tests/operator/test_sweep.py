@@ -110,3 +110,17 @@ async def test_only_so_many_are_looked_at_at_once(pod_document: Make, report: Ma
         assert len(reader.asked) == AT_ONCE
         reader.gate.set()
         await until(lambda: len(reader.asked) == 2 * AT_ONCE)
+
+
+async def test_a_pod_of_another_operators_resource_is_not_looked_at_until_it_is_ours(
+    pod_document: Make, report: Make
+) -> None:
+    reader = Reader(report())
+    async with sweeping(reader) as intake:
+        state = intake.seen.pop(KEY)
+        intake.child("Pod", pod_document(), time.time())
+        await until(lambda: (intake.rounds.next_due() or 0) > time.time() + 1)
+        assert reader.asked == []
+        intake.seen[KEY] = state
+        intake.rounds.look_by(KEY, "pod-1", time.time())
+        await until(lambda: reader.asked == ["pod-1"])
