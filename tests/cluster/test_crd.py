@@ -47,12 +47,15 @@ ITEMS = [{"key": "ca.crt", "path": "certificates/ca.crt", "mode": 256}]
 PROJECTED = {"sources": [{"secret": {"name": "s", "items": ITEMS}}, {"configMap": {"name": "c", "optional": True}}]}
 
 
+KEY = {"credentials": {"secretName": "okx-key"}}
 ACCEPTED: list[dict[str, Any]] = [
     {},
     {"symbol": None, "symbols": ["BTC-USDT", "ETH-USDT"], "shards": 2},
     {**BOOK, "orderbook": {}},
     {**BOOK, "orderbook": {"depth": 400}},
     {"dataTypes": ["candle", "trade"], "candle": {"intervals": ["1s", "1w"]}},
+    {"dataTypes": ["balance", "trade"], **KEY, "symbol": None, "symbols": ["A-B", "C-D"], "shards": 2},
+    {"dataTypes": ["balance"], **KEY},
     {"healthCheckInterval": "1s", "staleAfter": "1h"},
     {"connection": {"backoff": {"initial": "1m", "max": "1m"}, "pingInterval": "25s"}},
     {"connection": {"endpoint": {"websocket": "ws://10.0.0.1:8443", "rest": "http://10.0.0.1:8443"}}},
@@ -109,6 +112,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"dataTypes": ["balance"]}, "credentials are required for, and only for, dataTypes with balance"),
     ({"credentials": {"secretName": "key"}}, "credentials are required for, and only for, dataTypes with balance"),
     ({"dataTypes": ["balance"], "credentials": {}}, "secretName: Required value"),
+    (
+        {"dataTypes": ["balance"], **KEY, "symbol": None, "symbols": ["A-B", "C-D"], "shards": 2},
+        "shards must be 1 when balance is the only data type: there is one account",
+    ),
     ({"dataTypes": ["funding"]}, 'supported values: "trade", "orderbook", "ticker", "candle", "balance"'),
     ({"dataTypes": ["trade", "trade"]}, "Duplicate value"),
     ({"orderbook": {"depth": 400}}, "orderbook is only for dataTypes with orderbook"),

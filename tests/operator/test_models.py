@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from market_operator.models import OFFERS, Spec
+from market_operator.models import OFFERS, Offer, Spec, _types_rule
 
 LEAST: dict[str, Any] = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade"]}
 FILE = {"name": "a", "type": "file", "file": {"directory": "/data"}}
@@ -40,6 +40,13 @@ def test_the_account_is_one_stream_more_whatever_the_symbols() -> None:
     found = spec(symbol=None, symbols=["A-B", "C-D"], dataTypes=["trade", "balance"], credentials={"secretName": "key"})
     assert (found.stream_count, set(found.subjects)) == (3, {"A-B", "C-D", "account"})
     assert (spec().stream_count, set(spec().subjects)) == (spec().streams_per_symbol, {"BTC-USDT"})
+
+
+def test_an_exchange_that_offers_less_than_others_has_a_rule_that_says_what() -> None:
+    rule = _types_rule("okx", Offer(data_types=("trade", "ticker"), depths=(400,), websocket_port=8443))
+    assert rule.message == "okx offers trade, ticker"
+    assert rule.holds is not None
+    assert (rule.holds(spec()), rule.holds(spec(dataTypes=["trade", "orderbook"]))) == (True, False)
 
 
 def test_every_exchange_offers_what_the_schema_knows() -> None:
