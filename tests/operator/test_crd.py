@@ -1,8 +1,10 @@
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from market_operator.crd import crd, crd_yaml, structural
 
@@ -57,13 +59,61 @@ def test_every_field_has_a_description() -> None:
     assert missing == []
 
 
-def test_every_optional_field_of_the_spec_says_its_default() -> None:
+def fields(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """Every field that may be set, with whether it must be."""
+    for name, child in node.get("properties", {}).items():
+        if not child["description"].startswith("Refused:"):
+            yield f"{path}.{name}", child, name in node.get("required", ())
+            yield from fields(child, f"{path}.{name}")
+            yield from fields(child.get("items", {}), f"{path}.{name}")
+
+
+def test_every_field_of_the_spec_says_its_default_or_that_it_is_required() -> None:
     silent = [
         path
-        for path, node in nodes(SPEC, "spec")
-        if "default" in node and node["type"] != "object" and "efault" not in node["description"]
+        for path, node, required in fields(SPEC, "spec")
+        if not re.search(r"\bRequired\b" if required else r"\b[Dd]efault\b", node["description"])
     ]
     assert silent == []
+
+
+def shown(value: Any) -> str:
+    """A default as a description writes it."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case list():
+            return f"[{', '.join(map(shown, value))}]"
+        case _:
+            return str(value)
+
+
+def test_every_default_that_a_description_names_is_the_one_that_is_filled_in() -> None:
+    other = [
+        f"{path}: {shown(node['default'])!r}"
+        for path, node, _ in fields(SPEC, "spec")
+        if "default" in node and node["type"] != "object" and path not in ("spec.sinks", "spec.template.env.value")
+        if not re.search(rf"[Dd]efault:? {re.escape(shown(node['default']))}", node["description"])
+    ]
+    assert other == []
+
+
+def used(value: Any, path: str) -> Iterator[str]:
+    match value:
+        case dict():
+            for name, inner in value.items():
+                yield f"{path}.{name}"
+                yield from used(inner, f"{path}.{name}")
+        case list():
+            for inner in value:
+                yield from used(inner, path)
+
+
+def test_every_field_of_the_spec_stands_in_a_sample() -> None:
+    found: set[str] = set()
+    for sample in (ROOT / "crds/samples").rglob("*.yaml"):
+        found.update(used(yaml.safe_load(sample.read_text()).get("spec"), "spec"))
+    assert [path for path, _, _ in fields(SPEC, "spec") if path not in found] == []
 
 
 def test_objects_that_may_be_absent_have_no_default() -> None:

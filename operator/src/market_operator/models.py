@@ -148,7 +148,9 @@ class Connection(Section):
         description="Failed attempts in a row after which the collector gives the connection up. Default 0: never. "
         "What happens then is said by autoRestart.",
     )
-    backoff: Backoff = Field(default=Backoff(), description="Waiting times between attempts to connect.")
+    backoff: Backoff = Field(
+        default=Backoff(), description="Waiting times between attempts to connect. Default 1s to 60s."
+    )
     endpoint: Endpoint | None = Field(
         default=None, description="Other base addresses than the exchange's public ones. Default: the public ones."
     )
@@ -160,7 +162,7 @@ class Credentials(Section):
     secret_name: DnsName = Field(
         description="Secret of the same namespace with the keys apiKey, secretKey and passphrase; a read-only API key "
         "suffices. It is mounted read-only into the pods of the first shard, and never read by the operator. A changed "
-        "key is used with the next connection."
+        "key is used with the next connection. Required."
     )
 
 
@@ -198,7 +200,7 @@ class FileSink(Section):
         max_length=255,
         pattern=DIRECTORY_PATTERN,
         description="Absolute path of the directory to write to, such as /data. In a pod it is an "
-        "emptyDir, gone with the pod, unless claimName is set.",
+        "emptyDir, gone with the pod, unless claimName is set. Required.",
     )
     claim_name: DnsName | None = Field(
         default=None,
@@ -207,7 +209,9 @@ class FileSink(Section):
         "Default: none (emptyDir). With a claim, a changed pod replaces the old one only "
         "after it has stopped, and the hole is repaired.",
     )
-    rotate: Rotate = Field(default=Rotate(), description="When a file is finished and the next one is begun.")
+    rotate: Rotate = Field(
+        default=Rotate(), description="When a file is finished and the next one is begun. Default: at 256Mi or 1h."
+    )
     compression: Literal["none", "gzip", "zstd"] = Field(
         default="none",
         description="Compression of the files. Default none. zstd is the smallest and fastest; gzip is "
@@ -233,19 +237,21 @@ class Sink(Section):
     )
     name: DnsLabel = Field(
         description="Name of the sink, unique in the resource; it stands in status and metrics. "
-        "Lower-case letters, digits and hyphens."
+        "Lower-case letters, digits and hyphens. Required."
     )
     type: Literal["stdout", "file"] = Field(
         description="What the sink is. stdout: JSON lines in the pod's log; file: JSON lines in files "
-        "(block file required)."
+        "(with the block file). Required."
     )
-    file: FileSink | None = Field(default=None, description="Settings of a sink of type file.")
+    file: FileSink | None = Field(
+        default=None, description="Settings of a sink of type file, and only of such a one. Default none."
+    )
 
 
 class LocalReference(Section):
     """The name of an object in the same namespace."""
 
-    name: DnsName = Field(description="Name of the object, in the resource's namespace.")
+    name: DnsName = Field(description="Name of the object, in the resource's namespace. Required.")
 
 
 class EnvVar(Section):
@@ -255,7 +261,7 @@ class EnvVar(Section):
         min_length=1,
         max_length=253,
         pattern="^[A-Za-z_][A-Za-z0-9_]*$",
-        description="Name of the environment variable.",
+        description="Name of the environment variable. Required.",
     )
     value: str = Field(
         default="",
@@ -526,15 +532,15 @@ class Spec(Section):
     )
     symbol: Symbol | None = Field(
         default=None,
-        description="Symbol to collect, canonical BASE-QUOTE such as BTC-USDT. Exactly one of symbol and "
-        "symbols is required.",
+        description="Symbol to collect, canonical BASE-QUOTE such as BTC-USDT. Default none; exactly "
+        "one of symbol and symbols is required.",
     )
     symbols: Annotated[tuple[Symbol, ...], Kube(list_type="set")] | None = Field(
         default=None,
         min_length=1,
         max_length=500,
-        description="Symbols to collect, 1 to 500, canonical BASE-QUOTE such as BTC-USDT. Exactly one of "
-        "symbol and symbols is required.",
+        description="Symbols to collect, 1 to 500, canonical BASE-QUOTE such as BTC-USDT. Default none; "
+        "exactly one of symbol and symbols is required.",
     )
     data_types: Annotated[tuple[DataType, ...], Kube(list_type="set")] = Field(
         min_length=1,
@@ -576,7 +582,8 @@ class Spec(Section):
         "Raise it for symbols that trade rarely.",
     )
     connection: Connection = Field(
-        default=Connection(), description="How connections to the exchange are kept alive and made again."
+        default=Connection(),
+        description="How connections to the exchange are kept alive and made again. Default: as its fields say.",
     )
     credentials: Credentials | None = Field(
         default=None,
