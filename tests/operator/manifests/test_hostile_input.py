@@ -2,17 +2,17 @@
 
 import json
 import re
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_operator.desired import desired
-from market_operator.fields import DIRECTORY_PATTERN, is_below
+from market_operator.fields import is_below
 from market_operator.resource import Document, read_resource
 from market_operator.settings import Traffic
 from market_operator.volumes import RELATIVE_PATTERN
 
-SYMBOL = "^[A-Z0-9]+(-[A-Z0-9]+)+$"
 HOSTILE = [
     "$(reboot)",
     "`id`",
@@ -33,56 +33,43 @@ ARGUMENTS = [
 OURS = ("/etc/market-collector", "/var/lib/market-collector")
 
 
-def matching(pattern: str, longest: int) -> st.SearchStrategy[str]:
-    return st.from_regex(pattern, fullmatch=True).filter(lambda text: len(text) <= longest)
+def matching(pattern: str) -> st.SearchStrategy[str]:
+    return st.from_regex(pattern, fullmatch=True)
 
 
-FREE = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=40))
-NAMES = matching("[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", 63)
-DIRECTORIES = matching(DIRECTORY_PATTERN.strip("^$"), 255).map(lambda path: f"/data{path}")
+def record(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Document]:
+    return st.fixed_dictionaries(fields)
+
+
+FREE = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=20))
+NAMES = matching("[a-z0-9]([-a-z0-9]{0,9}[a-z0-9])?")
 KEYS = st.one_of(NAMES, st.sampled_from(HOSTILE))
-TEMPLATES = st.fixed_dictionaries(
+WORDS = st.dictionaries(KEYS, FREE, max_size=2)
+ENV = record(name=matching("X[A-Za-z0-9_]{0,9}"), value=FREE)
+VOLUME = record(name=NAMES.map(lambda name: f"v{name}"), secret=record(secretName=NAMES))
+TEMPLATES: st.SearchStrategy[Document] = st.fixed_dictionaries(
     {},
     optional={
-        "labels": st.dictionaries(KEYS, FREE.map(lambda text: text[:63]), max_size=3),
-        "annotations": st.dictionaries(KEYS, FREE, max_size=3),
-        "env": st.lists(
-            st.fixed_dictionaries({"name": matching("X[A-Za-z0-9_]*", 40), "value": FREE}),
-            max_size=3,
-            unique_by=lambda e: e["name"],
-        ),
-        "image": matching(r"[^\s]+", 60),
-        "nodeSelector": st.dictionaries(KEYS, FREE.map(lambda text: text[:63]), max_size=2),
-        "tolerations": st.lists(st.dictionaries(KEYS, FREE, max_size=2), max_size=2),
-        "volumes": st.lists(
-            st.fixed_dictionaries(
-                {
-                    "name": NAMES.map(lambda name: f"v{name}"[:63]),
-                    "secret": st.fixed_dictionaries({"secretName": NAMES}),
-                }
-            ),
-            max_size=2,
-            unique_by=lambda volume: volume["name"],
-        ),
+        "labels": WORDS,
+        "annotations": WORDS,
+        "env": st.lists(ENV, max_size=2, unique_by=lambda each: str(each["name"])),
+        "image": matching(r"[^\s]{1,20}"),
+        "nodeSelector": WORDS,
+        "tolerations": st.lists(WORDS, max_size=2),
+        "volumes": st.lists(VOLUME, max_size=2, unique_by=lambda each: str(each["name"])),
     },
 )
-SPECS = st.fixed_dictionaries(
-    {
-        "exchange": st.just("okx"),
-        "symbols": st.lists(
-            matching(SYMBOL.strip("^$"), 40).filter(lambda s: len(s) > 2), min_size=1, max_size=4, unique=True
-        ),
-        "dataTypes": st.just(["trade"]),
-        "sinks": st.lists(
-            st.fixed_dictionaries(
-                {"name": NAMES, "type": st.just("file"), "file": st.fixed_dictionaries({"directory": DIRECTORIES})}
-            ),
-            min_size=1,
-            max_size=2,
-            unique_by=(lambda sink: sink["name"], lambda sink: sink["file"]["directory"]),
-        ),
-        "template": TEMPLATES,
-    }
+SINKS = record(
+    name=NAMES,
+    type=st.just("file"),
+    file=record(directory=matching("/data(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,9}){1,3}")),
+)
+SPECS = record(
+    exchange=st.just("okx"),
+    symbols=st.lists(matching("[A-Z0-9]{1,9}(-[A-Z0-9]{1,9}){1,2}"), min_size=1, max_size=3, unique=True),
+    dataTypes=st.just(["trade"]),
+    sinks=st.lists(SINKS, min_size=1, max_size=1),
+    template=TEMPLATES,
 )
 
 
