@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 
+from api_proxy import ApiProxy
 from helm_release import write_chart
 
 ROOT = Path(__file__).parents[2]
@@ -172,12 +173,18 @@ def _no_other_operator(api: Api) -> None:
             pytest.fail(f"{where} serves all namespaces; uninstall it first (make demo-down, helm uninstall)")
 
 
-@pytest.fixture
-def namespace(api: Api) -> Iterator[str]:
+@contextlib.contextmanager
+def new_namespace(api: Api) -> Iterator[str]:
     name = f"op-{uuid.uuid4().hex[:8]}"
     api.call("POST", "api/v1/namespaces", {"metadata": {"name": name}})
     yield name
     api.call("DELETE", f"api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def namespace(api: Api) -> Iterator[str]:
+    with new_namespace(api) as name:
+        yield name
 
 
 class Operator:
@@ -462,3 +469,57 @@ def say_status() -> Callable[..., Document]:
 @pytest.fixture
 def place(api: Api, namespace: str) -> Place:
     return Place(api, namespace)
+
+
+class Ground:
+    """A namespace of its own with a play-kubelet, and an operator that reaches the API server through a proxy."""
+
+    def __init__(self, api: Api, proxy: ApiProxy, namespace: str, folder: Path) -> None:
+        self.api, self.proxy, self.namespace = api, proxy, namespace
+        self.place, self.kubelet = Place(api, namespace), Kubelet(api, namespace)
+        self.log = folder / "operator.log"
+        self._environment = {"KUBECONFIG": str(proxy.write_kubeconfig(folder / "through-proxy"))}
+        self._operator: Operator | None = None
+
+    def start(self, *arguments: str, wait: bool = True) -> Operator:
+        """Starts the operator; further arguments are added to its command line."""
+        assert self._operator is None or self._operator.process.poll() is not None, "the one before still runs"
+        given = ["--namespace", self.namespace, "--health-via", "direct", "--counter-interval", "1s", *arguments]
+        self._operator = Operator(given, self.log, self._environment)
+        if wait:
+            self._operator.wait_ready()
+        return self._operator
+
+    def kill(self) -> None:
+        """Ends the operator with kill -9; returns when it is gone."""
+        assert self._operator
+        self._operator.stop(signal.SIGKILL)
+
+    def close(self) -> None:
+        if self._operator and self._operator.process.poll() is None:
+            self._operator.stop()
+        self.kubelet.close()
+        sys.stdout.write(self.log.read_text() if self.log.exists() else "")
+
+
+@pytest.fixture(scope="session")
+def new_ground(
+    api: Api, kubeconfig: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], contextlib.AbstractContextManager[Ground]]:
+    """Makes grounds, each for as long as its context lasts."""
+
+    @contextlib.contextmanager
+    def make() -> Iterator[Ground]:
+        with new_namespace(api) as name, ApiProxy.to(Path(kubeconfig)) as proxy:
+            found = Ground(api, proxy, name, tmp_path_factory.mktemp(name))
+            with contextlib.closing(found):
+                yield found
+
+    return make
+
+
+@pytest.fixture
+def ground(new_ground: Callable[[], contextlib.AbstractContextManager[Ground]]) -> Iterator[Ground]:
+    """A ground for one test."""
+    with new_ground() as found:
+        yield found
