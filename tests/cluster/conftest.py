@@ -25,7 +25,10 @@ from typing import Any
 import pytest
 
 from api_proxy import ApiProxy
+from end_state import end_state
 from helm_release import write_chart
+from market_operator.kinds import CHILDREN, PODS, Kind
+from market_operator.names import COLLECTOR_LABEL
 
 ROOT = Path(__file__).parents[2]
 Document = dict[str, Any]
@@ -475,7 +478,7 @@ class Ground:
     """A namespace of its own with a play-kubelet, and an operator that reaches the API server through a proxy."""
 
     def __init__(self, api: Api, proxy: ApiProxy, namespace: str, folder: Path) -> None:
-        self.api, self.proxy, self.namespace = api, proxy, namespace
+        self.proxy, self.namespace = proxy, namespace
         self.place, self.kubelet = Place(api, namespace), Kubelet(api, namespace)
         self.log = folder / "operator.log"
         self._environment = {"KUBECONFIG": str(proxy.write_kubeconfig(folder / "through-proxy"))}
@@ -489,6 +492,27 @@ class Ground:
         if wait:
             self._operator.wait_ready()
         return self._operator
+
+    def eventually(self, claim: Callable[[], object], seconds: float = 20.0, pods: bool = True) -> None:
+        """Asserts that `claim` comes true in time; new pods begin to run meanwhile, unless told not to."""
+
+        def with_pods() -> None:
+            if pods:
+                self.kubelet.catch_up()
+            claim()
+
+        eventually(with_pods, seconds)
+
+    def state(self, name: str) -> Document:
+        """What there is of a resource now (end_state.py)."""
+        found = [each for each in self.place.api.all("mcol", self.namespace) if each["metadata"]["name"] == name]
+        children = [child for kind in CHILDREN.values() for child in self._of(kind, name)]
+        return end_state(name, found[0] if found else {}, children, self._of(PODS, name))
+
+    def _of(self, kind: Kind, name: str) -> list[Document]:
+        path = f"{kind.path(self.namespace)[1:]}?labelSelector={COLLECTOR_LABEL}={name}"
+        found: list[Document] = self.place.api.call("GET", path)["items"]
+        return found
 
     def kill(self) -> None:
         """Ends the operator with kill -9; returns when it is gone."""

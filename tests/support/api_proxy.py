@@ -94,13 +94,18 @@ Fault = Refuse | Answer | Delay | Reset | Hang | Hook
 class Pick(Generic[T]):
     """Which calls or events: of those that match the first `skip` pass, the next `times` (None: all further) are taken.
 
-    `hits` is how many were taken.
+    `taken` are those that were.
     """
 
     match: Callable[[T], bool]
     skip: int = 0
     times: int | None = None
-    hits: int = 0
+    taken: list[T] = field(default_factory=list)
+
+    @property
+    def hits(self) -> int:
+        """How many were taken."""
+        return len(self.taken)
 
     def takes(self, found: T) -> bool:
         """Whether this one is taken; notes that it was seen."""
@@ -109,7 +114,7 @@ class Pick(Generic[T]):
         if self.skip:
             self.skip -= 1
             return False
-        self.hits += 1
+        self.taken.append(found)
         return True
 
 

@@ -1,0 +1,129 @@
+"""B. Each fault on each kind of write: what was to be written is written once the fault is over, and until then the
+operator tries again ever more seldom.
+
+All pairs of a fault and a kind of write go on at the same time, each with a resource of its own; it is suspended, so
+that the cluster is not busy with pods.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from api_calls import Call
+from api_proxy import Fault, Hang, Pick, Refuse, Reset
+from end_state import differences
+from market_operator.queue import delays
+
+FAULTS: dict[str, Fault] = {
+    "403": Refuse(403),
+    "404": Refuse(404),
+    "409": Refuse(409),
+    "429": Refuse(429, retry_after_s=1),
+    "500": Refuse(500),
+    "503": Refuse(503),
+    "reset before it is written": Reset(),
+    "reset after it is written": Reset(after_forwarding=True),
+    "timeout": Hang(),
+}
+WRITES = [
+    ("PATCH", "configmaps"),
+    ("PATCH", "services"),
+    ("PATCH", "deployments"),
+    ("PATCH", "marketcollectors/status"),
+    ("DELETE", "configmaps"),
+    ("DELETE", "services"),
+    ("DELETE", "deployments"),
+]
+PAIRS = [(fault, *write) for fault in FAULTS for write in WRITES]
+FAULTY_S = 8.0
+# News of other objects cause a pass of their own each, whatever failed before.
+NEWS = 8
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one pair: the calls that met the fault, and where the end differs from one without a fault."""
+
+    tries: list[Call]
+    differences: list[str]
+
+    def too_many(self) -> list[str]:
+        """Which objects were tried more often than the back-off allows, if each of its delays is as short as can be."""
+        times: dict[str, list[float]] = {}
+        for call in self.tries:
+            times.setdefault(call.name, []).append(call.time)
+        allowed = {name: NEWS + _tries_within(tries[-1] - tries[0]) for name, tries in times.items()}
+        return [f"{name}: {len(times[name])} of {most}" for name, most in allowed.items() if len(times[name]) > most]
+
+
+def _tries_within(seconds: float) -> int:
+    return sum(1 for _ in itertools.takewhile(lambda due: due <= seconds, _earliest()))
+
+
+def _earliest() -> Iterator[float]:
+    return itertools.accumulate(delays(chance=lambda: 1.0))
+
+
+@pytest.fixture(scope="module")
+def outcomes(new_ground: Callable[[], AbstractContextManager[Any]]) -> Iterator[dict[Any, Outcome]]:
+    with new_ground() as ground:
+        ground.start("--workers", "24")
+        names = {pair: f"case-{number:02}" for number, pair in enumerate(PAIRS)}
+        picks = {pair: _break(ground, name, pair) for pair, name in names.items()}
+        for name in ("plain", *names.values()):
+            ground.place.create(name, symbols=["ADA-USDT", "BTC-USDT"], shards=2, suspend=True)
+        time.sleep(FAULTY_S)
+        ground.proxy.heal(*(picks[pair] for pair in PAIRS if pair[1] == "PATCH"))
+        _wait_for_two_shards(ground, names)
+        for name in ("plain", *names.values()):
+            ground.place.change(name, shards=1)
+        time.sleep(FAULTY_S)
+        ground.proxy.heal()
+        yield _settled(ground, names, picks)
+
+
+def _break(ground: Any, name: str, pair: tuple[str, str, str]) -> Pick[Call]:
+    fault, method, kind = pair
+
+    def match(call: Call) -> bool:
+        return call.method == method and call.kind == kind and call.is_of(name)
+
+    # Each timeout takes half a minute.
+    return ground.proxy.on(match, FAULTS[fault], times=1 if fault == "timeout" else None)  # type: ignore[no-any-return]
+
+
+def _wait_for_two_shards(ground: Any, names: dict[Any, str]) -> None:
+    deployments = {f"{name}-{shard}" for pair, name in names.items() if pair[0] != "timeout" for shard in (0, 1)}
+
+    def made() -> None:
+        assert deployments <= ground.place.names("deployments")
+
+    ground.eventually(made, 90, pods=False)
+
+
+def _settled(ground: Any, names: dict[Any, str], picks: dict[Any, Pick[Call]]) -> dict[Any, Outcome]:
+    """Waits until all are as the resource that met no fault, as far as they get there."""
+    left = dict(names)
+    deadline = time.monotonic() + 90
+    while left and time.monotonic() < deadline:
+        plain = ground.state("plain")
+        left = {pair: name for pair, name in left.items() if differences(ground.state(name), plain)}
+        time.sleep(1)
+    plain = ground.state("plain")
+    return {pair: Outcome(picks[pair].taken, differences(ground.state(name), plain)) for pair, name in names.items()}
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=" ".join)
+def test_a_write_that_fails_is_tried_again_until_it_is_done(outcomes: dict[Any, Outcome], pair: Any) -> None:
+    assert outcomes[pair].tries, "no such write; the test shows nothing"
+    assert outcomes[pair].differences == []
+
+
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair[0] != "timeout"], ids=" ".join)
+def test_a_write_that_goes_on_failing_is_tried_ever_more_seldom(outcomes: dict[Any, Outcome], pair: Any) -> None:
+    assert outcomes[pair].too_many() == []

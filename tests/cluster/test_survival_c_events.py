@@ -1,0 +1,156 @@
+"""C. Events that never arrive: the next sweep finds what they would have told, also what is gone.
+
+All losses go on at the same time, each with a resource of its own that goes through the same life: it is made, becomes
+Ready, gets another symbol, loses its Service to somebody's deletion and gets it back.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from api_calls import Event
+from api_proxy import Pick
+from end_state import differences
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Which events of a resource are lost: those of a kind and of a type ("": any), `times` (None: all) after `skip`."""
+
+    kind: str
+    type: str = ""
+    skip: int = 0
+    times: int | None = 1
+
+
+LOSSES = {
+    "the resource's ADDED": Loss("marketcollectors", "ADDED"),
+    "the resource's changes, all": Loss("marketcollectors", "MODIFIED", times=None),
+    "everything of the resource": Loss("marketcollectors", times=None),
+    **{
+        f"{kind} {type_} {skip}": Loss(kind, type_, skip)
+        for kind, type_, count in (
+            ("configmaps", "ADDED", 2),
+            ("configmaps", "DELETED", 1),
+            ("services", "ADDED", 2),
+            ("services", "DELETED", 1),
+            ("deployments", "ADDED", 1),
+            ("deployments", "MODIFIED", 6),
+            ("pods", "ADDED", 2),
+            ("pods", "MODIFIED", 4),
+            ("pods", "DELETED", 1),
+        )
+        for skip in range(count)
+    },
+    **{f"{kind}, all": Loss(kind, times=None) for kind in ("configmaps", "services", "deployments", "pods")},
+    "a Service's end and its successor's beginning": Loss("services", skip=1, times=2),
+    "everything": Loss("", times=None),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many events were lost, and where the end differs from one without a loss."""
+
+    hits: int
+    differences: list[str]
+
+
+@pytest.fixture(scope="module")
+def outcomes(new_ground: Callable[[], AbstractContextManager[Any]]) -> Iterator[dict[str, Outcome]]:
+    with new_ground() as ground:
+        operator = ground.start("--sweep-interval", "2s")
+        ground.eventually(lambda: _check(ground.proxy.count(lambda call: call.is_watch) >= 5))
+        names = {loss: f"case-{number:02}" for number, loss in enumerate(LOSSES)}
+        picks = {loss: _lose(ground, name, LOSSES[loss]) for loss, name in names.items()}
+        everyone = ["plain", *names.values()]
+        for name in everyone:
+            ground.place.create(name, healthCheckInterval="1s")
+        _wait_until(ground, "all are Ready", lambda: [n for n in everyone if not _is_ready(ground, n, 1)])
+        for name in everyone:
+            ground.place.change(name, symbol="ETH-USDT")
+        _wait_until(ground, "all are Ready again", lambda: [n for n in everyone if not _is_ready(ground, n, 2)])
+        for name in everyone:
+            ground.place.api.delete("services", ground.namespace, f"{name}-0")
+        _wait_until(ground, "all have a Service", lambda: {f"{n}-0" for n in everyone} - ground.place.names("services"))
+        _wait_until(ground, "all are as the one without a loss", lambda: _different(ground, names))
+        different = _different(ground, names)
+        found = {loss: Outcome(picks[loss].hits, different.get(loss, [])) for loss in names}
+        for name in everyone:
+            ground.place.api.delete("mcol", ground.namespace, name)
+        _wait_until(ground, "all are forgotten", lambda: operator.metric("resources{"))
+        yield {**found, "remembered": Outcome(int(operator.metric("resources{")), [])}
+
+
+def _lose(ground: Any, name: str, loss: Loss) -> Pick[Event]:
+    def match(event: Event) -> bool:
+        return event.is_of(name) and loss.kind in ("", event.kind) and loss.type in ("", event.type)
+
+    return ground.proxy.lose(match, loss.skip, loss.times)  # type: ignore[no-any-return]
+
+
+def _is_ready(ground: Any, name: str, generation: int) -> bool:
+    found = ground.place.status(name)
+    ready = {each["type"]: each["status"] for each in found["conditions"]}
+    return (found["observedGeneration"], ready["Ready"], "Reconciling" in ready) == (generation, "True", False)
+
+
+def _different(ground: Any, names: dict[str, str]) -> dict[str, list[str]]:
+    plain = ground.state("plain")
+    found = {loss: differences(ground.state(name), plain) for loss, name in names.items()}
+    return {loss: lines for loss, lines in found.items() if lines}
+
+
+def _wait_until(ground: Any, what: str, left: Callable[[], object], seconds: float = 60) -> None:
+    """Waits until nothing is left to wait for; what is left in the end, each test tells of its own."""
+    deadline = time.monotonic() + seconds
+    while (still := left()) and time.monotonic() < deadline:
+        ground.kubelet.catch_up()
+        time.sleep(0.5)
+    if still:
+        print(f"not until now: {what}: {still}")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_lost_event_is_made_up_for_by_the_next_sweep(outcomes: dict[str, Outcome], loss: str) -> None:
+    assert outcomes[loss].hits > 0, "there was no such event; the test shows nothing"
+    assert outcomes[loss].differences == []
+
+
+def test_resources_whose_end_was_not_told_are_forgotten(outcomes: dict[str, Outcome]) -> None:
+    assert outcomes["remembered"].hits == 0
+
+
+def test_what_went_while_a_watch_had_ended_with_410_is_found(ground: Any) -> None:
+    """After 410 the watch begins with a list: who is missing in it is not told, and kopf remembers nobody."""
+    operator = ground.start("--sweep-interval", "2s")
+    place = ground.place
+    for name in ("stays", "goes"):
+        place.create(name)
+    ground.eventually(lambda: [place.expect("Ready", "True", "Ready", name, 0.0) for name in ("stays", "goes")])
+    [old_pod] = [pod for pod in place.api.all("pods", ground.namespace) if pod["metadata"]["name"].startswith("stays")]
+    old = place.api.get("services", ground.namespace, "stays-0")["metadata"]["uid"]
+    gap = ground.proxy.lose(lambda event: True)
+    place.api.delete("services", ground.namespace, "stays-0")
+    place.api.delete("pods", ground.namespace, old_pod["metadata"]["name"])
+    place.api.delete("mcol", ground.namespace, "goes")
+    ground.eventually(lambda: _check(not [n for n in place.names("deployments") if n.startswith("goes")]), pods=False)
+    assert ground.proxy.end_watches(gone=True) >= 5
+    ground.proxy.heal()
+
+    def whole() -> None:
+        assert place.api.get("services", ground.namespace, "stays-0")["metadata"]["uid"] != old
+        assert place.status("stays")["messages"] == 200, "each pod counts once"
+        assert place.condition("Ready", "stays")[:2] == ("True", "Ready")
+        assert operator.metric("resources{") == 1
+
+    ground.eventually(whole, 40)
+    assert gap.hits > 0
+
+
+def _check(claim: object) -> None:
+    assert claim
