@@ -40,7 +40,8 @@ WRITES = [
     ("DELETE", "deployments"),
 ]
 PAIRS = [(fault, *write) for fault in FAULTS for write in WRITES]
-FAULTY_S = 8.0
+# Of each object, so that it is seen how soon the third follows; a timeout (half a minute) meets one call.
+TRIES = 4
 # News of other objects cause a pass of their own each, whatever failed before.
 NEWS = 8
 
@@ -77,12 +78,12 @@ def outcomes(new_ground: Callable[[], AbstractContextManager[Any]]) -> Iterator[
         picks = {pair: _break(ground, name, pair) for pair, name in names.items()}
         for name in ("plain", *names.values()):
             ground.place.create(name, symbols=["ADA-USDT", "BTC-USDT"], shards=2, suspend=True)
-        time.sleep(FAULTY_S)
+        _wait_for_tries(ground, [picks[pair] for pair in PAIRS if pair[1] == "PATCH"])
         ground.proxy.heal(*(picks[pair] for pair in PAIRS if pair[1] == "PATCH"))
         _wait_for_two_shards(ground, names)
         for name in ("plain", *names.values()):
             ground.place.change(name, shards=1)
-        time.sleep(FAULTY_S)
+        _wait_for_tries(ground, list(picks.values()))
         ground.proxy.heal()
         yield _settled(ground, names, picks)
 
@@ -95,6 +96,13 @@ def _break(ground: Any, name: str, pair: tuple[str, str, str]) -> Pick[Call]:
 
     # Each timeout takes half a minute.
     return ground.proxy.on(match, FAULTS[fault], times=1 if fault == "timeout" else None)  # type: ignore[no-any-return]
+
+
+def _wait_for_tries(ground: Any, picks: list[Pick[Call]]) -> None:
+    def tried() -> None:
+        assert not [pick for pick in picks if pick.hits < (pick.times or TRIES)]
+
+    ground.eventually(tried, 90, pods=False)
 
 
 def _wait_for_two_shards(ground: Any, names: dict[Any, str]) -> None:

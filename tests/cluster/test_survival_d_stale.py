@@ -99,6 +99,7 @@ def test_an_operator_that_begins_in_the_past_rolls_nothing_back(changed: Any) ->
     changed.eventually(lambda: _is_ready(changed))
     changed.eventually(lambda: _is_at_rest(changed))
     assert _identities(changed) == before
+    assert changed.place.status()["messages"] == 300, "each pod counts once"
 
 
 def _lists_are_old(ground: Any) -> None:

@@ -194,7 +194,7 @@ def _settle(parts: Parts, key: Key, again: Again) -> None:
     if again.failed:
         parts.metrics.errors.inc()
         parts.metrics.reconciles.labels("failed").inc()
-        parts.queue.retry(key)
+        parts.queue.retry(key, again.retry_after)
     else:
         parts.queue.succeeded(key)
         parts.metrics.reconciles.labels("done" if again.after is None else "again").inc()

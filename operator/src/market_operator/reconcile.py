@@ -3,7 +3,7 @@ and a second pass over the same state writes nothing."""
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from market_operator.announcer import Announcer
 from market_operator.cluster import Cluster
@@ -16,23 +16,31 @@ from market_operator.names import SHARD_LABEL, Key
 from market_operator.observations import Observations
 from market_operator.pace import Pace
 from market_operator.picture import Failure, Picture
-from market_operator.plan import Action, Apply, Observed, name_of, plan
+from market_operator.plan import Action, Apply, Delete, Observed, name_of, plan
 from market_operator.resource import Document, Resource, read_resource
 from market_operator.settings import Settings
 from market_operator.status import change, new_status, stored_verdicts
 from market_operator.store import Store
 
 logger = logging.getLogger(__name__)
-# Seconds: long enough for the event of whoever wrote first, or for a moment that was waited for to have passed.
+# Seconds: long enough for a moment that was waited for to have passed.
 _A_MOMENT = 0.1
+# Seconds after which a deletion is looked at again, unless its event comes before.
+_CHECKED_AFTER = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """When to pass over the resource again: `after` seconds (None: when something happens), `failed`: with back-off."""
+    """When to pass over the resource again: `after` seconds (None: when something happens), `failed`: with back-off,
+    but not before `retry_after` seconds, when the API server asked for patience."""
 
     after: float | None = None
     failed: bool = False
+    retry_after: float = 0.0
+
+    def by(self, after: float) -> "Again":
+        """The same, `after` seconds at the latest."""
+        return replace(self, after=min(after, self.after or after))
 
 
 @dataclass(slots=True)
@@ -64,7 +72,8 @@ class Reconciler:
         failures = [failure for action in actions if (failure := await self._try(action))]
         observed = self.store.observe(key)
         picture = self._picture(resource, observed, wanted, invalid, failures, now)
-        return await self._tell(resource, picture, self._count(resource, observed))
+        again = await self._tell(resource, picture, self._count(resource, observed))
+        return again.by(_CHECKED_AFTER) if _deletes(actions) and not again.failed else again
 
     def forget(self, key: Key) -> Again:
         """Nothing is built or told for what is gone or going (the garbage collector does the rest), or another's."""
@@ -136,19 +145,19 @@ class Reconciler:
         status = new_status(resource, picture, tally)
         self.health[resource.key] = status["health"]
         needed = change(resource.status, status)
-        again = Again(_later(picture), bool(picture.failures))
+        patience = max((failure.error.retry_after for failure in picture.failures), default=0.0)
+        again = Again(_later(picture), bool(picture.failures), patience)
         if not needed.patch:
             return again
         if needed.is_counting and (wait := self._wait(resource.key, picture.now)):
-            return Again(min(wait, again.after or wait), again.failed)
+            return again.by(wait)
         try:
             await self.cluster.write_status(resource, needed.patch)
         except ApiError as error:
-            if error.is_gone:
-                return self.forget(resource.key)
-            if not error.is_conflict:
+            if not (error.is_conflict or error.is_gone):
                 raise
-            return Again(_A_MOMENT)
+            # The next pass reads what it is now, or that it is gone; somebody who writes each time must not make us race.
+            return replace(again, failed=True)
         self.pace.wrote(resource.key, picture.now)
         self.metrics.status_updates.labels("counters" if needed.is_counting else "conditions").inc()
         await self.announcer.announce(resource, status["conditions"], picture.now)
@@ -166,6 +175,10 @@ def _deployments(observed: Observed) -> dict[int, Document]:
     found = [child for (kind, _), child in observed.children.items() if kind == "Deployment"]
     shards = [(child["metadata"].get("labels", {}).get(SHARD_LABEL, ""), child) for child in found]
     return {int(shard): child for shard, child in shards if shard.isdigit()}
+
+
+def _deletes(actions: Iterable[Action]) -> bool:
+    return any(isinstance(action, Delete) for action in actions)
 
 
 def _what(action: Action) -> tuple[str, str]:
