@@ -150,3 +150,21 @@ def test_what_somebody_changed_is_looked_at_anew_as_a_whole(store: Store) -> Non
 def test_nothing_is_settled_that_is_not_known(store: Store) -> None:
     store.settle(KEY, [NAME])
     assert store.observe(KEY).settled == frozenset()
+
+
+@pytest.mark.parametrize("scope", ["md", None])
+def test_a_pod_that_is_in_no_listing_may_exist_until_one_is_as_new_as_who_knew_it(
+    store: Store, scope: str | None
+) -> None:
+    assert store.may_exist("p1", "md", version=50)
+    store.pods_listed(scope, 49)
+    assert store.may_exist("p1", "md", version=50)
+    store.pods_listed(scope, 50)
+    store.pods_listed(scope, 40)
+    assert not store.may_exist("p1", "md", version=50)
+    assert store.may_exist("p1", "elsewhere", version=50) == (scope == "md")
+
+
+def test_a_pod_whose_end_was_told_does_not_exist(store: Store, pod_document: Make) -> None:
+    store.drop("Pod", pod_document(uid="p1"))
+    assert not store.may_exist("p1", "md", version=50)

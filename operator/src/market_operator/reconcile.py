@@ -116,9 +116,14 @@ class Reconciler:
 
     def _count(self, resource: Resource, observed: Observed) -> Tally:
         stored = read_tally(resource.status.get("shardStatuses", ()))
-        uids = {pod.uid for pod in observed.pods}
+        uids = {pod.uid for pod in observed.pods} | self._unsure(resource, stored)
         self.observations.settle(resource.key, stored, uids)
         return fold(stored, self.observations.readings(resource.key, observed.pods), uids)
+
+    def _unsure(self, resource: Resource, stored: Tally) -> set[str]:
+        """Pods that are not known, but counted by a status that is newer than what is known: to be summed up later."""
+        key, version = resource.key, int(resource.resource_version)
+        return {epoch.uid for epoch in stored.epochs if self.store.may_exist(epoch.uid, key.namespace, version)}
 
     def _picture(
         self,
@@ -156,7 +161,7 @@ class Reconciler:
         except ApiError as error:
             if not (error.is_conflict or error.is_gone):
                 raise
-            # The next pass reads what it is now, or that it is gone; somebody who writes each time must not make us race.
+            # The next pass reads what it is now, or that it is gone; with back-off, for there may be a race of writers.
             return replace(again, failed=True)
         self.pace.wrote(resource.key, picture.now)
         self.metrics.status_updates.labels("counters" if needed.is_counting else "conditions").inc()

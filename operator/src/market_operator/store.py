@@ -44,6 +44,7 @@ class Store:
     def __init__(self) -> None:
         self._families: dict[Key, _Family] = {}
         self._gone: dict[str, None] = {}
+        self._pods_listed: dict[str | None, int] = {}
 
     def put(self, kind: str, document: Document, is_settled: bool = False) -> bool:
         """Takes a version of an object in; whether it was newer than what was known.
@@ -116,6 +117,18 @@ class Store:
         """One pod, as long as it exists."""
         family = self._families.get(key)
         return family.pods.get(uid) if family else None
+
+    def pods_listed(self, namespace: str | None, version: int) -> None:
+        """All pods of a namespace (None: of all), as they were at a resource version, are known."""
+        self._pods_listed[namespace] = max(version, self._pods_listed.get(namespace, 0))
+
+    def may_exist(self, uid: str, namespace: str, version: int) -> bool:
+        """Whether a pod may exist that somebody knew when the resource version was `version`.
+
+        Not if it is known to have ended, or was in no listing at least as new: an older one may have been before it.
+        """
+        newest = max(self._pods_listed.get(namespace, 0), self._pods_listed.get(None, 0))
+        return uid not in self._gone and newest < version
 
     def ghosts(self, kind: str, namespace: str | None, listed: set[str], version: int) -> list[Document]:
         """What is known of a namespace (None: of all) but was not in a complete listing, unless it is newer than that.

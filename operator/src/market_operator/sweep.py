@@ -156,6 +156,8 @@ class Listing:
                 self.intake.child(kind.name, document, time.time())
         for ghost in self.intake.store.ghosts(kind.name, namespace, listed, version):
             self.intake.child_gone(kind.name, ghost)
+        if kind is PODS:
+            self.intake.store.pods_listed(namespace, version)
 
     async def _resources(self, namespace: str | None) -> None:
         known = {key for key in self.intake.seen if namespace in (None, key.namespace)}
