@@ -331,6 +331,11 @@ class Kubelet:
         new = [document for document in self.living() if document["metadata"]["uid"] not in self.pods]
         return [self.run(document, ready, **report) for document in new]
 
+    def bury(self) -> None:
+        """Pods that are gone answer no more."""
+        for uid in set(self.pods) - {each["metadata"]["uid"] for each in self.living()}:
+            self.pods.pop(uid).close()
+
     def living(self) -> list[Document]:
         pods = self._api.all("pods", self._namespace)
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]

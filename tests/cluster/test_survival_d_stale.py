@@ -92,6 +92,7 @@ def test_an_operator_that_begins_in_the_past_rolls_nothing_back(changed: Any) ->
     """All its first lists, and those that begin its watches, are old; then the watches bring what came after."""
     before = _identities(changed)
     changed.kill()
+    changed.kubelet.bury()
     _lists_are_old(changed)
     changed.start("--sweep-interval", "3s")
     changed.eventually(lambda: _check(_sweeps(changed) >= 4))
