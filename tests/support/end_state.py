@@ -18,7 +18,7 @@ _EACH_TIME = {
     "lastProbeTime",
 }
 # Hashes of content that holds the resource's name, uids and the suffixes of pods and replica sets; then times.
-_HASH = re.compile(r"\b[0-9a-f]{8,}\b")
+_HASH = re.compile(r"\b[0-9a-f]{6,}\b")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 
