@@ -19,8 +19,8 @@ DELIVERING = ("live", "quiet")
 _NOT_CONNECTED = ("connecting", "backoff", "stopped")
 # What can only be known from the collectors' reports.
 _FROM_REPORTS = ("Accepted", "Streaming", "Complete", "SinksHealthy")
-# What the exchange said: it stands until the exchange says otherwise.
 _CREDENTIALS = (Reason.CREDENTIALS_MISSING, Reason.CREDENTIALS_REFUSED)
+# What the exchange said: it stands until the exchange says otherwise.
 _REFUSALS = (*_CREDENTIALS, Reason.SYMBOL_NOT_FOUND, Reason.SUBSCRIPTION_REFUSED)
 
 

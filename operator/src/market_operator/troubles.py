@@ -31,10 +31,10 @@ def pod_trouble(pod: Pod, now: float) -> Verdict | None:
         return Verdict("False", Reason.OOM_KILLED if "OOMKilled" in pod.ended else Reason.CRASH_LOOPING, _crash(pod))
     if pod.is_running:
         return None
-    if pod.unschedulable:
-        return Verdict("False", Reason.UNSCHEDULABLE, f"Pod {pod.name}: {cut(pod.unschedulable)}")
     if reason := _why_it_waits(pod):
         return Verdict("False", reason, f"Pod {pod.name}: {pod.waiting}: {cut(pod.waiting_message)}")
+    if pod.unschedulable:
+        return Verdict("False", Reason.UNSCHEDULABLE, f"Pod {pod.name}: {cut(pod.unschedulable)}")
     return None
 
 
