@@ -66,7 +66,7 @@ def test_1_ready_while_pods_crash(place: Any, pod: Any, kubelet: Any) -> None:
     kubelet.say(pod, {"running": {"startedAt": now()}}, ready=True, last_state=last, restarts=3)
     place.expect("Streaming", "True", "AllStreamsLive")
     place.expect("Ready", "False", "CrashLooping")
-    assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) == "Failed"
+    assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) in ("InProgress", "Failed")
 
 
 def test_2_ready_while_a_task_inside_has_failed(place: Any, collect: Any, tmp_path: Path) -> None:

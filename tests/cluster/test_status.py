@@ -173,12 +173,19 @@ def test_a_contract_that_we_do_not_know_is_not_guessed_at(place: Any, pod: Any) 
     assert "speaks contract 2, this operator contract 1" in message
 
 
-def test_a_crash_loop_is_told_with_its_reason(place: Any, pod: Any, kubelet: Any) -> None:
+def test_a_crash_loop_is_told_with_its_reason(place: Any, pod: Any, kubelet: Any, eventually: Eventually) -> None:
+    eventually(lambda: rolled_out(place))
     last = {"terminated": {"reason": "Error", "exitCode": 2, "message": "starting\nconfig: bad symbol\n"}}
     kubelet.say(pod, {"waiting": {"reason": "CrashLoopBackOff"}}, ready=False, last_state=last, restarts=3)
     assert "it said: config: bad symbol" in place.expect("WorkloadReady", "False", "CrashLooping")
     assert place.condition("Ready")[:2] == ("False", "CrashLooping")
     assert place.condition("Stalled")[0] == "True"
+
+
+def rolled_out(place: Any) -> None:
+    """Before that Kubernetes gives the pods time, and so do we."""
+    said = place.api.get("deployments", place.namespace, "okx-btc-0")["status"]["conditions"]
+    assert "NewReplicaSetAvailable" in {each["reason"] for each in said}
 
 
 def test_too_little_memory_is_told_as_such(place: Any, pod: Any, kubelet: Any) -> None:
