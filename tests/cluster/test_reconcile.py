@@ -1,7 +1,6 @@
 """What the operator does to a real API server: children, idempotence, drift, scaling, deletion, refusals."""
 
 import json
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -177,46 +176,6 @@ def test_shards_come_and_go_by_scale(place: Any, kubelet: Any, start: Start, eve
 
     eventually(one)
     place.expect("Ready", "True", "Ready")
-
-
-def test_deletion_leaves_nothing_and_waits_for_nobody(
-    place: Any, kubelet: Any, start: Start, eventually: Eventually
-) -> None:
-    operator = start()
-    for name in ("first", "second"):
-        place.create(name)
-    kubelet.run_all(2)
-    for name in ("first", "second"):
-        place.expect("Ready", "True", "Ready", name)
-    assert "finalizers" not in place.api.get("mcol", place.namespace, "first")["metadata"]
-
-    def gone(name: str) -> Callable[[], None]:
-        def claim() -> None:
-            for kind in ("mcol", "deployments", "services", "configmaps", "pods"):
-                assert not [each for each in place.names(kind) if each.startswith(name)]
-
-        return claim
-
-    place.api.delete("mcol", place.namespace, "first", "Foreground")
-    eventually(gone("first"))
-    operator.stop(signal.SIGKILL)
-    place.api.delete("mcol", place.namespace, "second")
-    eventually(gone("second"))
-
-
-def test_a_namespace_that_ends_is_no_trouble(
-    place: Any, kubelet: Any, start: Start, api: Any, namespace: str, eventually: Eventually
-) -> None:
-    """Children vanish before their resource does, and none can be made again there: that is no failure of a write."""
-    operator = start()
-    place.create(symbols=["A-B", "C-D"], shards=2)
-    kubelet.run_all(2)
-    place.expect("Ready", "True", "Ready")
-    api.call("DELETE", f"api/v1/namespaces/{namespace}")
-    eventually(lambda: not place.names("mcol"))
-    log = operator.log.read_text()
-    assert "could not" not in log
-    assert "Traceback" not in log
 
 
 def test_a_resource_made_again_at_once_is_served(

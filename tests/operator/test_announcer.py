@@ -60,6 +60,12 @@ async def test_an_event_that_cannot_be_written_is_counted_and_harms_nothing(
     assert written(speaker, "failed") == 1
 
 
+async def test_an_event_in_a_namespace_that_ends_is_no_failure(resource: Callable[..., Resource]) -> None:
+    speaker = announcer(Board(ApiError(403, "Forbidden", "no", causes=("NamespaceTerminating",))))
+    await speaker.announce(resource(), [STALE], 0.0)
+    assert written(speaker, "failed") == 0
+
+
 async def test_a_resource_that_flaps_is_cut_off_and_counted(resource: Callable[..., Resource]) -> None:
     board = Board()
     speaker = announcer(board)

@@ -41,6 +41,8 @@ class Announcer:
         try:
             await self.cluster.announce(document)
         except ApiError as error:
+            if error.is_ending:  # nothing can be said any more in a namespace that ends, and nobody listens
+                return
             self._count("failed")
             logger.info("could not write an Event: %s", error)
         else:

@@ -72,3 +72,6 @@ class ApiError(OperatorError):
         if self.reason == "NameTaken":
             return False
         return self.status in (0, 408, 409, 429) or self.status >= 500
+
+
+NO_DEFINITION = "the MarketCollector definition is not installed; apply what `market-operator crd` prints"

@@ -9,12 +9,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 import kopf
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from market_operator.cluster import Access
+from market_operator.errors import NO_DEFINITION, StartError
 from market_operator.intake import Intake
 from market_operator.kinds import CHILDREN, COLLECTORS, PODS, Kind
 from market_operator.names import MANAGER, OURS, Key
@@ -41,7 +43,8 @@ async def watch(
     `selector` is a label selector of the resources.
 
     Raises:
-        Exception: whatever ends kopf, such as a refused login.
+        StartError: when the definition is gone; whoever runs the process starts it again until it is back.
+        Exception: whatever else ends kopf, such as a refused login.
     """
     registry, settings = _registry(intake, access), _settings(selector)
     existing = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
@@ -57,7 +60,13 @@ async def watch(
     )
     started()
     asyncio.get_running_loop().set_exception_handler(_tell)
-    await kopf.run_tasks(tasks, ignored=existing | _me())
+    try:
+        await kopf.run_tasks(tasks, ignored=existing | _me())
+    except Exception as error:
+        # kopf's class of it is private.
+        if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:
+            raise StartError(NO_DEFINITION) from error
+        raise
 
 
 def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 
 from market_operator.cluster import Cluster, scopes
-from market_operator.errors import ApiError, ReportError, StartError
+from market_operator.errors import NO_DEFINITION, ApiError, ReportError, StartError
 from market_operator.health import Reader
 from market_operator.intake import Intake
 from market_operator.kinds import CHILDREN, PODS, Kind
@@ -126,8 +126,7 @@ class Listing:
             await self._everything()
         except ApiError as error:
             if error.is_gone:
-                message = "the MarketCollector definition is not installed; apply what `market-operator crd` prints"
-                raise StartError(message) from error
+                raise StartError(NO_DEFINITION) from error
             raise
         self.is_done = True
 
