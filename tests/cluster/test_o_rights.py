@@ -93,10 +93,15 @@ def test_o_each_right_that_the_chart_grants_is_used(
     """With the test above, which finds no right missing: the chart's are exactly those that the operator needs."""
     account = grant(f'namespaces=["{namespace}"]')
     with ApiProxy.to(Path(kubeconfig)) as proxy:
-        through = {**account.environment, "KUBECONFIG": str(proxy.write_kubeconfig(tmp_file(account)))}
+        through = {**account.environment, "KUBECONFIG": str(proxy.write_kubeconfig(_beside(account)))}
         operator = start(*account.arguments, environment=through, everywhere=True)
         live(place, kubelet, eventually)
+        place.create("later")
+        eventually(lambda: _has_policies(place, {"later-collectors"}))
         operator.stop()
+        without = [argument for argument in account.arguments if not argument.startswith("--allow-")]
+        start(*without, environment=through, everywhere=True)
+        eventually(lambda: _has_policies(place, set()))
         used = {right for call in proxy.calls for right in _rights(call)}
     rules = [rule for each in account.objects if each["kind"] == "Role" for rule in each["rules"]]
     assert used == {
@@ -108,7 +113,12 @@ def test_o_each_right_that_the_chart_grants_is_used(
     }
 
 
-def tmp_file(account: Account) -> Path:
+def _has_policies(place: Any, names: set[str]) -> None:
+    """Whoever installs may change his mind about NetworkPolicies."""
+    assert place.names("networkpolicies") == names
+
+
+def _beside(account: Account) -> Path:
     return Path(account.environment["KUBECONFIG"]).with_suffix(".proxy")
 
 
