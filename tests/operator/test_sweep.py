@@ -1,6 +1,7 @@
 """Looking at collectors: who is looked at when, and what becomes of the answers."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from market_operator.reports import Report
 from market_operator.rounds import Rounds
 from market_operator.settings import Settings
 from market_operator.store import Store
-from market_operator.sweep import AT_ONCE, HealthSweep
+from market_operator.sweep import AT_ONCE, HealthSweep, waits
 
 KEY = Key("md", "okx-btc")
 Make = Callable[..., Any]
@@ -124,3 +125,8 @@ async def test_a_pod_of_another_operators_resource_is_not_looked_at_until_it_is_
         intake.seen[KEY] = state
         intake.rounds.look_by(KEY, "pod-1", time.time())
         await until(lambda: reader.asked == ["pod-1"])
+
+
+@pytest.mark.parametrize(("interval", "expected"), [(300.0, [10.0, 300.0, 300.0]), (2.0, [2.0, 2.0, 2.0])])
+def test_everything_is_listed_again_soon_after_the_start(interval: float, expected: list[float]) -> None:
+    assert list(itertools.islice(waits(interval), 3)) == expected

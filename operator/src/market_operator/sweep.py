@@ -5,8 +5,10 @@ the listing, ghosts would live on.
 """
 
 import asyncio
+import itertools
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from market_operator.cluster import Cluster, scopes
@@ -25,8 +27,18 @@ from market_operator.rounds import SOON, interval
 logger = logging.getLogger(__name__)
 AT_ONCE = 32
 _IDLE = 0.5
+_AFTER_THE_START = 10.0
 _DEFAULT_INTERVAL = 30.0
 _NOT_OURS = 10.0
+
+
+def waits(interval: float) -> Iterator[float]:
+    """Seconds before each further listing: soon after the first one, then `interval`.
+
+    What went between the first listing and the beginning of the watches is told by no event.
+    """
+    yield min(interval, _AFTER_THE_START)
+    yield from itertools.repeat(interval)
 
 
 @dataclass(slots=True)
@@ -132,8 +144,8 @@ class Listing:
 
     async def run(self) -> None:
         """Lists everything now and then until cancelled; a failure is told and tried again in time."""
-        while True:
-            await asyncio.sleep(self.interval)
+        for wait in waits(self.interval):
+            await asyncio.sleep(wait)
             try:
                 await self._everything()
             except ApiError as error:
