@@ -146,7 +146,6 @@ class ProjectedVolume(Section):
     default_mode: Mode = Field(default=420, description=_DEFAULT_MODE)
 
 
-_OF_THE_NODE = "it would reach the node"
 _BY_CLAIM = "storage is reached through a persistentVolumeClaim"
 
 
@@ -163,16 +162,10 @@ class Volume(Section):
         ),
     )
     refused = (
-        Refused("hostPath", _OF_THE_NODE),
+        Refused("hostPath", "it would reach the node"),
         Refused("csi", _BY_CLAIM),
         Refused("nfs", _BY_CLAIM),
         Refused("iscsi", _BY_CLAIM),
-        Refused("fc", _BY_CLAIM),
-        Refused("cephfs", _BY_CLAIM),
-        Refused("rbd", _BY_CLAIM),
-        Refused("glusterfs", _BY_CLAIM),
-        Refused("flexVolume", _OF_THE_NODE),
-        Refused("gitRepo", "put the files into a ConfigMap"),
         Refused("image", "build the files into template.image"),
         Refused("ephemeral", "use emptyDir, or a persistentVolumeClaim that exists"),
         Refused("downwardAPI", "the pod's own data is in POD_NAME and POD_UID"),
