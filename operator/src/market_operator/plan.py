@@ -115,15 +115,22 @@ def covers(observed: Any, wanted: Any) -> bool:
     """Whether `observed` has everything that `wanted` says; what others or the API server added does not count.
 
     Lists of named items are compared by name; other lists item by item. Two ways to write one amount of CPU or memory
-    are equal. The API server leaves empty texts and lists out, so one of those is equal to none.
+    are equal. So is what the API server leaves out: an empty text or list, or readOnly that is false.
     """
     if isinstance(wanted, dict):
         return isinstance(observed, dict) and all(
-            _covers_field(key, observed.get(key, [] if value == [] else ""), value) for key, value in wanted.items()
+            _covers_field(key, observed.get(key, _left_out(key, value)), value) for key, value in wanted.items()
         )
     if isinstance(wanted, list):
         return isinstance(observed, list) and _covers_list(observed, wanted)
     return bool(observed == wanted)
+
+
+def _left_out(key: str, wanted: Any) -> Any:
+    """What the API server means by a field that is not there."""
+    if key == "readOnly":
+        return False
+    return [] if wanted == [] else ""
 
 
 def _covers_field(key: str, observed: Any, wanted: Any) -> bool:

@@ -1,7 +1,8 @@
 """Volumes of the pods in a pod's own words, as far as they stay inside of the resource's namespace.
 
 What is not here cannot be mounted: a volume is of exactly one of five kinds, each of which names objects of the
-resource's own namespace or nothing at all. The best known others are in the schema only to be refused by name.
+resource's own namespace or nothing at all. The best known others are in the schema only to be refused by name. Defaults
+are the pod's, and not filled in: in items of a list they would make every `kubectl apply` and Argo CD see a difference.
 """
 
 from typing import Annotated, Literal
@@ -66,8 +67,8 @@ class ConfigMapVolume(Section):
 
     name: DnsName = Field(description="Name of the ConfigMap, in the resource's namespace. Required.")
     items: Items | None = Field(default=None, max_length=64, description=_ITEMS)
-    default_mode: Mode = Field(default=420, description=_DEFAULT_MODE)
-    optional: bool = Field(default=False, description=_OPTIONAL)
+    default_mode: Mode | None = Field(default=None, description=_DEFAULT_MODE)
+    optional: bool | None = Field(default=None, description=_OPTIONAL)
 
 
 class SecretVolume(Section):
@@ -75,8 +76,8 @@ class SecretVolume(Section):
 
     secret_name: DnsName = Field(description="Name of the Secret, in the resource's namespace. Required.")
     items: Items | None = Field(default=None, max_length=64, description=_ITEMS)
-    default_mode: Mode = Field(default=420, description=_DEFAULT_MODE)
-    optional: bool = Field(default=False, description=_OPTIONAL)
+    default_mode: Mode | None = Field(default=None, description=_DEFAULT_MODE)
+    optional: bool | None = Field(default=None, description=_OPTIONAL)
 
 
 class EmptyDirVolume(Section):
@@ -104,7 +105,7 @@ class ClaimVolume(Section):
         description="Name of the PersistentVolumeClaim, in the resource's namespace. Required. All pods "
         "mount it, in a roll-out old and new ones at once; its access mode must allow that."
     )
-    read_only: bool = Field(default=False, description="Mount it for reading alone. Default false.")
+    read_only: bool | None = Field(default=None, description="Mount it for reading alone. Default false.")
 
 
 class ProjectedConfigMap(Section):
@@ -112,7 +113,7 @@ class ProjectedConfigMap(Section):
 
     name: DnsName = Field(description="Name of the ConfigMap, in the resource's namespace. Required.")
     items: Items | None = Field(default=None, max_length=64, description=_ITEMS)
-    optional: bool = Field(default=False, description=_OPTIONAL)
+    optional: bool | None = Field(default=None, description=_OPTIONAL)
 
 
 class ProjectedSecret(Section):
@@ -120,7 +121,7 @@ class ProjectedSecret(Section):
 
     name: DnsName = Field(description="Name of the Secret, in the resource's namespace. Required.")
     items: Items | None = Field(default=None, max_length=64, description=_ITEMS)
-    optional: bool = Field(default=False, description=_OPTIONAL)
+    optional: bool | None = Field(default=None, description=_OPTIONAL)
 
 
 class ProjectedSource(Section):
@@ -143,7 +144,7 @@ class ProjectedVolume(Section):
     sources: Annotated[tuple[ProjectedSource, ...], Kube(list_type="atomic")] = Field(
         min_length=1, max_length=8, description="What is put together, 1 to 8 ConfigMaps and Secrets. Required."
     )
-    default_mode: Mode = Field(default=420, description=_DEFAULT_MODE)
+    default_mode: Mode | None = Field(default=None, description=_DEFAULT_MODE)
 
 
 _BY_CLAIM = "storage is reached through a persistentVolumeClaim"
@@ -230,8 +231,8 @@ class VolumeMount(Section):
         description="Part of the volume to mount, relative and without `..`. Default: all of it. What is "
         "mounted in this way does not follow changes of a ConfigMap or Secret.",
     )
-    read_only: bool = Field(
-        default=False,
+    read_only: bool | None = Field(
+        default=None,
         description="Mount it for reading alone. Default false. ConfigMaps, Secrets and projected "
         "volumes are always read-only.",
     )

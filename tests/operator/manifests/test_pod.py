@@ -66,7 +66,7 @@ def test_volumes_of_the_user_come_after_ours(shard: Callable[..., Shard]) -> Non
     mount = {"name": "tls", "mountPath": "/tls", "readOnly": True}
     spec = pod_template(shard(template={"volumes": [secret], "volumeMounts": [mount]}), "config")["spec"]
     assert [each["name"] for each in spec["volumes"]] == ["config", "state", "tls"]
-    assert spec["volumes"][-1] == {"name": "tls", "secret": {"secretName": "client"}}
+    assert spec["volumes"][-1] == secret
     assert spec["containers"][0]["volumeMounts"][-1] == mount
 
 

@@ -187,5 +187,4 @@ def _mount(shard: Shard, index: int, sink: FileSink) -> Document:
 
 
 def _in_a_pods_words(section: Section) -> Document:
-    """Without defaults: they are Kubernetes' own, and it leaves some of them out."""
-    return section.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+    return section.model_dump(by_alias=True, exclude_none=True, mode="json")
