@@ -57,26 +57,6 @@ def test_a_second_pass_writes_nothing_nor_does_a_new_operator(place: Any, kubele
     assert place.api.versions(place.namespace) == before
 
 
-def test_what_a_user_changes_is_put_back_and_what_he_adds_stays(
-    place: Any, start: Start, eventually: Eventually
-) -> None:
-    start()
-    place.create()
-    eventually(lambda: place.api.get("deployments", place.namespace, "okx-btc-0"))
-    edit = {"metadata": {"labels": {"team": "mine"}}, "spec": {"replicas": 4, "progressDeadlineSeconds": 7}}
-    place.api.merge("deployments", place.namespace, "okx-btc-0", edit)
-    place.api.merge("services", place.namespace, "okx-btc-0", {"spec": {"selector": {"app": "other"}}})
-
-    def put_back() -> None:
-        found = place.api.get("deployments", place.namespace, "okx-btc-0")
-        assert (found["spec"]["replicas"], found["spec"]["progressDeadlineSeconds"]) == (1, 120)
-        assert found["metadata"]["labels"]["team"] == "mine"
-        service = place.api.get("services", place.namespace, "okx-btc-0")
-        assert service["spec"]["selector"]["marketcollector.dev/shard"] == "0"
-
-    eventually(put_back)
-
-
 def test_a_deleted_child_comes_back(place: Any, start: Start, eventually: Eventually) -> None:
     start()
     place.create()

@@ -213,7 +213,7 @@ def test_a_pod_that_fits_no_node_is_told(place: Any, start: Start) -> None:
     assert "node" in place.expect("WorkloadReady", "False", "Unschedulable")
 
 
-def test_totals_grow_over_restarts_of_pods_and_operator(
+def test_l_totals_grow_over_restarts_of_pods_and_operator(
     place: Any, kubelet: Any, start: Start, say_status: Callable[..., Any], eventually: Eventually
 ) -> None:
     operator = start()
