@@ -249,6 +249,43 @@ def test_l_totals_grow_over_restarts_of_pods_and_operator(
     place.expect("Ready", "True", "Ready")
 
 
+def test_l_what_restarts_while_no_operator_runs_counts_once(
+    place: Any, kubelet: Any, start: Start, say_status: Callable[..., Any], eventually: Eventually
+) -> None:
+    """The container restarts, then the pod is replaced, each time with the operator down."""
+    operator = start()
+    place.create(healthCheckInterval="1s")
+    [pod] = kubelet.run_all(1)
+
+    def total(expected: int) -> None:
+        def claim() -> None:
+            assert place.status()["messages"] == expected
+
+        eventually(claim)
+
+    def kill(running: Any) -> None:
+        running.process.kill()
+        running.process.wait()
+
+    total(100)
+    kill(operator)
+    words = say_status(pod, 0, [], counters={"messages": 130})
+    pod.report = say_status(pod, 0, ["trade", "orderbook"], start="t2", counters={"messages": 5})
+    last = {"terminated": {"exitCode": 1, "message": json.dumps(words)}}
+    kubelet.say(pod, RUNNING, ready=True, last_state=last, restarts=1)
+    operator = start()
+    total(135)
+    kill(operator)
+    place.api.delete("pods", place.namespace, pod.name)
+    kubelet.run_all(1)
+    operator = start()
+    total(235)
+    kill(operator)
+    start()
+    place.expect("Ready", "True", "Ready")
+    total(235)
+
+
 def test_an_operator_that_is_started_again_says_nothing_else(place: Any, kubelet: Any, start: Start) -> None:
     operator = start()
     place.create()
