@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,12 @@ from kube import ROOT, CommandError, Tools, missing, tools_with_cluster
 IMAGES = {
     part: os.environ.get(f"{part.upper()}_IMAGE", f"localhost/market-{part}:dev") for part in ("operator", "collector")
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The demo's own end takes the definition along, so it comes before the release that all other tests share."""
+    folder = Path(__file__).parent
+    items.sort(key=lambda item: item.path.parent == folder and item.path.name != "test_demo.py")
 
 
 @pytest.fixture(scope="session")
