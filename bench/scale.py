@@ -29,7 +29,9 @@ IDLE_S = 60.0
 QUIET_S = 5.0
 """Without a pass for so long, the operator has answered all that the cluster did with its children."""
 ALONE_S = 3.0
-CHILDREN = ("deployments", "configmaps", "services")
+CHILDREN = ("deployments", "configmaps", "services", "networkpolicies")
+AS_IN_CHART = ("--health-via", "direct", "--allow-from", '{"podSelector": {}}')
+"""What the chart's defaults say as well: with a NetworkPolicy for each resource."""
 NO_NODE = {"bench.marketcollector.dev/runs-on": "no-node"}
 """A node selector that fits no node: the children are real, but no pod runs, so that the operator alone is measured."""
 
@@ -218,7 +220,17 @@ def _until(is_so: Callable[[], bool], running: Operator, within_s: float, what: 
 def operator(namespace: str) -> Iterator[Operator]:
     """An operator that serves this namespace alone; ended by its own id."""
     address = f"127.0.0.1:{free_port()}"
-    command = [str(OPERATOR), "run", "--namespace", namespace, "--http", address, "--log-level", "warning"]
+    command = [
+        str(OPERATOR),
+        "run",
+        "--namespace",
+        namespace,
+        "--http",
+        address,
+        "--log-level",
+        "warning",
+        *AS_IN_CHART,
+    ]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     began = time.monotonic()
     process = subprocess.Popen(command, env=environment)
