@@ -45,7 +45,7 @@ PAIRS = [(fault, *write) for fault in FAULTS for write in WRITES]
 TRIES = 4
 ONCE = ("timeout", "reset after it is written")
 # News of other objects cause a pass of their own each, whatever failed before.
-NEWS = 8
+NEWS = 12
 
 
 @dataclass(frozen=True)

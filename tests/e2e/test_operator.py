@@ -78,7 +78,7 @@ def test_every_sample_becomes_ready(place: Place) -> None:
     for document in documents:
         place.wait_ready(document["metadata"]["name"], within=90)
     assert condition(place.resource("okx-suspended"), "Ready").reason == "Suspended"
-    assert [restarts(pod) for pod in place.owned("pods")] == [0] * 9, "nine pods, none of them restarted"
+    assert [restarts(pod) for pod in place.owned("pods")] == [0] * 10, "ten pods, none of them restarted"
 
 
 def test_with_a_list_of_namespaces_it_keeps_to_them(place: Place, places: Any, operator: Operator) -> None:

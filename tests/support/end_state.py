@@ -26,7 +26,7 @@ def end_state(name: str, resource: Document, children: Iterable[Document], pods:
     """The state of the resource `name`; pods count by shard and readiness alone, their templates are their owners'."""
     state = {
         "resource": {**resource, "status": _status(resource.get("status", {}))},
-        "children": sorted((_masked(child, name) for child in children), key=json.dumps),
+        "children": sorted((_masked(_child(child), name) for child in children), key=json.dumps),
         "pods": dict(Counter(map(_pod, pods))),
     }
     found: Document = _masked(state, name)
@@ -42,6 +42,15 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
         pairs = enumerate(zip(one, other, strict=True))
         return [line for number, (a, b) in pairs for line in differences(a, b, f"{where}/{number}")]
     return [] if one == other else [f"{where}: {json.dumps(one)[:300]} instead of {json.dumps(other)[:300]}"]
+
+
+def _child(child: Document) -> Document:
+    """A child without the number of its versions: whether two wishes became one write or two is no difference."""
+    annotations = child["metadata"].get("annotations", {})
+    kept = {key: value for key, value in annotations.items() if key != "deployment.kubernetes.io/revision"}
+    metadata = {**child["metadata"], "annotations": kept, "generation": 1}
+    status = {key: value for key, value in child.get("status", {}).items() if key != "observedGeneration"}
+    return {**child, "metadata": metadata, "status": status}
 
 
 def _status(status: Document) -> Document:
