@@ -33,11 +33,12 @@ def test_children_belong_to_their_resource(place: Any, start: Start, eventually:
 
 
 def settled(place: Any) -> dict[str, str]:
-    """Waits until nothing was written for 3 s (counters may be, once more); what there is then."""
+    """Waits until nothing was written for 8 s, since a Deployment notes 5 s after its pods are ready that they still are
+    (counters may be, once more); what there is then."""
     before: dict[str, str] = {}
     while (now := place.api.versions(place.namespace)) != before:
         before = now
-        time.sleep(3)
+        time.sleep(8)
     return before
 
 

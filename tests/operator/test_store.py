@@ -168,3 +168,12 @@ def test_a_pod_that_is_in_no_listing_may_exist_until_one_is_as_new_as_who_knew_i
 def test_a_pod_whose_end_was_told_does_not_exist(store: Store, pod_document: Make) -> None:
     store.drop("Pod", pod_document(uid="p1"))
     assert not store.may_exist("p1", "md", version=50)
+
+
+def test_a_pod_that_was_taken_out_of_its_shard_is_nobodys(store: Store, pod_document: Make) -> None:
+    store.put("Pod", pod_document("p1", version=1))
+    taken = pod_document("p1", version=2)
+    del taken["metadata"]["labels"]["marketcollector.dev/shard"]
+    assert store.put("Pod", taken)
+    assert store.observe(KEY).pods == ()
+    assert not store.put("Pod", taken), "it is no news any more"

@@ -64,8 +64,10 @@ class Reconciler:
             ApiError: when the resource could not be read, or its status not be written.
         """
         document = await self.cluster.read(key)
-        resource = read_resource(document) if document else None
-        if resource is None or resource.is_deleting or not self.settings.selector.matches(resource.labels):
+        if document is None:  # and no event has said so yet; it may be a slip
+            return self.forget(key).by(_CHECKED_AFTER)
+        resource = read_resource(document)
+        if resource.is_deleting or not self.settings.selector.matches(resource.labels):
             return self.forget(key)
         wanted, invalid = self._desire(resource)
         actions = self._plan(key, wanted) if wanted else ()

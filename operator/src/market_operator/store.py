@@ -80,6 +80,8 @@ class Store:
         known = pods.get(pod.uid)
         if known and known.version >= pod.version:
             return False
+        if pod.shard < 0:  # somebody took it out of its shard, and so out of our hands
+            return pods.pop(pod.uid, None) is not None
         pods[pod.uid] = pod
         return True
 
