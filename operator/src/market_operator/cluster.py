@@ -28,16 +28,19 @@ import re
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.connector import Connection
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from pydantic_core import from_json, to_json
 
-from market_operator.errors import ApiError, StartError
+from market_operator.errors import ApiError, LeadershipError, StartError
 from market_operator.kinds import CHILDREN, COLLECTORS, EVENTS, LEASES, PODS, Kind
 from market_operator.names import MANAGER, OURS, Key
 from market_operator.plan import Action, Apply, Delete
@@ -80,6 +83,27 @@ def runs_in_a_pod() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
 
 
+_fence = ContextVar[Callable[[], float]]("fence", default=lambda: math.inf)
+
+
+class _FencedRequest(aiohttp.ClientRequest):
+    """Asks the fence once more when the body goes out, with nothing left to wait for: a process may be stopped while it
+    waits for its connection, and wake up when another leads. The head of a request waits for its body.
+    """
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
+        """Writes the body, or ends the call."""
+        try:
+            _fence.get()()
+        except LeadershipError as error:
+            if conn.protocol is not None:
+                conn.protocol.set_exception(aiohttp.ClientConnectionError(str(error)))
+        else:
+            await super().write_bytes(writer, conn, content_length)
+
+
 class Cluster:
     """Calls to the API server. All of them raise ApiError, and end within CALL_TIMEOUT seconds.
 
@@ -92,7 +116,7 @@ class Cluster:
         configuration.connection_pool_maxsize = _CONNECTIONS
         # Left to itself the session asks the environment (a thread and a file each time) before every single call.
         configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
-        configuration.client_session_kwargs = {"trust_env": False}
+        configuration.client_session_kwargs = {"trust_env": False, "request_class": _FencedRequest}
         self._configuration = configuration
         self._client = ApiClient(configuration)
         self._client.user_agent = MANAGER
@@ -267,8 +291,10 @@ class Cluster:
         url = f"{self._configuration.host}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
         headers = {**self._client.default_headers, **await self._headers(), "Accept": accept}
         headers |= {"Content-Type": content_type} if content_type else {}
-        # The fence is asked last, with nothing left to wait for; what it allows is kept to, not rounded up to seconds.
-        timeout = timeout if method == "GET" else min(timeout, self.fence())
+        if method != "GET":
+            timeout = min(timeout, self.fence())
+            _fence.set(self.fence)
+        # What the fence allows is kept to, not rounded up to seconds.
         limit = aiohttp.ClientTimeout(total=timeout, ceil_threshold=math.inf)
         try:
             response = await self._client.call_api(method, url, headers, body=body, _request_timeout=limit)
