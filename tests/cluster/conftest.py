@@ -462,6 +462,11 @@ class Place:
     def names(self, kind: str) -> set[str]:
         return self.api.names(kind, self.namespace)
 
+    def versions(self) -> dict[str, str]:
+        """Without Deployments: their controller tells minReadySeconds later that they are available."""
+        found = self.api.versions(self.namespace).items()
+        return {name: version for name, version in found if not name.startswith("deployments/")}
+
 
 @pytest.fixture
 def chart(tmp_path: Path) -> Path:

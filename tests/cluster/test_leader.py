@@ -202,7 +202,7 @@ def test_a_take_over_looks_at_everything_and_writes_nothing(
     for number in range(3):
         place.expect("Ready", "True", "Ready", f"r-{number}")
     time.sleep(2)  # counters are written last
-    before = versions(place)
+    before = place.versions()
     leader.process.stop()
     wait_leading(standby, eventually)
 
@@ -212,13 +212,7 @@ def test_a_take_over_looks_at_everything_and_writes_nothing(
 
     eventually(looked)
     assert [str(call) for call in standby.writes] == []
-    assert versions(place) == before
-
-
-def versions(place: Any) -> dict[str, str]:
-    """Without Deployments: their controller tells minReadySeconds later that they are available."""
-    found = place.api.versions(place.namespace).items()
-    return {name: version for name, version in found if not name.startswith("deployments/")}
+    assert place.versions() == before
 
 
 def test_what_a_pod_said_last_is_counted_once_though_both_heard_it(

@@ -59,18 +59,12 @@ def test_two_operators_with_disjoint_selectors_do_not_disturb_each_other(
     for name, operator in team.items():
         assert operator.metric('api_writes_total{action="apply",kind="Deployment"') == 1, name
         assert operator.metric("resources{") == 1, "each tells of its own alone"
-    before = versions(place)
+    before = place.versions()
     sweeps = {name: operator.metric("sweeps_total") for name, operator in team.items()}
     eventually(lambda: swept(team, sweeps))
-    assert versions(place) == before
+    assert place.versions() == before
     assert place.status("nobodys")["observedGeneration"] == -1
     assert place.names("deployments") == {"of-a-0", "of-b-0"}
-
-
-def versions(place: Any) -> dict[str, str]:
-    """Without Deployments: their controller tells minReadySeconds later that they are available."""
-    found = place.api.versions(place.namespace).items()
-    return {name: version for name, version in found if not name.startswith("deployments/")}
 
 
 def swept(team: dict[str, Any], before: dict[str, float]) -> None:
@@ -105,13 +99,13 @@ def test_a_resource_that_is_no_longer_selected_is_left_as_it_is(
     place.expect("Ready", "True", "Ready", "mine")
     label(place, "mine", None)
     eventually(lambda: tells(operator, 0))
-    before = versions(place)
+    before = place.versions()
     place.api.delete("services", place.namespace, "mine-0")
     sweeps = {"it": operator.metric("sweeps_total")}
     eventually(lambda: swept({"it": operator}, sweeps))
     assert place.names("services") == set(), "what is another's is not put back"
     del before["services/mine-0"]
-    assert versions(place) == before
+    assert place.versions() == before
 
 
 def tells(operator: Any, resources: int) -> None:

@@ -25,7 +25,7 @@ from market_operator.store import Store
 logger = logging.getLogger(__name__)
 # Seconds: long enough for a moment that was waited for to have passed.
 _A_MOMENT = 0.1
-# Seconds after which a deletion is looked at again, unless its event comes before.
+# Seconds after which what was deleted, or said to be gone, is looked at again, unless its event comes before.
 _CHECKED_AFTER = 5.0
 
 
