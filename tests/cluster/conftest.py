@@ -558,3 +558,13 @@ def ground(new_ground: Callable[[], contextlib.AbstractContextManager[Ground]]) 
     """A ground for one test."""
     with new_ground() as found:
         yield found
+
+
+@pytest.fixture
+def pod(place: Any, kubelet: Any, start: Start) -> Any:
+    """The pod of a resource that is Ready."""
+    start()
+    place.create(healthCheckInterval="1s")
+    [found] = kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    return found

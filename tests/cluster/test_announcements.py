@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
 
@@ -16,16 +14,6 @@ def events(place: Any) -> list[tuple[str, str]]:
     found = place.api.call("GET", f"apis/events.k8s.io/v1/namespaces/{place.namespace}/events")["items"]
     ours = [each for each in found if each["regarding"]["kind"] == "MarketCollector"]
     return [(each["type"], each["reason"]) for each in sorted(ours, key=lambda each: each["eventTime"])]
-
-
-@pytest.fixture
-def pod(place: Any, kubelet: Any, start: Start) -> Any:
-    """The pod of a resource that is Ready."""
-    start()
-    place.create(healthCheckInterval="1s")
-    [found] = kubelet.run_all(1)
-    place.expect("Ready", "True", "Ready")
-    return found
 
 
 def set_streams(pod: Any, state: str) -> None:

@@ -4,23 +4,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from kstatus import kstatus
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
 RUNNING = {"running": {"startedAt": "2026-11-22T10:00:00Z"}}
-
-
-@pytest.fixture
-def pod(place: Any, kubelet: Any, start: Start) -> Any:
-    """The pod of a resource that is Ready."""
-    start()
-    place.create(healthCheckInterval="1s")
-    [found] = kubelet.run_all(1)
-    place.expect("Ready", "True", "Ready")
-    return found
 
 
 def tell(pod: Any, **fields: Any) -> None:
