@@ -1,8 +1,10 @@
 """Several collectors: together up, together down, and one that fails is started again."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -183,15 +185,33 @@ async def take(manager: CollectorManager, step: str, one: ExchangeCollector) -> 
 
 async def test_a_callback_may_stop_the_manager(exchange: Simulator) -> None:
     manager = CollectorManager()
-    made, done = collector(exchange), asyncio.Event()
+    made, started, done = collector(exchange), asyncio.Event(), asyncio.Event()
 
     async def on_trade(point: DataPoint) -> None:
-        if made.state == "running":
+        await started.wait()
+        if not done.is_set():
             await manager.stop()
             done.set()
 
     made.add_data_callback(DataType.TRADE, on_trade)
     manager.add_collector(made)
     await manager.start()
+    started.set()
     await asyncio.wait_for(done.wait(), 20)
     await made.wait_until_stopped()
+
+
+async def test_a_callback_may_stop_the_manager_that_is_still_starting_others(exchange: Simulator) -> None:
+    manager = CollectorManager()
+    made = collector(exchange)
+
+    async def on_trade(point: DataPoint) -> None:
+        await manager.stop()
+
+    made.add_data_callback(DataType.TRADE, on_trade)
+    manager.add_collector(made)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        manager.add_collector(collector(replace(exchange, websocket=f"ws://127.0.0.1:{silent.getsockname()[1]}")))
+        with pytest.raises(ConnectionFailedError, match="stopped before all collectors were started"):
+            await manager.start()
+    assert made.state == "stopped"

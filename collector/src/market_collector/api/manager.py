@@ -111,6 +111,7 @@ class CollectorManager:
         for charge in charges:
             await charge.tried.wait()
         if not self._is_running:
+            await self.stop()
             raise ConnectionFailedError(f"{self.name}: stopped before all collectors were started")
         failed = {charge.name: charge.collector.get_status()["error"] for charge in charges if _has_failed(charge)}
         if charges and len(failed) == len(charges):
