@@ -1,6 +1,7 @@
 """``make bench-operator``: how long, how large and how restless the operator is with many resources.
 
 What is measured and how is written in bench/README.md. FULL=1 adds 10,000 resources; RESOURCES=1,200 sets the runs.
+HELD=1 holds the cluster's controllers still from the beginning.
 """
 
 import json
@@ -12,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -85,7 +86,7 @@ def main() -> None:
     runs: list[Document] = []
     for resources in sizes(os.environ):
         say(f"{resources} resources")
-        runs.append({**results.place(), **run(resources)})
+        runs.append({**results.place(), **run(resources, os.environ.get("HELD") == "1")})
     print(table(runs))
     file = results.write("operator.json", runs)
     say(f"written to {file.relative_to(ROOT)}")
@@ -99,18 +100,25 @@ def sizes(environment: Mapping[str, str]) -> list[int]:
     return [1, 1_000, 10_000] if environment.get("FULL") == "1" else [1, 1_000]
 
 
-def run(resources: int) -> Document:
-    """One size, in a namespace of its own that is gone afterwards."""
+def run(resources: int, is_held: bool) -> Document:
+    """One size, in a namespace of its own that is gone afterwards.
+
+    `is_held`: the cluster's controllers are held still from the beginning, else from when all is applied. They stay so
+    until the second operator has ended: it would answer whatever they did in between.
+    """
     name = f"mc-bench-{secrets.token_hex(3)}"
     with cluster.own_namespace(name, within_s=120 + resources * 0.3) as namespace:
         cluster.create_all([resource(namespace, number) for number in range(resources)])
-        with Progress(namespace) as progress:
+        with Progress(namespace) as progress, ExitStack() as stack:
             _alone(progress)
+            if is_held:
+                stack.enter_context(cluster.held_still())
             with operator(namespace) as running:
-                document = _applied(running, progress, namespace, resources)
-                with cluster.held_still():
-                    document |= _at_rest(running, progress, namespace)
-            with cluster.held_still(), operator(namespace) as running:
+                document = {"controllers_held": is_held, **_applied(running, progress, namespace, resources)}
+                if not is_held:
+                    stack.enter_context(cluster.held_still())
+                document |= _at_rest(running, progress, namespace)
+            with operator(namespace) as running:
                 document |= _restarted(running, resources)
         say(f"removing {resources} resources and all they own")
     return document
@@ -131,6 +139,7 @@ def _applied(running: Operator, progress: Progress, namespace: str, resources: i
         "resources": resources,
         "seconds": round(progress.last_at - running.began, 2),
         "api_writes": running.writes().total(),
+        "passes": running.passes(),
         "operator_cpu_s": round(cpu_ns(running.pid) / 1e9, 2),
         "control_plane_cpu_s": _since(plane),
     }

@@ -6,7 +6,7 @@ import pytest
 from market_operator.names import Key
 from market_operator.queue import LONGEST_DELAY, Queue, delays
 
-A, B = Key("md", "a"), Key("md", "b")
+A, B, C, D = (Key("md", name) for name in "abcd")
 
 
 @pytest.fixture
@@ -27,6 +27,32 @@ async def test_a_key_waits_at_most_once(queue: Queue) -> None:
     for key in (A, B, A, A):
         queue.add(key)
     assert (queue.depth, queue.counts.adds) == (2, 2)
+    assert [(await queue.take())[0] for _ in range(2)] == [A, B]
+
+
+async def test_what_is_urgent_comes_first_and_keeps_its_order(queue: Queue) -> None:
+    queue.add(A)
+    for key in (C, D):
+        queue.add(key, is_urgent=True)
+    queue.add(C)
+    assert [(await queue.take())[0] for _ in range(3)] == [C, D, A]
+
+
+async def test_what_waits_may_become_urgent(queue: Queue) -> None:
+    for key in (A, B):
+        queue.add(key)
+    queue.add(B, is_urgent=True)
+    assert (queue.depth, queue.counts.adds) == (2, 2)
+    assert [(await queue.take())[0] for _ in range(2)] == [B, A]
+
+
+async def test_urgent_news_during_the_work_stays_urgent(queue: Queue) -> None:
+    queue.add(A)
+    await queue.take()
+    queue.add(A, is_urgent=True)
+    for key in (A, B):
+        queue.add(key)
+    queue.done(A)
     assert [(await queue.take())[0] for _ in range(2)] == [A, B]
 
 

@@ -28,13 +28,13 @@ class Intake:
         state = meta["uid"], meta.get("generation", 0), "deletionTimestamp" in meta
         if self.seen.get(key) != state:
             self.seen[key] = state
-            self.queue.add(key)
+            self.queue.add(key, is_urgent=True)
 
     def resource_gone(self, key: Key) -> None:
         """A resource exists no more; one last pass forgets it."""
         if self.seen.pop(key, None):
             self.queue.forget(key)
-            self.queue.add(key)
+            self.queue.add(key, is_urgent=True)
 
     def child(self, kind: str, document: Document, now: float) -> None:
         """A child or pod exists."""
@@ -54,7 +54,7 @@ class Intake:
     def act_on_all(self, now: float) -> None:
         """From now on this instance acts: every resource is due for a pass, and every pod for a look."""
         for key in self.seen:
-            self.queue.add(key)
+            self.queue.add(key, is_urgent=True)
         for pod in [*self.store.pods()]:
             self._pod(pod, now)
 

@@ -2,11 +2,14 @@
 
 A key that is added while it is worked on is queued again when the work is done, so no news is lost. The queue holds at
 most one entry per key, so it is bounded by the number of resources.
+
+What is urgent, a user's change, comes before all else. While many resources are new, the cluster reports each one's
+children several times; that news waits, so that one pass answers all of it.
 """
 
 import asyncio
 import random
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -38,30 +41,31 @@ class Queue:
 
     clock: Callable[[], float]
     counts: Counts = field(default_factory=Counts)
-    _ready: deque[Key] = field(default_factory=deque)
-    _waiting: dict[Key, float] = field(default_factory=dict)
+    _urgent: OrderedDict[Key, float] = field(default_factory=OrderedDict)
+    _waiting: OrderedDict[Key, float] = field(default_factory=OrderedDict)
     _working: dict[Key, float] = field(default_factory=dict)
-    _again: set[Key] = field(default_factory=set)
+    _again: dict[Key, bool] = field(default_factory=dict)
     _later: dict[Key, tuple[float, asyncio.TimerHandle]] = field(default_factory=dict)
     _failures: dict[Key, Iterator[float]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def add(self, key: Key) -> None:
-        """Queues `key` now."""
+    def add(self, key: Key, is_urgent: bool = False) -> None:
+        """Queues `key` now: at the end, or before all that is not urgent."""
         self._unschedule(key)
         if key in self._working:
-            self._again.add(key)
-        elif key not in self._waiting:
+            self._again[key] = is_urgent or self._again.get(key, False)
+        elif not self._waits(key):
             self.counts.adds += 1
-            self._waiting[key] = self.clock()
-            self._ready.append(key)
+            (self._urgent if is_urgent else self._waiting)[key] = self.clock()
             self._wake.set()
+        elif is_urgent and key in self._waiting:
+            self._urgent[key] = self._waiting.pop(key)
 
     def add_after(self, key: Key, delay: float) -> None:
         """Queues `key` in `delay` seconds, unless it is queued for sooner."""
         due = self.clock() + delay
         known = self._later.get(key)
-        if key in self._waiting or (known and known[0] <= due):
+        if self._waits(key) or (known and known[0] <= due):
             return
         self._unschedule(key)
         self._later[key] = due, asyncio.get_running_loop().call_later(delay, self.add, key)
@@ -77,20 +81,19 @@ class Queue:
 
     async def take(self) -> tuple[Key, float]:
         """The next key and how long it waited (seconds); call `done` after the work."""
-        while not self._ready:
+        while not self.depth:
             self._wake.clear()
             await self._wake.wait()
-        key = self._ready.popleft()
+        key, since = (self._urgent or self._waiting).popitem(last=False)
         now = self.clock()
         self._working[key] = now
-        return key, now - self._waiting.pop(key)
+        return key, now - since
 
     def done(self, key: Key) -> None:
         """The work on `key` has ended, well or not."""
         del self._working[key]
-        if key in self._again:
-            self._again.discard(key)
-            self.add(key)
+        if (is_urgent := self._again.pop(key, None)) is not None:
+            self.add(key, is_urgent)
 
     def forget(self, key: Key) -> None:
         """A resource is gone: nothing is put off for it any more."""
@@ -105,7 +108,7 @@ class Queue:
     @property
     def depth(self) -> int:
         """How many keys wait."""
-        return len(self._ready)
+        return len(self._urgent) + len(self._waiting)
 
     @property
     def longest_work(self) -> float:
@@ -117,6 +120,9 @@ class Queue:
         """Sum of the time that unfinished work has taken so far (seconds)."""
         now = self.clock()
         return sum(now - since for since in self._working.values())
+
+    def _waits(self, key: Key) -> bool:
+        return key in self._urgent or key in self._waiting
 
     def _unschedule(self, key: Key) -> None:
         if known := self._later.pop(key, None):
