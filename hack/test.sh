@@ -35,7 +35,12 @@ contracts() {
 # Coverage doubles the time of the fast rung, so only the whole run measures it.
 pytest_rung() { if [[ $MEASURED ]]; then coverage run -m pytest "$@"; else python -m pytest "$@"; fi; }
 
-unit() { pytest_rung -m "not simulator and not faults and not cluster and not e2e and not cluster_lifecycle" --timeout=60; }
+# The whole run takes one process: what a busy neighbour breaks there is looked for for nothing.
+unit() {
+  local several=(--numprocesses=auto --dist=worksteal)
+  if [[ $MEASURED ]]; then several=(); fi
+  pytest_rung -m "not simulator and not faults and not cluster and not e2e and not cluster_lifecycle" --timeout=60 "${several[@]}"
+}
 
 simulator() { pytest_rung -m "simulator and not faults and not cluster and not e2e"; }
 

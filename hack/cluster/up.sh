@@ -254,7 +254,7 @@ start_control_plane() {
     --peer-client-cert-auth --peer-trusted-ca-file "$pki/ca.crt" --peer-cert-file "$pki/etcd.crt" --peer-key-file "$pki/etcd.key"
   # InternalIP: otherwise `kubectl logs` and `exec` look the node's name up in DNS and fail.
   # GOGC: the API server is what a small machine waits for most, and a seventh of its CPU went into collecting garbage.
-  GOGC=400 GOMEMLIMIT=2GiB start kube-apiserver "$KUBERNETES_BIN/kube-apiserver" --secure-port="$PORT_API" \
+  GOGC=400 start kube-apiserver "$KUBERNETES_BIN/kube-apiserver" --secure-port="$PORT_API" \
     --bind-address=0.0.0.0 --advertise-address="$NODE_IP" --kubelet-preferred-address-types=InternalIP \
     --etcd-servers="https://127.0.0.1:$PORT_ETCD" --etcd-cafile="$pki/ca.crt" --etcd-certfile="$pki/etcd.crt" --etcd-keyfile="$pki/etcd.key" \
     --client-ca-file="$pki/ca.crt" --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \

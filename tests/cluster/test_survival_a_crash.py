@@ -36,7 +36,7 @@ STEPS = {
     "shards from 1 to 3": Step({"symbols": SYMBOLS}, {"shards": 3}),
     "change a symbol": Step({"symbols": SYMBOLS, "shards": 3}, {"symbols": CHANGED}),
     "change the image": Step(SHARDED, {"template": IMAGE}),
-    # Not "suspend": whether Accepted stays True then depends on what was heard of the generation before the pods went.
+    "suspend": Step(SHARDED, {"suspend": True}),
     "delete": Step(SHARDED, None),
 }
 

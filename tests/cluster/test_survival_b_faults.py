@@ -31,12 +31,15 @@ FAULTS: dict[str, Fault] = {
     "timeout": Hang(),
 }
 WRITES = [
+    ("PATCH", "networkpolicies"),
     ("PATCH", "configmaps"),
     ("PATCH", "services"),
+    ("PATCH", "poddisruptionbudgets"),
     ("PATCH", "deployments"),
     ("PATCH", "marketcollectors/status"),
     ("DELETE", "configmaps"),
     ("DELETE", "services"),
+    ("DELETE", "poddisruptionbudgets"),
     ("DELETE", "deployments"),
 ]
 PAIRS = [(fault, *write) for fault in FAULTS for write in WRITES]
@@ -75,11 +78,11 @@ def _earliest() -> Iterator[float]:
 @pytest.fixture(scope="module")
 def outcomes(new_ground: Callable[[], AbstractContextManager[Any]]) -> Iterator[dict[Any, Outcome]]:
     with new_ground() as ground:
-        ground.start("--workers", "24")
+        ground.start("--workers", "24", "--health-via", "direct", "--allow-from", '{"podSelector": {}}')
         names = {pair: f"case-{number:02}" for number, pair in enumerate(PAIRS)}
         picks = {pair: _break(ground, name, pair) for pair, name in names.items()}
         for name in ("plain", *names.values()):
-            ground.place.create(name, symbols=["ADA-USDT", "BTC-USDT"], shards=2, suspend=True)
+            ground.place.create(name, symbols=["ADA-USDT", "BTC-USDT"], shards=2, replicas=2, suspend=True)
         _wait_for_tries(ground, {pair: pick for pair, pick in picks.items() if pair[1] == "PATCH"})
         ground.proxy.heal(*(picks[pair] for pair in PAIRS if pair[1] == "PATCH"))
         _wait_for_two_shards(ground, names)

@@ -434,20 +434,6 @@ def test_images_for_the_current_cluster_are_pushed_only_where_the_user_says(lapt
 # -- the scripts themselves --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(
-    shutil.which("shellcheck") is None, reason="shellcheck is not installed (apt-get install shellcheck)"
-)
-def test_shellcheck_has_nothing_to_say() -> None:
-    scripts = sorted(HACK.rglob("*.sh"))
-    outcome = subprocess.run(
-        ["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *map(str, scripts)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert outcome.stdout == ""
-
-
 def test_what_is_called_is_executable_and_what_is_sourced_is_not() -> None:
     for script in HACK.rglob("*.sh"):
         is_program = script.read_text().startswith("#!")

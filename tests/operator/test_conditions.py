@@ -379,6 +379,12 @@ class TestSuspended:
         found = conditions(scene.picture(scene.pod()))
         assert (found["Ready"].status, found["Reconciling"].status) == ("False", "True")
 
+    def test_what_pods_said_before_they_went_decides_nothing(self, scene: Scene) -> None:
+        scene.want(suspend=True)
+        told = conditions(scene.picture(scene.pod(), looks={"pod-1": Look(scene.report())}))["Accepted"]
+        assert (told.status, told.reason) == ("Unknown", Reason.SUSPENDED)
+        assert conditions(scene.picture())["Accepted"] == told
+
 
 class TestDeadline:
     """A roll-out whose new pods do not get ready in time says why, in the pods' own words."""

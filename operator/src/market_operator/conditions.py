@@ -76,6 +76,8 @@ def accepted(picture: Picture) -> Verdict:
     """
     if picture.invalid:
         return Verdict("False", Reason.INVALID_SPEC, picture.invalid)
+    if picture.is_suspended:
+        return Verdict("Unknown", Reason.SUSPENDED, "Nothing is asked of the exchange, because spec.suspend is true")
     if missing := _missing_secret(picture):
         return missing
     refused = _merged(picture, lambda stream: stream.state == "refused")
@@ -89,8 +91,6 @@ def accepted(picture: Picture) -> Verdict:
         return before
     if before and before.status == "True":
         return _is_accepted(picture)
-    if picture.is_suspended:
-        return Verdict("Unknown", Reason.SUSPENDED, "Nothing was asked of the exchange, because spec.suspend is true")
     if not _all_shards_report(picture):
         return _not_reported(picture)
     return Verdict("Unknown", Reason.PENDING, "The exchange has not yet answered all subscriptions")
