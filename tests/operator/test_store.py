@@ -1,3 +1,5 @@
+import hashlib
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +43,26 @@ def test_an_older_version_never_replaces_a_newer_one(store: Store) -> None:
     assert not store.put("ConfigMap", child(version=9, x="old"))
     assert not store.put("ConfigMap", child(version=10, x="same"))
     assert store.observe(KEY).children["ConfigMap", "okx-btc-0"]["data"] == {"x": "new"}
+
+
+def test_of_many_that_are_alike_little_is_kept_and_each_is_what_it_was(store: Store) -> None:
+    def many(number: int) -> dict[str, Any]:
+        data = {f"key-{each}": hashlib.sha256(bytes(each)).hexdigest() for each in range(60)}
+        return {**child(f"uid-{number}", name=f"name-{number}"), "data": {**data, "number": str(number)}}
+
+    store.put("ConfigMap", many(0))
+    tracemalloc.start()
+    try:
+        for number in range(1, 500):
+            store.put("ConfigMap", many(number))
+        kept = tracemalloc.get_traced_memory()[0] / 499
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000, "compressed alone each takes 3 KB"
+    found = store.observe(KEY).children
+    assert [found["ConfigMap", f"name-{number}"]["data"] for number in range(500)] == [
+        many(number)["data"] for number in range(500)
+    ]
 
 
 def test_the_end_of_one_object_does_not_end_its_successor(store: Store) -> None:

@@ -6,6 +6,8 @@ compared as numbers, which Kubernetes promises since 1.35 (KEP-5504) and has alw
 
 An object that was found to be as wanted is settled: of it an outline is kept, and a digest of its content, by which it
 is seen whether anybody changed it since.
+
+Objects of a kind differ in little: each is packed by what it has in common with the first that was seen.
 """
 
 import hashlib
@@ -43,6 +45,7 @@ class Store:
 
     def __init__(self) -> None:
         self._families: dict[Key, _Family] = {}
+        self._samples: dict[str, bytes] = {}
         self._gone: dict[str, None] = {}
         self._pods_listed: dict[str | None, int] = {}
 
@@ -62,7 +65,7 @@ class Store:
             return False
         content = _digest(document)
         is_settled = is_settled or bool(known and known.is_settled and known.content == content)
-        packed = _pack(kind, _outline(document) if is_settled else document)
+        packed = self._pack(kind, _outline(document) if is_settled else document)
         children[kind, meta["name"]] = _Child(meta["uid"], version, content, packed, is_settled)
         return True
 
@@ -72,7 +75,7 @@ class Store:
         for name in names:
             child = children.get(name)
             if child and not child.is_settled:
-                packed = _pack(name[0], _outline(_unpack(child.packed)))
+                packed = self._pack(name[0], _outline(self._unpack(name[0], child.packed)))
                 children[name] = replace(child, packed=packed, is_settled=True)
 
     def _put_pod(self, pod: Pod) -> bool:
@@ -106,7 +109,7 @@ class Store:
         family = self._families.get(key)
         if family is None:
             return Observed({}, ())
-        children: Mapping[Name, Document] = {name: _unpack(child.packed) for name, child in family.children.items()}
+        children = {name: self._unpack(name[0], child.packed) for name, child in family.children.items()}
         settled = frozenset(name for name, child in family.children.items() if child.is_settled)
         return Observed(children, tuple(sorted(family.pods.values(), key=lambda pod: pod.name)), settled)
 
@@ -145,6 +148,17 @@ class Store:
             if uid not in listed and known <= version
         ]
 
+    def _pack(self, kind: str, document: Document) -> bytes:
+        metadata = _without(document["metadata"], "managedFields")
+        plain = _dumped({**_without(document, "apiVersion"), "kind": kind, "metadata": metadata})
+        packer = zlib.compressobj(level=1, zdict=self._samples.setdefault(kind, plain))
+        return packer.compress(plain) + packer.flush()
+
+    def _unpack(self, kind: str, packed: bytes) -> Document:
+        plain = zlib.decompressobj(zdict=self._samples[kind]).decompress(packed)
+        document: Document = marshal.loads(plain)  # noqa: S302 - written by this very process
+        return document
+
 
 def _members(kind: str, key: Key, family: _Family) -> Iterator[tuple[str, int, Document]]:
     if kind == "Pod":
@@ -166,8 +180,12 @@ def _digest(document: Document) -> bytes:
     """Of all that somebody decided about the object, without what the cluster notes in it."""
     content = {key: value for key, value in document.items() if key not in ("apiVersion", "kind", "status")}
     content["metadata"] = _without(document["metadata"], "managedFields", "resourceVersion", "generation")
-    # Of version 2, because later ones write the same content differently from one time to the next.
-    return hashlib.blake2b(marshal.dumps(content, 2), digest_size=16).digest()
+    return hashlib.blake2b(_dumped(content), digest_size=16).digest()
+
+
+def _dumped(content: Document) -> bytes:
+    """Of version 2, because later ones write the same content differently from one time to the next."""
+    return marshal.dumps(content, 2)
 
 
 def _outline(document: Document) -> Document:
@@ -194,17 +212,3 @@ def _only(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _without(mapping: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in mapping.items() if name not in names}
-
-
-def _pack(kind: str, document: Document) -> bytes:
-    kept = {
-        **_without(document, "apiVersion"),
-        "kind": kind,
-        "metadata": _without(document["metadata"], "managedFields"),
-    }
-    return zlib.compress(marshal.dumps(kept), level=1)
-
-
-def _unpack(packed: bytes) -> Document:
-    document: Document = marshal.loads(zlib.decompress(packed))  # noqa: S302 - written by this very process
-    return document
