@@ -84,11 +84,15 @@ class Operator:
 def main() -> None:
     """Runs all sizes, prints the table, writes the result file."""
     runs: list[Document] = []
+    is_held = os.environ.get("HELD") == "1"
     for resources in sizes(os.environ):
         say(f"{resources} resources")
-        runs.append({**results.place(), **run(resources, os.environ.get("HELD") == "1")})
+        with cluster.own_namespace(f"mc-bench-{secrets.token_hex(3)}", within_s=120 + resources * 0.3) as namespace:
+            runs.append({**results.place(), **run(namespace, resources, is_held)})
+            # Before the removal, which takes longest of all with many.
+            file = results.write("operator.json", runs)
+            say(f"removing {resources} resources and all they own")
     print(table(runs))
-    file = results.write("operator.json", runs)
     say(f"written to {file.relative_to(ROOT)}")
     say("API server, etcd, controller manager and scheduler share these cores with the operator (control_plane_cpu_s).")
 
@@ -100,28 +104,24 @@ def sizes(environment: Mapping[str, str]) -> list[int]:
     return [1, 1_000, 10_000] if environment.get("FULL") == "1" else [1, 1_000]
 
 
-def run(resources: int, is_held: bool) -> Document:
-    """One size, in a namespace of its own that is gone afterwards.
+def run(namespace: str, resources: int, is_held: bool) -> Document:
+    """One size, in a namespace that has nothing else in it.
 
     `is_held`: the cluster's controllers are held still from the beginning, else from when all is applied. They stay so
     until the second operator has ended: it would answer whatever they did in between.
     """
-    name = f"mc-bench-{secrets.token_hex(3)}"
-    with cluster.own_namespace(name, within_s=120 + resources * 0.3) as namespace:
-        cluster.create_all([resource(namespace, number) for number in range(resources)])
-        with Progress(namespace) as progress, ExitStack() as stack:
-            _alone(progress)
-            if is_held:
+    cluster.create_all([resource(namespace, number) for number in range(resources)])
+    with Progress(namespace) as progress, ExitStack() as stack:
+        _alone(progress)
+        if is_held:
+            stack.enter_context(cluster.held_still())
+        with operator(namespace) as running:
+            document = {"controllers_held": is_held, **_applied(running, progress, namespace, resources)}
+            if not is_held:
                 stack.enter_context(cluster.held_still())
-            with operator(namespace) as running:
-                document = {"controllers_held": is_held, **_applied(running, progress, namespace, resources)}
-                if not is_held:
-                    stack.enter_context(cluster.held_still())
-                document |= _at_rest(running, progress, namespace)
-            with operator(namespace) as running:
-                document |= _restarted(running, resources)
-        say(f"removing {resources} resources and all they own")
-    return document
+            document |= _at_rest(running, progress, namespace)
+        with operator(namespace) as running:
+            return document | _restarted(running, resources)
 
 
 def _alone(progress: Progress) -> None:
