@@ -7,9 +7,11 @@ import json
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from tests.cluster.conftest import Refused
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
@@ -118,7 +120,8 @@ def test_f_a_child_that_is_deleted_in_the_midst_of_a_roll_out_comes_back_and_it_
         place.api.delete(kind, place.namespace, name)
     for pod in kubelet.pods.values():
         if pod.symbols == ["ETH-USDT"] and pod.name in place.names("pods"):
-            kubelet.say(pod, {"running": {"startedAt": "2026-11-22T10:00:00Z"}}, ready=True)
+            with suppress(Refused):  # the pod went meanwhile, with its Deployment
+                kubelet.say(pod, {"running": {"startedAt": "2026-11-22T10:00:00Z"}}, ready=True)
 
     def rolled_out() -> None:
         kubelet.catch_up()
