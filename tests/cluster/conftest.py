@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -328,9 +329,19 @@ class Kubelet:
         return self.catch_up(ready, **report)
 
     def catch_up(self, ready: bool = True, **report: Any) -> list[PlayPod]:
-        """Lets all pods run and report that do not yet."""
+        """Lets all pods run and report that do not yet; returns those."""
         new = [document for document in self.living() if document["metadata"]["uid"] not in self.pods]
-        return [self.run(document, ready, **report) for document in new]
+        return [pod for document in new if (pod := self._run_if_there(document, ready, **report))]
+
+    def _run_if_there(self, document: Document, ready: bool, **report: Any) -> PlayPod | None:
+        """A pod may go between being listed and running, and what it mounts with it."""
+        try:
+            return self.run(document, ready, **report)
+        except Refused as refusal:
+            if refusal.status != HTTPStatus.NOT_FOUND:
+                raise
+            self.pods.pop(document["metadata"]["uid"]).close()
+            return None
 
     def bury(self) -> None:
         """Pods that are gone answer no more."""
