@@ -35,7 +35,7 @@ contracts() {
 # Coverage doubles the time of the fast rung, so only the whole run measures it.
 pytest_rung() { if [[ $MEASURED ]]; then coverage run -m pytest "$@"; else python -m pytest "$@"; fi; }
 
-# The whole run takes one process: what a busy neighbour breaks there is looked for for nothing.
+# On every core, but in the whole run one after the other: there a test that waits has no neighbour to blame.
 unit() {
   local several=(--numprocesses=auto --dist=worksteal)
   if [[ $MEASURED ]]; then several=(); fi
