@@ -48,7 +48,7 @@ def _stands(kind: str, found: Mapping[str, Verdict]) -> bool:
 def ready(found: Mapping[str, Verdict], picture: Picture) -> Verdict:
     """The summary: whether data flows as the resource says. An open gap shows in Complete and in the health alone."""
     inputs = [found[kind] for kind in ("Accepted", "WorkloadReady", "Streaming", "SinksHealthy")]
-    if picture.is_suspended and found["Accepted"].status != "False":
+    if picture.is_suspended:
         return found["WorkloadReady"]
     if found["Streaming"].status == "True" and _is_passing(found["WorkloadReady"], picture):
         inputs.remove(found["WorkloadReady"])
