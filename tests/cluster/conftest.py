@@ -79,6 +79,16 @@ class Refused(Exception):  # noqa: N818 - a refusal is what many tests want
         self.status = status
 
 
+@contextlib.contextmanager
+def unless_gone() -> Iterator[None]:
+    """What is done with a pod that may go meanwhile, and what it mounts with it."""
+    try:
+        yield
+    except Refused as refusal:
+        if refusal.status != HTTPStatus.NOT_FOUND:
+            raise
+
+
 def _message(answer: str) -> str:
     return str(json.loads(answer)["message"]) if answer.startswith("{") else answer
 
@@ -334,14 +344,10 @@ class Kubelet:
         return [pod for document in new if (pod := self._run_if_there(document, ready, **report))]
 
     def _run_if_there(self, document: Document, ready: bool, **report: Any) -> PlayPod | None:
-        """A pod may go between being listed and running, and what it mounts with it."""
-        try:
+        with unless_gone():
             return self.run(document, ready, **report)
-        except Refused as refusal:
-            if refusal.status != HTTPStatus.NOT_FOUND:
-                raise
-            self.pods.pop(document["metadata"]["uid"]).close()
-            return None
+        self.pods.pop(document["metadata"]["uid"]).close()
+        return None
 
     def bury(self) -> None:
         """Pods that are gone answer no more."""

@@ -7,11 +7,10 @@ import json
 import subprocess
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
-from tests.cluster.conftest import Refused
+from tests.cluster.conftest import unless_gone
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
@@ -120,7 +119,7 @@ def test_f_a_child_that_is_deleted_in_the_midst_of_a_roll_out_comes_back_and_it_
         place.api.delete(kind, place.namespace, name)
     for pod in kubelet.pods.values():
         if pod.symbols == ["ETH-USDT"] and pod.name in place.names("pods"):
-            with suppress(Refused):  # the pod went meanwhile, with its Deployment
+            with unless_gone():
                 kubelet.say(pod, {"running": {"startedAt": "2026-11-22T10:00:00Z"}}, ready=True)
 
     def rolled_out() -> None:
