@@ -78,6 +78,7 @@ def old_pod_left_after_the_new_one_was_ready(seen: list[Document], old: str) -> 
 def test_after_a_change_of_symbol_the_old_pod_leaves_when_the_new_one_streams(place: Place) -> None:
     place.apply(market_collector(symbol="BTC-USDT"))
     place.wait_ready()
+    place.wait_condition("WorkloadReady", "True")  # its streams may deliver before the kubelet has asked the pod
     old = place.pod()["metadata"]["uid"]
     with place.history("pods", "-l", place.selector()) as pods:
         place.patch({"symbol": "ETH-USDT"})
