@@ -150,7 +150,7 @@ def _on(registry: kopf.OperatorRegistry, kind: Kind, handle: Callable[[str | Non
 
 def _resource(intake: Intake, event: str | None, document: Document) -> None:
     if event == "DELETED":
-        intake.resource_gone(Key(document["metadata"]["namespace"], document["metadata"]["name"]))
+        intake.resource_gone(Key.of(document["metadata"]["namespace"], document["metadata"]["name"]))
     else:
         intake.resource(document)
 

@@ -24,7 +24,7 @@ class Intake:
     def resource(self, document: Document) -> None:
         """A resource exists. Its status is ours, so a change of that alone is no news."""
         meta = document["metadata"]
-        key = Key(meta["namespace"], meta["name"])
+        key = Key.of(meta["namespace"], meta["name"])
         state = meta["uid"], meta.get("generation", 0), "deletionTimestamp" in meta
         if self.seen.get(key) != state:
             self.seen[key] = state

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from typing import NamedTuple
+import sys
+from typing import NamedTuple, Self
 
 from market_operator.models import GROUP
 
@@ -27,6 +28,11 @@ class Key(NamedTuple):
 
     namespace: str
     name: str
+
+    @classmethod
+    def of(cls, namespace: str, name: str) -> Self:
+        """The key that many places keep: each text is in memory once, however often it was read."""
+        return cls(sys.intern(namespace), sys.intern(name))
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"

@@ -75,7 +75,7 @@ def owner_key(document: Document) -> Key:
     """Which resource an object of ours belongs to; long names stand in an annotation, since labels are short."""
     meta = document["metadata"]
     name = meta.get("annotations", {}).get(RESOURCE_ANNOTATION) or meta.get("labels", {}).get(COLLECTOR_LABEL, "")
-    return Key(meta["namespace"], name)
+    return Key.of(meta["namespace"], name)
 
 
 def _container(status: Document) -> Document:

@@ -32,7 +32,7 @@ def read_resource(document: Document) -> Resource:
     """The resource in `document`, which the API server's schema has already vouched for."""
     meta = document["metadata"]
     return Resource(
-        key=Key(meta["namespace"], meta["name"]),
+        key=Key.of(meta["namespace"], meta["name"]),
         uid=meta["uid"],
         generation=meta.get("generation", 0),
         resource_version=meta["resourceVersion"],

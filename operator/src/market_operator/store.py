@@ -7,15 +7,16 @@ compared as numbers, which Kubernetes promises since 1.35 (KEP-5504) and has alw
 An object that was found to be as wanted is settled: of it an outline is kept, and a digest of its content, by which it
 is seen whether anybody changed it since.
 
-Objects of a kind differ in little: each is packed by what it has in common with the first that was seen.
+Objects of a kind differ in little: each is packed by what it has in common with the first that was seen. What is kept
+of one is a single run of bytes, since a Python object for each of its parts would take as much again.
 """
 
 import hashlib
 import marshal
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from market_operator.names import APPLIED_ANNOTATION, RESOURCE_ANNOTATION, SHARD_LABEL, Key
 from market_operator.plan import Name, Observed
@@ -25,8 +26,7 @@ from market_operator.resource import Document
 _GONE_REMEMBERED = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Child:
+class _Child(NamedTuple):
     uid: str
     version: int
     content: bytes
@@ -36,8 +36,18 @@ class _Child:
 
 @dataclass(slots=True)
 class _Family:
-    children: dict[Name, _Child] = field(default_factory=dict)
+    kept: dict[Name, bytes] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
+
+    def child(self, name: Name) -> _Child | None:
+        kept = self.kept.get(name)
+        return _Child(*marshal.loads(kept)) if kept else None  # noqa: S302 - written by this very process
+
+    def keep(self, name: Name, child: _Child) -> None:
+        self.kept[name] = marshal.dumps(tuple(child))
+
+    def children(self) -> dict[Name, _Child]:
+        return {name: child for name in self.kept if (child := self.child(name))}
 
 
 class Store:
@@ -59,24 +69,24 @@ class Store:
         if kind == "Pod":
             return self._put_pod(read_pod(document))
         meta = document["metadata"]
-        children = self._families.setdefault(owner_key(document), _Family()).children
-        known, version = children.get((kind, meta["name"])), int(meta["resourceVersion"])
+        family, name = self._families.setdefault(owner_key(document), _Family()), (kind, meta["name"])
+        known, version = family.child(name), int(meta["resourceVersion"])
         if known and known.version >= version:
             return False
         content = _digest(document)
         is_settled = is_settled or bool(known and known.is_settled and known.content == content)
         packed = self._pack(kind, _outline(document) if is_settled else document)
-        children[kind, meta["name"]] = _Child(meta["uid"], version, content, packed, is_settled)
+        family.keep(name, _Child(meta["uid"], version, content, packed, is_settled))
         return True
 
     def settle(self, key: Key, names: Iterable[Name]) -> None:
         """Takes in that these children, as they were last observed, are as wanted."""
-        children = self._families[key].children if key in self._families else {}
+        family = self._families.get(key, _Family())
         for name in names:
-            child = children.get(name)
+            child = family.child(name)
             if child and not child.is_settled:
                 packed = self._pack(name[0], _outline(self._unpack(name[0], child.packed)))
-                children[name] = replace(child, packed=packed, is_settled=True)
+                family.keep(name, child._replace(packed=packed, is_settled=True))
 
     def _put_pod(self, pod: Pod) -> bool:
         pods = self._families.setdefault(pod.key, _Family()).pods
@@ -98,10 +108,10 @@ class Store:
         if family is None:
             return
         family.pods.pop(meta["uid"], None)
-        child = family.children.get((kind, meta["name"]))
+        child = family.child((kind, meta["name"]))
         if child and child.uid == meta["uid"]:
-            del family.children[kind, meta["name"]]
-        if not family.children and not family.pods:
+            del family.kept[kind, meta["name"]]
+        if not family.kept and not family.pods:
             del self._families[key]
 
     def observe(self, key: Key) -> Observed:
@@ -109,9 +119,10 @@ class Store:
         family = self._families.get(key)
         if family is None:
             return Observed({}, ())
-        children = {name: self._unpack(name[0], child.packed) for name, child in family.children.items()}
-        settled = frozenset(name for name, child in family.children.items() if child.is_settled)
-        return Observed(children, tuple(sorted(family.pods.values(), key=lambda pod: pod.name)), settled)
+        children = family.children()
+        documents = {name: self._unpack(name[0], child.packed) for name, child in children.items()}
+        settled = frozenset(name for name, child in children.items() if child.is_settled)
+        return Observed(documents, tuple(sorted(family.pods.values(), key=lambda pod: pod.name)), settled)
 
     def pods(self) -> Iterator[Pod]:
         """All pods."""
@@ -165,7 +176,7 @@ def _members(kind: str, key: Key, family: _Family) -> Iterator[tuple[str, int, D
         for pod in family.pods.values():
             yield pod.uid, pod.version, _stub(key, pod.name, pod.uid)
         return
-    for (kind_, name), child in family.children.items():
+    for (kind_, name), child in family.children().items():
         if kind_ == kind:
             yield child.uid, child.version, _stub(key, name, child.uid)
 

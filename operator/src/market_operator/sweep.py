@@ -175,6 +175,6 @@ class Listing:
         async for page in self.cluster.keys(namespace, self.selector):
             for document in page.items:
                 self.intake.resource(document)
-                known.discard(Key(document["metadata"]["namespace"], document["metadata"]["name"]))
+                known.discard(Key.of(document["metadata"]["namespace"], document["metadata"]["name"]))
         for key in known:
             self.intake.resource_gone(key)
