@@ -19,11 +19,14 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from bench import cluster, results
+from bench import bare, cluster, results
 from bench.cluster import Document, Progress
 from bench.process import cpu_ns, memory
 from bench.results import Goal
 from bench.subjects import ROOT, end, free_port
+
+from market_operator.names import Key
+from market_operator.settings import Settings, Traffic
 
 OPERATOR = Path(sys.executable).with_name("market-operator")
 IDLE_S = 60.0
@@ -31,7 +34,8 @@ QUIET_S = 5.0
 """Without a pass for so long, the operator has answered all that the cluster did with its children."""
 ALONE_S = 3.0
 CHILDREN = ("deployments", "configmaps", "services", "networkpolicies")
-AS_IN_CHART = ("--health-via", "direct", "--allow-from", '{"podSelector": {}}')
+READER: Document = {"podSelector": {}}
+AS_IN_CHART = ("--health-via", "direct", "--allow-from", json.dumps(READER))
 """What the chart's defaults say as well: with a NetworkPolicy for each resource."""
 NO_NODE = {"bench.marketcollector.dev/runs-on": "no-node"}
 """A node selector that fits no node: the children are real, but no pod runs, so that the operator alone is measured."""
@@ -107,8 +111,9 @@ def sizes(environment: Mapping[str, str]) -> list[int]:
 def run(namespace: str, resources: int, is_held: bool) -> Document:
     """One size, in a namespace that has nothing else in it.
 
-    `is_held`: the cluster's controllers are held still from the beginning, else from when all is applied. They stay so
-    until the second operator has ended: it would answer whatever they did in between.
+    `is_held`: the cluster's controllers are held still from the beginning, and bare calls are measured beside the
+    operator; else from when all is applied. They stay so until the second operator has ended: it would answer whatever
+    they did in between.
     """
     cluster.create_all([resource(namespace, number) for number in range(resources)])
     with Progress(namespace) as progress, ExitStack() as stack:
@@ -121,7 +126,8 @@ def run(namespace: str, resources: int, is_held: bool) -> Document:
                 stack.enter_context(cluster.held_still())
             document |= _at_rest(running, progress, namespace)
         with operator(namespace) as running:
-            return document | _restarted(running, resources)
+            document |= _restarted(running, resources)
+        return document | _bare(namespace, resources, document["seconds"]) if is_held else document
 
 
 def _alone(progress: Progress) -> None:
@@ -173,7 +179,7 @@ def _idle(running: Operator) -> Document:
 
 def _one_change(running: Operator, progress: Progress, namespace: str) -> Document:
     """From one user's change until the status tells that it was applied."""
-    name = resource(namespace, 0)["metadata"]["name"]
+    name = _name(0)
     generation = progress.generation(name)
     began = time.monotonic()
     patch = json.dumps({"spec": {"logLevel": "warning"}})
@@ -194,6 +200,17 @@ def _restarted(running: Operator, resources: int) -> Document:
         "restart_writes": running.writes().total(),
         "restart_rss_peak_mb": round(memory(running.pid).peak, 1),
     }
+
+
+def _bare(namespace: str, resources: int, seconds: float) -> Document:
+    """The same calls for as many new resources, without an operator."""
+    say("no operator any more; making the same calls without one")
+    served = json.loads(cluster.kubectl("-n", namespace, "get", "marketcollector", _name(0), "-o", "json"))
+    numbers = range(resources, 2 * resources)
+    cluster.create_all([resource(namespace, number) for number in numbers])
+    settings = Settings(traffic=Traffic(readers=(READER,)))
+    took = bare.write_all([Key(namespace, _name(number)) for number in numbers], served["status"], settings)
+    return {"bare_s": round(took, 2), "bare_ratio": round(took / seconds, 2)}
 
 
 def _passes(running: Operator) -> int:
@@ -254,7 +271,7 @@ def resource(namespace: str, number: int) -> Document:
     return {
         "apiVersion": "marketcollector.dev/v1alpha1",
         "kind": "MarketCollector",
-        "metadata": {"name": f"bench-{number:05}", "namespace": namespace},
+        "metadata": {"name": _name(number), "namespace": namespace},
         "spec": {
             "exchange": "okx",
             "symbol": "BTC-USDT",
@@ -262,6 +279,10 @@ def resource(namespace: str, number: int) -> Document:
             "template": {"nodeSelector": NO_NODE},
         },
     }
+
+
+def _name(number: int) -> str:
+    return f"bench-{number:05}"
 
 
 def api_writes(metrics: str) -> Counter[str]:

@@ -1,0 +1,26 @@
+"""What the operator's benchmark compares it with does the same work."""
+
+from typing import Any
+
+from bench import bare, scale
+
+from market_operator.names import Key
+from market_operator.settings import Settings, Traffic
+
+
+def test_bare_calls_leave_just_what_the_operator_would_have_made(
+    api: Any, namespace: str, start: Any, eventually: Any
+) -> None:
+    name = api.create("mcol", namespace, scale.resource(namespace, 0))["metadata"]["name"]
+    settings = Settings(traffic=Traffic(readers=(scale.READER,)))
+    bare.write_all([Key(namespace, name)], {"observedGeneration": 1}, settings)
+    assert api.get("mcol", namespace, name)["status"]["observedGeneration"] == 1
+    assert all(len(api.all(kind, namespace)) == 1 for kind in scale.CHILDREN)
+
+    operator = start(*scale.AS_IN_CHART)
+
+    def has_looked() -> None:
+        assert operator.metric("status_updates_total") > 0
+
+    eventually(has_looked)
+    assert operator.metric("api_writes_total") == 0
