@@ -99,6 +99,8 @@ SCHEDULES = st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from([None, 
 """What is done, and how long is waited after it; None: nothing else gets a turn in between."""
 
 
+@pytest.mark.faults
+@pytest.mark.timeout(120)
 @settings(max_examples=40)
 @given(schedule=SCHEDULES)
 def test_nothing_is_left_and_it_can_begin_again(exchange: ScriptedExchange, schedule: list[tuple[str, Any]]) -> None:
