@@ -7,7 +7,7 @@ import pathlib
 import socket
 import ssl
 import time
-from itertools import pairwise
+from itertools import groupby, pairwise
 from random import Random
 from typing import Any
 
@@ -586,7 +586,8 @@ async def test_a_crossed_book_is_the_truth_while_it_lasts(start: Any, dial: Any,
         previous = row["seqId"]
         truth = await control.get(f"/truth/book?symbol=BTC-USDT&sequence={previous}")
         crossed.append(float(truth["bids"][0][0]) >= float(truth["asks"][0][0]))
-    assert crossed == sorted(crossed[:1]) + [True] * sum(crossed[1:]) + [False] * (len(crossed) - 1 - sum(crossed[1:]))
+    stretches = [is_crossed for is_crossed, _ in groupby(crossed)]
+    assert stretches in ([True, False], [False, True, False]), "once, with or without updates before the fault"
     assert sum(crossed) > 20
     assert await control.get("/faults") == []
 
