@@ -36,18 +36,29 @@ class _Child(NamedTuple):
 
 @dataclass(slots=True)
 class _Family:
-    kept: dict[Name, bytes] = field(default_factory=dict)
+    """What there is of one resource: its children by "Kind/name", and its pods by UID."""
+
+    kept: dict[str, bytes] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
 
     def child(self, name: Name) -> _Child | None:
-        kept = self.kept.get(name)
-        return _Child(*marshal.loads(kept)) if kept else None  # noqa: S302 - written by this very process
+        kept = self.kept.get("/".join(name))
+        return _child(kept) if kept else None
 
     def keep(self, name: Name, child: _Child) -> None:
-        self.kept[name] = marshal.dumps(tuple(child))
+        self.kept["/".join(name)] = marshal.dumps(tuple(child))
 
-    def children(self) -> dict[Name, _Child]:
-        return {name: child for name in self.kept if (child := self.child(name))}
+    def remove(self, name: Name) -> None:
+        del self.kept["/".join(name)]
+
+    def children(self) -> Iterator[tuple[Name, _Child]]:
+        for place, kept in self.kept.items():
+            kind, _, name = place.partition("/")
+            yield (kind, name), _child(kept)
+
+
+def _child(kept: bytes) -> _Child:
+    return _Child(*marshal.loads(kept))  # noqa: S302 - written by this very process
 
 
 class Store:
@@ -110,7 +121,7 @@ class Store:
         family.pods.pop(meta["uid"], None)
         child = family.child((kind, meta["name"]))
         if child and child.uid == meta["uid"]:
-            del family.kept[kind, meta["name"]]
+            family.remove((kind, meta["name"]))
         if not family.kept and not family.pods:
             del self._families[key]
 
@@ -119,7 +130,7 @@ class Store:
         family = self._families.get(key)
         if family is None:
             return Observed({}, ())
-        children = family.children()
+        children = dict(family.children())
         documents = {name: self._unpack(name[0], child.packed) for name, child in children.items()}
         settled = frozenset(name for name, child in children.items() if child.is_settled)
         return Observed(documents, tuple(sorted(family.pods.values(), key=lambda pod: pod.name)), settled)
@@ -176,7 +187,7 @@ def _members(kind: str, key: Key, family: _Family) -> Iterator[tuple[str, int, D
         for pod in family.pods.values():
             yield pod.uid, pod.version, _stub(key, pod.name, pod.uid)
         return
-    for (kind_, name), child in family.children().items():
+    for (kind_, name), child in family.children():
         if kind_ == kind:
             yield child.uid, child.version, _stub(key, name, child.uid)
 
