@@ -1,5 +1,6 @@
 """What the operator keeps of a collector pod: a small record, since there may be ten thousand of them."""
 
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,7 +41,7 @@ class Pod:
 
 
 def read_pod(document: Document) -> Pod:
-    """The record of a pod that carries our labels."""
+    """The record of a pod that carries our labels; texts that thousands of pods may share are in memory once."""
     meta, status = document["metadata"], document.get("status", {})
     container = _container(status)
     state, before = container.get("state", {}), container.get("lastState", {})
@@ -53,7 +54,7 @@ def read_pod(document: Document) -> Pod:
         shard=_number(meta.get("labels", {}).get(SHARD_LABEL, "")),
         template=meta.get("annotations", {}).get(TEMPLATE_ANNOTATION, ""),
         ip=status.get("podIP", ""),
-        node=document.get("spec", {}).get("nodeName", ""),
+        node=sys.intern(document.get("spec", {}).get("nodeName", "")),
         is_terminating="deletionTimestamp" in meta or status.get("phase") in ("Failed", "Succeeded"),
         is_running="running" in state and bool(container.get("started")),
         is_ready=_condition(status, "Ready").get("status") == "True",
@@ -63,7 +64,7 @@ def read_pod(document: Document) -> Pod:
         waiting=state.get("waiting", {}).get("reason", ""),
         waiting_message=state.get("waiting", {}).get("message", ""),
         ended=_ended(ended),
-        unschedulable=_unschedulable(status),
+        unschedulable=sys.intern(_unschedulable(status)),
         configmaps=_configmaps(document),
         last_words=tuple(
             message for each in (before, state) if (message := each.get("terminated", {}).get("message", ""))
