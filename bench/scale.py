@@ -37,6 +37,8 @@ CHILDREN = ("deployments", "configmaps", "services", "networkpolicies")
 READER: Document = {"podSelector": {}}
 AS_IN_CHART = ("--health-via", "direct", "--allow-from", json.dumps(READER))
 """What the chart's defaults say as well: with a NetworkPolicy for each resource."""
+SETTINGS = Settings(traffic=Traffic(readers=(READER,)))
+"""The same, of what decides on the children."""
 NO_NODE = {"bench.marketcollector.dev/runs-on": "no-node"}
 """A node selector that fits no node: the children are real, but no pod runs, so that the operator alone is measured."""
 
@@ -208,8 +210,7 @@ def _bare(namespace: str, resources: int, seconds: float) -> Document:
     served = json.loads(cluster.kubectl("-n", namespace, "get", "marketcollector", _name(0), "-o", "json"))
     numbers = range(resources, 2 * resources)
     cluster.create_all([resource(namespace, number) for number in numbers])
-    settings = Settings(traffic=Traffic(readers=(READER,)))
-    took = bare.write_all([Key(namespace, _name(number)) for number in numbers], served["status"], settings)
+    took = bare.write_all([Key(namespace, _name(number)) for number in numbers], served["status"], SETTINGS)
     return {"bare_s": round(took, 2), "bare_ratio": round(took / seconds, 2)}
 
 

@@ -5,15 +5,13 @@ from typing import Any
 from bench import bare, scale
 
 from market_operator.names import Key
-from market_operator.settings import Settings, Traffic
 
 
 def test_bare_calls_leave_just_what_the_operator_would_have_made(
     api: Any, namespace: str, start: Any, eventually: Any
 ) -> None:
     name = api.create("mcol", namespace, scale.resource(namespace, 0))["metadata"]["name"]
-    settings = Settings(traffic=Traffic(readers=(scale.READER,)))
-    bare.write_all([Key(namespace, name)], {"observedGeneration": 1}, settings)
+    bare.write_all([Key(namespace, name)], {"observedGeneration": 1}, scale.SETTINGS)
     assert api.get("mcol", namespace, name)["status"]["observedGeneration"] == 1
     assert all(len(api.all(kind, namespace)) == 1 for kind in scale.CHILDREN)
 

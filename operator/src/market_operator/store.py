@@ -51,10 +51,12 @@ class _Family:
     def remove(self, name: Name) -> None:
         del self.kept["/".join(name)]
 
-    def children(self) -> Iterator[tuple[Name, _Child]]:
+    def children(self, only: str = "") -> Iterator[tuple[Name, _Child]]:
+        """All, or those of `only` one kind."""
         for place, kept in self.kept.items():
             kind, _, name = place.partition("/")
-            yield (kind, name), _child(kept)
+            if only in ("", kind):
+                yield (kind, name), _child(kept)
 
 
 def _child(kept: bytes) -> _Child:
@@ -187,9 +189,8 @@ def _members(kind: str, key: Key, family: _Family) -> Iterator[tuple[str, int, D
         for pod in family.pods.values():
             yield pod.uid, pod.version, _stub(key, pod.name, pod.uid)
         return
-    for (kind_, name), child in family.children():
-        if kind_ == kind:
-            yield child.uid, child.version, _stub(key, name, child.uid)
+    for (_, name), child in family.children(only=kind):
+        yield child.uid, child.version, _stub(key, name, child.uid)
 
 
 def _stub(key: Key, name: str, uid: str) -> Document:
