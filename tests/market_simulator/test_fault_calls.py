@@ -612,6 +612,7 @@ async def test_numbers_start_again_legally_and_the_truth_follows(start: Any, dia
     control, client, trades = control_of(program), await dial(program), await fills(dial, program)
     await client.subscribe("books:BTC-USDT")
     last = (await client.until(is_data("books")))["data"][0]["seqId"]
+    got = ids(await trades.messages(2))  # before the restart, which comes with the next trade
     await control.post("/faults/sequence-reset", symbol="BTC-USDT", trades=True)
     restarts = 0
     for _ in range(40):
@@ -621,10 +622,8 @@ async def test_numbers_start_again_legally_and_the_truth_follows(start: Any, dia
         last = row["seqId"]
         assert (await control.get(f"/truth/book?symbol=BTC-USDT&sequence={last}"))["previous"] == row["prevSeqId"]
     assert restarts == 1
-    got = ids(await trades.messages(2))
-    while all(two == one + 1 for one, two in pairwise(got)):  # the restart is somewhere behind the subscription
+    while got[-1] >= got[0]:
         got += ids(await trades.messages(1))
-    assert got[-1] < got[0]
     got += ids(await trades.messages(5))
     (seam,) = [place for place, (one, two) in enumerate(pairwise(got)) if two != one + 1]
     assert got[seam + 1] < got[seam]
