@@ -192,6 +192,18 @@ def test_somebody_elses_object_of_our_name_is_left_alone(place: Any, start: Star
     assert "okx-btc-0" in place.names("deployments"), "the rest goes on"
 
 
+def test_a_misspelt_part_of_the_template_is_told_with_its_place(place: Any, start: Start, kubelet: Any) -> None:
+    start()
+    place.create(template={"affinity": {"nodeAffinty": {}}})
+    message = place.expect("WorkloadReady", "False", "ApplyFailed")
+    assert "Deployment okx-btc-0" in message
+    assert ".spec.template.spec.affinity.nodeAffinty: field not declared in schema" in message
+    assert place.condition("Stalled")[:2] == ("True", "ApplyFailed"), "a person must act"
+    place.change(template=None)
+    kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+
+
 def test_a_quota_that_is_used_up_is_told(place: Any, start: Start, kubelet: Any) -> None:
     quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     place.api.create("resourcequotas", place.namespace, quota)

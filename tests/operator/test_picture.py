@@ -44,6 +44,11 @@ def test_it_is_known_when_a_container_that_crashed_is_believed_again(pod: Callab
         (ApiError(503, "ServiceUnavailable", ""), True),
         (ApiError(429, "TooManyRequests", ""), True),
         (ApiError(0, "TimeoutError", ""), True),
+        (ApiError(500, "InternalError", ""), True),
+        (
+            ApiError(500, "HTTP500", "failed to create typed patch object (a/b): .c: field not declared in schema"),
+            False,
+        ),
         (ApiError(409, "Conflict", ""), True),
         (ApiError(409, "NameTaken", ""), False),
         (ApiError(403, "Forbidden", ""), False),

@@ -68,8 +68,11 @@ class ApiError(OperatorError):
 
     @property
     def may_pass(self) -> bool:
-        """Whether trying again may succeed without anybody's help; NameTaken is our own word for a conflict."""
-        if self.reason == "NameTaken":
+        """Whether trying again may succeed without anybody's help; NameTaken is our own word for a conflict.
+
+        An unknown or mistyped field of what was applied is told as a 500, but it is a person's mistake.
+        """
+        if self.reason == "NameTaken" or self.message.startswith("failed to create typed patch object"):
             return False
         return self.status in (0, 408, 409, 429) or self.status >= 500
 
