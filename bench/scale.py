@@ -29,7 +29,8 @@ from market_operator.names import Key
 from market_operator.settings import Settings, Traffic
 
 OPERATOR = Path(sys.executable).with_name("market-operator")
-IDLE_S = 60.0
+# One interval of the operator's complete listings, so that one of them is in it.
+IDLE_S = 300.0
 QUIET_S = 5.0
 """Without a pass for so long, the operator has answered all that the cluster did with its children."""
 ALONE_S = 3.0
@@ -160,12 +161,12 @@ def _applied(running: Operator, progress: Progress, namespace: str, resources: i
 def _at_rest(running: Operator, progress: Progress, namespace: str) -> Document:
     """The rest of all, and one change in it."""
     _quiet(running)
-    say("all is applied and nothing moves; looking at the operator's rest for a minute")
+    say("all is applied and nothing moves; looking at the operator's rest for five minutes")
     return {**_idle(running), **_one_change(running, progress, namespace)}
 
 
 def _idle(running: Operator) -> Document:
-    """Nothing happens for a minute: what the operator does all the same."""
+    """Nothing happens: what the operator does all the same."""
     writes, cpu, began = running.writes(), cpu_ns(running.pid), time.monotonic()
     time.sleep(IDLE_S)
     took, used = time.monotonic() - began, cpu_ns(running.pid) - cpu

@@ -36,7 +36,9 @@ async def test_an_object_is_applied_listed_and_deleted(cluster: Cluster, namespa
     assert made
     assert made["metadata"]["managedFields"][0]["manager"] == "market-operator"
     pages = [page async for page in cluster.ours(CONFIGMAPS, namespace)]
-    assert [item["metadata"]["name"] for page in pages for item in page.items] == ["a"]
+    [item] = [item for page in pages for item in page.items]
+    assert item.head["metadata"]["name"] == item.document()["metadata"]["name"] == "a"
+    assert (item.document()["data"], "data" in item.head) == ({"x": "1"}, False)
     assert pages[0].version >= int(made["metadata"]["resourceVersion"])
     await cluster.run(Delete("ConfigMap", "a", namespace, made["metadata"]["uid"]))
     await cluster.run(Delete("ConfigMap", "a", namespace, made["metadata"]["uid"]))
@@ -85,8 +87,8 @@ async def test_a_status_of_what_has_changed_meanwhile_is_a_conflict(
 async def test_keys_come_without_their_specs(cluster: Cluster, namespace: str, place: Any) -> None:
     place.create()
     [item] = [item async for page in cluster.keys(namespace) for item in page.items]
-    assert item["metadata"]["name"] == "okx-btc"
-    assert "spec" not in item
+    assert item.head["metadata"]["name"] == "okx-btc"
+    assert "spec" not in item.document()
 
 
 async def test_a_server_that_is_not_there_is_told_without_a_status(

@@ -30,9 +30,10 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NotRequired, Self, TypedDict, cast
 
 import aiohttp
+import msgspec
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.connector import Connection
 from kubernetes.aio import config
@@ -70,11 +71,55 @@ class Access:
     proxy_url: str | None
 
 
+class _Metadata(TypedDict):
+    """What tells which object it is, which version of it, and whose."""
+
+    name: str
+    namespace: str
+    uid: str
+    resourceVersion: str
+    generation: NotRequired[int]
+    deletionTimestamp: NotRequired[str]
+    labels: NotRequired[dict[str, str]]
+    annotations: NotRequired[dict[str, str]]
+
+
+class _Head(TypedDict):
+    metadata: _Metadata
+
+
+class _ListMetadata(msgspec.Struct):
+    resourceVersion: str  # noqa: N815 - Kubernetes' name
+    token: str = msgspec.field(name="continue", default="")
+
+
+class _List(msgspec.Struct):
+    metadata: _ListMetadata
+    items: list[msgspec.Raw] | None = None  # null in an empty list of metadata
+
+
+_LIST, _HEAD = msgspec.json.Decoder(_List), msgspec.json.Decoder(_Head)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object in a listing, read no further than to know it again, for most are known: a whole one costs ten times as
+    much. `head` is a document that has nothing but the metadata of _Metadata."""
+
+    head: Document
+    _text: msgspec.Raw
+
+    def document(self) -> Document:
+        """All of it."""
+        document: Document = from_json(bytes(self._text))
+        return document
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A part of a listing, with the resource version of the whole."""
 
-    items: list[Document]
+    items: list[Listed]
     version: int
 
 
@@ -252,10 +297,9 @@ class Cluster:
         while True:
             query = {"limit": str(_PAGE), **({"labelSelector": selector} if selector else {})}
             query |= {"continue": token} if token else {}
-            answer = await self._call("GET", kind.path(namespace), query=query, accept=accept)
-            token = answer["metadata"].get("continue", "")
-            # An empty list of metadata has null for its items.
-            yield Page(answer.get("items") or [], int(answer["metadata"]["resourceVersion"]))
+            path = kind.path(namespace)
+            page, token = _page(path, await self._bytes("GET", path, None, None, query, accept, CALL_TIMEOUT))
+            yield page
             if not token:
                 return
 
@@ -310,6 +354,16 @@ class Cluster:
         settings = await self._configuration.auth_settings()
         bearer = settings.get("BearerToken")
         return {bearer["key"]: str(bearer["value"])} if bearer and bearer.get("value") else {}
+
+
+def _page(path: str, answer: bytes) -> tuple[Page, str]:
+    """A page, and the token of the next one ("": there is none)."""
+    try:
+        found = _LIST.decode(answer)
+        items = [Listed(cast(Document, _HEAD.decode(item)), item) for item in found.items or ()]
+    except msgspec.MsgspecError as error:
+        raise ApiError(0, "Malformed", f"GET {path}: the answer is no list of objects: {error}") from error
+    return Page(items, int(found.metadata.resourceVersion)), found.metadata.token
 
 
 def _yaml(document: Document) -> str:

@@ -77,20 +77,29 @@ class Store:
 
         `is_settled`: it is the answer to our own write, and so as wanted.
         """
-        if document["metadata"]["uid"] in self._gone:
+        if not self.is_news(kind, document):
             return False
         if kind == "Pod":
             return self._put_pod(read_pod(document))
         meta = document["metadata"]
         family, name = self._families.setdefault(owner_key(document), _Family()), (kind, meta["name"])
         known, version = family.child(name), int(meta["resourceVersion"])
-        if known and known.version >= version:
-            return False
         content = _digest(document)
         is_settled = is_settled or bool(known and known.is_settled and known.content == content)
         packed = self._pack(kind, _outline(document) if is_settled else document)
         family.keep(name, _Child(meta["uid"], version, content, packed, is_settled))
         return True
+
+    def is_news(self, kind: str, document: Document) -> bool:
+        """Whether a version of an object, of which the metadata is enough, is newer than what is known of it."""
+        meta = document["metadata"]
+        family = self._families.get(owner_key(document))
+        if meta["uid"] in self._gone:
+            return False
+        if family is None:
+            return True
+        known = family.pods.get(meta["uid"]) if kind == "Pod" else family.child((kind, meta["name"]))
+        return known is None or known.version < int(meta["resourceVersion"])
 
     def settle(self, key: Key, names: Iterable[Name]) -> None:
         """Takes in that these children, as they were last observed, are as wanted."""
@@ -103,9 +112,6 @@ class Store:
 
     def _put_pod(self, pod: Pod) -> bool:
         pods = self._families.setdefault(pod.key, _Family()).pods
-        known = pods.get(pod.uid)
-        if known and known.version >= pod.version:
-            return False
         if pod.shard < 0:  # somebody took it out of its shard, and so out of our hands
             return pods.pop(pod.uid, None) is not None
         pods[pod.uid] = pod

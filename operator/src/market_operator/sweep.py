@@ -162,9 +162,10 @@ class Listing:
         listed, version = set[str](), 0
         async for page in self.cluster.ours(kind, namespace):
             version = version or page.version
-            for document in page.items:
-                listed.add(document["metadata"]["uid"])
-                self.intake.child(kind.name, document, time.time())
+            for item in page.items:
+                listed.add(item.head["metadata"]["uid"])
+                if self.intake.store.is_news(kind.name, item.head):
+                    self.intake.child(kind.name, item.document(), time.time())
         for ghost in self.intake.store.ghosts(kind.name, namespace, listed, version):
             self.intake.child_gone(kind.name, ghost)
         if kind is PODS:
@@ -173,8 +174,8 @@ class Listing:
     async def _resources(self, namespace: str | None) -> None:
         known = {key for key in self.intake.seen if namespace in (None, key.namespace)}
         async for page in self.cluster.keys(namespace, self.selector):
-            for document in page.items:
-                self.intake.resource(document)
-                known.discard(Key.of(document["metadata"]["namespace"], document["metadata"]["name"]))
+            for item in page.items:
+                self.intake.resource(item.head)
+                known.discard(Key.of(item.head["metadata"]["namespace"], item.head["metadata"]["name"]))
         for key in known:
             self.intake.resource_gone(key)
