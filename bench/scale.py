@@ -29,8 +29,6 @@ from market_operator.names import Key
 from market_operator.settings import Settings, Traffic
 
 OPERATOR = Path(sys.executable).with_name("market-operator")
-# One interval of the operator's complete listings, so that one of them is in it.
-IDLE_S = 300.0
 QUIET_S = 5.0
 """Without a pass for so long, the operator has answered all that the cluster did with its children."""
 ALONE_S = 3.0
@@ -40,6 +38,8 @@ AS_IN_CHART = ("--health-via", "direct", "--allow-from", json.dumps(READER))
 """What the chart's defaults say as well: with a NetworkPolicy for each resource."""
 SETTINGS = Settings(traffic=Traffic(readers=(READER,)))
 """The same, of what decides on the children."""
+IDLE_S = SETTINGS.sweep_interval
+"""So long that one of the operator's complete listings is in it."""
 NO_NODE = {"bench.marketcollector.dev/runs-on": "no-node"}
 """A node selector that fits no node: the children are real, but no pod runs, so that the operator alone is measured."""
 
@@ -161,7 +161,7 @@ def _applied(running: Operator, progress: Progress, namespace: str, resources: i
 def _at_rest(running: Operator, progress: Progress, namespace: str) -> Document:
     """The rest of all, and one change in it."""
     _quiet(running)
-    say("all is applied and nothing moves; looking at the operator's rest for five minutes")
+    say(f"all is applied and nothing moves; looking at the operator's rest for {IDLE_S / 60:.0f} minutes")
     return {**_idle(running), **_one_change(running, progress, namespace)}
 
 

@@ -97,6 +97,10 @@ async def test_lost_messages_break_the_chain_by_exactly_their_number(start: Any,
     lost = await control.get("/truth/lost")
     assert [n for row in lost for n in range(row["firstTradeId"], row["lastTradeId"] + 1)] == missing["BTC-USDT"]
     assert len(lost) == 2
+    merged = await control.get(
+        f"/truth/trades/merged?symbol=BTC-USDT&from={missing['BTC-USDT'][0]}&to={missing['BTC-USDT'][-1]}"
+    )
+    assert sum(int(row["count"]) for row in merged) == len(missing["BTC-USDT"])
     assert await control.get("/faults") == []
 
 

@@ -8,6 +8,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from market_operator.cluster import Cluster
 from market_operator.errors import ApiError, LeadershipError
+from market_operator.http import serve
 
 EVENT = {"metadata": {"namespace": "md", "name": "e"}}
 Server = tuple[str, list[str]]
@@ -24,10 +25,7 @@ async def server() -> AsyncIterator[Server]:
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    runner = await serve(app, "127.0.0.1", 0)
     yield f"http://127.0.0.1:{runner.addresses[0][1]}", came
     await runner.cleanup()
 

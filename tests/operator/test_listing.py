@@ -9,6 +9,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from market_operator.cluster import Cluster, Listed
 from market_operator.errors import ApiError
+from market_operator.http import serve
 from market_operator.intake import Intake
 from market_operator.kinds import CONFIGMAPS
 from market_operator.metrics import Metrics
@@ -41,9 +42,7 @@ class Server:
 async def server() -> AsyncIterator[Server]:
     server, app = Server(), web.Application()
     app.router.add_get("/{path:.*}", server.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    runner = await serve(app, "127.0.0.1", 0)
     server.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield server
     await runner.cleanup()

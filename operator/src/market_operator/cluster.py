@@ -293,11 +293,10 @@ class Cluster:
             yield page
 
     async def _pages(self, kind: Kind, namespace: str | None, selector: str, accept: str) -> AsyncIterator[Page]:
-        token = ""
+        path, token = kind.path(namespace), ""
         while True:
             query = {"limit": str(_PAGE), **({"labelSelector": selector} if selector else {})}
             query |= {"continue": token} if token else {}
-            path = kind.path(namespace)
             page, token = _page(path, await self._bytes("GET", path, None, None, query, accept, CALL_TIMEOUT))
             yield page
             if not token:

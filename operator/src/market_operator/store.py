@@ -77,28 +77,34 @@ class Store:
 
         `is_settled`: it is the answer to our own write, and so as wanted.
         """
-        if not self.is_news(kind, document):
+        known = self._known(kind, document)
+        if not self._is_newer(document, known):
             return False
         if kind == "Pod":
             return self._put_pod(read_pod(document))
         meta = document["metadata"]
         family, name = self._families.setdefault(owner_key(document), _Family()), (kind, meta["name"])
-        known, version = family.child(name), int(meta["resourceVersion"])
-        content = _digest(document)
-        is_settled = is_settled or bool(known and known.is_settled and known.content == content)
+        version, content = int(meta["resourceVersion"]), _digest(document)
+        was_settled = isinstance(known, _Child) and known.is_settled and known.content == content
+        is_settled = is_settled or was_settled
         packed = self._pack(kind, _outline(document) if is_settled else document)
         family.keep(name, _Child(meta["uid"], version, content, packed, is_settled))
         return True
 
     def is_news(self, kind: str, document: Document) -> bool:
         """Whether a version of an object, of which the metadata is enough, is newer than what is known of it."""
+        return self._is_newer(document, self._known(kind, document))
+
+    def _known(self, kind: str, document: Document) -> _Child | Pod | None:
+        meta, family = document["metadata"], self._families.get(owner_key(document))
+        if family is None:
+            return None
+        return family.pods.get(meta["uid"]) if kind == "Pod" else family.child((kind, meta["name"]))
+
+    def _is_newer(self, document: Document, known: _Child | Pod | None) -> bool:
         meta = document["metadata"]
-        family = self._families.get(owner_key(document))
         if meta["uid"] in self._gone:
             return False
-        if family is None:
-            return True
-        known = family.pods.get(meta["uid"]) if kind == "Pod" else family.child((kind, meta["name"]))
         return known is None or known.version < int(meta["resourceVersion"])
 
     def settle(self, key: Key, names: Iterable[Name]) -> None:
