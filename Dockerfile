@@ -29,8 +29,8 @@ RUN hack/image/install-project.sh ./collector
 FROM build AS build-simulator
 COPY requirements/simulator.txt requirements/
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip hack/image/install-packages.sh requirements/simulator.txt
-COPY tests/simulator tests/simulator
-RUN hack/image/install-project.sh ./tests/simulator
+COPY simulator simulator
+RUN hack/image/install-project.sh ./simulator
 COPY tests/recordings/okx /opt/recordings/okx
 
 FROM ${BASE_IMAGE} AS run

@@ -45,7 +45,7 @@ renew() {
 start_simulator() {
   local known=no
   if in_demo get deployment simulator >/dev/null 2>&1; then known=yes; fi
-  sed "s#localhost/market-simulator:dev#$SIMULATOR_IMAGE#" tests/simulator/kubernetes.yaml | in_demo apply -f - >/dev/null
+  sed "s#localhost/market-simulator:dev#$SIMULATOR_IMAGE#" simulator/kubernetes.yaml | in_demo apply -f - >/dev/null
   if [ "$known" = yes ]; then renew simulator; fi
   in_demo rollout status deployment/simulator --timeout "${READY_WITHIN}s" >/dev/null || explain_demo "the simulator did not start"
 }

@@ -13,7 +13,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REPOSITORY=$(cd "$HERE/.." && pwd)
 VENV=$REPOSITORY/.venv
 PINS=$REPOSITORY/requirements/dev.txt
-DISTRIBUTIONS=(operator collector tests/simulator)
+DISTRIBUTIONS=(operator collector simulator)
 CACHE=${XDG_CACHE_HOME:-${HOME:?}/.cache}/market-collector
 LOG=$CACHE/log/setup.log
 
@@ -53,7 +53,7 @@ fingerprint() {
   for distribution in "${DISTRIBUTIONS[@]}"; do files+=("$REPOSITORY/$distribution/pyproject.toml"); done
   {
     cat "${files[@]}"
-    printf '%s\n' "$REPOSITORY" "${PYTHON:-}"
+    printf '%s\n' "$REPOSITORY" "${DISTRIBUTIONS[@]}" "${PYTHON:-}"
     "$VENV/bin/python" -c 'import sys; print(sys.version)'
   } | sha256sum | cut -d ' ' -f 1
 }

@@ -9,6 +9,3 @@ from hypothesis import settings
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
-
-# What users of the simulator copy has no settings of this repository; tests/market_simulator/test_examples.py runs it.
-collect_ignore_glob = ["simulator/examples/*"]

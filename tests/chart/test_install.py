@@ -48,7 +48,7 @@ def test_the_operators_pod_meets_the_restricted_standard(
 
 
 def test_the_simulators_pod_meets_the_restricted_standard(cluster: Tools, namespace: str) -> None:
-    manifests = yaml.safe_load_all((ROOT / "tests" / "simulator" / "kubernetes.yaml").read_text())
+    manifests = yaml.safe_load_all((ROOT / "simulator" / "kubernetes.yaml").read_text())
     (deployment,) = [d for d in manifests if d["kind"] == "Deployment"]
     pod = yaml.safe_dump(pod_from(deployment["spec"]["template"]))
     made = cluster.kubectl("create", "-n", namespace, "--dry-run=server", "-f", "-", stdin=pod)

@@ -19,7 +19,7 @@ from kube import ROOT, CommandError, Document, History, Log, Tools, eventually, 
 
 PREFIX = "mc-e2e"
 LABEL = {"marketcollector.dev/e2e": "true"}
-SIMULATOR = ROOT / "tests" / "simulator" / "kubernetes.yaml"
+SIMULATOR = ROOT / "simulator" / "kubernetes.yaml"
 MARKET = ("--market=7", "--symbols=BTC-USDT,ETH-USDT", "--rate=50")
 STREAMS = ("trade", "orderbook", "ticker")
 
@@ -78,7 +78,7 @@ def market_collector(name: str = "okx", symbol: str | None = "BTC-USDT", **spec:
 
 
 def simulator_objects(arguments: Sequence[str]) -> list[Document]:
-    """The manifests of `tests/simulator`, with another source of frames."""
+    """The manifests of `simulator`, with another source of frames."""
     objects = [document for document in yaml.safe_load_all(SIMULATOR.read_text()) if document]
     (deployment,) = [document for document in objects if document["kind"] == "Deployment"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]

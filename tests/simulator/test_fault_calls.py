@@ -58,7 +58,7 @@ async def fills(dial: Any, program: Any, symbol: str = "BTC-USDT") -> Any:
 
 
 def test_the_readme_names_every_fault() -> None:
-    readme = (pathlib.Path(__file__).parents[1] / "simulator" / "README.md").read_text()
+    readme = (pathlib.Path(__file__).parents[2] / "simulator" / "README.md").read_text()
     assert [name for name in CALLS if f"`{name}`" not in readme] == []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "simulator" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "simulator" / "examples"
 
 
 def test_the_readme_shows_what_is_in_the_files() -> None:
