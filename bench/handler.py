@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from bench import frames, passes
 from bench.passes import Pass, Read
 
-from market_collector.exchanges.okx import Okx
+from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.effects import Effect, Emit
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger

@@ -7,7 +7,7 @@ import pytest
 from bench import frames, subjects
 
 import tls
-from market_collector import config
+from market_collector.config.settings import load, read_settings
 
 
 def test_the_collector_document_asks_for_everything_on_the_tape(tmp_path: Path) -> None:
@@ -15,8 +15,8 @@ def test_the_collector_document_asks_for_everything_on_the_tape(tmp_path: Path) 
 
     file = tmp_path / "collector.json"
     file.write_text(json.dumps(subjects.document(8443, 3, tmp_path / "data")))
-    (found,) = config.load(str(file))
-    settings = config.settings(found)
+    (found,) = load(str(file))
+    settings = read_settings(found)
     assert settings.symbols == frames.instruments(3)
     assert len(settings.data_types) == len(frames.CHANNELS)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from market_collector.checkpoint import FILE, SAMPLES_KEPT, Checkpoint, Samples
-from market_collector.feed.positions import LinePosition, Positions
+from market_collector.feed.checkpoint_state import LinePosition, Positions
 
 
 def at(last: int) -> Positions:

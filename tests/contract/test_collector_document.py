@@ -8,7 +8,7 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
-from market_collector import config
+from market_collector.config.settings import Settings, load, read_settings
 from market_operator.desired import desired
 from market_operator.resource import read_resource
 
@@ -59,11 +59,11 @@ def resource(spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def read(folder: Path, text: str) -> config.Settings:
+def read(folder: Path, text: str) -> Settings:
     path = folder / "collector.json"
     path.write_text(text)
-    (document,) = config.load(str(path))
-    return config.settings(document)
+    (document,) = load(str(path))
+    return read_settings(document)
 
 
 def mounted(document: dict[str, Any]) -> list[str]:

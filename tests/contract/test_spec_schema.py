@@ -10,8 +10,8 @@ import msgspec
 import pytest
 import yaml
 
+from market_collector.config.spec import API_VERSION, KIND, SYSTEM_DIRECTORIES, Resource, Spec
 from market_collector.exchanges import EXCHANGES
-from market_collector.spec import API_VERSION, KIND, SYSTEM_DIRECTORIES, Resource, Spec
 from market_operator import models
 
 CRD = Path(__file__).parents[2] / "crds" / "marketcollectors.yaml"

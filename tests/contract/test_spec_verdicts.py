@@ -16,8 +16,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from market_collector.config.validation import Offer, faults
 from market_collector.exchanges import EXCHANGES
-from market_collector.faults import Offer, faults
 from market_operator.models import Spec
 
 CRD = Path(__file__).parents[2] / "crds" / "marketcollectors.yaml"

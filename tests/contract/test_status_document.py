@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from market_collector.model.report import SinkStatus
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 from market_collector.telemetry import status as said
 from market_operator import conditions
@@ -57,8 +58,8 @@ FULL = document(
         for state in GapState
     ),
     sinks=(
-        said.SinkStatus(name="out", type="stdout"),
-        said.SinkStatus(name="archive", type="file", healthy=False, dropped=9, error="disk full"),
+        SinkStatus(name="out", type="stdout"),
+        SinkStatus(name="archive", type="file", healthy=False, dropped=9, error="disk full"),
     ),
 )
 

@@ -9,7 +9,7 @@ import pytest
 import evidence
 from collector_thread import ListSink, collector_thread, settings_for
 from fault_cases import CUT, LOSE, Call
-from market_collector.feed import repair
+from market_collector.feed import backfill
 from simulator_process import Simulator, simulator
 from truth import Truth
 
@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 @pytest.fixture(scope="module", autouse=True)
 def _gives_up_soon() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repair, "GIVE_UP_AFTER_S", 1.5)
-        patch.setattr(repair, "GIVE_UP_LOOKS", 3)
+        patch.setattr(backfill, "GIVE_UP_AFTER_S", 1.5)
+        patch.setattr(backfill, "GIVE_UP_LOOKS", 3)
         yield
 
 

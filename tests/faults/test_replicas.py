@@ -9,7 +9,7 @@ import pytest
 
 import evidence
 from collector_thread import CollectorThread, ListSink, collector_thread, settings_for
-from market_collector.feed import repair
+from market_collector.feed import backfill
 from simulator_process import Simulator, simulator
 from truth import Truth
 
@@ -30,8 +30,8 @@ def test_two_replicas_merged_by_identity_are_every_fill_once(
     exchange: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each in turn loses its connections, and REST has no history: alone each of them has holes for ever."""
-    monkeypatch.setattr(repair, "GIVE_UP_AFTER_S", 1.0)
-    monkeypatch.setattr(repair, "GIVE_UP_LOOKS", 2)
+    monkeypatch.setattr(backfill, "GIVE_UP_AFTER_S", 1.0)
+    monkeypatch.setattr(backfill, "GIVE_UP_LOOKS", 2)
     exchange.post("/faults/no-history", {"symbol": "BTC-USDT", "from": 0, "to": 1 << 60})
     chance, sinks = random.Random(3), [ListSink("a"), ListSink("b")]
     with (

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from market_collector.config import Settings
+from market_collector.config.settings import Settings
 from market_collector.model.streams import DataType
 
 NOBODY = "http://127.0.0.1:9"

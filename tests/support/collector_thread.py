@@ -14,14 +14,14 @@ import msgspec
 
 from collector_settings import settings_of
 from market_collector.app import Collector
-from market_collector.config import Settings
+from market_collector.config.settings import Settings
 from market_collector.model.events import Record
 from market_collector.model.streams import ConnectionState, DataType
 from market_collector.net.deadlines import Deadlines
 from market_collector.sinks.encode import line
 from market_collector.sinks.fanout import QUEUE_LIMIT
 from market_collector.sinks.interface import Sink
-from market_collector.telemetry.health import SERVED
+from market_collector.telemetry.report import SERVED
 from simulator_process import Simulator
 
 T = TypeVar("T")

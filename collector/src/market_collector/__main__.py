@@ -97,13 +97,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from market_collector import app, config
+    from market_collector import app
+    from market_collector.config.settings import load, read_settings
     from market_collector.telemetry import logs
 
-    documents = config.load(options.file)
+    documents = load(options.file)
     if len(documents) != 1:
         raise InputError(f"{options.file}: holds {len(documents)} resources; `run` collects one, so give one")
-    settings = config.settings(
+    settings = read_settings(
         documents[0],
         endpoint_websocket=options.endpoint_websocket,
         endpoint_rest=options.endpoint_rest,
@@ -123,7 +124,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from market_collector.validate import validate
+    from market_collector.config.command import validate
 
     return validate(options.file)
 

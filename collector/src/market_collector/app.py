@@ -12,21 +12,21 @@ from typing import TypeVar
 
 from market_collector import __version__
 from market_collector.checkpoint import Checkpoint, Samples
-from market_collector.config import Settings
+from market_collector.config.settings import Settings
 from market_collector.errors import CollectorError, InputError
 from market_collector.exchanges import EXCHANGES
+from market_collector.feed.backfill import Repairer
+from market_collector.feed.checkpoint_state import Positions, Written, positions, resume
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.positions import Positions, Written, positions, resume
-from market_collector.feed.repair import Repairer
 from market_collector.model.streams import ACCOUNT, DataType, Stream
+from market_collector.net.backfill_task import Repairs
 from market_collector.net.clock import read_clock
 from market_collector.net.deadlines import DEADLINES, Deadlines
-from market_collector.net.repairs import Repairs
 from market_collector.net.supervisor import Supervisor
 from market_collector.sinks.fanout import QUEUE_LIMIT, Fanout
 from market_collector.sinks.interface import Memory, Origin, Sink
 from market_collector.sinks.registry import make_sinks
-from market_collector.telemetry import health, http, metrics
+from market_collector.telemetry import http, metrics, report
 from market_collector.telemetry.status import Status, rfc3339, termination_message
 
 E = TypeVar("E", bound=Exception)
@@ -73,18 +73,18 @@ class Collector:
         )
         self._samples = Samples()
         epoch = f"{os.environ.get('POD_UID', f'pid-{os.getpid()}')}/{rfc3339(now.wall_ns)}"
-        self._identity = health.Identity(
+        self._identity = report.Identity(
             settings.name, settings.namespace, settings.shard, __version__, epoch, now.wall_ns
         )
 
     def status(self) -> Status:
         """The status document now."""
-        output = health.Output(self.fanout.status(), self.fanout.records, self._samples.by_sink)
-        return health.status(self._identity, self.ledger, self.supervisor, output, read_clock())
+        output = report.Output(self.fanout.status(), self.fanout.records, self._samples.by_sink)
+        return report.status(self._identity, self.ledger, self.supervisor, output, read_clock())
 
     def is_ready(self) -> tuple[bool, str]:
         """For the readiness probe."""
-        return health.readiness(self.ledger, self.fanout.status())
+        return report.readiness(self.ledger, self.fanout.status())
 
     def is_alive(self) -> tuple[bool, str]:
         """For the liveness probe: false only when the process itself is stuck, never because the exchange is down."""

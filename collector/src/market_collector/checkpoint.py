@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from market_collector.feed.positions import Positions
+from market_collector.feed.checkpoint_state import Positions
 
 log = logging.getLogger(__name__)
 

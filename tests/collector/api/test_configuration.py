@@ -7,17 +7,12 @@ from typing import Any
 import pytest
 from msgspec import inspect
 
-from market_collector.api.configuration import (
-    ExchangeCollectorConfig,
-    ExchangeOptions,
-    options_of,
-    settings_of,
-)
-from market_collector.config import FileSinkSettings
+from market_collector.api.configuration import ExchangeCollectorConfig, ExchangeOptions, options_of, settings_of
+from market_collector.config.settings import FileSinkSettings
+from market_collector.config.spec import BackoffSpec, ConnectionSpec, Spec, duration_s
 from market_collector.errors import ConfigurationError, InputError
 from market_collector.exchanges import EXCHANGES
 from market_collector.model.streams import DataType
-from market_collector.spec import BackoffSpec, ConnectionSpec, Spec, duration_s
 
 
 @pytest.fixture(autouse=True)

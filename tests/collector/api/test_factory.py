@@ -12,7 +12,7 @@ from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig
 from market_collector.api.factory import ExchangeFactory, create_okx_collector, get_supported_exchanges
 from market_collector.errors import ConfigurationError, InputError, RequestFailedError
-from market_collector.exchanges.okx import Okx
+from market_collector.exchanges.okx.exchange import Okx
 from market_collector.model.streams import DataType
 from simulator_process import MARKET, Simulator, simulator
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from market_collector.exchanges.interface import Request
-from market_collector.exchanges.okx import Okx
+from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed import feed as rules
 from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Replace, Send, Warn
 from market_collector.feed.feed import Feed

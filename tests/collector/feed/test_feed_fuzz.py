@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import recordings
 from market_collector.book.book import Book
-from market_collector.exchanges.okx import BUSINESS, PUBLIC, Okx
+from market_collector.exchanges.okx.channels import BUSINESS, PUBLIC
+from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.effects import Effect, Emit, Fetch, Send
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger

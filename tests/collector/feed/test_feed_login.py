@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from market_collector.exchanges.okx import PRIVATE, Okx
+from market_collector.exchanges.okx.channels import PRIVATE
+from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.effects import CheckClock, Effect, Emit, Login, Reconnect, RejectKey, Send
 from market_collector.feed.feed import ACCOUNT_REPEAT_S, Feed
 from market_collector.feed.ledger import Ledger

@@ -9,7 +9,7 @@ from zlib import crc32
 import pytest
 
 import recordings
-from market_collector.exchanges.okx import Okx
+from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.effects import Effect, Emit, Reconnect, Replace, Warn
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger

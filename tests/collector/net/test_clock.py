@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from market_collector.exchanges.okx import Okx
+from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.ledger import Ledger
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream

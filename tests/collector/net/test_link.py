@@ -24,7 +24,7 @@ from market_collector.net.clock import read_clock
 from market_collector.net.deadlines import Deadlines
 from market_collector.net.link import Link
 from market_collector.net.supervisor import Supervisor
-from market_collector.telemetry import health
+from market_collector.telemetry import report
 from market_collector.telemetry.status import Health
 from scripted_exchange import scripted_exchange
 
@@ -288,7 +288,7 @@ async def test_a_link_that_gave_up_is_unhealthy_and_tries_again_when_asked_to() 
         async with running(exchange.websocket, auto_restart=False, max_reconnect_attempts=2) as one:
             await one.comes(lambda: one.link.has_given_up)
             assert one.stands(ConnectionState.STOPPED)
-            word, reason = health.health(one.ledger, one.supervisor.links, [])
+            word, reason = report.health(one.ledger, one.supervisor.links, [])
             assert word is Health.UNHEALTHY
             assert reason.startswith("public connection gave up after 2 attempts: ")
             assert len(exchange.handshakes) == 2

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from market_collector.exchanges.okx import Okx
+from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Connected, Disconnected, Record, Trade

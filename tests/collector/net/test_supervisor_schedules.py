@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_settings import settings_of
-from market_collector.exchanges.okx import Okx
+from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Connected, Disconnected, Record
 from market_collector.model.streams import ConnectionState, DataType, Stream

@@ -17,7 +17,7 @@ import pytest
 import zstandard
 
 from limits import files_of_at_most
-from market_collector.config import FileSinkSettings
+from market_collector.config.settings import FileSinkSettings
 from market_collector.errors import SinkError
 from market_collector.model.events import Record, Trade
 from market_collector.model.moment import Moment
@@ -389,7 +389,7 @@ async def test_through_a_full_disk_every_record_comes_exactly_once(small_disk: P
 CHILD = """
 import asyncio, sys, time
 from pathlib import Path
-from market_collector.config import FileSinkSettings
+from market_collector.config.settings import FileSinkSettings
 from market_collector.model.events import Trade
 from market_collector.model.moment import Moment
 from market_collector.sinks.fanout import Fanout

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from market_collector.config import FileSinkSettings, SinkSettings, StdoutSinkSettings
+from market_collector.config.settings import FileSinkSettings, SinkSettings, StdoutSinkSettings
 from market_collector.model.moment import Moment
 from market_collector.sinks.interface import Origin
 from market_collector.sinks.registry import make_sinks

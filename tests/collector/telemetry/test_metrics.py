@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from market_collector.feed.latency import BOUNDS_S, LatencyHistogram
+from market_collector.model.report import SinkStatus
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 from market_collector.telemetry.metrics import render
 from market_collector.telemetry.status import (
@@ -18,7 +19,6 @@ from market_collector.telemetry.status import (
     Counters,
     GapStatus,
     Health,
-    SinkStatus,
     Status,
     StreamStatus,
 )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market_collector.model.report import SinkStatus
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 from market_collector.telemetry.status import (
     ConnectionStatus,
@@ -14,7 +15,6 @@ from market_collector.telemetry.status import (
     GapStatus,
     Health,
     LastReconnect,
-    SinkStatus,
     Status,
     StreamStatus,
     UnreadableFrame,

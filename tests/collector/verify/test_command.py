@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 import zstandard
 
-from market_collector.exchanges.okx import channel
+from market_collector.exchanges.okx.channels import channel
 from market_collector.model.events import Record
 from market_collector.model.streams import DataType, Stream
 from market_collector.verify.command import examine

@@ -12,7 +12,7 @@ from market_collector.sinks.compress import compress
 from market_collector.sinks.interface import Origin
 from market_collector.sinks.names import file_name
 from market_collector.verify.files import TROUBLES_KEPT, Reader, recordings
-from market_collector.verify.numbers import NumberLine
+from market_collector.verify.ids import NumberLine
 from market_collector.verify.replica import ReplicaCheck
 from record_lines import lines
 from records import TRADES, at, raw, trade

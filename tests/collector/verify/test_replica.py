@@ -5,7 +5,7 @@ import pytest
 
 from market_collector.model.events import Record
 from market_collector.verify.books import BookLine
-from market_collector.verify.numbers import NumberLine
+from market_collector.verify.ids import NumberLine
 from market_collector.verify.replica import RecordError, ReplicaCheck
 from market_collector.verify.stream import StreamCheck
 from records import (

@@ -1,7 +1,7 @@
 """Counts and times of one stream."""
 
 from market_collector.model.streams import DataType, Stream
-from market_collector.verify.numbers import NumberLine
+from market_collector.verify.ids import NumberLine
 from market_collector.verify.stream import StreamCheck
 from records import at
 

@@ -13,13 +13,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from market_collector.config import FileSinkSettings, Problem, Settings
+from market_collector.config.settings import FileSinkSettings, Problem, Settings
+from market_collector.config.spec import CREDENTIALS_DIRECTORY, SYMBOL, RotateSpec, duration_s, size_bytes
+from market_collector.config.validation import Fault, path_text, shown, unknown_field
+from market_collector.config.yaml_source import Source, UnreadableError, read
 from market_collector.errors import ConfigurationError
 from market_collector.exchanges import EXCHANGES
-from market_collector.faults import Fault, path_text, shown, unknown_field
 from market_collector.model.streams import DataType
-from market_collector.source import Source, UnreadableError, read
-from market_collector.spec import CREDENTIALS_DIRECTORY, SYMBOL, RotateSpec, duration_s, size_bytes
 
 CONFIG_DIRECTORY = Path("config")
 """Where the exchanges' files are, below the working directory."""

@@ -8,8 +8,6 @@ object lives as long as its connection, so there is no state to reset. Between i
 from collections.abc import Sequence
 from typing import Literal, cast
 
-import msgspec
-
 from market_collector.book.book import Book
 from market_collector.book.continuity import follows, is_crossed
 from market_collector.errors import FrameError
@@ -39,7 +37,9 @@ from market_collector.feed.effects import (
     Send,
     Warn,
 )
-from market_collector.feed.ledger import Ledger, StreamLedger
+from market_collector.feed.ledger import Ledger
+from market_collector.feed.stream_state import StreamLedger
+from market_collector.feed.subscription import Subscription, describe_link, is_delivering, probed_at
 from market_collector.model.events import Candle, Connected, Data, Orderbook, Raw, Record, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream, StreamState
@@ -76,31 +76,6 @@ NOT_KEPT = "(not kept: it belongs to a login)"
 """Stands for the text of a frame in records and errors, until the login is over."""
 TRADE, ORDERBOOK, CANDLE = DataType.TRADE, DataType.ORDERBOOK, DataType.CANDLE
 """For what is done with each message: before Python 3.12 it takes 70 ns to look up an enum's member."""
-
-
-class Subscription(msgspec.Struct):
-    """One stream on this connection."""
-
-    page: StreamLedger
-    book: Book | None = None
-    """Books only: the state, while it is provably in sync."""
-    asked_at: float | None = None
-    """When it was asked for; None once it is served (a book: once its snapshot is there) or refused."""
-    acked_at: float | None = None
-    has_data: bool = False
-    """Whether this connection has brought any."""
-    ask_again_at: float | None = None
-    refusals: int = 0
-    resyncs: tuple[float, ...] = ()
-    """When it was asked for again lately because its book was in doubt."""
-    was_crossed: bool = False
-    """Its last doubt was that it stayed crossed: a snapshot that is crossed, too, is not published."""
-    crossed_since: float | None = None
-    """Since when the book's best bid is not below its best ask."""
-    is_probed: bool = False
-    probed_at: float = float("-inf")
-    probe_mark: int | None = None
-    """REST's newest mark at the last look, for a stream that has had no data of its own."""
 
 
 class Feed:
@@ -152,7 +127,7 @@ class Feed:
     @property
     def is_complete(self) -> bool:
         """Whether this connection can take over: it brings data of every stream that is not refused, books in sync."""
-        return all(_is_delivering(sub) or sub.refusals > 0 for sub in self._subscriptions.values())
+        return all(is_delivering(sub) or sub.refusals > 0 for sub in self._subscriptions.values())
 
     @property
     def is_settled(self) -> bool:
@@ -269,7 +244,7 @@ class Feed:
         """Replaces the whole book; may come at any time (okx.md section 6, steps 1 and 5)."""
         book = Book(snapshot)
         if not self._is_intact(book, snapshot):
-            return self._doubt(subscription, "ChecksumMismatch", _links(subscription, snapshot), now)
+            return self._doubt(subscription, "ChecksumMismatch", describe_link(subscription, snapshot), now)
         if subscription.was_crossed and is_crossed(book):
             return self._doubt(subscription, "Crossed", "the new snapshot, too", now)
         subscription.was_crossed = False
@@ -287,10 +262,10 @@ class Feed:
             self._ledger.skipped_updates += 1
             return []
         if not follows(book, update):
-            return self._doubt(subscription, "SequenceGap", _links(subscription, update), now)
+            return self._doubt(subscription, "SequenceGap", describe_link(subscription, update), now)
         book.apply(update)
         if update.checksum is not None and not self._exchange.is_intact(book, update.checksum):
-            return self._doubt(subscription, "ChecksumMismatch", _links(subscription, update), now)
+            return self._doubt(subscription, "ChecksumMismatch", describe_link(subscription, update), now)
         page = subscription.page
         page.note(update, now)
         if update.previous_sequence != page.head:
@@ -511,7 +486,7 @@ class Feed:
     def _probe_silent(self, now: Moment) -> list[Effect]:
         """Asks REST about streams that have been silent for long, a few at a time, the longest silent first."""
         under_way = sum(subscription.is_probed for subscription in self._subscriptions.values())
-        silent = sorted((s for s in self._subscriptions.values() if self._is_doubtful(s, now)), key=_probed_at)
+        silent = sorted((s for s in self._subscriptions.values() if self._is_doubtful(s, now)), key=probed_at)
         effects: list[Effect] = []
         for subscription in silent[: MAX_PROBES - under_way]:
             subscription.is_probed = True
@@ -552,19 +527,3 @@ class Feed:
 
     def _raw(self, direction: Literal["in", "out"], text: str, now: Moment) -> Raw:
         return Raw(self._exchange.name, None, None, now.wall_ns, self.route, direction, text)
-
-
-def _is_delivering(subscription: Subscription) -> bool:
-    is_book = subscription.page.stream.data_type is DataType.ORDERBOOK
-    return (
-        subscription.acked_at is not None and subscription.has_data and (not is_book or subscription.book is not None)
-    )
-
-
-def _probed_at(subscription: Subscription) -> float:
-    return subscription.probed_at
-
-
-def _links(subscription: Subscription, record: Orderbook) -> str:
-    last = subscription.book.sequence if subscription.book else None
-    return f"after sequence {last} came {record.previous_sequence} → {record.sequence}"

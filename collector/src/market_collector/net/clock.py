@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from market_collector.errors import FrameError, RequestFailedError
 from market_collector.exchanges.interface import Questions
+from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.timekeeping import Timekeeper
 from market_collector.model.moment import Moment
 from market_collector.net.rest import Rest
 

@@ -13,14 +13,14 @@ from contextlib import suppress
 
 import msgspec
 
-from market_collector.config import Settings
+from market_collector.config.settings import Settings
 from market_collector.errors import ConnectionFailedError
 from market_collector.feed.feed import Feed
 from market_collector.model.moment import Moment
 from market_collector.model.streams import ConnectionState, Stream
 from market_collector.net.backoff import Backoff
 from market_collector.net.deadlines import Deadlines
-from market_collector.net.dialler import Dialler
+from market_collector.net.dialer import Dialler
 from market_collector.net.session import Session
 
 log = logging.getLogger(__name__)

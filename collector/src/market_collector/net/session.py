@@ -21,8 +21,8 @@ from market_collector.feed.effects import (
 from market_collector.feed.feed import Feed
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
-from market_collector.net.admission import Admission
 from market_collector.net.connection import Connection
+from market_collector.net.login import Admission
 from market_collector.net.rest import Rest
 
 log = logging.getLogger(__name__)

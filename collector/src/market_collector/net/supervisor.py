@@ -9,20 +9,20 @@ import random
 import ssl
 from collections.abc import Callable, Sequence
 
-from market_collector.config import Settings
+from market_collector.config.settings import Settings
 from market_collector.exchanges.interface import Exchange
+from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.timekeeping import Timekeeper
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
 from market_collector.model.streams import Stream
-from market_collector.net.admission import Admission
 from market_collector.net.clock import ClockWatch
 from market_collector.net.deadlines import DEADLINES, Deadlines
-from market_collector.net.dialler import Dialler
+from market_collector.net.dialer import Dialler
 from market_collector.net.link import LastReconnect, Link, Shell
-from market_collector.net.pace import pace_to
+from market_collector.net.login import Admission
+from market_collector.net.rate_limit import pace_to
 from market_collector.net.rest import Rest
 from market_collector.net.session import Session
 

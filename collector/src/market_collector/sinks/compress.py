@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
+from market_collector.sinks.log_file import sync_directory
 from market_collector.sinks.names import compressed_path, unfinished_path
-from market_collector.sinks.segment import sync_directory
 
 READ_BYTES = 1 << 20
 

@@ -12,9 +12,9 @@ from market_collector.errors import SinkError
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
+from market_collector.model.report import SinkStatus
 from market_collector.sinks.interface import Memory, Packed, RememberingSink, Sink
 from market_collector.sinks.queue import Queue
-from market_collector.telemetry.status import SinkStatus
 
 BEHIND = 0.5
 """A sink whose queue is fuller than this is said to be behind, and nothing is repaired for it."""

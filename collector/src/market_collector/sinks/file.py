@@ -20,18 +20,18 @@ from typing import TypeVar
 
 from msgspec.json import decode
 
-from market_collector.config import FileSinkSettings
+from market_collector.config.settings import FileSinkSettings
 from market_collector.errors import SinkError
 from market_collector.model.events import Candle, Record, Trade
 from market_collector.model.moment import Moment
 from market_collector.sinks.compress import compress
 from market_collector.sinks.encode import line
 from market_collector.sinks.interface import PAUSE_S, Memory, Origin
-from market_collector.sinks.leftovers import Leftover, put_in_order
-from market_collector.sinks.memory import recall, recall_end
+from market_collector.sinks.log_file import Segment, create
 from market_collector.sinks.names import file_name
 from market_collector.sinks.queue import dense_number, stream_name
-from market_collector.sinks.segment import Segment, create
+from market_collector.sinks.recovery import Leftover, put_in_order
+from market_collector.sinks.replay import recall, recall_end
 
 CLOSE_S = 2.0
 """How long closing waits for a call that hangs in the file system."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from market_collector.config import FileSinkSettings, SinkSettings, StdoutSinkSettings
+from market_collector.config.settings import FileSinkSettings, SinkSettings, StdoutSinkSettings
 from market_collector.model.moment import Moment
 from market_collector.sinks.file import FileSink
 from market_collector.sinks.interface import Origin, Sink

@@ -11,15 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from market_collector.feed.latency import BOUNDS_S, LatencyHistogram
+from market_collector.model.report import SinkStatus
 from market_collector.model.streams import ConnectionState, GapState, StreamState
-from market_collector.telemetry.status import (
-    ClockStatus,
-    ConnectionStatus,
-    SinkStatus,
-    Status,
-    StreamStatus,
-    unix_seconds,
-)
+from market_collector.telemetry.status import ClockStatus, ConnectionStatus, Status, StreamStatus, unix_seconds
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

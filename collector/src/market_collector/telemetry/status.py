@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from market_collector.model.report import Part, SinkStatus
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 
 CONTRACT = 1
@@ -33,10 +34,6 @@ class Health(StrEnum):
     """Some data is missing or late."""
     UNHEALTHY = "Unhealthy"
     """No data flows."""
-
-
-class Part(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """A part of the document; its fields are camelCase there."""
 
 
 class Counters(Part, frozen=True, kw_only=True):
@@ -122,7 +119,7 @@ class StreamStatus(Part, frozen=True, kw_only=True):
     """The same in a sentence, where one word is not enough."""
     delivered: str | None = None
     """The last trade id, book sequence or closed candle's open time (milliseconds) that was handed to the sinks."""
-    acknowledged: dict[str, str] = {}
+    acknowledged: dict[str, str] = msgspec.field(default_factory=dict)
     """By sink: up to where it has acknowledged, as of the last second."""
 
 
@@ -142,19 +139,6 @@ class GapStatus(Part, frozen=True, kw_only=True):
     reason: str = ""
     sink: str | None = None
     """The only sink that misses it; null: nobody has it."""
-
-
-class SinkStatus(Part, frozen=True, kw_only=True):
-    """One sink. ``acknowledged`` and ``dropped`` are totals, ``queued`` is now; all count records."""
-
-    name: str
-    type: str
-    healthy: bool = True
-    queued: int = 0
-    acknowledged: int = 0
-    dropped: int = 0
-    error: str = ""
-    """Why it is not healthy, and what to do."""
 
 
 class Status(Part, frozen=True, kw_only=True):

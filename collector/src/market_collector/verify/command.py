@@ -7,12 +7,12 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from market_collector.verify import union
+from market_collector.verify import merge
 from market_collector.verify.document import document
 from market_collector.verify.files import Reader, recordings
-from market_collector.verify.picture import BLOCKS
 from market_collector.verify.report import EXIT_CODES, Report
 from market_collector.verify.table import text
+from market_collector.verify.timeline import BLOCKS
 
 WIDTH_WITHOUT_TERMINAL = 120
 
@@ -34,7 +34,7 @@ def examine(paths: Sequence[str]) -> Report:
     found, troubles = recordings(paths)
     replicas = [reader.read(recording) for recording in found]
     return Report(
-        streams=union.streams(replicas),
+        streams=merge.streams(replicas),
         files=reader.files,
         records=sum(replica.records for replica in replicas),
         raw=sum(replica.raw for replica in replicas),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from market_collector.verify.picture import paint, whole_time
 from market_collector.verify.report import EXIT_CODES, Hole, HoleState, Report, Span, StreamReport
+from market_collector.verify.timeline import paint, whole_time
 
 VERSION = 1
 PICTURE_CELLS = 100

@@ -12,7 +12,7 @@ import msgspec
 
 from market_collector.model.events import AnyRecord
 from market_collector.sinks.names import COMPRESSED, PLAIN, FileName, compressed_path, parts_of
-from market_collector.sinks.stored import DamagedError, stored_lines
+from market_collector.sinks.reader import DamagedError, stored_lines
 from market_collector.verify.replica import RecordError, ReplicaCheck
 from market_collector.verify.report import Trouble
 
@@ -63,7 +63,7 @@ def _below(path: Path, troubles: list[Trouble]) -> list[Path]:
 
 
 def _without_copies(files: Set[Path]) -> list[Path]:
-    """In order. A crash may leave a file plain and compressed; the compressed one is whole (sinks/leftovers.py)."""
+    """In order. A crash may leave a file plain and compressed; the compressed one is whole (sinks/recovery.py)."""
     return sorted(file for file in files if not any(packed in files for packed in _compressed(file)))
 
 

@@ -25,7 +25,7 @@ from market_collector.model.events import (
 )
 from market_collector.model.streams import DataType, Stream
 from market_collector.verify.books import BookLine
-from market_collector.verify.numbers import NumberLine
+from market_collector.verify.ids import NumberLine
 from market_collector.verify.report import Span
 from market_collector.verify.stream import Line, StreamCheck
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 from market_collector.verify.activity import Activity
 from market_collector.verify.books import BookLine
-from market_collector.verify.numbers import NumberLine
+from market_collector.verify.ids import NumberLine
 
 Line = NumberLine | BookLine
 

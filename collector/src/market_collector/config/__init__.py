@@ -1,0 +1,1 @@
+"""The collector's configuration: what a file says, checked, as settings."""

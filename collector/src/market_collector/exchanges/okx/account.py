@@ -1,0 +1,207 @@
+"""OKX v5's private connection: login, and channel ``account``: what the account holds (reference, sections 4 and 9).
+
+A part of okx.py, in a file of its own because it is loaded only when balances are collected.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Sequence
+from itertools import count
+
+import msgspec
+
+from market_collector.errors import FrameError
+from market_collector.exchanges.interface import (
+    Ack,
+    Credentials,
+    Goodbye,
+    Holdings,
+    Info,
+    LoggedIn,
+    LoginRefusal,
+    Message,
+    Pong,
+    Refusal,
+)
+from market_collector.exchanges.okx.events import REFUSALS, Event, read_event
+from market_collector.exchanges.okx.rows import NAME, UNREADABLE
+from market_collector.model.events import Balance
+from market_collector.model.streams import Stream
+
+CHANNEL = "account"
+LOGIN_REFUSALS = {
+    "60005": "the API key is not known",
+    "60007": "the signature is wrong: secretKey does not belong to apiKey",
+    "60009": "the login failed",
+    "60024": "the passphrase is wrong",
+    "60032": "the API key does not exist",
+}
+"""Error codes that the same key would meet again. All others may pass (60014 too frequent, 63999 internal, ...)."""
+TIME_CODES = frozenset({"60004", "60006"})
+
+
+class Kind(msgspec.Struct, gc=False):
+    """What tells a push from an event."""
+
+    event: str = ""
+    eventType: str = ""
+
+
+class Detail(msgspec.Struct, gc=False):
+    """``{"ccy":"USDT","eq":"4892.95","cashBal":"4750.42","availBal":"4734.37","frozenBal":"158.57",
+    "uTime":"1705449605015",...}``
+
+    One currency. Amounts may be "" where the account's mode does not have them.
+    """
+
+    ccy: str
+    cashBal: str
+    availBal: str
+    frozenBal: str
+    uTime: str
+
+
+class AccountRow(msgspec.Struct, gc=False):
+    """``{"uTime":"1705564213903","totalEq":"55868.06","details":[Detail, ...],...}``"""
+
+    uTime: str
+    details: list[Detail]
+
+
+class AccountPush(msgspec.Struct, gc=False):
+    """``{"arg":{"channel":"account","uid":"44*****584"},"eventType":"snapshot","curPage":1,"lastPage":true,
+    "data":[AccountRow]}``
+
+    A snapshot lists the currencies that are not zero, over several pages when there are many; an ``event_update`` those
+    that have changed.
+    """
+
+    eventType: str
+    data: list[AccountRow]
+    curPage: int = 1
+    lastPage: bool = True
+
+
+read_kind = msgspec.json.Decoder(Kind).decode
+read_push = msgspec.json.Decoder(AccountPush).decode
+
+
+def login(credentials: Credentials, time_ns: int) -> str:
+    """``{"op":"login","args":[{"apiKey":"...","passphrase":"...","timestamp":"1538054050","sign":"..."}]}``
+
+    The time is in whole seconds, and may be 30 s off.
+    """
+    timestamp = str(time_ns // 1_000_000_000)
+    signed = {"apiKey": credentials.api_key, "passphrase": credentials.passphrase, "timestamp": timestamp}
+    args = [signed | {"sign": sign(credentials.secret_key, timestamp)}]
+    return json.dumps({"op": "login", "args": args}, separators=(",", ":"))
+
+
+def sign(secret_key: str, timestamp: str) -> str:
+    """Base64 of HMAC-SHA256 over time, verb and path."""
+    text = f"{timestamp}GET/users/self/verify"
+    return base64.b64encode(hmac.digest(secret_key.encode(), text.encode(), hashlib.sha256)).decode()
+
+
+class OkxAccount:
+    """The talk on one private connection, which carries one stream."""
+
+    path = "/ws/v5/private"
+
+    def __init__(self, streams: Iterable[Stream]) -> None:
+        (self._stream,) = streams
+        self._ids = count(1)
+        self._is_logged_in = False
+        self._pages: list[AccountRow] = []
+        """Of a snapshot of which the last page has not come yet."""
+
+    def subscribe(self, streams: Sequence[Stream]) -> list[str]:
+        """Without more words OKX pushes changes, and the whole account regularly."""
+        return [self._request("subscribe")]
+
+    def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
+        """The same with another verb."""
+        return [self._request("unsubscribe")]
+
+    def _request(self, verb: str) -> str:
+        request = {"id": str(next(self._ids)), "op": verb, "args": [{"channel": CHANNEL}]}
+        return json.dumps(request, separators=(",", ":"))
+
+    def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
+        """Few frames come here: they are read one way after the other."""
+        if frame == b"pong":
+            return (Pong(),)
+        try:
+            kind = read_kind(frame)
+            if kind.event:
+                return (self._event(read_event(frame)),)
+            return (self._push(read_push(frame), receive_time_ns),)
+        except UNREADABLE as error:
+            raise FrameError(f"OKX frame cannot be read: {error}") from error
+
+    # -- events
+
+    def _event(self, event: Event) -> Message:
+        match event.event:
+            case "login" if event.code == "0":
+                self._is_logged_in = True
+                return LoggedIn()
+            case "login" | "error" if not self._is_logged_in:
+                return _login_refusal(event.code)
+            case "error" | "channel-conn-count-error":
+                return self._refusal(event)
+            case "subscribe":
+                self._pages.clear()
+                return Ack(self._stream)
+            case "notice" if event.code == "64008":
+                return Goodbye(event.msg)
+            case "unsubscribe" | "notice" | "channel-conn-count":
+                return Info()
+        raise FrameError("OKX sent an event on the private connection that is not in its documentation")
+
+    def _refusal(self, event: Event) -> Message:
+        if event.code == "60011":  # login needed
+            return _login_refusal(event.code)
+        text = f"OKX error {event.code}: {event.msg}" if event.code else "OKX: too many connections with this channel"
+        # 60018 means a symbol elsewhere; an account has none, so it can only mean the channel
+        reason = "ChannelNotOffered" if event.code == "60018" else REFUSALS.get(event.code, "ExchangeError")
+        return Refusal((self._stream,), reason, text, event.code in REFUSALS)
+
+    # -- what the account holds
+
+    def _push(self, push: AccountPush, receive_time_ns: int) -> Message:
+        if push.eventType == "event_update":
+            return self._holdings(push.data, receive_time_ns, is_whole=False)
+        if push.eventType != "snapshot":
+            raise FrameError(f"OKX sent the account with eventType {push.eventType!r}; known: snapshot, event_update")
+        if push.curPage == 1:
+            self._pages.clear()
+        self._pages += push.data
+        if not push.lastPage:
+            return Info()
+        pages, self._pages = self._pages, []
+        return self._holdings(pages, receive_time_ns, is_whole=True)
+
+    def _holdings(self, rows: Sequence[AccountRow], receive_time_ns: int, *, is_whole: bool) -> Holdings:
+        symbol = self._stream.symbol
+        balances = [_balance(symbol, detail, receive_time_ns) for row in rows for detail in row.details]
+        time_ns = max((int(row.uTime) * 1_000_000 for row in rows), default=receive_time_ns)
+        return Holdings(self._stream, balances, time_ns, is_whole)
+
+
+def _login_refusal(code: str) -> LoginRefusal:
+    """OKX's own text stays out: of error 60012 it repeats the request, passphrase and all."""
+    meaning = LOGIN_REFUSALS.get(code, "the time of the signature is wrong" if code in TIME_CODES else "try again")
+    return LoginRefusal(f"OKX error {code or '(none)'} at login: {meaning}", code in LOGIN_REFUSALS, code in TIME_CODES)
+
+
+def _balance(symbol: str, row: Detail, receive_time_ns: int) -> Balance:
+    """In OKX's simplest words: the cash balance, and what of it is free and frozen. Raises ValueError."""
+    for amount in (row.cashBal, row.availBal, row.frozenBal):
+        float(amount or 0)
+    return Balance(
+        NAME, symbol, int(row.uTime) * 1_000_000, receive_time_ns, row.ccy, row.cashBal or None, row.availBal or None,
+        row.frozenBal or None,
+    )  # fmt: skip

@@ -1,0 +1,33 @@
+"""OKX events: acknowledgements, errors and notices on a connection."""
+
+import msgspec
+
+REFUSALS = {
+    "60018": "SymbolNotFound",
+    "60008": "ChannelNotOffered",
+    "64001": "ChannelNotOffered",
+    "64002": "ChannelNotOffered",
+    "64003": "PermissionDenied",
+}
+"""Error codes that no retry heals. All others (60014 too frequent, 64007 internal, ...) may pass."""
+
+
+class Arg(msgspec.Struct, frozen=True, gc=False):
+    """Which channel of which instrument: ``{"channel":"trades-all","instId":"BTC-USDT"}``."""
+
+    channel: str
+    instId: str = ""  # absent in channels that we never ask for
+
+
+class Event(msgspec.Struct, gc=False):
+    """``{"id":"1","event":"subscribe","arg":{...},"connId":"a4d3ae55"}``; errors may lack ``arg``."""
+
+    event: str
+    id: str = ""
+    arg: Arg | None = None
+    code: str = ""
+    msg: str = ""
+
+
+read_event = msgspec.json.Decoder(Event).decode
+read_arg = msgspec.json.Decoder(Arg).decode

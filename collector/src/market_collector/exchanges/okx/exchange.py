@@ -1,0 +1,66 @@
+"""OKX v5: what its addresses, frames and numbers mean.
+
+Source of every protocol fact: OKX's v5 documentation of 2026-07-28 and recordings of 2022-05-13 and 2026-09-26, as
+collected in the project's reference (ARCHITECTURE.md, "Exchanges"). "[rec]" marks what a recording confirms.
+
+An example of each push stands at its wire type. rows.py holds the rows that pushes and REST have in common,
+rest.py what is asked over REST.
+"""
+
+from collections.abc import Sequence
+
+from market_collector.book.book import Book
+from market_collector.book.checksum import interleaved_crc32
+from market_collector.exchanges.interface import Conversation, Credentials, Heartbeat, Questions
+from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, OkxConversation
+from market_collector.exchanges.okx.rest import OkxQuestions
+from market_collector.exchanges.okx.rows import BARS, NAME
+from market_collector.model.streams import DataType, Stream
+
+
+class Okx:
+    """Facts about OKX. Regional and demo hosts differ: ``spec.connection.endpoint`` replaces the addresses."""
+
+    name = NAME
+    offers = frozenset({DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE, DataType.BALANCE})
+    book_depths: tuple[int, ...] = (400,)
+    candle_intervals: tuple[str, ...] = tuple(BARS)
+    websocket = "wss://ws.okx.com:8443"
+    rest = "https://openapi.okx.com"
+    heartbeat = Heartbeat(ping="ping", max_interval_s=25.0)  # closed after 30 s of silence, code 4004
+    connections_per_second = 3.0
+    slow_reader_code: int | None = 4005  # "output buffer full"
+    has_dense_trade_ids = True
+    questions: Questions = OkxQuestions()
+    key_refused_codes = frozenset({4001, 4007})  # login failed; API key changed or deleted
+
+    def route(self, stream: Stream) -> str:
+        """Single fills and candles live on the business path, the rest on the public one; else error 64001 comes."""
+        if stream.data_type is DataType.BALANCE:
+            return PRIVATE
+        return BUSINESS if stream.data_type in (DataType.TRADE, DataType.CANDLE) else PUBLIC
+
+    def needs_login(self, route: str) -> bool:
+        """The path of what belongs to an account."""
+        return route == PRIVATE
+
+    def login(self, credentials: Credentials, time_ns: int) -> str:
+        """Section 4."""
+        from market_collector.exchanges.okx import account  # here and below: only who collects balances pays for it
+
+        return account.login(credentials, time_ns)
+
+    def talk(self, route: str, streams: Sequence[Stream]) -> Conversation:
+        """A conversation for a new connection."""
+        if route == PRIVATE:
+            from market_collector.exchanges.okx import account
+
+            return account.OkxAccount(streams)
+        return OkxConversation(route, streams)
+
+    def is_intact(self, book: Book, checksum: int) -> bool:
+        """Checks what was sent before 2026-06-23; verified on all 197 book messages of the 2022 recording [rec]."""
+        return interleaved_crc32(book) == checksum
+
+
+# -- from rows to records: one function a data type, bound to its stream

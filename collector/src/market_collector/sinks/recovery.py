@@ -1,0 +1,91 @@
+"""What an earlier run left behind, put in order before a new one begins. Blocking; raises OSError.
+
+A crash may leave a torn last line, a broken-off compression, or a file both plain and compressed. Files that another
+process has open (a replica on the same volume) are locked by it and left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import msgspec
+
+from market_collector.sinks.interface import Origin
+from market_collector.sinks.log_file import lock, sync_directory
+from market_collector.sinks.names import COMPRESSED, compressed_path, plain_files, plain_of, unfinished_files
+
+BLOCK_BYTES = 1 << 16
+
+log = logging.getLogger(__name__)
+
+
+class Leftover(msgspec.Struct, frozen=True):
+    """A whole, plain file of an earlier run, locked until its descriptor is closed."""
+
+    path: Path
+    descriptor: int
+
+
+def put_in_order(directory: Path, origin: Origin) -> list[Leftover]:
+    """Mends what this shard's earlier runs left in a directory; what remains is whole and plain.
+
+    Raises:
+        OSError: the directory or a file in it cannot be read or changed.
+    """
+    kept = [leftover for path in plain_files(directory, origin) if (leftover := _adopt(path)) is not None]
+    for unfinished in unfinished_files(directory, origin):
+        plain = plain_of(unfinished)
+        if not plain.exists() or any(leftover.path == plain for leftover in kept):
+            unfinished.unlink(missing_ok=True)
+    sync_directory(directory)
+    return kept
+
+
+def _adopt(path: Path) -> Leftover | None:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None  # another process was faster
+    try:
+        if lock(descriptor, without_locks=False) and not _is_superfluous(path, descriptor):
+            return Leftover(path, descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _is_superfluous(path: Path, descriptor: int) -> bool:
+    """Mends the file; True when nothing of it was worth keeping, and it is gone."""
+    is_compressed = any(compressed_path(path, compression).exists() for compression in COMPRESSED)
+    if not is_compressed:
+        cut_torn_line(path, descriptor)
+    if is_compressed or os.fstat(descriptor).st_size == 0:
+        path.unlink()
+        return True
+    return False
+
+
+def cut_torn_line(path: Path, descriptor: int) -> int:
+    """Cuts what follows the last newline; returns how many bytes that were. They were never acknowledged."""
+    size = os.fstat(descriptor).st_size
+    end = _end_of_last_line(descriptor, size)
+    if end < size:
+        os.ftruncate(descriptor, end)
+        os.fsync(descriptor)
+        log.warning("%s: cut %d bytes of a torn last line", path, size - end, extra={"bytes": size - end})
+    return size - end
+
+
+def _end_of_last_line(descriptor: int, size: int) -> int:
+    end = size
+    while end > 0:
+        start = max(0, end - BLOCK_BYTES)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0

@@ -1,0 +1,107 @@
+"""What a file sink holds beyond a place: read back after a crash, so that nothing is written twice. Blocking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from market_collector.model.events import AnyRecord, Candle, Gap, Lost, Orderbook, Record, Repaired, Trade
+from market_collector.sinks.interface import Memory, Origin
+from market_collector.sinks.names import COMPRESSED, PLAIN, our_files, parts_of
+from market_collector.sinks.queue import dense_number, stream_name
+from market_collector.sinks.reader import stored_lines
+
+END_BYTES = 16 * 2**20
+"""How much of a plain file is its end: about 40,000 records."""
+
+
+def recall_end(directory: Path, origin: Origin) -> Memory:
+    """The end of the newest file of a shard, whichever host wrote it; raises like `recall`."""
+    memory = Memory()
+    newest = max(our_files(directory, origin), key=_begin, default=None)
+    if newest is None:
+        return memory
+    is_plain = newest.name.endswith(PLAIN)
+    offset = max(0, newest.stat().st_size - END_BYTES) if is_plain else 0
+    for record in _records(newest, offset, is_in_line=offset > 0):
+        is_repair = isinstance(record, Trade | Candle) and record.backfilled
+        if not is_repair or stream_name(record) in memory.numbers:  # a repair's low numbers say nothing of the end
+            _remember(memory, record)
+    return memory
+
+
+def recall(directory: Path, place: str) -> Memory:
+    """What one run (and those after it, on the same host) has written after a place, ``NAME.jsonl:BYTES``.
+
+    A torn last line is no record. Raises OSError, and ValueError for a place, a line or a compressed file that is none
+    of ours.
+    """
+    memory = Memory()
+    name, _, offset = place.rpartition(":")
+    for path in _files_from(directory, name):
+        for record in _records(path, int(offset) if _plain_name(path) == name else 0):
+            _remember(memory, record)
+    return memory
+
+
+def _records(path: Path, offset: int, *, is_in_line: bool = False) -> Iterator[Record]:
+    """From a byte on; where that is within a line, from the next line on."""
+    lines = stored_lines(path, offset)
+    if is_in_line:
+        next(lines, None)
+    decode = _decoder().decode
+    try:
+        for line in lines:
+            if line.endswith(b"\n"):
+                yield decode(line)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[Record]:
+    """Made when it is needed: it takes 2 ms, and most starts have no past."""
+    return msgspec.json.Decoder(AnyRecord)
+
+
+def _remember(memory: Memory, record: Record) -> None:
+    match record:
+        case Gap():
+            memory.gaps[record.gap_id] = record
+            for merged in record.merges or ():
+                memory.gaps.pop(merged, None)
+                memory.closed.add(merged)
+        case Repaired() | Lost():
+            memory.gaps.pop(record.gap_id, None)
+            memory.closed.add(record.gap_id)
+        case Orderbook() if record.sequence is not None:
+            memory.heads[stream_name(record)] = record.sequence
+        case _ if (number := dense_number(record)) is not None:
+            memory.numbers.setdefault(stream_name(record), []).append((number, record.exchange_time_ns or 0))
+
+
+def _files_from(directory: Path, name: str) -> list[Path]:
+    """The file of that name and those of the same host that began later; compressed ones only if not plain, too."""
+    prefix = name.rsplit("_", 2)[0] + "_"
+    found: dict[str, Path] = {}
+    for path in sorted(directory.iterdir(), reverse=True):  # X.jsonl.gz first, X.jsonl in its place
+        plain = _plain_name(path)
+        if plain is not None and plain.startswith(prefix) and plain >= name:
+            found[plain] = path
+    return [found[plain] for plain in sorted(found)]
+
+
+def _begin(path: Path) -> tuple[str, int]:
+    name = parts_of(path.name)
+    return (name.begin, name.counter) if name else ("", 0)
+
+
+def _plain_name(path: Path) -> str | None:
+    """The name under which the file was written; None when it is no file of records."""
+    for ending in ("", *COMPRESSED.values()):
+        if path.name.endswith(PLAIN + ending):
+            return path.name.removesuffix(ending)
+    return None

@@ -1,0 +1,380 @@
+"""Streams with dense numbers: trade ids, and open times of closed candles counted in intervals.
+
+The rules: every number between the lowest and the highest is in the output, or a gap record names it; what a gap says
+of itself (repaired, lost with exact ids) is so; each number comes once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from market_collector.model.events import Dropped, Gap, Lost, Repaired
+from market_collector.model.streams import DataType, GapState, Stream
+from market_collector.verify.ranges import IdRuns, Run, absent, common, merged, minus, size
+from market_collector.verify.report import Finding, Hole, HoleState, Reckoning, find, of
+
+UNBOUNDED: Run = (0, -1)
+"""A run without numbers, where a record does not tell which."""
+
+BETWEEN_RUNS = "the collector did not run, and began without knowing where it had stopped (--state-dir tells it)"
+
+
+@dataclass(slots=True)
+class GapLife:
+    """A gap record and what later records said of it."""
+
+    gap_id: str
+    first: int
+    last: int
+    """Below ``first`` when the bounds are unknown."""
+    from_ns: int | None
+    to_ns: int | None
+    reason: str
+    missing: int | None = None
+    """As the record says."""
+    state: GapState = GapState.OPEN
+    is_merged: bool = False
+    """Another gap took its place."""
+    given_up: list[Run] | None = None
+    """Lost: exactly these; None means the whole gap."""
+    newest_backfill: int | None = None
+
+
+@dataclass(slots=True)
+class Drop:
+    """``count`` records that a sink did not take, after the number ``after`` and before ``before``."""
+
+    after: int | None
+    before: int | None
+    count: int
+    time_ns: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Numbering:
+    """What was seen between two restarts of the exchange's numbering."""
+
+    began_ns: int = 0
+    ended_ns: int = 0
+    """Earliest and latest exchange time."""
+    is_restart: bool = False
+    runs: IdRuns = field(default_factory=IdRuns)
+    gaps: dict[str, GapLife] = field(default_factory=dict)
+    drops: list[Drop] = field(default_factory=list)
+    between_runs: list[Run] = field(default_factory=list)
+    """What a new run began after."""
+
+
+class NumberLine:
+    """One stream in one replica's files, in the order in which they were written."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.numberings = [Numbering()]
+        self.duplicates = 0
+        self.findings: list[Finding] = []
+        self._is_watching = False
+        """Whether the next live record may say more than its number: a new run, a restart, the end of a drop."""
+        self._begins_run = False
+        self._restarts = False
+        self._filling: GapLife | None = None
+
+    def take(self, first: int, last: int, time_ns: int, is_backfilled: bool) -> None:
+        """Numbers first..last are there."""
+        numbering = self.numberings[-1]
+        if is_backfilled:
+            numbering = self._numbering_at(time_ns)
+            self._check_order(numbering, first, time_ns)
+        elif self._is_watching:
+            numbering = self._look(first, time_ns)
+        if time_ns > numbering.ended_ns:
+            numbering.ended_ns = time_ns
+            numbering.began_ns = numbering.began_ns or time_ns
+        elif is_backfilled and time_ns < numbering.began_ns:
+            numbering.began_ns = time_ns
+        self.duplicates += last - first + 1 - numbering.runs.add(first, last, time_ns)
+
+    def begin_run(self) -> None:
+        """What follows was written by another process."""
+        self._is_watching = self._begins_run = True
+        self._filling = None
+        for life in self.numberings[-1].gaps.values():
+            life.newest_backfill = None
+
+    def restart(self) -> None:
+        """The exchange counts anew from the next record on."""
+        self._is_watching = self._restarts = True
+
+    def gap(self, gap: Gap) -> None:
+        """A gap was found. One without bounds cannot be compared with numbers; it stays what its records say."""
+        numbering = self.numberings[-1]
+        is_bounded = gap.first is not None and gap.last is not None
+        first, last = (self._number(gap.first), self._number(gap.last)) if is_bounded else UNBOUNDED
+        before, after = numbering.runs.times_around(first, last) if is_bounded else (None, None)
+        begin = max((time for time in (before, gap.from_time_ns) if time is not None), default=None)
+        end = min((time for time in (after, gap.to_time_ns) if time is not None), default=None)
+        life = GapLife(gap.gap_id, first, last, begin, end, gap.reason, gap.missing)
+        numbering.gaps[gap.gap_id] = life
+        for gap_id in gap.merges or ():
+            if (old := self._find(gap_id)) is not None:
+                old.is_merged = True
+
+    def close(self, event: Repaired | Lost) -> None:
+        """A gap's end. One that began before these files is known only by what it names."""
+        ranges = event.ranges if isinstance(event, Lost) else None
+        given_up = None if ranges is None else merged([[(self._number(a), self._number(b)) for a, b in ranges]])
+        life = self._find(event.gap_id)
+        if life is None:
+            if not given_up:
+                return
+            life = GapLife(event.gap_id, given_up[0][0], given_up[-1][1], None, None, event.reason)
+            self.numberings[-1].gaps[event.gap_id] = life
+        life.state = GapState.REPAIRED if isinstance(event, Repaired) else GapState.LOST
+        life.given_up = given_up
+
+    def dropped(self, event: Dropped) -> None:
+        """The sink lost records here."""
+        numbering = self.numberings[-1]
+        after = numbering.runs.high if numbering.runs else None
+        numbering.drops.append(Drop(after, None, event.count, event.receive_time_ns, event.reason))
+        self._is_watching = True
+
+    def name(self, number: int) -> str:
+        """A number as gap records write it: a trade id, or a candle's open time in milliseconds."""
+        is_trade = self.stream.data_type is DataType.TRADE
+        return str(number if is_trade else self.stream.candle_open_ns(number) // 1_000_000)
+
+    def _number(self, text: str | None) -> int:
+        number = int(text or "0")
+        return number if self.stream.data_type is DataType.TRADE else self.stream.candle_number(number * 1_000_000)
+
+    def _look(self, first: int, time_ns: int) -> Numbering:
+        self._is_watching = False
+        numbering = self.numberings[-1]
+        if self._restarts or (self._begins_run and _counts_anew(numbering, first, time_ns)):
+            numbering = Numbering(is_restart=True)
+            self.numberings.append(numbering)
+        if self._begins_run and numbering.runs and first > numbering.runs.high + 1:
+            numbering.between_runs.append((numbering.runs.high + 1, first - 1))
+        self._restarts = self._begins_run = False
+        for drop in numbering.drops:
+            if drop.before is None and (drop.after is None or first > drop.after):
+                drop.before = first
+        return numbering
+
+    def _numbering_at(self, time_ns: int) -> Numbering:
+        """History may belong to an earlier numbering."""
+        fitting = (numbering for numbering in reversed(self.numberings) if numbering.began_ns <= time_ns)
+        return next(fitting, self.numberings[0])
+
+    def _check_order(self, numbering: Numbering, number: int, time_ns: int) -> None:
+        life = self._filling
+        if life is None or not life.first <= number <= life.last:
+            lives = (each for each in reversed(numbering.gaps.values()) if not each.is_merged)
+            life = self._filling = next((each for each in lives if each.first <= number <= each.last), None)
+        if life is None:
+            return
+        if life.newest_backfill is not None and number < life.newest_backfill:
+            detail = f"{self.name(number)} came after {self.name(life.newest_backfill)} in gap {life.gap_id}"
+            find(self.findings, "BackfillOutOfOrder", detail, time_ns)
+        life.newest_backfill = number
+
+    def _find(self, gap_id: str) -> GapLife | None:
+        found = (numbering.gaps[gap_id] for numbering in reversed(self.numberings) if gap_id in numbering.gaps)
+        return next(found, None)
+
+
+def _counts_anew(numbering: Numbering, first: int, time_ns: int) -> bool:
+    """A new run knows of no restart while nothing ran: a used number at a later time (ARCHITECTURE.md, decision 12)."""
+    runs = numbering.runs
+    if not runs or first > runs.high or time_ns <= numbering.ended_ns:
+        return False
+    return runs.has(first) or first < runs.low
+
+
+# -- all replicas together
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """One replica's part of a numbering."""
+
+    replica: str
+    line: NumberLine
+    numbering: Numbering
+    there: list[Run]
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is said of missing numbers, while it is collected."""
+
+    members: Sequence[_Member]
+    there: list[Run]
+    holes: list[Hole] = field(default_factory=list)
+    claims: dict[HoleState, list[Run]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def claim(self, state: HoleState, runs: Iterable[Run]) -> None:
+        self.claims.setdefault(state, []).extend(runs)
+
+    def claimed(self) -> list[Run]:
+        return merged(self.claims.values())
+
+
+def reckon(lines: Sequence[tuple[str, NumberLine]]) -> Reckoning:
+    """Judges one stream in all replicas, each given with its name."""
+    accounts = [_account(members) for members in _same_numberings(lines)]
+    missing = dict.fromkeys((HoleState.LOST, HoleState.OPEN, HoleState.UNREPORTED), 0)
+    for account in accounts:
+        known: list[Run] = []
+        for state in missing:
+            claims = merged([account.claims.get(state, [])])
+            missing[state] += size(minus(claims, known))
+            known = merged([known, claims])
+    own = [finding for replica, line in lines for finding in of(replica, line.findings)]
+    return Reckoning(
+        holes=tuple(hole for account in accounts for hole in account.holes),
+        missing=missing,
+        findings=(*own, *(finding for account in accounts for finding in account.findings)),
+        duplicates=sum(line.duplicates for _, line in lines),
+        distinct=sum(size(account.there) for account in accounts),
+    )
+
+
+def _same_numberings(lines: Sequence[tuple[str, NumberLine]]) -> list[list[_Member]]:
+    """Numberings of several replicas that are the same one, seen at the same time."""
+    members = [
+        _Member(replica, line, numbering, numbering.runs.runs())
+        for replica, line in lines
+        for numbering in line.numberings
+    ]
+    groups: list[list[_Member]] = []
+    for member in sorted(members, key=lambda each: each.numbering.began_ns):
+        if groups and _continues(groups[-1], member):
+            groups[-1].append(member)
+        else:
+            groups.append([member])
+    return groups
+
+
+def _continues(group: Sequence[_Member], member: _Member) -> bool:
+    high = max((each.there[-1][1] for each in group if each.there), default=None)
+    if high is None or not member.there:
+        return True
+    if member.numbering.began_ns <= max(each.numbering.ended_ns for each in group):
+        return True
+    return not member.numbering.is_restart and member.there[-1][1] >= high
+
+
+def _account(members: Sequence[_Member]) -> _Account:
+    account = _Account(members, merged(member.there for member in members))
+    for member in members:
+        for life in member.numbering.gaps.values():
+            if not life.is_merged:
+                _judge_gap(account, member, life)
+    named = account.claimed()
+    for member in members:
+        for drop in member.numbering.drops:
+            _judge_drop(account, member, drop, named)
+    _add_unreported(account)
+    if len(members) > 1:
+        for member in members:
+            _add_silently_bridged(account, member)
+    return account
+
+
+def _judge_gap(account: _Account, member: _Member, life: GapLife) -> None:
+    if life.last < life.first:
+        state = HoleState(life.state)
+        account.holes.append(
+            Hole(state, None, None, life.missing, life.from_ns, life.to_ns, life.reason, life.gap_id, member.replica)
+        )
+        return
+    missing = absent(account.there, life.first, life.last)
+    state, claimed, reason = HoleState.OPEN, missing, life.reason
+    if life.state is GapState.LOST:
+        state = HoleState.LOST
+        if life.given_up is not None:
+            claimed = minus(life.given_up, account.there)
+            _check_given_up(account, member, life, life.given_up)
+    elif missing and life.state is GapState.REPAIRED:
+        state = HoleState.UNREPORTED
+        reason = f"gap {life.gap_id} says that it was repaired, and is not"
+    if not claimed:
+        own = absent(member.there, life.first, life.last)
+        state = HoleState.BRIDGED if own and not missing else HoleState.REPAIRED
+    account.claim(state, claimed)
+    first, last = member.line.name(life.first), member.line.name(life.last)
+    account.holes.append(
+        Hole(state, first, last, size(claimed), life.from_ns, life.to_ns, reason, life.gap_id, member.replica)
+    )
+
+
+def _check_given_up(account: _Account, member: _Member, life: GapLife, given_up: Sequence[Run]) -> None:
+    for first, last in common(given_up, member.there):
+        ids = f"{member.line.name(first)} to {member.line.name(last)}"
+        detail = f"gap {life.gap_id} says that {ids} are lost, but they are there"
+        account.findings.append(Finding("LostButThere", detail, life.to_ns, member.replica))
+
+
+def _judge_drop(account: _Account, member: _Member, drop: Drop, named: Sequence[Run]) -> None:
+    """What a sink did not take is missing unless it came later, or a gap record speaks for it."""
+    claimed = minus(absent(account.there, *_bounds(member, drop)), named)
+    if not claimed:
+        return
+    account.claim(HoleState.OPEN, claimed)
+    first, last = member.line.name(claimed[0][0]), member.line.name(claimed[-1][1])
+    reason = f"{drop.count} records dropped: {drop.reason}"
+    account.holes.append(
+        Hole(HoleState.OPEN, first, last, size(claimed), drop.time_ns, drop.time_ns, reason, replica=member.replica)
+    )
+
+
+def _bounds(member: _Member, drop: Drop) -> Run:
+    """Dropped trades at an end of the recording are known by their count; of candles most are not closed ones."""
+    if drop.after is not None and drop.before is not None:
+        return drop.after + 1, drop.before - 1
+    if member.line.stream.data_type is DataType.CANDLE:
+        return UNBOUNDED
+    if drop.after is not None:
+        return drop.after + 1, drop.after + drop.count
+    return UNBOUNDED if drop.before is None else (drop.before - drop.count, drop.before - 1)
+
+
+def _add_unreported(account: _Account) -> None:
+    """Whatever should be there (between the lowest and the highest, or in a gap), is not, and is not accounted for."""
+    expected = [_spans(member.numbering) for member in account.members]
+    if account.there:
+        expected.append([(account.there[0][0], account.there[-1][1])])
+    missing = minus(minus(merged(expected), account.there), account.claimed())
+    name = account.members[0].line.name
+    for first, last in missing:
+        times = [member.numbering.runs.times_around(first, last) for member in account.members]
+        begin = max((before for before, _ in times if before is not None), default=None)
+        end = min((after for _, after in times if after is not None), default=None)
+        is_pause = any(common([(first, last)], member.numbering.between_runs) for member in account.members)
+        reason = BETWEEN_RUNS if is_pause else "no record tells of it"
+        account.holes.append(Hole(HoleState.UNREPORTED, name(first), name(last), last - first + 1, begin, end, reason))
+    account.claim(HoleState.UNREPORTED, missing)
+
+
+def _spans(numbering: Numbering) -> list[Run]:
+    return [(life.first, life.last) for life in numbering.gaps.values() if life.first <= life.last]
+
+
+def _add_silently_bridged(account: _Account, member: _Member) -> None:
+    """What one replica lacks without saying so, and another has."""
+    if not member.there:
+        return
+    named = merged([_spans(member.numbering)])
+    lacking = minus(absent(member.there, member.there[0][0], member.there[-1][1]), named)
+    for first, last in common(lacking, account.there):
+        begin, end = member.numbering.runs.times_around(first, last)
+        first_name, last_name = member.line.name(first), member.line.name(last)
+        reason = "another replica has it"
+        account.holes.append(
+            Hole(HoleState.BRIDGED, first_name, last_name, 0, begin, end, reason, replica=member.replica)
+        )

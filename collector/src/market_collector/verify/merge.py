@@ -1,0 +1,59 @@
+"""Replicas put together: what one lacks another may have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from market_collector.verify import books, ids
+from market_collector.verify.books import BookLine
+from market_collector.verify.ids import NumberLine
+from market_collector.verify.ranges import merged
+from market_collector.verify.replica import ReplicaCheck
+from market_collector.verify.report import Reckoning, Span, StreamReport
+from market_collector.verify.stream import StreamCheck
+
+Part = tuple[ReplicaCheck, StreamCheck]
+
+
+def streams(replicas: Sequence[ReplicaCheck]) -> list[StreamReport]:
+    """One report a stream, by exchange and name. Call it once, when all records were taken."""
+    parts: dict[tuple[str, str], list[Part]] = {}
+    for replica in replicas:
+        for key, check in replica.streams.items():
+            parts.setdefault(key, []).append((replica, check))
+    return [_report(exchange, name, parts[exchange, name]) for exchange, name in sorted(parts)]
+
+
+def _report(exchange: str, name: str, parts: Sequence[Part]) -> StreamReport:
+    checks = [check for _, check in parts]
+    seen = [check for check in checks if check.from_ns is not None]
+    begins = [check.from_ns for check in seen if check.from_ns is not None]
+    return StreamReport(
+        exchange=exchange,
+        stream=name,
+        replicas=tuple(replica.name for replica, _ in parts),
+        from_ns=min(begins, default=None),
+        to_ns=max((check.to_ns for check in seen), default=None),
+        records=sum(check.records for check in checks),
+        reckoning=_reckon(parts),
+        events=dict(sum((check.events for check in checks), Counter[str]())),
+        out_of_order=sum(check.out_of_order for check in checks),
+        longest_silence_ns=max(check.longest_silence_ns for check in checks),
+        busy=_joined(span for check in checks for span in check.busy.spans()),
+        reconnects=_joined(span for check in checks for span in check.reconnects.spans()),
+        running=_joined(span for replica, _ in parts for span in replica.running),
+    )
+
+
+def _reckon(parts: Sequence[Part]) -> Reckoning:
+    number_lines = [(replica.name, check.line) for replica, check in parts if isinstance(check.line, NumberLine)]
+    if number_lines:
+        return ids.reckon(number_lines)
+    book_lines = [(replica.name, check.line) for replica, check in parts if isinstance(check.line, BookLine)]
+    return books.reckon(book_lines) if book_lines else Reckoning()
+
+
+def _joined(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Spans that overlap or touch as one."""
+    return tuple(merged([list(spans)]))

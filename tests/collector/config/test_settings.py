@@ -1,0 +1,141 @@
+"""From a file to settings."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from market_collector.config.settings import (
+    DocumentError,
+    FileSinkSettings,
+    Settings,
+    StdoutSinkSettings,
+    load,
+    read_settings,
+)
+from market_collector.errors import InputError
+from market_collector.model.streams import DataType
+
+RESOURCE = """\
+apiVersion: marketcollector.dev/v1alpha1
+kind: MarketCollector
+metadata: {name: okx-btc, namespace: markets}
+spec:
+  exchange: okx
+  symbols: [BTC-USDT, ETH-USDT]
+  dataTypes:
+  - trade
+  - orderbook
+"""
+
+
+def write(folder: Path, content: str) -> str:
+    path = folder / "a.yaml"
+    path.write_text(content)
+    return str(path)
+
+
+def mounted(**spec: Any) -> str:
+    spec = {"exchange": "okx", "symbols": ["BTC-USDT"], "dataTypes": ["trade"], **spec}
+    return json.dumps({"contract": 1, "name": "okx-btc", "namespace": "markets", "shard": 3, "spec": spec})
+
+
+def test_a_resource_with_only_what_is_required_has_all_defaults(tmp_path: Path) -> None:
+    (document,) = load(write(tmp_path, RESOURCE))
+    assert read_settings(document) == Settings(
+        name="okx-btc",
+        namespace="markets",
+        shard=0,
+        exchange="okx",
+        symbols=("BTC-USDT", "ETH-USDT"),
+        data_types=(DataType.TRADE, DataType.ORDERBOOK),
+        book_depth=400,
+        candle_intervals=("1m",),
+        store_raw_data=False,
+        auto_restart=True,
+        stale_after_s=60.0,
+        ping_interval_s=20.0,
+        max_reconnect_attempts=0,
+        backoff_initial_s=1.0,
+        backoff_max_s=60.0,
+        endpoint_websocket=None,
+        endpoint_rest=None,
+        sinks=(StdoutSinkSettings("out"),),
+        log_level="info",
+    )
+
+
+def test_the_operators_document_is_read_in_the_same_words(tmp_path: Path) -> None:
+    (document,) = load(write(tmp_path, mounted(staleAfter="5s", logLevel="debug")))
+    wanted = read_settings(document)
+    assert (wanted.name, wanted.namespace, wanted.shard) == ("okx-btc", "markets", 3)
+    assert (wanted.stale_after_s, wanted.log_level) == (5.0, "debug")
+
+
+def test_every_setting_is_taken_over(tmp_path: Path) -> None:
+    text = mounted(
+        dataTypes=["candle", "orderbook"],
+        orderbook={"depth": 400},
+        candle={"intervals": ["1m", "1h"]},
+        storeRawData=True,
+        autoRestart=False,
+        connection={
+            "pingInterval": "5s",
+            "maxReconnectAttempts": 7,
+            "backoff": {"initial": "10ms", "max": "1m30s"},
+            "endpoint": {"websocket": "ws://h:1", "rest": "http://h:2"},
+        },
+    )
+    wanted = read_settings(load(write(tmp_path, text))[0])
+    assert (wanted.book_depth, wanted.candle_intervals) == (400, ("1m", "1h"))
+    assert (wanted.store_raw_data, wanted.auto_restart) == (True, False)
+    assert (wanted.ping_interval_s, wanted.max_reconnect_attempts) == (5.0, 7)
+    assert (wanted.backoff_initial_s, wanted.backoff_max_s) == (0.01, 90.0)
+    assert (wanted.endpoint_websocket, wanted.endpoint_rest) == ("ws://h:1", "http://h:2")
+
+
+def test_a_file_sink_has_bytes_and_seconds(tmp_path: Path) -> None:
+    block = {"directory": "/data", "rotate": {"size": "1Mi"}, "compression": "zstd", "fsyncInterval": "0s"}
+    text = mounted(sinks=[{"name": "archive", "type": "file", "file": block}])
+    wanted = read_settings(load(write(tmp_path, text))[0])
+    assert wanted.sinks == (FileSinkSettings("archive", Path("/data"), 1 << 20, 3600.0, "zstd", 0.0),)
+
+
+def test_addresses_of_the_command_line_go_first(tmp_path: Path) -> None:
+    text = mounted(connection={"endpoint": {"websocket": "ws://h:1", "rest": "http://h:2"}})
+    (document,) = load(write(tmp_path, text))
+    wanted = read_settings(document, endpoint_websocket="wss://other:1")
+    assert (wanted.endpoint_websocket, wanted.endpoint_rest) == ("wss://other:1", "http://h:2")
+
+
+@pytest.mark.parametrize("given", ["localhost:8080", "http://localhost:8080"])
+def test_an_address_that_is_none_is_refused(tmp_path: Path, given: str) -> None:
+    (document,) = load(write(tmp_path, RESOURCE))
+    with pytest.raises(InputError, match=r"--endpoint-websocket: .* is not an address; allowed: ws://... or wss://"):
+        read_settings(document, endpoint_websocket=given)
+
+
+def test_problems_come_in_the_files_order_with_line_path_and_remedy(tmp_path: Path) -> None:
+    path = write(tmp_path, RESOURCE + "  - trades\n  replicas: 9\n  replicas: 1\n  dept: 1\n")
+    with pytest.raises(DocumentError) as caught:
+        load(path)
+    assert str(caught.value).replace(path, "F").splitlines() == [
+        'F:10: spec.dataTypes[2]: "trades" is not a data type; allowed: trade, orderbook, ticker, candle, balance',
+        "F:12: spec.replicas: stands twice in the same mapping; keep one",
+        f"F:13: spec.dept: {caught.value.problems[2].text}",
+    ]
+
+
+def test_problems_of_all_documents_are_told(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError) as caught:
+        load(write(tmp_path, RESOURCE.replace("trade", "trades") + "---\n" + RESOURCE.replace("okx\n", "okex\n")))
+    assert [(each.line, each.path) for each in caught.value.problems] == [
+        (8, "spec.dataTypes[0]"),
+        (15, "spec.exchange"),
+    ]
+
+
+def test_several_documents_are_several_collectors(tmp_path: Path) -> None:
+    documents = load(write(tmp_path, RESOURCE + "---\n" + RESOURCE.replace("okx-btc", "second")))
+    assert [each.name for each in documents] == ["okx-btc", "second"]

@@ -1,0 +1,192 @@
+"""OKX's private connection: the login's signature, what the account holds, and what refuses a key for good."""
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import pytest
+
+import recordings
+from market_collector.errors import FrameError
+from market_collector.exchanges.interface import (
+    Ack,
+    Credentials,
+    Goodbye,
+    Holdings,
+    Info,
+    LoggedIn,
+    LoginRefusal,
+    Message,
+    Pong,
+    Refusal,
+)
+from market_collector.exchanges.okx.account import LOGIN_REFUSALS, OkxAccount, login, sign
+from market_collector.exchanges.okx.channels import PRIVATE
+from market_collector.exchanges.okx.exchange import Okx
+from market_collector.model.streams import ACCOUNT, DataType, Stream
+
+STREAM = Stream(ACCOUNT, DataType.BALANCE)
+NOW = 1_790_764_000_900_000_000
+
+
+@pytest.fixture
+def talk() -> OkxAccount:
+    return OkxAccount([STREAM])
+
+
+def read(talk: OkxAccount, message: dict[str, Any] | str) -> Message:
+    text = message if isinstance(message, str) else json.dumps(message)
+    (found,) = talk.read(text.encode(), 7)
+    return found
+
+
+def logged_in(talk: OkxAccount) -> OkxAccount:
+    assert read(talk, {"event": "login", "code": "0", "msg": ""}) == LoggedIn()
+    return talk
+
+
+def page(*currencies: str, kind: str = "snapshot", number: int = 1, is_last: bool = True) -> dict[str, Any]:
+    details = [
+        {"ccy": name, "cashBal": "3", "availBal": "2", "frozenBal": "1", "uTime": "5000", "availEq": ""}
+        for name in currencies
+    ]
+    head = {"arg": {"channel": "account", "uid": "44*"}, "eventType": kind, "curPage": number, "lastPage": is_last}
+    return head | {"data": [{"uTime": "6000", "details": details}]}
+
+
+def test_balances_have_the_private_connection_to_themselves() -> None:
+    okx = Okx()
+    assert okx.route(STREAM) == PRIVATE
+    assert (okx.needs_login(PRIVATE), okx.needs_login("public")) == (True, False)
+    assert okx.talk(PRIVATE, [STREAM]).path == "/ws/v5/private"
+
+
+def test_the_login_is_signed_over_time_verb_and_path_in_whole_seconds() -> None:
+    frame = json.loads(Okx().login(Credentials("key", "secret", "phrase"), NOW))
+    mac = hmac.new(b"secret", b"1790764000GET/users/self/verify", hashlib.sha256)
+    assert frame == {
+        "op": "login",
+        "args": [
+            {
+                "apiKey": "key",
+                "passphrase": "phrase",
+                "timestamp": "1790764000",
+                "sign": base64.b64encode(mac.digest()).decode(),
+            }
+        ],
+    }
+
+
+def test_the_signature_is_the_one_that_openssl_makes() -> None:
+    """printf '%s' '1538054050GET/users/self/verify' | openssl dgst -sha256 -hmac SECRET -binary | base64"""
+    assert sign("22582BD0CFF14C41EDBF1AB98506286D", "1538054050") == "+LdIr8lkkvhr5hoA3g9TMC0+uQJ849ftAcocA/ouu4M="
+
+
+def test_the_documented_exchange_of_frames_is_understood(talk: OkxAccount) -> None:
+    frames = [frame.text for frame in recordings.received(recordings.OKX_ACCOUNT)]
+    messages = [read(talk, text) for text in frames]
+    assert messages[:2] == [LoggedIn(), Ack(STREAM)]
+    told = next(message for message in messages if isinstance(message, Holdings))
+    (first, *_) = told.balances
+    assert (first.asset, first.total, first.available, first.locked) == (
+        "USDT",
+        "4750.426970691436",
+        "4734.371190691436",
+        "158.57998",
+    )
+    assert first.symbol == ACCOUNT
+    assert told.is_whole
+    assert talk.subscribe([STREAM]) == ['{"id":"1","op":"subscribe","args":[{"channel":"account"}]}']
+    assert talk.unsubscribe([STREAM]) == ['{"id":"2","op":"unsubscribe","args":[{"channel":"account"}]}']
+
+
+def test_a_snapshot_is_told_when_its_last_page_is_there(talk: OkxAccount) -> None:
+    assert read(logged_in(talk), page("BTC", "ETH", is_last=False)) == Info()
+    told = read(talk, page("USDT", number=2))
+    assert isinstance(told, Holdings)
+    assert [balance.asset for balance in told.balances] == ["BTC", "ETH", "USDT"]
+    assert (told.time_ns, told.balances[0].exchange_time_ns) == (6_000_000_000, 5_000_000_000)
+
+
+def test_a_snapshot_that_begins_anew_forgets_the_pages_before(talk: OkxAccount) -> None:
+    read(logged_in(talk), page("BTC", is_last=False))
+    told = read(talk, page("ETH"))
+    assert isinstance(told, Holdings)
+    assert [balance.asset for balance in told.balances] == ["ETH"]
+
+
+def test_an_update_tells_only_what_changed_and_may_come_between_pages(talk: OkxAccount) -> None:
+    read(logged_in(talk), page("BTC", is_last=False))
+    update = read(talk, page("USDT", kind="event_update"))
+    assert isinstance(update, Holdings)
+    assert not update.is_whole
+    told = read(talk, page("ETH", number=2))
+    assert isinstance(told, Holdings)
+    assert [balance.asset for balance in told.balances] == ["BTC", "ETH"]
+
+
+def test_amounts_that_the_exchange_leaves_empty_are_absent(talk: OkxAccount) -> None:
+    push = page("BTC")
+    push["data"][0]["details"][0] |= {"availBal": "", "frozenBal": ""}
+    told = read(logged_in(talk), push)
+    assert isinstance(told, Holdings)
+    assert (told.balances[0].total, told.balances[0].available, told.balances[0].locked) == ("3", None, None)
+
+
+@pytest.mark.parametrize("code", sorted(LOGIN_REFUSALS))
+def test_these_codes_refuse_the_key_for_good(talk: OkxAccount, code: str) -> None:
+    refusal = read(talk, {"event": "error", "code": code, "msg": "whatever"})
+    assert isinstance(refusal, LoginRefusal)
+    assert refusal.is_permanent
+    assert code in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("code", "is_about_time"), [("60004", True), ("60006", True), ("60014", False), ("63999", False)]
+)
+def test_others_may_pass_and_two_are_about_the_clock(talk: OkxAccount, code: str, is_about_time: bool) -> None:
+    refusal = read(talk, {"event": "error", "code": code, "msg": "whatever"})
+    assert isinstance(refusal, LoginRefusal)
+    assert (refusal.is_permanent, refusal.is_about_time) == (False, is_about_time)
+
+
+def test_what_the_exchange_repeats_of_a_login_is_not_told(talk: OkxAccount) -> None:
+    frame = login(Credentials("key", "secret", "my-passphrase"), NOW)
+    refusal = read(talk, {"event": "error", "code": "60012", "msg": f"Invalid request: {frame}"})
+    assert "my-passphrase" not in repr(refusal)
+    assert "60012" in repr(refusal)
+
+
+def test_after_the_login_errors_are_about_the_stream(talk: OkxAccount) -> None:
+    logged_in(talk)
+    assert read(talk, {"event": "error", "code": "60018", "msg": "no"}) == Refusal(
+        (STREAM,), "ChannelNotOffered", "OKX error 60018: no", True
+    )
+    many = read(talk, {"event": "channel-conn-count-error", "channel": "account", "connCount": "31"})
+    assert isinstance(many, Refusal)
+    assert not many.is_permanent
+    lost = read(talk, {"event": "error", "code": "60011", "msg": "Please log in"})
+    assert isinstance(lost, LoginRefusal)
+
+
+def test_everything_else_on_this_path_is_known(talk: OkxAccount) -> None:
+    logged_in(talk)
+    assert read(talk, "pong") == Pong()
+    assert read(talk, {"event": "channel-conn-count", "channel": "account", "connCount": "1"}) == Info()
+    assert read(talk, {"event": "unsubscribe", "arg": {"channel": "account"}}) == Info()
+    assert read(talk, {"event": "notice", "code": "64008", "msg": "soon"}) == Goodbye("soon")
+
+
+@pytest.mark.parametrize(
+    "frame", ["{", "[]", '{"event":"party"}', json.dumps(page("BTC", kind="dream")), json.dumps(page("BTC")).replace('"3"', '"x"')]
+)  # fmt: skip
+def test_what_is_not_in_the_documentation_is_refused(talk: OkxAccount, frame: str) -> None:
+    with pytest.raises(FrameError):
+        read(logged_in(talk), frame)
+
+
+def test_a_key_never_says_what_it_is() -> None:
+    key = Credentials("my-api-key", "my-secret", "my-passphrase")
+    assert not [text for text in (repr(key), str(key), f"{key!r:>40}") if "my-" in text]

@@ -1,0 +1,192 @@
+"""OKX's frames and numbers, from its documentation; recorded frames are in feed/test_recordings.py."""
+
+import json
+
+import pytest
+
+import recordings
+from market_collector.errors import FrameError
+from market_collector.exchanges.interface import Ack, Batch, Conversation, Goodbye, Info, Pong, Refusal
+from market_collector.exchanges.okx.channels import ARGS_PER_REQUEST
+from market_collector.exchanges.okx.exchange import Okx
+from market_collector.exchanges.okx.rows import BARS
+from market_collector.model.events import Candle, Orderbook, Ticker, Trade
+from market_collector.model.streams import DataType, Stream
+
+TRADES = Stream("BTC-USDT", DataType.TRADE)
+BOOK = Stream("BTC-USDT", DataType.ORDERBOOK)
+TICKER = Stream("BTC-USDT", DataType.TICKER)
+CANDLE = Stream("BTC-USDT", DataType.CANDLE, "1h")
+STREAMS = (TRADES, BOOK, TICKER)
+
+
+def talk(*streams: Stream) -> Conversation:
+    return Okx().talk("public", streams or STREAMS)
+
+
+def test_one_request_asks_for_many_and_names_each_channel() -> None:
+    (text,) = talk().subscribe(STREAMS)
+    assert json.loads(text) == {
+        "id": "1",
+        "op": "subscribe",
+        "args": [{"channel": channel, "instId": "BTC-USDT"} for channel in ("trades-all", "books", "tickers")],
+    }
+
+
+def test_requests_stay_below_64_kilobytes() -> None:
+    streams = [Stream(f"LONGSYMBOLNAME{n}-USDT", DataType.ORDERBOOK) for n in range(1500)]
+    texts = talk(*streams).subscribe(streams)
+    assert len(texts) == 1500 / ARGS_PER_REQUEST
+    assert max(map(len, texts)) < 64_000
+
+
+def test_fills_and_candles_have_a_connection_of_their_own() -> None:
+    okx = Okx()
+    assert [okx.route(stream) for stream in (TRADES, CANDLE)] == ["business"] * 2
+    assert [okx.route(stream) for stream in (BOOK, TICKER)] == ["public"] * 2
+
+
+def test_candles_are_of_utc_days() -> None:
+    okx = Okx()
+    assert okx.talk("business", [CANDLE]).path == "/ws/v5/business"
+    (text,) = okx.talk("business", [CANDLE]).subscribe([CANDLE, Stream("BTC-USDT", DataType.CANDLE, "1d")])
+    assert [arg["channel"] for arg in json.loads(text)["args"]] == ["candle1H", "candle1Dutc"]
+    assert set(okx.candle_intervals) == set(BARS)
+
+
+def test_a_single_fill_is_its_own_first_one() -> None:
+    frame = (
+        b'{"arg":{"channel":"trades-all","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"1040968613",'
+        b'"px":"64040.2","sz":"0.00240857","side":"buy","ts":"1786538760218","source":"0","seqId":79706765242}]}'
+    )
+    assert talk().read(frame, 7) == (
+        Batch(
+            TRADES,
+            [
+                Trade(
+                    "okx", "BTC-USDT", 1786538760218_000_000, 7, "1040968613", "1040968613", 1, "buy", "64040.2",
+                    "0.00240857", 79706765242,
+                )
+            ],
+        ),
+    )  # fmt: skip
+
+
+def test_a_merged_row_of_a_recording_covers_its_fills() -> None:
+    frame = (
+        b'{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"1040968613",'
+        b'"px":"64040.2","sz":"0.00240857","side":"buy","ts":"1786538760218","count":"2","source":"0",'
+        b'"seqId":79706765242}]}'
+    )
+    assert talk().read(frame, 7) == (
+        Batch(
+            TRADES,
+            [
+                Trade(
+                    "okx", "BTC-USDT", 1786538760218_000_000, 7, "1040968613", "1040968612", 2, "buy", "64040.2",
+                    "0.00240857", 79706765242,
+                )
+            ],
+        ),
+    )  # fmt: skip
+
+
+def test_a_checksum_of_zero_is_no_checksum() -> None:
+    frame = (
+        b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"snapshot","data":[{"asks":[["8476.98","415","0",'
+        b'"13"]],"bids":[["8476.97","256","0","12"]],"ts":"1597026383085","checksum":0,"seqId":123456,"prevSeqId":-1}]}'
+    )
+    (batch,) = talk().read(frame, 7)
+    assert isinstance(batch, Batch)
+    (record,) = batch.records
+    assert isinstance(record, Orderbook)
+    assert (record.checksum, record.sequence, record.previous_sequence) == (None, 123456, None)
+    assert (record.asks[0].price, record.asks[0].amount) == ("8476.98", "415")
+
+
+def test_an_empty_price_is_null() -> None:
+    row = dict.fromkeys(
+        ("askPx", "askSz", "bidPx", "bidSz", "open24h", "high24h", "low24h", "vol24h", "volCcy24h", "lastSz"), ""
+    )
+    row |= {"last": "1.5", "ts": "1597026383085"}
+    frame = json.dumps({"arg": {"channel": "tickers", "instId": "BTC-USDT"}, "data": [row]}, separators=(",", ":"))
+    (batch,) = talk().read(frame.encode(), 7)
+    assert isinstance(batch, Batch)
+    ticker = batch.records[0]
+    assert isinstance(ticker, Ticker)
+    assert (ticker.bid, ticker.last, ticker.volume_24h) == (None, "1.5", None)
+
+
+def test_a_candle_says_whether_it_is_closed() -> None:
+    frame = b'{"arg":{"channel":"candle1H","instId":"BTC-USDT"},"data":[["1786538760000","1","3","0.5","2","10","20","20","1"]]}'
+    (batch,) = Okx().talk("business", [CANDLE]).read(frame, 7)
+    assert isinstance(batch, Batch)
+    candle = batch.records[0]
+    assert isinstance(candle, Candle)
+    assert (candle.interval, candle.open_time_ns, candle.closed) == ("1h", 1786538760000_000_000, True)
+
+
+def test_keys_in_another_order_are_read_all_the_same() -> None:
+    """The fast way looks at the first bytes; nothing may hang on the order of keys."""
+    frame = recordings.received(recordings.OKX_SEQUENCES)[0].text
+    message = json.loads(frame)
+    turned = json.dumps(dict(reversed(message.items())))
+    assert talk().read(turned.encode(), 7) == talk().read(frame.encode(), 7)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (b"pong", Pong()),
+        (b'{"event":"subscribe","arg":{"channel":"books","instId":"BTC-USDT"},"connId":"a"}', Ack(BOOK)),
+        (b'{"event":"unsubscribe","arg":{"channel":"books","instId":"BTC-USDT"},"connId":"a"}', Info()),
+        (b'{"event":"channel-conn-count","channel":"account","connCount":"2","connId":"a"}', Info()),
+        (b'{"event":"notice","code":"64008","msg":"soon closed","connId":"a"}', Goodbye("soon closed")),
+    ],
+)
+def test_control_frames_are_understood(frame: bytes, message: object) -> None:
+    assert talk().read(frame, 7) == (message,)
+
+
+def test_an_error_without_arg_is_told_by_its_id() -> None:
+    conversation = talk()
+    conversation.subscribe([TRADES])
+    conversation.subscribe([BOOK, TICKER])
+    (refusal,) = conversation.read(b'{"id":"2","event":"error","code":"60018","msg":"does not exist"}', 7)
+    assert refusal == Refusal((BOOK, TICKER), "SymbolNotFound", "OKX error 60018: does not exist", True)
+
+
+def test_an_error_that_may_pass_is_not_permanent() -> None:
+    conversation = talk()
+    conversation.subscribe([TRADES])
+    (refusal,) = conversation.read(b'{"id":"1","event":"error","code":"60014","msg":"too frequent"}', 7)
+    assert refusal == Refusal((TRADES,), "ExchangeError", "OKX error 60014: too frequent", False)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (b"", "cannot be read"),
+        (b"hello", "cannot be read"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[["8476', "cannot be read"),
+        (b'{"arg":{"channel":"trades"', "cannot be read"),
+        (b'{"arg":{"channel":"tr', "cannot be read"),
+        (b'{"arg":{"channel":"liquidations","instId":"BTC-USDT"},"data":[]}', "liquidations of BTC-USDT, which nobody asked for"),
+        (b'{"arg":{"channel":"trades","instId":"DOGE-USDT"},"data":[]}', "trades of DOGE-USDT, which nobody asked for"),
+        (b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"upsert","data":[]}', "cannot be read"),
+        (b'{"event":"party"}', "'party', which is not in its documentation"),
+        (b'{"hello":1}', "hello: neither event nor data"),
+        (b"[]", "cannot be read"),
+        (b'{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"tradeId":"x","px":"1","sz":"1","side":"buy","ts":"1","count":"2"}]}', "cannot be read"),
+        (b'{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"tradeId":"1","px":"1","sz":"1","side":"up","ts":"1"}]}', "cannot be read"),
+        (b'{"arg":{"channel":"trades-all","instId":"BTC-USDT"},"data":[{"tradeId":"x","px":"1","sz":"1","side":"buy","ts":"1"}]}', "cannot be read"),
+        (b'{"arg":{"channel":"trades-all","instId":"BTC-USDT"},"data":[{"tradeId":"1","px":"x1","sz":"1","side":"buy","ts":"1"}]}', "'x1'"),
+        (b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[["1","x","0","1"]],"bids":[],"ts":"1","seqId":1,"prevSeqId":0}]}', "'x'"),
+        (b'{"arg":{"channel":"tickers","instId":"BTC-USDT"},"data":[{"last":"x1","lastSz":"1","askPx":"","askSz":"","bidPx":"","bidSz":"","open24h":"1","high24h":"1","low24h":"1","volCcy24h":"1","vol24h":"1","ts":"1"}]}', "'x1'"),
+        (b'{"arg":{"channel":"books","instId":"BTC-USDT"},"x":' + b"[" * 2_000, "recursion"),
+    ],
+)  # fmt: skip
+def test_a_bad_frame_is_an_error_that_says_what_is_wrong(frame: bytes, words: str) -> None:
+    with pytest.raises(FrameError, match=words):
+        talk().read(frame, 7)

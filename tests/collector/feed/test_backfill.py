@@ -1,0 +1,224 @@
+"""What is asked of the exchange's history, what is made of the answers, and when something counts as lost."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_collector.exchanges.okx.exchange import Okx
+from market_collector.feed.backfill import GIVE_UP_AFTER_S, Look, Repairer
+from market_collector.feed.effects import Emit, Warn
+from market_collector.feed.ledger import Ledger, Loss
+from market_collector.model.events import Candle, Gap, Lost, Record, Repaired, Trade
+from market_collector.model.moment import Moment
+from market_collector.model.streams import DataType, Stream
+
+TRADES = Stream("BTC-USDT", DataType.TRADE)
+CANDLES = Stream("BTC-USDT", DataType.CANDLE, "1m")
+PAGE = 100
+
+
+def at(seconds: float) -> Moment:
+    return Moment(seconds, int(seconds * 1e9))
+
+
+def live(number: int) -> Trade:
+    return Trade("okx", "BTC-USDT", number, 1, str(number), str(number), 1, "buy", "1", "1")
+
+
+def page_of(numbers: Iterable[int]) -> bytes:
+    """REST's answer, newest first."""
+    fill = {"instId": "BTC-USDT", "side": "sell", "sz": "2", "px": "1", "source": "0"}
+    rows = [fill | {"tradeId": str(number), "ts": str(number)} for number in sorted(numbers, reverse=True)]
+    return json.dumps({"code": "0", "msg": "", "data": rows[:PAGE]}).encode()
+
+
+def emitted(effects: Sequence[Emit | Warn]) -> list[Record]:
+    return [record for effect in effects if isinstance(effect, Emit) for record in effect.records]
+
+
+def ids(records: Iterable[Record]) -> list[int]:
+    return [int(record.trade_id) for record in records if isinstance(record, Trade)]
+
+
+class Repair:
+    """A ledger whose trades have holes, and its repairer."""
+
+    def __init__(self, *seen: int) -> None:
+        self.ledger = Ledger("okx", [TRADES, CANDLES], 60.0, at(0))
+        self.page = self.ledger.streams[TRADES]
+        self.repairer = Repairer(Okx().questions, self.ledger)
+        self.ledger.trades(self.page, [live(number) for number in seen], at(1))
+        self.gaps = self.ledger.overdue(at(3))
+
+    def look(self, seconds: float = 4.0) -> Look:
+        look = self.repairer.look(at(seconds))
+        assert look is not None
+        return look
+
+    def answer(self, numbers: Iterable[int], seconds: float = 4.0) -> list[Record]:
+        return emitted(self.repairer.answered(self.look(seconds), page_of(numbers), at(seconds)))
+
+
+def test_a_hole_is_asked_for_by_the_page_that_ends_with_it() -> None:
+    repair = Repair(100, 106)
+    assert repair.look().request.path == "/api/v5/market/history-trades?instId=BTC-USDT&type=1&after=106&limit=100"
+
+
+def test_a_long_hole_is_filled_from_its_beginning_in_order() -> None:
+    repair = Repair(100, 351)
+    got: list[Record] = []
+    for _ in range(3):
+        look = repair.look()
+        got += emitted(repair.repairer.answered(look, page_of(range(look.last - PAGE + 1, look.last + 1)), at(4)))
+    assert ids(got) == list(range(101, 351))
+    assert all(record.backfilled for record in got if isinstance(record, Trade))
+    assert isinstance(got[-1], Repaired)
+    assert (got[-1].recovered, repair.ledger.gaps.all_open()) == (250, [])
+    assert repair.repairer.look(at(99)) is None
+
+
+def test_the_newest_gap_comes_first() -> None:
+    repair = Repair(100, 103)
+    repair.ledger.trades(repair.page, [live(110)], at(5))
+    repair.ledger.overdue(at(7))
+    assert repair.look(8).first == 104
+
+
+def test_what_history_lacks_is_asked_for_again_and_later_ids_wait_for_it() -> None:
+    repair = Repair(100, 106)
+    assert ids(repair.answer([101, 102, 104, 105])) == [101, 102]
+    assert repair.repairer.look(at(4.1)) is None
+    got = repair.answer([101, 102, 103, 104, 105], 5)
+    assert ids(got) == [103, 104, 105]
+    assert isinstance(got[-1], Repaired)
+
+
+def test_what_history_never_has_is_lost_with_its_exact_ids() -> None:
+    repair = Repair(100, 106)
+    got: list[Record] = []
+    seconds = 4.0
+    while repair.ledger.gaps.all_open():
+        seconds += 0.25
+        if look := repair.repairer.look(at(seconds)):
+            got += emitted(repair.repairer.answered(look, page_of([99, 100, 101, 104]), at(seconds)))
+    assert ids(got) == [101, 104]
+    lost = got[-1]
+    assert isinstance(lost, Lost)
+    assert (lost.recovered, lost.missing, lost.ranges) == (2, 3, [("102", "103"), ("105", "105")])
+    assert seconds >= 4 + GIVE_UP_AFTER_S
+    assert repair.page.line.open_ids(0, 999) == 0
+
+
+def test_errors_prove_nothing_the_gap_stays_open_for_ever() -> None:
+    repair = Repair(100, 106)
+    asked = 0
+    for second in range(4, 400):
+        if look := repair.repairer.look(at(second)):
+            asked += 1
+            failed = repair.repairer.failed(look, "HTTP Error 500", at(second))
+            assert [type(effect) for effect in failed] == [Warn]
+    assert 10 < asked < 30
+    assert [known.gap.missing for known in repair.ledger.gaps.all_open()] == [5]
+
+
+def test_an_answer_that_cannot_be_read_is_an_error() -> None:
+    repair = Repair(100, 106)
+    for body in (b"<html>", b'{"code":"50001","msg":"Service temporarily unavailable","data":[]}'):
+        effects = repair.repairer.answered(repair.look(60), body, at(4))
+        assert [type(effect) for effect in effects] == [Warn]
+    assert repair.ledger.gaps.all_open()
+
+
+def test_rows_that_came_late_over_the_stream_are_not_emitted_twice() -> None:
+    repair = Repair(100, 106)
+    look = repair.look()
+    repair.ledger.trades(repair.page, [live(102)], at(4))
+    got = emitted(repair.repairer.answered(look, page_of(range(90, 106)), at(4)))
+    assert ids(got) == [101, 103, 104, 105]
+    assert repair.ledger.duplicates == 0
+
+
+def test_a_gap_that_late_rows_have_closed_needs_no_answer() -> None:
+    repair = Repair(100, 103)
+    look = repair.look()
+    repair.ledger.trades(repair.page, [live(101), live(102)], at(4))
+    assert repair.repairer.answered(look, page_of([101, 102]), at(4)) == []
+
+
+def test_what_a_sink_has_dropped_is_repaired_for_that_sink_when_it_has_room() -> None:
+    repair = Repair(100, 101)
+    repair.ledger.sink_lost(Loss("out", str(TRADES), 2, ((98, 99),)), at(4))
+    assert repair.repairer.look(at(5), full_sinks={"out"}) is None
+    (effect,) = repair.repairer.answered(repair.look(5), page_of(range(90, 100)), at(5))
+    assert isinstance(effect, Emit)
+    assert (effect.sink, ids(effect.records)) == ("out", [98, 99])
+    assert isinstance(effect.records[-1], Repaired)
+
+
+def minute(number: int) -> list[str]:
+    return [str(number * 60_000), "1", "2", "3", "4", "5", "6", "7", "1"]
+
+
+def candle_repair() -> Repair:
+    repair = Repair()
+    candles = [
+        Candle("okx", "BTC-USDT", None, 1, "1m", n * 60_000_000_000, "1", "2", "3", "4", "5", None, None, closed=True)
+        for n in (5, 9)
+    ]
+    repair.ledger.candles(repair.ledger.streams[CANDLES], candles, at(1))
+    repair.gaps = repair.ledger.overdue(at(3))
+    return repair
+
+
+def test_closed_candles_are_repaired_from_history() -> None:
+    repair = candle_repair()
+    look = repair.look()
+    path = "/api/v5/market/candles?instId=BTC-USDT&bar=1m&after=540000&limit=100"
+    assert look.request.path == path
+    body = json.dumps({"code": "0", "data": [minute(n) for n in (8, 7, 6, 5)]}).encode()
+    got = emitted(repair.repairer.answered(look, body, at(4)))
+    assert [r.open_time_ns // 60_000_000_000 for r in got if isinstance(r, Candle) and r.backfilled] == [6, 7, 8]
+    assert isinstance(got[-1], Repaired)
+
+
+def test_an_interval_without_trades_has_no_candle_and_nothing_is_missing() -> None:
+    repair = candle_repair()
+    body = json.dumps({"code": "0", "data": [minute(n) for n in (8, 6, 5)]}).encode()
+    got: list[Record] = []
+    for tenth in range(40, 500):
+        if look := repair.repairer.look(at(tenth / 10)):
+            got += emitted(repair.repairer.answered(look, body, at(tenth / 10)))
+    assert isinstance(got[-1], Repaired)
+    assert (got[-1].recovered, got[-1].missing, got[-1].reason) == (2, 0, "NothingTraded")
+
+
+@given(st.sets(st.integers(2, 400)), st.sets(st.integers(2, 400)), st.integers(0, 7))
+def test_every_fill_is_delivered_once_or_named_as_lost(seen: set[int], forgotten: set[int], errors: int) -> None:
+    """Whatever the stream brought and whatever history has lost."""
+    repair = Repair(1, *sorted(seen), 401)
+    history = set(range(1, 402)) - forgotten
+    got: list[Record] = []
+    second = 4.0
+    while repair.ledger.gaps.all_open():
+        second += 0.5
+        assert second < 10_000, "it never ends"
+        if look := repair.repairer.look(at(second)):
+            if errors > 0:
+                errors -= 1
+                repair.repairer.failed(look, "HTTP Error 429", at(second))
+                continue
+            wanted = [number for number in history if number <= look.last]
+            got += emitted(repair.repairer.answered(look, page_of(wanted), at(second)))
+    delivered = [1, *seen, 401, *ids(got)]
+    named = [
+        number
+        for record in got
+        if isinstance(record, Lost)
+        for first, last in record.ranges or ()
+        for number in range(int(first), int(last) + 1)
+    ]
+    assert sorted(delivered + named) == list(range(1, 402))
+    assert set(named) == forgotten - seen - {1, 401}
+    assert sum(gap.missing or 0 for gap in repair.gaps if isinstance(gap, Gap)) == len(ids(got)) + len(named)

@@ -1,0 +1,87 @@
+"""The task that repairs, against the simulator's REST."""
+
+import asyncio
+from collections.abc import Container, Iterator, Sequence
+
+import pytest
+
+from market_collector.exchanges.okx.exchange import Okx
+from market_collector.feed.backfill import Repairer
+from market_collector.feed.ledger import Ledger
+from market_collector.model.events import Record, Repaired, Trade
+from market_collector.model.moment import Moment
+from market_collector.model.streams import DataType, Stream
+from market_collector.net.backfill_task import Repairs
+from market_collector.net.clock import read_clock
+from market_collector.net.rest import Rest
+from simulator_process import MARKET, Simulator, simulator
+
+pytestmark = pytest.mark.simulator
+TRADES = Stream("BTC-USDT", DataType.TRADE)
+
+
+@pytest.fixture
+def exchange() -> Iterator[Simulator]:
+    with simulator(*MARKET) as running:
+        yield running
+
+
+class Output:
+    """Keeps what is emitted."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def emit(self, records: Sequence[Record], sink: str | None = None) -> None:
+        self.records += records
+
+    def full_sinks(self) -> Container[str]:
+        return ()
+
+
+async def repaired(exchange: Simulator, ledger: Ledger) -> Output:
+    """Runs the repairs until no gap is open."""
+    output = Output()
+    rest = Rest(exchange.rest, tls=None)
+    task = asyncio.create_task(Repairs(Repairer(Okx().questions, ledger), rest, output, read_clock).run())
+    async with asyncio.timeout(30):
+        while ledger.gaps.all_open():
+            await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return output
+
+
+async def with_hole(exchange: Simulator, size: int) -> tuple[Ledger, range]:
+    """A ledger that has missed the last fills but one."""
+    newest = 0
+    async with asyncio.timeout(20):
+        while newest < size + 2:
+            kept = exchange.get("/truth/summary")["symbols"].get("BTC-USDT", {})
+            first, newest = kept.get("firstTradeId", 0), kept.get("lastTradeId", 0) - kept.get("firstTradeId", 0)
+            await asyncio.sleep(0.1)
+    now = read_clock()
+    ledger = Ledger("okx", [TRADES], 60.0, now)
+    for number in (first, first + size + 1):
+        record = Trade("okx", "BTC-USDT", number, 1, str(number), str(number), 1, "buy", "1", "1")
+        ledger.trades(ledger.streams[TRADES], [record], now)
+    ledger.overdue(Moment(now.at + 5, now.wall_ns))
+    return ledger, range(first + 1, first + size + 1)
+
+
+async def test_a_hole_of_several_pages_is_filled_with_what_really_happened(exchange: Simulator) -> None:
+    ledger, missing = await with_hole(exchange, 230)
+    output = await repaired(exchange, ledger)
+    fills = [record for record in output.records if isinstance(record, Trade)]
+    truth = exchange.lines(f"/truth/trades?symbol=BTC-USDT&from={missing[0]}&to={missing[-1]}")
+    assert [(fill.trade_id, fill.price, fill.amount, fill.side) for fill in fills] == [
+        (row["tradeId"], row["px"], row["sz"], row["side"]) for row in truth
+    ]
+    assert isinstance(output.records[-1], Repaired)
+
+
+async def test_rest_that_fails_for_a_while_only_delays_the_repair(exchange: Simulator) -> None:
+    ledger, missing = await with_hole(exchange, 20)
+    exchange.post("/faults/rest", {"path": "market/history-trades", "status": 500, "count": 2})
+    output = await repaired(exchange, ledger)
+    assert [int(r.trade_id) for r in output.records if isinstance(r, Trade)] == list(missing)

@@ -1,0 +1,66 @@
+"""Lines of files, plain and compressed, whole and damaged."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from market_collector.sinks.compress import compress
+from market_collector.sinks.reader import BUFFER_BYTES, DamagedError, stored_lines
+
+LINES = [b'{"number":%d}\n' % number for number in range(BUFFER_BYTES // 4)]
+PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstandard.compress}
+every_compression = pytest.mark.parametrize("ending", PACK)
+
+
+@pytest.mark.parametrize("ending", ["", *PACK])
+def test_lines_are_read_from_any_byte_on(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.jsonl{ending}"
+    text = b"".join(LINES)
+    path.write_bytes(PACK[ending](text) if ending else text)
+    assert list(stored_lines(path)) == LINES
+    assert list(stored_lines(path, len(text) - len(LINES[-1]))) == LINES[-1:]
+    assert list(stored_lines(path, len(text) - 3)) == [LINES[-1][-3:]]
+    assert list(stored_lines(path, len(text) + 9)) == []
+
+
+@every_compression
+def test_compressed_files_that_were_put_together_are_one(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.jsonl{ending}"
+    path.write_bytes(b"".join(PACK[ending](line) for line in LINES[:5]))
+    assert list(stored_lines(path)) == LINES[:5]
+
+
+@every_compression
+def test_what_was_cut_off_is_told_after_what_came_before(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.jsonl{ending}"
+    whole = b"".join(PACK[ending](line) for line in LINES[:9]) + PACK[ending](b"".join(LINES[9:]))
+    path.write_bytes(whole[:-1])
+    lines = stored_lines(path)
+    assert [next(lines) for _ in range(9)] == LINES[:9]
+    with pytest.raises(DamagedError, match="cut off"):
+        list(lines)
+
+
+@every_compression
+def test_what_is_not_compressed_is_told(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.jsonl{ending}"
+    for content in (b"", LINES[0]):
+        path.write_bytes(content)
+        with pytest.raises(DamagedError):
+            list(stored_lines(path))
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_a_byte_that_changed_in_a_file_of_the_sink_is_told(tmp_path: Path, compression: str) -> None:
+    plain = tmp_path / "a.jsonl"
+    plain.write_bytes(b"".join(LINES))
+    path = compress(plain, compression, lambda: False)
+    assert path is not None
+    whole = path.read_bytes()
+    for at in range(len(whole) // 3, len(whole), len(whole) // 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(DamagedError):
+            list(stored_lines(path))

@@ -1,0 +1,104 @@
+"""What was written after a place, from plain and compressed files, torn lines and all."""
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+import zstandard
+
+from market_collector.model.events import Gap, Orderbook, Record, Repaired, Trade
+from market_collector.sinks.interface import Origin
+from market_collector.sinks.replay import END_BYTES, recall, recall_end
+from record_lines import lines
+
+FIRST = "okx-btc_0_pod-a_20261122T100000.000Z_000001.jsonl"
+SECOND = "okx-btc_0_pod-a_20261122T110000.000Z_000002.jsonl"
+OTHERS = "okx-btc_0_pod-b_20261122T110000.000Z_000001.jsonl"
+
+
+def trade(number: int) -> Trade:
+    return Trade("okx", "BTC-USDT", number * 10, 1, str(number), str(number), 1, "buy", "1", "1")
+
+
+def numbers(directory: Path, place: str) -> list[int]:
+    return [number for number, _ in recall(directory, place).numbers.get("BTC-USDT/trade", [])]
+
+
+def text(records: Sequence[Record]) -> bytes:
+    return lines(records)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / FIRST).write_bytes(text([trade(1), trade(2), trade(3)]))
+    (tmp_path / SECOND).write_bytes(text([trade(4)]) + b'{"type":"trade","exch')
+    (tmp_path / OTHERS).write_bytes(text([trade(99)]))
+    (tmp_path / "checkpoint.json").write_text("{}")
+    return tmp_path
+
+
+def test_only_what_comes_after_the_place_on_the_same_host(directory: Path) -> None:
+    offset = len(text([trade(1)]))
+    assert numbers(directory, f"{FIRST}:{offset}") == [2, 3, 4]
+    assert numbers(directory, f"{SECOND}:0") == [4]
+
+
+def test_a_file_that_is_gone_is_no_reason_to_stop(directory: Path) -> None:
+    (directory / FIRST).unlink()
+    assert numbers(directory, f"{FIRST}:5") == [4]
+
+
+@pytest.mark.parametrize(("ending", "compress"), [(".gz", gzip.compress), (".zst", zstandard.compress)])
+def test_a_file_that_was_compressed_meanwhile_is_read_the_same(directory: Path, ending: str, compress: object) -> None:
+    assert callable(compress)
+    plain = (directory / FIRST).read_bytes()
+    (directory / (FIRST + ending)).write_bytes(compress(plain))
+    assert numbers(directory, f"{FIRST}:{len(text([trade(1)]))}") == [2, 3, 4]
+    (directory / FIRST).unlink()
+    assert numbers(directory, f"{FIRST}:{len(text([trade(1)]))}") == [2, 3, 4]
+
+
+def test_gaps_heads_and_times_are_remembered(tmp_path: Path) -> None:
+    book = Orderbook("okx", "BTC-USDT", 1, 2, "update", [], [], 17, 16)
+    opened = [Gap("okx", "BTC-USDT", None, 1, name, "BTC-USDT/trade", "1", "2", None, None, 2, "x") for name in "abc"]
+    merged = Gap("okx", "BTC-USDT", None, 1, "d", "BTC-USDT/trade", "1", "2", None, None, 4, "Merged", ["b", "c"])
+    end = Repaired("okx", "BTC-USDT", None, 1, "a", "BTC-USDT/trade", 2, 0, "")
+    (tmp_path / FIRST).write_bytes(text([book, trade(5), *opened, merged, end]))
+    memory = recall(tmp_path, f"{FIRST}:0")
+    assert memory.heads == {"BTC-USDT/orderbook": 17}
+    assert memory.numbers == {"BTC-USDT/trade": [(5, 50)]}
+    assert memory.gaps == {"d": merged}
+    assert memory.closed == {"a", "b", "c"}
+
+
+def test_a_line_that_is_no_record_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / FIRST).write_bytes(b"garbage\n")
+    with pytest.raises(ValueError, match="malformed"):
+        recall(tmp_path, f"{FIRST}:0")
+
+
+@pytest.mark.parametrize(("ending", "compress"), [(".gz", gzip.compress), (".zst", zstandard.compress)])
+def test_a_compressed_file_that_was_cut_off_is_named(tmp_path: Path, ending: str, compress: object) -> None:
+    assert callable(compress)
+    (tmp_path / (FIRST + ending)).write_bytes(compress(text([trade(1), trade(2)]))[:-1])
+    with pytest.raises(ValueError, match=f"{FIRST}{ending}: it was cut off"):
+        recall(tmp_path, f"{FIRST}:0")
+
+
+ORIGIN = Origin("okx-btc", 0, "pod-new")
+
+
+def test_the_end_of_what_another_pod_of_the_shard_has_written(directory: Path) -> None:
+    assert recall_end(directory, ORIGIN).numbers == {"BTC-USDT/trade": [(4, 40)]}
+    assert recall_end(directory, Origin("okx-btc", 1, "pod-new")).numbers == {}
+
+
+def test_of_a_long_file_only_the_end_is_read_and_its_low_repairs_are_no_beginning(tmp_path: Path) -> None:
+    filling = text([trade(1)]) * (END_BYTES // len(text([trade(1)])) + 5)
+    repair = msgspec.structs.replace(trade(7), backfilled=True)
+    (tmp_path / FIRST).write_bytes(text([trade(999)]) + filling[: -len(text([trade(1)]))])
+    assert {number for number, _ in recall_end(tmp_path, ORIGIN).numbers["BTC-USDT/trade"]} == {1}
+    (tmp_path / FIRST).write_bytes(text([repair, trade(50), repair]))
+    assert recall_end(tmp_path, ORIGIN).numbers == {"BTC-USDT/trade": [(50, 500), (7, 70)]}

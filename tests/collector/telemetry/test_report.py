@@ -1,0 +1,144 @@
+"""What a collector says about itself, from what its parts know."""
+
+import random
+
+import pytest
+
+from market_collector.config.settings import Settings
+from market_collector.exchanges import EXCHANGES
+from market_collector.feed.gaps import Span
+from market_collector.feed.ledger import Ledger
+from market_collector.model.events import Orderbook, Ticker, Trade
+from market_collector.model.moment import Moment
+from market_collector.model.report import SinkStatus
+from market_collector.model.streams import DataType, Stream, StreamState
+from market_collector.net.link import LastReconnect
+from market_collector.net.supervisor import Supervisor
+from market_collector.telemetry import report
+from market_collector.telemetry.status import Health, encode, termination_message
+
+TRADES = Stream("BTC-USDT", DataType.TRADE)
+BOOK = Stream("BTC-USDT", DataType.ORDERBOOK)
+TICKER = Ticker("okx", "BTC-USDT", 1, 1, *[None] * 11)
+GOOD = SinkStatus(name="out", type="stdout")
+BAD = SinkStatus(name="out", type="file", healthy=False, error="disk full")
+
+
+def at(seconds: float) -> Moment:
+    return Moment(seconds, int(seconds * 1e9))
+
+
+def ledger(**states: StreamState) -> Ledger:
+    """A ledger with one stream a symbol, each in the state that is given."""
+    one = Ledger("okx", [Stream(symbol, DataType.TICKER) for symbol in states], 10.0, at(0))
+    for stream, page in one.streams.items():
+        page.become(states[stream.symbol], "SymbolNotFound" if states[stream.symbol] == "refused" else "", at(1))
+    return one
+
+
+LIVE, QUIET, STALE, REFUSED, PENDING = (StreamState(word) for word in ("live", "quiet", "stale", "refused", "pending"))
+
+
+@pytest.mark.parametrize(
+    ("states", "sink", "is_ready", "words"),
+    [
+        ({"A": LIVE, "B": QUIET}, GOOD, True, "2 streams"),
+        ({"A": LIVE, "B": PENDING}, GOOD, False, "B/ticker (pending)"),
+        ({"A": LIVE, "B": STALE}, GOOD, False, "not streaming: B/ticker"),
+        ({"A": LIVE, "B": REFUSED}, GOOD, True, "1 streams"),
+        ({"A": REFUSED}, GOOD, False, "refuses every stream: A/ticker (SymbolNotFound)"),
+        ({"A": LIVE}, BAD, False, "not writing: out (disk full)"),
+    ],
+)
+def test_readiness(states: dict[str, StreamState], sink: SinkStatus, is_ready: bool, words: str) -> None:
+    verdict, reason = report.readiness(ledger(**states), [sink])
+    assert verdict is is_ready
+    assert words in reason
+
+
+@pytest.mark.parametrize(
+    ("states", "sink", "word", "reason"),
+    [
+        ({"A": LIVE, "B": QUIET}, GOOD, Health.HEALTHY, ""),
+        ({"A": LIVE, "B": STALE}, GOOD, Health.DEGRADED, "without data: B/ticker (stale)"),
+        ({"A": STALE, "B": REFUSED}, GOOD, Health.UNHEALTHY, "no stream has data: A/ticker (stale), B/ticker"),
+        ({"A": LIVE}, BAD, Health.DEGRADED, "sinks that cannot write: out"),
+    ],
+)
+def test_health(states: dict[str, StreamState], sink: SinkStatus, word: Health, reason: str) -> None:
+    found, why = report.health(ledger(**states), [], [sink])
+    assert found is word
+    assert why.startswith(reason)
+
+
+def test_an_open_gap_degrades() -> None:
+    one = ledger(A=LIVE)
+    page = next(iter(one.streams.values()))
+    one.gaps.open(page.stream, Span("5"), "SequenceGap", at(2))
+    assert report.health(one, [], [GOOD]) == (Health.DEGRADED, "1 open gaps")
+
+
+def test_long_lists_of_streams_are_cut() -> None:
+    states = {f"S{number}": STALE for number in range(30)}
+    assert report.readiness(ledger(**states), [GOOD])[1].endswith("and 25 more")
+
+
+def document() -> tuple[Ledger, Supervisor, report.Identity]:
+    one = Ledger("okx", [TRADES, BOOK], 10.0, at(0))
+    settings = Settings("okx-btc", "ns", 1, "okx", ("BTC-USDT",), (DataType.TRADE, DataType.ORDERBOOK))
+    supervisor = Supervisor(
+        settings, EXCHANGES["okx"], one, emit=lambda records: None, clock=lambda: at(5), chance=random.Random(1)
+    )
+    return one, supervisor, report.Identity("okx-btc", "ns", 1, "0.1.0", "pod-1/start", 1_000_000_000)
+
+
+def test_the_document_says_all_that_is_known() -> None:
+    one, supervisor, identity = document()
+    trades, book = one.streams[TRADES], one.streams[BOOK]
+    for number in (1, 4):
+        trade = Trade("okx", "BTC-USDT", number, 1, str(number), str(number), 1, "buy", "1", "1")
+        one.trades(trades, [trade], at(2))
+        trades.note(trade, at(2))
+    one.overdue(at(4))
+    one.unreadable("not JSON", b"garbage", at(3))
+    book.note(Orderbook("okx", "BTC-USDT", 1, 1, "snapshot", [], [], 7, None), at(4))
+    link = supervisor.links[0]
+    link.reconnections, link.last_reconnect = 3, LastReconnect(4_000_000_000, "reset")
+    status = report.status(identity, one, supervisor, report.Output([GOOD], 12), at(5))
+    assert (status.name, status.namespace, status.shard, status.epoch) == ("okx-btc", "ns", 1, "pod-1/start")
+    assert (status.started_at, status.time) == ("1970-01-01T00:00:01.000Z", "1970-01-01T00:00:05.000Z")
+    counters = status.counters
+    assert (counters.records, counters.reconnections, counters.gaps_detected, counters.missing_trades) == (12, 3, 1, 2)
+    assert counters.unreadable_frames == 1
+    assert status.last_unreadable is not None
+    assert (status.last_unreadable.reason, status.last_unreadable.frame) == ("not JSON", "garbage")
+    assert status.last_reconnect is not None
+    assert status.last_reconnect.reason == "reset"
+    assert status.last_message_time == "1970-01-01T00:00:04.000Z"
+    assert [(s.stream, s.state) for s in status.streams] == [("BTC-USDT/trade", LIVE), ("BTC-USDT/orderbook", LIVE)]
+    assert [(c.name, c.state) for c in status.connections] == [("business", "connecting"), ("public", "connecting")]
+    (gap,) = status.gaps
+    assert (gap.stream, gap.state, gap.first, gap.last, gap.missing) == ("BTC-USDT/trade", "open", "2", "3", 2)
+
+
+def test_nothing_received_is_null_and_not_1970() -> None:
+    one, supervisor, identity = document()
+    status = report.status(identity, one, supervisor, report.Output([], 0), at(5))
+    assert status.last_message_time is None
+    assert [stream.last_message_time for stream in status.streams] == [None, None]
+    assert status.last_reconnect is None
+
+
+def test_the_gap_list_is_bounded_and_open_ones_stay() -> None:
+    one, supervisor, identity = document()
+    page = one.streams[TRADES]
+    for number in range(300):
+        trade = Trade("okx", "BTC-USDT", number, 1, str(number * 10), str(number * 10), 1, "buy", "1", "1")
+        one.trades(page, [trade], at(number * 5))
+        one.overdue(at(number * 5 + 4))
+    status = report.status(identity, one, supervisor, report.Output([], 0), at(5))
+    assert len(status.gaps) == report.GAPS_SHOWN
+    assert status.counters.gaps_detected == 299
+    assert status.gaps[-1].last == "2989"
+    assert len(encode(status)) < 100_000
+    assert len(termination_message(status)) <= 4096
