@@ -8,11 +8,11 @@ import asyncio
 import time
 from collections.abc import Iterable
 
-from market_operator.cluster import Cluster
-from market_operator.desired import desired
-from market_operator.names import Key
-from market_operator.plan import Apply
-from market_operator.resource import Document, read_resource
+from market_operator.cluster.actions import Apply
+from market_operator.cluster.client import Cluster
+from market_operator.manifests.build import desired
+from market_operator.resource.document import Document, read_resource
+from market_operator.resource.naming import Key
 from market_operator.settings import Settings
 
 

@@ -25,8 +25,9 @@ from bench.process import cpu_ns, memory
 from bench.results import Goal
 from bench.subjects import ROOT, end, free_port
 
-from market_operator.names import Key
-from market_operator.settings import Settings, Traffic
+from market_operator.manifests.networkpolicy import Traffic
+from market_operator.resource.naming import Key
+from market_operator.settings import Settings
 
 OPERATOR = Path(sys.executable).with_name("market-operator")
 QUIET_S = 5.0

@@ -70,8 +70,8 @@ async def call_an_api_server() -> None:
     """A listing that is answered, and an object that is not there, through the operator's own client."""
     from kubernetes.aio.client.configuration import Configuration
 
-    from market_operator.cluster import Cluster
-    from market_operator.names import Key
+    from market_operator.cluster.client import Cluster
+    from market_operator.resource.naming import Key
 
     with HTTPServer(("127.0.0.1", 0), NothingIsThere) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -5,7 +5,8 @@ import json
 import pytest
 from bench import results, scale
 
-from market_operator.resource import read_resource, read_spec
+from market_operator.resource.document import read_resource
+from market_operator.resource.spec import read_spec
 
 METRICS = """\
 # TYPE market_operator_api_writes_total counter

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kube import CHART, ROOT, Document, Tools
-from market_operator.names import labels
+from market_operator.resource.naming import labels
 
 # helm itself comes with the cluster's tools, so these run where that is (and cannot be skipped in silence).
 pytestmark = pytest.mark.cluster

@@ -28,8 +28,8 @@ import pytest
 from api_proxy import ApiProxy
 from end_state import end_state
 from helm_release import write_chart
-from market_operator.kinds import CHILDREN, PODS, Kind
-from market_operator.names import COLLECTOR_LABEL
+from market_operator.cluster.kinds import CHILDREN, PODS, Kind
+from market_operator.resource.naming import COLLECTOR_LABEL
 
 ROOT = Path(__file__).parents[2]
 Document = dict[str, Any]

@@ -4,7 +4,7 @@ from typing import Any
 
 from bench import bare, scale
 
-from market_operator.names import Key
+from market_operator.resource.naming import Key
 
 
 def test_bare_calls_leave_just_what_the_operator_would_have_made(

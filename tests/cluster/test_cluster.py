@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from kubernetes.aio.client.configuration import Configuration
 
-from market_operator.cluster import Cluster, scopes
+from market_operator.cluster.access import scopes
+from market_operator.cluster.actions import Apply, Delete
+from market_operator.cluster.client import Cluster
+from market_operator.cluster.kinds import CONFIGMAPS
 from market_operator.errors import ApiError, StartError
-from market_operator.kinds import CONFIGMAPS
-from market_operator.names import Key
-from market_operator.plan import Apply, Delete
-from market_operator.resource import read_resource
+from market_operator.resource.document import read_resource
+from market_operator.resource.naming import Key
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from collector_specs import SPECS
-from market_operator.kinds import CHILDREN
+from market_operator.cluster.kinds import CHILDREN
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]

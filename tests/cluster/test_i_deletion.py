@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kube import ROOT
-from market_operator.kinds import CHILDREN
+from market_operator.cluster.kinds import CHILDREN
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]

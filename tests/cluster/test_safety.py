@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from market_operator.desired import desired
-from market_operator.resource import read_resource
-from market_operator.settings import Traffic
+from market_operator.manifests.build import desired
+from market_operator.manifests.networkpolicy import Traffic
+from market_operator.resource.document import read_resource
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]

@@ -294,7 +294,7 @@ def test_an_old_object_that_breaks_a_newer_rule_is_told(
     place: Any, api: Any, start: Start, eventually: Eventually
 ) -> None:
     """As after an upgrade of the definition: the stored object is older than the rule."""
-    from market_operator.crd import crd
+    from market_operator.resource.crd import crd
 
     definition = "apis/apiextensions.k8s.io/v1/customresourcedefinitions/marketcollectors.marketcollector.dev"
     ours = crd()["spec"]

@@ -17,7 +17,7 @@ import pytest
 from api_calls import Call
 from api_proxy import Fault, Hang, Pick, Refuse, Reset
 from end_state import differences
-from market_operator.queue import delays
+from market_operator.scheduling.work_queue import delays
 
 FAULTS: dict[str, Fault] = {
     "403": Refuse(403),

@@ -6,8 +6,8 @@ import pytest
 
 from api_calls import Event
 from api_proxy import Answer
-from market_operator.kinds import CHILDREN, COLLECTORS, PODS
-from market_operator.names import OURS
+from market_operator.cluster.kinds import CHILDREN, COLLECTORS, PODS
+from market_operator.resource.naming import OURS
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import yaml
 from msgspec.structs import replace
 
 from market_collector.config.settings import Settings, load, read_settings
-from market_operator.desired import desired
-from market_operator.resource import read_resource
+from market_operator.manifests.build import desired
+from market_operator.resource.document import read_resource
 
 SAMPLES = sorted((Path(__file__).parents[2] / "crds" / "samples").glob("*.yaml"))
 FULL: dict[str, Any] = {

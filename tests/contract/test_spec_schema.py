@@ -12,7 +12,8 @@ import yaml
 
 from market_collector.config.spec import API_VERSION, KIND, SYSTEM_DIRECTORIES, Resource, Spec
 from market_collector.exchanges import EXCHANGES
-from market_operator import models
+from market_operator.resource import api
+from market_operator.resource.exchanges import OFFERS, Interval
 
 CRD = Path(__file__).parents[2] / "crds" / "marketcollectors.yaml"
 WORDS = {
@@ -96,16 +97,16 @@ def test_the_comparison_sees_every_kind_of_limit() -> None:
 
 
 def test_both_name_the_resource_alike() -> None:
-    assert (API_VERSION, KIND) == (models.API_VERSION, models.KIND)
+    assert (API_VERSION, KIND) == (api.API_VERSION, api.KIND)
     assert get_args(Resource.__annotations__["kind"]) in ((), (KIND,))
 
 
-@pytest.mark.parametrize("name", sorted({*EXCHANGES, *models.OFFERS}))
+@pytest.mark.parametrize("name", sorted({*EXCHANGES, *OFFERS}))
 def test_both_know_what_an_exchange_offers(name: str) -> None:
-    exchange, offer = EXCHANGES[name], models.OFFERS[name]
+    exchange, offer = EXCHANGES[name], OFFERS[name]
     assert sorted(exchange.offers) == sorted(offer.data_types)
     assert sorted(exchange.book_depths) == sorted(offer.depths)
-    assert sorted(exchange.candle_intervals) == sorted(get_args(models.Interval))
+    assert sorted(exchange.candle_intervals) == sorted(get_args(Interval))
     assert (port(exchange.websocket), port(exchange.rest)) == (offer.websocket_port, offer.rest_port)
 
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from market_collector.config.validation import Offer, faults
 from market_collector.exchanges import EXCHANGES
-from market_operator.models import Spec
+from market_operator.resource.spec import Spec
 
 CRD = Path(__file__).parents[2] / "crds" / "marketcollectors.yaml"
 OFFERS = {name: Offer(each.offers, each.book_depths, each.candle_intervals) for name, each in EXCHANGES.items()}

@@ -8,8 +8,8 @@ import pytest
 from market_collector.model.report import SinkStatus
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 from market_collector.telemetry import status as said
-from market_operator import conditions
-from market_operator.reports import Report, read_report
+from market_operator.observed.reports import Report, read_report
+from market_operator.status import streams
 
 TIME = "2026-11-22T10:00:00.123Z"
 HEARD = "2026-11-22T10:00:00Z"
@@ -133,8 +133,8 @@ def test_a_termination_message_that_had_to_be_cut_still_counts(count: int) -> No
 
 
 def test_the_operator_knows_every_stream_state() -> None:
-    assert {state.value for state in StreamState} == set(conditions._ORDER)
-    assert set(conditions.DELIVERING) == {StreamState.LIVE.value, StreamState.QUIET.value}
+    assert {state.value for state in StreamState} == set(streams._ORDER)
+    assert set(streams.DELIVERING) == {StreamState.LIVE.value, StreamState.QUIET.value}
 
 
 def test_both_speak_the_same_contract() -> None:

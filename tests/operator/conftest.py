@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from market_operator.pods import Pod, read_pod
-from market_operator.reports import Report, read_report
-from market_operator.resource import Resource, read_resource
+from market_operator.observed.pods import Pod, read_pod
+from market_operator.observed.reports import Report, read_report
+from market_operator.resource.document import Resource, read_resource
 
 Make = Callable[..., Any]
 

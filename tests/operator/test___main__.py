@@ -5,10 +5,11 @@ import pytest
 
 from market_operator import __version__
 from market_operator.__main__ import _parser, _settings, main
-from market_operator.crd import crd_yaml
-from market_operator.leader import Terms
-from market_operator.names import Key
-from market_operator.settings import Settings, Traffic
+from market_operator.cluster.lease import Terms
+from market_operator.manifests.networkpolicy import Traffic
+from market_operator.resource.crd import crd_yaml
+from market_operator.resource.naming import Key
+from market_operator.settings import Settings
 
 
 def settings(*arguments: str) -> Settings:

@@ -10,7 +10,7 @@ import pytest
 
 from market_operator.app import Parts, assemble, stand_by, work
 from market_operator.errors import LeadershipError
-from market_operator.names import Key
+from market_operator.resource.naming import Key
 from market_operator.settings import Settings
 
 KEY = Key("md", "okx-btc")

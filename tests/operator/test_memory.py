@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from market_operator.intake import Intake
-from market_operator.names import Key
-from market_operator.observations import Observations
-from market_operator.queue import Queue
-from market_operator.rounds import Rounds
-from market_operator.store import Store
+from market_operator.observed.cache import Store
+from market_operator.observed.collectors import Observations
+from market_operator.resource.naming import Key
+from market_operator.scheduling.poll_schedule import Rounds
+from market_operator.scheduling.work_queue import Queue
+from market_operator.watch.informer import Intake
 
 Make = Callable[..., Any]
 RESOURCES = 50
@@ -72,7 +72,7 @@ class Life:
 async def test_a_hundred_thousand_events_leave_nothing_behind(
     pod_document: Make, report: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for remembered in ("store._GONE_REMEMBERED", "observations._REMEMBERED_PODS"):
+    for remembered in ("observed.cache._GONE_REMEMBERED", "observed.collectors._REMEMBERED_PODS"):
         monkeypatch.setattr(f"market_operator.{remembered}", 500)
     life = Life(pod_document, report)
     await life.rounds(range(40))

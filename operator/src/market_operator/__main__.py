@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from market_operator import __version__
-from market_operator.durations import seconds
-from market_operator.leader import Terms
-from market_operator.names import Key
-from market_operator.selection import Selector, read_selector
-from market_operator.settings import HealthVia, Settings, Traffic
+from market_operator.cluster.lease import Terms
+from market_operator.manifests.networkpolicy import Traffic
+from market_operator.resource.durations import seconds
+from market_operator.resource.naming import Key
+from market_operator.resource.selector import Selector, read_selector
+from market_operator.settings import HealthVia, Settings
 
 _DEFAULTS = Settings()
 
@@ -31,12 +32,12 @@ def _run(args: argparse.Namespace) -> int:
     import asyncio
     import gc
 
-    from market_operator.imports import leave_out_synchronous_client
+    from market_operator.cluster.slim_import import leave_out_synchronous_client
 
     leave_out_synchronous_client()
     from market_operator.app import run
     from market_operator.errors import OperatorError
-    from market_operator.logs import configure
+    from market_operator.telemetry.logs import configure
 
     settings = _settings(args)
     configure(settings.log_level, settings.log_format)
@@ -57,7 +58,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 def _crd(_: argparse.Namespace) -> int:
-    from market_operator.crd import crd_yaml
+    from market_operator.resource.crd import crd_yaml
 
     sys.stdout.write(crd_yaml())
     return 0

@@ -8,26 +8,27 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from market_operator import events
-from market_operator.announcer import Announcer
-from market_operator.cluster import CALL_TIMEOUT, Cluster
-from market_operator.election import Election, identity
+from market_operator.cluster.client import CALL_TIMEOUT, Cluster
+from market_operator.cluster.election import Election, identity
+from market_operator.cluster.lease import Candidate
 from market_operator.errors import ApiError, LeadershipError, StartError
-from market_operator.health import is_direct, reader
-from market_operator.http import application, serve
-from market_operator.intake import Intake
-from market_operator.leader import Candidate
-from market_operator.logs import about
-from market_operator.metrics import Metrics
-from market_operator.names import Key
-from market_operator.observations import Observations
-from market_operator.pace import Pace
-from market_operator.queue import Queue
-from market_operator.reconcile import Again, Reconciler
-from market_operator.rounds import Rounds
+from market_operator.observed.cache import Store
+from market_operator.observed.collectors import Observations
+from market_operator.reconcile.event_recorder import Announcer
+from market_operator.reconcile.reconciler import Again, Reconciler
+from market_operator.resource.naming import Key
+from market_operator.scheduling.poll_schedule import Rounds
+from market_operator.scheduling.status_budget import Pace
+from market_operator.scheduling.work_queue import Queue
 from market_operator.settings import Settings
-from market_operator.store import Store
-from market_operator.sweep import AT_ONCE, HealthSweep, Listing
+from market_operator.telemetry.http import application, serve
+from market_operator.telemetry.logs import about
+from market_operator.telemetry.metrics import Metrics
+from market_operator.watch import kopf_watch
+from market_operator.watch.informer import Intake
+from market_operator.watch.listing import Listing
+from market_operator.watch.poller import AT_ONCE, HealthSweep
+from market_operator.watch.probe import is_direct, reader
 
 logger = logging.getLogger(__name__)
 # A pass makes a handful of calls of at most CALL_TIMEOUT each; a worker that is at it for longer is stuck.
@@ -132,7 +133,7 @@ async def stand_by(parts: Parts) -> None:
 
 async def _watch(parts: Parts, stop: asyncio.Event) -> None:
     """kopf takes the signals for itself and would wait long for what it does not own; so we take them back."""
-    await events.watch(
+    await kopf_watch.watch(
         parts.intake,
         parts.settings.namespaces,
         parts.settings.selector.text,

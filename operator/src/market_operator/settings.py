@@ -1,25 +1,14 @@
 """How the operator was started; defaults and units in one place."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from market_operator.leader import DEFAULT_TERMS, Terms
-from market_operator.names import Key
-from market_operator.selection import EVERYTHING, Selector
+from market_operator.cluster.lease import DEFAULT_TERMS, Terms
+from market_operator.manifests.networkpolicy import Traffic
+from market_operator.resource.naming import Key
+from market_operator.resource.selector import EVERYTHING, Selector
 
 HealthVia = Literal["direct", "proxy", "auto"]
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What NetworkPolicies let through to and from collectors, beside DNS and the exchange; in Kubernetes' words.
-
-    `readers` (NetworkPolicyPeers) may reach their HTTP port; the operator itself must be among them, and none means
-    everybody. `egress` (NetworkPolicyEgressRules): where else they may go.
-    """
-
-    readers: tuple[dict[str, Any], ...] = ()
-    egress: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from market_operator.manifests.shard import Shard
-from market_operator.resource import Resource, read_spec
+from market_operator.resource.document import Resource
+from market_operator.resource.spec import read_spec
 
 
 @pytest.fixture

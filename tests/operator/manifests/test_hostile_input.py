@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market_operator.desired import desired
-from market_operator.fields import is_below
-from market_operator.resource import Document, read_resource
-from market_operator.settings import Traffic
-from market_operator.volumes import RELATIVE_PATTERN
+from market_operator.manifests.build import desired
+from market_operator.manifests.networkpolicy import Traffic
+from market_operator.resource.document import Document, read_resource
+from market_operator.resource.fields import is_below
+from market_operator.resource.volumes import RELATIVE_PATTERN
 
 HOSTILE = [
     "$(reboot)",

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from market_operator.manifests.networkpolicy import exchange_ports, networkpolicy
-from market_operator.resource import Resource, read_spec
-from market_operator.settings import Traffic
+from market_operator.manifests.networkpolicy import Traffic, exchange_ports, networkpolicy
+from market_operator.resource.document import Resource
+from market_operator.resource.spec import read_spec
 
 OPERATOR = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "market-operator"}}}
 PROMETHEUS = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}

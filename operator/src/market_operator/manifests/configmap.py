@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from market_operator.manifests.shard import Shard, canonical, digest
-from market_operator.models import BALANCE
-from market_operator.resource import Document
+from market_operator.manifests.shard import FILE, Shard, canonical, digest
+from market_operator.resource.document import Document
+from market_operator.resource.exchanges import BALANCE
 
 CONTRACT = 1
-FILE = "collector.json"
 # What the collector need not know, so that changing it restarts no collector.
 _NOT_FOR_COLLECTORS = {"shards", "replicas", "suspend", "template", "health_check_interval", "symbol", "symbols"}
 

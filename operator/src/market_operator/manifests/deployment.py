@@ -2,7 +2,7 @@
 
 from market_operator.manifests.pod import pod_template
 from market_operator.manifests.shard import Shard
-from market_operator.resource import Document
+from market_operator.resource.document import Document
 
 # A pod is ready as soon as its streams are live; the old one stays until they have been so for as long. It counts for
 # roll-outs alone: that data flows is read from the pods themselves.

@@ -1,13 +1,28 @@
 """The NetworkPolicy: what may reach a resource's collectors, and what they may reach."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
-from market_operator.manifests.shard import HTTP_PORT, metadata
-from market_operator.models import OFFERS, Endpoint, Spec
-from market_operator.names import policy_name, selector
-from market_operator.resource import Document, Resource
-from market_operator.settings import Traffic
+from market_operator.manifests.shard import metadata
+from market_operator.resource.connection import Endpoint
+from market_operator.resource.document import Document, Resource
+from market_operator.resource.exchanges import OFFERS
+from market_operator.resource.naming import HTTP_PORT, policy_name, selector
+from market_operator.resource.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What NetworkPolicies let through to and from collectors, beside DNS and the exchange; in Kubernetes' words.
+
+    `readers` (NetworkPolicyPeers) may reach their HTTP port; the operator itself must be among them, and none means
+    everybody. `egress` (NetworkPolicyEgressRules): where else they may go.
+    """
+
+    readers: tuple[dict[str, Any], ...] = ()
+    egress: tuple[dict[str, Any], ...] = ()
 
 
 def networkpolicy(resource: Resource, spec: Spec, traffic: Traffic) -> Document:

@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from market_operator.manifests.configmap import FILE
-from market_operator.manifests.shard import HTTP_PORT, Shard, digest
-from market_operator.models import FileSink
-from market_operator.names import RESOURCE_ANNOTATION, TEMPLATE_ANNOTATION, labels
-from market_operator.resource import Document
-from market_operator.rules import Section
+from market_operator.manifests.shard import FILE, Shard, digest
+from market_operator.resource.document import Document
+from market_operator.resource.naming import CONTAINER, HTTP_PORT, RESOURCE_ANNOTATION, TEMPLATE_ANNOTATION, labels
+from market_operator.resource.schema import Section
+from market_operator.resource.sinks import FileSink
 
-CONTAINER = "collector"
 CONFIG_DIRECTORY = "/etc/market-collector"
 CREDENTIALS_DIRECTORY = "/etc/market-collector-credentials"
 CREDENTIALS_KEYS = ("apiKey", "secretKey", "passphrase")

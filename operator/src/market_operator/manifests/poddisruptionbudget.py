@@ -1,7 +1,7 @@
 """The PodDisruptionBudget: a shard's replicas are never evicted together."""
 
 from market_operator.manifests.shard import Shard
-from market_operator.resource import Document
+from market_operator.resource.document import Document
 
 
 def poddisruptionbudget(shard: Shard) -> Document:

@@ -1,7 +1,8 @@
 """The headless Service: a name under which a shard's pods can be scraped and looked at."""
 
-from market_operator.manifests.shard import HTTP_PORT, Shard
-from market_operator.resource import Document
+from market_operator.manifests.shard import Shard
+from market_operator.resource.document import Document
+from market_operator.resource.naming import HTTP_PORT
 
 
 def service(shard: Shard) -> Document:

@@ -5,11 +5,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from market_operator.models import API_VERSION, BALANCE, KIND, Spec
-from market_operator.names import RESOURCE_ANNOTATION, child_name, labels, selector
-from market_operator.resource import Document, Resource
+from market_operator.resource.api import API_VERSION, KIND
+from market_operator.resource.document import Document, Resource
+from market_operator.resource.exchanges import BALANCE
+from market_operator.resource.naming import RESOURCE_ANNOTATION, child_name, labels, selector
+from market_operator.resource.spec import Spec
 
-HTTP_PORT = 8080
+FILE = "collector.json"
 
 
 @dataclass(frozen=True, slots=True)

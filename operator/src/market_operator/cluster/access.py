@@ -1,0 +1,37 @@
+"""How to reach the API server, from a kubeconfig or from inside a pod."""
+
+import os
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach the API server, for kopf, which keeps a session of its own."""
+
+    server: str
+    ca_path: str | None
+    is_insecure: bool
+    certificate_path: str | None
+    key_path: str | None
+    authorization: str | None
+    proxy_url: str | None
+
+
+def runs_in_a_pod() -> bool:
+    """Whether this process has been given a service account by a kubelet."""
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+
+
+def proxy_for(server: str) -> str | None:
+    """The proxy that the environment names for `server` (HTTPS_PROXY, NO_PROXY)."""
+    url = urllib.parse.urlsplit(server)
+    is_direct = urllib.request.proxy_bypass(url.netloc.rpartition("@")[2])
+    return None if is_direct else urllib.request.getproxies().get(url.scheme)
+
+
+def scopes(namespaces: Iterable[str]) -> tuple[str | None, ...]:
+    """The namespaces to list, or (None,) for all at once."""
+    return tuple(namespaces) or (None,)

@@ -1,0 +1,52 @@
+"""Writes Events about conditions that turned. An Event is a courtesy: whatever becomes of it, the pass goes on."""
+
+import logging
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from market_operator.cluster.client import Cluster
+from market_operator.errors import ApiError
+from market_operator.resource.document import Document, Resource
+from market_operator.resource.naming import Key
+from market_operator.scheduling.event_budget import Allowance
+from market_operator.status.events import announcements, event
+from market_operator.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Announcer:
+    """`instance` says which operator speaks."""
+
+    cluster: Cluster
+    metrics: Metrics
+    allowance: Allowance = field(default_factory=Allowance)
+    instance: str = field(default_factory=socket.gethostname)
+
+    async def announce(self, resource: Resource, conditions: Iterable[Document], now: float) -> None:
+        """Tells what turned between the stored conditions of `resource` and `conditions`, which were just written."""
+        for each in announcements(resource.status.get("conditions", ()), conditions):
+            if self.allowance.take(resource.key, now):
+                await self._write(event(each, resource, self.instance, now))
+            else:
+                self._count("left out")
+
+    def forget(self, key: Key) -> None:
+        """A resource is gone."""
+        self.allowance.forget(key)
+
+    async def _write(self, document: Document) -> None:
+        try:
+            await self.cluster.announce(document)
+        except ApiError as error:
+            if error.is_ending:  # nothing can be said any more in a namespace that ends, and nobody listens
+                return
+            self._count("failed")
+            logger.info("could not write an Event: %s", error)
+        else:
+            self._count("done")
+
+    def _count(self, result: str) -> None:
+        self.metrics.writes.labels("create", "Event", result).inc()

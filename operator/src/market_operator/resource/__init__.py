@@ -1,0 +1,1 @@
+"""The custom resource: spec, status, CRD and names."""

@@ -1,0 +1,159 @@
+"""From the models to the CustomResourceDefinition: a structural schema, defaults, CEL rules, printer columns, scale."""
+
+from typing import Any, cast
+
+import yaml
+from pydantic import BaseModel
+
+from market_operator.resource.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
+from market_operator.resource.spec import Spec
+from market_operator.resource.status import PENDING, Status
+
+Schema = dict[str, Any]
+_HEADER = (
+    f"# The {KIND} resource ({API_VERSION}). Generated from "
+    f"operator/src/market_operator/resource: `make crds`; do not edit.\n"
+)
+_DROPPED = ("title", "$defs", "additionalProperties", "default", "description", "anyOf", "$ref", "properties", "items")
+
+
+def crd() -> Schema:
+    """The CustomResourceDefinition as plain data."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": KIND.lower(),
+                "shortNames": ["mcol"],
+                "categories": ["marketdata"],
+            },
+            "versions": [_version()],
+        },
+    }
+
+
+def crd_yaml() -> str:
+    """The CustomResourceDefinition as the file `crds/marketcollectors.yaml` holds it; the same text every time."""
+    return _HEADER + yaml.safe_dump(crd(), sort_keys=False, width=140, allow_unicode=True)
+
+
+def _version() -> Schema:
+    return {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {
+            "status": {},
+            "scale": {
+                "specReplicasPath": ".spec.shards",
+                "statusReplicasPath": ".status.shards",
+                "labelSelectorPath": ".status.selector",
+            },
+        },
+        "selectableFields": [{"jsonPath": ".spec.exchange"}],
+        "additionalPrinterColumns": _columns(),
+        "schema": {"openAPIV3Schema": _resource()},
+    }
+
+
+def _columns() -> list[Schema]:
+    ready = '.status.conditions[?(@.type=="Ready")]'
+    return [
+        _column("Exchange", "string", ".spec.exchange", "Exchange that is collected from"),
+        _column("Symbols", "string", ".status.symbols", "Symbols that are collected"),
+        _column("Ready", "string", f"{ready}.status", "Whether data flows"),
+        _column("Reason", "string", f"{ready}.reason", "Why it is Ready or not"),
+        _column("Streams", "string", ".status.streams.summary", "Streams that deliver, of those wanted"),
+        _column("Reconnects", "integer", ".status.reconnections", "Reconnects since the resource was made"),
+        _column("Gaps", "integer", ".status.gaps.detected", "Holes found in the data since the resource was made"),
+        _column("Last Message", "date", ".status.lastMessageTime", "When a message last came from the exchange"),
+        _column("Age", "date", ".metadata.creationTimestamp", "Since when the resource exists"),
+        _column("Health", "string", ".status.health", "Health in one word") | {"priority": 1},
+        _column("Pods", "string", ".status.pods", "Ready and wanted pods") | {"priority": 1},
+        _column("Image", "string", ".status.image", "Image of the collectors") | {"priority": 1},
+    ]
+
+
+def _column(name: str, kind: str, path: str, description: str) -> Schema:
+    return {"name": name, "type": kind, "jsonPath": path, "description": description}
+
+
+def _resource() -> Schema:
+    return {
+        "type": "object",
+        "description": "Market data of one exchange as a resource: which symbols, which data, where it "
+        "goes, and how it is doing.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string", "description": API_VERSION},
+            "kind": {"type": "string", "description": KIND},
+            "metadata": {"type": "object"},
+            "spec": _schema_of(Spec),
+            "status": {**_schema_of(Status), "default": PENDING},
+        },
+    }
+
+
+def _schema_of(model: type[BaseModel]) -> Schema:
+    schema = model.model_json_schema(by_alias=True)
+    return structural(schema, schema.get("$defs", {}))
+
+
+def structural(node: Schema, definitions: Schema) -> Schema:
+    """`node` of a JSON schema as Kubernetes wants it: no references, no null, no titles; null defaults are left out."""
+    node = _resolved(node, definitions)
+    kept = {key: value for key, value in node.items() if key not in _DROPPED}
+    if "const" in kept:
+        kept["enum"] = [kept.pop("const")]
+    ours = {key: kept.pop(key) for key in [*kept] if key.startswith("x-kubernetes-")}
+    result = _head(node) | kept | _children(node, definitions) | ours
+    return result if "x-kubernetes-int-or-string" not in result else _int_or_string(result)
+
+
+def _resolved(node: Schema, definitions: Schema) -> Schema:
+    """`node` with what it refers to (a definition, the one type of an optional field) merged in below its own words."""
+    while "$ref" in node or ("anyOf" in node and "x-kubernetes-int-or-string" not in node):
+        inner = definitions[node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else _not_null(node["anyOf"])
+        own = {key: value for key, value in node.items() if key not in ("$ref", "anyOf")}
+        node = {**inner, **own}
+    return node
+
+
+def _not_null(options: list[Schema]) -> Schema:
+    [option] = [option for option in options if option.get("type") != "null"]
+    return option
+
+
+def _head(node: Schema) -> Schema:
+    head: Schema = {key: node[key] for key in ("type", "description") if key in node}
+    default = _without_null(node.get("default"))
+    return head if default is None else head | {"default": default}
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(item) for key, item in value.items() if item is not None}
+    return [_without_null(item) for item in value] if isinstance(value, list) else value
+
+
+def _children(node: Schema, definitions: Schema) -> Schema:
+    children: Schema = {}
+    if "properties" in node:
+        children["properties"] = {name: structural(child, definitions) for name, child in node["properties"].items()}
+    if "items" in node:
+        children["items"] = structural(cast(Schema, node["items"]), definitions)
+    if isinstance(node.get("additionalProperties"), dict):
+        children["additionalProperties"] = structural(node["additionalProperties"], definitions)
+    return children
+
+
+def _int_or_string(node: Schema) -> Schema:
+    kept = ("description", "pattern", "maxLength", "x-kubernetes-int-or-string")
+    return {"anyOf": [{"type": "integer"}, {"type": "string"}]} | {key: node[key] for key in kept if key in node}

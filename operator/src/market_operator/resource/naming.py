@@ -1,0 +1,84 @@
+"""Names, labels and annotations of everything that belongs to one resource."""
+
+import hashlib
+import re
+import sys
+from typing import NamedTuple, Self
+
+from market_operator.resource.api import GROUP
+
+CONTAINER = "collector"
+HTTP_PORT = 8080
+
+MANAGER = "market-operator"
+SHARD_LABEL = f"{GROUP}/shard"
+COLLECTOR_LABEL = f"{GROUP}/collector"
+RESOURCE_ANNOTATION = f"{GROUP}/resource"
+APPLIED_ANNOTATION = f"{GROUP}/applied"
+TEMPLATE_ANNOTATION = f"{GROUP}/template"
+OURS = f"app.kubernetes.io/managed-by={MANAGER},{COLLECTOR_LABEL}"
+"""Label selector of all that the operator made."""
+
+# A NetworkPolicy's name may have 253 characters; what is left for the resource's name before "-collectors":
+_LONGEST_OF_POLICIES = 242
+# A Service's name is a DNS label of at most 63 characters that begins with a letter. What is left for the resource's
+# name after "-63" (the shard) and "-0123456789" (the hash in a ConfigMap's name):
+_LONGEST = 49
+
+
+class Key(NamedTuple):
+    """Which resource: what the queue holds."""
+
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, namespace: str, name: str) -> Self:
+        """The key that many places keep: each text is in memory once, however often it was read."""
+        return cls(sys.intern(namespace), sys.intern(name))
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def child_name(resource: str, shard: int) -> str:
+    """Name of the Deployment and Service of a shard: the resource's name with the shard, shortened where it must be."""
+    return f"{_short(resource, _LONGEST, '^[a-z][-a-z0-9]*$')}-{shard}"
+
+
+def policy_name(resource: str) -> str:
+    """Name of the NetworkPolicy of all shards, shortened where it must be."""
+    return f"{_short(resource, _LONGEST_OF_POLICIES, '.*')}-collectors"
+
+
+def label_value(resource: str) -> str:
+    """The resource's name as a label value (at most 63 characters; resource names may have 253)."""
+    return _short(resource, 63, ".*")
+
+
+def labels(resource: str, shard: int | None = None) -> dict[str, str]:
+    """The labels of everything that belongs to a shard, or to the resource as a whole."""
+    return {
+        "app.kubernetes.io/name": "market-collector",
+        "app.kubernetes.io/instance": label_value(resource),
+        "app.kubernetes.io/managed-by": MANAGER,
+        "app.kubernetes.io/component": "collector",
+        **selector(resource, shard),
+    }
+
+
+def selector(resource: str, shard: int | None = None) -> dict[str, str]:
+    """The labels by which pods are found, a shard's or all of the resource's.
+
+    They can never change (a Deployment's selector is immutable).
+    """
+    return {COLLECTOR_LABEL: label_value(resource)} | ({} if shard is None else {SHARD_LABEL: str(shard)})
+
+
+def _short(name: str, longest: int, pattern: str) -> str:
+    """`name`, or when it is too long or does not match `pattern`, a readable beginning and a hash of the whole."""
+    if len(name) <= longest and re.fullmatch(pattern, name):
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    head = re.sub("[^-a-z0-9]", "-", name)[: longest - 10]
+    return f"{head if head[0].isalpha() else f'm{head[:-1]}'}-{digest}"

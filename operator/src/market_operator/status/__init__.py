@@ -1,0 +1,1 @@
+"""The status of a resource: conditions, events and the patch."""

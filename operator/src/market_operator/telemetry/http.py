@@ -1,0 +1,43 @@
+"""The operator's own HTTP: /livez, /readyz, /metrics."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from market_operator.telemetry.metrics import CONTENT_TYPE, Metrics
+
+Problem = Callable[[], str]
+"""Says what is wrong; an empty text means that all is well."""
+
+
+def application(live: Problem, ready: Problem, metrics: Metrics) -> web.Application:
+    """The routes: a probe answers 200 "ok", or 503 with what is wrong."""
+
+    async def scrape(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    app = web.Application()
+    app.router.add_get("/livez", _probe(live))
+    app.router.add_get("/readyz", _probe(ready))
+    app.router.add_get("/metrics", scrape)
+    return app
+
+
+def _probe(problem: Problem) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(_: web.Request) -> web.Response:
+        found = problem()
+        return web.Response(text=f"{found or 'ok'}\n", status=503 if found else 200)
+
+    return answer
+
+
+async def serve(app: web.Application, host: str, port: int) -> web.AppRunner:
+    """Listens until the runner is cleaned up.
+
+    Raises:
+        OSError: when the address is taken or not ours.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner

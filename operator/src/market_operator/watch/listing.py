@@ -1,0 +1,93 @@
+"""Lists everything at the start and periodically."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from market_operator.cluster.access import scopes
+from market_operator.cluster.client import Cluster
+from market_operator.cluster.kinds import CHILDREN, PODS, Kind
+from market_operator.errors import NO_DEFINITION, ApiError, StartError
+from market_operator.resource.naming import Key
+from market_operator.telemetry.metrics import Metrics
+from market_operator.watch.informer import Intake
+from market_operator.watch.poller import logger
+
+_AFTER_THE_START = 10.0
+
+
+def waits(interval: float) -> Iterator[float]:
+    """Seconds before each further listing: soon after the first one, then `interval`.
+
+    What went between the first listing and the beginning of the watches is told by no event.
+    """
+    yield min(interval, _AFTER_THE_START)
+    yield from itertools.repeat(interval)
+
+
+@dataclass(slots=True)
+class Listing:
+    """Lists everything at the start and every `interval` seconds; `is_done` once the first listing is complete."""
+
+    cluster: Cluster
+    intake: Intake
+    metrics: Metrics
+    namespaces: tuple[str, ...]
+    selector: str
+    interval: float
+    is_done: bool = False
+
+    async def first(self) -> None:
+        """The first listing.
+
+        Raises:
+            StartError: when the definition is not installed.
+            ApiError: when something could not be listed.
+        """
+        try:
+            await self._everything()
+        except ApiError as error:
+            if error.is_gone:
+                raise StartError(NO_DEFINITION) from error
+            raise
+        self.is_done = True
+
+    async def run(self) -> None:
+        """Lists everything now and then until cancelled; a failure is told and tried again in time."""
+        for wait in waits(self.interval):
+            await asyncio.sleep(wait)
+            try:
+                await self._everything()
+            except ApiError as error:
+                logger.warning("could not list everything, next try in %.0f s: %s", self.interval, error)
+
+    async def _everything(self) -> None:
+        for scope in scopes(self.namespaces):
+            for kind in (*CHILDREN.values(), PODS):
+                await self._objects(kind, scope)
+            await self._resources(scope)
+        self.metrics.sweeps.inc()
+
+    async def _objects(self, kind: Kind, namespace: str | None) -> None:
+        listed, version = set[str](), 0
+        async for page in self.cluster.ours(kind, namespace):
+            version = version or page.version
+            for item in page.items:
+                listed.add(item.head["metadata"]["uid"])
+                if self.intake.store.is_news(kind.name, item.head):
+                    self.intake.child(kind.name, item.document(), time.time())
+        for ghost in self.intake.store.ghosts(kind.name, namespace, listed, version):
+            self.intake.child_gone(kind.name, ghost)
+        if kind is PODS:
+            self.intake.store.pods_listed(namespace, version)
+
+    async def _resources(self, namespace: str | None) -> None:
+        known = {key for key in self.intake.seen if namespace in (None, key.namespace)}
+        async for page in self.cluster.keys(namespace, self.selector):
+            for item in page.items:
+                self.intake.resource(item.head)
+                known.discard(Key.of(item.head["metadata"]["namespace"], item.head["metadata"]["name"]))
+        for key in known:
+            self.intake.resource_gone(key)

@@ -1,0 +1,65 @@
+"""The fence in front of each write (cluster.py): asked when a call begins, and again when its body goes out."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
+
+from market_operator.cluster.client import Cluster
+from market_operator.errors import ApiError, LeadershipError
+from market_operator.telemetry.http import serve
+
+EVENT = {"metadata": {"namespace": "md", "name": "e"}}
+Server = tuple[str, list[str]]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    """An API server that takes everything, and tells what came."""
+    came: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        came.append(request.method)
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", take)
+    runner = await serve(app, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}", came
+    await runner.cleanup()
+
+
+def fence(still_leads: int) -> Callable[[], float]:
+    """One that lets so many questions pass."""
+    asked = iter(range(10))
+
+    def ask() -> float:
+        if next(asked) < still_leads:
+            return 5.0
+        raise LeadershipError("it ran out")
+
+    return ask
+
+
+@pytest.fixture
+async def cluster(server: Server) -> AsyncIterator[Cluster]:
+    cluster = Cluster(Configuration(host=server[0]), None)
+    yield cluster
+    await cluster.close()
+
+
+async def test_a_write_is_sent_while_the_lease_holds(server: Server, cluster: Cluster) -> None:
+    cluster.fence = fence(2)
+    await cluster.announce(EVENT)
+    assert server[1] == ["POST"]
+
+
+@pytest.mark.parametrize("still_leads", [0, 1])
+async def test_a_write_is_not_sent_when_the_lease_ran_out_on_the_way(
+    still_leads: int, server: Server, cluster: Cluster
+) -> None:
+    cluster.fence = fence(still_leads)
+    with pytest.raises((ApiError, LeadershipError), match="it ran out"):
+        await cluster.announce(EVENT)
+    assert server[1] == []

@@ -1,0 +1,195 @@
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from market_operator.cluster.actions import Apply, Delete
+from market_operator.manifests.build import desired
+from market_operator.manifests.wanted import Wanted
+from market_operator.observed.cache import Observed, name_of
+from market_operator.observed.pods import Pod
+from market_operator.reconcile.plan import covers, is_rolled_out, plan
+from market_operator.resource.document import Document, Resource
+
+
+def stored(wanted: Wanted) -> Observed:
+    """What the API server would have after everything was written, with fields of its own."""
+    children = {}
+    for child in wanted.children:
+        made = copy.deepcopy(child)
+        made["metadata"] |= {"uid": f"uid-{child['metadata']['name']}", "generation": 1, "creationTimestamp": "now"}
+        if child["kind"] == "Deployment":
+            made["status"] = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}
+            made["spec"]["template"]["spec"]["dnsPolicy"] = "ClusterFirst"
+        children[name_of(child)] = made
+    return Observed(children, ())
+
+
+@pytest.fixture
+def wanted(resource: Callable[..., Resource]) -> Wanted:
+    return desired(resource(), "image")
+
+
+def edited(observed: Observed, kind: str, edit: Callable[[Document], object]) -> Observed:
+    for (each, _), child in observed.children.items():
+        if each == kind:
+            edit(child)
+    return observed
+
+
+def test_everything_is_applied_when_nothing_exists(wanted: Wanted) -> None:
+    actions = plan(Observed({}, ()), wanted)
+    assert [action.manifest["kind"] for action in actions if isinstance(action, Apply)] == [
+        "ConfigMap",
+        "Service",
+        "Deployment",
+    ]
+    assert all(isinstance(action, Apply) and action.is_new for action in actions)
+
+
+def test_nothing_is_written_when_all_is_as_wanted(wanted: Wanted) -> None:
+    assert plan(stored(wanted), wanted) == ()
+
+
+def test_what_is_known_to_be_as_wanted_is_not_compared_again(wanted: Wanted) -> None:
+    observed = stored(wanted)
+    for child in observed.children.values():
+        child.pop("spec", None)
+    assert len(plan(observed, wanted)) == 2
+    assert plan(replace(observed, settled=frozenset(observed.children)), wanted) == ()
+
+
+def test_what_we_want_now_is_seen_by_its_hash(resource: Callable[..., Resource], wanted: Wanted) -> None:
+    later = desired(resource(suspend=True), "image")
+    [action] = plan(stored(wanted), later)
+    assert isinstance(action, Apply)
+    assert (action.manifest["kind"], action.is_new) == ("Deployment", False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "edit"),
+    [
+        ("Deployment", lambda child: child["spec"].update(replicas=7)),
+        ("Deployment", lambda child: child["spec"]["template"]["spec"]["containers"][0].update(image="evil")),
+        ("Deployment", lambda child: child["spec"]["template"]["spec"]["containers"][0]["env"].pop()),
+        ("Deployment", lambda child: child["metadata"]["labels"].pop("marketcollector.dev/shard")),
+        ("Deployment", lambda child: child["metadata"]["ownerReferences"].clear()),
+        ("Service", lambda child: child["spec"].update(selector={"app": "evil"})),
+        ("Service", lambda child: child["spec"]["ports"][0].update(port=1)),
+        ("ConfigMap", lambda child: child["data"].clear()),
+    ],
+)
+def test_an_edit_of_what_is_ours_is_put_back(wanted: Wanted, kind: str, edit: Callable[[Document], object]) -> None:
+    [action] = plan(edited(stored(wanted), kind, edit), wanted)
+    assert isinstance(action, Apply)
+    assert action.manifest["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda child: child["metadata"]["labels"].update(team="a"),
+        lambda child: child["metadata"]["annotations"].update({"deployment.kubernetes.io/revision": "3"}),
+        lambda child: child["spec"]["template"]["spec"]["containers"][0]["env"].append(
+            {"name": "THEIRS", "value": "x"}
+        ),
+        lambda child: child["spec"]["template"]["spec"]["containers"].append({"name": "sidecar"}),
+        lambda child: child["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"].update(cpu="0.02"),
+    ],
+)
+def test_what_others_add_or_write_otherwise_stays(wanted: Wanted, edit: Callable[[Document], object]) -> None:
+    assert plan(edited(stored(wanted), "Deployment", edit), wanted) == ()
+
+
+def test_shards_that_are_no_longer_wanted_go(resource: Callable[..., Resource]) -> None:
+    symbols = ["A-B", "C-D", "E-F"]
+    three, one = (desired(resource(symbols=symbols, shards=shards), "image") for shards in (3, 1))
+    deletes = [action for action in plan(stored(three), one) if isinstance(action, Delete)]
+    assert {(each.kind, each.name) for each in deletes if each.kind != "ConfigMap"} == {
+        (kind, f"okx-btc-{shard}") for kind in ("Deployment", "Service") for shard in (1, 2)
+    }
+
+
+def old_config(wanted: Wanted, resource: Callable[..., Resource]) -> tuple[Observed, Wanted, str]:
+    """After a change was applied: both ConfigMaps exist, the old one no longer wanted."""
+    later = desired(resource(logLevel="debug"), "image")
+    before, after = stored(wanted).children, stored(later).children
+    name = next(name for kind, name in before if kind == "ConfigMap")
+    return Observed({**before, **after}, ()), later, name
+
+
+def test_an_old_configuration_goes_after_the_roll_out(wanted: Wanted, resource: Callable[..., Resource]) -> None:
+    observed, later, name = old_config(wanted, resource)
+    assert plan(observed, later) == (Delete("ConfigMap", name, "md", f"uid-{name}"),)
+
+
+def test_an_old_configuration_stays_while_a_pod_mounts_it(
+    wanted: Wanted, resource: Callable[..., Resource], pod_document: Callable[..., Any]
+) -> None:
+    observed, later, name = old_config(wanted, resource)
+    document = pod_document()
+    document["spec"]["volumes"][0]["configMap"]["name"] = name
+    from market_operator.observed.pods import read_pod
+
+    assert plan(Observed(observed.children, (read_pod(document),)), later) == ()
+
+
+def test_an_old_configuration_stays_during_the_roll_out(wanted: Wanted, resource: Callable[..., Resource]) -> None:
+    observed, later, _ = old_config(wanted, resource)
+    edited(observed, "Deployment", lambda child: child["status"].update(updatedReplicas=0))
+    assert plan(observed, later) == ()
+
+
+def test_what_is_already_going_is_not_deleted_again(wanted: Wanted, resource: Callable[..., Resource]) -> None:
+    observed, later, name = old_config(wanted, resource)
+    observed.children["ConfigMap", name]["metadata"]["deletionTimestamp"] = "now"
+    assert plan(observed, later) == ()
+
+
+@pytest.mark.parametrize(
+    ("observed", "wanted", "expected"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1}, True),
+        ({"a": 1}, {"a": 2}, False),
+        ([{"name": "x", "v": 1}, {"name": "y"}], [{"name": "x", "v": 1}], True),
+        ([{"name": "y"}], [{"name": "x"}], False),
+        (["a", "b"], ["a"], False),
+        (["a"], ["a"], True),
+        ([{"key": "a", "extra": 1}], [{"key": "a"}], True),
+        ({"limits": {"cpu": "1"}}, {"limits": {"cpu": 1}}, True),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}}, {"limits": {"cpu": 1}}, False),
+        ({"name": "A"}, {"name": "A", "value": ""}, True),
+        ({"emptyDir": {"sizeLimit": "1Gi"}}, {"emptyDir": {"sizeLimit": "1024Mi"}}, True),
+        ({"emptyDir": {"sizeLimit": "1Gi"}}, {"emptyDir": {"sizeLimit": "1Mi"}}, False),
+        ({"emptyDir": {}}, {"emptyDir": {"sizeLimit": "1Mi"}}, False),
+        ({}, {"tolerations": []}, True),
+        ({}, {"readOnly": False}, True),
+        ({"readOnly": True}, {"readOnly": False}, False),
+        ({}, {"readOnly": True}, False),
+        ({"tolerations": [{"key": "a"}]}, {"tolerations": []}, False),
+        ({}, {"emptyDir": {}}, False),
+        ({}, {"automountServiceAccountToken": False}, False),
+        (None, {"a": 1}, False),
+    ],
+)
+def test_covering(observed: object, wanted: object, expected: bool) -> None:
+    assert covers(observed, wanted) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1}, True),
+        ({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}, False),
+        ({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1}, False),
+        ({}, False),
+    ],
+)
+def test_a_roll_out_is_over_when_only_new_pods_are_left(status: Document, expected: bool) -> None:
+    assert is_rolled_out({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}) is expected
+
+
+def test_pods_alone_are_no_reason_to_write(wanted: Wanted, pod: Callable[..., Pod]) -> None:
+    assert plan(Observed(stored(wanted).children, (pod(),)), wanted) == ()

@@ -1,0 +1,137 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from market_operator.resource.crd import crd, crd_yaml, structural
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+SPEC, STATUS = SCHEMA["properties"]["spec"], SCHEMA["properties"]["status"]
+
+
+def nodes(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, node
+    for name, child in node.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    for name in ("items", "additionalProperties"):
+        if name in node:
+            yield from nodes(node[name], f"{path}.{name}")
+
+
+ALL = [*nodes(SPEC, "spec"), *nodes(STATUS, "status")]
+
+
+def test_the_file_in_the_repository_is_what_the_models_say() -> None:
+    assert (ROOT / "crds/marketcollectors.yaml").read_text() == crd_yaml(), "run `make crds`"
+
+
+@pytest.mark.parametrize("words", ["$ref", "$defs", "title", "const"])
+def test_nothing_is_left_that_kubernetes_does_not_know(words: str) -> None:
+    assert [path for path, node in ALL if words in node] == []
+
+
+def test_every_node_has_a_type_or_may_be_a_number_or_a_text() -> None:
+    assert [path for path, node in ALL if "type" not in node and not node.get("x-kubernetes-int-or-string")] == []
+
+
+def test_every_list_and_map_and_free_text_of_the_spec_is_bounded() -> None:
+    unbounded = [
+        path
+        for path, node in nodes(SPEC, "spec")
+        if (node.get("type") == "array" and "maxItems" not in node)
+        or (node.get("additionalProperties") and "maxProperties" not in node)
+        or (node.get("type") == "string" and not {"maxLength", "enum"} & set(node))
+    ]
+    assert unbounded == []
+
+
+def test_every_field_has_a_description() -> None:
+    missing = [
+        f"{path}.{name}"
+        for path, node in ALL
+        for name, child in node.get("properties", {}).items()
+        if not child.get("description")
+    ]
+    assert missing == []
+
+
+def fields(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """Every field that may be set, with whether it must be."""
+    for name, child in node.get("properties", {}).items():
+        if not child["description"].startswith("Refused:"):
+            yield f"{path}.{name}", child, name in node.get("required", ())
+            yield from fields(child, f"{path}.{name}")
+            yield from fields(child.get("items", {}), f"{path}.{name}")
+
+
+def test_every_field_of_the_spec_says_its_default_or_that_it_is_required() -> None:
+    silent = [
+        path
+        for path, node, required in fields(SPEC, "spec")
+        if not re.search(r"\bRequired\b" if required else r"\b[Dd]efault\b", node["description"])
+    ]
+    assert silent == []
+
+
+def shown(value: Any) -> str:
+    """A default as a description writes it."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case list():
+            return f"[{', '.join(map(shown, value))}]"
+        case _:
+            return str(value)
+
+
+def test_every_default_that_a_description_names_is_the_one_that_is_filled_in() -> None:
+    other = [
+        f"{path}: {shown(node['default'])!r}"
+        for path, node, _ in fields(SPEC, "spec")
+        if "default" in node and node["type"] != "object" and path not in ("spec.sinks", "spec.template.env.value")
+        if not re.search(rf"[Dd]efault:? {re.escape(shown(node['default']))}", node["description"])
+    ]
+    assert other == []
+
+
+def used(value: Any, path: str) -> Iterator[str]:
+    match value:
+        case dict():
+            for name, inner in value.items():
+                yield f"{path}.{name}"
+                yield from used(inner, f"{path}.{name}")
+        case list():
+            for inner in value:
+                yield from used(inner, path)
+
+
+def test_every_field_of_the_spec_stands_in_a_sample() -> None:
+    found: set[str] = set()
+    for sample in (ROOT / "crds/samples").rglob("*.yaml"):
+        found.update(used(yaml.safe_load(sample.read_text()).get("spec"), "spec"))
+    assert [path for path, _, _ in fields(SPEC, "spec") if path not in found] == []
+
+
+def test_objects_that_may_be_absent_have_no_default() -> None:
+    assert "default" not in SPEC["properties"]["orderbook"]
+    assert "default" not in SPEC["properties"]["candle"]
+
+
+def test_nested_defaults_are_written_out() -> None:
+    backoff = {"initial": "1s", "max": "60s"}
+    assert SPEC["properties"]["connection"]["default"]["backoff"] == backoff
+
+
+def test_a_new_resource_is_not_ready_by_default() -> None:
+    assert STATUS["default"]["observedGeneration"] == -1
+
+
+def test_an_optional_field_is_the_field_without_null() -> None:
+    node = {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}], "default": None, "description": "ours"}
+    inner = {"type": "object", "title": "A", "description": "its", "properties": {}}
+    found = structural(node, {"A": inner})
+    assert found == {"type": "object", "description": "ours", "properties": {}}

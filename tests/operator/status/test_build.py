@@ -1,0 +1,191 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_operator.manifests.build import desired
+from market_operator.observed.collectors import Look
+from market_operator.observed.counters import Counters, Reading, Tally
+from market_operator.observed.pods import Pod
+from market_operator.observed.reports import Report
+from market_operator.resource.document import Document, Resource
+from market_operator.resource.status import PENDING, Status
+from market_operator.status.build import new_status, stored_verdicts, symbols_in_short
+from market_operator.status.patch import change, merge_patch
+from market_operator.status.snapshot import Picture
+
+NOW = 1_795_000_000.0
+TALLY = Tally({0: Counters(messages=5)}, (Reading("pod-1/1", 0, "p", Counters(messages=7, reconnections=2)),))
+JSON = st.recursive(
+    st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    max_leaves=8,
+)
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def picture(pod: Callable[..., Pod], report: Callable[..., Report]) -> Callable[..., Picture]:
+    def make(resource: Resource, now: float = NOW, **fields: Any) -> Picture:
+        wanted = desired(resource, "image:1")
+        pods = (pod(template=wanted.templates[0]),)
+        looks = {"pod-1": Look(report(**fields))}
+        return Picture(wanted, "", {}, pods, looks, (), stored_verdicts(resource), now)
+
+    return make
+
+
+def test_the_status_is_one_that_the_schema_knows(resource: Make, picture: Make) -> None:
+    status = new_status(resource(), picture(resource()), TALLY)
+    dumped = Status.model_validate(status).model_dump(by_alias=True, exclude_unset=True, mode="json")
+    assert dumped == status
+
+
+def test_the_status_in_numbers(resource: Make, picture: Make) -> None:
+    status = new_status(resource(), picture(resource()), TALLY)
+    assert (status["messages"], status["reconnections"]) == (12, 2)
+    assert status["streams"] == {"total": 3, "live": 3, "summary": "3/3"}
+    assert (status["pods"], status["shards"], status["readyShards"]) == ("1/1", 1, 1)
+    assert (status["image"], status["symbols"], status["health"]) == ("image:1", "BTC-USDT", "Healthy")
+    assert status["selector"] == "marketcollector.dev/collector=okx-btc"
+    assert status["lastMessageTime"] == "2026-11-22T10:05:00Z"
+
+
+def test_what_became_of_holes_is_told_in_totals(resource: Make, picture: Make) -> None:
+    counted = Counters(
+        gaps_detected=4, gaps_repaired=2, gaps_lost=1, missing_trades=9, recovered_trades=6, lost_trades=2
+    )
+    status = new_status(resource(), picture(resource()), Tally({0: counted, 1: Counters(skipped_updates=7)}))
+    assert status["gaps"] == {
+        "detected": 4,
+        "repaired": 2,
+        "lost": 1,
+        "open": 0,
+        "missingTrades": 9,
+        "recoveredTrades": 6,
+        "lostTrades": 2,
+    }
+    assert status["skippedUpdates"] == 7
+
+
+def test_a_second_look_at_the_same_changes_nothing(resource: Make, picture: Make) -> None:
+    first = new_status(resource(), picture(resource()), TALLY)
+    again = resource(status=first)
+    assert change(first, new_status(again, picture(again, now=NOW + 60), TALLY)).patch == {}
+
+
+def test_a_condition_keeps_its_time_while_its_status_stays(resource: Make, picture: Make) -> None:
+    before = resource(status=new_status(resource(), picture(resource()), TALLY))
+    gap = {"id": "1", "stream": "BTC-USDT/trade", "state": "open"}
+    after = new_status(before, picture(before, now=NOW + 60, gaps=[gap]), TALLY)
+    times = {each["type"]: each["lastTransitionTime"] for each in after["conditions"]}
+    assert times["Complete"] > times["Ready"]
+
+
+def test_the_default_time_of_a_new_resource_is_not_kept(resource: Make, picture: Make) -> None:
+    fresh = resource(status=PENDING)
+    status = new_status(fresh, picture(fresh), TALLY)
+    assert all(each["lastTransitionTime"].startswith("2026") for each in status["conditions"])
+
+
+def test_all_is_said_about_the_generation_that_was_looked_at(resource: Make, picture: Make) -> None:
+    status = new_status(resource(generation=4), picture(resource(generation=4)), TALLY)
+    assert {each["observedGeneration"] for each in status["conditions"]} == {4} == {status["observedGeneration"]}
+
+
+def test_what_was_said_of_another_generation_does_not_stand(resource: Make) -> None:
+    conditions = [
+        {"type": "Accepted", "status": "True", "reason": "A", "message": "m", "observedGeneration": 1},
+        {"type": "Streaming", "status": "True", "reason": "A", "message": "m", "observedGeneration": 2},
+    ]
+    assert list(stored_verdicts(resource(generation=2, status={"conditions": conditions}))) == ["Streaming"]
+
+
+def test_times_never_go_back(resource: Make, picture: Make) -> None:
+    old = {"lastMessageTime": "2027-01-01T00:00:00Z", "lastReconnect": {"time": "2027-01-01T00:00:00Z", "reason": "x"}}
+    stored = resource(status=old)
+    status = new_status(stored, picture(stored), TALLY)
+    assert (status["lastMessageTime"], status["lastReconnect"]) == (old["lastMessageTime"], old["lastReconnect"])
+
+
+def test_before_the_first_look_the_streams_stand_as_they_were_told(resource: Make, picture: Make) -> None:
+    before = resource(status=new_status(resource(), picture(resource()), TALLY))
+    seen = picture(before)
+    unseen = Picture(seen.wanted, "", {}, seen.pods, {}, (), seen.before, NOW + 5)
+    assert change(before.status, new_status(before, unseen, TALLY)).patch == {}
+
+
+def test_unhealthy_streams_are_named_at_most_twenty(resource: Make, picture: Make) -> None:
+    streams = [{"stream": f"C{number:02}-USDT/trade", "state": "stale", "reason": "NoData"} for number in range(30)]
+    found = new_status(resource(), picture(resource(), streams=streams), TALLY)["unhealthyStreams"]
+    assert len(found) == 20
+    assert found[0] == {"stream": "C00-USDT/trade", "reason": "stale: NoData"}
+
+
+def test_an_invalid_spec_is_told_without_a_workload(resource: Make) -> None:
+    status = new_status(resource(), Picture(None, "bad", {}, (), {}, (), {}, NOW), Tally())
+    assert status["health"] == "Unhealthy"
+    assert "pods" not in status
+
+
+def turn(message: str, reason: str = "A") -> Document:
+    return {"type": "SinksHealthy", "status": "False", "reason": reason, "message": message}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_counting"),
+    [
+        ({"messages": 1}, {"messages": 2}, True),
+        ({"gaps": {"detected": 1, "open": 0}}, {"gaps": {"detected": 2, "open": 0}}, True),
+        ({"gaps": {"detected": 1, "open": 0}}, {"gaps": {"detected": 2, "open": 1}}, False),
+        ({"messages": 1, "health": "Healthy"}, {"messages": 2, "health": "Degraded"}, False),
+        ({"streams": {"live": 1}}, {"streams": {"live": 2}}, False),
+        ({"conditions": [turn("a sentence")]}, {"conditions": [turn("another")]}, True),
+        ({"conditions": [turn("a sentence")]}, {"conditions": [turn("another", reason="B")]}, False),
+        ({"conditions": [turn("a sentence")]}, {"conditions": []}, False),
+    ],
+)
+def test_counters_and_sentences_alone_can_wait(old: Document, new: Document, is_counting: bool) -> None:
+    assert change(old, new).is_counting is is_counting
+
+
+def test_what_a_later_release_wrote_stays_and_what_ended_of_ours_goes() -> None:
+    later = {"future": "x", "gaps": {"open": 0, "future": 1}, "pods": "1/1", "messages": 1}
+    assert change(later, {"gaps": {"open": 0}, "messages": 1}).patch == {"pods": None}
+
+
+def test_the_counters_of_a_later_release_stay_in_the_lists_that_are_written_as_a_whole() -> None:
+    def shard(number: int, messages: int, **later: int) -> Document:
+        counters = {"messages": messages, **later}
+        return {"shard": number, "base": counters, "epochs": [{"epoch": "u/1", **counters}]}
+
+    old = {"shardStatuses": [{**shard(0, 1, future=7), "future": 7}, shard(1, 1)]}
+    patch = change(old, {"shardStatuses": [shard(0, 2), shard(2, 3)]}).patch
+    assert patch == {"shardStatuses": [{**shard(0, 2, future=7), "future": 7}, shard(2, 3)]}
+    assert change(old | patch, {"shardStatuses": [shard(0, 2), shard(2, 3)]}).patch == {}
+
+
+def applied(document: Any, patch: Any) -> Any:
+    """JSON merge patch as RFC 7386 writes it."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(document) if isinstance(document, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = applied(result.get(key), value)
+    return result
+
+
+@given(old=st.dictionaries(st.text(max_size=2), JSON), new=st.dictionaries(st.text(max_size=2), JSON))
+def test_the_patch_leads_from_the_old_to_the_new(old: Document, new: Document) -> None:
+    assert applied(old, merge_patch(old, new)) == new
+    assert merge_patch(new, new) == {}
+
+
+def test_symbols_in_short(resource: Make) -> None:
+    many = desired(resource(symbols=["A-B", "C-D", "E-F", "G-H", "I-J"]), "image").spec
+    assert symbols_in_short(many) == "A-B, C-D, E-F +2"

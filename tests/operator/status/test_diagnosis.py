@@ -1,0 +1,88 @@
+"""Why pods do not run or do not get ready."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from market_operator.observed.pods import Pod
+from market_operator.status.diagnosis import SETTLED_AFTER, deployment_trouble, is_taken_up, pod_trouble, settles_in
+from market_operator.status.reasons import Reason
+
+Make = Callable[..., Pod]
+STARTED = 1_795_341_600.0
+"""2026-11-22T10:00:00Z, when the play-pods' containers started."""
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    return {"state": {"waiting": {"reason": reason, "message": message}}}
+
+
+def ended(seconds: int, reason: str = "Error") -> dict[str, Any]:
+    finished = f"2026-11-22T09:{seconds // 60:02}:{seconds % 60:02}Z"
+    return {
+        "terminated": {"reason": reason, "exitCode": 1, "startedAt": "2026-11-22T09:00:00Z", "finishedAt": finished}
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        (waiting("CreateContainerConfigError", 'secret "okx-key" not found'), Reason.SECRET_NOT_FOUND),
+        (
+            waiting("CreateContainerConfigError", "couldn't find key apiKey in Secret md/okx-key"),
+            Reason.SECRET_NOT_FOUND,
+        ),
+        (waiting("CreateContainerConfigError", 'configmap "x" not found'), Reason.PODS_REFUSED),
+        (waiting("RunContainerError", "exec format error"), Reason.PODS_REFUSED),
+        (waiting("ImagePullBackOff", "no such image"), Reason.IMAGE_PULL_FAILED),
+        ({**waiting("CrashLoopBackOff"), "last_state": ended(20, "OOMKilled"), "restarts": 3}, Reason.OOM_KILLED),
+        ({**waiting("CrashLoopBackOff"), "last_state": ended(20), "restarts": 3}, Reason.CRASH_LOOPING),
+    ],
+)
+def test_the_pod_says_why_in_its_own_words(pod: Make, fields: dict[str, Any], reason: str) -> None:
+    found = pod_trouble(pod(**fields), STARTED)
+    assert found is not None
+    assert found.reason == reason
+    assert fields["state"]["waiting"].get("message", "") in found.message
+
+
+def test_a_container_that_is_still_being_made_is_no_trouble(pod: Make) -> None:
+    assert pod_trouble(pod(**waiting("ContainerCreating")), STARTED) is None
+
+
+class TestBetweenTwoCrashes:
+    """A crash loop must not look well for the seconds that each run lasts."""
+
+    def test_a_container_that_ended_soon_and_again_is_not_believed_at_once(self, pod: Make) -> None:
+        again = pod(last_state=ended(20), restarts=2)
+        found = pod_trouble(again, STARTED + 5)
+        assert found is not None
+        assert found.reason == Reason.CRASH_LOOPING
+        assert settles_in(again, STARTED + 5) == SETTLED_AFTER - 5
+
+    @pytest.mark.parametrize(
+        ("seconds", "restarts", "later"), [(20, 2, SETTLED_AFTER), (20, 1, 5.0), (int(SETTLED_AFTER), 2, 5.0)]
+    )
+    def test_one_that_ran_long_or_ended_once_is(self, pod: Make, seconds: int, restarts: int, later: float) -> None:
+        assert pod_trouble(pod(last_state=ended(seconds), restarts=restarts), STARTED + later) is None
+
+
+def deployment(reason: str = "ProgressDeadlineExceeded", generation: int = 1) -> dict[str, Any]:
+    condition = {"type": "Progressing", "status": "False", "reason": reason}
+    return {"metadata": {"generation": generation}, "status": {"observedGeneration": 1, "conditions": [condition]}}
+
+
+def test_a_deadline_says_what_the_pods_wait_for() -> None:
+    found = deployment_trouble(deployment(), "pod a runs but is not ready: no data")
+    assert found is not None
+    assert (found.reason, found.message) == (
+        Reason.DEADLINE_EXCEEDED,
+        "The new pods do not get ready in time: pod a runs but is not ready: no data",
+    )
+
+
+def test_what_was_said_of_an_older_deployment_does_not_count() -> None:
+    late = deployment(generation=2)
+    assert not is_taken_up(late)
+    assert deployment_trouble(late, "") is None

@@ -1,0 +1,127 @@
+"""Which turns of conditions become Events, and what those say."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_operator.resource.document import Resource
+from market_operator.resource.status import PENDING
+from market_operator.status.events import Announcement, announcements, event
+from market_operator.status.reasons import Reason
+
+Told = list[tuple[str, str]]
+DEFAULT: Any = PENDING["conditions"]
+
+
+def condition(kind: str, status: str, reason: str, message: str = "", since: int = 0) -> dict[str, Any]:
+    time = f"2026-11-22T10:00:{since:02}Z"
+    return {"type": kind, "status": status, "reason": reason, "message": message or reason, "lastTransitionTime": time}
+
+
+def ready(status: str, reason: str) -> dict[str, Any]:
+    return condition("Ready", status, reason)
+
+
+def told(before: list[dict[str, Any]], *after: dict[str, Any]) -> Told:
+    found = announcements(before, after)
+    return [("Warning" if each.is_warning else "Normal", each.conditions[0]["reason"]) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        # A resource that starts as it should is told of once: when it is Ready.
+        (DEFAULT, ready("False", Reason.PODS_NOT_READY), []),
+        (DEFAULT, ready("False", Reason.STREAMS_PENDING), []),
+        ([], condition("Complete", "Unknown", Reason.PENDING), []),
+        ([ready("False", Reason.PODS_NOT_READY)], ready("True", Reason.READY), [("Normal", "Ready")]),
+        ([condition("Complete", "Unknown", Reason.PENDING)], condition("Complete", "True", Reason.NO_GAPS_OPEN), []),
+        # A first look that finds trouble is.
+        (DEFAULT, ready("False", Reason.INVALID_SPEC), [("Warning", "InvalidSpec")]),
+        ([], condition("Accepted", "False", Reason.SYMBOL_NOT_FOUND), [("Warning", "SymbolNotFound")]),
+        # What was only passing becomes trouble, although the status stays.
+        (
+            [condition("WorkloadReady", "False", Reason.PODS_NOT_READY)],
+            condition("WorkloadReady", "False", Reason.CRASH_LOOPING),
+            [("Warning", "CrashLooping")],
+        ),
+        # Trouble begins, stays, gets another name, ends.
+        ([ready("True", Reason.READY)], ready("False", Reason.STREAMS_STALE), [("Warning", "StreamsStale")]),
+        ([ready("False", Reason.STREAMS_STALE)], ready("False", Reason.STREAMS_STALE), []),
+        ([ready("False", Reason.STREAMS_STALE)], ready("False", Reason.DISCONNECTED), []),
+        (
+            [condition("Complete", "False", Reason.GAPS_OPEN)],
+            condition("Complete", "True", Reason.NO_GAPS_OPEN),
+            [("Normal", "NoGapsOpen")],
+        ),
+        # Could not look is worth knowing, too.
+        (
+            [ready("True", Reason.READY)],
+            ready("Unknown", Reason.COLLECTOR_UNREACHABLE),
+            [("Warning", "CollectorUnreachable")],
+        ),
+        # Ready that falls for an ordinary reason is news, no alarm.
+        ([ready("True", Reason.READY)], ready("False", Reason.PODS_NOT_READY), [("Normal", "PodsNotReady")]),
+        ([ready("False", Reason.ROLLING_OUT)], ready("True", Reason.SUSPENDED), [("Normal", "Suspended")]),
+        # A roll-out is no news.
+        ([], condition("Reconciling", "True", Reason.ROLLING_OUT), []),
+        ([], condition("Stalled", "True", Reason.QUOTA_EXCEEDED), [("Warning", "QuotaExceeded")]),
+    ],
+)
+def test_by_the_turn(before: list[dict[str, Any]], after: dict[str, Any], expected: Told) -> None:
+    assert told(before, after) == expected
+
+
+def crash(since: int = 0) -> tuple[dict[str, Any], ...]:
+    return (
+        condition("Ready", "False", Reason.CRASH_LOOPING, "Pod a ended 3 times", since),
+        condition("WorkloadReady", "False", Reason.CRASH_LOOPING, "Pod a ended 3 times", since),
+        condition("Stalled", "True", Reason.CRASH_LOOPING, "Pod a ended 3 times", since),
+    )
+
+
+def test_one_cause_is_told_once_with_all_that_it_turned(resource: Callable[..., Resource]) -> None:
+    [found] = announcements(DEFAULT, crash())
+    document = event(found, resource(), "operator-0", 1_795_000_000.5)
+    assert document["note"] == "Ready False, WorkloadReady False, Stalled True: Pod a ended 3 times"
+    assert (document["type"], document["reason"], document["eventTime"]) == (
+        "Warning",
+        "CrashLooping",
+        "2026-11-18T11:06:40.500000Z",
+    )
+    assert document["regarding"]["uid"] == "uid-1"
+
+
+def name(found: tuple[Announcement, ...], resource: Resource) -> str:
+    return str(event(found[0], resource, "operator-0", 0.0)["metadata"]["name"])
+
+
+def test_the_same_turn_has_the_same_name_whoever_tells_it_and_another_turn_another(
+    resource: Callable[..., Resource],
+) -> None:
+    once, again, later = (announcements((), crash(since)) for since in (0, 0, 7))
+    assert name(once, resource()) == name(again, resource()) != name(later, resource())
+
+
+def test_names_and_notes_fit_the_api_server(resource: Callable[..., Resource]) -> None:
+    long = announcements((), [condition("Ready", "False", Reason.SINK_FAILING, "x" * 5000)])
+    document = event(long[0], resource(name="a" * 253), "i" * 300, 0.0)
+    assert len(document["metadata"]["name"]) <= 253
+    assert len(document["note"]) == 1024
+    assert len(document["reportingInstance"]) == 128
+
+
+REASONS = st.sampled_from([value for key, value in vars(Reason).items() if key.isupper()])
+CONDITIONS = st.dictionaries(
+    st.sampled_from(["Ready", "Accepted", "Streaming", "Complete", "Stalled"]),
+    st.tuples(st.sampled_from(["True", "False", "Unknown"]), REASONS),
+)
+
+
+@given(CONDITIONS)
+def test_what_stays_is_never_told(found: dict[str, tuple[str, str]]) -> None:
+    same = [condition(kind, status, reason) for kind, (status, reason) in found.items()]
+    assert announcements(same, same) == ()

@@ -1,0 +1,61 @@
+"""What follows from the time of a picture: what is still believed, and when that ends."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from market_operator.errors import ApiError
+from market_operator.observed.collectors import Look
+from market_operator.observed.pods import Pod
+from market_operator.observed.reports import Report
+from market_operator.status.snapshot import BELIEVED_FOR, Failure, Picture
+
+NOW = 1_795_341_605.0
+"""5 s after the play-pods' containers started."""
+EMPTY = Picture(None, "", {}, (), {}, (), {}, NOW)
+
+
+@pytest.fixture
+def failing(pod: Callable[..., Pod], report: Callable[..., Report]) -> Callable[[float], Picture]:
+    """A picture with one pod that could not be read for so many seconds."""
+
+    def make(seconds: float) -> Picture:
+        return replace(EMPTY, pods=(pod(),), looks={"pod-1": Look(report(), "timed out", NOW - seconds)})
+
+    return make
+
+
+def test_it_is_known_when_a_report_will_no_longer_be_believed(failing: Callable[[float], Picture]) -> None:
+    assert failing(4).expires_in == BELIEVED_FOR - 4
+    assert failing(BELIEVED_FOR + 4).expires_in is None
+    assert EMPTY.expires_in is None
+
+
+def test_it_is_known_when_a_container_that_crashed_is_believed_again(pod: Callable[..., Pod]) -> None:
+    times = {"startedAt": "2026-11-22T09:59:00Z", "finishedAt": "2026-11-22T09:59:20Z"}
+    again = pod(last_state={"terminated": {"exitCode": 1, **times}}, restarts=2)
+    assert replace(EMPTY, pods=(again,)).expires_in == 55.0
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ApiError(503, "ServiceUnavailable", ""), True),
+        (ApiError(429, "TooManyRequests", ""), True),
+        (ApiError(0, "TimeoutError", ""), True),
+        (ApiError(500, "InternalError", ""), True),
+        (
+            ApiError(500, "HTTP500", "failed to create typed patch object (a/b): .c: field not declared in schema"),
+            False,
+        ),
+        (ApiError(409, "Conflict", ""), True),
+        (ApiError(409, "NameTaken", ""), False),
+        (ApiError(403, "Forbidden", ""), False),
+        (ApiError(422, "Invalid", ""), False),
+    ],
+)
+def test_a_write_is_retried_without_a_person_when_its_failure_may_pass(error: ApiError, expected: bool) -> None:
+    broken = Failure("Service a", ApiError(422, "Invalid", ""))
+    assert replace(EMPTY, failures=(Failure("Deployment a", error),)).is_retrying is expected
+    assert not replace(EMPTY, failures=(Failure("Deployment a", error), broken)).is_retrying

@@ -1,0 +1,44 @@
+import json
+import logging
+import sys
+
+from market_operator.resource.naming import Key
+from market_operator.telemetry.logs import JsonFormatter, TextFormatter, about, configure
+
+
+def test_a_line_is_one_json_object() -> None:
+    record = logging.LogRecord("a.b", logging.WARNING, "", 0, "could not %s", ("look",), None)
+    line = json.loads(JsonFormatter().format(record))
+    assert (line["level"], line["logger"], line["message"]) == ("warning", "a.b", "could not look")
+    assert "error" not in line
+
+
+def test_a_line_names_the_resource_that_it_is_about() -> None:
+    record = logging.LogRecord("a.b", logging.WARNING, "", 0, "could not look", (), None)
+    text = TextFormatter("%(name)s:%(about)s %(message)s")
+    with about(Key("md", "okx-btc")):
+        line = json.loads(JsonFormatter().format(record))
+        assert text.format(record) == "a.b: md/okx-btc: could not look"
+    assert (line["namespace"], line["name"]) == ("md", "okx-btc")
+    assert text.format(record) == "a.b: could not look"
+    assert "namespace" not in json.loads(JsonFormatter().format(record))
+
+
+def test_a_failure_brings_its_traceback_in_the_same_line() -> None:
+    try:
+        int("broken")
+    except ValueError:
+        record = logging.LogRecord("a", logging.ERROR, "", 0, "failed", (), sys.exc_info())
+    text = JsonFormatter().format(record)
+    assert "\n" not in text
+    assert "ValueError: invalid literal" in json.loads(text)["error"]
+
+
+def test_the_level_is_set_for_all() -> None:
+    before = logging.getLogger().handlers[:], logging.getLogger().level
+    try:
+        configure("warning", "json")
+        assert logging.getLogger("anything").getEffectiveLevel() == logging.WARNING
+    finally:
+        logging.getLogger().handlers[:], level = before
+        logging.getLogger().setLevel(level)

@@ -1,0 +1,102 @@
+"""Complete listings (sweep.py, cluster.py), from an API server that lists what a test tells it to."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
+
+from market_operator.cluster.client import Cluster
+from market_operator.cluster.kinds import CONFIGMAPS
+from market_operator.cluster.pages import Listed
+from market_operator.errors import ApiError
+from market_operator.observed.cache import Store
+from market_operator.observed.collectors import Observations
+from market_operator.resource.document import Document
+from market_operator.resource.naming import Key
+from market_operator.scheduling.poll_schedule import Rounds
+from market_operator.scheduling.work_queue import Queue
+from market_operator.telemetry.http import serve
+from market_operator.telemetry.metrics import Metrics
+from market_operator.watch.informer import Intake
+from market_operator.watch.listing import Listing
+
+KEY = Key("md", "okx-btc")
+
+
+class Server:
+    """What it answers, by the last part of the path; empty lists to everything else."""
+
+    def __init__(self) -> None:
+        self.address, self.version = "", 1
+        self.objects: dict[str, list[Any]] = {}
+        self.answers: dict[str, Any] = {}
+
+    async def answer(self, request: web.Request) -> web.Response:
+        name = request.path.rpartition("/")[2]
+        page = {"metadata": {"resourceVersion": str(self.version)}, "items": self.objects.get(name)}
+        return web.json_response(self.answers.get(name, page))
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server, app = Server(), web.Application()
+    app.router.add_get("/{path:.*}", server.answer)
+    runner = await serve(app, "127.0.0.1", 0)
+    server.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield server
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def cluster(server: Server) -> AsyncIterator[Cluster]:
+    cluster = Cluster(Configuration(host=server.address), None)
+    yield cluster
+    await cluster.close()
+
+
+@pytest.fixture
+def listing(cluster: Cluster) -> Listing:
+    intake = Intake(Store(), Observations(), Queue(lambda: 0.0), Rounds())
+    return Listing(cluster, intake, Metrics(), ("md",), "", 300)
+
+
+def config(version: int, x: str) -> dict[str, Any]:
+    annotations = {"marketcollector.dev/resource": "okx-btc"}
+    meta = {"name": "a", "namespace": "md", "uid": "u", "resourceVersion": str(version), "annotations": annotations}
+    return {"metadata": {**meta, "managedFields": [{"manager": "m"}]}, "data": {"x": x}}
+
+
+async def test_what_is_known_is_not_read_again_and_what_is_newer_is(
+    server: Server, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole: list[Listed] = []
+    document = Listed.document
+
+    def counted(listed: Listed) -> Document:
+        whole.append(listed)
+        return document(listed)
+
+    monkeypatch.setattr(Listed, "document", counted)
+    server.objects["configmaps"], server.version = [config(5, "old")], 5
+    await listing.first()
+    assert (len(whole), listing.intake.queue.depth) == (1, 1)
+    await listing.intake.queue.take()
+    listing.intake.queue.done(KEY)
+    await listing.first()
+    assert (len(whole), listing.intake.queue.depth) == (1, 0), "nothing is new"
+    server.objects["configmaps"], server.version = [config(6, "new")], 6
+    await listing.first()
+    assert (len(whole), listing.intake.queue.depth) == (2, 1)
+    assert listing.intake.store.observe(KEY).children["ConfigMap", "a"]["data"] == {"x": "new"}
+    server.objects["configmaps"], server.version = [], 7
+    await listing.first()
+    assert not listing.intake.store.observe(KEY).children
+
+
+@pytest.mark.parametrize("answer", [{}, {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {}}]}, "text"])
+async def test_an_answer_that_is_no_list_is_told(server: Server, cluster: Cluster, answer: Any) -> None:
+    server.answers["configmaps"] = answer
+    with pytest.raises(ApiError, match="configmaps: the answer is no list of objects"):
+        _ = [page async for page in cluster.ours(CONFIGMAPS, "md")]

@@ -1,0 +1,99 @@
+"""Reading a collector's status from real servers on loopback addresses, where port 8080 is free."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from market_operator.errors import ReportError
+from market_operator.observed.pods import Pod
+from market_operator.resource.naming import HTTP_PORT
+from market_operator.watch.probe import Direct, Proxied, reader
+
+ADDRESS = "127.78.0.1"
+
+
+class Collector:
+    """A server that answers what a test says."""
+
+    status, body, delay = 200, "", 0.0
+
+    async def answer(self, _: web.Request) -> web.Response:
+        await asyncio.sleep(self.delay)
+        return web.Response(status=self.status, text=self.body)
+
+
+@pytest.fixture
+async def collector() -> AsyncIterator[Collector]:
+    served, app = Collector(), web.Application()
+    app.router.add_get("/status", served.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, ADDRESS, HTTP_PORT).start()
+    yield served
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def direct() -> AsyncIterator[Direct]:
+    made = Direct(4)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def here(pod: Callable[..., Pod]) -> Pod:
+    return replace(pod(), ip=ADDRESS)
+
+
+async def test_a_report_is_read(
+    direct: Direct, collector: Collector, here: Pod, report_document: Callable[..., Any]
+) -> None:
+    collector.body = json.dumps(report_document(streams=[{"stream": f"C{n}-USDT/trade"} for n in range(3000)]))
+    found = await direct.read(here)
+    assert (found.counters.messages, len(found.streams)) == (10, 3000)
+
+
+async def test_an_answer_that_is_no_report_says_what_was_asked(direct: Direct, collector: Collector, here: Pod) -> None:
+    collector.body = "<html>"
+    with pytest.raises(ReportError, match=rf"GET http://{ADDRESS}:8080/status could not be understood: it is no JSON"):
+        await direct.read(here)
+
+
+async def test_a_refusal_says_its_status(direct: Direct, collector: Collector, here: Pod) -> None:
+    collector.status = 500
+    with pytest.raises(ReportError, match="was answered with status 500"):
+        await direct.read(here)
+
+
+async def test_a_pod_that_does_not_answer_is_not_waited_for(
+    direct: Direct, collector: Collector, here: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct._session, "_timeout", aiohttp.ClientTimeout(total=0.05))
+    collector.delay = 5.0
+    with pytest.raises(ReportError, match="no answer within"):
+        await direct.read(here)
+
+
+async def test_an_address_where_nobody_listens_is_told(direct: Direct, pod: Callable[..., Pod]) -> None:
+    with pytest.raises(ReportError, match=r"GET http://127\.78\.0\.2:8080/status failed"):
+        await direct.read(replace(pod(), ip="127.78.0.2"))
+
+
+@pytest.mark.parametrize(
+    ("via", "in_a_pod", "expected"),
+    [("direct", False, Direct), ("proxy", True, Proxied), ("auto", True, Direct), ("auto", False, Proxied)],
+)
+async def test_the_way_fits_where_the_operator_runs(
+    monkeypatch: pytest.MonkeyPatch, via: Any, in_a_pod: bool, expected: type
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1" if in_a_pod else "")
+    nobody: Any = None
+    made = reader(via, nobody, 4)
+    assert isinstance(made, expected)
+    await made.close()
