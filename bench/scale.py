@@ -25,7 +25,7 @@ from bench.process import cpu_ns, memory
 from bench.results import Goal
 from bench.subjects import ROOT, end, free_port
 
-from market_operator.manifests.networkpolicy import Traffic
+from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.resource.naming import Key
 from market_operator.settings import Settings
 
@@ -37,7 +37,7 @@ CHILDREN = ("deployments", "configmaps", "services", "networkpolicies")
 READER: Document = {"podSelector": {}}
 AS_IN_CHART = ("--health-via", "direct", "--allow-from", json.dumps(READER))
 """What the chart's defaults say as well: with a NetworkPolicy for each resource."""
-SETTINGS = Settings(traffic=Traffic(readers=(READER,)))
+SETTINGS = Settings(traffic=NetworkRules(readers=(READER,)))
 """The same, of what decides on the children."""
 IDLE_S = SETTINGS.sweep_interval
 """So long that one of the operator's complete listings is in it."""

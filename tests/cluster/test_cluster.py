@@ -36,14 +36,14 @@ async def test_an_object_is_applied_listed_and_deleted(cluster: Cluster, namespa
     made = await cluster.run(Apply(config(namespace, x="1"), is_new=True))
     assert made
     assert made["metadata"]["managedFields"][0]["manager"] == "market-operator"
-    pages = [page async for page in cluster.ours(CONFIGMAPS, namespace)]
+    pages = [page async for page in cluster.list_managed(CONFIGMAPS, namespace)]
     [item] = [item for page in pages for item in page.items]
     assert item.head["metadata"]["name"] == item.document()["metadata"]["name"] == "a"
     assert (item.document()["data"], "data" in item.head) == ({"x": "1"}, False)
     assert pages[0].version >= int(made["metadata"]["resourceVersion"])
     await cluster.run(Delete("ConfigMap", "a", namespace, made["metadata"]["uid"]))
     await cluster.run(Delete("ConfigMap", "a", namespace, made["metadata"]["uid"]))
-    assert [page.items async for page in cluster.ours(CONFIGMAPS, namespace)] == [[]]
+    assert [page.items async for page in cluster.list_managed(CONFIGMAPS, namespace)] == [[]]
 
 
 async def test_the_same_write_again_changes_nothing(cluster: Cluster, namespace: str) -> None:

@@ -13,7 +13,7 @@ import yaml
 from market_collector.config.spec import API_VERSION, KIND, SYSTEM_DIRECTORIES, Resource, Spec
 from market_collector.exchanges import EXCHANGES
 from market_operator.resource import api
-from market_operator.resource.exchanges import OFFERS, Interval
+from market_operator.resource.exchanges import CAPABILITIES, Interval
 
 CRD = Path(__file__).parents[2] / "crds" / "marketcollectors.yaml"
 WORDS = {
@@ -101,9 +101,9 @@ def test_both_name_the_resource_alike() -> None:
     assert get_args(Resource.__annotations__["kind"]) in ((), (KIND,))
 
 
-@pytest.mark.parametrize("name", sorted({*EXCHANGES, *OFFERS}))
+@pytest.mark.parametrize("name", sorted({*EXCHANGES, *CAPABILITIES}))
 def test_both_know_what_an_exchange_offers(name: str) -> None:
-    exchange, offer = EXCHANGES[name], OFFERS[name]
+    exchange, offer = EXCHANGES[name], CAPABILITIES[name]
     assert sorted(exchange.offers) == sorted(offer.data_types)
     assert sorted(exchange.book_depths) == sorted(offer.depths)
     assert sorted(exchange.candle_intervals) == sorted(get_args(Interval))

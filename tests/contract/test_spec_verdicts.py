@@ -16,12 +16,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from market_collector.config.validation import Offer, faults
+from market_collector.config.validation import Capabilities, faults
 from market_collector.exchanges import EXCHANGES
 from market_operator.resource.spec import Spec
 
 CRD = Path(__file__).parents[2] / "crds" / "marketcollectors.yaml"
-OFFERS = {name: Offer(each.offers, each.book_depths, each.candle_intervals) for name, each in EXCHANGES.items()}
+OFFERS = {name: Capabilities(each.offers, each.book_depths, each.candle_intervals) for name, each in EXCHANGES.items()}
 Json = dict[str, Any]
 
 

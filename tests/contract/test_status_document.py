@@ -64,31 +64,31 @@ FULL = document(
 )
 
 
-def heard(status: said.Status) -> Report:
+def received(status: said.Status) -> Report:
     return read_report(said.encode(status))
 
 
 def test_the_head_arrives() -> None:
-    report = heard(FULL)
+    report = received(FULL)
     assert (report.epoch, report.shard, report.health, report.reason) == ("uid/start", 3, "Degraded", "1 open gap")
     assert (report.last_message_time, report.last_reconnect_time) == (HEARD, HEARD)
     assert report.last_reconnect_reason == "closed by the exchange"
 
 
 def test_every_counter_that_the_operator_adds_up_arrives_under_its_name() -> None:
-    counters = heard(FULL).counters
+    counters = received(FULL).counters
     assert counters.numbers == tuple(range(1, 14))
     assert counters.missing_trades == FULL.counters.missing_trades
 
 
 def test_connections_arrive_with_state_and_reason() -> None:
-    assert [(each.name, each.state, each.since, each.reason) for each in heard(FULL).connections] == [
+    assert [(each.name, each.state, each.since, each.reason) for each in received(FULL).connections] == [
         (f"c-{state}", state.value, HEARD, f"why {state}") for state in ConnectionState
     ]
 
 
 def test_streams_arrive_with_state_and_reason() -> None:
-    found = heard(FULL).streams
+    found = received(FULL).streams
     assert {each.message for each in found} == {"m"}
     assert [(each.name, each.symbol, each.state, each.since, each.reason) for each in found] == [
         (f"{state.upper()}-USDT/trade", f"{state.upper()}-USDT", state.value, HEARD, f"Why{state}")
@@ -97,25 +97,25 @@ def test_streams_arrive_with_state_and_reason() -> None:
 
 
 def test_gaps_arrive_with_state_and_reason() -> None:
-    assert [(each.id, each.stream, each.state, each.reason) for each in heard(FULL).gaps] == [
+    assert [(each.id, each.stream, each.state, each.reason) for each in received(FULL).gaps] == [
         (f"g-{state}", "BTC-USDT/trade", state.value, f"why {state}") for state in GapState
     ]
 
 
 def test_sinks_arrive_with_what_is_wrong() -> None:
-    assert [(each.name, each.healthy, each.dropped, each.error) for each in heard(FULL).sinks] == [
+    assert [(each.name, each.healthy, each.dropped, each.error) for each in received(FULL).sinks] == [
         ("out", True, 0, ""),
         ("archive", False, 9, "disk full"),
     ]
 
 
 def test_a_collector_that_has_just_begun_is_understood() -> None:
-    report = heard(document())
+    report = received(document())
     assert (report.streams, report.last_message_time, report.last_reconnect_time) == ((), "", "")
 
 
 def test_the_termination_message_carries_all_but_the_streams() -> None:
-    whole, last_words = heard(FULL), read_report(said.termination_message(FULL))
+    whole, last_words = received(FULL), read_report(said.termination_message(FULL))
     assert last_words.streams == ()
     assert (last_words.epoch, last_words.counters) == (whole.epoch, whole.counters)
     assert sorted(gap.id for gap in last_words.gaps) == sorted(gap.id for gap in whole.gaps)

@@ -6,7 +6,7 @@ import pytest
 from market_operator import __version__
 from market_operator.__main__ import _parser, _settings, main
 from market_operator.cluster.lease import Terms
-from market_operator.manifests.networkpolicy import Traffic
+from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.resource.crd import crd_yaml
 from market_operator.resource.naming import Key
 from market_operator.settings import Settings
@@ -37,10 +37,10 @@ def test_the_lease_and_the_selector_become_settings() -> None:
 def test_network_policies_are_made_when_somebody_says_for_whom() -> None:
     assert settings().traffic is None
     peer, rule = '{"podSelector": {}}', '{"ports": [{"port": 3128}]}'
-    assert settings("--allow-from", peer, "--allow-to", rule).traffic == Traffic(
+    assert settings("--allow-from", peer, "--allow-to", rule).traffic == NetworkRules(
         readers=({"podSelector": {}},), egress=({"ports": [{"port": 3128}]},)
     )
-    assert settings("--allow-to", rule).traffic == Traffic(egress=({"ports": [{"port": 3128}]},))
+    assert settings("--allow-to", rule).traffic == NetworkRules(egress=({"ports": [{"port": 3128}]},))
 
 
 def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from market_operator.app import Parts, assemble, stand_by, work
+from market_operator.app import App, assemble, stand_by, work
 from market_operator.errors import LeadershipError
 from market_operator.resource.naming import Key
 from market_operator.settings import Settings
@@ -29,7 +29,7 @@ class Gone:
 
 
 @pytest.fixture
-async def parts() -> AsyncIterator[Parts]:
+async def parts() -> AsyncIterator[App]:
     cluster: Any = Gone()
     made = assemble(Settings(), cluster, cluster)
     yield made
@@ -40,14 +40,14 @@ def resource() -> dict[str, Any]:
     return {"metadata": {"name": "okx-btc", "namespace": "md", "uid": "u", "generation": 1}}
 
 
-async def idle(parts: Parts) -> None:
+async def idle(parts: App) -> None:
     async with asyncio.timeout(5):
         while parts.queue.depth or parts.queue.longest_work:
             await asyncio.sleep(0)
 
 
 async def test_who_stands_by_remembers_the_news_but_not_what_the_leader_counts(
-    parts: Parts, pod_document: Make, report_document: Make
+    parts: App, pod_document: Make, report_document: Make
 ) -> None:
     standby = asyncio.create_task(stand_by(parts))
     ended = {"exitCode": 0, "finishedAt": "2026-11-22T10:05:00Z", "message": json.dumps(report_document())}
@@ -66,7 +66,7 @@ async def test_who_stands_by_remembers_the_news_but_not_what_the_leader_counts(
     assert len(parts.reconciler.observations.readings(KEY, ())) == 1, "of a pod that exists all is heard again"
 
 
-async def test_what_is_not_known_to_be_ours_is_not_even_read(parts: Parts) -> None:
+async def test_what_is_not_known_to_be_ours_is_not_even_read(parts: App) -> None:
     worker = asyncio.create_task(work(parts))
     parts.queue.add(KEY)
     await idle(parts)
@@ -74,7 +74,7 @@ async def test_what_is_not_known_to_be_ours_is_not_even_read(parts: Parts) -> No
     assert parts.cluster.asked == []  # type: ignore[attr-defined]
 
 
-async def test_a_worker_that_no_longer_leads_ends_and_with_it_the_process(parts: Parts) -> None:
+async def test_a_worker_that_no_longer_leads_ends_and_with_it_the_process(parts: App) -> None:
     parts.intake.resource(resource())
     with pytest.raises(LeadershipError):
         await work(parts)

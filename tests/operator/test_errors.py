@@ -10,6 +10,6 @@ def test_a_call_without_an_answer_has_no_status_to_tell() -> None:
 
 
 def test_gone_and_conflict_are_told_apart() -> None:
-    assert ApiError(404, "NotFound", "").is_gone
+    assert ApiError(404, "NotFound", "").is_not_found
     assert ApiError(409, "Conflict", "").is_conflict
-    assert not ApiError(409, "Conflict", "").is_gone
+    assert not ApiError(409, "Conflict", "").is_not_found

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from market_operator.observed.cache import Store
-from market_operator.observed.collectors import Observations
+from market_operator.observed.cache import Cache
+from market_operator.observed.collectors import Collectors
 from market_operator.resource.naming import Key
-from market_operator.scheduling.poll_schedule import Rounds
-from market_operator.scheduling.work_queue import Queue
-from market_operator.watch.informer import Intake
+from market_operator.scheduling.poll_schedule import PollSchedule
+from market_operator.scheduling.work_queue import WorkQueue
+from market_operator.watch.informer import Informer
 
 Make = Callable[..., Any]
 RESOURCES = 50
@@ -24,7 +24,7 @@ class Life:
     """Resources whose pods come, run, report, stop and go, for ever."""
 
     def __init__(self, pod_document: Make, report: Make) -> None:
-        self.intake = Intake(Store(), Observations(), Queue(asyncio.get_running_loop().time), Rounds())
+        self.intake = Informer(Cache(), Collectors(), WorkQueue(asyncio.get_running_loop().time), PollSchedule())
         self._pod_document, self._report = pod_document, report
         self._version = self.events = 0
 
@@ -54,7 +54,7 @@ class Life:
             document = self._pod(name, uid, version, state)
             intake.child("Pod", document, float(version))
             if pod := intake.store.pod(Key("md", name), uid):
-                intake.observations.looked(pod, report)
+                intake.observations.record_probe(pod, report)
         intake.child_gone("Pod", document)
         child = {"metadata": {**document["metadata"], "name": f"c-{uid}", "uid": f"c-{uid}"}, "data": {"x": uid}}
         intake.child("ConfigMap", child, 0.0)

@@ -15,7 +15,7 @@ from market_collector.checkpoint import Checkpoint, Samples
 from market_collector.config.settings import Settings
 from market_collector.errors import CollectorError, InputError
 from market_collector.exchanges import EXCHANGES
-from market_collector.feed.backfill import Repairer
+from market_collector.feed.backfill import Backfiller
 from market_collector.feed.checkpoint_state import Positions, Written, positions, resume
 from market_collector.feed.ledger import Ledger
 from market_collector.model.streams import ACCOUNT, DataType, Stream
@@ -69,7 +69,10 @@ class Collector:
             deadlines=deadlines,
         )
         self.repairs = Repairs(
-            Repairer(EXCHANGES[settings.exchange].questions, self.ledger), self.supervisor.rest, self.fanout, read_clock
+            Backfiller(EXCHANGES[settings.exchange].rest_api, self.ledger),
+            self.supervisor.rest,
+            self.fanout,
+            read_clock,
         )
         self._samples = Samples()
         epoch = f"{os.environ.get('POD_UID', f'pid-{os.getpid()}')}/{rfc3339(now.wall_ns)}"

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from market_operator import __version__
 from market_operator.cluster.lease import Terms
-from market_operator.manifests.networkpolicy import Traffic
+from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.resource.durations import seconds
 from market_operator.resource.naming import Key
 from market_operator.resource.selector import Selector, read_selector
@@ -160,8 +160,8 @@ def _settings(args: argparse.Namespace) -> Settings:
     )
 
 
-def _traffic(args: argparse.Namespace) -> Traffic | None:
-    return Traffic(tuple(args.allow_from), tuple(args.allow_to)) if args.allow_from or args.allow_to else None
+def _traffic(args: argparse.Namespace) -> NetworkRules | None:
+    return NetworkRules(tuple(args.allow_from), tuple(args.allow_to)) if args.allow_from or args.allow_to else None
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -12,22 +12,22 @@ from market_operator.cluster.client import CALL_TIMEOUT, Cluster
 from market_operator.cluster.election import Election, identity
 from market_operator.cluster.lease import Candidate
 from market_operator.errors import ApiError, LeadershipError, StartError
-from market_operator.observed.cache import Store
-from market_operator.observed.collectors import Observations
-from market_operator.reconcile.event_recorder import Announcer
-from market_operator.reconcile.reconciler import Again, Reconciler
+from market_operator.observed.cache import Cache
+from market_operator.observed.collectors import Collectors
+from market_operator.reconcile.event_recorder import EventRecorder
+from market_operator.reconcile.reconciler import Reconciler, Requeue
 from market_operator.resource.naming import Key
-from market_operator.scheduling.poll_schedule import Rounds
-from market_operator.scheduling.status_budget import Pace
-from market_operator.scheduling.work_queue import Queue
+from market_operator.scheduling.poll_schedule import PollSchedule
+from market_operator.scheduling.status_budget import StatusBudget
+from market_operator.scheduling.work_queue import WorkQueue
 from market_operator.settings import Settings
 from market_operator.telemetry.http import application, serve
 from market_operator.telemetry.logs import about
 from market_operator.telemetry.metrics import Metrics
 from market_operator.watch import kopf_watch
-from market_operator.watch.informer import Intake
+from market_operator.watch.informer import Informer
 from market_operator.watch.listing import Listing
-from market_operator.watch.poller import AT_ONCE, HealthSweep
+from market_operator.watch.poller import AT_ONCE, Poller
 from market_operator.watch.probe import is_direct, reader
 
 logger = logging.getLogger(__name__)
@@ -40,19 +40,19 @@ class _StopAsked(Exception):  # noqa: N818 - being asked to stop is no error
 
 
 @dataclass(slots=True)
-class Parts:
+class App:
     """Everything that lives as long as the process."""
 
     settings: Settings
     cluster: Cluster
-    intake: Intake
+    intake: Informer
     reconciler: Reconciler
     metrics: Metrics
     listing: Listing
     election: Election | None
 
     @property
-    def queue(self) -> Queue:
+    def queue(self) -> WorkQueue:
         """The work queue."""
         return self.intake.queue
 
@@ -91,7 +91,7 @@ def _policies_let_us_in(settings: Settings) -> None:
         )
 
 
-async def _start(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.Event) -> None:
+async def _start(parts: App, group: asyncio.TaskGroup, stop: asyncio.Event) -> None:
     """Events and listing first, then the workers: a worker that knew less than all would write too much.
 
     An instance that stands by knows as much as the one that leads, and so can go on at once.
@@ -111,14 +111,14 @@ async def _start(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.Event) ->
     parts.metrics.is_leader.set(1)
 
 
-async def _win(parts: Parts, election: Election, group: asyncio.TaskGroup) -> None:
+async def _win(parts: App, election: Election, group: asyncio.TaskGroup) -> None:
     standby = group.create_task(stand_by(parts), name="standby")
     await election.win()
     group.create_task(election.hold(), name="lease")
     standby.cancel()
 
 
-async def stand_by(parts: Parts) -> None:
+async def stand_by(parts: App) -> None:
     """Remembers the news and works on none of it: all is queued again when we lead, so nothing needs to wait till then.
 
     What pods said last is for the leader to count; kept here, it would be counted a second time after a take-over.
@@ -131,7 +131,7 @@ async def stand_by(parts: Parts) -> None:
         parts.queue.done(key)
 
 
-async def _watch(parts: Parts, stop: asyncio.Event) -> None:
+async def _watch(parts: App, stop: asyncio.Event) -> None:
     """kopf takes the signals for itself and would wait long for what it does not own; so we take them back."""
     await kopf_watch.watch(
         parts.intake,
@@ -143,15 +143,15 @@ async def _watch(parts: Parts, stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _look(parts: Parts) -> None:
+async def _look(parts: App) -> None:
     source = reader(parts.settings.health_via, parts.cluster, AT_ONCE)
     try:
-        await HealthSweep(source, parts.intake, parts.reconciler, parts.metrics).run()
+        await Poller(source, parts.intake, parts.reconciler, parts.metrics).run()
     finally:
         await source.close()
 
 
-async def work(parts: Parts) -> None:
+async def work(parts: App) -> None:
     """One worker: takes a resource, passes over it, says when it is due again."""
     while True:
         key, waited = await parts.queue.take()
@@ -163,7 +163,7 @@ async def work(parts: Parts) -> None:
             parts.queue.done(key)
 
 
-async def _work_on(parts: Parts, key: Key) -> None:
+async def _work_on(parts: App, key: Key) -> None:
     queue, metrics = parts.queue, parts.metrics
     try:
         with metrics.duration.time():
@@ -184,14 +184,14 @@ async def _work_on(parts: Parts, key: Key) -> None:
         queue.retry(key)
 
 
-async def _pass_over(parts: Parts, key: Key) -> Again:
+async def _pass_over(parts: App, key: Key) -> Requeue:
     """What no listing and no event called ours is gone, or another operator's; it is not even read."""
     if key not in parts.intake.seen:
         return parts.reconciler.forget(key)
     return await parts.reconciler.reconcile(key, time.time())
 
 
-def _settle(parts: Parts, key: Key, again: Again) -> None:
+def _settle(parts: App, key: Key, again: Requeue) -> None:
     if again.failed:
         parts.metrics.errors.inc()
         parts.metrics.reconciles.labels("failed").inc()
@@ -204,29 +204,29 @@ def _settle(parts: Parts, key: Key, again: Again) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _parts(settings: Settings) -> AsyncIterator[Parts]:
+async def _parts(settings: Settings) -> AsyncIterator[App]:
     async with contextlib.AsyncExitStack() as stack:
         cluster = await Cluster.connect()
         stack.push_async_callback(cluster.close)
-        beside = cluster.beside()
+        beside = cluster.with_own_connections()
         stack.push_async_callback(beside.close)
         yield assemble(settings, cluster, beside)
 
 
-def assemble(settings: Settings, cluster: Cluster, for_lease: Cluster) -> Parts:
+def assemble(settings: Settings, cluster: Cluster, for_lease: Cluster) -> App:
     """The parts, connected with each other; the calls about the Lease have connections of their own."""
     election = _election(settings, for_lease)
     if election:
         cluster.fence = election.fence
-    store, observations, metrics = Store(), Observations(), Metrics()
-    queue = Queue(asyncio.get_running_loop().time)
-    intake = Intake(store, observations, queue, Rounds())
-    pace, announcer = Pace(settings.counter_interval), Announcer(cluster, metrics)
+    store, observations, metrics = Cache(), Collectors(), Metrics()
+    queue = WorkQueue(asyncio.get_running_loop().time)
+    intake = Informer(store, observations, queue, PollSchedule())
+    pace, announcer = StatusBudget(settings.counter_interval), EventRecorder(cluster, metrics)
     reconciler = Reconciler(cluster, store, observations, pace, settings, metrics, announcer)
     metrics.watch_queue(queue)
     metrics.watch_health(lambda: [*reconciler.health.values()])
     listing = Listing(cluster, intake, metrics, settings.namespaces, settings.selector.text, settings.sweep_interval)
-    return Parts(settings, cluster, intake, reconciler, metrics, listing, election)
+    return App(settings, cluster, intake, reconciler, metrics, listing, election)
 
 
 def _election(settings: Settings, cluster: Cluster) -> Election | None:
@@ -236,7 +236,7 @@ def _election(settings: Settings, cluster: Cluster) -> Election | None:
 
 
 @contextlib.asynccontextmanager
-async def _http(parts: Parts) -> AsyncIterator[None]:
+async def _http(parts: App) -> AsyncIterator[None]:
     app = application(lambda: _stuck(parts), lambda: _unready(parts), parts.metrics)
     runner = await serve(app, parts.settings.http_host, parts.settings.http_port)
     try:
@@ -245,12 +245,12 @@ async def _http(parts: Parts) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
-def _stuck(parts: Parts) -> str:
+def _stuck(parts: App) -> str:
     longest = parts.queue.longest_work
     return f"a worker has been busy with one resource for {longest:.0f} s" if longest > STUCK_AFTER else ""
 
 
-def _unready(parts: Parts) -> str:
+def _unready(parts: App) -> str:
     return "" if parts.listing.is_done else "the first listing is not complete"
 
 

@@ -52,12 +52,12 @@ class ApiError(OperatorError):
         return f"{self.status} {self.reason}: {self.message}" if self.status else f"{self.reason}: {self.message}"
 
     @property
-    def is_gone(self) -> bool:
+    def is_not_found(self) -> bool:
         """Whether the object (or its kind) does not exist."""
         return self.status == 404
 
     @property
-    def is_ending(self) -> bool:
+    def is_namespace_terminating(self) -> bool:
         """Whether nothing can be made there any more, because the namespace is being deleted."""
         return "NamespaceTerminating" in self.causes
 
@@ -67,7 +67,7 @@ class ApiError(OperatorError):
         return self.status == 409
 
     @property
-    def may_pass(self) -> bool:
+    def is_retryable(self) -> bool:
         """Whether trying again may succeed without anybody's help; NameTaken is our own word for a conflict.
 
         An unknown or mistyped field of what was applied is told as a 500, but it is a person's mistake.

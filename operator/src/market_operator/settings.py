@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from market_operator.cluster.lease import DEFAULT_TERMS, Terms
-from market_operator.manifests.networkpolicy import Traffic
+from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.resource.naming import Key
 from market_operator.resource.selector import EVERYTHING, Selector
 
@@ -36,6 +36,6 @@ class Settings:
     counter_interval: float = 60.0
     sweep_interval: float = 300.0
     workers: int = 8
-    traffic: Traffic | None = None
+    traffic: NetworkRules | None = None
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_collector.config.validation import Fault, Offer, counted, faults, path_text, shown
+from market_collector.config.validation import Capabilities, Fault, counted, faults, path_text, shown
 from market_collector.model.streams import DataType
 
-OFFERS = {"okx": Offer(frozenset(DataType), (5, 400), ("1m", "1h"))}
+OFFERS = {"okx": Capabilities(frozenset(DataType), (5, 400), ("1m", "1h"))}
 GOOD = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade"]}
 FILE = {"name": "f", "type": "file", "file": {"directory": "/data"}}
 

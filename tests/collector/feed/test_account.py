@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 
-from market_collector.exchanges.interface import Holdings
+from market_collector.exchanges.interface import AccountUpdate
 from market_collector.feed.account import Held, news
 from market_collector.model.events import Balance
 from market_collector.model.streams import ACCOUNT, DataType, Stream
@@ -13,8 +13,8 @@ def balance(asset: str, total: str, second: int) -> Balance:
     return Balance("okx", ACCOUNT, second * SECOND, 1, asset, total, total, "0")
 
 
-def told(*balances: Balance, second: int = 100, is_whole: bool = False) -> Holdings:
-    return Holdings(STREAM, balances, second * SECOND, is_whole)
+def told(*balances: Balance, second: int = 100, is_whole: bool = False) -> AccountUpdate:
+    return AccountUpdate(STREAM, balances, second * SECOND, is_whole)
 
 
 def amounts(fresh: Sequence[Balance]) -> list[tuple[str, str | None]]:

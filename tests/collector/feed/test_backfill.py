@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_collector.exchanges.okx.exchange import Okx
-from market_collector.feed.backfill import GIVE_UP_AFTER_S, Look, Repairer
+from market_collector.feed.backfill import GIVE_UP_AFTER_S, Backfiller, Look
 from market_collector.feed.effects import Emit, Warn
 from market_collector.feed.ledger import Ledger, Loss
 from market_collector.model.events import Candle, Gap, Lost, Record, Repaired, Trade
@@ -48,7 +48,7 @@ class Repair:
     def __init__(self, *seen: int) -> None:
         self.ledger = Ledger("okx", [TRADES, CANDLES], 60.0, at(0))
         self.page = self.ledger.streams[TRADES]
-        self.repairer = Repairer(Okx().questions, self.ledger)
+        self.repairer = Backfiller(Okx().rest_api, self.ledger)
         self.ledger.trades(self.page, [live(number) for number in seen], at(1))
         self.gaps = self.ledger.overdue(at(3))
 

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Sequence
 import pytest
 
 from market_collector.exchanges.okx.exchange import Okx
-from market_collector.feed.backfill import Repairer
+from market_collector.feed.backfill import Backfiller
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Record, Repaired, Trade
 from market_collector.model.moment import Moment
@@ -43,7 +43,7 @@ async def repaired(exchange: Simulator, ledger: Ledger) -> Output:
     """Runs the repairs until no gap is open."""
     output = Output()
     rest = Rest(exchange.rest, tls=None)
-    task = asyncio.create_task(Repairs(Repairer(Okx().questions, ledger), rest, output, read_clock).run())
+    task = asyncio.create_task(Repairs(Backfiller(Okx().rest_api, ledger), rest, output, read_clock).run())
     async with asyncio.timeout(30):
         while ledger.gaps.all_open():
             await asyncio.sleep(0.02)

@@ -15,7 +15,7 @@ from market_collector.model.events import Record, Refused
 from market_collector.model.streams import ACCOUNT, DataType, Stream, StreamState
 from market_collector.net import login
 from market_collector.net.clock import ClockWatch, read_clock
-from market_collector.net.login import FILES, Admission
+from market_collector.net.login import FILES, LoginGate
 from market_collector.net.rest import Rest
 
 STREAM, TRADES = Stream(ACCOUNT, DataType.BALANCE), Stream("BTC-USDT", DataType.TRADE)
@@ -33,8 +33,8 @@ class Place:
         self.records: list[Record] = []
         self.ledger = Ledger("okx", [STREAM, TRADES], 60.0, read_clock())
         self.page = self.ledger.streams[STREAM]
-        watch = ClockWatch(Okx().questions, self.ledger, Rest(NOBODY, tls=None), read_clock)
-        self.admission = Admission(settings, Okx(), self.ledger, watch, self.records.extend)
+        watch = ClockWatch(Okx().rest_api, self.ledger, Rest(NOBODY, tls=None), read_clock)
+        self.admission = LoginGate(settings, Okx(), self.ledger, watch, self.records.extend)
 
     def write(self, **texts: str) -> None:
         for name, text in texts.items():

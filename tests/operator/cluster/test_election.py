@@ -188,9 +188,9 @@ async def test_no_write_is_sent_behind_the_fence() -> None:
         raise LeadershipError("not ours")
 
     cluster.fence = fence
-    beside = cluster.beside()
+    beside = cluster.with_own_connections()
     for write in (
-        cluster.announce({"metadata": {"namespace": "a"}}),
+        cluster.create_event({"metadata": {"namespace": "a"}}),
         cluster.write_lease({"metadata": KEY._asdict()}, 1),
     ):
         with pytest.raises(LeadershipError):

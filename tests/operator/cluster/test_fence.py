@@ -51,7 +51,7 @@ async def cluster(server: Server) -> AsyncIterator[Cluster]:
 
 async def test_a_write_is_sent_while_the_lease_holds(server: Server, cluster: Cluster) -> None:
     cluster.fence = fence(2)
-    await cluster.announce(EVENT)
+    await cluster.create_event(EVENT)
     assert server[1] == ["POST"]
 
 
@@ -61,5 +61,5 @@ async def test_a_write_is_not_sent_when_the_lease_ran_out_on_the_way(
 ) -> None:
     cluster.fence = fence(still_leads)
     with pytest.raises((ApiError, LeadershipError), match="it ran out"):
-        await cluster.announce(EVENT)
+        await cluster.create_event(EVENT)
     assert server[1] == []

@@ -4,14 +4,14 @@ import pytest
 
 from market_operator.errors import SpecError
 from market_operator.manifests.build import desired
-from market_operator.manifests.networkpolicy import Traffic
-from market_operator.manifests.wanted import Wanted
+from market_operator.manifests.networkpolicy import NetworkRules
+from market_operator.manifests.wanted import DesiredState
 from market_operator.resource.document import Resource
 
 SYMBOLS = ["ADA-USDT", "BTC-USDT", "ETH-USDT", "SOL-USDT"]
 
 
-def kinds(wanted: Wanted) -> list[tuple[str, str]]:
+def kinds(wanted: DesiredState) -> list[tuple[str, str]]:
     return [(child["kind"], child["metadata"]["name"]) for child in wanted.children]
 
 
@@ -29,7 +29,7 @@ def test_several_replicas_get_a_budget_each_shard_and_one_replica_none(resource:
 
 
 def test_one_policy_comes_before_all_shards_when_there_shall_be_one(resource: Callable[..., Resource]) -> None:
-    found = kinds(desired(resource(symbols=SYMBOLS, shards=3), "image", Traffic()))
+    found = kinds(desired(resource(symbols=SYMBOLS, shards=3), "image", NetworkRules()))
     assert [kind for kind, _ in found].count("NetworkPolicy") == 1
     assert found[0] == ("NetworkPolicy", "okx-btc-collectors")
     assert "NetworkPolicy" not in dict(kinds(desired(resource(), "image")))

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from market_operator.manifests.networkpolicy import Traffic, exchange_ports, networkpolicy
+from market_operator.manifests.networkpolicy import NetworkRules, exchange_ports, networkpolicy
 from market_operator.resource.document import Resource
 from market_operator.resource.spec import read_spec
 
@@ -15,7 +15,7 @@ PROMETHEUS = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kube
 def policy(resource: Callable[..., Resource]) -> Callable[..., Any]:
     """The spec of a resource's policy; keyword arguments are fields of the resource's spec."""
 
-    def make(traffic: Traffic, **spec: Any) -> Any:
+    def make(traffic: NetworkRules, **spec: Any) -> Any:
         found = resource(**spec)
         return networkpolicy(found, read_spec(found), traffic)["spec"]
 
@@ -27,7 +27,7 @@ def ports(rule: dict[str, Any]) -> list[tuple[int, str]]:
 
 
 def test_only_the_readers_get_in_and_only_to_the_http_port(policy: Callable[..., Any]) -> None:
-    spec = policy(Traffic(readers=(OPERATOR, PROMETHEUS)))
+    spec = policy(NetworkRules(readers=(OPERATOR, PROMETHEUS)))
     [way_in] = spec["ingress"]
     assert way_in["from"] == [OPERATOR, PROMETHEUS]
     assert ports(way_in) == [(8080, "TCP")]
@@ -35,20 +35,20 @@ def test_only_the_readers_get_in_and_only_to_the_http_port(policy: Callable[...,
 
 
 def test_without_readers_the_way_in_stays_open(policy: Callable[..., Any]) -> None:
-    spec = policy(Traffic())
+    spec = policy(NetworkRules())
     assert spec["policyTypes"] == ["Egress"]
     assert "ingress" not in spec
 
 
 def test_only_dns_and_the_exchange_are_reached_from_inside(policy: Callable[..., Any]) -> None:
-    dns, exchange = policy(Traffic(readers=(OPERATOR,)))["egress"]
+    dns, exchange = policy(NetworkRules(readers=(OPERATOR,)))["egress"]
     assert ports(dns) == [(53, "UDP"), (53, "TCP")]
     assert ports(exchange) == [(443, "TCP"), (8443, "TCP")]
 
 
 def test_what_the_installer_adds_comes_after_it(policy: Callable[..., Any]) -> None:
     rule = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 3128}]}
-    assert policy(Traffic(egress=(rule,)))["egress"][2:] == [rule]
+    assert policy(NetworkRules(egress=(rule,)))["egress"][2:] == [rule]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_addresses_of_the_resource_open_their_ports_instead_of_the_exchanges(
 
 
 def test_it_holds_for_all_shards_and_belongs_to_the_resource(resource: Callable[..., Resource]) -> None:
-    found = networkpolicy(resource(), read_spec(resource()), Traffic())
+    found = networkpolicy(resource(), read_spec(resource()), NetworkRules())
     assert found["spec"]["podSelector"] == {"matchLabels": {"marketcollector.dev/collector": "okx-btc"}}
     assert found["metadata"]["name"] == "okx-btc-collectors"
     assert "marketcollector.dev/shard" not in found["metadata"]["labels"]

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from market_operator.observed.collectors import Observations
-from market_operator.observed.counters import fold, read_tally, write_tally
+from market_operator.observed.collectors import Collectors
+from market_operator.observed.counters import fold, read_counter_state, write_tally
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 
@@ -13,25 +13,25 @@ Make = Callable[..., Any]
 
 
 @pytest.fixture
-def seen() -> Observations:
-    return Observations()
+def seen() -> Collectors:
+    return Collectors()
 
 
 def ended(words: dict[str, Any]) -> dict[str, Any]:
     return {"terminated": {"exitCode": 0, "message": json.dumps(words)}}
 
 
-def test_a_report_is_news_once(seen: Observations, pod: Callable[..., Pod], report: Callable[..., Report]) -> None:
-    assert seen.looked(pod(), report()) == "picture"
-    assert seen.looked(pod(), report()) == "nothing"
-    assert seen.looked(pod(), report(counters={"messages": 11})) == "counters"
-    assert seen.looked(pod(), report(health="Degraded")) == "picture"
+def test_a_report_is_news_once(seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]) -> None:
+    assert seen.record_probe(pod(), report()) == "picture"
+    assert seen.record_probe(pod(), report()) == "nothing"
+    assert seen.record_probe(pod(), report(counters={"messages": 11})) == "counters"
+    assert seen.record_probe(pod(), report(health="Degraded")) == "picture"
 
 
 def test_a_failure_keeps_the_last_report_and_when_it_began(
-    seen: Observations, pod: Callable[..., Pod], report: Callable[..., Report]
+    seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
 ) -> None:
-    seen.looked(pod(), report())
+    seen.record_probe(pod(), report())
     assert seen.failed(pod(), "timed out", 100.0)
     assert not seen.failed(pod(), "timed out", 102.0)
     look = seen.looks["pod-1"]
@@ -39,62 +39,60 @@ def test_a_failure_keeps_the_last_report_and_when_it_began(
 
 
 def test_a_report_after_a_failure_is_news(
-    seen: Observations, pod: Callable[..., Pod], report: Callable[..., Report]
+    seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
 ) -> None:
-    seen.looked(pod(), report())
+    seen.record_probe(pod(), report())
     seen.failed(pod(), "timed out", 100.0)
-    assert seen.looked(pod(), report()) == "picture"
+    assert seen.record_probe(pod(), report()) == "picture"
 
 
-def test_last_words_count(seen: Observations, pod: Callable[..., Pod], report_document: Make) -> None:
+def test_last_words_count(seen: Collectors, pod: Callable[..., Pod], report_document: Make) -> None:
     crashed = pod(last_state=ended(report_document(counters={"messages": 12})))
-    seen.heard(crashed)
+    seen.record_termination(crashed)
     assert [each.counters.messages for each in seen.readings(crashed.key, [])] == [12]
 
 
-def test_the_end_of_a_log_is_no_last_word(seen: Observations, pod: Callable[..., Pod]) -> None:
+def test_the_end_of_a_log_is_no_last_word(seen: Collectors, pod: Callable[..., Pod]) -> None:
     crashed = pod(last_state={"terminated": {"message": "Traceback (most recent call last)"}})
-    seen.heard(crashed)
+    seen.record_termination(crashed)
     assert seen.readings(crashed.key, []) == []
 
 
-def test_words_about_another_pod_do_not_count(
-    seen: Observations, pod: Callable[..., Pod], report_document: Make
-) -> None:
+def test_words_about_another_pod_do_not_count(seen: Collectors, pod: Callable[..., Pod], report_document: Make) -> None:
     liar = pod(uid="pod-2", last_state=ended(report_document(uid="pod-1")))
-    seen.heard(liar)
+    seen.record_termination(liar)
     assert seen.readings(liar.key, []) == []
 
 
 def test_a_killed_collector_counts_as_it_was_last_seen(
-    seen: Observations, pod: Callable[..., Pod], report: Callable[..., Report]
+    seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
 ) -> None:
-    seen.looked(pod(), report())
+    seen.record_probe(pod(), report())
     seen.stopped(pod())
     assert seen.looks == {}
     assert [each.counters.messages for each in seen.readings(pod().key, [])] == [10]
 
 
 def test_an_unnoticed_restart_loses_no_count(
-    seen: Observations, pod: Callable[..., Pod], report: Callable[..., Report]
+    seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
 ) -> None:
-    seen.looked(pod(), report())
-    seen.looked(pod(), report(start="2026-11-22T11:00:00.000Z", counters={"messages": 1}))
+    seen.record_probe(pod(), report())
+    seen.record_probe(pod(), report(start="2026-11-22T11:00:00.000Z", counters={"messages": 1}))
     assert sum(each.counters.messages for each in seen.readings(pod().key, [pod()])) == 11
 
 
 def test_what_the_status_holds_is_forgotten_and_late_news_of_it_ignored(
-    seen: Observations, pod: Callable[..., Pod], report_document: Make
+    seen: Collectors, pod: Callable[..., Pod], report_document: Make
 ) -> None:
     gone = pod(last_state=ended(report_document()))
-    seen.heard(gone)
-    stored = fold(read_tally([]), seen.readings(gone.key, []), set())
-    seen.settle(gone.key, read_tally(write_tally(stored)), set())
-    seen.heard(gone)
+    seen.record_termination(gone)
+    stored = fold(read_counter_state([]), seen.readings(gone.key, []), set())
+    seen.settle(gone.key, read_counter_state(write_tally(stored)), set())
+    seen.record_termination(gone)
     assert seen.readings(gone.key, []) == []
 
 
-def test_a_deleted_resource_leaves_no_words(seen: Observations, pod: Callable[..., Pod], report_document: Make) -> None:
-    seen.heard(pod(last_state=ended(report_document())))
+def test_a_deleted_resource_leaves_no_words(seen: Collectors, pod: Callable[..., Pod], report_document: Make) -> None:
+    seen.record_termination(pod(last_state=ended(report_document())))
     seen.forget(pod().key)
     assert seen.readings(pod().key, []) == []

@@ -6,8 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from market_operator.observed.collectors import Observations
-from market_operator.observed.counters import Counters, Reading, Tally, fold, read_counters, read_tally, write_tally
+from market_operator.observed.collectors import Collectors
+from market_operator.observed.counters import (
+    Counters,
+    CounterState,
+    Sample,
+    fold,
+    read_counter_state,
+    read_counters,
+    write_tally,
+)
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 from market_operator.resource.naming import Key
@@ -15,35 +23,35 @@ from market_operator.resource.naming import Key
 KEY = Key("md", "okx-btc")
 
 
-def reading(epoch: str, messages: int, shard: int = 0) -> Reading:
-    return Reading(epoch, shard, "pod", Counters(messages=messages))
+def reading(epoch: str, messages: int, shard: int = 0) -> Sample:
+    return Sample(epoch, shard, "pod", Counters(messages=messages))
 
 
 def test_a_running_epoch_counts_with_its_latest_reading() -> None:
-    tally = fold(fold(Tally(), [reading("a/1", 5)], {"a"}), [reading("a/1", 9)], {"a"})
+    tally = fold(fold(CounterState(), [reading("a/1", 5)], {"a"}), [reading("a/1", 9)], {"a"})
     assert tally.total.messages == 9
 
 
 def test_an_older_reading_takes_nothing_back() -> None:
-    tally = fold(fold(Tally(), [reading("a/1", 9)], {"a"}), [reading("a/1", 5)], {"a"})
+    tally = fold(fold(CounterState(), [reading("a/1", 9)], {"a"}), [reading("a/1", 5)], {"a"})
     assert tally.total.messages == 9
 
 
 def test_a_restarted_container_counts_on_from_its_last_words() -> None:
-    tally = fold(Tally(), [reading("a/1", 5)], {"a"})
+    tally = fold(CounterState(), [reading("a/1", 5)], {"a"})
     tally = fold(tally, [reading("a/1", 8), reading("a/2", 1)], {"a"})
     assert tally.total.messages == 9
 
 
 def test_words_of_an_epoch_that_is_in_the_base_count_no_more() -> None:
-    tally = Tally()
+    tally = CounterState()
     for start in range(1, 5):
         tally = fold(tally, [reading(f"a/{start}", 10)], {"a"})
     assert fold(tally, [reading("a/1", 10)], {"a"}).total.messages == 40
 
 
 def test_a_pod_that_is_gone_goes_into_the_base_in_two_steps() -> None:
-    first = fold(fold(Tally(), [reading("a/1", 5)], {"a"}), [reading("a/1", 7)], set())
+    first = fold(fold(CounterState(), [reading("a/1", 5)], {"a"}), [reading("a/1", 7)], set())
     second = fold(first, [], set())
     assert [epoch.epoch for epoch in first.epochs] == ["a/1"]
     assert second.epochs == ()
@@ -51,13 +59,13 @@ def test_a_pod_that_is_gone_goes_into_the_base_in_two_steps() -> None:
 
 
 def test_shards_that_are_gone_keep_what_they_counted() -> None:
-    tally = fold(fold(Tally(), [reading("a/1", 5, shard=2)], set()), [], set())
+    tally = fold(fold(CounterState(), [reading("a/1", 5, shard=2)], set()), [], set())
     assert tally.base == {2: Counters(messages=5)}
 
 
 def test_the_tally_survives_being_written_and_read() -> None:
-    tally = Tally({0: Counters(messages=3), 2: Counters(resyncs=1)}, (reading("a/1", 5), reading("b/1", 7)))
-    assert read_tally(write_tally(tally)) == tally
+    tally = CounterState({0: Counters(messages=3), 2: Counters(resyncs=1)}, (reading("a/1", 5), reading("b/1", 7)))
+    assert read_counter_state(write_tally(tally)) == tally
 
 
 def test_what_is_no_count_counts_nothing() -> None:
@@ -69,14 +77,14 @@ def test_what_is_no_count_counts_nothing() -> None:
 @given(st.lists(st.integers(0, 100), max_size=8))
 def test_the_order_of_readings_means_nothing(counts: list[int]) -> None:
     readings = [reading("a/1", count) for count in counts]
-    assert fold(Tally(), readings, {"a"}).total == fold(Tally(), readings[::-1], {"a"}).total
+    assert fold(CounterState(), readings, {"a"}).total == fold(CounterState(), readings[::-1], {"a"}).total
 
 
 def _pod(uid: str, shard: int = 0, words: tuple[str, ...] = ()) -> Pod:
     return Pod(
         *(KEY, uid, uid, 1, shard, "", "", "", False, True, True, 0, 0.0, 0.0, "", "", "", ""),
         configmaps=(),
-        last_words=words,
+        termination_messages=words,
     )
 
 
@@ -88,21 +96,21 @@ class Fleet(RuleBasedStateMachine):
     """Pods of some shards count, crash, restart, come and vanish, while an operator looks, writes, loses answers and is
     restarted.
 
-    `counted` is the truth by epoch. `heard` is what the operator was told and holds in memory, `kept` what a status
+    `counted` is the truth by epoch. `record_termination` is what the operator was told and holds in memory, `kept` what a status
     that was written holds of it: the total must be the sum of `kept`, to the last message.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.counted: dict[str, int] = {}
-        self.heard: dict[str, int] = {}
+        self.record_termination: dict[str, int] = {}
         self.kept: dict[str, int] = {}
         self.pods: dict[str, tuple[int, int]] = {}
         self.shards = 1
         self.born = 0
-        self.stored = Tally()
+        self.stored = CounterState()
         self.told = Counters()
-        self.observations = Observations()
+        self.observations = Collectors()
 
     @rule(which=st.integers(0, 9))
     def a_pod_starts(self, which: int) -> None:
@@ -147,15 +155,16 @@ class Fleet(RuleBasedStateMachine):
         heard = self.observations.readings(KEY, [_pod(uid, self.pods[uid][0]) for uid in self.pods])
         tally = fold(self.stored, heard, set(self.pods))
         if arrives:
-            self.stored = read_tally(json.loads(json.dumps(write_tally(tally))))
+            self.stored = read_counter_state(json.loads(json.dumps(write_tally(tally))))
             self.kept = {
-                epoch: max(self.kept.get(epoch, 0), count) for epoch, count in {**self.kept, **self.heard}.items()
+                epoch: max(self.kept.get(epoch, 0), count)
+                for epoch, count in {**self.kept, **self.record_termination}.items()
             }
 
     @rule()
     def the_operator_restarts(self) -> None:
         """What it had heard and not written is lost, as the process's memory is."""
-        self.observations, self.heard = Observations(), {}
+        self.observations, self.record_termination = Collectors(), {}
 
     @invariant()
     def totals_never_go_back(self) -> None:
@@ -190,15 +199,15 @@ class Fleet(RuleBasedStateMachine):
     def _note(self, uid: str) -> int:
         """The operator is told what a pod's present epoch has counted."""
         epoch = self._epoch(uid)
-        self.heard[epoch] = self.counted.get(epoch, 0)
-        return self.heard[epoch]
+        self.record_termination[epoch] = self.counted.get(epoch, 0)
+        return self.record_termination[epoch]
 
     def _look(self, uid: str) -> None:
-        self.observations.looked(_pod(uid, self.pods[uid][0]), _report(self._epoch(uid), self._note(uid)))
+        self.observations.record_probe(_pod(uid, self.pods[uid][0]), _report(self._epoch(uid), self._note(uid)))
 
     def _last_words(self, uid: str) -> None:
         text = json.dumps({"contract": 1, "epoch": self._epoch(uid), "counters": {"messages": self._note(uid)}})
-        self.observations.heard(_pod(uid, self.pods[uid][0], (text,)))
+        self.observations.record_termination(_pod(uid, self.pods[uid][0], (text,)))
 
     def _vanish(self, uid: str, heard: bool) -> None:
         if heard:

@@ -33,7 +33,7 @@ def test_a_crash_is_told_by_its_last_run(pod: Callable[..., Pod]) -> None:
     last = {"terminated": {"reason": "OOMKilled", "exitCode": 137, "message": "the end"}}
     found = pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, last_state=last)
     assert found.ended == "OOMKilled, exit code 137"
-    assert found.last_words == ("the end",)
+    assert found.termination_messages == ("the end",)
 
 
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])

@@ -7,7 +7,7 @@ import pytest
 
 from market_operator.cluster.client import Cluster
 from market_operator.errors import ApiError
-from market_operator.reconcile.event_recorder import Announcer
+from market_operator.reconcile.event_recorder import EventRecorder
 from market_operator.resource.document import Document, Resource
 from market_operator.scheduling.event_budget import BURST
 from market_operator.telemetry.metrics import Metrics
@@ -28,17 +28,17 @@ class Board:
         self.events: list[Document] = []
         self._refusal = refusal
 
-    async def announce(self, event: Document) -> None:
+    async def create_event(self, event: Document) -> None:
         if self._refusal:
             raise self._refusal
         self.events.append(event)
 
 
-def announcer(board: Board) -> Announcer:
-    return Announcer(cast(Cluster, board), Metrics(), instance="operator-0")
+def announcer(board: Board) -> EventRecorder:
+    return EventRecorder(cast(Cluster, board), Metrics(), instance="operator-0")
 
 
-def written(speaker: Announcer, result: str) -> float:
+def written(speaker: EventRecorder, result: str) -> float:
     labels = {"action": "create", "kind": "Event", "result": result}
     return speaker.metrics.registry.get_sample_value("market_operator_api_writes_total", labels) or 0.0
 
@@ -46,8 +46,8 @@ def written(speaker: Announcer, result: str) -> float:
 async def test_a_turn_is_told_and_what_stays_is_not(resource: Callable[..., Resource]) -> None:
     board = Board()
     speaker = announcer(board)
-    await speaker.announce(resource(), [STALE], 0.0)
-    await speaker.announce(resource(status={"conditions": [STALE]}), [STALE], 1.0)
+    await speaker.create_event(resource(), [STALE], 0.0)
+    await speaker.create_event(resource(status={"conditions": [STALE]}), [STALE], 1.0)
     assert [(each["reason"], each["reportingInstance"]) for each in board.events] == [("StreamsStale", "operator-0")]
 
 
@@ -56,13 +56,13 @@ async def test_an_event_that_cannot_be_written_is_counted_and_harms_nothing(
     resource: Callable[..., Resource], refusal: ApiError
 ) -> None:
     speaker = announcer(Board(refusal))
-    await speaker.announce(resource(), [STALE], 0.0)
+    await speaker.create_event(resource(), [STALE], 0.0)
     assert written(speaker, "failed") == 1
 
 
 async def test_an_event_in_a_namespace_that_ends_is_no_failure(resource: Callable[..., Resource]) -> None:
     speaker = announcer(Board(ApiError(403, "Forbidden", "no", causes=("NamespaceTerminating",))))
-    await speaker.announce(resource(), [STALE], 0.0)
+    await speaker.create_event(resource(), [STALE], 0.0)
     assert written(speaker, "failed") == 0
 
 
@@ -70,8 +70,8 @@ async def test_a_resource_that_flaps_is_cut_off_and_counted(resource: Callable[.
     board = Board()
     speaker = announcer(board)
     for second in range(BURST + 10):
-        await speaker.announce(resource(), [STALE], float(second))
+        await speaker.create_event(resource(), [STALE], float(second))
     assert (len(board.events), written(speaker, "left out")) == (BURST, 10)
     speaker.forget(resource().key)
-    await speaker.announce(resource(), [STALE], 60.0)
+    await speaker.create_event(resource(), [STALE], 60.0)
     assert len(board.events) == BURST + 1

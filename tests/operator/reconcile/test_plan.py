@@ -7,14 +7,14 @@ import pytest
 
 from market_operator.cluster.actions import Apply, Delete
 from market_operator.manifests.build import desired
-from market_operator.manifests.wanted import Wanted
+from market_operator.manifests.wanted import DesiredState
 from market_operator.observed.cache import Observed, name_of
 from market_operator.observed.pods import Pod
 from market_operator.reconcile.plan import covers, is_rolled_out, plan
 from market_operator.resource.document import Document, Resource
 
 
-def stored(wanted: Wanted) -> Observed:
+def stored(wanted: DesiredState) -> Observed:
     """What the API server would have after everything was written, with fields of its own."""
     children = {}
     for child in wanted.children:
@@ -28,7 +28,7 @@ def stored(wanted: Wanted) -> Observed:
 
 
 @pytest.fixture
-def wanted(resource: Callable[..., Resource]) -> Wanted:
+def wanted(resource: Callable[..., Resource]) -> DesiredState:
     return desired(resource(), "image")
 
 
@@ -39,7 +39,7 @@ def edited(observed: Observed, kind: str, edit: Callable[[Document], object]) ->
     return observed
 
 
-def test_everything_is_applied_when_nothing_exists(wanted: Wanted) -> None:
+def test_everything_is_applied_when_nothing_exists(wanted: DesiredState) -> None:
     actions = plan(Observed({}, ()), wanted)
     assert [action.manifest["kind"] for action in actions if isinstance(action, Apply)] == [
         "ConfigMap",
@@ -49,11 +49,11 @@ def test_everything_is_applied_when_nothing_exists(wanted: Wanted) -> None:
     assert all(isinstance(action, Apply) and action.is_new for action in actions)
 
 
-def test_nothing_is_written_when_all_is_as_wanted(wanted: Wanted) -> None:
+def test_nothing_is_written_when_all_is_as_wanted(wanted: DesiredState) -> None:
     assert plan(stored(wanted), wanted) == ()
 
 
-def test_what_is_known_to_be_as_wanted_is_not_compared_again(wanted: Wanted) -> None:
+def test_what_is_known_to_be_as_wanted_is_not_compared_again(wanted: DesiredState) -> None:
     observed = stored(wanted)
     for child in observed.children.values():
         child.pop("spec", None)
@@ -61,7 +61,7 @@ def test_what_is_known_to_be_as_wanted_is_not_compared_again(wanted: Wanted) -> 
     assert plan(replace(observed, settled=frozenset(observed.children)), wanted) == ()
 
 
-def test_what_we_want_now_is_seen_by_its_hash(resource: Callable[..., Resource], wanted: Wanted) -> None:
+def test_what_we_want_now_is_seen_by_its_hash(resource: Callable[..., Resource], wanted: DesiredState) -> None:
     later = desired(resource(suspend=True), "image")
     [action] = plan(stored(wanted), later)
     assert isinstance(action, Apply)
@@ -81,7 +81,9 @@ def test_what_we_want_now_is_seen_by_its_hash(resource: Callable[..., Resource],
         ("ConfigMap", lambda child: child["data"].clear()),
     ],
 )
-def test_an_edit_of_what_is_ours_is_put_back(wanted: Wanted, kind: str, edit: Callable[[Document], object]) -> None:
+def test_an_edit_of_what_is_ours_is_put_back(
+    wanted: DesiredState, kind: str, edit: Callable[[Document], object]
+) -> None:
     [action] = plan(edited(stored(wanted), kind, edit), wanted)
     assert isinstance(action, Apply)
     assert action.manifest["kind"] == kind
@@ -99,7 +101,7 @@ def test_an_edit_of_what_is_ours_is_put_back(wanted: Wanted, kind: str, edit: Ca
         lambda child: child["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"].update(cpu="0.02"),
     ],
 )
-def test_what_others_add_or_write_otherwise_stays(wanted: Wanted, edit: Callable[[Document], object]) -> None:
+def test_what_others_add_or_write_otherwise_stays(wanted: DesiredState, edit: Callable[[Document], object]) -> None:
     assert plan(edited(stored(wanted), "Deployment", edit), wanted) == ()
 
 
@@ -112,7 +114,7 @@ def test_shards_that_are_no_longer_wanted_go(resource: Callable[..., Resource]) 
     }
 
 
-def old_config(wanted: Wanted, resource: Callable[..., Resource]) -> tuple[Observed, Wanted, str]:
+def old_config(wanted: DesiredState, resource: Callable[..., Resource]) -> tuple[Observed, DesiredState, str]:
     """After a change was applied: both ConfigMaps exist, the old one no longer wanted."""
     later = desired(resource(logLevel="debug"), "image")
     before, after = stored(wanted).children, stored(later).children
@@ -120,13 +122,13 @@ def old_config(wanted: Wanted, resource: Callable[..., Resource]) -> tuple[Obser
     return Observed({**before, **after}, ()), later, name
 
 
-def test_an_old_configuration_goes_after_the_roll_out(wanted: Wanted, resource: Callable[..., Resource]) -> None:
+def test_an_old_configuration_goes_after_the_roll_out(wanted: DesiredState, resource: Callable[..., Resource]) -> None:
     observed, later, name = old_config(wanted, resource)
     assert plan(observed, later) == (Delete("ConfigMap", name, "md", f"uid-{name}"),)
 
 
 def test_an_old_configuration_stays_while_a_pod_mounts_it(
-    wanted: Wanted, resource: Callable[..., Resource], pod_document: Callable[..., Any]
+    wanted: DesiredState, resource: Callable[..., Resource], pod_document: Callable[..., Any]
 ) -> None:
     observed, later, name = old_config(wanted, resource)
     document = pod_document()
@@ -136,13 +138,15 @@ def test_an_old_configuration_stays_while_a_pod_mounts_it(
     assert plan(Observed(observed.children, (read_pod(document),)), later) == ()
 
 
-def test_an_old_configuration_stays_during_the_roll_out(wanted: Wanted, resource: Callable[..., Resource]) -> None:
+def test_an_old_configuration_stays_during_the_roll_out(
+    wanted: DesiredState, resource: Callable[..., Resource]
+) -> None:
     observed, later, _ = old_config(wanted, resource)
     edited(observed, "Deployment", lambda child: child["status"].update(updatedReplicas=0))
     assert plan(observed, later) == ()
 
 
-def test_what_is_already_going_is_not_deleted_again(wanted: Wanted, resource: Callable[..., Resource]) -> None:
+def test_what_is_already_going_is_not_deleted_again(wanted: DesiredState, resource: Callable[..., Resource]) -> None:
     observed, later, name = old_config(wanted, resource)
     observed.children["ConfigMap", name]["metadata"]["deletionTimestamp"] = "now"
     assert plan(observed, later) == ()
@@ -191,5 +195,5 @@ def test_a_roll_out_is_over_when_only_new_pods_are_left(status: Document, expect
     assert is_rolled_out({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}) is expected
 
 
-def test_pods_alone_are_no_reason_to_write(wanted: Wanted, pod: Callable[..., Pod]) -> None:
+def test_pods_alone_are_no_reason_to_write(wanted: DesiredState, pod: Callable[..., Pod]) -> None:
     assert plan(Observed(stored(wanted).children, (pod(),)), wanted) == ()

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from market_operator.resource.exchanges import OFFERS, Offer
+from market_operator.resource.exchanges import CAPABILITIES, Capabilities
 from market_operator.resource.spec import Spec, _types_rule
 
 LEAST: dict[str, Any] = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade"]}
@@ -44,7 +44,7 @@ def test_the_account_is_one_stream_more_whatever_the_symbols() -> None:
 
 
 def test_an_exchange_that_offers_less_than_others_has_a_rule_that_says_what() -> None:
-    rule = _types_rule("okx", Offer(data_types=("trade", "ticker"), depths=(400,), websocket_port=8443))
+    rule = _types_rule("okx", Capabilities(data_types=("trade", "ticker"), depths=(400,), websocket_port=8443))
     assert rule.message == "okx offers trade, ticker"
     assert rule.holds is not None
     assert (rule.holds(spec()), rule.holds(spec(dataTypes=["trade", "orderbook"]))) == (True, False)
@@ -52,7 +52,7 @@ def test_an_exchange_that_offers_less_than_others_has_a_rule_that_says_what() ->
 
 def test_every_exchange_offers_what_the_schema_knows() -> None:
     known = set(Spec.model_json_schema()["properties"]["dataTypes"]["items"]["enum"])
-    assert all(set(offer.data_types) <= known and offer.depths for offer in OFFERS.values())
+    assert all(set(offer.data_types) <= known and offer.depths for offer in CAPABILITIES.values())
 
 
 @pytest.mark.parametrize(

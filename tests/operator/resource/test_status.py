@@ -1,6 +1,6 @@
 from market_operator.resource.status import PENDING, Status
 from market_operator.status.conditions import conditions
-from market_operator.status.snapshot import Picture
+from market_operator.status.snapshot import Snapshot
 
 
 def test_the_default_status_is_a_valid_one_that_no_tool_takes_for_ready() -> None:
@@ -10,5 +10,5 @@ def test_the_default_status_is_a_valid_one_that_no_tool_takes_for_ready() -> Non
 
 
 def test_the_default_condition_is_one_that_the_operator_overwrites() -> None:
-    picture = Picture(None, "", {}, (), {}, (), {}, 0.0)
+    picture = Snapshot(None, "", {}, (), {}, (), {}, 0.0)
     assert {each["type"] for each in PENDING["conditions"]} <= set(conditions(picture))  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 from market_operator.resource.naming import Key
-from market_operator.scheduling.poll_schedule import Rounds, interval
+from market_operator.scheduling.poll_schedule import PollSchedule, interval
 
 KEY = Key("md", "okx-btc")
 
@@ -22,7 +22,7 @@ def test_a_large_fleet_is_looked_at_within_a_rate(pod: Callable[..., Pod], repor
 
 
 def test_a_pod_is_due_once() -> None:
-    rounds = Rounds()
+    rounds = PollSchedule()
     rounds.look_at(KEY, "a", 5.0)
     assert rounds.take(4.9) is None
     assert rounds.take(5.0) == (KEY, "a")
@@ -30,7 +30,7 @@ def test_a_pod_is_due_once() -> None:
 
 
 def test_the_sooner_of_two_plans_counts() -> None:
-    rounds = Rounds()
+    rounds = PollSchedule()
     rounds.look_by(KEY, "a", 5.0)
     rounds.look_by(KEY, "a", 3.0)
     rounds.look_by(KEY, "a", 9.0)
@@ -41,7 +41,7 @@ def test_the_sooner_of_two_plans_counts() -> None:
 
 
 def test_a_pod_can_be_skipped() -> None:
-    rounds = Rounds()
+    rounds = PollSchedule()
     rounds.look_at(KEY, "a", 1.0)
     rounds.look_at(KEY, "b", 2.0)
     rounds.skip("a")

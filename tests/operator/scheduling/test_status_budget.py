@@ -1,13 +1,13 @@
 import pytest
 
 from market_operator.resource.naming import Key
-from market_operator.scheduling.status_budget import WRITES_PER_SECOND, Pace
+from market_operator.scheduling.status_budget import WRITES_PER_SECOND, StatusBudget
 
 A, B = Key("md", "a"), Key("md", "b")
 
 
 def test_counters_of_one_resource_wait_for_the_interval() -> None:
-    pace = Pace(60.0)
+    pace = StatusBudget(60.0)
     assert pace.wait(A, 1000.0) == 0
     pace.wrote(A, 1000.0)
     assert pace.wait(A, 1010.0) == 50
@@ -16,7 +16,7 @@ def test_counters_of_one_resource_wait_for_the_interval() -> None:
 
 
 def test_all_resources_share_a_budget_and_each_has_its_own_turn() -> None:
-    pace = Pace(60.0)
+    pace = StatusBudget(60.0)
     keys = [Key("md", f"r{number}") for number in range(50)]
     turns = [pace.slot(key, 1000.0) for key in keys]
     assert turns == pytest.approx([number / WRITES_PER_SECOND for number in range(50)])
@@ -25,14 +25,14 @@ def test_all_resources_share_a_budget_and_each_has_its_own_turn() -> None:
 
 
 def test_a_turn_that_was_used_is_used_up() -> None:
-    pace = Pace(0.0)
+    pace = StatusBudget(0.0)
     pace.slot(A, 1000.0)
     pace.wrote(A, 1000.0)
     assert pace.slot(A, 1000.0) > 0
 
 
 def test_a_resource_that_is_gone_is_forgotten() -> None:
-    pace = Pace(60.0)
+    pace = StatusBudget(60.0)
     pace.wrote(A, 1000.0)
     pace.forget(A)
     assert pace.wait(A, 1001.0) == 0

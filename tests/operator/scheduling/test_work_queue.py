@@ -4,14 +4,14 @@ from itertools import islice
 import pytest
 
 from market_operator.resource.naming import Key
-from market_operator.scheduling.work_queue import LONGEST_DELAY, Queue, delays
+from market_operator.scheduling.work_queue import LONGEST_DELAY, WorkQueue, delays
 
 A, B, C, D = (Key("md", name) for name in "abcd")
 
 
 @pytest.fixture
-async def queue() -> Queue:
-    return Queue(asyncio.get_running_loop().time)
+async def queue() -> WorkQueue:
+    return WorkQueue(asyncio.get_running_loop().time)
 
 
 def test_delays_double_up_to_the_longest() -> None:
@@ -23,14 +23,14 @@ def test_chance_shortens_a_delay_by_at_most_a_half() -> None:
     assert list(islice(delays(lambda: 1.0), 3)) == [0.25, 0.5, 1.0]
 
 
-async def test_a_key_waits_at_most_once(queue: Queue) -> None:
+async def test_a_key_waits_at_most_once(queue: WorkQueue) -> None:
     for key in (A, B, A, A):
         queue.add(key)
     assert (queue.depth, queue.counts.adds) == (2, 2)
     assert [(await queue.take())[0] for _ in range(2)] == [A, B]
 
 
-async def test_what_is_urgent_comes_first_and_keeps_its_order(queue: Queue) -> None:
+async def test_what_is_urgent_comes_first_and_keeps_its_order(queue: WorkQueue) -> None:
     queue.add(A)
     for key in (C, D):
         queue.add(key, is_urgent=True)
@@ -38,7 +38,7 @@ async def test_what_is_urgent_comes_first_and_keeps_its_order(queue: Queue) -> N
     assert [(await queue.take())[0] for _ in range(3)] == [C, D, A]
 
 
-async def test_what_waits_may_become_urgent(queue: Queue) -> None:
+async def test_what_waits_may_become_urgent(queue: WorkQueue) -> None:
     for key in (A, B):
         queue.add(key)
     queue.add(B, is_urgent=True)
@@ -46,7 +46,7 @@ async def test_what_waits_may_become_urgent(queue: Queue) -> None:
     assert [(await queue.take())[0] for _ in range(2)] == [B, A]
 
 
-async def test_urgent_news_during_the_work_stays_urgent(queue: Queue) -> None:
+async def test_urgent_news_during_the_work_stays_urgent(queue: WorkQueue) -> None:
     queue.add(A)
     await queue.take()
     queue.add(A, is_urgent=True)
@@ -56,7 +56,7 @@ async def test_urgent_news_during_the_work_stays_urgent(queue: Queue) -> None:
     assert [(await queue.take())[0] for _ in range(2)] == [A, B]
 
 
-async def test_news_during_the_work_is_not_lost(queue: Queue) -> None:
+async def test_news_during_the_work_is_not_lost(queue: WorkQueue) -> None:
     queue.add(A)
     await queue.take()
     queue.add(A)
@@ -65,34 +65,34 @@ async def test_news_during_the_work_is_not_lost(queue: Queue) -> None:
     assert (await queue.take())[0] == A
 
 
-async def test_work_that_ended_without_news_is_over(queue: Queue) -> None:
+async def test_work_that_ended_without_news_is_over(queue: WorkQueue) -> None:
     queue.add(A)
     await queue.take()
     queue.done(A)
     assert queue.depth == 0
 
 
-async def test_a_worker_waits_for_work(queue: Queue) -> None:
+async def test_a_worker_waits_for_work(queue: WorkQueue) -> None:
     waiting = asyncio.create_task(queue.take())
     await asyncio.sleep(0)
     queue.add(A)
     assert (await waiting)[0] == A
 
 
-async def test_what_is_put_off_comes_in_time(queue: Queue) -> None:
+async def test_what_is_put_off_comes_in_time(queue: WorkQueue) -> None:
     queue.add_after(A, 0.01)
     assert queue.depth == 0
     assert (await queue.take())[0] == A
 
 
-async def test_the_sooner_time_counts(queue: Queue) -> None:
+async def test_the_sooner_time_counts(queue: WorkQueue) -> None:
     queue.add_after(A, 60)
     queue.add_after(A, 0.01)
     queue.add_after(A, 60)
     assert (await asyncio.wait_for(queue.take(), 5))[0] == A
 
 
-async def test_news_now_replaces_what_was_put_off(queue: Queue) -> None:
+async def test_news_now_replaces_what_was_put_off(queue: WorkQueue) -> None:
     queue.add_after(A, 0.01)
     queue.add(A)
     await queue.take()
@@ -101,9 +101,9 @@ async def test_news_now_replaces_what_was_put_off(queue: Queue) -> None:
     assert queue.depth == 0
 
 
-async def test_failures_slow_down_and_success_forgets_them(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failures_slow_down_and_success_forgets_them(queue: WorkQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[float] = []
-    monkeypatch.setattr(Queue, "add_after", lambda self, key, delay: told.append(delay))
+    monkeypatch.setattr(WorkQueue, "add_after", lambda self, key, delay: told.append(delay))
     for _ in range(6):
         queue.retry(A)
     assert all(later > sooner for sooner, later in zip(told[::2], told[2::2], strict=False))
@@ -115,7 +115,7 @@ async def test_failures_slow_down_and_success_forgets_them(queue: Queue, monkeyp
     assert queue.counts.retries == 8
 
 
-async def test_a_key_that_is_gone_is_forgotten(queue: Queue) -> None:
+async def test_a_key_that_is_gone_is_forgotten(queue: WorkQueue) -> None:
     queue.add_after(A, 0.01)
     queue.forget(A)
     await asyncio.sleep(0.03)
@@ -124,7 +124,7 @@ async def test_a_key_that_is_gone_is_forgotten(queue: Queue) -> None:
 
 async def test_the_work_is_timed() -> None:
     now = 100.0
-    queue = Queue(lambda: now)
+    queue = WorkQueue(lambda: now)
     assert (queue.longest_work, queue.unfinished_work) == (0.0, 0.0)
     queue.add(A)
     queue.add(B)

@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_operator.manifests.build import desired
-from market_operator.observed.collectors import Look
-from market_operator.observed.counters import Counters, Reading, Tally
+from market_operator.observed.collectors import ProbeResult
+from market_operator.observed.counters import Counters, CounterState, Sample
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.status import PENDING, Status
-from market_operator.status.build import new_status, stored_verdicts, symbols_in_short
+from market_operator.status.build import new_status, stored_conditions, symbols_in_short
 from market_operator.status.patch import change, merge_patch
-from market_operator.status.snapshot import Picture
+from market_operator.status.snapshot import Snapshot
 
 NOW = 1_795_000_000.0
-TALLY = Tally({0: Counters(messages=5)}, (Reading("pod-1/1", 0, "p", Counters(messages=7, reconnections=2)),))
+TALLY = CounterState({0: Counters(messages=5)}, (Sample("pod-1/1", 0, "p", Counters(messages=7, reconnections=2)),))
 JSON = st.recursive(
     st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
@@ -27,12 +27,12 @@ Make = Callable[..., Any]
 
 
 @pytest.fixture
-def picture(pod: Callable[..., Pod], report: Callable[..., Report]) -> Callable[..., Picture]:
-    def make(resource: Resource, now: float = NOW, **fields: Any) -> Picture:
+def picture(pod: Callable[..., Pod], report: Callable[..., Report]) -> Callable[..., Snapshot]:
+    def make(resource: Resource, now: float = NOW, **fields: Any) -> Snapshot:
         wanted = desired(resource, "image:1")
         pods = (pod(template=wanted.templates[0]),)
-        looks = {"pod-1": Look(report(**fields))}
-        return Picture(wanted, "", {}, pods, looks, (), stored_verdicts(resource), now)
+        looks = {"pod-1": ProbeResult(report(**fields))}
+        return Snapshot(wanted, "", {}, pods, looks, (), stored_conditions(resource), now)
 
     return make
 
@@ -57,7 +57,7 @@ def test_what_became_of_holes_is_told_in_totals(resource: Make, picture: Make) -
     counted = Counters(
         gaps_detected=4, gaps_repaired=2, gaps_lost=1, missing_trades=9, recovered_trades=6, lost_trades=2
     )
-    status = new_status(resource(), picture(resource()), Tally({0: counted, 1: Counters(skipped_updates=7)}))
+    status = new_status(resource(), picture(resource()), CounterState({0: counted, 1: Counters(skipped_updates=7)}))
     assert status["gaps"] == {
         "detected": 4,
         "repaired": 2,
@@ -100,7 +100,7 @@ def test_what_was_said_of_another_generation_does_not_stand(resource: Make) -> N
         {"type": "Accepted", "status": "True", "reason": "A", "message": "m", "observedGeneration": 1},
         {"type": "Streaming", "status": "True", "reason": "A", "message": "m", "observedGeneration": 2},
     ]
-    assert list(stored_verdicts(resource(generation=2, status={"conditions": conditions}))) == ["Streaming"]
+    assert list(stored_conditions(resource(generation=2, status={"conditions": conditions}))) == ["Streaming"]
 
 
 def test_times_never_go_back(resource: Make, picture: Make) -> None:
@@ -113,7 +113,7 @@ def test_times_never_go_back(resource: Make, picture: Make) -> None:
 def test_before_the_first_look_the_streams_stand_as_they_were_told(resource: Make, picture: Make) -> None:
     before = resource(status=new_status(resource(), picture(resource()), TALLY))
     seen = picture(before)
-    unseen = Picture(seen.wanted, "", {}, seen.pods, {}, (), seen.before, NOW + 5)
+    unseen = Snapshot(seen.wanted, "", {}, seen.pods, {}, (), seen.before, NOW + 5)
     assert change(before.status, new_status(before, unseen, TALLY)).patch == {}
 
 
@@ -125,7 +125,7 @@ def test_unhealthy_streams_are_named_at_most_twenty(resource: Make, picture: Mak
 
 
 def test_an_invalid_spec_is_told_without_a_workload(resource: Make) -> None:
-    status = new_status(resource(), Picture(None, "bad", {}, (), {}, (), {}, NOW), Tally())
+    status = new_status(resource(), Snapshot(None, "bad", {}, (), {}, (), {}, NOW), CounterState())
     assert status["health"] == "Unhealthy"
     assert "pods" not in status
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from documented_reasons import documented
 from market_operator.errors import ApiError
 from market_operator.manifests.build import desired
-from market_operator.manifests.wanted import Wanted
-from market_operator.observed.collectors import Look
+from market_operator.manifests.wanted import DesiredState
+from market_operator.observed.collectors import ProbeResult
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 from market_operator.resource.document import Resource
 from market_operator.status.conditions import conditions, health
-from market_operator.status.reasons import Reason, Verdict
-from market_operator.status.snapshot import BELIEVED_FOR, Failure, Picture
+from market_operator.status.reasons import ConditionState, Reason
+from market_operator.status.snapshot import BELIEVED_FOR, Failure, Snapshot
 
 NOW = 1_000.0
 Make = Callable[..., Any]
@@ -32,7 +32,7 @@ class Scene:
         self._resource, self._pod, self._report = resource, pod, report
         self.wanted = self.want()
 
-    def want(self, **spec: Any) -> Wanted:
+    def want(self, **spec: Any) -> DesiredState:
         self.wanted = desired(self._resource(**spec), "image")
         return self.wanted
 
@@ -44,20 +44,20 @@ class Scene:
         made: Report = self._report(uid=uid, **fields)
         return made
 
-    def picture(self, *pods: Pod, looks: dict[str, Look] | None = None, **fields: Any) -> Picture:
+    def picture(self, *pods: Pod, looks: dict[str, ProbeResult] | None = None, **fields: Any) -> Snapshot:
         """All pods report well, unless told otherwise."""
         if looks is None:
-            looks = {pod.uid: Look(self.report(pod.uid)) for pod in pods if pod.is_running}
-        base = Picture(self.wanted, "", {}, pods, looks, (), {}, NOW)
+            looks = {pod.uid: ProbeResult(self.report(pod.uid)) for pod in pods if pod.is_running}
+        base = Snapshot(self.wanted, "", {}, pods, looks, (), {}, NOW)
         return replace(base, **fields)
 
-    def streams(self, *states: str, reason: str = "") -> dict[str, Look]:
+    def streams(self, *states: str, reason: str = "") -> dict[str, ProbeResult]:
         names = ("trade", "orderbook", "ticker")
         listed = [
             {"stream": f"BTC-USDT/{name}", "state": state, "reason": reason, "since": "2026-11-22T10:00:00Z"}
             for name, state in zip(names, states, strict=True)
         ]
-        return {"pod-1": Look(self.report(streams=listed))}
+        return {"pod-1": ProbeResult(self.report(streams=listed))}
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def deployment(*conditions: dict[str, str], generation: int = 1, observed: int =
     }
 
 
-def said(picture: Picture, kind: str) -> tuple[str, str]:
+def said(picture: Snapshot, kind: str) -> tuple[str, str]:
     verdict = conditions(picture)[kind]
     assert verdict.message
     return verdict.status, verdict.reason
@@ -98,7 +98,7 @@ def test_a_new_resource_is_not_ready_and_work_is_under_way(scene: Scene) -> None
 
 
 def test_an_invalid_spec_needs_a_person(scene: Scene) -> None:
-    found = conditions(Picture(None, "spec.staleAfter: too long", {}, (), {}, (), {}, NOW))
+    found = conditions(Snapshot(None, "spec.staleAfter: too long", {}, (), {}, (), {}, NOW))
     assert (found["Accepted"].status, found["Accepted"].reason) == ("False", Reason.INVALID_SPEC)
     assert found["Ready"].message == "spec.staleAfter: too long"
     assert found["Stalled"].reason == Reason.INVALID_SPEC
@@ -134,21 +134,21 @@ class TestAccepted:
     ) -> None:
         words = "Secret okx-key: no passphrase in /etc/market-collector-credentials"
         stream = {"stream": "account/balance", "state": "refused", "reason": reason, "message": words}
-        looks = {"pod-1": Look(scene.report("pod-1", streams=[stream]))}
+        looks = {"pod-1": ProbeResult(scene.report("pod-1", streams=[stream]))}
         found = conditions(scene.picture(scene.pod(), looks=looks))
-        assert found["Accepted"] == Verdict("False", reason, f"account/balance: {words}")
+        assert found["Accepted"] == ConditionState("False", reason, f"account/balance: {words}")
         assert found["Ready"].reason == found["Stalled"].reason == reason
         before = {"Accepted": found["Accepted"]}
         assert said(scene.picture(before=before), "Accepted") == ("False", reason), "until the exchange answers"
 
     def test_a_pod_restart_does_not_forget_it(self, scene: Scene) -> None:
-        before = {"Accepted": Verdict("True", Reason.ACCEPTED, "yes")}
+        before = {"Accepted": ConditionState("True", Reason.ACCEPTED, "yes")}
         looks = scene.streams("pending", "pending", "pending")
         assert said(scene.picture(scene.pod(), looks=looks, before=before), "Accepted")[0] == "True"
         assert said(scene.picture(before=before), "Accepted")[0] == "True"
 
     def test_a_refusal_stands_until_the_exchange_answers_otherwise(self, scene: Scene) -> None:
-        before = {"Accepted": Verdict("False", Reason.SYMBOL_NOT_FOUND, "no")}
+        before = {"Accepted": ConditionState("False", Reason.SYMBOL_NOT_FOUND, "no")}
         assert said(scene.picture(before=before), "Accepted") == ("False", Reason.SYMBOL_NOT_FOUND)
         assert said(scene.picture(scene.pod(), before=before), "Accepted")[0] == "True"
 
@@ -227,7 +227,7 @@ class TestWorkloadReady:
 class TestRollOut:
     def test_while_the_old_pod_streams_the_resource_is_ready(self, scene: Scene) -> None:
         old, new = scene.pod("old", template="before"), scene.pod("new", ready=False)
-        looks = {"old": Look(scene.report("old")), "new": Look(scene.report("new", streams=[]))}
+        looks = {"old": ProbeResult(scene.report("old")), "new": ProbeResult(scene.report("new", streams=[]))}
         found = conditions(scene.picture(old, new, looks=looks))
         assert (found["WorkloadReady"].status, found["WorkloadReady"].reason) == ("False", Reason.ROLLING_OUT)
         assert found["Ready"].status == "True"
@@ -268,13 +268,13 @@ class TestStreaming:
         )
 
     def test_a_running_process_alone_is_not_streaming(self, scene: Scene) -> None:
-        looks = {"pod-1": Look(scene.report(streams=[], health="Healthy"))}
+        looks = {"pod-1": ProbeResult(scene.report(streams=[], health="Healthy"))}
         assert said(scene.picture(scene.pod(), looks=looks), "Streaming") == ("False", Reason.STREAMS_PENDING)
 
-    def gone(self, scene: Scene, state: str, connection: str = "backoff") -> Picture:
+    def gone(self, scene: Scene, state: str, connection: str = "backoff") -> Snapshot:
         streams = [{"stream": f"BTC-USDT/{kind}", "state": state} for kind in ("trade", "orderbook", "ticker")]
         down = {"name": "public", "state": connection, "since": "2026-11-22T10:00:00Z", "reason": "refused"}
-        look = Look(scene.report(streams=streams, connections=[down], health="Unhealthy"))
+        look = ProbeResult(scene.report(streams=streams, connections=[down], health="Unhealthy"))
         return scene.picture(scene.pod(ready=False), looks={"pod-1": look})
 
     def test_without_the_exchange_the_workload_is_not_blamed(self, scene: Scene) -> None:
@@ -297,7 +297,7 @@ class TestStreaming:
     def test_one_replica_that_delivers_is_enough(self, scene: Scene) -> None:
         scene.want(replicas=2)
         stale = scene.streams("stale", "stale", "stale")["pod-1"]
-        looks = {"pod-1": stale, "pod-2": Look(scene.report("pod-2"))}
+        looks = {"pod-1": stale, "pod-2": ProbeResult(scene.report("pod-2"))}
         assert said(scene.picture(scene.pod(), scene.pod("pod-2"), looks=looks), "Streaming")[0] == "True"
 
     def test_a_shard_without_a_pod_does_not_stream(self, scene: Scene) -> None:
@@ -306,7 +306,7 @@ class TestStreaming:
 
 class TestNotLooked:
     def test_could_not_look_is_unknown_with_what_was_tried(self, scene: Scene) -> None:
-        look = Look(scene.report(), "GET http://10.0.0.1:8080/status failed: timed out", NOW - BELIEVED_FOR - 1)
+        look = ProbeResult(scene.report(), "GET http://10.0.0.1:8080/status failed: timed out", NOW - BELIEVED_FOR - 1)
         found = conditions(scene.picture(scene.pod(), looks={"pod-1": look}))
         for kind in ("Streaming", "Complete", "SinksHealthy", "Ready"):
             assert (found[kind].status, found[kind].reason) == ("Unknown", Reason.COLLECTOR_UNREACHABLE)
@@ -315,7 +315,7 @@ class TestNotLooked:
 
     @pytest.mark.parametrize("kind", ["Accepted", "Streaming", "Complete", "SinksHealthy", "Ready"])
     def test_each_condition_that_needs_a_report_says_what_was_tried(self, scene: Scene, kind: str) -> None:
-        look = Look(None, "GET http://10.0.0.1:8080/status failed: no answer within 2.5 s", 0.0)
+        look = ProbeResult(None, "GET http://10.0.0.1:8080/status failed: no answer within 2.5 s", 0.0)
         picture = scene.picture(scene.pod(), looks={"pod-1": look})
         verdict = conditions(picture)[kind]
         assert (verdict.status, verdict.reason) == ("Unknown", Reason.COLLECTOR_UNREACHABLE)
@@ -324,12 +324,12 @@ class TestNotLooked:
     def test_what_is_known_to_be_wrong_is_told_before_what_could_not_be_looked_at(self, scene: Scene) -> None:
         scene.want(symbols=["A-B", "C-D"], shards=2)
         stale = scene.report("pod-1", streams=[{"stream": "A-B/trade", "state": "stale"}])
-        looks = {"pod-1": Look(stale), "pod-2": Look(None, "timed out", 0.0)}
+        looks = {"pod-1": ProbeResult(stale), "pod-2": ProbeResult(None, "timed out", 0.0)}
         picture = scene.picture(scene.pod(), scene.pod("pod-2", 1), looks=looks)
         assert said(picture, "Streaming") == ("False", Reason.STREAMS_STALE)
 
     def test_one_look_that_failed_is_no_news(self, scene: Scene) -> None:
-        look = Look(scene.report(), "timed out", NOW - 1)
+        look = ProbeResult(scene.report(), "timed out", NOW - 1)
         assert said(scene.picture(scene.pod(), looks={"pod-1": look}), "Ready")[0] == "True"
 
     def test_after_a_start_of_the_operator_what_was_told_stands_until_the_first_look(self, scene: Scene) -> None:
@@ -345,7 +345,7 @@ class TestNotLooked:
 class TestComplete:
     def test_an_open_hole_degrades_but_the_resource_stays_ready(self, scene: Scene) -> None:
         gap = {"id": "1", "stream": "BTC-USDT/trade", "state": "open"}
-        found = conditions(scene.picture(scene.pod(), looks={"pod-1": Look(scene.report(gaps=[gap]))}))
+        found = conditions(scene.picture(scene.pod(), looks={"pod-1": ProbeResult(scene.report(gaps=[gap]))}))
         assert (found["Complete"].status, found["Complete"].reason) == ("False", Reason.GAPS_OPEN)
         assert found["Complete"].message == "1 hole open in BTC-USDT/trade"
         assert found["Ready"].status == "True"
@@ -355,13 +355,14 @@ class TestComplete:
     def test_a_hole_that_is_closed_is_not_open(self, scene: Scene, state: str) -> None:
         gap = {"id": "1", "stream": "BTC-USDT/trade", "state": state}
         assert (
-            said(scene.picture(scene.pod(), looks={"pod-1": Look(scene.report(gaps=[gap]))}), "Complete")[0] == "True"
+            said(scene.picture(scene.pod(), looks={"pod-1": ProbeResult(scene.report(gaps=[gap]))}), "Complete")[0]
+            == "True"
         )
 
 
 def test_a_sink_that_cannot_write_makes_it_not_ready(scene: Scene) -> None:
     sink = {"name": "archive", "type": "file", "healthy": False, "error": "read-only file system"}
-    found = conditions(scene.picture(scene.pod(), looks={"pod-1": Look(scene.report(sinks=[sink]))}))
+    found = conditions(scene.picture(scene.pod(), looks={"pod-1": ProbeResult(scene.report(sinks=[sink]))}))
     assert found["SinksHealthy"].reason == Reason.SINK_FAILING
     assert found["Ready"].message == "1 sink cannot write: archive: read-only file system"
 
@@ -382,7 +383,7 @@ class TestSuspended:
 
     def test_what_pods_said_before_they_went_decides_nothing(self, scene: Scene) -> None:
         scene.want(suspend=True)
-        told = conditions(scene.picture(scene.pod(), looks={"pod-1": Look(scene.report())}))["Accepted"]
+        told = conditions(scene.picture(scene.pod(), looks={"pod-1": ProbeResult(scene.report())}))["Accepted"]
         assert (told.status, told.reason) == ("Unknown", Reason.SUSPENDED)
         assert conditions(scene.picture())["Accepted"] == told
 
@@ -390,21 +391,23 @@ class TestSuspended:
 class TestDeadline:
     """A roll-out whose new pods do not get ready in time says why, in the pods' own words."""
 
-    def late(self, scene: Scene, new: Pod, look: Look | None = None) -> Verdict:
+    def late(self, scene: Scene, new: Pod, look: ProbeResult | None = None) -> ConditionState:
         late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
         old = scene.pod("old", template="before")
-        looks = {"old": Look(scene.report("old")), "new": look or Look()}
+        looks = {"old": ProbeResult(scene.report("old")), "new": look or ProbeResult()}
         picture = scene.picture(old, new, deployments={0: deployment(late)}, looks=looks)
         return conditions(picture)["Stalled"]
 
     def test_a_pod_that_runs_says_which_streams_are_missing(self, scene: Scene) -> None:
         waits = scene.report("new", streams=[], health="Unhealthy", reason="no stream has data: X-Y/trade (NoData)")
-        stalled = self.late(scene, scene.pod("new", ready=False), look=Look(waits))
+        stalled = self.late(scene, scene.pod("new", ready=False), look=ProbeResult(waits))
         assert stalled.reason == Reason.DEADLINE_EXCEEDED
         assert "runs but is not ready: no stream has data: X-Y/trade (NoData)" in stalled.message
 
     def test_a_pod_that_could_not_be_read_says_so(self, scene: Scene) -> None:
-        stalled = self.late(scene, scene.pod("new", ready=False), look=Look(None, "GET http://x failed: refused", 1.0))
+        stalled = self.late(
+            scene, scene.pod("new", ready=False), look=ProbeResult(None, "GET http://x failed: refused", 1.0)
+        )
         assert "GET http://x failed: refused" in stalled.message
 
     def test_a_pod_that_is_still_made_says_where_to_look(self, scene: Scene) -> None:
@@ -460,7 +463,7 @@ class TestSecret:
             assert self.MISSING in found[kind].message
 
     def test_once_it_is_there_nothing_stands_against_the_resource(self, scene: Scene) -> None:
-        before = {"Accepted": Verdict("False", Reason.SECRET_NOT_FOUND, self.MISSING)}
+        before = {"Accepted": ConditionState("False", Reason.SECRET_NOT_FOUND, self.MISSING)}
         looks = scene.streams("pending", "pending", "pending")
         assert said(scene.picture(scene.pod(), looks=looks, before=before), "Accepted") == ("Unknown", Reason.PENDING)
 
@@ -475,13 +478,13 @@ class TestWritesThatFail:
         assert found["WorkloadReady"].message.endswith("busy; it is tried again")
 
     def test_a_generation_that_was_ready_stays_it_while_data_flows(self, scene: Scene) -> None:
-        before = {"Ready": Verdict("True", Reason.READY, "3 of 3 streams deliver")}
+        before = {"Ready": ConditionState("True", Reason.READY, "3 of 3 streams deliver")}
         found = conditions(scene.picture(scene.pod(), failures=self.OUTAGE, before=before))
         assert (found["Ready"].status, found["Reconciling"].status) == ("True", "True")
         assert health(found) == "Degraded"
 
     def test_one_that_needs_a_person_ends_ready_all_the_same(self, scene: Scene) -> None:
-        before = {"Ready": Verdict("True", Reason.READY, "3 of 3 streams deliver")}
+        before = {"Ready": ConditionState("True", Reason.READY, "3 of 3 streams deliver")}
         failures = (Failure("Service okx-btc-0", ApiError(403, "Forbidden", "no")),)
         found = conditions(scene.picture(scene.pod(), failures=failures, before=before))
         assert (found["Ready"].status, found["Stalled"].reason) == ("False", Reason.APPLY_FAILED)
@@ -492,7 +495,7 @@ def test_messages_stay_short_with_hundreds_of_streams(scene: Scene) -> None:
     symbols = [f"C{number}-USDT" for number in range(500)]
     scene.want(symbols=symbols, dataTypes=["trade"])
     streams = [{"stream": f"{symbol}/trade", "state": "stale"} for symbol in symbols]
-    found = conditions(scene.picture(scene.pod(), looks={"pod-1": Look(scene.report(streams=streams))}))
+    found = conditions(scene.picture(scene.pod(), looks={"pod-1": ProbeResult(scene.report(streams=streams))}))
     assert found["Streaming"].message.endswith("and 495 more")
 
 
@@ -561,7 +564,7 @@ class TestWhateverIsSeen:
         ]
     )
 
-    def look(self, scene: Scene, uid: str, told: dict[str, Any]) -> Look:
+    def look(self, scene: Scene, uid: str, told: dict[str, Any]) -> ProbeResult:
         names = ("A-B/trade", "A-B/ticker", "C-D/trade", "C-D/orderbook")
         report = scene.report(
             uid,
@@ -573,9 +576,9 @@ class TestWhateverIsSeen:
             gaps=[{"id": "1", "stream": "A-B/trade", "state": told["gap"]}],
             sinks=[{"name": "out", "healthy": told["healthy"]}],
         )
-        return Look(None if told["never_read"] else report, told["problem"], NOW - told["failing_for"])
+        return ProbeResult(None if told["never_read"] else report, told["problem"], NOW - told["failing_for"])
 
-    def seen(self, scene: Scene, data: st.DataObject, before: dict[str, Verdict]) -> Picture:
+    def seen(self, scene: Scene, data: st.DataObject, before: dict[str, ConditionState]) -> Snapshot:
         scene.want(**data.draw(self.SPECS))
         pods, looks = [], {}
         for number, fields in enumerate(data.draw(st.lists(self.PODS, max_size=3))):
@@ -593,7 +596,7 @@ class TestWhateverIsSeen:
     @given(data=st.data())
     @hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_it_is_told_in_the_documents_words(self, scene: Scene, data: st.DataObject) -> None:
-        invalid = Picture(None, "bad", {}, (), {}, (), {}, NOW)
+        invalid = Snapshot(None, "bad", {}, (), {}, (), {}, NOW)
         before = conditions(self.seen(scene, data, {}))
         for found in (before, conditions(self.seen(scene, data, before)), conditions(invalid)):
             for kind in ("Accepted", "WorkloadReady", "Streaming", "Complete", "SinksHealthy"):

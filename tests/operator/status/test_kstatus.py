@@ -9,14 +9,14 @@ import pytest
 from kstatus import kstatus
 from market_operator.errors import ApiError
 from market_operator.manifests.build import desired
-from market_operator.observed.collectors import Look
-from market_operator.observed.counters import Tally
+from market_operator.observed.collectors import ProbeResult
+from market_operator.observed.counters import CounterState
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.status import PENDING
-from market_operator.status.build import new_status, stored_verdicts
-from market_operator.status.snapshot import Failure, Picture
+from market_operator.status.build import new_status, stored_conditions
+from market_operator.status.snapshot import Failure, Snapshot
 
 NOW = 1_795_400_000.0
 Make = Callable[..., Any]
@@ -34,21 +34,21 @@ class Bench:
         made: Pod = self._pod(uid=uid, template=template, **fields)
         return made
 
-    def report(self, uid: str = "pod-1", **fields: Any) -> Look:
+    def report(self, uid: str = "pod-1", **fields: Any) -> ProbeResult:
         made: Report = self._report(uid=uid, **fields)
-        return Look(made)
+        return ProbeResult(made)
 
-    def picture(self, resource: Resource, **parts: Any) -> Picture:
+    def picture(self, resource: Resource, **parts: Any) -> Snapshot:
         """All is well, unless told otherwise."""
         wanted = desired(resource, "image:1")
         pods = (self.pod(wanted.templates[0]),)
-        base = Picture(wanted, "", {}, pods, {"pod-1": self.report()}, (), stored_verdicts(resource), NOW)
+        base = Snapshot(wanted, "", {}, pods, {"pod-1": self.report()}, (), stored_conditions(resource), NOW)
         return replace(base, **parts)
 
-    def told(self, resource: Resource, picture: Picture) -> Document:
+    def told(self, resource: Resource, picture: Snapshot) -> Document:
         """The resource as tools see it after the write of its status."""
         meta = {"generation": resource.generation}
-        return {"metadata": meta, "status": new_status(resource, picture, Tally())}
+        return {"metadata": meta, "status": new_status(resource, picture, CounterState())}
 
 
 @pytest.fixture

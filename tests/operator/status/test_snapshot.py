@@ -6,27 +6,27 @@ from dataclasses import replace
 import pytest
 
 from market_operator.errors import ApiError
-from market_operator.observed.collectors import Look
+from market_operator.observed.collectors import ProbeResult
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
-from market_operator.status.snapshot import BELIEVED_FOR, Failure, Picture
+from market_operator.status.snapshot import BELIEVED_FOR, Failure, Snapshot
 
 NOW = 1_795_341_605.0
 """5 s after the play-pods' containers started."""
-EMPTY = Picture(None, "", {}, (), {}, (), {}, NOW)
+EMPTY = Snapshot(None, "", {}, (), {}, (), {}, NOW)
 
 
 @pytest.fixture
-def failing(pod: Callable[..., Pod], report: Callable[..., Report]) -> Callable[[float], Picture]:
+def failing(pod: Callable[..., Pod], report: Callable[..., Report]) -> Callable[[float], Snapshot]:
     """A picture with one pod that could not be read for so many seconds."""
 
-    def make(seconds: float) -> Picture:
-        return replace(EMPTY, pods=(pod(),), looks={"pod-1": Look(report(), "timed out", NOW - seconds)})
+    def make(seconds: float) -> Snapshot:
+        return replace(EMPTY, pods=(pod(),), looks={"pod-1": ProbeResult(report(), "timed out", NOW - seconds)})
 
     return make
 
 
-def test_it_is_known_when_a_report_will_no_longer_be_believed(failing: Callable[[float], Picture]) -> None:
+def test_it_is_known_when_a_report_will_no_longer_be_believed(failing: Callable[[float], Snapshot]) -> None:
     assert failing(4).expires_in == BELIEVED_FOR - 4
     assert failing(BELIEVED_FOR + 4).expires_in is None
     assert EMPTY.expires_in is None

@@ -1,11 +1,11 @@
 from market_operator.resource.naming import Key
-from market_operator.scheduling.work_queue import Queue
+from market_operator.scheduling.work_queue import WorkQueue
 from market_operator.telemetry.metrics import Metrics
 
 
 def test_names_follow_the_interface() -> None:
     metrics = Metrics()
-    metrics.watch_queue(Queue(lambda: 0.0))
+    metrics.watch_queue(WorkQueue(lambda: 0.0))
     metrics.watch_health(lambda: ["Healthy", "Healthy", "Unknown"])
     metrics.reconciles.labels("done").inc()
     text = metrics.render().decode()
@@ -25,7 +25,7 @@ def test_names_follow_the_interface() -> None:
 
 
 def test_the_queue_shows_itself() -> None:
-    metrics, queue = Metrics(), Queue(lambda: 0.0)
+    metrics, queue = Metrics(), WorkQueue(lambda: 0.0)
     metrics.watch_queue(queue)
     queue.add(Key("md", "a"))
     assert "market_operator_workqueue_depth 1.0" in metrics.render().decode()

@@ -11,15 +11,15 @@ from market_operator.cluster.client import Cluster
 from market_operator.cluster.kinds import CONFIGMAPS
 from market_operator.cluster.pages import Listed
 from market_operator.errors import ApiError
-from market_operator.observed.cache import Store
-from market_operator.observed.collectors import Observations
+from market_operator.observed.cache import Cache
+from market_operator.observed.collectors import Collectors
 from market_operator.resource.document import Document
 from market_operator.resource.naming import Key
-from market_operator.scheduling.poll_schedule import Rounds
-from market_operator.scheduling.work_queue import Queue
+from market_operator.scheduling.poll_schedule import PollSchedule
+from market_operator.scheduling.work_queue import WorkQueue
 from market_operator.telemetry.http import serve
 from market_operator.telemetry.metrics import Metrics
-from market_operator.watch.informer import Intake
+from market_operator.watch.informer import Informer
 from market_operator.watch.listing import Listing
 
 KEY = Key("md", "okx-btc")
@@ -58,7 +58,7 @@ async def cluster(server: Server) -> AsyncIterator[Cluster]:
 
 @pytest.fixture
 def listing(cluster: Cluster) -> Listing:
-    intake = Intake(Store(), Observations(), Queue(lambda: 0.0), Rounds())
+    intake = Informer(Cache(), Collectors(), WorkQueue(lambda: 0.0), PollSchedule())
     return Listing(cluster, intake, Metrics(), ("md",), "", 300)
 
 
@@ -99,4 +99,4 @@ async def test_what_is_known_is_not_read_again_and_what_is_newer_is(
 async def test_an_answer_that_is_no_list_is_told(server: Server, cluster: Cluster, answer: Any) -> None:
     server.answers["configmaps"] = answer
     with pytest.raises(ApiError, match="configmaps: the answer is no list of objects"):
-        _ = [page async for page in cluster.ours(CONFIGMAPS, "md")]
+        _ = [page async for page in cluster.list_managed(CONFIGMAPS, "md")]

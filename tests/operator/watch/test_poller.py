@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 
 from market_operator.errors import ReportError
-from market_operator.observed.cache import Store
-from market_operator.observed.collectors import Observations
+from market_operator.observed.cache import Cache
+from market_operator.observed.collectors import Collectors
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
-from market_operator.reconcile.event_recorder import Announcer
+from market_operator.reconcile.event_recorder import EventRecorder
 from market_operator.reconcile.reconciler import Reconciler
 from market_operator.resource.naming import Key
-from market_operator.scheduling.poll_schedule import Rounds
-from market_operator.scheduling.status_budget import Pace
-from market_operator.scheduling.work_queue import Queue
+from market_operator.scheduling.poll_schedule import PollSchedule
+from market_operator.scheduling.status_budget import StatusBudget
+from market_operator.scheduling.work_queue import WorkQueue
 from market_operator.settings import Settings
 from market_operator.telemetry.metrics import Metrics
-from market_operator.watch.informer import Intake
+from market_operator.watch.informer import Informer
 from market_operator.watch.listing import waits
-from market_operator.watch.poller import AT_ONCE, HealthSweep
+from market_operator.watch.poller import AT_ONCE, Poller
 
 KEY = Key("md", "okx-btc")
 Make = Callable[..., Any]
@@ -51,14 +51,14 @@ class Reader:
 
 
 @asynccontextmanager
-async def sweeping(reader: Reader) -> AsyncIterator[Intake]:
-    store, observations = Store(), Observations()
-    intake = Intake(store, observations, Queue(asyncio.get_running_loop().time), Rounds())
+async def sweeping(reader: Reader) -> AsyncIterator[Informer]:
+    store, observations = Cache(), Collectors()
+    intake = Informer(store, observations, WorkQueue(asyncio.get_running_loop().time), PollSchedule())
     intake.seen[KEY] = "uid-1", 1, False
     nobody: Any = None
-    announcer = Announcer(nobody, Metrics())
-    reconciler = Reconciler(nobody, store, observations, Pace(60.0), Settings(), Metrics(), announcer)
-    task = asyncio.create_task(HealthSweep(reader, intake, reconciler, Metrics()).run())
+    announcer = EventRecorder(nobody, Metrics())
+    reconciler = Reconciler(nobody, store, observations, StatusBudget(60.0), Settings(), Metrics(), announcer)
+    task = asyncio.create_task(Poller(reader, intake, reconciler, Metrics()).run())
     yield intake
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -80,7 +80,7 @@ class ExchangeFactory:
         base = (options_of(exchange, given).rest_endpoint or venue.rest).rstrip("/")
         tls = ssl.create_default_context() if base.startswith("https:") else None
         try:
-            return venue.questions.live_symbols(get(base + venue.questions.instruments().path, tls))
+            return venue.rest_api.live_symbols(get(base + venue.rest_api.instruments().path, tls))
         except (RequestFailedError, FrameError) as error:
             raise RequestFailedError(f"the pairs of {exchange} cannot be listed: {error}") from error
 

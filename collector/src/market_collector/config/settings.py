@@ -21,7 +21,7 @@ from market_collector.config.spec import (
     duration_s,
     size_bytes,
 )
-from market_collector.config.validation import Offer, Offers, faults, path_text
+from market_collector.config.validation import Capabilities, CapabilitiesByName, faults, path_text
 from market_collector.config.yaml_source import Source, read
 from market_collector.errors import InputError
 from market_collector.model.streams import DataType
@@ -187,16 +187,16 @@ def _file_sink(name: str, spec: FileSpec) -> FileSinkSettings:
     )
 
 
-def _offers() -> Offers:
+def _offers() -> CapabilitiesByName:
     from market_collector.exchanges import EXCHANGES
 
     return {
-        name: Offer(exchange.offers, exchange.book_depths, exchange.candle_intervals)
+        name: Capabilities(exchange.offers, exchange.book_depths, exchange.candle_intervals)
         for name, exchange in EXCHANGES.items()
     }
 
 
-def _problems(source: Source, offers: Offers) -> Iterator[Problem]:
+def _problems(source: Source, offers: CapabilitiesByName) -> Iterator[Problem]:
     for path, line in source.duplicates:
         yield Problem(source.file, line, path_text(path), "stands twice in the same mapping; keep one")
     for fault in faults(source.data, offers):

@@ -29,7 +29,7 @@ class Fault(NamedTuple):
     text: str
 
 
-class Offer(NamedTuple):
+class Capabilities(NamedTuple):
     """What one exchange offers."""
 
     data_types: frozenset[DataType]
@@ -37,7 +37,7 @@ class Offer(NamedTuple):
     candle_intervals: tuple[str, ...]
 
 
-Offers = Mapping[str, Offer]
+CapabilitiesByName = Mapping[str, Capabilities]
 """Every exchange that the collector knows, by name."""
 
 
@@ -47,7 +47,7 @@ def path_text(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def faults(document: object, offers: Offers) -> list[Fault]:
+def faults(document: object, offers: CapabilitiesByName) -> list[Fault]:
     """All that is wrong with a document: a resource or the operator's collector document, as plain data."""
     kind = CollectorDocument if isinstance(document, dict) and "contract" in document else Resource
     found = list(_check(_limits(kind), document, ()))
@@ -168,7 +168,7 @@ def _check_plain(kind: inspect.Type, value: object, path: Path) -> Iterator[Faul
 # --- between fields --------------------------------------------------------------------------------------------------
 
 
-def _between_fields(raw: dict[str, Any], unsound: set[str | int], offers: Offers) -> Iterator[Fault]:
+def _between_fields(raw: dict[str, Any], unsound: set[str | int], offers: CapabilitiesByName) -> Iterator[Fault]:
     sound = {name: value for name, value in raw.items() if name not in unsound}
     spec = msgspec.convert({"exchange": "", "dataTypes": ["trade"], **sound}, Spec)
     for needed, rule in _RULES:
@@ -177,19 +177,19 @@ def _between_fields(raw: dict[str, Any], unsound: set[str | int], offers: Offers
                 yield Fault(("spec", *fault.path), fault.text)
 
 
-def _exchange_is_known(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _exchange_is_known(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     if spec.exchange not in offers:
         yield Fault(("exchange",), f"{shown(spec.exchange)} is not an exchange; allowed: {_choices(sorted(offers))}")
 
 
-def _one_way_to_name_symbols(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _one_way_to_name_symbols(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     if spec.symbol is not None and spec.symbols is not None:
         yield Fault(("symbols",), "symbol and symbols are both given; allowed: exactly one of the two")
     if spec.symbol is None and spec.symbols is None:
         yield Fault(("symbol",), "neither symbol nor symbols is given; allowed: exactly one of the two")
 
 
-def _data_types_are_offered(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _data_types_are_offered(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     offer = offers.get(spec.exchange)
     allowed = _choices([each for each in DataType if offer is None or each in offer.data_types])
     for number, name in enumerate(spec.data_types):
@@ -199,33 +199,33 @@ def _data_types_are_offered(spec: Spec, offers: Offers) -> Iterator[Fault]:
             yield Fault(("dataTypes", number), f"{shown(name)} is not offered by {spec.exchange}; allowed: {allowed}")
 
 
-def _blocks_belong_to_data_types(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _blocks_belong_to_data_types(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     blocks = {DataType.ORDERBOOK: spec.orderbook, DataType.CANDLE: spec.candle}
     for data_type, block in blocks.items():
         if block is not None and data_type not in spec.data_types:
             yield Fault((data_type.value,), f"is allowed only when dataTypes holds {data_type}")
 
 
-def _credentials_are_for_balance(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _credentials_are_for_balance(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     if DataType.BALANCE in spec.data_types and spec.credentials is None:
         yield Fault(("credentials",), "is required with data type balance: credentials: {secretName: NAME}")
     if DataType.BALANCE not in spec.data_types and spec.credentials is not None:
         yield Fault(("credentials",), "is allowed only when dataTypes holds balance")
 
 
-def _balance_alone_is_one_shard(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _balance_alone_is_one_shard(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     if spec.shards > 1 and set(spec.data_types) == {DataType.BALANCE}:
         yield Fault(("shards",), f"{spec.shards} shards for one account; allowed: 1 when balance is the only data type")
 
 
-def _depth_is_offered(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _depth_is_offered(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     offer = offers.get(spec.exchange)
     if offer is not None and spec.orderbook is not None and spec.orderbook.depth not in offer.book_depths:
         text = f"{spec.exchange} has no book of {spec.orderbook.depth} levels; allowed: {_choices(offer.book_depths)}"
         yield Fault(("orderbook", "depth"), text)
 
 
-def _intervals_are_offered(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _intervals_are_offered(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     offer = offers.get(spec.exchange)
     intervals = spec.candle.intervals if spec.candle is not None else ()
     for number, interval in enumerate(intervals):
@@ -234,14 +234,14 @@ def _intervals_are_offered(spec: Spec, offers: Offers) -> Iterator[Fault]:
             yield Fault(("candle", "intervals", number), text)
 
 
-def _backoff_grows(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _backoff_grows(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     backoff = spec.connection.backoff
     if duration_s(backoff.initial) > duration_s(backoff.max):
         text = f"{backoff.initial} is more than max, {backoff.max}; allowed: initial at most max"
         yield Fault(("connection", "backoff", "initial"), text)
 
 
-def _sinks_have_their_block(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _sinks_have_their_block(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     for number, sink in enumerate(spec.sinks):
         if sink.type == "file" and sink.file is None:
             yield Fault(("sinks", number, "file"), "is required for type file: file: {directory: /data}")
@@ -249,7 +249,7 @@ def _sinks_have_their_block(spec: Spec, offers: Offers) -> Iterator[Fault]:
             yield Fault(("sinks", number, "file"), f"is allowed only for type file, not {sink.type}")
 
 
-def _sinks_are_apart(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _sinks_are_apart(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     names: set[str] = set()
     directories: set[str] = set()
     for number, sink in enumerate(spec.sinks):
@@ -263,7 +263,7 @@ def _sinks_are_apart(spec: Spec, offers: Offers) -> Iterator[Fault]:
         directories.update([directory] if directory else [])
 
 
-def _directories_are_for_data(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _directories_are_for_data(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     for number, sink in enumerate(spec.sinks):
         directory = f"{sink.file.directory}/" if sink.file is not None else ""
         if directory.startswith(tuple(f"{taken}/" for taken in SYSTEM_DIRECTORIES)):
@@ -271,13 +271,13 @@ def _directories_are_for_data(spec: Spec, offers: Offers) -> Iterator[Fault]:
             yield Fault(("sinks", number, "file", "directory"), text)
 
 
-def _claims_have_one_writer(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _claims_have_one_writer(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     if spec.replicas > 1 and any(sink.file is not None and sink.file.claim_name for sink in spec.sinks):
         text = f"{spec.replicas} pods would write to one claim; allowed: 1 when a sink has a claimName"
         yield Fault(("replicas",), text)
 
 
-def _shards_have_symbols(spec: Spec, offers: Offers) -> Iterator[Fault]:
+def _shards_have_symbols(spec: Spec, offers: CapabilitiesByName) -> Iterator[Fault]:
     count = len(spec.all_symbols())
     if count and spec.shards > count:
         yield Fault(
@@ -285,7 +285,7 @@ def _shards_have_symbols(spec: Spec, offers: Offers) -> Iterator[Fault]:
         )
 
 
-Rule = Callable[[Spec, Offers], Iterator[Fault]]
+Rule = Callable[[Spec, CapabilitiesByName], Iterator[Fault]]
 _RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("exchange",), _exchange_is_known),
     (("symbol", "symbols"), _one_way_to_name_symbols),

@@ -1,7 +1,7 @@
 """What an exchange is to the rest of the collector: a checklist of facts and two translators.
 
-`Exchange` answers what is always true of a venue (addresses, what it offers, limits). `Questions` are what is asked
-over REST, each beside the method that reads its answer. `Conversation` is the talk on one WebSocket connection: which
+`Exchange` answers what is always true of a venue (addresses, what it offers, limits). `RestApi` are what is asked
+over REST, each beside the method that reads its answer. `Codec` is the talk on one WebSocket connection: which
 frames to send, and what a received frame means. All are pure: no socket, no clock, no state that outlives the
 connection.
 
@@ -43,7 +43,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     records: Sequence[Data]
 
 
-class Holdings(msgspec.Struct, frozen=True):
+class AccountUpdate(msgspec.Struct, frozen=True):
     """What the account holds, or what of it has changed."""
 
     stream: Stream
@@ -90,7 +90,7 @@ class Pong(msgspec.Struct, frozen=True):
     """The answer to `Heartbeat.ping`."""
 
 
-class Goodbye(msgspec.Struct, frozen=True):
+class CloseNotice(msgspec.Struct, frozen=True):
     """The exchange announced that it will close this connection soon."""
 
     message: str
@@ -100,7 +100,7 @@ class Info(msgspec.Struct, frozen=True):
     """A frame that is understood and needs no reaction (an unsubscribe's ack)."""
 
 
-Message = Batch | Holdings | LoggedIn | LoginRefusal | Ack | Refusal | Pong | Goodbye | Info
+Message = Batch | AccountUpdate | LoggedIn | LoginRefusal | Ack | Refusal | Pong | CloseNotice | Info
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -114,7 +114,7 @@ class Credentials(msgspec.Struct, frozen=True):
         return "Credentials(...)"
 
 
-class Conversation(Protocol):
+class Codec(Protocol):
     """The talk on one connection."""
 
     path: str
@@ -137,7 +137,7 @@ class Conversation(Protocol):
         ...
 
 
-class Questions(Protocol):
+class RestApi(Protocol):
     """What is asked over REST, and what the answers mean."""
 
     history_page: int
@@ -231,7 +231,7 @@ class Exchange(Protocol):
     has_dense_trade_ids: bool
     key_refused_codes: frozenset[int]
     """Close codes that say that the API key is not accepted (any more)."""
-    questions: Questions
+    rest_api: RestApi
 
     def needs_login(self, route: str) -> bool:
         """Whether streams of this connection are for those only who have logged in."""
@@ -245,7 +245,7 @@ class Exchange(Protocol):
         """Name of the connection that carries the stream: streams of one route share a connection."""
         ...
 
-    def talk(self, route: str, streams: Sequence[Stream]) -> Conversation:
+    def codec(self, route: str, streams: Sequence[Stream]) -> Codec:
         """A conversation for a new connection that will carry these streams."""
         ...
 

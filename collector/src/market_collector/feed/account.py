@@ -5,14 +5,14 @@ Every connection, a periodic repetition and a roll-out's overlap tell the same s
 
 from collections.abc import Iterator
 
-from market_collector.exchanges.interface import Holdings
+from market_collector.exchanges.interface import AccountUpdate
 from market_collector.model.events import Balance
 
 Held = dict[str, Balance]
 """By asset: what was passed on last."""
 
 
-def news(held: Held, told: Holdings, receive_time_ns: int) -> list[Balance]:
+def news(held: Held, told: AccountUpdate, receive_time_ns: int) -> list[Balance]:
     """What is new in a message, in its order; changes ``held``.
 
     An asset that a whole account does not list is not held any more, and is said to be zero.
@@ -29,7 +29,7 @@ def _is_news(known: Balance | None, told: Balance) -> bool:
     return (told.exchange_time_ns or 0) >= (known.exchange_time_ns or 0) and _amounts(told) != _amounts(known)
 
 
-def _gone(held: Held, told: Holdings, receive_time_ns: int) -> Iterator[Balance]:
+def _gone(held: Held, told: AccountUpdate, receive_time_ns: int) -> Iterator[Balance]:
     listed = {balance.asset for balance in told.balances}
     for asset, known in held.items():
         is_older = (known.exchange_time_ns or 0) > told.time_ns  # an update that overtook the list

@@ -15,7 +15,7 @@ import msgspec
 
 from market_collector.book.continuity import Hole
 from market_collector.errors import FrameError
-from market_collector.exchanges.interface import Questions, Request
+from market_collector.exchanges.interface import Request, RestApi
 from market_collector.feed.effects import Emit, Warn
 from market_collector.feed.gaps import KnownGap, joined
 from market_collector.feed.ledger import Ledger
@@ -63,11 +63,11 @@ class Attempt(msgspec.Struct):
         return self.looks >= GIVE_UP_LOOKS and now - self.lacking_since >= GIVE_UP_AFTER_S
 
 
-class Repairer:
+class Backfiller:
     """All repairs of one process."""
 
-    def __init__(self, questions: Questions, ledger: Ledger) -> None:
-        self._questions = questions
+    def __init__(self, rest_api: RestApi, ledger: Ledger) -> None:
+        self._rest_api = rest_api
         self._ledger = ledger
         self._attempts: dict[str, Attempt] = {}
 
@@ -83,9 +83,9 @@ class Repairer:
 
     def _question(self, known: KnownGap, holes: Sequence[Hole]) -> Look:
         first = holes[0].first
-        last = min(holes[-1].last, first + self._questions.history_page - 1)
+        last = min(holes[-1].last, first + self._rest_api.history_page - 1)
         newest = self._ledger.streams[known.stream].line.last_id or last
-        request = self._questions.history(known.stream, last, newest)
+        request = self._rest_api.history(known.stream, last, newest)
         return Look(known.gap.gap_id, known.stream, first, last, request)
 
     def failed(self, look: Look, reason: str, now: Moment) -> list[Emit | Warn]:
@@ -102,7 +102,7 @@ class Repairer:
         if known is None or attempt is None or known.state is not GapState.OPEN:
             return []  # merged with a neighbour, or filled by late rows meanwhile
         try:
-            records = self._questions.read_history(look.stream, body, now.wall_ns)
+            records = self._rest_api.read_history(look.stream, body, now.wall_ns)
         except FrameError as error:
             return self.failed(look, str(error), now)
         page = self._ledger.streams[look.stream]

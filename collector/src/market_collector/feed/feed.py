@@ -12,12 +12,12 @@ from market_collector.book.book import Book
 from market_collector.book.continuity import follows, is_crossed
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import (
+    AccountUpdate,
     Ack,
     Batch,
-    Conversation,
+    CloseNotice,
+    Codec,
     Exchange,
-    Goodbye,
-    Holdings,
     LoggedIn,
     LoginRefusal,
     Message,
@@ -97,7 +97,7 @@ class Feed:
         self.pongs_received = 0
         self.wake_at = 0.0
         self._exchange = exchange
-        self._talk: Conversation = exchange.talk(route, streams)
+        self._talk: Codec = exchange.codec(route, streams)
         self._ledger = ledger
         ledger.connections += 1
         self._number = ledger.connections
@@ -190,7 +190,7 @@ class Feed:
         if answer is None:
             return []
         try:
-            newest = self._exchange.questions.newest_mark(fetch.stream, answer)
+            newest = self._exchange.rest_api.newest_mark(fetch.stream, answer)
         except FrameError as error:
             return [Warn(str(error))]
         return self._judge_silence(subscription, newest, now)
@@ -301,7 +301,7 @@ class Feed:
         match message:
             case Ack(stream):
                 self._is_served(self._subscriptions[stream], now)
-            case Holdings():
+            case AccountUpdate():
                 return self._on_holdings(message, now)
             case LoggedIn():
                 self._is_logging_in = False
@@ -312,7 +312,7 @@ class Feed:
                 self.pongs_received += 1
             case Refusal():
                 return self._on_refusal(message, now)
-            case Goodbye(text):
+            case CloseNotice(text):
                 return [Replace(f"the exchange announced: {text}")]
         return []
 
@@ -416,7 +416,7 @@ class Feed:
         events = [event for page in pages for event in self._ledger.refuse(page, CREDENTIALS_REFUSED, message, now)]
         return [Emit(events), RejectKey()]
 
-    def _on_holdings(self, told: Holdings, now: Moment) -> list[Effect]:
+    def _on_holdings(self, told: AccountUpdate, now: Moment) -> list[Effect]:
         subscription = self._subscriptions[told.stream]
         page = subscription.page
         if subscription.acked_at is None:
@@ -463,7 +463,7 @@ class Feed:
         elif now.at - subscription.crossed_since >= CROSSED_S:
             subscription.crossed_since = now.at + AUCTION_PATIENCE_S  # not asked again before
             stream = subscription.page.stream
-            return [Fetch(stream, Question.STATE, self._exchange.questions.state(stream))]
+            return [Fetch(stream, Question.STATE, self._exchange.rest_api.state(stream))]
         return []
 
     def _judge_crossed(self, subscription: Subscription, answer: bytes | None, now: Moment) -> list[Effect]:
@@ -473,7 +473,7 @@ class Feed:
         if book is None or subscription.crossed_since is None or not is_crossed(book):
             return []
         try:
-            is_trading = answer is None or self._exchange.questions.is_trading(subscription.page.stream, answer)
+            is_trading = answer is None or self._exchange.rest_api.is_trading(subscription.page.stream, answer)
         except FrameError:
             is_trading = True
         if is_trading:
@@ -492,7 +492,7 @@ class Feed:
             subscription.is_probed = True
             subscription.probed_at = now.at
             stream = subscription.page.stream
-            effects.append(Fetch(stream, Question.NEWEST, self._exchange.questions.newest(stream)))
+            effects.append(Fetch(stream, Question.NEWEST, self._exchange.rest_api.newest(stream)))
         return effects
 
     def _is_doubtful(self, subscription: Subscription, now: Moment) -> bool:
@@ -510,7 +510,7 @@ class Feed:
         page = subscription.page
         if page.stream.data_type is DataType.ORDERBOOK and subscription.book is None:
             return []  # a book without a snapshot is never merely quiet
-        known = subscription.probe_mark if page.last is None else self._exchange.questions.mark(page.last)
+        known = subscription.probe_mark if page.last is None else self._exchange.rest_api.mark(page.last)
         subscription.probe_mark = newest
         if known is not None and newest <= known:
             self._confirm(page, now)

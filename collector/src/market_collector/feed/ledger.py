@@ -11,7 +11,7 @@ import msgspec
 
 from market_collector.book.book import Book
 from market_collector.book.continuity import REORDER_WINDOW_S, Hole, Verdict, without
-from market_collector.exchanges.interface import Holdings
+from market_collector.exchanges.interface import AccountUpdate
 from market_collector.feed.account import news
 from market_collector.feed.gaps import Gaps, KnownGap, Span
 from market_collector.feed.stream_state import StreamLedger
@@ -111,7 +111,7 @@ class Ledger:
                 self.duplicates += 1
         return [*fresh, *self._filled(page, "LateCandles", now)] if is_late else fresh
 
-    def balances(self, page: StreamLedger, told: Holdings, now: Moment) -> Sequence[Record]:
+    def balances(self, page: StreamLedger, told: AccountUpdate, now: Moment) -> Sequence[Record]:
         """The same for what an account holds: returns what has changed since it was told last."""
         fresh = news(page.held, told, now.wall_ns)
         self.duplicates += sum(balance not in fresh for balance in told.balances)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from market_collector.errors import RequestFailedError
-from market_collector.feed.backfill import Look, Repairer
+from market_collector.feed.backfill import Backfiller, Look
 from market_collector.feed.effects import Emit, Warn
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
@@ -33,7 +33,7 @@ class Output(Protocol):
 class Repairs:
     """The one task that repairs; cancel `run` to end it."""
 
-    def __init__(self, repairer: Repairer, rest: Rest, output: Output, clock: Callable[[], Moment]) -> None:
+    def __init__(self, repairer: Backfiller, rest: Rest, output: Output, clock: Callable[[], Moment]) -> None:
         self._repairer = repairer
         self._rest = rest
         self._output = output

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from market_collector.errors import FrameError, RequestFailedError
-from market_collector.exchanges.interface import Questions
+from market_collector.exchanges.interface import RestApi
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.ledger import Ledger
 from market_collector.model.moment import Moment
@@ -28,8 +28,8 @@ def read_clock() -> Moment:
 class ClockWatch:
     """Compares the wall clock with the monotonic one, and with the exchange's; cancel `run` to end it."""
 
-    def __init__(self, questions: Questions, ledger: Ledger, rest: Rest, clock: Callable[[], Moment]) -> None:
-        self._questions = questions
+    def __init__(self, rest_api: RestApi, ledger: Ledger, rest: Rest, clock: Callable[[], Moment]) -> None:
+        self._rest_api = rest_api
         self._ledger = ledger
         self._rest = rest
         self._clock = clock
@@ -55,7 +55,7 @@ class ClockWatch:
         """Compares clocks with the exchange now. An exchange that does not answer leaves what is known as it is."""
         asked = self._clock()
         try:
-            server_ns = self._questions.read_time(await self._rest.get(self._questions.time()))
+            server_ns = self._rest_api.read_time(await self._rest.get(self._rest_api.time()))
         except (RequestFailedError, FrameError) as error:
             log.info("cannot compare clocks with the exchange: %s", error)
             return

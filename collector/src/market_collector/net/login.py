@@ -31,7 +31,7 @@ FILES = ("apiKey", "secretKey", "passphrase")
 """Keys of the Secret, and names of the files."""
 
 
-class Admission:
+class LoginGate:
     """Of one collector."""
 
     def __init__(

@@ -22,7 +22,7 @@ from market_collector.feed.feed import Feed
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
 from market_collector.net.connection import Connection
-from market_collector.net.login import Admission
+from market_collector.net.login import LoginGate
 from market_collector.net.rest import Rest
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Session:
         rest: Rest,
         clock: Callable[[], Moment],
         replace: Callable[[str], None],
-        admission: Admission | None = None,
+        admission: LoginGate | None = None,
     ) -> None:
         self.feed = feed
         self._emit = emit

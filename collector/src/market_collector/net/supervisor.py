@@ -21,7 +21,7 @@ from market_collector.net.clock import ClockWatch
 from market_collector.net.deadlines import DEADLINES, Deadlines
 from market_collector.net.dialer import Dialler
 from market_collector.net.link import LastReconnect, Link, Shell
-from market_collector.net.login import Admission
+from market_collector.net.login import LoginGate
 from market_collector.net.rate_limit import pace_to
 from market_collector.net.rest import Rest
 from market_collector.net.session import Session
@@ -58,8 +58,8 @@ class Supervisor:
         self._emit = emit
         self._clock = clock
         self.rest = Rest(rest, tls=tls)
-        self._watch = ClockWatch(exchange.questions, ledger, self.rest, clock)
-        self._admission = Admission(settings, exchange, ledger, self._watch, emit)
+        self._watch = ClockWatch(exchange.rest_api, ledger, self.rest, clock)
+        self._admission = LoginGate(settings, exchange, ledger, self._watch, emit)
         self._aged_at: float | None = None
         """When the ageing task last ran; None while nothing runs."""
         self._turning = asyncio.Lock()

@@ -93,7 +93,7 @@ class Cluster:
             raise StartError(f"no access to a cluster: {error}; run in a pod, or set KUBECONFIG") from error
         return cls(configuration, loader)
 
-    def beside(self) -> Self:
+    def with_own_connections(self) -> Self:
         """The same access with connections of its own, so that its calls never wait for others, and without a fence."""
         return type(self)(self._configuration, None)
 
@@ -124,7 +124,7 @@ class Cluster:
         try:
             return await self._call("GET", COLLECTORS.path(*key))
         except ApiError as error:
-            if error.is_gone:
+            if error.is_not_found:
                 return None
             raise
 
@@ -148,7 +148,7 @@ class Cluster:
         try:
             await self._call("DELETE", path, options)
         except ApiError as error:
-            if not error.is_gone:
+            if not error.is_not_found:
                 raise
 
     async def write_status(self, resource: Resource, patch: Document) -> Document:
@@ -161,7 +161,7 @@ class Cluster:
         path = f"{COLLECTORS.path(*resource.key)}/status"
         return await self._call("PATCH", path, body, _MERGE, {"fieldManager": MANAGER}, _METADATA.format(""))
 
-    async def announce(self, event: Document) -> None:
+    async def create_event(self, event: Document) -> None:
         """Writes an Event; one of its name is the same Event, written before."""
         try:
             await self._call("POST", EVENTS.path(event["metadata"]["namespace"]), event, "application/json")
@@ -174,7 +174,7 @@ class Cluster:
         try:
             return await self._call("GET", LEASES.path(*key), timeout=timeout)
         except ApiError as error:
-            if error.is_gone:
+            if error.is_not_found:
                 return None
             raise
 
@@ -194,7 +194,7 @@ class Cluster:
         async for page in self._pages(COLLECTORS, namespace, selector, _METADATA.format("List")):
             yield page
 
-    async def ours(self, kind: Kind, namespace: str | None) -> AsyncIterator[Page]:
+    async def list_managed(self, kind: Kind, namespace: str | None) -> AsyncIterator[Page]:
         """All objects of a kind that carry our labels."""
         async for page in self._pages(kind, namespace, OURS, "application/json"):
             yield page

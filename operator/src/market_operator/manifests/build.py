@@ -4,18 +4,18 @@ import itertools
 
 from market_operator.manifests.configmap import configmap
 from market_operator.manifests.deployment import deployment
-from market_operator.manifests.networkpolicy import Traffic, networkpolicy
+from market_operator.manifests.networkpolicy import NetworkRules, networkpolicy
 from market_operator.manifests.poddisruptionbudget import poddisruptionbudget
 from market_operator.manifests.service import service
 from market_operator.manifests.shard import Shard, digest
 from market_operator.manifests.sharding import spread
-from market_operator.manifests.wanted import Wanted
+from market_operator.manifests.wanted import DesiredState
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import APPLIED_ANNOTATION, TEMPLATE_ANNOTATION
 from market_operator.resource.spec import Spec, read_spec
 
 
-def desired(resource: Resource, image: str, traffic: Traffic | None = None) -> Wanted:
+def desired(resource: Resource, image: str, traffic: NetworkRules | None = None) -> DesiredState:
     """Everything that shall exist for `resource`; `image` is the operator's choice of collector image, `traffic` what
     a NetworkPolicy shall let through (None: no policy).
 
@@ -28,7 +28,7 @@ def desired(resource: Resource, image: str, traffic: Traffic | None = None) -> W
         for number, symbols in enumerate(spread(spec.all_symbols, spec.shards))
     ]
     families = [_family(shard) for shard in shards]
-    return Wanted(
+    return DesiredState(
         spec=spec,
         children=tuple(map(_marked, [*_policies(resource, spec, traffic), *itertools.chain(*families)])),
         templates=tuple(_template_hash(family[-1]) for family in families),
@@ -36,7 +36,7 @@ def desired(resource: Resource, image: str, traffic: Traffic | None = None) -> W
     )
 
 
-def _policies(resource: Resource, spec: Spec, traffic: Traffic | None) -> list[Document]:
+def _policies(resource: Resource, spec: Spec, traffic: NetworkRules | None) -> list[Document]:
     """First of all children, so that no pod ever runs without it."""
     return [] if traffic is None else [networkpolicy(resource, spec, traffic)]
 

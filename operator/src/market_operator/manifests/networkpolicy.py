@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 from market_operator.manifests.shard import metadata
 from market_operator.resource.connection import Endpoint
 from market_operator.resource.document import Document, Resource
-from market_operator.resource.exchanges import OFFERS
+from market_operator.resource.exchanges import CAPABILITIES
 from market_operator.resource.naming import HTTP_PORT, policy_name, selector
 from market_operator.resource.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class NetworkRules:
     """What NetworkPolicies let through to and from collectors, beside DNS and the exchange; in Kubernetes' words.
 
     `readers` (NetworkPolicyPeers) may reach their HTTP port; the operator itself must be among them, and none means
@@ -25,7 +25,7 @@ class Traffic:
     egress: tuple[dict[str, Any], ...] = ()
 
 
-def networkpolicy(resource: Resource, spec: Spec, traffic: Traffic) -> Document:
+def networkpolicy(resource: Resource, spec: Spec, traffic: NetworkRules) -> Document:
     """The one policy of all shards: in only readers, to the HTTP port; out only DNS, the exchange and what was added.
 
     Without readers the way in stays open: who reads through the API server cannot be told by labels. (Probes come from
@@ -47,7 +47,7 @@ def networkpolicy(resource: Resource, spec: Spec, traffic: Traffic) -> Document:
 
 def exchange_ports(spec: Spec) -> list[int]:
     """The TCP ports at which the exchange is reached, by the resource's addresses or the exchange's own."""
-    offer, endpoint = OFFERS[spec.exchange], spec.connection.endpoint or Endpoint()
+    offer, endpoint = CAPABILITIES[spec.exchange], spec.connection.endpoint or Endpoint()
     return sorted({_port(endpoint.websocket, offer.websocket_port), _port(endpoint.rest, offer.rest_port)})
 
 

@@ -7,7 +7,7 @@ from market_operator.resource.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredState:
     """What shall exist: the spec with its defaults, the objects in the order of creation, one template hash a shard."""
 
     spec: Spec

@@ -80,7 +80,7 @@ def _child(kept: bytes) -> _Child:
     return _Child(*marshal.loads(kept))  # noqa: S302 - written by this very process
 
 
-class Store:
+class Cache:
     """Children and pods by resource."""
 
     def __init__(self) -> None:
@@ -188,7 +188,7 @@ class Store:
         newest = max(self._pods_listed.get(namespace, 0), self._pods_listed.get(None, 0))
         return uid not in self._gone and newest < version
 
-    def ghosts(self, kind: str, namespace: str | None, listed: set[str], version: int) -> list[Document]:
+    def stale_objects(self, kind: str, namespace: str | None, listed: set[str], version: int) -> list[Document]:
         """What is known of a namespace (None: of all) but was not in a complete listing, unless it is newer than that.
 
         `listed` are the UIDs in the listing, `version` is its resource version.

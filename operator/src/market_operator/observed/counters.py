@@ -71,7 +71,7 @@ def _count(value: object) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Sample:
     """What was heard of one epoch: its shard, the name of its pod, and its counters."""
 
     epoch: str
@@ -92,11 +92,11 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class CounterState:
     """All that must be remembered to go on counting: bases by shard, and the epochs that may still grow."""
 
     base: Mapping[int, Counters] = field(default_factory=dict)
-    epochs: tuple[Reading, ...] = ()
+    epochs: tuple[Sample, ...] = ()
 
     @property
     def total(self) -> Counters:
@@ -107,66 +107,66 @@ class Tally:
         return total
 
 
-def fold(tally: Tally, heard: Iterable[Reading], pods: Collection[str]) -> Tally:
-    """The tally after `heard`; `pods` are the UIDs of the pods that exist.
+def fold(tally: CounterState, heard: Iterable[Sample], pods: Collection[str]) -> CounterState:
+    """The tally after `record_termination`; `pods` are the UIDs of the pods that exist.
 
-    Of a pod that is gone, `heard` must no longer hold what `adds_nothing` to a tally that was read from the status.
+    Of a pod that is gone, what `adds_nothing` to a tally that was read from the status must no longer be heard.
     """
-    by_pod: dict[str, dict[str, Reading]] = {}
+    by_pod: dict[str, dict[str, Sample]] = {}
     for epoch in tally.epochs:
         by_pod.setdefault(epoch.uid, {})[epoch.epoch] = epoch
     for reading in heard:
         _hear(by_pod.setdefault(reading.uid, {}), reading)
-    base, kept, stored = dict(tally.base), list[Reading](), set(tally.epochs)
+    base, kept, stored = dict(tally.base), list[Sample](), set(tally.epochs)
     for uid, epochs in by_pod.items():
         growing = _growing(list(epochs.values()), uid in pods, stored)
         kept += growing
         for ended in set(epochs.values()).difference(growing):
             base[ended.shard] = base.get(ended.shard, Counters()).plus(ended.counters)
-    return Tally(base, tuple(sorted(kept, key=lambda epoch: (epoch.shard, epoch.epoch))))
+    return CounterState(base, tuple(sorted(kept, key=lambda epoch: (epoch.shard, epoch.epoch))))
 
 
-def _growing(epochs: list[Reading], exists: bool, stored: Collection[Reading]) -> list[Reading]:
+def _growing(epochs: list[Sample], exists: bool, stored: Collection[Sample]) -> list[Sample]:
     """The epochs of one pod that do not go into the base yet."""
     if exists:
         return sorted(epochs, key=lambda epoch: epoch.start)[-KEPT_PER_POD:]
     return [epoch for epoch in epochs if epoch not in stored]
 
 
-def adds_nothing(tally: Tally, reading: Reading, pods: Collection[str]) -> bool:
+def adds_nothing(tally: CounterState, reading: Sample, pods: Collection[str]) -> bool:
     """Whether all that `reading` says is in the tally."""
     return fold(tally, (reading,), pods).total == tally.total
 
 
-def _hear(epochs: dict[str, Reading], reading: Reading) -> None:
+def _hear(epochs: dict[str, Sample], reading: Sample) -> None:
     """Takes `reading` in, unless it is about an epoch that was added to the base long ago."""
     known = epochs.get(reading.epoch)
     if known:
-        epochs[reading.epoch] = Reading(known.epoch, known.shard, known.pod, known.counters.latest(reading.counters))
+        epochs[reading.epoch] = Sample(known.epoch, known.shard, known.pod, known.counters.latest(reading.counters))
     elif len(epochs) < KEPT_PER_POD or reading.start > min(epoch.start for epoch in epochs.values()):
         epochs[reading.epoch] = reading
 
 
-def read_tally(shard_statuses: Iterable[Mapping[str, Any]]) -> Tally:
+def read_counter_state(shard_statuses: Iterable[Mapping[str, Any]]) -> CounterState:
     """The tally as the status holds it."""
     base, epochs = {}, []
     for each in shard_statuses:
         shard = int(each["shard"])
         base[shard] = read_counters(each.get("base", {}))
         epochs += [
-            Reading(str(epoch["epoch"]), shard, str(epoch.get("pod", "")), read_counters(epoch))
+            Sample(str(epoch["epoch"]), shard, str(epoch.get("pod", "")), read_counters(epoch))
             for epoch in each.get("epochs", ())
         ]
-    return Tally(base, tuple(epochs))
+    return CounterState(base, tuple(epochs))
 
 
-def write_tally(tally: Tally) -> list[dict[str, Any]]:
+def write_tally(tally: CounterState) -> list[dict[str, Any]]:
     """The tally as the status holds it."""
     shards = sorted({*tally.base, *(epoch.shard for epoch in tally.epochs)})
     return [_write_shard(tally, shard) for shard in shards]
 
 
-def _write_shard(tally: Tally, shard: int) -> dict[str, Any]:
+def _write_shard(tally: CounterState, shard: int) -> dict[str, Any]:
     epochs = [
         {"epoch": epoch.epoch, "pod": epoch.pod, **write_counters(epoch.counters)}
         for epoch in tally.epochs

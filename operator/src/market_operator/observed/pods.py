@@ -21,7 +21,7 @@ class Pod:
 
     `started_at` is when its container started (seconds since 1970, 0 when it does not run), `last_run` how many seconds
     the run before took. `waiting` is why its container waits, `ended` why it ended last (such as "OOMKilled, exit code
-    137"), `last_words` the termination messages of the present and of the previous run.
+    137"), `termination_messages` the termination messages of the present and of the previous run.
     """
 
     key: Key
@@ -43,7 +43,7 @@ class Pod:
     ended: str
     unschedulable: str
     configmaps: tuple[str, ...]
-    last_words: tuple[str, ...]
+    termination_messages: tuple[str, ...]
 
 
 def read_pod(document: Document) -> Pod:
@@ -72,7 +72,7 @@ def read_pod(document: Document) -> Pod:
         ended=_ended(ended),
         unschedulable=sys.intern(_unschedulable(status)),
         configmaps=_configmaps(document),
-        last_words=tuple(
+        termination_messages=tuple(
             message for each in (before, state) if (message := each.get("terminated", {}).get("message", ""))
         ),
     )

@@ -89,7 +89,7 @@ class Report:
     last_reconnect_reason: str
 
     @property
-    def essence(self) -> tuple[object, ...]:
+    def condition_inputs(self) -> tuple[object, ...]:
         """All that a condition may depend on; counters and times that move with every message are left out."""
         return self.epoch, self.health, self.reason, self.connections, self.streams, self.gaps, self.sinks
 

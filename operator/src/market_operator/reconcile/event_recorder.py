@@ -9,7 +9,7 @@ from market_operator.cluster.client import Cluster
 from market_operator.errors import ApiError
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import Key
-from market_operator.scheduling.event_budget import Allowance
+from market_operator.scheduling.event_budget import EventBudget
 from market_operator.status.events import announcements, event
 from market_operator.telemetry.metrics import Metrics
 
@@ -17,15 +17,15 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Announcer:
+class EventRecorder:
     """`instance` says which operator speaks."""
 
     cluster: Cluster
     metrics: Metrics
-    allowance: Allowance = field(default_factory=Allowance)
+    allowance: EventBudget = field(default_factory=EventBudget)
     instance: str = field(default_factory=socket.gethostname)
 
-    async def announce(self, resource: Resource, conditions: Iterable[Document], now: float) -> None:
+    async def create_event(self, resource: Resource, conditions: Iterable[Document], now: float) -> None:
         """Tells what turned between the stored conditions of `resource` and `conditions`, which were just written."""
         for each in announcements(resource.status.get("conditions", ()), conditions):
             if self.allowance.take(resource.key, now):
@@ -39,9 +39,11 @@ class Announcer:
 
     async def _write(self, document: Document) -> None:
         try:
-            await self.cluster.announce(document)
+            await self.cluster.create_event(document)
         except ApiError as error:
-            if error.is_ending:  # nothing can be said any more in a namespace that ends, and nobody listens
+            if (
+                error.is_namespace_terminating
+            ):  # nothing can be said any more in a namespace that ends, and nobody listens
                 return
             self._count("failed")
             logger.info("could not write an Event: %s", error)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from market_operator.cluster.actions import Action, Apply, Delete
-from market_operator.manifests.wanted import Wanted
+from market_operator.manifests.wanted import DesiredState
 from market_operator.observed.cache import Observed, name_of
 from market_operator.reconcile.quantities import amount
 from market_operator.resource.document import Document
@@ -13,7 +13,7 @@ from market_operator.resource.naming import APPLIED_ANNOTATION, SHARD_LABEL
 _IDENTITY = ("apiVersion", "kind")
 
 
-def plan(observed: Observed, wanted: Wanted) -> tuple[Action, ...]:
+def plan(observed: Observed, wanted: DesiredState) -> tuple[Action, ...]:
     """The writes, in order: what is missing or differs is applied, then what is no longer wanted is deleted."""
     names = {name_of(child) for child in wanted.children}
     applies = [

@@ -9,7 +9,7 @@ from market_operator.resource.schema import Words
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Capabilities:
     """What one exchange offers: data types, the book depths (levels per side) of its order book channel, and the TCP
     ports of its own WebSocket and REST addresses."""
 
@@ -19,18 +19,20 @@ class Offer:
     rest_port: int = 443
 
 
-OFFERS = {
-    "okx": Offer(data_types=("trade", "orderbook", "ticker", "candle", "balance"), depths=(400,), websocket_port=8443),
+CAPABILITIES = {
+    "okx": Capabilities(
+        data_types=("trade", "orderbook", "ticker", "candle", "balance"), depths=(400,), websocket_port=8443
+    ),
 }
 
 
 def _known_exchange(name: str) -> str:
-    if name not in OFFERS:
-        raise ValueError(f"{name!r} is not supported; supported: {', '.join(OFFERS)}")
+    if name not in CAPABILITIES:
+        raise ValueError(f"{name!r} is not supported; supported: {', '.join(CAPABILITIES)}")
     return name
 
 
-Exchange = Annotated[str, AfterValidator(_known_exchange), Words(enum=[*OFFERS])]
+Exchange = Annotated[str, AfterValidator(_known_exchange), Words(enum=[*CAPABILITIES])]
 ACCOUNT, BALANCE = "account", "balance"
 """The stream of the account is called account/balance."""
 DataType = Literal["trade", "orderbook", "ticker", "candle", "balance"]

@@ -1,7 +1,7 @@
 """The MarketCollector resource: the one place where its fields, defaults, limits and descriptions are written.
 
 `crd.py` turns these models into the CustomResourceDefinition; the operator reads resources with them. Fields are
-camelCase in the resource (`data_types` is `dataTypes`). To add an exchange, add its line to OFFERS.
+camelCase in the resource (`data_types` is `dataTypes`). To add an exchange, add its line to CAPABILITIES.
 """
 
 from typing import Annotated, Any, Literal, get_args
@@ -12,7 +12,16 @@ from market_operator.errors import SpecError
 from market_operator.resource.connection import Connection, Credentials
 from market_operator.resource.document import Resource
 from market_operator.resource.durations import Between
-from market_operator.resource.exchanges import ACCOUNT, BALANCE, OFFERS, DataType, Exchange, Interval, Offer, Symbol
+from market_operator.resource.exchanges import (
+    ACCOUNT,
+    BALANCE,
+    CAPABILITIES,
+    Capabilities,
+    DataType,
+    Exchange,
+    Interval,
+    Symbol,
+)
 from market_operator.resource.fields import Int32
 from market_operator.resource.schema import Kube, Rule, Section
 from market_operator.resource.sinks import Sink
@@ -45,14 +54,14 @@ class Candle(Section):
 
 def _offer_rules() -> tuple[Rule, ...]:
     """An exchange that offers every data type needs no rule about them: the list of known ones says it."""
-    partial = {name: offer for name, offer in OFFERS.items() if set(offer.data_types) < set(get_args(DataType))}
+    partial = {name: offer for name, offer in CAPABILITIES.items() if set(offer.data_types) < set(get_args(DataType))}
     return (
         *(_types_rule(name, offer) for name, offer in partial.items()),
-        *(_depth_rule(name, offer) for name, offer in OFFERS.items()),
+        *(_depth_rule(name, offer) for name, offer in CAPABILITIES.items()),
     )
 
 
-def _types_rule(name: str, offer: Offer) -> Rule:
+def _types_rule(name: str, offer: Capabilities) -> Rule:
     return Rule(
         f"self.exchange != '{name}' || self.dataTypes.all(t, t in {list(offer.data_types)})",
         f"{name} offers {', '.join(offer.data_types)}",
@@ -61,7 +70,7 @@ def _types_rule(name: str, offer: Offer) -> Rule:
     )
 
 
-def _depth_rule(name: str, offer: Offer) -> Rule:
+def _depth_rule(name: str, offer: Capabilities) -> Rule:
     return Rule(
         f"self.exchange != '{name}' || !has(self.orderbook) || self.orderbook.depth in {list(offer.depths)}",
         f"{name} offers order books of depth {', '.join(map(str, offer.depths))}",

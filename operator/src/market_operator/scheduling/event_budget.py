@@ -12,7 +12,7 @@ ALL_BURST, ALL_SECONDS_EACH = 50, 0.1
 
 
 @dataclass(slots=True)
-class Allowance:
+class EventBudget:
     """Holds, for each resource, when all that it was given is earned again: one number, since there may be thousands.
 
     What is not allowed is left out for good; the condition in the status says the same.

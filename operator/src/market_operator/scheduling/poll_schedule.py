@@ -26,7 +26,7 @@ def interval(pod: Pod, report: Report | None, wished: float, pods: int) -> float
 
 
 @dataclass(slots=True)
-class Rounds:
+class PollSchedule:
     """The next look at each pod, by UID; times in seconds of one clock."""
 
     _due: dict[str, tuple[float, Key]] = field(default_factory=dict)

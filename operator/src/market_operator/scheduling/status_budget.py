@@ -8,7 +8,7 @@ WRITES_PER_SECOND = 10.0
 
 
 @dataclass(slots=True)
-class Pace:
+class StatusBudget:
     """Times are in seconds since 1970; `interval` is the shortest time between two writes for one resource.
 
     Who finds the budget used up is given a time of its own, so that thousands who wait do not all come back at once.

@@ -36,7 +36,7 @@ class Counts:
 
 
 @dataclass(slots=True)
-class Queue:
+class WorkQueue:
     """The de-duplicating queue. All methods are called from the event loop's thread."""
 
     clock: Callable[[], float]

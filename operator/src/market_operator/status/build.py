@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from market_operator.observed.counters import Tally, write_tally
+from market_operator.observed.counters import CounterState, write_tally
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import COLLECTOR_LABEL, label_value
 from market_operator.resource.spec import Spec
 from market_operator.status.conditions import conditions, health
-from market_operator.status.reasons import Verdict
-from market_operator.status.snapshot import Picture
+from market_operator.status.reasons import ConditionState
+from market_operator.status.snapshot import Snapshot
 from market_operator.status.streams import DELIVERING, best_streams, live_streams
 
 UNHEALTHY_LIMIT = 20
 _NEVER = "1970-01-01T00:00:00Z"
 
 
-def new_status(resource: Resource, picture: Picture, tally: Tally) -> Document:
+def new_status(resource: Resource, picture: Snapshot, tally: CounterState) -> Document:
     """The status that describes `resource` as the picture shows it."""
     found = conditions(picture)
     status: Document = {
@@ -31,13 +31,13 @@ def new_status(resource: Resource, picture: Picture, tally: Tally) -> Document:
     return status if picture.wanted is None else {**status, "symbols": symbols_in_short(picture.wanted.spec)}
 
 
-def _with_times(resource: Resource, found: Mapping[str, Verdict], now: float) -> list[Document]:
+def _with_times(resource: Resource, found: Mapping[str, ConditionState], now: float) -> list[Document]:
     """The conditions as stored; the time moves only when the status does."""
     before = {each["type"]: each for each in resource.status.get("conditions", ())}
     return [_condition(kind, verdict, before.get(kind), resource.generation, now) for kind, verdict in found.items()]
 
 
-def _condition(kind: str, verdict: Verdict, before: Document | None, generation: int, now: float) -> Document:
+def _condition(kind: str, verdict: ConditionState, before: Document | None, generation: int, now: float) -> Document:
     unchanged = before and before["status"] == verdict.status and before["lastTransitionTime"] != _NEVER
     since = before["lastTransitionTime"] if before and unchanged else _time(now)
     return {
@@ -50,16 +50,16 @@ def _condition(kind: str, verdict: Verdict, before: Document | None, generation:
     }
 
 
-def stored_verdicts(resource: Resource) -> dict[str, Verdict]:
+def stored_conditions(resource: Resource) -> dict[str, ConditionState]:
     """The stored conditions that are about the resource's present generation."""
     return {
-        each["type"]: Verdict(each["status"], each["reason"], each["message"])
+        each["type"]: ConditionState(each["status"], each["reason"], each["message"])
         for each in resource.status.get("conditions", ())
         if each.get("observedGeneration") == resource.generation
     }
 
 
-def _totals(before: Document, picture: Picture, tally: Tally) -> Document:
+def _totals(before: Document, picture: Snapshot, tally: CounterState) -> Document:
     total, reports = tally.total, picture.reports
     last_message = max([report.last_message_time for report in reports] + [before.get("lastMessageTime") or ""])
     reconnects = [(r.last_reconnect_time, r.last_reconnect_reason) for r in reports]
@@ -88,13 +88,13 @@ def _totals(before: Document, picture: Picture, tally: Tally) -> Document:
     }
 
 
-def _open_gaps(before: Document, picture: Picture) -> int:
+def _open_gaps(before: Document, picture: Snapshot) -> int:
     if picture.unseen:
         return int(before.get("gaps", {}).get("open", 0))
     return sum(gap.state == "open" for report in picture.reports for gap in report.gaps)
 
 
-def _workload(picture: Picture) -> Document:
+def _workload(picture: Snapshot) -> Document:
     if picture.wanted is None:
         return {}
     spec = picture.wanted.spec
@@ -108,7 +108,7 @@ def _workload(picture: Picture) -> Document:
     }
 
 
-def _is_ready(picture: Picture, shard: int) -> bool:
+def _is_ready(picture: Snapshot, shard: int) -> bool:
     """Whether all replicas of a shard are of the wanted version and ready."""
     assert picture.wanted
     template, spec = picture.wanted.templates[shard], picture.wanted.spec
@@ -116,7 +116,7 @@ def _is_ready(picture: Picture, shard: int) -> bool:
     return not spec.suspend and len(ready) >= spec.replicas
 
 
-def _streams(resource: Resource, picture: Picture) -> Document:
+def _streams(resource: Resource, picture: Snapshot) -> Document:
     """The streams; as long as a pod has yet to be read, what was told of this generation stands."""
     if picture.unseen and "Streaming" in picture.before and "streams" in resource.status:
         return {name: resource.status[name] for name in ("streams", "unhealthyStreams") if name in resource.status}

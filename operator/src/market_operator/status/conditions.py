@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from market_operator.status.accepted import accepted
 from market_operator.status.diagnosis import is_in_time
 from market_operator.status.output import complete, sinks_healthy
-from market_operator.status.reasons import PASSING, Reason, Verdict
-from market_operator.status.snapshot import Picture
+from market_operator.status.reasons import PASSING, ConditionState, Reason
+from market_operator.status.snapshot import Snapshot
 from market_operator.status.streaming import streaming
 from market_operator.status.workload import workload_ready
 
@@ -17,7 +17,7 @@ from market_operator.status.workload import workload_ready
 _FROM_REPORTS = ("Accepted", "Streaming", "Complete", "SinksHealthy")
 
 
-def conditions(picture: Picture) -> dict[str, Verdict]:
+def conditions(picture: Snapshot) -> dict[str, ConditionState]:
     """All conditions of the picture by type; Reconciling and Stalled only when True."""
     found = {
         "Accepted": accepted(picture),
@@ -33,12 +33,12 @@ def conditions(picture: Picture) -> dict[str, Verdict]:
     return {"Ready": ready(found, picture), **found, **present}
 
 
-def _stands(kind: str, found: Mapping[str, Verdict]) -> bool:
+def _stands(kind: str, found: Mapping[str, ConditionState]) -> bool:
     """Whether what was told before the first look stands; that a secret is missing is seen at the pod."""
     return kind in _FROM_REPORTS and found[kind].reason != Reason.SECRET_NOT_FOUND
 
 
-def ready(found: Mapping[str, Verdict], picture: Picture) -> Verdict:
+def ready(found: Mapping[str, ConditionState], picture: Snapshot) -> ConditionState:
     """The summary: whether data flows as the resource says. An open gap shows in Complete and in the health alone."""
     inputs = [found[kind] for kind in ("Accepted", "WorkloadReady", "Streaming", "SinksHealthy")]
     if picture.is_suspended:
@@ -49,10 +49,10 @@ def ready(found: Mapping[str, Verdict], picture: Picture) -> Verdict:
         for verdict in inputs:
             if verdict.status == status:
                 return verdict
-    return Verdict("True", Reason.READY, found["Streaming"].message)
+    return ConditionState("True", Reason.READY, found["Streaming"].message)
 
 
-def _is_passing(workload: Verdict, picture: Picture) -> bool:
+def _is_passing(workload: ConditionState, picture: Snapshot) -> bool:
     """Whether what WorkloadReady lacks leaves the flow of data alone.
 
     Old pods or another replica deliver; or the write that failed for a moment was none that this generation needed,
@@ -62,13 +62,13 @@ def _is_passing(workload: Verdict, picture: Picture) -> bool:
     return workload.reason in PASSING or (picture.is_retrying and before is not None and before.status == "True")
 
 
-def reconciling(found: Mapping[str, Verdict], picture: Picture) -> Verdict | None:
+def reconciling(found: Mapping[str, ConditionState], picture: Snapshot) -> ConditionState | None:
     """kstatus' sign that work is under way that may end by itself."""
     workload = found["WorkloadReady"]
-    return Verdict("True", workload.reason, workload.message) if _is_under_way(workload, picture) else None
+    return ConditionState("True", workload.reason, workload.message) if _is_under_way(workload, picture) else None
 
 
-def _is_under_way(workload: Verdict, picture: Picture) -> bool:
+def _is_under_way(workload: ConditionState, picture: Snapshot) -> bool:
     """Whether what WorkloadReady lacks may come without anybody's help.
 
     A node that is being added, a secret that is made a moment later, a registry that was busy: as long as Kubernetes
@@ -82,19 +82,19 @@ def _is_under_way(workload: Verdict, picture: Picture) -> bool:
     return workload.reason in PASSING or any(map(is_in_time, rolling))
 
 
-def stalled(found: Mapping[str, Verdict], picture: Picture) -> Verdict | None:
+def stalled(found: Mapping[str, ConditionState], picture: Snapshot) -> ConditionState | None:
     """kstatus' sign that a person must act."""
     symbols, workload, streams = found["Accepted"], found["WorkloadReady"], found["Streaming"]
     if symbols.status == "False" and symbols.reason != Reason.SECRET_NOT_FOUND:
-        return Verdict("True", symbols.reason, symbols.message)
+        return ConditionState("True", symbols.reason, symbols.message)
     if workload.status == "False" and not _is_under_way(workload, picture):
-        return Verdict("True", workload.reason, workload.message)
+        return ConditionState("True", workload.reason, workload.message)
     if streams.reason == Reason.RECONNECTS_EXHAUSTED:
-        return Verdict("True", streams.reason, streams.message)
+        return ConditionState("True", streams.reason, streams.message)
     return None
 
 
-def health(found: Mapping[str, Verdict]) -> str:
+def health(found: Mapping[str, ConditionState]) -> str:
     """One word for people: Healthy, Degraded (data flows, but something is amiss), Unhealthy, Unknown."""
     summary = found["Ready"]
     if summary.status == "Unknown":

@@ -2,7 +2,7 @@
 
 from market_operator.observed.pods import Pod
 from market_operator.resource.document import Document
-from market_operator.status.reasons import Reason, Verdict
+from market_operator.status.reasons import ConditionState, Reason
 from market_operator.status.text import cut, number
 
 # A container that ended soon and more than once is not believed before it has run for this long (seconds): else a
@@ -25,16 +25,18 @@ def settles_in(pod: Pod, now: float) -> float:
     return max(0.0, pod.started_at + SETTLED_AFTER - now)
 
 
-def pod_trouble(pod: Pod, now: float) -> Verdict | None:
+def pod_trouble(pod: Pod, now: float) -> ConditionState | None:
     """What keeps a pod from running that will not pass by itself, or not soon."""
     if is_crash_looping(pod, now):
-        return Verdict("False", Reason.OOM_KILLED if "OOMKilled" in pod.ended else Reason.CRASH_LOOPING, _crash(pod))
+        return ConditionState(
+            "False", Reason.OOM_KILLED if "OOMKilled" in pod.ended else Reason.CRASH_LOOPING, _crash(pod)
+        )
     if pod.is_running:
         return None
     if reason := _why_it_waits(pod):
-        return Verdict("False", reason, f"Pod {pod.name}: {pod.waiting}: {cut(pod.waiting_message)}")
+        return ConditionState("False", reason, f"Pod {pod.name}: {pod.waiting}: {cut(pod.waiting_message)}")
     if pod.unschedulable:
-        return Verdict("False", Reason.UNSCHEDULABLE, f"Pod {pod.name}: {cut(pod.unschedulable)}")
+        return ConditionState("False", Reason.UNSCHEDULABLE, f"Pod {pod.name}: {cut(pod.unschedulable)}")
     return None
 
 
@@ -47,7 +49,11 @@ def _why_it_waits(pod: Pod) -> str:
 
 
 def _crash(pod: Pod) -> str:
-    words = cut(pod.last_words[-1].strip().splitlines()[-1]) if pod.last_words and pod.last_words[-1].strip() else ""
+    words = (
+        cut(pod.termination_messages[-1].strip().splitlines()[-1])
+        if pod.termination_messages and pod.termination_messages[-1].strip()
+        else ""
+    )
     said = f"; it said: {words}" if words and not words.startswith("{") else ""
     return f"Pod {pod.name} ended {number(pod.restarts, 'time')}: {pod.ended or 'no reason known'}{said}"
 
@@ -67,7 +73,7 @@ def is_in_time(deployment: Document) -> bool:
     return progress.get("status") == "True" and progress.get("reason") != "NewReplicaSetAvailable"
 
 
-def deployment_trouble(deployment: Document, late: str) -> Verdict | None:
+def deployment_trouble(deployment: Document, late: str) -> ConditionState | None:
     """What Kubernetes says of a Deployment; `late` says why its new pods are not ready, should their time be up."""
     if not is_taken_up(deployment):
         return None
@@ -76,9 +82,9 @@ def deployment_trouble(deployment: Document, late: str) -> Verdict | None:
     if refused.get("status") == "True":
         message = cut(refused.get("message", ""))
         reason = Reason.QUOTA_EXCEEDED if "exceeded quota" in message else Reason.PODS_REFUSED
-        return Verdict("False", reason, message)
+        return ConditionState("False", reason, message)
     if progress.get("reason") == "ProgressDeadlineExceeded":
-        return Verdict("False", Reason.DEADLINE_EXCEEDED, f"The new pods do not get ready in time: {late}")
+        return ConditionState("False", Reason.DEADLINE_EXCEEDED, f"The new pods do not get ready in time: {late}")
     return None
 
 

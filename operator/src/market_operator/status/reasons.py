@@ -52,7 +52,7 @@ _ORDINARY = (*PASSING, Reason.PENDING, Reason.STREAMS_PENDING, Reason.COLLECTOR_
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ConditionState:
     """What a condition says now."""
 
     status: State

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from market_operator.errors import ApiError
-from market_operator.manifests.wanted import Wanted
-from market_operator.observed.collectors import Look
+from market_operator.manifests.wanted import DesiredState
+from market_operator.observed.collectors import ProbeResult
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 from market_operator.resource.document import Document
 from market_operator.status.diagnosis import settles_in
-from market_operator.status.reasons import Reason, Verdict
+from market_operator.status.reasons import ConditionState, Reason
 
 # A pod that cannot be read is believed to be as its last report said for this long (seconds): one lost packet or a
 # busy moment is no news.
@@ -26,20 +26,20 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Snapshot:
     """All that the conditions are made from.
 
     `wanted` is None when the spec is invalid, and `invalid` says why. `now` is in seconds since 1970. `before` holds
     the stored conditions of this same generation by type, since some truths outlast a moment without reports.
     """
 
-    wanted: Wanted | None
+    wanted: DesiredState | None
     invalid: str
     deployments: Mapping[int, Document]
     pods: tuple[Pod, ...]
-    looks: Mapping[str, Look]
+    looks: Mapping[str, ProbeResult]
     failures: tuple[Failure, ...]
-    before: Mapping[str, Verdict]
+    before: Mapping[str, ConditionState]
     now: float
 
     def pods_of(self, shard: int) -> list[Pod]:
@@ -65,7 +65,7 @@ class Picture:
 
         Until a report that cannot be renewed is no longer believed, or a container that crashed is again.
         """
-        looks = [self.looks.get(pod.uid, Look()) for pod in self.pods if pod.is_running]
+        looks = [self.looks.get(pod.uid, ProbeResult()) for pod in self.pods if pod.is_running]
         waits = [look.failing_since + BELIEVED_FOR - self.now for look in looks if look.problem]
         settling = [wait for pod in self.pods if (wait := settles_in(pod, self.now))]
         return min((wait for wait in (*waits, *settling) if wait >= 0), default=None)
@@ -73,9 +73,9 @@ class Picture:
     @property
     def is_retrying(self) -> bool:
         """Whether writes failed, and all for reasons that pass: they are tried again without anybody's help."""
-        return bool(self.failures) and all(failure.error.may_pass for failure in self.failures)
+        return bool(self.failures) and all(failure.error.is_retryable for failure in self.failures)
 
-    def unreachable(self, shard: int) -> list[tuple[Pod, Look]]:
+    def unreachable(self, shard: int) -> list[tuple[Pod, ProbeResult]]:
         """The running pods of a shard that can no longer be read, or never could."""
         looks = [(pod, self.looks.get(pod.uid)) for pod in self.pods_of(shard) if pod.is_running]
         return [(pod, look) for pod, look in looks if look and self._is_given_up(look)]
@@ -96,29 +96,29 @@ class Picture:
         return self.wanted is not None and self.wanted.spec.suspend
 
     def _believed(self, uid: str) -> Report | None:
-        look = self.looks.get(uid, Look())
+        look = self.looks.get(uid, ProbeResult())
         return None if self._is_given_up(look) else look.report
 
     def _is_unread(self, uid: str) -> bool:
-        look = self.looks.get(uid, Look())
+        look = self.looks.get(uid, ProbeResult())
         return look.report is None and not self._is_given_up(look)
 
-    def _is_given_up(self, look: Look) -> bool:
+    def _is_given_up(self, look: ProbeResult) -> bool:
         return bool(look.problem) and self.now - look.failing_since > BELIEVED_FOR
 
 
-def not_desired() -> Verdict:
-    return Verdict("Unknown", Reason.INVALID_SPEC, "No collector is wanted while the spec is not valid")
+def not_desired() -> ConditionState:
+    return ConditionState("Unknown", Reason.INVALID_SPEC, "No collector is wanted while the spec is not valid")
 
 
-def not_reported(picture: Picture) -> Verdict:
+def not_reported(picture: Snapshot) -> ConditionState:
     lost = [found for shard in picture.shards for found in picture.unreachable(shard)]
     if lost:
         pod, look = lost[0]
         message = f"Could not look at pod {pod.name}: {look.problem}"
-        return Verdict("Unknown", Reason.COLLECTOR_UNREACHABLE, message)
-    return Verdict("Unknown", Reason.PENDING, "Not all collectors have reported yet")
+        return ConditionState("Unknown", Reason.COLLECTOR_UNREACHABLE, message)
+    return ConditionState("Unknown", Reason.PENDING, "Not all collectors have reported yet")
 
 
-def all_shards_report(picture: Picture) -> bool:
+def all_shards_report(picture: Snapshot) -> bool:
     return bool(picture.shards) and all(picture.reports_of(shard) for shard in picture.shards)

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from market_operator.observed.reports import Stream
-from market_operator.status.snapshot import Picture
+from market_operator.status.snapshot import Snapshot
 
 DELIVERING = ("live", "quiet")
 
 
-def live_streams(picture: Picture) -> tuple[int, int]:
+def live_streams(picture: Snapshot) -> tuple[int, int]:
     """How many of the wanted streams deliver, and how many are wanted; of replicas, one is enough."""
     if picture.wanted is None:
         return 0, 0
@@ -23,7 +23,7 @@ def live_streams(picture: Picture) -> tuple[int, int]:
 _ORDER = {"live": 0, "quiet": 1, "pending": 2, "stale": 3, "refused": 4}
 
 
-def best_streams(picture: Picture) -> dict[str, Stream]:
+def best_streams(picture: Snapshot) -> dict[str, Stream]:
     """Each reported stream in its best state over the replicas."""
     best: dict[str, Stream] = {}
     for report in picture.reports:
@@ -34,5 +34,5 @@ def best_streams(picture: Picture) -> dict[str, Stream]:
     return best
 
 
-def merge_streams(picture: Picture, is_meant: Callable[[Stream], bool]) -> list[Stream]:
+def merge_streams(picture: Snapshot, is_meant: Callable[[Stream], bool]) -> list[Stream]:
     return [stream for _, stream in sorted(best_streams(picture).items()) if is_meant(stream)]

@@ -2,23 +2,23 @@
 
 from dataclasses import dataclass, field
 
-from market_operator.observed.cache import Store
-from market_operator.observed.collectors import Observations
+from market_operator.observed.cache import Cache
+from market_operator.observed.collectors import Collectors
 from market_operator.observed.pods import Pod, owner_key, read_pod
 from market_operator.resource.document import Document
 from market_operator.resource.naming import Key
-from market_operator.scheduling.poll_schedule import Rounds
-from market_operator.scheduling.work_queue import Queue
+from market_operator.scheduling.poll_schedule import PollSchedule
+from market_operator.scheduling.work_queue import WorkQueue
 
 
 @dataclass(slots=True)
-class Intake:
+class Informer:
     """The way in for all news. `seen` tells which resources are known, by what a pass depends on."""
 
-    store: Store
-    observations: Observations
-    queue: Queue
-    rounds: Rounds
+    store: Cache
+    observations: Collectors
+    queue: WorkQueue
+    rounds: PollSchedule
     seen: dict[Key, tuple[str, int, bool]] = field(default_factory=dict)
 
     def resource(self, document: Document) -> None:
@@ -59,7 +59,7 @@ class Intake:
             self._pod(pod, now)
 
     def _pod(self, pod: Pod, now: float) -> None:
-        self.observations.heard(pod)
+        self.observations.record_termination(pod)
         if pod.is_running and not pod.is_terminating:
             self.rounds.look_by(pod.key, pod.uid, now)
         elif not pod.is_running:
@@ -72,6 +72,6 @@ class Intake:
         told = read_pod(document) if "status" in document else None
         for pod in (told, known):
             if pod:
-                self.observations.heard(pod)
+                self.observations.record_termination(pod)
                 self.observations.stopped(pod)
         self.rounds.skip(document["metadata"]["uid"])

@@ -20,7 +20,7 @@ from market_operator.cluster.kinds import CHILDREN, COLLECTORS, PODS, Kind
 from market_operator.errors import NO_DEFINITION, StartError
 from market_operator.resource.document import Document
 from market_operator.resource.naming import MANAGER, OURS, Key
-from market_operator.watch.informer import Intake
+from market_operator.watch.informer import Informer
 
 # Kubernetes sends a bookmark every 60 s; a watch that is silent for longer is dead.
 _SILENCE = 70.0
@@ -35,7 +35,7 @@ _IDENTITY: Any = MANAGER
 
 
 async def watch(
-    intake: Intake,
+    intake: Informer,
     namespaces: tuple[str, ...],
     selector: str,
     access: Callable[[], Awaitable[Access]],
@@ -127,7 +127,7 @@ def _settings(selector: str) -> kopf.OperatorSettings:
     return settings
 
 
-def _registry(intake: Intake, access: Callable[[], Awaitable[Access]]) -> kopf.OperatorRegistry:
+def _registry(intake: Informer, access: Callable[[], Awaitable[Access]]) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -140,7 +140,7 @@ def _registry(intake: Intake, access: Callable[[], Awaitable[Access]]) -> kopf.O
     return registry
 
 
-def _child_handler(intake: Intake, name: str) -> Callable[[str | None, Document], None]:
+def _child_handler(intake: Informer, name: str) -> Callable[[str | None, Document], None]:
     return lambda kind, document: _child(intake, name, kind, document)
 
 
@@ -150,14 +150,14 @@ def _on(registry: kopf.OperatorRegistry, kind: Kind, handle: Callable[[str | Non
         handle(event["type"], event["object"])
 
 
-def _resource(intake: Intake, event: str | None, document: Document) -> None:
+def _resource(intake: Informer, event: str | None, document: Document) -> None:
     if event == "DELETED":
         intake.resource_gone(Key.of(document["metadata"]["namespace"], document["metadata"]["name"]))
     else:
         intake.resource(document)
 
 
-def _child(intake: Intake, kind: str, event: str | None, document: Document) -> None:
+def _child(intake: Informer, kind: str, event: str | None, document: Document) -> None:
     if event == "DELETED":
         intake.child_gone(kind, document)
     else:

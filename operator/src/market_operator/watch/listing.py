@@ -12,7 +12,7 @@ from market_operator.cluster.kinds import CHILDREN, PODS, Kind
 from market_operator.errors import NO_DEFINITION, ApiError, StartError
 from market_operator.resource.naming import Key
 from market_operator.telemetry.metrics import Metrics
-from market_operator.watch.informer import Intake
+from market_operator.watch.informer import Informer
 from market_operator.watch.poller import logger
 
 _AFTER_THE_START = 10.0
@@ -32,7 +32,7 @@ class Listing:
     """Lists everything at the start and every `interval` seconds; `is_done` once the first listing is complete."""
 
     cluster: Cluster
-    intake: Intake
+    intake: Informer
     metrics: Metrics
     namespaces: tuple[str, ...]
     selector: str
@@ -49,7 +49,7 @@ class Listing:
         try:
             await self._everything()
         except ApiError as error:
-            if error.is_gone:
+            if error.is_not_found:
                 raise StartError(NO_DEFINITION) from error
             raise
         self.is_done = True
@@ -72,13 +72,13 @@ class Listing:
 
     async def _objects(self, kind: Kind, namespace: str | None) -> None:
         listed, version = set[str](), 0
-        async for page in self.cluster.ours(kind, namespace):
+        async for page in self.cluster.list_managed(kind, namespace):
             version = version or page.version
             for item in page.items:
                 listed.add(item.head["metadata"]["uid"])
                 if self.intake.store.is_news(kind.name, item.head):
                     self.intake.child(kind.name, item.document(), time.time())
-        for ghost in self.intake.store.ghosts(kind.name, namespace, listed, version):
+        for ghost in self.intake.store.stale_objects(kind.name, namespace, listed, version):
             self.intake.child_gone(kind.name, ghost)
         if kind is PODS:
             self.intake.store.pods_listed(namespace, version)

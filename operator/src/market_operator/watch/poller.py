@@ -17,7 +17,7 @@ from market_operator.resource.naming import Key
 from market_operator.scheduling.poll_schedule import SOON, interval
 from market_operator.telemetry.logs import about
 from market_operator.telemetry.metrics import Metrics
-from market_operator.watch.informer import Intake
+from market_operator.watch.informer import Informer
 from market_operator.watch.probe import Reader
 
 logger = logging.getLogger(__name__)
@@ -28,11 +28,11 @@ _NOT_OURS = 10.0
 
 
 @dataclass(slots=True)
-class HealthSweep:
+class Poller:
     """Reads the collectors that are due, at most AT_ONCE of them at a time."""
 
     reader: Reader
-    intake: Intake
+    intake: Informer
     reconciler: Reconciler
     metrics: Metrics
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -83,7 +83,7 @@ class HealthSweep:
     def _told(self, pod: Pod, report: Report) -> None:
         self.metrics.looks.labels("read").inc()
         now = time.time()
-        news = self.intake.observations.looked(pod, report)
+        news = self.intake.observations.record_probe(pod, report)
         if news == "picture":
             self.intake.queue.add(pod.key)
         elif news == "counters":

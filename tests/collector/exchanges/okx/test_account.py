@@ -11,10 +11,10 @@ import pytest
 import recordings
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import (
+    AccountUpdate,
     Ack,
+    CloseNotice,
     Credentials,
-    Goodbye,
-    Holdings,
     Info,
     LoggedIn,
     LoginRefusal,
@@ -32,19 +32,19 @@ NOW = 1_790_764_000_900_000_000
 
 
 @pytest.fixture
-def talk() -> OkxAccount:
+def codec() -> OkxAccount:
     return OkxAccount([STREAM])
 
 
-def read(talk: OkxAccount, message: dict[str, Any] | str) -> Message:
+def read(codec: OkxAccount, message: dict[str, Any] | str) -> Message:
     text = message if isinstance(message, str) else json.dumps(message)
-    (found,) = talk.read(text.encode(), 7)
+    (found,) = codec.read(text.encode(), 7)
     return found
 
 
-def logged_in(talk: OkxAccount) -> OkxAccount:
-    assert read(talk, {"event": "login", "code": "0", "msg": ""}) == LoggedIn()
-    return talk
+def logged_in(codec: OkxAccount) -> OkxAccount:
+    assert read(codec, {"event": "login", "code": "0", "msg": ""}) == LoggedIn()
+    return codec
 
 
 def page(*currencies: str, kind: str = "snapshot", number: int = 1, is_last: bool = True) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def test_balances_have_the_private_connection_to_themselves() -> None:
     okx = Okx()
     assert okx.route(STREAM) == PRIVATE
     assert (okx.needs_login(PRIVATE), okx.needs_login("public")) == (True, False)
-    assert okx.talk(PRIVATE, [STREAM]).path == "/ws/v5/private"
+    assert okx.codec(PRIVATE, [STREAM]).path == "/ws/v5/private"
 
 
 def test_the_login_is_signed_over_time_verb_and_path_in_whole_seconds() -> None:
@@ -84,11 +84,11 @@ def test_the_signature_is_the_one_that_openssl_makes() -> None:
     assert sign("22582BD0CFF14C41EDBF1AB98506286D", "1538054050") == "+LdIr8lkkvhr5hoA3g9TMC0+uQJ849ftAcocA/ouu4M="
 
 
-def test_the_documented_exchange_of_frames_is_understood(talk: OkxAccount) -> None:
+def test_the_documented_exchange_of_frames_is_understood(codec: OkxAccount) -> None:
     frames = [frame.text for frame in recordings.received(recordings.OKX_ACCOUNT)]
-    messages = [read(talk, text) for text in frames]
+    messages = [read(codec, text) for text in frames]
     assert messages[:2] == [LoggedIn(), Ack(STREAM)]
-    told = next(message for message in messages if isinstance(message, Holdings))
+    told = next(message for message in messages if isinstance(message, AccountUpdate))
     (first, *_) = told.balances
     assert (first.asset, first.total, first.available, first.locked) == (
         "USDT",
@@ -98,46 +98,46 @@ def test_the_documented_exchange_of_frames_is_understood(talk: OkxAccount) -> No
     )
     assert first.symbol == ACCOUNT
     assert told.is_whole
-    assert talk.subscribe([STREAM]) == ['{"id":"1","op":"subscribe","args":[{"channel":"account"}]}']
-    assert talk.unsubscribe([STREAM]) == ['{"id":"2","op":"unsubscribe","args":[{"channel":"account"}]}']
+    assert codec.subscribe([STREAM]) == ['{"id":"1","op":"subscribe","args":[{"channel":"account"}]}']
+    assert codec.unsubscribe([STREAM]) == ['{"id":"2","op":"unsubscribe","args":[{"channel":"account"}]}']
 
 
-def test_a_snapshot_is_told_when_its_last_page_is_there(talk: OkxAccount) -> None:
-    assert read(logged_in(talk), page("BTC", "ETH", is_last=False)) == Info()
-    told = read(talk, page("USDT", number=2))
-    assert isinstance(told, Holdings)
+def test_a_snapshot_is_told_when_its_last_page_is_there(codec: OkxAccount) -> None:
+    assert read(logged_in(codec), page("BTC", "ETH", is_last=False)) == Info()
+    told = read(codec, page("USDT", number=2))
+    assert isinstance(told, AccountUpdate)
     assert [balance.asset for balance in told.balances] == ["BTC", "ETH", "USDT"]
     assert (told.time_ns, told.balances[0].exchange_time_ns) == (6_000_000_000, 5_000_000_000)
 
 
-def test_a_snapshot_that_begins_anew_forgets_the_pages_before(talk: OkxAccount) -> None:
-    read(logged_in(talk), page("BTC", is_last=False))
-    told = read(talk, page("ETH"))
-    assert isinstance(told, Holdings)
+def test_a_snapshot_that_begins_anew_forgets_the_pages_before(codec: OkxAccount) -> None:
+    read(logged_in(codec), page("BTC", is_last=False))
+    told = read(codec, page("ETH"))
+    assert isinstance(told, AccountUpdate)
     assert [balance.asset for balance in told.balances] == ["ETH"]
 
 
-def test_an_update_tells_only_what_changed_and_may_come_between_pages(talk: OkxAccount) -> None:
-    read(logged_in(talk), page("BTC", is_last=False))
-    update = read(talk, page("USDT", kind="event_update"))
-    assert isinstance(update, Holdings)
+def test_an_update_tells_only_what_changed_and_may_come_between_pages(codec: OkxAccount) -> None:
+    read(logged_in(codec), page("BTC", is_last=False))
+    update = read(codec, page("USDT", kind="event_update"))
+    assert isinstance(update, AccountUpdate)
     assert not update.is_whole
-    told = read(talk, page("ETH", number=2))
-    assert isinstance(told, Holdings)
+    told = read(codec, page("ETH", number=2))
+    assert isinstance(told, AccountUpdate)
     assert [balance.asset for balance in told.balances] == ["BTC", "ETH"]
 
 
-def test_amounts_that_the_exchange_leaves_empty_are_absent(talk: OkxAccount) -> None:
+def test_amounts_that_the_exchange_leaves_empty_are_absent(codec: OkxAccount) -> None:
     push = page("BTC")
     push["data"][0]["details"][0] |= {"availBal": "", "frozenBal": ""}
-    told = read(logged_in(talk), push)
-    assert isinstance(told, Holdings)
+    told = read(logged_in(codec), push)
+    assert isinstance(told, AccountUpdate)
     assert (told.balances[0].total, told.balances[0].available, told.balances[0].locked) == ("3", None, None)
 
 
 @pytest.mark.parametrize("code", sorted(LOGIN_REFUSALS))
-def test_these_codes_refuse_the_key_for_good(talk: OkxAccount, code: str) -> None:
-    refusal = read(talk, {"event": "error", "code": code, "msg": "whatever"})
+def test_these_codes_refuse_the_key_for_good(codec: OkxAccount, code: str) -> None:
+    refusal = read(codec, {"event": "error", "code": code, "msg": "whatever"})
     assert isinstance(refusal, LoginRefusal)
     assert refusal.is_permanent
     assert code in refusal.message
@@ -146,45 +146,45 @@ def test_these_codes_refuse_the_key_for_good(talk: OkxAccount, code: str) -> Non
 @pytest.mark.parametrize(
     ("code", "is_about_time"), [("60004", True), ("60006", True), ("60014", False), ("63999", False)]
 )
-def test_others_may_pass_and_two_are_about_the_clock(talk: OkxAccount, code: str, is_about_time: bool) -> None:
-    refusal = read(talk, {"event": "error", "code": code, "msg": "whatever"})
+def test_others_may_pass_and_two_are_about_the_clock(codec: OkxAccount, code: str, is_about_time: bool) -> None:
+    refusal = read(codec, {"event": "error", "code": code, "msg": "whatever"})
     assert isinstance(refusal, LoginRefusal)
     assert (refusal.is_permanent, refusal.is_about_time) == (False, is_about_time)
 
 
-def test_what_the_exchange_repeats_of_a_login_is_not_told(talk: OkxAccount) -> None:
+def test_what_the_exchange_repeats_of_a_login_is_not_told(codec: OkxAccount) -> None:
     frame = login(Credentials("key", "secret", "my-passphrase"), NOW)
-    refusal = read(talk, {"event": "error", "code": "60012", "msg": f"Invalid request: {frame}"})
+    refusal = read(codec, {"event": "error", "code": "60012", "msg": f"Invalid request: {frame}"})
     assert "my-passphrase" not in repr(refusal)
     assert "60012" in repr(refusal)
 
 
-def test_after_the_login_errors_are_about_the_stream(talk: OkxAccount) -> None:
-    logged_in(talk)
-    assert read(talk, {"event": "error", "code": "60018", "msg": "no"}) == Refusal(
+def test_after_the_login_errors_are_about_the_stream(codec: OkxAccount) -> None:
+    logged_in(codec)
+    assert read(codec, {"event": "error", "code": "60018", "msg": "no"}) == Refusal(
         (STREAM,), "ChannelNotOffered", "OKX error 60018: no", True
     )
-    many = read(talk, {"event": "channel-conn-count-error", "channel": "account", "connCount": "31"})
+    many = read(codec, {"event": "channel-conn-count-error", "channel": "account", "connCount": "31"})
     assert isinstance(many, Refusal)
     assert not many.is_permanent
-    lost = read(talk, {"event": "error", "code": "60011", "msg": "Please log in"})
+    lost = read(codec, {"event": "error", "code": "60011", "msg": "Please log in"})
     assert isinstance(lost, LoginRefusal)
 
 
-def test_everything_else_on_this_path_is_known(talk: OkxAccount) -> None:
-    logged_in(talk)
-    assert read(talk, "pong") == Pong()
-    assert read(talk, {"event": "channel-conn-count", "channel": "account", "connCount": "1"}) == Info()
-    assert read(talk, {"event": "unsubscribe", "arg": {"channel": "account"}}) == Info()
-    assert read(talk, {"event": "notice", "code": "64008", "msg": "soon"}) == Goodbye("soon")
+def test_everything_else_on_this_path_is_known(codec: OkxAccount) -> None:
+    logged_in(codec)
+    assert read(codec, "pong") == Pong()
+    assert read(codec, {"event": "channel-conn-count", "channel": "account", "connCount": "1"}) == Info()
+    assert read(codec, {"event": "unsubscribe", "arg": {"channel": "account"}}) == Info()
+    assert read(codec, {"event": "notice", "code": "64008", "msg": "soon"}) == CloseNotice("soon")
 
 
 @pytest.mark.parametrize(
     "frame", ["{", "[]", '{"event":"party"}', json.dumps(page("BTC", kind="dream")), json.dumps(page("BTC")).replace('"3"', '"x"')]
 )  # fmt: skip
-def test_what_is_not_in_the_documentation_is_refused(talk: OkxAccount, frame: str) -> None:
+def test_what_is_not_in_the_documentation_is_refused(codec: OkxAccount, frame: str) -> None:
     with pytest.raises(FrameError):
-        read(logged_in(talk), frame)
+        read(logged_in(codec), frame)
 
 
 def test_a_key_never_says_what_it_is() -> None:

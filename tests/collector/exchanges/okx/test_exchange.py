@@ -6,7 +6,7 @@ import pytest
 
 import recordings
 from market_collector.errors import FrameError
-from market_collector.exchanges.interface import Ack, Batch, Conversation, Goodbye, Info, Pong, Refusal
+from market_collector.exchanges.interface import Ack, Batch, CloseNotice, Codec, Info, Pong, Refusal
 from market_collector.exchanges.okx.channels import ARGS_PER_REQUEST
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.exchanges.okx.rows import BARS
@@ -20,12 +20,12 @@ CANDLE = Stream("BTC-USDT", DataType.CANDLE, "1h")
 STREAMS = (TRADES, BOOK, TICKER)
 
 
-def talk(*streams: Stream) -> Conversation:
-    return Okx().talk("public", streams or STREAMS)
+def codec(*streams: Stream) -> Codec:
+    return Okx().codec("public", streams or STREAMS)
 
 
 def test_one_request_asks_for_many_and_names_each_channel() -> None:
-    (text,) = talk().subscribe(STREAMS)
+    (text,) = codec().subscribe(STREAMS)
     assert json.loads(text) == {
         "id": "1",
         "op": "subscribe",
@@ -35,7 +35,7 @@ def test_one_request_asks_for_many_and_names_each_channel() -> None:
 
 def test_requests_stay_below_64_kilobytes() -> None:
     streams = [Stream(f"LONGSYMBOLNAME{n}-USDT", DataType.ORDERBOOK) for n in range(1500)]
-    texts = talk(*streams).subscribe(streams)
+    texts = codec(*streams).subscribe(streams)
     assert len(texts) == 1500 / ARGS_PER_REQUEST
     assert max(map(len, texts)) < 64_000
 
@@ -48,8 +48,8 @@ def test_fills_and_candles_have_a_connection_of_their_own() -> None:
 
 def test_candles_are_of_utc_days() -> None:
     okx = Okx()
-    assert okx.talk("business", [CANDLE]).path == "/ws/v5/business"
-    (text,) = okx.talk("business", [CANDLE]).subscribe([CANDLE, Stream("BTC-USDT", DataType.CANDLE, "1d")])
+    assert okx.codec("business", [CANDLE]).path == "/ws/v5/business"
+    (text,) = okx.codec("business", [CANDLE]).subscribe([CANDLE, Stream("BTC-USDT", DataType.CANDLE, "1d")])
     assert [arg["channel"] for arg in json.loads(text)["args"]] == ["candle1H", "candle1Dutc"]
     assert set(okx.candle_intervals) == set(BARS)
 
@@ -59,7 +59,7 @@ def test_a_single_fill_is_its_own_first_one() -> None:
         b'{"arg":{"channel":"trades-all","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"1040968613",'
         b'"px":"64040.2","sz":"0.00240857","side":"buy","ts":"1786538760218","source":"0","seqId":79706765242}]}'
     )
-    assert talk().read(frame, 7) == (
+    assert codec().read(frame, 7) == (
         Batch(
             TRADES,
             [
@@ -78,7 +78,7 @@ def test_a_merged_row_of_a_recording_covers_its_fills() -> None:
         b'"px":"64040.2","sz":"0.00240857","side":"buy","ts":"1786538760218","count":"2","source":"0",'
         b'"seqId":79706765242}]}'
     )
-    assert talk().read(frame, 7) == (
+    assert codec().read(frame, 7) == (
         Batch(
             TRADES,
             [
@@ -96,7 +96,7 @@ def test_a_checksum_of_zero_is_no_checksum() -> None:
         b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"snapshot","data":[{"asks":[["8476.98","415","0",'
         b'"13"]],"bids":[["8476.97","256","0","12"]],"ts":"1597026383085","checksum":0,"seqId":123456,"prevSeqId":-1}]}'
     )
-    (batch,) = talk().read(frame, 7)
+    (batch,) = codec().read(frame, 7)
     assert isinstance(batch, Batch)
     (record,) = batch.records
     assert isinstance(record, Orderbook)
@@ -110,7 +110,7 @@ def test_an_empty_price_is_null() -> None:
     )
     row |= {"last": "1.5", "ts": "1597026383085"}
     frame = json.dumps({"arg": {"channel": "tickers", "instId": "BTC-USDT"}, "data": [row]}, separators=(",", ":"))
-    (batch,) = talk().read(frame.encode(), 7)
+    (batch,) = codec().read(frame.encode(), 7)
     assert isinstance(batch, Batch)
     ticker = batch.records[0]
     assert isinstance(ticker, Ticker)
@@ -119,7 +119,7 @@ def test_an_empty_price_is_null() -> None:
 
 def test_a_candle_says_whether_it_is_closed() -> None:
     frame = b'{"arg":{"channel":"candle1H","instId":"BTC-USDT"},"data":[["1786538760000","1","3","0.5","2","10","20","20","1"]]}'
-    (batch,) = Okx().talk("business", [CANDLE]).read(frame, 7)
+    (batch,) = Okx().codec("business", [CANDLE]).read(frame, 7)
     assert isinstance(batch, Batch)
     candle = batch.records[0]
     assert isinstance(candle, Candle)
@@ -131,7 +131,7 @@ def test_keys_in_another_order_are_read_all_the_same() -> None:
     frame = recordings.received(recordings.OKX_SEQUENCES)[0].text
     message = json.loads(frame)
     turned = json.dumps(dict(reversed(message.items())))
-    assert talk().read(turned.encode(), 7) == talk().read(frame.encode(), 7)
+    assert codec().read(turned.encode(), 7) == codec().read(frame.encode(), 7)
 
 
 @pytest.mark.parametrize(
@@ -141,25 +141,25 @@ def test_keys_in_another_order_are_read_all_the_same() -> None:
         (b'{"event":"subscribe","arg":{"channel":"books","instId":"BTC-USDT"},"connId":"a"}', Ack(BOOK)),
         (b'{"event":"unsubscribe","arg":{"channel":"books","instId":"BTC-USDT"},"connId":"a"}', Info()),
         (b'{"event":"channel-conn-count","channel":"account","connCount":"2","connId":"a"}', Info()),
-        (b'{"event":"notice","code":"64008","msg":"soon closed","connId":"a"}', Goodbye("soon closed")),
+        (b'{"event":"notice","code":"64008","msg":"soon closed","connId":"a"}', CloseNotice("soon closed")),
     ],
 )
 def test_control_frames_are_understood(frame: bytes, message: object) -> None:
-    assert talk().read(frame, 7) == (message,)
+    assert codec().read(frame, 7) == (message,)
 
 
 def test_an_error_without_arg_is_told_by_its_id() -> None:
-    conversation = talk()
-    conversation.subscribe([TRADES])
-    conversation.subscribe([BOOK, TICKER])
-    (refusal,) = conversation.read(b'{"id":"2","event":"error","code":"60018","msg":"does not exist"}', 7)
+    codec_ = codec()
+    codec_.subscribe([TRADES])
+    codec_.subscribe([BOOK, TICKER])
+    (refusal,) = codec_.read(b'{"id":"2","event":"error","code":"60018","msg":"does not exist"}', 7)
     assert refusal == Refusal((BOOK, TICKER), "SymbolNotFound", "OKX error 60018: does not exist", True)
 
 
 def test_an_error_that_may_pass_is_not_permanent() -> None:
-    conversation = talk()
-    conversation.subscribe([TRADES])
-    (refusal,) = conversation.read(b'{"id":"1","event":"error","code":"60014","msg":"too frequent"}', 7)
+    codec_ = codec()
+    codec_.subscribe([TRADES])
+    (refusal,) = codec_.read(b'{"id":"1","event":"error","code":"60014","msg":"too frequent"}', 7)
     assert refusal == Refusal((TRADES,), "ExchangeError", "OKX error 60014: too frequent", False)
 
 
@@ -189,4 +189,4 @@ def test_an_error_that_may_pass_is_not_permanent() -> None:
 )  # fmt: skip
 def test_a_bad_frame_is_an_error_that_says_what_is_wrong(frame: bytes, words: str) -> None:
     with pytest.raises(FrameError, match=words):
-        talk().read(frame, 7)
+        codec().read(frame, 7)

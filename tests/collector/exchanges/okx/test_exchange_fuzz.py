@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 import recordings
 from market_collector.errors import FrameError
-from market_collector.exchanges.interface import Batch, Holdings, Message
+from market_collector.exchanges.interface import AccountUpdate, Batch, Message
 from market_collector.exchanges.okx.account import OkxAccount
-from market_collector.exchanges.okx.channels import BUSINESS, PUBLIC, OkxConversation
+from market_collector.exchanges.okx.channels import BUSINESS, PUBLIC, OkxCodec
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.model.events import Candle, Orderbook, Ticker, Trade
 from market_collector.model.streams import DataType, Stream
@@ -36,7 +36,7 @@ NUMBER = re.compile(r"\d+(\.\d+)?")
 @settings(max_examples=600)
 @given(frame=mutated(FRAMES))
 def test_a_frame_is_read_or_refused(route: str, frame: bytes) -> None:
-    talk = OkxConversation(route, STREAMS)
+    talk = OkxCodec(route, STREAMS)
     talk.subscribe(STREAMS)
     try:
         messages = talk.read(frame, 1)
@@ -59,7 +59,7 @@ def test_a_frame_of_the_account_is_read_or_refused(frames: list[bytes]) -> None:
         except FrameError:
             continue
         for message in messages:
-            if isinstance(message, Holdings):
+            if isinstance(message, AccountUpdate):
                 assert len(lines(message.balances).splitlines()) == len(message.balances)
 
 
@@ -78,7 +78,7 @@ def check(message: Message) -> None:
 @settings(max_examples=600)
 @given(answer=mutated([*ANSWERS, CANDLES, BOOKS]), stream=st.sampled_from(STREAMS))
 def test_an_answer_of_rest_is_read_or_refused(answer: bytes, stream: Stream) -> None:
-    questions = Okx().questions
+    questions = Okx().rest_api
     for read in (
         lambda: questions.newest_mark(stream, answer),
         lambda: questions.is_trading(stream, answer),

@@ -13,7 +13,7 @@ BOOK = Stream("BTC-USDT", DataType.ORDERBOOK)
 TICKER = Stream("BTC-USDT", DataType.TICKER)
 CANDLE = Stream("BTC-USDT", DataType.CANDLE, "1h")
 STREAMS = (TRADES, BOOK, TICKER)
-QUESTIONS = Okx().questions
+QUESTIONS = Okx().rest_api
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_marks_grow_with_each_event() -> None:
             message
             for one in recordings.received(recordings.OKX_2022)
             if f'"channel":"{frame}","instId":"BTC-USDT"' in one.text
-            for message in Okx().talk("public", STREAMS).read(one.bytes, 7)
+            for message in Okx().codec("public", STREAMS).read(one.bytes, 7)
             if isinstance(message, Batch) and message.stream == stream
         ]
         marks = [QUESTIONS.mark(record) for batch in batches for record in batch.records]

@@ -14,10 +14,10 @@ import msgspec
 
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import (
+    AccountUpdate,
     Ack,
+    CloseNotice,
     Credentials,
-    Goodbye,
-    Holdings,
     Info,
     LoggedIn,
     LoginRefusal,
@@ -156,7 +156,7 @@ class OkxAccount:
                 self._pages.clear()
                 return Ack(self._stream)
             case "notice" if event.code == "64008":
-                return Goodbye(event.msg)
+                return CloseNotice(event.msg)
             case "unsubscribe" | "notice" | "channel-conn-count":
                 return Info()
         raise FrameError("OKX sent an event on the private connection that is not in its documentation")
@@ -184,11 +184,11 @@ class OkxAccount:
         pages, self._pages = self._pages, []
         return self._holdings(pages, receive_time_ns, is_whole=True)
 
-    def _holdings(self, rows: Sequence[AccountRow], receive_time_ns: int, *, is_whole: bool) -> Holdings:
+    def _holdings(self, rows: Sequence[AccountRow], receive_time_ns: int, *, is_whole: bool) -> AccountUpdate:
         symbol = self._stream.symbol
         balances = [_balance(symbol, detail, receive_time_ns) for row in rows for detail in row.details]
         time_ns = max((int(row.uTime) * 1_000_000 for row in rows), default=receive_time_ns)
-        return Holdings(self._stream, balances, time_ns, is_whole)
+        return AccountUpdate(self._stream, balances, time_ns, is_whole)
 
 
 def _login_refusal(code: str) -> LoginRefusal:

@@ -7,7 +7,7 @@ from itertools import count
 import msgspec
 
 from market_collector.errors import FrameError
-from market_collector.exchanges.interface import Ack, Goodbye, Info, Message, Pong, Refusal
+from market_collector.exchanges.interface import Ack, CloseNotice, Info, Message, Pong, Refusal
 from market_collector.exchanges.okx.events import REFUSALS, Arg, Event, read_arg, read_event
 from market_collector.exchanges.okx.pushes import reader_of
 from market_collector.exchanges.okx.rows import BARS, UNREADABLE
@@ -21,7 +21,7 @@ ARGS_PER_REQUEST = 300
 read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-class OkxConversation:
+class OkxCodec:
     """The talk on one OKX connection."""
 
     def __init__(self, route: str, streams: Iterable[Stream]) -> None:
@@ -82,7 +82,7 @@ class OkxConversation:
             case "error":
                 return self._refusal(event)
             case "notice" if event.code == "64008":
-                return Goodbye(event.msg)
+                return CloseNotice(event.msg)
             case "unsubscribe" | "notice" | "channel-conn-count":
                 return Info()
         raise FrameError(f"OKX sent the event {event.event!r}, which is not in its documentation")

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
-from market_collector.exchanges.interface import Conversation, Credentials, Heartbeat, Questions
-from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, OkxConversation
-from market_collector.exchanges.okx.rest import OkxQuestions
+from market_collector.exchanges.interface import Codec, Credentials, Heartbeat, RestApi
+from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, OkxCodec
+from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.exchanges.okx.rows import BARS, NAME
 from market_collector.model.streams import DataType, Stream
 
@@ -31,7 +31,7 @@ class Okx:
     connections_per_second = 3.0
     slow_reader_code: int | None = 4005  # "output buffer full"
     has_dense_trade_ids = True
-    questions: Questions = OkxQuestions()
+    rest_api: RestApi = OkxRestApi()
     key_refused_codes = frozenset({4001, 4007})  # login failed; API key changed or deleted
 
     def route(self, stream: Stream) -> str:
@@ -50,13 +50,13 @@ class Okx:
 
         return account.login(credentials, time_ns)
 
-    def talk(self, route: str, streams: Sequence[Stream]) -> Conversation:
+    def codec(self, route: str, streams: Sequence[Stream]) -> Codec:
         """A conversation for a new connection."""
         if route == PRIVATE:
             from market_collector.exchanges.okx import account
 
             return account.OkxAccount(streams)
-        return OkxConversation(route, streams)
+        return OkxCodec(route, streams)
 
     def is_intact(self, book: Book, checksum: int) -> bool:
         """Checks what was sent before 2026-06-23; verified on all 197 book messages of the 2022 recording [rec]."""

@@ -35,13 +35,13 @@ class Reply(msgspec.Struct, gc=False):
 
 
 class TradeMark(msgspec.Struct, gc=False):
-    """What `OkxQuestions.newest_mark` needs of a trade."""
+    """What `OkxRestApi.newest_mark` needs of a trade."""
 
     tradeId: str
 
 
 class BookMark(msgspec.Struct, gc=False):
-    """What `OkxQuestions.newest_mark` needs of a book."""
+    """What `OkxRestApi.newest_mark` needs of a book."""
 
     seqId: int
 
@@ -62,7 +62,7 @@ class TimeMark(msgspec.Struct, gc=False):
 read_reply = msgspec.json.Decoder(Reply).decode
 
 
-class OkxQuestions:
+class OkxRestApi:
     """Paths, and what their answers mean; each method says OKX's limit."""
 
     history_page = 100
