@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from market_operator.cluster.actions import Apply
 from market_operator.cluster.client import Cluster
-from market_operator.manifests.build import desired
+from market_operator.manifests.build import build_desired_state
 from market_operator.resource.document import Document, read_resource
 from market_operator.resource.naming import Key
 from market_operator.settings import Settings
@@ -42,6 +42,6 @@ async def _write(cluster: Cluster, key: Key, status: Document, settings: Setting
     if document is None:
         raise LookupError(f"{key} is gone")
     resource = read_resource(document)
-    for child in desired(resource, settings.collector_image, settings.traffic).children:
+    for child in build_desired_state(resource, settings.collector_image, settings.traffic).children:
         await cluster.run(Apply(child, is_new=True))
     await cluster.write_status(resource, status)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from market_operator.manifests.build import desired
+from market_operator.manifests.build import build_desired_state
 from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.resource.document import read_resource
 
@@ -179,7 +179,9 @@ def restricted(api: Any) -> Iterator[str]:
 def pod_of(spec: dict[str, Any], namespace: str) -> dict[str, Any]:
     fields = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade"], **spec}
     meta = {"name": "okx-btc", "namespace": namespace, "uid": "u", "resourceVersion": "1"}
-    found = desired(read_resource({"metadata": meta, "spec": fields}), "image:1", NetworkRules()).children[-1]
+    found = build_desired_state(read_resource({"metadata": meta, "spec": fields}), "image:1", NetworkRules()).children[
+        -1
+    ]
     template = found["spec"]["template"]
     return {"metadata": {"generateName": "probe-", **template["metadata"]}, "spec": template["spec"]}
 

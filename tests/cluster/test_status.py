@@ -167,7 +167,7 @@ def test_a_crash_loop_is_told_with_its_reason(place: Any, pod: Any, kubelet: Any
     eventually(lambda: rolled_out(place))
     last = {"terminated": {"reason": "Error", "exitCode": 2, "message": "starting\nconfig: bad symbol\n"}}
     kubelet.say(pod, {"waiting": {"reason": "CrashLoopBackOff"}}, ready=False, last_state=last, restarts=3)
-    assert "it said: config: bad symbol" in place.expect("WorkloadReady", "False", "CrashLooping")
+    assert "last log line: config: bad symbol" in place.expect("WorkloadReady", "False", "CrashLooping")
     assert place.condition("Ready")[:2] == ("False", "CrashLooping")
     assert place.condition("Stalled")[0] == "True"
 

@@ -9,7 +9,7 @@ import yaml
 from msgspec.structs import replace
 
 from market_collector.config.settings import Settings, load, read_settings
-from market_operator.manifests.build import desired
+from market_operator.manifests.build import build_desired_state
 from market_operator.resource.document import read_resource
 
 SAMPLES = sorted((Path(__file__).parents[2] / "crds" / "samples").glob("*.yaml"))
@@ -70,7 +70,7 @@ def mounted(document: dict[str, Any]) -> list[str]:
     """The collector documents of all shards, as they stand in the ConfigMaps."""
     document["metadata"].setdefault("namespace", "default")
     document["metadata"] |= {"uid": "1", "resourceVersion": "1"}
-    children = desired(read_resource(document), "collector:test").children
+    children = build_desired_state(read_resource(document), "collector:test").children
     return [child["data"]["collector.json"] for child in children if child["kind"] == "ConfigMap"]
 
 

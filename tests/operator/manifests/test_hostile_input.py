@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market_operator.manifests.build import desired
+from market_operator.manifests.build import build_desired_state
 from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.resource.document import Document, read_resource
 from market_operator.resource.fields import is_below
@@ -75,7 +75,7 @@ SPECS = record(
 
 def built(name: str, spec: Document) -> list[Document]:
     meta = {"name": name, "namespace": "md", "uid": "u", "resourceVersion": "1"}
-    return list(desired(read_resource({"metadata": meta, "spec": spec}), "image", NetworkRules()).children)
+    return list(build_desired_state(read_resource({"metadata": meta, "spec": spec}), "image", NetworkRules()).children)
 
 
 @settings(max_examples=50)

@@ -10,8 +10,8 @@ def test_the_owner_is_the_controller_and_does_not_block(shard: Callable[..., Sha
 
 
 def test_a_suspended_resource_wants_no_pods(shard: Callable[..., Shard]) -> None:
-    assert shard(replicas=3).wanted_pods == 3
-    assert shard(replicas=3, suspend=True).wanted_pods == 0
+    assert shard(replicas=3).replicas == 3
+    assert shard(replicas=3, suspend=True).replicas == 0
 
 
 def test_the_same_content_has_one_text_and_one_hash() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from market_operator.cluster.actions import Apply, Delete
-from market_operator.manifests.build import desired
-from market_operator.manifests.wanted import DesiredState
+from market_operator.manifests.build import build_desired_state
+from market_operator.manifests.desired_state import DesiredState
 from market_operator.observed.cache import Observed, name_of
 from market_operator.observed.pods import Pod
 from market_operator.reconcile.plan import covers, is_rolled_out, plan
@@ -29,7 +29,7 @@ def stored(wanted: DesiredState) -> Observed:
 
 @pytest.fixture
 def wanted(resource: Callable[..., Resource]) -> DesiredState:
-    return desired(resource(), "image")
+    return build_desired_state(resource(), "image")
 
 
 def edited(observed: Observed, kind: str, edit: Callable[[Document], object]) -> Observed:
@@ -62,7 +62,7 @@ def test_what_is_known_to_be_as_wanted_is_not_compared_again(wanted: DesiredStat
 
 
 def test_what_we_want_now_is_seen_by_its_hash(resource: Callable[..., Resource], wanted: DesiredState) -> None:
-    later = desired(resource(suspend=True), "image")
+    later = build_desired_state(resource(suspend=True), "image")
     [action] = plan(stored(wanted), later)
     assert isinstance(action, Apply)
     assert (action.manifest["kind"], action.is_new) == ("Deployment", False)
@@ -107,7 +107,7 @@ def test_what_others_add_or_write_otherwise_stays(wanted: DesiredState, edit: Ca
 
 def test_shards_that_are_no_longer_wanted_go(resource: Callable[..., Resource]) -> None:
     symbols = ["A-B", "C-D", "E-F"]
-    three, one = (desired(resource(symbols=symbols, shards=shards), "image") for shards in (3, 1))
+    three, one = (build_desired_state(resource(symbols=symbols, shards=shards), "image") for shards in (3, 1))
     deletes = [action for action in plan(stored(three), one) if isinstance(action, Delete)]
     assert {(each.kind, each.name) for each in deletes if each.kind != "ConfigMap"} == {
         (kind, f"okx-btc-{shard}") for kind in ("Deployment", "Service") for shard in (1, 2)
@@ -116,7 +116,7 @@ def test_shards_that_are_no_longer_wanted_go(resource: Callable[..., Resource]) 
 
 def old_config(wanted: DesiredState, resource: Callable[..., Resource]) -> tuple[Observed, DesiredState, str]:
     """After a change was applied: both ConfigMaps exist, the old one no longer wanted."""
-    later = desired(resource(logLevel="debug"), "image")
+    later = build_desired_state(resource(logLevel="debug"), "image")
     before, after = stored(wanted).children, stored(later).children
     name = next(name for kind, name in before if kind == "ConfigMap")
     return Observed({**before, **after}, ()), later, name

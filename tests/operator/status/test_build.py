@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_operator.manifests.build import desired
+from market_operator.manifests.build import build_desired_state
 from market_operator.observed.collectors import ProbeResult
 from market_operator.observed.counters import Counters, CounterState, Sample
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.status import PENDING, Status
-from market_operator.status.build import new_status, stored_conditions, symbols_in_short
+from market_operator.status.build import new_status, stored_conditions, summarise_symbols
 from market_operator.status.patch import change, merge_patch
 from market_operator.status.snapshot import Snapshot
 
@@ -27,24 +27,24 @@ Make = Callable[..., Any]
 
 
 @pytest.fixture
-def picture(pod: Callable[..., Pod], report: Callable[..., Report]) -> Callable[..., Snapshot]:
+def snapshot(pod: Callable[..., Pod], report: Callable[..., Report]) -> Callable[..., Snapshot]:
     def make(resource: Resource, now: float = NOW, **fields: Any) -> Snapshot:
-        wanted = desired(resource, "image:1")
-        pods = (pod(template=wanted.templates[0]),)
-        looks = {"pod-1": ProbeResult(report(**fields))}
-        return Snapshot(wanted, "", {}, pods, looks, (), stored_conditions(resource), now)
+        desired = build_desired_state(resource, "image:1")
+        pods = (pod(template=desired.templates[0]),)
+        probes = {"pod-1": ProbeResult(report(**fields))}
+        return Snapshot(desired, "", {}, pods, probes, (), stored_conditions(resource), now)
 
     return make
 
 
-def test_the_status_is_one_that_the_schema_knows(resource: Make, picture: Make) -> None:
-    status = new_status(resource(), picture(resource()), TALLY)
+def test_the_status_is_one_that_the_schema_knows(resource: Make, snapshot: Make) -> None:
+    status = new_status(resource(), snapshot(resource()), TALLY)
     dumped = Status.model_validate(status).model_dump(by_alias=True, exclude_unset=True, mode="json")
     assert dumped == status
 
 
-def test_the_status_in_numbers(resource: Make, picture: Make) -> None:
-    status = new_status(resource(), picture(resource()), TALLY)
+def test_the_status_in_numbers(resource: Make, snapshot: Make) -> None:
+    status = new_status(resource(), snapshot(resource()), TALLY)
     assert (status["messages"], status["reconnections"]) == (12, 2)
     assert status["streams"] == {"total": 3, "live": 3, "summary": "3/3"}
     assert (status["pods"], status["shards"], status["readyShards"]) == ("1/1", 1, 1)
@@ -53,11 +53,11 @@ def test_the_status_in_numbers(resource: Make, picture: Make) -> None:
     assert status["lastMessageTime"] == "2026-11-22T10:05:00Z"
 
 
-def test_what_became_of_holes_is_told_in_totals(resource: Make, picture: Make) -> None:
+def test_what_became_of_holes_is_told_in_totals(resource: Make, snapshot: Make) -> None:
     counted = Counters(
         gaps_detected=4, gaps_repaired=2, gaps_lost=1, missing_trades=9, recovered_trades=6, lost_trades=2
     )
-    status = new_status(resource(), picture(resource()), CounterState({0: counted, 1: Counters(skipped_updates=7)}))
+    status = new_status(resource(), snapshot(resource()), CounterState({0: counted, 1: Counters(skipped_updates=7)}))
     assert status["gaps"] == {
         "detected": 4,
         "repaired": 2,
@@ -70,28 +70,28 @@ def test_what_became_of_holes_is_told_in_totals(resource: Make, picture: Make) -
     assert status["skippedUpdates"] == 7
 
 
-def test_a_second_look_at_the_same_changes_nothing(resource: Make, picture: Make) -> None:
-    first = new_status(resource(), picture(resource()), TALLY)
+def test_a_second_look_at_the_same_changes_nothing(resource: Make, snapshot: Make) -> None:
+    first = new_status(resource(), snapshot(resource()), TALLY)
     again = resource(status=first)
-    assert change(first, new_status(again, picture(again, now=NOW + 60), TALLY)).patch == {}
+    assert change(first, new_status(again, snapshot(again, now=NOW + 60), TALLY)).patch == {}
 
 
-def test_a_condition_keeps_its_time_while_its_status_stays(resource: Make, picture: Make) -> None:
-    before = resource(status=new_status(resource(), picture(resource()), TALLY))
+def test_a_condition_keeps_its_time_while_its_status_stays(resource: Make, snapshot: Make) -> None:
+    before = resource(status=new_status(resource(), snapshot(resource()), TALLY))
     gap = {"id": "1", "stream": "BTC-USDT/trade", "state": "open"}
-    after = new_status(before, picture(before, now=NOW + 60, gaps=[gap]), TALLY)
+    after = new_status(before, snapshot(before, now=NOW + 60, gaps=[gap]), TALLY)
     times = {each["type"]: each["lastTransitionTime"] for each in after["conditions"]}
     assert times["Complete"] > times["Ready"]
 
 
-def test_the_default_time_of_a_new_resource_is_not_kept(resource: Make, picture: Make) -> None:
+def test_the_default_time_of_a_new_resource_is_not_kept(resource: Make, snapshot: Make) -> None:
     fresh = resource(status=PENDING)
-    status = new_status(fresh, picture(fresh), TALLY)
+    status = new_status(fresh, snapshot(fresh), TALLY)
     assert all(each["lastTransitionTime"].startswith("2026") for each in status["conditions"])
 
 
-def test_all_is_said_about_the_generation_that_was_looked_at(resource: Make, picture: Make) -> None:
-    status = new_status(resource(generation=4), picture(resource(generation=4)), TALLY)
+def test_all_is_said_about_the_generation_that_was_looked_at(resource: Make, snapshot: Make) -> None:
+    status = new_status(resource(generation=4), snapshot(resource(generation=4)), TALLY)
     assert {each["observedGeneration"] for each in status["conditions"]} == {4} == {status["observedGeneration"]}
 
 
@@ -103,23 +103,23 @@ def test_what_was_said_of_another_generation_does_not_stand(resource: Make) -> N
     assert list(stored_conditions(resource(generation=2, status={"conditions": conditions}))) == ["Streaming"]
 
 
-def test_times_never_go_back(resource: Make, picture: Make) -> None:
+def test_times_never_go_back(resource: Make, snapshot: Make) -> None:
     old = {"lastMessageTime": "2027-01-01T00:00:00Z", "lastReconnect": {"time": "2027-01-01T00:00:00Z", "reason": "x"}}
     stored = resource(status=old)
-    status = new_status(stored, picture(stored), TALLY)
+    status = new_status(stored, snapshot(stored), TALLY)
     assert (status["lastMessageTime"], status["lastReconnect"]) == (old["lastMessageTime"], old["lastReconnect"])
 
 
-def test_before_the_first_look_the_streams_stand_as_they_were_told(resource: Make, picture: Make) -> None:
-    before = resource(status=new_status(resource(), picture(resource()), TALLY))
-    seen = picture(before)
-    unseen = Snapshot(seen.wanted, "", {}, seen.pods, {}, (), seen.before, NOW + 5)
-    assert change(before.status, new_status(before, unseen, TALLY)).patch == {}
+def test_before_the_first_look_the_streams_stand_as_they_were_told(resource: Make, snapshot: Make) -> None:
+    before = resource(status=new_status(resource(), snapshot(resource()), TALLY))
+    seen = snapshot(before)
+    has_unprobed_pods = Snapshot(seen.desired, "", {}, seen.pods, {}, (), seen.before, NOW + 5)
+    assert change(before.status, new_status(before, has_unprobed_pods, TALLY)).patch == {}
 
 
-def test_unhealthy_streams_are_named_at_most_twenty(resource: Make, picture: Make) -> None:
-    streams = [{"stream": f"C{number:02}-USDT/trade", "state": "stale", "reason": "NoData"} for number in range(30)]
-    found = new_status(resource(), picture(resource(), streams=streams), TALLY)["unhealthyStreams"]
+def test_unhealthy_streams_are_named_at_most_twenty(resource: Make, snapshot: Make) -> None:
+    streams = [{"stream": f"C{quantity:02}-USDT/trade", "state": "stale", "reason": "NoData"} for quantity in range(30)]
+    found = new_status(resource(), snapshot(resource(), streams=streams), TALLY)["unhealthyStreams"]
     assert len(found) == 20
     assert found[0] == {"stream": "C00-USDT/trade", "reason": "stale: NoData"}
 
@@ -157,9 +157,9 @@ def test_what_a_later_release_wrote_stays_and_what_ended_of_ours_goes() -> None:
 
 
 def test_the_counters_of_a_later_release_stay_in_the_lists_that_are_written_as_a_whole() -> None:
-    def shard(number: int, messages: int, **later: int) -> Document:
+    def shard(quantity: int, messages: int, **later: int) -> Document:
         counters = {"messages": messages, **later}
-        return {"shard": number, "base": counters, "epochs": [{"epoch": "u/1", **counters}]}
+        return {"shard": quantity, "base": counters, "epochs": [{"epoch": "u/1", **counters}]}
 
     old = {"shardStatuses": [{**shard(0, 1, future=7), "future": 7}, shard(1, 1)]}
     patch = change(old, {"shardStatuses": [shard(0, 2), shard(2, 3)]}).patch
@@ -187,5 +187,5 @@ def test_the_patch_leads_from_the_old_to_the_new(old: Document, new: Document) -
 
 
 def test_symbols_in_short(resource: Make) -> None:
-    many = desired(resource(symbols=["A-B", "C-D", "E-F", "G-H", "I-J"]), "image").spec
-    assert symbols_in_short(many) == "A-B, C-D, E-F +2"
+    many = build_desired_state(resource(symbols=["A-B", "C-D", "E-F", "G-H", "I-J"]), "image").spec
+    assert summarise_symbols(many) == "A-B, C-D, E-F +2"

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from documented_reasons import documented
 from market_operator.errors import ApiError
-from market_operator.manifests.build import desired
-from market_operator.manifests.wanted import DesiredState
+from market_operator.manifests.build import build_desired_state
+from market_operator.manifests.desired_state import DesiredState
 from market_operator.observed.collectors import ProbeResult
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 from market_operator.resource.document import Resource
 from market_operator.status.conditions import conditions, health
 from market_operator.status.reasons import ConditionState, Reason
-from market_operator.status.snapshot import BELIEVED_FOR, Failure, Snapshot
+from market_operator.status.snapshot import TRUST_REPORT_FOR_S, Failure, Snapshot
 
 NOW = 1_000.0
 Make = Callable[..., Any]
@@ -30,25 +30,25 @@ class Scene:
 
     def __init__(self, resource: Make, pod: Make, report: Make) -> None:
         self._resource, self._pod, self._report = resource, pod, report
-        self.wanted = self.want()
+        self.desired = self.want()
 
     def want(self, **spec: Any) -> DesiredState:
-        self.wanted = desired(self._resource(**spec), "image")
-        return self.wanted
+        self.desired = build_desired_state(self._resource(**spec), "image")
+        return self.desired
 
     def pod(self, uid: str = "pod-1", shard: int = 0, template: str | None = None, **fields: Any) -> Pod:
-        made: Pod = self._pod(uid=uid, shard=shard, template=template or self.wanted.templates[shard], **fields)
+        made: Pod = self._pod(uid=uid, shard=shard, template=template or self.desired.templates[shard], **fields)
         return made
 
     def report(self, uid: str = "pod-1", **fields: Any) -> Report:
         made: Report = self._report(uid=uid, **fields)
         return made
 
-    def picture(self, *pods: Pod, looks: dict[str, ProbeResult] | None = None, **fields: Any) -> Snapshot:
+    def snapshot(self, *pods: Pod, probes: dict[str, ProbeResult] | None = None, **fields: Any) -> Snapshot:
         """All pods report well, unless told otherwise."""
-        if looks is None:
-            looks = {pod.uid: ProbeResult(self.report(pod.uid)) for pod in pods if pod.is_running}
-        base = Snapshot(self.wanted, "", {}, pods, looks, (), {}, NOW)
+        if probes is None:
+            probes = {pod.uid: ProbeResult(self.report(pod.uid)) for pod in pods if pod.is_running}
+        base = Snapshot(self.desired, "", {}, pods, probes, (), {}, NOW)
         return replace(base, **fields)
 
     def streams(self, *states: str, reason: str = "") -> dict[str, ProbeResult]:
@@ -72,25 +72,25 @@ def deployment(*conditions: dict[str, str], generation: int = 1, observed: int =
     }
 
 
-def said(picture: Snapshot, kind: str) -> tuple[str, str]:
-    verdict = conditions(picture)[kind]
-    assert verdict.message
-    return verdict.status, verdict.reason
+def said(snapshot: Snapshot, kind: str) -> tuple[str, str]:
+    state = conditions(snapshot)[kind]
+    assert state.message
+    return state.status, state.reason
 
 
 ALWAYS = ["Ready", "Accepted", "WorkloadReady", "Streaming", "Complete", "SinksHealthy"]
 
 
 def test_all_well(scene: Scene) -> None:
-    found = conditions(scene.picture(scene.pod()))
+    found = conditions(scene.snapshot(scene.pod()))
     assert list(found) == ALWAYS
-    assert {kind: verdict.status for kind, verdict in found.items()} == dict.fromkeys(ALWAYS, "True")
+    assert {kind: state.status for kind, state in found.items()} == dict.fromkeys(ALWAYS, "True")
     assert health(found) == "Healthy"
     assert found["Ready"].message == "3 of 3 streams deliver"
 
 
 def test_a_new_resource_is_not_ready_and_work_is_under_way(scene: Scene) -> None:
-    found = conditions(scene.picture())
+    found = conditions(scene.snapshot())
     assert (found["Ready"].status, found["Ready"].reason) == ("False", Reason.PODS_NOT_READY)
     assert found["Reconciling"].status == "True"
     assert "Stalled" not in found
@@ -119,12 +119,12 @@ class TestAccepted:
     def test_by_the_exchanges_answers(
         self, scene: Scene, states: tuple[str, ...], reason: str, expected: tuple[str, str]
     ) -> None:
-        assert said(scene.picture(scene.pod(), looks=scene.streams(*states, reason=reason)), "Accepted") == expected
+        assert said(scene.snapshot(scene.pod(), probes=scene.streams(*states, reason=reason)), "Accepted") == expected
 
     def test_the_unknown_symbol_is_named_and_a_person_must_act(self, scene: Scene) -> None:
-        looks = scene.streams("refused", "refused", "refused", reason="SymbolNotFound")
-        found = conditions(scene.picture(scene.pod(), looks=looks))
-        assert found["Accepted"].message == "The exchange does not know BTC-USDT; correct or remove it"
+        probes = scene.streams("refused", "refused", "refused", reason="SymbolNotFound")
+        found = conditions(scene.snapshot(scene.pod(), probes=probes))
+        assert found["Accepted"].message == "The exchange does not list BTC-USDT. Correct or remove the symbol"
         assert found["Ready"].reason == Reason.SYMBOL_NOT_FOUND
         assert found["Stalled"].reason == Reason.SYMBOL_NOT_FOUND
 
@@ -134,23 +134,23 @@ class TestAccepted:
     ) -> None:
         words = "Secret okx-key: no passphrase in /etc/market-collector-credentials"
         stream = {"stream": "account/balance", "state": "refused", "reason": reason, "message": words}
-        looks = {"pod-1": ProbeResult(scene.report("pod-1", streams=[stream]))}
-        found = conditions(scene.picture(scene.pod(), looks=looks))
+        probes = {"pod-1": ProbeResult(scene.report("pod-1", streams=[stream]))}
+        found = conditions(scene.snapshot(scene.pod(), probes=probes))
         assert found["Accepted"] == ConditionState("False", reason, f"account/balance: {words}")
         assert found["Ready"].reason == found["Stalled"].reason == reason
         before = {"Accepted": found["Accepted"]}
-        assert said(scene.picture(before=before), "Accepted") == ("False", reason), "until the exchange answers"
+        assert said(scene.snapshot(before=before), "Accepted") == ("False", reason), "until the exchange answers"
 
     def test_a_pod_restart_does_not_forget_it(self, scene: Scene) -> None:
         before = {"Accepted": ConditionState("True", Reason.ACCEPTED, "yes")}
-        looks = scene.streams("pending", "pending", "pending")
-        assert said(scene.picture(scene.pod(), looks=looks, before=before), "Accepted")[0] == "True"
-        assert said(scene.picture(before=before), "Accepted")[0] == "True"
+        probes = scene.streams("pending", "pending", "pending")
+        assert said(scene.snapshot(scene.pod(), probes=probes, before=before), "Accepted")[0] == "True"
+        assert said(scene.snapshot(before=before), "Accepted")[0] == "True"
 
     def test_a_refusal_stands_until_the_exchange_answers_otherwise(self, scene: Scene) -> None:
         before = {"Accepted": ConditionState("False", Reason.SYMBOL_NOT_FOUND, "no")}
-        assert said(scene.picture(before=before), "Accepted") == ("False", Reason.SYMBOL_NOT_FOUND)
-        assert said(scene.picture(scene.pod(), before=before), "Accepted")[0] == "True"
+        assert said(scene.snapshot(before=before), "Accepted") == ("False", Reason.SYMBOL_NOT_FOUND)
+        assert said(scene.snapshot(scene.pod(), before=before), "Accepted")[0] == "True"
 
 
 class TestWorkloadReady:
@@ -175,7 +175,7 @@ class TestWorkloadReady:
         ],
     )
     def test_by_the_pod(self, scene: Scene, fields: dict[str, Any], expected: tuple[str, str]) -> None:
-        assert said(scene.picture(scene.pod(**fields)), "WorkloadReady") == expected
+        assert said(scene.snapshot(scene.pod(**fields)), "WorkloadReady") == expected
 
     @pytest.mark.parametrize(
         ("condition", "expected"),
@@ -189,31 +189,31 @@ class TestWorkloadReady:
         ],
     )
     def test_by_the_deployment(self, scene: Scene, condition: dict[str, str], expected: str) -> None:
-        picture = scene.picture(deployments={0: deployment(condition)})
-        assert said(picture, "WorkloadReady") == ("False", expected)
-        assert conditions(picture)["Stalled"].reason == expected
+        snapshot = scene.snapshot(deployments={0: deployment(condition)})
+        assert said(snapshot, "WorkloadReady") == ("False", expected)
+        assert conditions(snapshot)["Stalled"].reason == expected
 
     def test_a_deadline_that_passed_while_the_exchange_was_gone_is_no_blame(self, scene: Scene) -> None:
         late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
-        picture = scene.picture(scene.pod(ready=False), deployments={0: deployment(late)})
-        assert said(picture, "WorkloadReady")[0] == "True"
+        snapshot = scene.snapshot(scene.pod(ready=False), deployments={0: deployment(late)})
+        assert said(snapshot, "WorkloadReady")[0] == "True"
 
     def test_a_crash_is_told_with_its_reason_and_last_words(self, scene: Scene) -> None:
         last = {"terminated": {"reason": "Error", "exitCode": 2, "message": "x\nconfig: bad symbol\n"}}
         pod = scene.pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, last_state=last, restarts=4)
-        message = conditions(scene.picture(pod))["WorkloadReady"].message
-        assert "ended 4 times: Error, exit code 2; it said: config: bad symbol" in message
+        message = conditions(scene.snapshot(pod))["WorkloadReady"].message
+        assert "restarted 4 times: Error, exit code 2; last log line: config: bad symbol" in message
 
     def test_a_write_that_failed_is_told(self, scene: Scene) -> None:
         failure = Failure("Deployment okx-btc-0", ApiError(403, "Forbidden", "you may not"))
-        found = conditions(scene.picture(scene.pod(), failures=(failure,)))
+        found = conditions(scene.snapshot(scene.pod(), failures=(failure,)))
         assert found["WorkloadReady"].reason == Reason.APPLY_FAILED
         assert "Deployment okx-btc-0: 403 Forbidden: you may not" in found["WorkloadReady"].message
         assert found["Ready"].status == "False"
 
     def test_one_replica_of_two_is_missing(self, scene: Scene) -> None:
         scene.want(replicas=2)
-        found = conditions(scene.picture(scene.pod()))
+        found = conditions(scene.snapshot(scene.pod()))
         assert found["WorkloadReady"].reason == Reason.PODS_NOT_READY
         assert found["Ready"].status == "True"
         assert health(found) == "Degraded"
@@ -221,14 +221,14 @@ class TestWorkloadReady:
     def test_the_worst_shard_speaks(self, scene: Scene) -> None:
         scene.want(symbols=["A-B", "C-D"], shards=2)
         broken = scene.pod("pod-2", 1, state={"waiting": {"reason": "ErrImagePull"}})
-        assert said(scene.picture(broken), "WorkloadReady") == ("False", Reason.IMAGE_PULL_FAILED)
+        assert said(scene.snapshot(broken), "WorkloadReady") == ("False", Reason.IMAGE_PULL_FAILED)
 
 
 class TestRollOut:
     def test_while_the_old_pod_streams_the_resource_is_ready(self, scene: Scene) -> None:
         old, new = scene.pod("old", template="before"), scene.pod("new", ready=False)
-        looks = {"old": ProbeResult(scene.report("old")), "new": ProbeResult(scene.report("new", streams=[]))}
-        found = conditions(scene.picture(old, new, looks=looks))
+        probes = {"old": ProbeResult(scene.report("old")), "new": ProbeResult(scene.report("new", streams=[]))}
+        found = conditions(scene.snapshot(old, new, probes=probes))
         assert (found["WorkloadReady"].status, found["WorkloadReady"].reason) == ("False", Reason.ROLLING_OUT)
         assert found["Ready"].status == "True"
         assert found["Reconciling"].status == "True"
@@ -236,13 +236,13 @@ class TestRollOut:
     def test_a_new_version_that_crashes_is_not_ready_though_the_old_one_streams(self, scene: Scene) -> None:
         old = scene.pod("old", template="before")
         new = scene.pod("new", state={"waiting": {"reason": "CrashLoopBackOff"}})
-        found = conditions(scene.picture(old, new))
+        found = conditions(scene.snapshot(old, new))
         assert (found["Ready"].status, found["Ready"].reason) == ("False", Reason.CRASH_LOOPING)
         assert found["Stalled"].status == "True"
 
     def test_a_pod_that_is_going_is_no_longer_looked_at(self, scene: Scene) -> None:
         old = scene.pod("old", template="before", deletionTimestamp="now")
-        assert said(scene.picture(old, scene.pod()), "WorkloadReady")[0] == "True"
+        assert said(scene.snapshot(old, scene.pod()), "WorkloadReady")[0] == "True"
 
 
 class TestStreaming:
@@ -258,24 +258,24 @@ class TestStreaming:
         ],
     )
     def test_by_the_streams(self, scene: Scene, states: tuple[str, ...], expected: tuple[str, str]) -> None:
-        assert said(scene.picture(scene.pod(), looks=scene.streams(*states)), "Streaming") == expected
+        assert said(scene.snapshot(scene.pod(), probes=scene.streams(*states)), "Streaming") == expected
 
     def test_the_stale_stream_is_named(self, scene: Scene) -> None:
-        found = conditions(scene.picture(scene.pod(), looks=scene.streams("live", "stale", "live")))
+        found = conditions(scene.snapshot(scene.pod(), probes=scene.streams("live", "stale", "live")))
         assert found["Streaming"].message == (
-            "2 of 3 streams deliver; without data for longer than spec.staleAfter: "
+            "2 of 3 streams deliver; no data for longer than spec.staleAfter: "
             "BTC-USDT/orderbook (since 2026-11-22T10:00:00Z)"
         )
 
     def test_a_running_process_alone_is_not_streaming(self, scene: Scene) -> None:
-        looks = {"pod-1": ProbeResult(scene.report(streams=[], health="Healthy"))}
-        assert said(scene.picture(scene.pod(), looks=looks), "Streaming") == ("False", Reason.STREAMS_PENDING)
+        probes = {"pod-1": ProbeResult(scene.report(streams=[], health="Healthy"))}
+        assert said(scene.snapshot(scene.pod(), probes=probes), "Streaming") == ("False", Reason.STREAMS_PENDING)
 
     def gone(self, scene: Scene, state: str, connection: str = "backoff") -> Snapshot:
         streams = [{"stream": f"BTC-USDT/{kind}", "state": state} for kind in ("trade", "orderbook", "ticker")]
         down = {"name": "public", "state": connection, "since": "2026-11-22T10:00:00Z", "reason": "refused"}
-        look = ProbeResult(scene.report(streams=streams, connections=[down], health="Unhealthy"))
-        return scene.picture(scene.pod(ready=False), looks={"pod-1": look})
+        probe = ProbeResult(scene.report(streams=streams, connections=[down], health="Unhealthy"))
+        return scene.snapshot(scene.pod(ready=False), probes={"pod-1": probe})
 
     def test_without_the_exchange_the_workload_is_not_blamed(self, scene: Scene) -> None:
         found = conditions(self.gone(scene, "stale"))
@@ -297,17 +297,19 @@ class TestStreaming:
     def test_one_replica_that_delivers_is_enough(self, scene: Scene) -> None:
         scene.want(replicas=2)
         stale = scene.streams("stale", "stale", "stale")["pod-1"]
-        looks = {"pod-1": stale, "pod-2": ProbeResult(scene.report("pod-2"))}
-        assert said(scene.picture(scene.pod(), scene.pod("pod-2"), looks=looks), "Streaming")[0] == "True"
+        probes = {"pod-1": stale, "pod-2": ProbeResult(scene.report("pod-2"))}
+        assert said(scene.snapshot(scene.pod(), scene.pod("pod-2"), probes=probes), "Streaming")[0] == "True"
 
     def test_a_shard_without_a_pod_does_not_stream(self, scene: Scene) -> None:
-        assert said(scene.picture(), "Streaming") == ("False", Reason.COLLECTOR_NOT_RUNNING)
+        assert said(scene.snapshot(), "Streaming") == ("False", Reason.COLLECTOR_NOT_RUNNING)
 
 
 class TestNotLooked:
     def test_could_not_look_is_unknown_with_what_was_tried(self, scene: Scene) -> None:
-        look = ProbeResult(scene.report(), "GET http://10.0.0.1:8080/status failed: timed out", NOW - BELIEVED_FOR - 1)
-        found = conditions(scene.picture(scene.pod(), looks={"pod-1": look}))
+        probe = ProbeResult(
+            scene.report(), "GET http://10.0.0.1:8080/status failed: timed out", NOW - TRUST_REPORT_FOR_S - 1
+        )
+        found = conditions(scene.snapshot(scene.pod(), probes={"pod-1": probe}))
         for kind in ("Streaming", "Complete", "SinksHealthy", "Ready"):
             assert (found[kind].status, found[kind].reason) == ("Unknown", Reason.COLLECTOR_UNREACHABLE)
             assert "timed out" in found[kind].message
@@ -315,39 +317,39 @@ class TestNotLooked:
 
     @pytest.mark.parametrize("kind", ["Accepted", "Streaming", "Complete", "SinksHealthy", "Ready"])
     def test_each_condition_that_needs_a_report_says_what_was_tried(self, scene: Scene, kind: str) -> None:
-        look = ProbeResult(None, "GET http://10.0.0.1:8080/status failed: no answer within 2.5 s", 0.0)
-        picture = scene.picture(scene.pod(), looks={"pod-1": look})
-        verdict = conditions(picture)[kind]
-        assert (verdict.status, verdict.reason) == ("Unknown", Reason.COLLECTOR_UNREACHABLE)
-        assert "GET http://10.0.0.1:8080/status failed: no answer within 2.5 s" in verdict.message
+        probe = ProbeResult(None, "GET http://10.0.0.1:8080/status failed: no answer within 2.5 s", 0.0)
+        snapshot = scene.snapshot(scene.pod(), probes={"pod-1": probe})
+        state = conditions(snapshot)[kind]
+        assert (state.status, state.reason) == ("Unknown", Reason.COLLECTOR_UNREACHABLE)
+        assert "GET http://10.0.0.1:8080/status failed: no answer within 2.5 s" in state.message
 
     def test_what_is_known_to_be_wrong_is_told_before_what_could_not_be_looked_at(self, scene: Scene) -> None:
         scene.want(symbols=["A-B", "C-D"], shards=2)
         stale = scene.report("pod-1", streams=[{"stream": "A-B/trade", "state": "stale"}])
-        looks = {"pod-1": ProbeResult(stale), "pod-2": ProbeResult(None, "timed out", 0.0)}
-        picture = scene.picture(scene.pod(), scene.pod("pod-2", 1), looks=looks)
-        assert said(picture, "Streaming") == ("False", Reason.STREAMS_STALE)
+        probes = {"pod-1": ProbeResult(stale), "pod-2": ProbeResult(None, "timed out", 0.0)}
+        snapshot = scene.snapshot(scene.pod(), scene.pod("pod-2", 1), probes=probes)
+        assert said(snapshot, "Streaming") == ("False", Reason.STREAMS_STALE)
 
     def test_one_look_that_failed_is_no_news(self, scene: Scene) -> None:
-        look = ProbeResult(scene.report(), "timed out", NOW - 1)
-        assert said(scene.picture(scene.pod(), looks={"pod-1": look}), "Ready")[0] == "True"
+        probe = ProbeResult(scene.report(), "timed out", NOW - 1)
+        assert said(scene.snapshot(scene.pod(), probes={"pod-1": probe}), "Ready")[0] == "True"
 
     def test_after_a_start_of_the_operator_what_was_told_stands_until_the_first_look(self, scene: Scene) -> None:
-        before = conditions(scene.picture(scene.pod()))
-        assert conditions(scene.picture(scene.pod(), looks={}, before=before)) == before
+        before = conditions(scene.snapshot(scene.pod()))
+        assert conditions(scene.snapshot(scene.pod(), probes={}, before=before)) == before
 
     def test_what_stands_does_not_hide_a_crash(self, scene: Scene) -> None:
-        before = conditions(scene.picture(scene.pod()))
+        before = conditions(scene.snapshot(scene.pod()))
         crashed = scene.pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, ready=False)
-        assert said(scene.picture(crashed, looks={}, before=before), "Ready") == ("False", Reason.CRASH_LOOPING)
+        assert said(scene.snapshot(crashed, probes={}, before=before), "Ready") == ("False", Reason.CRASH_LOOPING)
 
 
 class TestComplete:
     def test_an_open_hole_degrades_but_the_resource_stays_ready(self, scene: Scene) -> None:
         gap = {"id": "1", "stream": "BTC-USDT/trade", "state": "open"}
-        found = conditions(scene.picture(scene.pod(), looks={"pod-1": ProbeResult(scene.report(gaps=[gap]))}))
+        found = conditions(scene.snapshot(scene.pod(), probes={"pod-1": ProbeResult(scene.report(gaps=[gap]))}))
         assert (found["Complete"].status, found["Complete"].reason) == ("False", Reason.GAPS_OPEN)
-        assert found["Complete"].message == "1 hole open in BTC-USDT/trade"
+        assert found["Complete"].message == "1 gap open in BTC-USDT/trade"
         assert found["Ready"].status == "True"
         assert health(found) == "Degraded"
 
@@ -355,14 +357,14 @@ class TestComplete:
     def test_a_hole_that_is_closed_is_not_open(self, scene: Scene, state: str) -> None:
         gap = {"id": "1", "stream": "BTC-USDT/trade", "state": state}
         assert (
-            said(scene.picture(scene.pod(), looks={"pod-1": ProbeResult(scene.report(gaps=[gap]))}), "Complete")[0]
+            said(scene.snapshot(scene.pod(), probes={"pod-1": ProbeResult(scene.report(gaps=[gap]))}), "Complete")[0]
             == "True"
         )
 
 
 def test_a_sink_that_cannot_write_makes_it_not_ready(scene: Scene) -> None:
     sink = {"name": "archive", "type": "file", "healthy": False, "error": "read-only file system"}
-    found = conditions(scene.picture(scene.pod(), looks={"pod-1": ProbeResult(scene.report(sinks=[sink]))}))
+    found = conditions(scene.snapshot(scene.pod(), probes={"pod-1": ProbeResult(scene.report(sinks=[sink]))}))
     assert found["SinksHealthy"].reason == Reason.SINK_FAILING
     assert found["Ready"].message == "1 sink cannot write: archive: read-only file system"
 
@@ -370,7 +372,7 @@ def test_a_sink_that_cannot_write_makes_it_not_ready(scene: Scene) -> None:
 class TestSuspended:
     def test_once_all_pods_are_gone_it_is_ready_and_says_why(self, scene: Scene) -> None:
         scene.want(suspend=True)
-        found = conditions(scene.picture())
+        found = conditions(scene.snapshot())
         assert (found["Ready"].status, found["Ready"].reason) == ("True", Reason.SUSPENDED)
         assert (found["Streaming"].status, found["Streaming"].reason) == ("False", Reason.SUSPENDED)
         assert health(found) == "Healthy"
@@ -378,41 +380,41 @@ class TestSuspended:
 
     def test_while_pods_are_left_it_is_not(self, scene: Scene) -> None:
         scene.want(suspend=True)
-        found = conditions(scene.picture(scene.pod()))
+        found = conditions(scene.snapshot(scene.pod()))
         assert (found["Ready"].status, found["Reconciling"].status) == ("False", "True")
 
     def test_what_pods_said_before_they_went_decides_nothing(self, scene: Scene) -> None:
         scene.want(suspend=True)
-        told = conditions(scene.picture(scene.pod(), looks={"pod-1": ProbeResult(scene.report())}))["Accepted"]
-        assert (told.status, told.reason) == ("Unknown", Reason.SUSPENDED)
-        assert conditions(scene.picture())["Accepted"] == told
+        changed = conditions(scene.snapshot(scene.pod(), probes={"pod-1": ProbeResult(scene.report())}))["Accepted"]
+        assert (changed.status, changed.reason) == ("Unknown", Reason.SUSPENDED)
+        assert conditions(scene.snapshot())["Accepted"] == changed
 
 
 class TestDeadline:
     """A roll-out whose new pods do not get ready in time says why, in the pods' own words."""
 
-    def late(self, scene: Scene, new: Pod, look: ProbeResult | None = None) -> ConditionState:
+    def late(self, scene: Scene, new: Pod, probe: ProbeResult | None = None) -> ConditionState:
         late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
         old = scene.pod("old", template="before")
-        looks = {"old": ProbeResult(scene.report("old")), "new": look or ProbeResult()}
-        picture = scene.picture(old, new, deployments={0: deployment(late)}, looks=looks)
-        return conditions(picture)["Stalled"]
+        probes = {"old": ProbeResult(scene.report("old")), "new": probe or ProbeResult()}
+        snapshot = scene.snapshot(old, new, deployments={0: deployment(late)}, probes=probes)
+        return conditions(snapshot)["Stalled"]
 
     def test_a_pod_that_runs_says_which_streams_are_missing(self, scene: Scene) -> None:
         waits = scene.report("new", streams=[], health="Unhealthy", reason="no stream has data: X-Y/trade (NoData)")
-        stalled = self.late(scene, scene.pod("new", ready=False), look=ProbeResult(waits))
+        stalled = self.late(scene, scene.pod("new", ready=False), probe=ProbeResult(waits))
         assert stalled.reason == Reason.DEADLINE_EXCEEDED
         assert "runs but is not ready: no stream has data: X-Y/trade (NoData)" in stalled.message
 
     def test_a_pod_that_could_not_be_read_says_so(self, scene: Scene) -> None:
         stalled = self.late(
-            scene, scene.pod("new", ready=False), look=ProbeResult(None, "GET http://x failed: refused", 1.0)
+            scene, scene.pod("new", ready=False), probe=ProbeResult(None, "GET http://x failed: refused", 1.0)
         )
         assert "GET http://x failed: refused" in stalled.message
 
     def test_a_pod_that_is_still_made_says_where_to_look(self, scene: Scene) -> None:
         new = scene.pod("new", state={"waiting": {"reason": "ContainerCreating"}}, ready=False)
-        assert "waits for its ContainerCreating; kubectl describe pod says for what" in self.late(scene, new).message
+        assert "is waiting (ContainerCreating). kubectl describe pod shows why" in self.late(scene, new).message
 
     @pytest.mark.parametrize(
         ("state", "reason"),
@@ -440,16 +442,16 @@ class TestDeadline:
         progress = {"type": "Progressing", "status": "True", "reason": reason}
         lost = {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes"}
         pod = scene.pod(state={}, ready=False, conditions=[lost])
-        found = conditions(scene.picture(pod, deployments={0: deployment(progress)}))
+        found = conditions(scene.snapshot(pod, deployments={0: deployment(progress)}))
         assert (found["Ready"].reason, found[expected].reason) == (Reason.UNSCHEDULABLE, Reason.UNSCHEDULABLE)
         assert len({"Reconciling", "Stalled"} & set(found)) == 1
 
     def test_what_is_not_taken_up_yet_is_judged_later(self, scene: Scene) -> None:
         late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
-        picture = scene.picture(scene.pod(), deployments={0: deployment(late, generation=2)})
-        assert said(picture, "WorkloadReady") == ("False", Reason.ROLLING_OUT)
-        assert said(picture, "Ready")[0] == "True"
-        assert "Stalled" not in conditions(picture)
+        snapshot = scene.snapshot(scene.pod(), deployments={0: deployment(late, generation=2)})
+        assert said(snapshot, "WorkloadReady") == ("False", Reason.ROLLING_OUT)
+        assert said(snapshot, "Ready")[0] == "True"
+        assert "Stalled" not in conditions(snapshot)
 
 
 class TestSecret:
@@ -457,36 +459,39 @@ class TestSecret:
 
     def test_a_missing_secret_is_named_and_a_person_must_act(self, scene: Scene) -> None:
         state = {"waiting": {"reason": "CreateContainerConfigError", "message": self.MISSING}}
-        found = conditions(scene.picture(scene.pod(state=state, ready=False)))
+        found = conditions(scene.snapshot(scene.pod(state=state, ready=False)))
         for kind in ("Accepted", "WorkloadReady", "Ready", "Stalled"):
             assert found[kind].reason == Reason.SECRET_NOT_FOUND
             assert self.MISSING in found[kind].message
 
     def test_once_it_is_there_nothing_stands_against_the_resource(self, scene: Scene) -> None:
         before = {"Accepted": ConditionState("False", Reason.SECRET_NOT_FOUND, self.MISSING)}
-        looks = scene.streams("pending", "pending", "pending")
-        assert said(scene.picture(scene.pod(), looks=looks, before=before), "Accepted") == ("Unknown", Reason.PENDING)
+        probes = scene.streams("pending", "pending", "pending")
+        assert said(scene.snapshot(scene.pod(), probes=probes, before=before), "Accepted") == (
+            "Unknown",
+            Reason.PENDING,
+        )
 
 
 class TestWritesThatFail:
     OUTAGE = (Failure("Deployment okx-btc-0", ApiError(503, "ServiceUnavailable", "busy")),)
 
     def test_one_that_may_pass_is_work_under_way(self, scene: Scene) -> None:
-        found = conditions(scene.picture(scene.pod(), failures=self.OUTAGE))
+        found = conditions(scene.snapshot(scene.pod(), failures=self.OUTAGE))
         assert (found["Ready"].status, found["Reconciling"].reason) == ("False", Reason.APPLY_FAILED)
         assert "Stalled" not in found
-        assert found["WorkloadReady"].message.endswith("busy; it is tried again")
+        assert found["WorkloadReady"].message.endswith("busy; retrying")
 
     def test_a_generation_that_was_ready_stays_it_while_data_flows(self, scene: Scene) -> None:
         before = {"Ready": ConditionState("True", Reason.READY, "3 of 3 streams deliver")}
-        found = conditions(scene.picture(scene.pod(), failures=self.OUTAGE, before=before))
+        found = conditions(scene.snapshot(scene.pod(), failures=self.OUTAGE, before=before))
         assert (found["Ready"].status, found["Reconciling"].status) == ("True", "True")
         assert health(found) == "Degraded"
 
     def test_one_that_needs_a_person_ends_ready_all_the_same(self, scene: Scene) -> None:
         before = {"Ready": ConditionState("True", Reason.READY, "3 of 3 streams deliver")}
         failures = (Failure("Service okx-btc-0", ApiError(403, "Forbidden", "no")),)
-        found = conditions(scene.picture(scene.pod(), failures=failures, before=before))
+        found = conditions(scene.snapshot(scene.pod(), failures=failures, before=before))
         assert (found["Ready"].status, found["Stalled"].reason) == ("False", Reason.APPLY_FAILED)
         assert "Reconciling" not in found
 
@@ -495,7 +500,7 @@ def test_messages_stay_short_with_hundreds_of_streams(scene: Scene) -> None:
     symbols = [f"C{number}-USDT" for number in range(500)]
     scene.want(symbols=symbols, dataTypes=["trade"])
     streams = [{"stream": f"{symbol}/trade", "state": "stale"} for symbol in symbols]
-    found = conditions(scene.picture(scene.pod(), looks={"pod-1": ProbeResult(scene.report(streams=streams))}))
+    found = conditions(scene.snapshot(scene.pod(), probes={"pod-1": ProbeResult(scene.report(streams=streams))}))
     assert found["Streaming"].message.endswith("and 495 more")
 
 
@@ -532,7 +537,7 @@ class TestWhateverIsSeen:
             "gap": st.sampled_from(["open", "repaired", "lost"]),
             "healthy": st.booleans(),
             "problem": st.sampled_from(["", "", "timed out"]),
-            "failing_for": st.sampled_from([1.0, BELIEVED_FOR + 1]),
+            "failing_for": st.sampled_from([1.0, TRUST_REPORT_FOR_S + 1]),
             "never_read": st.booleans(),
         }
     )
@@ -564,34 +569,34 @@ class TestWhateverIsSeen:
         ]
     )
 
-    def look(self, scene: Scene, uid: str, told: dict[str, Any]) -> ProbeResult:
+    def probe(self, scene: Scene, uid: str, changed: dict[str, Any]) -> ProbeResult:
         names = ("A-B/trade", "A-B/ticker", "C-D/trade", "C-D/orderbook")
         report = scene.report(
             uid,
             streams=[
-                {"stream": n, "state": s, "reason": told["reason"]}
-                for n, s in zip(names, told["streams"], strict=False)
+                {"stream": n, "state": s, "reason": changed["reason"]}
+                for n, s in zip(names, changed["streams"], strict=False)
             ],
-            connections=[{"name": "public", "state": told["connection"]}],
-            gaps=[{"id": "1", "stream": "A-B/trade", "state": told["gap"]}],
-            sinks=[{"name": "out", "healthy": told["healthy"]}],
+            connections=[{"name": "public", "state": changed["connection"]}],
+            gaps=[{"id": "1", "stream": "A-B/trade", "state": changed["gap"]}],
+            sinks=[{"name": "out", "healthy": changed["healthy"]}],
         )
-        return ProbeResult(None if told["never_read"] else report, told["problem"], NOW - told["failing_for"])
+        return ProbeResult(None if changed["never_read"] else report, changed["problem"], NOW - changed["failing_for"])
 
     def seen(self, scene: Scene, data: st.DataObject, before: dict[str, ConditionState]) -> Snapshot:
         scene.want(**data.draw(self.SPECS))
-        pods, looks = [], {}
+        pods, probes = [], {}
         for number, fields in enumerate(data.draw(st.lists(self.PODS, max_size=3))):
             uid, shard = f"pod-{number}", fields.pop("shard")
             lost = {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes"}
             conditions = [lost] if fields.pop("unschedulable") else []
-            template = "before" if fields.pop("is_old") or shard >= len(scene.wanted.templates) else None
+            template = "before" if fields.pop("is_old") or shard >= len(scene.desired.templates) else None
             pods.append(scene.pod(uid, shard, template, conditions=conditions, **fields))
             if data.draw(st.booleans()):
-                looks[uid] = self.look(scene, uid, data.draw(self.REPORTS))
+                probes[uid] = self.probe(scene, uid, data.draw(self.REPORTS))
         failures = tuple(Failure("Service a", error) for error in data.draw(self.FAILURES))
-        picture = scene.picture(*pods, looks=looks, failures=failures, before=before)
-        return replace(picture, deployments={0: data.draw(self.DEPLOYMENTS)})
+        snapshot = scene.snapshot(*pods, probes=probes, failures=failures, before=before)
+        return replace(snapshot, deployments={0: data.draw(self.DEPLOYMENTS)})
 
     @given(data=st.data())
     @hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -604,19 +609,19 @@ class TestWhateverIsSeen:
             decided = {found[kind].reason for kind in ("Accepted", "WorkloadReady", "Streaming", "SinksHealthy")}
             for kind in ("Ready", "Reconciling", "Stalled"):
                 assert kind not in found or found[kind].reason in {Reason.READY, *decided}
-            assert all(verdict.message for verdict in found.values())
+            assert all(state.message for state in found.values())
 
     @given(data=st.data())
     @hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_the_rules_between_conditions_hold(self, scene: Scene, data: st.DataObject) -> None:
-        picture = self.seen(scene, data, {})
-        found = conditions(picture)
+        snapshot = self.seen(scene, data, {})
+        found = conditions(snapshot)
         assert {found[kind].status for kind in ("Reconciling", "Stalled") if kind in found} <= {"True"}
         if found["Ready"].status == "True":
             assert "Stalled" not in found
-            assert picture.is_suspended or found["Streaming"].status == "True"
+            assert snapshot.is_suspended or found["Streaming"].status == "True"
         if found["WorkloadReady"].status == "False":
             assert {"Reconciling", "Stalled"} & set(found)
-        if picture.failures:
+        if snapshot.failures:
             assert found["Ready"].status != "True", "nothing is known of what the new generation needs"
             assert {"Reconciling", "Stalled"} & set(found)

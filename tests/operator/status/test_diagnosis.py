@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from market_operator.observed.pods import Pod
-from market_operator.status.diagnosis import SETTLED_AFTER, deployment_trouble, is_taken_up, pod_trouble, settles_in
+from market_operator.status.diagnosis import (
+    TRUST_RESTARTED_AFTER_S,
+    deployment_problem,
+    is_observed,
+    pod_problem,
+    seconds_until_trusted,
+)
 from market_operator.status.reasons import Reason
 
 Make = Callable[..., Pod]
@@ -41,14 +47,14 @@ def ended(seconds: int, reason: str = "Error") -> dict[str, Any]:
     ],
 )
 def test_the_pod_says_why_in_its_own_words(pod: Make, fields: dict[str, Any], reason: str) -> None:
-    found = pod_trouble(pod(**fields), STARTED)
+    found = pod_problem(pod(**fields), STARTED)
     assert found is not None
     assert found.reason == reason
     assert fields["state"]["waiting"].get("message", "") in found.message
 
 
 def test_a_container_that_is_still_being_made_is_no_trouble(pod: Make) -> None:
-    assert pod_trouble(pod(**waiting("ContainerCreating")), STARTED) is None
+    assert pod_problem(pod(**waiting("ContainerCreating")), STARTED) is None
 
 
 class TestBetweenTwoCrashes:
@@ -56,16 +62,17 @@ class TestBetweenTwoCrashes:
 
     def test_a_container_that_ended_soon_and_again_is_not_believed_at_once(self, pod: Make) -> None:
         again = pod(last_state=ended(20), restarts=2)
-        found = pod_trouble(again, STARTED + 5)
+        found = pod_problem(again, STARTED + 5)
         assert found is not None
         assert found.reason == Reason.CRASH_LOOPING
-        assert settles_in(again, STARTED + 5) == SETTLED_AFTER - 5
+        assert seconds_until_trusted(again, STARTED + 5) == TRUST_RESTARTED_AFTER_S - 5
 
     @pytest.mark.parametrize(
-        ("seconds", "restarts", "later"), [(20, 2, SETTLED_AFTER), (20, 1, 5.0), (int(SETTLED_AFTER), 2, 5.0)]
+        ("seconds", "restarts", "later"),
+        [(20, 2, TRUST_RESTARTED_AFTER_S), (20, 1, 5.0), (int(TRUST_RESTARTED_AFTER_S), 2, 5.0)],
     )
     def test_one_that_ran_long_or_ended_once_is(self, pod: Make, seconds: int, restarts: int, later: float) -> None:
-        assert pod_trouble(pod(last_state=ended(seconds), restarts=restarts), STARTED + later) is None
+        assert pod_problem(pod(last_state=ended(seconds), restarts=restarts), STARTED + later) is None
 
 
 def deployment(reason: str = "ProgressDeadlineExceeded", generation: int = 1) -> dict[str, Any]:
@@ -74,15 +81,15 @@ def deployment(reason: str = "ProgressDeadlineExceeded", generation: int = 1) ->
 
 
 def test_a_deadline_says_what_the_pods_wait_for() -> None:
-    found = deployment_trouble(deployment(), "pod a runs but is not ready: no data")
+    found = deployment_problem(deployment(), "pod a runs but is not ready: no data")
     assert found is not None
     assert (found.reason, found.message) == (
         Reason.DEADLINE_EXCEEDED,
-        "The new pods do not get ready in time: pod a runs but is not ready: no data",
+        "The new pods are not ready within the progress deadline: pod a runs but is not ready: no data",
     )
 
 
 def test_what_was_said_of_an_older_deployment_does_not_count() -> None:
     late = deployment(generation=2)
-    assert not is_taken_up(late)
-    assert deployment_trouble(late, "") is None
+    assert not is_observed(late)
+    assert deployment_problem(late, "") is None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from market_operator.resource.document import Resource
 from market_operator.resource.status import PENDING
-from market_operator.status.events import Announcement, announcements, event
+from market_operator.status.events import ConditionEvent, condition_events, event
 from market_operator.status.reasons import Reason
 
 Told = list[tuple[str, str]]
@@ -25,8 +25,8 @@ def ready(status: str, reason: str) -> dict[str, Any]:
     return condition("Ready", status, reason)
 
 
-def told(before: list[dict[str, Any]], *after: dict[str, Any]) -> Told:
-    found = announcements(before, after)
+def changed(before: list[dict[str, Any]], *after: dict[str, Any]) -> Told:
+    found = condition_events(before, after)
     return [("Warning" if each.is_warning else "Normal", each.conditions[0]["reason"]) for each in found]
 
 
@@ -72,7 +72,7 @@ def told(before: list[dict[str, Any]], *after: dict[str, Any]) -> Told:
     ],
 )
 def test_by_the_turn(before: list[dict[str, Any]], after: dict[str, Any], expected: Told) -> None:
-    assert told(before, after) == expected
+    assert changed(before, after) == expected
 
 
 def crash(since: int = 0) -> tuple[dict[str, Any], ...]:
@@ -84,7 +84,7 @@ def crash(since: int = 0) -> tuple[dict[str, Any], ...]:
 
 
 def test_one_cause_is_told_once_with_all_that_it_turned(resource: Callable[..., Resource]) -> None:
-    [found] = announcements(DEFAULT, crash())
+    [found] = condition_events(DEFAULT, crash())
     document = event(found, resource(), "operator-0", 1_795_000_000.5)
     assert document["note"] == "Ready False, WorkloadReady False, Stalled True: Pod a ended 3 times"
     assert (document["type"], document["reason"], document["eventTime"]) == (
@@ -95,19 +95,19 @@ def test_one_cause_is_told_once_with_all_that_it_turned(resource: Callable[..., 
     assert document["regarding"]["uid"] == "uid-1"
 
 
-def name(found: tuple[Announcement, ...], resource: Resource) -> str:
+def name(found: tuple[ConditionEvent, ...], resource: Resource) -> str:
     return str(event(found[0], resource, "operator-0", 0.0)["metadata"]["name"])
 
 
 def test_the_same_turn_has_the_same_name_whoever_tells_it_and_another_turn_another(
     resource: Callable[..., Resource],
 ) -> None:
-    once, again, later = (announcements((), crash(since)) for since in (0, 0, 7))
+    once, again, later = (condition_events((), crash(since)) for since in (0, 0, 7))
     assert name(once, resource()) == name(again, resource()) != name(later, resource())
 
 
 def test_names_and_notes_fit_the_api_server(resource: Callable[..., Resource]) -> None:
-    long = announcements((), [condition("Ready", "False", Reason.SINK_FAILING, "x" * 5000)])
+    long = condition_events((), [condition("Ready", "False", Reason.SINK_FAILING, "x" * 5000)])
     document = event(long[0], resource(name="a" * 253), "i" * 300, 0.0)
     assert len(document["metadata"]["name"]) <= 253
     assert len(document["note"]) == 1024
@@ -124,4 +124,4 @@ CONDITIONS = st.dictionaries(
 @given(CONDITIONS)
 def test_what_stays_is_never_told(found: dict[str, tuple[str, str]]) -> None:
     same = [condition(kind, status, reason) for kind, (status, reason) in found.items()]
-    assert announcements(same, same) == ()
+    assert condition_events(same, same) == ()

@@ -8,7 +8,7 @@ import pytest
 
 from kstatus import kstatus
 from market_operator.errors import ApiError
-from market_operator.manifests.build import desired
+from market_operator.manifests.build import build_desired_state
 from market_operator.observed.collectors import ProbeResult
 from market_operator.observed.counters import CounterState
 from market_operator.observed.pods import Pod
@@ -38,17 +38,17 @@ class Bench:
         made: Report = self._report(uid=uid, **fields)
         return ProbeResult(made)
 
-    def picture(self, resource: Resource, **parts: Any) -> Snapshot:
+    def snapshot(self, resource: Resource, **parts: Any) -> Snapshot:
         """All is well, unless told otherwise."""
-        wanted = desired(resource, "image:1")
-        pods = (self.pod(wanted.templates[0]),)
-        base = Snapshot(wanted, "", {}, pods, {"pod-1": self.report()}, (), stored_conditions(resource), NOW)
+        desired = build_desired_state(resource, "image:1")
+        pods = (self.pod(desired.templates[0]),)
+        base = Snapshot(desired, "", {}, pods, {"pod-1": self.report()}, (), stored_conditions(resource), NOW)
         return replace(base, **parts)
 
-    def told(self, resource: Resource, picture: Snapshot) -> Document:
+    def changed(self, resource: Resource, snapshot: Snapshot) -> Document:
         """The resource as tools see it after the write of its status."""
         meta = {"generation": resource.generation}
-        return {"metadata": meta, "status": new_status(resource, picture, CounterState())}
+        return {"metadata": meta, "status": new_status(resource, snapshot, CounterState())}
 
 
 @pytest.fixture
@@ -65,24 +65,24 @@ def test_a_resource_that_no_operator_saw_is_in_progress() -> None:
 
 
 def test_one_whose_data_flows_is_current(bench: Bench) -> None:
-    assert kstatus(bench.told(bench.resource(), bench.picture(bench.resource()))) == "Current"
+    assert kstatus(bench.changed(bench.resource(), bench.snapshot(bench.resource()))) == "Current"
 
 
 def test_one_whose_spec_changed_since_is_in_progress(bench: Bench) -> None:
-    document = bench.told(bench.resource(), bench.picture(bench.resource()))
+    document = bench.changed(bench.resource(), bench.snapshot(bench.resource()))
     document["metadata"]["generation"] = 2
     assert kstatus(document) == "InProgress"
 
 
 def test_one_that_is_being_deleted_is_terminating(bench: Bench) -> None:
-    document = bench.told(bench.resource(), bench.picture(bench.resource()))
+    document = bench.changed(bench.resource(), bench.snapshot(bench.resource()))
     document["metadata"]["deletionTimestamp"] = "2026-11-22T10:00:00Z"
     assert kstatus(document) == "Terminating"
 
 
 def test_a_suspended_one_is_current(bench: Bench) -> None:
     asleep = bench.resource(suspend=True)
-    assert kstatus(bench.told(asleep, bench.picture(asleep, pods=()))) == "Current"
+    assert kstatus(bench.changed(asleep, bench.snapshot(asleep, pods=()))) == "Current"
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_a_suspended_one_is_current(bench: Bench) -> None:
         ({"pods": ()}, "InProgress"),
         ({"failures": UNAVAILABLE}, "InProgress"),
         ({"failures": FORBIDDEN}, "Failed"),
-        ({"wanted": None, "invalid": "spec.staleAfter: too long", "pods": ()}, "Failed"),
+        ({"desired": None, "invalid": "spec.staleAfter: too long", "pods": ()}, "Failed"),
         ({"deployments": {0: {"metadata": {"generation": 2}, "status": {"observedGeneration": 1}}}}, "InProgress"),
     ],
 )
 def test_by_the_picture(bench: Bench, parts: dict[str, Any], expected: str) -> None:
     resource = bench.resource()
-    assert kstatus(bench.told(resource, bench.picture(resource, **parts))) == expected
+    assert kstatus(bench.changed(resource, bench.snapshot(resource, **parts))) == expected
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_by_the_picture(bench: Bench, parts: dict[str, Any], expected: str) -> N
 )
 def test_by_what_the_collector_says(bench: Bench, fields: dict[str, Any], expected: str) -> None:
     resource = bench.resource()
-    picture = bench.picture(resource, looks={"pod-1": bench.report(**fields)})
-    assert kstatus(bench.told(resource, picture)) == expected
+    snapshot = bench.snapshot(resource, probes={"pod-1": bench.report(**fields)})
+    assert kstatus(bench.changed(resource, snapshot)) == expected
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_by_what_the_collector_says(bench: Bench, fields: dict[str, Any], expect
 def test_by_what_kubernetes_says_of_the_pod(bench: Bench, waiting: str, expected: str) -> None:
     resource = bench.resource()
     stuck = bench.pod("", state={"waiting": {"reason": waiting}}, ready=False)
-    stuck = replace(stuck, template=bench.picture(resource).pods[0].template)
-    document = bench.told(resource, bench.picture(resource, pods=(stuck,)))
+    stuck = replace(stuck, template=bench.snapshot(resource).pods[0].template)
+    document = bench.changed(resource, bench.snapshot(resource, pods=(stuck,)))
     assert (kstatus(document), ready(document)) == (expected, "False")
 
 
@@ -135,7 +135,7 @@ class TestANewGeneration:
 
     @pytest.fixture
     def after(self, bench: Bench) -> Resource:
-        before = bench.told(bench.resource(), bench.picture(bench.resource()))
+        before = bench.changed(bench.resource(), bench.snapshot(bench.resource()))
         changed: Resource = bench.resource(generation=2, status=before["status"], storeRawData=True)
         return changed
 
@@ -146,7 +146,7 @@ class TestANewGeneration:
     def test_while_old_pods_deliver_it_is_ready_and_in_progress(
         self, bench: Bench, after: Resource, old: tuple[Pod, ...]
     ) -> None:
-        document = bench.told(after, bench.picture(after, pods=old))
+        document = bench.changed(after, bench.snapshot(after, pods=old))
         assert document["status"]["observedGeneration"] == 2
         assert (ready(document), kstatus(document)) == ("True", "InProgress")
 
@@ -154,16 +154,16 @@ class TestANewGeneration:
     def test_when_it_could_not_be_written_it_is_not_ready_whatever_streams(
         self, bench: Bench, after: Resource, old: tuple[Pod, ...], failures: Any, expected: str
     ) -> None:
-        document = bench.told(after, bench.picture(after, pods=old, failures=failures))
+        document = bench.changed(after, bench.snapshot(after, pods=old, failures=failures))
         assert (ready(document), kstatus(document)) == ("False", expected)
 
     def test_a_new_version_that_crashes_has_failed_though_the_old_one_streams(
         self, bench: Bench, after: Resource, old: tuple[Pod, ...]
     ) -> None:
-        template = bench.picture(after).pods[0].template
+        template = bench.snapshot(after).pods[0].template
         new = bench.pod(template, "pod-2", state={"waiting": {"reason": "CrashLoopBackOff"}}, ready=False)
-        document = bench.told(after, bench.picture(after, pods=(*old, new)))
+        document = bench.changed(after, bench.snapshot(after, pods=(*old, new)))
         assert (ready(document), kstatus(document)) == ("False", "Failed")
 
     def test_when_the_new_pods_stream_it_is_current(self, bench: Bench, after: Resource) -> None:
-        assert kstatus(bench.told(after, bench.picture(after))) == "Current"
+        assert kstatus(bench.changed(after, bench.snapshot(after))) == "Current"

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from documented_reasons import documented
-from market_operator.status.reasons import Reason, is_trouble
+from market_operator.status.reasons import Reason, is_problem
 
 CONDITIONS = {"Ready", "Accepted", "WorkloadReady", "Streaming", "Complete", "SinksHealthy", "Reconciling", "Stalled"}
 REASONS = {value for name, value in vars(Reason).items() if name.isupper()}
@@ -39,4 +39,4 @@ def test_every_reason_is_one_that_kubernetes_takes() -> None:
     ],
 )
 def test_what_counts_as_trouble(kind: str, status: str, reason: str, expected: bool) -> None:
-    assert is_trouble(kind, status, reason) is expected
+    assert is_problem(kind, status, reason) is expected

@@ -9,7 +9,7 @@ from market_operator.errors import ApiError
 from market_operator.observed.collectors import ProbeResult
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
-from market_operator.status.snapshot import BELIEVED_FOR, Failure, Snapshot
+from market_operator.status.snapshot import TRUST_REPORT_FOR_S, Failure, Snapshot
 
 NOW = 1_795_341_605.0
 """5 s after the play-pods' containers started."""
@@ -21,14 +21,14 @@ def failing(pod: Callable[..., Pod], report: Callable[..., Report]) -> Callable[
     """A picture with one pod that could not be read for so many seconds."""
 
     def make(seconds: float) -> Snapshot:
-        return replace(EMPTY, pods=(pod(),), looks={"pod-1": ProbeResult(report(), "timed out", NOW - seconds)})
+        return replace(EMPTY, pods=(pod(),), probes={"pod-1": ProbeResult(report(), "timed out", NOW - seconds)})
 
     return make
 
 
 def test_it_is_known_when_a_report_will_no_longer_be_believed(failing: Callable[[float], Snapshot]) -> None:
-    assert failing(4).expires_in == BELIEVED_FOR - 4
-    assert failing(BELIEVED_FOR + 4).expires_in is None
+    assert failing(4).expires_in == TRUST_REPORT_FOR_S - 4
+    assert failing(TRUST_REPORT_FOR_S + 4).expires_in is None
     assert EMPTY.expires_in is None
 
 

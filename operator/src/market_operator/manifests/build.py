@@ -1,55 +1,56 @@
-"""From a resource to all the objects that shall exist for it. Pure."""
+"""Builds the desired state of a resource: all of its managed objects. Pure."""
 
 import itertools
 
 from market_operator.manifests.configmap import configmap
 from market_operator.manifests.deployment import deployment
+from market_operator.manifests.desired_state import DesiredState
 from market_operator.manifests.networkpolicy import NetworkRules, networkpolicy
 from market_operator.manifests.poddisruptionbudget import poddisruptionbudget
 from market_operator.manifests.service import service
 from market_operator.manifests.shard import Shard, digest
 from market_operator.manifests.sharding import spread
-from market_operator.manifests.wanted import DesiredState
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import APPLIED_ANNOTATION, TEMPLATE_ANNOTATION
 from market_operator.resource.spec import Spec, read_spec
 
 
-def desired(resource: Resource, image: str, traffic: NetworkRules | None = None) -> DesiredState:
-    """Everything that shall exist for `resource`; `image` is the operator's choice of collector image, `traffic` what
-    a NetworkPolicy shall let through (None: no policy).
+def build_desired_state(resource: Resource, image: str, rules: NetworkRules | None = None) -> DesiredState:
+    """All managed objects of `resource`.
+
+    `image` is the default collector image. `rules` become the NetworkPolicy (None: no policy).
 
     Raises:
-        SpecError: when the resource cannot be served as it is.
+        SpecError: if the spec is invalid.
     """
     spec = read_spec(resource)
     shards = [
         Shard(resource, spec, number, symbols, image)
         for number, symbols in enumerate(spread(spec.all_symbols, spec.shards))
     ]
-    families = [_family(shard) for shard in shards]
+    objects_by_shard = [_shard_objects(shard) for shard in shards]
     return DesiredState(
         spec=spec,
-        children=tuple(map(_marked, [*_policies(resource, spec, traffic), *itertools.chain(*families)])),
-        templates=tuple(_template_hash(family[-1]) for family in families),
+        children=tuple(map(_with_hash, [*_policies(resource, spec, rules), *itertools.chain(*objects_by_shard)])),
+        templates=tuple(_template_hash(objects[-1]) for objects in objects_by_shard),
         image=spec.template.image or image,
     )
 
 
-def _policies(resource: Resource, spec: Spec, traffic: NetworkRules | None) -> list[Document]:
-    """First of all children, so that no pod ever runs without it."""
-    return [] if traffic is None else [networkpolicy(resource, spec, traffic)]
+def _policies(resource: Resource, spec: Spec, rules: NetworkRules | None) -> list[Document]:
+    """The policy comes first, so that no pod runs without it."""
+    return [] if rules is None else [networkpolicy(resource, spec, rules)]
 
 
-def _family(shard: Shard) -> list[Document]:
-    """The Deployment comes last: its pods need the ConfigMap."""
+def _shard_objects(shard: Shard) -> list[Document]:
+    """The Deployment comes last because its pods mount the ConfigMap."""
     config = configmap(shard)
     budgets = [poddisruptionbudget(shard)] if shard.spec.replicas > 1 else []
     return [config, service(shard), *budgets, deployment(shard, config["metadata"]["name"])]
 
 
-def _marked(child: Document) -> Document:
-    """`child` with the hash of what we want, by which a change of our wishes is seen without a comparison."""
+def _with_hash(child: Document) -> Document:
+    """`child` with a hash of its desired state, so that a change shows without comparing fields."""
     annotations = {**child["metadata"]["annotations"], APPLIED_ANNOTATION: digest(child)}
     return {**child, "metadata": {**child["metadata"], "annotations": annotations}}
 

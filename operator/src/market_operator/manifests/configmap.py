@@ -1,4 +1,4 @@
-"""The ConfigMap: the collector's document. Its name carries the hash of its content, so it never changes."""
+"""The ConfigMap with the collector document. It is immutable; its name contains a hash of its content."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from market_operator.resource.document import Document
 from market_operator.resource.exchanges import BALANCE
 
 CONTRACT = 1
-# What the collector need not know, so that changing it restarts no collector.
+# Fields that collectors do not read, so that changing them restarts no collector.
 _NOT_FOR_COLLECTORS = {"shards", "replicas", "suspend", "template", "health_check_interval", "symbol", "symbols"}
 
 
@@ -24,11 +24,10 @@ def configmap(shard: Shard) -> Document:
 
 
 def document(shard: Shard) -> Document:
-    """The collector document (contract 1): the spec in the resource's own words, reduced to the shard's symbols;
-    the account belongs to the first shard. Of a Secret it has the name, never the content.
+    """The collector document (contract 1): the spec, reduced to the symbols of the shard.
 
-    Defaults are left out: operator and collector share them, and a field that a later version adds with a default must
-    not restart every collector.
+    Only the first shard collects the account. A Secret appears by name, never with its content. Defaults are left out,
+    so that a new field with a default restarts no collector.
     """
     spec: dict[str, Any] = shard.spec.model_dump(
         by_alias=True, exclude=_NOT_FOR_COLLECTORS, exclude_defaults=True, exclude_none=True

@@ -1,27 +1,26 @@
-"""The Deployment: the pods of one shard, replaced by make-before-break."""
+"""The Deployment of one shard. New pods start before old ones stop."""
 
 from market_operator.manifests.pod import pod_template
 from market_operator.manifests.shard import Shard
 from market_operator.resource.document import Document
 
-# A pod is ready as soon as its streams are live; the old one stays until they have been so for as long. It counts for
-# roll-outs alone: that data flows is read from the pods themselves.
+# How long a new pod's streams must stay live before the old pod stops. It affects rollouts only; conditions come from
+# the pods' reports.
 _MIN_READY_SECONDS = 5
 
 
 def deployment(shard: Shard, configmap_name: str) -> Document:
     """The Deployment of a shard.
 
-    A new pod is ready only when its streams are live, so with maxUnavailable 0 the old one leaves after that (and after
-    a few seconds more, should they fail again at once). Where a
-    claim can be written by one pod alone, the old pod must go first, and the hole is repaired.
+    A pod is ready when its streams are live, so with maxUnavailable 0 the old pod stops only after that. A
+    PersistentVolumeClaim with one writer needs the old pod to stop first; the collector backfills that gap.
     """
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": shard.metadata(shard.name),
         "spec": {
-            "replicas": shard.wanted_pods,
+            "replicas": shard.replicas,
             "revisionHistoryLimit": 2,
             "minReadySeconds": _MIN_READY_SECONDS,
             "progressDeadlineSeconds": 120,

@@ -1,4 +1,4 @@
-"""The NetworkPolicy: what may reach a resource's collectors, and what they may reach."""
+"""The NetworkPolicy of a resource's collectors."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,40 +15,40 @@ from market_operator.resource.spec import Spec
 
 @dataclass(frozen=True, slots=True)
 class NetworkRules:
-    """What NetworkPolicies let through to and from collectors, beside DNS and the exchange; in Kubernetes' words.
+    """Traffic that NetworkPolicies allow in addition to DNS and the exchange.
 
-    `readers` (NetworkPolicyPeers) may reach their HTTP port; the operator itself must be among them, and none means
-    everybody. `egress` (NetworkPolicyEgressRules): where else they may go.
+    `readers` (NetworkPolicyPeers, including the operator) may reach the HTTP port; empty means everyone may.
+    `egress` holds further NetworkPolicyEgressRules.
     """
 
     readers: tuple[dict[str, Any], ...] = ()
     egress: tuple[dict[str, Any], ...] = ()
 
 
-def networkpolicy(resource: Resource, spec: Spec, traffic: NetworkRules) -> Document:
-    """The one policy of all shards: in only readers, to the HTTP port; out only DNS, the exchange and what was added.
+def networkpolicy(resource: Resource, spec: Spec, rules: NetworkRules) -> Document:
+    """The policy of all shards. It allows ingress from readers, and egress to DNS, the exchange and `rules.egress`.
 
-    Without readers the way in stays open: who reads through the API server cannot be told by labels. (Probes come from
-    the node, which no policy keeps out.)
+    Without readers ingress stays open, because labels cannot select reads through the API server. A policy never blocks
+    probes from the node.
     """
-    way_in = {"ingress": [{"from": [*traffic.readers], "ports": _tcp([HTTP_PORT])}]} if traffic.readers else {}
+    ingress = {"ingress": [{"from": [*rules.readers], "ports": _tcp([HTTP_PORT])}]} if rules.readers else {}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": metadata(resource, policy_name(resource.key.name)),
         "spec": {
             "podSelector": {"matchLabels": selector(resource.key.name)},
-            "policyTypes": ["Ingress", "Egress"] if way_in else ["Egress"],
-            **way_in,
-            "egress": [_DNS, {"ports": _tcp(exchange_ports(spec))}, *traffic.egress],
+            "policyTypes": ["Ingress", "Egress"] if ingress else ["Egress"],
+            **ingress,
+            "egress": [_DNS, {"ports": _tcp(exchange_ports(spec))}, *rules.egress],
         },
     }
 
 
 def exchange_ports(spec: Spec) -> list[int]:
-    """The TCP ports at which the exchange is reached, by the resource's addresses or the exchange's own."""
-    offer, endpoint = CAPABILITIES[spec.exchange], spec.connection.endpoint or Endpoint()
-    return sorted({_port(endpoint.websocket, offer.websocket_port), _port(endpoint.rest, offer.rest_port)})
+    """TCP ports of the exchange, from spec.connection.endpoint or the exchange's defaults."""
+    defaults, endpoint = CAPABILITIES[spec.exchange], spec.connection.endpoint or Endpoint()
+    return sorted({_port(endpoint.websocket, defaults.websocket_port), _port(endpoint.rest, defaults.rest_port)})
 
 
 def _port(address: str | None, default: int) -> int:

@@ -1,4 +1,4 @@
-"""The pod template of a collector: the restricted Pod Security Standard, no token, no privileges, read-only root."""
+"""The pod template of a collector: restricted Pod Security Standard, no API token, read-only root file system."""
 
 from typing import Any
 
@@ -13,16 +13,16 @@ CREDENTIALS_DIRECTORY = "/etc/market-collector-credentials"
 CREDENTIALS_KEYS = ("apiKey", "secretKey", "passphrase")
 STATE_DIRECTORY = "/var/lib/market-collector"
 _USER = 65532
-# Measured: a collector of three order books with TLS takes 30 to 40 MB and 1 to 2 % of a core.
+# Measured: a collector of three order books over TLS uses 30 to 40 MB and 1 to 2 % of a core.
 _REQUESTS = {"cpu": "20m", "memory": "48Mi"}
 _LIMITS = {"memory": "128Mi"}
-# The API server keeps a copy of the account's name in the old field, and fills the new one from it when we no longer
-# set that: an account that was taken out of a resource would stay. Empty texts are not stored, so no pod restarts.
+# The API server copies the service account name into the deprecated field and back, so a removed account would stay.
+# Empty strings are not stored, so they restart no pod.
 _NO_ACCOUNT = {"serviceAccountName": "", "serviceAccount": ""}
 
 
 def pod_template(shard: Shard, configmap_name: str) -> Document:
-    """The template with a hash of itself as an annotation, by which pods of the wanted version are known."""
+    """The pod template. An annotation holds its hash, which identifies pods of the current template."""
     template = shard.spec.template
     annotations = {**(template.annotations or {}), RESOURCE_ANNOTATION: shard.resource.key.name}
     built: Document = {
@@ -54,14 +54,14 @@ def _pod_spec(shard: Shard, configmap_name: str) -> Document:
             {"name": "state", "emptyDir": {}},
             *_credentials_volume(shard),
             *(_volume(index, sink) for index, sink in _file_sinks(shard)),
-            *map(_in_a_pods_words, shard.spec.template.volumes or ()),
+            *map(_as_pod_fields, shard.spec.template.volumes or ()),
         ],
         **_placement(shard),
     }
 
 
 def _placement(shard: Shard) -> Document:
-    """What the user says about where pods run, in a pod's own words; nothing of it reaches security settings."""
+    """The placement fields of spec.template. They do not affect security settings."""
     fields = {
         "node_selector",
         "tolerations",
@@ -76,7 +76,7 @@ def _placement(shard: Shard) -> Document:
 
 
 def _spread(shard: Shard) -> Document:
-    """Replicas on different nodes where there are some, unless the user says how; old and new pods do not mix."""
+    """Spreads replicas over nodes if possible. spec.template replaces it; old and new pods count separately."""
     if shard.spec.replicas == 1:
         return {}
     constraint = {
@@ -113,7 +113,7 @@ def _container(shard: Shard) -> Document:
             {"name": "state", "mountPath": STATE_DIRECTORY},
             *_credentials_mount(shard),
             *(_mount(shard, index, sink) for index, sink in _file_sinks(shard)),
-            *map(_in_a_pods_words, shard.spec.template.volume_mounts or ()),
+            *map(_as_pod_fields, shard.spec.template.volume_mounts or ()),
         ],
     }
 
@@ -155,10 +155,10 @@ def _file_sinks(shard: Shard) -> list[tuple[int, FileSink]]:
 
 
 def _credentials_volume(shard: Shard) -> list[Document]:
-    """The API key as files that the collector's group alone can read, and only these three keys.
+    """The three keys of the API key as files, readable by the collector's group only.
 
-    Optional: a pod without its Secret would stay in ContainerCreating with an Event for its only word; so it starts,
-    the collector says what is missing, and goes on by itself when the kubelet brings it.
+    The volume is optional: a pod without the Secret would stay in ContainerCreating. This way the collector starts,
+    reports the missing keys, and uses them once the kubelet mounts them.
     """
     if not shard.collects_account or shard.spec.credentials is None:
         return []
@@ -184,5 +184,5 @@ def _mount(shard: Shard, index: int, sink: FileSink) -> Document:
     return {**mount, "subPath": f"shard-{shard.number}"} if sink.claim_name else mount
 
 
-def _in_a_pods_words(section: Section) -> Document:
+def _as_pod_fields(section: Section) -> Document:
     return section.model_dump(by_alias=True, exclude_none=True, mode="json")

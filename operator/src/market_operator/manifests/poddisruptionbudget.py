@@ -1,13 +1,13 @@
-"""The PodDisruptionBudget: a shard's replicas are never evicted together."""
+"""The PodDisruptionBudget: evictions take one replica of a shard at a time."""
 
 from market_operator.manifests.shard import Shard
 from market_operator.resource.document import Document
 
 
 def poddisruptionbudget(shard: Shard) -> Document:
-    """The budget of a shard with several replicas. (With one it would forbid what every node needs: to be drained.)
+    """The budget of a shard with several replicas. With one replica, a budget would block every node drain.
 
-    Pods that are not ready may always be evicted: they hold nothing that could be lost.
+    Pods that are not ready may always be evicted, because they deliver nothing.
     """
     return {
         "apiVersion": "policy/v1",

@@ -1,4 +1,4 @@
-"""The headless Service: a name under which a shard's pods can be scraped and looked at."""
+"""The headless Service of a shard, for scraping and inspecting its pods."""
 
 from market_operator.manifests.shard import Shard
 from market_operator.resource.document import Document
@@ -6,7 +6,7 @@ from market_operator.resource.naming import HTTP_PORT
 
 
 def service(shard: Shard) -> Document:
-    """The Service of a shard; it names unready pods too, because those are the ones that people want to look at."""
+    """The Service of a shard. It includes pods that are not ready, since these need inspection most."""
     return {
         "apiVersion": "v1",
         "kind": "Service",

@@ -1,4 +1,4 @@
-"""What every builder is told: the resource, its spec, the shard, and what the operator was started with."""
+"""The input of every builder: one shard of a resource, and the metadata of its objects."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ FILE = "collector.json"
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One shard of one resource; `image` is the operator's own choice of collector image."""
+    """One shard of one resource. `image` is the default collector image."""
 
     resource: Resource
     spec: Spec
@@ -30,18 +30,18 @@ class Shard:
         return child_name(self.resource.key.name, self.number)
 
     @property
-    def wanted_pods(self) -> int:
-        """How many pods shall run."""
+    def replicas(self) -> int:
+        """Desired number of pods."""
         return 0 if self.spec.suspend else self.spec.replicas
 
     @property
     def collects_account(self) -> bool:
-        """Whether this shard collects what belongs to no symbol: one must, and the first one does."""
+        """Whether this shard collects the account. Only the first shard does."""
         return self.number == 0 and BALANCE in self.spec.data_types
 
     @property
     def selector(self) -> dict[str, str]:
-        """The labels by which the shard's pods are found."""
+        """The labels that select the shard's pods."""
         return selector(self.resource.key.name, self.number)
 
     def metadata(self, name: str) -> Document:
@@ -50,9 +50,9 @@ class Shard:
 
 
 def metadata(resource: Resource, name: str, shard: int | None = None) -> Document:
-    """Name, labels and owner of an object of a shard, or of the resource as a whole.
+    """Name, labels and owner of an object of a shard, or of the whole resource.
 
-    The owner does not block on its children: nothing ever waits for the operator.
+    The owner reference does not block deletion, so nothing waits for the operator.
     """
     owner = {
         "apiVersion": API_VERSION,
@@ -71,7 +71,7 @@ def metadata(resource: Resource, name: str, shard: int | None = None) -> Documen
 
 
 def canonical(document: Any) -> str:
-    """`document` as compact JSON, the same text for the same content."""
+    """`document` as canonical JSON: equal content gives equal strings."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -1,26 +1,26 @@
-"""Which symbol is collected by which shard: rendezvous hashing, so that a change moves the fewest symbols."""
+"""Assigns symbols to shards by rendezvous hashing, so that a change moves few symbols."""
 
 import hashlib
 from collections.abc import Sequence
 
 
 def spread(symbols: Sequence[str], shards: int) -> tuple[tuple[str, ...], ...]:
-    """The sorted symbols of each shard; no shard stays empty as long as there are enough symbols.
+    """The sorted symbols of each shard. No shard is empty if there are enough symbols.
 
-    Adding or removing a symbol touches its own shard alone, and one more shard takes symbols but lets none move between
-    the others (with few symbols per shard, keeping shards from staying empty may move one more).
+    Adding or removing a symbol changes only its shard. A new shard takes symbols, but none move between the others.
+    With few symbols, filling an empty shard may move one more.
     """
     groups: list[list[str]] = [[] for _ in range(shards)]
     for symbol in symbols:
         groups[max(range(shards), key=lambda shard: _weight(symbol, shard))].append(symbol)
     for shard, group in enumerate(groups):
         if not group:
-            _give_one(groups, shard)
+            _fill_empty(groups, shard)
     return tuple(tuple(sorted(group)) for group in groups)
 
 
-def _give_one(groups: list[list[str]], shard: int) -> None:
-    """Moves the symbol that likes the empty `shard` best out of a shard that can spare one."""
+def _fill_empty(groups: list[list[str]], shard: int) -> None:
+    """Moves the symbol with the highest weight for the empty `shard` from a shard with several."""
     spare = [symbol for group in groups if len(group) > 1 for symbol in group]
     if not spare:
         return

@@ -10,7 +10,7 @@ from market_operator.errors import ApiError
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import Key
 from market_operator.scheduling.event_budget import EventBudget
-from market_operator.status.events import announcements, event
+from market_operator.status.events import condition_events, event
 from market_operator.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class EventRecorder:
 
     async def create_event(self, resource: Resource, conditions: Iterable[Document], now: float) -> None:
         """Tells what turned between the stored conditions of `resource` and `conditions`, which were just written."""
-        for each in announcements(resource.status.get("conditions", ()), conditions):
+        for each in condition_events(resource.status.get("conditions", ()), conditions):
             if self.allowance.take(resource.key, now):
                 await self._write(event(each, resource, self.instance, now))
             else:

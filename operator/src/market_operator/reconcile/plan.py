@@ -3,7 +3,7 @@
 from typing import Any
 
 from market_operator.cluster.actions import Action, Apply, Delete
-from market_operator.manifests.wanted import DesiredState
+from market_operator.manifests.desired_state import DesiredState
 from market_operator.observed.cache import Observed, name_of
 from market_operator.reconcile.quantities import amount
 from market_operator.resource.document import Document

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from market_operator.cluster.actions import Action, Apply, Delete
 from market_operator.cluster.client import Cluster
 from market_operator.errors import ApiError, SpecError
-from market_operator.manifests.build import desired
-from market_operator.manifests.wanted import DesiredState
+from market_operator.manifests.build import build_desired_state
+from market_operator.manifests.desired_state import DesiredState
 from market_operator.observed.cache import Cache, Observed, name_of
 from market_operator.observed.collectors import Collectors
 from market_operator.observed.counters import CounterState, fold, read_counter_state
@@ -91,7 +91,7 @@ class Reconciler:
 
     def _desire(self, resource: Resource) -> tuple[DesiredState | None, str]:
         try:
-            wanted = desired(resource, self.settings.collector_image, self.settings.traffic)
+            wanted = build_desired_state(resource, self.settings.collector_image, self.settings.traffic)
         except SpecError as error:
             return None, str(error)
         self.intervals[resource.key] = seconds(wanted.spec.health_check_interval)
@@ -140,11 +140,11 @@ class Reconciler:
         now: float,
     ) -> Snapshot:
         return Snapshot(
-            wanted=wanted,
+            desired=wanted,
             invalid=invalid,
             deployments=_deployments(observed),
             pods=observed.pods,
-            looks=self.observations.looks,
+            probes=self.observations.looks,
             failures=tuple(failures),
             before=stored_conditions(resource),
             now=now,

@@ -1,4 +1,4 @@
-"""The status document: conditions with their times, totals, streams; and the patch that leads there. Pure."""
+"""Builds the status: conditions with their transition times, totals, pods and streams. Pure."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,48 +10,48 @@ from market_operator.resource.spec import Spec
 from market_operator.status.conditions import conditions, health
 from market_operator.status.reasons import ConditionState
 from market_operator.status.snapshot import Snapshot
-from market_operator.status.streams import DELIVERING, best_streams, live_streams
+from market_operator.status.streams import DELIVERING, best_streams, count_live_streams
 
 UNHEALTHY_LIMIT = 20
 _NEVER = "1970-01-01T00:00:00Z"
 
 
-def new_status(resource: Resource, picture: Snapshot, tally: CounterState) -> Document:
-    """The status that describes `resource` as the picture shows it."""
-    found = conditions(picture)
+def new_status(resource: Resource, snapshot: Snapshot, counters: CounterState) -> Document:
+    """The status of `resource` for a snapshot."""
+    found = conditions(snapshot)
     status: Document = {
         "observedGeneration": resource.generation,
-        "conditions": _with_times(resource, found, picture.now),
+        "conditions": _with_times(resource, found, snapshot.now),
         "health": health(found),
         "selector": f"{COLLECTOR_LABEL}={label_value(resource.key.name)}",
-        **_totals(resource.status, picture, tally),
-        **_workload(picture),
-        **_streams(resource, picture),
+        **_totals(resource.status, snapshot, counters),
+        **_workload(snapshot),
+        **_streams(resource, snapshot),
     }
-    return status if picture.wanted is None else {**status, "symbols": symbols_in_short(picture.wanted.spec)}
+    return status if snapshot.desired is None else {**status, "symbols": summarise_symbols(snapshot.desired.spec)}
 
 
 def _with_times(resource: Resource, found: Mapping[str, ConditionState], now: float) -> list[Document]:
-    """The conditions as stored; the time moves only when the status does."""
+    """The conditions as stored. lastTransitionTime changes only with the status."""
     before = {each["type"]: each for each in resource.status.get("conditions", ())}
-    return [_condition(kind, verdict, before.get(kind), resource.generation, now) for kind, verdict in found.items()]
+    return [_condition(kind, state, before.get(kind), resource.generation, now) for kind, state in found.items()]
 
 
-def _condition(kind: str, verdict: ConditionState, before: Document | None, generation: int, now: float) -> Document:
-    unchanged = before and before["status"] == verdict.status and before["lastTransitionTime"] != _NEVER
+def _condition(kind: str, state: ConditionState, before: Document | None, generation: int, now: float) -> Document:
+    unchanged = before and before["status"] == state.status and before["lastTransitionTime"] != _NEVER
     since = before["lastTransitionTime"] if before and unchanged else _time(now)
     return {
         "type": kind,
-        "status": verdict.status,
-        "reason": verdict.reason,
-        "message": verdict.message,
+        "status": state.status,
+        "reason": state.reason,
+        "message": state.message,
         "observedGeneration": generation,
         "lastTransitionTime": since,
     }
 
 
 def stored_conditions(resource: Resource) -> dict[str, ConditionState]:
-    """The stored conditions that are about the resource's present generation."""
+    """The stored conditions of the current generation, by type."""
     return {
         each["type"]: ConditionState(each["status"], each["reason"], each["message"])
         for each in resource.status.get("conditions", ())
@@ -59,8 +59,8 @@ def stored_conditions(resource: Resource) -> dict[str, ConditionState]:
     }
 
 
-def _totals(before: Document, picture: Snapshot, tally: CounterState) -> Document:
-    total, reports = tally.total, picture.reports
+def _totals(before: Document, snapshot: Snapshot, counters: CounterState) -> Document:
+    total, reports = counters.total, snapshot.reports
     last_message = max([report.last_message_time for report in reports] + [before.get("lastMessageTime") or ""])
     reconnects = [(r.last_reconnect_time, r.last_reconnect_reason) for r in reports]
     stored = before.get("lastReconnect") or {}
@@ -77,51 +77,51 @@ def _totals(before: Document, picture: Snapshot, tally: CounterState) -> Documen
             "detected": total.gaps_detected,
             "repaired": total.gaps_repaired,
             "lost": total.gaps_lost,
-            "open": _open_gaps(before, picture),
+            "open": _open_gaps(before, snapshot),
             "missingTrades": total.missing_trades,
             "recoveredTrades": total.recovered_trades,
             "lostTrades": total.lost_trades,
         },
-        "shardStatuses": write_tally(tally),
+        "shardStatuses": write_tally(counters),
         **({"lastMessageTime": last_message} if last_message else {}),
         **({"lastReconnect": {"time": last_reconnect[0], "reason": last_reconnect[1]}} if last_reconnect[0] else {}),
     }
 
 
-def _open_gaps(before: Document, picture: Snapshot) -> int:
-    if picture.unseen:
+def _open_gaps(before: Document, snapshot: Snapshot) -> int:
+    if snapshot.has_unprobed_pods:
         return int(before.get("gaps", {}).get("open", 0))
-    return sum(gap.state == "open" for report in picture.reports for gap in report.gaps)
+    return sum(gap.state == "open" for report in snapshot.reports for gap in report.gaps)
 
 
-def _workload(picture: Snapshot) -> Document:
-    if picture.wanted is None:
+def _workload(snapshot: Snapshot) -> Document:
+    if snapshot.desired is None:
         return {}
-    spec = picture.wanted.spec
-    pods = [pod for shard in picture.shards for pod in picture.pods_of(shard)]
-    wanted = 0 if spec.suspend else spec.shards * spec.replicas
+    spec = snapshot.desired.spec
+    pods = [pod for shard in snapshot.shards for pod in snapshot.pods_of(shard)]
+    desired = 0 if spec.suspend else spec.shards * spec.replicas
     return {
         "shards": spec.shards,
-        "readyShards": sum(_is_ready(picture, shard) for shard in picture.shards),
-        "pods": f"{sum(pod.is_ready for pod in pods)}/{wanted}",
-        "image": picture.wanted.image,
+        "readyShards": sum(_is_ready(snapshot, shard) for shard in snapshot.shards),
+        "pods": f"{sum(pod.is_ready for pod in pods)}/{desired}",
+        "image": snapshot.desired.image,
     }
 
 
-def _is_ready(picture: Snapshot, shard: int) -> bool:
-    """Whether all replicas of a shard are of the wanted version and ready."""
-    assert picture.wanted
-    template, spec = picture.wanted.templates[shard], picture.wanted.spec
-    ready = [pod for pod in picture.pods_of(shard) if pod.is_ready and pod.template == template]
+def _is_ready(snapshot: Snapshot, shard: int) -> bool:
+    """Whether all replicas of a shard run the current template and are ready."""
+    assert snapshot.desired
+    template, spec = snapshot.desired.templates[shard], snapshot.desired.spec
+    ready = [pod for pod in snapshot.pods_of(shard) if pod.is_ready and pod.template == template]
     return not spec.suspend and len(ready) >= spec.replicas
 
 
-def _streams(resource: Resource, picture: Snapshot) -> Document:
-    """The streams; as long as a pod has yet to be read, what was told of this generation stands."""
-    if picture.unseen and "Streaming" in picture.before and "streams" in resource.status:
+def _streams(resource: Resource, snapshot: Snapshot) -> Document:
+    """The streams. The stored ones of this generation stay while a running pod has not been probed."""
+    if snapshot.has_unprobed_pods and "Streaming" in snapshot.before and "streams" in resource.status:
         return {name: resource.status[name] for name in ("streams", "unhealthyStreams") if name in resource.status}
-    live, total = live_streams(picture)
-    bad = [stream for _, stream in sorted(best_streams(picture).items()) if stream.state not in DELIVERING]
+    live, total = count_live_streams(snapshot)
+    bad = [stream for _, stream in sorted(best_streams(snapshot).items()) if stream.state not in DELIVERING]
     return {
         "streams": {"total": total, "live": live, "summary": f"{live}/{total}"},
         "unhealthyStreams": [
@@ -135,8 +135,8 @@ def _streams(resource: Resource, picture: Snapshot) -> Document:
     }
 
 
-def symbols_in_short(spec: Spec) -> str:
-    """The first three symbols, and how many more there are."""
+def summarise_symbols(spec: Spec) -> str:
+    """The first three symbols and the number of the others."""
     more = len(spec.all_symbols) - 3
     return ", ".join(spec.all_symbols[:3]) + (f" +{more}" if more > 0 else "")
 

@@ -1,93 +1,92 @@
-"""The conditions: one small pure function each, from the picture to True, False or Unknown with reason and message.
+"""All conditions of a resource. One pure function each, from a snapshot to a state with reason and message.
 
-Reasons are a closed list: a class attribute of Reason each. Precedence inside a condition is the order of the ifs.
+Reasons come from the closed list in `Reason`. Inside a condition, the order of the ifs is the precedence.
 """
 
 from collections.abc import Mapping
 
 from market_operator.status.accepted import accepted
-from market_operator.status.diagnosis import is_in_time
+from market_operator.status.diagnosis import is_progressing
 from market_operator.status.output import complete, sinks_healthy
 from market_operator.status.reasons import PASSING, ConditionState, Reason
 from market_operator.status.snapshot import Snapshot
 from market_operator.status.streaming import streaming
 from market_operator.status.workload import workload_ready
 
-# What can only be known from the collectors' reports.
-_FROM_REPORTS = ("Accepted", "Streaming", "Complete", "SinksHealthy")
+# Conditions that depend on the collectors' reports.
+_REPORT_BASED = ("Accepted", "Streaming", "Complete", "SinksHealthy")
 
 
-def conditions(picture: Snapshot) -> dict[str, ConditionState]:
-    """All conditions of the picture by type; Reconciling and Stalled only when True."""
+def conditions(snapshot: Snapshot) -> dict[str, ConditionState]:
+    """All conditions by type. Reconciling and Stalled are present only when True."""
     found = {
-        "Accepted": accepted(picture),
-        "WorkloadReady": workload_ready(picture),
-        "Streaming": streaming(picture),
-        "Complete": complete(picture),
-        "SinksHealthy": sinks_healthy(picture),
+        "Accepted": accepted(snapshot),
+        "WorkloadReady": workload_ready(snapshot),
+        "Streaming": streaming(snapshot),
+        "Complete": complete(snapshot),
+        "SinksHealthy": sinks_healthy(snapshot),
     }
-    if picture.unseen:
-        found |= {kind: verdict for kind, verdict in picture.before.items() if _stands(kind, found)}
-    progress = {"Reconciling": reconciling(found, picture), "Stalled": stalled(found, picture)}
-    present = {kind: verdict for kind, verdict in progress.items() if verdict is not None}
-    return {"Ready": ready(found, picture), **found, **present}
+    if snapshot.has_unprobed_pods:
+        found |= {kind: state for kind, state in snapshot.before.items() if _stays(kind, found)}
+    progress = {"Reconciling": reconciling(found, snapshot), "Stalled": stalled(found, snapshot)}
+    present = {kind: state for kind, state in progress.items() if state is not None}
+    return {"Ready": ready(found, snapshot), **found, **present}
 
 
-def _stands(kind: str, found: Mapping[str, ConditionState]) -> bool:
-    """Whether what was told before the first look stands; that a secret is missing is seen at the pod."""
-    return kind in _FROM_REPORTS and found[kind].reason != Reason.SECRET_NOT_FOUND
+def _stays(kind: str, found: Mapping[str, ConditionState]) -> bool:
+    """Whether the stored condition stays before the first probe. A missing Secret shows at the pod without one."""
+    return kind in _REPORT_BASED and found[kind].reason != Reason.SECRET_NOT_FOUND
 
 
-def ready(found: Mapping[str, ConditionState], picture: Snapshot) -> ConditionState:
-    """The summary: whether data flows as the resource says. An open gap shows in Complete and in the health alone."""
+def ready(found: Mapping[str, ConditionState], snapshot: Snapshot) -> ConditionState:
+    """The summary: whether data flows. An open gap affects only Complete and the health."""
     inputs = [found[kind] for kind in ("Accepted", "WorkloadReady", "Streaming", "SinksHealthy")]
-    if picture.is_suspended:
+    if snapshot.is_suspended:
         return found["WorkloadReady"]
-    if found["Streaming"].status == "True" and _is_passing(found["WorkloadReady"], picture):
+    if found["Streaming"].status == "True" and _is_temporary(found["WorkloadReady"], snapshot):
         inputs.remove(found["WorkloadReady"])
     for status in ("False", "Unknown"):
-        for verdict in inputs:
-            if verdict.status == status:
-                return verdict
+        for state in inputs:
+            if state.status == status:
+                return state
     return ConditionState("True", Reason.READY, found["Streaming"].message)
 
 
-def _is_passing(workload: ConditionState, picture: Snapshot) -> bool:
-    """Whether what WorkloadReady lacks leaves the flow of data alone.
+def _is_temporary(workload: ConditionState, snapshot: Snapshot) -> bool:
+    """Whether data flows although WorkloadReady is not True.
 
-    Old pods or another replica deliver; or the write that failed for a moment was none that this generation needed,
-    since it was Ready before.
+    Old pods or another replica deliver. Or a write failed and is retried, and this generation was Ready before it.
     """
-    before = picture.before.get("Ready")
-    return workload.reason in PASSING or (picture.is_retrying and before is not None and before.status == "True")
+    before = snapshot.before.get("Ready")
+    return workload.reason in PASSING or (snapshot.is_retrying and before is not None and before.status == "True")
 
 
-def reconciling(found: Mapping[str, ConditionState], picture: Snapshot) -> ConditionState | None:
-    """kstatus' sign that work is under way that may end by itself."""
+def reconciling(found: Mapping[str, ConditionState], snapshot: Snapshot) -> ConditionState | None:
+    """kstatus: work is in progress that may finish without a person."""
     workload = found["WorkloadReady"]
-    return ConditionState("True", workload.reason, workload.message) if _is_under_way(workload, picture) else None
+    return ConditionState("True", workload.reason, workload.message) if _is_in_progress(workload, snapshot) else None
 
 
-def _is_under_way(workload: ConditionState, picture: Snapshot) -> bool:
-    """Whether what WorkloadReady lacks may come without anybody's help.
+def _is_in_progress(workload: ConditionState, snapshot: Snapshot) -> bool:
+    """Whether WorkloadReady may still become True without a person.
 
-    A node that is being added, a secret that is made a moment later, a registry that was busy: as long as Kubernetes
-    gives a roll-out time, so do we, for tools give up on a resource at the first Stalled.
+    A node may be added, a Secret created or a registry recover within the rollout's progress deadline. Tools fail a
+    resource at its first Stalled, so it waits for that deadline.
     """
     if workload.status != "False":
         return False
-    if picture.failures:
-        return picture.is_retrying
-    rolling = [picture.deployments[shard] for shard in picture.shards if shard in picture.deployments]
-    return workload.reason in PASSING or any(map(is_in_time, rolling))
+    if snapshot.failures:
+        return snapshot.is_retrying
+    rolling = [snapshot.deployments[shard] for shard in snapshot.shards if shard in snapshot.deployments]
+    return workload.reason in PASSING or any(map(is_progressing, rolling))
 
 
-def stalled(found: Mapping[str, ConditionState], picture: Snapshot) -> ConditionState | None:
-    """kstatus' sign that a person must act."""
+def stalled(found: Mapping[str, ConditionState], snapshot: Snapshot) -> ConditionState | None:
+    """kstatus: a person must act."""
     symbols, workload, streams = found["Accepted"], found["WorkloadReady"], found["Streaming"]
     if symbols.status == "False" and symbols.reason != Reason.SECRET_NOT_FOUND:
         return ConditionState("True", symbols.reason, symbols.message)
-    if workload.status == "False" and not _is_under_way(workload, picture):
+    if workload.status == "False" and not _is_in_progress(workload, snapshot):
         return ConditionState("True", workload.reason, workload.message)
     if streams.reason == Reason.RECONNECTS_EXHAUSTED:
         return ConditionState("True", streams.reason, streams.message)
@@ -95,7 +94,7 @@ def stalled(found: Mapping[str, ConditionState], picture: Snapshot) -> Condition
 
 
 def health(found: Mapping[str, ConditionState]) -> str:
-    """One word for people: Healthy, Degraded (data flows, but something is amiss), Unhealthy, Unknown."""
+    """A one-word summary: Healthy, Degraded (data flows, but a condition is not True), Unhealthy or Unknown."""
     summary = found["Ready"]
     if summary.status == "Unknown":
         return "Unknown"

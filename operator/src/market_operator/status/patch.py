@@ -1,4 +1,4 @@
-"""Which status fields changed, and the merge patch that writes them."""
+"""The merge patch from the stored status to the new one, and whether it may wait."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 from market_operator.resource.document import Document
 from market_operator.resource.status import Status
 
-# What may wait for the counter interval when nothing else changed. Of `gaps` all but the number of open ones may, of
-# conditions their sentences alone, which say how many records wait or which attempt it is, and so change all the time.
-_MAY_WAIT = {
+# Fields that wait for the counter interval if nothing else changed. `gaps` waits unless the number of open gaps
+# changed. Conditions wait if only their messages changed, since these contain counts.
+_DEFERRABLE = {
     *("messages", "records", "reconnections", "resyncs", "skippedUpdates", "droppedRecords", "unreadableFrames"),
     *("lastMessageTime", "lastReconnect", "shardStatuses", "unhealthyStreams"),
 }
@@ -17,45 +17,47 @@ _FIELDS = {field.alias for field in Status.model_fields.values()}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The patch for a status ({}: nothing to write), and whether it is about counters alone."""
+    """A merge patch ({}: nothing to write). `is_counting`: only counters changed."""
 
     patch: Document
     is_counting: bool
 
 
 def change(old: Document, new: Document) -> Change:
-    """What to write so that `old` becomes `new`. What a later release wrote, before it was rolled back, stays."""
+    """The change from `old` to `new`. Fields that a later release wrote before a rollback stay."""
     patch = merge_patch(_known(old, new), _with_later_counters(old, new))
-    urgent = set(patch) - _MAY_WAIT
+    urgent = set(patch) - _DEFERRABLE
     if "open" not in (patch.get("gaps") or {"open": None}):
         urgent.discard("gaps")
-    if _turns(old) == _turns(new):
+    if _without_messages(old) == _without_messages(new):
         urgent.discard("conditions")
     return Change(patch, is_counting=not urgent)
 
 
-def _turns(status: Document) -> list[tuple[object, ...]]:
-    """All of the conditions but their sentences."""
+def _without_messages(status: Document) -> list[tuple[object, ...]]:
+    """The conditions without their messages."""
     return [
         tuple(value for key, value in sorted(each.items()) if key != "message") for each in status.get("conditions", ())
     ]
 
 
 def _known(old: Document, new: Document) -> Document:
-    """`old` without the fields that this release has no name for."""
+    """`old` without fields that this release does not know."""
     known = {name: value for name, value in old.items() if name in _FIELDS}
     inner = {name: value for name, value in known.items() if isinstance(value, dict) and name in new}
     return known | {name: {key: value[key] for key in value if key in new[name]} for name, value in inner.items()}
 
 
 def _with_later_counters(old: Document, new: Document) -> Document:
-    """`new` with the counters that only a later release knows: lists are written as a whole, not field by field."""
+    """`new` with the counters of a later release added, because a merge patch replaces whole lists."""
     before = {each["shard"]: each for each in old.get("shardStatuses", ())}
-    statuses = [_later_shard(before.get(each["shard"], {}), each) for each in new.get("shardStatuses", ())]
+    statuses = [
+        _with_later_shard_counters(before.get(each["shard"], {}), each) for each in new.get("shardStatuses", ())
+    ]
     return {**new, "shardStatuses": statuses} if statuses else new
 
 
-def _later_shard(old: Document, new: Document) -> Document:
+def _with_later_shard_counters(old: Document, new: Document) -> Document:
     epochs = {each["epoch"]: each for each in old.get("epochs", ())}
     return {
         **old,

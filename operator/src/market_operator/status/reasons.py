@@ -1,4 +1,4 @@
-"""The closed list of reasons, and what a condition says. docs/conditions.md explains each, and a test compares both."""
+"""The closed list of condition reasons. docs/conditions.md explains each; a test compares both."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +7,7 @@ State = Literal["True", "False", "Unknown"]
 
 
 class Reason:
-    """All reasons of all conditions; users' scripts and alerts may rely on them."""
+    """All reasons of all conditions. Users' scripts and alerts rely on them."""
 
     ACCEPTED = "Accepted"
     ALL_LIVE = "AllStreamsLive"
@@ -44,24 +44,23 @@ class Reason:
     UNSCHEDULABLE = "Unschedulable"
 
 
-# While data flows, these reasons of WorkloadReady do not make the resource not Ready: the old pods of a roll-out or the
-# other replica still deliver.
+# Reasons of WorkloadReady that leave Ready alone while data flows: old pods or another replica still deliver.
 PASSING = (Reason.ROLLING_OUT, Reason.PODS_NOT_READY)
-# What a resource that starts, changes or rests goes through: no trouble.
+# Reasons of a normal start, change or suspension.
 _ORDINARY = (*PASSING, Reason.PENDING, Reason.STREAMS_PENDING, Reason.COLLECTOR_NOT_RUNNING, Reason.SUSPENDED)
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionState:
-    """What a condition says now."""
+    """The current state of one condition."""
 
     status: State
     reason: str
     message: str
 
 
-def is_trouble(kind: str, status: str, reason: str) -> bool:
-    """Whether a condition of type `kind` tells of something that somebody should know at once."""
+def is_problem(kind: str, status: str, reason: str) -> bool:
+    """Whether a condition of type `kind` reports a problem that a person should see at once."""
     if kind in ("Stalled", "Reconciling"):
         return kind == "Stalled"
     return status != "True" and reason not in _ORDINARY

@@ -8,14 +8,14 @@ from market_operator.status.snapshot import Snapshot
 DELIVERING = ("live", "quiet")
 
 
-def live_streams(picture: Snapshot) -> tuple[int, int]:
-    """How many of the wanted streams deliver, and how many are wanted; of replicas, one is enough."""
-    if picture.wanted is None:
+def count_live_streams(snapshot: Snapshot) -> tuple[int, int]:
+    """Number of desired streams that deliver, and of all desired streams. One replica per stream is enough."""
+    if snapshot.desired is None:
         return 0, 0
-    spec = picture.wanted.spec
-    wanted = spec.subjects
-    states = best_streams(picture)
-    live = [s for s in states.values() if s.state in DELIVERING and s.symbol in wanted]
+    spec = snapshot.desired.spec
+    desired = spec.subjects
+    states = best_streams(snapshot)
+    live = [s for s in states.values() if s.state in DELIVERING and s.symbol in desired]
     total = spec.stream_count
     return min(len(live), total), total
 
@@ -23,10 +23,10 @@ def live_streams(picture: Snapshot) -> tuple[int, int]:
 _ORDER = {"live": 0, "quiet": 1, "pending": 2, "stale": 3, "refused": 4}
 
 
-def best_streams(picture: Snapshot) -> dict[str, Stream]:
-    """Each reported stream in its best state over the replicas."""
+def best_streams(snapshot: Snapshot) -> dict[str, Stream]:
+    """Each reported stream in its best state over all replicas, by name."""
     best: dict[str, Stream] = {}
-    for report in picture.reports:
+    for report in snapshot.reports:
         for stream in report.streams:
             known = best.get(stream.name)
             if known is None or _ORDER.get(stream.state, 5) < _ORDER.get(known.state, 5):
@@ -34,5 +34,6 @@ def best_streams(picture: Snapshot) -> dict[str, Stream]:
     return best
 
 
-def merge_streams(picture: Snapshot, is_meant: Callable[[Stream], bool]) -> list[Stream]:
-    return [stream for _, stream in sorted(best_streams(picture).items()) if is_meant(stream)]
+def select_streams(snapshot: Snapshot, is_selected: Callable[[Stream], bool]) -> list[Stream]:
+    """The streams that `is_selected` accepts, each in its best state, ordered by name."""
+    return [stream for _, stream in sorted(best_streams(snapshot).items()) if is_selected(stream)]

@@ -1,4 +1,4 @@
-"""How messages count, list and shorten; a message is for people and never grows with the size of a resource."""
+"""Formats numbers and lists in messages. A message stays short however large a resource is."""
 
 from collections.abc import Iterable
 
@@ -6,18 +6,18 @@ _NAMED = 5
 _LONGEST = 300
 
 
-def number(count: int, noun: str) -> str:
+def quantity(count: int, noun: str) -> str:
     """Such as `1 pod` or `2 pods`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def some(items: Iterable[str]) -> str:
-    """The first few of `items`, and how many more there are."""
+def listed(items: Iterable[str]) -> str:
+    """The first five `items` and the number of the others."""
     known = list(items)
     more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
     return ", ".join(known[:_NAMED]) + more
 
 
-def cut(text: str) -> str:
-    """`text`, or its beginning."""
+def shortened(text: str) -> str:
+    """`text`, cut to 300 characters."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -8,7 +8,7 @@ from market_operator.resource.spec import Spec
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """What shall exist: the spec with its defaults, the objects in the order of creation, one template hash a shard."""
+    """The spec with its defaults, the managed objects in the order of creation, and one pod template hash per shard."""
 
     spec: Spec
     children: tuple[Document, ...]
