@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds bench bench-collector bench-operator soak requirements
+.PHONY: help setup cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator soak requirements
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ crds: ## write crds/ and the chart's copy from the operator's models
 check-crds: ## fail when crds/ or the chart's copy differ from the models
 	@$(BIN)/market-operator crd | diff -u crds/marketcollectors.yaml - || { echo "crds/ differs from the models: run make crds" >&2; exit 1; }
 	@diff -u crds/marketcollectors.yaml helm/market-operator/files/marketcollectors.yaml || { echo "the chart's copy differs: run make crds" >&2; exit 1; }
+
+docs: ## write docs/spec.md from the CRD
+	@$(BIN)/python hack/spec_reference.py > docs/spec.md
+
+check-docs: ## fail when docs/spec.md differs from the CRD
+	@$(BIN)/python hack/spec_reference.py | diff -u docs/spec.md - || { echo "docs/spec.md differs from the CRD: run make docs" >&2; exit 1; }
 
 bench: bench-collector bench-operator ## both benchmarks
 

@@ -6,7 +6,9 @@ cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
 
 FAST=(lint types contracts unit)
-ALL=("${FAST[@]}" simulator faults cluster coverage e2e)
+# Mostly waiting, for processes, clocks and the API server.
+WAITING=(simulator faults cluster)
+LAST=(alone coverage e2e)
 
 lint() {
   ruff check --quiet .
@@ -27,7 +29,7 @@ no_registry_addresses() {
 types() { mypy operator/src collector/src simulator tests hack bench examples; }
 
 contracts() {
-  make --silent check-crds
+  make --silent check-crds check-docs
   lint-imports --no-cache | grep -vE '^[╔╚╗╝║╠╣═╦╩╬▶◀│└┘┌┐─▲▼ ]*$'
   return "${PIPESTATUS[0]}"
 }
@@ -35,16 +37,23 @@ contracts() {
 # Coverage doubles the time of the fast rung, so only the whole run measures it.
 pytest_rung() { if [[ $MEASURED ]]; then coverage run -m pytest "$@"; else python -m pytest "$@"; fi; }
 
-# On every core, but in the whole run one after the other: there a test that waits has no neighbour to blame.
+# Tests that wait run beside one another: several workers for each core. Tests that compute get one worker for each core.
+workers() { echo "--numprocesses=$(($(nproc) * $1)) --dist=worksteal"; }
+
 unit() {
-  local several=(--numprocesses=auto --dist=worksteal)
-  if [[ $MEASURED ]]; then several=(); fi
-  pytest_rung -m "not simulator and not faults and not cluster and not e2e and not cluster_lifecycle" --timeout=60 "${several[@]}"
+  # shellcheck disable=SC2046 # two options
+  pytest_rung -m "not simulator and not faults and not cluster and not e2e and not cluster_lifecycle and not alone" \
+    --timeout=120 $(workers 1)
 }
 
-simulator() { pytest_rung -m "simulator and not faults and not cluster and not e2e"; }
+# shellcheck disable=SC2046 # two options
+simulator() { pytest_rung -m "simulator and not faults and not cluster and not e2e and not alone" --timeout=240 $(workers 2); }
 
-faults() { pytest_rung -m faults --timeout=280; }
+# shellcheck disable=SC2046 # two options
+faults() { pytest_rung -m "faults and not alone" --timeout=560 $(workers 2); }
+
+# What measures, or changes what the others share: one at a time, when nothing else runs.
+alone() { with_cluster pytest_rung -m "alone and not e2e and not cluster_lifecycle" --timeout=300; }
 
 coverage_per_module() { coverage combine --quiet --append .coverage.* 2>/dev/null || true; python hack/coverage_per_module.py; }
 
@@ -54,36 +63,92 @@ with_cluster() {
   "$@"
 }
 
-# A demo that still runs has an operator that would answer for the tests' resources.
-cluster() { with_cluster demo/down.sh; with_cluster pytest_rung -m "cluster and not e2e" --timeout=300; }
+# An operator of a running demo would reconcile the tests' resources.
+cluster() {
+  with_cluster demo/down.sh
+  # shellcheck disable=SC2046 # two options
+  with_cluster pytest_rung -m "cluster and not e2e and not alone" --timeout=300 $(workers 3)
+}
 
 e2e() { hack/cluster/images.sh; with_cluster pytest_rung -m e2e --timeout=600; }
 
-run() {
-  local stage=$1 start=$SECONDS
-  printf '\n==> %s\n' "$stage"
-  case $stage in
+# -- running rungs, one after the other or side by side ---------------------------------------------------------------------
+
+# Runs one rung and notes its wall time and its CPU time, that of its child processes included.
+timed() {
+  local TIMEFORMAT='%R %U %S'
+  { time run_rung "$1" >&3 2>&4; } 3>&1 4>&2 2>"$WORK/$1.time"
+}
+
+run_rung() {
+  case $1 in
     coverage) coverage_per_module ;;
-    *) "$stage" ;;
+    *) "$1" ;;
   esac
-  TIMES+=("$(printf '%-10s %4d s' "$stage" $((SECONDS - start)))")
+}
+
+run() {
+  printf '\n==> %s\n' "$1"
+  local code=0
+  # In a subshell with errexit of its own: in a condition, bash would ignore it.
+  (set -e; timed "$1") &
+  wait $! || code=$?
+  note "$1"
+  return "$code"
+}
+
+# Output of rungs side by side does not mix: each is printed when the rung has ended.
+run_side_by_side() {
+  local stage failed=0
+  declare -A pids=()
+  printf '\n==> %s (side by side)\n' "$*"
+  for stage in "$@"; do
+    (set -e; timed "$stage" >"$WORK/$stage.log" 2>&1) &
+    pids[$stage]=$!
+  done
+  for stage in "$@"; do
+    wait "${pids[$stage]}" || failed=1
+    printf '\n==> %s\n' "$stage"
+    cat "$WORK/$stage.log"
+    note "$stage"
+  done
+  return "$failed"
+}
+
+note() {
+  local wall user system
+  read -r wall user system < <(tail -n 1 "$WORK/$1.time") || true
+  TIMES+=("$(awk -v stage="$1" -v wall="${wall:-0}" -v cpu="${user:-0} ${system:-0}" \
+    'BEGIN { split(cpu, part, " "); printf "%-10s %5.0f s wall %5.0f s CPU", stage, wall, part[1] + part[2] }')")
 }
 
 report() {
   local code=$?
   printf '\n==> stages\n'
   ((${#TIMES[@]})) && printf '    %s\n' "${TIMES[@]}"
+  printf '    %-10s %5d s wall\n' all "$SECONDS"
   ((code == 0)) && echo "    all passed" || echo "    FAILED (exit code $code)"
+  rm -rf "$WORK"
+}
+
+main() {
+  trap report EXIT
+  WORK=$(mktemp -d)
+  mapfile -t SCRIPTS < <(git ls-files '*.sh' .ci/run requirements/compile)
+  if [[ ${1:-all} == all ]]; then MEASURED=1; fi
+  if [[ $MEASURED ]]; then rm -f .coverage .coverage.*; fi
+  local stage
+  case ${1:-all} in
+    all)
+      for stage in "${FAST[@]}"; do run "$stage"; done
+      run_side_by_side "${WAITING[@]}"
+      for stage in "${LAST[@]}"; do run "$stage"; done
+      ;;
+    fast) for stage in "${FAST[@]}"; do run "$stage"; done ;;
+    *) for stage in "$@"; do run "$stage"; done ;;
+  esac
 }
 
 TIMES=()
 MEASURED=${MEASURED:-}
-mapfile -t SCRIPTS < <(git ls-files '*.sh' .ci/run requirements/compile)
-trap report EXIT
-case ${1:-all} in
-  all) stages=("${ALL[@]}") MEASURED=1 ;;
-  fast) stages=("${FAST[@]}") ;;
-  *) stages=("$@") ;;
-esac
-if [[ $MEASURED ]]; then rm -f .coverage .coverage.*; fi
-for stage in "${stages[@]}"; do run "$stage"; done
+main "$@"

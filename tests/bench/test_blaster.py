@@ -15,6 +15,9 @@ import tls
 
 pytestmark = pytest.mark.simulator
 
+DEADLINE_S = 60.0
+"""Only a deadlock takes this long; a loaded machine takes seconds."""
+
 
 @pytest.fixture
 def exchange(tmp_path: Path) -> Iterator[tuple[Worker, str, ssl.SSLContext]]:
@@ -33,18 +36,18 @@ def test_a_subscriber_gets_the_first_loop_and_then_what_is_ordered(
     exchange: tuple[Worker, str, ssl.SSLContext],
 ) -> None:
     worker, url, trust = exchange
-    with connect(url, ssl=trust) as client:
+    with connect(url, ssl=trust, open_timeout=DEADLINE_S) as client:
         subscribe(client, frames.CHANNELS[:1])
         subscribe(client, frames.CHANNELS)
         first = frames.tape("sequence", range(1))
         by_request = sorted(first, key=lambda text: '"channel":"trades"' not in text)
-        assert [client.recv(5) for _ in first] == by_request
+        assert [client.recv(DEADLINE_S) for _ in first] == by_request
         assert worker.ask("served") == {"messages": len(first)}
         second = frames.tape("sequence", [1])
         assert worker.ask("blast", loops=1)["messages"] == len(second)
-        assert [client.recv(5) for _ in second] == second
+        assert [client.recv(DEADLINE_S) for _ in second] == second
         client.send("ping")
-        assert client.recv(5) == "pong"
+        assert client.recv(DEADLINE_S) == "pong"
 
 
 def test_a_program_may_read_single_fills_on_a_connection_of_their_own(
@@ -55,22 +58,25 @@ def test_a_program_may_read_single_fills_on_a_connection_of_their_own(
     fills = [text for text in tape if '"trades-all"' in text]
     others = [text for text in tape if '"trades-all"' not in text]
     for _ in range(2):  # the next program begins anew
-        with connect(url + "public", ssl=trust) as public, connect(url + "business", ssl=trust) as business:
+        with (
+            connect(url + "public", ssl=trust, open_timeout=DEADLINE_S) as public,
+            connect(url + "business", ssl=trust, open_timeout=DEADLINE_S) as business,
+        ):
             subscribe(public, frames.CHANNELS[1:])
             subscribe(business, ["trades-all"])
             worker.ask("served")
             assert worker.ask("blast", loops=1)["messages"] * 2 == len(tape)
-            assert [business.recv(5) for _ in fills] == fills
-            assert [public.recv(5) for _ in others] == others
+            assert [business.recv(DEADLINE_S) for _ in fills] == fills
+            assert [public.recv(DEADLINE_S) for _ in others] == others
 
 
 def test_a_pace_is_kept(exchange: tuple[Worker, str, ssl.SSLContext]) -> None:
     worker, url, trust = exchange
-    with connect(url, ssl=trust) as client:
+    with connect(url, ssl=trust, open_timeout=DEADLINE_S) as client:
         subscribe(client, frames.CHANNELS)
         worker.ask("served")
         told = worker.ask("pace", loops=1, per_second=1_000.0)
-        assert [client.recv(5) for _ in range(2 * told["messages"])] == frames.tape("sequence", range(2))
+        assert [client.recv(DEADLINE_S) for _ in range(2 * told["messages"])] == frames.tape("sequence", range(2))
         assert told["seconds"] >= told["messages"] / 1_000.0
 
 

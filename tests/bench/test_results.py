@@ -13,7 +13,7 @@ FIELDS = {
     "handler_sequence_us", "handler_sequence_ratio", "handler_checksum_us", "handler_checksum_ratio",
     "end_to_end_tls_us", "end_to_end_tls_ratio", "rss_mb", "rss_ratio", "cpu_150_percent", "cpu_150_ratio", "start_ms",
 }  # fmt: skip
-"""interfaces.md, section 7."""
+"""docs/contracts.md, benchmark results."""
 NUMBERS = FIELDS - {"python", "machine", "rounds", "peer"}
 PEER = {"name": "cryptofeed", "version": "2.4.1"}
 

@@ -16,7 +16,7 @@ market_operator_status_updates_total{change="conditions"} 20.0
 market_operator_sweeps_total 99.0
 """
 FIELDS = {"resources", "seconds", "rss_mb", "api_writes", "idle_cpu_percent", "idle_writes_per_minute"}
-"""interfaces.md, section 7."""
+"""docs/contracts.md, benchmark results."""
 RUN = {
     **dict.fromkeys(FIELDS, 1.0),
     "resources": 1_000,

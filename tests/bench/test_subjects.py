@@ -27,6 +27,7 @@ def test_a_free_port_can_be_listened_on() -> None:
 
 
 @pytest.mark.simulator
+@pytest.mark.alone
 def test_a_collector_handles_every_message_of_a_blast_and_of_a_pace(tmp_path: Path) -> None:
     authority = tls.authority(tmp_path)
     start = subjects.collector(authority.file)

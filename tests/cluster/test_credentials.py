@@ -16,6 +16,9 @@ CANARY = "canary-that-sings-in-logs"
 ACCOUNT = {"dataTypes": ["trade", "balance"], "credentials": {"secretName": "okx-key"}}
 
 
+pytestmark = pytest.mark.alone  # operators for all namespaces
+
+
 @pytest.fixture(params=["all namespaces", "one namespace"])
 def account(request: pytest.FixtureRequest, api: Any, namespace: str, tmp_path: Path) -> Iterator[Account]:
     """The chart's rights, for either scope, in a namespace of the operator's own."""

@@ -109,6 +109,7 @@ def apply_definition() -> None:
     subprocess.run(["kubectl", "wait", "--for=condition=Established", "--timeout=30s", "-f", file], check=True)
 
 
+@pytest.mark.alone  # deletes the CRD
 @pytest.mark.usefixtures("nobody_elses")
 def test_i_without_its_definition_the_operator_says_so_and_ends_and_the_next_one_serves_what_comes_back(
     place: Any, operator: Any, api: Any, kubelet: Any, start: Start, eventually: Eventually

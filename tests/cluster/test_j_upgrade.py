@@ -38,6 +38,9 @@ def new_definition() -> Document:
     return document
 
 
+pytestmark = pytest.mark.alone  # changes the CRD
+
+
 @pytest.fixture
 def define(api: Any) -> Iterator[Callable[[Document], None]]:
     """Puts a version of the definition into place, as an upgrade does; afterwards it is as before."""

@@ -15,6 +15,9 @@ Eventually = Callable[..., None]
 Grant = Callable[..., Account]
 
 
+pytestmark = pytest.mark.alone  # operators for all namespaces
+
+
 @pytest.fixture
 def grant(api: Any, namespace: str, tmp_path: Path) -> Iterator[Grant]:
     """Installs the chart's rights in a namespace of the operator's own, which is not the one that it serves."""

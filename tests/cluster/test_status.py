@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from kstatus import kstatus
 
 Start = Callable[..., Any]
@@ -290,6 +292,7 @@ def test_an_operator_that_is_started_again_says_nothing_else(place: Any, kubelet
     assert again.metric("api_writes_total") == 0
 
 
+@pytest.mark.alone  # changes the CRD
 def test_an_old_object_that_breaks_a_newer_rule_is_told(
     place: Any, api: Any, start: Start, eventually: Eventually
 ) -> None:

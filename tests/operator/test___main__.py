@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from market_operator import __version__
-from market_operator.__main__ import _parser, _settings, main
+from market_operator.__main__ import _settings, main, parser
 from market_operator.cluster.lease import Terms
 from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.resource.crd import crd_yaml
@@ -13,7 +13,7 @@ from market_operator.settings import Settings
 
 
 def settings(*arguments: str) -> Settings:
-    return _settings(_parser().parse_args(["run", *arguments]))
+    return _settings(parser().parse_args(["run", *arguments]))
 
 
 def test_the_defaults_of_the_options_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,15 +55,15 @@ def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.M
         (["run", "--http", "8080"], "is not HOST:PORT"),
         (["run", "--http", "a:99999"], "is not HOST:PORT"),
         (["run", "--counter-interval", "soon"], "is not a duration"),
-        (["run", "--sweep-interval", "0s"], "longer than nothing"),
-        (["run", "--workers", "0"], "from 1 to 64"),
+        (["run", "--sweep-interval", "0s"], "must be more than 0s"),
+        (["run", "--workers", "0"], "must be 1 to 64"),
         (["run", "--allow-from", "prometheus"], "is not a JSON object"),
         (["run", "--allow-from", "{}"], "is not a JSON object"),
         (["run", "--allow-to", "[]"], "is not a JSON object"),
         (["run", "--health-via", "guess"], "invalid choice"),
         (["run", "--selector", "team in a"], "'team in a' is no part of a label selector; write a=b"),
         (["run", "--lease", "operator"], "is not NAMESPACE/NAME"),
-        (["run", "--lease-terms", "2s/3s/1s"], "longer than the deadline"),
+        (["run", "--lease-terms", "2s/3s/1s"], "duration must be longer than deadline"),
         ([], "required"),
     ],
 )

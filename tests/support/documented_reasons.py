@@ -1,10 +1,10 @@
-"""The table of reasons in docs/conditions.md."""
+"""The table of reasons in docs/status.md."""
 
 import re
 from functools import cache
 from pathlib import Path
 
-_DOCUMENT = Path(__file__).parents[2] / "docs/conditions.md"
+_DOCUMENT = Path(__file__).parents[2] / "docs/status.md"
 
 
 @cache

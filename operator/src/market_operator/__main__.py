@@ -1,6 +1,6 @@
 """The command line: `market-operator run | crd | version`.
 
-Exit codes: 0 done or asked to stop, 1 failed, 2 bad input.
+Exit codes: 0 done or stopped as asked, 1 failed, 2 bad input.
 """
 
 import argparse
@@ -22,8 +22,8 @@ _DEFAULTS = Settings()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command that `arguments` (default: of the process) name, and exits."""
-    args = _parser().parse_args(arguments)
+    """Run the command in `arguments` (default: the process's) and exit."""
+    args = parser().parse_args(arguments)
     sys.exit(_COMMANDS[args.command](args))
 
 
@@ -41,7 +41,7 @@ def _run(args: argparse.Namespace) -> int:
 
     settings = _settings(args)
     configure(settings.log_level, settings.log_format)
-    # What was imported stays. Looked through again with each collection, it took a twelfth of the CPU under load.
+    # Imported objects stay. Scanning them in each garbage collection took a twelfth of the CPU under load.
     gc.freeze()
     failed = False
     try:
@@ -72,72 +72,17 @@ def _version(_: argparse.Namespace) -> int:
 _COMMANDS = {"run": _run, "crd": _crd, "version": _version}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="market-operator", description="Keeps market-data collectors running.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    _run_options(commands.add_parser("run", help="serve MarketCollector resources until told to stop"))
-    commands.add_parser("crd", help="print the MarketCollector definition, for kubectl apply --server-side -f -")
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="market-operator", description="Reconciles MarketCollector resources.")
+    top.add_argument("--version", action="version", version=f"{top.prog} {__version__}")
+    commands = top.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the operator until it is stopped")
+    for name, settings in _OPTIONS.items():
+        run.add_argument(name, **settings)
+    commands.add_parser("crd", help="print the CRD, for kubectl apply --server-side -f -")
     commands.add_parser("version", help="print the version")
-    return parser
-
-
-def _run_options(run: argparse.ArgumentParser) -> None:
-    run.add_argument("--namespace", action="append", default=[], help="serve this namespace alone (repeatable)")
-    run.add_argument(
-        "--selector",
-        type=_selector,
-        default=_DEFAULTS.selector,
-        help="serve the resources with these labels alone, such as 'team=a,tier in (x,y)'; others are left to others",
-    )
-    run.add_argument(
-        "--lease",
-        type=_lease,
-        metavar="NAMESPACE/NAME",
-        help="the Lease by which several instances agree which one works; without it this one works at once",
-    )
-    run.add_argument("--lease-terms", type=_terms, default=_DEFAULTS.lease_terms, help=argparse.SUPPRESS)
-    image = os.environ.get("COLLECTOR_IMAGE") or _DEFAULTS.collector_image
-    run.add_argument("--collector-image", default=image, help="image of collectors (COLLECTOR_IMAGE; %(default)s)")
-    listen = f"{_DEFAULTS.http_host}:{_DEFAULTS.http_port}"
-    run.add_argument(
-        "--http", default=listen, type=_address, metavar="HOST:PORT", help="probes and metrics (%(default)s)"
-    )
-    run.add_argument(
-        "--health-via",
-        choices=get_args(HealthVia),
-        default=_DEFAULTS.health_via,
-        help="read collectors' health directly from pods, through the API server, or as fits (%(default)s)",
-    )
-    run.add_argument(
-        "--counter-interval",
-        default="60s",
-        type=_seconds,
-        help="shortest time between writes of counters (%(default)s)",
-    )
-    run.add_argument(
-        "--sweep-interval", default="5m", type=_seconds, help="time between complete listings (%(default)s)"
-    )
-    run.add_argument("--workers", default=_DEFAULTS.workers, type=_workers, help="resources at once (%(default)s)")
-    run.add_argument(
-        "--allow-from",
-        action="append",
-        default=[],
-        type=_object,
-        metavar="PEER",
-        help="make NetworkPolicies: let this NetworkPolicyPeer (JSON) reach collectors' HTTP port, and nobody else "
-        "(repeatable; the operator itself must be among them)",
-    )
-    run.add_argument(
-        "--allow-to",
-        action="append",
-        default=[],
-        type=_object,
-        metavar="RULE",
-        help="make NetworkPolicies: let collectors out by this NetworkPolicyEgressRule (JSON), to DNS and to the "
-        "exchange, and nowhere else (repeatable)",
-    )
-    run.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default=_DEFAULTS.log_level)
-    run.add_argument("--log-format", choices=("text", "json"), default=_DEFAULTS.log_format)
+    return top
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -147,7 +92,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         selector=args.selector,
         lease=args.lease,
         lease_terms=args.lease_terms,
-        collector_image=args.collector_image,
+        collector_image=args.collector_image or os.environ.get("COLLECTOR_IMAGE") or _DEFAULTS.collector_image,
         http_host=host,
         http_port=port,
         health_via=args.health_via,
@@ -167,7 +112,7 @@ def _traffic(args: argparse.Namespace) -> NetworkRules | None:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 0.0.0.0:8080")
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT. Write it like 0.0.0.0:8080")
     return host.strip("[]"), int(port)
 
 
@@ -181,15 +126,17 @@ def _selector(text: str) -> Selector:
 def _lease(text: str) -> Key:
     namespace, _, name = text.partition("/")
     if not namespace or not name or "/" in name:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAMESPACE/NAME, such as market-operator/market-operator")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAMESPACE/NAME. Write it like market-operator/market-operator"
+        )
     return Key(namespace, name)
 
 
 def _terms(text: str) -> Terms:
-    """For tests, which do not want to wait: duration/deadline/retry, as 3s/2s/500ms."""
+    """Duration, deadline and retry for tests, such as 3s/2s/500ms."""
     terms = Terms(*map(_seconds, text.split("/")))
     if not terms.duration > terms.deadline > terms.retry:
-        raise argparse.ArgumentTypeError("the duration must be longer than the deadline, that longer than the retry")
+        raise argparse.ArgumentTypeError("duration must be longer than deadline, and deadline longer than retry")
     return terms
 
 
@@ -199,7 +146,7 @@ def _seconds(text: str) -> float:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     if found <= 0:
-        raise argparse.ArgumentTypeError("must be longer than nothing, such as 30s")
+        raise argparse.ArgumentTypeError("out of range: must be more than 0s, such as 30s")
     return found
 
 
@@ -209,14 +156,73 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict) or not found:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a JSON object, such as {{"podSelector": {{}}}}')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a JSON object. Write it like {{"podSelector": {{}}}}')
     return found
 
 
 def _workers(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError("must be a number from 1 to 64")
+        raise argparse.ArgumentTypeError("out of range: must be 1 to 64")
     return int(text)
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "--namespace": {"action": "append", "default": [], "help": "serve only this namespace (repeatable)"},
+    "--selector": {
+        "type": _selector,
+        "default": _DEFAULTS.selector,
+        "help": "serve only resources with these labels, such as 'team=a,tier in (x,y)'",
+    },
+    "--lease": {
+        "type": _lease,
+        "metavar": "NAMESPACE/NAME",
+        "help": "Lease that elects the leader among several instances; without it, this instance leads",
+    },
+    "--lease-terms": {"type": _terms, "default": _DEFAULTS.lease_terms, "help": argparse.SUPPRESS},
+    "--collector-image": {
+        "help": f"image of collectors (default: COLLECTOR_IMAGE, else {_DEFAULTS.collector_image})",
+    },
+    "--http": {
+        "default": f"{_DEFAULTS.http_host}:{_DEFAULTS.http_port}",
+        "type": _address,
+        "metavar": "HOST:PORT",
+        "help": "address of probes and metrics (%(default)s)",
+    },
+    "--health-via": {
+        "choices": get_args(HealthVia),
+        "default": _DEFAULTS.health_via,
+        "help": "probe collectors directly, or through the API server (%(default)s)",
+    },
+    "--counter-interval": {
+        "default": "60s",
+        "type": _seconds,
+        "help": "shortest time between status writes for counters (%(default)s)",
+    },
+    "--sweep-interval": {"default": "5m", "type": _seconds, "help": "time between complete listings (%(default)s)"},
+    "--workers": {
+        "default": _DEFAULTS.workers,
+        "type": _workers,
+        "help": "resources reconciled at the same time (%(default)s)",
+    },
+    "--allow-from": {
+        "action": "append",
+        "default": [],
+        "type": _object,
+        "metavar": "PEER",
+        "help": "create NetworkPolicies in which only this NetworkPolicyPeer (JSON) may reach collectors; include the "
+        "operator itself (repeatable)",
+    },
+    "--allow-to": {
+        "action": "append",
+        "default": [],
+        "type": _object,
+        "metavar": "RULE",
+        "help": "create NetworkPolicies that allow this NetworkPolicyEgressRule (JSON) besides DNS and the exchange "
+        "(repeatable)",
+    },
+    "--log-level": {"choices": ("debug", "info", "warning", "error"), "default": _DEFAULTS.log_level},
+    "--log-format": {"choices": ("text", "json"), "default": _DEFAULTS.log_format},
+}
 
 
 if __name__ == "__main__":

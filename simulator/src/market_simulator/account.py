@@ -1,4 +1,4 @@
-"""The one account of the exchange: its API key, what it holds, and OKX's words for both (okx.md sections 4 and 9).
+"""The one account of the exchange: its API key, what it holds, and OKX's words for both (docs/exchanges/okx.md sections 4 and 9).
 
 Times are milliseconds since 1970 on the exchange's clock, given as argument.
 """

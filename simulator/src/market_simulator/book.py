@@ -90,7 +90,7 @@ class Book:
         return bool(len(self.bids) and len(self.asks)) and self.bids.key(0) >= self.asks.key(0)
 
     def checksum(self) -> int:
-        """OKX's CRC of the best 25 levels a side, as it was sent until 2026-06-23 (okx.md section 6)."""
+        """OKX's CRC of the best 25 levels a side, as it was sent until 2026-06-23 (docs/exchanges/okx.md section 6)."""
         bids, asks = self.bids.best(25), self.asks.best(25)
         parts: list[str] = []
         for place in range(max(len(bids), len(asks))):

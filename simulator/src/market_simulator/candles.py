@@ -1,4 +1,4 @@
-"""Candles of one instrument, built from its trades, in OKX's bars (okx.md section 5.3)."""
+"""Candles of one instrument, built from its trades, in OKX's bars (docs/exchanges/okx.md section 5.3)."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, replace

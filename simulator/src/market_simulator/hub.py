@@ -168,7 +168,7 @@ class Hub:
             self._carry_out(connection, effect, now)
 
     def pinged(self, connection: Connection, payload: bytes, now: float) -> None:
-        """Answer a WebSocket control ping. It is no sign of life in OKX's sense (okx.md section 3)."""
+        """Answer a WebSocket control ping. It is no sign of life in OKX's sense (docs/exchanges/okx.md section 3)."""
         alive = connection.alive
         self.send(connection, Outgoing(Kind.REPLY, None, payload.decode("latin-1"), Wire.PONG), now)
         connection.alive = alive

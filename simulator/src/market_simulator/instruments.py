@@ -25,7 +25,7 @@ class Instrument:
 
 
 def kind_of(instrument_id: str) -> str:
-    """OKX's instType, told from the shape of the name (okx.md section 10)."""
+    """OKX's instType, told from the shape of the name (docs/exchanges/okx.md section 10)."""
     if instrument_id.endswith("-SWAP"):
         return "SWAP"
     if re.search(r"-\d{6}-[\d.]+-[CP]$", instrument_id):

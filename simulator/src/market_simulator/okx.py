@@ -1,4 +1,4 @@
-"""OKX v5's own words: channels and the paths that offer them, frames, acknowledgements, errors (okx.md)."""
+"""OKX v5's own words: channels and the paths that offer them, frames, acknowledgements, errors (docs/exchanges/okx.md)."""
 
 import json
 from collections.abc import Iterable
@@ -102,7 +102,7 @@ def error(code: str, message: str, request_id: str | None, connection_id: str, k
 
 
 def notice(connection_id: str) -> str:
-    """What OKX sends about 60 s before it closes connections for an upgrade (okx.md section 3)."""
+    """What OKX sends about 60 s before it closes connections for an upgrade (docs/exchanges/okx.md section 3)."""
     message = "The connection will soon be closed for a service upgrade. Please reconnect."
     return compact({"event": "notice", "code": "64008", "msg": message, "connId": connection_id})
 

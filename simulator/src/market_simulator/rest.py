@@ -1,4 +1,4 @@
-"""OKX's REST calls that a collector needs, with its paging, limits and errors (okx.md sections 7 and 8)."""
+"""OKX's REST calls that a collector needs, with its paging, limits and errors (docs/exchanges/okx.md sections 7 and 8)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -129,7 +129,7 @@ def answer(path: str, call: Call, limits: RateLimits, ip: str, now: float) -> Re
 
 
 def _failed(status: int) -> RefusedError:
-    """A failure as OKX words it (okx.md section 8)."""
+    """A failure as OKX words it (docs/exchanges/okx.md section 8)."""
     if status == 429:
         return RefusedError("50011", "Too Many Requests", status)
     return RefusedError("50001" if status == 503 else "50026", "System error. Try again later", status)

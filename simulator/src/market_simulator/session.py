@@ -38,7 +38,7 @@ class Market(Protocol):
 
 @dataclass(slots=True)
 class Session:
-    """What this client has asked for. `requests_left` is kept by a sliding hour (480, okx.md section 3)."""
+    """What this client has asked for. `requests_left` is kept by a sliding hour (480, docs/exchanges/okx.md section 3)."""
 
     id: str
     path: Path
@@ -91,7 +91,7 @@ class Session:
             count = market.subscribers(key) + 1
             acknowledged.append(self._reply(okx.connection_count(key.channel, count, self.id), None))
         first: list[Effect] = [Outgoing(Kind.PRESENT, key, text) for text in market.first_pushes(key)]
-        # Pushes may come before the acknowledgement (okx.md section 4): here for every second arg, so that a client
+        # Pushes may come before the acknowledgement (docs/exchanges/okx.md section 4): here for every second arg, so that a client
         # that cannot take it fails every time and not once a month.
         return first + acknowledged if self._args % 2 == 0 else acknowledged + first
 

@@ -1,4 +1,4 @@
-"""The reasons are a closed list, and docs/conditions.md explains each of them."""
+"""The reasons are a closed list, and docs/status.md explains each of them."""
 
 import re
 

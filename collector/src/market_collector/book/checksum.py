@@ -7,7 +7,7 @@ from market_collector.book.book import Book
 
 
 def interleaved_crc32(book: Book, depth: int = 25) -> int:
-    """OKX's historic checksum (exchanges/okx.md section 6): signed CRC-32 over the best levels of both sides.
+    """OKX's historic checksum (docs/exchanges/okx.md section 6): signed CRC-32 over the best levels of both sides.
 
     ``bidPx:bidSz:askPx:askSz:...`` level by level; when one side is shorter the rest of the other follows alone. The
     texts are those that were received.

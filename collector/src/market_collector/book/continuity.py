@@ -9,7 +9,7 @@ from market_collector.book.book import Book
 from market_collector.model.events import Orderbook
 
 REORDER_WINDOW_S = 1.0
-"""OKX may interleave rows of one taker order that have different sources (exchanges/okx.md section 7): an id that
+"""OKX may interleave rows of one taker order that have different sources (docs/exchanges/okx.md section 7): an id that
 comes within this time was late, not missing."""
 
 
@@ -17,7 +17,7 @@ def follows(book: Book, update: Orderbook) -> bool:
     """Whether the update continues the book.
 
     Only the link counts. The number itself may be smaller than the last one (the exchange restarted its numbering) or
-    equal to it (a push that says "nothing changed"): exchanges/okx.md section 6, steps 3 and 4.
+    equal to it (a push that says "nothing changed"): docs/exchanges/okx.md section 6, steps 3 and 4.
     """
     return update.previous_sequence == book.sequence
 

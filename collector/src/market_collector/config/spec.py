@@ -13,7 +13,7 @@ from msgspec import Meta
 API_VERSION = "marketcollector.dev/v1alpha1"
 KIND = "MarketCollector"
 CONTRACT = 1
-"""Version of the collector document that this reader understands (interfaces.md, section 3)."""
+"""Version of the collector document that this reader understands (docs/contracts.md)."""
 
 DURATION = r"^([0-9]+(ms|s|m|h))+$"
 SYMBOL = r"^[A-Z0-9]+(-[A-Z0-9]+)+$"

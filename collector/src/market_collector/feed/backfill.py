@@ -5,7 +5,8 @@ newest gap first; the shell paces them together with all other REST questions.
 
 The rules. Numbers are dense, so a page that ends with number n (`Exchange.history`) holds n - 99 .. n, and a hole is
 filled from its beginning, in order. A number that the page lacks is asked for again, as REST's caches lag behind the
-stream and behind each other (okx.md section 7); only when it was lacking for `GIVE_UP_AFTER_S` and in `GIVE_UP_LOOKS`
+stream and behind each other (docs/exchanges/okx.md section 7); only when it was lacking for `GIVE_UP_AFTER_S` and in
+`GIVE_UP_LOOKS`
 answers it is lost, with its exact id. An answer that is an error proves nothing: the gap stays open.
 """
 
@@ -136,7 +137,7 @@ class Backfiller:
         ]
 
     def _give_up(self, known: KnownGap, lacking: Sequence[int], found: Mapping[int, Data], now: Moment) -> list[Record]:
-        """A candle that history skips, with others around it, never was: nothing traded (okx.md section 5.3)."""
+        """History skips a candle only if nothing traded (docs/exchanges/okx.md section 5.3)."""
         if known.stream.data_type is DataType.CANDLE and found:
             return list(self._ledger.never_were(known, _holes(lacking, now), now))
         return list(self._ledger.lose(known, _holes(lacking, now), now))

@@ -241,7 +241,7 @@ class Feed:
         return self._on_update(subscription, record, now)
 
     def _on_snapshot(self, subscription: Subscription, snapshot: Orderbook, now: Moment) -> list[Effect]:
-        """Replaces the whole book; may come at any time (okx.md section 6, steps 1 and 5)."""
+        """Replaces the whole book; may come at any time (docs/exchanges/okx.md section 6, steps 1 and 5)."""
         book = Book(snapshot)
         if not self._is_intact(book, snapshot):
             return self._doubt(subscription, "ChecksumMismatch", describe_link(subscription, snapshot), now)
@@ -467,7 +467,8 @@ class Feed:
         return []
 
     def _judge_crossed(self, subscription: Subscription, answer: bytes | None, now: Moment) -> list[Effect]:
-        """In a call auction a book may be crossed (okx.md section 6, step 7); otherwise, or if nobody can tell, it is
+        """In a call auction a book may be crossed (docs/exchanges/okx.md section 6); otherwise, or if nobody can tell,
+        it is
         in doubt."""
         book = subscription.book
         if book is None or subscription.crossed_since is None or not is_crossed(book):

@@ -22,7 +22,7 @@ WHOLE_S = 15.0
 """Until an answer that comes bit by bit is whole."""
 TOO_MANY = 429
 TOO_MANY_PAUSE_S = 2.0
-"""Without a Retry-After: the length of the windows in which OKX counts (okx.md section 8)."""
+"""Without a Retry-After: the length of the windows in which OKX counts (docs/exchanges/okx.md section 8)."""
 LONGEST_PAUSE_S = 60.0
 MAX_BODY_BYTES = 8 * 2**20
 

@@ -1,6 +1,6 @@
 """What a collector says about itself: the document of ``GET /status`` and of the termination message, contract 1.
 
-Field names and meaning are fixed in interfaces.md, section 4; the operator reads them. Times are RFC 3339 text in UTC
+Field names and meaning are fixed in docs/contracts.md; the operator reads them. Times are RFC 3339 text in UTC
 with milliseconds (`rfc3339`). Nothing here looks at a clock or a socket.
 """
 

@@ -1,4 +1,4 @@
-"""The closed list of condition reasons. docs/conditions.md explains each; a test compares both."""
+"""The closed list of condition reasons. docs/status.md explains each; a test compares both."""
 
 from dataclasses import dataclass
 from typing import Literal

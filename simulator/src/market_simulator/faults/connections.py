@@ -67,7 +67,7 @@ class SlowRead:
 @dataclass(slots=True)
 class SubscribeError:
     """Subscribing is answered with an error event. `has_arg`: the event says to which argument it belongs (OKX's may
-    or may not, okx.md section 4)."""
+    or may not, docs/exchanges/okx.md section 4)."""
 
     stream: Stream
     turns: Turns

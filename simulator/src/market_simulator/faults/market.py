@@ -13,7 +13,7 @@ _DEPTH: Final = 20  # the crossing bid stands at the price of this ask, so that 
 @dataclass(slots=True)
 class Crossed:
     """The best bid of a book is not below its best ask, from the next change on until the first one after the end.
-    `preopen`: REST says meanwhile that the instrument is in its call auction (okx.md section 6, rule 7)."""
+    `preopen`: REST says meanwhile that the instrument is in its call auction (docs/exchanges/okx.md section 6, rule 7)."""
 
     symbol: str
     turns: Turns
@@ -56,7 +56,7 @@ def _merged(bids: Levels, more: list[Level]) -> Levels:
 
 
 class Numbering:
-    """One instrument's numbers after restarts, which may happen (okx.md section 6, rule 4): the next change of the book
+    """One instrument's numbers after restarts, which may happen (docs/exchanges/okx.md section 6, rule 4): the next change of the book
     has a sequence number below the one that it follows. They go on from half of where they were."""
 
     def __init__(self) -> None:
