@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator soak requirements
+.PHONY: help setup try cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator soak requirements
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ kubeconfig: ## print `export KUBECONFIG=... PATH=...` for eval
 
 images: ## build the three images and load them into the cluster
 	@hack/cluster/images.sh
+
+try: ## a quick start without a cluster: simulated exchange, collector, live table, verify
+	@hack/setup.sh programs
+	@.venv/bin/python demo/try.py
 
 demo: setup cluster images ## the whole way: cluster, operator, simulator, one MarketCollector, live status
 	@demo/demo.sh

@@ -1,11 +1,59 @@
-"""One line of live numbers: the collector's own /status and its newest records, both on standard input."""
+"""The live table of the demo and the quick start, from a collector's /status and its newest records.
+
+As a program it reads both from standard input: the status, a line `--- records`, then log lines.
+"""
 
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+Document = dict[str, Any]
 
-def documents(text: str) -> list[dict[str, Any]]:
+
+@dataclass(frozen=True)
+class Look:
+    """A status document, when it was read (monotonic seconds), and the newest records."""
+
+    status: Document
+    at: float
+    records: tuple[Document, ...] = ()
+
+
+def table(look: Look, before: Look | None) -> list[str]:
+    """Lines of at most 80 columns: streams, rates since `before`, gaps and reconnections."""
+    status, counters = look.status, look.status["counters"]
+    reason = f" ({status['reason']})" if status["reason"] else ""
+    lines = [f"{status['name']}: {status['health']}{reason}", ""]
+    lines += [f"{'STREAM':24} {'STATE':10} LAST DELIVERED"]
+    lines += [f"{each['stream']:24} {each['state']:10} {each.get('delivered') or '-'}" for each in status["streams"]]
+    messages, records = (rate(look, before, name) for name in ("messages", "records"))
+    gaps = f"{counters['gapsDetected']} detected, {counters['gapsRepaired']} filled, {open_gaps(status)} open"
+    return [
+        *lines,
+        "",
+        f"messages       {counters['messages']:>10,}   {messages}",
+        f"records        {counters['records']:>10,}   {records}",
+        f"gaps           {gaps}",
+        f"reconnections  {counters['reconnections']}",
+        *market(look.records),
+    ]
+
+
+def open_gaps(status: Document) -> int:
+    return sum(gap["state"] == "open" for gap in status["gaps"])
+
+
+def rate(look: Look, before: Look | None, counter: str) -> str:
+    """Such as `41.2 a second`; empty without an earlier look."""
+    if before is None or look.at <= before.at:
+        return ""
+    difference = look.status["counters"][counter] - before.status["counters"][counter]
+    return f"{difference / (look.at - before.at):.1f} a second"
+
+
+def documents(text: str) -> list[Document]:
     """The lines that are JSON objects; a log may be cut anywhere, and log lines stand between records."""
     found = []
     for line in text.splitlines():
@@ -18,18 +66,24 @@ def documents(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def newest(records: list[dict[str, Any]], kind: str) -> dict[str, Any] | None:
+def newest(records: Sequence[Document], kind: str) -> Document | None:
     return next((record for record in reversed(records) if record.get("type") == kind), None)
 
 
-def line(status: dict[str, Any], records: list[dict[str, Any]]) -> str:
-    counters = status["counters"]
-    parts = [f"{counters['messages']:,} messages", f"{counters['records']:,} records"]
+def market(records: Sequence[Document]) -> list[str]:
+    """The last trade and the best prices."""
+    parts = []
     if trade := newest(records, "trade"):
-        parts.append(f"last trade: {trade['side']} {trade['amount']} {trade['symbol']} at {trade['price']}")
+        parts.append(f"last trade     {trade['side']} {trade['amount']} {trade['symbol']} at {trade['price']}")
     if ticker := newest(records, "ticker"):
-        parts.append(f"bid {ticker['bid']}, ask {ticker['ask']}")
-    return "   ".join(parts)
+        parts.append(f"top of book    bid {ticker['bid']}, ask {ticker['ask']}")
+    return parts
+
+
+def line(status: Document, records: list[Document]) -> str:
+    """Counters, last trade and best prices in one line."""
+    counters = status["counters"]
+    return "   ".join([f"{counters['messages']:,} messages", f"{counters['records']:,} records", *market(records)])
 
 
 def main() -> None:

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Makes .venv/ at the root of the repository: operator, collector and simulator (editable), and the tools of `make test`.
-# Again only when the pins, a pyproject or Python itself changed; otherwise it returns at once.
+# Creates .venv/ at the root of the repository: operator, collector and simulator (editable), and the tools of `make test`.
+# Does nothing if the pins, the pyprojects and Python itself are unchanged.
 #
-#   PYTHON   the interpreter to use; default: the first on PATH from 3.11 on
+#   setup.sh           everything
+#   setup.sh programs  only collector and simulator with what they need (`make try`); a later full set-up adds the rest
+#   PYTHON             the interpreter to use; default: the first on PATH from 3.11 on
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=progress.sh
@@ -12,8 +14,19 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 REPOSITORY=$(cd "$HERE/.." && pwd)
 VENV=$REPOSITORY/.venv
-PINS=$REPOSITORY/requirements/dev.txt
-DISTRIBUTIONS=(operator collector simulator)
+PART=${1:-everything}
+case $PART in
+  everything)
+    PINS=(dev.txt)
+    DISTRIBUTIONS=(operator collector simulator)
+    ;;
+  programs)
+    PINS=(build.txt collector.txt simulator.txt)
+    DISTRIBUTIONS=(collector simulator)
+    ;;
+  *) fail "usage: setup.sh [programs]" ;;
+esac
+STAMP=$VENV/.stamp-$PART
 CACHE=${XDG_CACHE_HOME:-${HOME:?}/.cache}/market-collector
 LOG=$CACHE/log/setup.log
 
@@ -26,30 +39,30 @@ main() {
   mkdir -p "$CACHE" && chmod 700 "$CACHE"
   ensure_venv_module "$python"
   # A test runs it over these scripts, and is skipped where it is not; worth no more than that.
-  if is_root && is_debian_family && ! command -v shellcheck >/dev/null; then install_packages "$LOG" shellcheck; fi
+  if [ "$PART" = everything ] && is_root && is_debian_family && ! command -v shellcheck >/dev/null; then install_packages "$LOG" shellcheck; fi
   lock "$CACHE/setup-$(printf %s "$VENV" | sha256sum | head -c 8).lock" "setting up .venv"
   if is_current; then return; fi
-  rm -f "$VENV/.stamp"
+  rm -f "$STAMP"
   if ! is_usable; then
     step "$LOG" "making .venv with $("$python" --version)" make_venv "$python" || fail "the virtual environment could not be made" "See $LOG"
   fi
-  step "$LOG" "Python packages with the hashes of requirements/dev.txt: a minute or two the first time" install_pins ||
+  step "$LOG" "installing Python packages with the hashes of requirements/: up to two minutes the first time" install_pins ||
     fail "the Python packages could not be installed" "See $LOG" \
       "Indexes and proxies are pip's own settings (pip config, PIP_INDEX_URL, HTTPS_PROXY)."
-  step "$LOG" "market-operator, market-collector, market-simulator (editable)" install_distributions || fail "they could not be installed" "See $LOG"
+  step "$LOG" "installing ${DISTRIBUTIONS[*]} (editable)" install_distributions || fail "they could not be installed" "See $LOG"
   # Last, and by renaming: a killed run leaves no stamp.
-  fingerprint >"$VENV/.stamp.new"
-  mv "$VENV/.stamp.new" "$VENV/.stamp"
-  say "Ready: .venv/bin/market-collector, .venv/bin/market-operator, .venv/bin/market-simulator"
+  fingerprint >"$STAMP.new"
+  mv "$STAMP.new" "$STAMP"
+  say "Ready: $(printf '.venv/bin/market-%s ' "${DISTRIBUTIONS[@]}")"
 }
 
-is_current() { [ -r "$VENV/.stamp" ] && is_usable && [ "$(cat "$VENV/.stamp")" = "$(fingerprint)" ]; }
+is_current() { [ -r "$STAMP" ] && is_usable && [ "$(cat "$STAMP")" = "$(fingerprint)" ]; }
 
 is_usable() { [ -x "$VENV/bin/python" ] && [ -x "$VENV/bin/pip" ] && "$VENV/bin/python" -c '' 2>/dev/null; }
 
 # What the environment is made from. The folder is part of it: a moved clone's scripts point to the old place.
 fingerprint() {
-  local distribution files=("$PINS")
+  local distribution files=("${PINS[@]/#/$REPOSITORY/requirements/}")
   for distribution in "${DISTRIBUTIONS[@]}"; do files+=("$REPOSITORY/$distribution/pyproject.toml"); done
   {
     cat "${files[@]}"
@@ -85,7 +98,11 @@ make_venv() {
   "$1" -m venv "$VENV"
 }
 
-install_pins() { "$VENV/bin/python" -m pip install --disable-pip-version-check --require-hashes --requirement "$PINS"; }
+install_pins() {
+  local file options=()
+  for file in "${PINS[@]}"; do options+=(--requirement "$REPOSITORY/requirements/$file"); done
+  "$VENV/bin/python" -m pip install --disable-pip-version-check --require-hashes "${options[@]}"
+}
 
 install_distributions() {
   local distribution editable=()

@@ -38,7 +38,7 @@ contracts() {
 pytest_rung() { if [[ $MEASURED ]]; then coverage run -m pytest "$@"; else python -m pytest "$@"; fi; }
 
 # Tests that wait run beside one another: several workers for each core. Tests that compute get one worker for each core.
-workers() { echo "--numprocesses=$(($(nproc) * $1)) --dist=worksteal"; }
+workers() { echo "--numprocesses=$(($(nproc) * $1)) --dist=${2:-worksteal}"; }
 
 unit() {
   # shellcheck disable=SC2046 # two options
@@ -67,59 +67,51 @@ with_cluster() {
 cluster() {
   with_cluster demo/down.sh
   # shellcheck disable=SC2046 # two options
-  with_cluster pytest_rung -m "cluster and not e2e and not alone" --timeout=300 $(workers 3)
+  with_cluster pytest_rung -m "cluster and not e2e and not alone" --timeout=300 $(workers 2 loadgroup)
 }
 
 e2e() { hack/cluster/images.sh; with_cluster pytest_rung -m e2e --timeout=600; }
 
 # -- running rungs, one after the other or side by side ---------------------------------------------------------------------
 
-# Runs one rung and notes its wall time and its CPU time, that of its child processes included.
+# Runs one rung as a process of its own, so that errexit works in it, and notes its wall time and its CPU time.
 timed() {
-  local TIMEFORMAT='%R %U %S'
-  { time run_rung "$1" >&3 2>&4; } 3>&1 4>&2 2>"$WORK/$1.time"
-}
-
-run_rung() {
-  case $1 in
-    coverage) coverage_per_module ;;
-    *) "$1" ;;
-  esac
+  local code=0 TIMEFORMAT='%R %U %S'
+  { time MEASURED=$MEASURED bash hack/test.sh --rung "$1" 2>&3; } 3>&2 2>"$WORK/$1.time" || code=$?
+  return "$code"
 }
 
 run() {
   printf '\n==> %s\n' "$1"
   local code=0
-  # In a subshell with errexit of its own: in a condition, bash would ignore it.
-  (set -e; timed "$1") &
-  wait $! || code=$?
+  timed "$1" || code=$?
   note "$1"
   return "$code"
 }
 
 # Output of rungs side by side does not mix: each is printed when the rung has ended.
 run_side_by_side() {
-  local stage failed=0
-  declare -A pids=()
+  local stage code=0
+  local -A pids=()
   printf '\n==> %s (side by side)\n' "$*"
   for stage in "$@"; do
-    (set -e; timed "$stage" >"$WORK/$stage.log" 2>&1) &
+    timed "$stage" >"$WORK/$stage.log" 2>&1 &
     pids[$stage]=$!
   done
   for stage in "$@"; do
-    wait "${pids[$stage]}" || failed=1
+    wait "${pids[$stage]}" || code=1
     printf '\n==> %s\n' "$stage"
     cat "$WORK/$stage.log"
     note "$stage"
   done
-  return "$failed"
+  return "$code"
 }
 
 note() {
   local wall user system
-  read -r wall user system < <(tail -n 1 "$WORK/$1.time") || true
-  TIMES+=("$(awk -v stage="$1" -v wall="${wall:-0}" -v cpu="${user:-0} ${system:-0}" \
-    'BEGIN { split(cpu, part, " "); printf "%-10s %5.0f s wall %5.0f s CPU", stage, wall, part[1] + part[2] }')")
+  read -r wall user system < <(tail -n 1 "$WORK/$1.time")
+  TIMES+=("$(awk -v stage="$1" -v wall="$wall" -v user="$user" -v kernel="$system" \
+    'BEGIN { printf "%-10s %5.0f s wall %5.0f s CPU", stage, wall, user + kernel }')")
 }
 
 report() {
@@ -132,9 +124,12 @@ report() {
 }
 
 main() {
+  if [[ ${1:-} == --rung ]]; then
+    "${2/coverage/coverage_per_module}"
+    return
+  fi
   trap report EXIT
   WORK=$(mktemp -d)
-  mapfile -t SCRIPTS < <(git ls-files '*.sh' .ci/run requirements/compile)
   if [[ ${1:-all} == all ]]; then MEASURED=1; fi
   if [[ $MEASURED ]]; then rm -f .coverage .coverage.*; fi
   local stage
@@ -151,4 +146,5 @@ main() {
 
 TIMES=()
 MEASURED=${MEASURED:-}
+mapfile -t SCRIPTS < <(git ls-files '*.sh' .ci/run requirements/compile)
 main "$@"

@@ -303,12 +303,14 @@ load_own_images() {
 
 start_node() {
   set -euo pipefail
+  # By default, controllers make 20 requests a second at most: tests side by side would wait for their queue.
+  local RATES=(--kube-api-qps=500 --kube-api-burst=1000)
   start kube-controller-manager "$KUBERNETES_BIN/kube-controller-manager" --kubeconfig="$STATE/kube-controller-manager.kubeconfig" \
     --bind-address=127.0.0.1 --secure-port="$PORT_CONTROLLER_MANAGER" --cluster-cidr="$POD_CIDR" --leader-elect=false \
     --service-account-private-key-file="$STATE/pki/service-account.key" --root-ca-file="$STATE/pki/ca.crt" --use-service-account-credentials \
-    --flex-volume-plugin-dir="$STATE/volume-plugins"
+    --flex-volume-plugin-dir="$STATE/volume-plugins" "${RATES[@]}"
   start kube-scheduler "$KUBERNETES_BIN/kube-scheduler" --kubeconfig="$STATE/kube-scheduler.kubeconfig" \
-    --bind-address=127.0.0.1 --secure-port="$PORT_SCHEDULER" --leader-elect=false
+    --bind-address=127.0.0.1 --secure-port="$PORT_SCHEDULER" --leader-elect=false "${RATES[@]}"
   start_kubelet
   start_proxy
   wait_until "the node is known" admin get "node/$NODE"

@@ -19,6 +19,9 @@ from api_proxy import Fault, Hang, Pick, Refuse, Reset
 from end_state import differences
 from market_operator.scheduling.work_queue import delays
 
+# One worker for all: they share one setup of many resources.
+pytestmark = pytest.mark.xdist_group("many resources")
+
 FAULTS: dict[str, Fault] = {
     "403": Refuse(403),
     "404": Refuse(404),

@@ -16,6 +16,9 @@ from api_calls import Event
 from api_proxy import Pick
 from end_state import differences
 
+# One worker for all: they share one setup of many resources.
+pytestmark = pytest.mark.xdist_group("many resources")
+
 
 @dataclass(frozen=True)
 class Loss:

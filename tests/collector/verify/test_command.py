@@ -80,7 +80,7 @@ def test_what_cannot_be_read_ends_with_2_and_the_rest_is_told(tmp_path: Path) ->
     code, output = verify(good, bad, tmp_path / "nothing.jsonl")
     assert code == 2
     assert f"{bad}:{len(COMPLETE) + 1}: " in output
-    assert "nothing.jsonl: there is no such file" in output
+    assert "nothing.jsonl: no such file" in output
     assert "okx BTC-USDT/trade" in output
 
 
@@ -115,7 +115,7 @@ def test_replicas_complete_each_other(tmp_path: Path) -> None:
 def test_the_help_tells_the_rules_and_the_exit_codes() -> None:
     code, output = verify("--help")
     assert code == 0
-    assert all(word in output for word in ("trades", "books", "candles", "Exit code: 0 complete; 1 holes"))
+    assert all(word in output for word in ("trades", "books", "candles", "Exit code: 0 complete; 1 gaps"))
 
 
 def test_the_collecting_process_does_not_load_it() -> None:

@@ -160,15 +160,23 @@ def test_a_broken_line_is_named_and_the_rest_is_read(tmp_path: Path, bad: bytes)
     assert trades(check) == [(1, 2)]
     (trouble,) = reader.troubles
     assert (trouble.file, trouble.line) == (str(path), 2)
-    assert "restore the file" in trouble.reason
+    assert "Restore the file" in trouble.reason
 
 
 def test_many_broken_lines_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_bytes(b"nonsense\n" * (TROUBLES_KEPT + 5))
+    path.write_bytes(lines([trade(1)]) + b"nonsense\n" * (TROUBLES_KEPT + 5))
     reader, _ = read(path)
     assert len(reader.troubles) == TROUBLES_KEPT + 1
     assert "5 more lines" in reader.troubles[-1].reason
+
+
+def test_file_without_any_record_is_named_as_no_recording(tmp_path: Path) -> None:
+    path = tmp_path / "notes.jsonl"
+    path.write_bytes(b"nonsense\n" * (TROUBLES_KEPT + 5))
+    reader, _ = read(path)
+    (trouble,) = reader.troubles
+    assert (trouble.line, trouble.reason[:42]) == (None, "is not a recording: no line is a record. N")
 
 
 @pytest.mark.parametrize("ending", ["gz", "zst"])
@@ -206,5 +214,5 @@ def test_records_of_a_newer_version_are_a_note(tmp_path: Path) -> None:
     path.write_bytes(b'{"type":"funding","rate":"0"}\n' * 2 + lines([trade(1)]).replace(b"{", b'{"new":1,', 1))
     reader, (check,) = read(path)
     assert not reader.troubles
-    assert reader.notes == [f"{path}: 2 records of type 'funding', unknown to this version, are not checked"]
+    assert reader.notes == [f"{path}: 2 records of unknown type 'funding' not checked"]
     assert trades(check) == [(1, 1)]

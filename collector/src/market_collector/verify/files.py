@@ -1,4 +1,4 @@
-"""Recorded files: which there are, in which order they were written, and the records in them."""
+"""Finds recorded files, orders them, and reads their records."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import get_args
 
 import msgspec
 
+from market_collector.config.validation import counted
 from market_collector.model.events import AnyRecord
 from market_collector.sinks.names import COMPRESSED, PLAIN, FileName, compressed_path, parts_of
 from market_collector.sinks.reader import DamagedError, stored_lines
@@ -18,22 +19,23 @@ from market_collector.verify.report import Trouble
 
 ENDINGS = (PLAIN, *(PLAIN + ending for ending in COMPRESSED.values()))
 TROUBLES_KEPT = 20
-"""Unreadable lines of one file that are named one by one."""
-RESTORE = "restore the file from a copy, or verify without it"
+"""Unreadable lines of one file that are listed."""
+RESTORE = "Restore the file from a copy, or verify without it"
+NAME_A_RECORDING = "Name files or folders that a file sink wrote"
 KINDS = {kind.__struct_config__.tag for kind in get_args(AnyRecord)}
 BAD_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecordError)
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One replica's files, in the order in which they were written, split into runs of its process."""
+    """The files of one replica in the order of writing, grouped by run of its process."""
 
     replica: str
     runs: tuple[tuple[Path, ...], ...]
 
 
 def recordings(paths: Sequence[str]) -> tuple[list[Recording], list[Trouble]]:
-    """Finds what was given: files, or directories with everything below them that a file sink wrote."""
+    """The recordings in `paths`: files, or folders with all files that a file sink wrote below them."""
     troubles: list[Trouble] = []
     given = {file.resolve(): file for path in paths for file in _below(Path(path), troubles)}
     files = _without_copies(set(given.values()))
@@ -46,24 +48,24 @@ def recordings(paths: Sequence[str]) -> tuple[list[Recording], list[Trouble]]:
                 (name, file)
             )
     found = [Recording(replica, _runs(members)) for replica, members in named.items()]
-    strange = [Recording(str(file), ((file,),)) for file in files if parts_of(file.name) is None]
-    return found + strange, troubles
+    others = [Recording(str(file), ((file,),)) for file in files if parts_of(file.name) is None]
+    return found + others, troubles
 
 
 def _below(path: Path, troubles: list[Trouble]) -> list[Path]:
     if not path.is_dir():
         if not path.exists():
-            troubles.append(Trouble(str(path), None, "there is no such file or directory; check the name"))
+            troubles.append(Trouble(str(path), None, "no such file or folder. Check the name"))
         return [path] if path.exists() else []
     found = [file for file in path.rglob("*") if file.name.endswith(ENDINGS) and file.is_file()]
     if not found:
-        reason = f"holds no file that ends in {', '.join(ENDINGS)}; name the directory of a file sink"
+        reason = f"holds no file that ends in {', '.join(ENDINGS)}. {NAME_A_RECORDING}"
         troubles.append(Trouble(str(path), None, reason))
     return found
 
 
 def _without_copies(files: Set[Path]) -> list[Path]:
-    """In order. A crash may leave a file plain and compressed; the compressed one is whole (sinks/recovery.py)."""
+    """Sorted. A crash may leave a file both plain and compressed; the compressed one is whole (sinks/recovery.py)."""
     return sorted(file for file in files if not any(packed in files for packed in _compressed(file)))
 
 
@@ -72,7 +74,7 @@ def _compressed(file: Path) -> list[Path]:
 
 
 def _runs(members: Sequence[tuple[FileName, Path]]) -> tuple[tuple[Path, ...], ...]:
-    """The counter of a new process begins anew."""
+    """Splits files where the counter restarts: each process counts from the beginning."""
     runs: list[list[Path]] = []
     previous = 0
     for name, file in sorted(members, key=lambda member: (member[0].begin, member[0].counter)):
@@ -84,7 +86,7 @@ def _runs(members: Sequence[tuple[FileName, Path]]) -> tuple[tuple[Path, ...], .
 
 
 class Reader:
-    """Feeds files to checks; collects what could not be read."""
+    """Feeds files to checks, and collects errors."""
 
     def __init__(self) -> None:
         self.files = 0
@@ -104,17 +106,19 @@ class Reader:
 
     def _read_file(self, place: _Place, check: ReplicaCheck) -> None:
         self.files += 1
+        named_before = len(self.troubles)
         try:
             self._read_lines(stored_lines(_present(place.file)), place, check)
         except (OSError, DamagedError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            self._trouble(place, place.line + 1, f"cannot be read from here on: {reason}; {RESTORE}")
-        if place.unnamed:
-            self._trouble(place, None, f"{place.unnamed} more lines are unreadable")
-        for kind, count in place.strange.items():
-            self.notes.append(
-                f"{place.file}: {count} records of type {kind!r}, unknown to this version, are not checked"
-            )
+            self._trouble(place, place.line + 1, f"unreadable from here on: {reason}. {RESTORE}")
+        if place.has_no_record:
+            del self.troubles[named_before:]
+            self._trouble(place, None, f"is not a recording: no line is a record. {NAME_A_RECORDING}")
+        elif place.unnamed:
+            self._trouble(place, None, f"{counted(place.unnamed, 'more line')} unreadable")
+        for kind, count in place.unknown.items():
+            self.notes.append(f"{place.file}: {counted(count, 'record')} of unknown type {kind!r} not checked")
 
     def _read_lines(self, lines: Iterable[bytes], place: _Place, check: ReplicaCheck) -> None:
         decode, take = self._decode, check.take
@@ -128,14 +132,14 @@ class Reader:
     def _cannot_read(self, line: bytes, place: _Place, error: Exception) -> None:
         if not line.endswith(b"\n") and not place.is_compressed:
             self.notes.append(
-                f"{place.file}:{place.line}: torn last line ({len(line)} bytes): the file is still being written, or "
-                "the collector was killed; its next start cuts it off"
+                f"{place.file}:{place.line}: torn last line ({len(line)} bytes). The file is still being written, or "
+                "the collector was killed"
             )
         elif (kind := _unknown_kind(line)) is not None:
-            place.strange[kind] += 1
+            place.unknown[kind] += 1
         elif place.named < TROUBLES_KEPT:
             place.named += 1
-            self._trouble(place, place.line, f"{error}; {RESTORE}")
+            self._trouble(place, place.line, f"{error}. {RESTORE}")
         else:
             place.unnamed += 1
 
@@ -145,15 +149,20 @@ class Reader:
 
 @dataclass(slots=True)
 class _Place:
-    """Where the reader is, and what it met in this file."""
+    """The reader's position in a file, and what it found there."""
 
     file: Path
     line: int = 0
     named: int = 0
-    """Unreadable lines that were named one by one."""
+    """Number of unreadable lines that were listed."""
     unnamed: int = 0
-    strange: Counter[str] = field(default_factory=Counter)
-    """Records by types that this version does not know."""
+    unknown: Counter[str] = field(default_factory=Counter)
+    """Number of records by type, for types that this version does not know."""
+
+    @property
+    def has_no_record(self) -> bool:
+        """Whether every line that was read is unreadable."""
+        return 0 < self.line == self.named + self.unnamed
 
     @property
     def is_compressed(self) -> bool:
@@ -165,7 +174,7 @@ class _Kind(msgspec.Struct):
 
 
 def _unknown_kind(line: bytes) -> str | None:
-    """The type of a record that a newer version wrote; None when that is not what is wrong with the line."""
+    """The type of a record of a newer version; None if the line has another error."""
     try:
         kind = msgspec.json.decode(line, type=_Kind).type
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -174,5 +183,5 @@ def _unknown_kind(line: bytes) -> str | None:
 
 
 def _present(file: Path) -> Path:
-    """Where the file is now: it may have been compressed since it was listed."""
+    """The file's current path: it may have been compressed since it was listed."""
     return file if file.exists() else next((packed for packed in _compressed(file) if packed.exists()), file)

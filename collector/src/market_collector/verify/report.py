@@ -1,4 +1,4 @@
-"""What `verify` found out: frozen records that `table`, `picture` and `document` print.
+"""The findings of `verify`: frozen records that `table`, `timeline` and `document` print.
 
 Times are nanoseconds since 1970.
 """
@@ -17,22 +17,22 @@ Span = tuple[int, int]
 
 
 class HoleState(StrEnum):
-    """What became of a hole, from harmless to worst."""
+    """The end of a gap, from harmless to worst."""
 
     REPAIRED = "repaired"
-    """All that was missing is in the output of the same replica."""
+    """The same replica has all missing records."""
     BRIDGED = "bridged"
-    """Another replica has all that is missing in this one."""
+    """Another replica has all missing records."""
     LOST = "lost"
-    """Missing, and the data says so (`lost`, or a book's updates that were `dropped`)."""
+    """Missing and reported as `lost`, or book updates that were `dropped`."""
     OPEN = "open"
-    """Missing, found by the collector, and neither repaired nor given up when the recording ended."""
+    """Missing and reported, but neither filled nor lost when the recording ended."""
     UNREPORTED = "unreported"
-    """Missing, and no record tells of it (or one says that it was repaired): what must never happen."""
+    """Missing without a gap record, or reported as repaired. This must never happen."""
 
 
 MISSING = (HoleState.LOST, HoleState.OPEN, HoleState.UNREPORTED)
-"""States in which something is not in the output."""
+"""States with records missing from the output."""
 
 
 class Verdict(StrEnum):
@@ -48,27 +48,27 @@ EXIT_CODES = {Verdict.COMPLETE: 0, Verdict.HOLES: 1, Verdict.UNREADABLE: 2}
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Something that was missing once, or is."""
+    """A gap in one stream."""
 
     state: HoleState
     first: str | None
     """Trades: first missing id; candles: first missing open time in milliseconds; books: the last good sequence."""
     last: str | None
-    """Trades and candles: the last missing one; books: the sequence from which on the data goes on."""
+    """Trades and candles: the last missing one; books: the sequence at which the data continues."""
     missing: int | None
-    """How many ids are in no replica's output; null for books, whose numbers do not tell."""
+    """Number of ids that no replica has; None for books, whose sequences are not dense."""
     from_ns: int | None
     to_ns: int | None
     reason: str
     gap_id: str | None = None
-    """Of the gap record that names it."""
+    """Id of its gap record."""
     replica: str = ""
-    """Where it was found; empty for what no replica has."""
+    """The replica with the gap; empty if no replica has the records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Records that contradict each other, or a book that cannot be right."""
+    """Contradicting records, or an impossible book."""
 
     kind: str
     detail: str
@@ -77,7 +77,7 @@ class Finding:
 
 
 def find(findings: list[Finding], kind: str, detail: str, time_ns: int | None) -> None:
-    """Adds a finding, unless there are so many already that more say nothing new."""
+    """Adds a finding, up to FINDINGS_KEPT."""
     if len(findings) < FINDINGS_KEPT:
         findings.append(Finding(kind, detail, time_ns))
 

@@ -1,4 +1,4 @@
-"""The report for people: a table, what is missing, the timeline, the verdict."""
+"""The report for people: a table, every gap, the timeline, and the verdict."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from market_collector.verify.report import MISSING, Hole, HoleState, Report, Spa
 from market_collector.verify.timeline import blocks, legend, paint, whole_time
 
 HEADINGS = ("STREAM", "FROM (UTC)", "TO", "RECORDS", "REPAIRED", "LOST", "OPEN", "UNREPORTED", "DUPLICATES", "PROVED")
+ALWAYS_SHOWN = 4
+"""Leading columns that are shown even if no stream has anything in them."""
+EMPTY = ("0", "-")
 LINES_KEPT = 20
-"""Holes, findings and pauses of one stream that are told one by one; `-o json` has them all."""
-NARROWEST_PICTURE = 20
+"""Gaps, findings and pauses that are listed for one stream; `-o json` lists all."""
+NARROWEST_TIMELINE = 20
 
 
 def text(report: Report, width: int, has_blocks: bool) -> str:
-    """The whole report, at most ``width`` columns in its picture."""
+    """The whole report. Its timeline has at most ``width`` columns."""
     parts = [_table(report.streams)] if report.streams else []
     parts += [_details(stream) for stream in report.streams]
     parts.append(_timeline(report.streams, width, has_blocks))
@@ -27,7 +30,7 @@ def text(report: Report, width: int, has_blocks: bool) -> str:
 
 
 def moment(time_ns: int | None) -> str:
-    """``2026-11-22 10:00:00.123``, UTC; ``-`` when there is none."""
+    """``2026-11-22 10:00:00.123`` in UTC; ``-`` for None."""
     if time_ns is None:
         return "-"
     seconds = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC)
@@ -38,16 +41,28 @@ def verdict(report: Report) -> str:
     """The last line."""
     read = f"{report.records:,} records in {counted(report.files, 'file')}"
     if report.verdict is Verdict.COMPLETE:
-        return f"COMPLETE: {read}; every trade, candle and book link is there, or another replica has it"
+        return f"COMPLETE: {read}. Every trade, candle and book link is there"
     if report.verdict is Verdict.HOLES:
-        bad = [f"{stream.exchange} {stream.stream}" for stream in report.streams if not stream.is_complete]
-        return f"HOLES in {', '.join(bad)}: {read}"
-    return f"UNREADABLE: {counted(len(report.troubles), 'place')}, named above; {read} were checked"
+        return f"INCOMPLETE: {_what_is_wrong(report.streams)}"
+    return f"UNREADABLE: {counted(len(report.troubles), 'error')} above; {read} checked"
+
+
+def _what_is_wrong(streams: Sequence[StreamReport]) -> str:
+    """Such as ``2 gaps, 1 contradiction in okx BTC-USDT/trade, okx ETH-USDT/trade``."""
+    bad = [stream for stream in streams if not stream.is_complete]
+    gaps = sum(stream.counts[state] for stream in bad for state in MISSING)
+    findings = sum(len(stream.reckoning.findings) for stream in bad)
+    counts = [counted(number, noun) for number, noun in ((gaps, "gap"), (findings, "contradiction")) if number]
+    names = ", ".join(f"{stream.exchange} {stream.stream}" for stream in bad)
+    return f"{', '.join(counts)} in {names}"
 
 
 def _table(streams: Sequence[StreamReport]) -> str:
-    rows = [HEADINGS, *(_row(stream) for stream in streams)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(HEADINGS))]
+    """Columns that are empty for every stream are left out."""
+    body = [_row(stream) for stream in streams]
+    shown = [at for at in range(len(HEADINGS)) if at < ALWAYS_SHOWN or any(row[at] not in EMPTY for row in body)]
+    rows = [[row[at] for at in shown] for row in (HEADINGS, *body)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(shown))]
     return "\n".join(_aligned(row, widths) for row in rows)
 
 
@@ -88,13 +103,13 @@ def _detail_lines(stream: StreamReport) -> Iterator[str]:
     for finding in stream.reckoning.findings:
         yield f"{finding.kind} at {moment(finding.time_ns)}: {finding.detail}{_in(finding.replica)}"
     for pause in stream.reckoning.pauses:
-        yield f"not recorded {_span(pause)}: begins anew with a snapshot"
+        yield f"not recorded {_span(pause)}: continues with a new snapshot"
     if stream.reckoning.books is not None and stream.reckoning.books.unproved:
-        yield f"{stream.reckoning.books.unproved:,} book states are not proved: no snapshot before them in these files"
+        yield f"{stream.reckoning.books.unproved:,} book states are not proved: no snapshot before them here"
     if stream.out_of_order:
-        yield f"{stream.out_of_order:,} records go back in exchange time"
+        yield f"{counted(stream.out_of_order, 'record')} out of order in exchange time"
     if refused := stream.events.get("refused"):
-        yield f"refused by the exchange {refused} times"
+        yield f"refused by the exchange {counted(refused, 'time')}"
 
 
 def _hole(hole: Hole) -> str:
@@ -120,11 +135,11 @@ def _timeline(streams: Sequence[StreamReport], width: int, has_blocks: bool) -> 
         return ""
     names = [f"{stream.exchange} {stream.stream}" for stream in streams]
     margin = max(map(len, names)) + 1
-    room = max(NARROWEST_PICTURE, width - margin)
-    pictures = [paint(stream, time, room) for stream in streams]
+    room = max(NARROWEST_TIMELINE, width - margin)
+    lines_painted = [paint(stream, time, room) for stream in streams]
     lines = [
-        f"{name:{margin}}{blocks(picture) if has_blocks else picture}".rstrip()
-        for name, picture in zip(names, pictures, strict=True)
+        f"{name:{margin}}{blocks(painted) if has_blocks else painted}".rstrip()
+        for name, painted in zip(names, lines_painted, strict=True)
     ]
     begin, end = moment(time[0]), moment(time[1])[11:]
     scale = f"{'':{margin}}{begin}{end:>{max(len(end) + 1, room - len(begin))}}"

@@ -1,4 +1,4 @@
-"""The timeline: a line a stream, a cell a slice of time. Pure text; the cells' letters are the same everywhere."""
+"""The timeline: one line per stream, one cell per slice of time. The letters are the same in every output."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ HOLES = {
     HoleState.OPEN: "?",
     HoleState.UNREPORTED: "!",
 }
-"""Worse ones are painted over better ones."""
+"""Later states are painted over earlier ones."""
 BLOCKS = {NOT_RUNNING: " ", QUIET: "▁", DATA: "█", RECONNECT: "│", "+": "▒", "x": "×", "?": "?", "!": "!"}
 MEANINGS = {
     DATA: "data",
     QUIET: "quiet",
     RECONNECT: "reconnect or resync",
-    "+": "hole repaired",
+    "+": "gap filled",
     "x": "lost",
     "?": "open",
     "!": "unreported",
@@ -29,7 +29,7 @@ MEANINGS = {
 
 
 def whole_time(streams: Sequence[StreamReport]) -> Span | None:
-    """From the first data to the last of all streams; None without any."""
+    """From the first to the last record of all streams; None without records."""
     begins = [stream.from_ns for stream in streams if stream.from_ns is not None]
     ends = [stream.to_ns for stream in streams if stream.to_ns is not None]
     return (min(begins), max(ends)) if begins else None
@@ -47,19 +47,19 @@ def paint(stream: StreamReport, time: Span, width: int) -> str:
     return "".join(cells)
 
 
-def blocks(picture: str) -> str:
+def blocks(painted: str) -> str:
     """The same in Unicode blocks."""
-    return "".join(BLOCKS[letter] for letter in picture)
+    return "".join(BLOCKS[letter] for letter in painted)
 
 
 def legend(has_blocks: bool) -> str:
-    """What the cells mean."""
+    """The meaning of each cell."""
     signs = BLOCKS if has_blocks else {letter: letter for letter in MEANINGS}
     return "   ".join(f"{signs[letter] if letter.strip() else 'blank'} {text}" for letter, text in MEANINGS.items())
 
 
 def _bounds(from_ns: int | None, to_ns: int | None, time: Span) -> Span | None:
-    """A hole without an end goes on until the recording ends; one that is nowhere in time is only in the table."""
+    """An open gap lasts until the recording ends. A gap without times appears only in the table."""
     if from_ns is None:
         return None if to_ns is None else (to_ns, to_ns)
     return from_ns, time[1] if to_ns is None else to_ns
