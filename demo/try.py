@@ -83,17 +83,19 @@ def show_until_stopped(run: Run) -> None:
 
 
 def show_three_times(run: Run) -> None:
-    """Shows the table before, during and after a lost connection."""
-    last = None
-    for number in range(3):
-        look = read_look(run)
-        print("\n".join([*table(look, last), ""]), flush=True)
-        last = look
-        if number == 0:
-            disturb(run.control)
-        if number < 2:
-            time.sleep(REFRESH_S)
+    """Shows the table before and after the connections are cut, and when the gap in the trades is filled."""
+    first = show(run, None)
+    disturb(run.control)
+    time.sleep(REFRESH_S)
+    second = show(run, first)
     wait_until_filled(run)
+    show(run, second)
+
+
+def show(run: Run, before: Look | None) -> Look:
+    look = read_look(run)
+    print("\n".join([*table(look, before), ""]), flush=True)
+    return look
 
 
 def disturb(control: str) -> None:
@@ -113,10 +115,11 @@ def wait_until_healthy(run: Run) -> None:
 
 
 def wait_until_filled(run: Run) -> None:
-    """A gap in trades takes a moment to fill; without a terminal nobody waits for it."""
+    """Returns when the gap was filled, or after a while: the report then says what is missing."""
     deadline = time.monotonic() + HEALTHY_WITHIN_S
     while time.monotonic() < deadline:
-        if not any(gap["state"] == "open" for gap in read_look(run).status["gaps"]):
+        status = read_look(run).status
+        if status["counters"]["gapsRepaired"] and not any(gap["state"] == "open" for gap in status["gaps"]):
             return
         time.sleep(0.1)
 
