@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from market_operator.observed.cache import Cache
+from market_operator.observed.pods import read_pod
 from market_operator.resource.naming import Key
 
 Make = Callable[..., Any]
@@ -86,9 +87,9 @@ def test_kinds_of_one_name_are_told_apart(store: Cache) -> None:
 
 
 def test_pods_are_kept_by_their_uid(store: Cache, pod_document: Make) -> None:
-    store.put("Pod", pod_document("p2", version=2))
-    store.put("Pod", pod_document("p1", version=2))
-    assert not store.put("Pod", pod_document("p1", version=1, ready=False))
+    store.put_pod(read_pod(pod_document("p2", version=2)))
+    store.put_pod(read_pod(pod_document("p1", version=2)))
+    assert not store.put_pod(read_pod(pod_document("p1", version=1, ready=False)))
     assert [pod.uid for pod in store.observe(KEY).pods] == ["p1", "p2"]
     assert [pod.is_ready for pod in store.pods()] == [True, True]
     found = store.pod(KEY, "p1")
@@ -104,7 +105,7 @@ def test_metadata_tells_whether_there_is_news(store: Cache, pod_document: Make) 
     assert is_news("Service", child(version=5))
     assert is_news("Pod", pod_document("p1", version=5))
     store.put("Service", child(version=5))
-    store.put("Pod", pod_document("p1", version=5))
+    store.put_pod(read_pod(pod_document("p1", version=5)))
     assert [is_news("Service", child(version=version)) for version in (4, 5, 6)] == [False, False, True]
     assert [is_news("Pod", pod_document("p1", version=version)) for version in (4, 5, 6)] == [False, False, True]
     assert is_news("Pod", pod_document("p2", version=1))
@@ -126,7 +127,7 @@ def test_a_complete_listing_shows_the_ghosts(store: Cache, pod_document: Make) -
     store.put("Service", child("c3", 99, "c"))
     store.put("Deployment", child("c4", 1, "a"))
     store.put("Service", child("c5", 1, "a", "elsewhere"))
-    store.put("Pod", pod_document("p1", version=1))
+    store.put_pod(read_pod(pod_document("p1", version=1)))
     assert [ghost["metadata"]["uid"] for ghost in store.stale_objects("Service", "md", {"c1"}, 50)] == ["c2"]
     assert [ghost["metadata"]["uid"] for ghost in store.stale_objects("Pod", None, set(), 50)] == ["p1"]
     for ghost in store.stale_objects("Service", "md", {"c1"}, 50):
@@ -150,7 +151,7 @@ NAME = ("Deployment", "okx-btc-0")
 def test_of_what_is_as_wanted_an_outline_is_kept(store: Cache) -> None:
     store.put("Deployment", deployment(replicas=2, updatedReplicas=1))
     assert store.observe(KEY).settled == frozenset()
-    store.settle(KEY, [NAME])
+    store.mark_applied(KEY, [NAME])
     observed = store.observe(KEY)
     outline = observed.children[NAME]
     assert observed.settled == {NAME}
@@ -186,7 +187,7 @@ def test_what_somebody_changed_is_looked_at_anew_as_a_whole(store: Cache) -> Non
 
 
 def test_nothing_is_settled_that_is_not_known(store: Cache) -> None:
-    store.settle(KEY, [NAME])
+    store.mark_applied(KEY, [NAME])
     assert store.observe(KEY).settled == frozenset()
 
 
@@ -209,9 +210,9 @@ def test_a_pod_whose_end_was_told_does_not_exist(store: Cache, pod_document: Mak
 
 
 def test_a_pod_that_was_taken_out_of_its_shard_is_nobodys(store: Cache, pod_document: Make) -> None:
-    store.put("Pod", pod_document("p1", version=1))
+    store.put_pod(read_pod(pod_document("p1", version=1)))
     taken = pod_document("p1", version=2)
     del taken["metadata"]["labels"]["marketcollector.dev/shard"]
-    assert store.put("Pod", taken)
+    assert store.put_pod(read_pod(taken))
     assert store.observe(KEY).pods == ()
-    assert not store.put("Pod", taken), "it is no news any more"
+    assert not store.put_pod(read_pod(taken)), "it is no news any more"

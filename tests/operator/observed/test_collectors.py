@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from market_operator.observed.collectors import Collectors
-from market_operator.observed.counters import fold, read_counter_state, write_tally
+from market_operator.observed.counters import fold, read_counter_state, write_counter_state
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 
@@ -22,19 +22,19 @@ def ended(words: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_report_is_news_once(seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]) -> None:
-    assert seen.record_probe(pod(), report()) == "picture"
+    assert seen.record_probe(pod(), report()) == "conditions"
     assert seen.record_probe(pod(), report()) == "nothing"
     assert seen.record_probe(pod(), report(counters={"messages": 11})) == "counters"
-    assert seen.record_probe(pod(), report(health="Degraded")) == "picture"
+    assert seen.record_probe(pod(), report(health="Degraded")) == "conditions"
 
 
 def test_a_failure_keeps_the_last_report_and_when_it_began(
     seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
 ) -> None:
     seen.record_probe(pod(), report())
-    assert seen.failed(pod(), "timed out", 100.0)
-    assert not seen.failed(pod(), "timed out", 102.0)
-    look = seen.looks["pod-1"]
+    assert seen.record_failure(pod(), "timed out", 100.0)
+    assert not seen.record_failure(pod(), "timed out", 102.0)
+    look = seen.probes["pod-1"]
     assert (look.report, look.problem, look.failing_since) == (report(), "timed out", 100.0)
 
 
@@ -42,26 +42,26 @@ def test_a_report_after_a_failure_is_news(
     seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
 ) -> None:
     seen.record_probe(pod(), report())
-    seen.failed(pod(), "timed out", 100.0)
-    assert seen.record_probe(pod(), report()) == "picture"
+    seen.record_failure(pod(), "timed out", 100.0)
+    assert seen.record_probe(pod(), report()) == "conditions"
 
 
 def test_last_words_count(seen: Collectors, pod: Callable[..., Pod], report_document: Make) -> None:
     crashed = pod(last_state=ended(report_document(counters={"messages": 12})))
     seen.record_termination(crashed)
-    assert [each.counters.messages for each in seen.readings(crashed.key, [])] == [12]
+    assert [each.counters.messages for each in seen.samples(crashed.key, [])] == [12]
 
 
 def test_the_end_of_a_log_is_no_last_word(seen: Collectors, pod: Callable[..., Pod]) -> None:
     crashed = pod(last_state={"terminated": {"message": "Traceback (most recent call last)"}})
     seen.record_termination(crashed)
-    assert seen.readings(crashed.key, []) == []
+    assert seen.samples(crashed.key, []) == []
 
 
 def test_words_about_another_pod_do_not_count(seen: Collectors, pod: Callable[..., Pod], report_document: Make) -> None:
     liar = pod(uid="pod-2", last_state=ended(report_document(uid="pod-1")))
     seen.record_termination(liar)
-    assert seen.readings(liar.key, []) == []
+    assert seen.samples(liar.key, []) == []
 
 
 def test_a_killed_collector_counts_as_it_was_last_seen(
@@ -69,8 +69,8 @@ def test_a_killed_collector_counts_as_it_was_last_seen(
 ) -> None:
     seen.record_probe(pod(), report())
     seen.stopped(pod())
-    assert seen.looks == {}
-    assert [each.counters.messages for each in seen.readings(pod().key, [])] == [10]
+    assert seen.probes == {}
+    assert [each.counters.messages for each in seen.samples(pod().key, [])] == [10]
 
 
 def test_an_unnoticed_restart_loses_no_count(
@@ -78,7 +78,7 @@ def test_an_unnoticed_restart_loses_no_count(
 ) -> None:
     seen.record_probe(pod(), report())
     seen.record_probe(pod(), report(start="2026-11-22T11:00:00.000Z", counters={"messages": 1}))
-    assert sum(each.counters.messages for each in seen.readings(pod().key, [pod()])) == 11
+    assert sum(each.counters.messages for each in seen.samples(pod().key, [pod()])) == 11
 
 
 def test_what_the_status_holds_is_forgotten_and_late_news_of_it_ignored(
@@ -86,13 +86,13 @@ def test_what_the_status_holds_is_forgotten_and_late_news_of_it_ignored(
 ) -> None:
     gone = pod(last_state=ended(report_document()))
     seen.record_termination(gone)
-    stored = fold(read_counter_state([]), seen.readings(gone.key, []), set())
-    seen.settle(gone.key, read_counter_state(write_tally(stored)), set())
+    stored = fold(read_counter_state([]), seen.samples(gone.key, []), set())
+    seen.drop_stored(gone.key, read_counter_state(write_counter_state(stored)), set())
     seen.record_termination(gone)
-    assert seen.readings(gone.key, []) == []
+    assert seen.samples(gone.key, []) == []
 
 
 def test_a_deleted_resource_leaves_no_words(seen: Collectors, pod: Callable[..., Pod], report_document: Make) -> None:
     seen.record_termination(pod(last_state=ended(report_document())))
     seen.forget(pod().key)
-    assert seen.readings(pod().key, []) == []
+    assert seen.samples(pod().key, []) == []

@@ -14,7 +14,7 @@ from market_operator.observed.counters import (
     fold,
     read_counter_state,
     read_counters,
-    write_tally,
+    write_counter_state,
 )
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
@@ -65,7 +65,7 @@ def test_shards_that_are_gone_keep_what_they_counted() -> None:
 
 def test_the_tally_survives_being_written_and_read() -> None:
     tally = CounterState({0: Counters(messages=3), 2: Counters(resyncs=1)}, (reading("a/1", 5), reading("b/1", 7)))
-    assert read_counter_state(write_tally(tally)) == tally
+    assert read_counter_state(write_counter_state(tally)) == tally
 
 
 def test_what_is_no_count_counts_nothing() -> None:
@@ -108,9 +108,9 @@ class Fleet(RuleBasedStateMachine):
         self.pods: dict[str, tuple[int, int]] = {}
         self.shards = 1
         self.born = 0
-        self.stored = CounterState()
+        self.cached = CounterState()
         self.told = Counters()
-        self.observations = Collectors()
+        self.collectors = Collectors()
 
     @rule(which=st.integers(0, 9))
     def a_pod_starts(self, which: int) -> None:
@@ -151,11 +151,11 @@ class Fleet(RuleBasedStateMachine):
     @rule(arrives=st.booleans())
     def the_status_is_written(self, arrives: bool) -> None:
         """The status is read anew before each write, so it says of itself whether the last write arrived."""
-        self.observations.settle(KEY, self.stored, set(self.pods))
-        heard = self.observations.readings(KEY, [_pod(uid, self.pods[uid][0]) for uid in self.pods])
-        tally = fold(self.stored, heard, set(self.pods))
+        self.collectors.drop_stored(KEY, self.cached, set(self.pods))
+        heard = self.collectors.samples(KEY, [_pod(uid, self.pods[uid][0]) for uid in self.pods])
+        tally = fold(self.cached, heard, set(self.pods))
         if arrives:
-            self.stored = read_counter_state(json.loads(json.dumps(write_tally(tally))))
+            self.cached = read_counter_state(json.loads(json.dumps(write_counter_state(tally))))
             self.kept = {
                 epoch: max(self.kept.get(epoch, 0), count)
                 for epoch, count in {**self.kept, **self.record_termination}.items()
@@ -164,22 +164,22 @@ class Fleet(RuleBasedStateMachine):
     @rule()
     def the_operator_restarts(self) -> None:
         """What it had heard and not written is lost, as the process's memory is."""
-        self.observations, self.record_termination = Collectors(), {}
+        self.collectors, self.record_termination = Collectors(), {}
 
     @invariant()
     def totals_never_go_back(self) -> None:
-        total = self.stored.total
+        total = self.cached.total
         assert total == total.latest(self.told)
         self.told = total
 
     @invariant()
     def totals_are_what_was_heard_and_nothing_twice(self) -> None:
-        assert self.stored.total.messages == sum(self.kept.values()) <= sum(self.counted.values())
+        assert self.cached.total.messages == sum(self.kept.values()) <= sum(self.counted.values())
 
     @invariant()
     def the_status_stays_small(self) -> None:
-        assert len(self.stored.epochs) <= 2 * self.born
-        assert {epoch.shard for epoch in self.stored.epochs} | set(self.stored.base) <= {0, 1, 2}
+        assert len(self.cached.epochs) <= 2 * self.born
+        assert {epoch.shard for epoch in self.cached.epochs} | set(self.cached.base) <= {0, 1, 2}
 
     def teardown(self) -> None:
         """After one more look at everybody, and writes that arrive, all that any operator heard is in the total."""
@@ -203,16 +203,16 @@ class Fleet(RuleBasedStateMachine):
         return self.record_termination[epoch]
 
     def _look(self, uid: str) -> None:
-        self.observations.record_probe(_pod(uid, self.pods[uid][0]), _report(self._epoch(uid), self._note(uid)))
+        self.collectors.record_probe(_pod(uid, self.pods[uid][0]), _report(self._epoch(uid), self._note(uid)))
 
     def _last_words(self, uid: str) -> None:
         text = json.dumps({"contract": 1, "epoch": self._epoch(uid), "counters": {"messages": self._note(uid)}})
-        self.observations.record_termination(_pod(uid, self.pods[uid][0], (text,)))
+        self.collectors.record_termination(_pod(uid, self.pods[uid][0], (text,)))
 
     def _vanish(self, uid: str, heard: bool) -> None:
         if heard:
             self._last_words(uid)
-        self.observations.stopped(_pod(uid, self.pods[uid][0]))
+        self.collectors.stopped(_pod(uid, self.pods[uid][0]))
         del self.pods[uid]
 
 

@@ -1,4 +1,4 @@
-"""When a pass says that the next one is due; what passes do is tested on a real API server (tests/cluster)."""
+"""When a reconcile is due again. tests/cluster tests the rest on a real API server."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ from market_operator.settings import Settings
 
 
 class Empty:
-    """A cluster that knows of nothing."""
+    """A cluster without resources."""
 
     async def read(self, _: Key) -> None:
         """Not found."""
 
 
 @pytest.mark.parametrize(("planned", "due"), [(None, 5.0), (9.0, 5.0), (2.0, 2.0)])
-def test_a_pass_is_due_at_the_latest_when_asked_for(planned: float | None, due: float) -> None:
-    assert Requeue(planned, failed=True, retry_after=1.0).by(5.0) == Requeue(due, failed=True, retry_after=1.0)
+def test_requeue_at_most_is_never_later(planned: float | None, due: float) -> None:
+    assert Requeue(planned, failed=True, retry_after=1.0).at_most(5.0) == Requeue(due, failed=True, retry_after=1.0)
 
 
-async def test_what_is_said_to_be_gone_before_any_event_says_so_is_looked_at_again() -> None:
+async def test_missing_resource_is_checked_again_when_no_event_confirms_it() -> None:
     cluster: Any = Empty()
-    parts = assemble(Settings(), cluster, cluster)
-    assert await parts.reconciler.reconcile(Key("md", "okx-btc"), 0.0) == Requeue(5.0)
-    parts.queue.close()
+    app = assemble(Settings(), cluster, cluster)
+    assert await app.reconciler.reconcile(Key("md", "okx-btc"), 0.0) == Requeue(5.0)
+    app.informer.queue.close()

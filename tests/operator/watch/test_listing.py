@@ -1,5 +1,6 @@
-"""Complete listings (sweep.py, cluster.py), from an API server that lists what a test tells it to."""
+"""Complete listings, from an API server that lists what a test sets."""
 
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from market_operator.cluster.pages import Listed
 from market_operator.errors import ApiError
 from market_operator.observed.cache import Cache
 from market_operator.observed.collectors import Collectors
+from market_operator.observed.registry import Registry
 from market_operator.resource.document import Document
 from market_operator.resource.naming import Key
 from market_operator.scheduling.poll_schedule import PollSchedule
@@ -20,7 +22,7 @@ from market_operator.scheduling.work_queue import WorkQueue
 from market_operator.telemetry.http import serve
 from market_operator.telemetry.metrics import Metrics
 from market_operator.watch.informer import Informer
-from market_operator.watch.listing import Listing
+from market_operator.watch.listing import Listing, waits
 
 KEY = Key("md", "okx-btc")
 
@@ -58,8 +60,8 @@ async def cluster(server: Server) -> AsyncIterator[Cluster]:
 
 @pytest.fixture
 def listing(cluster: Cluster) -> Listing:
-    intake = Informer(Cache(), Collectors(), WorkQueue(lambda: 0.0), PollSchedule())
-    return Listing(cluster, intake, Metrics(), ("md",), "", 300)
+    informer = Informer(Cache(), Registry(), Collectors(), WorkQueue(lambda: 0.0), PollSchedule(), is_leading=True)
+    return Listing(cluster, informer, Metrics(), ("md",), "", 300)
 
 
 def config(version: int, x: str) -> dict[str, Any]:
@@ -81,18 +83,18 @@ async def test_what_is_known_is_not_read_again_and_what_is_newer_is(
     monkeypatch.setattr(Listed, "document", counted)
     server.objects["configmaps"], server.version = [config(5, "old")], 5
     await listing.first()
-    assert (len(whole), listing.intake.queue.depth) == (1, 1)
-    await listing.intake.queue.take()
-    listing.intake.queue.done(KEY)
+    assert (len(whole), listing.informer.queue.depth) == (1, 1)
+    await listing.informer.queue.take()
+    listing.informer.queue.done(KEY)
     await listing.first()
-    assert (len(whole), listing.intake.queue.depth) == (1, 0), "nothing is new"
+    assert (len(whole), listing.informer.queue.depth) == (1, 0), "nothing is new"
     server.objects["configmaps"], server.version = [config(6, "new")], 6
     await listing.first()
-    assert (len(whole), listing.intake.queue.depth) == (2, 1)
-    assert listing.intake.store.observe(KEY).children["ConfigMap", "a"]["data"] == {"x": "new"}
+    assert (len(whole), listing.informer.queue.depth) == (2, 1)
+    assert listing.informer.cache.observe(KEY).children["ConfigMap", "a"]["data"] == {"x": "new"}
     server.objects["configmaps"], server.version = [], 7
     await listing.first()
-    assert not listing.intake.store.observe(KEY).children
+    assert not listing.informer.cache.observe(KEY).children
 
 
 @pytest.mark.parametrize("answer", [{}, {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {}}]}, "text"])
@@ -100,3 +102,8 @@ async def test_an_answer_that_is_no_list_is_told(server: Server, cluster: Cluste
     server.answers["configmaps"] = answer
     with pytest.raises(ApiError, match="configmaps: the answer is no list of objects"):
         _ = [page async for page in cluster.list_managed(CONFIGMAPS, "md")]
+
+
+@pytest.mark.parametrize(("interval", "expected"), [(300.0, [10.0, 300.0, 300.0]), (2.0, [2.0, 2.0, 2.0])])
+def test_second_listing_follows_soon_after_the_first(interval: float, expected: list[float]) -> None:
+    assert list(itertools.islice(waits(interval), 3)) == expected

@@ -1,7 +1,4 @@
-"""Looking at collectors: who is looked at when, and what becomes of the answers."""
-
 import asyncio
-import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,20 +10,18 @@ from market_operator.errors import ReportError
 from market_operator.observed.cache import Cache
 from market_operator.observed.collectors import Collectors
 from market_operator.observed.pods import Pod
+from market_operator.observed.registry import Registry
 from market_operator.observed.reports import Report
-from market_operator.reconcile.event_recorder import EventRecorder
-from market_operator.reconcile.reconciler import Reconciler
 from market_operator.resource.naming import Key
 from market_operator.scheduling.poll_schedule import PollSchedule
 from market_operator.scheduling.status_budget import StatusBudget
 from market_operator.scheduling.work_queue import WorkQueue
-from market_operator.settings import Settings
 from market_operator.telemetry.metrics import Metrics
 from market_operator.watch.informer import Informer
-from market_operator.watch.listing import waits
-from market_operator.watch.poller import AT_ONCE, Poller
+from market_operator.watch.poller import MAX_CONCURRENT_PROBES, Poller
 
 KEY = Key("md", "okx-btc")
+RESOURCE = {"metadata": {"name": "okx-btc", "namespace": "md", "uid": "uid-1", "generation": 1}}
 Make = Callable[..., Any]
 
 
@@ -51,19 +46,26 @@ class Reader:
 
 
 @asynccontextmanager
-async def sweeping(reader: Reader) -> AsyncIterator[Informer]:
-    store, observations = Cache(), Collectors()
-    intake = Informer(store, observations, WorkQueue(asyncio.get_running_loop().time), PollSchedule())
-    intake.seen[KEY] = "uid-1", 1, False
-    nobody: Any = None
-    announcer = EventRecorder(nobody, Metrics())
-    reconciler = Reconciler(nobody, store, observations, StatusBudget(60.0), Settings(), Metrics(), announcer)
-    task = asyncio.create_task(Poller(reader, intake, reconciler, Metrics()).run())
-    yield intake
+async def polling(reader: Reader) -> AsyncIterator[Informer]:
+    queue = WorkQueue(asyncio.get_running_loop().time)
+    informer = Informer(Cache(), Registry(), Collectors(), queue, PollSchedule(), is_leading=True)
+    informer.registry.update(RESOURCE)
+    poller = Poller(
+        reader,
+        informer.cache,
+        informer.registry,
+        informer.collectors,
+        queue,
+        informer.poll_schedule,
+        StatusBudget(60.0),
+        Metrics(),
+    )
+    task = asyncio.create_task(poller.run())
+    yield informer
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    intake.queue.close()
+    queue.close()
 
 
 async def until(claim: Callable[[], object]) -> None:
@@ -72,62 +74,55 @@ async def until(claim: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_new_pod_is_looked_at_and_its_resource_queued(pod_document: Make, report: Make) -> None:
-    async with sweeping(Reader(report())) as intake:
-        intake.child("Pod", pod_document(), time.time())
-        await intake.queue.take()
-        intake.queue.done(KEY)
-        await until(lambda: intake.observations.looks)
-        assert (await intake.queue.take())[0] == KEY
-        assert len(intake.rounds) == 1, "the next look is planned"
+async def test_new_pod_is_probed_and_its_resource_queued(pod_document: Make, report: Make) -> None:
+    async with polling(Reader(report())) as informer:
+        informer.child("Pod", pod_document(), time.time())
+        await informer.queue.take()
+        informer.queue.done(KEY)
+        await until(lambda: informer.collectors.probes)
+        assert (await informer.queue.take())[0] == KEY
+        assert len(informer.poll_schedule) == 1, "the next probe is scheduled"
 
 
-async def test_a_pod_that_cannot_be_read_is_noted_with_the_problem(pod_document: Make) -> None:
-    async with sweeping(Reader(ReportError("timed out"))) as intake:
-        intake.child("Pod", pod_document(), time.time())
-        await until(lambda: intake.observations.looks)
-        assert intake.observations.looks["pod-1"].problem == "timed out"
+async def test_failed_probe_is_stored_with_its_problem(pod_document: Make) -> None:
+    async with polling(Reader(ReportError("timed out"))) as informer:
+        informer.child("Pod", pod_document(), time.time())
+        await until(lambda: informer.collectors.probes)
+        assert informer.collectors.probes["pod-1"].problem == "timed out"
 
 
-async def test_the_answer_of_a_pod_that_is_gone_meanwhile_is_not_about_now(pod_document: Make, report: Make) -> None:
+async def test_answer_is_dropped_when_the_pod_is_gone_meanwhile(pod_document: Make, report: Make) -> None:
     reader = Reader(report())
     reader.gate.clear()
-    async with sweeping(reader) as intake:
-        intake.child("Pod", pod_document(), time.time())
+    async with polling(reader) as informer:
+        informer.child("Pod", pod_document(), time.time())
         await until(lambda: reader.asked)
-        intake.child_gone("Pod", pod_document(version=2))
+        informer.child_gone("Pod", pod_document(version=2))
         reader.gate.set()
         await asyncio.sleep(0.05)
-        assert intake.observations.looks == {}
+        assert informer.collectors.probes == {}
 
 
-async def test_only_so_many_are_looked_at_at_once(pod_document: Make, report: Make) -> None:
+async def test_number_of_concurrent_probes_is_limited(pod_document: Make, report: Make) -> None:
     reader = Reader(report())
     reader.gate.clear()
-    async with sweeping(reader) as intake:
-        for number in range(2 * AT_ONCE):
-            intake.child("Pod", pod_document(uid=f"p{number}"), time.time())
-        await until(lambda: len(reader.asked) == AT_ONCE)
+    async with polling(reader) as informer:
+        for number in range(2 * MAX_CONCURRENT_PROBES):
+            informer.child("Pod", pod_document(uid=f"p{number}"), time.time())
+        await until(lambda: len(reader.asked) == MAX_CONCURRENT_PROBES)
         await asyncio.sleep(0.05)
-        assert len(reader.asked) == AT_ONCE
+        assert len(reader.asked) == MAX_CONCURRENT_PROBES
         reader.gate.set()
-        await until(lambda: len(reader.asked) == 2 * AT_ONCE)
+        await until(lambda: len(reader.asked) == 2 * MAX_CONCURRENT_PROBES)
 
 
-async def test_a_pod_of_another_operators_resource_is_not_looked_at_until_it_is_ours(
-    pod_document: Make, report: Make
-) -> None:
+async def test_foreign_pod_is_not_probed_until_its_resource_is_served(pod_document: Make, report: Make) -> None:
     reader = Reader(report())
-    async with sweeping(reader) as intake:
-        state = intake.seen.pop(KEY)
-        intake.child("Pod", pod_document(), time.time())
-        await until(lambda: (intake.rounds.next_due() or 0) > time.time() + 1)
+    async with polling(reader) as informer:
+        informer.registry.remove(KEY)
+        informer.child("Pod", pod_document(), time.time())
+        await until(lambda: (informer.poll_schedule.next_due() or 0) > time.time() + 1)
         assert reader.asked == []
-        intake.seen[KEY] = state
-        intake.rounds.look_by(KEY, "pod-1", time.time())
+        informer.registry.update(RESOURCE)
+        informer.poll_schedule.probe_by(KEY, "pod-1", time.time())
         await until(lambda: reader.asked == ["pod-1"])
-
-
-@pytest.mark.parametrize(("interval", "expected"), [(300.0, [10.0, 300.0, 300.0]), (2.0, [2.0, 2.0, 2.0])])
-def test_everything_is_listed_again_soon_after_the_start(interval: float, expected: list[float]) -> None:
-    assert list(itertools.islice(waits(interval), 3)) == expected

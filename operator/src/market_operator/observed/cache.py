@@ -1,14 +1,11 @@
-"""What the operator knows of the objects that it made: the newest version of each, packed, for there may be thousands.
+"""The newest known version of every managed object and pod, packed, since there may be tens of thousands.
 
-Fed by watch events, by the answers to our own writes and by complete listings, in any order; an older version never
-replaces a newer one, and the end of one object never removes its successor of the same name. Resource versions are
-compared as numbers, which Kubernetes promises since 1.35 (KEP-5504) and has always kept.
+Watch events, answers to the operator's writes and complete listings feed it in any order. An older version never
+replaces a newer one, and the deletion of an object never removes its successor of the same name. Resource versions are
+compared as numbers, which Kubernetes guarantees since 1.35 (KEP-5504).
 
-An object that was found to be as wanted is settled: of it an outline is kept, and a digest of its content, by which it
-is seen whether anybody changed it since.
-
-Objects of a kind differ in little: each is packed by what it has in common with the first that was seen. What is kept
-of one is a single run of bytes, since a Python object for each of its parts would take as much again.
+An object in its desired state is settled: only an outline is kept, and a digest that reveals later changes. Each object
+is packed with the first object of its kind as dictionary, into a single `bytes`.
 """
 
 import hashlib
@@ -18,17 +15,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from market_operator.observed.pods import Pod, owner_key, read_pod
+from market_operator.observed.pods import Pod, owner_key
 from market_operator.resource.document import Document
 from market_operator.resource.naming import APPLIED_ANNOTATION, RESOURCE_ANNOTATION, SHARD_LABEL, Key
 
 Name = tuple[str, str]
-"""Kind and name of a child; the namespace is the resource's."""
+"""Kind and name of a managed object; the namespace is the resource's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What exists for a resource; of the `settled` children is known that they are as they were last wanted."""
+    """The observed objects and pods of a resource. `settled` objects are in their last desired state."""
 
     children: Mapping[Name, Document]
     pods: tuple[Pod, ...]
@@ -40,7 +37,7 @@ def name_of(child: Document) -> Name:
     return child["kind"], child["metadata"]["name"]
 
 
-_GONE_REMEMBERED = 20_000
+_MAX_REMOVED_UIDS = 20_000
 
 
 class _Child(NamedTuple):
@@ -52,8 +49,8 @@ class _Child(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Family:
-    """What there is of one resource: its children by "Kind/name", and its pods by UID."""
+class _ResourceObjects:
+    """The objects of one resource by "Kind/name", and its pods by UID."""
 
     kept: dict[str, bytes] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
@@ -69,7 +66,7 @@ class _Family:
         del self.kept["/".join(name)]
 
     def children(self, only: str = "") -> Iterator[tuple[Name, _Child]]:
-        """All, or those of `only` one kind."""
+        """All objects, or only those of one kind."""
         for place, kept in self.kept.items():
             kind, _, name = place.partition("/")
             if only in ("", kind):
@@ -77,127 +74,128 @@ class _Family:
 
 
 def _child(kept: bytes) -> _Child:
-    return _Child(*marshal.loads(kept))  # noqa: S302 - written by this very process
+    return _Child(*marshal.loads(kept))  # noqa: S302 - written by this process
 
 
 class Cache:
-    """Children and pods by resource."""
+    """Managed objects and pods by resource."""
 
     def __init__(self) -> None:
-        self._families: dict[Key, _Family] = {}
+        self._by_resource: dict[Key, _ResourceObjects] = {}
         self._samples: dict[str, bytes] = {}
-        self._gone: dict[str, None] = {}
+        self._removed: dict[str, None] = {}
         self._pods_listed: dict[str | None, int] = {}
 
     def put(self, kind: str, document: Document, is_settled: bool = False) -> bool:
-        """Takes a version of an object in; whether it was newer than what was known.
+        """Stores a version of a managed object; whether it is newer than the known one.
 
-        `is_settled`: it is the answer to our own write, and so as wanted.
+        `is_settled`: it is the answer to the operator's own write, and so in its desired state.
         """
-        known = self._known(kind, document)
-        if not self._is_newer(document, known):
+        known, meta = self._known(kind, document), document["metadata"]
+        if not self._is_newer(meta["uid"], int(meta["resourceVersion"]), known):
             return False
-        if kind == "Pod":
-            return self._put_pod(read_pod(document))
-        meta = document["metadata"]
-        family, name = self._families.setdefault(owner_key(document), _Family()), (kind, meta["name"])
+        objects, name = self._by_resource.setdefault(owner_key(document), _ResourceObjects()), (kind, meta["name"])
         version, content = int(meta["resourceVersion"]), _digest(document)
         was_settled = isinstance(known, _Child) and known.is_settled and known.content == content
         is_settled = is_settled or was_settled
         packed = self._pack(kind, _outline(document) if is_settled else document)
-        family.keep(name, _Child(meta["uid"], version, content, packed, is_settled))
+        objects.keep(name, _Child(meta["uid"], version, content, packed, is_settled))
         return True
 
     def is_news(self, kind: str, document: Document) -> bool:
-        """Whether a version of an object, of which the metadata is enough, is newer than what is known of it."""
-        return self._is_newer(document, self._known(kind, document))
+        """Whether a version of an object is newer than the known one. Its metadata is enough."""
+        meta = document["metadata"]
+        return self._is_newer(meta["uid"], int(meta["resourceVersion"]), self._known(kind, document))
 
     def _known(self, kind: str, document: Document) -> _Child | Pod | None:
-        meta, family = document["metadata"], self._families.get(owner_key(document))
-        if family is None:
+        meta, objects = document["metadata"], self._by_resource.get(owner_key(document))
+        if objects is None:
             return None
-        return family.pods.get(meta["uid"]) if kind == "Pod" else family.child((kind, meta["name"]))
+        return objects.pods.get(meta["uid"]) if kind == "Pod" else objects.child((kind, meta["name"]))
 
-    def _is_newer(self, document: Document, known: _Child | Pod | None) -> bool:
-        meta = document["metadata"]
-        if meta["uid"] in self._gone:
-            return False
-        return known is None or known.version < int(meta["resourceVersion"])
+    def _is_newer(self, uid: str, version: int, known: _Child | Pod | None) -> bool:
+        return uid not in self._removed and (known is None or known.version < version)
 
-    def settle(self, key: Key, names: Iterable[Name]) -> None:
-        """Takes in that these children, as they were last observed, are as wanted."""
-        family = self._families.get(key, _Family())
+    def mark_applied(self, key: Key, names: Iterable[Name]) -> None:
+        """Marks observed objects as being in their desired state."""
+        objects = self._by_resource.get(key, _ResourceObjects())
         for name in names:
-            child = family.child(name)
+            child = objects.child(name)
             if child and not child.is_settled:
                 packed = self._pack(name[0], _outline(self._unpack(name[0], child.packed)))
-                family.keep(name, child._replace(packed=packed, is_settled=True))
+                objects.keep(name, child._replace(packed=packed, is_settled=True))
 
-    def _put_pod(self, pod: Pod) -> bool:
-        pods = self._families.setdefault(pod.key, _Family()).pods
-        if pod.shard < 0:  # somebody took it out of its shard, and so out of our hands
+    def put_pod(self, pod: Pod) -> bool:
+        """Stores a version of a pod; whether it is newer than the known one.
+
+        A pod without a shard label is removed: it is no longer a collector.
+        """
+        pods = self._by_resource.setdefault(pod.key, _ResourceObjects()).pods
+        if not self._is_newer(pod.uid, pod.version, pods.get(pod.uid)):
+            return False
+        if pod.shard < 0:
             return pods.pop(pod.uid, None) is not None
         pods[pod.uid] = pod
         return True
 
     def drop(self, kind: str, document: Document) -> None:
-        """Takes in that an object is gone; its UID never comes back."""
+        """Removes an object. Its UID is never accepted again."""
         meta, key = document["metadata"], owner_key(document)
-        self._gone[meta["uid"]] = None
-        while len(self._gone) > _GONE_REMEMBERED:
-            del self._gone[next(iter(self._gone))]
-        family = self._families.get(key)
-        if family is None:
+        self._removed[meta["uid"]] = None
+        while len(self._removed) > _MAX_REMOVED_UIDS:
+            del self._removed[next(iter(self._removed))]
+        objects = self._by_resource.get(key)
+        if objects is None:
             return
-        family.pods.pop(meta["uid"], None)
-        child = family.child((kind, meta["name"]))
+        objects.pods.pop(meta["uid"], None)
+        child = objects.child((kind, meta["name"]))
         if child and child.uid == meta["uid"]:
-            family.remove((kind, meta["name"]))
-        if not family.kept and not family.pods:
-            del self._families[key]
+            objects.remove((kind, meta["name"]))
+        if not objects.kept and not objects.pods:
+            del self._by_resource[key]
 
     def observe(self, key: Key) -> Observed:
-        """What is known to exist for a resource."""
-        family = self._families.get(key)
-        if family is None:
+        """The observed state of a resource."""
+        objects = self._by_resource.get(key)
+        if objects is None:
             return Observed({}, ())
-        children = dict(family.children())
+        children = dict(objects.children())
         documents = {name: self._unpack(name[0], child.packed) for name, child in children.items()}
         settled = frozenset(name for name, child in children.items() if child.is_settled)
-        return Observed(documents, tuple(sorted(family.pods.values(), key=lambda pod: pod.name)), settled)
+        return Observed(documents, tuple(sorted(objects.pods.values(), key=lambda pod: pod.name)), settled)
 
     def pods(self) -> Iterator[Pod]:
         """All pods."""
-        for family in self._families.values():
-            yield from family.pods.values()
+        for objects in self._by_resource.values():
+            yield from objects.pods.values()
 
     def pod(self, key: Key, uid: str) -> Pod | None:
-        """One pod, as long as it exists."""
-        family = self._families.get(key)
-        return family.pods.get(uid) if family else None
+        """One pod, if it exists."""
+        objects = self._by_resource.get(key)
+        return objects.pods.get(uid) if objects else None
 
     def pods_listed(self, namespace: str | None, version: int) -> None:
-        """All pods of a namespace (None: of all), as they were at a resource version, are known."""
+        """All pods of a namespace (None: of all) were listed at a resource version."""
         self._pods_listed[namespace] = max(version, self._pods_listed.get(namespace, 0))
 
     def may_exist(self, uid: str, namespace: str, version: int) -> bool:
-        """Whether a pod may exist that somebody knew when the resource version was `version`.
+        """Whether an uncached pod may exist that was known at resource version `version`.
 
-        Not if it is known to have ended, or was in no listing at least as new: an older one may have been before it.
+        It may not if it was removed, or if a listing at least as new lacks it.
         """
         newest = max(self._pods_listed.get(namespace, 0), self._pods_listed.get(None, 0))
-        return uid not in self._gone and newest < version
+        return uid not in self._removed and newest < version
 
     def stale_objects(self, kind: str, namespace: str | None, listed: set[str], version: int) -> list[Document]:
-        """What is known of a namespace (None: of all) but was not in a complete listing, unless it is newer than that.
+        """Cached objects of a namespace (None: of all) that a complete listing lacks, unless they are newer.
 
         `listed` are the UIDs in the listing, `version` is its resource version.
         """
         return [
             document
-            for key, family in self._families.items()
+            for key, objects in self._by_resource.items()
             if namespace in (None, key.namespace)
-            for uid, known, document in _members(kind, key, family)
+            for uid, known, document in _members(kind, key, objects)
             if uid not in listed and known <= version
         ]
 
@@ -209,39 +207,39 @@ class Cache:
 
     def _unpack(self, kind: str, packed: bytes) -> Document:
         plain = zlib.decompressobj(zdict=self._samples[kind]).decompress(packed)
-        document: Document = marshal.loads(plain)  # noqa: S302 - written by this very process
+        document: Document = marshal.loads(plain)  # noqa: S302 - written by this process
         return document
 
 
-def _members(kind: str, key: Key, family: _Family) -> Iterator[tuple[str, int, Document]]:
+def _members(kind: str, key: Key, objects: _ResourceObjects) -> Iterator[tuple[str, int, Document]]:
     if kind == "Pod":
-        for pod in family.pods.values():
+        for pod in objects.pods.values():
             yield pod.uid, pod.version, _stub(key, pod.name, pod.uid)
         return
-    for (_, name), child in family.children(only=kind):
+    for (_, name), child in objects.children(only=kind):
         yield child.uid, child.version, _stub(key, name, child.uid)
 
 
 def _stub(key: Key, name: str, uid: str) -> Document:
-    """Just enough of an object to drop it."""
+    """Enough of an object to drop it."""
     annotations = {RESOURCE_ANNOTATION: key.name}
     return {"metadata": {"namespace": key.namespace, "name": name, "uid": uid, "annotations": annotations}}
 
 
 def _digest(document: Document) -> bytes:
-    """Of all that somebody decided about the object, without what the cluster notes in it."""
+    """Digest of an object's content, without status and bookkeeping fields."""
     content = {key: value for key, value in document.items() if key not in ("apiVersion", "kind", "status")}
     content["metadata"] = _without(document["metadata"], "managedFields", "resourceVersion", "generation")
     return hashlib.blake2b(_dumped(content), digest_size=16).digest()
 
 
 def _dumped(content: Document) -> bytes:
-    """Of version 2, because later ones write the same content differently from one time to the next."""
+    """Marshal version 2, because later versions may encode equal content differently."""
     return marshal.dumps(content, 2)
 
 
 def _outline(document: Document) -> Document:
-    """What of a settled object is still asked for."""
+    """The parts of a settled object that a reconcile reads."""
     meta = document["metadata"]
     outline: Document = {
         "metadata": {

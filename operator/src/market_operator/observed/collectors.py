@@ -1,4 +1,4 @@
-"""What the operator has heard from the pods, in memory: their reports, their last words, and who could not be read."""
+"""Reports of the collectors, in memory: probes, termination messages, and pods that could not be probed."""
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
@@ -11,16 +11,16 @@ from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report, read_report
 from market_operator.resource.naming import Key
 
-_REMEMBERED_PODS = 10_000
-News = Literal["picture", "counters", "nothing"]
+_MAX_FINISHED_PODS = 10_000
+News = Literal["conditions", "counters", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """The last look at a pod.
+    """The last probe of a pod.
 
-    `report` is the newest that could be read, if any; `problem` says what was tried and what came of it when the newest
-    look failed, and `failing_since` when that began (seconds since 1970).
+    `report` is the newest report, if any. If the last probe failed, `problem` says what was tried and why it failed,
+    and `failing_since` when the failures began (seconds since 1970).
     """
 
     report: Report | None = None
@@ -30,81 +30,81 @@ class ProbeResult:
 
 @dataclass(slots=True)
 class Collectors:
-    """Looks by pod UID, and last words by resource and epoch. Lives as long as the process."""
+    """Probes by pod UID, and final samples by resource and epoch."""
 
-    looks: dict[str, ProbeResult] = field(default_factory=dict)
-    _words: dict[Key, dict[str, Sample]] = field(default_factory=dict)
+    probes: dict[str, ProbeResult] = field(default_factory=dict)
+    _final: dict[Key, dict[str, Sample]] = field(default_factory=dict)
     _done: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     def record_probe(self, pod: Pod, report: Report) -> News:
-        """Notes a report, and says what is new in it."""
-        before = self.looks.get(pod.uid, ProbeResult())
+        """Stores a report and returns what changed."""
+        before = self.probes.get(pod.uid, ProbeResult())
         if before.report and before.report.epoch != report.epoch:
             self._keep(pod, before.report)
-        self.looks[pod.uid] = ProbeResult(report)
+        self.probes[pod.uid] = ProbeResult(report)
         if before.problem or before.report is None or before.report.condition_inputs != report.condition_inputs:
-            return "picture"
+            return "conditions"
         return "nothing" if before.report == report else "counters"
 
-    def failed(self, pod: Pod, problem: str, now: float) -> bool:
-        """Notes that a pod could not be read; whether that is the first time in a row."""
-        before = self.looks.get(pod.uid, ProbeResult())
-        self.looks[pod.uid] = ProbeResult(before.report, problem, before.failing_since if before.problem else now)
+    def record_failure(self, pod: Pod, problem: str, now: float) -> bool:
+        """Stores a failed probe; whether it is the first failure in a row."""
+        before = self.probes.get(pod.uid, ProbeResult())
+        self.probes[pod.uid] = ProbeResult(before.report, problem, before.failing_since if before.problem else now)
         return not before.problem
 
     def record_termination(self, pod: Pod) -> None:
-        """Keeps the last words of a pod's runs: the pod may be gone within milliseconds.
+        """Keeps the counters in a pod's termination messages, since the pod may be gone within milliseconds.
 
-        A pod that was counted to the end already (a late event after a re-list) is not heard again.
+        A pod that was already counted completely is ignored: it appears again after a late event.
         """
         for message in pod.termination_messages:
             try:
                 report = read_report(message)
             except ReportError:
-                continue  # a crash leaves the end of its log here instead; the status shows that as a text
+                continue  # after a crash, the message is the end of the log
             self._keep(pod, report)
 
     def stopped(self, pod: Pod) -> None:
-        """The container of a pod does not run, or the pod is gone: its report is no longer about now.
+        """The container stopped, or the pod is gone, so its report is no longer current.
 
-        Its counters still count, for a collector that was killed leaves no last words.
+        Its counters are kept: a killed collector leaves no termination message.
         """
-        look = self.looks.pop(pod.uid, None)
-        if look and look.report:
-            self._keep(pod, look.report)
+        probe = self.probes.pop(pod.uid, None)
+        if probe and probe.report:
+            self._keep(pod, probe.report)
 
-    def readings(self, key: Key, pods: Iterable[Pod]) -> list[Sample]:
-        """All that was heard of a resource's epochs."""
-        reports = [(pod, look.report) for pod in pods if (look := self.looks.get(pod.uid)) and look.report]
-        live = [_reading(pod, report) for pod, report in reports if report.epoch.startswith(f"{pod.uid}/")]
-        return [*self._words.get(key, {}).values(), *live]
+    def samples(self, key: Key, pods: Iterable[Pod]) -> list[Sample]:
+        """The newest sample of each epoch of a resource."""
+        reports = [(pod, probe.report) for pod in pods if (probe := self.probes.get(pod.uid)) and probe.report]
+        live = [_sample(pod, report) for pod, report in reports if report.epoch.startswith(f"{pod.uid}/")]
+        return [*self._final.get(key, {}).values(), *live]
 
-    def settle(self, key: Key, stored: CounterState, pods: Collection[str]) -> None:
-        """Drops last words that the stored status holds; `pods` are the UIDs of the resource's pods that exist."""
-        for reading in [*self._words.get(key, {}).values()]:
-            if adds_nothing(stored, reading, pods):
-                del self._words[key][reading.epoch]
-                if reading.uid not in pods:
-                    self._forget_pod(reading.uid)
-        if not self._words.get(key, True):
-            del self._words[key]
+    def drop_stored(self, key: Key, stored: CounterState, pods: Collection[str]) -> None:
+        """Drops final samples that the stored status contains. `pods` are the UIDs of the existing pods."""
+        for sample in [*self._final.get(key, {}).values()]:
+            if adds_nothing(stored, sample, pods):
+                del self._final[key][sample.epoch]
+                if sample.uid not in pods:
+                    self._forget_pod(sample.uid)
+        if not self._final.get(key, True):
+            del self._final[key]
 
     def forget(self, key: Key) -> None:
-        """Forgets a resource that is gone."""
-        self._words.pop(key, None)
+        """Forgets a resource."""
+        self._final.pop(key, None)
 
     def _keep(self, pod: Pod, report: Report) -> None:
         if pod.uid in self._done or not report.epoch.startswith(f"{pod.uid}/"):
             return
-        reading, words = _reading(pod, report), self._words.setdefault(pod.key, {})
-        known = words.get(reading.epoch, reading).counters
-        words[reading.epoch] = Sample(reading.epoch, reading.shard, reading.pod, known.latest(reading.counters))
+        sample, final = _sample(pod, report), self._final.setdefault(pod.key, {})
+        known = final.get(sample.epoch, sample).counters
+        final[sample.epoch] = Sample(sample.epoch, sample.shard, sample.pod, known.latest(sample.counters))
 
     def _forget_pod(self, uid: str) -> None:
         self._done[uid] = None
-        while len(self._done) > _REMEMBERED_PODS:
+        while len(self._done) > _MAX_FINISHED_PODS:
             self._done.popitem(last=False)
 
 
-def _reading(pod: Pod, report: Report) -> Sample:
+def _sample(pod: Pod, report: Report) -> Sample:
     return Sample(report.epoch, pod.shard, pod.name, report.counters)

@@ -1,15 +1,14 @@
-"""Counting over restarts: totals that never go backwards and never count anything twice. Pure.
+"""Totals that survive restarts: they never decrease and count nothing twice. Pure.
 
-A run of a collector process is an epoch, "pod UID/start of the container"; it counts from zero. The status keeps, per
-shard, the sum of the epochs that have ended (base) and each epoch that may still grow.
+A run of a collector's container is an epoch, "pod UID/start of the container", and counts from zero. The status keeps,
+per shard, the sum of ended epochs (base) and each epoch that may still grow.
 
-Of a pod that exists, the two newest epochs are kept: one runs, and the last words of the one before may still arrive.
-An older one goes into the base, and whatever is heard of an epoch older than two kept ones is in the base already.
+Of an existing pod, the two newest epochs are kept: one runs, and the termination message of the one before may still
+arrive. Older epochs are in the base.
 
-An epoch of a pod that is gone goes into the base in two writes: the first stores its last counters (as the epoch's
-own, so that writing them twice does no harm), the second, when the status was read back with nothing more to add, moves
-them.
-So a write whose answer was lost, or a crash between two writes, counts nothing twice.
+An epoch of a pod that is gone enters the base in two writes. The first stores its last counters. The second moves them,
+after the status was read back with nothing to add. So neither a write whose answer was lost nor a crash between two
+writes counts anything twice.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -23,7 +22,7 @@ KEPT_PER_POD = 2
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What a collector counts; each number only grows during an epoch."""
+    """The counters of a collector. Each only grows during an epoch."""
 
     messages: int = 0
     records: int = 0
@@ -44,7 +43,7 @@ class Counters:
         return Counters(*(a + b for a, b in zip(self.numbers, other.numbers, strict=True)))
 
     def latest(self, other: "Counters") -> "Counters":
-        """The larger of each number: of two readings of one epoch, the later one."""
+        """The larger of each number: the later of two samples of an epoch."""
         return Counters(*map(max, self.numbers, other.numbers))
 
     @property
@@ -57,12 +56,12 @@ NAMES = {each.name: to_camel(each.name) for each in fields(Counters)}
 
 
 def read_counters(document: Mapping[str, Any]) -> Counters:
-    """The counters in a status or a report; what is missing or no count is 0."""
+    """The counters in a status or report. Missing or invalid ones are 0."""
     return Counters(**{name: _count(document.get(alias)) for name, alias in NAMES.items()})
 
 
 def write_counters(counters: Counters) -> dict[str, int]:
-    """The counters as they stand in the status."""
+    """The counters as the status stores them."""
     return {alias: getattr(counters, name) for name, alias in NAMES.items()}
 
 
@@ -72,7 +71,7 @@ def _count(value: object) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was heard of one epoch: its shard, the name of its pod, and its counters."""
+    """The counters of one epoch, with its shard and the name of its pod."""
 
     epoch: str
     shard: int
@@ -86,38 +85,38 @@ class Sample:
 
     @property
     def start(self) -> tuple[int, str]:
-        """Orders the epochs of one pod: times of one format sort as text, and so do numbers of one length."""
+        """Sort key for the epochs of one pod: strings of equal length sort like the times or numbers in them."""
         text = self.epoch.partition("/")[2]
         return len(text), text
 
 
 @dataclass(frozen=True, slots=True)
 class CounterState:
-    """All that must be remembered to go on counting: bases by shard, and the epochs that may still grow."""
+    """The stored counters: the base of each shard, and the epochs that may still grow."""
 
     base: Mapping[int, Counters] = field(default_factory=dict)
     epochs: tuple[Sample, ...] = ()
 
     @property
     def total(self) -> Counters:
-        """What was counted since the resource was made."""
+        """The totals since the resource was created."""
         total = Counters()
         for part in (*self.base.values(), *(epoch.counters for epoch in self.epochs)):
             total = total.plus(part)
         return total
 
 
-def fold(tally: CounterState, heard: Iterable[Sample], pods: Collection[str]) -> CounterState:
-    """The tally after `record_termination`; `pods` are the UIDs of the pods that exist.
+def fold(counters: CounterState, samples: Iterable[Sample], pods: Collection[str]) -> CounterState:
+    """The counters with `samples` added. `pods` are the UIDs of the existing pods.
 
-    Of a pod that is gone, what `adds_nothing` to a tally that was read from the status must no longer be heard.
+    A sample of a pod that is gone must be dropped once it `adds_nothing` to the stored counters.
     """
     by_pod: dict[str, dict[str, Sample]] = {}
-    for epoch in tally.epochs:
+    for epoch in counters.epochs:
         by_pod.setdefault(epoch.uid, {})[epoch.epoch] = epoch
-    for reading in heard:
-        _hear(by_pod.setdefault(reading.uid, {}), reading)
-    base, kept, stored = dict(tally.base), list[Sample](), set(tally.epochs)
+    for sample in samples:
+        _merge(by_pod.setdefault(sample.uid, {}), sample)
+    base, kept, stored = dict(counters.base), list[Sample](), set(counters.epochs)
     for uid, epochs in by_pod.items():
         growing = _growing(list(epochs.values()), uid in pods, stored)
         kept += growing
@@ -127,28 +126,28 @@ def fold(tally: CounterState, heard: Iterable[Sample], pods: Collection[str]) ->
 
 
 def _growing(epochs: list[Sample], exists: bool, stored: Collection[Sample]) -> list[Sample]:
-    """The epochs of one pod that do not go into the base yet."""
+    """The epochs of one pod that do not enter the base yet."""
     if exists:
         return sorted(epochs, key=lambda epoch: epoch.start)[-KEPT_PER_POD:]
     return [epoch for epoch in epochs if epoch not in stored]
 
 
-def adds_nothing(tally: CounterState, reading: Sample, pods: Collection[str]) -> bool:
-    """Whether all that `reading` says is in the tally."""
-    return fold(tally, (reading,), pods).total == tally.total
+def adds_nothing(counters: CounterState, sample: Sample, pods: Collection[str]) -> bool:
+    """Whether `sample` changes no total."""
+    return fold(counters, (sample,), pods).total == counters.total
 
 
-def _hear(epochs: dict[str, Sample], reading: Sample) -> None:
-    """Takes `reading` in, unless it is about an epoch that was added to the base long ago."""
-    known = epochs.get(reading.epoch)
+def _merge(epochs: dict[str, Sample], sample: Sample) -> None:
+    """Adds `sample`, unless its epoch is already in the base."""
+    known = epochs.get(sample.epoch)
     if known:
-        epochs[reading.epoch] = Sample(known.epoch, known.shard, known.pod, known.counters.latest(reading.counters))
-    elif len(epochs) < KEPT_PER_POD or reading.start > min(epoch.start for epoch in epochs.values()):
-        epochs[reading.epoch] = reading
+        epochs[sample.epoch] = Sample(known.epoch, known.shard, known.pod, known.counters.latest(sample.counters))
+    elif len(epochs) < KEPT_PER_POD or sample.start > min(epoch.start for epoch in epochs.values()):
+        epochs[sample.epoch] = sample
 
 
 def read_counter_state(shard_statuses: Iterable[Mapping[str, Any]]) -> CounterState:
-    """The tally as the status holds it."""
+    """The counters in the status."""
     base, epochs = {}, []
     for each in shard_statuses:
         shard = int(each["shard"])
@@ -160,16 +159,16 @@ def read_counter_state(shard_statuses: Iterable[Mapping[str, Any]]) -> CounterSt
     return CounterState(base, tuple(epochs))
 
 
-def write_tally(tally: CounterState) -> list[dict[str, Any]]:
-    """The tally as the status holds it."""
-    shards = sorted({*tally.base, *(epoch.shard for epoch in tally.epochs)})
-    return [_write_shard(tally, shard) for shard in shards]
+def write_counter_state(counters: CounterState) -> list[dict[str, Any]]:
+    """The counters in the status."""
+    shards = sorted({*counters.base, *(epoch.shard for epoch in counters.epochs)})
+    return [_write_shard(counters, shard) for shard in shards]
 
 
-def _write_shard(tally: CounterState, shard: int) -> dict[str, Any]:
+def _write_shard(counters: CounterState, shard: int) -> dict[str, Any]:
     epochs = [
         {"epoch": epoch.epoch, "pod": epoch.pod, **write_counters(epoch.counters)}
-        for epoch in tally.epochs
+        for epoch in counters.epochs
         if epoch.shard == shard
     ]
-    return {"shard": shard, "base": write_counters(tally.base.get(shard, Counters())), "epochs": epochs}
+    return {"shard": shard, "base": write_counters(counters.base.get(shard, Counters())), "epochs": epochs}

@@ -1,4 +1,4 @@
-"""Writes Events about conditions that turned. An Event is a courtesy: whatever becomes of it, the pass goes on."""
+"""Writes Events about changed conditions. A failed Event never fails the reconcile."""
 
 import logging
 import socket
@@ -18,32 +18,30 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EventRecorder:
-    """`instance` says which operator speaks."""
+    """`instance` names this operator in the Events."""
 
     cluster: Cluster
     metrics: Metrics
-    allowance: EventBudget = field(default_factory=EventBudget)
+    budget: EventBudget = field(default_factory=EventBudget)
     instance: str = field(default_factory=socket.gethostname)
 
     async def create_event(self, resource: Resource, conditions: Iterable[Document], now: float) -> None:
-        """Tells what turned between the stored conditions of `resource` and `conditions`, which were just written."""
+        """Writes the Events for changes from the stored conditions to `conditions`."""
         for each in condition_events(resource.status.get("conditions", ()), conditions):
-            if self.allowance.take(resource.key, now):
+            if self.budget.take(resource.key, now):
                 await self._write(event(each, resource, self.instance, now))
             else:
                 self._count("left out")
 
     def forget(self, key: Key) -> None:
-        """A resource is gone."""
-        self.allowance.forget(key)
+        """Forgets a resource."""
+        self.budget.forget(key)
 
     async def _write(self, document: Document) -> None:
         try:
             await self.cluster.create_event(document)
         except ApiError as error:
-            if (
-                error.is_namespace_terminating
-            ):  # nothing can be said any more in a namespace that ends, and nobody listens
+            if error.is_namespace_terminating:  # it accepts no Events any more
                 return
             self._count("failed")
             logger.info("could not write an Event: %s", error)

@@ -1,4 +1,4 @@
-"""What must be written so that the observed becomes the wanted. Pure: () means not one write."""
+"""The diff between observed and desired state, as writes. Pure; () means no write."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from market_operator.reconcile.quantities import amount
 from market_operator.resource.document import Document
 from market_operator.resource.naming import APPLIED_ANNOTATION, SHARD_LABEL
 
-# Objects in lists and watches do not all name their kind; the key under which they are observed does.
+# Objects in lists and watches may lack these; the key in the cache has the kind.
 _IDENTITY = ("apiVersion", "kind")
 
 
-def plan(observed: Observed, wanted: DesiredState) -> tuple[Action, ...]:
-    """The writes, in order: what is missing or differs is applied, then what is no longer wanted is deleted."""
-    names = {name_of(child) for child in wanted.children}
+def plan(observed: Observed, desired: DesiredState) -> tuple[Action, ...]:
+    """The writes in order: apply missing and changed objects, then delete those no longer desired."""
+    names = {name_of(child) for child in desired.children}
     applies = [
         Apply(child, is_new=name_of(child) not in observed.children)
-        for child in wanted.children
-        if not _is_as_wanted(observed, child)
+        for child in desired.children
+        if not _is_in_sync(observed, child)
     ]
     deletes = [
         Delete(kind, name, child["metadata"]["namespace"], child["metadata"]["uid"])
@@ -29,12 +29,12 @@ def plan(observed: Observed, wanted: DesiredState) -> tuple[Action, ...]:
     return (*applies, *deletes)
 
 
-def _is_as_wanted(observed: Observed, wanted: Document) -> bool:
-    name = name_of(wanted)
+def _is_in_sync(observed: Observed, desired: Document) -> bool:
+    name = name_of(desired)
     known = observed.children.get(name)
-    if known is None or _applied(known) != _applied(wanted):
+    if known is None or _applied(known) != _applied(desired):
         return False
-    fields = {key: value for key, value in wanted.items() if key not in _IDENTITY}
+    fields = {key: value for key, value in desired.items() if key not in _IDENTITY}
     return name in observed.settled or covers(known, fields)
 
 
@@ -43,7 +43,7 @@ def _applied(child: Document) -> str:
 
 
 def _can_go(kind: str, name: str, child: Document, observed: Observed) -> bool:
-    """A ConfigMap stays while a pod mounts it, or while a roll-out may still make one that does."""
+    """A ConfigMap stays while a pod mounts it, or while a rollout may create such a pod."""
     if "deletionTimestamp" in child["metadata"]:
         return False
     if kind != "ConfigMap":
@@ -58,7 +58,7 @@ def _can_go(kind: str, name: str, child: Document, observed: Observed) -> bool:
 
 
 def is_rolled_out(deployment: Document) -> bool:
-    """Whether every pod of the Deployment is of its present template."""
+    """Whether every pod of the Deployment has its current template."""
     status, replicas = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
     return bool(
         status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
@@ -67,50 +67,50 @@ def is_rolled_out(deployment: Document) -> bool:
     )
 
 
-def covers(observed: Any, wanted: Any) -> bool:
-    """Whether `observed` has everything that `wanted` says; what others or the API server added does not count.
+def covers(observed: Any, desired: Any) -> bool:
+    """Whether `observed` has every field of `desired`. Fields that others or the API server added do not count.
 
-    Lists of named items are compared by name; other lists item by item. Two ways to write one amount of CPU or memory
-    are equal. So is what the API server leaves out: an empty text or list, or readOnly that is false.
+    Lists of named items are compared by name, other lists item by item. Equal quantities are equal however written. So
+    are fields that the API server omits: an empty string or list, and readOnly false.
     """
-    if isinstance(wanted, dict):
+    if isinstance(desired, dict):
         return isinstance(observed, dict) and all(
-            _covers_field(key, observed.get(key, _left_out(key, value)), value) for key, value in wanted.items()
+            _covers_field(key, observed.get(key, _omitted_value(key, value)), value) for key, value in desired.items()
         )
-    if isinstance(wanted, list):
-        return isinstance(observed, list) and _covers_list(observed, wanted)
-    return bool(observed == wanted)
+    if isinstance(desired, list):
+        return isinstance(observed, list) and _covers_list(observed, desired)
+    return bool(observed == desired)
 
 
-def _left_out(key: str, wanted: Any) -> Any:
-    """What the API server means by a field that is not there."""
+def _omitted_value(key: str, desired: Any) -> Any:
+    """The value that an omitted field stands for."""
     if key == "readOnly":
         return False
-    return [] if wanted == [] else ""
+    return [] if desired == [] else ""
 
 
-def _covers_field(key: str, observed: Any, wanted: Any) -> bool:
-    if key in ("requests", "limits") and isinstance(wanted, dict) and isinstance(observed, dict):
-        return _amounts(wanted) == _amounts(observed)
+def _covers_field(key: str, observed: Any, desired: Any) -> bool:
+    if key in ("requests", "limits") and isinstance(desired, dict) and isinstance(observed, dict):
+        return _amounts(desired) == _amounts(observed)
     if key == "sizeLimit":
-        return amount(wanted) == amount(observed)
-    return covers(observed, wanted)
+        return amount(desired) == amount(observed)
+    return covers(observed, desired)
 
 
 def _amounts(quantities: Document) -> dict[str, object]:
     return {name: amount(value) for name, value in quantities.items()}
 
 
-def _covers_list(observed: list[Any], wanted: list[Any]) -> bool:
-    key = _merge_key(wanted)
+def _covers_list(observed: list[Any], desired: list[Any]) -> bool:
+    key = _merge_key(desired)
     if key is None:
-        return len(observed) == len(wanted) and all(map(covers, observed, wanted))
+        return len(observed) == len(desired) and all(map(covers, observed, desired))
     known = {item.get(key): item for item in observed if isinstance(item, dict)}
-    return all(item[key] in known and covers(known[item[key]], item) for item in wanted)
+    return all(item[key] in known and covers(known[item[key]], item) for item in desired)
 
 
 def _merge_key(items: list[Any]) -> str | None:
-    """The field by which Kubernetes merges lists of this kind, when the items have one and it tells them apart."""
+    """The field by which Kubernetes merges lists of this kind, if it is unique among the items."""
     for key in ("mountPath", "name", "uid"):
         values = [item.get(key) for item in items if isinstance(item, dict)]
         if values and len(values) == len(items) and None not in values and len(set(values)) == len(values):

@@ -1,28 +1,27 @@
-"""How many Events may be written: bounded for each resource and for all, so that neither a stream that flaps nor an
-outage of the exchange becomes a flood. Pure: time is an argument."""
+"""Limits Events per resource and in total, so that a flapping stream or an outage causes no flood. Pure."""
 
 from dataclasses import dataclass, field
 
 from market_operator.resource.naming import Key
 
-# For each resource as client-go's recorder has it: so many at once, then one in so many seconds.
+# Per resource, like client-go's recorder: a burst, then one Event per interval.
 BURST, SECONDS_EACH = 25, 300.0
-# For all resources together.
+# In total.
 ALL_BURST, ALL_SECONDS_EACH = 50, 0.1
 
 
 @dataclass(slots=True)
 class EventBudget:
-    """Holds, for each resource, when all that it was given is earned again: one number, since there may be thousands.
+    """For each resource, the time at which its burst is available again.
 
-    What is not allowed is left out for good; the condition in the status says the same.
+    An Event beyond the budget is dropped. The condition in the status says the same.
     """
 
     _earned: dict[Key, float] = field(default_factory=dict)
     _all_earned: float = 0.0
 
     def take(self, key: Key, now: float) -> bool:
-        """Whether one more Event about `key` may be written at `now` (seconds)."""
+        """Takes one Event of `key` from the budget at `now` (seconds); whether there was one."""
         own, of_all = max(self._earned.get(key, now), now), max(self._all_earned, now)
         if own - now > (BURST - 1) * SECONDS_EACH or of_all - now > (ALL_BURST - 1) * ALL_SECONDS_EACH:
             return False
@@ -30,5 +29,5 @@ class EventBudget:
         return True
 
     def forget(self, key: Key) -> None:
-        """A resource is gone."""
+        """Forgets a resource."""
         self._earned.pop(key, None)

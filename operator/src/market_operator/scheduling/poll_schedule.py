@@ -1,54 +1,63 @@
-"""When to look at which pod next. Pure scheduling, with time as an argument.
+"""When each pod is probed next. Pure, with time as an argument.
 
-New, unready and unhealthy pods are looked at every two seconds; healthy ones every ten, or at spec.healthCheckInterval
-when that is shorter. Looks cost, so in a fleet of thousands both are stretched to keep within a rate for all; a pod
-whose readiness changes is looked at at once, because its change arrives as an event.
+New, unready and unhealthy pods are probed every two seconds. Healthy ones are probed every ten seconds, or at
+spec.healthCheckInterval if that is shorter. Both intervals grow with the number of pods, to limit the rate of all
+probes. A pod whose readiness changes is probed at once, because the change arrives as an event.
 """
 
 import heapq
 from dataclasses import dataclass, field
 
-from market_operator.observed.pods import Pod
-from market_operator.observed.reports import Report
 from market_operator.resource.naming import Key
 
-SOON = 2.0
-HEALTHY_AT_MOST = 10.0
+UNHEALTHY_INTERVAL_S = 2.0
+HEALTHY_INTERVAL_S = 10.0
 HEALTHY_PER_SECOND = 40
 UNHEALTHY_PER_SECOND = 100
+DEFAULT_REQUESTED_S = 30.0
 
 
-def interval(pod: Pod, report: Report | None, wished: float, pods: int) -> float:
-    """Seconds until the next look; `wished` is the spec's healthCheckInterval, `pods` the size of the fleet."""
-    if report is None or report.health != "Healthy" or not pod.is_ready:
-        return max(SOON, pods / UNHEALTHY_PER_SECOND)
-    return max(min(wished, HEALTHY_AT_MOST), pods / HEALTHY_PER_SECOND)
+def interval(is_healthy: bool, requested: float, pods: int) -> float:
+    """Seconds until the next probe. `requested` is spec.healthCheckInterval, `pods` the number of scheduled pods."""
+    if not is_healthy:
+        return max(UNHEALTHY_INTERVAL_S, pods / UNHEALTHY_PER_SECOND)
+    return max(min(requested, HEALTHY_INTERVAL_S), pods / HEALTHY_PER_SECOND)
 
 
 @dataclass(slots=True)
 class PollSchedule:
-    """The next look at each pod, by UID; times in seconds of one clock."""
+    """The next probe of each pod, by UID, and the requested interval of each resource. Times are of one clock."""
 
     _due: dict[str, tuple[float, Key]] = field(default_factory=dict)
     _heap: list[tuple[float, str]] = field(default_factory=list)
+    _requested: dict[Key, float] = field(default_factory=dict)
 
-    def look_at(self, key: Key, uid: str, when: float) -> None:
-        """Look at a pod at `when`, instead of whatever was planned."""
-        self._due[uid] = when, key
-        heapq.heappush(self._heap, (when, uid))
+    def request(self, key: Key, seconds: float) -> None:
+        """Sets spec.healthCheckInterval of a resource."""
+        self._requested[key] = seconds
 
-    def look_by(self, key: Key, uid: str, when: float) -> None:
-        """Look at a pod at `when` or sooner."""
+    def forget(self, key: Key) -> None:
+        """Forgets the requested interval of a resource."""
+        self._requested.pop(key, None)
+
+    def probe_again(self, key: Key, uid: str, now: float, is_healthy: bool) -> None:
+        """Schedules the next probe of a pod that was just probed."""
+        requested = self._requested.get(key, DEFAULT_REQUESTED_S)
+        self.probe_by(key, uid, now + interval(is_healthy, requested, len(self)))
+
+    def probe_by(self, key: Key, uid: str, when: float) -> None:
+        """Schedules a probe at `when`, unless one is due earlier."""
         planned = self._due.get(uid)
         if planned is None or planned[0] > when:
-            self.look_at(key, uid, when)
+            self._due[uid] = when, key
+            heapq.heappush(self._heap, (when, uid))
 
     def skip(self, uid: str) -> None:
-        """Do not look at a pod any more."""
+        """Cancels the next probe of a pod."""
         self._due.pop(uid, None)
 
     def take(self, now: float) -> tuple[Key, str] | None:
-        """A pod that is due, which is then no longer planned; None when none is."""
+        """A pod that is due, which is then no longer scheduled; None if none is due."""
         while self._heap and self._heap[0][0] <= now:
             when, uid = heapq.heappop(self._heap)
             planned = self._due.get(uid)
@@ -58,7 +67,7 @@ class PollSchedule:
         return None
 
     def next_due(self) -> float | None:
-        """When the next pod is due."""
+        """When the next pod is due; None if none is scheduled."""
         while self._heap and self._due.get(self._heap[0][1], (None,))[0] != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None

@@ -1,4 +1,4 @@
-"""How often the status may be written for counters alone: seldom per resource, and within a budget for all."""
+"""Limits status writes that only change counters, per resource and in total. Pure."""
 
 from dataclasses import dataclass, field
 
@@ -9,9 +9,9 @@ WRITES_PER_SECOND = 10.0
 
 @dataclass(slots=True)
 class StatusBudget:
-    """Times are in seconds since 1970; `interval` is the shortest time between two writes for one resource.
+    """`interval` is the shortest time between two such writes for one resource. Times are in seconds since 1970.
 
-    Who finds the budget used up is given a time of its own, so that thousands who wait do not all come back at once.
+    When the total is used up, each waiting resource gets a slot of its own, so that they do not all return at once.
     """
 
     interval: float
@@ -20,11 +20,11 @@ class StatusBudget:
     _next_slot: float = 0.0
 
     def wait(self, key: Key, now: float) -> float:
-        """Seconds until the next write for counters alone; 0 means now."""
+        """Seconds until the resource may write counters again; 0 means now."""
         return max(0.0, self._written.get(key, now - self.interval) + self.interval - now)
 
     def slot(self, key: Key, now: float) -> float:
-        """Seconds until the budget of all resources has room for `key`, which is kept for it; 0 means now."""
+        """Seconds until the reserved slot of `key` in the total budget; 0 means now."""
         slot = self._reserved.get(key)
         if slot is None:
             slot = self._reserved[key] = max(now, self._next_slot)
@@ -32,11 +32,11 @@ class StatusBudget:
         return max(0.0, slot - now)
 
     def wrote(self, key: Key, now: float) -> None:
-        """The status of `key` was written, for whatever reason."""
+        """Notes a write of the status, whatever its reason."""
         self._written[key] = now
         self._reserved.pop(key, None)
 
     def forget(self, key: Key) -> None:
-        """A resource is gone."""
+        """Forgets a resource."""
         self._written.pop(key, None)
         self._reserved.pop(key, None)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from market_operator.observed.counters import CounterState, write_tally
+from market_operator.observed.counters import CounterState, write_counter_state
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import COLLECTOR_LABEL, label_value
 from market_operator.resource.spec import Spec
@@ -82,7 +82,7 @@ def _totals(before: Document, snapshot: Snapshot, counters: CounterState) -> Doc
             "recoveredTrades": total.recovered_trades,
             "lostTrades": total.lost_trades,
         },
-        "shardStatuses": write_tally(counters),
+        "shardStatuses": write_counter_state(counters),
         **({"lastMessageTime": last_message} if last_message else {}),
         **({"lastReconnect": {"time": last_reconnect[0], "reason": last_reconnect[1]}} if last_reconnect[0] else {}),
     }

@@ -2,14 +2,33 @@
 
 from collections import Counter as Tallies
 from collections.abc import Callable
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from market_operator.scheduling.work_queue import WorkQueue
-
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class Counts(Protocol):
+    """Totals of a queue."""
+
+    adds: int
+    retries: int
+
+
+class QueueNumbers(Protocol):
+    """What the metrics read from the work queue. Times are in seconds."""
+
+    @property
+    def counts(self) -> Counts: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def unfinished_work(self) -> float: ...
+    @property
+    def longest_work(self) -> float: ...
 
 
 class Metrics:
@@ -29,7 +48,7 @@ class Metrics:
         self.sweeps = self._counter("sweeps", "Complete listings of all objects")
         self.is_leader = Gauge("market_operator_is_leader", "1 while this instance reconciles", registry=self.registry)
 
-    def watch_queue(self, queue: WorkQueue) -> None:
+    def watch_queue(self, queue: QueueNumbers) -> None:
         """Shows the queue's own numbers on every scrape."""
         self.registry.register(_QueueMetrics(queue))
 
@@ -49,7 +68,7 @@ class Metrics:
 
 
 class _QueueMetrics:
-    def __init__(self, queue: WorkQueue) -> None:
+    def __init__(self, queue: QueueNumbers) -> None:
         self._queue = queue
 
     def collect(self) -> list[Metric]:

@@ -1,10 +1,11 @@
-"""What to do with news of an object, whether an event or a listing brought it: remember it, and queue its resource."""
+"""Turns events and listed objects into observed state and queued work."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from market_operator.observed.cache import Cache
 from market_operator.observed.collectors import Collectors
 from market_operator.observed.pods import Pod, owner_key, read_pod
+from market_operator.observed.registry import Registry
 from market_operator.resource.document import Document
 from market_operator.resource.naming import Key
 from market_operator.scheduling.poll_schedule import PollSchedule
@@ -13,65 +14,72 @@ from market_operator.scheduling.work_queue import WorkQueue
 
 @dataclass(slots=True)
 class Informer:
-    """The way in for all news. `seen` tells which resources are known, by what a pass depends on."""
+    """Keeps cache and registry current. Only the leader queues work, schedules probes and counts termination messages.
 
-    store: Cache
-    observations: Collectors
+    A standby would count termination messages a second time after a takeover.
+    """
+
+    cache: Cache
+    registry: Registry
+    collectors: Collectors
     queue: WorkQueue
-    rounds: PollSchedule
-    seen: dict[Key, tuple[str, int, bool]] = field(default_factory=dict)
+    poll_schedule: PollSchedule
+    is_leading: bool = False
 
     def resource(self, document: Document) -> None:
-        """A resource exists. Its status is ours, so a change of that alone is no news."""
-        meta = document["metadata"]
-        key = Key.of(meta["namespace"], meta["name"])
-        state = meta["uid"], meta.get("generation", 0), "deletionTimestamp" in meta
-        if self.seen.get(key) != state:
-            self.seen[key] = state
-            self.queue.add(key, is_urgent=True)
+        """A custom resource exists, as `document` says; its metadata is enough."""
+        if self.registry.update(document) and self.is_leading:
+            meta = document["metadata"]
+            self.queue.add(Key.of(meta["namespace"], meta["name"]), is_urgent=True)
 
     def resource_gone(self, key: Key) -> None:
-        """A resource exists no more; one last pass forgets it."""
-        if self.seen.pop(key, None):
+        """A custom resource is gone. One last reconcile forgets it."""
+        if self.registry.remove(key) and self.is_leading:
             self.queue.forget(key)
             self.queue.add(key, is_urgent=True)
 
     def child(self, kind: str, document: Document, now: float) -> None:
-        """A child or pod exists."""
-        if not self.store.put(kind, document):
-            return
-        if kind == "Pod":
-            self._pod(read_pod(document), now)
-        self.queue.add(owner_key(document))
+        """A managed object or a pod exists, as `document` says."""
+        is_news = self._pod(read_pod(document), now) if kind == "Pod" else self.cache.put(kind, document)
+        if is_news and self.is_leading:
+            self.queue.add(owner_key(document))
 
     def child_gone(self, kind: str, document: Document) -> None:
-        """A child or pod exists no more."""
-        if kind == "Pod":
-            self._last_news(document)
-        self.store.drop(kind, document)
-        self.queue.add(owner_key(document))
+        """A managed object or a pod is gone. A listing that lacks it knows only its metadata."""
+        if kind == "Pod" and self.is_leading:
+            self._record_last_state(document)
+        self.cache.drop(kind, document)
+        if self.is_leading:
+            self.queue.add(owner_key(document))
 
-    def act_on_all(self, now: float) -> None:
-        """From now on this instance acts: every resource is due for a pass, and every pod for a look."""
-        for key in self.seen:
+    def lead(self, now: float) -> None:
+        """From now on, this instance reconciles: every resource is queued, and every pod is due for a probe."""
+        self.is_leading = True
+        for key in self.registry:
             self.queue.add(key, is_urgent=True)
-        for pod in [*self.store.pods()]:
-            self._pod(pod, now)
+        for pod in [*self.cache.pods()]:
+            self._act_on(pod, now)
 
-    def _pod(self, pod: Pod, now: float) -> None:
-        self.observations.record_termination(pod)
+    def _pod(self, pod: Pod, now: float) -> bool:
+        is_news = self.cache.put_pod(pod)
+        if is_news and self.is_leading:
+            self._act_on(pod, now)
+        return is_news
+
+    def _act_on(self, pod: Pod, now: float) -> None:
+        self.collectors.record_termination(pod)
         if pod.is_running and not pod.is_terminating:
-            self.rounds.look_by(pod.key, pod.uid, now)
+            self.poll_schedule.probe_by(pod.key, pod.uid, now)
         elif not pod.is_running:
-            self.observations.stopped(pod)
-            self.rounds.skip(pod.uid)
+            self.collectors.stopped(pod)
+            self.poll_schedule.skip(pod.uid)
 
-    def _last_news(self, document: Document) -> None:
-        """The pod is gone: what it said last counts; of a pod found missing in a listing we know the record alone."""
-        known = self.store.pod(owner_key(document), document["metadata"]["uid"])
-        told = read_pod(document) if "status" in document else None
-        for pod in (told, known):
+    def _record_last_state(self, document: Document) -> None:
+        """Counts the last report and termination messages of a pod that is gone."""
+        known = self.cache.pod(owner_key(document), document["metadata"]["uid"])
+        last = read_pod(document) if "status" in document else None
+        for pod in (last, known):
             if pod:
-                self.observations.record_termination(pod)
-                self.observations.stopped(pod)
-        self.rounds.skip(document["metadata"]["uid"])
+                self.collectors.record_termination(pod)
+                self.collectors.stopped(pod)
+        self.poll_schedule.skip(document["metadata"]["uid"])

@@ -35,13 +35,13 @@ _IDENTITY: Any = MANAGER
 
 
 async def watch(
-    intake: Informer,
+    informer: Informer,
     namespaces: tuple[str, ...],
     selector: str,
     access: Callable[[], Awaitable[Access]],
     started: Callable[[], None],
 ) -> None:
-    """Feeds `intake` with the events of all our kinds until cancelled; calls `started` once kopf runs.
+    """Feeds `informer` with the events of all our kinds until cancelled; calls `started` once kopf runs.
 
     `selector` is a label selector of the resources.
 
@@ -49,7 +49,7 @@ async def watch(
         StartError: when the definition is gone; whoever runs the process starts it again until it is back.
         Exception: whatever else ends kopf, such as a refused login.
     """
-    registry, settings = _registry(intake, access), _settings(selector)
+    registry, settings = _registry(informer, access), _settings(selector)
     existing = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
     tasks = await kopf.spawn_tasks(
         registry=registry,
@@ -127,21 +127,21 @@ def _settings(selector: str) -> kopf.OperatorSettings:
     return settings
 
 
-def _registry(intake: Informer, access: Callable[[], Awaitable[Access]]) -> kopf.OperatorRegistry:
+def _registry(informer: Informer, access: Callable[[], Awaitable[Access]]) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return _connection(await access())
 
-    _on(registry, COLLECTORS, lambda kind, document: _resource(intake, kind, document))
+    _on(registry, COLLECTORS, lambda kind, document: _resource(informer, kind, document))
     for each in (*CHILDREN.values(), PODS):
-        _on(registry, each, _child_handler(intake, each.name))
+        _on(registry, each, _child_handler(informer, each.name))
     return registry
 
 
-def _child_handler(intake: Informer, name: str) -> Callable[[str | None, Document], None]:
-    return lambda kind, document: _child(intake, name, kind, document)
+def _child_handler(informer: Informer, name: str) -> Callable[[str | None, Document], None]:
+    return lambda kind, document: _child(informer, name, kind, document)
 
 
 def _on(registry: kopf.OperatorRegistry, kind: Kind, handle: Callable[[str | None, Document], None]) -> None:
@@ -150,18 +150,18 @@ def _on(registry: kopf.OperatorRegistry, kind: Kind, handle: Callable[[str | Non
         handle(event["type"], event["object"])
 
 
-def _resource(intake: Informer, event: str | None, document: Document) -> None:
+def _resource(informer: Informer, event: str | None, document: Document) -> None:
     if event == "DELETED":
-        intake.resource_gone(Key.of(document["metadata"]["namespace"], document["metadata"]["name"]))
+        informer.resource_gone(Key.of(document["metadata"]["namespace"], document["metadata"]["name"]))
     else:
-        intake.resource(document)
+        informer.resource(document)
 
 
-def _child(intake: Informer, kind: str, event: str | None, document: Document) -> None:
+def _child(informer: Informer, kind: str, event: str | None, document: Document) -> None:
     if event == "DELETED":
-        intake.child_gone(kind, document)
+        informer.child_gone(kind, document)
     else:
-        intake.child(kind, document, time.time())
+        informer.child(kind, document, time.time())
 
 
 def _connection(access: Access) -> kopf.ConnectionInfo:

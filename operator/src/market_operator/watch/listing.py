@@ -32,7 +32,7 @@ class Listing:
     """Lists everything at the start and every `interval` seconds; `is_done` once the first listing is complete."""
 
     cluster: Cluster
-    intake: Informer
+    informer: Informer
     metrics: Metrics
     namespaces: tuple[str, ...]
     selector: str
@@ -76,18 +76,18 @@ class Listing:
             version = version or page.version
             for item in page.items:
                 listed.add(item.head["metadata"]["uid"])
-                if self.intake.store.is_news(kind.name, item.head):
-                    self.intake.child(kind.name, item.document(), time.time())
-        for ghost in self.intake.store.stale_objects(kind.name, namespace, listed, version):
-            self.intake.child_gone(kind.name, ghost)
+                if self.informer.cache.is_news(kind.name, item.head):
+                    self.informer.child(kind.name, item.document(), time.time())
+        for ghost in self.informer.cache.stale_objects(kind.name, namespace, listed, version):
+            self.informer.child_gone(kind.name, ghost)
         if kind is PODS:
-            self.intake.store.pods_listed(namespace, version)
+            self.informer.cache.pods_listed(namespace, version)
 
     async def _resources(self, namespace: str | None) -> None:
-        known = {key for key in self.intake.seen if namespace in (None, key.namespace)}
+        known = self.informer.registry.keys(namespace)
         async for page in self.cluster.keys(namespace, self.selector):
             for item in page.items:
-                self.intake.resource(item.head)
+                self.informer.resource(item.head)
                 known.discard(Key.of(item.head["metadata"]["namespace"], item.head["metadata"]["name"]))
         for key in known:
-            self.intake.resource_gone(key)
+            self.informer.resource_gone(key)

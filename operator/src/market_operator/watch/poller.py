@@ -1,8 +1,4 @@
-"""Two rounds: looking at the collectors, and listing everything now and then to find what no event told.
-
-After a re-list the watch brings no DELETED event for what went meanwhile, and a lost event is never sent again: without
-the listing, ghosts would live on.
-"""
+"""Probes the collectors that are due."""
 
 import asyncio
 import logging
@@ -10,92 +6,97 @@ import time
 from dataclasses import dataclass, field
 
 from market_operator.errors import ReportError
+from market_operator.observed.cache import Cache
+from market_operator.observed.collectors import Collectors
 from market_operator.observed.pods import Pod
+from market_operator.observed.registry import Registry
 from market_operator.observed.reports import Report
-from market_operator.reconcile.reconciler import Reconciler
 from market_operator.resource.naming import Key
-from market_operator.scheduling.poll_schedule import SOON, interval
+from market_operator.scheduling.poll_schedule import PollSchedule
+from market_operator.scheduling.status_budget import StatusBudget
+from market_operator.scheduling.work_queue import WorkQueue
 from market_operator.telemetry.logs import about
 from market_operator.telemetry.metrics import Metrics
-from market_operator.watch.informer import Informer
 from market_operator.watch.probe import Reader
 
 logger = logging.getLogger(__name__)
-AT_ONCE = 32
-_IDLE = 0.5
-_DEFAULT_INTERVAL = 30.0
-_NOT_OURS = 10.0
+MAX_CONCURRENT_PROBES = 32
+# An event may make a pod due at any moment, so the loop never sleeps for longer.
+_LONGEST_SLEEP_S = 0.5
+_FOREIGN_INTERVAL_S = 10.0
 
 
 @dataclass(slots=True)
 class Poller:
-    """Reads the collectors that are due, at most AT_ONCE of them at a time."""
+    """Reads /status of the pods that are due, at most MAX_CONCURRENT_PROBES at a time."""
 
     reader: Reader
-    intake: Informer
-    reconciler: Reconciler
+    cache: Cache
+    registry: Registry
+    collectors: Collectors
+    queue: WorkQueue
+    poll_schedule: PollSchedule
+    status_budget: StatusBudget
     metrics: Metrics
-    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONCURRENT_PROBES))
 
     async def run(self) -> None:
-        """Looks at pods until cancelled."""
+        """Probes pods until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._slots.acquire()
                 key, uid = await self._next()
-                group.create_task(self._look(key, uid))
+                group.create_task(self._probe_if_served(key, uid))
 
     async def _next(self) -> tuple[Key, str]:
-        rounds = self.intake.rounds
         while True:
-            if found := rounds.take(time.time()):
+            if found := self.poll_schedule.take(time.time()):
                 return found
-            due = rounds.next_due()
-            # A pod may become due at any moment by an event, so the wait is short.
-            await asyncio.sleep(_IDLE if due is None else min(max(due - time.time(), 0.01), _IDLE))
+            due = self.poll_schedule.next_due()
+            await asyncio.sleep(
+                _LONGEST_SLEEP_S if due is None else min(max(due - time.time(), 0.01), _LONGEST_SLEEP_S)
+            )
 
-    async def _look(self, key: Key, uid: str) -> None:
+    async def _probe_if_served(self, key: Key, uid: str) -> None:
         try:
-            pod = self.intake.store.pod(key, uid)
-            if key not in self.intake.seen:
-                # Another operator serves it, by its label; it may become ours.
-                self.intake.rounds.look_by(key, uid, time.time() + _NOT_OURS)
+            pod = self.cache.pod(key, uid)
+            if key not in self.registry:
+                # Another operator serves it, by its labels. A changed label may hand it over.
+                self.poll_schedule.probe_by(key, uid, time.time() + _FOREIGN_INTERVAL_S)
             elif pod and pod.is_running and pod.ip:
-                await self._look_at(pod)
+                await self._probe(pod)
         finally:
             self._slots.release()
 
-    async def _look_at(self, pod: Pod) -> None:
-        """One look. The pod may be gone or stopped when the answer comes; then the answer is not about now."""
+    async def _probe(self, pod: Pod) -> None:
+        """One probe. Its result is dropped if the pod stopped meanwhile."""
         outcome: Report | ReportError
         try:
             outcome = await self.reader.read(pod)
         except ReportError as error:
             outcome = error
-        present = self.intake.store.pod(pod.key, pod.uid)
-        if present is None or not present.is_running:
+        current = self.cache.pod(pod.key, pod.uid)
+        if current is None or not current.is_running:
             return
+        now = time.time()
         if isinstance(outcome, Report):
-            self._told(present, outcome)
+            self._record_report(current, outcome, now)
         else:
-            self._failed(present, str(outcome))
+            self._record_failure(current, str(outcome), now)
 
-    def _told(self, pod: Pod, report: Report) -> None:
+    def _record_report(self, pod: Pod, report: Report, now: float) -> None:
         self.metrics.looks.labels("read").inc()
-        now = time.time()
-        news = self.intake.observations.record_probe(pod, report)
-        if news == "picture":
-            self.intake.queue.add(pod.key)
+        news = self.collectors.record_probe(pod, report)
+        if news == "conditions":
+            self.queue.add(pod.key)
         elif news == "counters":
-            self.intake.queue.add_after(pod.key, self.reconciler.pace.wait(pod.key, now))
-        wished = self.reconciler.intervals.get(pod.key, _DEFAULT_INTERVAL)
-        self.intake.rounds.look_by(pod.key, pod.uid, now + interval(pod, report, wished, len(self.intake.rounds)))
+            self.queue.add_after(pod.key, self.status_budget.wait(pod.key, now))
+        self.poll_schedule.probe_again(pod.key, pod.uid, now, report.health == "Healthy" and pod.is_ready)
 
-    def _failed(self, pod: Pod, problem: str) -> None:
+    def _record_failure(self, pod: Pod, problem: str, now: float) -> None:
         self.metrics.looks.labels("failed").inc()
-        now = time.time()
-        if self.intake.observations.failed(pod, problem, now):
+        if self.collectors.record_failure(pod, problem, now):
             with about(pod.key):
-                logger.info("could not look at pod %s: %s", pod.name, problem)
-            self.intake.queue.add(pod.key)
-        self.intake.rounds.look_by(pod.key, pod.uid, now + SOON)
+                logger.info("could not probe pod %s: %s", pod.name, problem)
+            self.queue.add(pod.key)
+        self.poll_schedule.probe_again(pod.key, pod.uid, now, is_healthy=False)
