@@ -13,7 +13,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REPOSITORY=$(cd "$HERE/.." && pwd)
 VENV=$REPOSITORY/.venv
 PINS=$REPOSITORY/requirements/dev.txt
-DISTRIBUTIONS=(operator collector simulator)
+DISTRIBUTIONS=(spec operator collector simulator)
 CACHE=${XDG_CACHE_HOME:-${HOME:?}/.cache}/market-collector
 LOG=$CACHE/log/setup.log
 
@@ -36,7 +36,7 @@ main() {
   step "$LOG" "Python packages with the hashes of requirements/dev.txt: a minute or two the first time" install_pins ||
     fail "the Python packages could not be installed" "See $LOG" \
       "Indexes and proxies are pip's own settings (pip config, PIP_INDEX_URL, HTTPS_PROXY)."
-  step "$LOG" "market-operator, market-collector, market-simulator (editable)" install_distributions || fail "they could not be installed" "See $LOG"
+  step "$LOG" "market-spec, market-operator, market-collector, market-simulator (editable)" install_distributions || fail "they could not be installed" "See $LOG"
   # Last, and by renaming: a killed run leaves no stamp.
   fingerprint >"$VENV/.stamp.new"
   mv "$VENV/.stamp.new" "$VENV/.stamp"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from market_operator.resource.crd import crd
-from market_operator.resource.template import Template
-from market_operator.resource.volumes import ProjectedSource, Volume
+from market_spec.template import Template
+from market_spec.volumes import ProjectedSource, Volume
 
 FILE = {"name": "a", "type": "file", "file": {"directory": "/data"}}
 DRY = "?dryRun=All"

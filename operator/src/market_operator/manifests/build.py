@@ -12,7 +12,8 @@ from market_operator.manifests.sharding import spread
 from market_operator.manifests.wanted import DesiredState
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import APPLIED_ANNOTATION, TEMPLATE_ANNOTATION
-from market_operator.resource.spec import Spec, read_spec
+from market_operator.resource.spec import read_spec
+from market_spec.spec import Spec
 
 
 def desired(resource: Resource, image: str, traffic: NetworkRules | None = None) -> DesiredState:
