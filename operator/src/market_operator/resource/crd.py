@@ -12,7 +12,7 @@ from market_spec.spec import Spec
 
 _HEADER = (
     f"# The {KIND} resource ({API_VERSION}). Generated from "
-    f"operator/src/market_operator/resource: `make crds`; do not edit.\n"
+    f"spec/src/market_spec and operator/src/market_operator/resource: `make crds`; do not edit.\n"
 )
 _DROPPED = ("title", "$defs", "additionalProperties", "default", "description", "anyOf", "$ref", "properties", "items")
 
