@@ -1,6 +1,6 @@
-"""The command ``market-collector``. Exit codes: 0 done or asked to stop, 1 failed, 2 bad input.
+"""The command ``market-collector``. Exit codes: 0 done or stopped on request, 1 failed, 2 invalid input.
 
-`verify` has its own: 0 complete, 1 holes, 2 unreadable.
+`verify` has its own: 0 complete, 1 gaps, 2 unreadable.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from market_collector import __version__
 from market_collector.errors import CollectorError, InputError
 
 VERIFY = """\
@@ -28,7 +29,7 @@ are named, the rest is still checked)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command."""
+    """Runs one command; returns its exit code."""
     options = parser().parse_args(arguments)
     try:
         return int(options.command(options))
@@ -42,45 +43,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    top = argparse.ArgumentParser(
-        prog="market-collector", description="Collects market data; loses nothing in silence."
-    )
+    top = argparse.ArgumentParser(prog="market-collector", description="Collects market data, and reports every gap.")
+    top.add_argument("--version", action="version", version=f"{top.prog} {__version__}")
     # prog: otherwise argparse formats a usage line to make it, and imports shutil with bz2 and lzma for its width
     commands = top.add_subparsers(required=True, metavar="COMMAND", prog=top.prog)
 
-    run = commands.add_parser("run", help="collect until told to stop")
-    run.add_argument(
-        "-f", "--file", required=True, help="a MarketCollector resource or collector document; - reads stdin"
-    )
+    run = commands.add_parser("run", help="collect until SIGTERM or Ctrl-C")
+    what = "a MarketCollector resource or collector document; - reads standard input"
+    run.add_argument("path", nargs="?", metavar="FILE", help=what)
+    run.add_argument("-f", "--file", metavar="FILE", help="the same")
     run.add_argument("--endpoint-websocket", metavar="URL", help="base address instead of the exchange's own")
     run.add_argument("--endpoint-rest", metavar="URL", help="base address instead of the exchange's own")
     run.add_argument(
         "--credentials-dir",
         metavar="DIR",
         type=Path,
-        help="where apiKey, secretKey and passphrase are files (default /etc/market-collector-credentials)",
+        help="directory with the files apiKey, secretKey and passphrase (default /etc/market-collector-credentials)",
     )
     run.add_argument(
-        "--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="where to answer (default %(default)s)"
+        "--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="address of the HTTP server (default %(default)s)"
     )
-    run.add_argument("--state-dir", metavar="DIR", type=Path, help="where to remember positions across restarts")
+    run.add_argument("--state-dir", metavar="DIR", type=Path, help="directory of the checkpoint, kept across restarts")
     run.add_argument(
         "--termination-log",
         metavar="FILE",
         type=Path,
         default=Path("/dev/termination-log"),
-        help="where Kubernetes reads the last counters (default %(default)s; only if it exists)",
+        help="file for the termination message (default %(default)s; only if it exists)",
     )
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.set_defaults(command=_run)
 
-    validate = commands.add_parser("validate", help="say what is wrong with resources, and where")
-    validate.add_argument("-f", "--file", required=True, nargs="+", help="files to check; - reads stdin")
+    validate = commands.add_parser("validate", help="check resources, and report every error with its line")
+    validate.add_argument("paths", nargs="*", metavar="FILE", help="files to check; - reads standard input")
+    validate.add_argument("-f", "--file", nargs="+", default=[], metavar="FILE", help="the same")
     validate.set_defaults(command=_validate)
 
     verify = commands.add_parser(
         "verify",
-        help="say whether recorded files are complete",
+        help="check whether recorded files are complete",
         description=VERIFY,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -101,9 +102,10 @@ def _run(options: argparse.Namespace) -> int:
     from market_collector.config.settings import load, read_settings
     from market_collector.telemetry import logs
 
-    documents = load(options.file)
+    path = _single_path(options)
+    documents = load(path)
     if len(documents) != 1:
-        raise InputError(f"{options.file}: holds {len(documents)} resources; `run` collects one, so give one")
+        raise InputError(f"{path}: has {len(documents)} resources. Give one: `run` collects one")
     settings = read_settings(
         documents[0],
         endpoint_websocket=options.endpoint_websocket,
@@ -112,21 +114,31 @@ def _run(options: argparse.Namespace) -> int:
     )
     logs.set_up(settings.log_level, options.log_format)
     host, port = _address(options.http)
-    state_dir, last_words = options.state_dir, options.termination_log
-    return asyncio.run(app.run(settings, host=host, port=port, state_dir=state_dir, termination_log=last_words))
+    places = {"state_dir": options.state_dir, "termination_log": options.termination_log}
+    return asyncio.run(app.run(settings, host=host, port=port, **places))
+
+
+def _single_path(options: argparse.Namespace) -> str:
+    given = [path for path in (options.path, options.file) if path is not None]
+    if len(given) != 1:
+        raise InputError(f"run: {len(given)} files are given. Give one: market-collector run FILE")
+    return str(given[0])
 
 
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or int(port) > 65535:
-        raise InputError(f"--http: {text!r} is not HOST:PORT, for example 127.0.0.1:8080")
+        raise InputError(f"--http: {text!r} is not an address. Give HOST:PORT, such as 127.0.0.1:8080")
     return host.strip("[]"), int(port)
 
 
 def _validate(options: argparse.Namespace) -> int:
     from market_collector.config.command import validate
 
-    return validate(options.file)
+    paths = [*options.paths, *options.file]
+    if not paths:
+        raise InputError("validate: no file is given. Give one or more: market-collector validate FILE")
+    return validate(paths)
 
 
 def _verify(options: argparse.Namespace) -> int:

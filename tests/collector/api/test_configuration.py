@@ -68,7 +68,7 @@ def test_arguments_may_be_named() -> None:
 def test_it_cannot_be_changed_and_compares_by_value() -> None:
     made = config()
     with pytest.raises(ValueError, match="frozen"):
-        made.symbol = "ETH-USDT"
+        made.symbol = "ETH-USDT"  # type: ignore[misc]
     assert made == config()
     assert made != config(symbol="ETH-USDT")
     assert ExchangeCollectorConfig.model_validate(made.model_dump()) == made
