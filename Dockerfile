@@ -17,14 +17,16 @@ COPY requirements/operator.txt requirements/
 # when they are asked for, and check.py proves that nothing asks.
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip hack/image/install-packages.sh requirements/operator.txt && \
     find /opt/venv/lib/python3*/site-packages/kubernetes \( -path '*/client/api/*' -o -path '*/client/models/*' \) -type f ! -name '__init__*' -delete
+COPY spec spec
 COPY operator operator
-RUN hack/image/install-project.sh ./operator
+RUN hack/image/install-project.sh ./spec ./operator
 
 FROM build AS build-collector
 COPY requirements/collector.txt requirements/
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip hack/image/install-packages.sh requirements/collector.txt
+COPY spec spec
 COPY collector collector
-RUN hack/image/install-project.sh ./collector
+RUN hack/image/install-project.sh ./spec ./collector
 
 FROM build AS build-simulator
 COPY requirements/simulator.txt requirements/

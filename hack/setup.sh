@@ -18,11 +18,11 @@ PART=${1:-everything}
 case $PART in
   everything)
     PINS=(dev.txt)
-    DISTRIBUTIONS=(operator collector simulator)
+    DISTRIBUTIONS=(spec operator collector simulator)
     ;;
   programs)
     PINS=(build.txt collector.txt simulator.txt)
-    DISTRIBUTIONS=(collector simulator)
+    DISTRIBUTIONS=(spec collector simulator)
     ;;
   *) fail "usage: setup.sh [programs]" ;;
 esac
@@ -53,7 +53,7 @@ main() {
   # Last, and by renaming: a killed run leaves no stamp.
   fingerprint >"$STAMP.new"
   mv "$STAMP.new" "$STAMP"
-  say "Ready: $(printf '.venv/bin/market-%s ' "${DISTRIBUTIONS[@]}")"
+  say "Ready: $(printf '.venv/bin/market-%s ' "${DISTRIBUTIONS[@]:1}")"
 }
 
 is_current() { [ -r "$STAMP" ] && is_usable && [ "$(cat "$STAMP")" = "$(fingerprint)" ]; }

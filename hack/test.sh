@@ -26,7 +26,7 @@ no_registry_addresses() {
   fi
 }
 
-types() { mypy operator/src collector/src simulator tests hack bench examples; }
+types() { mypy spec/src operator/src collector/src simulator tests hack bench examples; }
 
 contracts() {
   make --silent check-crds check-docs

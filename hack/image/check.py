@@ -25,8 +25,6 @@ PROGRAMS = {
     "market_collector": ("market-collector", "exchanges"),
     "market_simulator": ("market-simulator", "--help"),
 }
-WITHOUT = ("market_collector.api",)
-"""The Python API is an extra of the wheel."""
 ELSEWHERE = ("/proc", "/sys", "/dev", "/mnt")
 
 
@@ -35,8 +33,7 @@ def main(package: str) -> None:
     if found:
         sys.exit(f"the image holds what installs or compiles: {', '.join(map(str, found))}")
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-        if not module.name.startswith(WITHOUT):
-            importlib.import_module(module.name)
+        importlib.import_module(module.name)
     subprocess.run(PROGRAMS[package], check=True)  # noqa: S603 - ours
     if package == "market_operator":
         asyncio.run(call_an_api_server())

@@ -308,7 +308,7 @@ def test_an_old_object_that_breaks_a_newer_rule_is_told(
     try:
         start()
         eventually(lambda: place.create(staleAfter="2h"))
-        assert "between 1s and 1h" in place.expect("Accepted", "False", "InvalidSpec")
+        assert "out of range: must be 1s to 1h" in place.expect("Accepted", "False", "InvalidSpec")
         assert place.condition("Ready")[:2] == ("False", "InvalidSpec")
         assert place.names("deployments") == set()
     finally:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from market_simulator import __version__
 from market_simulator.options import Address, BadArgumentsError, parse, start_us
 
 MARKET = ["serve", "--exchange", "okx", "--market", "7", "--symbols", "BTC-USDT, ETH-USDT"]
@@ -61,3 +62,9 @@ def test_the_first_moment_is_the_default_now_or_the_one_that_is_given() -> None:
 def test_addresses_become_urls() -> None:
     assert Address("::1", 0).url("ws", 8443) == "ws://[::1]:8443"
     assert parse([*REPLAY, "--listen", ":80"]).listen.host == "0.0.0.0"
+
+
+def test_the_version_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse(["--version"])
+    assert (stopped.value.code, capsys.readouterr().out) == (0, f"market-simulator {__version__}\n")

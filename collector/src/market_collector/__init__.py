@@ -1,8 +1,7 @@
-"""Collects market data from exchanges over WebSocket; whatever is missing is found, counted and said.
+"""Collects market data from exchanges over WebSocket, and reports every gap.
 
 As a library: ``from market_collector import DataType, ExchangeCollectorConfig, ExchangeFactory, CollectorManager``
-(`market_collector.api` tells more). These names are loaded when they are first used, because they need pydantic, which
-the collecting process does without.
+(see `market_collector.api`). These names are loaded when they are first used, so that a pod does without the API.
 """
 
 # ruff: noqa: F403, F405

@@ -13,10 +13,10 @@ from typing import Any, get_args
 from market_operator import __version__
 from market_operator.cluster.lease import Terms
 from market_operator.manifests.networkpolicy import NetworkRules
-from market_operator.resource.durations import seconds
 from market_operator.resource.naming import Key
 from market_operator.resource.selector import Selector, read_selector
 from market_operator.settings import HealthVia, Settings
+from market_spec.durations import seconds
 
 _DEFAULTS = Settings()
 

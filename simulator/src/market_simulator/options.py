@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
+from market_simulator import __version__
 from market_simulator.exchange import ServerOptions
 
 FIXED_START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z: where a seeded market begins unless told otherwise
@@ -108,6 +109,7 @@ def start_us(start: str | None, default_us: int, now_us: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="market-simulator", description="Behaves like an exchange, on this machine.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     serve = parser.add_subparsers(required=True, metavar="serve").add_parser(
         "serve", help="run until SIGTERM or Ctrl-C"
     )

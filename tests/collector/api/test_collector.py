@@ -332,7 +332,7 @@ async def test_without_auto_restart_it_stays_down_and_says_so() -> None:
 def test_a_wrong_file_is_found_when_the_collector_is_made() -> None:
     Path("config").mkdir()
     Path("config/okx_config.json").write_text('{"stale": 3}')
-    with pytest.raises(InputError, match=r"config/okx_config\.json:1: stale: there is no such field"):
+    with pytest.raises(InputError, match=r"config/okx_config\.json:1: stale: unknown field. Did you mean stale_after"):
         ExchangeCollector(ExchangeCollectorConfig("okx", "BTC-USDT", ["trade"]))
 
 

@@ -38,6 +38,6 @@ def test_a_bad_file_does_not_hide_the_others(tmp_path: Path, capsys: pytest.Capt
     output = capsys.readouterr()
     assert output.err.splitlines() == [
         f"{tmp_path}/none.yaml: cannot be read: No such file or directory",
-        f'{bad}:4: spec.dataTypes[0]: "trades" is not a data type; allowed: trade, orderbook, ticker, candle, balance',
+        f'{bad}:4: spec.dataTypes[0]: "trades" is not allowed: must be trade, orderbook, ticker, candle or balance. Did you mean trade?',
     ]
     assert output.out.startswith(f"{good}: ok")

@@ -112,7 +112,9 @@ def test_addresses_of_the_command_line_go_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["localhost:8080", "http://localhost:8080"])
 def test_an_address_that_is_none_is_refused(tmp_path: Path, given: str) -> None:
     (document,) = load(write(tmp_path, RESOURCE))
-    with pytest.raises(InputError, match=r"--endpoint-websocket: .* is not an address; allowed: ws://... or wss://"):
+    with pytest.raises(
+        InputError, match=r"--endpoint-websocket: .* is not a base address: must be ws://HOST:PORT or wss://HOST:PORT"
+    ):
         read_settings(document, endpoint_websocket=given)
 
 
@@ -121,8 +123,8 @@ def test_problems_come_in_the_files_order_with_line_path_and_remedy(tmp_path: Pa
     with pytest.raises(DocumentError) as caught:
         load(path)
     assert str(caught.value).replace(path, "F").splitlines() == [
-        'F:10: spec.dataTypes[2]: "trades" is not a data type; allowed: trade, orderbook, ticker, candle, balance',
-        "F:12: spec.replicas: stands twice in the same mapping; keep one",
+        'F:10: spec.dataTypes[2]: "trades" is not allowed: must be trade, orderbook, ticker, candle or balance. Did you mean trade?',
+        "F:12: spec.replicas: appears twice in the same mapping. Keep one",
         f"F:13: spec.dept: {caught.value.problems[2].text}",
     ]
 

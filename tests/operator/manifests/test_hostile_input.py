@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from market_operator.manifests.build import build_desired_state
 from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.resource.document import Document, read_resource
-from market_operator.resource.fields import is_below
-from market_operator.resource.volumes import RELATIVE_PATTERN
+from market_spec.fields import is_below
+from market_spec.volumes import RELATIVE_PATTERN
 
 HOSTILE = [
     "$(reboot)",

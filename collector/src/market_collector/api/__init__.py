@@ -1,16 +1,9 @@
 """The Python API: a collector as a library, for asyncio programs.
 
-``ExchangeCollectorConfig`` says what to collect, ``ExchangeFactory`` makes an `ExchangeCollector` of it, callbacks get
-`DataPoint`s, ``CollectorManager`` keeps several collectors. Underneath runs what ``market-collector run`` runs; the
-callbacks are one more sink of it. Needs pydantic: ``pip install 'market-collector[api]'``.
+``ExchangeCollectorConfig`` says what to collect, ``ExchangeFactory`` makes an `ExchangeCollector` of it, and callbacks
+get `DataPoint`s. ``CollectorManager`` keeps several collectors. Underneath runs the same code as in
+``market-collector run``; the callbacks are one more sink.
 """
-
-try:
-    import pydantic as _  # noqa: F401 - looked for here, so that its absence is said in one place
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "the Python API of market_collector needs pydantic: pip install 'market-collector[api]'", name="pydantic"
-    ) from error
 
 from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig, ExchangeOptions

@@ -1,95 +1,86 @@
-"""What a collector is to do, checked: arguments, ``custom_params``, and the exchange's own file below ``config/``.
+"""The configuration of a collector, checked: arguments, ``custom_params``, and the exchange's file below ``config/``.
 
-Three places, a later one wins: defaults, ``config/EXCHANGE_config.json``, ``custom_params``. The last two have the same
-fields, those of `ExchangeOptions`, so there is one list to know. All times are in seconds.
+A later source overrides an earlier one: defaults, ``config/EXCHANGE_config.json``, ``custom_params``. The last two have
+the same fields, those of `ExchangeOptions`. All times are in seconds. Limits and messages are those of the resource.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
-
+from market_collector.api.model import Model, Seconds, StoredPath, TypeOf
+from market_collector.config.documents import CREDENTIALS_DIRECTORY
 from market_collector.config.settings import FileSinkSettings, Problem, Settings
-from market_collector.config.spec import CREDENTIALS_DIRECTORY, SYMBOL, RotateSpec, duration_s, size_bytes
-from market_collector.config.validation import Fault, path_text, shown, unknown_field
 from market_collector.config.yaml_source import Source, UnreadableError, read
 from market_collector.errors import ConfigurationError
 from market_collector.exchanges import EXCHANGES
 from market_collector.model.streams import DataType
+from market_spec.collection import Candle, Collection, OrderBook
+from market_spec.connection import INITIAL_ABOVE_MAX, REST_ADDRESS, WEBSOCKET_ADDRESS, Backoff, Connection
+from market_spec.durations import seconds, size_bytes
+from market_spec.exchanges import CAPABILITIES, Exchange, Interval, Symbol, depths_message, types_message
+from market_spec.kinds import Fault, Items, Number
+from market_spec.messages import not_among, path_text, shown
+from market_spec.section import fields_of
+from market_spec.sinks import Rotate
 
 CONFIG_DIRECTORY = Path("config")
-"""Where the exchanges' files are, below the working directory."""
+"""Directory of the exchanges' files, below the working directory."""
 RECORD_DIRECTORY = Path("records")
-"""Where ``store_raw_data`` stores unless ``record_directory`` says otherwise, below the working directory."""
+"""Where ``store_raw_data`` stores unless ``record_directory`` names another directory, below the working directory."""
+_STALE_AFTER = fields_of(Collection)["staleAfter"]
 
 
-class ExchangeOptions(BaseModel):
-    """The fields of ``custom_params`` and of ``config/EXCHANGE_config.json``; all may be left out."""
+class ExchangeOptions(Model):
+    """The fields of ``custom_params`` and of ``config/EXCHANGE_config.json``; all are optional."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    websocket_endpoint: str | None = None
+    websocket_endpoint: Annotated[str | None, WEBSOCKET_ADDRESS] = None
     """Base address (``ws://HOST:PORT``) instead of the exchange's: a proxy, a region, a simulator."""
-    rest_endpoint: str | None = None
+    rest_endpoint: Annotated[str | None, REST_ADDRESS] = None
     """Base address (``http://HOST:PORT``) instead of the exchange's."""
-    ping_interval: Annotated[float, Field(strict=True, ge=1, le=25)] = 20.0
-    """A link that is silent for this long is asked whether it lives."""
-    max_reconnect_attempts: Annotated[int, Field(ge=0, le=1_000_000, strict=True)] = 0
-    """Attempts in a row without success after which `start` fails, and a collector with ``auto_restart=False`` gives
-    up; 0 = unlimited."""
-    backoff_initial: Annotated[float, Field(strict=True, ge=0.01, le=60)] = 1.0
-    """The first wait before a reconnect is drawn between 0 and this bound, which then doubles."""
-    backoff_max: Annotated[float, Field(strict=True, ge=0.1, le=600)] = 60.0
-    """The bound does not grow beyond this."""
-    stale_after: Annotated[float, Field(strict=True, ge=1, le=3600)] = 60.0
+    ping_interval: Annotated[float, Seconds.of(Connection, "pingInterval")] = seconds(Connection().ping_interval)
+    """Ping after this time without a message."""
+    max_reconnect_attempts: Annotated[int, fields_of(Connection)["maxReconnectAttempts"].kind] = 0
+    """Consecutive failed attempts after which `start` fails, and after which a collector with ``auto_restart=False``
+    gives up; 0 = unlimited."""
+    backoff_initial: Annotated[float, Seconds.of(Backoff, "initial")] = seconds(Backoff().initial)
+    """Upper bound of the first random delay before a reconnect; it doubles with each attempt."""
+    backoff_max: Annotated[float, Seconds.of(Backoff, "max")] = seconds(Backoff().max)
+    """Upper bound of every delay."""
+    stale_after: Annotated[float, Seconds.of(Collection, "staleAfter")] = seconds(_STALE_AFTER.default)
     """A stream without data for longer is stale, unless the exchange confirms that the market is quiet."""
-    start_timeout: Annotated[float, Field(strict=True, ge=0.1, le=3600)] = 30.0
+    start_timeout: Annotated[float, Seconds(0.1, 3600)] = 30.0
     """`start` fails when the collector is not connected by then."""
-    orderbook_depth: Annotated[int, Field(strict=True)] = 400
-    """Levels a side."""
-    candle_intervals: Annotated[tuple[str, ...], Field(min_length=1)] = ("1m",)
-    record_directory: Path | None = None
-    """Where to write every record as JSON lines as well; None: nowhere."""
-    state_directory: Path | None = None
-    """Where to remember what was delivered, so that the next start finds, and repairs, what was missed in between; each
-    collector needs its own. None: each start begins anew."""
+    orderbook_depth: Annotated[int, Number(1)] = OrderBook().depth
+    """Levels per side."""
+    candle_intervals: Annotated[tuple[Interval, ...], Items(1)] = Candle().intervals
+    record_directory: Annotated[Path | None, StoredPath()] = None
+    """Directory where every record is written as JSON lines too; None: nowhere."""
+    state_directory: Annotated[Path | None, StoredPath()] = None
+    """Directory of the checkpoint, from which the next start backfills the gap since the last one. Each collector needs
+    its own. None: no checkpoint."""
+    credentials_directory: Annotated[Path, StoredPath()] = Path(CREDENTIALS_DIRECTORY)
+    """For balances: the API key, in files named apiKey, secretKey and passphrase. The key is never an argument, so that
+    it gets into no log, traceback or configuration."""
 
-    credentials_directory: Path = Path(CREDENTIALS_DIRECTORY)
-    """For balances: where the API key is, in files named apiKey, secretKey and passphrase. It is never an argument, so
-    that it gets into no log, traceback or configuration."""
-
-    @field_validator("websocket_endpoint", "rest_endpoint")
-    @classmethod
-    def _is_base_address(cls, address: str | None, field: ValidationInfo) -> str | None:
-        scheme = "ws" if field.field_name == "websocket_endpoint" else "http"
-        if address is not None and not re.fullmatch(rf"{scheme}s?://[^/?#\s]+/?", address):
-            allowed = f"{scheme}://HOST:PORT or {scheme}s://HOST:PORT, without a path"
-            raise ValueError(f"{shown(address)} is not a base address; allowed: {allowed}")
-        return address
-
-    @model_validator(mode="after")
-    def _backoff_grows(self) -> Self:
+    def faults(self) -> Iterator[Fault]:
+        """See `Model.faults`."""
         if self.backoff_initial > self.backoff_max:
-            first, last = self.backoff_initial, self.backoff_max
-            raise ValueError(f"backoff_initial ({first:g}) is more than backoff_max ({last:g}); allowed: at most that")
-        return self
+            given = f"backoff_initial is {self.backoff_initial:g}, backoff_max is {self.backoff_max:g}"
+            yield Fault((), f"{INITIAL_ABOVE_MAX.format('backoff_initial', 'backoff_max')} ({given})")
 
 
-class ExchangeCollectorConfig(BaseModel):
+class ExchangeCollectorConfig(Model):
     """What one collector collects: one symbol of one exchange. It cannot be changed afterwards."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    exchange: str
-    symbol: str
-    data_types: list[DataType] = Field(min_length=1)
-    auto_restart: bool = Field(strict=True)
-    health_check_interval: Annotated[float, Field(strict=True, ge=1, le=600)]
-    store_raw_data: bool = Field(strict=True)
+    exchange: Exchange
+    symbol: Symbol
+    data_types: Annotated[list[Annotated[DataType, TypeOf()]], Items(1, None, "set")]
+    auto_restart: bool
+    health_check_interval: Annotated[float, Seconds.of(Collection, "healthCheckInterval")]
+    store_raw_data: bool
     custom_params: dict[str, Any]
 
     def __init__(
@@ -102,53 +93,48 @@ class ExchangeCollectorConfig(BaseModel):
         store_raw_data: bool = False,
         custom_params: Mapping[str, Any] | None = None,
     ) -> None:
-        """Checks all that can be known without asking the exchange.
+        """Checks everything that can be known without asking the exchange.
 
         Args:
             exchange: one of `get_supported_exchanges`.
             symbol: canonical BASE-QUOTE, for example ``BTC-USDT``.
             data_types: at least one of those that the exchange offers (`ExchangeFactory.get_exchange_info`).
-            auto_restart: connect again without end, and let a `CollectorManager` start a failed collector again; False:
-                give up after ``max_reconnect_attempts``.
-            health_check_interval: seconds between two looks at the collector's health; a change is logged.
+            auto_restart: reconnect without end, and let a `CollectorManager` restart a failed collector; False: give up
+                after ``max_reconnect_attempts``.
+            health_check_interval: seconds between two checks of the collector's health; a change is logged.
             store_raw_data: write the exchange's own frames and all records to files below ``record_directory``
                 (``records`` unless ``custom_params`` names another).
             custom_params: fields of `ExchangeOptions`.
 
         Raises:
-            ConfigurationError: something is not allowed; the message lists every problem, a line each.
+            ConfigurationError: something is not allowed; the message lists every problem, one per line.
         """
-        try:
-            super().__init__(
-                exchange=exchange,
-                symbol=symbol,
-                data_types=data_types,
-                auto_restart=auto_restart,
-                health_check_interval=health_check_interval,
-                store_raw_data=store_raw_data,
-                custom_params=custom_params or {},
-            )
-            found = [*_not_offered(self.exchange, self.data_types)]
-        except ValidationError as error:
-            found = _faults(error, list(type(self).model_fields))
-        found += [
-            Fault(("custom_params", *path), text) for path, text in _option_faults(str(exchange), custom_params or {})
-        ]
-        if found:
-            raise ConfigurationError("\n".join(f"{path_text(path)}: {text}" for path, text in found))
+        super().__init__(
+            exchange=exchange,
+            symbol=symbol,
+            data_types=data_types,
+            auto_restart=auto_restart,
+            health_check_interval=health_check_interval,
+            store_raw_data=store_raw_data,
+            custom_params=dict(custom_params or {}),
+        )
 
-    @field_validator("exchange")
     @classmethod
-    def _is_known(cls, exchange: str) -> str:
-        known_exchange(exchange)
-        return exchange
+    def check(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+        """See `Model.check`; checks ``custom_params`` too."""
+        values, faults = super().check(given)
+        if "data_types" in values:
+            values["data_types"] = list(values["data_types"])
+        options = _option_faults(str(given.get("exchange")), given.get("custom_params") or {})
+        return values, faults + [Fault(("custom_params", *path), text) for path, text in options]
 
-    @field_validator("symbol")
-    @classmethod
-    def _is_canonical(cls, symbol: str) -> str:
-        if not re.fullmatch(SYMBOL, symbol) or symbol.endswith("\n"):
-            raise ValueError(f"{shown(symbol)} is not a symbol; allowed: BASE-QUOTE in capitals, like BTC-USDT")
-        return symbol
+    def faults(self) -> Iterator[Fault]:
+        """See `Model.faults`."""
+        offer = CAPABILITIES[self.exchange]
+        for number, data_type in enumerate(self.data_types):
+            if data_type not in offer.data_types:
+                text = f"{types_message(self.exchange, offer)} ({shown(data_type)})"
+                yield Fault(("data_types", number), text)
 
 
 def known_exchange(name: str) -> str:
@@ -158,12 +144,12 @@ def known_exchange(name: str) -> str:
         ConfigurationError: there is no such exchange here.
     """
     if name not in EXCHANGES:
-        raise ConfigurationError(f"{shown(name)} is not an exchange; allowed: {', '.join(sorted(EXCHANGES))}")
+        raise ConfigurationError(f"exchange: {not_among(name, sorted(EXCHANGES))}")
     return name
 
 
 def options_of(exchange: str, given: Mapping[str, Any]) -> ExchangeOptions:
-    """What holds: the defaults, over them the exchange's file, over that what is given.
+    """The options: the defaults, overridden by the exchange's file, overridden by `given`.
 
     Raises:
         InputError: the file cannot be read, or something is not allowed; names file, line and field.
@@ -175,7 +161,6 @@ def options_of(exchange: str, given: Mapping[str, Any]) -> ExchangeOptions:
 
 
 def _options_file(exchange: str) -> Path:
-    """Where the exchange's file would be."""
     return CONFIG_DIRECTORY / f"{exchange}_config.json"
 
 
@@ -185,12 +170,13 @@ def _file_options(exchange: str) -> dict[str, Any]:
     if not path.exists():
         return {}
     source = _only_document(path)
-    problems = [Problem(source.file, line, path_text(at), "stands twice; keep one") for at, line in source.duplicates]
     if not isinstance(source.data, dict):
         raise ConfigurationError(str(Problem(source.file, 1, "", 'must be an object: {"ping_interval": 20}')))
+    problems = [Problem(source.file, line, path_text(at), "appears twice. Keep one") for at, line in source.duplicates]
     for at, text in _option_faults(exchange, source.data):
         problems.append(Problem(source.file, source.line(at), path_text(at), text))
     if problems:
+        problems.sort(key=lambda problem: problem.line or 0)
         raise ConfigurationError("\n".join(map(str, problems)))
     return source.data
 
@@ -198,12 +184,12 @@ def _file_options(exchange: str) -> dict[str, Any]:
 def _only_document(path: Path) -> Source:
     documents = read(str(path)) if path.stat().st_size else []
     if len(documents) != 1:
-        raise UnreadableError(str(path), None, f"holds {len(documents)} documents; give one object, or remove the file")
+        raise UnreadableError(str(path), None, f"has {len(documents)} documents. Give one object, or remove the file")
     return documents[0]
 
 
 def settings_of(config: ExchangeCollectorConfig, options: ExchangeOptions) -> Settings:
-    """The same in the words of the collector underneath."""
+    """The settings of the collector underneath."""
     return Settings(
         name=f"{config.exchange}-{config.symbol.lower()}",
         namespace="default",
@@ -230,57 +216,14 @@ def settings_of(config: ExchangeCollectorConfig, options: ExchangeOptions) -> Se
 def _file_sinks(directory: Path | None) -> tuple[FileSinkSettings, ...]:
     if directory is None:
         return ()
-    rotate = RotateSpec()
-    size, age_s = size_bytes(rotate.size), duration_s(rotate.interval)
+    rotate = Rotate()
+    size, age_s = size_bytes(rotate.size), seconds(rotate.interval)
     return (FileSinkSettings("records", directory, size, age_s, compression="none", fsync_interval_s=1.0),)
 
 
-# --- what is wrong ---------------------------------------------------------------------------------------------------
-
-
-def _option_faults(exchange: str, raw: Mapping[str, Any]) -> list[Fault]:
-    try:
-        options = ExchangeOptions.model_validate(raw)
-    except ValidationError as error:
-        return _faults(error, list(ExchangeOptions.model_fields))
-    return list(_options_not_offered(exchange, options))
-
-
-def _not_offered(exchange: str, data_types: Sequence[DataType]) -> Iterator[Fault]:
-    offers = EXCHANGES[exchange].offers
-    allowed = ", ".join(each for each in DataType if each in offers)
-    for number, data_type in enumerate(data_types):
-        if data_type not in offers:
-            yield Fault(("data_types", number), f"{exchange} does not offer {data_type}; allowed: {allowed}")
-        elif data_type in data_types[:number]:
-            yield Fault(("data_types", number), f"{data_type} stands here twice; name each only once")
-
-
-def _options_not_offered(exchange: str, options: ExchangeOptions) -> Iterator[Fault]:
-    venue = EXCHANGES.get(exchange)
-    if venue is None:
-        return
-    if options.orderbook_depth not in venue.book_depths:
-        allowed = ", ".join(map(str, venue.book_depths))
-        text = f"{exchange} has no book of {options.orderbook_depth} levels; allowed: {allowed}"
-        yield Fault(("orderbook_depth",), text)
-    for number, interval in enumerate(options.candle_intervals):
-        if interval not in venue.candle_intervals:
-            allowed = ", ".join(venue.candle_intervals)
-            yield Fault(("candle_intervals", number), f"{exchange} has no candles of {interval}; allowed: {allowed}")
-
-
-def _faults(error: ValidationError, known: Sequence[str]) -> list[Fault]:
-    """pydantic's findings in this package's words."""
-    return [
-        Fault(each["loc"], _text(each["type"], each["loc"], each["input"], each["msg"], known))
-        for each in error.errors()
-    ]
-
-
-def _text(kind: str, path: tuple[str | int, ...], given: object, message: str, known: Sequence[str]) -> str:
-    if kind == "extra_forbidden":
-        return unknown_field(str(path[-1]), known)
-    if kind == "value_error":
-        return message.removeprefix("Value error, ")
-    return f"{shown(given)} is not allowed: {message[0].lower()}{message[1:]}"
+def _option_faults(exchange: str, given: Mapping[str, Any]) -> list[Fault]:
+    values, faults = ExchangeOptions.check(given)
+    offer, depth, path = CAPABILITIES.get(exchange), values.get("orderbook_depth"), ("orderbook_depth",)
+    if offer and depth not in offer.depths and all(fault.path != path for fault in faults):
+        faults.append(Fault(path, f"{depths_message(exchange)} (depth is {depth})"))
+    return faults

@@ -1,34 +1,27 @@
-"""From a file to the settings of one collector: strict, small, and telling all that is wrong at once."""
+"""From a file to the settings of one collector, with every problem of the file in one round."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path as FilePath
-from typing import Any
 
 import msgspec
 
-from market_collector.config.spec import (
-    CREDENTIALS_DIRECTORY,
-    CandleSpec,
-    CollectorDocument,
-    EndpointSpec,
-    FileSpec,
-    OrderbookSpec,
-    Resource,
-    SinkSpec,
-    Spec,
-    duration_s,
-    size_bytes,
-)
-from market_collector.config.validation import Capabilities, CapabilitiesByName, faults, path_text
+from market_collector.config.documents import CREDENTIALS_DIRECTORY, CollectorDocument
 from market_collector.config.yaml_source import Source, read
 from market_collector.errors import InputError
 from market_collector.model.streams import DataType
+from market_spec.collection import Candle, Collection, OrderBook
+from market_spec.connection import Endpoint
+from market_spec.durations import seconds, size_bytes
+from market_spec.kinds import Findings
+from market_spec.messages import path_text
+from market_spec.section import Block
+from market_spec.sinks import FileSink, Sink
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing in a file that the user must mend."""
+    """One thing in a file that the user must correct."""
 
     file: str
     line: int | None
@@ -43,7 +36,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class DocumentError(InputError):
-    """A file can be read, but not followed; the message lists every problem, a line each."""
+    """Something in a file is not allowed; the message lists every problem, one per line."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
@@ -51,13 +44,13 @@ class DocumentError(InputError):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """One resource, or one shard of it, that can be followed."""
+    """One valid resource, or one shard of it."""
 
     file: str
     name: str
     namespace: str
     shard: int
-    spec: Spec
+    spec: Collection
 
 
 class StdoutSinkSettings(msgspec.Struct, frozen=True):
@@ -82,7 +75,7 @@ SinkSettings = StdoutSinkSettings | FileSinkSettings
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What one collector process is to do; every default is filled in, every duration in seconds."""
+    """The settings of one collector process: every default is filled in, every duration is in seconds."""
 
     name: str
     namespace: str
@@ -90,8 +83,8 @@ class Settings(msgspec.Struct, frozen=True):
     exchange: str
     symbols: tuple[str, ...]
     data_types: tuple[DataType, ...]
-    book_depth: int = OrderbookSpec().depth
-    candle_intervals: tuple[str, ...] = CandleSpec().intervals
+    book_depth: int = OrderBook().depth
+    candle_intervals: tuple[str, ...] = Candle().intervals
     store_raw_data: bool = False
     auto_restart: bool = True
     stale_after_s: float = 60.0
@@ -99,9 +92,9 @@ class Settings(msgspec.Struct, frozen=True):
     max_reconnect_attempts: int = 0
     """0 = unlimited."""
     secret_name: str = ""
-    """Whose keys are the API key, for messages; balances only."""
+    """Name of the Secret with the API key, for messages; balances only."""
     credentials_directory: FilePath = FilePath(CREDENTIALS_DIRECTORY)
-    """Where its keys are files."""
+    """Where the keys of the Secret are files."""
     backoff_initial_s: float = 1.0
     backoff_max_s: float = 60.0
     endpoint_websocket: str | None = None
@@ -114,15 +107,14 @@ def load(path: str) -> list[Document]:
     """The documents of a file (``-``: standard input), each a MarketCollector or the operator's collector document.
 
     Raises:
-        source.UnreadableError: the file as a whole cannot be read.
-        DocumentError: it can, but something in it is not allowed; carries every problem.
+        yaml_source.UnreadableError: the file as a whole cannot be read.
+        DocumentError: something in the file is not allowed; carries every problem.
     """
-    sources = read(path)
-    offers = _offers()
-    problems = tuple(problem for source in sources for problem in sorted(_problems(source, offers), key=_line))
+    problems: list[Problem] = []
+    documents = [_document(source, problems) for source in read(path)]
     if problems:
-        raise DocumentError(problems)
-    return [_document(source) for source in sources]
+        raise DocumentError(tuple(problems))
+    return [document for document in documents if document]
 
 
 def read_settings(
@@ -132,31 +124,31 @@ def read_settings(
     endpoint_rest: str | None = None,
     credentials_directory: FilePath | None = None,
 ) -> Settings:
-    """A document's settings; addresses from the command line go before its own.
+    """A document's settings; addresses from the command line override its own.
 
     Raises:
-        InputError: an address from the command line is not one.
+        InputError: an address from the command line has another scheme.
     """
     spec = document.spec
-    endpoint, backoff = spec.connection.endpoint or EndpointSpec(), spec.connection.backoff
+    endpoint, backoff = spec.connection.endpoint or Endpoint(), spec.connection.backoff
     return Settings(
         name=document.name,
         namespace=document.namespace,
         shard=document.shard,
         exchange=spec.exchange,
-        symbols=spec.all_symbols(),
+        symbols=symbols_of(spec),
         data_types=tuple(DataType(name) for name in spec.data_types),
-        book_depth=(spec.orderbook or OrderbookSpec()).depth,
-        candle_intervals=(spec.candle or CandleSpec()).intervals,
+        book_depth=(spec.orderbook or OrderBook()).depth,
+        candle_intervals=(spec.candle or Candle()).intervals,
         store_raw_data=spec.store_raw_data,
         auto_restart=spec.auto_restart,
-        stale_after_s=duration_s(spec.stale_after),
-        ping_interval_s=duration_s(spec.connection.ping_interval),
+        stale_after_s=seconds(spec.stale_after),
+        ping_interval_s=seconds(spec.connection.ping_interval),
         max_reconnect_attempts=spec.connection.max_reconnect_attempts,
         secret_name=spec.credentials.secret_name if spec.credentials else "",
         credentials_directory=credentials_directory or FilePath(CREDENTIALS_DIRECTORY),
-        backoff_initial_s=duration_s(backoff.initial),
-        backoff_max_s=duration_s(backoff.max),
+        backoff_initial_s=seconds(backoff.initial),
+        backoff_max_s=seconds(backoff.max),
         endpoint_websocket=_address("websocket", endpoint_websocket, "ws") or endpoint.websocket,
         endpoint_rest=_address("rest", endpoint_rest, "http") or endpoint.rest,
         sinks=tuple(_sink(sink) for sink in spec.sinks),
@@ -164,53 +156,56 @@ def read_settings(
     )
 
 
+def symbols_of(spec: Collection) -> tuple[str, ...]:
+    """The symbols in the order of the document, from whichever of the two fields has them."""
+    return spec.symbols or ((spec.symbol,) if spec.symbol else ())
+
+
 def _address(option: str, given: str | None, scheme: str) -> str | None:
     if given and not given.startswith((f"{scheme}://", f"{scheme}s://")):
         raise InputError(
-            f"--endpoint-{option}: {given!r} is not an address; allowed: {scheme}://... or {scheme}s://..."
+            f"--endpoint-{option}: {given!r} is not a base address: must be {scheme}://HOST:PORT or {scheme}s://HOST:PORT"
         )
     return given or None
 
 
-def _sink(sink: SinkSpec) -> SinkSettings:
+def _sink(sink: Sink) -> SinkSettings:
     return StdoutSinkSettings(sink.name) if sink.file is None else _file_sink(sink.name, sink.file)
 
 
-def _file_sink(name: str, spec: FileSpec) -> FileSinkSettings:
+def _file_sink(name: str, spec: FileSink) -> FileSinkSettings:
     return FileSinkSettings(
         name=name,
         directory=FilePath(spec.directory),
         rotate_bytes=size_bytes(spec.rotate.size),
-        rotate_interval_s=duration_s(spec.rotate.interval),
+        rotate_interval_s=seconds(spec.rotate.interval),
         compression=spec.compression,
-        fsync_interval_s=duration_s(spec.fsync_interval),
+        fsync_interval_s=seconds(spec.fsync_interval),
     )
 
 
-def _offers() -> CapabilitiesByName:
-    from market_collector.exchanges import EXCHANGES
+def _document(source: Source, problems: list[Problem]) -> Document | None:
+    findings = Findings()
+    is_mounted = isinstance(source.data, dict) and "contract" in source.data
+    document = (_read_mounted if is_mounted else _read_resource)(source, findings)
+    problems += sorted(_problems(source, findings), key=lambda problem: problem.line or 0)
+    return document
 
-    return {
-        name: Capabilities(exchange.offers, exchange.book_depths, exchange.candle_intervals)
-        for name, exchange in EXCHANGES.items()
-    }
+
+def _read_mounted(source: Source, findings: Findings) -> Document | None:
+    read: CollectorDocument | None = Block(CollectorDocument).read(source.data, (), findings)
+    return Document(source.file, read.name, read.namespace, read.shard, read.spec) if read else None
 
 
-def _problems(source: Source, offers: CapabilitiesByName) -> Iterator[Problem]:
+def _read_resource(source: Source, findings: Findings) -> Document | None:
+    from market_collector.config.resource import Resource  # 0.2 MB that a pod does without
+
+    read: Resource | None = Block(Resource).read(source.data, (), findings)
+    return Document(source.file, read.metadata.name, read.metadata.namespace, 0, read.spec) if read else None
+
+
+def _problems(source: Source, findings: Findings) -> Iterator[Problem]:
     for path, line in source.duplicates:
-        yield Problem(source.file, line, path_text(path), "stands twice in the same mapping; keep one")
-    for fault in faults(source.data, offers):
-        yield Problem(source.file, source.line(fault.path), path_text(fault.path), fault.text)
-
-
-def _line(problem: Problem) -> int:
-    return problem.line or 0
-
-
-def _document(source: Source) -> Document:
-    data: Any = source.data
-    if "contract" in data:
-        mounted = msgspec.convert(data, CollectorDocument)
-        return Document(source.file, mounted.name, mounted.namespace, mounted.shard, mounted.spec)
-    resource = msgspec.convert(data, Resource)
-    return Document(source.file, resource.metadata.name, resource.metadata.namespace, 0, resource.spec)
+        yield Problem(source.file, line, path_text(path), "appears twice in the same mapping. Keep one")
+    for path, text in findings.faults:
+        yield Problem(source.file, source.line(path), path_text(path), text)

@@ -10,12 +10,12 @@ from typing import get_args
 
 import msgspec
 
-from market_collector.config.validation import counted
 from market_collector.model.events import AnyRecord
 from market_collector.sinks.names import COMPRESSED, PLAIN, FileName, compressed_path, parts_of
 from market_collector.sinks.reader import DamagedError, stored_lines
 from market_collector.verify.replica import RecordError, ReplicaCheck
 from market_collector.verify.report import Trouble
+from market_spec.messages import counted
 
 ENDINGS = (PLAIN, *(PLAIN + ending for ending in COMPRESSED.values()))
 TROUBLES_KEPT = 20

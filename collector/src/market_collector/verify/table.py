@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from market_collector.config.validation import counted
 from market_collector.verify.report import MISSING, Hole, HoleState, Report, Span, StreamReport, Verdict
 from market_collector.verify.timeline import blocks, legend, paint, whole_time
+from market_spec.messages import counted
 
 HEADINGS = ("STREAM", "FROM (UTC)", "TO", "RECORDS", "REPAIRED", "LOST", "OPEN", "UNREPORTED", "DUPLICATES", "PROVED")
 ALWAYS_SHOWN = 4

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from market_operator.resource.api import GROUP, KIND, PLURAL, VERSION
+from market_spec.api import GROUP, KIND, PLURAL, VERSION
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from market_operator.manifests.shard import Shard, digest
 from market_operator.manifests.sharding import spread
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import APPLIED_ANNOTATION, TEMPLATE_ANNOTATION
-from market_operator.resource.spec import Spec, read_spec
+from market_operator.resource.spec import read_spec
+from market_spec.spec import Spec
 
 
 def build_desired_state(resource: Resource, image: str, rules: NetworkRules | None = None) -> DesiredState:

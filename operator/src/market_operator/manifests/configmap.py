@@ -4,11 +4,12 @@ from typing import Any
 
 from market_operator.manifests.shard import FILE, Shard, canonical, digest
 from market_operator.resource.document import Document
-from market_operator.resource.exchanges import BALANCE
+from market_spec.exchanges import BALANCE
+from market_spec.section import plain
 
 CONTRACT = 1
 # Fields that collectors do not read, so that changing them restarts no collector.
-_NOT_FOR_COLLECTORS = {"shards", "replicas", "suspend", "template", "health_check_interval", "symbol", "symbols"}
+_NOT_FOR_COLLECTORS = {"shards", "replicas", "suspend", "template", "healthCheckInterval", "symbol", "symbols"}
 
 
 def configmap(shard: Shard) -> Document:
@@ -29,9 +30,8 @@ def document(shard: Shard) -> Document:
     Only the first shard collects the account. A Secret appears by name, never with its content. Defaults are left out,
     so that a new field with a default restarts no collector.
     """
-    spec: dict[str, Any] = shard.spec.model_dump(
-        by_alias=True, exclude=_NOT_FOR_COLLECTORS, exclude_defaults=True, exclude_none=True
-    )
+    given = plain(shard.spec, with_defaults=False)
+    spec: dict[str, Any] = {name: value for name, value in given.items() if name not in _NOT_FOR_COLLECTORS}
     spec["symbols"] = list(shard.symbols)
     spec["dataTypes"] = sorted(shard.spec.data_types)
     if not shard.collects_account:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from market_operator.resource.document import Document
-from market_operator.resource.spec import Spec
+from market_spec.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from market_operator.manifests.shard import metadata
-from market_operator.resource.connection import Endpoint
 from market_operator.resource.document import Document, Resource
-from market_operator.resource.exchanges import CAPABILITIES
 from market_operator.resource.naming import HTTP_PORT, policy_name, selector
-from market_operator.resource.spec import Spec
+from market_spec.connection import Endpoint
+from market_spec.exchanges import CAPABILITIES
+from market_spec.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from typing import Any
 from market_operator.manifests.shard import FILE, Shard, digest
 from market_operator.resource.document import Document
 from market_operator.resource.naming import CONTAINER, HTTP_PORT, RESOURCE_ANNOTATION, TEMPLATE_ANNOTATION, labels
-from market_operator.resource.schema import Section
-from market_operator.resource.sinks import FileSink
+from market_spec.section import plain
+from market_spec.sinks import FileSink
 
 CONFIG_DIRECTORY = "/etc/market-collector"
 CREDENTIALS_DIRECTORY = "/etc/market-collector-credentials"
@@ -16,6 +16,15 @@ _USER = 65532
 # Measured: a collector of three order books over TLS uses 30 to 40 MB and 1 to 2 % of a core.
 _REQUESTS = {"cpu": "20m", "memory": "48Mi"}
 _LIMITS = {"memory": "128Mi"}
+_PLACEMENT = (
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "topologySpreadConstraints",
+    "priorityClassName",
+    "serviceAccountName",
+    "imagePullSecrets",
+)
 # The API server copies the service account name into the deprecated field and back, so a removed account would stay.
 # Empty strings are not stored, so they restart no pod.
 _NO_ACCOUNT = {"serviceAccountName": "", "serviceAccount": ""}
@@ -54,7 +63,7 @@ def _pod_spec(shard: Shard, configmap_name: str) -> Document:
             {"name": "state", "emptyDir": {}},
             *_credentials_volume(shard),
             *(_volume(index, sink) for index, sink in _file_sinks(shard)),
-            *map(_as_pod_fields, shard.spec.template.volumes or ()),
+            *map(plain, shard.spec.template.volumes or ()),
         ],
         **_placement(shard),
     }
@@ -62,17 +71,8 @@ def _pod_spec(shard: Shard, configmap_name: str) -> Document:
 
 def _placement(shard: Shard) -> Document:
     """The placement fields of spec.template. They do not affect security settings."""
-    fields = {
-        "node_selector",
-        "tolerations",
-        "affinity",
-        "topology_spread_constraints",
-        "priority_class_name",
-        "service_account_name",
-        "image_pull_secrets",
-    }
-    given = shard.spec.template.model_dump(by_alias=True, include=fields, exclude_none=True, mode="json")
-    return _spread(shard) | given
+    given = plain(shard.spec.template)
+    return _spread(shard) | {name: given[name] for name in _PLACEMENT if name in given}
 
 
 def _spread(shard: Shard) -> Document:
@@ -113,7 +113,7 @@ def _container(shard: Shard) -> Document:
             {"name": "state", "mountPath": STATE_DIRECTORY},
             *_credentials_mount(shard),
             *(_mount(shard, index, sink) for index, sink in _file_sinks(shard)),
-            *map(_as_pod_fields, shard.spec.template.volume_mounts or ()),
+            *map(plain, shard.spec.template.volume_mounts or ()),
         ],
     }
 
@@ -182,7 +182,3 @@ def _volume(index: int, sink: FileSink) -> Document:
 def _mount(shard: Shard, index: int, sink: FileSink) -> Document:
     mount = {"name": f"sink-{index}", "mountPath": sink.directory}
     return {**mount, "subPath": f"shard-{shard.number}"} if sink.claim_name else mount
-
-
-def _as_pod_fields(section: Section) -> Document:
-    return section.model_dump(by_alias=True, exclude_none=True, mode="json")

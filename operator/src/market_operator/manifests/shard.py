@@ -5,11 +5,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from market_operator.resource.api import API_VERSION, KIND
 from market_operator.resource.document import Document, Resource
-from market_operator.resource.exchanges import BALANCE
 from market_operator.resource.naming import RESOURCE_ANNOTATION, child_name, labels, selector
-from market_operator.resource.spec import Spec
+from market_spec.api import API_VERSION, KIND
+from market_spec.exchanges import BALANCE
+from market_spec.spec import Spec
 
 FILE = "collector.json"
 

@@ -18,7 +18,6 @@ from market_operator.observed.counters import CounterState, fold, read_counter_s
 from market_operator.reconcile.event_recorder import EventRecorder
 from market_operator.reconcile.plan import plan
 from market_operator.resource.document import Document, Resource, read_resource
-from market_operator.resource.durations import seconds
 from market_operator.resource.naming import SHARD_LABEL, Key
 from market_operator.scheduling.poll_schedule import PollSchedule
 from market_operator.scheduling.status_budget import StatusBudget
@@ -27,6 +26,7 @@ from market_operator.status.build import new_status, stored_conditions
 from market_operator.status.patch import change
 from market_operator.status.snapshot import Failure, Snapshot
 from market_operator.telemetry.metrics import Metrics
+from market_spec.durations import seconds
 
 logger = logging.getLogger(__name__)
 # Added to waits for a point in time, so that it has passed.

@@ -5,14 +5,14 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel
 
-from market_operator.resource.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
-from market_operator.resource.spec import Spec
+from market_operator.resource.schema import Schema, section_schema
 from market_operator.resource.status import PENDING, Status
+from market_spec.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
+from market_spec.spec import Spec
 
-Schema = dict[str, Any]
 _HEADER = (
     f"# The {KIND} resource ({API_VERSION}). Generated from "
-    f"operator/src/market_operator/resource: `make crds`; do not edit.\n"
+    f"spec/src/market_spec and operator/src/market_operator/resource: `make crds`; do not edit.\n"
 )
 _DROPPED = ("title", "$defs", "additionalProperties", "default", "description", "anyOf", "$ref", "properties", "items")
 
@@ -95,13 +95,13 @@ def _resource() -> Schema:
             "apiVersion": {"type": "string", "description": API_VERSION},
             "kind": {"type": "string", "description": KIND},
             "metadata": {"type": "object"},
-            "spec": _schema_of(Spec),
-            "status": {**_schema_of(Status), "default": PENDING},
+            "spec": section_schema(Spec),
+            "status": {**_status_schema(Status), "default": PENDING},
         },
     }
 
 
-def _schema_of(model: type[BaseModel]) -> Schema:
+def _status_schema(model: type[BaseModel]) -> Schema:
     schema = model.model_json_schema(by_alias=True)
     return structural(schema, schema.get("$defs", {}))
 

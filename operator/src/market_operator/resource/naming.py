@@ -5,7 +5,7 @@ import re
 import sys
 from typing import NamedTuple, Self
 
-from market_operator.resource.api import GROUP
+from market_spec.api import GROUP
 
 CONTAINER = "collector"
 HTTP_PORT = 8080

@@ -1,107 +1,25 @@
-"""What the models are made of: sections of a resource with rules that both the API server and Python can check.
+"""Schemas: sections of the spec as Kubernetes describes them, and the base of the pydantic models of the status."""
 
-A rule is written once, with its CEL text for the API server, its message for people, and the same claim in Python.
-Python checks again because an object that was stored before a rule existed is never checked by the API server.
-"""
+from typing import Any
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
-
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
+from market_spec.durations import DURATION_MAX_LENGTH, DURATION_PATTERN
+from market_spec.kinds import Duration, Entries, Flag, Items, Kind, Number, OneOf, Quantity, Text, Unchecked
+from market_spec.section import Block, Field, Refused, Rule, Section, fields_of, plain
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One claim about a section.
-
-    `holds` is None for a rule about the change from an old to a new object, which only the API server sees.
-    """
-
-    cel: str
-    message: str
-    holds: Callable[[Any], bool] | None
-    field: str = ""
-
-    def schema(self) -> dict[str, str]:
-        """The rule as an entry of x-kubernetes-validations."""
-        entry = {"rule": self.cel, "message": self.message}
-        return {**entry, "fieldPath": f".{self.field}"} if self.field else entry
+Schema = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A field that a pod has in this place and that nobody may set.
+class Model(BaseModel):
+    """An object of the status: camelCase outside and frozen. Unknown fields are ignored.
 
-    It is in the schema only so that the API server refuses it in words: a field that it does not know it drops in
-    silence, for everybody who does not ask for strict validation.
-    """
-
-    name: str
-    why: str
-    type: str = "object"
-
-    @property
-    def message(self) -> str:
-        """What the API server says."""
-        return f"{self.name} is refused: {self.why}"
-
-    def schema(self) -> dict[str, Any]:
-        """The field's schema, which takes whatever a pod would have there."""
-        described = {"type": self.type, "description": f"Refused: {self.why}."}
-        match self.type:
-            case "object":
-                return {**described, **_ANYTHING}
-            case "array":
-                return {**described, "maxItems": 64, "items": {"type": "object", **_ANYTHING}}
-            case "string":
-                return {**described, "maxLength": 255}
-            case _:
-                return described
-
-    def rule(self) -> dict[str, str]:
-        """Its entry of x-kubernetes-validations."""
-        return {"rule": f"!has(self.{self.name})", "message": self.message, "fieldPath": f".{self.name}"}
-
-
-_ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
-
-
-class Section(BaseModel):
-    """An object inside the resource: camelCase outside, frozen, and unknown fields are left alone.
-
-    Unknown fields are ignored so that an operator that was rolled back still serves resources with newer fields.
+    So an operator that was rolled back still reads a status with newer fields.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
-    rules: ClassVar[tuple[Rule, ...]] = ()
-    refused: ClassVar[tuple[Refused, ...]] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_is_refused(cls, given: Any) -> Any:
-        for each in cls.refused:
-            if isinstance(given, dict) and each.name in given:
-                raise ValueError(each.message)
-        return given
-
-    @model_validator(mode="after")
-    def _rules_hold(self) -> Self:
-        for rule in self.rules:
-            if rule.holds and not rule.holds(self):
-                raise ValueError(rule.message)
-        return self
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        schema = handler.resolve_ref_schema(handler(core))
-        if validations := [rule.schema() for rule in cls.rules] + [each.rule() for each in cls.refused]:
-            schema["x-kubernetes-validations"] = validations
-        if cls.refused:
-            schema["properties"] |= {each.name: each.schema() for each in cls.refused}
-        return schema
 
 
 class Kube:
@@ -110,7 +28,7 @@ class Kube:
     def __init__(self, **words: Any) -> None:
         self.words = {f"x-kubernetes-{name.replace('_', '-')}": value for name, value in words.items()}
 
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
         return {**handler(core), **self.words}
 
 
@@ -120,5 +38,111 @@ class Words:
     def __init__(self, **words: Any) -> None:
         self.words = words
 
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
         return {**handler(core), **self.words}
+
+
+def section_schema(section: type[Section], **head: Any) -> Schema:
+    """The structural schema of a section of the spec; `head` overrides its description and default."""
+    fields = fields_of(section)
+    required = [name for name, field in fields.items() if field.is_required]
+    properties = {name: _field(field) for name, field in fields.items()}
+    rules = [*map(_rule, section.rules), *map(_refusal, section.refused)]
+    return {
+        "type": "object",
+        "description": (section.__doc__ or "").partition("\n\n")[0],
+        **head,
+        **({"required": required} if required else {}),
+        "properties": properties | {each.name: _refused(each) for each in section.refused},
+        **({"x-kubernetes-validations": rules} if rules else {}),
+    }
+
+
+def _field(field: Field) -> Schema:
+    default = _plain(field.default)
+    return _kind(field.kind, {"description": field.description} | ({} if default is None else {"default": default}))
+
+
+def _plain(value: Any) -> Any:
+    """A default as the resource has it."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return plain(value) if isinstance(value, Section) else value
+
+
+def _kind(kind: Kind, head: Schema) -> Schema:  # noqa: C901 - one case a kind
+    match kind:
+        case Text():
+            return {"type": "string", **head, **_string(kind)}
+        case OneOf():
+            return {"type": "string", **head, "enum": list(kind.choices)}
+        case Duration():
+            return {"type": "string", **head, **_duration(kind)}
+        case Number():
+            most = {} if kind.maximum is None else {"maximum": kind.maximum}
+            return {"type": "integer", **head, "format": "int32", **most, "minimum": kind.minimum}
+        case Flag():
+            return {"type": "boolean", **head}
+        case Quantity():
+            words = {"pattern": kind.pattern, "maxLength": kind.max_length, "x-kubernetes-int-or-string": True}
+            return {"anyOf": [{"type": "integer"}, {"type": "string"}], **head, **words}
+        case Entries():
+            values = _kind(kind.value, {})
+            return {"type": "object", **head, "maxProperties": kind.maximum, "additionalProperties": values}
+        case Items():
+            return {"type": "array", **head, **_items(kind)}
+        case Block():
+            return section_schema(kind.section, **head)
+        case Unchecked():
+            return {"type": "object", **head, **_ANYTHING}
+    raise TypeError(f"{kind} has no schema")
+
+
+def _string(kind: Text) -> Schema:
+    words = {"maxLength": kind.max_length, "minLength": kind.min_length, "pattern": kind.pattern or None}
+    return {name: value for name, value in words.items() if value is not None}
+
+
+def _duration(kind: Duration) -> Schema:
+    rule = f"duration(self) >= duration('{kind.low}') && duration(self) <= duration('{kind.high}')"
+    return {
+        "maxLength": DURATION_MAX_LENGTH,
+        "pattern": DURATION_PATTERN,
+        "x-kubernetes-validations": [{"message": kind.message, "rule": rule}],
+    }
+
+
+def _items(kind: Items) -> Schema:
+    return {
+        **({"maxItems": kind.maximum} if kind.maximum is not None else {}),
+        **({"minItems": kind.minimum} if kind.minimum else {}),
+        "items": _kind(kind.item, {}),
+        **({"x-kubernetes-list-map-keys": [kind.key]} if kind.key else {}),
+        **({"x-kubernetes-list-type": kind.list_type} if kind.list_type else {}),
+    }
+
+
+_ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
+
+
+def _rule(rule: Rule) -> Schema:
+    where = {"fieldPath": f".{rule.field}"} if rule.field else {}
+    return {**where, "message": rule.message, "rule": rule.cel}
+
+
+def _refusal(refused: Refused) -> Schema:
+    return {"fieldPath": f".{refused.name}", "message": refused.message, "rule": f"!has(self.{refused.name})"}
+
+
+def _refused(refused: Refused) -> Schema:
+    """The schema of a refused field, which accepts any value that a pod may have there."""
+    described = {"type": refused.type, "description": f"Refused: {refused.reason}."}
+    match refused.type:
+        case "object":
+            return {**described, **_ANYTHING}
+        case "array":
+            return {**described, "maxItems": 64, "items": {"type": "object", **_ANYTHING}}
+        case "string":
+            return {**described, "maxLength": 255}
+        case _:
+            return described

@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from market_operator.resource.fields import Int32
-from market_operator.resource.schema import Kube, Section, Words
+from market_operator.resource.schema import Kube, Model, Words
 
+Int32 = Annotated[int, Words(format="int32")]
 Int64 = Annotated[int, Words(format="int64")]
 Time = Annotated[str, Words(format="date-time")]
 
 
-class Counters(Section):
+class Counters(Model):
     """What was counted; each number only ever grows."""
 
     messages: Int64 = Field(default=0, ge=0, description="Messages received from the exchange.")
@@ -38,7 +38,7 @@ class Epoch(Counters):
     pod: str = Field(default="", max_length=253, description="Name of the pod.")
 
 
-class ShardStatus(Section):
+class ShardStatus(Model):
     """What is needed to go on counting after a restart of the pods or of the operator."""
 
     shard: Int32 = Field(ge=0, description="Number of the shard, from 0.")
@@ -48,7 +48,7 @@ class ShardStatus(Section):
     )
 
 
-class Condition(Section):
+class Condition(Model):
     """One observation, in the form that all of Kubernetes uses."""
 
     type: str = Field(max_length=316, description="Name of the condition.")
@@ -68,7 +68,7 @@ class Condition(Section):
     message: str = Field(max_length=32768, description="A sentence for people: what, how many, why, what next.")
 
 
-class Gaps(Section):
+class Gaps(Model):
     """Holes in the data since the resource was made."""
 
     detected: Int64 = Field(default=0, ge=0, description="Holes found.")
@@ -82,7 +82,7 @@ class Gaps(Section):
     lost_trades: Int64 = Field(default=0, ge=0, description="Of these, trades that were given up.")
 
 
-class Streams(Section):
+class Streams(Model):
     """One stream is one data type (or candle interval) of one symbol."""
 
     total: Int32 = Field(default=0, ge=0, description="Streams that are wanted.")
@@ -90,7 +90,7 @@ class Streams(Section):
     summary: str = Field(default="", max_length=32, description="Live and total, such as 6/6.")
 
 
-class UnhealthyStream(Section):
+class UnhealthyStream(Model):
     """A stream that does not deliver."""
 
     stream: str = Field(max_length=128, description="Symbol and data type, such as BTC-USDT/trade.")
@@ -98,14 +98,14 @@ class UnhealthyStream(Section):
     since: Time | None = Field(default=None, description="Since when.")
 
 
-class LastReconnect(Section):
+class LastReconnect(Model):
     """The newest reconnect of any collector."""
 
     time: Time = Field(description="When it happened.")
     reason: str = Field(default="", max_length=1024, description="Why the connection was made again.")
 
 
-class Status(Section):
+class Status(Model):
     """What the operator saw. Counters are written at most once a minute; metrics have the live numbers."""
 
     observed_generation: Int64 | None = Field(

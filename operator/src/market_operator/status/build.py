@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from market_operator.observed.counters import CounterState, write_counter_state
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import COLLECTOR_LABEL, label_value
-from market_operator.resource.spec import Spec
 from market_operator.status.conditions import conditions, health
 from market_operator.status.reasons import ConditionState
 from market_operator.status.snapshot import Snapshot
 from market_operator.status.streams import DELIVERING, best_streams, count_live_streams
+from market_spec.spec import Spec
 
 UNHEALTHY_LIMIT = 20
 _NEVER = "1970-01-01T00:00:00Z"

@@ -3,7 +3,8 @@
 from market_operator.observed.pods import Pod
 from market_operator.resource.document import Document
 from market_operator.status.reasons import ConditionState, Reason
-from market_operator.status.text import quantity, shortened
+from market_operator.status.text import shortened
+from market_spec.messages import counted
 
 # Seconds that a container must run after repeated early exits. Otherwise a crash loop would look healthy between
 # two crashes.
@@ -55,7 +56,7 @@ def _crash(pod: Pod) -> str:
         else ""
     )
     log_line = f"; last log line: {words}" if words and not words.startswith("{") else ""
-    return f"Pod {pod.name} restarted {quantity(pod.restarts, 'time')}: {pod.ended or 'no reason reported'}{log_line}"
+    return f"Pod {pod.name} restarted {counted(pod.restarts, 'time')}: {pod.ended or 'no reason reported'}{log_line}"
 
 
 def is_observed(deployment: Document) -> bool:

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from market_operator.resource.api import API_VERSION, KIND
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import MANAGER, label_value
 from market_operator.status.reasons import is_problem
+from market_spec.api import API_VERSION, KIND
 
 # Limits of the API server, in characters.
 _LONGEST_NOTE = 1024

@@ -2,7 +2,8 @@
 
 from market_operator.status.reasons import ConditionState, Reason
 from market_operator.status.snapshot import Snapshot, all_shards_report, no_desired_state, not_reported
-from market_operator.status.text import listed, quantity
+from market_operator.status.text import listed
+from market_spec.messages import counted
 
 
 def complete(snapshot: Snapshot) -> ConditionState:
@@ -16,7 +17,7 @@ def complete(snapshot: Snapshot) -> ConditionState:
     gaps = [gap for report in snapshot.reports for gap in report.gaps if gap.state == "open"]
     if gaps:
         names = sorted({gap.stream for gap in gaps})
-        return ConditionState("False", Reason.GAPS_OPEN, f"{quantity(len(gaps), 'gap')} open in {listed(names)}")
+        return ConditionState("False", Reason.GAPS_OPEN, f"{counted(len(gaps), 'gap')} open in {listed(names)}")
     return ConditionState("True", Reason.NO_GAPS_OPEN, "No gap is open")
 
 
@@ -36,7 +37,7 @@ def sinks_healthy(snapshot: Snapshot) -> ConditionState:
     )
     if failing:
         return ConditionState(
-            "False", Reason.SINK_FAILING, f"{quantity(len(failing), 'sink')} cannot write: {listed(failing)}"
+            "False", Reason.SINK_FAILING, f"{counted(len(failing), 'sink')} cannot write: {listed(failing)}"
         )
     if not all_shards_report(snapshot):
         return not_reported(snapshot)

@@ -6,11 +6,6 @@ _NAMED = 5
 _LONGEST = 300
 
 
-def quantity(count: int, noun: str) -> str:
-    """Such as `1 pod` or `2 pods`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def listed(items: Iterable[str]) -> str:
     """The first five `items` and the number of the others."""
     known = list(items)

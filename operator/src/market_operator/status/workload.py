@@ -9,7 +9,8 @@ from market_operator.resource.document import Document
 from market_operator.status.diagnosis import deployment_problem, is_crash_looping, is_observed, pod_problem
 from market_operator.status.reasons import PASSING, ConditionState, Reason
 from market_operator.status.snapshot import Snapshot
-from market_operator.status.text import listed, quantity
+from market_operator.status.text import listed
+from market_spec.messages import counted
 
 
 def workload_ready(snapshot: Snapshot) -> ConditionState:
@@ -27,7 +28,7 @@ def workload_ready(snapshot: Snapshot) -> ConditionState:
     bad = [state for state in states if state.status != "True"]
     worst = [state for state in bad if state.reason not in PASSING] or bad
     if not worst:
-        return ConditionState("True", Reason.ALL_RUNNING, f"{quantity(_desired_pods(snapshot.desired), 'pod')} running")
+        return ConditionState("True", Reason.ALL_RUNNING, f"{counted(_desired_pods(snapshot.desired), 'pod')} running")
     return worst[0]
 
 
@@ -41,7 +42,7 @@ def _apply_failed(snapshot: Snapshot) -> ConditionState:
 def _suspended(snapshot: Snapshot) -> ConditionState:
     left = [pod for pod in snapshot.pods if not pod.is_terminating]
     if left:
-        message = f"{quantity(len(left), 'pod')} still terminating because spec.suspend is true"
+        message = f"{counted(len(left), 'pod')} still terminating because spec.suspend is true"
         return ConditionState("False", Reason.ROLLING_OUT, message)
     return ConditionState("True", Reason.SUSPENDED, "No pod runs because spec.suspend is true")
 
@@ -65,7 +66,7 @@ def _shard_ready(snapshot: Snapshot, shard: int) -> ConditionState:
             f"Shard {shard}: the Deployment controller has not observed the latest change yet",
         )
     if old:
-        leaving = quantity(len(old), "old pod")
+        leaving = counted(len(old), "old pod")
         message = f"Shard {shard}: {len(running)} of {replicas} new pods run, {leaving} still to terminate"
         return ConditionState("False", Reason.ROLLING_OUT, message)
     return ConditionState("False", Reason.PODS_NOT_READY, f"Shard {shard}: {len(running)} of {replicas} pods run")

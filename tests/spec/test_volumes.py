@@ -1,9 +1,19 @@
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from market_operator.resource.volumes import Volume, VolumeMount, overlap
+from market_spec.fields import overlap
+from market_spec.kinds import Findings
+from market_spec.section import Block, Section, plain
+from market_spec.volumes import Volume, VolumeMount
+
+
+def read(section: type[Section], given: dict[str, Any]) -> Any:
+    """The section, or its faults as one text."""
+    findings = Findings()
+    found = Block(section).read(given, (), findings)
+    return found if found is not None else "\n".join(text for _, text in findings.faults)
+
 
 ITEMS = [{"key": "ca.crt", "path": "certificates/ca.crt", "mode": 256}]
 SOURCES: list[dict[str, Any]] = [
@@ -17,9 +27,9 @@ SOURCES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_volume_goes_into_the_pod_as_it_was_written(source: dict[str, Any]) -> None:
+def test_a_volume_goes_unchanged_into_the_pod(source: dict[str, Any]) -> None:
     given = {"name": "v", **source}
-    assert Volume.model_validate(given).model_dump(by_alias=True, exclude_none=True, mode="json") == given
+    assert plain(read(Volume, given)) == given
 
 
 @pytest.mark.parametrize(
@@ -31,42 +41,39 @@ def test_a_volume_goes_into_the_pod_as_it_was_written(source: dict[str, Any]) ->
         ({"emptyDir": {}, "csi": {}}, "csi is refused"),
         ({"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}, "serviceAccountToken is refused"),
         ({"projected": {"sources": [{}]}}, "needs exactly one of configMap, secret"),
-        ({"secret": {"secretName": "other/name"}}, "pattern"),
-        ({"secret": {"secretName": "s", "items": [{"key": "k", "path": "a/../b"}]}}, "pattern"),
+        ({"secret": {"secretName": "other/name"}}, "is not a name"),
+        ({"secret": {"secretName": "s", "items": [{"key": "k", "path": "a/../b"}]}}, "is not a relative path"),
         ({"name": "config", "emptyDir": {}}, "are the operator's own"),
         ({"name": "sink-3", "emptyDir": {}}, "are the operator's own"),
     ],
 )
-def test_what_leads_out_of_the_namespace_is_refused(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        Volume.model_validate({"name": "v", **given})
+def test_a_volume_from_outside_the_namespace_is_refused(given: dict[str, Any], message: str) -> None:
+    assert message in read(Volume, {"name": "v", **given})
 
 
 @pytest.mark.parametrize("name", ["sink", "sink-a", "sink-1a", "configs"])
-def test_names_that_only_look_like_ours_are_free(name: str) -> None:
-    assert Volume.model_validate({"name": name, "emptyDir": {}}).name == name
+def test_names_that_resemble_the_operators_are_free(name: str) -> None:
+    assert read(Volume, {"name": name, "emptyDir": {}}).name == name
 
 
 @pytest.mark.parametrize(
     "path", ["/etc", "/etc/ssl/certs", "/var", "/var/lib", "/opt/venv", "/proc/1", "/a/../etc", "a"]
 )
-def test_a_mount_leaves_the_system_alone(path: str) -> None:
-    with pytest.raises(ValidationError):
-        VolumeMount.model_validate({"name": "v", "mountPath": path})
+def test_a_mount_over_the_system_is_refused(path: str) -> None:
+    assert "must" in read(VolumeMount, {"name": "v", "mountPath": path})
 
 
 @pytest.mark.parametrize("part", ["..", "a/..", "../a", "/a", "a//b", "a/"])
-def test_a_part_of_a_volume_lies_in_the_volume(part: str) -> None:
-    with pytest.raises(ValidationError):
-        VolumeMount.model_validate({"name": "v", "mountPath": "/tls", "subPath": part})
+def test_a_path_out_of_the_volume_is_refused(part: str) -> None:
+    assert "is not a relative path" in read(VolumeMount, {"name": "v", "mountPath": "/tls", "subPath": part})
 
 
 @pytest.mark.parametrize("part", ["a", ".dockerconfigjson", "a..b/c", "a/b/c"])
-def test_a_part_of_a_volume_may_have_dots_in_its_name(part: str) -> None:
-    assert VolumeMount.model_validate({"name": "v", "mountPath": "/tls", "subPath": part}).sub_path == part
+def test_a_path_in_the_volume_may_have_dots(part: str) -> None:
+    assert read(VolumeMount, {"name": "v", "mountPath": "/tls", "subPath": part}).sub_path == part
 
 
-def test_directories_overlap_when_one_lies_in_the_other() -> None:
+def test_directories_overlap_when_one_is_inside_the_other() -> None:
     assert overlap("/a", "/a")
     assert overlap("/a/b", "/a")
     assert overlap("/a", "/a/b")

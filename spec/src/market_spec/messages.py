@@ -1,0 +1,65 @@
+"""The wording of messages about values: one form for the operator, `validate` and the Python API."""
+
+import json
+from collections.abc import Sequence
+
+Path = tuple[str | int, ...]
+"""Where a value is: ``("spec", "dataTypes", 1)``."""
+
+LONGEST_VALUE = 60
+
+
+def path_text(path: Path) -> str:
+    """``spec.dataTypes[1]``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def shown(value: object) -> str:
+    """A value as JSON, cut at 60 characters."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 symbol``, ``2 symbols``."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def listed(values: Sequence[object], conjunction: str = "or") -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    texts = [str(value) for value in values]
+    return f" {conjunction} ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+
+
+def wrong_type(wanted: str, value: object) -> str:
+    """``must be a string, not a number (3)``."""
+    return f"must be {wanted}, not {_described(value)}"
+
+
+def unknown_field(name: str, known: Sequence[str]) -> str:
+    """The message about a field that does not exist, with the nearest one that does."""
+    return f"unknown field{_nearest(name, known) or '.'} Allowed: {', '.join(known)}"
+
+
+def not_among(value: object, choices: Sequence[object]) -> str:
+    """The message about a value outside a closed list, with the nearest one inside."""
+    names = [str(choice) for choice in choices]
+    nearest = _nearest(str(value), names) if len(names) > 1 else ""
+    return f"{shown(value)} is not allowed: must be {listed(names)}{nearest}"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    import difflib  # 3 ms, and only messages need it
+
+    folded = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), list(folded), n=1)
+    return f". Did you mean {folded[near[0]]}?" if near else ""
+
+
+def _described(value: object) -> str:
+    if value is None:
+        return "null"
+    names = {dict: "a mapping", list: "a list", str: "a string", bool: "a boolean"}
+    kind = names.get(type(value), "a number")
+    return kind if isinstance(value, (dict, list)) else f"{kind} ({shown(value)})"

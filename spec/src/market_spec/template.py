@@ -1,0 +1,197 @@
+"""The fields of spec.template."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from market_spec.api import GROUP
+from market_spec.fields import Amount, DnsName, Unstructured, up_to
+from market_spec.kinds import Entries, Items
+from market_spec.messages import shown
+from market_spec.section import Refused, Rule, Section, Violation
+from market_spec.volumes import Volume, VolumeMount
+
+
+class LocalReference(Section, frozen=True):
+    """The name of an object in the same namespace."""
+
+    name: Annotated[DnsName, "Name of the object, in the resource's namespace. Required."]
+
+
+class EnvVar(Section, frozen=True):
+    """An environment variable with a plain value. Never put a secret here."""
+
+    name: Annotated[
+        str,
+        up_to(
+            253, at_least=1, pattern="^[A-Za-z_][A-Za-z0-9_]*$", form="1 to 253 letters, digits and _, no digit first"
+        ),
+        "Name of the environment variable. Required.",
+    ]
+    value: Annotated[str, up_to(4096), "Its value, visible to everybody who can read the resource. Default: empty."] = (
+        ""
+    )
+
+
+class Resources(Section, frozen=True):
+    """Compute resources of the collector container."""
+
+    limits: Annotated[
+        dict[str, Amount] | None,
+        Entries(8),
+        "Most that the container may use. Default: memory 128Mi, no limit of CPU.",
+    ] = None
+    requests: Annotated[
+        dict[str, Amount] | None,
+        Entries(8),
+        "Amounts that the scheduler reserves. Default: cpu 20m, memory 48Mi.",
+    ] = None
+
+
+OPERATOR_LABELS = (
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/component",
+)
+OPERATOR_ENV = ("POD_NAME", "POD_UID")
+
+
+def _operator_labels(template: "Template") -> Iterator[Violation]:
+    for key in template.labels or {}:
+        if key in OPERATOR_LABELS or key.startswith(f"{GROUP}/"):
+            yield Violation(("labels", key))
+
+
+def _operator_annotations(template: "Template") -> Iterator[Violation]:
+    for key in template.annotations or {}:
+        if key.startswith(f"{GROUP}/"):
+            yield Violation(("annotations", key))
+
+
+def _operator_env(template: "Template") -> Iterator[Violation]:
+    for number, env in enumerate(template.env or ()):
+        if env.name in OPERATOR_ENV:
+            yield Violation(("env", number, "name"), shown(env.name))
+
+
+def _unknown_volumes(template: "Template") -> Iterator[Violation]:
+    names = [volume.name for volume in template.volumes or ()]
+    for number, mount in enumerate(template.volume_mounts or ()):
+        if mount.name not in names:
+            volumes = f"volumes: {', '.join(names)}" if names else "there is no volume"
+            yield Violation(("volumeMounts", number, "name"), f"{shown(mount.name)}; {volumes}")
+
+
+_RESTRICTED = "pods keep the restricted Pod Security Standard"
+_ONE_CONTAINER = "a pod is one collector"
+
+
+class Template(Section, frozen=True):
+    """Additions to the pods. None of them reaches the node, more privileges or another namespace."""
+
+    rules = (
+        Rule(
+            f"!has(self.labels) || !self.labels.exists(key, key in {[*OPERATOR_LABELS]} || key.startsWith('{GROUP}/'))",
+            f"the labels {', '.join(OPERATOR_LABELS)} and {GROUP}/* are the operator's own",
+            _operator_labels,
+            "labels",
+        ),
+        Rule(
+            f"!has(self.annotations) || !self.annotations.exists(key, key.startsWith('{GROUP}/'))",
+            f"annotations {GROUP}/* are the operator's own",
+            _operator_annotations,
+            "annotations",
+        ),
+        Rule(
+            f"!has(self.env) || !self.env.exists(e, e.name in {[*OPERATOR_ENV]})",
+            "POD_NAME and POD_UID are set by the operator",
+            _operator_env,
+            "env",
+        ),
+        Rule(
+            "!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && "
+            "self.volumes.exists(v, v.name == m.name))",
+            "every volumeMount must name a volume of template.volumes",
+            _unknown_volumes,
+            "volumeMounts",
+        ),
+    )
+    refused = (
+        Refused("hostNetwork", _RESTRICTED, "boolean"),
+        Refused("hostPID", _RESTRICTED, "boolean"),
+        Refused("hostIPC", _RESTRICTED, "boolean"),
+        Refused("securityContext", _RESTRICTED),
+        Refused("automountServiceAccountToken", "collectors get no token of the cluster", "boolean"),
+        Refused("containers", _ONE_CONTAINER, "array"),
+        Refused("initContainers", _ONE_CONTAINER, "array"),
+    )
+    labels: Annotated[
+        dict[str, Annotated[str, up_to(63)]] | None,
+        Entries(32),
+        "Labels that are added to the pods, for cost reports or network policies. Default none.",
+    ] = None
+    annotations: Annotated[
+        dict[str, Annotated[str, up_to(4096)]] | None,
+        Entries(32),
+        "Annotations that are added to the pods, for example for a service mesh. Default none.",
+    ] = None
+    resources: Annotated[
+        Resources | None,
+        "Requests and limits of the container. Default: requests cpu 20m and memory 48Mi, limit memory 128Mi. "
+        "Raise the memory for hundreds of order books.",
+    ] = None
+    node_selector: Annotated[
+        dict[str, Annotated[str, up_to(63)]] | None,
+        Entries(16),
+        "Labels that a node must have. Default none: any node.",
+    ] = None
+    tolerations: Annotated[
+        tuple[Unstructured, ...] | None,
+        Items(0, 16, "atomic"),
+        "Taints that the pods tolerate, as in a pod's spec. Default none.",
+    ] = None
+    affinity: Annotated[
+        Unstructured | None, "Preferred or required nodes and neighbours, as in a pod's spec. Default none."
+    ] = None
+    topology_spread_constraints: Annotated[
+        tuple[Unstructured, ...] | None,
+        Items(0, 8, "atomic"),
+        "How the pods spread over zones or nodes, as in a pod's spec. Default: several replicas spread over nodes "
+        "where possible. Set it to spread over zones, or to make the spread mandatory.",
+    ] = None
+    priority_class_name: Annotated[
+        DnsName | None, "Priority class of the pods. Default none: the cluster's default priority."
+    ] = None
+    service_account_name: Annotated[
+        DnsName | None,
+        "Service account of the pods, for policies that check it. Its token is never mounted. "
+        "Default: the namespace's default.",
+    ] = None
+    image_pull_secrets: Annotated[
+        tuple[LocalReference, ...] | None,
+        Items(0, 8, "map", "name"),
+        "Secrets with registry credentials, which the node uses to pull the image. Default none.",
+    ] = None
+    image: Annotated[
+        str | None,
+        up_to(512, at_least=1, pattern=r"^[^\s]+$", form="1 to 512 characters without white space"),
+        "Collector image. Default: the operator's own setting, so that all collectors are upgraded together. Set it to "
+        "pin one.",
+    ] = None
+    env: Annotated[
+        tuple[EnvVar, ...] | None,
+        Items(0, 32, "map", "name"),
+        "Environment variables with plain values, for example for a proxy. Default none.",
+    ] = None
+    volumes: Annotated[
+        tuple[Volume, ...] | None,
+        Items(0, 16, "map", "name"),
+        "Volumes that are added to the pods, at most 16, as in a pod's spec. Allowed: ConfigMaps, Secrets and claims "
+        "of the namespace, and empty directories. Default none. Sinks bring their own volumes for records.",
+    ] = None
+    volume_mounts: Annotated[
+        tuple[VolumeMount, ...] | None,
+        Items(0, 16, "map", "mountPath"),
+        "Where the volumes are mounted in the collector's container, at most 16. Default none. For a CA bundle of "
+        "your own, mount it at /tls and set SSL_CERT_FILE in env.",
+    ] = None

@@ -1,0 +1,56 @@
+"""The command line: files with and without `-f`, the version, and exit code 2 for invalid input."""
+
+from pathlib import Path
+
+import pytest
+
+from market_collector import __version__
+from market_collector.__main__ import main
+
+GOOD = """\
+apiVersion: marketcollector.dev/v1alpha1
+kind: MarketCollector
+metadata: {name: okx-btc}
+spec: {exchange: okx, symbol: BTC-USDT, dataTypes: [trade]}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "a.yaml"
+    path.write_text(GOOD)
+    return str(path)
+
+
+def test_validate_takes_files_with_and_without_the_option(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [main(["validate", file]), main(["validate", "-f", file]), main(["validate", file, "-f", file])] == [0, 0, 0]
+    assert capsys.readouterr().out.count(": ok (okx-btc: okx, 1 symbol, 1 stream)") == 4
+
+
+def test_validate_without_a_file_is_an_input_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate"]) == 2
+    assert capsys.readouterr().err.startswith("validate: no file is given.")
+
+
+@pytest.mark.parametrize("form", [["FILE"], ["-f", "FILE"]])
+def test_run_takes_a_file_with_and_without_the_option(
+    file: str, form: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The address is checked after the file was read."""
+    arguments = [file if each == "FILE" else each for each in form]
+    assert main(["run", *arguments, "--http", "nowhere"]) == 2
+    assert capsys.readouterr().err == "--http: 'nowhere' is not an address. Give HOST:PORT, such as 127.0.0.1:8080\n"
+
+
+@pytest.mark.parametrize(("arguments", "count"), [([], 0), (["a", "-f", "b"], 2)])
+def test_run_without_exactly_one_file_is_an_input_error(
+    arguments: list[str], count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"run: {count} files are given.")
+
+
+def test_the_version_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert (stopped.value.code, capsys.readouterr().out) == (0, f"market-collector {__version__}\n")

@@ -1,0 +1,26 @@
+"""The registry of exchanges and the source of the spec agree on what an exchange offers."""
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from market_collector.exchanges import EXCHANGES
+from market_collector.model.streams import DataType
+from market_spec.exchanges import CAPABILITIES, DATA_TYPES, INTERVALS
+
+
+@pytest.mark.parametrize("name", sorted({*EXCHANGES, *CAPABILITIES}))
+def test_the_spec_knows_what_an_exchange_offers(name: str) -> None:
+    exchange, offer = EXCHANGES[name], CAPABILITIES[name]
+    assert sorted(exchange.offers) == sorted(offer.data_types)
+    assert sorted(exchange.book_depths) == sorted(offer.depths)
+    assert sorted(exchange.candle_intervals) == sorted(INTERVALS)
+    assert (port(exchange.websocket), port(exchange.rest)) == (offer.websocket_port, offer.rest_port)
+
+
+def port(address: str) -> int:
+    return urlsplit(address).port or 443
+
+
+def test_the_collector_knows_every_data_type() -> None:
+    assert sorted(DATA_TYPES) == sorted(DataType)
