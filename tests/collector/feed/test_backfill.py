@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_collector.exchanges.okx.exchange import Okx
-from market_collector.feed.backfill import GIVE_UP_AFTER_S, Backfiller, Look
+from market_collector.feed.backfill import GIVE_UP_AFTER_S, Backfiller, HistoryRequest
 from market_collector.feed.effects import Emit, Warn
 from market_collector.feed.ledger import Ledger, Loss
 from market_collector.model.events import Candle, Gap, Lost, Record, Repaired, Trade
@@ -47,13 +47,13 @@ class Repair:
 
     def __init__(self, *seen: int) -> None:
         self.ledger = Ledger("okx", [TRADES, CANDLES], 60.0, at(0))
-        self.page = self.ledger.streams[TRADES]
+        self.page = self.ledger.ids.streams[TRADES]
         self.repairer = Backfiller(Okx().rest_api, self.ledger)
-        self.ledger.trades(self.page, [live(number) for number in seen], at(1))
-        self.gaps = self.ledger.overdue(at(3))
+        self.ledger.ids.take_trades(self.page, [live(number) for number in seen], at(1))
+        self.gaps = self.ledger.check_overdue(at(3))
 
-    def look(self, seconds: float = 4.0) -> Look:
-        look = self.repairer.look(at(seconds))
+    def look(self, seconds: float = 4.0) -> HistoryRequest:
+        look = self.repairer.next_request(at(seconds))
         assert look is not None
         return look
 
@@ -76,20 +76,20 @@ def test_a_long_hole_is_filled_from_its_beginning_in_order() -> None:
     assert all(record.backfilled for record in got if isinstance(record, Trade))
     assert isinstance(got[-1], Repaired)
     assert (got[-1].recovered, repair.ledger.gaps.all_open()) == (250, [])
-    assert repair.repairer.look(at(99)) is None
+    assert repair.repairer.next_request(at(99)) is None
 
 
 def test_the_newest_gap_comes_first() -> None:
     repair = Repair(100, 103)
-    repair.ledger.trades(repair.page, [live(110)], at(5))
-    repair.ledger.overdue(at(7))
+    repair.ledger.ids.take_trades(repair.page, [live(110)], at(5))
+    repair.ledger.check_overdue(at(7))
     assert repair.look(8).first == 104
 
 
 def test_what_history_lacks_is_asked_for_again_and_later_ids_wait_for_it() -> None:
     repair = Repair(100, 106)
     assert ids(repair.answer([101, 102, 104, 105])) == [101, 102]
-    assert repair.repairer.look(at(4.1)) is None
+    assert repair.repairer.next_request(at(4.1)) is None
     got = repair.answer([101, 102, 103, 104, 105], 5)
     assert ids(got) == [103, 104, 105]
     assert isinstance(got[-1], Repaired)
@@ -101,21 +101,21 @@ def test_what_history_never_has_is_lost_with_its_exact_ids() -> None:
     seconds = 4.0
     while repair.ledger.gaps.all_open():
         seconds += 0.25
-        if look := repair.repairer.look(at(seconds)):
+        if look := repair.repairer.next_request(at(seconds)):
             got += emitted(repair.repairer.answered(look, page_of([99, 100, 101, 104]), at(seconds)))
     assert ids(got) == [101, 104]
     lost = got[-1]
     assert isinstance(lost, Lost)
     assert (lost.recovered, lost.missing, lost.ranges) == (2, 3, [("102", "103"), ("105", "105")])
     assert seconds >= 4 + GIVE_UP_AFTER_S
-    assert repair.page.line.open_ids(0, 999) == 0
+    assert repair.page.ids.missing_in(0, 999) == []
 
 
 def test_errors_prove_nothing_the_gap_stays_open_for_ever() -> None:
     repair = Repair(100, 106)
     asked = 0
     for second in range(4, 400):
-        if look := repair.repairer.look(at(second)):
+        if look := repair.repairer.next_request(at(second)):
             asked += 1
             failed = repair.repairer.failed(look, "HTTP Error 500", at(second))
             assert [type(effect) for effect in failed] == [Warn]
@@ -134,7 +134,7 @@ def test_an_answer_that_cannot_be_read_is_an_error() -> None:
 def test_rows_that_came_late_over_the_stream_are_not_emitted_twice() -> None:
     repair = Repair(100, 106)
     look = repair.look()
-    repair.ledger.trades(repair.page, [live(102)], at(4))
+    repair.ledger.ids.take_trades(repair.page, [live(102)], at(4))
     got = emitted(repair.repairer.answered(look, page_of(range(90, 106)), at(4)))
     assert ids(got) == [101, 103, 104, 105]
     assert repair.ledger.duplicates == 0
@@ -143,14 +143,14 @@ def test_rows_that_came_late_over_the_stream_are_not_emitted_twice() -> None:
 def test_a_gap_that_late_rows_have_closed_needs_no_answer() -> None:
     repair = Repair(100, 103)
     look = repair.look()
-    repair.ledger.trades(repair.page, [live(101), live(102)], at(4))
+    repair.ledger.ids.take_trades(repair.page, [live(101), live(102)], at(4))
     assert repair.repairer.answered(look, page_of([101, 102]), at(4)) == []
 
 
 def test_what_a_sink_has_dropped_is_repaired_for_that_sink_when_it_has_room() -> None:
     repair = Repair(100, 101)
-    repair.ledger.sink_lost(Loss("out", str(TRADES), 2, ((98, 99),)), at(4))
-    assert repair.repairer.look(at(5), full_sinks={"out"}) is None
+    repair.ledger.on_sink_loss(Loss("out", str(TRADES), 2, ((98, 99),)), at(4))
+    assert repair.repairer.next_request(at(5), full_sinks={"out"}) is None
     (effect,) = repair.repairer.answered(repair.look(5), page_of(range(90, 100)), at(5))
     assert isinstance(effect, Emit)
     assert (effect.sink, ids(effect.records)) == ("out", [98, 99])
@@ -167,8 +167,8 @@ def candle_repair() -> Repair:
         Candle("okx", "BTC-USDT", None, 1, "1m", n * 60_000_000_000, "1", "2", "3", "4", "5", None, None, closed=True)
         for n in (5, 9)
     ]
-    repair.ledger.candles(repair.ledger.streams[CANDLES], candles, at(1))
-    repair.gaps = repair.ledger.overdue(at(3))
+    repair.ledger.ids.take_candles(repair.ledger.ids.streams[CANDLES], candles, at(1))
+    repair.gaps = repair.ledger.check_overdue(at(3))
     return repair
 
 
@@ -188,7 +188,7 @@ def test_an_interval_without_trades_has_no_candle_and_nothing_is_missing() -> No
     body = json.dumps({"code": "0", "data": [minute(n) for n in (8, 6, 5)]}).encode()
     got: list[Record] = []
     for tenth in range(40, 500):
-        if look := repair.repairer.look(at(tenth / 10)):
+        if look := repair.repairer.next_request(at(tenth / 10)):
             got += emitted(repair.repairer.answered(look, body, at(tenth / 10)))
     assert isinstance(got[-1], Repaired)
     assert (got[-1].recovered, got[-1].missing, got[-1].reason) == (2, 0, "NothingTraded")
@@ -204,7 +204,7 @@ def test_every_fill_is_delivered_once_or_named_as_lost(seen: set[int], forgotten
     while repair.ledger.gaps.all_open():
         second += 0.5
         assert second < 10_000, "it never ends"
-        if look := repair.repairer.look(at(second)):
+        if look := repair.repairer.next_request(at(second)):
             if errors > 0:
                 errors -= 1
                 repair.repairer.failed(look, "HTTP Error 429", at(second))

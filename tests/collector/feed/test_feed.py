@@ -8,6 +8,7 @@ import pytest
 
 from market_collector.exchanges.interface import Request
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.feed import book_sync, liveness, subscription
 from market_collector.feed import feed as rules
 from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Replace, Send, Warn
 from market_collector.feed.feed import Feed
@@ -105,7 +106,7 @@ def test_data_before_the_ack_counts() -> None:
     life = Life(TRADES)
     assert [type(r) for r in emitted(life.gets(trade(1)))] == [Trade]
     assert life.feed.is_serving
-    assert reconnects(life.feed.woken(at(rules.SUBSCRIBE_TIMEOUT_S + 1))) == []
+    assert reconnects(life.feed.woken(at(subscription.SUBSCRIBE_TIMEOUT_S + 1))) == []
 
 
 def test_it_is_settled_when_every_stream_is_served_or_refused_and_a_book_has_its_snapshot() -> None:
@@ -121,15 +122,15 @@ def test_it_is_settled_when_every_stream_is_served_or_refused_and_a_book_has_its
 def test_a_subscribe_that_nobody_answers_ends_the_connection() -> None:
     life = Life()
     life.is_acked(TRADES, TICKER)
-    assert reconnects(life.feed.woken(at(rules.SUBSCRIBE_TIMEOUT_S - 0.1))) == []
-    (reason,) = reconnects(life.feed.woken(at(rules.SUBSCRIBE_TIMEOUT_S)))
+    assert reconnects(life.feed.woken(at(subscription.SUBSCRIBE_TIMEOUT_S - 0.1))) == []
+    (reason,) = reconnects(life.feed.woken(at(subscription.SUBSCRIBE_TIMEOUT_S)))
     assert "BTC-USDT/orderbook" in reason
 
 
 def test_a_book_that_is_acknowledged_but_gets_no_snapshot_is_stuck() -> None:
     life = Life()
     life.is_acked(TRADES, BOOK, TICKER)
-    (reason,) = reconnects(life.feed.woken(at(rules.SUBSCRIBE_TIMEOUT_S)))
+    (reason,) = reconnects(life.feed.woken(at(subscription.SUBSCRIBE_TIMEOUT_S)))
     assert "BTC-USDT/orderbook" in reason
 
 
@@ -255,7 +256,7 @@ def test_resyncs_of_one_book_slow_down_and_end_with_another_connection() -> None
             break
     assert asked_at[0] == 1
     assert "lost its sequence" in ended[0]
-    assert len(asked_at) <= rules.MAX_RESYNCS
+    assert len(asked_at) <= book_sync.MAX_RESYNCS
 
 
 def test_a_new_snapshot_out_of_the_blue_replaces_the_book() -> None:
@@ -342,7 +343,7 @@ def test_a_refused_stream_is_said_and_asked_for_again_much_later() -> None:
     assert sent(life.feed.woken(at(15))) == []
     assert reconnects(life.feed.woken(at(15))) == []
     life.gets("pong", 301)
-    (again,) = sent(life.feed.woken(at(2 + rules.REFUSED_RETRY_S)))
+    (again,) = sent(life.feed.woken(at(2 + subscription.REFUSED_RETRY_S)))
     assert again["op"] == "subscribe"
     life.is_acked(TRADES, seconds=303)
     assert life.page(TRADES).state is StreamState.PENDING
@@ -351,10 +352,10 @@ def test_a_refused_stream_is_said_and_asked_for_again_much_later() -> None:
 def test_a_refusal_that_may_pass_is_retried_soon_and_then_slower() -> None:
     life = Life(TRADES)
     life.gets(refusal("1", "60014"), 1)
-    assert [r["op"] for r in sent(life.feed.woken(at(1 + rules.RETRY_S[0])))] == ["subscribe"]
+    assert [r["op"] for r in sent(life.feed.woken(at(1 + subscription.RETRY_S[0])))] == ["subscribe"]
     life.gets(refusal("2", "60014"), 7)
-    assert sent(life.feed.woken(at(7 + rules.RETRY_S[0]))) == []
-    assert [r["op"] for r in sent(life.feed.woken(at(7 + rules.RETRY_S[1])))] == ["subscribe"]
+    assert sent(life.feed.woken(at(7 + subscription.RETRY_S[0]))) == []
+    assert [r["op"] for r in sent(life.feed.woken(at(7 + subscription.RETRY_S[1])))] == ["subscribe"]
 
 
 # -- frames that are not what they should be
@@ -444,7 +445,7 @@ def test_few_questions_are_asked_at_once() -> None:
     for stream in streams:
         life.gets({"event": "subscribe", "arg": {"channel": "trades-all", "instId": stream.symbol}}, 0.5)
     first = [e.stream for e in life.feed.woken(at(3)) if isinstance(e, Fetch)]
-    assert len(first) == rules.MAX_PROBES
+    assert len(first) == liveness.MAX_CONCURRENT_PROBES
     life.feed.answered(ask(first[0]), None, at(3.5))
     second = [e.stream for e in life.feed.woken(at(4)) if isinstance(e, Fetch)]
     assert len(second) == 1
@@ -468,7 +469,7 @@ def test_after_a_reconnect_a_silent_stream_is_looked_at_soon() -> None:
     second = Feed("public", Okx(), [TRADES], life.ledger, ping_interval_s=20.0)
     second.opened(at(3))
     second.received(json.dumps({"event": "subscribe", "arg": arg(TRADES)}).encode(), at(3.1))
-    assert [e for e in second.woken(at(3.2 + rules.PROBE_AFTER_S)) if isinstance(e, Fetch)]
+    assert [e for e in second.woken(at(3.2 + liveness.PROBE_AFTER_S)) if isinstance(e, Fetch)]
 
 
 # -- two connections at once

@@ -8,8 +8,9 @@ import pytest
 
 from market_collector.exchanges.okx.channels import PRIVATE
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.feed.account_login import ACCOUNT_REPEAT_S
 from market_collector.feed.effects import CheckClock, Effect, Emit, Login, Reconnect, RejectKey, Send
-from market_collector.feed.feed import ACCOUNT_REPEAT_S, Feed
+from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Balance, Connected, Disconnected, Record, Refused
 from market_collector.model.moment import Moment

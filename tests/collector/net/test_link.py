@@ -244,7 +244,7 @@ async def test_a_subscribe_that_nobody_answers_is_found() -> None:
 
 
 async def test_a_refused_stream_is_asked_for_again_while_the_others_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("market_collector.feed.feed.REFUSED_RETRY_S", 0.2)
+    monkeypatch.setattr("market_collector.feed.subscription.REFUSED_RETRY_S", 0.2)
     with scripted_exchange(rejects=frozenset({"tickers"})) as exchange:
         async with running(exchange.websocket) as one:
             await one.flows()

@@ -76,14 +76,14 @@ async def test_what_is_missing_is_said_once_and_by_name_until_it_comes(place: Pl
         "CredentialsMissing",
     )
     assert f"Secret okx-key: no secretKey, passphrase in {place.folder}" in place.page.message
-    assert place.ledger.streams[TRADES].state is StreamState.PENDING
+    assert place.ledger.ids.streams[TRADES].state is StreamState.PENDING
     place.is_whole()
     assert await place.is_granted()
     assert place.page.state is StreamState.PENDING
 
 
 async def test_a_stream_that_an_older_connection_still_brings_is_left_alone(place: Place) -> None:
-    place.page.become(StreamState.LIVE, "", read_clock())
+    place.page.set_state(StreamState.LIVE, "", read_clock())
     assert not await place.is_granted(0.05)
     assert place.page.state is StreamState.LIVE
 

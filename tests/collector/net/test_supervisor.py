@@ -76,7 +76,7 @@ async def test_every_dropped_connection_is_one_reconnection(exchange: Simulator)
         for number in range(1, 4):
             assert exchange.post("/faults/drop") == {"dropped": 2}
             await running.comes(partial(_has_reconnected, running, 2 * number))
-            await running.comes(lambda: all(page.book_gap is None for page in running.ledger.streams.values()))
+            await running.comes(lambda: all(page.gap_id is None for page in running.ledger.books.streams.values()))
         assert running.supervisor.last_reconnect is not None
         assert "lost" in running.supervisor.last_reconnect.reason
         assert len(running.kinds(Connected)) == 8

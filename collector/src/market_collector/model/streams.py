@@ -43,6 +43,14 @@ class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False)
         """The reverse: when the candle of that number opens, nanoseconds since 1970."""
         return number * self._interval_ns + self._first_ns
 
+    def format_id(self, number: int) -> str:
+        """A trade id or a candle's number as gaps write it: the id, or the candle's open time in milliseconds."""
+        return str(self.candle_open_ns(number) // 1_000_000 if self.data_type is DataType.CANDLE else number)
+
+    def parse_id(self, text: str) -> int:
+        """The reverse of `format_id`."""
+        return self.candle_number(int(text) * 1_000_000) if self.data_type is DataType.CANDLE else int(text)
+
     @property
     def _interval_ns(self) -> int:
         return int(self.interval[:-1]) * SECONDS[self.interval[-1]] * 1_000_000_000

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from market_collector.errors import RequestFailedError
-from market_collector.feed.backfill import Backfiller, Look
+from market_collector.feed.backfill import Backfiller, HistoryRequest
 from market_collector.feed.effects import Emit, Warn
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
@@ -30,30 +30,30 @@ class Output(Protocol):
         ...
 
 
-class Repairs:
+class BackfillTask:
     """The one task that repairs; cancel `run` to end it."""
 
-    def __init__(self, repairer: Backfiller, rest: Rest, output: Output, clock: Callable[[], Moment]) -> None:
-        self._repairer = repairer
+    def __init__(self, backfiller: Backfiller, rest: Rest, output: Output, clock: Callable[[], Moment]) -> None:
+        self._backfiller = backfiller
         self._rest = rest
         self._output = output
         self._clock = clock
 
     async def run(self) -> None:
-        """Repairs until cancelled."""
+        """Backfills until cancelled."""
         while True:
-            look = self._repairer.look(self._clock(), self._output.full_sinks())
-            if look is None:
+            request = self._backfiller.next_request(self._clock(), self._output.full_sinks())
+            if request is None:
                 await asyncio.sleep(IDLE_S)
             else:
-                self._do(await self._ask(look))
+                self._do(await self._ask(request))
 
-    async def _ask(self, look: Look) -> Sequence[Emit | Warn]:
+    async def _ask(self, request: HistoryRequest) -> Sequence[Emit | Warn]:
         try:
-            body = await self._rest.get(look.request)
+            body = await self._rest.get(request.request)
         except RequestFailedError as error:
-            return self._repairer.failed(look, str(error), self._clock())
-        return self._repairer.answered(look, body, self._clock())
+            return self._backfiller.failed(request, str(error), self._clock())
+        return self._backfiller.answered(request, body, self._clock())
 
     def _do(self, effects: Sequence[Emit | Warn]) -> None:
         for effect in effects:

@@ -47,9 +47,9 @@ class ClockWatch:
 
     def _look(self) -> None:
         now = self._clock()
-        if warning := self.timekeeper.looked(now):
+        if warning := self.timekeeper.check_clocks(now):
             log.warning("%s", warning)
-            self._ledger.restate(now)
+            self._ledger.restate_times(now)
 
     async def ask(self) -> None:
         """Compares clocks with the exchange now. An exchange that does not answer leaves what is known as it is."""
@@ -59,5 +59,5 @@ class ClockWatch:
         except (RequestFailedError, FrameError) as error:
             log.info("cannot compare clocks with the exchange: %s", error)
             return
-        if warning := self.timekeeper.answered(asked, server_ns, self._clock()):
+        if warning := self.timekeeper.add_answer(asked, server_ns, self._clock()):
             log.warning("%s", warning)

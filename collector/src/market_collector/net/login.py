@@ -14,7 +14,7 @@ from market_collector.config.settings import Settings
 from market_collector.errors import CredentialsMissingError
 from market_collector.exchanges.interface import Credentials, Exchange
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.stream_state import StreamLedger
+from market_collector.feed.stream_state import StreamProgress
 from market_collector.model.events import Record
 from market_collector.model.streams import StreamState
 from market_collector.net.clock import ClockWatch, read_clock
@@ -100,9 +100,9 @@ class LoginGate:
     def _expect_again(self) -> None:
         for page in self._pages():
             if page.reason == MISSING:
-                self._ledger.ask_again(page, read_clock())
+                self._ledger.expect_data(page, read_clock())
 
-    def _pages(self) -> list[StreamLedger]:
+    def _pages(self) -> list[StreamProgress]:
         """The streams that need the key."""
         pages = self._ledger.streams.values()
         return [page for page in pages if self._exchange.needs_login(self._exchange.route(page.stream))]
