@@ -66,8 +66,8 @@ def of_each(exchange: Simulator, *collectors: CollectorThread) -> list[list[str]
 
 def life_port(link: Any) -> int:
     """The local port of a link's newest connection."""
-    (*_, life) = link._lives
-    return int(life.session._connection._transport.get_extra_info("sockname")[1])
+    (*_, session) = link._sessions.values()
+    return int(session._connection._transport.get_extra_info("sockname")[1])
 
 
 def port_of(peer: str) -> int:

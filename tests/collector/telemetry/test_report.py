@@ -12,7 +12,7 @@ from market_collector.model.events import Orderbook, Ticker, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.report import SinkStatus
 from market_collector.model.streams import DataType, Stream, StreamState
-from market_collector.net.link import LastReconnect
+from market_collector.net.link_state import LastReconnect
 from market_collector.net.supervisor import Supervisor
 from market_collector.telemetry import report
 from market_collector.telemetry.status import Health, encode, termination_message
@@ -103,7 +103,7 @@ def test_the_document_says_all_that_is_known() -> None:
     one.unreadable("not JSON", b"garbage", at(3))
     book.observe(Orderbook("okx", "BTC-USDT", 1, 1, "snapshot", [], [], 7, None), at(4))
     link = supervisor.links[0]
-    link.reconnections, link.last_reconnect = 3, LastReconnect(4_000_000_000, "reset")
+    link.machine.reconnections, link.machine.last_reconnect = 3, LastReconnect(4_000_000_000, "reset")
     status = report.status(identity, one, supervisor, report.Output([GOOD], 12), at(5))
     assert (status.name, status.namespace, status.shard, status.epoch) == ("okx-btc", "ns", 1, "pod-1/start")
     assert (status.started_at, status.time) == ("1970-01-01T00:00:01.000Z", "1970-01-01T00:00:05.000Z")

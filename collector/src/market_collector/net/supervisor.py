@@ -20,7 +20,8 @@ from market_collector.model.streams import Stream
 from market_collector.net.clock import ClockWatch
 from market_collector.net.deadlines import DEADLINES, Deadlines
 from market_collector.net.dialer import Dialler
-from market_collector.net.link import LastReconnect, Link, Shell
+from market_collector.net.link import Link, LinkContext
+from market_collector.net.link_state import LastReconnect
 from market_collector.net.login import LoginGate
 from market_collector.net.rate_limit import pace_to
 from market_collector.net.rest import Rest
@@ -64,8 +65,8 @@ class Supervisor:
         """When the ageing task last ran; None while nothing runs."""
         self._turning = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
-        shell = Shell(settings, deadlines, dialler, self._session, exchange.slow_reader_code, clock, chance)
-        self.links = [Link(route, streams, shell) for route, streams in _routes(exchange, ledger).items()]
+        context = LinkContext(settings, deadlines, dialler, self._session, exchange.slow_reader_code, clock, chance)
+        self.links = [Link(route, streams, context) for route, streams in _routes(exchange, ledger).items()]
 
     @property
     def timekeeper(self) -> Timekeeper:
