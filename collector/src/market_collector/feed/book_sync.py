@@ -12,7 +12,7 @@ from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Exchange
 from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Warn
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.subscription import RETRY_S, BookSubscription, Subscriptions
+from market_collector.feed.subscription import BookSubscription, Subscriptions, retry_delay_s
 from market_collector.model.events import Data, Orderbook, Record
 from market_collector.model.moment import Moment
 
@@ -104,7 +104,7 @@ class BookSync:
             return [Reconnect(f"{stream} lost its sequence {attempts} times in {RESYNC_WINDOW_S:g} s")]
         if attempts == 1:
             return self._subscriptions.resubscribe([stream], now)
-        subscription.ask_again_at = now.at + RETRY_S[min(attempts - 2, len(RETRY_S) - 1)]
+        subscription.ask_again_at = now.at + retry_delay_s(attempts - 2)
         return []
 
     # -- crossed books

@@ -54,6 +54,11 @@ class BookSubscription(StreamSubscription, kw_only=True):
     """Since when the best bid is not below the best ask."""
 
 
+def retry_delay_s(retries: int) -> float:
+    """Return the delay before subscribing again after this many retries."""
+    return RETRY_S[min(retries, len(RETRY_S) - 1)]
+
+
 def is_delivering(subscription: StreamSubscription) -> bool:
     """Return whether the stream is acknowledged and delivers data, a book in sync."""
     is_synced = not isinstance(subscription, BookSubscription) or subscription.book is not None
@@ -130,7 +135,7 @@ class Subscriptions:
         return effects
 
     def _refuse(self, subscription: StreamSubscription, refusal: Refusal, now: Moment) -> list[Effect]:
-        wait_s = REFUSED_RETRY_S if refusal.is_permanent else RETRY_S[min(subscription.refusals, len(RETRY_S) - 1)]
+        wait_s = REFUSED_RETRY_S if refusal.is_permanent else retry_delay_s(subscription.refusals)
         subscription.refusals += 1
         subscription.asked_at = None
         subscription.ask_again_at = now.at + wait_s
