@@ -31,7 +31,7 @@ def test_two_replicas_merged_by_identity_are_every_fill_once(
 ) -> None:
     """Each in turn loses its connections, and REST has no history: alone each of them has holes for ever."""
     monkeypatch.setattr(backfill, "GIVE_UP_AFTER_S", 1.0)
-    monkeypatch.setattr(backfill, "GIVE_UP_LOOKS", 2)
+    monkeypatch.setattr(backfill, "GIVE_UP_ANSWERS", 2)
     exchange.post("/faults/no-history", {"symbol": "BTC-USDT", "from": 0, "to": 1 << 60})
     chance, sinks = random.Random(3), [ListSink("a"), ListSink("b")]
     with (
