@@ -54,9 +54,9 @@ async def watch(rest: str, wall: Wall, ledger: Ledger | None = None) -> AsyncIte
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "LOOK_S", 0.02)
-    monkeypatch.setattr(clock, "FIRST_QUESTION_S", 0.0)
-    monkeypatch.setattr(clock, "QUESTION_S", 0.1)
+    monkeypatch.setattr(clock, "CHECK_INTERVAL_S", 0.02)
+    monkeypatch.setattr(clock, "FIRST_REQUEST_AFTER_S", 0.0)
+    monkeypatch.setattr(clock, "REQUEST_INTERVAL_S", 0.1)
 
 
 async def comes(is_so: object) -> None:

@@ -79,7 +79,8 @@ def test_predecessor_ends_when_the_successor_delivers_every_stream() -> None:
     assert one.wake_at == 4 + DRAIN_POLL_S
     effects = one.woken(at(5), is_complete=True)
     assert dismissed(effects) == [(1, "replaced: upgrade")]
-    assert (one.state, one.reason, one.wake_at) == (ConnectionState.CONNECTED, "", None)
+    assert (one.state, one.reason) == (ConnectionState.CONNECTED, "")
+    assert one.woken(at(99), is_complete=True) == [], "no predecessor is left"
     assert one.ended(1, "replaced: upgrade", at(6), is_serving=True) == []
     assert one.state is ConnectionState.CONNECTED
 

@@ -1,4 +1,4 @@
-"""Drives the repairer: asks REST what it wants to know, hands it the answers, emits what it found."""
+"""Drives the backfiller: sends its REST requests, passes it the answers, emits the records it returns."""
 
 import asyncio
 import logging
@@ -15,23 +15,23 @@ from market_collector.net.rest import Rest
 log = logging.getLogger(__name__)
 
 IDLE_S = 0.5
-"""Between two looks while nothing is to be repaired."""
+"""Interval of checks while no gap is due."""
 
 
 class Output(Protocol):
-    """Where records go."""
+    """Destination of records."""
 
     def emit(self, records: Sequence[Record], sink: str | None = None) -> None:
-        """Queues records for all sinks, or for one."""
+        """Queue records for all sinks, or for one."""
         ...
 
     def full_sinks(self) -> Container[str]:
-        """Sinks that are so far behind that nothing should be repaired for them now."""
+        """Return sinks too far behind to backfill for."""
         ...
 
 
 class BackfillTask:
-    """The one task that repairs; cancel `run` to end it."""
+    """The task that backfills; cancel `run` to end it."""
 
     def __init__(self, backfiller: Backfiller, rest: Rest, output: Output, clock: Callable[[], Moment]) -> None:
         self._backfiller = backfiller
@@ -40,22 +40,22 @@ class BackfillTask:
         self._clock = clock
 
     async def run(self) -> None:
-        """Backfills until cancelled."""
+        """Backfill until cancelled."""
         while True:
             request = self._backfiller.next_request(self._clock(), self._output.full_sinks())
             if request is None:
                 await asyncio.sleep(IDLE_S)
             else:
-                self._do(await self._ask(request))
+                self._carry_out(await self._fetch(request))
 
-    async def _ask(self, request: HistoryRequest) -> Sequence[Emit | Warn]:
+    async def _fetch(self, request: HistoryRequest) -> Sequence[Emit | Warn]:
         try:
             body = await self._rest.get(request.request)
         except RequestFailedError as error:
             return self._backfiller.failed(request, str(error), self._clock())
         return self._backfiller.answered(request, body, self._clock())
 
-    def _do(self, effects: Sequence[Emit | Warn]) -> None:
+    def _carry_out(self, effects: Sequence[Emit | Warn]) -> None:
         for effect in effects:
             if isinstance(effect, Emit):
                 self._output.emit(effect.records, effect.sink)

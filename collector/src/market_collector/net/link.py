@@ -15,7 +15,7 @@ from market_collector.model.moment import Moment
 from market_collector.model.streams import ConnectionState, Stream
 from market_collector.net.backoff import Backoff
 from market_collector.net.deadlines import Deadlines
-from market_collector.net.dialer import Dialler
+from market_collector.net.dialer import Dialer
 from market_collector.net.link_state import Dismiss, LastReconnect, LinkEffect, LinkMachine, LinkPolicy, Log, Open
 from market_collector.net.session import Session
 
@@ -27,7 +27,7 @@ class LinkContext(msgspec.Struct, frozen=True):
 
     settings: Settings
     deadlines: Deadlines
-    dialer: Dialler
+    dialer: Dialer
     session: Callable[[str, Sequence[Stream], Callable[[str], None]], Session]
     """Makes a session for a route and its streams; the callback requests its replacement."""
     slow_reader_code: int | None
