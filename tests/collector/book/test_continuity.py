@@ -45,7 +45,7 @@ def test_the_first_trade_is_the_beginning_whatever_its_id() -> None:
     assert ids.take_overdue(99.0) == []
 
 
-def test_merged_fills_leave_no_hole() -> None:
+def test_merged_fills_leave_no_missing_ids() -> None:
     ids = IdTracker(100, 1)
     assert ids.take(101, 103, 2, 0.0) is Arrival.NEW
     assert ids.take(104, 104, 2, 0.0) is Arrival.NEW
@@ -61,7 +61,7 @@ def test_missing_ids_are_named_once_and_only_after_the_reorder_window() -> None:
     assert missing_count(ids, 101, 105) == 5
 
 
-def test_a_late_row_fills_its_hole_and_is_not_a_duplicate() -> None:
+def test_late_row_fills_its_range_and_is_not_a_duplicate() -> None:
     ids = IdTracker(100, 1)
     ids.take(104, 104, 2, 10.0)
     assert ids.take(101, 103, 2, 10.5) is Arrival.LATE

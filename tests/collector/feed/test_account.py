@@ -21,7 +21,7 @@ def amounts(fresh: Sequence[Balance]) -> list[tuple[str, str | None]]:
     return [(each.asset, each.total) for each in fresh]
 
 
-def test_what_was_told_before_is_no_news() -> None:
+def test_unchanged_balance_is_not_emitted_again() -> None:
     last: LastBalances = {}
     whole = told(balance("BTC", "1", 5), balance("USDT", "9", 5), is_whole=True)
     assert amounts(changed_balances(last, whole, 1)) == [("BTC", "1"), ("USDT", "9")]

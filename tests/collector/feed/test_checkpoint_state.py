@@ -44,7 +44,7 @@ def gaps(one: Ledger, seconds: float) -> list[tuple[str | None, str | None, str]
     return [(gap.first, gap.last, gap.reason) for gap in one.check_overdue(at(seconds)) if isinstance(gap, Gap)]
 
 
-def test_the_hole_since_the_last_run_is_found_and_says_why() -> None:
+def test_gap_since_the_last_process_has_its_reason() -> None:
     before, after = ledger(), ledger()
     take(before, 100)
     assert resume(after, saved(before), NOTHING_WRITTEN, at(2)) == []
@@ -52,7 +52,7 @@ def test_the_hole_since_the_last_run_is_found_and_says_why() -> None:
     assert gaps(after, 9) == [("101", "104", "Restarted")]
 
 
-def test_what_was_written_after_the_positions_is_not_missing_and_not_delivered_again() -> None:
+def test_data_written_after_the_checkpoint_is_neither_missing_nor_repeated() -> None:
     before, after = ledger(), ledger()
     take(before, 100)
     written = Written({"BTC-USDT/trade": [(101, 101), (102, 102), (104, 104)]}, {}, {}, ())
@@ -74,7 +74,7 @@ def test_an_open_gap_goes_on_under_its_old_id() -> None:
     assert end.gap_id == gap.gap_id
 
 
-def test_a_gap_that_was_written_after_the_positions_goes_on_too_and_a_closed_one_does_not() -> None:
+def test_gap_written_after_the_checkpoint_resumes_unless_closed() -> None:
     before, after = ledger(), ledger()
     take(before, 100, 104)
     (gap,) = before.check_overdue(at(3))
@@ -89,7 +89,7 @@ def test_a_gap_that_was_written_after_the_positions_goes_on_too_and_a_closed_one
     assert closed.gaps.all_open() == []
 
 
-def test_a_gap_whose_last_fill_was_written_before_the_crash_is_closed_at_once() -> None:
+def test_gap_filled_before_the_crash_is_closed_at_once() -> None:
     before, after = ledger(), ledger()
     take(before, 100, 103)
     before.check_overdue(at(3))

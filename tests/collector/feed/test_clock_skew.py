@@ -74,7 +74,7 @@ def test_the_true_skew_is_within_the_uncertainty_however_the_way_is_shared(
     assert keeper.skew.uncertainty_s <= (there_s + back_s) / 2 + 0.002
 
 
-def test_the_quickest_of_the_last_answers_counts_and_old_ones_are_forgotten() -> None:
+def test_fastest_of_the_last_answers_counts() -> None:
     keeper = Timekeeper(at(0))
     keeper.add_answer(at(10), server_ns(10), at(10.01))
     for minute in range(1, SAMPLES_KEPT):
@@ -86,7 +86,7 @@ def test_the_quickest_of_the_last_answers_counts_and_old_ones_are_forgotten() ->
     assert keeper.checked_ns == at(901).wall_ns
 
 
-def test_a_large_skew_is_told_once_until_it_is_small_again() -> None:
+def test_large_skew_is_logged_once_until_it_is_small_again() -> None:
     keeper = Timekeeper(at(0))
     assert "5.0 s behind the exchange's" in keeper.add_answer(at(1), server_ns(6), at(1))
     assert keeper.add_answer(at(2), server_ns(7), at(2)) == ""
@@ -137,13 +137,13 @@ def decisions(wall: Callable[[float], float]) -> list[str]:
         if now.at >= feed.wake_at:
             effects += feed.woken(now)
             ledger.age(now)
-            states.append({stream: page.state for stream, page in ledger.streams.items()})
+            states.append({stream: progress.state for stream, progress in ledger.streams.items()})
     silence = len(FRAMES) / 10
     for second in range(60):
         now = at(silence + second, wall(silence + second))
         effects += feed.woken(now)
         ledger.age(now)
-        states.append({stream: page.state for stream, page in ledger.streams.items()})
+        states.append({stream: progress.state for stream, progress in ledger.streams.items()})
     effects += feed.closed("the end", at(silence + 60, wall(silence + 60)))
     return [line for effect in effects for line in _said(effect)] + [str(states)]
 
@@ -169,8 +169,8 @@ def test_an_hour_forth_or_back_at_any_time_changes_no_decision() -> None:
 def test_when_data_last_came_is_said_on_the_clock_as_it_is_now() -> None:
     """So that `time - lastMessageTime` in /status, and the metric of the same meaning, stay ages."""
     ledger = Ledger("okx", STREAMS, 10.0, at(0))
-    page = ledger.streams[STREAMS[0]]
-    page.last_at, page.last_wall_ns = 5.0, at(5).wall_ns
+    progress = ledger.streams[STREAMS[0]]
+    progress.last_at, progress.last_wall_ns = 5.0, at(5).wall_ns
     ledger.restate_times(at(8, HOUR_S))
-    assert page.last_wall_ns == at(5, HOUR_S).wall_ns
+    assert progress.last_wall_ns == at(5, HOUR_S).wall_ns
     assert ledger.streams[STREAMS[1]].last_wall_ns == 0

@@ -45,7 +45,7 @@ def test_gaps_of_the_same_moment_have_ids_of_their_own() -> None:
     assert [known.sink for known in gaps.all_open()] == ["a", "b"]
 
 
-def test_too_many_open_gaps_become_fewer_by_merging_the_nearest_and_none_is_forgotten() -> None:
+def test_nearest_gaps_are_merged_when_too_many_are_open() -> None:
     gaps = Gaps("okx")
     for number in range(OPEN_GAPS_KEPT):
         assert len(gaps.open(TRADES, span(number * 100, number * 100 + 9), "IdsMissing", NOW)) == 1

@@ -69,7 +69,7 @@ async def with_hole(exchange: Simulator, size: int) -> tuple[Ledger, range]:
     return ledger, range(first + 1, first + size + 1)
 
 
-async def test_a_hole_of_several_pages_is_filled_with_what_really_happened(exchange: Simulator) -> None:
+async def test_gap_of_several_pages_is_filled_with_the_true_trades(exchange: Simulator) -> None:
     ledger, missing = await with_hole(exchange, 230)
     output = await repaired(exchange, ledger)
     fills = [record for record in output.records if isinstance(record, Trade)]

@@ -80,7 +80,7 @@ async def test_the_same_machine_has_no_skew(exchange: Simulator, caplog: pytest.
     assert caplog.text == ""
 
 
-async def test_a_clock_that_is_wrong_by_an_hour_is_told(exchange: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+async def test_clock_skew_of_an_hour_is_logged(exchange: Simulator, caplog: pytest.LogCaptureFixture) -> None:
     wall = Wall()
     wall.ahead_s = 3600.0
     async with watch(exchange.rest, wall) as one:
@@ -91,7 +91,7 @@ async def test_a_clock_that_is_wrong_by_an_hour_is_told(exchange: Simulator, cap
     assert "3600.0 s ahead of the exchange's" in caplog.text
 
 
-async def test_a_clock_that_is_set_is_told_counted_and_compared_anew(
+async def test_clock_step_is_logged_counted_and_compared_again(
     exchange: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     wall = Wall()

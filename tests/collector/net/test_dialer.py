@@ -49,7 +49,7 @@ async def test_one_who_gives_up_waiting_does_not_hold_up_the_line() -> None:
         await connection.ended()
 
 
-async def test_after_too_many_requests_everybody_waits_as_long_as_the_exchange_said() -> None:
+async def test_all_callers_wait_for_retry_after_when_rate_limited() -> None:
     with scripted_exchange(refuse=429, headers={"Retry-After": "1"}) as exchange:
         one = dialer(exchange.websocket)
         with pytest.raises(ConnectionFailedError, match="HTTP 429") as refusal:

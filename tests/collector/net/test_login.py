@@ -32,7 +32,7 @@ class Place:
         )  # fmt: skip
         self.records: list[Record] = []
         self.ledger = Ledger("okx", [STREAM, TRADES], 60.0, read_clock())
-        self.page = self.ledger.streams[STREAM]
+        self.progress = self.ledger.streams[STREAM]
         watch = ClockWatch(Okx().rest_api, self.ledger, Rest(NOBODY, tls=None), read_clock)
         self.login_gate = LoginGate(settings, Okx(), self.ledger, watch, self.records.extend)
 
@@ -57,7 +57,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return Place(tmp_path)
 
 
-async def test_a_key_that_is_there_is_used_at_once_without_the_newlines_of_its_files(place: Place) -> None:
+async def test_key_is_used_at_once_without_trailing_newlines(place: Place) -> None:
     place.write(apiKey="k\n", secretKey="s\n", passphrase="p\n")
     assert await place.is_granted()
     args = json.loads(place.login_gate.login())["args"][0]
@@ -65,27 +65,27 @@ async def test_a_key_that_is_there_is_used_at_once_without_the_newlines_of_its_f
     assert place.records == []
 
 
-async def test_what_is_missing_is_said_once_and_by_name_until_it_comes(place: Place) -> None:
+async def test_missing_key_is_reported_once_by_name(place: Place) -> None:
     place.write(apiKey="k", secretKey="")
     assert not await place.is_granted(0.1)
     (refused,) = place.records
     assert isinstance(refused, Refused)
-    assert (refused.stream, place.page.state, place.page.reason) == (
+    assert (refused.stream, place.progress.state, place.progress.reason) == (
         "account/balance",
         StreamState.REFUSED,
         "CredentialsMissing",
     )
-    assert f"Secret okx-key: no secretKey, passphrase in {place.folder}" in place.page.message
+    assert f"Secret okx-key: no secretKey, passphrase in {place.folder}" in place.progress.message
     assert place.ledger.ids.streams[TRADES].state is StreamState.PENDING
     place.is_whole()
     assert await place.is_granted()
-    assert place.page.state is StreamState.PENDING
+    assert place.progress.state is StreamState.PENDING
 
 
 async def test_a_stream_that_an_older_connection_still_brings_is_left_alone(place: Place) -> None:
-    place.page.set_state(StreamState.LIVE, "", read_clock())
+    place.progress.set_state(StreamState.LIVE, "", read_clock())
     assert not await place.is_granted(0.05)
-    assert place.page.state is StreamState.LIVE
+    assert place.progress.state is StreamState.LIVE
 
 
 async def test_a_refused_key_waits_for_another_one(place: Place) -> None:
@@ -98,7 +98,7 @@ async def test_a_refused_key_waits_for_another_one(place: Place) -> None:
     assert await place.is_granted()
 
 
-async def test_the_key_that_is_refused_is_the_one_of_the_login_not_one_that_came_meanwhile(place: Place) -> None:
+async def test_refused_key_is_the_one_of_the_login_when_changed_meanwhile(place: Place) -> None:
     place.is_whole("old")
     place.login_gate.login()
     place.is_whole("new")

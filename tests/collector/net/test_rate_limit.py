@@ -22,7 +22,7 @@ def test_no_second_has_more_turns_than_allowed(waits: list[float], seed: int, pe
     assert all(later - earlier > 1.0 for earlier, later in zip(turns, turns[allowed:], strict=False))
 
 
-def test_the_first_turn_is_at_once_and_the_next_ones_are_not_at_the_same_time_everywhere() -> None:
+def test_first_turn_is_immediate_and_later_ones_are_jittered() -> None:
     seconds = set()
     for seed in range(20):
         limit = RateLimit(3.0, random.Random(seed))
