@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from market_collector.feed import backfill, feed
+from market_collector.feed import backfill, subscription
 from market_collector.net import rest
 
 
@@ -13,8 +13,8 @@ def _impatience() -> Iterator[None]:
     """Waits that are right towards an exchange, and too long for a test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backfill, "RETRY_S", (0.2, 0.5, 1.0))
-        patch.setattr(feed, "RETRY_S", (0.3, 0.6, 1.0))
-        patch.setattr(feed, "REFUSED_RETRY_S", 1.0)
+        patch.setattr(subscription, "RETRY_S", (0.3, 0.6, 1.0))
+        patch.setattr(subscription, "REFUSED_RETRY_S", 1.0)
         patch.setattr(rest, "TIMEOUT_S", 1.0)
         patch.setattr(rest, "TOO_MANY_PAUSE_S", 0.5)
         yield

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 def _gives_up_soon() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backfill, "GIVE_UP_AFTER_S", 1.5)
-        patch.setattr(backfill, "GIVE_UP_LOOKS", 3)
+        patch.setattr(backfill, "GIVE_UP_ANSWERS", 3)
         yield
 
 

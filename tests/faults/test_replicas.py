@@ -31,7 +31,7 @@ def test_two_replicas_merged_by_identity_are_every_fill_once(
 ) -> None:
     """Each in turn loses its connections, and REST has no history: alone each of them has holes for ever."""
     monkeypatch.setattr(backfill, "GIVE_UP_AFTER_S", 1.0)
-    monkeypatch.setattr(backfill, "GIVE_UP_LOOKS", 2)
+    monkeypatch.setattr(backfill, "GIVE_UP_ANSWERS", 2)
     exchange.post("/faults/no-history", {"symbol": "BTC-USDT", "from": 0, "to": 1 << 60})
     chance, sinks = random.Random(3), [ListSink("a"), ListSink("b")]
     with (
@@ -66,8 +66,8 @@ def of_each(exchange: Simulator, *collectors: CollectorThread) -> list[list[str]
 
 def life_port(link: Any) -> int:
     """The local port of a link's newest connection."""
-    (*_, life) = link._lives
-    return int(life.session._connection._transport.get_extra_info("sockname")[1])
+    (*_, session) = link._sessions.values()
+    return int(session._connection._transport.get_extra_info("sockname")[1])
 
 
 def port_of(peer: str) -> int:

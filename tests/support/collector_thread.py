@@ -186,7 +186,8 @@ def _is_whole(collector: Collector) -> bool:
     ledger, links = collector.ledger, collector.supervisor.links
     return (
         all(link.state is ConnectionState.CONNECTED for link in links)
-        and all(page.state in SERVED and not page.line.waiting for page in ledger.streams.values())
+        and all(page.state in SERVED for page in ledger.streams.values())
+        and not any(page.ids.waiting for page in ledger.ids.streams.values())
         and not ledger.gaps.all_open()
         and all(not sink.queued for sink in collector.fanout.status() if not sink.healthy)
     )

@@ -19,7 +19,7 @@ from market_collector.feed.backfill import Backfiller
 from market_collector.feed.checkpoint_state import Positions, Written, positions, resume
 from market_collector.feed.ledger import Ledger
 from market_collector.model.streams import ACCOUNT, DataType, Stream
-from market_collector.net.backfill_task import Repairs
+from market_collector.net.backfill_task import BackfillTask
 from market_collector.net.clock import read_clock
 from market_collector.net.deadlines import DEADLINES, Deadlines
 from market_collector.net.supervisor import Supervisor
@@ -58,7 +58,7 @@ class Collector:
         host = os.environ.get("POD_NAME") or socket.gethostname()
         origin = Origin(settings.name, settings.shard, host)
         all_sinks = [*make_sinks(settings.sinks, origin, read_clock), *sinks]
-        self.fanout = Fanout(all_sinks, read_clock, queue_limit=queue_limit, on_loss=self.ledger.sink_lost)
+        self.fanout = Fanout(all_sinks, read_clock, queue_limit=queue_limit, on_loss=self.ledger.on_sink_loss)
         self.supervisor = Supervisor(
             settings,
             EXCHANGES[settings.exchange],
@@ -68,7 +68,7 @@ class Collector:
             chance=random.Random(),  # noqa: S311 - jitter, not a secret
             deadlines=deadlines,
         )
-        self.repairs = Repairs(
+        self.repairs = BackfillTask(
             Backfiller(EXCHANGES[settings.exchange].rest_api, self.ledger),
             self.supervisor.rest,
             self.fanout,

@@ -28,7 +28,7 @@ def test_an_update_sets_adds_and_deletes() -> None:
     assert (book.sequence, book.exchange_time_ns) == (2, 2)
 
 
-def test_looking_after_every_update_or_now_and_then_or_from_afar_shows_the_same() -> None:
+def test_book_reads_the_same_however_often_it_is_read() -> None:
     first = record("snapshot", [("10", "1"), ("9", "1")], [("11", "1"), ("12", "5")], 1)
     always, seldom = Book(first), Book(first)
     for number, price in enumerate(("9.5", "8", "9.75", "9.5", "7"), 2):

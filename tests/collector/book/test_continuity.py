@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_collector.book.book import Book
-from market_collector.book.continuity import REORDER_WINDOW_S, Hole, IdLine, Verdict, follows
+from market_collector.book.continuity import REORDER_WINDOW_S, Arrival, IdRange, IdTracker, is_next
 from market_collector.model.events import Orderbook
 
 
@@ -15,6 +15,10 @@ def book(sequence: int | None) -> Book:
 
 def update(previous: int | None, sequence: int | None) -> Orderbook:
     return Orderbook("okx", "BTC-USDT", 1, 2, "update", [], [], sequence, previous)
+
+
+def missing_count(ids: IdTracker, first: int, last: int) -> int:
+    return sum(each.size for each in ids.missing_in(first, last))
 
 
 @pytest.mark.parametrize(
@@ -32,53 +36,53 @@ def update(previous: int | None, sequence: int | None) -> Orderbook:
 def test_an_update_follows_when_it_links_to_the_last_one(
     last: int | None, previous: int | None, sequence: int | None, is_legal: bool
 ) -> None:
-    assert follows(book(last), update(previous, sequence)) is is_legal
+    assert is_next(book(last), update(previous, sequence)) is is_legal
 
 
 def test_the_first_trade_is_the_beginning_whatever_its_id() -> None:
-    line = IdLine()
-    assert line.take(1_000_000, 1_000_003, 1, 0.0) is Verdict.NEW
-    assert line.overdue(99.0) == []
+    ids = IdTracker()
+    assert ids.take(1_000_000, 1_000_003, 1, 0.0) is Arrival.NEW
+    assert ids.take_overdue(99.0) == []
 
 
-def test_merged_fills_leave_no_hole() -> None:
-    line = IdLine(100, 1)
-    assert line.take(101, 103, 2, 0.0) is Verdict.NEW
-    assert line.take(104, 104, 2, 0.0) is Verdict.NEW
-    assert line.overdue(99.0) == []
+def test_merged_fills_leave_no_missing_ids() -> None:
+    ids = IdTracker(100, 1)
+    assert ids.take(101, 103, 2, 0.0) is Arrival.NEW
+    assert ids.take(104, 104, 2, 0.0) is Arrival.NEW
+    assert ids.take_overdue(99.0) == []
 
 
 def test_missing_ids_are_named_once_and_only_after_the_reorder_window() -> None:
-    line = IdLine(100, 1)
-    line.take(106, 107, 2, 10.0)
-    assert line.overdue(10.0 + REORDER_WINDOW_S / 2) == []
-    assert line.overdue(10.0 + REORDER_WINDOW_S) == [Hole(101, 105, 10.0)]
-    assert line.overdue(99.0) == []
-    assert line.open_ids(101, 105) == 5
+    ids = IdTracker(100, 1)
+    ids.take(106, 107, 2, 10.0)
+    assert ids.take_overdue(10.0 + REORDER_WINDOW_S / 2) == []
+    assert ids.take_overdue(10.0 + REORDER_WINDOW_S) == [IdRange(101, 105, 10.0)]
+    assert ids.take_overdue(99.0) == []
+    assert missing_count(ids, 101, 105) == 5
 
 
-def test_a_late_row_fills_its_hole_and_is_not_a_duplicate() -> None:
-    line = IdLine(100, 1)
-    line.take(104, 104, 2, 10.0)
-    assert line.take(101, 103, 2, 10.5) is Verdict.LATE
-    assert line.overdue(99.0) == []
+def test_late_row_fills_its_range_and_is_not_a_duplicate() -> None:
+    ids = IdTracker(100, 1)
+    ids.take(104, 104, 2, 10.0)
+    assert ids.take(101, 103, 2, 10.5) is Arrival.LATE
+    assert ids.take_overdue(99.0) == []
 
 
 def test_a_very_late_row_still_fills_what_was_called_missing() -> None:
-    line = IdLine(100, 1)
-    line.take(104, 104, 2, 10.0)
-    line.overdue(20.0)
-    assert line.take(102, 102, 2, 30.0) is Verdict.LATE
-    assert line.open_ids(101, 103) == 2
-    assert line.take(102, 102, 2, 31.0) is Verdict.DUPLICATE
+    ids = IdTracker(100, 1)
+    ids.take(104, 104, 2, 10.0)
+    ids.take_overdue(20.0)
+    assert ids.take(102, 102, 2, 30.0) is Arrival.LATE
+    assert missing_count(ids, 101, 103) == 2
+    assert ids.take(102, 102, 2, 31.0) is Arrival.DUPLICATE
 
 
 def test_ids_that_start_again_at_a_later_time_are_not_taken_for_duplicates() -> None:
-    line = IdLine(100, 1_000)
-    assert line.take(5, 5, 999, 0.0) is Verdict.DUPLICATE
-    assert line.take(5, 5, 2_000, 0.0) is Verdict.RESTART
-    assert line.take(6, 6, 2_001, 0.0) is Verdict.NEW
-    assert line.overdue(99.0) == []
+    ids = IdTracker(100, 1_000)
+    assert ids.take(5, 5, 999, 0.0) is Arrival.DUPLICATE
+    assert ids.take(5, 5, 2_000, 0.0) is Arrival.RESTART
+    assert ids.take(6, 6, 2_001, 0.0) is Arrival.NEW
+    assert ids.take_overdue(99.0) == []
 
 
 rows = st.lists(st.tuples(st.integers(1, 200), st.integers(0, 5)), max_size=60)
@@ -87,15 +91,15 @@ rows = st.lists(st.tuples(st.integers(1, 200), st.integers(0, 5)), max_size=60)
 @given(rows)
 def test_every_id_is_delivered_or_open_and_none_is_both(rows: list[tuple[int, int]]) -> None:
     """Whatever order rows come in: between the first and the last id, each id was in a row that was NEW, or is open."""
-    line = IdLine(0, 10)
+    ids = IdTracker(0, 10)
     there = {0}
     for number, (first, extra) in enumerate(rows):
-        ids = set(range(first, first + extra + 1))
-        verdict = line.take(first, first + extra, 10, float(number))
-        assert (verdict is Verdict.DUPLICATE) == (not ids - there)
-        assert (verdict is Verdict.LATE) == bool((ids & set(range(1, max(there)))) - there)
-        there |= ids
-        line.overdue(float(number))
-    assert line.last_id == max(there)
+        arrived = set(range(first, first + extra + 1))
+        arrival = ids.take(first, first + extra, 10, float(number))
+        assert (arrival is Arrival.DUPLICATE) == (not arrived - there)
+        assert (arrival is Arrival.LATE) == bool((arrived & set(range(1, max(there)))) - there)
+        there |= arrived
+        ids.take_overdue(float(number))
+    assert ids.last_id == max(there)
     for number in range(1, max(there) + 1):
-        assert line.open_ids(number, number) == (0 if number in there else 1)
+        assert missing_count(ids, number, number) == (0 if number in there else 1)

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from market_collector.exchanges.interface import AccountUpdate
-from market_collector.feed.account import Held, news
+from market_collector.feed.account import LastBalances, changed_balances
 from market_collector.model.events import Balance
 from market_collector.model.streams import ACCOUNT, DataType, Stream
 
@@ -21,40 +21,42 @@ def amounts(fresh: Sequence[Balance]) -> list[tuple[str, str | None]]:
     return [(each.asset, each.total) for each in fresh]
 
 
-def test_what_was_told_before_is_no_news() -> None:
-    held: Held = {}
+def test_unchanged_balance_is_not_emitted_again() -> None:
+    last: LastBalances = {}
     whole = told(balance("BTC", "1", 5), balance("USDT", "9", 5), is_whole=True)
-    assert amounts(news(held, whole, 1)) == [("BTC", "1"), ("USDT", "9")]
-    assert news(held, whole, 2) == []
-    assert news(held, told(balance("BTC", "1", 6)), 3) == [], "a time alone is no change"
-    assert amounts(news(held, told(balance("BTC", "2", 7)), 4)) == [("BTC", "2")]
+    assert amounts(changed_balances(last, whole, 1)) == [("BTC", "1"), ("USDT", "9")]
+    assert changed_balances(last, whole, 2) == []
+    assert changed_balances(last, told(balance("BTC", "1", 6)), 3) == [], "a time alone is no change"
+    assert amounts(changed_balances(last, told(balance("BTC", "2", 7)), 4)) == [("BTC", "2")]
 
 
 def test_of_two_connections_the_later_state_wins() -> None:
-    held: Held = {}
-    news(held, told(balance("BTC", "2", 7)), 1)
-    assert news(held, told(balance("BTC", "1", 6)), 2) == []
-    assert held["BTC"].total == "2"
-    assert amounts(news(held, told(balance("BTC", "3", 7)), 3)) == [("BTC", "3")], "two changes within a millisecond"
+    last: LastBalances = {}
+    changed_balances(last, told(balance("BTC", "2", 7)), 1)
+    assert changed_balances(last, told(balance("BTC", "1", 6)), 2) == []
+    assert last["BTC"].total == "2"
+    assert amounts(changed_balances(last, told(balance("BTC", "3", 7)), 3)) == [("BTC", "3")], (
+        "two changes within a millisecond"
+    )
 
 
 def test_an_asset_that_a_whole_account_does_not_list_has_become_zero() -> None:
-    held: Held = {}
-    news(held, told(balance("BTC", "1", 5), balance("ETH", "2", 5), is_whole=True), 1)
+    last: LastBalances = {}
+    changed_balances(last, told(balance("BTC", "1", 5), balance("ETH", "2", 5), is_whole=True), 1)
     whole = told(balance("BTC", "1", 5), second=100, is_whole=True)
-    (gone,) = news(held, whole, 9)
+    (gone,) = changed_balances(last, whole, 9)
     assert (gone.asset, gone.total, gone.available, gone.locked) == ("ETH", "0", "0", "0")
     assert (gone.exchange_time_ns, gone.receive_time_ns) == (100 * SECOND, 9)
-    assert news(held, whole, 10) == [], "said once"
+    assert changed_balances(last, whole, 10) == [], "said once"
 
 
 def test_an_update_says_nothing_of_what_it_does_not_name() -> None:
-    held: Held = {}
-    news(held, told(balance("BTC", "1", 5), balance("ETH", "2", 5), is_whole=True), 1)
-    assert amounts(news(held, told(balance("ETH", "3", 6)), 2)) == [("ETH", "3")]
+    last: LastBalances = {}
+    changed_balances(last, told(balance("BTC", "1", 5), balance("ETH", "2", 5), is_whole=True), 1)
+    assert amounts(changed_balances(last, told(balance("ETH", "3", 6)), 2)) == [("ETH", "3")]
 
 
 def test_a_list_older_than_a_balance_does_not_end_it() -> None:
-    held: Held = {}
-    news(held, told(balance("ETH", "2", 50)), 1)
-    assert news(held, told(second=40, is_whole=True), 2) == []
+    last: LastBalances = {}
+    changed_balances(last, told(balance("ETH", "2", 50)), 1)
+    assert changed_balances(last, told(second=40, is_whole=True), 2) == []

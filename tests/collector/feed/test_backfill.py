@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_collector.exchanges.okx.exchange import Okx
-from market_collector.feed.backfill import GIVE_UP_AFTER_S, Backfiller, Look
+from market_collector.feed.backfill import GIVE_UP_AFTER_S, Backfiller, HistoryRequest
 from market_collector.feed.effects import Emit, Warn
 from market_collector.feed.ledger import Ledger, Loss
 from market_collector.model.events import Candle, Gap, Lost, Record, Repaired, Trade
@@ -43,53 +43,55 @@ def ids(records: Iterable[Record]) -> list[int]:
 
 
 class Repair:
-    """A ledger whose trades have holes, and its repairer."""
+    """A ledger whose trades have holes, and its backfiller."""
 
     def __init__(self, *seen: int) -> None:
         self.ledger = Ledger("okx", [TRADES, CANDLES], 60.0, at(0))
-        self.page = self.ledger.streams[TRADES]
-        self.repairer = Backfiller(Okx().rest_api, self.ledger)
-        self.ledger.trades(self.page, [live(number) for number in seen], at(1))
-        self.gaps = self.ledger.overdue(at(3))
+        self.progress = self.ledger.ids.streams[TRADES]
+        self.backfiller = Backfiller(Okx().rest_api, self.ledger)
+        self.ledger.ids.take_trades(self.progress, [live(number) for number in seen], at(1))
+        self.gaps = self.ledger.check_overdue(at(3))
 
-    def look(self, seconds: float = 4.0) -> Look:
-        look = self.repairer.look(at(seconds))
-        assert look is not None
-        return look
+    def request(self, seconds: float = 4.0) -> HistoryRequest:
+        request = self.backfiller.next_request(at(seconds))
+        assert request is not None
+        return request
 
     def answer(self, numbers: Iterable[int], seconds: float = 4.0) -> list[Record]:
-        return emitted(self.repairer.answered(self.look(seconds), page_of(numbers), at(seconds)))
+        return emitted(self.backfiller.answered(self.request(seconds), page_of(numbers), at(seconds)))
 
 
-def test_a_hole_is_asked_for_by_the_page_that_ends_with_it() -> None:
+def test_gap_is_requested_by_the_page_that_ends_with_it() -> None:
     repair = Repair(100, 106)
-    assert repair.look().request.path == "/api/v5/market/history-trades?instId=BTC-USDT&type=1&after=106&limit=100"
+    assert repair.request().request.path == "/api/v5/market/history-trades?instId=BTC-USDT&type=1&after=106&limit=100"
 
 
-def test_a_long_hole_is_filled_from_its_beginning_in_order() -> None:
+def test_long_gap_is_filled_from_its_first_id_in_order() -> None:
     repair = Repair(100, 351)
     got: list[Record] = []
     for _ in range(3):
-        look = repair.look()
-        got += emitted(repair.repairer.answered(look, page_of(range(look.last - PAGE + 1, look.last + 1)), at(4)))
+        request = repair.request()
+        got += emitted(
+            repair.backfiller.answered(request, page_of(range(request.last - PAGE + 1, request.last + 1)), at(4))
+        )
     assert ids(got) == list(range(101, 351))
     assert all(record.backfilled for record in got if isinstance(record, Trade))
     assert isinstance(got[-1], Repaired)
     assert (got[-1].recovered, repair.ledger.gaps.all_open()) == (250, [])
-    assert repair.repairer.look(at(99)) is None
+    assert repair.backfiller.next_request(at(99)) is None
 
 
 def test_the_newest_gap_comes_first() -> None:
     repair = Repair(100, 103)
-    repair.ledger.trades(repair.page, [live(110)], at(5))
-    repair.ledger.overdue(at(7))
-    assert repair.look(8).first == 104
+    repair.ledger.ids.take_trades(repair.progress, [live(110)], at(5))
+    repair.ledger.check_overdue(at(7))
+    assert repair.request(8).first == 104
 
 
 def test_what_history_lacks_is_asked_for_again_and_later_ids_wait_for_it() -> None:
     repair = Repair(100, 106)
     assert ids(repair.answer([101, 102, 104, 105])) == [101, 102]
-    assert repair.repairer.look(at(4.1)) is None
+    assert repair.backfiller.next_request(at(4.1)) is None
     got = repair.answer([101, 102, 103, 104, 105], 5)
     assert ids(got) == [103, 104, 105]
     assert isinstance(got[-1], Repaired)
@@ -101,23 +103,23 @@ def test_what_history_never_has_is_lost_with_its_exact_ids() -> None:
     seconds = 4.0
     while repair.ledger.gaps.all_open():
         seconds += 0.25
-        if look := repair.repairer.look(at(seconds)):
-            got += emitted(repair.repairer.answered(look, page_of([99, 100, 101, 104]), at(seconds)))
+        if request := repair.backfiller.next_request(at(seconds)):
+            got += emitted(repair.backfiller.answered(request, page_of([99, 100, 101, 104]), at(seconds)))
     assert ids(got) == [101, 104]
     lost = got[-1]
     assert isinstance(lost, Lost)
     assert (lost.recovered, lost.missing, lost.ranges) == (2, 3, [("102", "103"), ("105", "105")])
     assert seconds >= 4 + GIVE_UP_AFTER_S
-    assert repair.page.line.open_ids(0, 999) == 0
+    assert repair.progress.ids.missing_in(0, 999) == []
 
 
-def test_errors_prove_nothing_the_gap_stays_open_for_ever() -> None:
+def test_gap_stays_open_when_requests_fail() -> None:
     repair = Repair(100, 106)
     asked = 0
     for second in range(4, 400):
-        if look := repair.repairer.look(at(second)):
+        if request := repair.backfiller.next_request(at(second)):
             asked += 1
-            failed = repair.repairer.failed(look, "HTTP Error 500", at(second))
+            failed = repair.backfiller.failed(request, "HTTP Error 500", at(second))
             assert [type(effect) for effect in failed] == [Warn]
     assert 10 < asked < 30
     assert [known.gap.missing for known in repair.ledger.gaps.all_open()] == [5]
@@ -126,32 +128,32 @@ def test_errors_prove_nothing_the_gap_stays_open_for_ever() -> None:
 def test_an_answer_that_cannot_be_read_is_an_error() -> None:
     repair = Repair(100, 106)
     for body in (b"<html>", b'{"code":"50001","msg":"Service temporarily unavailable","data":[]}'):
-        effects = repair.repairer.answered(repair.look(60), body, at(4))
+        effects = repair.backfiller.answered(repair.request(60), body, at(4))
         assert [type(effect) for effect in effects] == [Warn]
     assert repair.ledger.gaps.all_open()
 
 
 def test_rows_that_came_late_over_the_stream_are_not_emitted_twice() -> None:
     repair = Repair(100, 106)
-    look = repair.look()
-    repair.ledger.trades(repair.page, [live(102)], at(4))
-    got = emitted(repair.repairer.answered(look, page_of(range(90, 106)), at(4)))
+    request = repair.request()
+    repair.ledger.ids.take_trades(repair.progress, [live(102)], at(4))
+    got = emitted(repair.backfiller.answered(request, page_of(range(90, 106)), at(4)))
     assert ids(got) == [101, 103, 104, 105]
     assert repair.ledger.duplicates == 0
 
 
 def test_a_gap_that_late_rows_have_closed_needs_no_answer() -> None:
     repair = Repair(100, 103)
-    look = repair.look()
-    repair.ledger.trades(repair.page, [live(101), live(102)], at(4))
-    assert repair.repairer.answered(look, page_of([101, 102]), at(4)) == []
+    request = repair.request()
+    repair.ledger.ids.take_trades(repair.progress, [live(101), live(102)], at(4))
+    assert repair.backfiller.answered(request, page_of([101, 102]), at(4)) == []
 
 
-def test_what_a_sink_has_dropped_is_repaired_for_that_sink_when_it_has_room() -> None:
+def test_dropped_records_are_backfilled_for_that_sink_when_it_has_room() -> None:
     repair = Repair(100, 101)
-    repair.ledger.sink_lost(Loss("out", str(TRADES), 2, ((98, 99),)), at(4))
-    assert repair.repairer.look(at(5), full_sinks={"out"}) is None
-    (effect,) = repair.repairer.answered(repair.look(5), page_of(range(90, 100)), at(5))
+    repair.ledger.on_sink_loss(Loss("out", str(TRADES), 2, ((98, 99),)), at(4))
+    assert repair.backfiller.next_request(at(5), full_sinks={"out"}) is None
+    (effect,) = repair.backfiller.answered(repair.request(5), page_of(range(90, 100)), at(5))
     assert isinstance(effect, Emit)
     assert (effect.sink, ids(effect.records)) == ("out", [98, 99])
     assert isinstance(effect.records[-1], Repaired)
@@ -167,18 +169,18 @@ def candle_repair() -> Repair:
         Candle("okx", "BTC-USDT", None, 1, "1m", n * 60_000_000_000, "1", "2", "3", "4", "5", None, None, closed=True)
         for n in (5, 9)
     ]
-    repair.ledger.candles(repair.ledger.streams[CANDLES], candles, at(1))
-    repair.gaps = repair.ledger.overdue(at(3))
+    repair.ledger.ids.take_candles(repair.ledger.ids.streams[CANDLES], candles, at(1))
+    repair.gaps = repair.ledger.check_overdue(at(3))
     return repair
 
 
 def test_closed_candles_are_repaired_from_history() -> None:
     repair = candle_repair()
-    look = repair.look()
+    request = repair.request()
     path = "/api/v5/market/candles?instId=BTC-USDT&bar=1m&after=540000&limit=100"
-    assert look.request.path == path
+    assert request.request.path == path
     body = json.dumps({"code": "0", "data": [minute(n) for n in (8, 7, 6, 5)]}).encode()
-    got = emitted(repair.repairer.answered(look, body, at(4)))
+    got = emitted(repair.backfiller.answered(request, body, at(4)))
     assert [r.open_time_ns // 60_000_000_000 for r in got if isinstance(r, Candle) and r.backfilled] == [6, 7, 8]
     assert isinstance(got[-1], Repaired)
 
@@ -188,8 +190,8 @@ def test_an_interval_without_trades_has_no_candle_and_nothing_is_missing() -> No
     body = json.dumps({"code": "0", "data": [minute(n) for n in (8, 6, 5)]}).encode()
     got: list[Record] = []
     for tenth in range(40, 500):
-        if look := repair.repairer.look(at(tenth / 10)):
-            got += emitted(repair.repairer.answered(look, body, at(tenth / 10)))
+        if request := repair.backfiller.next_request(at(tenth / 10)):
+            got += emitted(repair.backfiller.answered(request, body, at(tenth / 10)))
     assert isinstance(got[-1], Repaired)
     assert (got[-1].recovered, got[-1].missing, got[-1].reason) == (2, 0, "NothingTraded")
 
@@ -204,13 +206,13 @@ def test_every_fill_is_delivered_once_or_named_as_lost(seen: set[int], forgotten
     while repair.ledger.gaps.all_open():
         second += 0.5
         assert second < 10_000, "it never ends"
-        if look := repair.repairer.look(at(second)):
+        if request := repair.backfiller.next_request(at(second)):
             if errors > 0:
                 errors -= 1
-                repair.repairer.failed(look, "HTTP Error 429", at(second))
+                repair.backfiller.failed(request, "HTTP Error 429", at(second))
                 continue
-            wanted = [number for number in history if number <= look.last]
-            got += emitted(repair.repairer.answered(look, page_of(wanted), at(second)))
+            wanted = [number for number in history if number <= request.last]
+            got += emitted(repair.backfiller.answered(request, page_of(wanted), at(second)))
     delivered = [1, *seen, 401, *ids(got)]
     named = [
         number

@@ -3,13 +3,14 @@
 import msgspec
 
 from market_collector.book.book import Book
-from market_collector.feed.checkpoint_state import NOTHING, Positions, Written, positions, resume
+from market_collector.feed.checkpoint_state import Positions, Written, positions, resume
 from market_collector.feed.effects import Emit
 from market_collector.feed.ledger import Ledger, Loss
 from market_collector.model.events import Gap, Lost, Orderbook, Record, Repaired, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream
 
+NOTHING_WRITTEN = Written({}, {}, {}, ())
 TRADES = Stream("BTC-USDT", DataType.TRADE)
 BOOK = Stream("BTC-USDT", DataType.ORDERBOOK)
 
@@ -24,13 +25,13 @@ def ledger() -> Ledger:
 
 def take(one: Ledger, *numbers: int, seconds: float = 1.0) -> list[Record]:
     trades = [Trade("okx", "BTC-USDT", n, 1, str(n), str(n), 1, "buy", "1", "1") for n in numbers]
-    return one.trades(one.streams[TRADES], trades, at(seconds))
+    return one.ids.take_trades(one.ids.streams[TRADES], trades, at(seconds))
 
 
 def begin(one: Ledger, sequence: int) -> list[Record]:
     record = Orderbook("okx", "BTC-USDT", sequence, 2, "snapshot", [], [], sequence, None)
-    records = one.book_began(one.streams[BOOK], 1, Book(record), record, at(1))
-    one.streams[BOOK].note(record, at(1))
+    records = one.books.add_snapshot(one.books.streams[BOOK], 1, Book(record), record, at(1))
+    one.books.streams[BOOK].observe(record, at(1))
     return records
 
 
@@ -40,18 +41,18 @@ def saved(one: Ledger, *losses: Loss) -> Positions:
 
 
 def gaps(one: Ledger, seconds: float) -> list[tuple[str | None, str | None, str]]:
-    return [(gap.first, gap.last, gap.reason) for gap in one.overdue(at(seconds)) if isinstance(gap, Gap)]
+    return [(gap.first, gap.last, gap.reason) for gap in one.check_overdue(at(seconds)) if isinstance(gap, Gap)]
 
 
-def test_the_hole_since_the_last_run_is_found_and_says_why() -> None:
+def test_gap_since_the_last_process_has_its_reason() -> None:
     before, after = ledger(), ledger()
     take(before, 100)
-    assert resume(after, saved(before), NOTHING, at(2)) == []
+    assert resume(after, saved(before), NOTHING_WRITTEN, at(2)) == []
     take(after, 105, seconds=3)
     assert gaps(after, 9) == [("101", "104", "Restarted")]
 
 
-def test_what_was_written_after_the_positions_is_not_missing_and_not_delivered_again() -> None:
+def test_data_written_after_the_checkpoint_is_neither_missing_nor_repeated() -> None:
     before, after = ledger(), ledger()
     take(before, 100)
     written = Written({"BTC-USDT/trade": [(101, 101), (102, 102), (104, 104)]}, {}, {}, ())
@@ -64,8 +65,8 @@ def test_what_was_written_after_the_positions_is_not_missing_and_not_delivered_a
 def test_an_open_gap_goes_on_under_its_old_id() -> None:
     before, after = ledger(), ledger()
     take(before, 100, 104)
-    (gap,) = before.overdue(at(3))
-    resume(after, saved(before), NOTHING, at(5))
+    (gap,) = before.check_overdue(at(3))
+    resume(after, saved(before), NOTHING_WRITTEN, at(5))
     assert gaps(after, 9) == []
     *_, end = take(after, 101, 102, 103, seconds=6)
     assert isinstance(gap, Gap)
@@ -73,10 +74,10 @@ def test_an_open_gap_goes_on_under_its_old_id() -> None:
     assert end.gap_id == gap.gap_id
 
 
-def test_a_gap_that_was_written_after_the_positions_goes_on_too_and_a_closed_one_does_not() -> None:
+def test_gap_written_after_the_checkpoint_resumes_unless_closed() -> None:
     before, after = ledger(), ledger()
     take(before, 100, 104)
-    (gap,) = before.overdue(at(3))
+    (gap,) = before.check_overdue(at(3))
     assert isinstance(gap, Gap)
     early = saved(ledger())
     filled = {"BTC-USDT/trade": [(100, 1), (104, 1)]}
@@ -88,10 +89,10 @@ def test_a_gap_that_was_written_after_the_positions_goes_on_too_and_a_closed_one
     assert closed.gaps.all_open() == []
 
 
-def test_a_gap_whose_last_fill_was_written_before_the_crash_is_closed_at_once() -> None:
+def test_gap_filled_before_the_crash_is_closed_at_once() -> None:
     before, after = ledger(), ledger()
     take(before, 100, 103)
-    before.overdue(at(3))
+    before.check_overdue(at(3))
     filled = {"BTC-USDT/trade": [(101, 1), (102, 1)]}
     (effect,) = resume(after, saved(before), Written(filled, {}, {}, ()), at(5))
     (end,) = effect.records
@@ -102,10 +103,10 @@ def test_a_gap_whose_last_fill_was_written_before_the_crash_is_closed_at_once() 
 def test_what_was_written_of_a_gap_before_the_crash_counts_as_recovered() -> None:
     before, after = ledger(), ledger()
     take(before, 100, 104)
-    before.overdue(at(3))
+    before.check_overdue(at(3))
     resume(after, saved(before), Written({"BTC-USDT/trade": [(101, 1), (102, 1)]}, {}, {}, ()), at(5))
     (known,) = after.gaps.all_open()
-    assert (known.recovered, [hole.size for hole in after.still_missing(known)]) == (2, [1])
+    assert (known.recovered, [hole.size for hole in after.ids.still_missing(known)]) == (2, [1])
 
 
 def test_what_a_book_missed_between_two_runs_is_a_gap() -> None:
@@ -122,17 +123,17 @@ def test_what_a_book_missed_between_two_runs_is_a_gap() -> None:
 def test_what_a_sink_had_missed_before_the_crash_is_repaired_after_it() -> None:
     before, after = ledger(), ledger()
     take(before, 100)
-    effects = resume(after, saved(before, Loss("out", str(TRADES), 3, ((97, 99),))), NOTHING, at(5))
+    effects = resume(after, saved(before, Loss("out", str(TRADES), 3, ((97, 99),))), NOTHING_WRITTEN, at(5))
     assert [(effect.sink, [type(r) for r in effect.records]) for effect in effects if isinstance(effect, Emit)] == [
         ("out", [Gap])
     ]
     (known,) = after.gaps.all_open()
-    assert (known.sink, known.holes[0].size) == ("out", 3)
+    assert (known.sink, known.missing[0].size) == ("out", 3)
 
 
 def test_streams_that_are_not_collected_any_more_are_left_alone() -> None:
     before = ledger()
     take(before, 100, 104)
-    before.overdue(at(3))
+    before.check_overdue(at(3))
     other = Ledger("okx", [BOOK], 60.0, at(0))
-    assert resume(other, saved(before), NOTHING, at(5)) == []
+    assert resume(other, saved(before), NOTHING_WRITTEN, at(5)) == []

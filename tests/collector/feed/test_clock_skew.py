@@ -36,9 +36,9 @@ def server_ns(seconds: float) -> int:
 @pytest.mark.parametrize(("step_s", "words"), [(HOUR_S, "forward by 3600.000 s"), (-0.75, "back by 0.750 s")])
 def test_a_clock_that_is_set_is_noticed_once(step_s: float, words: str) -> None:
     keeper = Timekeeper(at(0))
-    assert keeper.looked(at(1)) == ""
-    assert words in keeper.looked(at(2, step_s))
-    assert keeper.looked(at(3, step_s)) == ""
+    assert keeper.check_clocks(at(1)) == ""
+    assert words in keeper.check_clocks(at(2, step_s))
+    assert keeper.check_clocks(at(3, step_s)) == ""
     assert keeper.steps == 1
 
 
@@ -47,13 +47,13 @@ def test_a_clock_that_is_slewed_was_not_set_however_far_it_gets(slews: list[floa
     keeper, ahead_s = Timekeeper(at(0)), 0.0
     for second, slew in enumerate(slews, 1):
         ahead_s += slew
-        assert keeper.looked(at(second, ahead_s)) == ""
+        assert keeper.check_clocks(at(second, ahead_s)) == ""
     assert keeper.steps == 0
 
 
 def test_a_process_that_did_not_run_for_an_hour_saw_no_step() -> None:
     keeper = Timekeeper(at(0))
-    assert keeper.looked(at(HOUR_S)) == ""
+    assert keeper.check_clocks(at(HOUR_S)) == ""
 
 
 # -- skew
@@ -68,48 +68,48 @@ def test_the_true_skew_is_within_the_uncertainty_however_the_way_is_shared(
     skew_s: float, there_s: float, back_s: float
 ) -> None:
     keeper = Timekeeper(at(0))
-    keeper.answered(at(10), server_ns(10 + there_s + skew_s) // 1_000_000 * 1_000_000, at(10 + there_s + back_s))
+    keeper.add_answer(at(10), server_ns(10 + there_s + skew_s) // 1_000_000 * 1_000_000, at(10 + there_s + back_s))
     assert keeper.skew is not None
     assert abs(keeper.skew.seconds - skew_s) <= keeper.skew.uncertainty_s
     assert keeper.skew.uncertainty_s <= (there_s + back_s) / 2 + 0.002
 
 
-def test_the_quickest_of_the_last_answers_counts_and_old_ones_are_forgotten() -> None:
+def test_fastest_of_the_last_answers_counts() -> None:
     keeper = Timekeeper(at(0))
-    keeper.answered(at(10), server_ns(10), at(10.01))
+    keeper.add_answer(at(10), server_ns(10), at(10.01))
     for minute in range(1, SAMPLES_KEPT):
-        keeper.answered(at(60 * minute), server_ns(60 * minute), at(60 * minute + 1))
+        keeper.add_answer(at(60 * minute), server_ns(60 * minute), at(60 * minute + 1))
     assert keeper.skew is not None
     assert keeper.skew.uncertainty_s < 0.01
-    keeper.answered(at(900), server_ns(900), at(901))
+    keeper.add_answer(at(900), server_ns(900), at(901))
     assert keeper.skew.uncertainty_s > 0.4
     assert keeper.checked_ns == at(901).wall_ns
 
 
-def test_a_large_skew_is_told_once_until_it_is_small_again() -> None:
+def test_large_skew_is_logged_once_until_it_is_small_again() -> None:
     keeper = Timekeeper(at(0))
-    assert "5.0 s behind the exchange's" in keeper.answered(at(1), server_ns(6), at(1))
-    assert keeper.answered(at(2), server_ns(7), at(2)) == ""
-    assert keeper.answered(at(3), server_ns(3), at(3)) == ""
-    assert "2.0 s ahead of the exchange's" in keeper.answered(at(4), server_ns(2), at(4))
+    assert "5.0 s behind the exchange's" in keeper.add_answer(at(1), server_ns(6), at(1))
+    assert keeper.add_answer(at(2), server_ns(7), at(2)) == ""
+    assert keeper.add_answer(at(3), server_ns(3), at(3)) == ""
+    assert "2.0 s ahead of the exchange's" in keeper.add_answer(at(4), server_ns(2), at(4))
 
 
 def test_a_slow_answer_proves_nothing() -> None:
     keeper = Timekeeper(at(0))
-    assert keeper.answered(at(1), server_ns(5), at(5)) == ""
+    assert keeper.add_answer(at(1), server_ns(5), at(5)) == ""
 
 
 def test_a_clock_that_is_set_forgets_what_was_known_of_it() -> None:
     keeper = Timekeeper(at(0))
-    keeper.answered(at(1), server_ns(1), at(1))
-    keeper.looked(at(2, 10.0))
+    keeper.add_answer(at(1), server_ns(1), at(1))
+    keeper.check_clocks(at(2, 10.0))
     assert (keeper.skew, keeper.checked_ns) == (None, None)
-    assert "10.0 s ahead" in keeper.answered(at(3, 10.0), server_ns(3), at(3, 10.0))
+    assert "10.0 s ahead" in keeper.add_answer(at(3, 10.0), server_ns(3), at(3, 10.0))
 
 
 def test_a_clock_that_is_set_while_the_exchange_answers_is_not_compared() -> None:
     keeper = Timekeeper(at(0))
-    keeper.answered(at(1), server_ns(1), at(2, STEP_S))
+    keeper.add_answer(at(1), server_ns(1), at(2, STEP_S))
     assert keeper.skew is None
 
 
@@ -137,13 +137,13 @@ def decisions(wall: Callable[[float], float]) -> list[str]:
         if now.at >= feed.wake_at:
             effects += feed.woken(now)
             ledger.age(now)
-            states.append({stream: page.state for stream, page in ledger.streams.items()})
+            states.append({stream: progress.state for stream, progress in ledger.streams.items()})
     silence = len(FRAMES) / 10
     for second in range(60):
         now = at(silence + second, wall(silence + second))
         effects += feed.woken(now)
         ledger.age(now)
-        states.append({stream: page.state for stream, page in ledger.streams.items()})
+        states.append({stream: progress.state for stream, progress in ledger.streams.items()})
     effects += feed.closed("the end", at(silence + 60, wall(silence + 60)))
     return [line for effect in effects for line in _said(effect)] + [str(states)]
 
@@ -169,8 +169,8 @@ def test_an_hour_forth_or_back_at_any_time_changes_no_decision() -> None:
 def test_when_data_last_came_is_said_on_the_clock_as_it_is_now() -> None:
     """So that `time - lastMessageTime` in /status, and the metric of the same meaning, stay ages."""
     ledger = Ledger("okx", STREAMS, 10.0, at(0))
-    page = ledger.streams[STREAMS[0]]
-    page.last_at, page.last_wall_ns = 5.0, at(5).wall_ns
-    ledger.restate(at(8, HOUR_S))
-    assert page.last_wall_ns == at(5, HOUR_S).wall_ns
+    progress = ledger.streams[STREAMS[0]]
+    progress.last_at, progress.last_wall_ns = 5.0, at(5).wall_ns
+    ledger.restate_times(at(8, HOUR_S))
+    assert progress.last_wall_ns == at(5, HOUR_S).wall_ns
     assert ledger.streams[STREAMS[1]].last_wall_ns == 0

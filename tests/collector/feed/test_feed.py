@@ -8,6 +8,7 @@ import pytest
 
 from market_collector.exchanges.interface import Request
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.feed import book_sync, liveness, subscription
 from market_collector.feed import feed as rules
 from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Replace, Send, Warn
 from market_collector.feed.feed import Feed
@@ -49,7 +50,7 @@ class Life:
         self.feed = Feed("public", Okx(), wanted, self.ledger, ping_interval_s=20.0, store_raw=store_raw)
         self.opening = self.feed.opened(at(0))
 
-    def page(self, stream: Stream) -> Any:
+    def progress(self, stream: Stream) -> Any:
         return self.ledger.streams[stream]
 
     def gets(self, message: dict[str, Any] | str, seconds: float = 1.0) -> list[Effect]:
@@ -105,10 +106,10 @@ def test_data_before_the_ack_counts() -> None:
     life = Life(TRADES)
     assert [type(r) for r in emitted(life.gets(trade(1)))] == [Trade]
     assert life.feed.is_serving
-    assert reconnects(life.feed.woken(at(rules.SUBSCRIBE_TIMEOUT_S + 1))) == []
+    assert reconnects(life.feed.woken(at(subscription.SUBSCRIBE_TIMEOUT_S + 1))) == []
 
 
-def test_it_is_settled_when_every_stream_is_served_or_refused_and_a_book_has_its_snapshot() -> None:
+def test_feed_is_settled_when_every_stream_is_served_or_refused() -> None:
     life = Life()
     life.is_acked(TRADES, BOOK)
     life.gets({"event": "error", "code": "60018", "msg": "no such", "arg": arg(TICKER)})
@@ -121,15 +122,15 @@ def test_it_is_settled_when_every_stream_is_served_or_refused_and_a_book_has_its
 def test_a_subscribe_that_nobody_answers_ends_the_connection() -> None:
     life = Life()
     life.is_acked(TRADES, TICKER)
-    assert reconnects(life.feed.woken(at(rules.SUBSCRIBE_TIMEOUT_S - 0.1))) == []
-    (reason,) = reconnects(life.feed.woken(at(rules.SUBSCRIBE_TIMEOUT_S)))
+    assert reconnects(life.feed.woken(at(subscription.SUBSCRIBE_TIMEOUT_S - 0.1))) == []
+    (reason,) = reconnects(life.feed.woken(at(subscription.SUBSCRIBE_TIMEOUT_S)))
     assert "BTC-USDT/orderbook" in reason
 
 
 def test_a_book_that_is_acknowledged_but_gets_no_snapshot_is_stuck() -> None:
     life = Life()
     life.is_acked(TRADES, BOOK, TICKER)
-    (reason,) = reconnects(life.feed.woken(at(rules.SUBSCRIBE_TIMEOUT_S)))
+    (reason,) = reconnects(life.feed.woken(at(subscription.SUBSCRIBE_TIMEOUT_S)))
     assert "BTC-USDT/orderbook" in reason
 
 
@@ -255,10 +256,10 @@ def test_resyncs_of_one_book_slow_down_and_end_with_another_connection() -> None
             break
     assert asked_at[0] == 1
     assert "lost its sequence" in ended[0]
-    assert len(asked_at) <= rules.MAX_RESYNCS
+    assert len(asked_at) <= book_sync.MAX_RESYNCS
 
 
-def test_a_new_snapshot_out_of_the_blue_replaces_the_book() -> None:
+def test_unrequested_snapshot_replaces_the_book() -> None:
     life = Life()
     life.gets(book("snapshot", 10, -1))
     assert [type(r) for r in emitted(life.gets(book("snapshot", 50, -1)))] == [Orderbook]
@@ -269,7 +270,7 @@ def test_a_new_snapshot_out_of_the_blue_replaces_the_book() -> None:
 # -- trades
 
 
-def test_a_hole_in_trades_is_recorded_after_the_reorder_window() -> None:
+def test_trade_gap_is_recorded_after_the_reorder_window() -> None:
     life = Life(TRADES)
     life.gets(trade(100))
     life.gets(trade(108, ts=2_000), 2)
@@ -279,7 +280,7 @@ def test_a_hole_in_trades_is_recorded_after_the_reorder_window() -> None:
     assert (gap.first, gap.last, gap.missing) == ("101", "107", 7)
 
 
-def test_a_hole_across_a_reconnect_is_found() -> None:
+def test_gap_across_a_reconnect_is_found() -> None:
     life = Life(TRADES)
     life.gets(trade(100))
     life.feed.closed("reset", at(2))
@@ -291,7 +292,7 @@ def test_a_hole_across_a_reconnect_is_found() -> None:
     assert (gap.first, gap.last) == ("101", "102")
 
 
-def test_a_connection_that_was_closed_because_we_read_too_slowly_says_so_in_its_holes() -> None:
+def test_gap_reason_is_slow_reading_after_a_slow_reader_close() -> None:
     life = Life(BOOK)
     life.gets(book("snapshot", 10, -1))
     _, gap = emitted(life.feed.closed("closed by the exchange: 4005", at(2), 4005))
@@ -328,10 +329,10 @@ def test_one_unknown_symbol_is_found_by_halves_and_the_others_live() -> None:
         else:
             for one in request["args"]:
                 life.gets({"event": "subscribe", "arg": one}, 2.0)
-    states = {stream.symbol: life.page(stream).state for stream in streams}
+    states = {stream.symbol: life.progress(stream).state for stream in streams}
     assert states.pop("NO-SUCH") is StreamState.REFUSED
     assert set(states.values()) == {StreamState.PENDING}
-    assert life.page(streams[2]).reason == "SymbolNotFound"
+    assert life.progress(streams[2]).reason == "SymbolNotFound"
     assert requests == 5
 
 
@@ -342,19 +343,19 @@ def test_a_refused_stream_is_said_and_asked_for_again_much_later() -> None:
     assert sent(life.feed.woken(at(15))) == []
     assert reconnects(life.feed.woken(at(15))) == []
     life.gets("pong", 301)
-    (again,) = sent(life.feed.woken(at(2 + rules.REFUSED_RETRY_S)))
+    (again,) = sent(life.feed.woken(at(2 + subscription.REFUSED_RETRY_S)))
     assert again["op"] == "subscribe"
     life.is_acked(TRADES, seconds=303)
-    assert life.page(TRADES).state is StreamState.PENDING
+    assert life.progress(TRADES).state is StreamState.PENDING
 
 
 def test_a_refusal_that_may_pass_is_retried_soon_and_then_slower() -> None:
     life = Life(TRADES)
     life.gets(refusal("1", "60014"), 1)
-    assert [r["op"] for r in sent(life.feed.woken(at(1 + rules.RETRY_S[0])))] == ["subscribe"]
+    assert [r["op"] for r in sent(life.feed.woken(at(1 + subscription.RETRY_S[0])))] == ["subscribe"]
     life.gets(refusal("2", "60014"), 7)
-    assert sent(life.feed.woken(at(7 + rules.RETRY_S[0]))) == []
-    assert [r["op"] for r in sent(life.feed.woken(at(7 + rules.RETRY_S[1])))] == ["subscribe"]
+    assert sent(life.feed.woken(at(7 + subscription.RETRY_S[0]))) == []
+    assert [r["op"] for r in sent(life.feed.woken(at(7 + subscription.RETRY_S[1])))] == ["subscribe"]
 
 
 # -- frames that are not what they should be
@@ -390,7 +391,7 @@ def test_a_quiet_market_is_confirmed_by_the_exchange() -> None:
     assert not [e for e in life.feed.woken(at(7)) if isinstance(e, Fetch)]
     life.feed.answered(ask(TRADES), b'{"code":"0","data":[{"tradeId":"100"}]}', at(7))
     life.ledger.age(at(12))
-    assert life.page(TRADES).state is StreamState.QUIET
+    assert life.progress(TRADES).state is StreamState.QUIET
 
 
 def test_a_dead_stream_is_not_called_quiet_and_is_asked_for_again() -> None:
@@ -400,22 +401,22 @@ def test_a_dead_stream_is_not_called_quiet_and_is_asked_for_again() -> None:
     newer = b'{"code":"0","data":[{"tradeId":"140"}]}'
     assert life.feed.answered(ask(TRADES), newer, at(6.1)) == []
     life.ledger.age(at(11.5))
-    assert life.page(TRADES).state is StreamState.STALE
+    assert life.progress(TRADES).state is StreamState.STALE
     assert [e for e in life.feed.woken(at(11.5)) if isinstance(e, Fetch)]
     effects = life.feed.answered(ask(TRADES), newer, at(11.6))
     assert [type(record) for record in emitted(effects)] == [Resync]
     assert [request["op"] for request in sent(effects)] == ["unsubscribe", "subscribe"]
 
 
-def test_a_stream_without_any_trade_is_quiet_when_the_exchange_has_none_newer_either() -> None:
+def test_stream_without_trades_is_quiet_when_the_exchange_has_none() -> None:
     life = Life(TRADES)
     life.is_acked(TRADES, seconds=1)
     same = b'{"code":"0","data":[{"tradeId":"100"}]}'
     for second in (3.0, 5.0):
         assert [e for e in life.feed.woken(at(second)) if isinstance(e, Fetch)]
-        assert life.page(TRADES).state is StreamState.PENDING
+        assert life.progress(TRADES).state is StreamState.PENDING
         life.feed.answered(ask(TRADES), same, at(second))
-    assert life.page(TRADES).state is StreamState.QUIET
+    assert life.progress(TRADES).state is StreamState.QUIET
 
 
 def test_a_book_without_snapshot_is_never_quiet() -> None:
@@ -424,7 +425,7 @@ def test_a_book_without_snapshot_is_never_quiet() -> None:
     for second in (3.0, 5.0, 7.0):
         life.feed.woken(at(second))
         life.feed.answered(ask(BOOK), b'{"code":"0","data":[{"seqId":5}]}', at(second))
-    assert life.page(BOOK).state is StreamState.PENDING
+    assert life.progress(BOOK).state is StreamState.PENDING
 
 
 def test_an_unanswered_or_unreadable_question_proves_nothing() -> None:
@@ -435,7 +436,7 @@ def test_an_unanswered_or_unreadable_question_proves_nothing() -> None:
     life.feed.woken(at(11))
     assert [type(e) for e in life.feed.answered(ask(TRADES), b"<html>", at(11.2))] == [Warn]
     life.ledger.age(at(12))
-    assert life.page(TRADES).state is StreamState.STALE
+    assert life.progress(TRADES).state is StreamState.STALE
 
 
 def test_few_questions_are_asked_at_once() -> None:
@@ -444,7 +445,7 @@ def test_few_questions_are_asked_at_once() -> None:
     for stream in streams:
         life.gets({"event": "subscribe", "arg": {"channel": "trades-all", "instId": stream.symbol}}, 0.5)
     first = [e.stream for e in life.feed.woken(at(3)) if isinstance(e, Fetch)]
-    assert len(first) == rules.MAX_PROBES
+    assert len(first) == liveness.MAX_CONCURRENT_PROBES
     life.feed.answered(ask(first[0]), None, at(3.5))
     second = [e.stream for e in life.feed.woken(at(4)) if isinstance(e, Fetch)]
     assert len(second) == 1
@@ -468,7 +469,7 @@ def test_after_a_reconnect_a_silent_stream_is_looked_at_soon() -> None:
     second = Feed("public", Okx(), [TRADES], life.ledger, ping_interval_s=20.0)
     second.opened(at(3))
     second.received(json.dumps({"event": "subscribe", "arg": arg(TRADES)}).encode(), at(3.1))
-    assert [e for e in second.woken(at(3.2 + rules.PROBE_AFTER_S)) if isinstance(e, Fetch)]
+    assert [e for e in second.woken(at(3.2 + liveness.PROBE_AFTER_S)) if isinstance(e, Fetch)]
 
 
 # -- two connections at once
@@ -534,7 +535,7 @@ def crossed_for_long(life: Life) -> list[Fetch]:
 
 
 @pytest.mark.parametrize("answer", [b'{"code":"0","data":[{"instId":"BTC-USDT","state":"live"}]}', b"<html>", None])
-def test_a_book_that_stays_crossed_is_in_doubt(answer: bytes | None) -> None:
+def test_book_is_out_of_sync_when_it_stays_crossed(answer: bytes | None) -> None:
     life = Life(BOOK)
     (fetch,) = crossed_for_long(life)
     assert fetch.request.path == "/api/v5/public/instruments?instType=SPOT&instId=BTC-USDT"
@@ -544,7 +545,7 @@ def test_a_book_that_stays_crossed_is_in_doubt(answer: bytes | None) -> None:
     assert records[0].reason == "Crossed"
 
 
-def test_a_snapshot_that_is_crossed_like_the_book_before_it_is_not_published() -> None:
+def test_crossed_snapshot_is_not_published_when_the_book_was_crossed() -> None:
     life = Life(BOOK)
     (fetch,) = crossed_for_long(life)
     life.feed.answered(fetch, None, at(3.2))

@@ -97,7 +97,7 @@ def push(action: str, bids: list[tuple[str, str]], number: int, previous: int) -
 
 
 @dataclass
-class Line:
+class ExchangeSide:
     """One connection: how far the exchange has got on it, and how many requests it still has to answer."""
 
     feed: Feed
@@ -118,9 +118,9 @@ class Play:
         self.open_gaps: set[str] = set()
         self.lines = [self._line(0) for _ in range(lines)]
 
-    def _line(self, place: int) -> Line:
+    def _line(self, place: int) -> ExchangeSide:
         feed = Feed(PUBLIC, Okx(), [BOOK], self.ledger, ping_interval_s=20.0)
-        line = Line(feed, place)
+        line = ExchangeSide(feed, place)
         self._take(line, feed.opened(moment(self.now)))
         return line
 
@@ -158,20 +158,20 @@ class Play:
                 self._take(line, line.feed.closed("broken", moment(self.now)))
                 self.lines[self.lines.index(line)] = self._line(line.place)
 
-    def _next(self, line: Line) -> bytes:
+    def _next(self, line: ExchangeSide) -> bytes:
         line.place += 1
         return self.market.update(line.place)
 
-    def _answer(self, line: Line) -> None:
+    def _answer(self, line: ExchangeSide) -> None:
         while line.requests:
             line.requests -= 1
             self._gets(line, json.dumps({"event": "subscribe", "arg": ARG}).encode())
             self._gets(line, self.market.snapshot(line.place))
 
-    def _gets(self, line: Line, frame: bytes) -> None:
+    def _gets(self, line: ExchangeSide, frame: bytes) -> None:
         self._take(line, line.feed.received(frame, moment(self.now)))
 
-    def _take(self, line: Line, effects: list[Effect]) -> None:
+    def _take(self, line: ExchangeSide, effects: list[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Emit):
                 for record in effect.records:
@@ -222,7 +222,7 @@ SCRIPTS = st.lists(st.tuples(st.integers(0, 1), st.sampled_from(ACTIONS)), max_s
 @pytest.mark.parametrize("connections", [1, 2])
 @settings(max_examples=200)
 @given(script=SCRIPTS)
-def test_no_change_of_a_book_is_skipped_in_silence(connections: int, script: list[tuple[int, str]]) -> None:
+def test_no_book_update_is_skipped_without_a_gap(connections: int, script: list[tuple[int, str]]) -> None:
     play = Play(connections)
     for which, action in script:
         play.act(which, action)

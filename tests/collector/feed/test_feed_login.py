@@ -8,8 +8,9 @@ import pytest
 
 from market_collector.exchanges.okx.channels import PRIVATE
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.feed.account_login import ACCOUNT_REPEAT_S
 from market_collector.feed.effects import CheckClock, Effect, Emit, Login, Reconnect, RejectKey, Send
-from market_collector.feed.feed import ACCOUNT_REPEAT_S, Feed
+from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Balance, Connected, Disconnected, Record, Refused
 from market_collector.model.moment import Moment
@@ -33,7 +34,7 @@ class Life:
 
     def __init__(self, *, store_raw: bool = False) -> None:
         self.ledger = Ledger("okx", [STREAM], STALE_AFTER_S, at(0))
-        self.page = self.ledger.streams[STREAM]
+        self.progress = self.ledger.streams[STREAM]
         self.feed = Feed(PRIVATE, Okx(), [STREAM], self.ledger, ping_interval_s=20.0, store_raw=store_raw)
         self.opening = self.feed.opened(at(0))
 
@@ -74,7 +75,7 @@ def test_the_account_is_live_when_all_of_it_is_there() -> None:
     assert not life.feed.is_settled
     (emitted,) = records(life.gets(push("BTC")))
     assert isinstance(emitted, Balance)
-    assert life.page.state is StreamState.LIVE
+    assert life.progress.state is StreamState.LIVE
     assert life.feed.is_settled
     assert life.feed.is_complete
     assert records(life.gets(push("BTC"), 2.0)) == [], "the same again is no news"
@@ -86,10 +87,10 @@ def test_an_account_without_anything_is_quiet() -> None:
     life.gets({"event": "login", "code": "0", "msg": ""})
     life.gets({"event": "subscribe", "arg": {"channel": "account"}})
     assert records(life.gets(push())) == []
-    assert (life.page.state, life.page.reason) == (StreamState.QUIET, "QuietAccount")
+    assert (life.progress.state, life.progress.reason) == (StreamState.QUIET, "QuietAccount")
 
 
-def test_an_account_in_which_nothing_happens_is_quiet_as_long_as_the_link_lives() -> None:
+def test_idle_account_is_quiet_while_the_connection_is_alive() -> None:
     life = Life()
     life.is_served()
     for second in range(2, 200):
@@ -97,8 +98,8 @@ def test_an_account_in_which_nothing_happens_is_quiet_as_long_as_the_link_lives(
         if any(isinstance(effect, Send) and effect.text == "ping" for effect in effects):
             life.gets("pong", second)
         life.ledger.age(at(second))
-        assert life.page.state in (StreamState.LIVE, StreamState.QUIET)
-    assert life.page.state is StreamState.QUIET
+        assert life.progress.state in (StreamState.LIVE, StreamState.QUIET)
+    assert life.progress.state is StreamState.QUIET
 
 
 def test_without_a_sign_of_life_it_becomes_stale() -> None:
@@ -107,7 +108,7 @@ def test_without_a_sign_of_life_it_becomes_stale() -> None:
     for second in (10, 50, 100):
         life.feed.woken(at(second))
         life.ledger.age(at(second))
-    assert life.page.state is StreamState.STALE
+    assert life.progress.state is StreamState.STALE
 
 
 def test_a_silent_account_is_asked_for_as_a_whole_again_seldom() -> None:
@@ -128,8 +129,8 @@ def test_a_key_that_is_wrong_is_refused_and_not_tried_again_at_once(code: str) -
     assert [type(effect) for effect in effects] == [Emit, RejectKey, Reconnect]
     (refused,) = records(effects)
     assert isinstance(refused, Refused)
-    assert (life.page.state, life.page.reason) == (StreamState.REFUSED, "CredentialsRefused")
-    assert code in life.page.message
+    assert (life.progress.state, life.progress.reason) == (StreamState.REFUSED, "CredentialsRefused")
+    assert code in life.progress.message
     closing = records(life.feed.closed("login refused", at(2), 4001))
     assert [type(record) for record in closing] == [Disconnected], "the close frame says nothing new"
 
@@ -138,7 +139,7 @@ def test_a_wrong_time_is_a_matter_of_the_clock_not_of_the_key() -> None:
     life = Life()
     effects = life.gets(error("60006"))
     assert [type(effect) for effect in effects] == [CheckClock, Reconnect]
-    assert life.page.state is StreamState.PENDING
+    assert life.progress.state is StreamState.PENDING
     assert not [effect for effect in life.feed.closed("x", at(2), 4001) if isinstance(effect, RejectKey)]
 
 
@@ -152,7 +153,7 @@ def test_these_close_codes_refuse_the_key_too(code: int) -> None:
     life.is_served()
     effects = life.feed.closed("closed by the exchange", at(2), code)
     assert any(isinstance(effect, RejectKey) for effect in effects)
-    assert life.page.reason == "CredentialsRefused"
+    assert life.progress.reason == "CredentialsRefused"
 
 
 def test_on_other_connections_the_same_codes_mean_nothing() -> None:

@@ -1,7 +1,7 @@
 """No hole is closed by forgetting it, however many there are."""
 
-from market_collector.book.continuity import Hole
-from market_collector.feed.gaps import OPEN_GAPS_KEPT, Gaps, Span
+from market_collector.book.continuity import IdRange
+from market_collector.feed.gaps import OPEN_GAPS_KEPT, GapBounds, Gaps
 from market_collector.model.events import Lost, Repaired
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, GapState, Stream
@@ -10,8 +10,8 @@ TRADES = Stream("BTC-USDT", DataType.TRADE)
 NOW = Moment(1.0, 1_000_000_000)
 
 
-def span(first: int, last: int) -> Span:
-    return Span(str(first), str(last), last - first + 1)
+def span(first: int, last: int) -> GapBounds:
+    return GapBounds(str(first), str(last), last - first + 1)
 
 
 def test_a_gap_of_which_something_is_lost_says_which_ids() -> None:
@@ -19,8 +19,8 @@ def test_a_gap_of_which_something_is_lost_says_which_ids() -> None:
     (gap,) = gaps.open(TRADES, span(1, 10), "IdsMissing", NOW)
     known = gaps.known[gap.gap_id]
     gaps.recover(known, 7)
-    gaps.lose(known, [Hole(4, 4, 0.0), Hole(9, 9, 0.0)])
-    gaps.lose(known, [Hole(5, 5, 0.0)])
+    gaps.lose(known, [IdRange(4, 4, 0.0), IdRange(9, 9, 0.0)])
+    gaps.lose(known, [IdRange(5, 5, 0.0)])
     lost = gaps.close(known, "NotInHistory", NOW)
     assert isinstance(lost, Lost)
     assert (lost.recovered, lost.missing, lost.ranges) == (7, 3, [("4", "5"), ("9", "9")])
@@ -45,7 +45,7 @@ def test_gaps_of_the_same_moment_have_ids_of_their_own() -> None:
     assert [known.sink for known in gaps.all_open()] == ["a", "b"]
 
 
-def test_too_many_open_gaps_become_fewer_by_merging_the_nearest_and_none_is_forgotten() -> None:
+def test_nearest_gaps_are_merged_when_too_many_are_open() -> None:
     gaps = Gaps("okx")
     for number in range(OPEN_GAPS_KEPT):
         assert len(gaps.open(TRADES, span(number * 100, number * 100 + 9), "IdsMissing", NOW)) == 1

@@ -40,12 +40,12 @@ def ledger() -> Ledger:
     return Ledger("okx", [TRADES, BOOK], 10.0, at(0))
 
 
-def test_a_hole_in_trade_ids_becomes_a_gap_with_its_bounds() -> None:
+def test_missing_trade_ids_become_a_gap_with_bounds() -> None:
     book = ledger()
-    page = book.streams[TRADES]
-    book.trades(page, [trade(100), trade(106, time_ns=9)], at(1))
-    assert book.overdue(at(1.5)) == []
-    (gap,) = book.overdue(at(2.5))
+    progress = book.ids.streams[TRADES]
+    book.ids.take_trades(progress, [trade(100), trade(106, time_ns=9)], at(1))
+    assert book.check_overdue(at(1.5)) == []
+    (gap,) = book.check_overdue(at(2.5))
     assert isinstance(gap, Gap)
     assert (gap.stream, gap.first, gap.last, gap.missing, gap.to_time_ns) == ("BTC-USDT/trade", "101", "105", 5, 9)
     assert (book.gaps.detected, book.gaps.missing_trades, book.gaps.repaired) == (1, 5, 0)
@@ -54,18 +54,18 @@ def test_a_hole_in_trade_ids_becomes_a_gap_with_its_bounds() -> None:
 
 def test_duplicates_are_counted_and_not_delivered() -> None:
     book = ledger()
-    page = book.streams[TRADES]
-    assert book.trades(page, [trade(100), trade(101), trade(101)], at(1)) == [trade(100), trade(101)]
+    progress = book.ids.streams[TRADES]
+    assert book.ids.take_trades(progress, [trade(100), trade(101), trade(101)], at(1)) == [trade(100), trade(101)]
     assert book.duplicates == 1
 
 
 def test_very_late_trades_repair_their_gap() -> None:
     book = ledger()
-    page = book.streams[TRADES]
-    book.trades(page, [trade(100), trade(103)], at(1))
-    (gap,) = book.overdue(at(3))
-    assert book.trades(page, [trade(101)], at(4)) == [trade(101)]
-    late, repaired = book.trades(page, [trade(102)], at(5))
+    progress = book.ids.streams[TRADES]
+    book.ids.take_trades(progress, [trade(100), trade(103)], at(1))
+    (gap,) = book.check_overdue(at(3))
+    assert book.ids.take_trades(progress, [trade(101)], at(4)) == [trade(101)]
+    late, repaired = book.ids.take_trades(progress, [trade(102)], at(5))
     assert late == trade(102)
     assert isinstance(repaired, Repaired)
     assert isinstance(gap, Gap)
@@ -73,11 +73,11 @@ def test_very_late_trades_repair_their_gap() -> None:
     assert (book.gaps.repaired, book.gaps.all_open()) == (1, [])
 
 
-def test_restarted_trade_ids_are_said_and_delivered() -> None:
+def test_restarted_trade_ids_are_delivered_with_an_event() -> None:
     book = ledger()
-    page = book.streams[TRADES]
-    book.trades(page, [trade(1_000, time_ns=10)], at(1))
-    said, first = book.trades(page, [trade(3, time_ns=20)], at(2))
+    progress = book.ids.streams[TRADES]
+    book.ids.take_trades(progress, [trade(1_000, time_ns=10)], at(1))
+    said, first = book.ids.take_trades(progress, [trade(3, time_ns=20)], at(2))
     assert isinstance(said, Resync)
     assert "restarted at 3" in said.reason
     assert first == trade(3, time_ns=20)
@@ -85,18 +85,18 @@ def test_restarted_trade_ids_are_said_and_delivered() -> None:
 
 def begin(book: Ledger, sequence: int, seconds: float, connection: int = 1) -> list[Record]:
     """A snapshot came on a connection."""
-    page, record = book.streams[BOOK], snapshot(sequence)
-    records = book.book_began(page, connection, Book(record), record, at(seconds))
-    page.note(record, at(seconds))
+    progress, record = book.books.streams[BOOK], snapshot(sequence)
+    records = book.books.add_snapshot(progress, connection, Book(record), record, at(seconds))
+    progress.observe(record, at(seconds))
     return records
 
 
 def test_a_lost_book_is_one_open_gap_until_its_snapshot() -> None:
     book = ledger()
-    page = book.streams[BOOK]
+    progress = book.books.streams[BOOK]
     assert begin(book, 7, 1) == [snapshot(7)]
-    (gap,) = book.book_ended(page, 1, "SequenceGap", at(2))
-    assert book.book_ended(page, 1, "SequenceGap", at(3)) == []
+    (gap,) = book.books.remove(progress, 1, "SequenceGap", at(2))
+    assert book.books.remove(progress, 1, "SequenceGap", at(3)) == []
     assert isinstance(gap, Gap)
     assert (gap.first, gap.last, gap.missing, gap.from_time_ns) == ("7", None, None, 7)
     lost, published = begin(book, 20, 4)
@@ -115,7 +115,7 @@ def test_a_book_that_did_not_change_meanwhile_is_whole() -> None:
     assert book.gaps.repaired == 1
 
 
-def test_a_lost_connection_is_an_event_and_puts_its_books_in_doubt() -> None:
+def test_disconnect_is_an_event_and_opens_gaps_of_books() -> None:
     book = ledger()
     begin(book, 7, 1)
     lost, gap = book.disconnected(1, [TRADES, BOOK], "connection reset", at(2))
@@ -129,22 +129,22 @@ def test_a_book_that_never_was_has_no_gap() -> None:
     assert len(ledger().disconnected(1, [TRADES, BOOK], "refused", at(2))) == 1
 
 
-def test_a_second_connection_begins_its_book_in_silence_and_takes_over_without_a_gap() -> None:
+def test_second_connection_takes_over_a_book_without_a_gap() -> None:
     book = ledger()
     begin(book, 7, 1)
     assert begin(book, 5, 2, connection=2) == []
     assert book.disconnected(1, [BOOK], "announced", at(3))[1:] == []
-    assert (book.streams[BOOK].head, book.gaps.detected) == (7, 0)
+    assert (book.books.streams[BOOK].head, book.gaps.detected) == (7, 0)
 
 
-def test_a_successor_that_began_after_what_was_published_is_a_gap_and_its_state_is_published() -> None:
+def test_newer_successor_book_is_a_gap_and_is_republished() -> None:
     book = ledger()
     begin(book, 7, 1)
     begin(book, 9, 2, connection=2)
     _, gap, lost, state = book.disconnected(1, [BOOK], "cut", at(3))
     assert [type(gap), type(lost)] == [Gap, Lost]
     assert isinstance(state, Orderbook)
-    assert (state.action, state.sequence, book.streams[BOOK].head) == ("snapshot", 9, 9)
+    assert (state.action, state.sequence, book.books.streams[BOOK].head) == ("snapshot", 9, 9)
 
 
 def test_a_book_that_no_connection_goes_on_from_begins_again() -> None:
@@ -153,46 +153,46 @@ def test_a_book_that_no_connection_goes_on_from_begins_again() -> None:
     begin(book, 7, 1)
     begin(book, 9, 2, connection=2)
     assert begin(book, 9, 3) == []
-    assert book.overdue(at(4)) == []  # one that only lags may still link
-    gap, lost, state = book.overdue(at(5.5))
+    assert book.check_overdue(at(4)) == []  # one that only lags may still link
+    gap, lost, state = book.check_overdue(at(5.5))
     assert [type(gap), type(lost)] == [Gap, Lost]
     assert isinstance(state, Orderbook)
-    assert (state.action, state.sequence, book.streams[BOOK].head) == ("snapshot", 9, 9)
-    assert book.overdue(at(6)) == book.overdue(at(9)) == []
+    assert (state.action, state.sequence, book.books.streams[BOOK].head) == ("snapshot", 9, 9)
+    assert book.check_overdue(at(6)) == book.check_overdue(at(9)) == []
 
 
-def test_a_stop_says_what_is_missing_until_now_and_expects_nothing_more() -> None:
+def test_stop_opens_gaps_for_everything_missing_until_now() -> None:
     book = ledger()
     begin(book, 7, 1)
-    book.trades(book.streams[TRADES], [trade(1), trade(4)], at(1))
+    book.ids.take_trades(book.ids.streams[TRADES], [trade(1), trade(4)], at(1))
     gap, end = book.stopped(1, [BOOK, TRADES], at(1.1))
     assert isinstance(gap, Gap)
     assert (gap.first, gap.last) == ("2", "3")
     assert isinstance(end, Disconnected)
 
 
-def test_a_hole_after_a_lost_connection_says_so_and_a_later_one_does_not() -> None:
+def test_only_the_first_gap_after_a_disconnect_has_its_reason() -> None:
     book = ledger()
-    page = book.streams[TRADES]
-    book.trades(page, [trade(1)], at(1))
+    progress = book.ids.streams[TRADES]
+    book.ids.take_trades(progress, [trade(1)], at(1))
     book.disconnected(1, [TRADES], "reset", at(2))
-    book.trades(page, [trade(4)], at(3))
-    (first,) = book.overdue(at(5))
-    book.trades(page, [trade(9)], at(6))
-    (second,) = book.overdue(at(8))
+    book.ids.take_trades(progress, [trade(4)], at(3))
+    (first,) = book.check_overdue(at(5))
+    book.ids.take_trades(progress, [trade(9)], at(6))
+    (second,) = book.check_overdue(at(8))
     assert isinstance(first, Gap)
     assert isinstance(second, Gap)
     assert (first.reason, second.reason) == ("Disconnected", "IdsMissing")
 
 
-def test_a_reconnect_that_missed_nothing_explains_no_later_hole() -> None:
+def test_later_gap_is_not_blamed_on_a_complete_reconnect() -> None:
     book = ledger()
-    page = book.streams[TRADES]
-    book.trades(page, [trade(1)], at(1))
+    progress = book.ids.streams[TRADES]
+    book.ids.take_trades(progress, [trade(1)], at(1))
     book.disconnected(1, [TRADES], "reset", at(2))
-    book.trades(page, [trade(2)], at(3))
-    book.trades(page, [trade(9)], at(6))
-    (gap,) = book.overdue(at(8))
+    book.ids.take_trades(progress, [trade(2)], at(3))
+    book.ids.take_trades(progress, [trade(9)], at(6))
+    (gap,) = book.check_overdue(at(8))
     assert isinstance(gap, Gap)
     assert gap.reason == "IdsMissing"
 
@@ -208,10 +208,10 @@ def candle(minute: int, *, closed: bool) -> Candle:
 
 def test_a_candle_that_runs_says_that_those_before_it_are_closed() -> None:
     book = Ledger("okx", [CANDLES], 10.0, at(0))
-    page = book.streams[CANDLES]
+    progress = book.ids.streams[CANDLES]
     rows = [candle(7, closed=False), candle(7, closed=True), candle(10, closed=False)]
-    assert book.candles(page, rows, at(1)) == rows
-    (gap,) = book.overdue(at(3))
+    assert book.ids.take_candles(progress, rows, at(1)) == rows
+    (gap,) = book.check_overdue(at(3))
     assert isinstance(gap, Gap)
     assert (gap.first, gap.last, gap.missing) == ("480000", "540000", 2)
     assert book.gaps.missing_trades == 0
@@ -219,10 +219,10 @@ def test_a_candle_that_runs_says_that_those_before_it_are_closed() -> None:
 
 def test_a_closed_candle_is_delivered_once_and_a_late_one_repairs() -> None:
     book = Ledger("okx", [CANDLES], 10.0, at(0))
-    page = book.streams[CANDLES]
-    book.candles(page, [candle(7, closed=True), candle(9, closed=True)], at(1))
-    book.overdue(at(3))
-    late, repaired = book.candles(page, [candle(8, closed=True), candle(8, closed=True)], at(4))
+    progress = book.ids.streams[CANDLES]
+    book.ids.take_candles(progress, [candle(7, closed=True), candle(9, closed=True)], at(1))
+    book.check_overdue(at(3))
+    late, repaired = book.ids.take_candles(progress, [candle(8, closed=True), candle(8, closed=True)], at(4))
     assert late == candle(8, closed=True)
     assert isinstance(repaired, Repaired)
     assert book.duplicates == 1
@@ -233,27 +233,27 @@ def test_a_closed_candle_is_delivered_once_and_a_late_one_repairs() -> None:
 
 def test_dropped_trades_are_a_gap_of_that_sink_alone() -> None:
     book = ledger()
-    (gap,) = book.sink_lost(Loss("out", str(TRADES), 3, ((5, 7),)), at(1))
+    (gap,) = book.on_sink_loss(Loss("out", str(TRADES), 3, ((5, 7),)), at(1))
     assert isinstance(gap, Gap)
     assert (gap.first, gap.last, gap.missing, gap.reason) == ("5", "7", 3, "Dropped")
     (known,) = book.gaps.all_open()
-    assert (known.sink, book.streams[TRADES].line.open_ids(1, 99)) == ("out", 0)
+    assert (known.sink, book.ids.streams[TRADES].ids.missing_in(1, 99)) == ("out", [])
 
 
 def test_a_sink_that_missed_book_updates_gets_the_present_book() -> None:
     book = ledger()
     begin(book, 7, 1)
-    (state,) = book.sink_lost(Loss("out", str(BOOK), 3), at(2))
+    (state,) = book.on_sink_loss(Loss("out", str(BOOK), 3), at(2))
     assert isinstance(state, Orderbook)
     assert (state.action, state.sequence, state.receive_time_ns) == ("snapshot", 7, 2_000_000_000)
 
 
-def test_numbering_that_restarts_ends_what_was_missing_under_the_old_numbers() -> None:
+def test_restarted_numbering_ends_gaps_of_the_old_numbering() -> None:
     book = ledger()
-    page = book.streams[TRADES]
-    book.trades(page, [trade(100, time_ns=10), trade(103, time_ns=11)], at(1))
-    book.overdue(at(3))
-    lost, said, first = book.trades(page, [trade(3, time_ns=20)], at(4))
+    progress = book.ids.streams[TRADES]
+    book.ids.take_trades(progress, [trade(100, time_ns=10), trade(103, time_ns=11)], at(1))
+    book.check_overdue(at(3))
+    lost, said, first = book.ids.take_trades(progress, [trade(3, time_ns=20)], at(4))
     assert isinstance(lost, Lost)
     assert lost.ranges == [("101", "102")]
     assert [type(said), type(first)] == [Resync, Trade]
@@ -262,30 +262,30 @@ def test_numbering_that_restarts_ends_what_was_missing_under_the_old_numbers() -
 def test_numbering_that_restarts_loses_exactly_what_was_missing_then() -> None:
     """What was recovered before is not lost; what was only waited for is not forgotten."""
     book = ledger()
-    page = book.streams[TRADES]
-    book.trades(page, [trade(100, time_ns=10), trade(104, time_ns=11)], at(1))
-    book.overdue(at(3))
-    book.trades(page, [trade(101, time_ns=10), trade(106, time_ns=12)], at(4))
-    gap, first, second, *_ = book.trades(page, [trade(3, time_ns=20)], at(4.5))
+    progress = book.ids.streams[TRADES]
+    book.ids.take_trades(progress, [trade(100, time_ns=10), trade(104, time_ns=11)], at(1))
+    book.check_overdue(at(3))
+    book.ids.take_trades(progress, [trade(101, time_ns=10), trade(106, time_ns=12)], at(4))
+    gap, first, second, *_ = book.ids.take_trades(progress, [trade(3, time_ns=20)], at(4.5))
     assert isinstance(gap, Gap)
     assert isinstance(first, Lost)
     assert isinstance(second, Lost)
     assert (gap.first, gap.last, first.ranges, second.ranges) == ("105", "105", [("102", "103")], [("105", "105")])
-    assert (page.line.waiting, page.line.missing, book.gaps.all_open()) == ([], [], [])
+    assert (progress.ids.waiting, progress.ids.missing, book.gaps.all_open()) == ([], [], [])
     assert book.gaps.lost_trades == 3
 
 
 def test_a_stream_is_pending_then_live_then_stale_and_live_again() -> None:
     book = ledger()
-    page = book.streams[TRADES]
+    progress = book.ids.streams[TRADES]
     states = []
     for second in (1, 5, 15, 16):
         book.age(at(second))
-        states.append((page.state, page.since_ns))
+        states.append((progress.state, progress.since_ns))
         if second == 1:
-            page.note(trade(1), at(2))
-    page.note(trade(2), at(17))
-    states.append((page.state, page.since_ns))
+            progress.observe(trade(1), at(2))
+    progress.observe(trade(2), at(17))
+    states.append((progress.state, progress.since_ns))
     assert states == [
         (StreamState.PENDING, 0),
         (StreamState.LIVE, 2_000_000_000),
@@ -295,41 +295,45 @@ def test_a_stream_is_pending_then_live_then_stale_and_live_again() -> None:
     ]
 
 
-def test_pending_does_not_last_for_ever() -> None:
+def test_pending_stream_becomes_stale() -> None:
     book = ledger()
     book.age(at(10.5))
-    assert book.streams[TRADES].state is StreamState.STALE
+    assert book.ids.streams[TRADES].state is StreamState.STALE
 
 
-def test_a_silence_that_the_exchange_confirms_is_quiet_until_the_confirmation_is_old() -> None:
+def test_stream_is_quiet_until_the_confirmation_is_old() -> None:
     book = ledger()
-    page = book.streams[TRADES]
-    page.note(trade(1), at(1))
-    page.confirmed_at = 9.0
+    progress = book.ids.streams[TRADES]
+    progress.observe(trade(1), at(1))
+    progress.confirmed_at = 9.0
     book.age(at(12))
-    assert (page.state, page.reason) == (StreamState.QUIET, "QuietMarket")
+    assert (progress.state, progress.reason) == (StreamState.QUIET, "QuietMarket")
     book.age(at(19.5))
-    assert page.state is StreamState.STALE
+    assert progress.state is StreamState.STALE
 
 
-def test_a_refusal_is_said_once_and_does_not_age() -> None:
+def test_refusal_is_emitted_once_and_does_not_age() -> None:
     book = ledger()
-    page = book.streams[TRADES]
-    (refused,) = book.refuse(page, "SymbolNotFound", "OKX error 60018", at(1))
+    progress = book.ids.streams[TRADES]
+    (refused,) = book.refuse(progress, "SymbolNotFound", "OKX error 60018", at(1))
     assert isinstance(refused, Refused)
-    assert book.refuse(page, "SymbolNotFound", "OKX error 60018", at(2)) == []
+    assert book.refuse(progress, "SymbolNotFound", "OKX error 60018", at(2)) == []
     book.age(at(99))
-    assert (page.state, page.reason, page.message) == (StreamState.REFUSED, "SymbolNotFound", "OKX error 60018")
+    assert (progress.state, progress.reason, progress.message) == (
+        StreamState.REFUSED,
+        "SymbolNotFound",
+        "OKX error 60018",
+    )
 
 
 def test_closed_gaps_are_forgotten_but_counted_and_open_ones_never() -> None:
     book = ledger()
-    page, other = book.streams[BOOK], book.streams[TRADES]
-    book.trades(other, [trade(1), trade(5)], at(1))
-    book.overdue(at(5))
+    progress, other = book.books.streams[BOOK], book.ids.streams[TRADES]
+    book.ids.take_trades(other, [trade(1), trade(5)], at(1))
+    book.check_overdue(at(5))
     for number in range(100):
         begin(book, number * 10, 10 + number)
-        book.book_ended(page, 1, "SequenceGap", at(10 + number))
+        book.books.remove(progress, 1, "SequenceGap", at(10 + number))
     begin(book, 9_999, 200)
     assert len(book.gaps.known) == CLOSED_GAPS_KEPT + 1
     assert len(book.gaps.all_open()) == 1
@@ -339,5 +343,5 @@ def test_closed_gaps_are_forgotten_but_counted_and_open_ones_never() -> None:
 def test_data_of_any_type_makes_a_stream_live() -> None:
     book = ledger()
     ticker = Ticker("okx", "BTC-USDT", 1, 1, *[None] * 11)
-    book.streams[BOOK].note(ticker, at(3))
-    assert book.streams[BOOK].last_wall_ns == 3_000_000_000
+    book.books.streams[BOOK].observe(ticker, at(3))
+    assert book.books.streams[BOOK].last_wall_ns == 3_000_000_000

@@ -11,7 +11,7 @@ from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Record, Repaired, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream
-from market_collector.net.backfill_task import Repairs
+from market_collector.net.backfill_task import BackfillTask
 from market_collector.net.clock import read_clock
 from market_collector.net.rest import Rest
 from simulator_process import MARKET, Simulator, simulator
@@ -43,7 +43,7 @@ async def repaired(exchange: Simulator, ledger: Ledger) -> Output:
     """Runs the repairs until no gap is open."""
     output = Output()
     rest = Rest(exchange.rest, tls=None)
-    task = asyncio.create_task(Repairs(Backfiller(Okx().rest_api, ledger), rest, output, read_clock).run())
+    task = asyncio.create_task(BackfillTask(Backfiller(Okx().rest_api, ledger), rest, output, read_clock).run())
     async with asyncio.timeout(30):
         while ledger.gaps.all_open():
             await asyncio.sleep(0.02)
@@ -64,12 +64,12 @@ async def with_hole(exchange: Simulator, size: int) -> tuple[Ledger, range]:
     ledger = Ledger("okx", [TRADES], 60.0, now)
     for number in (first, first + size + 1):
         record = Trade("okx", "BTC-USDT", number, 1, str(number), str(number), 1, "buy", "1", "1")
-        ledger.trades(ledger.streams[TRADES], [record], now)
-    ledger.overdue(Moment(now.at + 5, now.wall_ns))
+        ledger.ids.take_trades(ledger.ids.streams[TRADES], [record], now)
+    ledger.check_overdue(Moment(now.at + 5, now.wall_ns))
     return ledger, range(first + 1, first + size + 1)
 
 
-async def test_a_hole_of_several_pages_is_filled_with_what_really_happened(exchange: Simulator) -> None:
+async def test_gap_of_several_pages_is_filled_with_the_true_trades(exchange: Simulator) -> None:
     ledger, missing = await with_hole(exchange, 230)
     output = await repaired(exchange, ledger)
     fills = [record for record in output.records if isinstance(record, Trade)]

@@ -19,7 +19,7 @@ def refused(status: int, retry_after_s: float | None = None) -> ConnectionFailed
     return ConnectionFailedError("refused", status=status, retry_after_s=retry_after_s)
 
 
-def test_too_many_requests_cost_a_long_delay_and_other_refusals_an_ordinary_one() -> None:
+def test_delay_is_long_only_after_too_many_requests() -> None:
     for seed in range(100):
         backoff = Backoff(1.0, 60.0, random.Random(seed))
         assert 0.0 <= backoff.after(refused(503)) <= 1.0

@@ -54,9 +54,9 @@ async def watch(rest: str, wall: Wall, ledger: Ledger | None = None) -> AsyncIte
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "LOOK_S", 0.02)
-    monkeypatch.setattr(clock, "FIRST_QUESTION_S", 0.0)
-    monkeypatch.setattr(clock, "QUESTION_S", 0.1)
+    monkeypatch.setattr(clock, "CHECK_INTERVAL_S", 0.02)
+    monkeypatch.setattr(clock, "FIRST_REQUEST_AFTER_S", 0.0)
+    monkeypatch.setattr(clock, "REQUEST_INTERVAL_S", 0.1)
 
 
 async def comes(is_so: object) -> None:
@@ -80,7 +80,7 @@ async def test_the_same_machine_has_no_skew(exchange: Simulator, caplog: pytest.
     assert caplog.text == ""
 
 
-async def test_a_clock_that_is_wrong_by_an_hour_is_told(exchange: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+async def test_clock_skew_of_an_hour_is_logged(exchange: Simulator, caplog: pytest.LogCaptureFixture) -> None:
     wall = Wall()
     wall.ahead_s = 3600.0
     async with watch(exchange.rest, wall) as one:
@@ -91,7 +91,7 @@ async def test_a_clock_that_is_wrong_by_an_hour_is_told(exchange: Simulator, cap
     assert "3600.0 s ahead of the exchange's" in caplog.text
 
 
-async def test_a_clock_that_is_set_is_told_counted_and_compared_anew(
+async def test_clock_step_is_logged_counted_and_compared_again(
     exchange: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     wall = Wall()

@@ -67,7 +67,7 @@ async def test_text_goes_both_ways_and_a_close_has_a_reason() -> None:
         connection.send("to nobody")
 
 
-async def test_fragments_become_one_message_and_frames_with_the_handshake_are_kept() -> None:
+async def test_fragments_are_joined_and_frames_with_the_handshake_kept() -> None:
     async def talk(peer: ServerConnection) -> None:
         await peer.send("at once")
         await peer.send(["in ", "three ", "parts"])
@@ -241,7 +241,7 @@ async def test_nothing_is_sent_after_the_servers_close_frame() -> None:
             assert "1000" in await connection.ended()
 
 
-async def test_an_address_that_is_none_is_the_users_to_mend() -> None:
+async def test_invalid_address_is_an_input_error() -> None:
     with pytest.raises(InputError, match="allowed: ws://host:port"):
         await connect("http://example", Inbox())
 

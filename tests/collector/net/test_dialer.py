@@ -10,16 +10,16 @@ import pytest
 from market_collector.errors import ConnectionFailedError
 from market_collector.net.clock import read_clock
 from market_collector.net.deadlines import Deadlines
-from market_collector.net.dialer import Dialler
-from market_collector.net.rate_limit import Pace
+from market_collector.net.dialer import Dialer
+from market_collector.net.rate_limit import RateLimit
 from scripted_exchange import scripted_exchange
 
 DEADLINES = Deadlines(open_s=0.2, close_s=0.1)
 
 
-def dialler(websocket: str, per_second: float = 1000.0) -> Dialler:
-    pace = Pace(per_second, random.Random(7))
-    return Dialler(websocket, tls=None, pace=pace, deadlines=DEADLINES, clock=read_clock)
+def dialer(websocket: str, per_second: float = 1000.0) -> Dialer:
+    limit = RateLimit(per_second, random.Random(7))
+    return Dialer(websocket, tls=None, rate_limit=limit, deadlines=DEADLINES, clock=read_clock)
 
 
 def ignore(frames: list[bytes]) -> None:
@@ -29,7 +29,7 @@ def ignore(frames: list[bytes]) -> None:
 async def test_one_at_a_time() -> None:
     """Two that get no answer take twice as long as one."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        one = dialler(f"ws://127.0.0.1:{mute.getsockname()[1]}")
+        one = dialer(f"ws://127.0.0.1:{mute.getsockname()[1]}")
         start = time.monotonic()
         results = await asyncio.gather(*(one.dial("/ws", ignore) for _ in range(2)), return_exceptions=True)
         assert all(isinstance(result, ConnectionFailedError) for result in results)
@@ -38,7 +38,7 @@ async def test_one_at_a_time() -> None:
 
 async def test_one_who_gives_up_waiting_does_not_hold_up_the_line() -> None:
     with scripted_exchange(greets=False) as exchange:
-        one = dialler(exchange.websocket + "/")
+        one = dialer(exchange.websocket + "/")
         first, second = (asyncio.create_task(one.dial("/ws", ignore)) for _ in range(2))
         await asyncio.sleep(0.02)
         first.cancel()
@@ -49,9 +49,9 @@ async def test_one_who_gives_up_waiting_does_not_hold_up_the_line() -> None:
         await connection.ended()
 
 
-async def test_after_too_many_requests_everybody_waits_as_long_as_the_exchange_said() -> None:
+async def test_all_callers_wait_for_retry_after_when_rate_limited() -> None:
     with scripted_exchange(refuse=429, headers={"Retry-After": "1"}) as exchange:
-        one = dialler(exchange.websocket)
+        one = dialer(exchange.websocket)
         with pytest.raises(ConnectionFailedError, match="HTTP 429") as refusal:
             await one.dial("/ws", ignore)
         assert (refusal.value.status, refusal.value.retry_after_s) == (429, 1.0)

@@ -89,7 +89,7 @@ async def running(websocket: str, deadlines: Deadlines = SHORT, **changes: Any) 
 # -- make before break
 
 
-async def test_an_announced_end_is_followed_by_a_successor_before_the_old_connection_ends() -> None:
+async def test_successor_opens_before_an_announced_end() -> None:
     with scripted_exchange() as exchange:
         async with running(exchange.websocket) as one:
             await one.flows()
@@ -108,7 +108,7 @@ async def test_an_announced_end_is_followed_by_a_successor_before_the_old_connec
             assert "upgrade" in one.supervisor.last_reconnect.reason
 
 
-async def test_the_old_connection_streams_until_the_exchange_closes_it_when_no_successor_can_be_opened() -> None:
+async def test_old_connection_streams_until_closed_when_no_successor_opens() -> None:
     with scripted_exchange() as exchange:
         async with running(exchange.websocket, backoff_initial_s=0.01, backoff_max_s=0.02) as one:
             await one.flows()
@@ -127,7 +127,7 @@ async def test_the_old_connection_streams_until_the_exchange_closes_it_when_no_s
             assert one.supervisor.reconnections == 1
 
 
-async def test_a_successor_that_fails_is_followed_by_another_while_the_old_connection_lives() -> None:
+async def test_failed_successor_is_retried_while_the_old_connection_lives() -> None:
     with scripted_exchange() as exchange:
         async with running(exchange.websocket) as one:
             await one.flows()
@@ -161,7 +161,7 @@ async def test_a_refused_stream_does_not_keep_the_old_connection_alive() -> None
             await one.comes(lambda: len(exchange.handshakes) == 2 and len(exchange.clients) == 1)
 
 
-async def test_a_successor_that_is_announced_to_end_too_is_replaced_by_a_third_and_only_two_live() -> None:
+async def test_third_connection_replaces_a_successor_that_will_end_too() -> None:
     with scripted_exchange() as exchange:
         async with running(exchange.websocket) as one:
             await one.flows()
@@ -194,7 +194,7 @@ async def test_a_new_connection_can_be_asked_for_and_loses_nothing() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
-async def test_a_socket_that_is_accepted_but_never_greeted_is_given_up_and_tried_again(scheme: str) -> None:
+async def test_handshake_without_an_answer_is_given_up_and_retried(scheme: str) -> None:
     """The kernel accepts; nobody answers the WebSocket handshake, or (wss) TLS's."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         start = time.monotonic()
@@ -244,7 +244,7 @@ async def test_a_subscribe_that_nobody_answers_is_found() -> None:
 
 
 async def test_a_refused_stream_is_asked_for_again_while_the_others_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("market_collector.feed.feed.REFUSED_RETRY_S", 0.2)
+    monkeypatch.setattr("market_collector.feed.subscription.REFUSED_RETRY_S", 0.2)
     with scripted_exchange(rejects=frozenset({"tickers"})) as exchange:
         async with running(exchange.websocket) as one:
             await one.flows()
@@ -269,7 +269,7 @@ async def test_what_the_exchange_asks_us_to_wait_is_waited() -> None:
             assert second - first >= 1.0
 
 
-async def test_a_reader_that_is_too_slow_is_told_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+async def test_slow_reader_close_is_logged_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     with scripted_exchange() as exchange:
         async with running(exchange.websocket) as one:
             await one.flows()
@@ -365,7 +365,7 @@ async def test_an_address_that_comes_back_is_connected_to_at_once(caplog: pytest
 # -- mistakes of ours are loud
 
 
-async def test_a_mistake_in_a_deadline_ends_the_connection_instead_of_all_deadlines(
+async def test_internal_error_in_a_deadline_ends_the_connection(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def woken(feed: Feed, now: Moment) -> list[Effect]:
@@ -380,7 +380,7 @@ async def test_a_mistake_in_a_deadline_ends_the_connection_instead_of_all_deadli
             assert "mistake" in caplog.text
 
 
-async def test_what_the_supervisor_died_of_is_raised_by_the_next_call_and_leaves_nothing() -> None:
+async def test_supervisor_error_is_raised_by_the_next_call() -> None:
     def emit(records: Sequence[Record]) -> None:
         raise ZeroDivisionError("mistake")
 

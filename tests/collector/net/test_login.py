@@ -23,7 +23,7 @@ NOBODY = "http://127.0.0.1:9"
 
 
 class Place:
-    """An admission with a directory for its key."""
+    """A login gate with a directory for its key."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,9 +32,9 @@ class Place:
         )  # fmt: skip
         self.records: list[Record] = []
         self.ledger = Ledger("okx", [STREAM, TRADES], 60.0, read_clock())
-        self.page = self.ledger.streams[STREAM]
+        self.progress = self.ledger.streams[STREAM]
         watch = ClockWatch(Okx().rest_api, self.ledger, Rest(NOBODY, tls=None), read_clock)
-        self.admission = LoginGate(settings, Okx(), self.ledger, watch, self.records.extend)
+        self.login_gate = LoginGate(settings, Okx(), self.ledger, watch, self.records.extend)
 
     def write(self, **texts: str) -> None:
         for name, text in texts.items():
@@ -45,7 +45,7 @@ class Place:
 
     async def is_granted(self, within_s: float = 5.0) -> bool:
         try:
-            await asyncio.wait_for(self.admission.granted(), within_s)
+            await asyncio.wait_for(self.login_gate.granted(), within_s)
         except TimeoutError:
             return False
         return True
@@ -53,63 +53,63 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(login, "LOOK_S", 0.01)
+    monkeypatch.setattr(login, "POLL_S", 0.01)
     return Place(tmp_path)
 
 
-async def test_a_key_that_is_there_is_used_at_once_without_the_newlines_of_its_files(place: Place) -> None:
+async def test_key_is_used_at_once_without_trailing_newlines(place: Place) -> None:
     place.write(apiKey="k\n", secretKey="s\n", passphrase="p\n")
     assert await place.is_granted()
-    args = json.loads(place.admission.login())["args"][0]
+    args = json.loads(place.login_gate.login())["args"][0]
     assert (args["apiKey"], args["passphrase"]) == ("k", "p")
     assert place.records == []
 
 
-async def test_what_is_missing_is_said_once_and_by_name_until_it_comes(place: Place) -> None:
+async def test_missing_key_is_reported_once_by_name(place: Place) -> None:
     place.write(apiKey="k", secretKey="")
     assert not await place.is_granted(0.1)
     (refused,) = place.records
     assert isinstance(refused, Refused)
-    assert (refused.stream, place.page.state, place.page.reason) == (
+    assert (refused.stream, place.progress.state, place.progress.reason) == (
         "account/balance",
         StreamState.REFUSED,
         "CredentialsMissing",
     )
-    assert f"Secret okx-key: no secretKey, passphrase in {place.folder}" in place.page.message
-    assert place.ledger.streams[TRADES].state is StreamState.PENDING
+    assert f"Secret okx-key: no secretKey, passphrase in {place.folder}" in place.progress.message
+    assert place.ledger.ids.streams[TRADES].state is StreamState.PENDING
     place.is_whole()
     assert await place.is_granted()
-    assert place.page.state is StreamState.PENDING
+    assert place.progress.state is StreamState.PENDING
 
 
 async def test_a_stream_that_an_older_connection_still_brings_is_left_alone(place: Place) -> None:
-    place.page.become(StreamState.LIVE, "", read_clock())
+    place.progress.set_state(StreamState.LIVE, "", read_clock())
     assert not await place.is_granted(0.05)
-    assert place.page.state is StreamState.LIVE
+    assert place.progress.state is StreamState.LIVE
 
 
 async def test_a_refused_key_waits_for_another_one(place: Place) -> None:
     place.is_whole("wrong")
     assert await place.is_granted()
-    place.admission.login()
-    place.admission.reject_key()
+    place.login_gate.login()
+    place.login_gate.reject_key()
     assert not await place.is_granted(0.1)
     place.is_whole("right")
     assert await place.is_granted()
 
 
-async def test_the_key_that_is_refused_is_the_one_of_the_login_not_one_that_came_meanwhile(place: Place) -> None:
+async def test_refused_key_is_the_one_of_the_login_when_changed_meanwhile(place: Place) -> None:
     place.is_whole("old")
-    place.admission.login()
+    place.login_gate.login()
     place.is_whole("new")
-    place.admission.reject_key()
+    place.login_gate.reject_key()
     assert await place.is_granted()
 
 
 async def test_a_refused_key_is_tried_again_after_a_while(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.is_whole()
-    place.admission.login()
-    place.admission.reject_key()
+    place.login_gate.login()
+    place.login_gate.reject_key()
     assert not await place.is_granted(0.05)
     monkeypatch.setattr(login, "REJECTED_RETRY_S", 0.0)
     assert await place.is_granted()
@@ -117,7 +117,7 @@ async def test_a_refused_key_is_tried_again_after_a_while(place: Place, monkeypa
 
 def test_a_login_without_a_key_is_an_error_that_names_what_is_missing(place: Place) -> None:
     with pytest.raises(CredentialsMissingError, match="apiKey, secretKey, passphrase"):
-        place.admission.login()
+        place.login_gate.login()
 
 
 @pytest.mark.parametrize("spoil", [lambda file: file.mkdir(), lambda file: file.write_bytes(b"\xff\xfe")])
@@ -127,4 +127,4 @@ def test_files_that_cannot_be_read_are_missing(place: Place, spoil: Callable[[Pa
         (place.folder / name).unlink()
         spoil(place.folder / name)
     with pytest.raises(CredentialsMissingError):
-        place.admission.login()
+        place.login_gate.login()

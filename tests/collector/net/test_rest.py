@@ -88,8 +88,8 @@ def dribbling() -> Iterator[str]:
 
 
 async def test_an_answer_that_never_ends_is_none(dribbling: str) -> None:
-    with pytest.raises(RequestFailedError, match="no whole answer within"):
-        await Rest(dribbling, tls=None, whole_s=0.3).get(TIME)
+    with pytest.raises(RequestFailedError, match="no complete answer within"):
+        await Rest(dribbling, tls=None, total_timeout_s=0.3).get(TIME)
     while any(thread.name == "question" for thread in threading.enumerate()):  # nor does its thread stay
         await asyncio.sleep(0.01)
 
@@ -101,7 +101,7 @@ from market_collector.exchanges.interface import Request
 from market_collector.net.rest import Rest
 
 async def main():
-    question = asyncio.create_task(Rest({dribbling!r}, tls=None, whole_s=3600).get(Request("/")))
+    question = asyncio.create_task(Rest({dribbling!r}, tls=None, total_timeout_s=3600).get(Request("/")))
     await asyncio.sleep(0.3)
     assert not question.done()
     question.cancel()

@@ -89,7 +89,7 @@ async def test_a_silent_stream_is_asked_about_over_rest(exchange: Simulator) -> 
 
 def _is_stale(talk: Talk) -> bool:
     talk.ledger.age(read_clock())
-    return talk.ledger.streams[TRADES].state is StreamState.STALE
+    return talk.ledger.ids.streams[TRADES].state is StreamState.STALE
 
 
 async def test_rest_that_does_not_answer_is_no_reason_to_call_a_market_quiet(

@@ -76,7 +76,7 @@ async def test_every_dropped_connection_is_one_reconnection(exchange: Simulator)
         for number in range(1, 4):
             assert exchange.post("/faults/drop") == {"dropped": 2}
             await running.comes(partial(_has_reconnected, running, 2 * number))
-            await running.comes(lambda: all(page.book_gap is None for page in running.ledger.streams.values()))
+            await running.comes(lambda: all(page.gap_id is None for page in running.ledger.books.streams.values()))
         assert running.supervisor.last_reconnect is not None
         assert "lost" in running.supervisor.last_reconnect.reason
         assert len(running.kinds(Connected)) == 8
@@ -109,7 +109,7 @@ async def test_an_announced_end_costs_not_one_record(exchange: Simulator) -> Non
     assert [update.previous_sequence for update in updates] == [one.sequence for one in (snapshot, *updates[:-1])]
 
 
-async def test_an_exchange_whose_clock_is_set_by_an_hour_makes_no_hole(exchange: Simulator) -> None:
+async def test_exchange_clock_step_opens_no_gap(exchange: Simulator) -> None:
     async with collection(exchange) as running:
         await running.streams_flow()
         for milliseconds in (3_600_000, -3_600_000):

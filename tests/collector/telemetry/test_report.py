@@ -6,13 +6,13 @@ import pytest
 
 from market_collector.config.settings import Settings
 from market_collector.exchanges import EXCHANGES
-from market_collector.feed.gaps import Span
+from market_collector.feed.gaps import GapBounds
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Orderbook, Ticker, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.report import SinkStatus
 from market_collector.model.streams import DataType, Stream, StreamState
-from market_collector.net.link import LastReconnect
+from market_collector.net.link_state import LastReconnect
 from market_collector.net.supervisor import Supervisor
 from market_collector.telemetry import report
 from market_collector.telemetry.status import Health, encode, termination_message
@@ -32,7 +32,7 @@ def ledger(**states: StreamState) -> Ledger:
     """A ledger with one stream a symbol, each in the state that is given."""
     one = Ledger("okx", [Stream(symbol, DataType.TICKER) for symbol in states], 10.0, at(0))
     for stream, page in one.streams.items():
-        page.become(states[stream.symbol], "SymbolNotFound" if states[stream.symbol] == "refused" else "", at(1))
+        page.set_state(states[stream.symbol], "SymbolNotFound" if states[stream.symbol] == "refused" else "", at(1))
     return one
 
 
@@ -74,7 +74,7 @@ def test_health(states: dict[str, StreamState], sink: SinkStatus, word: Health, 
 def test_an_open_gap_degrades() -> None:
     one = ledger(A=LIVE)
     page = next(iter(one.streams.values()))
-    one.gaps.open(page.stream, Span("5"), "SequenceGap", at(2))
+    one.gaps.open(page.stream, GapBounds("5"), "SequenceGap", at(2))
     assert report.health(one, [], [GOOD]) == (Health.DEGRADED, "1 open gaps")
 
 
@@ -94,16 +94,16 @@ def document() -> tuple[Ledger, Supervisor, report.Identity]:
 
 def test_the_document_says_all_that_is_known() -> None:
     one, supervisor, identity = document()
-    trades, book = one.streams[TRADES], one.streams[BOOK]
+    trades, book = one.ids.streams[TRADES], one.books.streams[BOOK]
     for number in (1, 4):
         trade = Trade("okx", "BTC-USDT", number, 1, str(number), str(number), 1, "buy", "1", "1")
-        one.trades(trades, [trade], at(2))
-        trades.note(trade, at(2))
-    one.overdue(at(4))
+        one.ids.take_trades(trades, [trade], at(2))
+        trades.observe(trade, at(2))
+    one.check_overdue(at(4))
     one.unreadable("not JSON", b"garbage", at(3))
-    book.note(Orderbook("okx", "BTC-USDT", 1, 1, "snapshot", [], [], 7, None), at(4))
+    book.observe(Orderbook("okx", "BTC-USDT", 1, 1, "snapshot", [], [], 7, None), at(4))
     link = supervisor.links[0]
-    link.reconnections, link.last_reconnect = 3, LastReconnect(4_000_000_000, "reset")
+    link.machine.reconnections, link.machine.last_reconnect = 3, LastReconnect(4_000_000_000, "reset")
     status = report.status(identity, one, supervisor, report.Output([GOOD], 12), at(5))
     assert (status.name, status.namespace, status.shard, status.epoch) == ("okx-btc", "ns", 1, "pod-1/start")
     assert (status.started_at, status.time) == ("1970-01-01T00:00:01.000Z", "1970-01-01T00:00:05.000Z")
@@ -131,11 +131,11 @@ def test_nothing_received_is_null_and_not_1970() -> None:
 
 def test_the_gap_list_is_bounded_and_open_ones_stay() -> None:
     one, supervisor, identity = document()
-    page = one.streams[TRADES]
+    page = one.ids.streams[TRADES]
     for number in range(300):
         trade = Trade("okx", "BTC-USDT", number, 1, str(number * 10), str(number * 10), 1, "buy", "1", "1")
-        one.trades(page, [trade], at(number * 5))
-        one.overdue(at(number * 5 + 4))
+        one.ids.take_trades(page, [trade], at(number * 5))
+        one.check_overdue(at(number * 5 + 4))
     status = report.status(identity, one, supervisor, report.Output([], 0), at(5))
     assert len(status.gaps) == report.GAPS_SHOWN
     assert status.counters.gaps_detected == 299

@@ -1,1 +1,1 @@
-"""Books, and the rules that tell whether they and the trades are whole."""
+"""Order books, and the continuity rules of books and trades."""

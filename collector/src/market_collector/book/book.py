@@ -1,4 +1,4 @@
-"""An order book: two sides of exact decimal text, changed only by records that were found to be in order."""
+"""An order book: two sides of exact decimal strings, changed only by records in sequence."""
 
 from heapq import nlargest, nsmallest
 
@@ -6,19 +6,19 @@ from market_collector.book.ranking import Ranking
 from market_collector.model.events import Level, Orderbook
 
 DELETED_KEPT = 4096
-"""Prices of a side after which the deleted ones among them are thrown out, if nobody looked before (0.5 MB)."""
+"""Prices of a side above which deleted ones are removed, if no reader has removed them before (0.5 MB)."""
 
 
 class Book:
     """The present state of one instrument's book.
 
-    A side maps price text to the level that came last, unsorted, and deleted ones stay until somebody looks: an update
-    is then one assignment a level, a third of what it costs to tell deletions apart, and a tenth of keeping order
-    (ARCHITECTURE.md, decision 6). Only while somebody looks after each update (`best`), as a checksum does, a side is
-    kept in order. An exchange writes one price always in the same way, so the text is a key.
+    A side maps each price string to its last level, unsorted. Deleted levels stay until the book is read. An update is
+    then one assignment per level: a third of the cost of removing deletions, a tenth of keeping order. A side is kept
+    sorted only while `best` is called after each update, as a checksum does. An exchange writes a price always in the
+    same way, so the string is a key.
     """
 
-    __slots__ = ("_asks", "_bids", "_is_looked_at", "_rankings", "exchange_time_ns", "sequence")
+    __slots__ = ("_asks", "_bids", "_is_best_read", "_rankings", "exchange_time_ns", "sequence")
 
     def __init__(self, snapshot: Orderbook) -> None:
         self._bids = {level.price: level for level in snapshot.bids}
@@ -26,16 +26,16 @@ class Book:
         self.sequence = snapshot.sequence
         self.exchange_time_ns = snapshot.exchange_time_ns
         self._rankings: tuple[Ranking, Ranking] | None = None
-        self._is_looked_at = False
+        self._is_best_read = False
 
     @property
     def bids(self) -> dict[str, str]:
-        """Amounts by price, unsorted; made anew for each look."""
+        """Amounts by price, unsorted; a new dict for each call."""
         return self._amounts(0, self._bids)
 
     @property
     def asks(self) -> dict[str, str]:
-        """Amounts by price, unsorted; made anew for each look."""
+        """Amounts by price, unsorted; a new dict for each call."""
         return self._amounts(1, self._asks)
 
     def _amounts(self, side: int, levels: dict[str, Level]) -> dict[str, str]:
@@ -43,11 +43,11 @@ class Book:
             return dict(self._rankings[side].amounts)
         amounts = {price: level.amount for price, level in levels.items() if level.amount != "0"}
         if len(levels) > 2 * len(amounts):
-            self._throw_out()
+            self._remove_deleted()
         return amounts
 
     def apply(self, update: Orderbook) -> None:
-        """Applies an update that `continuity.follows` accepted."""
+        """Apply an update that `continuity.is_next` accepted."""
         if self._rankings is not None:
             self._rank(update, *self._rankings)
         if self._rankings is None:
@@ -57,45 +57,45 @@ class Book:
             for level in update.asks:
                 asks[level.price] = level
             if len(bids) > DELETED_KEPT or len(asks) > DELETED_KEPT:
-                self._throw_out()
+                self._remove_deleted()
         self.sequence = update.sequence
         self.exchange_time_ns = update.exchange_time_ns
 
     def _rank(self, update: Orderbook, bids: Ranking, asks: Ranking) -> None:
-        """Keeps the order, or stops to do so when nobody has looked since the update before."""
-        if self._is_looked_at:
-            self._is_looked_at = False
+        """Keep the order, or stop doing so when `best` was not called since the last update."""
+        if self._is_best_read:
+            self._is_best_read = False
             bids.apply(update.bids)
             asks.apply(update.asks)
         else:
             self._bids, self._asks = _levels(bids.amounts), _levels(asks.amounts)
             self._rankings = None
 
-    def _throw_out(self) -> None:
+    def _remove_deleted(self) -> None:
         self._bids = {price: level for price, level in self._bids.items() if level.amount != "0"}
         self._asks = {price: level for price, level in self._asks.items() if level.amount != "0"}
 
     def best(self, count: int) -> tuple[list[str], list[str], list[str], list[str]]:
-        """Bid prices, bid amounts, ask prices and ask amounts of the best levels; for who asks after each update."""
-        self._is_looked_at = True
+        """Return bid prices, bid amounts, ask prices and ask amounts of the best levels. Fast after each update."""
+        self._is_best_read = True
         if self._rankings is None:
             self._rankings = Ranking(self.bids, best="highest"), Ranking(self.asks, best="lowest")
         bids, asks = self._rankings
         return (*bids.best(count), *asks.best(count))
 
     def best_bids(self, count: int) -> list[Level]:
-        """The highest bids, best first."""
-        return nlargest(count, self._standing(0), key=_value)
+        """Return the highest bids, best first."""
+        return nlargest(count, self._present(0), key=_value)
 
     def best_asks(self, count: int) -> list[Level]:
-        """The lowest asks, best first."""
-        return nsmallest(count, self._standing(1), key=_value)
+        """Return the lowest asks, best first."""
+        return nsmallest(count, self._present(1), key=_value)
 
-    def _standing(self, side: int) -> list[Level]:
-        """All levels of a side that are there."""
+    def _present(self, side: int) -> list[Level]:
+        """Return all present levels of a side."""
         if self._rankings is not None:
             return list(_levels(self._rankings[side].amounts).values())
-        self._throw_out()
+        self._remove_deleted()
         return list((self._bids, self._asks)[side].values())
 
 

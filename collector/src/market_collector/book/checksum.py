@@ -1,4 +1,4 @@
-"""The CRC-32 that several exchanges send, or once sent, with their books."""
+"""CRC-32 checksum that several exchanges send, or once sent, with their books."""
 
 from itertools import zip_longest
 from zlib import crc32
@@ -7,10 +7,10 @@ from market_collector.book.book import Book
 
 
 def interleaved_crc32(book: Book, depth: int = 25) -> int:
-    """OKX's historic checksum (docs/exchanges/okx.md section 6): signed CRC-32 over the best levels of both sides.
+    """Return OKX's historic checksum: signed CRC-32 over the best levels of both sides.
 
-    ``bidPx:bidSz:askPx:askSz:...`` level by level; when one side is shorter the rest of the other follows alone. The
-    texts are those that were received.
+    ``bidPx:bidSz:askPx:askSz:...`` level by level; when one side is shorter, the rest of the other follows alone. The
+    strings are those received.
     """
     value = crc32(":".join(_interleaved(*book.best(depth))).encode())
     return value - (1 << 32) if value >= 1 << 31 else value

@@ -1,4 +1,4 @@
-"""Whether data is whole: does a book update follow the last one, and which dense ids are missing."""
+"""Continuity rules: whether a book update follows the last one, and which consecutive ids are missing."""
 
 from enum import Enum
 from itertools import pairwise
@@ -9,62 +9,62 @@ from market_collector.book.book import Book
 from market_collector.model.events import Orderbook
 
 REORDER_WINDOW_S = 1.0
-"""OKX may interleave rows of one taker order that have different sources (docs/exchanges/okx.md section 7): an id that
-comes within this time was late, not missing."""
+"""OKX may reorder the fills of one taker order. An id that arrives within this time is late, not missing."""
+MISSING_RANGES_KEPT = 20_000
+"""Missing ranges kept separately for one stream (2 MB). Beyond that, neighbours are merged."""
 
 
-def follows(book: Book, update: Orderbook) -> bool:
-    """Whether the update continues the book.
+def is_next(book: Book, update: Orderbook) -> bool:
+    """Return whether the update continues the book.
 
-    Only the link counts. The number itself may be smaller than the last one (the exchange restarted its numbering) or
-    equal to it (a push that says "nothing changed"): docs/exchanges/okx.md section 6, steps 3 and 4.
+    Only ``previous_sequence`` counts. OKX may restart its numbering, so the new sequence may be smaller than the last
+    one. It may also equal the last one: such a push reports that nothing changed.
     """
     return update.previous_sequence == book.sequence
 
 
-HOLES_KEPT = 20_000
-"""Missing pieces of one stream that are known one by one (2 MB); beyond that neighbours become one."""
-
-
 def is_crossed(book: Book) -> bool:
-    """Whether the best bid is at or above the best ask."""
+    """Return whether the best bid is at or above the best ask."""
     bids, asks = book.bids, book.asks
     return bool(bids and asks) and max(map(float, bids)) >= min(map(float, asks))
 
 
-class Hole(msgspec.Struct, frozen=True, order=True):
-    """Ids first..last, both inclusive, that are not there; ``since`` in monotonic seconds."""
+class IdRange(msgspec.Struct, frozen=True, order=True):
+    """Missing ids ``first`` to ``last``, both inclusive."""
 
     first: int
     last: int
     since: float
+    """When the range was found missing, monotonic seconds."""
 
     @property
     def size(self) -> int:
-        """How many ids are missing."""
+        """Number of ids in the range."""
         return self.last - self.first + 1
 
 
-class Verdict(Enum):
-    """What a record's ids say about it."""
+class Arrival(Enum):
+    """How the ids of a record relate to those delivered before."""
 
     NEW = "new"
-    """Never delivered before, in order."""
+    """Not delivered before, in order."""
     LATE = "late"
-    """Never delivered before, but others after it were: it fills a hole."""
+    """Not delivered before, but later ids were: fills a missing range."""
     DUPLICATE = "duplicate"
-    """All of it was delivered before."""
+    """Delivered before in full."""
     RESTART = "restart"
-    """The exchange began to count anew: ids that were used before, at a later time. Holes under the old numbers are
-    still there; whoever hears of it must give them up."""
+    """The exchange restarted its numbering: an id was reused at a later time. The caller must give up the ranges that
+    are missing under the old numbering."""
 
 
-NEW = Verdict.NEW  # before Python 3.12 it takes 70 ns to look up an enum's member
+NEW = Arrival.NEW  # before Python 3.12 an enum member lookup takes 70 ns
 
 
-class IdLine:
-    """The dense numbers of one stream (trade ids; open times of closed candles, counted in intervals): each is
-    delivered once, late ones are waited for, missing ones are named."""
+class IdTracker:
+    """Tracks the consecutive ids of one stream: trade ids, or numbers of closed candles.
+
+    Each id is delivered once. A missing id is first waited for, then reported as missing.
+    """
 
     __slots__ = ("last_id", "last_time_ns", "missing", "waiting")
 
@@ -72,103 +72,98 @@ class IdLine:
         self.last_id = last_id
         """Highest id that was delivered or is known to exist; None before the first."""
         self.last_time_ns = last_time_ns
-        """The latest exchange time that was delivered."""
-        self.waiting: list[Hole] = []
-        """Holes that may still be filled by rows that are only late."""
-        self.missing: list[Hole] = []
-        """Holes that `overdue` has handed out; a repair, or a very late row, still fills them."""
+        """Latest exchange time delivered, nanoseconds since 1970."""
+        self.waiting: list[IdRange] = []
+        """Ranges that late rows may still fill within `REORDER_WINDOW_S`."""
+        self.missing: list[IdRange] = []
+        """Ranges that `take_overdue` has returned; a backfill or a very late row still fills them."""
 
-    def take(self, first: int, last: int, time_ns: int, now: float) -> Verdict:
-        """Notes that ids first..last are there."""
+    def take(self, first: int, last: int, time_ns: int, now: float) -> Arrival:
+        """Record the arrival of ids ``first`` to ``last``, with exchange time ``time_ns``."""
         if self.last_id is None:
             self.last_id, self.last_time_ns = last, time_ns
             return NEW
         if first > self.last_id:
             if first > self.last_id + 1:
-                self.waiting.append(Hole(self.last_id + 1, first - 1, now))
+                self.waiting.append(IdRange(self.last_id + 1, first - 1, now))
             self.last_id = last
             if time_ns > self.last_time_ns:
                 self.last_time_ns = time_ns
             return NEW
         return self._take_late(first, last, time_ns)
 
-    def _take_late(self, first: int, last: int, time_ns: int) -> Verdict:
+    def _take_late(self, first: int, last: int, time_ns: int) -> Arrival:
         assert self.last_id is not None
-        is_late = bool(self.holes(first, last))
+        is_late = bool(self.missing_in(first, last))
         if is_late:
             self.waiting = without(self.waiting, first, last)
             self.missing = without(self.missing, first, last)
         is_later, self.last_time_ns = time_ns > self.last_time_ns, max(time_ns, self.last_time_ns)
         if last > self.last_id:
             self.last_id = last
-            return Verdict.LATE if is_late else Verdict.NEW
+            return Arrival.LATE if is_late else Arrival.NEW
         if is_late:
-            return Verdict.LATE
+            return Arrival.LATE
         if is_later:
             self.last_id = last
-            return Verdict.RESTART
-        return Verdict.DUPLICATE
+            return Arrival.RESTART
+        return Arrival.DUPLICATE
 
     def expect(self, last: int, now: float) -> None:
-        """Ids up to ``last`` exist: those that were never delivered are a hole."""
+        """Record that ids up to ``last`` exist; those not delivered are missing."""
         if self.last_id is None:
             self.last_id = last
         elif last > self.last_id:
-            self.waiting.append(Hole(self.last_id + 1, last, now))
+            self.waiting.append(IdRange(self.last_id + 1, last, now))
             self.last_id = last
 
-    def overdue(self, now: float) -> list[Hole]:
-        """Holes that were waited for long enough: from now on they are missing. Each is returned once."""
-        late = [hole for hole in self.waiting if now - hole.since >= REORDER_WINDOW_S]
-        self.waiting = self.waiting[len(late) :]
-        self.missing += late
-        if len(self.missing) > HOLES_KEPT:
+    def take_overdue(self, now: float) -> list[IdRange]:
+        """Return ranges older than `REORDER_WINDOW_S` and count them as missing. Each is returned once."""
+        overdue = [each for each in self.waiting if now - each.since >= REORDER_WINDOW_S]
+        self.waiting = self.waiting[len(overdue) :]
+        self.missing += overdue
+        if len(self.missing) > MISSING_RANGES_KEPT:
             self.missing = _halved(self.missing)
-        return late
+        return overdue
 
-    def abandoned(self) -> list[Hole]:
-        """Holes that nobody waits for any more; from now on they are missing."""
-        late, self.waiting = self.waiting, []
-        self.missing += late
-        return late
+    def take_waiting(self) -> list[IdRange]:
+        """Return all ranges that are still waited for and count them as missing."""
+        waiting, self.waiting = self.waiting, []
+        self.missing += waiting
+        return waiting
 
-    def call_missing(self, first: int, last: int) -> None:
-        """A hole that was handed out before: nobody waits any more for what is not there of it."""
-        holes = self.holes(first, last)
+    def mark_missing(self, first: int, last: int) -> None:
+        """Count undelivered ids among ``first`` to ``last`` as missing: they were reported before."""
+        ranges = self.missing_in(first, last)
         self.give_up(first, last)
-        self.missing += holes
+        self.missing += ranges
 
-    def holes(self, first: int, last: int) -> list[Hole]:
-        """What of the ids first..last is not there, in order."""
-        parts = (hole for hole in (*self.missing, *self.waiting) if hole.first <= last and hole.last >= first)
-        return sorted(Hole(max(hole.first, first), min(hole.last, last), hole.since) for hole in parts)
-
-    def open_ids(self, first: int, last: int) -> int:
-        """How many of the ids first..last are not there."""
-        return sum(hole.size for hole in self.holes(first, last))
+    def missing_in(self, first: int, last: int) -> list[IdRange]:
+        """Return the undelivered ranges among ``first`` to ``last``, in order."""
+        parts = (each for each in (*self.missing, *self.waiting) if each.first <= last and each.last >= first)
+        return sorted(IdRange(max(each.first, first), min(each.last, last), each.since) for each in parts)
 
     def give_up(self, first: int, last: int) -> None:
-        """Ids first..last will never come: nobody waits for them any more."""
+        """Stop waiting for ids ``first`` to ``last``: they will never arrive."""
         self.waiting = without(self.waiting, first, last)
         self.missing = without(self.missing, first, last)
 
 
-def _halved(holes: list[Hole]) -> list[Hole]:
-    """Every two neighbours as one: what lies between them may be delivered twice, and nothing less than once."""
-    holes = sorted(holes)
-    merged = [Hole(left.first, right.last, left.since) for left, right in pairwise(holes)][::2]
-    return merged + holes[len(merged) * 2 :]
+def _halved(ranges: list[IdRange]) -> list[IdRange]:
+    """Merge pairs of neighbours. Ids between them may be delivered twice, but none is skipped."""
+    ranges = sorted(ranges)
+    merged = [IdRange(left.first, right.last, left.since) for left, right in pairwise(ranges)][::2]
+    return merged + ranges[len(merged) * 2 :]
 
 
-def without(holes: list[Hole], first: int, last: int) -> list[Hole]:
-    """What remains of holes when ids first..last are there."""
-    return [part for hole in holes for part in _without(hole, first, last)]
+def without(ranges: list[IdRange], first: int, last: int) -> list[IdRange]:
+    """Return the parts of the ranges outside ``first`` to ``last``."""
+    return [part for each in ranges for part in _without(each, first, last)]
 
 
-def _without(hole: Hole, first: int, last: int) -> list[Hole]:
-    """What remains of a hole when ids first..last are there."""
-    if last < hole.first or first > hole.last:
-        return [hole]
-    left = [Hole(hole.first, first - 1, hole.since)] if first > hole.first else []
-    right = [Hole(last + 1, hole.last, hole.since)] if last < hole.last else []
+def _without(one: IdRange, first: int, last: int) -> list[IdRange]:
+    if last < one.first or first > one.last:
+        return [one]
+    left = [IdRange(one.first, first - 1, one.since)] if first > one.first else []
+    right = [IdRange(last + 1, one.last, one.since)] if last < one.last else []
     return left + right

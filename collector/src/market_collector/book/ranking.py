@@ -1,4 +1,4 @@
-"""One side of a book kept in order of price while it changes: what a checksum after each update needs."""
+"""One side of a book, kept sorted by price while it changes, for a checksum after each update."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -8,24 +8,24 @@ from market_collector.model.events import Level
 
 
 class Ranking:
-    """The prices of a side in order, the best last, since most changes are near it and lists change fastest at their
-    end. Changes must go through `apply` as long as it is in use.
+    """The prices of a side in order, best last: most changes are near the best price, and lists change fastest at
+    their end. All changes must go through `apply`.
     """
 
     __slots__ = ("_order", "_prices", "_sign", "_value_of", "amounts")
 
     def __init__(self, side: dict[str, str], *, best: Literal["highest", "lowest"]) -> None:
         self.amounts = side
-        """By price; this side itself, as it is now."""
+        """Present amounts by price."""
         self._sign = 1.0 if best == "highest" else -1.0
         self._value_of = {price: self._sign * float(price) for price in side}
-        """Kept, since the text of a number takes longer to read (0.17 us) than its place takes to find."""
+        """Cached: parsing a price takes longer (0.17 us) than finding its place."""
         self._prices = sorted(side, key=self._value_of.__getitem__)
         self._order = [self._value_of[price] for price in self._prices]
         """The values of `_prices`, ascending."""
 
     def apply(self, levels: Iterable[Level]) -> None:
-        """Sets, adds and deletes: in one loop without calls, since 22 of 37 levels of an update come or go."""
+        """Set, add and delete levels. One loop without calls: 22 of 37 levels of an update come or go."""
         side, prices, order, value_of, sign = self.amounts, self._prices, self._order, self._value_of, self._sign
         for level in levels:
             price = level.price
@@ -38,11 +38,11 @@ class Ranking:
                 side[price] = amount
             elif side.pop(price, None) is not None:
                 at = bisect_left(order, value_of.pop(price))
-                while prices[at] != price:  # another text of the same value
+                while prices[at] != price:  # another string of the same value
                     at += 1
                 del order[at], prices[at]
 
     def best(self, count: int) -> tuple[list[str], list[str]]:
-        """The best prices, best first, and their amounts."""
+        """Return the best prices, best first, and their amounts."""
         prices = self._prices[: -count - 1 : -1]
         return prices, list(map(self.amounts.__getitem__, prices))

@@ -1,6 +1,6 @@
-"""What an account holds, and what of a message about it is news.
+"""Balances of an account, without repetitions.
 
-Every connection, a periodic repetition and a roll-out's overlap tell the same states: each is passed on once.
+Several connections, periodic snapshots and a rolling update's overlap deliver the same states. Each is emitted once.
 """
 
 from collections.abc import Iterator
@@ -8,33 +8,33 @@ from collections.abc import Iterator
 from market_collector.exchanges.interface import AccountUpdate
 from market_collector.model.events import Balance
 
-Held = dict[str, Balance]
-"""By asset: what was passed on last."""
+LastBalances = dict[str, Balance]
+"""By asset, the balance emitted last."""
 
 
-def news(held: Held, told: AccountUpdate, receive_time_ns: int) -> list[Balance]:
-    """What is new in a message, in its order; changes ``held``.
+def changed_balances(last: LastBalances, update: AccountUpdate, receive_time_ns: int) -> list[Balance]:
+    """Return the balances that changed, in the message's order, and store them in ``last``.
 
-    An asset that a whole account does not list is not held any more, and is said to be zero.
+    An asset that a complete account does not list is no longer held: it is returned with all amounts "0".
     """
-    fresh = [balance for balance in told.balances if _is_news(held.get(balance.asset), balance)]
-    fresh += _gone(held, told, receive_time_ns) if told.is_whole else ()
-    held.update((balance.asset, balance) for balance in fresh)
-    return fresh
+    changed = [balance for balance in update.balances if _is_changed(last.get(balance.asset), balance)]
+    changed += _unlisted(last, update, receive_time_ns) if update.is_whole else ()
+    last.update((balance.asset, balance) for balance in changed)
+    return changed
 
 
-def _is_news(known: Balance | None, told: Balance) -> bool:
+def _is_changed(known: Balance | None, update: Balance) -> bool:
     if known is None:
         return True
-    return (told.exchange_time_ns or 0) >= (known.exchange_time_ns or 0) and _amounts(told) != _amounts(known)
+    return (update.exchange_time_ns or 0) >= (known.exchange_time_ns or 0) and _amounts(update) != _amounts(known)
 
 
-def _gone(held: Held, told: AccountUpdate, receive_time_ns: int) -> Iterator[Balance]:
-    listed = {balance.asset for balance in told.balances}
-    for asset, known in held.items():
-        is_older = (known.exchange_time_ns or 0) > told.time_ns  # an update that overtook the list
-        if asset not in listed and known.total != "0" and not is_older:
-            yield Balance(known.exchange, known.symbol, told.time_ns, receive_time_ns, asset, "0", "0", "0")
+def _unlisted(last: LastBalances, update: AccountUpdate, receive_time_ns: int) -> Iterator[Balance]:
+    listed = {balance.asset for balance in update.balances}
+    for asset, known in last.items():
+        is_newer = (known.exchange_time_ns or 0) > update.time_ns  # an update that overtook the list
+        if asset not in listed and known.total != "0" and not is_newer:
+            yield Balance(known.exchange, known.symbol, update.time_ns, receive_time_ns, asset, "0", "0", "0")
 
 
 def _amounts(balance: Balance) -> tuple[str | None, ...]:

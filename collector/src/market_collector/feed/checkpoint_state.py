@@ -1,33 +1,32 @@
-"""Where every stream stands, as a document: what must outlive the process, so that the next one misses nothing."""
+"""Checkpoint: the progress of every stream as a document, so that the next process misses nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from market_collector.book.continuity import Hole, IdLine
+from market_collector.book.continuity import IdRange, IdTracker
 from market_collector.feed.effects import Emit
 from market_collector.feed.gaps import KnownGap
 from market_collector.feed.ledger import Ledger, Loss
-from market_collector.feed.stream_state import StreamLedger
+from market_collector.feed.stream_state import BookProgress, IdProgress, StreamProgress
 from market_collector.model.events import Gap, Record
 from market_collector.model.moment import Moment
-from market_collector.model.streams import DataType
 
-Run = tuple[int, int]
-"""First and last of consecutive numbers."""
+IdPair = tuple[int, int]
+"""First and last of consecutive ids."""
 
 
 class LinePosition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A stream of dense numbers, or a book (``head`` only)."""
+    """Progress of a stream with consecutive ids, or of a book (``head`` only)."""
 
     last: int | None = None
-    """The highest number."""
+    """The highest id."""
     time_ns: int = 0
-    """The latest exchange time."""
-    holes: tuple[Run, ...] = ()
-    """Numbers below ``last`` that are not there."""
+    """The latest exchange time, nanoseconds since 1970."""
+    missing: tuple[IdPair, ...] = msgspec.field(default=(), name="holes")
+    """Missing ids below ``last``."""
     head: int | None = None
-    """Books: the sequence that was published last."""
+    """Books: the sequence published last."""
 
 
 class OpenGap(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,110 +34,118 @@ class OpenGap(msgspec.Struct, frozen=True, omit_defaults=True):
 
     gap: Gap
     recovered: int = 0
-    lost: tuple[Run, ...] = ()
+    lost: tuple[IdPair, ...] = ()
     sink: str | None = None
-    holes: tuple[Run, ...] = ()
+    missing: tuple[IdPair, ...] = msgspec.field(default=(), name="holes")
+    """Missing ids, where ``sink`` is set."""
 
 
 class Positions(msgspec.Struct, frozen=True):
-    """All of one process at one moment."""
+    """Checkpoint of one process at one moment."""
 
     streams: dict[str, LinePosition]
     gaps: list[OpenGap]
     losses: list[Loss]
-    """What sinks have missed and were not told yet."""
+    """Records that sinks dropped and for which no gap is open yet."""
     places: dict[str, str]
-    """By sink: where its durable data ended at that moment."""
+    """By sink, the offset at which its durable data ended."""
     contract: int = 2
-    """1 had only the last trade ids."""
+    """Version of the format; 1 had only the last trade ids."""
 
 
 def positions(ledger: Ledger, losses: Sequence[Loss], places: Mapping[str, str]) -> Positions:
-    """The present positions."""
-    streams = {str(stream): position(page) for stream, page in ledger.streams.items()}
+    """Return the present checkpoint."""
+    streams = {str(stream): position(progress) for stream, progress in ledger.streams.items()}
     gaps = [_open_gap(known) for known in ledger.gaps.all_open()]
     return Positions({name: each for name, each in streams.items() if each}, gaps, list(losses), dict(places))
 
 
-def position(page: StreamLedger) -> LinePosition | None:
-    """Where one stream stands; None before its first data, and for tickers."""
-    if page.head is not None:
-        return LinePosition(head=page.head)
-    line = page.line
-    if line.last_id is None:
-        return None
-    return LinePosition(line.last_id, line.last_time_ns, _runs((*line.missing, *line.waiting)))
+def position(progress: StreamProgress) -> LinePosition | None:
+    """Return a stream's checkpoint; None before its first data, and for kinds that have none."""
+    match progress:
+        case BookProgress(head=head) if head is not None:
+            return LinePosition(head=head)
+        case IdProgress(ids=ids) if ids.last_id is not None:
+            return LinePosition(ids.last_id, ids.last_time_ns, _pairs((*ids.missing, *ids.waiting)))
+    return None
 
 
 def _open_gap(known: KnownGap) -> OpenGap:
-    return OpenGap(known.gap, known.recovered, _runs(known.lost), known.sink, _runs(known.holes))
+    return OpenGap(known.gap, known.recovered, _pairs(known.lost), known.sink, _pairs(known.missing))
 
 
-def _runs(holes: Iterable[Hole]) -> tuple[Run, ...]:
-    return tuple((hole.first, hole.last) for hole in sorted(holes))
+def _pairs(ranges: Iterable[IdRange]) -> tuple[IdPair, ...]:
+    return tuple((each.first, each.last) for each in sorted(ranges))
+
+
+def _ranges(pairs: Iterable[IdPair], now: Moment) -> list[IdRange]:
+    return [IdRange(first, last, now.at) for first, last in pairs]
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What is known to be in the output although the positions are older (see `sinks.interface.Memory`)."""
+    """Data known to be in the output although the checkpoint is older (see `sinks.interface.Memory`)."""
 
     numbers: Mapping[str, Sequence[tuple[int, int]]]
+    """By stream: ids and their exchange times."""
     heads: Mapping[str, int]
     gaps: Mapping[str, Gap]
     closed: Iterable[str]
-
-
-NOTHING = Written({}, {}, {}, ())
+    """Ids of gaps that were closed."""
 
 
 def resume(ledger: Ledger, saved: Positions, written: Written, now: Moment) -> list[Emit]:
-    """Lets every stream go on from its saved position, and from what was written after it.
+    """Continue every stream from its checkpoint, and from the data written after it.
 
-    What is missing from then on will be found like any other hole; open gaps go on under their old ids. Returns what
-    must be said at once.
+    Data missing since then is found like any other gap; open gaps keep their ids. Returns the records to emit at once.
     """
-    pages = {str(stream): page for stream, page in ledger.streams.items()}
-    gaps = {each.gap.gap_id: each for each in saved.gaps} | {
-        gap_id: OpenGap(gap) for gap_id, gap in written.gaps.items() if gap_id not in {g.gap.gap_id for g in saved.gaps}
-    }
-    for name, page in pages.items():
-        _resume_line(page, saved.streams.get(name), written.numbers.get(name, ()), now)
-    open_gaps = [gap for gap_id, gap in gaps.items() if gap_id not in set(written.closed) and gap.gap.stream in pages]
-    records = [event for gap in open_gaps for event in _resume_gap(ledger, pages[gap.gap.stream], gap, now)]
-    for name, page in pages.items():
-        if page.stream.data_type is DataType.ORDERBOOK:
-            records += ledger.book_resumed(page, _head(saved.streams.get(name), written.heads.get(name)), now)
-    lost = [Emit(events, loss.sink) for loss in saved.losses if (events := ledger.sink_lost(loss, now))]
+    by_name = {str(stream): progress for stream, progress in ledger.streams.items()}
+    for name, progress in by_name.items():
+        if isinstance(progress, IdProgress):
+            _resume_ids(progress, saved.streams.get(name), written.numbers.get(name, ()), now)
+    open_gaps = [gap for gap in _unclosed(saved, written) if gap.gap.stream in by_name]
+    records = [event for gap in open_gaps for event in _resume_gap(ledger, by_name[gap.gap.stream], gap, now)]
+    for name, progress in by_name.items():
+        if isinstance(progress, BookProgress):
+            head = _head(saved.streams.get(name), written.heads.get(name))
+            records += ledger.books.resume(progress, head, now)
+    lost = [Emit(events, loss.sink) for loss in saved.losses if (events := ledger.on_sink_loss(loss, now))]
     return [Emit(records), *lost] if records else lost
 
 
-def _resume_line(
-    page: StreamLedger, saved: LinePosition | None, written: Sequence[tuple[int, int]], now: Moment
+def _unclosed(saved: Positions, written: Written) -> list[OpenGap]:
+    known = {each.gap.gap_id: each for each in saved.gaps}
+    later = {gap_id: OpenGap(gap) for gap_id, gap in written.gaps.items() if gap_id not in known}
+    closed = set(written.closed)
+    return [gap for gap_id, gap in (known | later).items() if gap_id not in closed]
+
+
+def _resume_ids(
+    progress: IdProgress, saved: LinePosition | None, written: Sequence[tuple[int, int]], now: Moment
 ) -> None:
     if saved is not None:
-        page.line = IdLine(saved.last, saved.time_ns)
-        page.line.waiting = [Hole(first, last, now.at) for first, last in saved.holes]
+        progress.ids = IdTracker(saved.last, saved.time_ns)
+        progress.ids.waiting = _ranges(saved.missing, now)
     for number, time_ns in written:
-        page.line.take(number, number, time_ns, now.at)
-    if page.line.last_id is not None:
-        page.interruption = "Restarted"
+        progress.ids.take(number, number, time_ns, now.at)
+    if progress.ids.last_id is not None:
+        progress.interruption = "Restarted"
 
 
-def _resume_gap(ledger: Ledger, page: StreamLedger, saved: OpenGap, now: Moment) -> Sequence[Record]:
-    known = KnownGap(saved.gap, page.stream, saved.sink, recovered=saved.recovered)
-    known.lost = [Hole(first, last, now.at) for first, last in saved.lost]
-    known.holes = [Hole(first, last, now.at) for first, last in saved.holes]
+def _resume_gap(ledger: Ledger, progress: StreamProgress, saved: OpenGap, now: Moment) -> Sequence[Record]:
+    known = KnownGap(saved.gap, progress.stream, saved.sink, recovered=saved.recovered)
+    known.lost, known.missing = _ranges(saved.lost, now), _ranges(saved.missing, now)
     ledger.gaps.resume(known)
-    if page.stream.data_type is DataType.ORDERBOOK:
-        page.book_gap = saved.gap.gap_id
+    if isinstance(progress, BookProgress):
+        progress.gap_id = saved.gap.gap_id
         return ()
-    if saved.sink is None:
-        page.line.call_missing(*ledger.bounds(known))
-        known.recovered = ledger.recovered(known)  # also what was written after the position was saved
-    return ledger.finish(known, "Backfilled", now)
+    if saved.sink is None and isinstance(progress, IdProgress):
+        progress.ids.mark_missing(*ledger.ids.bounds(known))
+        known.recovered = ledger.ids.recovered(known)  # includes data written after the checkpoint
+    return ledger.ids.close_if_filled(known, "Backfilled", now)
 
 
 def _head(saved: LinePosition | None, written: int | None) -> int | None:
-    """The sequence of a book that was published last; what is in the output is newer than what was saved."""
+    """Return the sequence a book published last. The output is newer than the checkpoint."""
     if written is not None:
         return written
     return saved.head if saved else None

@@ -1,4 +1,4 @@
-"""What a feed wants done. The shell (net/) does it; nothing here does anything."""
+"""Effects that a feed returns; `net.session` carries them out."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -17,35 +17,35 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Emit(msgspec.Struct, frozen=True):
-    """Hand these records to all sinks (or to one), in this order."""
+    """Emit these records in this order to all sinks, or to one."""
 
     records: Sequence[Record]
     sink: str | None = None
 
 
 class Question(Enum):
-    """What REST is asked about a stream."""
+    """Question that a REST request answers about a stream."""
 
     NEWEST = "newest"
-    """Its newest event: is the market quiet, or the stream dead?"""
+    """Its newest event: tells a quiet market from a stale stream."""
     STATE = "state"
-    """Whether the instrument trades continuously now: may its book be crossed?"""
+    """Whether the instrument trades continuously: in an auction its book may be crossed."""
 
 
 class Login(msgspec.Struct, frozen=True):
-    """Log in. The shell makes the frame and sends it: what is secret never gets into the core, nor into a record."""
+    """Log in. The session builds and sends the frame, so no secret reaches the feed or a record."""
 
 
 class RejectKey(msgspec.Struct, frozen=True):
-    """The exchange refuses the API key for good: do not come again with the same one soon."""
+    """The exchange refused the API key: do not use the same key again soon."""
 
 
 class CheckClock(msgspec.Struct, frozen=True):
-    """The exchange says that our time is wrong: ask for its own before the next login."""
+    """The exchange refused the login's time: read its clock before the next login."""
 
 
 class Fetch(msgspec.Struct, frozen=True):
-    """Ask REST and hand the answer to `Feed.answered`."""
+    """Send a REST request and pass the answer to `Feed.answered`."""
 
     stream: Stream
     question: Question
@@ -59,13 +59,13 @@ class Reconnect(msgspec.Struct, frozen=True):
 
 
 class Replace(msgspec.Struct, frozen=True):
-    """Open another connection, and end this one when that one serves all streams (make before break)."""
+    """Open another connection, and end this one once that one serves all streams (make before break)."""
 
     reason: str
 
 
 class Warn(msgspec.Struct, frozen=True):
-    """Tell people, in the log."""
+    """Log a warning."""
 
     message: str
 

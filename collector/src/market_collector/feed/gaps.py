@@ -1,47 +1,45 @@
-"""Every hole of the process, from its detection to its end: open, then repaired or lost, never forgotten.
+"""All gaps of the process, from detection to their end: open, then repaired or lost.
 
-A `Gap` record says where the hole is; `KnownGap` says where it stands. Methods return the records that must go into
-the data.
+A `Gap` record holds a gap's bounds, a `KnownGap` its progress. Methods return the records to emit.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from market_collector.book.continuity import Hole
+from market_collector.book.continuity import IdRange
 from market_collector.model.events import Gap, Lost, Repaired
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, GapState, Stream
 
 CLOSED_GAPS_KEPT = 20
-"""Repaired and lost gaps that /status still lists; the counters count all."""
+"""Closed gaps that /status still lists. The counters count all."""
 OPEN_GAPS_KEPT = 500
-"""Open gaps of one stream; beyond that the two nearest neighbours become one, which has the missing of both."""
+"""Open gaps kept separately for one stream. Beyond that, the two nearest neighbours are merged."""
 
 
 class KnownGap(msgspec.Struct):
-    """A gap and where it stands in its life."""
+    """A gap and its progress."""
 
     gap: Gap
     stream: Stream
     sink: str | None = None
-    """The only sink that misses it (its queue was full); None: nobody has it."""
+    """The only sink that lacks the data, because its queue was full; None when every sink lacks it."""
     state: GapState = GapState.OPEN
     recovered: int = 0
-    lost: list[Hole] = msgspec.field(default_factory=list)
-    """Ids that the exchange does not have any more."""
-    holes: list[Hole] = msgspec.field(default_factory=list)
-    """What is still missing, where ``sink`` is set; otherwise the stream's line knows."""
+    lost: list[IdRange] = msgspec.field(default_factory=list)
+    """Ids that the exchange no longer has."""
+    missing: list[IdRange] = msgspec.field(default_factory=list)
+    """Ids still missing, where ``sink`` is set; otherwise the stream's `IdTracker` has them."""
 
     @property
-    def names(self) -> tuple[int, int]:
-        """First and last name (id, or a candle's time) of what is missing; only of gaps that have both. `Ledger.bounds`
-        are the same as dense numbers."""
+    def written_bounds(self) -> tuple[int, int]:
+        """First and last missing id as written in the record (candles: open times); needs both bounds."""
         return int(self.gap.first or 0), int(self.gap.last or 0)
 
 
-class Span(msgspec.Struct, frozen=True):
-    """Where a hole is: first and last missing id or sequence, and exchange times around it (nanoseconds)."""
+class GapBounds(msgspec.Struct, frozen=True):
+    """First and last missing id or sequence, and the exchange times around them, nanoseconds since 1970."""
 
     first: str | None
     last: str | None = None
@@ -51,72 +49,79 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Gaps:
-    """All gaps, and counters that only grow."""
+    """All gaps, and their counters."""
 
     def __init__(self, exchange: str) -> None:
         self._exchange = exchange
         self.known: dict[str, KnownGap] = {}
-        """By gap id, oldest first: all that are open, and the last that were closed."""
+        """By gap id, oldest first: all open gaps and the last closed ones."""
         self.detected = 0
         self.repaired = 0
         self.lost = 0
         self.missing_trades = 0
-        """Trades in all gaps that were ever found."""
+        """Trades in all gaps found so far."""
         self.recovered_trades = 0
         self.lost_trades = 0
 
     def open(
         self,
         stream: Stream,
-        span: Span,
+        span: GapBounds,
         reason: str,
         now: Moment,
         *,
         sink: str | None = None,
-        holes: Iterable[Hole] = (),
+        missing: Iterable[IdRange] = (),
     ) -> list[Gap]:
-        """A hole was found: its record; and another one when so many are open that two neighbours became one."""
+        """Open a gap. Returns its record, and that of a merged gap when too many were open.
+
+        Args:
+            sink: the only sink that lacks the data.
+            missing: the missing ids, where ``sink`` is set.
+        """
         self.detected += 1
         if stream.data_type is DataType.TRADE:
             self.missing_trades += span.missing or 0
         gap = self._new(stream, span, reason, now)
-        self.known[gap.gap_id] = KnownGap(gap, stream, sink, holes=list(holes))
+        self.known[gap.gap_id] = KnownGap(gap, stream, sink, missing=list(missing))
         return [gap, *self._merge_nearest(stream, sink, now)]
 
     def resume(self, known: KnownGap) -> None:
-        """A gap that an earlier run of this process has left open; that run has counted it."""
+        """Add a gap that an earlier process left open and has counted."""
         self.known[known.gap.gap_id] = known
 
     def all_open(self) -> list[KnownGap]:
-        """Gaps that are not closed, oldest first."""
+        """Return the open gaps, oldest first."""
         return [known for known in self.known.values() if known.state is GapState.OPEN]
 
     def open_of(self, stream: Stream, sink: str | None = None) -> list[KnownGap]:
-        """The open gaps of one stream (that only this sink misses), oldest first."""
+        """Return the open gaps of one stream that only this sink has (None: that every sink has), oldest first."""
         return [known for known in self.all_open() if known.stream == stream and known.sink == sink]
 
     def recover(self, known: KnownGap, count: int) -> None:
-        """So many of its missing ids are in the output now."""
+        """Count missing ids that were delivered."""
         known.recovered += count
         if known.stream.data_type is DataType.TRADE:
             self.recovered_trades += count
 
-    def lose(self, known: KnownGap, holes: Sequence[Hole]) -> None:
-        """These of its missing ids will never come."""
-        known.lost = joined([*known.lost, *holes])
+    def lose(self, known: KnownGap, ranges: Sequence[IdRange]) -> None:
+        """Count missing ids that can never be delivered."""
+        known.lost = joined([*known.lost, *ranges])
         if known.stream.data_type is DataType.TRADE:
-            self.lost_trades += sum(hole.size for hole in holes)
+            self.lost_trades += sum(each.size for each in ranges)
 
-    def close(self, known: KnownGap, reason: str, now: Moment, name_of: Callable[[int], str] = str) -> Repaired | Lost:
-        """Nothing of it is missing any more, or will come: repaired, unless something was lost."""
+    def close(
+        self, known: KnownGap, reason: str, now: Moment, format_id: Callable[[int], str] = str
+    ) -> Repaired | Lost:
+        """Close a gap whose ids are all delivered or lost: repaired, unless some were lost."""
         if known.lost:
-            ranges = [(name_of(hole.first), name_of(hole.last)) for hole in known.lost]
-            return self._lost(known, sum(hole.size for hole in known.lost), reason, now, ranges)
+            ranges = [(format_id(each.first), format_id(each.last)) for each in known.lost]
+            return self._lost(known, sum(each.size for each in known.lost), reason, now, ranges)
         self.repaired += 1
         return Repaired(*self._end(known, GapState.REPAIRED, now), known.recovered, 0, reason)
 
     def close_lost(self, known: KnownGap, reason: str, now: Moment) -> Lost:
-        """It can never be closed, and nobody can tell how much was in it (the updates of a book)."""
+        """Close a gap as lost when the number of missing records is unknown (updates of a book)."""
         return self._lost(known, None, reason, now, None)
 
     def _lost(
@@ -135,21 +140,22 @@ class Gaps:
 
     def _merge_nearest(self, stream: Stream, sink: str | None, now: Moment) -> list[Gap]:
         mergeable = sorted(
-            (known for known in self.open_of(stream, sink) if known.gap.last), key=lambda known: known.names
+            (known for known in self.open_of(stream, sink) if known.gap.last), key=lambda known: known.written_bounds
         )
         if len(mergeable) <= OPEN_GAPS_KEPT:
             return []
-        at = min(range(len(mergeable) - 1), key=lambda i: mergeable[i + 1].names[0] - mergeable[i].names[1])
+        bounds = [known.written_bounds for known in mergeable]
+        at = min(range(len(mergeable) - 1), key=lambda i: bounds[i + 1][0] - bounds[i][1])
         left, right = mergeable[at], mergeable[at + 1]
         del self.known[left.gap.gap_id], self.known[right.gap.gap_id]
         merged = self._new(stream, _around(left.gap, right.gap), "Merged", now, [left.gap.gap_id, right.gap.gap_id])
         self.known[merged.gap_id] = KnownGap(
             merged, stream, sink, GapState.OPEN, left.recovered + right.recovered, left.lost + right.lost,
-            left.holes + right.holes,
+            left.missing + right.missing,
         )  # fmt: skip
         return [merged]
 
-    def _new(self, stream: Stream, span: Span, reason: str, now: Moment, merges: list[str] | None = None) -> Gap:
+    def _new(self, stream: Stream, span: GapBounds, reason: str, now: Moment, merges: list[str] | None = None) -> Gap:
         gap_id = f"{stream}:{span.first or 'start'}@{now.wall_ns // 1_000_000}"
         while gap_id in self.known:
             gap_id += "+"
@@ -159,17 +165,17 @@ class Gaps:
         )  # fmt: skip
 
 
-def joined(holes: Iterable[Hole]) -> list[Hole]:
-    """The same in order, neighbours as one: history is read page by page, and told in runs."""
-    runs: list[Hole] = []
-    for hole in sorted(holes):
-        if runs and runs[-1].last + 1 == hole.first:
-            runs[-1] = Hole(runs[-1].first, hole.last, runs[-1].since)
+def joined(ranges: Iterable[IdRange]) -> list[IdRange]:
+    """Return the ranges in order, adjacent ones merged."""
+    merged: list[IdRange] = []
+    for each in sorted(ranges):
+        if merged and merged[-1].last + 1 == each.first:
+            merged[-1] = IdRange(merged[-1].first, each.last, merged[-1].since)
         else:
-            runs.append(hole)
-    return runs
+            merged.append(each)
+    return merged
 
 
-def _around(left: Gap, right: Gap) -> Span:
+def _around(left: Gap, right: Gap) -> GapBounds:
     missing = (left.missing or 0) + (right.missing or 0)
-    return Span(left.first, right.last, missing, left.from_time_ns, right.to_time_ns)
+    return GapBounds(left.first, right.last, missing, left.from_time_ns, right.to_time_ns)

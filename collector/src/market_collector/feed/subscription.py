@@ -1,49 +1,159 @@
-"""One stream's subscription on one connection."""
+"""Subscriptions of one connection: requests to subscribe, acknowledgements, refusals and their deadlines."""
+
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from market_collector.book.book import Book
-from market_collector.feed.stream_state import StreamLedger
-from market_collector.model.events import Orderbook
-from market_collector.model.streams import DataType
+from market_collector.exchanges.interface import Codec, Refusal
+from market_collector.feed.effects import Effect, Emit, Reconnect, Send, Warn
+from market_collector.feed.ledger import Ledger
+from market_collector.feed.stream_state import BookProgress, StreamProgress
+from market_collector.model.events import Raw
+from market_collector.model.moment import Moment
+from market_collector.model.streams import DataType, Stream, StreamState
+
+SUBSCRIBE_TIMEOUT_S = 10.0
+"""A subscription neither served nor refused within this time is stuck; so is a book without a snapshot."""
+REFUSED_RETRY_S = 300.0
+"""Interval of retries after a permanent refusal: an instrument may be listed later."""
+RETRY_S = (5.0, 10.0, 20.0, 40.0, 60.0)
+"""Delays before subscribing again after a temporary refusal or a resync. OKX allows 480 requests an hour and
+connection."""
 
 
-class Subscription(msgspec.Struct):
-    """One stream on this connection."""
+class StreamSubscription(msgspec.Struct):
+    """One stream on one connection."""
 
-    page: StreamLedger
-    book: Book | None = None
-    """Books only: the state, while it is provably in sync."""
+    progress: StreamProgress
     asked_at: float | None = None
-    """When it was asked for; None once it is served (a book: once its snapshot is there) or refused."""
+    """When it was requested; None once served (a book: once its snapshot arrived) or refused."""
     acked_at: float | None = None
     has_data: bool = False
-    """Whether this connection has brought any."""
+    """Whether this connection has delivered any data."""
     ask_again_at: float | None = None
     refusals: int = 0
-    resyncs: tuple[float, ...] = ()
-    """When it was asked for again lately because its book was in doubt."""
-    was_crossed: bool = False
-    """Its last doubt was that it stayed crossed: a snapshot that is crossed, too, is not published."""
-    crossed_since: float | None = None
-    """Since when the book's best bid is not below its best ask."""
     is_probed: bool = False
     probed_at: float = float("-inf")
     probe_mark: int | None = None
-    """REST's newest mark at the last look, for a stream that has had no data of its own."""
+    """REST's newest mark at the last probe, for a stream without data of its own."""
 
 
-def is_delivering(subscription: Subscription) -> bool:
-    is_book = subscription.page.stream.data_type is DataType.ORDERBOOK
-    return (
-        subscription.acked_at is not None and subscription.has_data and (not is_book or subscription.book is not None)
-    )
+class BookSubscription(StreamSubscription, kw_only=True):
+    """An order book on one connection."""
+
+    progress: BookProgress
+    book: Book | None = None
+    """The state while it is in sync; None while it is not."""
+    resyncs: tuple[float, ...] = ()
+    """When it was resynced lately, monotonic seconds."""
+    was_crossed: bool = False
+    """The last resync was for a crossed book: a snapshot that is crossed too is not published."""
+    crossed_since: float | None = None
+    """Since when the best bid is not below the best ask."""
 
 
-def probed_at(subscription: Subscription) -> float:
-    return subscription.probed_at
+def retry_delay_s(retries: int) -> float:
+    """Return the delay before subscribing again after this many retries."""
+    return RETRY_S[min(retries, len(RETRY_S) - 1)]
 
 
-def describe_link(subscription: Subscription, record: Orderbook) -> str:
-    last = subscription.book.sequence if subscription.book else None
-    return f"after sequence {last} came {record.previous_sequence} → {record.sequence}"
+def is_delivering(subscription: StreamSubscription) -> bool:
+    """Return whether the stream is acknowledged and delivers data, a book in sync."""
+    is_synced = not isinstance(subscription, BookSubscription) or subscription.book is not None
+    return subscription.acked_at is not None and subscription.has_data and is_synced
+
+
+class Subscriptions:
+    """All subscriptions of one connection."""
+
+    def __init__(
+        self, route: str, codec: Codec, streams: Sequence[Stream], ledger: Ledger, *, timeout_s: float, store_raw: bool
+    ) -> None:
+        self.by_stream = {stream: _subscription(ledger.streams[stream]) for stream in streams}
+        self.store_raw = store_raw
+        self._route = route
+        self._codec = codec
+        self._ledger = ledger
+        self._timeout_s = timeout_s
+
+    @property
+    def books(self) -> list[BookSubscription]:
+        """The subscriptions of order books."""
+        return [each for each in self.by_stream.values() if isinstance(each, BookSubscription)]
+
+    # -- requests
+
+    def subscribe(self, streams: Sequence[Stream], now: Moment) -> list[Effect]:
+        """Request streams."""
+        for stream in streams:
+            self.by_stream[stream].asked_at = now.at
+            self.by_stream[stream].ask_again_at = None
+        return [effect for text in self._codec.subscribe(streams) for effect in self._send(text, now)]
+
+    def subscribe_all(self, now: Moment) -> list[Effect]:
+        """Request all streams of the connection."""
+        return self.subscribe(list(self.by_stream), now)
+
+    def resubscribe(self, streams: Sequence[Stream], now: Moment) -> list[Effect]:
+        """Request streams again; those that are served are unsubscribed first."""
+        served = [stream for stream in streams if self.by_stream[stream].acked_at is not None]
+        for stream in served:
+            self.by_stream[stream].acked_at = None
+        requests = self._codec.unsubscribe(served) if served else []
+        return [*(effect for text in requests for effect in self._send(text, now)), *self.subscribe(streams, now)]
+
+    def _send(self, text: str, now: Moment) -> list[Effect]:
+        return [self.raw("out", text, now), Send(text)] if self.store_raw else [Send(text)]
+
+    def raw(self, direction: Literal["in", "out"], text: str, now: Moment) -> Emit:
+        """Return a frame's text as a record."""
+        return Emit([Raw(self._ledger.exchange, None, None, now.wall_ns, self._route, direction, text)])
+
+    # -- answers
+
+    def acknowledge(self, subscription: StreamSubscription, now: Moment) -> None:
+        """Record that the exchange serves the stream."""
+        if subscription.progress.stream.data_type not in (DataType.ORDERBOOK, DataType.BALANCE):
+            subscription.asked_at = None  # these two start with a snapshot
+        subscription.ask_again_at = None
+        subscription.acked_at = now.at
+        subscription.refusals = 0
+        if subscription.progress.state is StreamState.REFUSED:
+            self._ledger.expect_data(subscription.progress, now)
+
+    def on_refusal(self, refusal: Refusal, now: Moment) -> list[Effect]:
+        """Retry refused streams later. A permanent refusal of several does not name one: halves are requested."""
+        unserved = [stream for stream in refusal.streams if self.by_stream[stream].acked_at is None]
+        if len(unserved) > 1 and refusal.is_permanent:
+            middle = len(unserved) // 2
+            return [*self.subscribe(unserved[:middle], now), *self.subscribe(unserved[middle:], now)]
+        effects: list[Effect] = [Warn(f"{', '.join(map(str, unserved)) or 'a request'}: {refusal.message}")]
+        for stream in unserved:
+            effects += self._refuse(self.by_stream[stream], refusal, now)
+        return effects
+
+    def _refuse(self, subscription: StreamSubscription, refusal: Refusal, now: Moment) -> list[Effect]:
+        wait_s = REFUSED_RETRY_S if refusal.is_permanent else retry_delay_s(subscription.refusals)
+        subscription.refusals += 1
+        subscription.asked_at = None
+        subscription.ask_again_at = now.at + wait_s
+        events = self._ledger.refuse(subscription.progress, refusal.reason, refusal.message, now)
+        return [Emit(events)] if events else []
+
+    # -- deadlines
+
+    def check_deadlines(self, now: Moment) -> list[Effect]:
+        """Reconnect when a request is not answered in time; otherwise repeat the requests that are due."""
+        subscriptions = self.by_stream.values()
+        stuck = [s for s in subscriptions if s.asked_at is not None and now.at - s.asked_at >= self._timeout_s]
+        if stuck:
+            names = ", ".join(str(each.progress.stream) for each in stuck[:3])
+            return [Reconnect(f"no answer to subscribe for {self._timeout_s:g} s: {names}")]
+        due = [s.progress.stream for s in subscriptions if s.ask_again_at is not None and now.at >= s.ask_again_at]
+        return self.resubscribe(due, now) if due else []
+
+
+def _subscription(progress: StreamProgress) -> StreamSubscription:
+    return BookSubscription(progress=progress) if isinstance(progress, BookProgress) else StreamSubscription(progress)

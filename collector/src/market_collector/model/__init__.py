@@ -1,1 +1,1 @@
-"""What the collector talks about: streams and instruments, and the records that it produces."""
+"""Streams, instruments and the records that the collector produces."""

@@ -1,17 +1,17 @@
-"""Records: everything that the collector writes, one JSON object a line (the table is in the README).
+"""Records: everything that the collector writes, one JSON object a line.
 
-Fields that several records share, said once:
+Fields that several records share:
 
-* ``exchange_time_ns``: the exchange's own time of the event, nanoseconds since 1970; null where it gives none.
+* ``exchange_time_ns``: the exchange's own time of the event, nanoseconds since 1970; null where it sends none.
 * ``receive_time_ns``: when the frame was read from the socket, nanoseconds since 1970, this machine's clock.
 * ``price`` and ``amount``: exact decimal text as the exchange sent it, never a float. Amounts are in the base
   currency for spot instruments and in contracts for derivatives. In a book, amount "0" deletes the level.
-* ``sequence``: the exchange's number of the event. For OKX trades and books of an instrument share one number line.
+* ``sequence``: the exchange's number of the event. At OKX, trades and books of an instrument share one sequence.
 * Absent values are null, never 0 or "".
 
-A record's identity is (exchange, symbol, type, trade_id or sequence or open_time_ns; of a balance: asset and
-exchange_time_ns): made from exchange data alone,
-so that two replicas, a roll-out's overlap or a repair can be merged by any sink.
+A record's identity is (exchange, symbol, type, id). The id is trade_id, sequence or open_time_ns; for a balance it is
+asset and exchange_time_ns. It uses exchange data only, so any sink can merge the records of two replicas, of a rolling
+update's overlap, or of a backfill.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Level(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Data(msgspec.Struct, tag_field="type", frozen=True, gc=False):
-    """What every record of market data has."""
+    """Base of all market data records."""
 
     exchange: str
     symbol: str
@@ -40,7 +40,7 @@ class Data(msgspec.Struct, tag_field="type", frozen=True, gc=False):
 
 
 class Event(msgspec.Struct, tag_field="type", frozen=True):
-    """What every event of a stream, or of a whole connection (``symbol`` null), has."""
+    """Base of all events of a stream, or of a whole connection (``symbol`` null)."""
 
     exchange: str
     symbol: str | None
@@ -49,10 +49,10 @@ class Event(msgspec.Struct, tag_field="type", frozen=True):
 
 
 class Trade(Data, tag="trade", frozen=True, gc=False):
-    """One fill; or several of one taker order at one price, where the exchange merges them."""
+    """One fill, or several of one taker order at one price where the exchange merges them."""
 
     trade_id: str
-    """The exchange's id; of the last fill where it merged several."""
+    """The exchange's id; that of the last fill where several were merged."""
     first_trade_id: str
     """Id of the first fill in this record; equals ``trade_id`` where nothing was merged."""
     count: int
@@ -63,11 +63,11 @@ class Trade(Data, tag="trade", frozen=True, gc=False):
     amount: str
     sequence: int | None = None
     backfilled: bool = False
-    """True when the record came from the exchange's history, after a gap."""
+    """Whether the record came from the exchange's history, after a gap."""
 
 
 class Orderbook(Data, tag="orderbook", frozen=True, gc=False):
-    """A book's snapshot (forget all before) or update (apply to the present book)."""
+    """A book's snapshot (replaces all earlier state) or update (applies to the present book)."""
 
     action: Literal["snapshot", "update"]
     bids: list[Level]
@@ -98,7 +98,7 @@ class Ticker(Data, tag="ticker", frozen=True, gc=False):
 
 
 class Candle(Data, tag="candle", frozen=True, gc=False):
-    """Open, high, low, close and volume of one interval; sent again until ``closed``."""
+    """Open, high, low, close and volume of one interval; repeated until ``closed``."""
 
     interval: str
     open_time_ns: int
@@ -114,51 +114,51 @@ class Candle(Data, tag="candle", frozen=True, gc=False):
 
 
 class Balance(Data, tag="balance", frozen=True, gc=False):
-    """What the account holds of one asset from now on; ``symbol`` is "account", since it belongs to no instrument.
+    """The account's balance of one asset; ``symbol`` is "account", since it belongs to no instrument.
 
-    Amounts are in the asset itself. ``exchange_time_ns`` is when this asset's balance changed last. An asset that is
-    not held any more comes once with all amounts "0".
+    Amounts are in the asset itself. ``exchange_time_ns`` is when this asset's balance changed last. An asset no
+    longer held is written once with all amounts "0".
     """
 
     asset: str
     """The currency, for example ``USDT``."""
     total: str | None
     available: str | None
-    """What can be used for orders and withdrawals."""
+    """Available for orders and withdrawals."""
     locked: str | None
-    """What is not available: in open orders, or frozen otherwise."""
+    """Not available: in open orders, or frozen otherwise."""
 
 
 class Connected(Event, tag="connected", frozen=True):
-    """A connection is open and its streams were asked for; the reason names the connection."""
+    """A connection is open and its streams were requested; the reason names the connection."""
 
     stream: str | None
     reason: str
 
 
 class Disconnected(Event, tag="disconnected", frozen=True):
-    """A connection ended: until the next ``connected`` nothing can be received."""
+    """A connection ended: it delivers nothing until the next ``connected``."""
 
     stream: str | None
     reason: str
 
 
 class Resync(Event, tag="resync", frozen=True):
-    """A book is in doubt: what follows for it counts only from its next snapshot on."""
+    """A stream is out of sync; a book is valid again from its next snapshot."""
 
     stream: str | None
     reason: str
 
 
 class Refused(Event, tag="refused", frozen=True):
-    """The exchange will not serve this stream."""
+    """The exchange refuses to serve this stream."""
 
     stream: str | None
     reason: str
 
 
 class Gap(Event, tag="gap", frozen=True):
-    """Data is missing here: from and to are the first and last missing trade id or sequence, null where unknown."""
+    """Missing data: ``from`` and ``to`` are the first and last missing trade id or sequence, null where unknown."""
 
     gap_id: str
     stream: str
@@ -169,14 +169,14 @@ class Gap(Event, tag="gap", frozen=True):
     to_time_ns: int | None
     """Exchange time of the first data after it."""
     missing: int | None
-    """How many are missing; null where the exchange's numbers do not tell."""
+    """Number of missing records; null where the exchange's ids do not tell."""
     reason: str
     merges: list[str] | None = None
-    """Ids of earlier gaps that this one takes the place of, when too many were open."""
+    """Ids of the gaps that this one replaces, when too many were open."""
 
 
 class Repaired(Event, tag="repaired", frozen=True):
-    """A gap is closed: all that was missing is in the output, or a new snapshot replaced it."""
+    """A gap is closed: every missing record was delivered, or a snapshot showed that none was missing."""
 
     gap_id: str
     stream: str
@@ -186,7 +186,7 @@ class Repaired(Event, tag="repaired", frozen=True):
 
 
 class Lost(Event, tag="lost", frozen=True):
-    """A gap can never be closed; ``missing`` of it stay missing."""
+    """A gap that can never be filled: ``missing`` records stay missing."""
 
     gap_id: str
     stream: str
@@ -194,11 +194,11 @@ class Lost(Event, tag="lost", frozen=True):
     missing: int | None
     reason: str
     ranges: list[tuple[str, str]] | None = None
-    """Which ids stay missing, first and last of each run; null where the exchange's numbers do not tell (books)."""
+    """First and last id of each range that stays missing; null where the ids do not tell (books)."""
 
 
 class Dropped(Event, tag="dropped", frozen=True):
-    """A sink took too long: ``count`` records of this stream were not written to it."""
+    """A sink's queue was full: ``count`` records of this stream were not written to it."""
 
     stream: str
     sink: str
@@ -207,7 +207,7 @@ class Dropped(Event, tag="dropped", frozen=True):
 
 
 class Raw(Event, tag="raw", frozen=True):
-    """The exchange's own frame, text untouched (``spec.storeRawData``)."""
+    """A frame as sent or received, text unchanged (``spec.storeRawData``)."""
 
     connection: str
     direction: Literal["in", "out"]
@@ -215,7 +215,7 @@ class Raw(Event, tag="raw", frozen=True):
 
 
 Record = Data | Event
-"""What most code takes: any record, by its base."""
+"""Any record, by its base class."""
 
 AnyRecord = (
     Trade
@@ -233,4 +233,4 @@ AnyRecord = (
     | Dropped
     | Raw
 )
-"""The same, type by type: what a decoder of stored lines needs. A new type of record is one more line here."""
+"""Any record, type by type, for decoders of stored lines. Add each new record type here."""

@@ -1,4 +1,4 @@
-"""Time as an argument: the shell reads both clocks once, the core never does."""
+"""Time as an argument: `net` reads the clocks, the core never does."""
 
 import msgspec
 
@@ -7,6 +7,6 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     """One instant on two clocks."""
 
     at: float
-    """Monotonic seconds: for deadlines and ages; never steps."""
+    """Monotonic seconds, for deadlines and ages. Never steps."""
     wall_ns: int
-    """Nanoseconds since 1970: for records and people; may step."""
+    """Nanoseconds since 1970, for records and status. May step."""

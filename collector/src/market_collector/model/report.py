@@ -1,4 +1,4 @@
-"""What a sink reports about itself, as /status shows it."""
+"""Status of a sink, as /status shows it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import msgspec
 
 
 class Part(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """A part of the document; its fields are camelCase there."""
+    """A part of the /status document, whose fields are camelCase."""
 
 
 class SinkStatus(Part, frozen=True, kw_only=True):
-    """One sink. ``acknowledged`` and ``dropped`` are totals, ``queued`` is now; all count records."""
+    """One sink. All counts are records: ``acknowledged`` and ``dropped`` in total, ``queued`` at present."""
 
     name: str
     type: str
@@ -19,4 +19,4 @@ class SinkStatus(Part, frozen=True, kw_only=True):
     acknowledged: int = 0
     dropped: int = 0
     error: str = ""
-    """Why it is not healthy, and what to do."""
+    """Why the sink is not healthy, and what to do."""

@@ -1,4 +1,4 @@
-"""Data types, streams and the words for their state: the nouns that every other module uses."""
+"""Data types, streams, and the states of streams, connections and gaps."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class DataType(StrEnum):
-    """A kind of market data, in the words of the resource's ``spec.dataTypes``."""
+    """A kind of market data, as written in ``spec.dataTypes``."""
 
     TRADE = "trade"
     ORDERBOOK = "orderbook"
@@ -16,17 +16,16 @@ class DataType(StrEnum):
 
 
 ACCOUNT = "account"
-"""Stands where a stream or a record of the account would name its symbol."""
+"""Replaces the symbol in streams and records of the account."""
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-"""Of the units that intervals are written in."""
+"""Seconds per unit of an interval."""
 
 
 class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
-    """One symbol's data of one type (and, for candles, of one interval), or the account's balances: what is subscribed,
-    watched and reported.
+    """One symbol's data of one type (candles: of one interval), or the account's balances.
 
-    Each message looks its stream up, so the hash is made once.
+    The hash is cached because each message looks up its stream.
     """
 
     symbol: str
@@ -36,12 +35,20 @@ class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False)
     """Candles only: ``1m``, ``1h``, ..."""
 
     def candle_number(self, open_time_ns: int) -> int:
-        """A candle's place in the row of all candles since 1970: each interval has the next whole number."""
+        """Return a candle's number: intervals since 1970, consecutive."""
         return (open_time_ns - self._first_ns) // self._interval_ns
 
     def candle_open_ns(self, number: int) -> int:
-        """The reverse: when the candle of that number opens, nanoseconds since 1970."""
+        """Return when the candle with this number opens, nanoseconds since 1970."""
         return number * self._interval_ns + self._first_ns
+
+    def format_id(self, number: int) -> str:
+        """A trade id or a candle's number as gaps write it: the id, or the candle's open time in milliseconds."""
+        return str(self.candle_open_ns(number) // 1_000_000 if self.data_type is DataType.CANDLE else number)
+
+    def parse_id(self, text: str) -> int:
+        """The reverse of `format_id`."""
+        return self.candle_number(int(text) * 1_000_000) if self.data_type is DataType.CANDLE else int(text)
 
     @property
     def _interval_ns(self) -> int:
@@ -49,7 +56,7 @@ class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False)
 
     @property
     def _first_ns(self) -> int:
-        """Weeks begin on Mondays, and 1970 began on a Thursday."""
+        """Weeks start on Monday; 1970 started on a Thursday."""
         return 4 * SECONDS["d"] * 1_000_000_000 if self.interval.endswith("w") else 0
 
     def __str__(self) -> str:
@@ -58,34 +65,34 @@ class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False)
 
 
 class StreamState(StrEnum):
-    """What is known of a stream now."""
+    """State of a stream."""
 
     PENDING = "pending"
-    """Asked for, nothing received yet."""
+    """Subscribed, no data received yet."""
     LIVE = "live"
-    """Had data within ``staleAfter``."""
+    """Received data within ``staleAfter``."""
     QUIET = "quiet"
-    """Had none, and the exchange itself confirms that there is none newer: a quiet market, not a fault."""
+    """Received none within ``staleAfter``, and the exchange confirms that it has none newer."""
     STALE = "stale"
-    """Had none, and nothing explains it."""
+    """Received none within ``staleAfter``, for no known reason."""
     REFUSED = "refused"
-    """The exchange does not want to serve it; the reason says why."""
+    """The exchange refuses to serve it; the reason says why."""
 
 
 class ConnectionState(StrEnum):
-    """Where a connection stands in its life."""
+    """State of a connection."""
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
     DRAINING = "draining"
-    """A successor streams already; this one ends."""
+    """It will be replaced, and streams until its successor can take over."""
     BACKOFF = "backoff"
-    """Waits before the next attempt."""
+    """Waiting before the next attempt."""
     STOPPED = "stopped"
 
 
 class GapState(StrEnum):
-    """A hole's life: open, then repaired or lost."""
+    """State of a gap: open, then repaired or lost."""
 
     OPEN = "open"
     REPAIRED = "repaired"

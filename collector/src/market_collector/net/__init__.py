@@ -1,1 +1,1 @@
-"""The shell around the core: sockets, clocks and tasks. It decides nothing about data."""
+"""Sockets, clocks and tasks around the pure core. Decides nothing about data."""

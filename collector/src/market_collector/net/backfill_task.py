@@ -1,4 +1,4 @@
-"""Drives the repairer: asks REST what it wants to know, hands it the answers, emits what it found."""
+"""Drives the backfiller: sends its REST requests, passes it the answers, emits the records it returns."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from market_collector.errors import RequestFailedError
-from market_collector.feed.backfill import Backfiller, Look
+from market_collector.feed.backfill import Backfiller, HistoryRequest
 from market_collector.feed.effects import Emit, Warn
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
@@ -15,47 +15,47 @@ from market_collector.net.rest import Rest
 log = logging.getLogger(__name__)
 
 IDLE_S = 0.5
-"""Between two looks while nothing is to be repaired."""
+"""Interval of checks while no gap is due."""
 
 
 class Output(Protocol):
-    """Where records go."""
+    """Destination of records."""
 
     def emit(self, records: Sequence[Record], sink: str | None = None) -> None:
-        """Queues records for all sinks, or for one."""
+        """Queue records for all sinks, or for one."""
         ...
 
     def full_sinks(self) -> Container[str]:
-        """Sinks that are so far behind that nothing should be repaired for them now."""
+        """Return sinks too far behind to backfill for."""
         ...
 
 
-class Repairs:
-    """The one task that repairs; cancel `run` to end it."""
+class BackfillTask:
+    """The task that backfills; cancel `run` to end it."""
 
-    def __init__(self, repairer: Backfiller, rest: Rest, output: Output, clock: Callable[[], Moment]) -> None:
-        self._repairer = repairer
+    def __init__(self, backfiller: Backfiller, rest: Rest, output: Output, clock: Callable[[], Moment]) -> None:
+        self._backfiller = backfiller
         self._rest = rest
         self._output = output
         self._clock = clock
 
     async def run(self) -> None:
-        """Repairs until cancelled."""
+        """Backfill until cancelled."""
         while True:
-            look = self._repairer.look(self._clock(), self._output.full_sinks())
-            if look is None:
+            request = self._backfiller.next_request(self._clock(), self._output.full_sinks())
+            if request is None:
                 await asyncio.sleep(IDLE_S)
             else:
-                self._do(await self._ask(look))
+                self._carry_out(await self._fetch(request))
 
-    async def _ask(self, look: Look) -> Sequence[Emit | Warn]:
+    async def _fetch(self, request: HistoryRequest) -> Sequence[Emit | Warn]:
         try:
-            body = await self._rest.get(look.request)
+            body = await self._rest.get(request.request)
         except RequestFailedError as error:
-            return self._repairer.failed(look, str(error), self._clock())
-        return self._repairer.answered(look, body, self._clock())
+            return self._backfiller.failed(request, str(error), self._clock())
+        return self._backfiller.answered(request, body, self._clock())
 
-    def _do(self, effects: Sequence[Emit | Warn]) -> None:
+    def _carry_out(self, effects: Sequence[Emit | Warn]) -> None:
         for effect in effects:
             if isinstance(effect, Emit):
                 self._output.emit(effect.records, effect.sink)

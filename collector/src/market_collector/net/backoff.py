@@ -1,4 +1,4 @@
-"""Delays between attempts: full jitter, capped, reset by success, longer when the exchange says so."""
+"""Delays between attempts: full jitter, capped, reset by success, longer when the exchange requires it."""
 
 import random
 from collections.abc import Iterator
@@ -7,14 +7,13 @@ from market_collector.errors import ConnectionFailedError
 
 TOO_MANY_REQUESTS = 429
 RETRY_AFTER_MAX_S = 600.0
-"""A ``Retry-After`` above this is not believed: ten minutes without an attempt must be enough for any limit of a
-second's or a minute's making."""
+"""Longest ``Retry-After`` honoured: rate limits count seconds or minutes, so ten minutes suffice."""
 
 
 def full_jitter(initial_s: float, max_s: float, chance: random.Random) -> Iterator[float]:
-    """Endless delays in seconds, each evenly between 0 and a bound that doubles from initial_s to max_s.
+    """Yield delays in seconds, each uniform between 0 and a bound that doubles from ``initial_s`` to ``max_s``.
 
-    Full jitter, because many pods behind one address that reconnect together is the normal way to be banned.
+    Full jitter: pods behind one address that reconnect together are likely to be banned.
     """
     bound = initial_s
     while True:
@@ -23,7 +22,7 @@ def full_jitter(initial_s: float, max_s: float, chance: random.Random) -> Iterat
 
 
 class Backoff:
-    """The delays of one link; `reset` after a success."""
+    """Delays of one link; call `reset` after a success."""
 
     def __init__(self, initial_s: float, max_s: float, chance: random.Random) -> None:
         self._initial_s = initial_s
@@ -32,13 +31,13 @@ class Backoff:
         self.reset()
 
     def reset(self) -> None:
-        """The next delay is short again."""
+        """Start again with the shortest delay."""
         self._delays = full_jitter(self._initial_s, self._max_s, self._chance)
 
     def after(self, error: ConnectionFailedError | None) -> float:
-        """The delay after a failed attempt (None: after a connection that ended), in seconds.
+        """Return the delay in seconds after a failed attempt (None: after a connection that ended).
 
-        ``Retry-After`` is kept to, and jittered beyond; HTTP 429 without it costs a long wait.
+        ``Retry-After`` is honoured, with jitter added. HTTP 429 without it gets a long delay.
         """
         delay = next(self._delays)
         if error is None:
@@ -48,5 +47,5 @@ class Backoff:
         return self.long() if error.status == TOO_MANY_REQUESTS else delay
 
     def long(self) -> float:
-        """A delay near the longest: evenly over its upper half."""
+        """Return a long delay: uniform between half the longest delay and the longest."""
         return self._chance.uniform(self._max_s / 2, self._max_s)

@@ -1,4 +1,4 @@
-"""The only place that reads the clocks for the core, and the task that watches them."""
+"""Reads the clocks for the core, and runs the task that checks them."""
 
 import asyncio
 import logging
@@ -14,19 +14,19 @@ from market_collector.net.rest import Rest
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 0.5
-FIRST_QUESTION_S = 1.0
-"""Not at once: the first data should not wait for it."""
-QUESTION_S = 60.0
+CHECK_INTERVAL_S = 0.5
+FIRST_REQUEST_AFTER_S = 1.0
+"""Delayed: the first data should not wait for it."""
+REQUEST_INTERVAL_S = 60.0
 
 
 def read_clock() -> Moment:
-    """The present moment, on both clocks."""
+    """Return the present moment on both clocks."""
     return Moment(time.monotonic(), time.time_ns())
 
 
 class ClockWatch:
-    """Compares the wall clock with the monotonic one, and with the exchange's; cancel `run` to end it."""
+    """Compares the wall clock with the monotonic clock and the exchange's; cancel `run` to end it."""
 
     def __init__(self, rest_api: RestApi, ledger: Ledger, rest: Rest, clock: Callable[[], Moment]) -> None:
         self._rest_api = rest_api
@@ -36,28 +36,28 @@ class ClockWatch:
         self.timekeeper = Timekeeper(clock())
 
     async def run(self) -> None:
-        """Watches until cancelled."""
-        next_question = self._clock().at + FIRST_QUESTION_S
+        """Check the clocks until cancelled."""
+        next_request_at = self._clock().at + FIRST_REQUEST_AFTER_S
         while True:
-            self._look()
-            if self._clock().at >= next_question:
-                next_question = self._clock().at + QUESTION_S
-                await self.ask()
-            await asyncio.sleep(LOOK_S)
+            self._check_clocks()
+            if self._clock().at >= next_request_at:
+                next_request_at = self._clock().at + REQUEST_INTERVAL_S
+                await self.compare()
+            await asyncio.sleep(CHECK_INTERVAL_S)
 
-    def _look(self) -> None:
+    def _check_clocks(self) -> None:
         now = self._clock()
-        if warning := self.timekeeper.looked(now):
+        if warning := self.timekeeper.check_clocks(now):
             log.warning("%s", warning)
-            self._ledger.restate(now)
+            self._ledger.restate_times(now)
 
-    async def ask(self) -> None:
-        """Compares clocks with the exchange now. An exchange that does not answer leaves what is known as it is."""
+    async def compare(self) -> None:
+        """Compare the wall clock with the exchange's now. A failed request changes nothing."""
         asked = self._clock()
         try:
             server_ns = self._rest_api.read_time(await self._rest.get(self._rest_api.time()))
         except (RequestFailedError, FrameError) as error:
             log.info("cannot compare clocks with the exchange: %s", error)
             return
-        if warning := self.timekeeper.answered(asked, server_ns, self._clock()):
+        if warning := self.timekeeper.add_answer(asked, server_ns, self._clock()):
             log.warning("%s", warning)

@@ -1,7 +1,7 @@
 """One WebSocket connection: the `websockets` library's sans-I/O protocol under an `asyncio.Protocol`.
 
-Messages go to a callback straight from `data_received`: no queue and no task switch in between, which is what costs the
-library's own asyncio client two thirds of its time (ARCHITECTURE.md, decision 7).
+`data_received` passes messages directly to a callback. A queue and a task switch in between cost the library's own
+asyncio client two thirds of its time.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from market_collector.net.proxy import open_tunnel, proxy_for
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 16 * 2**20
-"""Larger than any frame of the exchanges that we know (10 MB snapshots), small enough to not exhaust a pod."""
+"""Above any frame of the supported exchanges (10 MB snapshots), and too small to exhaust a pod's memory."""
 
 Frames = Callable[[list[bytes]], None]
 
@@ -32,7 +32,7 @@ Frames = Callable[[list[bytes]], None]
 class Connection(asyncio.Protocol):
     """An open connection; `open_connection` makes it.
 
-    ``on_frames`` is called with the messages that arrived together, text or binary, control frames excluded.
+    ``on_frames`` is called with messages that arrived together, text or binary, without control frames.
     """
 
     def __init__(self, uri: WebSocketURI, on_frames: Frames, close_timeout_s: float) -> None:
@@ -45,36 +45,36 @@ class Connection(asyncio.Protocol):
         self._reader = MessageReader(self._protocol, MAX_MESSAGE_BYTES)
         self._reason = ""
         self._close_timeout_s = close_timeout_s
-        self._cutting: asyncio.TimerHandle | None = None
+        self._abort_timer: asyncio.TimerHandle | None = None
 
     # -- for the owner
 
     @property
     def close_code(self) -> int | None:
-        """What the exchange closed the connection with; None while it is open, and when it was only cut."""
+        """Code of the exchange's close frame; None while open, and without a close frame."""
         return self._protocol.close_rcvd.code if self._protocol.close_rcvd else None
 
     async def opened(self) -> None:
-        """Returns when the handshake is done.
+        """Wait for the handshake.
 
         Raises:
-            ConnectionFailedError: the server refused it or went away.
+            ConnectionFailedError: the server refused it or disconnected.
         """
         await asyncio.shield(self._opened)
 
     async def ended(self) -> str:
-        """Returns the reason when the connection is over, whoever ended it."""
+        """Wait for the end of the connection; returns the reason."""
         return await asyncio.shield(self._ended)
 
     def send(self, text: str) -> None:
-        """Sends a text frame; on a connection that is closing already it does nothing."""
+        """Send a text frame; does nothing on a closing connection."""
         if self._protocol.state is not State.OPEN or self._reason:
             return
         self._protocol.send_text(text.encode())
         self._flush()
 
     def end(self, reason: str) -> None:
-        """Starts to close the connection; `ended` will return this reason."""
+        """Start to close the connection; `ended` returns this reason."""
         if self._reason or self._ended.done():
             return
         self._reason = reason
@@ -82,46 +82,46 @@ class Connection(asyncio.Protocol):
             with suppress(WebSocketException):
                 self._protocol.send_close(1000)
             self._flush()
-        self._cut_later()
+        self._abort_later()
 
     def abort(self) -> None:
-        """Cuts the connection now."""
+        """Abort the connection now."""
         if self._transport is not None:
             self._transport.abort()
 
     # -- for asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket (and TLS) is there: ask for WebSocket."""
+        """TCP (and TLS) is connected: start the WebSocket handshake."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._protocol.send_request(self._protocol.connect())
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came: hand on the complete messages in them."""
+        """Pass on the complete messages in the received bytes."""
         messages = self._reader.read(data)
         self._receive(messages)
-        if self._reader.has_asked:
+        if self._reader.has_fed_protocol:
             self._flush()
 
     def eof_received(self) -> None:
-        """The server said that it will send no more."""
+        """The server has closed its sending side."""
         self._protocol.receive_eof()
         self._receive([])
         self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The socket is gone."""
-        if self._cutting is not None:
-            self._cutting.cancel()
+        """The socket is closed."""
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
         if self._protocol.state is not State.CLOSED:
             with suppress(WebSocketException):
                 self._protocol.receive_eof()
         reason = self._reason or self._close_reason(error)
         if not self._opened.done():
             self._opened.set_exception(ConnectionFailedError(reason))
-            self._opened.exception()  # the owner may have given up already; then nobody asks
+            self._opened.exception()  # marks it retrieved: the owner may have been cancelled
         if not self._ended.done():
             self._ended.set_result(reason)
 
@@ -134,16 +134,16 @@ class Connection(asyncio.Protocol):
             try:
                 self._on_frames(messages)
             except Exception as error:
-                # A mistake of ours: it must end this connection loudly, not leave it running half-read.
+                # An internal error must end the connection: the frame was handled only in part.
                 log.exception("internal error while handling a frame")
                 self.end(f"internal error: {error!r}")
 
     def _finish_handshake(self) -> None:
-        """Looks whether the server has answered, and what."""
+        """Check the server's handshake answer."""
         if self._protocol.handshake_exc is not None:
             error = _refusal(self._protocol.handshake_exc)
             self._opened.set_exception(error)
-            self._opened.exception()  # the owner may have given up already; then nobody asks
+            self._opened.exception()  # marks it retrieved: the owner may have been cancelled
             self._reason = str(error)
         elif self._protocol.state is not State.CONNECTING:
             self._opened.set_result(None)
@@ -156,15 +156,15 @@ class Connection(asyncio.Protocol):
             elif self._transport.can_write_eof():
                 self._transport.write_eof()
         if self._protocol.close_expected() and not self._transport.is_closing():
-            # The server ends a WebSocket connection first (RFC 6455, 7.1.1); one that does not is cut.
-            self._cut_later()
+            # The server closes TCP first (RFC 6455, 7.1.1); otherwise the connection is aborted.
+            self._abort_later()
 
-    def _cut_later(self) -> None:
-        if self._cutting is None:
-            self._cutting = asyncio.get_running_loop().call_later(self._close_timeout_s, self.abort)
+    def _abort_later(self) -> None:
+        if self._abort_timer is None:
+            self._abort_timer = asyncio.get_running_loop().call_later(self._close_timeout_s, self.abort)
 
     def _close_reason(self, error: Exception | None) -> str:
-        """What the exchange said comes before what the socket says: after its close frame a late error is no news."""
+        """Prefer the exchange's close frame: a socket error after it adds nothing."""
         received: Close | None = self._protocol.close_rcvd
         if received is not None:
             return f"closed by the exchange: {received}"
@@ -172,10 +172,10 @@ class Connection(asyncio.Protocol):
 
 
 def _refusal(error: Exception) -> ConnectionFailedError:
-    """A handshake that was answered, but not with WebSocket."""
+    """Convert the error of a handshake that the server refused."""
     if not isinstance(error, InvalidStatus):
         return ConnectionFailedError(f"refused: {error}")
-    after = error.response.headers.get("Retry-After", "")  # a date is ignored: it would need a clock that agrees
+    after = error.response.headers.get("Retry-After", "")  # a date is ignored: it needs synchronized clocks
     retry_after_s = float(after) if after.isascii() and after.isdigit() else None
     return ConnectionFailedError(f"refused: {error}", status=error.response.status_code, retry_after_s=retry_after_s)
 
@@ -188,12 +188,12 @@ async def open_connection(
     timeout_s: float = 10.0,
     close_timeout_s: float = 2.0,
 ) -> Connection:
-    """Opens a WebSocket connection, through the proxy that the environment names for it.
+    """Open a WebSocket connection, through the proxy that the environment sets for it.
 
     Raises:
         ConnectionFailedError: name resolution, TCP, the proxy, TLS or the handshake failed, or took longer than the
             timeout.
-        InputError: the address is not a WebSocket address, or that of the proxy none of an HTTP proxy.
+        InputError: the address is not a WebSocket address, or the proxy's address is invalid.
     """
     try:
         uri = parse_uri(url)
@@ -217,15 +217,15 @@ async def _open(connection: Connection, uri: WebSocketURI, tls: ssl.SSLContext |
         async with asyncio.timeout(timeout_s):
             await _connect(connection, uri, tls, timeout_s)
             await connection.opened()
-    except BaseException:  # whatever it is, also a cancellation just when the server answered: nobody will own it
+    except BaseException:  # also when cancelled just as the server answered: the connection has no owner
         connection.abort()
         raise
 
 
 async def _connect(connection: Connection, uri: WebSocketURI, tls: ssl.SSLContext | None, timeout_s: float) -> None:
-    """TCP and TLS, through a proxy or to the first address of the name that answers.
+    """Connect TCP and TLS, through a proxy or to the first address of the name that answers.
 
-    Each address has its share of the time, so that one that has vanished does not hide the others.
+    Each address has its share of the timeout, so an unreachable one does not block the others.
     """
     loop = asyncio.get_running_loop()
     name = uri.host if tls else None

@@ -1,4 +1,4 @@
-"""Opens connections to one address: one at a time, and no faster than the exchange allows an IP address."""
+"""Opens connections to one address, one at a time, within the exchange's rate limit per IP address."""
 
 import asyncio
 import ssl
@@ -9,37 +9,37 @@ from market_collector.model.moment import Moment
 from market_collector.net.backoff import TOO_MANY_REQUESTS
 from market_collector.net.connection import Connection, Frames, open_connection
 from market_collector.net.deadlines import Deadlines
-from market_collector.net.rate_limit import Pace
+from market_collector.net.rate_limit import RateLimit
 
 
-class Dialler:
-    """Shared by all links of a collector; its pace by all collectors of the process."""
+class Dialer:
+    """Shared by all links of a collector; its rate limit by all collectors of the process."""
 
     def __init__(
         self,
         base: str,
         *,
         tls: ssl.SSLContext | None,
-        pace: Pace,
+        rate_limit: RateLimit,
         deadlines: Deadlines,
         clock: Callable[[], Moment],
     ) -> None:
         self._base = base.rstrip("/")
         self._tls = tls
-        self._pace = pace
+        self._rate_limit = rate_limit
         self._deadlines = deadlines
         self._clock = clock
-        self._line = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def dial(self, path: str, on_frames: Frames) -> Connection:
-        """Opens a connection when its turn has come.
+        """Open a connection, in turn.
 
         Raises:
-            ConnectionFailedError: it could not be opened, within its deadline. After an HTTP 429 nobody's turn comes
-                before ``Retry-After``, since the limit is everybody's.
+            ConnectionFailedError: it could not be opened within its deadline. After an HTTP 429 no connection is opened
+                before ``Retry-After``, since all share the limit.
         """
-        async with self._line:
-            await asyncio.sleep(self._pace.reserve(self._clock().at))
+        async with self._lock:
+            await asyncio.sleep(self._rate_limit.reserve(self._clock().at))
             try:
                 return await open_connection(
                     self._base + path,
@@ -50,5 +50,5 @@ class Dialler:
                 )
             except ConnectionFailedError as error:
                 if error.status == TOO_MANY_REQUESTS:
-                    self._pace.hold(self._clock().at + (error.retry_after_s or 0.0))
+                    self._rate_limit.hold(self._clock().at + (error.retry_after_s or 0.0))
                 raise

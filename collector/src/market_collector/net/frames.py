@@ -1,9 +1,8 @@
-"""WebSocket messages out of a connection's bytes: the plain ones directly, all others by the `websockets` library.
+"""Splits a connection's bytes into WebSocket messages: plain ones directly, others by the `websockets` library.
 
-Nearly all that an exchange sends is one frame a message, unmasked and unfragmented: to cut those out takes 0.4 us each;
-the library, which serves every client and server there can be, 2.5. Whatever else comes (handshake, control frames,
-fragments, masks, reserved bits, messages that are too large, bytes after a close) goes to the library's protocol, frame
-by frame and in its order, so that the rules of RFC 6455 are in one place, and not here.
+Nearly all messages of an exchange are one frame, unmasked and unfragmented. Splitting those here takes 0.4 us each, by
+the library 2.5 us. Everything else goes to the library's protocol, frame by frame and in order: handshake, control
+frames, fragments, masks, reserved bits, oversized messages and bytes after a close. It implements RFC 6455.
 """
 
 from collections.abc import Iterable
@@ -13,29 +12,29 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 PLAIN = (0x81, 0x82)
-"""First byte of a text or a binary frame that is a whole message, without extensions (RFC 6455, 5.2)."""
+"""First byte of a text or binary frame that is a complete message, without extensions (RFC 6455, 5.2)."""
 OPCODES = frozenset(Opcode)
 LONGEST_HEAD_BYTES = 10
-"""Of a frame: its first two bytes, and eight of length."""
+"""Longest frame head: two bytes, and eight of length."""
 
 
 class MessageReader:
-    """Takes bytes in any portions. The protocol must be the connection's own, and be fed by nobody else."""
+    """Takes bytes in chunks of any size. Nothing else may feed the connection's protocol."""
 
     def __init__(self, protocol: ClientProtocol, longest_message_bytes: int) -> None:
         self._protocol = protocol
         self._longest_bytes = longest_message_bytes + LONGEST_HEAD_BYTES
-        self.has_asked = False
-        """Whether the last `read` had something for the protocol, which then may have something to send."""
+        self.has_fed_protocol = False
+        """Whether the last `read` passed bytes to the protocol, which may then have bytes to send."""
         self._is_head_read = False
         self._held: list[bytes] = []
         self._wanted = 0
-        """Bytes that are missing until what is held can be read."""
+        """Bytes needed before the held ones can be read."""
         self._fragments: list[bytes] = []
 
     def read(self, data: bytes) -> list[bytes]:
-        """The messages that are complete now, in their order."""
-        self.has_asked = not self._is_head_read
+        """Return the messages that are complete, in order."""
+        self.has_fed_protocol = not self._is_head_read
         if self._held:
             self._held.append(data)
             self._wanted -= len(data)
@@ -46,7 +45,7 @@ class MessageReader:
         return self._read_frames(data) if self._is_head_read else self._read_head(data)
 
     def _read_head(self, data: bytes) -> list[bytes]:
-        """The server's answer, line by line: its head ends with an empty one, and frames may come right behind it."""
+        """Read the server's handshake line by line. It ends with an empty line; frames may follow directly."""
         at = 0
         while end := data.find(b"\n", at) + 1:
             self._protocol.receive_data(data[at:end])
@@ -69,25 +68,25 @@ class MessageReader:
             if size > len(data) - at:
                 self._hold(data[at:], size)
                 return messages
-            messages += self._ask_protocol(data[at : at + size])
+            messages += self._feed_protocol(data[at : at + size])
             at += size
-        return messages + self._ask_protocol(data[at:])
+        return messages + self._feed_protocol(data[at:])
 
     def _hold(self, data: bytes, wanted: int) -> None:
         if data:
             self._held.append(data)
             self._wanted = wanted - len(data)
 
-    def _ask_protocol(self, data: bytes) -> list[bytes]:
+    def _feed_protocol(self, data: bytes) -> list[bytes]:
         if not data:
             return []
-        self.has_asked = True
+        self.has_fed_protocol = True
         self._protocol.receive_data(data)
         frames = (event for event in self._protocol.events_received() if isinstance(event, Frame))
         return [message for frame in frames for message in self._message(frame)]
 
     def _message(self, frame: Frame) -> Iterable[bytes]:
-        """Puts fragments together; control frames were answered by the protocol."""
+        """Join fragments. The protocol has answered control frames."""
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return ()
         self._fragments.append(bytes(frame.data))
@@ -99,13 +98,13 @@ class MessageReader:
 
 
 def read_plain(data: bytes, at: int, messages: list[bytes]) -> int:
-    """Appends the plain messages from ``at`` on that are there whole; returns where something else begins."""
+    """Append the complete plain messages from ``at`` on; returns where the rest starts."""
     end = len(data)
     while at + 1 < end and data[at] in PLAIN:
         start, length = at + 2, data[at + 1]
         if length == 126:
             start, length = at + 4, int.from_bytes(data[at + 2 : at + 4])
-        elif length > 126:  # of 8 bytes, or masked
+        elif length > 126:  # length of 8 bytes, or masked
             break
         if start + length > end:
             break
@@ -115,9 +114,9 @@ def read_plain(data: bytes, at: int, messages: list[bytes]) -> int:
 
 
 def frame_size(data: bytes, at: int) -> int | None:
-    """Length of the frame at ``at`` with its head; if more bytes are needed to tell, more than there are.
+    """Return the length of the frame at ``at``, head included; a number above the bytes present when more are needed.
 
-    None where the first two bytes alone show that a server must not send it: an unknown opcode, or masked.
+    None when the first two bytes show that a server must not send it: an unknown opcode, or a mask.
     """
     there = len(data) - at
     if there < 2:

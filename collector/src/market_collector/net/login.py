@@ -1,7 +1,7 @@
-"""The way in for connections that need a login: reads the API key, waits while there is none worth trying, signs.
+"""Logins: reads the API key, waits while there is no usable one, signs the login frame.
 
-The key is read from files before each connection and again for its login, so that a key that was changed is used with
-the next connection. Nothing of it is told or logged.
+The key files are read before each connection and again for its login, so the next connection uses a changed key.
+The key is never logged.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from market_collector.config.settings import Settings
 from market_collector.errors import CredentialsMissingError
 from market_collector.exchanges.interface import Credentials, Exchange
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.stream_state import StreamLedger
+from market_collector.feed.stream_state import StreamProgress
 from market_collector.model.events import Record
 from market_collector.model.streams import StreamState
 from market_collector.net.clock import ClockWatch, read_clock
@@ -22,17 +22,17 @@ from market_collector.net.clock import ClockWatch, read_clock
 log = logging.getLogger(__name__)
 
 MISSING = "CredentialsMissing"
-LOOK_S = 2.0
-"""How often the files are looked at while there is no usable key. A kubelet brings a changed Secret within a minute."""
+POLL_S = 2.0
+"""Interval of reading the files while there is no usable key. A kubelet updates a changed Secret within a minute."""
 REJECTED_RETRY_S = 300.0
-"""A key that the exchange refused is tried again this seldom: it may be allowed there later."""
+"""Interval of retries with a key that the exchange refused: it may be accepted later."""
 LONGEST_BYTES = 4096
 FILES = ("apiKey", "secretKey", "passphrase")
-"""Keys of the Secret, and names of the files."""
+"""Keys of the Secret, and names of the mounted files."""
 
 
 class LoginGate:
-    """Of one collector."""
+    """Grants logins to the connections of one collector."""
 
     def __init__(
         self,
@@ -49,25 +49,25 @@ class LoginGate:
         self._watch = watch
         self._emit = emit
         self._tried: Credentials | None = None
-        """With the last login."""
+        """The key of the last login."""
         self._rejected: Credentials | None = None
         self._rejected_at = 0.0
-        self._is_clock_doubted = False
+        self._is_clock_suspect = False
 
     async def granted(self) -> None:
-        """Returns when there is a key that the exchange has not just refused, and its time is known, if it tells it."""
-        while not self._has_usable_key():  # noqa: ASYNC110 - a change of files is no event
-            await asyncio.sleep(LOOK_S)
-        self._expect_again()
-        if self._is_clock_doubted or self._watch.timekeeper.skew is None:
-            self._is_clock_doubted = False
-            await self._watch.ask()
+        """Wait for a key that the exchange has not just refused, then for its time, if it reports one."""
+        while not self._has_usable_key():  # noqa: ASYNC110 - changed files cause no event
+            await asyncio.sleep(POLL_S)
+        self._end_refusals()
+        if self._is_clock_suspect or self._watch.timekeeper.skew is None:
+            self._is_clock_suspect = False
+            await self._watch.compare()
 
     def login(self) -> str:
-        """The frame that logs in, signed with the exchange's time as far as it is known.
+        """Return the login frame, signed with the exchange's time if it is known.
 
         Raises:
-            CredentialsMissingError: the key has gone.
+            CredentialsMissingError: the key was removed.
         """
         skew = self._watch.timekeeper.skew
         now_ns = read_clock().wall_ns + (round(skew.seconds * 1e9) if skew else 0)
@@ -75,12 +75,12 @@ class LoginGate:
         return self._exchange.login(self._tried, now_ns)
 
     def reject_key(self) -> None:
-        """The exchange refused the key of the last login."""
+        """Record that the exchange refused the key of the last login."""
         self._rejected, self._rejected_at = self._tried, time.monotonic()
 
-    def doubt_clock(self) -> None:
-        """The exchange refused the time of the signature."""
-        self._is_clock_doubted = True
+    def suspect_clock(self) -> None:
+        """Record that the exchange refused the signature's time."""
+        self._is_clock_suspect = True
 
     def _has_usable_key(self) -> bool:
         try:
@@ -91,21 +91,21 @@ class LoginGate:
         return found != self._rejected or time.monotonic() - self._rejected_at >= REJECTED_RETRY_S
 
     def _refuse(self, message: str) -> None:
-        """Says so on every stream that needs the key, once. One that an older connection still brings is left alone."""
-        for page in self._pages():
-            if page.state not in (StreamState.LIVE, StreamState.QUIET) and page.message != message:
-                log.error("%s: %s", page.stream, message)
-                self._emit(self._ledger.refuse(page, MISSING, message, read_clock()))
+        """Refuse every stream that needs the key, once, except those that an older connection delivers."""
+        for progress in self._streams():
+            if progress.state not in (StreamState.LIVE, StreamState.QUIET) and progress.message != message:
+                log.error("%s: %s", progress.stream, message)
+                self._emit(self._ledger.refuse(progress, MISSING, message, read_clock()))
 
-    def _expect_again(self) -> None:
-        for page in self._pages():
-            if page.reason == MISSING:
-                self._ledger.ask_again(page, read_clock())
+    def _end_refusals(self) -> None:
+        for progress in self._streams():
+            if progress.reason == MISSING:
+                self._ledger.expect_data(progress, read_clock())
 
-    def _pages(self) -> list[StreamLedger]:
-        """The streams that need the key."""
-        pages = self._ledger.streams.values()
-        return [page for page in pages if self._exchange.needs_login(self._exchange.route(page.stream))]
+    def _streams(self) -> list[StreamProgress]:
+        """Return the streams that need the key."""
+        found = self._ledger.streams.values()
+        return [progress for progress in found if self._exchange.needs_login(self._exchange.route(progress.stream))]
 
     def _read(self) -> Credentials:
         found = [_content(self._directory / name) for name in FILES]
@@ -119,7 +119,7 @@ class LoginGate:
 
 
 def _content(file: Path) -> str:
-    """Without the newline that editors leave at the end; empty when it cannot be read."""
+    """Return a file's text without trailing newline; empty when it cannot be read."""
     try:
         with file.open("rb") as opened:
             return opened.read(LONGEST_BYTES).decode().strip()

@@ -1,6 +1,6 @@
-"""The way out through an HTTP proxy, by the variables that REST follows, too: HTTPS_PROXY, HTTP_PROXY, NO_PROXY.
+"""Tunnels through an HTTP proxy, by the variables that REST uses too: HTTPS_PROXY, HTTP_PROXY, NO_PROXY.
 
-An address of a proxy may hold a password: nothing here says more of it than host and port.
+A proxy's address may contain a password, so messages show only its host and port.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ ANSWER = re.compile(rb"HTTP/1\.[01] (\d{3} ?[^\r\n]{0,100})")
 
 
 def proxy_for(uri: WebSocketURI) -> Proxy | None:
-    """The proxy that the environment names for an address; None where the way is direct.
+    """Return the proxy that the environment sets for an address; None for a direct connection.
 
     Raises:
-        InputError: it names one that cannot be used.
+        InputError: the proxy cannot be used.
     """
     if not any(name.lower().endswith("_proxy") and value for name, value in os.environ.items()):
         return None
-    from websockets.exceptions import InvalidProxy  # imported here: with urllib 2 MB, and most need no proxy
+    from websockets.exceptions import InvalidProxy  # imported here: 2 MB with urllib, and most need no proxy
     from websockets.proxy import get_proxy, parse_proxy
 
     address = get_proxy(uri)
@@ -40,7 +40,7 @@ def proxy_for(uri: WebSocketURI) -> Proxy | None:
         proxy = parse_proxy(address if "://" in address else f"http://{address}")
     except InvalidProxy as error:
         raise InputError(f"the proxy for {uri.host} cannot be used: {error.msg}; {ALLOWED}") from None
-    except ValueError:  # a port that is none; or a password with a "/", of which the error would tell a part
+    except ValueError:  # invalid port, or a password with "/" that the error would show in part
         raise InputError(f"the proxy for {uri.host} cannot be read; {ALLOWED}") from None
     if proxy.scheme != "http":
         raise InputError(f"the proxy for {uri.host} is one for {proxy.scheme}, which is not supported; {ALLOWED}")
@@ -48,7 +48,7 @@ def proxy_for(uri: WebSocketURI) -> Proxy | None:
 
 
 async def open_tunnel(proxy: Proxy, uri: WebSocketURI) -> socket.socket:
-    """A socket whose other end is the exchange: what is sent from now on reaches it.
+    """Return a socket tunnelled to the exchange.
 
     Raises:
         ConnectionFailedError: the proxy cannot be reached, or refuses.
@@ -68,10 +68,10 @@ async def _open_tunnel(proxy: Proxy, uri: WebSocketURI) -> socket.socket:
             tunnel.setblocking(False)
             await loop.sock_connect(tunnel, address)
             await _ask(tunnel, proxy, uri)
-        except OSError as error:  # perhaps it listens at the next address of its name
+        except OSError as error:  # try the next address
             tunnel.close()
             failure = error
-        except BaseException:  # nobody waits any more
+        except BaseException:  # cancelled
             tunnel.close()
             raise
         else:
@@ -85,7 +85,7 @@ async def _ask(tunnel: socket.socket, proxy: Proxy, uri: WebSocketURI) -> None:
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(tunnel, prepare_connect_request(proxy, uri, user_agent_header=None))
     answer = b""
-    while not answer.endswith(b"\r\n\r\n"):  # nothing can follow: behind a tunnel the client speaks first
+    while not answer.endswith(b"\r\n\r\n"):  # no data can follow: the client sends first
         more = await loop.sock_recv(tunnel, 4096)
         if not more or len(answer) > MAX_ANSWER_BYTES:
             raise OSError("it did not answer in HTTP")

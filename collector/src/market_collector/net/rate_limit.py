@@ -1,13 +1,13 @@
-"""Turns: how a limit of so many a second is shared."""
+"""Rate limit shared by several callers."""
 
 import random
 from functools import cache
 
 
-class Pace:
-    """Turns that are never closer together than ``per_second`` allows; a tenth to a half further, by chance.
+class RateLimit:
+    """Spaces turns by the interval that ``per_second`` allows, plus 10 to 50 % at random.
 
-    The tenth is for the network, which moves arrivals together; the chance for other processes behind our address.
+    The network moves arrivals closer together, hence the 10 %. Jitter separates processes behind the same address.
     """
 
     def __init__(self, per_second: float, chance: random.Random) -> None:
@@ -16,17 +16,17 @@ class Pace:
         self._free_at = 0.0
 
     def reserve(self, now: float) -> float:
-        """Takes the next turn; returns the seconds until then. The first is at once."""
+        """Take the next turn; returns the seconds until then. The first is immediate."""
         turn = max(now, self._free_at)
         self._free_at = turn + self._spacing_s * self._chance.uniform(1.1, 1.5)
         return turn - now
 
     def hold(self, until: float) -> None:
-        """Gives no turn before this moment (monotonic seconds): the exchange said that we are too many."""
+        """Give no turn before ``until`` (monotonic seconds): the exchange reported too many requests."""
         self._free_at = max(self._free_at, until)
 
 
 @cache
-def pace_to(address: str, per_second: float) -> Pace:
-    """The one pace of this process to an address: an exchange counts by IP, whatever collector the connection is of."""
-    return Pace(per_second, random.Random())  # noqa: S311 - jitter, not a secret
+def rate_limit_of(address: str, per_second: float) -> RateLimit:
+    """Return the process's rate limit for an address: exchanges count by IP address, not by collector."""
+    return RateLimit(per_second, random.Random())  # noqa: S311 - jitter, not a secret

@@ -1,4 +1,4 @@
-"""A feed on its connection: hands the feed what happens, does what the feed decides."""
+"""Drives a feed on its connection: passes it the events and carries out its effects."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Session:
-    """One connection's life, driven. Await `admitted`, give `frames` to the connection, then await `run`."""
+    """One connection and its feed. Await `admitted`, pass `frames` to the connection, then await `run`."""
 
     def __init__(
         self,
@@ -39,28 +39,28 @@ class Session:
         rest: Rest,
         clock: Callable[[], Moment],
         replace: Callable[[str], None],
-        admission: LoginGate | None = None,
+        login_gate: LoginGate | None = None,
     ) -> None:
         self.feed = feed
         self._emit = emit
         self._rest = rest
         self._clock = clock
         self._replace = replace
-        """Told when another connection should take over, and why."""
-        self._admission = admission
-        """For connections that need a login."""
+        """Requests another connection; takes the reason."""
+        self._login_gate = login_gate
+        """Set for connections that need a login."""
         self._connection: Connection | None = None
         self._early: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._questions: set[asyncio.Task[None]] = set()
+        self._requests: set[asyncio.Task[None]] = set()
 
     async def admitted(self) -> None:
-        """Returns when it makes sense to connect: at once, unless a login is needed and there is no key for it."""
-        if self._admission is not None:
-            await self._admission.granted()
+        """Wait until a needed login has a usable key; return at once when none is needed."""
+        if self._login_gate is not None:
+            await self._login_gate.granted()
 
     def frames(self, frames: list[bytes]) -> None:
-        """Messages that arrived together; those that came with the handshake wait for `run`."""
+        """Handle messages that arrived together. Those that arrived with the handshake wait for `run`."""
         if self._connection is None:
             self._early += frames
             return
@@ -72,22 +72,22 @@ class Session:
                     if type(effect) is Emit:
                         records += effect.records
                     else:
-                        self._do((effect,))
-        finally:  # a mistake in one frame must not take the records of those before it along
+                        self._carry_out((effect,))
+        finally:  # an error in one frame must not drop the records of earlier frames
             self._emit(records)
 
     async def run(self, connection: Connection) -> str:
-        """Lives until the connection ends, and returns the reason. Cancelling it ends the connection."""
+        """Run until the connection ends; returns the reason. Cancelling it ends the connection."""
         self._connection = connection
         try:
-            self._do(self.feed.opened(self._clock()))
+            self._carry_out(self.feed.opened(self._clock()))
             self.frames(self._early)
             self._arm()
             reason = await connection.ended()
-            self._do(self.feed.closed(reason, self._clock(), connection.close_code))
+            self._carry_out(self.feed.closed(reason, self._clock(), connection.close_code))
         except asyncio.CancelledError:
-            await self._hang_up(connection)
-            self._do(self.feed.stopped(self._clock()))
+            await self._close(connection)
+            self._carry_out(self.feed.stopped(self._clock()))
             raise
         finally:
             connection.abort()
@@ -95,12 +95,12 @@ class Session:
         return reason
 
     def end(self, reason: str) -> None:
-        """Starts to end the connection; `run` returns this reason."""
+        """Start to end the connection; `run` returns this reason."""
         if self._connection is not None:
             self._connection.end(reason)
 
-    async def _hang_up(self, connection: Connection) -> None:
-        """Says goodbye, and waits for the answer; whoever cancels once more does not want to wait."""
+    async def _close(self, connection: Connection) -> None:
+        """Send a close frame and wait for the answer; a second cancellation ends the wait."""
         connection.end("stopped")
         with suppress(asyncio.CancelledError):
             await connection.ended()
@@ -108,11 +108,11 @@ class Session:
     async def _release(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        for question in self._questions:
-            question.cancel()
-        await asyncio.gather(*self._questions, return_exceptions=True)
+        for request in self._requests:
+            request.cancel()
+        await asyncio.gather(*self._requests, return_exceptions=True)
 
-    def _do(self, effects: Sequence[Effect]) -> None:
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
         assert self._connection is not None
         for effect in effects:
             match effect:
@@ -121,9 +121,9 @@ class Session:
                 case Send(text):
                     self._connection.send(text)
                 case Login() | RejectKey() | CheckClock():
-                    self._follow_login(effect, self._connection)
+                    self._carry_out_login(effect, self._connection)
                 case Fetch():
-                    self._ask(effect)
+                    self._fetch(effect)
                 case Reconnect(reason):
                     log.warning("%s connection: %s", self.feed.route, reason)
                     self._connection.end(reason)
@@ -133,40 +133,40 @@ class Session:
                 case Warn(message):
                     log.warning("%s connection: %s", self.feed.route, message)
 
-    def _follow_login(self, effect: Login | RejectKey | CheckClock, connection: Connection) -> None:
-        assert self._admission is not None
+    def _carry_out_login(self, effect: Login | RejectKey | CheckClock, connection: Connection) -> None:
+        assert self._login_gate is not None
         match effect:
             case Login():
                 try:
-                    connection.send(self._admission.login())
-                except CredentialsMissingError as error:  # it was there a moment ago
+                    connection.send(self._login_gate.login())
+                except CredentialsMissingError as error:  # removed since `admitted`
                     connection.end(str(error))
             case RejectKey():
-                self._admission.reject_key()
+                self._login_gate.reject_key()
             case CheckClock():
-                self._admission.doubt_clock()
+                self._login_gate.suspect_clock()
 
     def _arm(self) -> None:
-        """One timer, set to when the feed wants to look at its deadlines."""
+        """Set the timer to the feed's next deadline."""
         delay = max(0.0, self.feed.wake_at - self._clock().at)
         self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
 
     def _wake(self) -> None:
-        self._do_safely(lambda: self.feed.woken(self._clock()))
+        self._handle_errors(lambda: self.feed.woken(self._clock()))
         self._arm()
 
-    def _do_safely(self, decide: Callable[[], Sequence[Effect]]) -> None:
-        """For what no task awaits: a mistake of ours ends the connection loudly, instead of its deadlines silently."""
+    def _handle_errors(self, decide: Callable[[], Sequence[Effect]]) -> None:
+        """Carry out effects in a callback. An internal error ends the connection and is logged; nothing awaits it."""
         try:
-            self._do(decide())
+            self._carry_out(decide())
         except Exception as error:
             log.exception("internal error on the %s connection", self.feed.route)
             self.end(f"internal error: {error!r}")
 
-    def _ask(self, fetch: Fetch) -> None:
+    def _fetch(self, fetch: Fetch) -> None:
         task = asyncio.create_task(self._answer(fetch))
-        self._questions.add(task)
-        task.add_done_callback(self._questions.discard)
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
 
     async def _answer(self, fetch: Fetch) -> None:
         try:
@@ -174,4 +174,4 @@ class Session:
         except RequestFailedError as error:
             log.info("%s: cannot ask the exchange for its %s: %s", fetch.stream, fetch.question.value, error)
             answer = None
-        self._do_safely(lambda: self.feed.answered(fetch, answer, self._clock()))
+        self._handle_errors(lambda: self.feed.answered(fetch, answer, self._clock()))

@@ -1,7 +1,7 @@
-"""Keeps an exchange's connections alive: opens them one at a time, waits with jitter, counts, never gives up silently.
+"""Keeps an exchange's connections open, and owns all of their tasks.
 
-Every task has an owner: `Supervisor.run` holds one task a link (which holds one a connection) and one that ages the
-streams; cancelling it ends them all and awaits them. `start` and `stop` do that for who has no task of its own.
+`Supervisor.run` holds one task per link, which holds one per connection, and one that ages the streams. Cancelling it
+ends and awaits them all. `start` and `stop` do that for callers without a task of their own.
 """
 
 import asyncio
@@ -19,16 +19,17 @@ from market_collector.model.moment import Moment
 from market_collector.model.streams import Stream
 from market_collector.net.clock import ClockWatch
 from market_collector.net.deadlines import DEADLINES, Deadlines
-from market_collector.net.dialer import Dialler
-from market_collector.net.link import LastReconnect, Link, Shell
+from market_collector.net.dialer import Dialer
+from market_collector.net.link import Link, LinkContext
+from market_collector.net.link_state import LastReconnect
 from market_collector.net.login import LoginGate
-from market_collector.net.rate_limit import pace_to
+from market_collector.net.rate_limit import rate_limit_of
 from market_collector.net.rest import Rest
 from market_collector.net.session import Session
 
-AGEING_S = 0.5
+AGING_INTERVAL_S = 0.5
 STUCK_AFTER_S = 30.0
-"""The ageing task runs twice a second; when it has not run for this long, the process is stuck."""
+"""The aging task runs twice a second. When it has not run for this long, the process is stuck."""
 
 
 class Supervisor:
@@ -49,8 +50,8 @@ class Supervisor:
         rest = settings.endpoint_rest or exchange.rest
         needs_tls = base.startswith("wss:") or rest.startswith("https:")
         tls = ssl.create_default_context() if needs_tls else None
-        pace = pace_to(base, exchange.connections_per_second)
-        dialler = Dialler(base, tls=tls, pace=pace, deadlines=deadlines, clock=clock)
+        rate_limit = rate_limit_of(base, exchange.connections_per_second)
+        dialer = Dialer(base, tls=tls, rate_limit=rate_limit, deadlines=deadlines, clock=clock)
         self._settings = settings
         self._deadlines = deadlines
         self._exchange = exchange
@@ -59,40 +60,40 @@ class Supervisor:
         self._clock = clock
         self.rest = Rest(rest, tls=tls)
         self._watch = ClockWatch(exchange.rest_api, ledger, self.rest, clock)
-        self._admission = LoginGate(settings, exchange, ledger, self._watch, emit)
+        self._login_gate = LoginGate(settings, exchange, ledger, self._watch, emit)
         self._aged_at: float | None = None
-        """When the ageing task last ran; None while nothing runs."""
-        self._turning = asyncio.Lock()
+        """When the aging task last ran, monotonic seconds; None while not running."""
+        self._lock = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
-        shell = Shell(settings, deadlines, dialler, self._session, exchange.slow_reader_code, clock, chance)
-        self.links = [Link(route, streams, shell) for route, streams in _routes(exchange, ledger).items()]
+        context = LinkContext(settings, deadlines, dialer, self._session, exchange.slow_reader_code, clock, chance)
+        self.links = [Link(route, streams, context) for route, streams in _routes(exchange, ledger).items()]
 
     @property
     def timekeeper(self) -> Timekeeper:
-        """What is known of this machine's wall clock."""
+        """Skew and steps of this machine's wall clock."""
         return self._watch.timekeeper
 
     @property
     def reconnections(self) -> int:
-        """Connections that were opened after the first, over all links."""
+        """Connections opened after the first, over all links."""
         return sum(link.reconnections for link in self.links)
 
     @property
     def last_reconnect(self) -> LastReconnect | None:
-        """The newest over all links."""
+        """The latest reconnect over all links."""
         known = [link.last_reconnect for link in self.links if link.last_reconnect]
         return max(known, key=lambda one: one.time_ns, default=None)
 
     @property
     def slow_closes(self) -> int:
-        """Connections that the exchange closed because we read too slowly."""
+        """Connections that the exchange closed because they were read too slowly."""
         return sum(link.slow_closes for link in self.links)
 
     async def run(self) -> None:
-        """Keeps all connections until cancelled."""
+        """Keep all connections open until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._age(), name="ageing")
+                tasks.create_task(self._age(), name="aging")
                 tasks.create_task(self._watch.run(), name="clock")
                 for link in self.links:
                     tasks.create_task(link.keep(), name=f"{link.route} link")
@@ -100,41 +101,41 @@ class Supervisor:
             self._aged_at = None
 
     async def start(self) -> None:
-        """Begins to keep all connections, unless it does already.
+        """Start to keep all connections open, unless running already.
 
         Raises:
-            ExceptionGroup: what it died of, when it was running and died of a mistake of ours.
+            ExceptionGroup: the internal error that ended an earlier run.
         """
-        async with self._turning:
+        async with self._lock:
             if self._running is not None and self._running.done():
                 await self._end()
             if self._running is None:
                 self._running = asyncio.create_task(self.run(), name="supervisor")
 
     async def stop(self) -> None:
-        """Ends all connections and awaits every task; does nothing when nothing was started.
+        """End all connections and await every task; does nothing when not started.
 
         Raises:
-            ExceptionGroup: what it died of, when it died of a mistake of ours.
+            ExceptionGroup: the internal error that ended the run.
         """
-        async with self._turning:
+        async with self._lock:
             await self._end()
 
     def reconnect(self, route: str | None, reason: str) -> None:
-        """Forces a new connection for a route (None: for each), make before break; a link that gave up tries again."""
+        """Request a new connection for a route (None: each), make before break. A link that gave up tries again."""
         for link in self.links:
             if route in (None, link.route):
                 link.replace(reason)
 
     def is_stuck(self) -> bool:
-        """Whether the process has stopped to do its work: the only reason to restart it."""
+        """Return whether the process is stuck: the only reason to restart it."""
         return self._aged_at is not None and self._clock().at - self._aged_at > STUCK_AFTER_S
 
     async def _end(self) -> None:
         if self._running is None:
             return
         self._running.cancel()
-        await asyncio.wait([self._running])  # who cancels this wait leaves the task for the next `stop`
+        await asyncio.wait([self._running])  # a cancelled wait leaves the task to the next `stop`
         task, self._running = self._running, None
         if not task.cancelled() and (error := task.exception()):
             raise error
@@ -144,7 +145,7 @@ class Supervisor:
             now = self._clock()
             self._aged_at = now.at
             self._ledger.age(now)
-            await asyncio.sleep(AGEING_S)
+            await asyncio.sleep(AGING_INTERVAL_S)
 
     def _session(self, route: str, streams: Sequence[Stream], replace: Callable[[str], None]) -> Session:
         feed = Feed(
@@ -156,8 +157,8 @@ class Supervisor:
             subscribe_timeout_s=self._deadlines.subscribe_s,
             store_raw=self._settings.store_raw_data,
         )
-        admission = self._admission if self._exchange.needs_login(route) else None
-        return Session(feed, emit=self._emit, rest=self.rest, clock=self._clock, replace=replace, admission=admission)
+        login_gate = self._login_gate if self._exchange.needs_login(route) else None
+        return Session(feed, emit=self._emit, rest=self.rest, clock=self._clock, replace=replace, login_gate=login_gate)
 
 
 def _routes(exchange: Exchange, ledger: Ledger) -> dict[str, list[Stream]]:

@@ -8,7 +8,7 @@ from market_collector.feed.checkpoint_state import LinePosition, Positions, posi
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.gaps import KnownGap
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.stream_state import StreamLedger
+from market_collector.feed.stream_state import StreamProgress
 from market_collector.model.moment import Moment
 from market_collector.model.report import SinkStatus
 from market_collector.model.streams import GapState, StreamState
@@ -89,7 +89,7 @@ def health(ledger: Ledger, links: Sequence[Link], sinks: Sequence[SinkStatus]) -
     return (Health.DEGRADED, "; ".join(reasons)) if reasons else (Health.HEALTHY, "")
 
 
-def _names(pages: Sequence[StreamLedger]) -> str:
+def _names(pages: Sequence[StreamProgress]) -> str:
     shown = ", ".join(f"{page.stream} ({page.reason or page.state})" for page in pages[:5])
     return shown if len(pages) <= 5 else f"{shown} and {len(pages) - 5} more"
 
@@ -177,7 +177,7 @@ def _last_unreadable(ledger: Ledger) -> UnreadableFrame | None:
     return UnreadableFrame(time=rfc3339(last.time_ns), reason=last.reason, frame=last.excerpt) if last else None
 
 
-def _stream(page: StreamLedger, acknowledged: Mapping[str, Positions]) -> StreamStatus:
+def _stream(page: StreamProgress, acknowledged: Mapping[str, Positions]) -> StreamStatus:
     name = str(page.stream)
     by_sink = {sink: positions.streams.get(name) for sink, positions in acknowledged.items()}
     return StreamStatus(
@@ -192,10 +192,10 @@ def _stream(page: StreamLedger, acknowledged: Mapping[str, Positions]) -> Stream
     )
 
 
-def _place(page: StreamLedger, at: LinePosition | None) -> str | None:
+def _place(page: StreamProgress, at: LinePosition | None) -> str | None:
     if at is None:
         return None
-    return str(at.head) if at.last is None else page.name_of(at.last)
+    return str(at.head) if at.last is None else page.stream.format_id(at.last)
 
 
 def _gaps(known: list[KnownGap]) -> tuple[GapStatus, ...]:

@@ -1,0 +1,97 @@
+"""Login of one connection, and the account streams that need it."""
+
+from typing import cast
+
+from market_collector.exchanges.interface import AccountUpdate, LoginRefusal
+from market_collector.feed.effects import CheckClock, Effect, Emit, Login, Reconnect, RejectKey
+from market_collector.feed.ledger import Ledger
+from market_collector.feed.stream_state import AccountProgress
+from market_collector.feed.subscription import Subscriptions
+from market_collector.model.moment import Moment
+from market_collector.model.streams import DataType
+
+ACCOUNT_REPEAT_S = 300.0
+"""An account without updates for this long is subscribed again for a full snapshot. That proves the stream alive, and
+bounds how long a balance can be wrong."""
+CREDENTIALS_REFUSED = "CredentialsRefused"
+NOT_KEPT = "(not kept: it belongs to a login)"
+"""Replaces the text of a frame in records and errors until the login is over."""
+
+
+class AccountLogin:
+    """Login state and account streams of one connection."""
+
+    def __init__(self, ledger: Ledger, subscriptions: Subscriptions, *, needs_login: bool) -> None:
+        self.is_pending = needs_login
+        """Whether the login is not answered yet; until then no frame's text is kept."""
+        self._needs_login = needs_login
+        self._was_refused = False
+        """A close frame after a refused login adds nothing."""
+        self._ledger = ledger
+        self._subscriptions = subscriptions
+
+    # -- login
+
+    def log_in(self, now: Moment) -> list[Effect]:
+        """Request the login. Until it is answered, all streams count as requested."""
+        for subscription in self._subscriptions.by_stream.values():
+            subscription.asked_at = now.at
+        raw: list[Effect] = [self._subscriptions.raw("out", NOT_KEPT, now)] if self._subscriptions.store_raw else []
+        return [*raw, Login()]
+
+    def on_success(self, now: Moment) -> list[Effect]:
+        """Subscribe once the login succeeded."""
+        self.is_pending = False
+        return self._subscriptions.subscribe_all(now)
+
+    def on_refusal(self, refusal: LoginRefusal, now: Moment) -> list[Effect]:
+        """Reconnect after a refused login; a permanent refusal rejects the key."""
+        self._was_refused = True
+        effects: list[Effect] = [CheckClock()] if refusal.is_about_time else []
+        if refusal.is_permanent:
+            effects += self._reject_key(refusal.message, now)
+        return [*effects, Reconnect(refusal.message)]
+
+    def on_refusing_close(self, reason: str, now: Moment) -> list[Effect]:
+        """Reject the key: the exchange closed the connection with a code that says so."""
+        if not self._needs_login or self._was_refused:
+            return []
+        return self._reject_key(f"the exchange closed the connection: {reason}", now)
+
+    def _reject_key(self, message: str, now: Moment) -> list[Effect]:
+        found = [subscription.progress for subscription in self._subscriptions.by_stream.values()]
+        events = [event for each in found for event in self._ledger.refuse(each, CREDENTIALS_REFUSED, message, now)]
+        return [Emit(events), RejectKey()]
+
+    # -- account streams
+
+    def on_account_update(self, update: AccountUpdate, now: Moment) -> list[Effect]:
+        """Emit the balances that changed."""
+        subscription = self._subscriptions.by_stream[update.stream]
+        progress = cast(AccountProgress, subscription.progress)
+        if subscription.acked_at is None:
+            self._subscriptions.acknowledge(subscription, now)
+        if update.is_whole:
+            subscription.asked_at = None
+            subscription.has_data = True
+        records = self._ledger.take_balances(progress, update, now)
+        if update.balances:
+            progress.observe_repeated(update.balances[-1], now)
+        else:
+            self._ledger.confirm(progress, now)
+        return [Emit(records)] if records else []
+
+    def check_accounts(self, now: Moment, *, is_connection_alive: bool) -> list[Effect]:
+        """Confirm accounts without updates as quiet while the connection is alive: pushes come only with changes.
+
+        A REST probe would need the key once more. The account is subscribed again instead, every `ACCOUNT_REPEAT_S`.
+        """
+        effects: list[Effect] = []
+        for stream, subscription in self._subscriptions.by_stream.items():
+            if stream.data_type is not DataType.BALANCE or not subscription.has_data or subscription.acked_at is None:
+                continue
+            if now.at - max(subscription.progress.last_at, subscription.acked_at) >= ACCOUNT_REPEAT_S:
+                effects += self._subscriptions.resubscribe([stream], now)
+            elif is_connection_alive:
+                self._ledger.confirm(subscription.progress, now)
+        return effects

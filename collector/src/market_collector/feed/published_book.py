@@ -1,0 +1,119 @@
+"""Publishes one sequence of states per order book, from whichever connection delivers it first.
+
+Methods return the records to emit.
+"""
+
+from collections.abc import Mapping
+
+from market_collector.book.book import Book
+from market_collector.book.continuity import REORDER_WINDOW_S
+from market_collector.feed.gaps import GapBounds, Gaps
+from market_collector.feed.stream_state import BookProgress
+from market_collector.model.events import Event, Orderbook, Record
+from market_collector.model.moment import Moment
+from market_collector.model.streams import Stream
+
+ALL_LEVELS = 1_000_000
+"""More levels than any book has."""
+
+
+class PublishedBooks:
+    """All order books of one process."""
+
+    def __init__(self, exchange: str, streams: Mapping[Stream, BookProgress], gaps: Gaps) -> None:
+        self.streams = streams
+        self._exchange = exchange
+        self._gaps = gaps
+
+    def add_snapshot(
+        self, progress: BookProgress, connection: int, book: Book, snapshot: Orderbook, now: Moment
+    ) -> list[Record]:
+        """Take a connection's snapshot. It is published unless another connection's book is in sync."""
+        is_covered = any(each != connection for each in progress.books)
+        progress.books[connection] = book
+        if is_covered:
+            return []
+        progress.head = snapshot.sequence
+        return [*self._close_gap(progress, snapshot.sequence, now), snapshot]
+
+    def remove(self, progress: BookProgress, connection: int, reason: str, now: Moment) -> list[Record]:
+        """Drop a connection's book: it is out of sync, or the connection ended.
+
+        Opens the stream's gap unless another connection continues from the state published last.
+        """
+        if progress.books.pop(connection, None) is None and progress.books:
+            return []
+        if not progress.books:
+            return self._open_gap(progress, reason, now)
+        book = next(iter(progress.books.values()))
+        if book.sequence is None or progress.head is None or book.sequence <= progress.head:
+            return []
+        return self._republish_snapshot(progress, book, reason, now)
+
+    def check_left_behind(self, progress: BookProgress, now: Moment) -> list[Record]:
+        """Republish a snapshot when every connection's book has left the published sequence.
+
+        A book that is ahead of it, or numbered differently, would never link to it. A book that lags may need a moment.
+        """
+        if self._current(progress):
+            progress.left_behind_at = None
+            return []
+        if progress.left_behind_at is None:
+            progress.left_behind_at = now.at
+        if now.at - progress.left_behind_at >= REORDER_WINDOW_S:
+            return self._republish_snapshot(progress, next(reversed(progress.books.values())), "LeftBehind", now)
+        return []
+
+    def current_snapshots(self, progress: BookProgress, now: Moment) -> list[Record]:
+        """Return the state published last as a snapshot, if a connection has exactly that state."""
+        return [self._snapshot(progress, book, now) for book in self._current(progress)]
+
+    def resume(self, progress: BookProgress, head: int | None, now: Moment) -> list[Record]:
+        """Continue from the sequence that an earlier process published last.
+
+        Later updates are missing until the first snapshot: opens a gap, unless one is open already.
+        """
+        if head is None:
+            return []
+        progress.head = head
+        if progress.gap_id is not None:
+            return []
+        gap, *_ = self._gaps.open(progress.stream, GapBounds(str(head)), "Restarted", now)
+        progress.gap_id = gap.gap_id
+        return [gap]
+
+    def _current(self, progress: BookProgress) -> list[Book]:
+        return [book for book in progress.books.values() if book.sequence == progress.head][:1]
+
+    def _republish_snapshot(self, progress: BookProgress, book: Book, reason: str, now: Moment) -> list[Record]:
+        events = self._open_gap(progress, reason, now)
+        progress.head = book.sequence
+        return [*events, *self._close_gap(progress, book.sequence, now), self._snapshot(progress, book, now)]
+
+    def _snapshot(self, progress: BookProgress, book: Book, now: Moment) -> Orderbook:
+        """Return the book as a record: the exchange sends none, since nothing is wrong on its side."""
+        return Orderbook(
+            self._exchange, progress.stream.symbol, book.exchange_time_ns, now.wall_ns, "snapshot",
+            book.best_bids(ALL_LEVELS), book.best_asks(ALL_LEVELS), book.sequence, None,
+        )  # fmt: skip
+
+    def _open_gap(self, progress: BookProgress, reason: str, now: Moment) -> list[Record]:
+        if progress.gap_id is not None or not isinstance(progress.last, Orderbook):
+            return []
+        first = None if progress.head is None else str(progress.head)
+        bounds = GapBounds(first, from_ns=progress.last.exchange_time_ns)
+        gap, *_ = self._gaps.open(progress.stream, bounds, reason, now)
+        progress.gap_id = gap.gap_id
+        return [gap]
+
+    def _close_gap(self, progress: BookProgress, sequence: int | None, now: Moment) -> list[Event]:
+        """Close the stream's gap: a snapshot with this sequence replaces the book.
+
+        No exchange offers past updates, so the gap is lost, unless the sequence shows that there were none.
+        """
+        if progress.gap_id is None:
+            return []
+        known, progress.gap_id = self._gaps.known[progress.gap_id], None
+        if known.gap.first is not None and known.gap.first == str(sequence):
+            return [self._gaps.close(known, "NothingChanged", now)]
+        return [self._gaps.close_lost(known, f"ReplacedBySnapshot {sequence}", now)]

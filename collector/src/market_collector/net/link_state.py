@@ -1,0 +1,305 @@
+"""A route's connections as a state machine, without socket, task or clock; `net.link` drives it.
+
+Inputs are the events `started`, `opened`, `ended`, `replace`, `woken` and `stopped`. Each returns the effects to carry
+out. The machine must be woken at `wake_at`.
+
+============ ===================================== ==========================================================
+phase        meaning                               leaves it for
+============ ===================================== ==========================================================
+CONNECTING   the newest connection is being opened CONNECTED (opened), BACKOFF or STOPPED (ended)
+CONNECTED    it is open; predecessors may drain    CONNECTING (replace), BACKOFF or STOPPED (ended)
+BACKOFF      waits before the next attempt         CONNECTING (delay over, or replace)
+STOPPED      attempts used up, or not running      CONNECTING (replace while running, or started)
+============ ===================================== ==========================================================
+
+A connection is replaced when the exchange announces its end (`feed.effects.Replace`), or on request. Its successor is
+opened at once. The old one streams on until the successor delivers every stream, the drain deadline passes, or the
+exchange closes it. Any other end of a connection is followed by a delay and an attempt.
+"""
+
+import logging
+
+import msgspec
+
+from market_collector.errors import ConnectionFailedError
+from market_collector.model.moment import Moment
+from market_collector.model.streams import ConnectionState
+from market_collector.net.backoff import Backoff
+
+DRAIN_POLL_S = 0.1
+"""Interval of checks whether a successor delivers every stream; only while a connection is being replaced."""
+
+
+class LastReconnect(msgspec.Struct, frozen=True):
+    """The last reconnect: its time, and why the connection before it ended."""
+
+    time_ns: int
+    reason: str
+
+
+class LinkPolicy(msgspec.Struct, frozen=True):
+    """Settings that decide how a link reconnects."""
+
+    drain_s: float
+    max_attempts: int
+    """Failed attempts in a row before the link gives up; 0 means no limit."""
+    auto_restart: bool
+    """Whether the link starts over after it gave up."""
+
+
+class Open(msgspec.Struct, frozen=True):
+    """Open a connection under this number."""
+
+    number: int
+
+
+class Dismiss(msgspec.Struct, frozen=True):
+    """End a connection that is no longer needed."""
+
+    number: int
+    reason: str
+
+
+class Log(msgspec.Struct, frozen=True):
+    """Write a log line."""
+
+    level: int
+    message: str
+
+
+LinkEffect = Open | Dismiss | Log
+
+
+class Attempt(msgspec.Struct):
+    """One connection, from dialing to its end."""
+
+    number: int
+    is_open: bool = False
+    leaving: str = ""
+    """Why it is to be replaced."""
+    is_dismissed: bool = False
+
+
+class LinkMachine:
+    """The state of one route's connections."""
+
+    def __init__(self, policy: LinkPolicy, backoff: Backoff, now: Moment) -> None:
+        self.state = ConnectionState.CONNECTING
+        self.since_ns = now.wall_ns
+        self.reason = ""
+        """Why it is not connected, or will soon be replaced."""
+        self.reconnections = 0
+        self.last_reconnect: LastReconnect | None = None
+        self.exhausted = ""
+        """How the attempts were used up, the last time."""
+        self.slow_closes = 0
+        """Connections that the exchange closed because they were read too slowly."""
+        self.wake_at: float | None = None
+        """When to call `woken`, monotonic seconds; None: not needed."""
+        self._policy = policy
+        self._backoff = backoff
+        self._phase = ConnectionState.CONNECTING
+        self._phase_reason = ""
+        self._connections: list[Attempt] = []
+        """Oldest first."""
+        self._opened_so_far = 0
+        self._attempts = 0
+        """Attempts since the last success."""
+        self._gave_up = False
+        self._is_running = False
+        self._has_connected = False
+        """Since it started; every later connection is a reconnection."""
+        self._open_reason = ""
+        """Why the next connection is needed."""
+        self._drain_until = 0.0
+
+    # -- queries
+
+    @property
+    def newest_open(self) -> int | None:
+        """Number of the newest open connection; None while there is none."""
+        return next((each.number for each in reversed(self._open())), None)
+
+    @property
+    def newest(self) -> int:
+        """Number of the connection opened last, open or not."""
+        return self._opened_so_far
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether the attempts are used up and no connection is left: the link stays down until `replace`."""
+        return self._gave_up and not self._connections
+
+    def is_leaving(self, number: int) -> bool:
+        """Return whether a connection is to be replaced already."""
+        return any(each.number == number and each.leaving for each in self._connections)
+
+    # -- events
+
+    def started(self, now: Moment) -> list[LinkEffect]:
+        """Open the first connection."""
+        self._is_running, self._has_connected, self._open_reason = True, False, ""
+        self._reset_attempts()
+        return self._begin(now)
+
+    def stopping(self) -> None:
+        """Open no further connection: the link is being stopped."""
+        self._is_running, self.wake_at = False, None
+
+    def stopped(self, now: Moment) -> None:
+        """Record that all connections have ended."""
+        self.stopping()
+        self._set_phase(ConnectionState.STOPPED, "stopped", now)
+
+    def opened(self, number: int, now: Moment) -> None:
+        """A connection is open; its predecessors drain from now on."""
+        for attempt in self._connections:
+            attempt.is_open = attempt.is_open or attempt.number == number
+        self._set_phase(ConnectionState.CONNECTED, "", now)
+        if self._has_connected:
+            self.reconnections += 1
+            self.last_reconnect = LastReconnect(now.wall_ns, self._open_reason)
+        self._has_connected = True
+        self._drain_until = now.at + self._policy.drain_s
+        self.wake_at = now.at
+
+    def ended(
+        self,
+        number: int,
+        reason: str,
+        now: Moment,
+        *,
+        error: ConnectionFailedError | None = None,
+        is_serving: bool = False,
+        is_slow: bool = False,
+    ) -> list[LinkEffect]:
+        """A connection ended, or could not be opened (``error``). Wait before the next attempt if it was the newest.
+
+        Args:
+            is_serving: whether it had delivered anything.
+            is_slow: whether the exchange closed it because it was read too slowly.
+        """
+        effects = self._count_slow_close(reason) if is_slow else []
+        self.removed(number, now)
+        if number != self.newest or not self._is_running:
+            return effects
+        if is_serving:
+            self._reset_attempts()
+        return [*effects, *self._wait(reason, error, now)]
+
+    def removed(self, number: int, now: Moment) -> None:
+        """Forget a connection that was cancelled."""
+        self._connections = [each for each in self._connections if each.number != number]
+        self._publish_state(now)
+
+    def replace(self, reason: str, now: Moment, *, is_serving: bool = False) -> list[LinkEffect]:
+        """Open another connection without delay; the present one streams on until that one can take over.
+
+        While a connection is being opened, that one is the successor. ``is_serving``: whether the newest connection has
+        delivered anything.
+        """
+        for attempt in self._open():
+            attempt.leaving = attempt.leaving or reason
+        if not self._is_running or self._phase is ConnectionState.CONNECTING:
+            self._publish_state(now)
+            return []
+        if is_serving or self._gave_up:
+            self._reset_attempts()
+        self._open_reason = reason
+        return self._begin(now)
+
+    def woken(self, now: Moment, *, is_complete: bool) -> list[LinkEffect]:
+        """Time passed: start the attempt that is due, or end predecessors.
+
+        Args:
+            is_complete: whether the newest connection delivers every stream.
+        """
+        if self.wake_at is None or now.at < self.wake_at:
+            return []
+        self.wake_at = None
+        if self._phase is ConnectionState.BACKOFF:
+            return self._begin(now)
+        return self._drain_predecessors(is_complete, now)
+
+    # -- connecting
+
+    def _begin(self, now: Moment) -> list[LinkEffect]:
+        """Open the next connection. Two at a time are enough: a successor that did not take over yet is dismissed."""
+        effects = [self._dismiss(each, "replaced before it served") for each in self._open()[1:]]
+        self._attempts += 1
+        self._opened_so_far += 1
+        self._connections.append(Attempt(self._opened_so_far))
+        self.wake_at = None
+        self._set_phase(ConnectionState.CONNECTING, self._open_reason, now)
+        return [*effects, Open(self._opened_so_far)]
+
+    def _drain_predecessors(self, is_complete: bool, now: Moment) -> list[LinkEffect]:
+        """End the connections before the newest once it delivers every stream, or after the deadline."""
+        predecessors = [each for each in self._open() if each.number != self.newest]
+        if not predecessors or self._phase is not ConnectionState.CONNECTED:
+            return []
+        if not is_complete and now.at < self._drain_until:
+            self.wake_at = now.at + DRAIN_POLL_S
+            return []
+        state = "serves every stream" if is_complete else "does not serve every stream yet"
+        effects: list[LinkEffect] = [Log(logging.INFO, f"the new one {state}; the old one ends")]
+        effects += [self._dismiss(each, f"replaced: {each.leaving}") for each in predecessors]
+        self._publish_state(now)
+        return effects
+
+    def _dismiss(self, attempt: Attempt, reason: str) -> LinkEffect:
+        attempt.is_dismissed = True
+        return Dismiss(attempt.number, reason)
+
+    def _open(self) -> list[Attempt]:
+        return [each for each in self._connections if each.is_open and not each.is_dismissed]
+
+    # -- waiting
+
+    def _wait(self, reason: str, error: ConnectionFailedError | None, now: Moment) -> list[LinkEffect]:
+        """Wait before the next attempt, or for `replace` once the attempts are used up."""
+        self._open_reason = reason
+        delay_s = self._backoff.after(error)
+        effects: list[LinkEffect] = []
+        if 0 < self._policy.max_attempts <= self._attempts:
+            self.exhausted = f"gave up after {self._attempts} attempts: {reason}"
+            if not self._policy.auto_restart:
+                return self._give_up(now)
+            effects.append(Log(logging.ERROR, f"{self.exhausted}; starting over (autoRestart is true)"))
+            self._reset_attempts()
+            delay_s = self._backoff.long()
+        self.wake_at = now.at + delay_s
+        self._set_phase(ConnectionState.BACKOFF, reason, now)
+        return [*effects, Log(logging.WARNING, f"{reason}; trying again in {delay_s:.1f} s")]
+
+    def _give_up(self, now: Moment) -> list[LinkEffect]:
+        self._gave_up = True
+        self.wake_at = None
+        self._set_phase(ConnectionState.STOPPED, self.exhausted, now)
+        return [Log(logging.ERROR, f"{self.exhausted} (autoRestart is false)")]
+
+    def _reset_attempts(self) -> None:
+        """Forget failures: the connection served, or a new one is requested."""
+        self._attempts = 0
+        self._gave_up = False
+        self._backoff.reset()
+
+    def _count_slow_close(self, reason: str) -> list[LinkEffect]:
+        self.slow_closes += 1
+        return [Log(logging.ERROR, f"we read too slowly: {reason}; more CPU or more shards are needed")]
+
+    # -- the published state
+
+    def _set_phase(self, phase: ConnectionState, reason: str, now: Moment) -> None:
+        self._phase, self._phase_reason = phase, reason
+        self._publish_state(now)
+
+    def _publish_state(self, now: Moment) -> None:
+        """Set state and reason. An old connection that still streams says more than a new one that does not yet."""
+        leaving = next((each.leaving for each in self._open() if each.leaving), "")
+        state = ConnectionState.DRAINING if leaving else self._phase
+        if state is not self.state:
+            self.since_ns = now.wall_ns
+        self.state, self.reason = state, self._phase_reason
+        if leaving:
+            self.reason = f"{leaving}; the next one: {self._phase} {self._phase_reason}".rstrip()

@@ -1,0 +1,171 @@
+"""The link's state machine: every transition, without a socket or a task."""
+
+import logging
+import random
+
+from market_collector.errors import ConnectionFailedError
+from market_collector.model.moment import Moment
+from market_collector.model.streams import ConnectionState
+from market_collector.net.backoff import Backoff
+from market_collector.net.link_state import DRAIN_POLL_S, Dismiss, LinkEffect, LinkMachine, LinkPolicy, Log, Open
+
+MAX_DELAY_S = 8.0
+
+
+def at(seconds: float) -> Moment:
+    return Moment(seconds, int(seconds * 1e9))
+
+
+def machine(max_attempts: int = 0, *, auto_restart: bool = True) -> LinkMachine:
+    backoff = Backoff(1.0, MAX_DELAY_S, random.Random(1))
+    return LinkMachine(LinkPolicy(60.0, max_attempts, auto_restart), backoff, at(0))
+
+
+def connected() -> LinkMachine:
+    one = machine()
+    one.started(at(1))
+    one.opened(1, at(2))
+    return one
+
+
+def draining() -> LinkMachine:
+    """Connection 1 is to be replaced, its successor 2 is open."""
+    one = connected()
+    assert one.replace("upgrade", at(3)) == [Open(2)]
+    one.opened(2, at(4))
+    return one
+
+
+def opened(effects: list[LinkEffect]) -> list[int]:
+    return [effect.number for effect in effects if isinstance(effect, Open)]
+
+
+def dismissed(effects: list[LinkEffect]) -> list[tuple[int, str]]:
+    return [(effect.number, effect.reason) for effect in effects if isinstance(effect, Dismiss)]
+
+
+def logged(effects: list[LinkEffect]) -> list[int]:
+    return [effect.level for effect in effects if isinstance(effect, Log)]
+
+
+def test_start_opens_the_first_connection() -> None:
+    one = machine()
+    assert one.started(at(1)) == [Open(1)]
+    assert (one.state, one.newest_open, one.wake_at) == (ConnectionState.CONNECTING, None, None)
+    one.opened(1, at(2))
+    assert (one.state, one.newest_open, one.since_ns) == (ConnectionState.CONNECTED, 1, 2_000_000_000)
+    assert (one.reconnections, one.last_reconnect) == (0, None)
+
+
+def test_end_is_followed_by_a_delay_and_an_attempt() -> None:
+    one = connected()
+    effects = one.ended(1, "reset", at(5), is_serving=True)
+    assert (opened(effects), logged(effects)) == ([], [logging.WARNING])
+    assert (one.state, one.reason) == (ConnectionState.BACKOFF, "reset")
+    assert one.wake_at is not None
+    assert 5.0 <= one.wake_at <= 6.0, "the first delay is the shortest"
+    assert one.woken(at(one.wake_at - 0.001), is_complete=False) == []
+    assert one.woken(at(one.wake_at), is_complete=False) == [Open(2)]
+    one.opened(2, at(7))
+    assert one.reconnections == 1
+    assert one.last_reconnect is not None
+    assert one.last_reconnect.reason == "reset"
+
+
+def test_predecessor_ends_when_the_successor_delivers_every_stream() -> None:
+    one = draining()
+    assert (one.state, one.reason) == (ConnectionState.DRAINING, "upgrade; the next one: connected")
+    assert one.woken(at(4), is_complete=False) == []
+    assert one.wake_at == 4 + DRAIN_POLL_S
+    effects = one.woken(at(5), is_complete=True)
+    assert dismissed(effects) == [(1, "replaced: upgrade")]
+    assert (one.state, one.reason) == (ConnectionState.CONNECTED, "")
+    assert one.woken(at(99), is_complete=True) == [], "no predecessor is left"
+    assert one.ended(1, "replaced: upgrade", at(6), is_serving=True) == []
+    assert one.state is ConnectionState.CONNECTED
+
+
+def test_predecessor_ends_at_the_drain_deadline() -> None:
+    one = draining()
+    assert dismissed(one.woken(at(63.9), is_complete=False)) == []
+    assert dismissed(one.woken(at(64), is_complete=False)) == [(1, "replaced: upgrade")]
+
+
+def test_successor_that_fails_leaves_the_predecessor_draining() -> None:
+    one = connected()
+    one.replace("upgrade", at(3))
+    effects = one.ended(2, "refused", at(4), error=ConnectionFailedError("refused"))
+    assert dismissed(effects) == []
+    assert (one.state, one.newest_open) == (ConnectionState.DRAINING, 1)
+    assert one.wake_at is not None
+    assert one.woken(at(one.wake_at), is_complete=False) == [Open(3)]
+
+
+def test_third_connection_dismisses_the_second_and_keeps_the_first() -> None:
+    one = draining()
+    effects = one.replace("upgrade again", at(5))
+    assert (dismissed(effects), opened(effects)) == ([(2, "replaced before it served")], [3])
+
+
+def test_replace_opens_nothing_while_a_connection_is_opening() -> None:
+    one = machine()
+    one.started(at(1))
+    assert one.replace("asked for", at(2)) == []
+
+
+def test_replace_opens_nothing_while_the_link_is_not_running() -> None:
+    one = connected()
+    one.stopping()
+    assert one.replace("asked for", at(3)) == []
+    assert one.ended(1, "stopped", at(4)) == []
+    one.stopped(at(4))
+    assert (one.state, one.wake_at) == (ConnectionState.STOPPED, None)
+    assert one.started(at(5)) == [Open(2)]
+
+
+def test_replace_ends_a_delay() -> None:
+    one = connected()
+    one.ended(1, "reset", at(5))
+    assert one.replace("asked for", at(5.01)) == [Open(2)]
+    assert (one.state, one.reason, one.wake_at) == (ConnectionState.CONNECTING, "asked for", None)
+
+
+def test_link_gives_up_after_the_last_attempt_until_replaced() -> None:
+    one = machine(2, auto_restart=False)
+    one.started(at(1))
+    one.ended(1, "refused", at(2), error=ConnectionFailedError("refused"))
+    one.woken(at(99), is_complete=False)
+    effects = one.ended(2, "refused", at(100), error=ConnectionFailedError("refused"))
+    assert (one.state, one.exhausted) == (ConnectionState.STOPPED, "gave up after 2 attempts: refused")
+    assert (one.has_given_up, one.wake_at, logged(effects)) == (True, None, [logging.ERROR])
+    assert one.replace("asked for", at(200)) == [Open(3)]
+    assert not one.has_given_up
+    one.ended(3, "refused", at(201), error=ConnectionFailedError("refused"))
+    assert one.state is ConnectionState.BACKOFF, "the attempts are counted from 0 again"
+
+
+def test_link_has_not_given_up_while_its_old_connection_lives() -> None:
+    one = machine(1, auto_restart=False)
+    one.started(at(1))
+    one.opened(1, at(2))
+    one.replace("upgrade", at(3), is_serving=True)
+    one.ended(2, "refused", at(4), error=ConnectionFailedError("refused"))
+    assert (one.state, one.has_given_up) == (ConnectionState.DRAINING, False)
+    one.ended(1, "closed", at(5), is_serving=True)
+    assert (one.state, one.has_given_up) == (ConnectionState.STOPPED, True)
+
+
+def test_attempts_start_over_after_a_long_delay_with_auto_restart() -> None:
+    one = machine(1)
+    one.started(at(1))
+    effects = one.ended(1, "refused", at(2), error=ConnectionFailedError("refused"))
+    assert logged(effects) == [logging.ERROR, logging.WARNING]
+    assert one.state is ConnectionState.BACKOFF
+    assert one.wake_at is not None
+    assert one.wake_at >= 2 + MAX_DELAY_S / 2
+
+
+def test_slow_close_is_counted_and_logged() -> None:
+    one = connected()
+    effects = one.ended(1, "closed: 4005", at(3), is_slow=True)
+    assert (one.slow_closes, logged(effects)) == (1, [logging.ERROR, logging.WARNING])
