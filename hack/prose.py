@@ -6,21 +6,25 @@
     hack/prose.py --summary       number of findings by directory and rule, pending or not
 
 Prints `file:line: finding (what to write instead) [rule]` and exits with 1 when there is a finding.
-`prose: ignore[word] reason` or `prose: ignore[rule] reason` accepts one finding. Put it in a comment on the same line or
-on the line above, or directly after a docstring. Vocabulary and limits are in prose.toml, beside this file.
+`prose: ignore[word] reason` or `prose: ignore[rule] reason` accepts a finding. Put it in a comment on the same line, on
+the line above, or directly after a docstring. Vocabulary and limits are in prose.toml, beside this file.
 """
 
 import argparse
 import ast
 import fnmatch
 import gc
+import os
 import re
 import subprocess
 import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +37,24 @@ ITEM = re.compile(r"\s*(?:[-*+•]|\d+[.)]|[a-z][.)])\s+|\s{2,}[\w.]+: ")
 SECTION = re.compile(r"\s*(?:Raises|Args|Returns|Yields|Attributes|Usage|Examples?|Sources?):\s*$")
 DRAWING = re.compile(r"[┌┐└┘├┤│─▶◀▲▼═║]|\S {3,}\S|^\s*\+?[-=]{4,}")
 CODE_SPAN = re.compile(r"(`+)(?!`)[^\n]*?(?:\n[^\n]*?)?\1(?!`)")
-LINK_TARGET = re.compile(r"\]\([^)\s]*\)|<!--.*?-->|https?://\S+", re.DOTALL)
+LINK_TARGET = re.compile(r"\]\([^)\s]*\)|https?://\S+")
+HTML_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+SCRIPTS = (".sh", ".yaml", ".yml", ".tpl", ".toml", "Makefile", "Dockerfile")
 QUOTED_NAME = re.compile(r"\"[\w.=/-]+\"|(?<!\w)'[\w.=/-]+'")
 ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf|approx|no|No|incl)\.|\.{3}")
 SENTENCE_END = re.compile(r"(?<!^\d)[.!?]+[\"')\]*_]*(?=\s+[\"'(\[*_]*[A-Z\d])")
 JOINT = re.compile(r"(?:\"\"\"|'''|[\"'])(?:\s*\\?\n\s*)[rbfuRBFU]*(?:\"\"\"|'''|[\"'])")
 PLACEHOLDER = re.compile(r"\{[^{}\n]*\}|%[sdrf]\b|%\(\w+\)[sd]")
+DATA = re.compile(r"\{\\?\"|\bself\.|^\s*[\[{<]")  # JSON, CEL, HTML
 DIRECTIVE = re.compile(r"#\s*(?:noqa|type:|pragma|fmt:|ruff:|shellcheck|prose:|!)|#!")
-IGNORE = re.compile(r"prose: ignore\[([^\]]+)\]\s*([^\n]*?)\s*(?:-->|\*/|$)", re.MULTILINE)
+IGNORE = re.compile(r"(?:#|//|/\*|<!--)\s*prose: ignore\[([^\]]+)\][ \t]*([^\n]*?)\s*(?:-->|\*/|$)", re.MULTILINE)
 REFERENCE = re.compile(r"(?<![\w/.])[\w./-]*\w\.md\b")
+INTERESTING = (
+    *(ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.arg, ast.Name, ast.Attribute),
+    *(ast.Constant, ast.JoinedStr),
+)
+FEW = 100  # files for which starting another process takes longer than it saves
+LEAVES = (ast.Constant, ast.Name, ast.expr_context, ast.operator, ast.cmpop)
 CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z\d]+|[A-Z\d]+")
 
 
@@ -136,7 +149,7 @@ class Config:
         """Read the file."""
         data = tomllib.loads(path.read_text())
         words = [Word.read(each) for each in data["word"]]
-        any_word = re.compile("|".join(f"(?:{word.pattern.pattern})" for word in words), re.IGNORECASE)
+        any_word = re.compile(_bounded("|".join(each["match"] for each in data["word"])))
         tables = (data["names"], data["modules"], frozenset(data["kept_names"]["names"]), data["limits"], data["sizes"])
         return cls(words, any_word, *tables, data["pending"], data["exclude"]["paths"], data.get("accepted", []))
 
@@ -204,7 +217,7 @@ def kind_of(line: str, may_be_code: bool) -> str:
 
 def markdown(source: str) -> Iterator[Segment]:
     """Segments of a document."""
-    return blocks(LINK_TARGET.sub(lambda m: blank(m) if m.group().startswith("<!--") else m.group(), source).split("\n"), 1, "paragraph")
+    return blocks(HTML_COMMENT.sub(blank, source).split("\n"), 1, "paragraph")
 
 
 @dataclass(slots=True)
@@ -220,29 +233,48 @@ class Literal:
 
 def python(source: str) -> Iterator[Segment]:
     """Segments of a Python file: docstrings, other strings, comments and the names that it binds."""
-    tree = ast.parse(source)
     lines = source.encode().split(b"\n")
     inside: set[int] = set()
-    docstrings = set(map(id, _docstrings(tree)))
+    docstrings: set[int] = set()
     literals: list[Literal] = []
-    for node in ast.walk(tree):
+    tree = ast.parse(source)  # kept, so that the ids of its nodes stay unique
+    for node in nodes(tree):
         if isinstance(node, ast.JoinedStr):
             inside.update(id(child) for child in ast.walk(node) if child is not node)
+        elif (docstring := docstring_of(node)) is not None:
+            docstrings.add(id(docstring))
         if id(node) not in inside and (isinstance(node, ast.JoinedStr) or _is_string(node)):
             literals.append(_literal(node, id(node) in docstrings))
-        for name, line in bound_names(node):
-            yield Segment("test" if name.startswith("test_") else "name", line, name)
+        for name, line, kind in bound_names(node):
+            yield Segment("test" if name.startswith("test_") else "name", line, name, kind)
     for literal in literals:
         yield from string_segments(literal, lines)
     yield from hash_comments(python_comments(source, lines, literals))
 
 
-def _docstrings(tree: ast.AST) -> Iterator[ast.AST]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
-            first = node.body[0]
-            if isinstance(first, ast.Expr) and _is_string(first.value):
-                yield first.value
+def nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of interest, parents first; ast.walk takes three times as long."""
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, INTERESTING):
+            yield node
+        if isinstance(node, LEAVES):
+            continue
+        for value in vars(node).values():
+            if isinstance(value, ast.AST):
+                stack.append(value)
+            elif isinstance(value, list):
+                stack.extend(each for each in value if isinstance(each, ast.AST))
+
+
+def docstring_of(node: ast.AST) -> ast.AST | None:
+    """The string at the start of a module, class or function."""
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+        first = node.body[0]
+        if isinstance(first, ast.Expr) and _is_string(first.value):
+            return first.value
+    return None
 
 
 def _is_string(node: ast.AST) -> bool:
@@ -253,17 +285,17 @@ def _literal(node: Any, docstring: bool) -> Literal:
     return Literal(node.lineno, node.col_offset, node.end_lineno, node.end_col_offset, docstring)
 
 
-def bound_names(node: ast.AST) -> Iterator[tuple[str, int]]:
-    """Names that a node binds, with their lines."""
+def bound_names(node: ast.AST) -> Iterator[tuple[str, int, str]]:
+    """Names that a node binds, with their lines and whether each is a definition or a variable."""
     match node:
         case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-            yield node.name, node.lineno
+            yield node.name, node.lineno, "definition"
         case ast.arg():
-            yield node.arg, node.lineno
+            yield node.arg, node.lineno, "variable"
         case ast.Name(ctx=ast.Store()):
-            yield node.id, node.lineno
+            yield node.id, node.lineno, "definition" if node.id.isupper() else "variable"
         case ast.Attribute(ctx=ast.Store()):
-            yield node.attr, node.lineno
+            yield node.attr, node.lineno, "variable"
 
 
 def string_segments(literal: Literal, lines: Sequence[bytes]) -> Iterator[Segment]:
@@ -279,8 +311,10 @@ def string_segments(literal: Literal, lines: Sequence[bytes]) -> Iterator[Segmen
         body = text.split("\n")
         margin = min((len(row) - len(row.lstrip()) for row in body[1:] if row.strip()), default=0)
         yield from blocks([body[0].strip(), *(row[margin:] for row in body[1:])], literal.line, "docstring")
-    elif text.strip().count(" ") >= 2 and not re.search(r"\{\\?\"|\bself\.|^\s*[\[{<]", text):
-        yield Segment("message", literal.line, masked(PLACEHOLDER.sub(one_word, text.replace("\\n", "  "))), text)
+        return
+    shown = PLACEHOLDER.sub(one_word, text.replace("\\n", "  "))
+    if shown.strip().count(" ") >= 2 and not DATA.search(shown):
+        yield Segment("message", literal.line, masked(shown), text)
 
 
 def python_comments(source: str, lines: Sequence[bytes], literals: Iterable[Literal]) -> Iterator[tuple[int, int, str]]:
@@ -371,9 +405,18 @@ def extract(path: str, source: str) -> Iterator[Segment]:
         yield from json_descriptions(source)
     elif name == "NOTES.txt":
         yield from (Segment("message", at, masked(line), line) for at, line in enumerate(source.split("\n"), 1))
-    elif suffix in (".sh", ".yaml", ".yml", ".tpl", ".toml") or name in ("Makefile", "Dockerfile") or source.startswith("#!"):
+    elif (suffix or name) in SCRIPTS or source.startswith("#!"):
         yield from hash_comments(script_comments(source))
-        yield from descriptions(source) if path.startswith("crds/") else printed(source) if suffix in (".sh", "") else ()
+        if path.startswith("crds/"):
+            yield from descriptions(source)
+        elif suffix in (".sh", ""):
+            yield from printed(source)
+
+
+@cache
+def spoken(name: str) -> str:
+    """The words of an identifier in lowercase."""
+    return " ".join(CAMEL.findall(name)).lower()
 
 
 # Rules: each takes a segment or a file and yields findings.
@@ -409,7 +452,7 @@ class Checker:
 
     def vocabulary(self, path: str, segment: Segment) -> Iterator[Finding]:
         """Banned words and phrases."""
-        if not self.config.any_word.search(segment.text):
+        if not self.config.any_word.search(segment.text.lower()):  # one search for most segments, not one a word
             return
         for word in self.config.words:
             if segment.scope not in word.scopes or (word.paths and not below(path, word.paths)):
@@ -451,7 +494,8 @@ class Checker:
         words, width = len(segment.text.split()), self.config.limits["columns"]
         lines, most = self.config.limits["paragraph_lines"], self.config.limits["paragraph_words"]
         if words > most and (len(rows) > lines or max(map(len, rows)) > width):
-            message = f"paragraph of {len(rows)} lines and {words} words (at most {lines} lines or {most} words: split it or make a list)"
+            allowed = f"at most {lines} lines or {most} words: split it or make a list"
+            message = f"paragraph of {len(rows)} lines and {words} words ({allowed})"
             yield self.finding(path, segment, "paragraph", "paragraph", message, 0)
         for offset, row in enumerate(segment.text.split("\n")):
             if len(row.rstrip()) > width and SENTENCE_END.search(row):
@@ -460,7 +504,7 @@ class Checker:
                 yield Finding(path, line, "wrap", "wrap", message, (line - 1, segment.last))
 
     def docstring(self, path: str, segment: Segment) -> Iterator[Finding]:
-        """The first line of a docstring: alone, with a period, not a clause."""
+        """The first line of a docstring: on a line of its own, with a period, not a clause."""
         first, *rest = segment.text.split("\n")
         if not first.strip().endswith("."):
             message = "first line of the docstring has no period at its end (one sentence on a line of its own)"
@@ -468,7 +512,7 @@ class Checker:
         if rest and rest[0].strip():
             message = "no blank line after the first line of the docstring (the first line stands by itself)"
             yield self.finding(path, segment, "docstring", "docstring", message, 0)
-        if match := re.match(r"\s*(What|Whether|Where|Who|Whoever|How|Why|When|That|If|Which)\b", first):
+        if match := re.match(r"\s*(What|Where|Who|Whoever|How|Why|When|That|If|Which)\b", first):
             message = f'docstring starts with the clause "{match.group(1)} ..." (start with an imperative or a noun)'
             yield self.finding(path, segment, "docstring", "docstring", message, 0)
 
@@ -478,10 +522,9 @@ class Checker:
         if name.strip("_") in self.config.kept_names:
             return
         for entry in self.config.names:
-            if below(path, entry["paths"]) and name in entry["renames"]:
+            if segment.raw == "definition" and below(path, entry["paths"]) and name in entry["renames"]:
                 yield self.finding(path, segment, "name", name, f"name {name} (write {entry['renames'][name]})", 0)
-        spoken = Segment(segment.scope, segment.line, " ".join(CAMEL.findall(name)).lower())
-        for found in self.vocabulary(path, spoken):
+        for found in self.vocabulary(path, Segment(segment.scope, segment.line, spoken(name))):
             yield Finding(path, found.line, "name", found.key, f"name {name}: {found.message}", found.span)
         if segment.scope == "test":
             yield from self.test_name(path, segment)
@@ -514,12 +557,12 @@ class Checker:
     def size(self, path: str, source: str, limits: dict[str, int]) -> Iterator[Finding]:
         """The size of a document in words and lines."""
         actual = {"words": len(source.split()), "lines": source.count("\n")}
-        for unit in ("words", "lines"):
-            if actual[unit] > limits.get(f"max_{unit}", sys.maxsize):
-                message = f"document of {actual[unit]} {unit} (at most {limits[f'max_{unit}']}: shorten it or split it)"
-                yield Finding(path, 1, "size", "size", message, (1, 1))
-            if actual[unit] < limits.get(f"min_{unit}", 0):
-                message = f"document of {actual[unit]} {unit} (at least {limits[f'min_{unit}']}: state context and reasons)"
+        for name, limit in limits.items():
+            bound, unit = name.split("_")
+            if (actual[unit] > limit) if bound == "max" else (actual[unit] < limit):
+                allowed = "at most" if bound == "max" else "at least"
+                advice = "shorten it or split it" if bound == "max" else "state context and reasons"
+                message = f"document of {actual[unit]} {unit} ({allowed} {limit}: {advice})"
                 yield Finding(path, 1, "size", "size", message, (1, 1))
 
     def finding(self, path: str, segment: Segment, rule: str, key: str, message: str, offset: int) -> Finding:
@@ -531,15 +574,15 @@ class Checker:
         marks = [(source.count("\n", 0, match.start()) + 1, match) for match in IGNORE.finditer(source)]
         used: set[int] = set()
         for each in found:
-            fits = [at for at, mark in marks if mark.group(1) in (each.key, each.rule) and each.span[0] <= at <= each.span[1]]
-            used.update(fits)
+            beside = [(at, mark.group(1)) for at, mark in marks if each.span[0] <= at <= each.span[1]]
+            fits = {at for at, key in beside if key in (each.key, each.rule)}
+            used |= fits
             if not fits and not self.accepts(each):
                 yield each
         for at, mark in marks:
-            if not mark.group(2):
-                yield Finding(path, at, "ignore", "ignore", "ignore without a reason (write the reason after it)", (at, at))
-            elif at not in used:
-                yield Finding(path, at, "ignore", "ignore", f"ignore[{mark.group(1)}] of no use (remove it)", (at, at))
+            problem = f"ignore[{mark.group(1)}] of no use (remove it)" if at not in used else ""
+            if problem := problem if mark.group(2) else "ignore without a reason (write the reason after it)":
+                yield Finding(path, at, "ignore", "ignore", problem, (at, at))
 
     def accepts(self, found: Finding) -> bool:
         """Whether [[accepted]] in prose.toml covers a finding, for files that cannot hold a comment."""
@@ -549,23 +592,31 @@ class Checker:
 # Command line.
 
 
-def tracked(root: Path) -> list[str]:
-    """Files of the repository, with new ones that git does not ignore."""
-    command = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    return [each for each in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0") if each]
+def git(directory: Path, *arguments: str) -> str:
+    """Output of a git command."""
+    command = ["git", "-C", str(directory), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
 
 
 def scan(root: Path, config: Config, chosen: Sequence[str]) -> list[Finding]:
-    """Findings of the tracked files below the chosen paths, or of all."""
-    files = tracked(root)
+    """Findings of the chosen paths, or of all files of the repository (new ones, too, unless git ignores them)."""
+    files = set(git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"))
     config.references = frozenset(Path(each).name for each in files if each.endswith(".md"))
-    checker = Checker(config)
-    found: list[Finding] = []
-    for path in sorted(set(files)):
-        wanted = not chosen or any(path == each or path.startswith(f"{each}/") or each == "." for each in chosen)
-        if wanted and not below(path, config.exclude) and (root / path).is_file():
-            found.extend(checker.check(path, read(root / path)))
-    return found
+    places = [each if (root / each).is_file() else "" if each == "." else f"{each}/" for each in chosen]
+    paths = sorted(path for path in files if not chosen or any(path.startswith(each) for each in places))
+    paths = [path for path in paths if not below(path, config.exclude) and (root / path).is_file()]
+    if len(paths) < FEW:
+        return check_files(root, config, paths)
+    workers = os.cpu_count() or 1
+    with ProcessPoolExecutor(workers) as pool:
+        parts = pool.map(check_files, repeat(root), repeat(config), [paths[at::workers] for at in range(workers)])
+        return sorted((found for part in parts for found in part), key=lambda each: (each.path, each.line))
+
+
+def check_files(root: Path, config: Config, paths: Sequence[str]) -> list[Finding]:
+    """Findings of several files."""
+    gc.disable()  # the syntax trees are short-lived: collecting costs more than parsing them
+    return [found for path in paths for found in Checker(config).check(path, read(root / path))]
 
 
 def read(path: Path) -> str:
@@ -580,8 +631,8 @@ def without_pending(found: Iterable[Finding], config: Config) -> Iterator[Findin
     """Findings outside [pending], and entries of [pending] that have no finding left."""
     used: set[tuple[str, str]] = set()
     for each in found:
-        covering = [(path, rule) for path, rules in config.pending.items() if below(each.path, [path]) for rule in rules]
-        hits = {(path, rule) for path, rule in covering if rule in (each.rule, "all")}
+        covering = [(path, rules) for path, rules in config.pending.items() if below(each.path, [path])]
+        hits = {(path, rule) for path, rules in covering for rule in rules if rule in (each.rule, "all")}
         used |= hits
         if not hits:
             yield each
@@ -615,10 +666,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("paths", nargs="*", type=Path, help="files or directories; every finding, pending or not")
     parser.add_argument("--summary", action="store_true", help="print the number of findings by directory and rule")
     options = parser.parse_args(arguments)
-    gc.disable()  # the syntax trees of all files are short-lived: collecting costs more than parsing them
     start = next((each if each.is_dir() else each.parent for each in options.paths), Path())
-    top = ["git", "-C", str(start), "rev-parse", "--show-toplevel"]
-    root = Path(subprocess.run(top, capture_output=True, text=True, check=True).stdout.strip())
+    root = Path(git(start, "rev-parse", "--show-toplevel").strip())
     config = Config.read(CONFIG)
     found: Iterable[Finding] = scan(root, config, [str(each.resolve().relative_to(root)) for each in options.paths])
     if options.summary:
