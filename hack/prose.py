@@ -506,7 +506,7 @@ class Checker:
     def docstring(self, path: str, segment: Segment) -> Iterator[Finding]:
         """The first line of a docstring: on a line of its own, with a period, not a clause."""
         first, *rest = segment.text.split("\n")
-        if not first.strip().endswith("."):
+        if not re.search(r"\.[)\"'`]*$", first.strip()):
             message = "first line of the docstring has no period at its end (one sentence on a line of its own)"
             yield self.finding(path, segment, "docstring", "docstring", message, 0)
         if rest and rest[0].strip():
@@ -603,6 +603,9 @@ def scan(root: Path, config: Config, chosen: Sequence[str]) -> list[Finding]:
     files = set(git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"))
     config.references = frozenset(Path(each).name for each in files if each.endswith(".md"))
     places = [each if (root / each).is_file() else "" if each == "." else f"{each}/" for each in chosen]
+    for place, each in zip(places, chosen, strict=True):
+        if not any(path.startswith(place) for path in files):
+            raise SystemExit(f"{each}: not a file or directory of the repository. Name one that git lists.")
     paths = sorted(path for path in files if not chosen or any(path.startswith(each) for each in places))
     paths = [path for path in paths if not below(path, config.exclude) and (root / path).is_file()]
     if len(paths) < FEW:

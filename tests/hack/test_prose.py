@@ -83,6 +83,7 @@ CASES = {
     "wrap": ("docs/a.md", f"{words(18)}.\n{words(18)}.\n", f"{words(18)}. A{words(18)}.\n", "wrap", 1),
     "size of the README": ("README.md", "| a\n" * 120, "| a\n" * 121, "size", 1),
     "size of a document": ("docs/a.md", "| a\n" * 750, "| a\n" * 751, "size", 1),
+    "index of decisions": ("docs/decisions/README.md", "| a\n", "", "", 0),
     "decision too short": ("docs/decisions/0001-a.md", "| a\n" * 75, "| a\n" * 74, "size", 1),
     "docstring period": ("a.py", '"""Do it."""\n', '"""Do it"""\n', "docstring", 1),
     "docstring first line": ("a.py", '"""Do it.\n\nNow.\n"""\n', '"""Do it.\nNow.\n"""\n', "docstring", 1),
@@ -178,3 +179,9 @@ def test_command_exits_0_when_the_path_is_clean(repository: Path) -> None:
 
 def test_summary_counts_by_directory_and_rule(repository: Path) -> None:
     assert "| operator | 1 | 1 |" in run(repository, "--summary").stdout
+
+
+def test_command_refuses_a_path_that_git_does_not_list(repository: Path) -> None:
+    done = run(repository, "operator/missing")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("operator/missing: not a file or directory of the repository.")
