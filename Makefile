@@ -40,7 +40,7 @@ test: setup ## set up, then everything: lint, types, contracts, unit, simulator,
 test-fast: setup ## what needs neither network nor cluster, in under a minute
 	@hack/test.sh fast
 
-lint: ## ruff, format and shell scripts
+lint: ## ruff, format, shell scripts, prose
 	@hack/test.sh lint
 
 types: ## mypy, strict

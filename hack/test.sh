@@ -15,6 +15,7 @@ lint() {
   ruff format --check --quiet .
   shellcheck --external-sources --source-path=SCRIPTDIR "${SCRIPTS[@]}"
   no_registry_addresses
+  python hack/prose.py
 }
 
 # The repository must hold no address of a package registry, so that it installs from whatever a machine uses.
