@@ -75,7 +75,7 @@ def test_the_head_arrives() -> None:
     assert report.last_reconnect_reason == "closed by the exchange"
 
 
-def test_every_counter_that_the_operator_adds_up_arrives_under_its_name() -> None:
+def test_every_counter_of_the_operator_is_in_the_status() -> None:
     counters = received(FULL).counters
     assert counters.numbers == tuple(range(1, 14))
     assert counters.missing_trades == FULL.counters.missing_trades
@@ -102,7 +102,7 @@ def test_gaps_arrive_with_state_and_reason() -> None:
     ]
 
 
-def test_sinks_arrive_with_what_is_wrong() -> None:
+def test_sinks_keep_their_errors() -> None:
     assert [(each.name, each.healthy, each.dropped, each.error) for each in received(FULL).sinks] == [
         ("out", True, 0, ""),
         ("archive", False, 9, "disk full"),
