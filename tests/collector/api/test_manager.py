@@ -78,7 +78,7 @@ async def test_an_unknown_removal_and_a_second_addition_are_errors(exchange: Sim
     manager = CollectorManager("multi")
     made = collector(exchange)
     manager.add_collector(made)
-    with pytest.raises(ConfigurationError, match="multi: there is no collector other. Collectors: okx_btc_usdt"):
+    with pytest.raises(ConfigurationError, match=r"multi: there is no collector other\. Collectors: okx_btc_usdt"):
         manager.remove_collector("other")
     with pytest.raises(ConfigurationError, match="okx_btc_usdt was added already"):
         manager.add_collector(made)
