@@ -146,7 +146,7 @@ async def test_callbacks_may_come_and_go_while_it_runs(exchange: Simulator) -> N
     assert not made.remove_event_callback(print)
 
 
-async def test_a_hole_is_an_event(exchange: Simulator) -> None:
+async def test_a_gap_is_an_event(exchange: Simulator) -> None:
     events = list[StreamEvent]()
     made = collector(exchange, DataType.TRADE, DataType.ORDERBOOK)
     made.add_event_callback(events.append)
@@ -407,7 +407,7 @@ STEPS = st.lists(st.sampled_from(["start", "stop", "cancelled start", "ask", "pa
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, together=st.booleans())
-def test_in_any_order_alone_or_at_once_nothing_is_left(exchange: Simulator, steps: list[str], together: bool) -> None:
+def test_calls_in_any_order_or_at_once_leave_nothing(exchange: Simulator, steps: list[str], together: bool) -> None:
     async def story() -> None:
         made = collector(exchange)  # one connection: a process may open three a second
         made.add_data_callback(DataType.TRADE, lambda point: asyncio.sleep(0))

@@ -141,3 +141,10 @@ def test_problems_of_all_documents_are_reported(tmp_path: Path) -> None:
 def test_several_documents_are_several_collectors(tmp_path: Path) -> None:
     documents = load(write(tmp_path, RESOURCE + "---\n" + RESOURCE.replace("okx-btc", "second")))
     assert [each.name for each in documents] == ["okx-btc", "second"]
+
+
+def test_problems_before_an_unreadable_document_are_reported(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError) as caught:
+        load(write(tmp_path, RESOURCE.replace("trade", "trades") + "---\na: [1\n"))
+    assert [(each.line, each.path) for each in caught.value.problems] == [(8, "spec.dataTypes[0]"), (12, "")]
+    assert "is not YAML" in caught.value.problems[1].text

@@ -33,6 +33,8 @@ class UnreadableError(InputError):
 
     def __init__(self, file: str, line: int | None, reason: str) -> None:
         self.file, self.line, self.reason = file, line, reason
+        self.before: list[Source] = []
+        """The documents before the unreadable one."""
         super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
 
 
@@ -135,13 +137,22 @@ def _json_source(name: str, data: object, text: str, start: int, end: int) -> So
 
 
 def _yaml(name: str, text: str) -> list[Source]:
-    import yaml
-
     if text.lstrip().startswith("{"):
         text = text.replace("\t", " ")  # like JSON, where a tab is white space; YAML refuses it
+    documents: list[Source] = []
+    try:
+        _read_documents(name, text, documents)
+    except UnreadableError as error:
+        error.before = documents
+        raise
+    return documents
+
+
+def _read_documents(name: str, text: str, documents: list[Source]) -> None:
+    import yaml
+
     try:
         loader = yaml.SafeLoader(text)
-        documents = []
         while loader.check_node():
             node = loader.get_node()
             if node is not None and not _is_empty(node):
@@ -154,7 +165,6 @@ def _yaml(name: str, text: str) -> list[Source]:
         raise UnreadableError(name, line, f"has a control character ({error.character:#04x})") from error
     except RecursionError as error:
         raise UnreadableError(name, None, f"is nested deeper than {MAX_DEPTH} levels") from error
-    return documents
 
 
 def _lines_of_json(name: str, text: str) -> Lines:
