@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Market data in a Python program
 #
-# Each `# %%` begins a cell of a notebook (VS Code, Jupyter with jupytext); `python examples/python_api.py` runs all.
-# To collect from somewhere else than OKX itself, write its address into `config/okx_config.json`:
+# Each `# %%` starts a cell of a notebook (VS Code, Jupyter with jupytext); `python examples/python_api.py` runs all.
+# To collect from another address than OKX's own, write it to `config/okx_config.json`:
 # `{"websocket_endpoint": "ws://127.0.0.1:8443", "rest_endpoint": "http://127.0.0.1:8443"}` (`market-simulator serve`).
 
-# %% What there is
+# %% Exchanges and their capabilities
 import asyncio
 from decimal import Decimal
 
@@ -29,19 +29,19 @@ volume: dict[str, Decimal] = {}
 
 
 def on_trade(point: DataPoint) -> None:
-    """Prices and amounts are exact decimal text; the timestamp is the exchange's, in UTC."""
+    """Prices and amounts are exact decimal strings; the timestamp is the exchange's, in UTC."""
     volume[point.symbol] = volume.get(point.symbol, Decimal(0)) + Decimal(point.data["amount"])
 
 
 async def on_book(point: DataPoint) -> None:
-    """A coroutine function is awaited; records wait for it in order, and the other callbacks do not."""
+    """A coroutine function is awaited. Records queue for it in order; other callbacks go on."""
     if point.data["action"] == "snapshot":
         price, amount = point.data["bids"][0]
         print(f"{point.timestamp:%H:%M:%S} {point.symbol} best bid {price} ({amount})")
 
 
 def on_event(event: StreamEvent) -> None:
-    """What is missing is said: gap, repaired, lost, disconnected, ..."""
+    """Stream events are gap, repaired, lost, disconnected, ..."""
     print(f"{event.exchange} {event.symbol or 'connection'}: {event.kind} {event.data.get('reason', '')}")
 
 
@@ -58,7 +58,7 @@ async def one_collector() -> None:
     collector.add_data_callback(DataType.ORDERBOOK, on_book)
     collector.add_event_callback(on_event)
 
-    await collector.start()  # returns once connected, or raises an error that says why not
+    await collector.start()  # returns once connected, or raises an error with the reason
     await asyncio.sleep(2)
     status = collector.get_status()
     print(f"{status['exchange']} is {status['websocket_state']}: {status['messages_processed']} messages")
@@ -68,9 +68,9 @@ async def one_collector() -> None:
     print("traded:", volume)
 
 
-# %% Several collectors: one that fails is started again
+# %% Several collectors: one that fails is restarted
 async def several_collectors() -> None:
-    """Every pair that the exchange trades could be in here."""
+    """Any pair of the exchange can be added."""
     pairs = await ExchangeFactory.get_supported_pairs_async("okx")
     print(f"{len(pairs)} pairs, for example {', '.join(pairs[:3])}")
     manager = CollectorManager("multi")

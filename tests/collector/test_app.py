@@ -227,7 +227,7 @@ def test_json_logs_are_one_object_a_line(exchange: Simulator, tmp_path: Path) ->
     [
         (("run", "-f", "/nowhere.yaml"), 2, "/nowhere.yaml"),
         (("run", "-f", "{good}", "--http", "here"), 2, "HOST:PORT"),
-        (("run", "-f", "{good}", "--endpoint-rest", "okx"), 2, "allowed: http://"),
+        (("run", "-f", "{good}", "--endpoint-rest", "okx"), 2, "must be http://HOST:PORT"),
         (
             ("run", "-f", "{good}", "--http", "127.0.0.1:0", "--endpoint-websocket", "ws://"),
             2,

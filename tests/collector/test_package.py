@@ -42,9 +42,14 @@ def test_the_collecting_process_does_not_load_it(tmp_path: Path) -> None:
     file = tmp_path / "collector.json"
     file.write_text(json.dumps(document | {"spec": spec | {"connection": {"endpoint": nowhere}}}))
     code = f"""
-import os, signal, threading
+import os, signal, threading, time
 from market_collector.__main__ import main
-threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGTERM)).start()
+def stop():
+    while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread(target=stop).start()
 assert main(["run", "-f", {str(file)!r}, "--http", "127.0.0.1:0"]) == 0
 assert "market_collector.net.supervisor" in sys.modules
 """

@@ -10,7 +10,7 @@ from market_spec.exchanges import CAPABILITIES, DATA_TYPES, INTERVALS
 
 
 @pytest.mark.parametrize("name", sorted({*EXCHANGES, *CAPABILITIES}))
-def test_the_spec_knows_what_an_exchange_offers(name: str) -> None:
+def test_the_spec_has_the_capabilities_of_each_exchange(name: str) -> None:
     exchange, offer = EXCHANGES[name], CAPABILITIES[name]
     assert sorted(exchange.offers) == sorted(offer.data_types)
     assert sorted(exchange.book_depths) == sorted(offer.depths)

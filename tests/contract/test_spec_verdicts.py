@@ -1,8 +1,7 @@
 """Python and the API server judge every spec alike: the CRD's schema and CEL rules come from the rules in Python.
 
-The API server is represented by the generated CRD alone: its schema (checked with jsonschema, unknown fields refused as
-kubectl does, set and map lists unique), its defaults, and its CEL rules, evaluated by Google's CEL library. tests/cluster proves
-the same with a real API server.
+Here the API server is the generated CRD: its schema, its defaults and its CEL rules. jsonschema checks the schema, with
+unknown fields refused as by kubectl. Google's CEL library evaluates the rules. tests/cluster has a real API server.
 """
 
 from collections.abc import Iterator

@@ -12,7 +12,7 @@ from market_operator.observed.reports import Report, read_report
 from market_operator.status import streams
 
 TIME = "2026-11-22T10:00:00.123Z"
-HEARD = "2026-11-22T10:00:00Z"
+RECEIVED = "2026-11-22T10:00:00Z"
 """The operator keeps times to the second."""
 
 
@@ -71,11 +71,11 @@ def received(status: said.Status) -> Report:
 def test_the_head_arrives() -> None:
     report = received(FULL)
     assert (report.epoch, report.shard, report.health, report.reason) == ("uid/start", 3, "Degraded", "1 open gap")
-    assert (report.last_message_time, report.last_reconnect_time) == (HEARD, HEARD)
+    assert (report.last_message_time, report.last_reconnect_time) == (RECEIVED, RECEIVED)
     assert report.last_reconnect_reason == "closed by the exchange"
 
 
-def test_every_counter_that_the_operator_adds_up_arrives_under_its_name() -> None:
+def test_every_counter_of_the_operator_is_in_the_status() -> None:
     counters = received(FULL).counters
     assert counters.numbers == tuple(range(1, 14))
     assert counters.missing_trades == FULL.counters.missing_trades
@@ -83,7 +83,7 @@ def test_every_counter_that_the_operator_adds_up_arrives_under_its_name() -> Non
 
 def test_connections_arrive_with_state_and_reason() -> None:
     assert [(each.name, each.state, each.since, each.reason) for each in received(FULL).connections] == [
-        (f"c-{state}", state.value, HEARD, f"why {state}") for state in ConnectionState
+        (f"c-{state}", state.value, RECEIVED, f"why {state}") for state in ConnectionState
     ]
 
 
@@ -91,7 +91,7 @@ def test_streams_arrive_with_state_and_reason() -> None:
     found = received(FULL).streams
     assert {each.message for each in found} == {"m"}
     assert [(each.name, each.symbol, each.state, each.since, each.reason) for each in found] == [
-        (f"{state.upper()}-USDT/trade", f"{state.upper()}-USDT", state.value, HEARD, f"Why{state}")
+        (f"{state.upper()}-USDT/trade", f"{state.upper()}-USDT", state.value, RECEIVED, f"Why{state}")
         for state in StreamState
     ]
 
@@ -102,24 +102,24 @@ def test_gaps_arrive_with_state_and_reason() -> None:
     ]
 
 
-def test_sinks_arrive_with_what_is_wrong() -> None:
+def test_sinks_keep_their_errors() -> None:
     assert [(each.name, each.healthy, each.dropped, each.error) for each in received(FULL).sinks] == [
         ("out", True, 0, ""),
         ("archive", False, 9, "disk full"),
     ]
 
 
-def test_a_collector_that_has_just_begun_is_understood() -> None:
+def test_a_collector_that_has_just_started_is_read() -> None:
     report = received(document())
     assert (report.streams, report.last_message_time, report.last_reconnect_time) == ((), "", "")
 
 
 def test_the_termination_message_carries_all_but_the_streams() -> None:
-    whole, last_words = received(FULL), read_report(said.termination_message(FULL))
-    assert last_words.streams == ()
-    assert (last_words.epoch, last_words.counters) == (whole.epoch, whole.counters)
-    assert sorted(gap.id for gap in last_words.gaps) == sorted(gap.id for gap in whole.gaps)
-    assert last_words.sinks == whole.sinks
+    whole, termination_message = received(FULL), read_report(said.termination_message(FULL))
+    assert termination_message.streams == ()
+    assert (termination_message.epoch, termination_message.counters) == (whole.epoch, whole.counters)
+    assert sorted(gap.id for gap in termination_message.gaps) == sorted(gap.id for gap in whole.gaps)
+    assert termination_message.sinks == whole.sinks
 
 
 @pytest.mark.parametrize("count", [100, 10_000])

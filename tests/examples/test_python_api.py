@@ -40,7 +40,7 @@ def run(tmp_path: Path) -> Iterator[Callable[[Path], str]]:
         yield run
 
 
-def test_the_example_runs_and_tells_what_it_collected(run: Callable[[Path], str], tmp_path: Path) -> None:
+def test_the_example_runs_and_prints_its_records(run: Callable[[Path], str], tmp_path: Path) -> None:
     said = run(REPOSITORY / "examples" / "python_api.py")
     assert "okx offers trade, orderbook, ticker, candle" in said
     assert "BTC-USDT best bid" in said

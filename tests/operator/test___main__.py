@@ -61,7 +61,7 @@ def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.M
         (["run", "--allow-from", "{}"], "is not a JSON object"),
         (["run", "--allow-to", "[]"], "is not a JSON object"),
         (["run", "--health-via", "guess"], "invalid choice"),
-        (["run", "--selector", "team in a"], "'team in a' is no part of a label selector; write a=b"),
+        (["run", "--selector", "team in a"], "'team in a' is not a label requirement: must be a=b"),
         (["run", "--lease", "operator"], "is not NAMESPACE/NAME"),
         (["run", "--lease-terms", "2s/3s/1s"], "duration must be longer than deadline"),
         ([], "required"),

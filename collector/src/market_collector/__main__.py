@@ -21,10 +21,10 @@ Reads what the file sink wrote (.jsonl, .jsonl.gz, .jsonl.zst; several pods, rot
              checksums where the exchange sends them; bids below asks
   candles    every closed candle from the first to the last is there, or a gap record names it
 
-Files of several replicas complete each other: what one lacks another may have. Prints a table, every hole that is left,
+Files of several replicas complete each other: what one lacks another may have. Prints a table, every open gap,
 and a timeline.
 
-Exit code: 0 complete; 1 holes, or records that contradict each other; 2 something could not be read (the file and line
+Exit code: 0 complete; 1 gaps, or records that contradict each other; 2 something could not be read (the file and line
 are named, the rest is still checked)."""
 
 

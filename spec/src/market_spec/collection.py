@@ -25,7 +25,7 @@ from market_spec.sinks import Sink
 
 
 class OrderBook(Section, frozen=True):
-    """How the order book is collected. Allowed only with the data type orderbook."""
+    """Settings of the order book. Allowed only with the data type orderbook."""
 
     depth: Annotated[
         int,
@@ -36,7 +36,7 @@ class OrderBook(Section, frozen=True):
 
 
 class Candle(Section, frozen=True):
-    """Which candles are collected. Allowed only with the data type candle."""
+    """Settings of candles. Allowed only with the data type candle."""
 
     intervals: Annotated[
         tuple[Interval, ...],
@@ -194,7 +194,7 @@ _RULES = (
 
 
 class Collection(Section, frozen=True, kw_only=True):
-    """What to collect, from where, and where to put it."""
+    """Exchange, symbols and data to collect, and the sinks of the records."""
 
     rules = _RULES
     exchange: Annotated[
@@ -298,7 +298,7 @@ class Collection(Section, frozen=True, kw_only=True):
 
     @property
     def subjects(self) -> frozenset[str]:
-        """What streams are named after: the symbols, and the account when its balances are collected."""
+        """Names in streams: the symbols, and the account when its balances are collected."""
         return frozenset((*self.all_symbols, ACCOUNT) if BALANCE in self.data_types else self.all_symbols)
 
     @property

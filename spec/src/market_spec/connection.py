@@ -72,7 +72,7 @@ class Endpoint(Section, frozen=True):
 
 
 class Connection(Section, frozen=True):
-    """How connections to the exchange are kept alive and reopened."""
+    """Keep-alive and reconnection of the connections to the exchange."""
 
     ping_interval: Annotated[
         str,
@@ -94,7 +94,7 @@ class Connection(Section, frozen=True):
 
 
 class Credentials(Section, frozen=True):
-    """Which Secret holds the API key of the account. Only collector pods get it; the operator never reads a Secret."""
+    """The Secret with the API key of the account. Only collector pods get it; the operator never reads a Secret."""
 
     secret_name: Annotated[
         DnsName,

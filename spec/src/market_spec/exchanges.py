@@ -1,4 +1,7 @@
-"""What each exchange offers, as far as the spec depends on it. To add an exchange, add its entry to CAPABILITIES."""
+"""Capabilities of the exchanges, as far as the spec depends on them.
+
+To add an exchange, add its entry to CAPABILITIES.
+"""
 
 from typing import Annotated
 
@@ -8,7 +11,7 @@ from market_spec.kinds import OneOf, Text
 
 
 class Capabilities(msgspec.Struct, frozen=True):
-    """What one exchange offers."""
+    """Capabilities of one exchange."""
 
     data_types: tuple[str, ...]
     depths: tuple[int, ...]

@@ -35,7 +35,7 @@ class Findings:
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """What a value may be."""
+    """A kind of value."""
 
     def read(self, value: Any, path: Path, findings: Findings) -> Any:
         """The value as a section holds it. Meaningless when a fault was added."""

@@ -10,7 +10,7 @@ from market_spec.section import Rule, Section, Violation
 
 
 class Rotate(Section, frozen=True):
-    """When a file is closed and the next one is opened, whichever limit is reached first."""
+    """Limits of one file; the first that is reached opens the next file."""
 
     size: Annotated[
         str,

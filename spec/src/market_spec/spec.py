@@ -1,4 +1,4 @@
-"""The whole spec of a MarketCollector: what is collected, and the template of the pods.
+"""The whole spec of a MarketCollector, with the template of the pods.
 
 The template has a module of its own because pods never load it: it would cost each collector 0.2 MB.
 """
@@ -24,7 +24,7 @@ def _mounts_over_sinks(spec: "Spec") -> Iterator[Violation]:
 
 
 class Spec(Collection, frozen=True, kw_only=True):
-    """What to collect, from where, and where to put it."""
+    """Exchange, symbols and data to collect, the sinks of the records, and the template of the pods."""
 
     rules = (
         *Collection.rules,

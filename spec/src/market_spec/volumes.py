@@ -215,7 +215,7 @@ def _system_mount(mount: "VolumeMount") -> Iterator[Violation]:
 
 
 class VolumeMount(Section, frozen=True, kw_only=True):
-    """Where a volume is mounted in the collector's container."""
+    """A mount of a volume in the collector's container."""
 
     rules = (
         Rule(

@@ -63,7 +63,7 @@ async def test_synchronous_and_asynchronous_callbacks_get_every_record_in_order(
     assert ids(plain) == ids(awaited) == ids(wrapped) == list(range(1, 301))
 
 
-async def test_each_callback_gets_its_own_type_and_raw_frames_go_to_nobody() -> None:
+async def test_each_callback_gets_its_type_and_none_gets_raw_frames() -> None:
     subscriptions, points, events = Subscriptions(), list[DataPoint](), list[StreamEvent]()
     subscriptions.add_data(DataType.TICKER, points.append)
     subscriptions.add_events(events.append)
@@ -73,7 +73,7 @@ async def test_each_callback_gets_its_own_type_and_raw_frames_go_to_nobody() -> 
     assert [event.kind for event in events] == ["connected"]
 
 
-async def test_a_failing_callback_is_counted_and_logged_and_the_others_still_run(
+async def test_a_failing_callback_is_counted_and_the_others_run(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     subscriptions, points = Subscriptions(), list[DataPoint]()
@@ -106,7 +106,7 @@ async def test_a_callback_that_recovers_says_no_error_any_more() -> None:
     assert (only(subscriptions).failures, only(subscriptions).last_error) == (1, "")
 
 
-async def test_a_callback_whose_own_work_was_cancelled_has_failed_and_goes_on() -> None:
+async def test_a_callback_with_cancelled_work_has_failed_and_goes_on() -> None:
     subscriptions, points = Subscriptions(), list[DataPoint]()
 
     async def waits_for_something_cancelled(point: DataPoint) -> None:
@@ -143,7 +143,7 @@ async def test_a_slow_callback_does_not_hold_up_the_others_within_its_bound(monk
     assert slow.calls == len(points) == 12
 
 
-async def test_records_that_callbacks_are_too_slow_for_are_counted_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_records_dropped_by_slow_callbacks_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(callbacks, "QUEUE_RECORDS", 5)
     subscriptions, points, events, go_on = Subscriptions(), list[DataPoint](), list[StreamEvent](), asyncio.Event()
 
@@ -185,7 +185,7 @@ async def test_closing_waits_for_callbacks_that_are_behind() -> None:
     assert ids(points) == list(range(1, 21))
 
 
-async def test_a_callback_that_never_returns_is_cancelled_and_what_it_missed_is_said(
+async def test_a_callback_that_never_returns_is_cancelled_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(callbacks, "CLOSE_S", 0.05)
@@ -219,7 +219,7 @@ async def test_closing_that_is_cancelled_leaves_no_task() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_removed_callback_is_not_called_again_and_what_it_held_up_goes_on(
+async def test_a_removed_callback_is_not_called_and_unblocks_the_sink(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(callbacks, "QUEUE_RECORDS", 2)
@@ -244,7 +244,7 @@ async def test_a_removed_callback_is_not_called_again_and_what_it_held_up_goes_o
     assert not subscriptions.remove(DataType.TRADE, hangs)
 
 
-async def test_callbacks_come_and_go_while_records_flow_and_leave_no_task_behind() -> None:
+async def test_callbacks_are_added_and_removed_without_leftover_tasks() -> None:
     subscriptions, kept = Subscriptions(), list[DataPoint]()
     subscriptions.add_data(DataType.TRADE, kept.append)
     async with sink(subscriptions) as made:
@@ -281,6 +281,6 @@ async def test_the_sink_knows_its_own_tasks() -> None:
     assert not made.owns(asyncio.current_task())
 
 
-def test_what_cannot_be_called_is_no_callback() -> None:
+def test_a_callback_must_be_callable() -> None:
     with pytest.raises(ConfigurationError, match="must be a function or coroutine function, not 7"):
         Subscriptions().add_data(DataType.TRADE, 7)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""One collector against the simulator: it starts or says why not, stops whatever happens, and tells the truth."""
+"""One collector against the simulator: it starts or raises the reason, always stops, and reports its true state."""
 
 import asyncio
 import json
@@ -101,9 +101,7 @@ async def test_each_type_goes_to_its_own_callbacks_over_two_connections(exchange
     assert points[DataType.ORDERBOOK][0].data["action"] == "snapshot"
 
 
-async def test_balances_come_with_a_key_from_files_and_a_missing_one_is_named(
-    exchange: Simulator, folder: Path
-) -> None:
+async def test_balances_need_a_key_and_a_missing_one_is_named(exchange: Simulator, folder: Path) -> None:
     points = list[DataPoint]()
     made = collector(exchange, DataType.BALANCE, custom_params={"credentials_directory": str(folder)})
     made.add_data_callback(DataType.BALANCE, points.append)
@@ -148,7 +146,7 @@ async def test_callbacks_may_come_and_go_while_it_runs(exchange: Simulator) -> N
     assert not made.remove_event_callback(print)
 
 
-async def test_a_hole_is_an_event(exchange: Simulator) -> None:
+async def test_a_gap_is_an_event(exchange: Simulator) -> None:
     events = list[StreamEvent]()
     made = collector(exchange, DataType.TRADE, DataType.ORDERBOOK)
     made.add_event_callback(events.append)
@@ -160,7 +158,7 @@ async def test_a_hole_is_an_event(exchange: Simulator) -> None:
     assert gap.data["stream"] == "BTC-USDT/orderbook"
 
 
-async def test_missing_trades_are_told_and_delivered_from_the_exchanges_history(exchange: Simulator) -> None:
+async def test_missing_trades_are_reported_and_backfilled(exchange: Simulator) -> None:
     points, events = list[DataPoint](), list[StreamEvent]()
     made = collector(exchange)
     made.add_data_callback(DataType.TRADE, points.append)
@@ -176,9 +174,7 @@ async def test_missing_trades_are_told_and_delivered_from_the_exchanges_history(
     assert sum(point.data["backfilled"] for point in points) == gaps["missing_trades"] >= 5
 
 
-async def test_with_a_state_directory_the_next_start_delivers_what_was_missed(
-    exchange: Simulator, folder: Path
-) -> None:
+async def test_the_next_start_backfills_with_a_state_directory(exchange: Simulator, folder: Path) -> None:
     points = list[DataPoint]()
 
     def made() -> ExchangeCollector:  # another object each time, as another process would have
@@ -221,7 +217,7 @@ async def test_with_debug_its_log_has_a_file_of_its_own(
     assert "connection: connected, 1 streams" in text
     assert "ping_interval_s=20.0" in text
     assert "Connected(exchange='okx'" in text
-    assert "okx_btc_usdt: has stopped" in text
+    assert "okx_btc_usdt: stopped" in text
 
 
 # -- questions
@@ -348,7 +344,7 @@ async def test_started_twice_it_runs_once(exchange: Simulator) -> None:
     await made.stop()
 
 
-async def test_starting_one_that_runs_leaves_it_alone_even_while_it_reconnects() -> None:
+async def test_start_changes_nothing_while_it_runs_or_reconnects() -> None:
     with simulator(*MARKET) as exchange:
         made = collector(exchange, custom_params={"start_timeout": 0.5})
         async with running(made):
@@ -411,7 +407,7 @@ STEPS = st.lists(st.sampled_from(["start", "stop", "cancelled start", "ask", "pa
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, together=st.booleans())
-def test_in_any_order_alone_or_at_once_nothing_is_left(exchange: Simulator, steps: list[str], together: bool) -> None:
+def test_calls_in_any_order_or_at_once_leave_nothing(exchange: Simulator, steps: list[str], together: bool) -> None:
     async def story() -> None:
         made = collector(exchange)  # one connection: a process may open three a second
         made.add_data_callback(DataType.TRADE, lambda point: asyncio.sleep(0))

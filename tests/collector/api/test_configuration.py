@@ -1,4 +1,4 @@
-"""What is asked of a collector: every way to write it, every slip named, and three places that agree."""
+"""The configuration: every way to write it, a message for every fault, and the limits of the resource."""
 
 import json
 from pathlib import Path
@@ -74,10 +74,10 @@ def test_it_cannot_be_changed_and_compares_by_value() -> None:
     assert ExchangeCollectorConfig.model_validate(made.model_dump()) == made
 
 
-# -- slips
+# -- faults
 
 
-def test_every_problem_is_said_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     said = problems(symbol="btc", data_types=["trade", "trades"], custom_params={"ping": 3, "ping_interval": 90})
     assert [line.split(":")[0] for line in said] == [
         "symbol",
@@ -103,7 +103,7 @@ def test_every_problem_is_said_at_once() -> None:
         ({"custom_params": {"backoff_initial": 9.0, "backoff_max": 3.0}}, "custom_params: backoff_initial must not be longer than backoff_max (backoff_initial is 9, backoff_max is 3)"),
     ],
 )  # fmt: skip
-def test_a_slip_is_named_with_what_is_allowed(changes: dict[str, Any], line: str) -> None:
+def test_a_fault_names_the_field_and_the_constraint(changes: dict[str, Any], line: str) -> None:
     assert problems(**changes) == [line]
 
 
@@ -131,14 +131,14 @@ def test_without_a_file_the_defaults_hold() -> None:
     assert options_of("okx", {}) == ExchangeOptions()
 
 
-def test_the_file_goes_before_defaults_and_custom_params_before_the_file() -> None:
+def test_custom_params_override_the_file_and_the_file_defaults() -> None:
     write('{"ping_interval": 10, "stale_after": 30.5, "websocket_endpoint": "ws://127.0.0.1:1"}')
     merged = options_of("okx", {"ping_interval": 5.0})
     assert (merged.ping_interval, merged.stale_after, merged.backoff_max) == (5.0, 30.5, 60.0)
     assert merged.websocket_endpoint == "ws://127.0.0.1:1"
 
 
-def test_what_is_wrong_in_the_file_is_said_with_its_line() -> None:
+def test_every_fault_of_the_file_is_reported_with_its_line() -> None:
     write('{\n  "ping_interval": 90,\n  "rest": "http://a",\n  "candle_intervals": ["1m", "7m"]\n}\n')
     with pytest.raises(InputError) as raised:
         options_of("okx", {})
@@ -173,13 +173,13 @@ def test_a_file_that_cannot_be_read_is_an_error() -> None:
         options_of("okx", {})
 
 
-def test_what_is_wrong_only_together_is_found() -> None:
+def test_faults_between_file_and_arguments_are_found() -> None:
     write('{"backoff_max": 2.0}')
     with pytest.raises(ConfigurationError, match="backoff_initial is 5, backoff_max is 2"):
         options_of("okx", {"backoff_initial": 5.0})
 
 
-# -- what becomes of it
+# -- settings
 
 
 def test_every_option_arrives_at_the_collector() -> None:
@@ -206,7 +206,7 @@ def test_every_option_arrives_at_the_collector() -> None:
     assert [sink.directory for sink in settings.sinks if isinstance(sink, FileSinkSettings)] == [Path("there")]
 
 
-def test_raw_frames_are_stored_in_files_and_without_need_there_are_none() -> None:
+def test_only_raw_frames_or_a_directory_need_a_file_sink() -> None:
     assert settings_of(config(), ExchangeOptions()).sinks == ()
     (sink,) = settings_of(config(store_raw_data=True), ExchangeOptions()).sinks
     assert isinstance(sink, FileSinkSettings)

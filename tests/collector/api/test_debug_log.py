@@ -62,7 +62,7 @@ def test_a_second_run_goes_on_in_the_same_file_and_no_handler_stays() -> None:
     assert logging.getLogger("market_collector").handlers == []
 
 
-def test_a_file_that_cannot_be_written_is_said_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unwritable_file_is_logged_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
     Path("logs").write_text("a file stands here")
     with debug_log(file_of("okx", "BTC-USDT")):
         log.warning("the work goes on")

@@ -51,7 +51,7 @@ def test_the_short_way_gives_the_same(made: Any) -> None:
     assert made().config == ExchangeCollectorConfig("okx", "BTC-USDT", [DataType.TRADE])
 
 
-def test_an_exchange_tells_what_it_offers_without_being_asked_over_the_network() -> None:
+def test_capabilities_need_no_request() -> None:
     info = ExchangeFactory.get_exchange_info("okx")
     assert info["data_types"] == ["trade", "orderbook", "ticker", "candle", "balance"]
     assert info["orderbook_depths"] == [400]
@@ -94,12 +94,12 @@ async def test_a_coroutine_asks_without_making_others_wait(exchange: Simulator) 
     assert turns > 1
 
 
-def test_without_an_answer_the_error_says_what_was_asked_where() -> None:
+def test_an_error_names_the_request_without_an_answer() -> None:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{one.getsockname()[1]}"
     with pytest.raises(
-        RequestFailedError, match=rf"the pairs of okx cannot be listed: GET {nobody}/api/v5/public/ins.*refused"
+        RequestFailedError, match=rf"the symbols of okx cannot be listed: GET {nobody}/api/v5/public/ins.*refused"
     ):
         ExchangeFactory.get_supported_pairs("okx", rest_endpoint=nobody)
 

@@ -44,7 +44,7 @@ def document(health: Health = Health.HEALTHY, reason: str = "") -> Status:
         ([], "stopped"),
     ],
 )
-def test_of_several_connections_the_worst_is_told(states: list[str], word: str) -> None:
+def test_the_worst_of_several_connections_is_reported(states: list[str], word: str) -> None:
     assert report.websocket_state(connections(*map(ConnectionState, states))) == word
 
 

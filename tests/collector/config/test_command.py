@@ -1,4 +1,4 @@
-"""``validate`` says ok, or everything that is wrong, and ends with 0 or 2."""
+"""``validate`` reports ok or every error, and returns 0 or 2."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def write(folder: Path, name: str, content: str) -> str:
     return str(path)
 
 
-def test_a_good_file_is_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_valid_file_is_summarised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path, "a.yaml", GOOD)
     assert validate([path]) == 0
     assert capsys.readouterr().out == f"{path}: ok (okx-btc: okx, 1 symbol, 3 streams)\n"
@@ -32,7 +32,7 @@ def test_each_candle_interval_is_a_stream_of_each_symbol(tmp_path: Path, capsys:
     assert "2 symbols, 6 streams" in capsys.readouterr().out
 
 
-def test_a_bad_file_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_file_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = write(tmp_path, "a.yaml", GOOD), write(tmp_path, "b.yaml", GOOD.replace("trade", "trades"))
     assert validate([str(tmp_path / "none.yaml"), bad, good]) == 2
     output = capsys.readouterr()

@@ -212,7 +212,7 @@ def test_a_valid_spec_has_no_faults(spec: dict[str, Any]) -> None:
         ({"logLevel": "trace"}, "spec.logLevel", '"trace" is not allowed: must be debug, info, warning or error'),
     ],
 )
-def test_a_fault_says_where_it_is_and_what_is_allowed(spec: dict[str, Any], path: str, text: str) -> None:
+def test_a_fault_has_its_path_and_the_constraint(spec: dict[str, Any], path: str, text: str) -> None:
     faults_found = found(resource(**spec))
     assert [place for place, _ in faults_found] == [path]
     assert text in faults_found[0][1]
@@ -229,7 +229,7 @@ def test_all_faults_are_found_at_once() -> None:
     }
 
 
-def test_one_mistake_is_not_reported_twice() -> None:
+def test_one_fault_is_not_reported_twice() -> None:
     spec = {"symbol": "btc", "shards": 2, "dataTypes": "trade", "orderbook": {}}
     assert {path for path, _ in found(resource(**spec))} == {"spec.symbol", "spec.dataTypes"}
 

@@ -41,7 +41,7 @@ def mounted(**spec: Any) -> str:
     return json.dumps({"contract": 1, "name": "okx-btc", "namespace": "markets", "shard": 3, "spec": spec})
 
 
-def test_a_resource_with_only_what_is_required_has_all_defaults(tmp_path: Path) -> None:
+def test_a_minimal_resource_has_all_defaults(tmp_path: Path) -> None:
     (document,) = load(write(tmp_path, RESOURCE))
     assert read_settings(document) == Settings(
         name="okx-btc",
@@ -66,14 +66,14 @@ def test_a_resource_with_only_what_is_required_has_all_defaults(tmp_path: Path) 
     )
 
 
-def test_the_operators_document_is_read_in_the_same_words(tmp_path: Path) -> None:
+def test_the_operators_document_has_the_same_fields(tmp_path: Path) -> None:
     (document,) = load(write(tmp_path, mounted(staleAfter="5s", logLevel="debug")))
     wanted = read_settings(document)
     assert (wanted.name, wanted.namespace, wanted.shard) == ("okx-btc", "markets", 3)
     assert (wanted.stale_after_s, wanted.log_level) == (5.0, "debug")
 
 
-def test_every_setting_is_taken_over(tmp_path: Path) -> None:
+def test_every_field_reaches_the_settings(tmp_path: Path) -> None:
     text = mounted(
         dataTypes=["candle", "orderbook"],
         orderbook={"depth": 400},
@@ -102,7 +102,7 @@ def test_a_file_sink_has_bytes_and_seconds(tmp_path: Path) -> None:
     assert wanted.sinks == (FileSinkSettings("archive", Path("/data"), 1 << 20, 3600.0, "zstd", 0.0),)
 
 
-def test_addresses_of_the_command_line_go_first(tmp_path: Path) -> None:
+def test_addresses_of_the_command_line_override(tmp_path: Path) -> None:
     text = mounted(connection={"endpoint": {"websocket": "ws://h:1", "rest": "http://h:2"}})
     (document,) = load(write(tmp_path, text))
     wanted = read_settings(document, endpoint_websocket="wss://other:1")
@@ -110,7 +110,7 @@ def test_addresses_of_the_command_line_go_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", ["localhost:8080", "http://localhost:8080"])
-def test_an_address_that_is_none_is_refused(tmp_path: Path, given: str) -> None:
+def test_an_address_of_another_scheme_is_refused(tmp_path: Path, given: str) -> None:
     (document,) = load(write(tmp_path, RESOURCE))
     with pytest.raises(
         InputError, match=r"--endpoint-websocket: .* is not a base address: must be ws://HOST:PORT or wss://HOST:PORT"
@@ -118,7 +118,7 @@ def test_an_address_that_is_none_is_refused(tmp_path: Path, given: str) -> None:
         read_settings(document, endpoint_websocket=given)
 
 
-def test_problems_come_in_the_files_order_with_line_path_and_remedy(tmp_path: Path) -> None:
+def test_problems_have_line_path_and_remedy_in_file_order(tmp_path: Path) -> None:
     path = write(tmp_path, RESOURCE + "  - trades\n  replicas: 9\n  replicas: 1\n  dept: 1\n")
     with pytest.raises(DocumentError) as caught:
         load(path)
@@ -129,7 +129,7 @@ def test_problems_come_in_the_files_order_with_line_path_and_remedy(tmp_path: Pa
     ]
 
 
-def test_problems_of_all_documents_are_told(tmp_path: Path) -> None:
+def test_problems_of_all_documents_are_reported(tmp_path: Path) -> None:
     with pytest.raises(DocumentError) as caught:
         load(write(tmp_path, RESOURCE.replace("trade", "trades") + "---\n" + RESOURCE.replace("okx\n", "okex\n")))
     assert [(each.line, each.path) for each in caught.value.problems] == [
@@ -141,3 +141,10 @@ def test_problems_of_all_documents_are_told(tmp_path: Path) -> None:
 def test_several_documents_are_several_collectors(tmp_path: Path) -> None:
     documents = load(write(tmp_path, RESOURCE + "---\n" + RESOURCE.replace("okx-btc", "second")))
     assert [each.name for each in documents] == ["okx-btc", "second"]
+
+
+def test_problems_before_an_unreadable_document_are_reported(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError) as caught:
+        load(write(tmp_path, RESOURCE.replace("trade", "trades") + "---\na: [1\n"))
+    assert [(each.line, each.path) for each in caught.value.problems] == [(8, "spec.dataTypes[0]"), (12, "")]
+    assert "is not YAML" in caught.value.problems[1].text

@@ -1,4 +1,4 @@
-"""Files become plain data with lines; whatever cannot be read is said, never a traceback."""
+"""Files become plain data with lines; an unreadable file is an error with its line, never a traceback."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def test_yaml_lines_are_those_of_the_file(tmp_path: Path) -> None:
     assert [one.line(path) for path in [("a",), ("a", "b"), ("a", "b", 1), ("c", "e")]] == [2, 3, 5, 7]
 
 
-def test_what_is_missing_has_the_line_of_what_is_around_it(tmp_path: Path) -> None:
+def test_a_missing_value_has_the_line_of_its_parent(tmp_path: Path) -> None:
     assert only(tmp_path, "a: 1\nb:\n  c: 1\n").line(("b", "x", "y")) == 2
 
 
@@ -67,12 +67,12 @@ def test_a_null_is_absent(tmp_path: Path) -> None:
     assert only(tmp_path, "a: null\nb: ~\nc:\nd: 1\n").data == {"d": 1}
 
 
-def test_dates_and_keys_stay_text(tmp_path: Path) -> None:
+def test_dates_and_keys_stay_strings(tmp_path: Path) -> None:
     assert only(tmp_path, "a: 2026-11-22\n1: x\nyes: y\n").data == {"a": "2026-11-22", "1": "x", "yes": "y"}
 
 
 @pytest.mark.parametrize("content", ["a: 1\nb: 2\na: 3\n", '{"a": 1,\n"b": 2,\n"a": 3}'])
-def test_a_key_that_stands_twice_is_noted(tmp_path: Path, content: str) -> None:
+def test_a_duplicate_key_is_recorded(tmp_path: Path, content: str) -> None:
     assert only(tmp_path, content).duplicates == ((("a",), 3),)
 
 
@@ -83,14 +83,14 @@ def test_aliases_are_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "a.yaml: holds no document"),
-        ("# nothing\n---\n", "a.yaml: holds no document"),
+        ("", "a.yaml: has no document"),
+        ("# nothing\n---\n", "a.yaml: has no document"),
         (b"a: \xff\n", "a.yaml:1: is not UTF-8 text (byte 3)"),
-        ("a: 1\n\tb: 2\n", "a.yaml:2: a tab stands where YAML wants spaces"),
+        ("a: 1\n\tb: 2\n", "a.yaml:2: a tab where YAML requires spaces"),
         ("a: 1\nb: [1\n", "a.yaml:3: is not YAML"),
         ("a: 1\nb: x: y\n", "a.yaml:2: is not YAML: mapping values are not allowed here"),
         ('{"a": 1,\n "b": }x', "a.yaml:2: is not YAML"),
-        ("a: 1\nb: \x00\n", "a.yaml:2: holds a control character (0x00)"),
+        ("a: 1\nb: \x00\n", "a.yaml:2: has a control character (0x00)"),
         ("a: !thing 1\n", "a.yaml:1: is not YAML: could not determine a constructor"),
         ("a: *nothing\n", "a.yaml:1: is not YAML: found undefined alias"),
         ("a: &a [*a]\n", "a.yaml:1: is nested deeper than 60 levels"),
@@ -102,22 +102,22 @@ def test_aliases_are_followed(tmp_path: Path) -> None:
         ("x" * (1 << 20) + "x", "a.yaml: is larger than 1 MiB"),
     ],
 )
-def test_what_cannot_be_read_is_said_with_its_line(tmp_path: Path, content: str | bytes, reason: str) -> None:
+def test_an_unreadable_file_is_an_error_with_its_line(tmp_path: Path, content: str | bytes, reason: str) -> None:
     assert refusal(tmp_path, content).startswith(reason)
 
 
-def test_a_bomb_of_aliases_goes_out(tmp_path: Path) -> None:
+def test_a_bomb_of_aliases_is_refused(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    assert "do its aliases multiply?" in refusal(tmp_path, "\n".join(lines))
+    assert "Remove aliases of aliases" in refusal(tmp_path, "\n".join(lines))
 
 
-def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> None:
     one = only(tmp_path, b"\xef\xbb\xbfa: 1\r\nb: 2\r\n")
     assert (one.data, one.line(("b",))) == ({"a": 1, "b": 2}, 2)
 
 
-def test_a_missing_file_and_a_directory_are_said(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_directory_are_errors(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="No such file"):
         read(str(tmp_path / "none.yaml"))
     with pytest.raises(UnreadableError, match="Is a directory"):
@@ -130,7 +130,7 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (one.file, one.data) == ("standard input", {"a": 1})
 
 
-def test_an_endless_file_ends() -> None:
+def test_an_endless_file_is_refused() -> None:
     with pytest.raises(UnreadableError, match="larger than"):
         read("/dev/zero")
 
@@ -143,7 +143,7 @@ PLAIN = st.recursive(
 
 
 @given(st.dictionaries(st.text("abc", min_size=1), PLAIN, max_size=5))
-def test_whatever_json_says_is_read_as_it_is(document: dict[str, object]) -> None:
+def test_any_json_is_read_unchanged(document: dict[str, object]) -> None:
     reader, writer = os.pipe()
     os.write(writer, json.dumps(document, indent=1).encode()[:60_000])
     os.close(writer)

@@ -25,20 +25,20 @@ def nodes(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]
 ALL = [*nodes(SPEC, "spec"), *nodes(STATUS, "status")]
 
 
-def test_the_file_in_the_repository_is_what_the_models_say() -> None:
+def test_the_file_in_the_repository_is_up_to_date() -> None:
     assert (ROOT / "crds/marketcollectors.yaml").read_text() == crd_yaml(), "run `make crds`"
 
 
 @pytest.mark.parametrize("words", ["$ref", "$defs", "title", "const"])
-def test_nothing_is_left_that_kubernetes_does_not_know(words: str) -> None:
+def test_the_schema_has_only_words_of_kubernetes(words: str) -> None:
     assert [path for path, node in ALL if words in node] == []
 
 
-def test_every_node_has_a_type_or_may_be_a_number_or_a_text() -> None:
+def test_every_node_has_a_type_or_is_int_or_string() -> None:
     assert [path for path, node in ALL if "type" not in node and not node.get("x-kubernetes-int-or-string")] == []
 
 
-def test_every_list_and_map_and_free_text_of_the_spec_is_bounded() -> None:
+def test_every_list_map_and_string_of_the_spec_is_bounded() -> None:
     unbounded = [
         path
         for path, node in nodes(SPEC, "spec")
@@ -68,7 +68,7 @@ def fields(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any
             yield from fields(child.get("items", {}), f"{path}.{name}")
 
 
-def test_every_field_of_the_spec_says_its_default_or_that_it_is_required() -> None:
+def test_every_description_names_the_default_or_required() -> None:
     silent = [
         path
         for path, node, required in fields(SPEC, "spec")
@@ -88,7 +88,7 @@ def shown(value: Any) -> str:
             return str(value)
 
 
-def test_every_default_that_a_description_names_is_the_one_that_is_filled_in() -> None:
+def test_the_default_in_a_description_is_the_one_in_the_schema() -> None:
     other = [
         f"{path}: {shown(node['default'])!r}"
         for path, node, _ in fields(SPEC, "spec")
@@ -109,14 +109,14 @@ def used(value: Any, path: str) -> Iterator[str]:
                 yield from used(inner, path)
 
 
-def test_every_field_of_the_spec_stands_in_a_sample() -> None:
+def test_every_field_of_the_spec_is_in_a_sample() -> None:
     found: set[str] = set()
     for sample in (ROOT / "crds/samples").rglob("*.yaml"):
         found.update(used(yaml.safe_load(sample.read_text()).get("spec"), "spec"))
     assert [path for path, _, _ in fields(SPEC, "spec") if path not in found] == []
 
 
-def test_objects_that_may_be_absent_have_no_default() -> None:
+def test_optional_objects_have_no_default() -> None:
     assert "default" not in SPEC["properties"]["orderbook"]
     assert "default" not in SPEC["properties"]["candle"]
 

@@ -14,7 +14,7 @@ def test_a_resource_is_read_from_what_the_api_server_returns(resource: Callable[
     assert read_spec(found).all_symbols == ("BTC-USDT",)
 
 
-def test_a_resource_that_is_going_says_so() -> None:
+def test_a_resource_in_deletion_is_marked() -> None:
     meta = {
         "name": "a",
         "namespace": "b",
@@ -25,7 +25,7 @@ def test_a_resource_that_is_going_says_so() -> None:
     assert read_resource({"metadata": meta}).is_deleting
 
 
-def test_an_old_object_that_breaks_a_newer_rule_is_told_where_and_why(resource: Callable[..., Resource]) -> None:
+def test_a_stored_object_that_breaks_a_rule_is_an_error(resource: Callable[..., Resource]) -> None:
     broken = resource(staleAfter="2h", shards=9)
     with pytest.raises(
         SpecError, match=r'spec\.staleAfter: "2h" is out of range: must be 1s to 1h. Nearest: 1h; spec.shards: '

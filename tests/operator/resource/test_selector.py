@@ -11,17 +11,17 @@ def test_a_selector_selects_as_kubernetes_does(text: str, selected: tuple[bool, 
 
 
 @pytest.mark.parametrize(("text", "part"), REFUSED)
-def test_what_kubernetes_would_not_understand_is_told_with_the_part_and_the_forms(text: str, part: str) -> None:
-    with pytest.raises(ValueError, match="is no part of a label selector; write a=b, a!=b, a in") as refusal:
+def test_an_invalid_requirement_is_refused_with_the_forms(text: str, part: str) -> None:
+    with pytest.raises(ValueError, match="is not a label requirement: must be a=b, a!=b, a in") as refusal:
         read_selector(text)
     assert part in str(refusal.value)
 
 
-def test_comparing_numbers_is_told_to_be_no_form_of_ours() -> None:
+def test_a_comparison_of_numbers_is_refused() -> None:
     with pytest.raises(ValueError, match="'team>1'"):
         read_selector("team>1")
 
 
-def test_without_a_selector_everything_is_ours() -> None:
+def test_an_empty_selector_matches_everything() -> None:
     assert read_selector("  ") == EVERYTHING
     assert EVERYTHING.matches({"a": "b"})

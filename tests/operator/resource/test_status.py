@@ -3,7 +3,7 @@ from market_operator.status.conditions import conditions
 from market_operator.status.snapshot import Snapshot
 
 
-def test_the_default_status_is_a_valid_one_that_no_tool_takes_for_ready() -> None:
+def test_the_default_status_is_valid_and_not_ready() -> None:
     status = Status.model_validate(PENDING)
     assert status.observed_generation == -1
     assert [(each.type, each.status) for each in status.conditions] == [("Ready", "Unknown")]

@@ -1,8 +1,8 @@
 """Callbacks as a sink: each has a queue of its own and, while the collector runs, a task.
 
-A callback that fails is counted and logged, and the others still run. One that is slow first fills its own queue; then
-it holds up the sink, so that the fan-out's queue grows; when that is full, records are dropped, counted, told in a
-``dropped`` event, and treated like any hole. `get_status` shows each step.
+A callback that fails is counted and logged, and the others still run. A slow callback first fills its own queue, then
+blocks the sink, so that the queue of the fan-out grows. When that is full, records are dropped, counted and reported in
+a ``dropped`` event, like any gap. `get_status` shows each step.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from market_collector.model.events import Data, Event, Raw, Record
 from market_collector.model.streams import DataType
 
 QUEUE_RECORDS = 10_000
-"""How far one callback may be behind before it holds up the others."""
-LOOK_UP_S = 0.01
-"""How soon a sink that is held up sees that there is room again."""
+"""Most records that one callback may lag behind before it blocks the others."""
+POLL_S = 0.01
+"""Interval at which a blocked sink checks for room."""
 YIELD_EVERY = 100
-"""Calls in a row after which a callback that never waits lets the connections have a turn."""
+"""Consecutive calls of a callback that never waits, after which the connections get a turn."""
 CLOSE_S = 5.0
-"""How long closing waits for callbacks that are behind."""
+"""Longest time that closing waits for slow callbacks."""
 FAILURES_LOGGED = 10
-"""So many failures of a callback are logged one by one, then each hundredth: one that always fails fills no disk."""
+"""Failures of a callback that are logged one by one; later only each hundredth, to save the disk."""
 
 DataCallback = Callable[[DataPoint], Awaitable[object] | object]
 EventCallback = Callable[[StreamEvent], Awaitable[object] | object]
@@ -40,30 +40,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class Subscription:
-    """One callback for one data type (None: stream events), and how it fares."""
+    """One callback for one data type (None: stream events), with its counters."""
 
     data_type: DataType | None
     callback: object
-    """What the user gave: names it, and finds it again."""
+    """The object that the user gave; it names and identifies the subscription."""
     call: Callable[[Record], Awaitable[object] | object]
     waiting: deque[Record] = field(default_factory=deque)
     calls: int = 0
     failures: int = 0
     last_error: str = ""
-    """Of the last call; empty when it was good."""
+    """Of the last call; empty when it succeeded."""
     slowest_s: float = 0.0
     running_since: float | None = None
-    """Since when a call is under way, monotonic seconds."""
+    """Start of the current call, monotonic seconds; None without one."""
     is_removed: bool = False
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The name of the callback in logs and the status."""
         return str(getattr(self.callback, "__qualname__", None) or repr(self.callback))
 
 
 class Subscriptions:
-    """All callbacks of one collector, in the order in which they were added; they may come and go at any time."""
+    """All callbacks of one collector, in the order in which they were added; added and removed at any time."""
 
     def __init__(self) -> None:
         self._by_type: dict[DataType | None, tuple[Subscription, ...]] = {}
@@ -95,7 +95,7 @@ class Subscriptions:
         self._by_type[subscription.data_type] = (*self._by_type.get(subscription.data_type, ()), subscription)
 
     def remove(self, wanted: DataType | None, callback: object) -> bool:
-        """Takes the callback off, as often as it was added; what waits for it is forgotten. False: it was not there."""
+        """Removes every subscription of the callback, and its queue. False: there was none."""
         group = self._by_type.get(wanted, ())
         gone = [each for each in group if each.callback == callback]
         self._by_type[wanted] = tuple(each for each in group if each not in gone)
@@ -105,14 +105,14 @@ class Subscriptions:
         return bool(gone)
 
     def of(self, record: Record) -> tuple[Subscription, ...]:
-        """Who wants this record; raw frames go to files only."""
+        """The subscriptions for this record; raw frames go only to files."""
         if isinstance(record, Data):
             return self._by_type.get(data_type(type(record)), ())
         return () if isinstance(record, Raw) else self._by_type.get(None, ())
 
 
 class CallbackSink:
-    """Calls the callbacks of one run of a collector; acknowledged means: handed over to all of their queues."""
+    """Calls the callbacks of one run. A record is acknowledged once it is in all of their queues."""
 
     name = "callbacks"
     type = "callback"
@@ -124,7 +124,7 @@ class CallbackSink:
         self._workers: dict[Subscription, _Worker] = {}
 
     def pack(self, record: Record) -> Record:
-        """As it is: callbacks are given what it holds."""
+        """The record itself; callbacks get its fields."""
         return record
 
     async def open(self) -> None:
@@ -132,7 +132,7 @@ class CallbackSink:
 
     async def write(self, records: Sequence[Record]) -> bool:
         """Queues the records for the callbacks; waits while the queue of one is full."""
-        self._let_removed_go()
+        self._finish_removed()
         for record in records:
             if isinstance(record, Event) and not isinstance(record, Raw):
                 log.debug("%s", record)
@@ -144,7 +144,7 @@ class CallbackSink:
         """Nothing to do."""
 
     async def close(self) -> None:
-        """Waits for the callbacks, at most 5 s, then cancels them and says what they did not get."""
+        """Waits for the callbacks, at most 5 s, then cancels them and logs undelivered records."""
         workers = list(self._workers.values())
         for worker in workers:
             worker.finish()
@@ -168,7 +168,7 @@ class CallbackSink:
             self._workers[subscription] = _Worker(subscription)
         return self._workers[subscription]
 
-    def _let_removed_go(self) -> None:
+    def _finish_removed(self) -> None:
         for subscription in [each for each in self._workers if each.is_removed and each.running_since is None]:
             self._workers.pop(subscription).finish()
 
@@ -185,22 +185,22 @@ class _Worker:
     async def put(self, record: Record) -> None:
         """Queues a record, as soon as there is room."""
         subscription = self._subscription
-        while len(subscription.waiting) >= QUEUE_RECORDS:  # noqa: ASYNC110 - seldom; a removal makes room as well
-            await asyncio.sleep(LOOK_UP_S)
+        while len(subscription.waiting) >= QUEUE_RECORDS:  # noqa: ASYNC110 - rare; a removal makes room too
+            await asyncio.sleep(POLL_S)
         if not subscription.is_removed:
             subscription.waiting.append(record)
             self._wake.set()
 
     def finish(self) -> None:
-        """Nothing more comes: the task ends after what is queued."""
+        """Lets the task end after the queued records."""
         self._is_finishing = True
         self._wake.set()
 
     def give_up(self) -> None:
-        """Ends the call that is under way, forgets what is queued, and says so."""
+        """Cancels the current call, clears the queue, and logs the undelivered records."""
         self.task.cancel()
         if left := len(self._subscription.waiting):
-            log.error("callback %s: %d records were not delivered before the end", self._subscription.name, left)
+            log.error("callback %s: %d records were not delivered before the stop", self._subscription.name, left)
         self._subscription.waiting.clear()
 
     async def _work(self) -> None:
@@ -225,7 +225,7 @@ class _Worker:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            self._fail(error)  # something that the callback waited for was cancelled, not the callback
+            self._fail(error)  # cancelled is what the callback awaited, not the callback
         except Exception as error:
             self._fail(error)
         finally:

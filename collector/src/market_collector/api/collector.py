@@ -1,4 +1,4 @@
-"""One collector as an object: start it, stop it, ask it; in any order, as often as you like."""
+"""One collector as an object with `start`, `stop` and status, in any order and as often as needed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from market_collector.model.streams import ConnectionState, DataType, StreamStat
 from market_collector.net.link import Link
 from market_collector.telemetry.status import Health, Status
 
-LOOK_UP_S = 0.02
-"""How often a start looks whether it is connected."""
+POLL_S = 0.02
+"""Interval at which a start checks the connections."""
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class ExchangeCollector:
     """
 
     def __init__(self, config: ExchangeCollectorConfig) -> None:
-        """Nothing is connected yet.
+        """Reads the configuration; connects nothing yet.
 
         Raises:
             InputError: ``config/EXCHANGE_config.json`` cannot be read, or something in it is not allowed.
@@ -49,16 +49,16 @@ class ExchangeCollector:
     def add_data_callback(self, data_type: DataType, callback: DataCallback) -> None:
         """Calls ``callback(data_point)`` for each record of this type, from now on; a coroutine function is awaited.
 
-        There may be several for a type. One that raises is logged and counted (`get_status`), and goes on being called.
+        A type may have several callbacks. An exception is logged and counted (`get_status`), and the calls go on.
         """
         self._subscriptions.add_data(DataType(data_type), callback)
 
     def remove_data_callback(self, data_type: DataType, callback: DataCallback) -> bool:
-        """Ends the calls; one that is under way goes on to its end. False: there was no such callback."""
+        """Ends the calls; the current one finishes. False: there was no such callback."""
         return self._subscriptions.remove(DataType(data_type), callback)
 
     def add_event_callback(self, callback: EventCallback) -> None:
-        """Calls ``callback(stream_event)`` for what happens to the streams: gaps, repairs, reconnects, refusals."""
+        """Calls ``callback(stream_event)`` for each stream event: gaps, backfills, reconnects, refusals."""
         self._subscriptions.add_events(callback)
 
     def remove_event_callback(self, callback: EventCallback) -> bool:
@@ -70,12 +70,13 @@ class ExchangeCollector:
     async def start(self) -> bool:
         """Connects, and returns True once the exchange has accepted every stream (a book: sent its snapshot).
 
-        Does nothing when it runs already. After an error nothing is left running, and it can be started again.
+        Does nothing when the collector runs already. After an error nothing is left running, and `start` can be called
+        again.
 
         Raises:
             StreamRefusedError: the exchange refuses a stream, for example because it does not know the symbol.
-            ConnectionFailedError: no connection after ``max_reconnect_attempts``, or not connected within
-                ``start_timeout`` seconds, or stopped meanwhile; says which.
+            ConnectionFailedError: no connection after ``max_reconnect_attempts``, not connected within
+                ``start_timeout`` seconds, or stopped meanwhile; the message gives the reason.
         """
         run = await self._present_run()
         if run.state is State.RUNNING:
@@ -98,20 +99,20 @@ class ExchangeCollector:
         return self._run
 
     async def stop(self) -> None:
-        """Disconnects; returns once the callbacks have had what was received (20 s at most) and no task is left.
+        """Disconnects; returns once the callbacks have the received records (20 s at most) and no task is left.
 
-        Called from within a callback of this collector it only asks for the end: that callback must return first.
+        Within a callback of this collector it only requests the stop, because that callback must return first.
         """
         if self._run is not None:
             await self._run.stop()
 
     def ask_to_stop(self) -> None:
-        """Begins to stop, without waiting for the end."""
+        """Requests a stop, without waiting for it."""
         if self._run is not None:
             self._run.ask_to_stop()
 
     async def wait_until_stopped(self) -> None:
-        """Returns when it does not run any more: stopped, or failed (`get_status` tells)."""
+        """Returns once the collector has stopped or failed; `get_status` shows which."""
         if self._run is not None:
             await self._run.ended()
 
@@ -124,7 +125,7 @@ class ExchangeCollector:
     ) -> None:
         await self.stop()
 
-    # --- questions ---
+    # --- status ---
 
     @property
     def state(self) -> State:
@@ -132,7 +133,7 @@ class ExchangeCollector:
         return State.STOPPED if self._run is None else self._run.state
 
     def get_status(self) -> CollectorStatus:
-        """What it does and has done since the last start."""
+        """State and counters since the last start."""
         document = self._document()
         return {
             "name": self.name,
@@ -156,7 +157,7 @@ class ExchangeCollector:
         }
 
     def get_health_status(self) -> HealthStatus:
-        """Whether all is well, and if not, what is wrong."""
+        """Health, with every issue."""
         document = self._document()
         issues = self._issues(document)
         word = report.health(document, issues)
@@ -185,7 +186,7 @@ class ExchangeCollector:
 
 
 class _Run:
-    """From one start to its end: the collector underneath and the task that it runs in."""
+    """One run, from start to stop: the collector underneath and its task."""
 
     def __init__(self, name: str, config: ExchangeCollectorConfig, collector: Collector, sink: CallbackSink) -> None:
         self._name = name
@@ -195,11 +196,11 @@ class _Run:
         self._was_connected = False
         self.error: Exception | None = None
         self.collector = collector
-        self.task = asyncio.create_task(self._live(), name=f"collector {name}")
+        self.task = asyncio.create_task(self._collect(), name=f"collector {name}")
 
     @property
     def state(self) -> State:
-        """Where it stands."""
+        """The state of the run."""
         if self.task.done():
             return State.FAILED if self.error else State.STOPPED
         if self._stop.is_set():
@@ -208,9 +209,9 @@ class _Run:
 
     # --- the task ---
 
-    async def _live(self) -> None:
+    async def _collect(self) -> None:
         with debug_log(file_of(self._config.exchange, self._config.symbol)):
-            log.info("%s: starts", self._name)
+            log.info("%s: starting", self._name)
             log.debug("%s: %s", self._name, self.collector.settings)
             watch = asyncio.create_task(self._watch_health(), name=f"health of {self._name}")
             try:
@@ -221,7 +222,7 @@ class _Run:
             finally:
                 watch.cancel()
                 await asyncio.wait([watch])
-                log.info("%s: has stopped", self._name)
+                log.info("%s: stopped", self._name)
 
     async def _watch_health(self) -> None:
         """Logs each change of health, and with DEBUG the counters."""
@@ -234,28 +235,28 @@ class _Run:
             log.debug("%s: %s %s", self._name, document.health, document.counters)
             last = document.health
 
-    # --- its end ---
+    # --- stop ---
 
     def fail(self, error: BaseException) -> None:
-        """Remembers why it ends, unless it was told to end anyway."""
+        """Records the error that ends the run, unless a stop was requested."""
         if isinstance(error, Exception) and not self._stop.is_set():
             self.error = self.error or error
 
     def ask_to_stop(self) -> None:
-        """The task will end."""
+        """Requests the end of the task."""
         self._stop.set()
 
     async def ended(self) -> None:
-        """Returns when the task has ended; cancelling the wait leaves the task alone."""
+        """Returns when the task has ended; cancelling the wait does not cancel the task."""
         await asyncio.wait([self.task])
 
     async def stop(self) -> None:
-        """Ends the task; from within one of its callbacks that is not waited for, since it waits for the callback."""
+        """Ends the task. Within one of its callbacks it does not wait, because the task waits for the callback."""
         self.ask_to_stop()
         if not self._sink.owns(asyncio.current_task()):
             await self.ended()
 
-    # --- its beginning ---
+    # --- start ---
 
     async def connected(self, timeout_s: float) -> None:
         """Returns once every stream is accepted."""
@@ -263,7 +264,7 @@ class _Run:
             async with asyncio.timeout(timeout_s):
                 while not self._is_connected():
                     self._raise_if_hopeless()
-                    await asyncio.wait([self.task], timeout=LOOK_UP_S)
+                    await asyncio.wait([self.task], timeout=POLL_S)
         except TimeoutError:
             raise ConnectionFailedError(
                 f"{self._name}: not connected within start_timeout, {timeout_s:g} s: {self._waits_for()}"

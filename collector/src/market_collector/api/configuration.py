@@ -73,7 +73,7 @@ class ExchangeOptions(Model):
 
 
 class ExchangeCollectorConfig(Model):
-    """What one collector collects: one symbol of one exchange. It cannot be changed afterwards."""
+    """The configuration of one collector: one symbol of one exchange. It is frozen."""
 
     exchange: Exchange
     symbol: Symbol
@@ -99,8 +99,8 @@ class ExchangeCollectorConfig(Model):
             exchange: one of `get_supported_exchanges`.
             symbol: canonical BASE-QUOTE, for example ``BTC-USDT``.
             data_types: at least one of those that the exchange offers (`ExchangeFactory.get_exchange_info`).
-            auto_restart: reconnect without end, and let a `CollectorManager` restart a failed collector; False: give up
-                after ``max_reconnect_attempts``.
+            auto_restart: reconnect without limit, and let a `CollectorManager` restart a failed collector. False: give
+                up after ``max_reconnect_attempts``.
             health_check_interval: seconds between two checks of the collector's health; a change is logged.
             store_raw_data: write the exchange's own frames and all records to files below ``record_directory``
                 (``records`` unless ``custom_params`` names another).

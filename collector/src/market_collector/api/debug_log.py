@@ -1,7 +1,7 @@
-"""``LOG_LEVEL=DEBUG``: everything that one collector logs, in a file of its own.
+"""``LOG_LEVEL=DEBUG``: all log lines of one collector, in a file of its own.
 
-A process may hold many collectors, and the modules below know nothing of that: what belongs to which is told by the
-context, which every task that a collector starts inherits.
+A process may have many collectors, of which the modules below know nothing. A context variable identifies the
+collector; every task that a collector starts inherits it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def file_of(exchange: str, symbol: str) -> Path:
 
 @contextmanager
 def debug_log(file: Path) -> Iterator[None]:
-    """Within it, when ``LOG_LEVEL`` is ``DEBUG``, all that this task and its children log is appended to the file.
+    """Appends the log lines of this task and its children to the file, if ``LOG_LEVEL`` is ``DEBUG``.
 
-    The package's own level becomes, and stays, DEBUG; what else is listening gets those lines, too.
+    The level of the package becomes DEBUG and stays so; other handlers get those lines too.
     """
     handler = _handler(file) if os.environ.get("LOG_LEVEL", "").upper() == "DEBUG" else None
     if handler is None:

@@ -1,4 +1,4 @@
-"""Makes collectors, and tells what there is to collect."""
+"""Creates collectors, and lists exchanges and symbols."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from market_collector.net.rest import get
 
 
 class ExchangeInfo(TypedDict):
-    """What an exchange offers here."""
+    """Capabilities of an exchange in this package."""
 
     exchange: str
     data_types: list[str]
@@ -32,7 +32,7 @@ class ExchangeInfo(TypedDict):
 
 
 class ExchangeFactory:
-    """Functions under one name; there is nothing to make an instance for."""
+    """Static functions under one name; needs no instance."""
 
     @staticmethod
     def create_collector(config: ExchangeCollectorConfig) -> ExchangeCollector:
@@ -45,7 +45,7 @@ class ExchangeFactory:
 
     @staticmethod
     def get_exchange_info(exchange: str) -> ExchangeInfo:
-        """What an exchange offers, without asking it.
+        """Capabilities of an exchange, without a request to it.
 
         Raises:
             ConfigurationError: there is no such exchange here.
@@ -63,9 +63,9 @@ class ExchangeFactory:
 
     @staticmethod
     def get_supported_pairs(exchange: str, *, rest_endpoint: str | None = None) -> list[str]:
-        """The symbols that trade now, sorted, asked from the exchange: blocks for up to 5 s.
+        """The symbols that trade now, sorted, from a request to the exchange. Blocks for up to 5 s.
 
-        In a coroutine use `get_supported_pairs_async`, so that nothing else has to wait.
+        In a coroutine use `get_supported_pairs_async`, which does not block.
 
         Args:
             exchange: one of `get_supported_exchanges`.
@@ -73,7 +73,7 @@ class ExchangeFactory:
 
         Raises:
             InputError: there is no such exchange here, or its file or the address is not allowed.
-            RequestFailedError: there was no answer, or none that can be read.
+            RequestFailedError: there was no answer, or an unreadable one.
         """
         venue = EXCHANGES[known_exchange(exchange)]
         given = {"rest_endpoint": rest_endpoint} if rest_endpoint else {}
@@ -82,7 +82,7 @@ class ExchangeFactory:
         try:
             return venue.rest_api.live_symbols(get(base + venue.rest_api.instruments().path, tls))
         except (RequestFailedError, FrameError) as error:
-            raise RequestFailedError(f"the pairs of {exchange} cannot be listed: {error}") from error
+            raise RequestFailedError(f"the symbols of {exchange} cannot be listed: {error}") from error
 
     @staticmethod
     async def get_supported_pairs_async(exchange: str, *, rest_endpoint: str | None = None) -> list[str]:
@@ -110,5 +110,5 @@ def create_okx_collector(
 
 
 def get_supported_exchanges() -> list[str]:
-    """The exchanges that can be collected, by name."""
+    """The names of the supported exchanges, sorted."""
     return sorted(EXCHANGES)

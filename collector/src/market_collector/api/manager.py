@@ -1,4 +1,4 @@
-"""Several collectors under one roof: started and stopped together, and started again when one has failed."""
+"""Several collectors, started and stopped together, and restarted after a failure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class ManagerStatus(TypedDict):
-    """What `CollectorManager.get_status` returns."""
+    """The result of `CollectorManager.get_status`."""
 
     name: str
     running: bool
@@ -26,26 +26,26 @@ class ManagerStatus(TypedDict):
     running_collectors: int
     failed_collectors: list[str]
     restarts: dict[str, int]
-    """How often each failed collector was started again."""
+    """Number of restarts of each collector."""
     collectors: dict[str, CollectorStatus]
 
 
 @dataclass(eq=False, slots=True)
 class _Charge:
-    """One collector in the manager's care."""
+    """One managed collector."""
 
     name: str
     collector: ExchangeCollector
     keeper: asyncio.Task[None] | None = None
     restarts: int = 0
     tried: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once it has been started, with or without success."""
+    """Set after the first attempt to start, with or without success."""
 
 
 class CollectorManager:
-    """Keeps collectors: one that fails, or that could not be started, is started again when it has ``auto_restart``.
+    """Manages collectors, and restarts a failed one that has ``auto_restart``.
 
-    Between two attempts passes the collector's own ``health_check_interval``.
+    The delay between two attempts is the collector's own ``health_check_interval``.
     """
 
     def __init__(self, name: str = "collectors") -> None:
@@ -55,18 +55,19 @@ class CollectorManager:
         self._is_running = False
 
     def add_collector(self, collector: ExchangeCollector) -> str:
-        """Takes a collector into care, and starts it if the manager runs. Returns the name that it has here:
-        ``okx_btc_usdt``, with ``_2``, ``_3``, ... where that is taken.
+        """Adds a collector, and starts it if the manager runs.
+
+        Returns its name here: ``okx_btc_usdt``, with ``_2``, ``_3``, ... if that is taken.
 
         Raises:
-            ConfigurationError: it is here already.
+            ConfigurationError: it was added already.
         """
         if any(charge.collector is collector for charge in self._charges.values()):
-            raise ConfigurationError(f"{self.name}: {collector.name} was added already; make another collector")
+            raise ConfigurationError(f"{self.name}: {collector.name} was added already. Make another collector")
         charge = _Charge(self._free_name(collector.name), collector)
         self._charges[charge.name] = charge
         if self._is_running:
-            self._begin(charge)
+            self._start_keeper(charge)
         return charge.name
 
     def _free_name(self, name: str) -> str:
@@ -74,17 +75,19 @@ class CollectorManager:
         return next(each for each in names if each not in self._charges)
 
     def remove_collector(self, collector: ExchangeCollector | str) -> Awaitable[None]:
-        """Takes a collector, or the one with this name, out of care and begins to stop it, at once.
+        """Removes a collector, or the one with this name, and requests its stop.
 
-        Await what is returned to know that it has stopped; `stop` waits for it, too.
+        Await the result to wait for the stop; `stop` waits for it too.
 
         Raises:
-            ConfigurationError: it is not here.
+            ConfigurationError: there is no such collector.
         """
         charges = self._charges
         name = next((name for name, charge in charges.items() if collector in (name, charge.collector)), None)
         if name is None:
-            raise ConfigurationError(f"{self.name}: there is no collector {collector}; there are: {', '.join(charges)}")
+            raise ConfigurationError(
+                f"{self.name}: there is no collector {collector}. Collectors: {', '.join(charges)}"
+            )
         charge = charges.pop(name)
         self._leaving = [*(each for each in self._leaving if not _has_ended(each)), charge]
         _ask_to_end(charge)
@@ -93,10 +96,10 @@ class CollectorManager:
     async def start(self) -> bool:
         """Starts all collectors; returns True once each is connected or has failed, and at least one is connected.
 
-        A failure is logged and shown by `get_status`; with ``auto_restart`` it is tried again.
+        A failure is logged and shown by `get_status`; with ``auto_restart`` the collector is restarted.
 
         Raises:
-            ConnectionFailedError: not one could be started (says why of each), or stopped meanwhile. Nothing is left
+            ConnectionFailedError: none could be started (with each reason), or stopped meanwhile. Nothing is left
                 running.
         """
         self._is_running = True
@@ -107,7 +110,7 @@ class CollectorManager:
         charges = list(self._charges.values()) if self._is_running else []
         for charge in charges:
             if charge.keeper is None or charge.keeper.done():
-                self._begin(charge)
+                self._start_keeper(charge)
         for charge in charges:
             await charge.tried.wait()
         if not self._is_running:
@@ -121,7 +124,7 @@ class CollectorManager:
         return True
 
     async def stop(self) -> None:
-        """Stops all collectors; they stay here and can be started again."""
+        """Stops all collectors; they can be started again."""
         self._is_running = False
         charges = [*self._charges.values(), *self._leaving]
         for charge in charges:
@@ -130,7 +133,7 @@ class CollectorManager:
             await self._end(charge)
 
     def get_status(self) -> ManagerStatus:
-        """Each collector's status, and sums."""
+        """The status of each collector, and sums."""
         charges = self._charges
         states = {name: charge.collector.state for name, charge in charges.items()}
         return {
@@ -152,9 +155,9 @@ class CollectorManager:
     ) -> None:
         await self.stop()
 
-    # --- one collector in care ---
+    # --- one collector ---
 
-    def _begin(self, charge: _Charge) -> None:
+    def _start_keeper(self, charge: _Charge) -> None:
         charge.tried = asyncio.Event()
         charge.keeper = asyncio.create_task(self._keep(charge), name=f"{self.name}: {charge.name}")
 
@@ -163,12 +166,12 @@ class CollectorManager:
             while await self._try(charge):
                 await asyncio.sleep(charge.collector.config.health_check_interval)
                 charge.restarts += 1
-                log.warning("%s: starts %s again (restart %d)", self.name, charge.name, charge.restarts)
+                log.warning("%s: restarting %s (restart %d)", self.name, charge.name, charge.restarts)
         finally:
             charge.tried.set()
 
     async def _try(self, charge: _Charge) -> bool:
-        """One life of the collector; returns whether there should be another."""
+        """Runs the collector once; returns whether to restart it."""
         try:
             await charge.collector.start()
         except CollectorError as error:
@@ -187,7 +190,7 @@ class CollectorManager:
 
 
 class _Leaving:
-    """What `remove_collector` returns: may be awaited, need not be."""
+    """The result of `remove_collector`; awaiting it is optional."""
 
     def __init__(self, manager: CollectorManager, charge: _Charge) -> None:
         self._manager = manager

@@ -93,7 +93,7 @@ class Model:
         return values, findings.faults
 
     def faults(self) -> Iterator[Fault]:
-        """What is wrong between fields that are valid on their own."""
+        """Faults between fields that are valid on their own."""
         return iter(())
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What callbacks are called with."""
+"""The arguments of callbacks."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,15 +22,15 @@ class DataPoint:
     """Canonical BASE-QUOTE; ``account`` for balances."""
     data_type: DataType
     data: dict[str, Any]
-    """The record's fields, those of the JSON lines (README, "Records"): prices and amounts are exact decimal text,
-    ``exchange_time_ns`` and ``receive_time_ns`` are whole. Each callback gets a dictionary of its own."""
+    """The record's fields, those of the JSON lines (README, "Records"): prices and amounts are exact decimal strings,
+    ``exchange_time_ns`` and ``receive_time_ns`` are integers. Each callback gets a dictionary of its own."""
     timestamp: datetime
-    """The exchange's time of the event, in UTC; when it was received where the exchange gives none (candles)."""
+    """The exchange's time of the event, in UTC; the time of receipt where the exchange gives none (candles)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """Something that happened to a stream: what is missing, repaired, refused."""
+    """An event of a stream, such as a gap, a backfill or a refusal."""
 
     exchange: str
     symbol: str | None
@@ -40,24 +40,24 @@ class StreamEvent:
     data: dict[str, Any]
     """The event's fields, those of the JSON lines (README, "Records")."""
     timestamp: datetime
-    """When it was noticed, in UTC."""
+    """When it was detected, in UTC."""
 
 
 def data_point(record: Data) -> DataPoint:
-    """A record as a callback sees it."""
+    """A record as the argument of a callback."""
     time_ns = record.receive_time_ns if record.exchange_time_ns is None else record.exchange_time_ns
     return DataPoint(record.exchange, record.symbol, data_type(type(record)), _fields(record), _time(time_ns))
 
 
 def stream_event(event: Event) -> StreamEvent:
-    """An event as a callback sees it."""
+    """An event as the argument of a callback."""
     fields = _fields(event)
     return StreamEvent(event.exchange, event.symbol, fields["type"], fields, _time(event.receive_time_ns))
 
 
 @cache
 def data_type(kind: type[Data]) -> DataType:
-    """The data type of a kind of record: they bear the same words."""
+    """The data type of a kind of record; both have the same name."""
     return DataType(str(kind.__struct_config__.tag))
 
 

@@ -1,4 +1,4 @@
-"""What `get_status` and `get_health_status` say: plain dictionaries, made of the document of ``GET /status``."""
+"""The results of `get_status` and `get_health_status`: plain dictionaries from the document of ``GET /status``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from market_collector.telemetry.status import ConnectionStatus, Health, Status
 
 
 class State(StrEnum):
-    """Where a collector stands."""
+    """The state of a collector."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -33,7 +33,7 @@ class WebsocketStats(TypedDict):
 
 
 class Gaps(TypedDict):
-    """Holes, counted."""
+    """Counters of gaps."""
 
     detected: int
     repaired: int
@@ -43,7 +43,7 @@ class Gaps(TypedDict):
 
 
 class CallbackStatus(TypedDict):
-    """How one callback fares."""
+    """The counters of one callback."""
 
     callback: str
     data_type: str
@@ -51,16 +51,16 @@ class CallbackStatus(TypedDict):
     calls: int
     failures: int
     last_error: str
-    """Of the last call; empty when it was good."""
+    """Of the last call; empty when it succeeded."""
     queued: int
-    """Records that wait for it."""
+    """Records in its queue."""
     running_seconds: float
-    """How long the present call takes already; 0 when none is under way."""
+    """Duration of the current call so far; 0 without one."""
     slowest_seconds: float
 
 
 class CollectorStatus(TypedDict):
-    """What `ExchangeCollector.get_status` returns; counters are those since the last start."""
+    """The result of `ExchangeCollector.get_status`; counters start at zero with each start."""
 
     name: str
     exchange: str
@@ -78,9 +78,9 @@ class CollectorStatus(TypedDict):
     messages_processed: int
     """Frames received."""
     records: int
-    """Records made of them."""
+    """Records decoded from them."""
     dropped_records: int
-    """Records that the callbacks or the files were too slow for."""
+    """Records dropped because callbacks or files were too slow."""
     last_message_time: str | None
     gaps: Gaps
     streams: list[dict[str, Any]]
@@ -90,14 +90,14 @@ class CollectorStatus(TypedDict):
 
 
 class HealthStatus(TypedDict):
-    """What `ExchangeCollector.get_health_status` returns."""
+    """The result of `ExchangeCollector.get_health_status`."""
 
     name: str
     is_healthy: bool
     health: str
     """``Healthy``, ``Degraded`` (some data is missing or late, or a callback fails) or ``Unhealthy`` (no data)."""
     issues: list[str]
-    """All that is wrong, a sentence each."""
+    """Every issue, one sentence each."""
     last_message_time: str | None
 
 
@@ -123,7 +123,7 @@ def never_started(name: str) -> Status:
 
 
 def at_rest(document: Status) -> Status:
-    """The last document of a collector that does not run any more: nothing is connected."""
+    """The last document of a stopped collector: nothing is connected."""
     replace = msgspec.structs.replace
     connections = tuple(replace(each, state=ConnectionState.STOPPED) for each in document.connections)
     return replace(document, connections=connections, health=Health.UNHEALTHY)
@@ -139,7 +139,7 @@ def stats(document: Status) -> WebsocketStats:
 
 
 def gaps(document: Status) -> Gaps:
-    """The counters, and how many are open."""
+    """The counters, and the number of open gaps."""
     return {
         "detected": document.counters.gaps_detected,
         "repaired": document.counters.gaps_repaired,
@@ -150,14 +150,14 @@ def gaps(document: Status) -> Gaps:
 
 
 def plain(parts: Iterable[msgspec.Struct]) -> list[dict[str, Any]]:
-    """Parts of the document as dictionaries, in this language's way of naming."""
+    """Parts of the document as dictionaries with snake_case names."""
     return [
         {name: value for name, value in msgspec.structs.asdict(part).items() if value is not None} for part in parts
     ]
 
 
 def callback(subscription: Subscription) -> CallbackStatus:
-    """How a callback fares now."""
+    """The counters of a callback now."""
     since = subscription.running_since
     return {
         "callback": subscription.name,
@@ -172,14 +172,14 @@ def callback(subscription: Subscription) -> CallbackStatus:
 
 
 def issues(document: Status, state: State, error: str, subscriptions: Iterable[Subscription]) -> list[str]:
-    """All that is wrong, a sentence each."""
+    """Every issue, one sentence each."""
     if state in (State.STOPPED, State.FAILED):
         return [f"{state}: {error}" if error else str(state)]
     return [*filter(None, [document.reason]), *_failing(subscriptions)]
 
 
 def health(document: Status, wrong: list[str]) -> Health:
-    """One word: the document's, but what is wrong with callbacks counts too."""
+    """The health of the document, lowered by failing callbacks."""
     return Health.DEGRADED if wrong and document.health is Health.HEALTHY else document.health
 
 

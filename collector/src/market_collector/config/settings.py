@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 import msgspec
 
 from market_collector.config.documents import CREDENTIALS_DIRECTORY, CollectorDocument
-from market_collector.config.yaml_source import Source, read
+from market_collector.config.yaml_source import Source, UnreadableError, read
 from market_collector.errors import InputError
 from market_collector.model.streams import DataType
 from market_spec.collection import Candle, Collection, OrderBook
@@ -111,7 +111,14 @@ def load(path: str) -> list[Document]:
         DocumentError: something in the file is not allowed; carries every problem.
     """
     problems: list[Problem] = []
-    documents = [_document(source, problems) for source in read(path)]
+    try:
+        documents = [_document(source, problems) for source in read(path)]
+    except UnreadableError as error:
+        for source in error.before:
+            _document(source, problems)
+        if not problems:
+            raise
+        problems.append(Problem(error.file, error.line, "", error.reason))
     if problems:
         raise DocumentError(tuple(problems))
     return [document for document in documents if document]

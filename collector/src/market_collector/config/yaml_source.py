@@ -1,7 +1,7 @@
-"""Files of YAML or JSON, read into plain data that remembers its lines.
+"""Reads files of YAML or JSON into plain data, with the line of each value.
 
-JSON is read without PyYAML (pods mount JSON; the import costs memory and start time): PyYAML then only finds lines,
-when there is something to report.
+JSON is read without PyYAML, because pods mount JSON and the import costs memory and start time. PyYAML then only finds
+lines, when there is an error to report.
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ Path = tuple[str | int, ...]
 Lines = dict[Path, int]
 
 MAX_BYTES = 1 << 20
-"""What a ConfigMap holds, and a hundred times the largest sensible resource."""
+"""The limit of a ConfigMap, and a hundred times the largest sensible resource."""
 MAX_VALUES = 100_000
-"""Values in a file after its aliases are followed: what stops a bomb of nested anchors."""
+"""Most values in a file after its aliases are followed; stops a bomb of nested anchors."""
 MAX_DEPTH = 60
 
 
 class UnreadableError(InputError):
-    """The file as a whole could not be read."""
+    """The file as a whole cannot be read."""
 
     def __init__(self, file: str, line: int | None, reason: str) -> None:
         self.file, self.line, self.reason = file, line, reason
+        self.before: list[Source] = []
+        """The documents before the unreadable one."""
         super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
 
 
 class DuplicateKey(NamedTuple):
-    """A key that stands twice in one mapping: the reader could only guess which one is meant."""
+    """A key that appears twice in one mapping, so that its value is ambiguous."""
 
     path: Path
     line: int | None
@@ -52,7 +54,7 @@ class Source(msgspec.Struct, frozen=True):
     lines: Callable[[], Lines]
 
     def line(self, path: Path) -> int | None:
-        """Line (from 1) of the value at ``path``, or of the nearest thing around it that exists."""
+        """Line (from 1) of the value at ``path``, or of the nearest parent that exists."""
         lines = self.lines()
         while path and path not in lines:
             path = path[:-1]
@@ -71,7 +73,7 @@ def read(path: str) -> list[Source]:
     if documents is None:
         documents = _yaml(name, text)
     if not documents:
-        raise UnreadableError(name, None, "holds no document; give a MarketCollector resource")
+        raise UnreadableError(name, None, "has no document. Give a MarketCollector resource")
     return documents
 
 
@@ -85,7 +87,7 @@ def _bytes(path: str, name: str) -> bytes:
     except OSError as error:
         raise UnreadableError(name, None, f"cannot be read: {error.strerror}") from error
     if len(content) > MAX_BYTES:
-        raise UnreadableError(name, None, f"is larger than {MAX_BYTES >> 20} MiB; this is no MarketCollector resource")
+        raise UnreadableError(name, None, f"is larger than {MAX_BYTES >> 20} MiB. Give a MarketCollector resource")
     return content
 
 
@@ -101,7 +103,7 @@ def _decode(name: str, content: bytes) -> str:
 
 
 def _json(name: str, text: str) -> list[Source] | None:
-    """The JSON documents in ``text``, one after the other; None when it is not JSON (then it may be YAML)."""
+    """The JSON documents in ``text``, one after the other; None when it is not JSON but perhaps YAML."""
     if not text.lstrip().startswith("{"):
         return None
     twice: list[str] = []
@@ -114,7 +116,7 @@ def _json(name: str, text: str) -> list[Source] | None:
             documents.append(_json_source(name, data, text, start, position))
     except (ValueError, RecursionError):
         return None
-    return None if twice else documents  # the YAML reader tells where the duplicates are
+    return None if twice else documents  # the YAML reader reports the lines of the duplicates
 
 
 def _mapping(pairs: list[tuple[str, Any]], twice: list[str]) -> dict[str, Any]:
@@ -135,13 +137,22 @@ def _json_source(name: str, data: object, text: str, start: int, end: int) -> So
 
 
 def _yaml(name: str, text: str) -> list[Source]:
+    if text.lstrip().startswith("{"):
+        text = text.replace("\t", " ")  # like JSON, where a tab is white space; YAML refuses it
+    documents: list[Source] = []
+    try:
+        _read_documents(name, text, documents)
+    except UnreadableError as error:
+        error.before = documents
+        raise
+    return documents
+
+
+def _read_documents(name: str, text: str, documents: list[Source]) -> None:
     import yaml
 
-    if text.lstrip().startswith("{"):
-        text = text.replace("\t", " ")  # JSON or nearly: there a tab is mere space, but YAML refuses it
     try:
         loader = yaml.SafeLoader(text)
-        documents = []
         while loader.check_node():
             node = loader.get_node()
             if node is not None and not _is_empty(node):
@@ -151,14 +162,13 @@ def _yaml(name: str, text: str) -> list[Source]:
         raise UnreadableError(name, mark.line + 1 if mark else None, _reason(error)) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise UnreadableError(name, line, f"holds a control character ({error.character:#04x})") from error
+        raise UnreadableError(name, line, f"has a control character ({error.character:#04x})") from error
     except RecursionError as error:
         raise UnreadableError(name, None, f"is nested deeper than {MAX_DEPTH} levels") from error
-    return documents
 
 
 def _lines_of_json(name: str, text: str) -> Lines:
-    """Lines of text that is known to be JSON; empty where YAML's reading of it differs."""
+    """Lines of a JSON text; empty where YAML reads it differently."""
     try:
         return next((source.lines() for source in _yaml(name, text)), {})
     except UnreadableError:
@@ -172,12 +182,12 @@ def _is_empty(node: yaml.Node) -> bool:
 def _reason(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or "cannot be read"
     if "\\t" in problem:
-        return "a tab stands where YAML wants spaces; indent with spaces"
+        return "a tab where YAML requires spaces. Indent with spaces"
     return f"is not YAML: {problem}" + (f" ({error.context})" if error.context else "")
 
 
 class _Reader:
-    """One document's nodes turned into plain data, its lines and duplicate keys noted on the way."""
+    """Turns one document's nodes into plain data, and records lines and duplicate keys."""
 
     def __init__(self, file: str, loader: yaml.SafeLoader) -> None:
         self._file = file
@@ -199,10 +209,10 @@ class _Reader:
         self._lines.setdefault(path, line)
         self._values += 1
         if self._values > MAX_VALUES:
-            raise UnreadableError(self._file, line, f"has more than {MAX_VALUES} values; do its aliases multiply?")
+            raise UnreadableError(self._file, line, f"has more than {MAX_VALUES} values. Remove aliases of aliases")
         if len(path) > MAX_DEPTH:
             raise UnreadableError(
-                self._file, line, f"is nested deeper than {MAX_DEPTH} levels; does an alias hold itself?"
+                self._file, line, f"is nested deeper than {MAX_DEPTH} levels. Remove the alias that contains itself"
             )
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
@@ -228,7 +238,7 @@ class _Reader:
         if is_merge or not isinstance(node.value, str):
             what = "merge keys (<<)" if is_merge else "lists and mappings as keys"
             raise UnreadableError(
-                self._file, node.start_mark.line + 1, f"{what} are not supported; write the fields out"
+                self._file, node.start_mark.line + 1, f"{what} are not supported. Write the fields out"
             )
         return node.value
 

@@ -1,4 +1,4 @@
-"""From the models to the CustomResourceDefinition: a structural schema, defaults, CEL rules, printer columns, scale."""
+"""Generates the CRD: a structural schema, defaults, CEL rules, printer columns and the scale subresource."""
 
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ _DROPPED = ("title", "$defs", "additionalProperties", "default", "description", 
 
 
 def crd() -> Schema:
-    """The CustomResourceDefinition as plain data."""
+    """The CRD as plain data."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -40,7 +40,7 @@ def crd() -> Schema:
 
 
 def crd_yaml() -> str:
-    """The CustomResourceDefinition as the file `crds/marketcollectors.yaml` holds it; the same text every time."""
+    """The CRD as the text of `crds/marketcollectors.yaml`; always the same text."""
     return _HEADER + yaml.safe_dump(crd(), sort_keys=False, width=140, allow_unicode=True)
 
 
@@ -66,17 +66,17 @@ def _version() -> Schema:
 def _columns() -> list[Schema]:
     ready = '.status.conditions[?(@.type=="Ready")]'
     return [
-        _column("Exchange", "string", ".spec.exchange", "Exchange that is collected from"),
-        _column("Symbols", "string", ".status.symbols", "Symbols that are collected"),
+        _column("Exchange", "string", ".spec.exchange", "Exchange that data is collected from"),
+        _column("Symbols", "string", ".status.symbols", "Collected symbols"),
         _column("Ready", "string", f"{ready}.status", "Whether data flows"),
         _column("Reason", "string", f"{ready}.reason", "Why it is Ready or not"),
-        _column("Streams", "string", ".status.streams.summary", "Streams that deliver, of those wanted"),
-        _column("Reconnects", "integer", ".status.reconnections", "Reconnects since the resource was made"),
-        _column("Gaps", "integer", ".status.gaps.detected", "Holes found in the data since the resource was made"),
-        _column("Last Message", "date", ".status.lastMessageTime", "When a message last came from the exchange"),
-        _column("Age", "date", ".metadata.creationTimestamp", "Since when the resource exists"),
+        _column("Streams", "string", ".status.streams.summary", "Streams that deliver, of all streams"),
+        _column("Reconnects", "integer", ".status.reconnections", "Reconnects since the resource was created"),
+        _column("Gaps", "integer", ".status.gaps.detected", "Gaps found in the data since the resource was created"),
+        _column("Last Message", "date", ".status.lastMessageTime", "When the exchange last sent a message"),
+        _column("Age", "date", ".metadata.creationTimestamp", "When the resource was created"),
         _column("Health", "string", ".status.health", "Health in one word") | {"priority": 1},
-        _column("Pods", "string", ".status.pods", "Ready and wanted pods") | {"priority": 1},
+        _column("Pods", "string", ".status.pods", "Ready and desired pods") | {"priority": 1},
         _column("Image", "string", ".status.image", "Image of the collectors") | {"priority": 1},
     ]
 
@@ -88,8 +88,7 @@ def _column(name: str, kind: str, path: str, description: str) -> Schema:
 def _resource() -> Schema:
     return {
         "type": "object",
-        "description": "Market data of one exchange as a resource: which symbols, which data, where it "
-        "goes, and how it is doing.",
+        "description": "Market data of one exchange: the symbols and data to collect, the sinks, and the status.",
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string", "description": API_VERSION},
@@ -107,7 +106,7 @@ def _status_schema(model: type[BaseModel]) -> Schema:
 
 
 def structural(node: Schema, definitions: Schema) -> Schema:
-    """`node` of a JSON schema as Kubernetes wants it: no references, no null, no titles; null defaults are left out."""
+    """A JSON schema in the form that Kubernetes requires: without references, titles, null and null defaults."""
     node = _resolved(node, definitions)
     kept = {key: value for key, value in node.items() if key not in _DROPPED}
     if "const" in kept:
@@ -118,7 +117,7 @@ def structural(node: Schema, definitions: Schema) -> Schema:
 
 
 def _resolved(node: Schema, definitions: Schema) -> Schema:
-    """`node` with what it refers to (a definition, the one type of an optional field) merged in below its own words."""
+    """`node`, merged over the schema that it refers to: an entry of $defs, or the type of an optional field."""
     while "$ref" in node or ("anyOf" in node and "x-kubernetes-int-or-string" not in node):
         inner = definitions[node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else _not_null(node["anyOf"])
         own = {key: value for key, value in node.items() if key not in ("$ref", "anyOf")}

@@ -12,7 +12,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """The parts of a resource that decisions need; spec and status are as stored."""
+    """The parts of a resource that the operator uses; spec and status are as stored."""
 
     key: Key
     uid: str
@@ -25,7 +25,7 @@ class Resource:
 
 
 def read_resource(document: Document) -> Resource:
-    """The resource in `document`, which the API server's schema has already vouched for."""
+    """The resource in `document`, which the API server has validated."""
     meta = document["metadata"]
     return Resource(
         key=Key.of(meta["namespace"], meta["name"]),

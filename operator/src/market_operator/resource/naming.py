@@ -17,24 +17,24 @@ RESOURCE_ANNOTATION = f"{GROUP}/resource"
 APPLIED_ANNOTATION = f"{GROUP}/applied"
 TEMPLATE_ANNOTATION = f"{GROUP}/template"
 OURS = f"app.kubernetes.io/managed-by={MANAGER},{COLLECTOR_LABEL}"
-"""Label selector of all that the operator made."""
+"""Label selector of all managed objects."""
 
-# A NetworkPolicy's name may have 253 characters; what is left for the resource's name before "-collectors":
+# A NetworkPolicy's name has at most 253 characters. Space for the resource's name before "-collectors":
 _LONGEST_OF_POLICIES = 242
-# A Service's name is a DNS label of at most 63 characters that begins with a letter. What is left for the resource's
-# name after "-63" (the shard) and "-0123456789" (the hash in a ConfigMap's name):
+# A Service's name is a DNS label of at most 63 characters that starts with a letter. Space for the resource's name
+# besides "-63" (the shard) and "-0123456789" (the hash in a ConfigMap's name):
 _LONGEST = 49
 
 
 class Key(NamedTuple):
-    """Which resource: what the queue holds."""
+    """The namespace and name of a resource; the work queue holds keys."""
 
     namespace: str
     name: str
 
     @classmethod
     def of(cls, namespace: str, name: str) -> Self:
-        """The key that many places keep: each text is in memory once, however often it was read."""
+        """The key with interned strings, since many places keep it."""
         return cls(sys.intern(namespace), sys.intern(name))
 
     def __str__(self) -> str:
@@ -42,12 +42,12 @@ class Key(NamedTuple):
 
 
 def child_name(resource: str, shard: int) -> str:
-    """Name of the Deployment and Service of a shard: the resource's name with the shard, shortened where it must be."""
+    """Name of a shard's Deployment and Service: the resource's name, shortened if it is too long, and the shard."""
     return f"{_short(resource, _LONGEST, '^[a-z][-a-z0-9]*$')}-{shard}"
 
 
 def policy_name(resource: str) -> str:
-    """Name of the NetworkPolicy of all shards, shortened where it must be."""
+    """Name of the NetworkPolicy of all shards, shortened if it is too long."""
     return f"{_short(resource, _LONGEST_OF_POLICIES, '.*')}-collectors"
 
 
@@ -57,7 +57,7 @@ def label_value(resource: str) -> str:
 
 
 def labels(resource: str, shard: int | None = None) -> dict[str, str]:
-    """The labels of everything that belongs to a shard, or to the resource as a whole."""
+    """The labels of the managed objects of a shard, or of the resource as a whole."""
     return {
         "app.kubernetes.io/name": "market-collector",
         "app.kubernetes.io/instance": label_value(resource),
@@ -68,15 +68,15 @@ def labels(resource: str, shard: int | None = None) -> dict[str, str]:
 
 
 def selector(resource: str, shard: int | None = None) -> dict[str, str]:
-    """The labels by which pods are found, a shard's or all of the resource's.
+    """The labels that select the pods of a shard, or of the resource.
 
-    They can never change (a Deployment's selector is immutable).
+    They must never change, because a Deployment's selector is immutable.
     """
     return {COLLECTOR_LABEL: label_value(resource)} | ({} if shard is None else {SHARD_LABEL: str(shard)})
 
 
 def _short(name: str, longest: int, pattern: str) -> str:
-    """`name`, or when it is too long or does not match `pattern`, a readable beginning and a hash of the whole."""
+    """`name` if it fits and matches `pattern`, otherwise its first characters and a hash of all of it."""
     if len(name) <= longest and re.fullmatch(pattern, name):
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]

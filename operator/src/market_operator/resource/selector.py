@@ -1,6 +1,6 @@
-"""Label selectors as Kubernetes writes them: which resources are ours to serve. Pure.
+"""Label selectors of Kubernetes: which resources this operator serves. Pure.
 
-The API server selects what is listed and watched; a pass asks again, because a label may have changed since.
+The API server applies the selector to lists and watches. A reconciliation checks again, since labels may change.
 """
 
 import re
@@ -22,9 +22,9 @@ _FORMS = "a=b, a!=b, a in (b,c), a notin (b,c), a or !a, joined by commas"
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One demand on one label: its value is among `values` (None: it is there at all), or `is_negated`, it is not.
+    """A requirement on one label: its value is among `values` (None: the label exists); `is_negated`: it is not.
 
-    A label that is missing fulfils every negated demand, as with the API server.
+    As in the API server, a missing label meets every negated requirement.
     """
 
     key: str
@@ -32,14 +32,14 @@ class Requirement:
     is_negated: bool
 
     def is_met(self, labels: Labels) -> bool:
-        """Whether an object with `labels` fulfils it."""
+        """Whether an object with `labels` meets the requirement."""
         has = self.key in labels and (self.values is None or labels[self.key] in self.values)
         return has != self.is_negated
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """What all selected objects fulfil; `text` is as the user wrote it, for the API server. Without one: everything."""
+    """Requirements of a selector; `text` is the user's own, for the API server. Without requirements: everything."""
 
     text: str = ""
     requirements: tuple[Requirement, ...] = ()
@@ -53,10 +53,10 @@ EVERYTHING = Selector()
 
 
 def read_selector(text: str) -> Selector:
-    """The selector that `text` says.
+    """The selector in `text`.
 
     Raises:
-        ValueError: when Kubernetes would not understand it; the message shows the part and the forms that there are.
+        ValueError: Kubernetes would refuse it; the message shows the part and the allowed forms.
     """
     parts = [part.strip() for part in _SEPARATOR.split(text)] if text.strip() else []
     return Selector(text.strip(), tuple(map(_requirement, parts)))
@@ -66,7 +66,7 @@ def _requirement(part: str) -> Requirement:
     for pattern, read in _READERS:
         if found := pattern.fullmatch(part):
             return read(found)
-    raise ValueError(f"{part!r} is no part of a label selector; write {_FORMS}")
+    raise ValueError(f"{part!r} is not a label requirement: must be {_FORMS}")
 
 
 def _exists(found: re.Match[str]) -> Requirement:

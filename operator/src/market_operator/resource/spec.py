@@ -8,7 +8,7 @@ from market_spec.spec import Spec
 from market_spec.spec import read_spec as read
 
 MOST_FAULTS = 5
-"""A condition's message shows so many."""
+"""Number of faults that a condition's message shows."""
 
 
 def read_spec(resource: Resource) -> Spec:
