@@ -3,8 +3,7 @@
 With a terminal, the table is shown until Ctrl-C; without one, or with TRY=once, it is shown three times. Then the
 collector stops, and `market-collector verify` reports whether the recording is complete.
 
-Exit code: 0 the recording is complete, or its only gaps are book updates that no exchange offers again; 1 it is not, or
-the collector did not become healthy.
+Exit code: 0 the recording is complete; 1 it is not, or the collector did not become healthy.
 """
 
 import json
@@ -30,7 +29,7 @@ MARKET = ("--market", "7", "--symbols", "BTC-USDT", "--rate", "20", "--start", "
 HEALTHY_WITHIN_S = 20.0
 REFRESH_S = 1.0
 FAULT_AFTER_S = 4.0
-"""The simulated exchange then loses some trades and cuts its connections once, so that a gap is there to be filled."""
+"""The simulated exchange then loses some trades and cuts their connection, so that a gap is filled."""
 
 
 TAIL_BYTES = 256 * 1024
@@ -99,10 +98,13 @@ def show(run: Run, before: Look | None) -> Look:
 
 
 def disturb(control: str) -> None:
-    """Lets the exchange lose three trade messages and cut its connections."""
+    """Lets the exchange lose three trade messages and cut the connection of the trades.
+
+    The connection of the order book stays: no exchange offers missed book updates again.
+    """
     post(f"{control}/faults/lose", {"channel": "trades-all", "symbol": "BTC-USDT", "count": 3})
     time.sleep(0.5)
-    post(f"{control}/faults/drop", {})
+    post(f"{control}/faults/drop", {"path": "business"})
 
 
 def wait_until_healthy(run: Run) -> None:
@@ -206,20 +208,11 @@ def stop(process: "subprocess.Popen[str]") -> None:
 def report(folder: Path) -> int:
     """Prints the verify report and what to do next; returns the exit code."""
     records = folder / "records"
-    print(f"$ market-collector verify {records}")
-    verify = [str(PROGRAMS / "market-collector"), "verify", str(records)]
-    done = subprocess.run([*verify, "-o", "json"], capture_output=True, check=False)  # noqa: S603
-    sys.stdout.flush()
-    subprocess.run(verify, check=False)  # noqa: S603
+    print(f"$ market-collector verify {records}", flush=True)
+    code = subprocess.run([str(PROGRAMS / "market-collector"), "verify", str(records)], check=False).returncode  # noqa: S603
     print(f"\nThe records are in {records}, the logs and the resource in {folder}.")
     print("Next: `make demo` runs this on a Kubernetes cluster; README.md shows the rest.")
-    verdict = json.loads(done.stdout)
-    return 0 if all(is_expected(hole) for stream in verdict["streams"] for hole in stream["hole_list"]) else 1
-
-
-def is_expected(hole: dict[str, object]) -> bool:
-    """Whether a gap is filled, or of a book whose updates the cut connection lost."""
-    return hole["state"] in ("repaired", "bridged") or (hole["state"] == "lost" and hole["missing"] is None)
+    return code
 
 
 def print_log(folder: Path) -> None:

@@ -24,6 +24,7 @@ def test_try_shows_three_tables_and_the_report_without_a_terminal() -> None:
     assert len(re.findall(r"^reconnections ", done.stdout, re.MULTILINE)) == 3
     assert re.search(r"^gaps +[1-9]\d* detected, [1-9]\d* filled, 0 open$", done.stdout, re.MULTILINE)
     assert "$ market-collector verify" in done.stdout
+    assert re.search(r"^COMPLETE: ", done.stdout, re.MULTILINE)
     assert max(len(line) for line in done.stdout.split("$ market-collector")[0].splitlines()) <= 80
 
 
