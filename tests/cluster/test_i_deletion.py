@@ -118,7 +118,7 @@ def test_i_without_its_definition_the_operator_says_so_and_ends_and_the_next_one
     api.call("DELETE", DEFINITION)
     for each in (operator, start(wait=False)):
         assert each.process.wait(timeout=40) == 1
-        assert "the MarketCollector definition is not installed; apply what" in each.log.read_text().splitlines()[-1]
+        assert "the MarketCollector CRD is not installed. Run" in each.log.read_text().splitlines()[-1]
     apply_definition()
     eventually(lambda: nothing_is_left(place), 40)
     start()

@@ -1,7 +1,3 @@
-"""market-operator: turns MarketCollector resources into collector pods and tells the truth about them.
-
-Data flow, one module each: events → queue → reconcile (observe → desired → plan → apply → status), and beside it the
-sweep, which reads the collectors' health and lists everything again now and then.
-"""
+"""market-operator: turns MarketCollector resources into collector pods, and reports their state."""
 
 __version__ = "0.1.0"

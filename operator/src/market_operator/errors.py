@@ -2,8 +2,8 @@
 
 OperatorError
 ├── SpecError       the user: the resource says something impossible
-├── StartError      the person who installs: no cluster, no definition, no rights
-├── ReportError     nobody here: a collector's status document could not be understood
+├── StartError      the person who installs: no cluster, no CRD, no rights
+├── ReportError     nobody: a collector's status document is invalid
 ├── LeadershipError nobody: another instance may lead now, so this one must write no more and end
 └── ApiError        time, or an administrator: the API server refused a call or was not there
 """
@@ -12,31 +12,31 @@ from dataclasses import dataclass
 
 
 class OperatorError(Exception):
-    """Whatever the operator itself may raise."""
+    """Base of the operator's errors."""
 
 
 class SpecError(OperatorError):
-    """The resource cannot be served as it is; trying again without a change of it is in vain."""
+    """The spec is invalid; retrying without a change is useless."""
 
 
 class StartError(OperatorError):
-    """The operator cannot begin; the message says what to install or allow."""
+    """The operator cannot start; the message says what to install or allow."""
 
 
 class ReportError(OperatorError):
-    """A collector answered something that is not a status document of a contract that we know."""
+    """An answer is not a status document of a known contract."""
 
 
 class LeadershipError(OperatorError):
-    """This instance does not lead (any more); whatever it was about to write is another's to write."""
+    """This instance does not lead, so it must not write."""
 
 
 @dataclass
 class ApiError(OperatorError):
     """A call to the API server failed.
 
-    `status` is the HTTP status, 0 when no answer came; `reason` is Kubernetes' own word (Forbidden, Conflict);
-    `retry_after` is in seconds, 0 when the server named none; `causes` are its words for the details.
+    `status` is the HTTP status, 0 without an answer. `reason` is Kubernetes' reason (Forbidden, Conflict).
+    `retry_after` is in seconds, 0 if the server sent none. `causes` are the reasons in its details.
     """
 
     status: int
@@ -58,23 +58,23 @@ class ApiError(OperatorError):
 
     @property
     def is_namespace_terminating(self) -> bool:
-        """Whether nothing can be made there any more, because the namespace is being deleted."""
+        """Whether the namespace is being deleted, so that nothing can be created there."""
         return "NamespaceTerminating" in self.causes
 
     @property
     def is_conflict(self) -> bool:
-        """Whether somebody else wrote first, or owns what was to be written."""
+        """Whether another writer was first, or owns the object."""
         return self.status == 409
 
     @property
     def is_retryable(self) -> bool:
-        """Whether trying again may succeed without anybody's help; NameTaken is our own word for a conflict.
+        """Whether a retry may succeed without a person. NameTaken is the operator's own reason.
 
-        An unknown or mistyped field of what was applied is told as a 500, but it is a person's mistake.
+        The API server answers 500 to an unknown or mistyped field in an applied object, which no retry cures.
         """
         if self.reason == "NameTaken" or self.message.startswith("failed to create typed patch object"):
             return False
         return self.status in (0, 408, 409, 429) or self.status >= 500
 
 
-NO_DEFINITION = "the MarketCollector definition is not installed; apply what `market-operator crd` prints"
+NO_CRD = "the MarketCollector CRD is not installed. Run `market-operator crd | kubectl apply --server-side -f -`"

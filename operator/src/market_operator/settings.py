@@ -1,4 +1,4 @@
-"""How the operator was started; defaults and units in one place."""
+"""The operator's settings, with defaults and units."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,29 +13,29 @@ HealthVia = Literal["direct", "proxy", "auto"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The options of `market-operator run`; times in seconds.
-
-    `namespaces`: which to serve; none means all. `selector`: labels of the resources to serve. `lease`: the Lease by
-    which several instances agree who works, on `lease_terms`; without one, this instance works at once.
-    `collector_image`: image of collectors whose resource names none. `health_via`: how collectors' health is read:
-    direct (HTTP to the pod's address; from inside the cluster), proxy (through the API server; from a shell), auto
-    (direct in a pod, proxy elsewhere). `counter_interval`: shortest time between two writes of a resource's status for
-    counters alone; lower it to see numbers sooner. `sweep_interval`: time between two complete listings, which find
-    what no event told. `workers`: resources that are worked on at once. `traffic`: what
-    NetworkPolicies let through; None makes none, since only who installs knows who reads.
-    """
+    """The options of `market-operator run`. Times are in seconds."""
 
     namespaces: tuple[str, ...] = ()
+    """Namespaces to serve; empty means all."""
     selector: Selector = EVERYTHING
+    """Labels of the resources to serve."""
     lease: Key | None = None
+    """The Lease that elects the leader; without one, this instance leads."""
     lease_terms: Terms = DEFAULT_TERMS
+    """Times of the Lease."""
     collector_image: str = "localhost/market-collector:dev"
+    """Image of collectors whose resource sets none."""
     http_host: str = "0.0.0.0"  # noqa: S104 - a pod's probes come from outside of it
     http_port: int = 8080
     health_via: HealthVia = "auto"
+    """Probe collectors directly (from a pod), through the API server (from a shell), or as fits."""
     counter_interval: float = 60.0
+    """Shortest time between two status writes that only change counters."""
     sweep_interval: float = 300.0
+    """Time between two complete listings, which find objects of lost events."""
     workers: int = 8
+    """Number of resources reconciled at the same time."""
     traffic: NetworkRules | None = None
+    """Rules of NetworkPolicies; None creates none, because only the installer knows the readers."""
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"

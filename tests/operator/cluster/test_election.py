@@ -138,7 +138,7 @@ async def test_a_leader_without_answers_ends_at_the_deadline_and_no_call_goes_be
     assert leases.timeouts[-1] == pytest.approx(3)
     assert not holding.done()
     time_.now += 3
-    with pytest.raises(LeadershipError, match=r"home/operator could not be renewed for 10\.0 s"):
+    with pytest.raises(LeadershipError, match=r"home/operator was not renewed for 10\.0 s"):
         await holding
     assert max(leases.timeouts) <= TERMS.deadline / 2
 

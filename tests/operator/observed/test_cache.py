@@ -98,20 +98,20 @@ def test_pods_are_kept_by_their_uid(store: Cache, pod_document: Make) -> None:
     assert store.pod(KEY, "p1") is None
 
 
-def test_metadata_tells_whether_there_is_news(store: Cache, pod_document: Make) -> None:
-    def is_news(kind: str, document: dict[str, Any]) -> bool:
-        return store.is_news(kind, {"metadata": document["metadata"]})
+def test_metadata_tells_whether_there_is_new(store: Cache, pod_document: Make) -> None:
+    def is_new(kind: str, document: dict[str, Any]) -> bool:
+        return store.is_new(kind, {"metadata": document["metadata"]})
 
-    assert is_news("Service", child(version=5))
-    assert is_news("Pod", pod_document("p1", version=5))
+    assert is_new("Service", child(version=5))
+    assert is_new("Pod", pod_document("p1", version=5))
     store.put("Service", child(version=5))
     store.put_pod(read_pod(pod_document("p1", version=5)))
-    assert [is_news("Service", child(version=version)) for version in (4, 5, 6)] == [False, False, True]
-    assert [is_news("Pod", pod_document("p1", version=version)) for version in (4, 5, 6)] == [False, False, True]
-    assert is_news("Pod", pod_document("p2", version=1))
-    assert is_news("ConfigMap", child(version=1))
+    assert [is_new("Service", child(version=version)) for version in (4, 5, 6)] == [False, False, True]
+    assert [is_new("Pod", pod_document("p1", version=version)) for version in (4, 5, 6)] == [False, False, True]
+    assert is_new("Pod", pod_document("p2", version=1))
+    assert is_new("ConfigMap", child(version=1))
     store.drop("Service", child())
-    assert not is_news("Service", child(version=9)), "what is gone never comes back"
+    assert not is_new("Service", child(version=9)), "what is gone never comes back"
 
 
 def test_nothing_is_known_of_a_stranger(store: Cache) -> None:

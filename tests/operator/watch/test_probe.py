@@ -61,7 +61,7 @@ async def test_a_report_is_read(
 
 async def test_an_answer_that_is_no_report_says_what_was_asked(direct: Direct, collector: Collector, here: Pod) -> None:
     collector.body = "<html>"
-    with pytest.raises(ReportError, match=rf"GET http://{ADDRESS}:8080/status could not be understood: it is no JSON"):
+    with pytest.raises(ReportError, match=rf"GET http://{ADDRESS}:8080/status is invalid: it is no JSON"):
         await direct.read(here)
 
 

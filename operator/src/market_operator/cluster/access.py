@@ -1,4 +1,4 @@
-"""How to reach the API server, from a kubeconfig or from inside a pod."""
+"""Access to the API server, from a kubeconfig or from inside a pod."""
 
 import os
 import urllib.parse
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach the API server, for kopf, which keeps a session of its own."""
+    """Access data for kopf, which has a session of its own."""
 
     server: str
     ca_path: str | None
@@ -21,7 +21,7 @@ class Access:
 
 
 def runs_in_a_pod() -> bool:
-    """Whether this process has been given a service account by a kubelet."""
+    """Whether this process has a service account from a kubelet."""
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
 
 

@@ -7,10 +7,9 @@ from market_operator.resource.document import Document
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Write a child by server-side apply.
+    """Write a managed object by server-side apply.
 
-    `is_new`: we never saw it, so nobody's fields may be taken over: an object of that name that is not ours is a
-    conflict, not ours to overwrite.
+    `is_new`: it is not in the cache, so it is applied without force. A foreign object of that name is then a conflict.
     """
 
     manifest: Document
@@ -19,7 +18,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove a child, if it still is the object that was observed."""
+    """Delete a managed object, if it is still the observed one."""
 
     kind: str
     name: str

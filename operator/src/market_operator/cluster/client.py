@@ -13,13 +13,13 @@ Rights that the operator needs (the chart grants exactly these; in a namespaced 
 | (core)             | pods                             | list, watch                                  |
 | events.k8s.io      | events                           | create                                       |
 
-and, in the namespace of its Lease alone:
+and, only in the namespace of its Lease:
 
 | coordination.k8s.io| leases                           | create                                       |
 | coordination.k8s.io| leases, by the Lease's name      | get, update                                  |
 
-Server-side apply asks for patch, and for create when the object is new. Children do not block their owner's deletion,
-so no right on finalizers is needed. `--health-via proxy`, used from a shell, also needs get on pods/proxy.
+Server-side apply needs patch, and create for new objects. Managed objects do not block the deletion of their owner, so
+no right on finalizers is needed. `--health-via proxy`, used from a shell, also needs get on pods/proxy.
 """
 
 import math
@@ -57,10 +57,10 @@ _METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,appl
 
 
 class Cluster:
-    """Calls to the API server. All of them raise ApiError, and end within CALL_TIMEOUT seconds.
+    """Calls to the API server. All raise ApiError, and end within CALL_TIMEOUT seconds.
 
-    Each write asks `fence` right before it is sent how long it may take (seconds); where there are several instances,
-    that raises LeadershipError unless this one leads.
+    Right before each write, `fence` returns how long it may take (seconds). With several instances, it raises
+    LeadershipError unless this one leads.
     """
 
     def __init__(self, configuration: Configuration, loader: Any) -> None:
@@ -107,7 +107,7 @@ class Cluster:
             await config.refresh_token(self._loader, self._configuration)  # type: ignore[no-untyped-call]
 
     async def access(self) -> Access:
-        """What kopf needs to log in, with a fresh token."""
+        """Access data with a fresh token, for kopf."""
         used = self._configuration
         return Access(
             server=used.host,
@@ -256,15 +256,17 @@ class Cluster:
         return content
 
     async def _headers(self) -> dict[str, str]:
-        """The authorization; the client reads a pod's token anew every minute."""
+        """The authorization header. The client reads a pod's token again every minute."""
         settings = await self._configuration.auth_settings()
         bearer = settings.get("BearerToken")
         return {bearer["key"]: str(bearer["value"])} if bearer and bearer.get("value") else {}
 
 
 def _yaml(document: Document) -> str:
-    """`document` as JSON that is YAML too: that has no pair of escapes for one character (an emoji), nor control
-    characters as they are."""
+    """`document` as JSON that is also YAML.
+
+    YAML accepts neither surrogate pairs of escapes (emoji) nor raw control characters.
+    """
     text = to_json(document).decode()
     return _NOT_PLAIN_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 

@@ -1,4 +1,4 @@
-"""The Lease at the API server: wins it, renews it, gives it back, and tells how long a write may take (leader.py)."""
+"""Wins, renews and releases the Lease at the API server, by the rules in lease.py."""
 
 import asyncio
 import logging
@@ -16,45 +16,45 @@ from market_operator.errors import ApiError, LeadershipError
 from market_operator.resource.naming import Key
 
 logger = logging.getLogger(__name__)
-# Where the system has such a clock, one that goes on while the machine is suspended, as those of the others do.
+# A clock that also runs while the machine is suspended, if the system has one.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def clock() -> float:
-    """Seconds of a clock that is never set and never stands still."""
+    """Seconds of a monotonic clock that also runs during suspension."""
     return time.clock_gettime(_CLOCK)
 
 
 def identity() -> str:
-    """A name that no other process has or had: the pod's, which is its host's, and a random part."""
+    """A unique name of this process: the host name (in a pod, the pod's) and a random part."""
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
 @dataclass(slots=True)
 class Election:
-    """Our part in the election. `cluster` has connections of its own, so that no call here waits for another."""
+    """This instance's part in the election. `cluster` has its own connections, so that no other call delays it."""
 
     cluster: Cluster
     key: Key
     candidate: Candidate
     clock: Callable[[], float] = clock
-    _told: str = field(default="", init=False)
+    _last_message: str = field(default="", init=False)
 
     async def win(self) -> None:
-        """Returns when we lead; tries for ever."""
+        """Returns when this instance leads; retries without limit."""
         while True:
             await self._attempt()
             if self.candidate.is_leader:
                 logger.info("%s leads: lease %s", self.candidate.identity, self.key)
                 return
-            # Jitter, so that two that stand by do not meet at every attempt.
+            # Jitter, so that two standbys do not collide at every attempt.
             await asyncio.sleep(self._terms.retry * (1 + random.random() / 5))  # noqa: S311
 
     async def hold(self) -> None:
         """Renews the lease until cancelled.
 
         Raises:
-            LeadershipError: when it could not be renewed in time, or another leads.
+            LeadershipError: the lease was not renewed in time, or another instance leads.
         """
         while True:
             await asyncio.sleep(self._terms.retry)
@@ -63,23 +63,23 @@ class Election:
             self.fence()
 
     def fence(self) -> float:
-        """Seconds that a write which begins now may take.
+        """Seconds that a write may take if it starts now.
 
         Raises:
-            LeadershipError: when no write may begin.
+            LeadershipError: no write may start.
         """
         return self.candidate.time_left(self.clock())
 
     async def resign(self) -> None:
-        """Gives the lease back if it is ours, so that another takes over at once. Call it after the last write."""
+        """Releases the lease, so that another instance takes over at once. Call it after the last write."""
         try:
             self.fence()
             await self.cluster.write_lease(self.candidate.release(_stamp()), self._terms.deadline / 2)
-            logger.info("lease %s given back", self.key)
+            logger.info("lease %s released", self.key)
         except LeadershipError:
             return
         except ApiError as error:
-            logger.warning("could not give lease %s back, it runs out by itself: %s", self.key, error)
+            logger.warning("could not release lease %s, so it expires: %s", self.key, error)
 
     @property
     def _terms(self) -> Terms:
@@ -92,29 +92,29 @@ class Election:
             await self._claim()
         except ApiError as error:
             self.candidate.must_look = True
-            self._tell(logging.WARNING, f"lease {self.key} could not be had, it is tried again: {error}")
+            self._log_once(logging.WARNING, f"could not get lease {self.key}, retrying: {error}")
 
     async def _claim(self) -> None:
         sent = self.clock()
         lease = self.candidate.claim(sent, _stamp())
         if lease is None:
-            self._tell(logging.INFO, f"standing by: lease {self.key} is {self.candidate.holder}'s")
+            self._log_once(logging.INFO, f"standing by: {self.candidate.holder} has lease {self.key}")
             return
         self.candidate.claimed(await self.cluster.write_lease(lease, self._longest()), sent, self.clock())
-        self._told = ""
+        self._last_message = ""
 
     def _longest(self) -> float:
-        """Seconds that a call may take: a second one must fit before the deadline, and none may end after it."""
+        """Seconds that a call may take, so that a second one fits before the deadline."""
         half = self._terms.deadline / 2
         if not self.candidate.is_leader:
             return half
         return min(half, self.fence() - (self._terms.duration - self._terms.deadline))
 
-    def _tell(self, level: int, text: str) -> None:
-        """Logs what is new; the same thing is not told at every attempt."""
-        if text != self._told:
+    def _log_once(self, level: int, text: str) -> None:
+        """Logs a message unless it repeats the last one."""
+        if text != self._last_message:
             logger.log(level, "%s", text)
-        self._told = text
+        self._last_message = text
 
 
 def _stamp() -> str:

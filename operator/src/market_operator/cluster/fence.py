@@ -14,14 +14,16 @@ current_fence = ContextVar[Callable[[], float]]("fence", default=lambda: math.in
 
 
 class FencedRequest(aiohttp.ClientRequest):
-    """Asks the fence once more when the body goes out, with nothing left to wait for: a process may be stopped while it
-    waits for its connection, and wake up when another leads. The head of a request waits for its body.
+    """Checks the fence again when the body is sent.
+
+    A process may be stopped while it waits for a connection, and continue when another instance leads. The head of a
+    request is sent with its body.
     """
 
     async def write_bytes(
         self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
     ) -> None:
-        """Writes the body, or ends the call."""
+        """Sends the body, or fails the call."""
         try:
             current_fence.get()()
         except LeadershipError as error:

@@ -1,15 +1,15 @@
-"""Who leads, decided without a clock or a network: all candidates read and write one Lease (coordination.k8s.io/v1).
+"""Leader election by one Lease (coordination.k8s.io/v1), decided without a clock or a network.
 
-Every write of it names the version that was read, so of two candidates that want it at the same time one is refused.
-Another's lease is judged by when we saw it change, never by the times in it: clocks of two nodes may differ. Our own
-lease counts from the moment in which its renewal was sent. The others saw that renewal later, and wait for the whole
-duration from then on, so ours has run out before anyone takes over, however long calls took:
+Every write names the version that was read, so one of two simultaneous candidates is refused. Another instance's lease
+is judged by when its change was seen, never by the times in it, because clocks may differ. Our own lease counts from
+the moment at which its renewal was sent. The others see that renewal later and wait for the whole duration from then
+on. So ours has expired before anyone takes over:
 
-    we send a renewal             deadline: we begin no write          duration: ours has run out
+    we send a renewal             deadline: we start no write          duration: ours has expired
           |-----------------------------|----------------------------------|
               |---- another candidate sees it change and waits its duration ----|--> takes over
 
-All times (`now`, `sent`) are seconds of one monotonic clock; `stamp` is the wall clock's time, for people to read.
+All times (`now`, `sent`) are seconds of one monotonic clock. `stamp` is wall clock time, for people to read.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ Document = dict[str, Any]
 class Terms:
     """Times of a lease, in seconds.
 
-    `duration`: a lease that was not seen to change for so long may be taken. `deadline`: a leader that could not renew
-    for so long gives up; what is left of the duration is for calls on their way. `retry`: between two attempts.
+    `duration`: an unchanged lease may be taken after this time. `deadline`: a leader that could not renew for this long
+    gives up. The rest of the duration is for calls in flight. `retry`: time between two attempts.
     """
 
     duration: float = 15.0
@@ -39,26 +39,26 @@ DEFAULT_TERMS = Terms()
 
 @dataclass(slots=True)
 class Candidate:
-    """One process that wants to lead, or leads. `identity` is its own alone."""
+    """One process that leads or wants to lead. `identity` is unique."""
 
     identity: str
     name: Document
     """Namespace and name of the Lease, as in its metadata."""
     terms: Terms = DEFAULT_TERMS
     must_look: bool = True
-    """Whether the Lease has to be read before the next claim: we do not lead, or do not know how a call ended."""
+    """Whether to read the Lease before the next claim: this one does not lead, or a call's outcome is unknown."""
     _lease: Document | None = None
     _changed: float = -inf
     _claimed: float | None = None
 
     @property
     def is_leader(self) -> bool:
-        """Whether a claim of ours has succeeded; `time_left` tells whether it still holds."""
+        """Whether a claim has succeeded. `time_left` checks whether it still holds."""
         return self._claimed is not None
 
     @property
     def holder(self) -> str:
-        """Whose the lease is, as far as we know; empty when it is nobody's."""
+        """The last known holder; empty if there is none."""
         return str((self._lease or {}).get("spec", {}).get("holderIdentity") or "")
 
     @property
@@ -66,24 +66,24 @@ class Candidate:
         return f"lease {self.name['namespace']}/{self.name['name']}"
 
     def saw(self, lease: Document | None, now: float) -> None:
-        """The Lease was read; None: there is none.
+        """Takes a Lease that was read (None: there is none).
 
         Raises:
-            LeadershipError: when we led, and it is another's now.
+            LeadershipError: another instance took the lease of this one.
         """
         self.must_look = not self.is_leader
         if lease is None:
-            # One that was deleted ends no earlier than it would have: who holds it has not heard of that yet.
+            # A deleted lease ends no earlier than it would have: its holder does not know of the deletion.
             self._lease = self._lease and {**self._lease, "metadata": self.name}
             return
         if self._lease is None or lease.get("spec") != self._lease.get("spec"):
             self._changed = now
         self._lease = lease
         if self.is_leader and self.holder not in ("", self.identity):
-            raise LeadershipError(f"{self._title} is {self.holder}'s now, so this instance ends")
+            raise LeadershipError(f"{self._title} was taken by {self.holder}, so this instance ends")
 
     def claim(self, now: float, stamp: str) -> Document | None:
-        """The Lease to write so that it is ours for another duration; None while it is another's."""
+        """The Lease to write to hold it for another duration; None while another instance holds it."""
         spec = (self._lease or {}).get("spec") or {}
         is_ours = self.holder == self.identity
         if self.holder and not is_ours and now < self._changed + (spec.get("leaseDurationSeconds") or 0):
@@ -98,26 +98,26 @@ class Candidate:
         )
 
     def claimed(self, lease: Document, sent: float, now: float) -> None:
-        """Our claim, which was sent at `sent`, has succeeded; `lease` is the answer."""
+        """The claim sent at `sent` has succeeded; `lease` is the answer."""
         self._lease, self._changed, self._claimed, self.must_look = lease, now, sent, False
 
     def time_left(self, now: float) -> float:
-        """Seconds until our lease has run out, for a write that begins now.
+        """Seconds until the lease expires, for a write that starts now.
 
         Raises:
-            LeadershipError: when we do not lead, or could not renew in time; then no write may begin.
+            LeadershipError: this instance does not lead, or did not renew in time. No write may start.
         """
         if self._claimed is None:
             raise LeadershipError("this instance does not lead")
         age = now - self._claimed
         if age >= self.terms.deadline:
             raise LeadershipError(
-                f"{self._title} could not be renewed for {age:.1f} s; another instance may lead now, so this one ends"
+                f"{self._title} was not renewed for {age:.1f} s. Another instance may lead now, so this one ends"
             )
         return self.terms.duration - age
 
     def release(self, stamp: str) -> Document:
-        """The Lease to write so that another may take over at once; from now on we do not lead."""
+        """The Lease to write so that another instance takes over at once. From now on, this one does not lead."""
         self._claimed, self.must_look = None, True
         spec = (self._lease or {}).get("spec") or {}
         return self._written(

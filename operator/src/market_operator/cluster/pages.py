@@ -11,7 +11,7 @@ from market_operator.resource.document import Document
 
 
 class _Metadata(TypedDict):
-    """What tells which object it is, which version of it, and whose."""
+    """The metadata that identifies an object, its version and its owner."""
 
     name: str
     namespace: str
@@ -42,14 +42,16 @@ _LIST, _HEAD = msgspec.json.Decoder(_List), msgspec.json.Decoder(_Head)
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object in a listing, read no further than to know it again, for most are known: a whole one costs ten times as
-    much. `head` is a document that has nothing but the metadata of _Metadata."""
+    """An object in a listing, of which only the head is parsed: a whole one costs ten times as much.
+
+    `head` is a document with the metadata of _Metadata only.
+    """
 
     head: Document
     _text: msgspec.Raw
 
     def document(self) -> Document:
-        """All of it."""
+        """The whole object."""
         document: Document = from_json(bytes(self._text))
         return document
 
@@ -63,7 +65,7 @@ class Page:
 
 
 def read_page(path: str, answer: bytes) -> tuple[Page, str]:
-    """A page, and the token of the next one ("": there is none)."""
+    """A page, and the token of the next one ("" if there is none)."""
     try:
         found = _LIST.decode(answer)
         items = [Listed(cast(Document, _HEAD.decode(item)), item) for item in found.items or ()]

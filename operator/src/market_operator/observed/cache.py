@@ -102,7 +102,7 @@ class Cache:
         objects.keep(name, _Child(meta["uid"], version, content, packed, is_settled))
         return True
 
-    def is_news(self, kind: str, document: Document) -> bool:
+    def is_new(self, kind: str, document: Document) -> bool:
         """Whether a version of an object is newer than the known one. Its metadata is enough."""
         meta = document["metadata"]
         return self._is_newer(meta["uid"], int(meta["resourceVersion"]), self._known(kind, document))

@@ -12,15 +12,15 @@ from market_operator.observed.reports import Report, read_report
 from market_operator.resource.naming import Key
 
 _MAX_FINISHED_PODS = 10_000
-News = Literal["conditions", "counters", "nothing"]
+ReportChange = Literal["conditions", "counters", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
     """The last probe of a pod.
 
-    `report` is the newest report, if any. If the last probe failed, `problem` says what was tried and why it failed,
-    and `failing_since` when the failures began (seconds since 1970).
+    `report` is the newest report, if any. After a failed probe, `problem` has the attempt and the error, and
+    `failing_since` the time of the first failure in a row (seconds since 1970).
     """
 
     report: Report | None = None
@@ -36,7 +36,7 @@ class Collectors:
     _final: dict[Key, dict[str, Sample]] = field(default_factory=dict)
     _done: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
-    def record_probe(self, pod: Pod, report: Report) -> News:
+    def record_probe(self, pod: Pod, report: Report) -> ReportChange:
         """Stores a report and returns what changed."""
         before = self.probes.get(pod.uid, ProbeResult())
         if before.report and before.report.epoch != report.epoch:

@@ -1,4 +1,4 @@
-"""What the operator keeps of a collector pod: a small record, since there may be ten thousand of them."""
+"""A small record of each collector pod, since there may be ten thousand."""
 
 import sys
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from market_operator.resource.naming import (
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A collector pod; texts are empty where Kubernetes says nothing.
+    """A collector pod. Strings are empty if Kubernetes has no value.
 
-    `started_at` is when its container started (seconds since 1970, 0 when it does not run), `last_run` how many seconds
-    the run before took. `waiting` is why its container waits, `ended` why it ended last (such as "OOMKilled, exit code
-    137"), `termination_messages` the termination messages of the present and of the previous run.
+    `started_at` is the start of its container (seconds since 1970, 0 if it does not run). `last_run` is the length of
+    the previous run in seconds. `waiting` is the reason why the container waits. `ended` is the reason of its last end,
+    such as "OOMKilled, exit code 137". `termination_messages` are those of the current and the previous run.
     """
 
     key: Key
@@ -47,7 +47,7 @@ class Pod:
 
 
 def read_pod(document: Document) -> Pod:
-    """The record of a pod that carries our labels; texts that thousands of pods may share are in memory once."""
+    """The record of a pod with our labels. Strings that many pods share are interned."""
     meta, status = document["metadata"], document.get("status", {})
     container = _container(status)
     state, before = container.get("state", {}), container.get("lastState", {})
@@ -79,7 +79,7 @@ def read_pod(document: Document) -> Pod:
 
 
 def owner_key(document: Document) -> Key:
-    """Which resource an object of ours belongs to; long names stand in an annotation, since labels are short."""
+    """Key of the resource that a managed object belongs to. Long names are in an annotation, since labels are short."""
     meta = document["metadata"]
     name = meta.get("annotations", {}).get(RESOURCE_ANNOTATION) or meta.get("labels", {}).get(COLLECTOR_LABEL, "")
     return Key.of(meta["namespace"], name)

@@ -20,7 +20,7 @@ class Registry:
         self._known: dict[Key, _Known] = {}
 
     def update(self, document: Document) -> bool:
-        """Notes a resource; whether it is new or changed. A change of its status alone is no change."""
+        """Notes a resource; whether it is new or changed. A change of only its status does not count."""
         meta = document["metadata"]
         key = Key.of(meta["namespace"], meta["name"])
         known = _Known(meta["uid"], meta.get("generation", 0), "deletionTimestamp" in meta)

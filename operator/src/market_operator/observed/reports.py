@@ -1,6 +1,6 @@
-"""A collector's status document (contract 1), read tolerantly: what is missing is empty, what is new is left alone.
+"""Reads a collector's status document (contract 1). Missing fields become empty, and new ones are ignored.
 
-It comes from a pod, so nothing in it is trusted: texts are cut, lists are bounded, types are checked. Example:
+It comes from a pod, so it is not trusted: strings are cut, lists are bounded, types are checked. Example:
 
     {"contract": 1, "epoch": "0b1c/2026-11-22T10:00:00Z", "shard": 0, "health": "Healthy", "counters": {"messages": 12},
      "connections": [{"name": "public", "state": "connected", "since": "2026-11-22T10:00:01Z"}],
@@ -36,8 +36,10 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """state: pending, live, quiet, stale, refused. `name` is SYMBOL/type, such as BTC-USDT/trade, or account/balance.
-    `message` is the reason in a sentence, where one word is not enough."""
+    """state: pending, live, quiet, stale, refused.
+
+    `name` is SYMBOL/type, such as BTC-USDT/trade, or account/balance. `message` explains the reason.
+    """
 
     name: str
     state: str
@@ -53,7 +55,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """state: open, repaired, lost."""
+    """An open or closed gap. The states are those of /status."""
 
     id: str
     stream: str
@@ -63,7 +65,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """`error` says what the sink itself said last."""
+    """`error` is the sink's last error."""
 
     name: str
     healthy: bool
@@ -73,7 +75,7 @@ class Sink:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One status document; times are RFC 3339 texts, empty where there is none."""
+    """One status document. Times are RFC 3339 strings, empty if absent."""
 
     epoch: str
     shard: int
@@ -90,7 +92,7 @@ class Report:
 
     @property
     def condition_inputs(self) -> tuple[object, ...]:
-        """All that a condition may depend on; counters and times that move with every message are left out."""
+        """The fields that conditions depend on: no counters, and no times that change with every message."""
         return self.epoch, self.health, self.reason, self.connections, self.streams, self.gaps, self.sinks
 
 
@@ -98,7 +100,7 @@ def read_report(text: str | bytes) -> Report:
     """The report in `text`.
 
     Raises:
-        ReportError: when it is no JSON object, or of a contract that this operator does not know.
+        ReportError: it is not a JSON object, or it has an unknown contract.
     """
     try:
         document = json.loads(text)
@@ -158,7 +160,7 @@ def _all(document: dict[str, Any], name: str, read: Callable[[dict[str, Any]], T
 
 def _text(document: dict[str, Any], name: str) -> str:
     value = document.get(name)
-    # Most texts are the same in thousands of reports: one copy will do.
+    # Most strings are equal in thousands of reports, so they are interned.
     return sys.intern(value[:TEXT_LIMIT]) if isinstance(value, str) else ""
 
 
@@ -168,7 +170,7 @@ def _whole(document: dict[str, Any], name: str) -> int:
 
 
 def _time(document: dict[str, Any], name: str) -> str:
-    """A time to the second in UTC, as the status holds it; empty when it is none (the API server refuses others)."""
+    """A time in UTC to the second; empty if it is not a time, since the API server would refuse it."""
     try:
         moment = datetime.fromisoformat(_text(document, name))
     except ValueError:

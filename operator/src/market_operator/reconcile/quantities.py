@@ -9,9 +9,9 @@ _FORM = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:([KMGTPE]i)|([numkMGTPE]?)|[eE
 
 
 def amount(quantity: object) -> Fraction | None:
-    """The exact number that `quantity` stands for, or None when it is not a quantity.
+    """The exact value of `quantity`, or None if it is not a quantity.
 
-    The API server rewrites quantities (0.5 becomes 500m), so two texts of one amount are no difference.
+    The API server rewrites quantities (0.5 becomes 500m), so equal amounts must compare as equal.
     """
     match = _FORM.fullmatch(str(quantity))
     if not match:

@@ -37,9 +37,9 @@ _RECHECK_AFTER_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """When to reconcile again: in `after` seconds (None: at the next event).
+    """The next reconcile: in `after` seconds, or at the next event if None.
 
-    `failed`: with backoff, but not before `retry_after` seconds if the API server sent Retry-After.
+    If `failed`, it comes with backoff, but not before `retry_after` seconds (Retry-After of the API server).
     """
 
     after: float | None = None

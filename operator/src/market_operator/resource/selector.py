@@ -22,7 +22,9 @@ _FORMS = "a=b, a!=b, a in (b,c), a notin (b,c), a or !a, joined by commas"
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A requirement on one label: its value is among `values` (None: the label exists); `is_negated`: it is not.
+    """A requirement on one label: its value is among `values`, or it exists if `values` is None.
+
+    `is_negated` reverses it.
 
     As in the API server, a missing label meets every negated requirement.
     """

@@ -1,1 +1,1 @@
-"""What is due when. Pure."""
+"""Schedules and budgets."""

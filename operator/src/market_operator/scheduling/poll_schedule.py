@@ -1,4 +1,4 @@
-"""When each pod is probed next. Pure, with time as an argument.
+"""The next probe of each pod. Pure, with time as an argument.
 
 New, unready and unhealthy pods are probed every two seconds. Healthy ones are probed every ten seconds, or at
 spec.healthCheckInterval if that is shorter. Both intervals grow with the number of pods, to limit the rate of all
@@ -67,7 +67,7 @@ class PollSchedule:
         return None
 
     def next_due(self) -> float | None:
-        """When the next pod is due; None if none is scheduled."""
+        """Time at which the next pod is due; None if none is scheduled."""
         while self._heap and self._due.get(self._heap[0][1], (None,))[0] != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None

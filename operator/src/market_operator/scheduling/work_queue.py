@@ -1,10 +1,10 @@
-"""Our work queue: a key waits at most once, is worked on by one worker at a time, and may be put off.
+"""A deduplicating work queue: a key waits at most once, and one worker at a time processes it.
 
-A key that is added while it is worked on is queued again when the work is done, so no news is lost. The queue holds at
-most one entry per key, so it is bounded by the number of resources.
+A key that is added while a worker processes it is queued again afterwards, so no event is lost. The queue holds at most
+one entry per key.
 
-What is urgent, a user's change, comes before all else. While many resources are new, the cluster reports each one's
-children several times; that news waits, so that one pass answers all of it.
+Urgent keys, a user's changes, come first. While many resources are new, each one's managed objects cause several
+events; these wait, so that one reconcile handles all of them.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ LONGEST_DELAY = 300.0
 
 
 def delays(chance: Callable[[], float] = random.random) -> Iterator[float]:
-    """Waiting times (seconds) between tries: they double from half a second to five minutes, less up to a half."""
+    """Backoff delays in seconds: they double from 0.5 s to 5 minutes, minus up to half as jitter."""
     delay = FIRST_DELAY
     while True:
         yield delay * (1 - chance() / 2)
@@ -29,7 +29,7 @@ def delays(chance: Callable[[], float] = random.random) -> Iterator[float]:
 
 @dataclass(slots=True)
 class Counts:
-    """What the metrics show of the queue; times in seconds of the loop's clock."""
+    """Totals for the metrics."""
 
     adds: int = 0
     retries: int = 0
@@ -37,7 +37,7 @@ class Counts:
 
 @dataclass(slots=True)
 class WorkQueue:
-    """The de-duplicating queue. All methods are called from the event loop's thread."""
+    """The queue. All methods are called from the event loop's thread."""
 
     clock: Callable[[], float]
     counts: Counts = field(default_factory=Counts)
@@ -50,7 +50,7 @@ class WorkQueue:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, key: Key, is_urgent: bool = False) -> None:
-        """Queues `key` now: at the end, or before all that is not urgent."""
+        """Queues `key` now: at the end, or before all keys that are not urgent."""
         self._unschedule(key)
         if key in self._working:
             self._again[key] = is_urgent or self._again.get(key, False)
@@ -71,16 +71,16 @@ class WorkQueue:
         self._later[key] = due, asyncio.get_running_loop().call_later(delay, self.add, key)
 
     def retry(self, key: Key, at_least: float = 0.0) -> None:
-        """Queues `key` after its next back-off delay, but not before `at_least` seconds."""
+        """Queues `key` after its next backoff delay, but not before `at_least` seconds."""
         self.counts.retries += 1
         self.add_after(key, max(at_least, next(self._failures.setdefault(key, delays()))))
 
     def succeeded(self, key: Key) -> None:
-        """Resets the back-off of `key`."""
+        """Resets the backoff of `key`."""
         self._failures.pop(key, None)
 
     async def take(self) -> tuple[Key, float]:
-        """The next key and how long it waited (seconds); call `done` after the work."""
+        """The next key and its waiting time in seconds. Call `done` after the work."""
         while not self.depth:
             self._wake.clear()
             await self._wake.wait()
@@ -90,34 +90,34 @@ class WorkQueue:
         return key, now - since
 
     def done(self, key: Key) -> None:
-        """The work on `key` has ended, well or not."""
+        """The work on `key` has ended, successfully or not."""
         del self._working[key]
         if (is_urgent := self._again.pop(key, None)) is not None:
             self.add(key, is_urgent)
 
     def forget(self, key: Key) -> None:
-        """A resource is gone: nothing is put off for it any more."""
+        """Cancels everything scheduled for a resource that is gone."""
         self._unschedule(key)
         self._failures.pop(key, None)
 
     def close(self) -> None:
-        """Cancels what was put off."""
+        """Cancels all scheduled keys."""
         for key in [*self._later]:
             self._unschedule(key)
 
     @property
     def depth(self) -> int:
-        """How many keys wait."""
+        """Number of waiting keys."""
         return len(self._urgent) + len(self._waiting)
 
     @property
     def longest_work(self) -> float:
-        """How long the oldest unfinished work has been going on (seconds)."""
+        """Age of the oldest unfinished work in seconds."""
         return self.clock() - min(self._working.values()) if self._working else 0.0
 
     @property
     def unfinished_work(self) -> float:
-        """Sum of the time that unfinished work has taken so far (seconds)."""
+        """Total age of all unfinished work in seconds."""
         now = self.clock()
         return sum(now - since for since in self._working.values())
 

@@ -1,4 +1,4 @@
-"""Why pods do not run or do not get ready, from the pod or its Deployment. Pure."""
+"""Reasons why pods do not run or are not ready, from the pod or its Deployment. Pure."""
 
 from market_operator.observed.pods import Pod
 from market_operator.resource.document import Document

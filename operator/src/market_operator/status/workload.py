@@ -73,7 +73,7 @@ def _shard_ready(snapshot: Snapshot, shard: int) -> ConditionState:
 
 
 def _problem(snapshot: Snapshot, new: Sequence[Pod], deployment: Document | None) -> ConditionState | None:
-    """Why the new pods of a shard do not run or are not ready: the pods' own reason first, then the Deployment's."""
+    """The reason why new pods of a shard do not run or are not ready: a pod's first, then the Deployment's."""
     found = [state for pod in new if (state := pod_problem(pod, snapshot.now))]
     if found or deployment is None:
         return next(iter(found), None)

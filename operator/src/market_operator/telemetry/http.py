@@ -7,11 +7,11 @@ from aiohttp import web
 from market_operator.telemetry.metrics import CONTENT_TYPE, Metrics
 
 Problem = Callable[[], str]
-"""Says what is wrong; an empty text means that all is well."""
+"""Returns the problem; an empty string means that there is none."""
 
 
 def application(live: Problem, ready: Problem, metrics: Metrics) -> web.Application:
-    """The routes: a probe answers 200 "ok", or 503 with what is wrong."""
+    """The routes: a probe answers 200 "ok", or 503 with the problem."""
 
     async def scrape(_: web.Request) -> web.Response:
         return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
@@ -35,7 +35,7 @@ async def serve(app: web.Application, host: str, port: int) -> web.AppRunner:
     """Listens until the runner is cleaned up.
 
     Raises:
-        OSError: when the address is taken or not ours.
+        OSError: the address is in use or not available.
     """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

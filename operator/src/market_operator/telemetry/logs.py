@@ -15,7 +15,7 @@ _resource = ContextVar[Key | None]("resource", default=None)
 
 @contextlib.contextmanager
 def about(key: Key) -> Iterator[None]:
-    """Marks all that is logged inside, by whomever, as being about one resource."""
+    """Adds the resource to every log line inside."""
     token = _resource.set(key)
     try:
         yield

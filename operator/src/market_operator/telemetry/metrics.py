@@ -19,7 +19,7 @@ class Counts(Protocol):
 
 
 class QueueNumbers(Protocol):
-    """What the metrics read from the work queue. Times are in seconds."""
+    """The numbers of the work queue. Times are in seconds."""
 
     @property
     def counts(self) -> Counts: ...
@@ -32,7 +32,7 @@ class QueueNumbers(Protocol):
 
 
 class Metrics:
-    """What is counted while the operator works."""
+    """The operator's metrics."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -44,7 +44,7 @@ class Metrics:
         self.work_duration = self._histogram("workqueue_work_duration_seconds", "How long a worker had a resource")
         self.writes = self._counter("api_writes", "Writes to the API server", ("action", "kind", "result"))
         self.status_updates = self._counter("status_updates", "Writes of a status, by what changed", ("change",))
-        self.looks = self._counter("health_looks", "Looks at collectors, by result", ("result",))
+        self.probes = self._counter("health_looks", "Looks at collectors, by result", ("result",))
         self.sweeps = self._counter("sweeps", "Complete listings of all objects")
         self.is_leader = Gauge("market_operator_is_leader", "1 while this instance reconciles", registry=self.registry)
 
@@ -94,7 +94,7 @@ class _HealthMetrics:
         self._health = health
 
     def collect(self) -> list[Metric]:
-        """How many resources are in each health."""
+        """The number of resources by health."""
         family = GaugeMetricFamily("market_operator_resources", "Resources by health", labels=["health"])
         for word, count in {**dict.fromkeys(_WORDS, 0), **Tallies(self._health())}.items():
             family.add_metric([word], count)

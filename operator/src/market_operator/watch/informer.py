@@ -40,8 +40,8 @@ class Informer:
 
     def child(self, kind: str, document: Document, now: float) -> None:
         """A managed object or a pod exists, as `document` says."""
-        is_news = self._pod(read_pod(document), now) if kind == "Pod" else self.cache.put(kind, document)
-        if is_news and self.is_leading:
+        is_new = self._pod(read_pod(document), now) if kind == "Pod" else self.cache.put(kind, document)
+        if is_new and self.is_leading:
             self.queue.add(owner_key(document))
 
     def child_gone(self, kind: str, document: Document) -> None:
@@ -61,10 +61,10 @@ class Informer:
             self._act_on(pod, now)
 
     def _pod(self, pod: Pod, now: float) -> bool:
-        is_news = self.cache.put_pod(pod)
-        if is_news and self.is_leading:
+        is_new = self.cache.put_pod(pod)
+        if is_new and self.is_leading:
             self._act_on(pod, now)
-        return is_news
+        return is_new
 
     def _act_on(self, pod: Pod, now: float) -> None:
         self.collectors.record_termination(pod)

@@ -1,8 +1,8 @@
-"""Watch events by kopf, and only that: the single module that imports it.
+"""Watches by kopf. This is the only module that imports it.
 
-kopf runs its own watches and hands every event to one small function, which never fails and never waits: an exception
-in an event handler is not retried by kopf, so all work is left to our queue. No handler of kopf that writes to the
-resource (create, update, timers, daemons, finalizers) and none of its indexes is used; ARCHITECTURE.md has the numbers.
+kopf hands every event to one small function, which never fails and never waits, because kopf does not retry a failed
+event handler. All work goes to the work queue. kopf's writing handlers and indexes are not used, see
+docs/decisions/0001-kopf-only-as-an-event-source.md.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from market_operator.cluster.access import Access
 from market_operator.cluster.kinds import CHILDREN, COLLECTORS, PODS, Kind
-from market_operator.errors import NO_DEFINITION, StartError
+from market_operator.errors import NO_CRD, StartError
 from market_operator.resource.document import Document
 from market_operator.resource.naming import MANAGER, OURS, Key
 from market_operator.watch.informer import Informer
 
-# Kubernetes sends a bookmark every 60 s; a watch that is silent for longer is dead.
+# Kubernetes sends a bookmark every 60 s, so a watch without events for longer is broken.
 _SILENCE = 70.0
-# kopf holds every object of its pages until a handler has run: with pages of 100 its start takes 11 MB more.
+# kopf keeps every object of a page until a handler has run: pages of 100 take 11 MB more at the start.
 _PAGE = 20
-# kopf holds each object's last event for so long, in case that another one follows: with 0.2 s, 2 MB among thousands.
+# kopf keeps each object's last event this long, in case another follows: 0.2 s take 2 MB with thousands of objects.
 _IDLE = 0.02
 
 
-# A plain str to everybody but kopf's own types, which are private.
+# kopf's own type of it is private; it is a plain str.
 _IDENTITY: Any = MANAGER
 
 
@@ -46,8 +46,8 @@ async def watch(
     `selector` is a label selector of the resources.
 
     Raises:
-        StartError: when the definition is gone; whoever runs the process starts it again until it is back.
-        Exception: whatever else ends kopf, such as a refused login.
+        StartError: the CRD is gone. The kubelet restarts the process until the CRD is back.
+        Exception: any other error that ends kopf, such as a refused login.
     """
     registry, settings = _registry(informer, access), _settings(selector)
     existing = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
@@ -58,23 +58,25 @@ async def watch(
         clusterwide=not namespaces,
         namespaces=namespaces,
         standalone=True,
-        # kopf would ask the system for the user's name, which a container's user does not have.
+        # kopf would look up the user's name, which a container's user does not have.
         identity=_IDENTITY,
     )
     started()
-    asyncio.get_running_loop().set_exception_handler(_tell)
+    asyncio.get_running_loop().set_exception_handler(_handle_loop_error)
     try:
         await kopf.run_tasks(tasks, ignored=existing | _me())
     except Exception as error:
         # kopf's class of it is private.
         if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:
-            raise StartError(NO_DEFINITION) from error
+            raise StartError(NO_CRD) from error
         raise
 
 
-def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Tells what asyncio has to tell, but not of kopf's watches: cancelled in the midst of events, it leaves them
-    half-way, and the end of the process, which closes them, would print a traceback for each."""
+def _handle_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Reports errors of the event loop, except for kopf's watches.
+
+    A cancelled watch is closed only at the end of the process, which would print a traceback for each.
+    """
     if "asyncgen" not in context:
         loop.default_exception_handler(context)
 
@@ -85,23 +87,27 @@ def _me() -> set[asyncio.Task[Any]]:
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
-    """kopf copies every object of every event to compare it with the one before (a quarter of the operator's time with
-    1,000 resources); our handlers ask for no comparison, so there is nothing to copy."""
+    """Disables kopf's comparison of objects.
+
+    kopf copies every object of every event, a quarter of the operator's time with 1,000 resources.
+    """
 
     def build(self, **_: Any) -> kopf.BodyEssence:
-        """Nothing of an object is compared."""
+        """Nothing to compare."""
         return kopf.BodyEssence({})
 
     def fetch(self, **_: Any) -> None:
-        """Nothing was kept."""
+        """Nothing stored."""
 
     def store(self, **_: Any) -> None:
-        """Nothing is kept."""
+        """Stores nothing."""
 
 
 class _NoMemories(ResourceMemories):
-    """kopf remembers 2 KB of each object that it ever saw, for handlers of kinds that we do not use: with 10,000
-    resources and their children that is more than all the rest of the operator."""
+    """Disables kopf's memory of objects.
+
+    kopf keeps 2 KB of each object it ever saw. With 10,000 resources that is more than the rest of the operator.
+    """
 
     async def recall(self, raw_body: Any, **given: Any) -> ResourceMemory:
         """A memory for this one event."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,27 +10,27 @@ from dataclasses import dataclass
 from market_operator.cluster.access import scopes
 from market_operator.cluster.client import Cluster
 from market_operator.cluster.kinds import CHILDREN, PODS, Kind
-from market_operator.errors import NO_DEFINITION, ApiError, StartError
+from market_operator.errors import NO_CRD, ApiError, StartError
 from market_operator.resource.naming import Key
 from market_operator.telemetry.metrics import Metrics
 from market_operator.watch.informer import Informer
-from market_operator.watch.poller import logger
 
-_AFTER_THE_START = 10.0
+logger = logging.getLogger(__name__)
+_SECOND_AFTER_S = 10.0
 
 
 def waits(interval: float) -> Iterator[float]:
     """Seconds before each further listing: soon after the first one, then `interval`.
 
-    What went between the first listing and the beginning of the watches is told by no event.
+    No event reports an object that was deleted between the first listing and the start of the watches.
     """
-    yield min(interval, _AFTER_THE_START)
+    yield min(interval, _SECOND_AFTER_S)
     yield from itertools.repeat(interval)
 
 
 @dataclass(slots=True)
 class Listing:
-    """Lists everything at the start and every `interval` seconds; `is_done` once the first listing is complete."""
+    """Lists everything at the start and every `interval` seconds. `is_done` after the first complete listing."""
 
     cluster: Cluster
     informer: Informer
@@ -43,25 +44,25 @@ class Listing:
         """The first listing.
 
         Raises:
-            StartError: when the definition is not installed.
-            ApiError: when something could not be listed.
+            StartError: the CRD is not installed.
+            ApiError: a listing failed.
         """
         try:
             await self._everything()
         except ApiError as error:
             if error.is_not_found:
-                raise StartError(NO_DEFINITION) from error
+                raise StartError(NO_CRD) from error
             raise
         self.is_done = True
 
     async def run(self) -> None:
-        """Lists everything now and then until cancelled; a failure is told and tried again in time."""
+        """Lists everything periodically until cancelled. A failure is logged and retried at the next interval."""
         for wait in waits(self.interval):
             await asyncio.sleep(wait)
             try:
                 await self._everything()
             except ApiError as error:
-                logger.warning("could not list everything, next try in %.0f s: %s", self.interval, error)
+                logger.warning("could not list everything, retrying in %.0f s: %s", self.interval, error)
 
     async def _everything(self) -> None:
         for scope in scopes(self.namespaces):
@@ -76,10 +77,10 @@ class Listing:
             version = version or page.version
             for item in page.items:
                 listed.add(item.head["metadata"]["uid"])
-                if self.informer.cache.is_news(kind.name, item.head):
+                if self.informer.cache.is_new(kind.name, item.head):
                     self.informer.child(kind.name, item.document(), time.time())
-        for ghost in self.informer.cache.stale_objects(kind.name, namespace, listed, version):
-            self.informer.child_gone(kind.name, ghost)
+        for stale in self.informer.cache.stale_objects(kind.name, namespace, listed, version):
+            self.informer.child_gone(kind.name, stale)
         if kind is PODS:
             self.informer.cache.pods_listed(namespace, version)
 

@@ -85,16 +85,16 @@ class Poller:
             self._record_failure(current, str(outcome), now)
 
     def _record_report(self, pod: Pod, report: Report, now: float) -> None:
-        self.metrics.looks.labels("read").inc()
-        news = self.collectors.record_probe(pod, report)
-        if news == "conditions":
+        self.metrics.probes.labels("read").inc()
+        change = self.collectors.record_probe(pod, report)
+        if change == "conditions":
             self.queue.add(pod.key)
-        elif news == "counters":
+        elif change == "counters":
             self.queue.add_after(pod.key, self.status_budget.wait(pod.key, now))
         self.poll_schedule.probe_again(pod.key, pod.uid, now, report.health == "Healthy" and pod.is_ready)
 
     def _record_failure(self, pod: Pod, problem: str, now: float) -> None:
-        self.metrics.looks.labels("failed").inc()
+        self.metrics.probes.labels("failed").inc()
         if self.collectors.record_failure(pod, problem, now):
             with about(pod.key):
                 logger.info("could not probe pod %s: %s", pod.name, problem)

@@ -1,4 +1,4 @@
-"""Reading one collector's /status: directly from its pod, or from outside the cluster through the API server."""
+"""Reads one collector's /status, directly from its pod or through the API server."""
 
 from typing import Protocol
 
@@ -23,7 +23,7 @@ class Reader(Protocol):
         """The report of `pod`.
 
         Raises:
-            ReportError: with what was tried and what came of it.
+            ReportError: the message has the attempt and the error.
         """
         ...
 
@@ -36,7 +36,7 @@ class Direct:
     """HTTP to the pod's own address."""
 
     def __init__(self, connections: int) -> None:
-        # No proxy of the environment: pods' addresses are of the cluster's own network.
+        # No proxy from the environment, because pods are in the cluster's own network.
         connector = aiohttp.TCPConnector(limit=connections, force_close=True)
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
@@ -51,10 +51,10 @@ class Direct:
                 while len(content) < _LARGEST and (more := await response.content.read(_LARGEST - len(content))):
                     content += more
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise ReportError(f"GET {url} failed: {_words(error)}") from error
+            raise ReportError(f"GET {url} failed: {_describe_error(error)}") from error
         if response.status != 200:
             raise ReportError(f"GET {url} was answered with status {response.status}")
-        return _understood(url, content)
+        return _parse(url, content)
 
     async def close(self) -> None:
         """Ends all connections."""
@@ -74,28 +74,28 @@ class Proxied:
             content = await self._cluster.pod_status(pod.key.namespace, pod.name, HTTP_PORT, TIMEOUT)
         except ApiError as error:
             raise ReportError(f"GET {url} through the API server failed: {error.status} {error.reason}") from error
-        return _understood(url, content)
+        return _parse(url, content)
 
     async def close(self) -> None:
-        """The cluster's connections are not ours to end."""
+        """Nothing: the cluster owns the connections."""
 
 
 def reader(via: HealthVia, cluster: Cluster, connections: int) -> Reader:
-    """The way that the settings ask for."""
+    """The reader for the setting `via`."""
     return Direct(connections) if is_direct(via) else Proxied(cluster)
 
 
 def is_direct(via: HealthVia) -> bool:
-    """Whether pods see the operator itself, and not the API server."""
+    """Whether probes come from the operator itself, not from the API server."""
     return via == "direct" or (via == "auto" and runs_in_a_pod())
 
 
-def _understood(url: str, content: bytes) -> Report:
+def _parse(url: str, content: bytes) -> Report:
     try:
         return read_report(content)
     except ReportError as error:
-        raise ReportError(f"the answer of GET {url} could not be understood: {error}") from error
+        raise ReportError(f"the answer of GET {url} is invalid: {error}") from error
 
 
-def _words(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     return f"no answer within {TIMEOUT} s" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
