@@ -1,4 +1,4 @@
-# Every target says what it does in its `##` line; `make` lists them. Names are fixed (interfaces: README, "make").
+# Every target says what it does in its `##` line; `make` lists them. Names are fixed (docs/contracts.md).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin

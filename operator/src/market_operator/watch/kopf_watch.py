@@ -2,7 +2,8 @@
 
 kopf runs its own watches and hands every event to one small function, which never fails and never waits: an exception
 in an event handler is not retried by kopf, so all work is left to our queue. No handler of kopf that writes to the
-resource (create, update, timers, daemons, finalizers) and none of its indexes is used; ARCHITECTURE.md has the numbers.
+resource (create, update, timers, daemons, finalizers) and none of its indexes is used;
+docs/decisions/0001-kopf-only-as-an-event-source.md has the numbers.
 """
 
 import asyncio

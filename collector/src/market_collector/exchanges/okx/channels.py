@@ -97,7 +97,7 @@ def channel(stream: Stream) -> str:
     """OKX's channel of a stream.
 
     Trades come from ``trades-all``, fill by fill, as REST's history has them: `trades` merges fills, so its rows could
-    not be told from those of a repair (ARCHITECTURE.md, decision 22).
+    not be told from those of a repair (docs/decisions/0021-okx-trades-as-single-fills.md).
     """
     match stream.data_type:
         case DataType.TRADE:
