@@ -14,8 +14,7 @@ class Book:
 
     A side maps price text to the level that came last, unsorted, and deleted ones stay until somebody looks: an update
     is then one assignment a level, a third of what it costs to tell deletions apart, and a tenth of keeping order
-    (docs/decisions/0006-order-books-as-unsorted-dictionaries.md). Only while somebody looks after each update (`best`),
-    as a checksum does, a side is
+    (ARCHITECTURE.md, decision 6). Only while somebody looks after each update (`best`), as a checksum does, a side is
     kept in order. An exchange writes one price always in the same way, so the text is a key.
     """
 

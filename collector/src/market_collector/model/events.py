@@ -1,4 +1,4 @@
-"""Records: everything that the collector writes, one JSON object a line (the table is in docs/records.md).
+"""Records: everything that the collector writes, one JSON object a line (the table is in the README).
 
 Fields that several records share, said once:
 

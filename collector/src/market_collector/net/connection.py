@@ -1,7 +1,7 @@
 """One WebSocket connection: the `websockets` library's sans-I/O protocol under an `asyncio.Protocol`.
 
 Messages go to a callback straight from `data_received`: no queue and no task switch in between, which is what costs the
-library's own asyncio client two thirds of its time (docs/decisions/0007-our-own-protocol-around-websockets.md).
+library's own asyncio client two thirds of its time (ARCHITECTURE.md, decision 7).
 """
 
 import asyncio

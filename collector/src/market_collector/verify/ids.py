@@ -187,7 +187,7 @@ class NumberLine:
 
 
 def _counts_anew(numbering: Numbering, first: int, time_ns: int) -> bool:
-    """A new run knows of no restart while nothing ran: a used number at a later time (docs/gaps.md)."""
+    """A new run knows of no restart while nothing ran: a used number at a later time (ARCHITECTURE.md, decision 12)."""
     runs = numbering.runs
     if not runs or first > runs.high or time_ns <= numbering.ended_ns:
         return False
