@@ -22,7 +22,7 @@ class DataPoint:
     """Canonical BASE-QUOTE; ``account`` for balances."""
     data_type: DataType
     data: dict[str, Any]
-    """The record's fields, those of the JSON lines (docs/records.md): prices and amounts are exact decimal text,
+    """The record's fields, those of the JSON lines (README, "Records"): prices and amounts are exact decimal text,
     ``exchange_time_ns`` and ``receive_time_ns`` are whole. Each callback gets a dictionary of its own."""
     timestamp: datetime
     """The exchange's time of the event, in UTC; when it was received where the exchange gives none (candles)."""
@@ -38,7 +38,7 @@ class StreamEvent:
     kind: str
     """``connected``, ``disconnected``, ``gap``, ``repaired``, ``lost``, ``resync``, ``refused``, ``dropped``."""
     data: dict[str, Any]
-    """The event's fields, those of the JSON lines (docs/records.md)."""
+    """The event's fields, those of the JSON lines (README, "Records")."""
     timestamp: datetime
     """When it was noticed, in UTC."""
 
