@@ -60,11 +60,11 @@ check-crds: ## fail when crds/ or the chart's copy differ from the models
 SPEC_PAGES := spec spec-template
 
 docs: ## write the spec reference in docs/ from the CRD
-	@for page in $(SPEC_PAGES); do $(BIN)/python hack/spec_reference.py $$page > docs/$$page.md || exit; done
+	@for page in $(SPEC_PAGES); do $(BIN)/python hack/spec_reference.py $$page > docs/$${page}.md || exit; done
 
 check-docs: ## fail when the spec reference differs from the CRD
-	@for page in $(SPEC_PAGES); do $(BIN)/python hack/spec_reference.py $$page | diff -u docs/$$page.md - || \
-	  { echo "docs/$$page.md differs from the CRD: run make docs" >&2; exit 1; }; done
+	@for page in $(SPEC_PAGES); do $(BIN)/python hack/spec_reference.py $$page | diff -u docs/$${page}.md - || \
+	  { echo "docs/$${page}.md differs from the CRD: run make docs" >&2; exit 1; }; done
 
 bench: bench-collector bench-operator ## both benchmarks
 
