@@ -1,4 +1,4 @@
-# Every target says what it does in its `##` line; `make` lists them. Names are fixed (interfaces: README, "make").
+# Every target says what it does in its `##` line; `make` lists them. Names are fixed (docs/contracts.md).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
@@ -57,11 +57,14 @@ check-crds: ## fail when crds/ or the chart's copy differ from the models
 	@$(BIN)/market-operator crd | diff -u crds/marketcollectors.yaml - || { echo "crds/ differs from the models: run make crds" >&2; exit 1; }
 	@diff -u crds/marketcollectors.yaml helm/market-operator/files/marketcollectors.yaml || { echo "the chart's copy differs: run make crds" >&2; exit 1; }
 
-docs: ## write docs/spec.md from the CRD
-	@$(BIN)/python hack/spec_reference.py > docs/spec.md
+SPEC_PAGES := spec spec-template
 
-check-docs: ## fail when docs/spec.md differs from the CRD
-	@$(BIN)/python hack/spec_reference.py | diff -u docs/spec.md - || { echo "docs/spec.md differs from the CRD: run make docs" >&2; exit 1; }
+docs: ## write the spec reference in docs/ from the CRD
+	@for page in $(SPEC_PAGES); do $(BIN)/python hack/spec_reference.py $$page > docs/$${page}.md || exit; done
+
+check-docs: ## fail when the spec reference differs from the CRD
+	@for page in $(SPEC_PAGES); do $(BIN)/python hack/spec_reference.py $$page | diff -u docs/$${page}.md - || \
+	  { echo "docs/$${page}.md differs from the CRD: run make docs" >&2; exit 1; }; done
 
 bench: bench-collector bench-operator ## both benchmarks
 

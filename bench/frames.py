@@ -105,7 +105,7 @@ def _trades(instrument: str) -> int:
 
 
 def _modern(messages: list[Message], loop: int, trades: Trades) -> Iterator[Message]:
-    """What OKX sends since 2026: sequences instead of checksums (OKX reference, section 6), trades by channel."""
+    """What OKX sends since 2026: sequences, no checksums (docs/exchanges/okx.md section 6), trades by channel."""
     last: dict[str, int] = {}
     sequence = FIRST_SEQUENCE + loop * STEP * (len(messages) + 1)
     for message in messages:

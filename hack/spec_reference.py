@@ -1,8 +1,10 @@
-"""Writes docs/spec.md, the reference of every field of the spec, from the CRD.
+"""Prints a reference page of the spec from the CRD.
 
-`hack/spec_reference.py` prints it; `make docs` writes it, and `make check-docs` fails when it is not current.
+The argument is the page: `spec-template` has the fields of the template, `spec` has all others.
+`make docs` writes both pages to docs/, and `make check-docs` fails if they are not current.
 """
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +12,28 @@ from typing import Any
 
 import yaml
 
+# A rule such as "must be a duration between 1s and 10m, such as 30s": the type column then has the bounds.
+DURATION = re.compile(r"\b(\d+(?:ms|s|m|h)) (?:and|to) (\d+(?:ms|s|m|h))\b")
 CRD = Path(__file__).parents[1] / "crds" / "marketcollectors.yaml"
-INTRODUCTION = """# Spec
+TEMPLATE = "template"
+INTRODUCTIONS = {
+    "spec": """# Spec
 
-Every field of `spec`, generated from the CRD. `kubectl explain mcol.spec --recursive` shows the same.
-[crds/samples](../crds/samples) has a sample for each use.
+The fields of `spec`, generated from the CRD. [crds/samples](../crds/samples) has a sample for each
+use. `kubectl explain mcol.spec --recursive` shows the same fields.
 
-The API server refuses a spec that breaks one of the rules, with the rule's message. `market-collector validate` reports
-the same without a cluster.
-"""
+The API server refuses a spec that breaks one of the rules, with the rule's message.
+`market-collector validate` reports errors without a cluster. The fields of `spec.template` are on
+[a page of their own](spec-template.md). A duration is a string such as 500ms, 30s or 1m30s.
+""",
+    "spec-template": """# Spec: template
+
+The fields of `spec.template`, generated from the CRD. They change the pods of the collectors.
+[spec.md](spec.md) has all other fields.
+
+Fields that the API server refuses by name are only in the table of rules.
+""",
+}
 Node = dict[str, Any]
 # Copied from Kubernetes' own types: their reference is Kubernetes' documentation.
 END = "...\n"
@@ -26,19 +41,22 @@ EXTERNAL = ("template.affinity", "template.tolerations", "template.topologySprea
 
 
 def main() -> None:
-    sys.stdout.write(reference(yaml.safe_load(CRD.read_text())))
+    """Print the page that the first argument names."""
+    sys.stdout.write(reference(yaml.safe_load(CRD.read_text()), sys.argv[1]))
 
 
-def reference(crd: Node) -> str:
-    """The page as Markdown."""
+def reference(crd: Node, page: str) -> str:
+    """The page as Markdown: `spec` without the fields of the template, `spec-template` with only these."""
     spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     rows = [
-        f"| {_path(path)} | {_type(node)} | {_default(node)} | {_cell(_text(node))} |" for path, node in fields(spec)
+        f"| {_path(path)} | {_type(node)} | {_default(node)} | {_cell(_text(node))} |"
+        for path, node in fields(spec)
+        if _is_on(page, path) and not _text(node).startswith("Refused:")
     ]
-    rules = [f"| `{path or 'spec'}` | {_cell(rule['message'])} |" for path, rule in _rules(spec)]
+    rules = [f"| `{path or 'spec'}` | {_cell(rule['message'])} |" for path, rule in _rules(spec) if _is_on(page, path)]
     return "\n".join(
         [
-            INTRODUCTION,
+            INTRODUCTIONS[page],
             "## Fields",
             "",
             "| field | type | default | meaning |",
@@ -55,6 +73,10 @@ def reference(crd: Node) -> str:
     )
 
 
+def _is_on(page: str, path: str) -> bool:
+    return (path.rstrip("*").split(".")[0] == TEMPLATE) == (page == "spec-template")
+
+
 def fields(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
     """Every field below `node` with its path; required ones first."""
     required = node.get("required", ())
@@ -68,7 +90,8 @@ def fields(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
 
 def _rules(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
     for rule in node.get("x-kubernetes-validations", ()):
-        yield path, rule
+        if not DURATION.search(rule["message"]):
+            yield path, rule
     for name, child in node.get("properties", {}).items():
         yield from _rules(child, f"{path}.{name}".lstrip("."))
     if "items" in node:
@@ -87,7 +110,14 @@ def _type(node: Node) -> str:
     kind = str(node.get("type", "object"))
     if kind == "array":
         return f"list of {_type(node['items'])}"
+    if between := _duration(node):
+        return f"duration, {between[1]} to {between[2]}"
     return kind + _bounds(node)
+
+
+def _duration(node: Node) -> re.Match[str] | None:
+    rules = node.get("x-kubernetes-validations", ())
+    return next(filter(None, (DURATION.search(rule["message"]) for rule in rules)), None)
 
 
 def _bounds(node: Node) -> str:
@@ -105,7 +135,9 @@ def _default(node: Node) -> str:
 
 
 def _text(node: Node) -> str:
-    return str(node.get("description", ""))
+    """The description without the default and "Required.", if other columns say the same."""
+    text = re.sub(r"\s*Required\.(?=\s|$)", "", str(node.get("description", "")))
+    return re.sub(r"\s*Default [^.;:]+\.(?=\s|$)", "", text) if "default" in node else text
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What users copy first: the notebook-style example and the program in the README, run against the simulator."""
+"""What users copy first: the notebook-style example and the program in docs/library.md, run against the simulator."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from simulator_process import MARKET, simulator
 
 pytestmark = pytest.mark.simulator
 REPOSITORY = Path(__file__).parents[2]
+LIBRARY_PAGE = REPOSITORY / "docs" / "library.md"
 
 
 @pytest.fixture
@@ -55,10 +56,9 @@ def test_the_example_runs_and_prints_its_records(run: Callable[[Path], str], tmp
     }
 
 
-def test_the_program_in_the_readme_runs(run: Callable[[Path], str], tmp_path: Path) -> None:
-    section = (REPOSITORY / "README.md").read_text().split("## As a library", 1)[1].split("\n## ", 1)[0]
-    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    program = tmp_path / "readme.py"
+def test_program_in_library_page_prints_trades_and_health(run: Callable[[Path], str], tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", LIBRARY_PAGE.read_text(), re.DOTALL)
+    program = tmp_path / "library.py"
     program.write_text(code)
     said = run(program)
     assert len(re.findall(r"\+00:00 BTC-USDT (?:buy|sell) [\d.]+ [\d.]+\n", said)) > 10
@@ -66,6 +66,6 @@ def test_the_program_in_the_readme_runs(run: Callable[[Path], str], tmp_path: Pa
     assert "{'reconnections': 0, 'pings_sent': 0, 'pongs_received': 0} Healthy" in said
 
 
-def test_the_readme_names_every_option() -> None:
-    section = (REPOSITORY / "README.md").read_text().split("## As a library", 1)[1].split("\n## ", 1)[0]
-    assert [name for name in ExchangeOptions.model_fields if f"`{name}`" not in section] == []
+def test_library_page_names_every_option() -> None:
+    page = LIBRARY_PAGE.read_text()
+    assert [name for name in ExchangeOptions.model_fields if f"`{name}`" not in page] == []

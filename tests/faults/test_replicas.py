@@ -75,7 +75,7 @@ def port_of(peer: str) -> int:
 
 
 def merge(*outputs: list[Any]) -> list[Any]:
-    """By the documented identity (README): exchange, symbol, type, trade id."""
+    """By the documented identity (docs/records.md): exchange, symbol, type, trade id."""
     rows = {
         (record["exchange"], record["symbol"], record["type"], record["trade_id"]): record
         for output in outputs

@@ -148,7 +148,7 @@ async def test_a_leader_that_finds_another_holder_ends(leases: Leases, enter: En
     await me.win()
     assert leases.lease
     leases.store({**leases.lease, "spec": {**leases.spec, "holderIdentity": "other"}})
-    with pytest.raises(LeadershipError, match="is other's now"):
+    with pytest.raises(LeadershipError, match="was taken by other"):
         await me.hold()
     assert leases.spec["holderIdentity"] == "other"
 

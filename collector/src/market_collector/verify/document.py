@@ -1,4 +1,4 @@
-"""The report for programs: the document of ``market-collector verify -o json`` (described in the README)."""
+"""The report for programs: the document of ``market-collector verify -o json`` (docs/verify.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OKX v5's private connection: login, and channel ``account``: what the account holds (reference, sections 4 and 9).
+"""OKX v5's private connection: login, and channel ``account``: what the account holds (docs/exchanges/okx.md).
 
 A part of okx.py, in a file of its own because it is loaded only when balances are collected.
 """

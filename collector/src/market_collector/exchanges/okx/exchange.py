@@ -1,7 +1,7 @@
 """OKX v5: what its addresses, frames and numbers mean.
 
 Source of every protocol fact: OKX's v5 documentation of 2026-07-28 and recordings of 2022-05-13 and 2026-09-26, as
-collected in the project's reference (ARCHITECTURE.md, "Exchanges"). "[rec]" marks what a recording confirms.
+collected in docs/exchanges/okx.md. "[rec]" marks what a recording confirms.
 
 An example of each push stands at its wire type. rows.py holds the rows that pushes and REST have in common,
 rest.py what is asked over REST.
