@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-import pytest
-
 from market_collector.model.report import SinkStatus
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 from market_collector.telemetry import status as said
@@ -114,22 +112,10 @@ def test_a_collector_that_has_just_started_is_read() -> None:
     assert (report.streams, report.last_message_time, report.last_reconnect_time) == ((), "", "")
 
 
-def test_the_termination_message_carries_all_but_the_streams() -> None:
-    whole, termination_message = received(FULL), read_report(said.termination_message(FULL))
-    assert termination_message.streams == ()
-    assert (termination_message.epoch, termination_message.counters) == (whole.epoch, whole.counters)
-    assert sorted(gap.id for gap in termination_message.gaps) == sorted(gap.id for gap in whole.gaps)
-    assert termination_message.sinks == whole.sinks
-
-
-@pytest.mark.parametrize("count", [100, 10_000])
-def test_a_termination_message_that_had_to_be_cut_still_counts(count: int) -> None:
-    gaps = [
-        said.GapStatus(id=f"g-{n}", stream="A-B/trade", state=GapState.OPEN, detected_at=TIME) for n in range(count)
-    ]
-    status = document(counters=said.Counters(messages=7, gaps_detected=count), gaps=tuple(gaps), reason="x" * 9000)
-    report = read_report(said.termination_message(status))
-    assert (report.counters.messages, report.counters.gaps_detected, report.epoch) == (7, count, "uid/start")
+def test_operator_reads_epoch_shard_and_counters_of_the_termination_message() -> None:
+    whole, message = received(FULL), read_report(said.termination_message(FULL))
+    assert (message.epoch, message.shard, message.counters) == (whole.epoch, whole.shard, whole.counters)
+    assert (message.streams, message.gaps, message.sinks) == ((), (), ())
 
 
 def test_the_operator_knows_every_stream_state() -> None:

@@ -53,9 +53,9 @@ class Life(RuleBasedStateMachine):
             sinks=[{"name": "archive", "type": "file", "file": file}],
         )
         self._kills = 0
-        self._begin()
+        self._start()
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         self._running = ExitStack()
         state = ("--state-dir", str(self._folder / "state"))
         self._collector: Program = self._running.enter_context(program(self._folder, self._document, *state))
@@ -85,7 +85,7 @@ class Life(RuleBasedStateMachine):
         self._kills += 1
         self._running.close()
         time.sleep(dead_s)
-        self._begin()
+        self._start()
         time.sleep(alive_s)
 
     def teardown(self) -> None:

@@ -53,8 +53,8 @@ def _flip(place: float, bit: int) -> Mutation:
 
 def _cut(one: float, other: float) -> Mutation:
     """Leaves a piece out; often the end."""
-    begin, end = sorted((one, other))
-    return lambda frame: frame[: int(begin * len(frame))] + (frame[int(end * len(frame)) :] if end < 0.9 else b"")
+    start, end = sorted((one, other))
+    return lambda frame: frame[: int(start * len(frame))] + (frame[int(end * len(frame)) :] if end < 0.9 else b"")
 
 
 def _splice(one: float, other: float, donor: bytes) -> Mutation:
@@ -63,8 +63,8 @@ def _splice(one: float, other: float, donor: bytes) -> Mutation:
 
 def _repeat(one: float, other: float) -> Mutation:
     """A piece comes twice: keys, rows, levels."""
-    begin, end = sorted((one, other))
-    return lambda frame: frame[: int(end * len(frame))] + frame[int(begin * len(frame)) :]
+    start, end = sorted((one, other))
+    return lambda frame: frame[: int(end * len(frame))] + frame[int(start * len(frame)) :]
 
 
 def _replace(place: float, value: bytes) -> Mutation:

@@ -33,9 +33,9 @@ def at(seconds: float) -> int:
 def trade(number: int, seconds: float | None = None, *, first: int | None = None, backfilled: bool = False) -> Trade:
     """A trade; unless told otherwise trade 7 happened in second 7."""
     time_ns = at(number if seconds is None else seconds)
-    begin = number if first is None else first
-    count = number - begin + 1
-    return Trade("okx", "BTC-USDT", time_ns, time_ns, str(number), str(begin), count, "buy", "1", "1", None, backfilled)
+    start = number if first is None else first
+    count = number - start + 1
+    return Trade("okx", "BTC-USDT", time_ns, time_ns, str(number), str(start), count, "buy", "1", "1", None, backfilled)
 
 
 def snapshot(
@@ -91,9 +91,9 @@ def gap(
     missing: int | None = None,
 ) -> Gap:
     """A gap was found."""
-    begin, end = (None if number is None else str(number) for number in (first, last))
+    start, end = (None if number is None else str(number) for number in (first, last))
     reason = "IdsMissing"
-    return Gap("okx", "BTC-USDT", None, at(seconds), gap_id, stream, begin, end, None, None, missing, reason, merges)
+    return Gap("okx", "BTC-USDT", None, at(seconds), gap_id, stream, start, end, None, None, missing, reason, merges)
 
 
 def repaired(gap_id: str, *, stream: str = TRADES, seconds: float = 0) -> Repaired:

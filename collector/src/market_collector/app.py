@@ -187,7 +187,7 @@ async def run(settings: Settings, *, host: str, port: int, state_dir: Path | Non
             log.error("failed: %s", error)  # noqa: TRY400 - the message is written for the user
         code = 2 if any(isinstance(error, InputError) for error in errors) else 1
     finally:
-        _last_words(collector.status(), termination_log)
+        write_termination_message(collector.status(), termination_log)
         await server.close()
     return code
 
@@ -201,10 +201,10 @@ def single_errors(group: ExceptionGroup[E]) -> Iterator[E]:
             yield error
 
 
-def _last_words(status: Status, file: Path) -> None:
-    """Leaves the final counters where Kubernetes keeps them, so that even the last seconds count.
+def write_termination_message(status: Status, file: Path) -> None:
+    """Writes the final counters to the termination message file, so that even the last seconds count.
 
-    The kubelet makes the file before it starts the container; where there is none, nobody would read it.
+    The kubelet creates the file before it starts the container. Without one, nobody would read it.
     """
     if not file.exists():
         return

@@ -15,7 +15,7 @@ from market_collector.errors import SinkError
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import Dropped, Record, Trade
 from market_collector.model.moment import Moment
-from market_collector.sinks.fanout import BATCH_RECORDS, HANGING_S, UNSYNCED_RECORDS, Fanout
+from market_collector.sinks.fanout import BATCH_RECORDS, STALL_TIMEOUT_S, UNSYNCED_RECORDS, Fanout
 from market_collector.sinks.interface import PAUSE_S, Memory
 
 T = TypeVar("T")
@@ -341,11 +341,11 @@ def test_a_failing_sink_does_not_hold_up_the_others() -> None:
 def test_a_call_that_hangs_makes_the_sink_unhealthy() -> None:
     async def story() -> None:
         store = Store()
-        store.write_script = [HANGING_S * 3]
+        store.write_script = [STALL_TIMEOUT_S * 3]
         fanout = Fanout([store], clock)
         running = asyncio.create_task(fanout.run())
         fanout.emit(trades(1, 3))
-        await asyncio.sleep(HANGING_S - 1)
+        await asyncio.sleep(STALL_TIMEOUT_S - 1)
         assert fanout.status()[0].healthy
         await asyncio.sleep(3)
         assert fanout.status()[0].error == "has taken no data for 12 s; 3 records wait"

@@ -28,7 +28,7 @@ def test_a_batch_is_appended_whole(segment: Segment) -> None:
     segment.append(b"one\ntwo\n")
     segment.append(b"three\n")
     assert segment.path.read_text() == "one\ntwo\nthree\n"
-    assert (segment.size, segment.began_at) == (14, 5.0)
+    assert (segment.size, segment.started_at) == (14, 5.0)
 
 
 def test_a_batch_that_fails_leaves_nothing_behind(segment: Segment) -> None:

@@ -35,7 +35,7 @@ def test_any_names_make_a_file_name_that_a_file_system_takes(name: str, host: st
     assert made.startswith(shared_prefix(Origin(name, 63, "another")))
     parts = parts_of(made.removesuffix(".part"))
     assert parts is not None
-    assert (parts.shard, parts.begin, parts.counter) == (63, "20261122T100000.123Z", 999_999)
+    assert (parts.shard, parts.start, parts.counter) == (63, "20261122T100000.123Z", 999_999)
 
 
 def test_the_parts_of_a_name_are_read_back_whatever_it_is_compressed_with() -> None:

@@ -15,7 +15,7 @@ from market_collector.model.streams import DataType, Stream, StreamState
 from market_collector.net.link_state import LastReconnect
 from market_collector.net.supervisor import Supervisor
 from market_collector.telemetry import report
-from market_collector.telemetry.status import Health, encode, termination_message
+from market_collector.telemetry.status import Health, encode
 
 TRADES = Stream("BTC-USDT", DataType.TRADE)
 BOOK = Stream("BTC-USDT", DataType.ORDERBOOK)
@@ -141,4 +141,3 @@ def test_the_gap_list_is_bounded_and_open_ones_stay() -> None:
     assert status.counters.gaps_detected == 299
     assert status.gaps[-1].last == "2989"
     assert len(encode(status)) < 100_000
-    assert len(termination_message(status)) <= 4096

@@ -13,15 +13,15 @@ def test_every_time_is_within_a_span(times: list[int]) -> None:
     for time in times:
         activity.add(time)
     spans = activity.spans()
-    assert all(any(begin <= time <= end for begin, end in spans) for time in times)
+    assert all(any(start <= time <= end for start, end in spans) for time in times)
     assert spans == sorted(spans)
 
 
 def test_a_moment_is_known_to_a_tenth_of_a_second() -> None:
     activity = Activity()
     activity.add(records.at(1))
-    ((begin, end),) = activity.spans()
-    assert end - begin < records.SECOND_NS / 10
+    ((start, end),) = activity.spans()
+    assert end - start < records.SECOND_NS / 10
 
 
 def test_neighbours_are_one_span() -> None:

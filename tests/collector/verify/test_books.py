@@ -11,11 +11,11 @@ from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
 from market_collector.model.events import Dropped, Gap, Lost, Orderbook, Record, Repaired
 from market_collector.verify.books import BookLine, Chain, Mark, joined, reckon
-from market_collector.verify.report import MISSING, Books, HoleState, Reckoning
+from market_collector.verify.report import MISSING, Books, RangeState, Reckoning
 from records import at, snapshot, update
 
 NEW_RUN = "new run"
-REPAIRED, BRIDGED, LOST, OPEN, UNREPORTED = HoleState
+REPAIRED, BRIDGED, LOST, OPEN, UNREPORTED = RangeState
 Entry = Record | str
 
 
@@ -48,7 +48,7 @@ def line(entries: Sequence[Entry]) -> BookLine:
             case Dropped():
                 line.dropped(entry)
             case _:
-                line.begin_run()
+                line.start_run()
     line.finish()
     return line
 
@@ -57,8 +57,10 @@ def judge(*replicas: Sequence[Entry]) -> Reckoning:
     return reckon([(str(number), line(entries)) for number, entries in enumerate(replicas)])
 
 
-def holes(reckoning: Reckoning) -> list[tuple[HoleState, str | None, str | None]]:
-    return [(hole.state, hole.first, hole.last) for hole in reckoning.holes]
+def missing_ranges(reckoning: Reckoning) -> list[tuple[RangeState, str | None, str | None]]:
+    return [
+        (missing_range.state, missing_range.first, missing_range.last) for missing_range in reckoning.missing_ranges
+    ]
 
 
 START: list[Entry] = [snapshot(1), update(1, 2), update(2, 5)]
@@ -93,10 +95,10 @@ START: list[Entry] = [snapshot(1), update(1, 2), update(2, 5)]
     ],
 )
 def test_a_break_is_a_hole_and_what_the_records_say_of_it(
-    entries: list[Entry], expected: list[tuple[HoleState, str, str]], books: Books
+    entries: list[Entry], expected: list[tuple[RangeState, str, str]], books: Books
 ) -> None:
     reckoning = judge(entries)
-    assert holes(reckoning) == expected
+    assert missing_ranges(reckoning) == expected
     assert reckoning.books == books
     assert not reckoning.findings
 
@@ -104,7 +106,7 @@ def test_a_break_is_a_hole_and_what_the_records_say_of_it(
 def test_an_update_that_comes_again_is_a_duplicate_and_no_break() -> None:
     again = [update(1, 2), update(2, 5)]
     reckoning = judge([*START, *again, update(5, 6), update(5, 6), gap("g", 6), *again, lost("g"), snapshot(9)])
-    assert holes(reckoning) == [(LOST, "6", "9")]
+    assert missing_ranges(reckoning) == [(LOST, "6", "9")]
     assert (reckoning.duplicates, reckoning.books, reckoning.findings) == (5, Books(5, 0), ())
     assert judge([*START, update(7, 3, 6)]).duplicates == 0, "a lower number is later here"
 
@@ -117,7 +119,7 @@ def test_what_is_published_in_doubt_is_told_once() -> None:
 def test_time_between_two_runs_is_a_pause() -> None:
     reckoning = judge([*START, NEW_RUN, snapshot(9), update(9, 10)])
     assert reckoning.pauses == ((at(5), at(9)),)
-    assert not reckoning.holes
+    assert not reckoning.missing_ranges
     assert judge([*START, NEW_RUN, snapshot(5, 9)]).pauses == ()
     assert judge([*START, gap("g", 5), lost("g"), snapshot(9)]).pauses == ()
     assert judge([*START, NEW_RUN, snapshot(9)], [snapshot(2), update(2, 5), update(5, 9)]).pauses == ()
@@ -133,20 +135,20 @@ def test_time_between_two_runs_is_a_pause() -> None:
         ([snapshot(2), update(2, 5), update(5, 7), gap("h", 7), lost("h"), snapshot(9)], LOST),
     ],
 )
-def test_a_hole_is_bridged_by_a_chain_that_goes_all_the_way(other: list[Entry], expected: HoleState) -> None:
+def test_a_hole_is_bridged_by_a_chain_that_goes_all_the_way(other: list[Entry], expected: RangeState) -> None:
     broken: list[Entry] = [*START, gap("g", 5), lost("g"), snapshot(9), update(9, 11)]
-    assert judge(broken, other).holes[0].state is expected
-    assert judge(other, broken).holes[-1].state is expected
+    assert judge(broken, other).missing_ranges[0].state is expected
+    assert judge(other, broken).missing_ranges[-1].state is expected
 
 
 def test_an_open_end_is_bridged_by_a_chain_that_goes_on() -> None:
-    assert judge([*START, gap("g", 5)], [snapshot(2), update(2, 5), update(5, 7)]).holes[0].state is BRIDGED
-    assert judge([*START, gap("g", 5)], [snapshot(2), update(2, 5)]).holes[0].state is OPEN
+    assert judge([*START, gap("g", 5)], [snapshot(2), update(2, 5), update(5, 7)]).missing_ranges[0].state is BRIDGED
+    assert judge([*START, gap("g", 5)], [snapshot(2), update(2, 5)]).missing_ranges[0].state is OPEN
 
 
 def test_chains_touch_by_time_or_by_sequence() -> None:
-    def chain(begin: tuple[int, int], end: tuple[int, int]) -> Chain:
-        return Chain(Mark(*begin), Mark(*end))
+    def chain(start: tuple[int, int], end: tuple[int, int]) -> Chain:
+        return Chain(Mark(*start), Mark(*end))
 
     assert len(joined([chain((5, 50), (9, 90)), chain((1, 10), (6, 60))])) == 1
     assert len(joined([chain((1, 10), (4, 40)), chain((5, 40), (9, 90))])) == 1
@@ -212,8 +214,8 @@ def test_a_hole_is_bridged_exactly_when_the_replicas_together_have_every_change(
 ) -> None:
     there = set().union(*(changes for _, changes, _ in made))
     expected = [
-        BRIDGED if set(range(begin + 1, end + 1)) <= there else LOST for _, _, breaks in made for begin, end in breaks
+        BRIDGED if set(range(start + 1, end + 1)) <= there else LOST for _, _, breaks in made for start, end in breaks
     ]
     reckoning = judge(*(entries for entries, _, _ in made))
-    assert [hole.state for hole in reckoning.holes] == expected
-    assert any(hole.state in MISSING for hole in reckoning.holes) == (LOST in expected)
+    assert [missing_range.state for missing_range in reckoning.missing_ranges] == expected
+    assert any(missing_range.state in MISSING for missing_range in reckoning.missing_ranges) == (LOST in expected)

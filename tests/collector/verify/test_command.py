@@ -35,7 +35,7 @@ COMPLETE: list[Record] = [
     *HISTORY,
     repaired("g"),
 ]
-HOLES: list[Record] = [trade(1), trade(5), gap("g", 2, 4), trade(3, backfilled=True), lost("g", [(2, 2), (4, 4)])]
+INCOMPLETE: list[Record] = [trade(1), trade(5), gap("g", 2, 4), trade(3, backfilled=True), lost("g", [(2, 2), (4, 4)])]
 
 
 def recorded(folder: Path, *records: Record) -> Path:
@@ -67,14 +67,14 @@ def test_complete_files_end_with_0(tmp_path: Path) -> None:
 
 
 def test_holes_end_with_1_and_are_named(tmp_path: Path) -> None:
-    code, output = verify(recorded(tmp_path, *HOLES))
+    code, output = verify(recorded(tmp_path, *INCOMPLETE))
     assert code == 1
     assert "LOST 2 to 4 (2 missing)" in output
     assert "×" in output
 
 
 def test_what_cannot_be_read_ends_with_2_and_the_rest_is_told(tmp_path: Path) -> None:
-    good = recorded(tmp_path, *HOLES)
+    good = recorded(tmp_path, *INCOMPLETE)
     bad = tmp_path / "bad.jsonl"
     bad.write_bytes(lines(COMPLETE) + b"{\n")
     code, output = verify(good, bad, tmp_path / "nothing.jsonl")
@@ -85,7 +85,7 @@ def test_what_cannot_be_read_ends_with_2_and_the_rest_is_told(tmp_path: Path) ->
 
 
 def test_a_terminal_without_blocks_gets_ascii(tmp_path: Path) -> None:
-    _, output = verify(recorded(tmp_path, *HOLES), PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    _, output = verify(recorded(tmp_path, *INCOMPLETE), PYTHONUTF8="0", PYTHONIOENCODING="ascii")
     assert output.isascii()
     assert "x lost" in output
 
@@ -97,7 +97,7 @@ def test_the_picture_is_as_wide_as_the_terminal(tmp_path: Path) -> None:
 
 
 def test_the_document_says_the_same(tmp_path: Path) -> None:
-    code, made = document(recorded(tmp_path, *HOLES))
+    code, made = document(recorded(tmp_path, *INCOMPLETE))
     (stream,) = made["streams"]
     assert (code, made["exit_code"], made["verdict"]) == (1, 1, "holes")
     assert stream["missing"] == {"lost": 2, "open": 0, "unreported": 0}
@@ -105,11 +105,11 @@ def test_the_document_says_the_same(tmp_path: Path) -> None:
 
 
 def test_replicas_complete_each_other(tmp_path: Path) -> None:
-    for folder, records in (("a", HOLES), ("b", [trade(number) for number in (1, 2, 3, 4)])):
+    for folder, records in (("a", INCOMPLETE), ("b", [trade(number) for number in (1, 2, 3, 4)])):
         (tmp_path / folder).mkdir()
         recorded(tmp_path / folder, *records)
     assert examine([str(tmp_path)]).verdict is Verdict.COMPLETE
-    assert examine([str(tmp_path / "a")]).verdict is Verdict.HOLES
+    assert examine([str(tmp_path / "a")]).verdict is Verdict.INCOMPLETE
 
 
 def test_the_help_tells_the_rules_and_the_exit_codes() -> None:

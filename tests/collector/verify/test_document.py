@@ -2,12 +2,12 @@
 
 import json
 
-from market_collector.verify.document import PICTURE_CELLS, document
+from market_collector.verify.document import TIMELINE_CELLS, document
 from market_collector.verify.report import (
     Books,
     Finding,
-    Hole,
-    HoleState,
+    MissingRange,
+    RangeState,
     Reckoning,
     Report,
     StreamReport,
@@ -16,8 +16,8 @@ from market_collector.verify.report import (
 from records import at
 
 RECKONING = Reckoning(
-    holes=(Hole(HoleState.LOST, "104", "105", 2, at(1), None, "IdsMissing", "gap-1", "a"),),
-    missing={HoleState.LOST: 2, HoleState.OPEN: 0, HoleState.UNREPORTED: 0},
+    missing_ranges=(MissingRange(RangeState.LOST, "104", "105", 2, at(1), None, "IdsMissing", "gap-1", "a"),),
+    missing={RangeState.LOST: 2, RangeState.OPEN: 0, RangeState.UNREPORTED: 0},
     findings=(Finding("Crossed", "for 2 s", at(3), "a"),),
     pauses=((at(4), at(5)),),
     duplicates=1,
@@ -44,7 +44,7 @@ def test_the_document_has_everything_under_stable_names() -> None:
         "notes": ["torn"],
     }
     timeline = stream.pop("timeline")
-    assert (timeline["from_time_ns"], timeline["to_time_ns"], len(timeline["cells"])) == (at(0), at(10), PICTURE_CELLS)
+    assert (timeline["from_time_ns"], timeline["to_time_ns"], len(timeline["cells"])) == (at(0), at(10), TIMELINE_CELLS)
     assert stream == {
         "exchange": "okx",
         "stream": "A-B/trade",

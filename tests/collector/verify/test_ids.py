@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from market_collector.model.events import Candle, Dropped, Gap, Lost, Record, Repaired, Resync, Trade
 from market_collector.model.streams import DataType, Stream
 from market_collector.verify.ids import NumberLine, reckon
-from market_collector.verify.report import MISSING, HoleState, Reckoning
+from market_collector.verify.report import MISSING, RangeState, Reckoning
 from records import at, candle, dropped, gap, lost, open_ms, repaired, resync, trade
 
 TRADES = Stream("BTC-USDT", DataType.TRADE)
 CANDLES = Stream("BTC-USDT", DataType.CANDLE, "1m")
 NEW_RUN = "new run"
-REPAIRED, BRIDGED, LOST, OPEN, UNREPORTED = HoleState
+REPAIRED, BRIDGED, LOST, OPEN, UNREPORTED = RangeState
 Entry = Record | str
 
 
@@ -40,7 +40,7 @@ def line(entries: Sequence[Entry], stream: Stream = TRADES) -> NumberLine:
             case Resync():
                 line.restart()
             case _:
-                line.begin_run()
+                line.start_run()
     return line
 
 
@@ -56,8 +56,11 @@ def history(*numbers: int) -> list[Trade]:
     return [trade(number, backfilled=True) for number in numbers]
 
 
-def holes(reckoning: Reckoning) -> list[tuple[HoleState, str | None, str | None, int | None]]:
-    return [(hole.state, hole.first, hole.last, hole.missing) for hole in reckoning.holes]
+def missing_ranges(reckoning: Reckoning) -> list[tuple[RangeState, str | None, str | None, int | None]]:
+    return [
+        (missing_range.state, missing_range.first, missing_range.last, missing_range.missing)
+        for missing_range in reckoning.missing_ranges
+    ]
 
 
 @pytest.mark.parametrize(
@@ -90,9 +93,9 @@ def holes(reckoning: Reckoning) -> list[tuple[HoleState, str | None, str | None,
     ],
 )
 def test_holes_are_what_nobody_has_and_what_is_said_of_it(
-    entries: list[Entry], expected: list[tuple[HoleState, str, str, int]]
+    entries: list[Entry], expected: list[tuple[RangeState, str, str, int]]
 ) -> None:
-    assert holes(judge(entries)) == expected
+    assert missing_ranges(judge(entries)) == expected
 
 
 @pytest.mark.parametrize(
@@ -112,9 +115,9 @@ def test_holes_are_what_nobody_has_and_what_is_said_of_it(
     ],
 )
 def test_what_a_sink_dropped_is_a_hole_unless_it_came_later(
-    entries: list[Entry], expected: list[tuple[HoleState, str, str, int]]
+    entries: list[Entry], expected: list[tuple[RangeState, str, str, int]]
 ) -> None:
-    assert holes(judge(entries)) == expected
+    assert missing_ranges(judge(entries)) == expected
 
 
 def test_each_fill_comes_once_in_one_replica() -> None:
@@ -126,15 +129,15 @@ def test_each_fill_comes_once_in_one_replica() -> None:
 
 def test_merged_rows_hold_all_their_fills() -> None:
     reckoning = judge([trade(3, first=1), trade(6, first=4), trade(9, first=8)])
-    assert holes(reckoning) == [(UNREPORTED, "7", "7", 1)]
+    assert missing_ranges(reckoning) == [(UNREPORTED, "7", "7", 1)]
     assert reckoning.distinct == 8
 
 
 def test_one_replica_fills_the_holes_of_another() -> None:
     reckoning = judge([*trades(1, 4), gap("g", 2, 3), lost("g")], trades(2, 3, 4, 5))
-    assert holes(reckoning) == [(BRIDGED, "2", "3", 0)]
-    assert holes(judge(trades(1, 4), trades(1, 2, 3))) == [(BRIDGED, "2", "3", 0)]
-    assert holes(judge(trades(1, 2), trades(3, 4))) == []
+    assert missing_ranges(reckoning) == [(BRIDGED, "2", "3", 0)]
+    assert missing_ranges(judge(trades(1, 4), trades(1, 2, 3))) == [(BRIDGED, "2", "3", 0)]
+    assert missing_ranges(judge(trades(1, 2), trades(3, 4))) == []
     both: list[Entry] = [*trades(1, 4), gap("g", 2, 3), lost("g")]
     assert judge(both, both).missing == {LOST: 2, OPEN: 0, UNREPORTED: 0}
 
@@ -153,7 +156,9 @@ def test_numbers_that_begin_anew_are_no_holes() -> None:
 
 def test_what_happened_between_two_runs_is_told_apart() -> None:
     reckoning = judge([*trades(1, 2), NEW_RUN, *trades(5, 7)])
-    assert [(hole.first, "did not run" in hole.reason) for hole in reckoning.holes] == [("3", True), ("6", False)]
+    assert [
+        (missing_range.first, "did not run" in missing_range.reason) for missing_range in reckoning.missing_ranges
+    ] == [("3", True), ("6", False)]
     assert not judge([*trades(1, 2), NEW_RUN, *trades(5), gap("g", 3, 4), *history(3, 4), repaired("g")]).missing[
         UNREPORTED
     ]
@@ -163,7 +168,7 @@ def test_replicas_agree_on_numbers_that_begin_anew() -> None:
     restart = resync("trade ids restarted at 1")
     again = [trade(number, 100 + number) for number in (1, 2, 3)]
     reckoning = judge([*trades(50, 51), restart, *again], [*trades(50, 51), restart, *again[1:]], again[1:])
-    assert (reckoning.distinct, reckoning.duplicates, reckoning.holes) == (5, 0, ())
+    assert (reckoning.distinct, reckoning.duplicates, reckoning.missing_ranges) == (5, 0, ())
 
 
 def test_history_comes_in_order_within_its_gap() -> None:
@@ -182,23 +187,27 @@ def test_what_is_lost_is_not_there() -> None:
 
 
 def test_a_hole_lies_between_the_times_of_its_neighbours() -> None:
-    assert [(hole.from_ns, hole.to_ns) for hole in judge(trades(1, 4)).holes] == [(at(1), at(4))]
+    assert [(missing_range.from_ns, missing_range.to_ns) for missing_range in judge(trades(1, 4)).missing_ranges] == [
+        (at(1), at(4))
+    ]
     entries: list[Entry] = [*trades(1, 4), gap("g", 2, 3), *history(2, 3), repaired("g")]
-    assert [(hole.from_ns, hole.to_ns) for hole in judge(entries).holes] == [(at(1), at(4))]
+    assert [(missing_range.from_ns, missing_range.to_ns) for missing_range in judge(entries).missing_ranges] == [
+        (at(1), at(4))
+    ]
 
 
 def test_closed_candles_follow_each_other() -> None:
     entries: list[Entry] = [candle(0), candle(1), candle(4), gap("g", open_ms(2), open_ms(2)), candle(5)]
     reckoning = reckon([("0", line(entries, CANDLES))])
-    assert holes(reckoning) == [
+    assert missing_ranges(reckoning) == [
         (OPEN, str(open_ms(2)), str(open_ms(2)), 1),
         (UNREPORTED, str(open_ms(3)), str(open_ms(3)), 1),
     ]
     healed: list[Entry] = [*entries, candle(2, backfilled=True), repaired("g"), candle(3, backfilled=True), candle(5)]
     reckoning = reckon([("0", line(healed, CANDLES))])
-    assert [hole.state for hole in reckoning.holes] == [REPAIRED]
+    assert [missing_range.state for missing_range in reckoning.missing_ranges] == [REPAIRED]
     assert reckoning.duplicates == 1
-    assert not reckon([("0", line([candle(0), dropped(3), candle(1), dropped(2)], CANDLES))]).holes
+    assert not reckon([("0", line([candle(0), dropped(3), candle(1), dropped(2)], CANDLES))]).missing_ranges
 
 
 @pytest.mark.parametrize("interval", ["1s", "5m", "1h", "1d", "1w"])
@@ -221,7 +230,7 @@ class Model:
     gaps: list[tuple[set[int], str, set[int]]] = field(default_factory=list)
     duplicates: int = 0
 
-    def missing(self) -> dict[HoleState, set[int]]:
+    def missing(self) -> dict[RangeState, set[int]]:
         named = set().union(*(ids for ids, _, _ in self.gaps))
         between = set(range(min(self.present), max(self.present) + 1)) if self.present else set()
         missing = (between | named) - self.present
@@ -266,7 +275,7 @@ def test_the_verdict_is_that_of_plain_sets(made: tuple[list[Entry], Model]) -> N
     assert reckoning.duplicates == model.duplicates
     assert reckoning.distinct == len(model.present)
     is_whole = not any(model.missing().values())
-    assert is_whole == (not any(hole.state in MISSING for hole in reckoning.holes))
+    assert is_whole == (not any(missing_range.state in MISSING for missing_range in reckoning.missing_ranges))
 
 
 @given(recording(), recording())

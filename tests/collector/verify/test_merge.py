@@ -3,13 +3,13 @@
 from market_collector.model.events import Record
 from market_collector.verify.merge import streams
 from market_collector.verify.replica import ReplicaCheck
-from market_collector.verify.report import HoleState, StreamReport
+from market_collector.verify.report import RangeState, StreamReport
 from records import BOOK, TICKER, TRADES, at, gap, lost, snapshot, ticker, trade, update
 
 
 def check(name: str, *records: Record) -> ReplicaCheck:
     replica = ReplicaCheck(name)
-    replica.begin_run()
+    replica.start_run()
     for record in records:
         replica.take(record)
     replica.finish()
@@ -26,7 +26,7 @@ def test_a_stream_is_what_all_replicas_have_of_it() -> None:
     report = by_name(left, right)[TRADES]
     assert (report.from_ns, report.to_ns, report.records, report.replicas) == (at(1), at(6), 7, ("a", "b"))
     assert report.reckoning.distinct == 6
-    assert report.counts == {HoleState.BRIDGED: 2}, "b lacks 4, and says nothing"
+    assert report.counts == {RangeState.BRIDGED: 2}, "b lacks 4, and says nothing"
     assert report.is_complete
     assert report.events == {"gap": 1, "lost": 1}
     assert len(report.busy) == 6
@@ -45,4 +45,4 @@ def test_each_kind_of_stream_has_its_own_reckoning() -> None:
 def test_a_stream_without_data_has_no_time() -> None:
     report = by_name(check("a", gap("g", 1, 2)))[TRADES]
     assert (report.from_ns, report.to_ns, report.records) == (None, None, 0)
-    assert report.counts == {HoleState.OPEN: 1}
+    assert report.counts == {RangeState.OPEN: 1}

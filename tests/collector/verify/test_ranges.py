@@ -32,8 +32,8 @@ def test_the_times_around_are_those_of_the_neighbours_of_what_is_missing(
     parts: list[Run], first: int, length: int
 ) -> None:
     runs = IdRuns()
-    for begin, end in merged([parts]):
-        for number in range(begin, end + 1):
+    for start, end in merged([parts]):
+        for number in range(start, end + 1):
             runs.add(number, number, time_ns=number)
     missing = set(range(first, first + length + 1)) - ids(parts)
     before = max((number for number in ids(parts) if missing and number < min(missing)), default=None)

@@ -32,7 +32,7 @@ from records import (
 
 def check(*records: Record) -> ReplicaCheck:
     replica = ReplicaCheck("okx-btc/0/pod-a")
-    replica.begin_run()
+    replica.start_run()
     for record in records:
         replica.take(record)
     replica.finish()
@@ -83,8 +83,8 @@ def test_the_end_of_a_recording_reaches_the_books() -> None:
 def test_an_ended_connection_is_shown_on_all_streams_of_the_exchange() -> None:
     replica = check(trade(1), snapshot(1), connected(2), disconnected(3), disconnected(9, "stopped"))
     for name in (TRADES, BOOK):
-        ((begin, end),) = stream(replica, name).reconnects.spans()
-        assert begin <= at(3) <= end
+        ((start, end),) = stream(replica, name).reconnects.spans()
+        assert start <= at(3) <= end
 
 
 def test_a_restart_of_the_numbering_is_taken_from_its_resync() -> None:
@@ -95,11 +95,11 @@ def test_a_restart_of_the_numbering_is_taken_from_its_resync() -> None:
 
 def test_it_ran_from_the_first_record_of_a_run_to_its_last() -> None:
     replica = ReplicaCheck("a")
-    replica.begin_run()
+    replica.start_run()
     for second in (1, 3, 2):
         replica.take(trade(second))
-    replica.begin_run()
-    replica.begin_run()
+    replica.start_run()
+    replica.start_run()
     replica.take(connected(9))
     replica.finish()
     assert replica.running == [(at(1), at(3)), (at(9), at(9))]

@@ -8,8 +8,8 @@ from market_collector.verify.report import (
     EXIT_CODES,
     FINDINGS_KEPT,
     Finding,
-    Hole,
-    HoleState,
+    MissingRange,
+    RangeState,
     Reckoning,
     Report,
     StreamReport,
@@ -28,16 +28,16 @@ def report(reckoning: Reckoning, *troubles: Trouble) -> Report:
 @pytest.mark.parametrize(
     ("state", "code"),
     [
-        (HoleState.REPAIRED, 0),
-        (HoleState.BRIDGED, 0),
-        (HoleState.LOST, 1),
-        (HoleState.OPEN, 1),
-        (HoleState.UNREPORTED, 1),
+        (RangeState.REPAIRED, 0),
+        (RangeState.BRIDGED, 0),
+        (RangeState.LOST, 1),
+        (RangeState.OPEN, 1),
+        (RangeState.UNREPORTED, 1),
     ],
 )
-def test_a_hole_decides_by_its_state(state: HoleState, code: int) -> None:
-    hole = Hole(state, "1", "2", 2, None, None, "")
-    assert EXIT_CODES[report(Reckoning(holes=(hole,))).verdict] == code
+def test_a_hole_decides_by_its_state(state: RangeState, code: int) -> None:
+    missing_range = MissingRange(state, "1", "2", 2, None, None, "")
+    assert EXIT_CODES[report(Reckoning(missing_ranges=(missing_range,))).verdict] == code
 
 
 def test_a_contradiction_is_as_bad_as_a_hole() -> None:
@@ -49,8 +49,8 @@ def test_pauses_and_duplicates_leave_a_recording_complete() -> None:
 
 
 def test_what_cannot_be_read_goes_first() -> None:
-    hole = Hole(HoleState.LOST, "1", "2", 2, None, None, "")
-    assert EXIT_CODES[report(Reckoning(holes=(hole,)), Trouble("f", 1, "")).verdict] == 2
+    missing_range = MissingRange(RangeState.LOST, "1", "2", 2, None, None, "")
+    assert EXIT_CODES[report(Reckoning(missing_ranges=(missing_range,)), Trouble("f", 1, "")).verdict] == 2
 
 
 def test_findings_are_bounded_and_know_their_replica() -> None:

@@ -18,7 +18,7 @@ def test_silence_is_measured_within_a_run() -> None:
     check = StreamCheck(NumberLine(Stream("A-B", DataType.TRADE)))
     check.note(at(1), at(1))
     check.note(at(2), at(4))
-    check.begin_run()
+    check.start_run()
     check.note(at(60), at(60))
     assert check.longest_silence_ns == at(3) - at(0)
 

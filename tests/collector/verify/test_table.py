@@ -2,7 +2,16 @@
 
 from dataclasses import replace
 
-from market_collector.verify.report import Books, Finding, Hole, HoleState, Reckoning, Report, StreamReport, Trouble
+from market_collector.verify.report import (
+    Books,
+    Finding,
+    MissingRange,
+    RangeState,
+    Reckoning,
+    Report,
+    StreamReport,
+    Trouble,
+)
 from market_collector.verify.table import LINES_KEPT, moment, text
 from records import at
 
@@ -12,8 +21,8 @@ STREAM = StreamReport(
 BOOK = replace(STREAM, stream="BTC-USDT/orderbook", reckoning=Reckoning(books=Books(1000, 0)))
 
 
-def hole(state: HoleState, first: str = "104") -> Hole:
-    return Hole(state, first, "105", 2, at(1), at(2), "IdsMissing", "gap-1", "okx-btc/0/pod-a")
+def missing_range(state: RangeState, first: str = "104") -> MissingRange:
+    return MissingRange(state, first, "105", 2, at(1), at(2), "IdsMissing", "gap-1", "okx-btc/0/pod-a")
 
 
 def page(*streams: StreamReport, **more: object) -> str:
@@ -31,29 +40,29 @@ def test_complete_recording_shows_columns_with_content_and_the_verdict() -> None
 
 
 def test_gaps_are_counted_by_state() -> None:
-    states = [HoleState.REPAIRED, HoleState.BRIDGED, HoleState.LOST, HoleState.OPEN, HoleState.UNREPORTED]
-    holes = [hole(state) for number, state in enumerate(states, 1) for _ in range(number)]
-    shown = page(replace(STREAM, reckoning=Reckoning(holes=tuple(holes), duplicates=9)))
+    states = [RangeState.REPAIRED, RangeState.BRIDGED, RangeState.LOST, RangeState.OPEN, RangeState.UNREPORTED]
+    missing_ranges = [missing_range(state) for number, state in enumerate(states, 1) for _ in range(number)]
+    shown = page(replace(STREAM, reckoning=Reckoning(missing_ranges=tuple(missing_ranges), duplicates=9)))
     assert shown.splitlines()[0].split()[-5:] == ["REPAIRED", "LOST", "OPEN", "UNREPORTED", "DUPLICATES"]
     assert shown.splitlines()[1].split()[-5:] == ["3", "3", "4", "5", "9"]
     assert shown.endswith("INCOMPLETE: 12 gaps in okx BTC-USDT/trade")
 
 
 def test_missing_gaps_are_listed_worst_first_without_filled_ones() -> None:
-    holes = tuple(hole(state) for state in HoleState)
+    missing_ranges = tuple(missing_range(state) for state in RangeState)
     told = [
         line.split()[0]
-        for line in page(replace(STREAM, reckoning=Reckoning(holes=holes))).splitlines()
+        for line in page(replace(STREAM, reckoning=Reckoning(missing_ranges=missing_ranges))).splitlines()
         if "104" in line
     ]
     assert told == ["UNREPORTED", "OPEN", "LOST"]
     line = "LOST 104 to 105 (2 missing), 2026-09-21 14:13:21.000 to 2026-09-21 14:13:22.000: IdsMissing, gap gap-1 [okx-btc/0/pod-a]"
-    assert line in page(replace(STREAM, reckoning=Reckoning(holes=holes)))
+    assert line in page(replace(STREAM, reckoning=Reckoning(missing_ranges=missing_ranges)))
 
 
 def test_long_list_of_gaps_is_cut_with_the_number_of_the_others() -> None:
-    holes = tuple(hole(HoleState.LOST, str(number)) for number in range(LINES_KEPT + 5))
-    shown = page(replace(STREAM, reckoning=Reckoning(holes=holes)))
+    missing_ranges = tuple(missing_range(RangeState.LOST, str(number)) for number in range(LINES_KEPT + 5))
+    shown = page(replace(STREAM, reckoning=Reckoning(missing_ranges=missing_ranges)))
     assert shown.count("  LOST ") == LINES_KEPT
     assert "... and 5 more" in shown
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from market_collector.verify.report import Hole, HoleState, Reckoning, StreamReport
-from market_collector.verify.timeline import BLOCKS, HOLES, MEANINGS, blocks, legend, paint, whole_time
+from market_collector.verify.report import MissingRange, RangeState, Reckoning, StreamReport
+from market_collector.verify.timeline import BLOCKS, LETTERS, MEANINGS, blocks, legend, paint, whole_time
 from records import SECOND_NS, at
 
 STREAM = StreamReport(
@@ -18,8 +18,8 @@ def second(first: int, last: int | None = None) -> tuple[int, int]:
     return at(first), at((first if last is None else last) + 1) - 1
 
 
-def hole(state: HoleState, from_ns: int | None, to_ns: int | None) -> Hole:
-    return Hole(state, "1", "2", 2, from_ns, to_ns, "")
+def missing_range(state: RangeState, from_ns: int | None, to_ns: int | None) -> MissingRange:
+    return MissingRange(state, "1", "2", 2, from_ns, to_ns, "")
 
 
 def test_data_quiet_reconnects_and_what_was_not_recorded() -> None:
@@ -27,21 +27,27 @@ def test_data_quiet_reconnects_and_what_was_not_recorded() -> None:
     assert paint(stream, TIME, 10) == " ###|.#.. "
 
 
-@pytest.mark.parametrize(("state", "letter"), HOLES.items())
-def test_a_hole_is_painted_over_data(state: HoleState, letter: str) -> None:
-    stream = replace(STREAM, busy=(second(0, 9),), reckoning=Reckoning(holes=(hole(state, *second(2, 4)),)))
+@pytest.mark.parametrize(("state", "letter"), LETTERS.items())
+def test_a_hole_is_painted_over_data(state: RangeState, letter: str) -> None:
+    stream = replace(
+        STREAM, busy=(second(0, 9),), reckoning=Reckoning(missing_ranges=(missing_range(state, *second(2, 4)),))
+    )
     assert paint(stream, TIME, 10) == "##" + 3 * letter + "#####"
 
 
 def test_worse_holes_are_painted_over_better_ones() -> None:
-    states = list(HoleState)
-    holes = tuple(hole(state, *second(0, 2 * number)) for number, state in enumerate(states))
-    assert paint(replace(STREAM, reckoning=Reckoning(holes=holes[::-1])), TIME, 10) == "!!!!!!!!!."
+    states = list(RangeState)
+    missing_ranges = tuple(missing_range(state, *second(0, 2 * number)) for number, state in enumerate(states))
+    assert paint(replace(STREAM, reckoning=Reckoning(missing_ranges=missing_ranges[::-1])), TIME, 10) == "!!!!!!!!!."
 
 
 def test_a_hole_without_an_end_goes_on_and_one_without_a_begin_is_a_point() -> None:
-    holes = (hole(HoleState.OPEN, at(7), None), hole(HoleState.LOST, None, at(2)), hole(HoleState.LOST, None, None))
-    assert paint(replace(STREAM, reckoning=Reckoning(holes=holes)), TIME, 10) == "..x....???"
+    missing_ranges = (
+        missing_range(RangeState.OPEN, at(7), None),
+        missing_range(RangeState.LOST, None, at(2)),
+        missing_range(RangeState.LOST, None, None),
+    )
+    assert paint(replace(STREAM, reckoning=Reckoning(missing_ranges=missing_ranges)), TIME, 10) == "..x....???"
 
 
 def test_what_lies_outside_is_not_painted() -> None:

@@ -16,7 +16,7 @@ from market_collector.model.report import SinkStatus
 from market_collector.sinks.interface import Memory, Packed, RememberingSink, Sink
 from market_collector.sinks.queue import Queue
 
-BEHIND = 0.5
+BEHIND_RATIO = 0.5
 """A sink whose queue is fuller than this is said to be behind, and nothing is repaired for it."""
 QUEUE_LIMIT = 100_000
 """How far a sink may be behind before new records are dropped for it: 100,000 trades, or as much memory (45 MB) of
@@ -26,7 +26,7 @@ UNSYNCED_RECORDS = 20_000
 """Written records that wait for a sync at most, whatever the interval: they are kept in memory until then."""
 IDLE_SYNC_S = 1.0
 """A sink that syncs after every write is still visited this often (files are rotated by age, too)."""
-HANGING_S = 10.0
+STALL_TIMEOUT_S = 10.0
 """A call into a sink that takes longer makes the sink unhealthy."""
 
 Clock = Callable[[], Moment]
@@ -72,7 +72,7 @@ class Fanout:
 
     def full_sinks(self) -> frozenset[str]:
         """Sinks that are far behind."""
-        return frozenset(writer.name for writer in self._writers if writer.queue.share > BEHIND)
+        return frozenset(writer.name for writer in self._writers if writer.queue.share > BEHIND_RATIO)
 
     def places(self) -> dict[str, str]:
         """By sink that can tell: where its acknowledged data ends now."""
@@ -81,9 +81,9 @@ class Fanout:
     async def recall(self, places: Mapping[str, str]) -> Memory | None:
         """What the sink holds beyond its place. None when it cannot tell; and when there are several, which may hold
         different things: then each that remembers takes care not to write its own again."""
-        is_alone = len(self._writers) == 1
-        memories = [await writer.recall(places.get(writer.name), keep=not is_alone) for writer in self._writers]
-        return memories[0] if is_alone else None
+        is_only_sink = len(self._writers) == 1
+        memories = [await writer.recall(places.get(writer.name), keep=not is_only_sink) for writer in self._writers]
+        return memories[0] if is_only_sink else None
 
     def mark(self, number: int) -> None:
         """Remembers this place in every queue; ``number`` grows from mark to mark."""
@@ -202,7 +202,7 @@ class _Writer:
 
     def _hanging(self, now: float) -> str:
         since = self._calling_since
-        if since is None or now - since < HANGING_S:
+        if since is None or now - since < STALL_TIMEOUT_S:
             return ""
         return f"has taken no data for {now - since:.0f} s; {len(self.queue)} records wait"
 
@@ -211,7 +211,9 @@ class _Writer:
 
     def _behind(self) -> str:
         share = self.queue.share
-        return f"is behind: {len(self.queue)} records wait, its queue is {share:.0%} full" if share > BEHIND else ""
+        return (
+            f"is behind: {len(self.queue)} records wait, its queue is {share:.0%} full" if share > BEHIND_RATIO else ""
+        )
 
     # --- the task ---
 

@@ -168,12 +168,12 @@ class FileSink:
     def _try_to_write(self, directory: Path) -> None:
         """So that an unwritable directory is known before the first record comes."""
         probe = directory / (file_name(self._origin, self._clock().wall_ns, 0) + ".probe")
-        probe.write_bytes(b"\\n")
+        probe.write_bytes(b"\n")
         probe.unlink()
 
     def _write(self, text: bytes) -> bool:
         if self._segment is None:
-            self._segment = self._begin()
+            self._segment = self._start()
         try:
             self._segment.append(text)
         except OSError as error:
@@ -181,7 +181,7 @@ class FileSink:
             raise OSError(error.errno, error.strerror, str(self._segment.path)) from error
         return self._segment.size >= self._settings.rotate_bytes
 
-    def _begin(self) -> Segment:
+    def _start(self) -> Segment:
         self._settings.directory.mkdir(parents=True, exist_ok=True)
         now = self._clock()
         while True:
@@ -211,7 +211,7 @@ class FileSink:
             raise OSError(error.errno, error.strerror, str(segment.path)) from error
 
     def _is_finished(self, segment: Segment) -> bool:
-        age_s = self._clock().at - segment.began_at
+        age_s = self._clock().at - segment.started_at
         is_old = age_s >= self._settings.rotate_interval_s
         return segment.size >= self._settings.rotate_bytes or is_old or self._cannot_grow
 

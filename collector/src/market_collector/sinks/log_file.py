@@ -13,9 +13,9 @@ class Segment:
     before anything else is written.
     """
 
-    def __init__(self, path: Path, descriptor: int, began_at: float) -> None:
+    def __init__(self, path: Path, descriptor: int, started_at: float) -> None:
         self.path = path
-        self.began_at = began_at
+        self.started_at = started_at
         """Monotonic seconds."""
         self.size = 0
         self.synced_size = 0

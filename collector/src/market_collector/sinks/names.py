@@ -29,10 +29,10 @@ def shared_prefix(origin: Origin) -> str:
 
 def file_name(origin: Origin, begin_ns: int, counter: int) -> str:
     """Name of a new file."""
-    begin = datetime.fromtimestamp(begin_ns // 1_000_000_000, UTC)
+    start = datetime.fromtimestamp(begin_ns // 1_000_000_000, UTC)
     milliseconds = begin_ns // 1_000_000 % 1000
     return (
-        f"{shared_prefix(origin)}{_short(origin.host)}_{begin:%Y%m%dT%H%M%S}.{milliseconds:03d}Z_{counter:06d}{PLAIN}"
+        f"{shared_prefix(origin)}{_short(origin.host)}_{start:%Y%m%dT%H%M%S}.{milliseconds:03d}Z_{counter:06d}{PLAIN}"
     )
 
 
@@ -42,7 +42,7 @@ class FileName(NamedTuple):
     resource: str
     shard: int
     host: str
-    begin: str
+    start: str
     """UTC, ``20261122T100000.000Z``."""
     counter: int
     """Begins with 1 in each run of the collector."""
@@ -53,8 +53,8 @@ def parts_of(name: str) -> FileName | None:
     found = _NAME.fullmatch(name)
     if found is None:
         return None
-    resource, shard, host, begin, counter = found.groups()
-    return FileName(resource, int(shard), host, begin, int(counter))
+    resource, shard, host, start, counter = found.groups()
+    return FileName(resource, int(shard), host, start, int(counter))
 
 
 def compressed_path(plain: Path, compression: str) -> Path:

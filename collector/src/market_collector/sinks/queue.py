@@ -49,7 +49,7 @@ class Queue:
         """Places of our own `Dropped` records, counted in ``_taken``."""
         self._load = 0
         self._lost: dict[tuple[str, str | None, str], _Missed] = {}
-        self._told: list[Loss] = []
+        self._reported: list[Loss] = []
         self._marks: deque[tuple[int, int]] = deque()
         self._taken = 0
         self._done = 0
@@ -122,7 +122,7 @@ class Queue:
     def tell_losses(self, now_ns: int) -> None:
         """Queues a `Dropped` record for each stream that lost records, if the queue is half empty."""
         if self._lost and self._load <= self._limit // 2:
-            self._told += self.losses()
+            self._reported += self.losses()
             notes = [
                 self._pack(Dropped(exchange, symbol, None, now_ns, stream, self._sink, missed.count, self._reason))
                 for (exchange, symbol, stream), missed in self._lost.items()
@@ -140,7 +140,7 @@ class Queue:
 
     def take_told(self) -> list[Loss]:
         """The losses that were told of since the last call, for whoever can repair them."""
-        told, self._told = self._told, []
+        told, self._reported = self._reported, []
         return told
 
     def _drop(self, record: Record, reason: str) -> None:

@@ -47,8 +47,8 @@ def _open(path: Path) -> IO[bytes]:
     return path.open("rb", BUFFER_BYTES)
 
 
-def _unpacked(path: Path, begin: Callable[[], Frame], damage: type[Exception]) -> IO[bytes]:
-    return cast(IO[bytes], io.BufferedReader(_Unpacked(path, begin, damage), BUFFER_BYTES))
+def _unpacked(path: Path, start: Callable[[], Frame], damage: type[Exception]) -> IO[bytes]:
+    return cast(IO[bytes], io.BufferedReader(_Unpacked(path, start, damage), BUFFER_BYTES))
 
 
 def _skip(file: IO[bytes], offset: int) -> None:
@@ -80,11 +80,11 @@ class Frame(Protocol):
 class _Unpacked(io.RawIOBase):
     """The content of a compressed file. (zstandard's own reader takes a file that was cut off for a whole one.)"""
 
-    def __init__(self, path: Path, begin: Callable[[], Frame], damage: type[Exception]) -> None:
+    def __init__(self, path: Path, start: Callable[[], Frame], damage: type[Exception]) -> None:
         self._source = path.open("rb")
-        self._begin = begin
+        self._start = start
         self._damage = damage
-        self._frame: Frame | None = begin()
+        self._frame: Frame | None = start()
         self._ready = memoryview(b"")
 
     def readable(self) -> bool:
@@ -110,7 +110,7 @@ class _Unpacked(io.RawIOBase):
 
     def _pieces(self, packed: bytes) -> Iterator[bytes]:
         while packed:
-            frame = self._frame or self._begin()
+            frame = self._frame or self._start()
             try:
                 yield frame.decompress(packed)
             except self._damage as error:

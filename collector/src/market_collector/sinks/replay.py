@@ -21,14 +21,14 @@ END_BYTES = 16 * 2**20
 def recall_end(directory: Path, origin: Origin) -> Memory:
     """The end of the newest file of a shard, whichever host wrote it; raises like `recall`."""
     memory = Memory()
-    newest = max(our_files(directory, origin), key=_begin, default=None)
+    newest = max(our_files(directory, origin), key=_start, default=None)
     if newest is None:
         return memory
     is_plain = newest.name.endswith(PLAIN)
     offset = max(0, newest.stat().st_size - END_BYTES) if is_plain else 0
     for record in _records(newest, offset, is_in_line=offset > 0):
-        is_repair = isinstance(record, Trade | Candle) and record.backfilled
-        if not is_repair or stream_name(record) in memory.numbers:  # a repair's low numbers say nothing of the end
+        is_backfill = isinstance(record, Trade | Candle) and record.backfilled
+        if not is_backfill or stream_name(record) in memory.numbers:  # a repair's low numbers say nothing of the end
             _remember(memory, record)
     return memory
 
@@ -94,9 +94,9 @@ def _files_from(directory: Path, name: str) -> list[Path]:
     return [found[plain] for plain in sorted(found)]
 
 
-def _begin(path: Path) -> tuple[str, int]:
+def _start(path: Path) -> tuple[str, int]:
     name = parts_of(path.name)
-    return (name.begin, name.counter) if name else ("", 0)
+    return (name.start, name.counter) if name else ("", 0)
 
 
 def _plain_name(path: Path) -> str | None:

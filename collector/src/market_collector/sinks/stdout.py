@@ -16,7 +16,7 @@ from market_collector.sinks.interface import PAUSE_S
 
 ATOMIC_BYTES = 4096
 """A pipe that polls as writable takes this much without blocking (one page; PIPE_BUF of Linux)."""
-LOOK_UP_S = 0.1
+POLL_S = 0.1
 """How soon a write that waits for the reader notices that it should end."""
 
 
@@ -76,6 +76,6 @@ class StdoutSink:
     def _wait_until_writable(self) -> None:
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
-        while not poll.poll(LOOK_UP_S * 1000):
+        while not poll.poll(POLL_S * 1000):
             if self._is_closed.is_set():
                 raise SinkError("standard output: closed while its reader was not reading")

@@ -1,16 +1,13 @@
-"""What a collector says about itself: the document of ``GET /status`` and of the termination message, contract 1.
+"""The document of ``GET /status`` (contract 1), and the termination message made from it.
 
-Field names and meaning are fixed in docs/contracts.md; the operator reads them. Times are RFC 3339 text in UTC
-with milliseconds (`rfc3339`). Nothing here looks at a clock or a socket.
+docs/contracts.md fixes names and meaning of the fields; the operator reads them. Times are RFC 3339 strings in UTC with
+milliseconds (`rfc3339`). Nothing here reads a clock or a socket.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
-from heapq import nlargest
-from typing import Any
 
 import msgspec
 
@@ -18,12 +15,8 @@ from market_collector.model.report import Part, SinkStatus
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 
 CONTRACT = 1
-TERMINATION_BYTES = 4096
-"""All that Kubernetes keeps of a termination message."""
-
-
-GAPS_THAT_MAY_FIT = TERMINATION_BYTES // 120
-"""The shortest gap is 120 bytes of JSON."""
+REASON_BYTES = 160
+"""Length of the reason in a termination message."""
 
 
 class Health(StrEnum):
@@ -183,42 +176,11 @@ def encode(document: Status) -> bytes:
 
 
 def termination_message(document: Status) -> bytes:
-    """The document without ``streams``, as valid JSON of at most 4,096 bytes.
+    """The parts of the document that the operator reads after the end: JSON of less than 1 kB.
 
-    When it is too long, texts are cut to 200 characters; then gaps go (repaired or lost before open, old before new),
-    then more of the texts, and last the lists of connections and sinks. Counters always stay: they are what must
-    survive a crash.
+    It keeps contract, epoch, shard, health, a reason of one line, and the counters.
     """
-    whole = msgspec.to_builtins(document)
-    del whole["streams"]
-    return next(body for body in _shorter_and_shorter(whole) if len(body) <= TERMINATION_BYTES)
-
-
-def _shorter_and_shorter(whole: dict[str, Any]) -> Iterator[bytes]:
-    yield msgspec.json.encode(whole)
-    rest = {**whole, "gaps": []}
-    gaps = _cut_texts(nlargest(GAPS_THAT_MAY_FIT, whole["gaps"], key=_gap_weight), 200)
-    for kept in range(len(gaps), -1, -1):
-        yield msgspec.json.encode({**_cut_texts(rest, 200), "gaps": gaps[:kept]})
-    for longest in (80, 20):
-        yield msgspec.json.encode(_cut_texts(rest, longest))
-    yield msgspec.json.encode({**_cut_texts(rest, 20), "connections": []})
-    yield msgspec.json.encode({**_cut_texts(rest, 20), "connections": [], "sinks": []})
-
-
-def _gap_weight(gap: dict[str, Any]) -> tuple[bool, str]:
-    return gap["state"] == GapState.OPEN, gap["detectedAt"]
-
-
-def _cut_texts(value: Any, longest: int) -> Any:
-    """A copy in which every ``reason``, ``error`` and ``frame`` has at most ``longest`` characters."""
-    if isinstance(value, dict):
-        return {
-            key: _cut(item, longest) if key in ("reason", "error", "frame") else _cut_texts(item, longest)
-            for key, item in value.items()
-        }
-    return [_cut_texts(item, longest) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 3] + "..."
+    printable = "".join(each if each.isprintable() else " " for each in document.reason)
+    reason = " ".join(printable.split()).encode(errors="replace")[:REASON_BYTES].decode(errors="ignore")
+    kept = {"contract": document.contract, "epoch": document.epoch, "shard": document.shard, "health": document.health}
+    return msgspec.json.encode({**kept, "reason": reason, "counters": document.counters})

@@ -36,9 +36,9 @@ class Activity:
         """The buckets, neighbours joined."""
         spans: list[Span] = []
         for bucket in sorted(self._buckets):
-            begin, end = bucket << self._shift, ((bucket + 1) << self._shift) - 1
-            if spans and spans[-1][1] + 1 == begin:
+            start, end = bucket << self._shift, ((bucket + 1) << self._shift) - 1
+            if spans and spans[-1][1] + 1 == start:
                 spans[-1] = (spans[-1][0], end)
             else:
-                spans.append((begin, end))
+                spans.append((start, end))
         return spans

@@ -17,7 +17,7 @@ from market_collector.book.checksum import interleaved_crc32
 from market_collector.model.events import Dropped, Gap, Lost, Orderbook, Repaired
 from market_collector.model.streams import GapState
 from market_collector.verify.crossing import CrossWatch
-from market_collector.verify.report import Books, Finding, Hole, HoleState, Reckoning, find, of
+from market_collector.verify.report import Books, Finding, MissingRange, RangeState, Reckoning, find, of
 
 
 class Mark(NamedTuple):
@@ -29,14 +29,14 @@ class Mark(NamedTuple):
 
 @dataclass(slots=True)
 class Chain:
-    """States from ``begin`` to ``end`` without a break."""
+    """States from ``start`` to ``end`` without a break."""
 
-    begin: Mark
+    start: Mark
     end: Mark
 
     def holds(self, mark: Mark) -> bool:
         """Whether a state of that time is one of these. (A number that begins anew is later.)"""
-        return self.begin < mark <= self.end
+        return self.start < mark <= self.end
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class BookGap:
 class Break:
     """Between two chains of one replica."""
 
-    begin: Mark | None
+    start: Mark | None
     """The last good state."""
     end: Mark | None = None
     """From here on it goes on; None at the end of the recording."""
@@ -60,7 +60,7 @@ class Break:
     dropped: Dropped | None = None
     is_healed: bool = False
     """The next record followed the last one after all."""
-    has_doubtful: bool = False
+    has_unsynced: bool = False
     """Updates were written while the book was in doubt."""
 
 
@@ -78,7 +78,7 @@ class BookLine:
         self._book: Book | None = None
         """The state, while it is proved."""
         self._watch: CrossWatch | None = None
-        self._doubt: Break | None = None
+        self._out_of_sync: Break | None = None
         """A gap is open here."""
         self._dropped: Dropped | None = None
         """The sink lost something since the last record."""
@@ -91,7 +91,7 @@ class BookLine:
         else:
             self._update(record, time_ns)
 
-    def begin_run(self) -> None:
+    def start_run(self) -> None:
         """What follows was written by another process; its book begins with a snapshot."""
         self._book = None
 
@@ -100,10 +100,10 @@ class BookLine:
         life = self._gaps[gap.gap_id] = BookGap(gap.gap_id, gap.reason)
         for gap_id in gap.merges or ():
             self._gaps[gap_id] = life
-        if self._doubt is None:
-            self._doubt = Break(self._end)
-            self.breaks.append(self._doubt)
-        self._doubt.gaps.append(life)
+        if self._out_of_sync is None:
+            self._out_of_sync = Break(self._end)
+            self.breaks.append(self._out_of_sync)
+        self._out_of_sync.gaps.append(life)
         if self._watch is not None:
             self._watch.forget()
 
@@ -118,7 +118,7 @@ class BookLine:
 
     def finish(self) -> None:
         """Nothing comes after this."""
-        if self._dropped is not None and self._doubt is None:
+        if self._dropped is not None and self._out_of_sync is None:
             self.breaks.append(Break(self._end, dropped=self._dropped))
             self._dropped = None
 
@@ -129,8 +129,8 @@ class BookLine:
     def _snapshot(self, record: Orderbook, time_ns: int) -> None:
         mark = Mark(time_ns, _sequence(record.sequence))
         is_same = self._end is not None and self._end.sequence == mark.sequence
-        if self._doubt is not None:
-            self._doubt.end, self._doubt.is_healed, self._doubt = mark, is_same, None
+        if self._out_of_sync is not None:
+            self._out_of_sync.end, self._out_of_sync.is_healed, self._out_of_sync = mark, is_same, None
         elif self._dropped is not None and not is_same:
             self.breaks.append(Break(self._end, mark, dropped=self._dropped))
         self._dropped = None
@@ -151,14 +151,14 @@ class BookLine:
             self._continue(record, time_ns)
         elif chain is not None and chain.holds(Mark(time_ns, _sequence(record.sequence))):
             self.duplicates += 1
-        elif self._doubt is not None:
-            self._doubtful(self._doubt, record, time_ns)
+        elif self._out_of_sync is not None:
+            self._unsynced(self._out_of_sync, record, time_ns)
         else:
-            self._begin_in_the_middle(record, time_ns)
+            self._start_in_the_middle(record, time_ns)
 
     def _continue(self, record: Orderbook, time_ns: int) -> None:
-        if self._doubt is not None:
-            self._doubt.end, self._doubt.is_healed, self._doubt = self._end, True, None
+        if self._out_of_sync is not None:
+            self._out_of_sync.end, self._out_of_sync.is_healed, self._out_of_sync = self._end, True, None
         self._dropped = None
         if self._book is None or self._watch is None:
             self.unproved += 1
@@ -167,10 +167,10 @@ class BookLine:
         self._report_crossing(self._watch.follow(self._book, record, time_ns), time_ns)
         self._prove(record, time_ns)
 
-    def _doubtful(self, doubt: Break, record: Orderbook, time_ns: int) -> None:
+    def _unsynced(self, out_of_sync: Break, record: Orderbook, time_ns: int) -> None:
         self.unproved += 1
-        if not doubt.has_doubtful:
-            doubt.has_doubtful = True
+        if not out_of_sync.has_unsynced:
+            out_of_sync.has_unsynced = True
             find(
                 self.findings,
                 "PublishedInDoubt",
@@ -178,7 +178,7 @@ class BookLine:
                 time_ns,
             )
 
-    def _begin_in_the_middle(self, record: Orderbook, time_ns: int) -> None:
+    def _start_in_the_middle(self, record: Orderbook, time_ns: int) -> None:
         """A link that is broken, or a recording without its begin: the state is unknown until the next snapshot."""
         mark = Mark(time_ns, _sequence(record.previous_sequence))
         if self._end is not None or self._dropped is not None:
@@ -214,16 +214,16 @@ def _sequence(number: int | None) -> int:
 def reckon(lines: Sequence[tuple[str, BookLine]]) -> Reckoning:
     """Judges one book in all replicas, each given with its name."""
     cover = joined(chain for _, line in lines for chain in line.chains)
-    holes = [
-        hole
+    missing_ranges = [
+        missing_range
         for replica, line in lines
         for each in line.breaks
-        if (hole := _judge(each, replica, line.chains, cover)) is not None
+        if (missing_range := _judge(each, replica, line.chains, cover)) is not None
     ]
-    ends = {each.begin for _, line in lines for each in line.breaks}
-    pauses = [(a.end.time_ns, b.begin.time_ns) for a, b in pairwise(cover) if a.end not in ends]
+    ends = {each.start for _, line in lines for each in line.breaks}
+    pauses = [(a.end.time_ns, b.start.time_ns) for a, b in pairwise(cover) if a.end not in ends]
     return Reckoning(
-        holes=tuple(holes),
+        missing_ranges=tuple(missing_ranges),
         findings=tuple(finding for replica, line in lines for finding in of(replica, line.findings)),
         pauses=tuple(pauses),
         duplicates=sum(line.duplicates for _, line in lines),
@@ -234,37 +234,37 @@ def reckon(lines: Sequence[tuple[str, BookLine]]) -> Reckoning:
 def joined(chains: Iterable[Chain]) -> list[Chain]:
     """Chains that touch as one."""
     whole: list[Chain] = []
-    for chain in sorted(chains, key=lambda each: (each.begin, each.end)):
+    for chain in sorted(chains, key=lambda each: (each.start, each.end)):
         if whole and _touch(whole[-1], chain):
             whole[-1].end = max(whole[-1].end, chain.end)
         else:
-            whole.append(Chain(chain.begin, chain.end))
+            whole.append(Chain(chain.start, chain.end))
     return whole
 
 
 def _touch(earlier: Chain, later: Chain) -> bool:
     """A snapshot's own time may be later than that of the change which made its state; then its sequence tells."""
-    return later.begin <= earlier.end or later.begin.sequence == earlier.end.sequence
+    return later.start <= earlier.end or later.start.sequence == earlier.end.sequence
 
 
 def _is_covered(each: Break, cover: Sequence[Chain]) -> bool:
     """Whether one chain goes from before the break to after it; the chains are apart and in order."""
-    if each.begin is None:
+    if each.start is None:
         return False
-    chain = cover[bisect_right(cover, each.begin, key=lambda chain: chain.begin) - 1]
-    return each.begin < chain.end if each.end is None else each.end <= chain.end
+    chain = cover[bisect_right(cover, each.start, key=lambda chain: chain.start) - 1]
+    return each.start < chain.end if each.end is None else each.end <= chain.end
 
 
-def _judge(each: Break, replica: str, own: Sequence[Chain], cover: Sequence[Chain]) -> Hole | None:
+def _judge(each: Break, replica: str, own: Sequence[Chain], cover: Sequence[Chain]) -> MissingRange | None:
     if each.is_healed and not each.gaps:
         return None
     state = _state(each, cover)
-    return Hole(
+    return MissingRange(
         state,
-        None if each.begin is None else str(each.begin.sequence),
+        None if each.start is None else str(each.start.sequence),
         None if each.end is None else str(each.end.sequence),
         None,
-        None if each.begin is None else each.begin.time_ns,
+        None if each.start is None else each.start.time_ns,
         None if each.end is None else each.end.time_ns,
         _reason(each, state),
         each.gaps[-1].gap_id if each.gaps else None,
@@ -272,21 +272,21 @@ def _judge(each: Break, replica: str, own: Sequence[Chain], cover: Sequence[Chai
     )
 
 
-def _state(each: Break, cover: Sequence[Chain]) -> HoleState:
+def _state(each: Break, cover: Sequence[Chain]) -> RangeState:
     if each.is_healed:
-        return HoleState.REPAIRED
+        return RangeState.REPAIRED
     if _is_covered(each, cover):
-        return HoleState.BRIDGED
+        return RangeState.BRIDGED
     if each.gaps:
-        by_record = {GapState.OPEN: HoleState.OPEN, GapState.LOST: HoleState.LOST}
-        return by_record.get(each.gaps[-1].state, HoleState.UNREPORTED)
+        by_record = {GapState.OPEN: RangeState.OPEN, GapState.LOST: RangeState.LOST}
+        return by_record.get(each.gaps[-1].state, RangeState.UNREPORTED)
     if each.dropped is not None:
-        return HoleState.OPEN if each.end is None else HoleState.LOST
-    return HoleState.UNREPORTED
+        return RangeState.OPEN if each.end is None else RangeState.LOST
+    return RangeState.UNREPORTED
 
 
-def _reason(each: Break, state: HoleState) -> str:
-    if state is HoleState.UNREPORTED:
+def _reason(each: Break, state: RangeState) -> str:
+    if state is RangeState.UNREPORTED:
         return (
             "no record tells of it"
             if not each.gaps

@@ -15,13 +15,13 @@ exchange about an auction first."""
 class CrossWatch:
     """Follows the best prices of one book; looks at whole sides only when the best level went away."""
 
-    __slots__ = ("_ask", "_bid", "_is_told", "_since_ns")
+    __slots__ = ("_ask", "_bid", "_is_reported", "_since_ns")
 
     def __init__(self, book: Book, time_ns: int) -> None:
         self._bid = max(map(float, book.bids), default=float("-inf"))
         self._ask = min(map(float, book.asks), default=float("inf"))
         self._since_ns: int | None = time_ns if self._bid >= self._ask else None
-        self._is_told = False
+        self._is_reported = False
 
     def follow(self, book: Book, update: Orderbook, time_ns: int) -> int | None:
         """Looks at a book after an update; returns what `lasted` says of the state before it."""
@@ -36,14 +36,14 @@ class CrossWatch:
 
     def lasted(self, time_ns: int) -> int | None:
         """For how long the book has been crossed, when that is too long; each time is told once."""
-        if self._is_told or self._since_ns is None or time_ns - self._since_ns <= CROSSED_LIMIT_NS:
+        if self._is_reported or self._since_ns is None or time_ns - self._since_ns <= CROSSED_LIMIT_NS:
             return None
-        self._is_told = True
+        self._is_reported = True
         return time_ns - self._since_ns
 
     def forget(self) -> None:
         """From here on it is not crossed, or a gap record says that it is in doubt."""
-        self._since_ns, self._is_told = None, False
+        self._since_ns, self._is_reported = None, False
 
 
 Pick = Callable[..., float]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from market_collector.verify.report import EXIT_CODES, Hole, HoleState, Report, Span, StreamReport
+from market_collector.verify.report import EXIT_CODES, MissingRange, RangeState, Report, Span, StreamReport
 from market_collector.verify.timeline import paint, whole_time
 
 VERSION = 1
-PICTURE_CELLS = 100
+TIMELINE_CELLS = 100
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -40,12 +40,12 @@ def _stream(stream: StreamReport, time: Span | None) -> dict[str, Any]:
         "records": stream.records,
         "distinct": reckoning.distinct,
         "duplicates": reckoning.duplicates,
-        "holes": {str(state): counts[state] for state in HoleState},
+        "holes": {str(state): counts[state] for state in RangeState},
         "missing": {str(state): count for state, count in reckoning.missing.items()} or None,
         "books": None
         if reckoning.books is None
         else {"proved": reckoning.books.proved, "unproved": reckoning.books.unproved},
-        "hole_list": [_hole(hole) for hole in reckoning.holes],
+        "hole_list": [_missing_range(missing_range) for missing_range in reckoning.missing_ranges],
         "findings": [
             {"kind": each.kind, "detail": each.detail, "time_ns": each.time_ns, "replica": each.replica}
             for each in reckoning.findings
@@ -54,21 +54,21 @@ def _stream(stream: StreamReport, time: Span | None) -> dict[str, Any]:
         "events": dict(stream.events),
         "out_of_order": stream.out_of_order,
         "longest_silence_ns": stream.longest_silence_ns,
-        "timeline": None if time is None else {**_span(time), "cells": paint(stream, time, PICTURE_CELLS)},
+        "timeline": None if time is None else {**_span(time), "cells": paint(stream, time, TIMELINE_CELLS)},
     }
 
 
-def _hole(hole: Hole) -> Mapping[str, Any]:
+def _missing_range(missing_range: MissingRange) -> Mapping[str, Any]:
     return {
-        "state": str(hole.state),
-        "from": hole.first,
-        "to": hole.last,
-        "missing": hole.missing,
-        "from_time_ns": hole.from_ns,
-        "to_time_ns": hole.to_ns,
-        "reason": hole.reason,
-        "gap_id": hole.gap_id,
-        "replica": hole.replica,
+        "state": str(missing_range.state),
+        "from": missing_range.first,
+        "to": missing_range.last,
+        "missing": missing_range.missing,
+        "from_time_ns": missing_range.from_ns,
+        "to_time_ns": missing_range.to_ns,
+        "reason": missing_range.reason,
+        "gap_id": missing_range.gap_id,
+        "replica": missing_range.replica,
     }
 
 

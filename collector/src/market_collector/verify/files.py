@@ -77,7 +77,7 @@ def _runs(members: Sequence[tuple[FileName, Path]]) -> tuple[tuple[Path, ...], .
     """Splits files where the counter restarts: each process counts from the beginning."""
     runs: list[list[Path]] = []
     previous = 0
-    for name, file in sorted(members, key=lambda member: (member[0].begin, member[0].counter)):
+    for name, file in sorted(members, key=lambda member: (member[0].start, member[0].counter)):
         if not runs or name.counter <= previous:
             runs.append([])
         runs[-1].append(file)
@@ -98,7 +98,7 @@ class Reader:
         """Checks one replica's files."""
         check = ReplicaCheck(recording.replica)
         for run in recording.runs:
-            check.begin_run()
+            check.start_run()
             for file in run:
                 self._read_file(_Place(file), check)
         check.finish()

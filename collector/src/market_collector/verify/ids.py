@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from market_collector.model.events import Dropped, Gap, Lost, Repaired
 from market_collector.model.streams import DataType, GapState, Stream
 from market_collector.verify.ranges import IdRuns, Run, absent, common, merged, minus, size
-from market_collector.verify.report import Finding, Hole, HoleState, Reckoning, find, of
+from market_collector.verify.report import Finding, MissingRange, RangeState, Reckoning, find, of
 
 UNBOUNDED: Run = (0, -1)
 """A run without numbers, where a record does not tell which."""
@@ -56,7 +56,7 @@ class Drop:
 class Numbering:
     """What was seen between two restarts of the exchange's numbering."""
 
-    began_ns: int = 0
+    started_ns: int = 0
     ended_ns: int = 0
     """Earliest and latest exchange time."""
     is_restart: bool = False
@@ -77,7 +77,7 @@ class NumberLine:
         self.findings: list[Finding] = []
         self._is_watching = False
         """Whether the next live record may say more than its number: a new run, a restart, the end of a drop."""
-        self._begins_run = False
+        self._starts_run = False
         self._restarts = False
         self._filling: GapLife | None = None
 
@@ -91,14 +91,14 @@ class NumberLine:
             numbering = self._look(first, time_ns)
         if time_ns > numbering.ended_ns:
             numbering.ended_ns = time_ns
-            numbering.began_ns = numbering.began_ns or time_ns
-        elif is_backfilled and time_ns < numbering.began_ns:
-            numbering.began_ns = time_ns
+            numbering.started_ns = numbering.started_ns or time_ns
+        elif is_backfilled and time_ns < numbering.started_ns:
+            numbering.started_ns = time_ns
         self.duplicates += last - first + 1 - numbering.runs.add(first, last, time_ns)
 
-    def begin_run(self) -> None:
+    def start_run(self) -> None:
         """What follows was written by another process."""
-        self._is_watching = self._begins_run = True
+        self._is_watching = self._starts_run = True
         self._filling = None
         for life in self.numberings[-1].gaps.values():
             life.newest_backfill = None
@@ -113,9 +113,9 @@ class NumberLine:
         is_bounded = gap.first is not None and gap.last is not None
         first, last = (self._number(gap.first), self._number(gap.last)) if is_bounded else UNBOUNDED
         before, after = numbering.runs.times_around(first, last) if is_bounded else (None, None)
-        begin = max((time for time in (before, gap.from_time_ns) if time is not None), default=None)
+        start = max((time for time in (before, gap.from_time_ns) if time is not None), default=None)
         end = min((time for time in (after, gap.to_time_ns) if time is not None), default=None)
-        life = GapLife(gap.gap_id, first, last, begin, end, gap.reason, gap.missing)
+        life = GapLife(gap.gap_id, first, last, start, end, gap.reason, gap.missing)
         numbering.gaps[gap.gap_id] = life
         for gap_id in gap.merges or ():
             if (old := self._find(gap_id)) is not None:
@@ -153,12 +153,12 @@ class NumberLine:
     def _look(self, first: int, time_ns: int) -> Numbering:
         self._is_watching = False
         numbering = self.numberings[-1]
-        if self._restarts or (self._begins_run and _counts_anew(numbering, first, time_ns)):
+        if self._restarts or (self._starts_run and _restarts(numbering, first, time_ns)):
             numbering = Numbering(is_restart=True)
             self.numberings.append(numbering)
-        if self._begins_run and numbering.runs and first > numbering.runs.high + 1:
+        if self._starts_run and numbering.runs and first > numbering.runs.high + 1:
             numbering.between_runs.append((numbering.runs.high + 1, first - 1))
-        self._restarts = self._begins_run = False
+        self._restarts = self._starts_run = False
         for drop in numbering.drops:
             if drop.before is None and (drop.after is None or first > drop.after):
                 drop.before = first
@@ -166,7 +166,7 @@ class NumberLine:
 
     def _numbering_at(self, time_ns: int) -> Numbering:
         """History may belong to an earlier numbering."""
-        fitting = (numbering for numbering in reversed(self.numberings) if numbering.began_ns <= time_ns)
+        fitting = (numbering for numbering in reversed(self.numberings) if numbering.started_ns <= time_ns)
         return next(fitting, self.numberings[0])
 
     def _check_order(self, numbering: Numbering, number: int, time_ns: int) -> None:
@@ -186,7 +186,7 @@ class NumberLine:
         return next(found, None)
 
 
-def _counts_anew(numbering: Numbering, first: int, time_ns: int) -> bool:
+def _restarts(numbering: Numbering, first: int, time_ns: int) -> bool:
     """A new run knows of no restart while nothing ran: a used number at a later time."""
     runs = numbering.runs
     if not runs or first > runs.high or time_ns <= numbering.ended_ns:
@@ -213,11 +213,11 @@ class _Account:
 
     members: Sequence[_Member]
     there: list[Run]
-    holes: list[Hole] = field(default_factory=list)
-    claims: dict[HoleState, list[Run]] = field(default_factory=dict)
+    missing_ranges: list[MissingRange] = field(default_factory=list)
+    claims: dict[RangeState, list[Run]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
-    def claim(self, state: HoleState, runs: Iterable[Run]) -> None:
+    def claim(self, state: RangeState, runs: Iterable[Run]) -> None:
         self.claims.setdefault(state, []).extend(runs)
 
     def claimed(self) -> list[Run]:
@@ -227,7 +227,7 @@ class _Account:
 def reckon(lines: Sequence[tuple[str, NumberLine]]) -> Reckoning:
     """Judges one stream in all replicas, each given with its name."""
     accounts = [_account(members) for members in _same_numberings(lines)]
-    missing = dict.fromkeys((HoleState.LOST, HoleState.OPEN, HoleState.UNREPORTED), 0)
+    missing = dict.fromkeys((RangeState.LOST, RangeState.OPEN, RangeState.UNREPORTED), 0)
     for account in accounts:
         known: list[Run] = []
         for state in missing:
@@ -236,7 +236,7 @@ def reckon(lines: Sequence[tuple[str, NumberLine]]) -> Reckoning:
             known = merged([known, claims])
     own = [finding for replica, line in lines for finding in of(replica, line.findings)]
     return Reckoning(
-        holes=tuple(hole for account in accounts for hole in account.holes),
+        missing_ranges=tuple(missing_range for account in accounts for missing_range in account.missing_ranges),
         missing=missing,
         findings=(*own, *(finding for account in accounts for finding in account.findings)),
         duplicates=sum(line.duplicates for _, line in lines),
@@ -252,7 +252,7 @@ def _same_numberings(lines: Sequence[tuple[str, NumberLine]]) -> list[list[_Memb
         for numbering in line.numberings
     ]
     groups: list[list[_Member]] = []
-    for member in sorted(members, key=lambda each: each.numbering.began_ns):
+    for member in sorted(members, key=lambda each: each.numbering.started_ns):
         if groups and _continues(groups[-1], member):
             groups[-1].append(member)
         else:
@@ -264,7 +264,7 @@ def _continues(group: Sequence[_Member], member: _Member) -> bool:
     high = max((each.there[-1][1] for each in group if each.there), default=None)
     if high is None or not member.there:
         return True
-    if member.numbering.began_ns <= max(each.numbering.ended_ns for each in group):
+    if member.numbering.started_ns <= max(each.numbering.ended_ns for each in group):
         return True
     return not member.numbering.is_restart and member.there[-1][1] >= high
 
@@ -288,28 +288,30 @@ def _account(members: Sequence[_Member]) -> _Account:
 
 def _judge_gap(account: _Account, member: _Member, life: GapLife) -> None:
     if life.last < life.first:
-        state = HoleState(life.state)
-        account.holes.append(
-            Hole(state, None, None, life.missing, life.from_ns, life.to_ns, life.reason, life.gap_id, member.replica)
+        state = RangeState(life.state)
+        account.missing_ranges.append(
+            MissingRange(
+                state, None, None, life.missing, life.from_ns, life.to_ns, life.reason, life.gap_id, member.replica
+            )
         )
         return
     missing = absent(account.there, life.first, life.last)
-    state, claimed, reason = HoleState.OPEN, missing, life.reason
+    state, claimed, reason = RangeState.OPEN, missing, life.reason
     if life.state is GapState.LOST:
-        state = HoleState.LOST
+        state = RangeState.LOST
         if life.given_up is not None:
             claimed = minus(life.given_up, account.there)
             _check_given_up(account, member, life, life.given_up)
     elif missing and life.state is GapState.REPAIRED:
-        state = HoleState.UNREPORTED
+        state = RangeState.UNREPORTED
         reason = f"gap {life.gap_id} says that it was repaired, and is not"
     if not claimed:
         own = absent(member.there, life.first, life.last)
-        state = HoleState.BRIDGED if own and not missing else HoleState.REPAIRED
+        state = RangeState.BRIDGED if own and not missing else RangeState.REPAIRED
     account.claim(state, claimed)
     first, last = member.line.name(life.first), member.line.name(life.last)
-    account.holes.append(
-        Hole(state, first, last, size(claimed), life.from_ns, life.to_ns, reason, life.gap_id, member.replica)
+    account.missing_ranges.append(
+        MissingRange(state, first, last, size(claimed), life.from_ns, life.to_ns, reason, life.gap_id, member.replica)
     )
 
 
@@ -325,11 +327,13 @@ def _judge_drop(account: _Account, member: _Member, drop: Drop, named: Sequence[
     claimed = minus(absent(account.there, *_bounds(member, drop)), named)
     if not claimed:
         return
-    account.claim(HoleState.OPEN, claimed)
+    account.claim(RangeState.OPEN, claimed)
     first, last = member.line.name(claimed[0][0]), member.line.name(claimed[-1][1])
     reason = f"{drop.count} records dropped: {drop.reason}"
-    account.holes.append(
-        Hole(HoleState.OPEN, first, last, size(claimed), drop.time_ns, drop.time_ns, reason, replica=member.replica)
+    account.missing_ranges.append(
+        MissingRange(
+            RangeState.OPEN, first, last, size(claimed), drop.time_ns, drop.time_ns, reason, replica=member.replica
+        )
     )
 
 
@@ -353,12 +357,14 @@ def _add_unreported(account: _Account) -> None:
     name = account.members[0].line.name
     for first, last in missing:
         times = [member.numbering.runs.times_around(first, last) for member in account.members]
-        begin = max((before for before, _ in times if before is not None), default=None)
+        start = max((before for before, _ in times if before is not None), default=None)
         end = min((after for _, after in times if after is not None), default=None)
         is_pause = any(common([(first, last)], member.numbering.between_runs) for member in account.members)
         reason = BETWEEN_RUNS if is_pause else "no record tells of it"
-        account.holes.append(Hole(HoleState.UNREPORTED, name(first), name(last), last - first + 1, begin, end, reason))
-    account.claim(HoleState.UNREPORTED, missing)
+        account.missing_ranges.append(
+            MissingRange(RangeState.UNREPORTED, name(first), name(last), last - first + 1, start, end, reason)
+        )
+    account.claim(RangeState.UNREPORTED, missing)
 
 
 def _spans(numbering: Numbering) -> list[Run]:
@@ -372,9 +378,9 @@ def _add_silently_bridged(account: _Account, member: _Member) -> None:
     named = merged([_spans(member.numbering)])
     lacking = minus(absent(member.there, member.there[0][0], member.there[-1][1]), named)
     for first, last in common(lacking, account.there):
-        begin, end = member.numbering.runs.times_around(first, last)
+        start, end = member.numbering.runs.times_around(first, last)
         first_name, last_name = member.line.name(first), member.line.name(last)
         reason = "another replica has it"
-        account.holes.append(
-            Hole(HoleState.BRIDGED, first_name, last_name, 0, begin, end, reason, replica=member.replica)
+        account.missing_ranges.append(
+            MissingRange(RangeState.BRIDGED, first_name, last_name, 0, start, end, reason, replica=member.replica)
         )

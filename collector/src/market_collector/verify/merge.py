@@ -28,12 +28,12 @@ def streams(replicas: Sequence[ReplicaCheck]) -> list[StreamReport]:
 def _report(exchange: str, name: str, parts: Sequence[Part]) -> StreamReport:
     checks = [check for _, check in parts]
     seen = [check for check in checks if check.from_ns is not None]
-    begins = [check.from_ns for check in seen if check.from_ns is not None]
+    starts = [check.from_ns for check in seen if check.from_ns is not None]
     return StreamReport(
         exchange=exchange,
         stream=name,
         replicas=tuple(replica.name for replica, _ in parts),
-        from_ns=min(begins, default=None),
+        from_ns=min(starts, default=None),
         to_ns=max((check.to_ns for check in seen), default=None),
         records=sum(check.records for check in checks),
         reckoning=_reckon(parts),

@@ -11,12 +11,12 @@ Run = tuple[int, int]
 class IdRuns:
     """Numbers that are there, and the exchange times at both ends of each run."""
 
-    __slots__ = ("_begins", "_ends", "_firsts", "_lasts")
+    __slots__ = ("_ends", "_firsts", "_lasts", "_starts")
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
         self._lasts: list[int] = []
-        self._begins: list[int] = []
+        self._starts: list[int] = []
         self._ends: list[int] = []
 
     def __bool__(self) -> bool:
@@ -47,16 +47,16 @@ class IdRuns:
 
     def _insert(self, first: int, last: int, time_ns: int) -> int:
         """Joins all runs that overlap or touch first..last."""
-        begin, end = bisect_left(self._lasts, first - 1), bisect_right(self._firsts, last + 1)
-        known = sum(max(0, min(last, self._lasts[at]) - max(first, self._firsts[at]) + 1) for at in range(begin, end))
-        keeps_first = begin < end and self._firsts[begin] <= first
-        keeps_last = begin < end and self._lasts[end - 1] >= last
-        new_first = self._firsts[begin] if keeps_first else first
+        start, end = bisect_left(self._lasts, first - 1), bisect_right(self._firsts, last + 1)
+        known = sum(max(0, min(last, self._lasts[at]) - max(first, self._firsts[at]) + 1) for at in range(start, end))
+        keeps_first = start < end and self._firsts[start] <= first
+        keeps_last = start < end and self._lasts[end - 1] >= last
+        new_first = self._firsts[start] if keeps_first else first
         new_last = self._lasts[end - 1] if keeps_last else last
-        new_begin = self._begins[begin] if keeps_first else time_ns
+        new_start = self._starts[start] if keeps_first else time_ns
         new_end = self._ends[end - 1] if keeps_last else time_ns
-        self._firsts[begin:end], self._lasts[begin:end] = [new_first], [new_last]
-        self._begins[begin:end], self._ends[begin:end] = [new_begin], [new_end]
+        self._firsts[start:end], self._lasts[start:end] = [new_first], [new_last]
+        self._starts[start:end], self._ends[start:end] = [new_start], [new_end]
         return last - first + 1 - known
 
     def has(self, number: int) -> bool:
@@ -71,7 +71,7 @@ class IdRuns:
             return None, None
         return (
             self._ends[before] if before >= 0 else None,
-            self._begins[after] if after < len(self._begins) else None,
+            self._starts[after] if after < len(self._starts) else None,
         )
 
 

@@ -52,7 +52,7 @@ class ReplicaCheck:
         """First and last receive time of each run."""
         self._known: dict[tuple[str, str, DataType, str], StreamCheck] = {}
         """The same by what data records say: making a name for each record takes longer than all else."""
-        self._begins = True
+        self._starts = True
         self._newest_ns = 0
         self._takers: dict[type[Record], Callable[[Any], None]] = {
             Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
@@ -61,11 +61,11 @@ class ReplicaCheck:
             Gap: self._gap, Repaired: self._closed, Lost: self._closed, Dropped: self._dropped, Raw: self._raw,
         }  # fmt: skip
 
-    def begin_run(self) -> None:
+    def start_run(self) -> None:
         """What follows was written by another process than what came before."""
         self._end_run()
         for check in self.streams.values():
-            check.begin_run()
+            check.start_run()
 
     def finish(self) -> None:
         """The last record was taken."""
@@ -75,9 +75,9 @@ class ReplicaCheck:
                 check.line.finish()
 
     def _end_run(self) -> None:
-        if not self._begins:
+        if not self._starts:
             self.running[-1] = (self.running[-1][0], self._newest_ns)
-        self._begins, self._newest_ns = True, 0
+        self._starts, self._newest_ns = True, 0
 
     def take(self, record: Record) -> None:
         """The next record.
@@ -87,8 +87,8 @@ class ReplicaCheck:
         """
         self.records += 1
         received_ns = record.receive_time_ns
-        if self._begins:
-            self._begins = False
+        if self._starts:
+            self._starts = False
             self.running.append((received_ns, received_ns))
         if received_ns > self._newest_ns:
             self._newest_ns = received_ns

@@ -16,7 +16,7 @@ Span = tuple[int, int]
 """From and to."""
 
 
-class HoleState(StrEnum):
+class RangeState(StrEnum):
     """The end of a gap, from harmless to worst."""
 
     REPAIRED = "repaired"
@@ -31,7 +31,7 @@ class HoleState(StrEnum):
     """Missing without a gap record, or reported as repaired. This must never happen."""
 
 
-MISSING = (HoleState.LOST, HoleState.OPEN, HoleState.UNREPORTED)
+MISSING = (RangeState.LOST, RangeState.OPEN, RangeState.UNREPORTED)
 """States with records missing from the output."""
 
 
@@ -39,18 +39,18 @@ class Verdict(StrEnum):
     """The answer in one word."""
 
     COMPLETE = "complete"
-    HOLES = "holes"
+    INCOMPLETE = "holes"
     UNREADABLE = "unreadable"
 
 
-EXIT_CODES = {Verdict.COMPLETE: 0, Verdict.HOLES: 1, Verdict.UNREADABLE: 2}
+EXIT_CODES = {Verdict.COMPLETE: 0, Verdict.INCOMPLETE: 1, Verdict.UNREADABLE: 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
+class MissingRange:
     """A gap in one stream."""
 
-    state: HoleState
+    state: RangeState
     first: str | None
     """Trades: first missing id; candles: first missing open time in milliseconds; books: the last good sequence."""
     last: str | None
@@ -99,8 +99,8 @@ class Books:
 class Reckoning:
     """The outcome of one stream's continuity rules over all replicas."""
 
-    holes: tuple[Hole, ...] = ()
-    missing: Mapping[HoleState, int] = field(default_factory=dict)
+    missing_ranges: tuple[MissingRange, ...] = ()
+    missing: Mapping[RangeState, int] = field(default_factory=dict)
     """Trades and candles: ids that no replica has, each counted once."""
     findings: tuple[Finding, ...] = ()
     pauses: tuple[Span, ...] = ()
@@ -136,9 +136,9 @@ class StreamReport:
     """Times at which a replica ran."""
 
     @property
-    def counts(self) -> Counter[HoleState]:
+    def counts(self) -> Counter[RangeState]:
         """Holes by their state, counted in each replica."""
-        return Counter(hole.state for hole in self.reckoning.holes)
+        return Counter(missing_range.state for missing_range in self.reckoning.missing_ranges)
 
     @property
     def is_complete(self) -> bool:
@@ -175,4 +175,4 @@ class Report:
         """Unreadable lines may hide anything, so they go first."""
         if self.troubles:
             return Verdict.UNREADABLE
-        return Verdict.COMPLETE if all(stream.is_complete for stream in self.streams) else Verdict.HOLES
+        return Verdict.COMPLETE if all(stream.is_complete for stream in self.streams) else Verdict.INCOMPLETE

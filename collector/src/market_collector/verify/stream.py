@@ -44,8 +44,8 @@ class StreamCheck:
             self.out_of_order += 1
         self.note(time_ns, received_ns)
 
-    def begin_run(self) -> None:
+    def start_run(self) -> None:
         """What follows was written by another process."""
         self._received_ns = None
         if self.line is not None:
-            self.line.begin_run()
+            self.line.start_run()

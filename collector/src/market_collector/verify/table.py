@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from market_collector.verify.report import MISSING, Hole, HoleState, Report, Span, StreamReport, Verdict
+from market_collector.verify.report import MISSING, MissingRange, RangeState, Report, Span, StreamReport, Verdict
 from market_collector.verify.timeline import blocks, legend, paint, whole_time
 from market_spec.messages import counted
 
@@ -42,7 +42,7 @@ def verdict(report: Report) -> str:
     read = f"{report.records:,} records in {counted(report.files, 'file')}"
     if report.verdict is Verdict.COMPLETE:
         return f"COMPLETE: {read}. Every trade, candle and book link is there"
-    if report.verdict is Verdict.HOLES:
+    if report.verdict is Verdict.INCOMPLETE:
         return f"INCOMPLETE: {_what_is_wrong(report.streams)}"
     return f"UNREADABLE: {counted(len(report.troubles), 'error')} above; {read} checked"
 
@@ -73,7 +73,7 @@ def _row(stream: StreamReport) -> tuple[str, ...]:
         moment(stream.from_ns),
         moment(stream.to_ns),
         f"{stream.records:,}",
-        str(counts[HoleState.REPAIRED] + counts[HoleState.BRIDGED]),
+        str(counts[RangeState.REPAIRED] + counts[RangeState.BRIDGED]),
         *(str(counts[state]) for state in MISSING),
         f"{stream.reckoning.duplicates:,}",
         "-" if books is None else f"{books.proved:,}",
@@ -97,9 +97,9 @@ def _details(stream: StreamReport) -> str:
 
 def _detail_lines(stream: StreamReport) -> Iterator[str]:
     for state in reversed(MISSING):
-        for hole in stream.reckoning.holes:
-            if hole.state is state:
-                yield _hole(hole)
+        for missing_range in stream.reckoning.missing_ranges:
+            if missing_range.state is state:
+                yield _missing_range(missing_range)
     for finding in stream.reckoning.findings:
         yield f"{finding.kind} at {moment(finding.time_ns)}: {finding.detail}{_in(finding.replica)}"
     for pause in stream.reckoning.pauses:
@@ -112,13 +112,13 @@ def _detail_lines(stream: StreamReport) -> Iterator[str]:
         yield f"refused by the exchange {counted(refused, 'time')}"
 
 
-def _hole(hole: Hole) -> str:
-    what = f"{hole.first or '?'} to {hole.last or '?'}" + (
-        "" if hole.missing is None else f" ({hole.missing:,} missing)"
+def _missing_range(missing_range: MissingRange) -> str:
+    what = f"{missing_range.first or '?'} to {missing_range.last or '?'}" + (
+        "" if missing_range.missing is None else f" ({missing_range.missing:,} missing)"
     )
-    gap = f", gap {hole.gap_id}" if hole.gap_id else ""
-    when = f"{moment(hole.from_ns)} to {moment(hole.to_ns)}"
-    return f"{hole.state.upper()} {what}, {when}: {hole.reason}{gap}{_in(hole.replica)}"
+    gap = f", gap {missing_range.gap_id}" if missing_range.gap_id else ""
+    when = f"{moment(missing_range.from_ns)} to {moment(missing_range.to_ns)}"
+    return f"{missing_range.state.upper()} {what}, {when}: {missing_range.reason}{gap}{_in(missing_range.replica)}"
 
 
 def _in(replica: str) -> str:
@@ -141,6 +141,6 @@ def _timeline(streams: Sequence[StreamReport], width: int, has_blocks: bool) -> 
         f"{name:{margin}}{blocks(painted) if has_blocks else painted}".rstrip()
         for name, painted in zip(names, lines_painted, strict=True)
     ]
-    begin, end = moment(time[0]), moment(time[1])[11:]
-    scale = f"{'':{margin}}{begin}{end:>{max(len(end) + 1, room - len(begin))}}"
+    start, end = moment(time[0]), moment(time[1])[11:]
+    scale = f"{'':{margin}}{start}{end:>{max(len(end) + 1, room - len(start))}}"
     return "\n".join([*lines, scale, legend(has_blocks)])

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from market_collector.verify.report import HoleState, Span, StreamReport
+from market_collector.verify.report import RangeState, Span, StreamReport
 
 NOT_RUNNING, QUIET, DATA, RECONNECT = " ", ".", "#", "|"
-HOLES = {
-    HoleState.REPAIRED: "+",
-    HoleState.BRIDGED: "+",
-    HoleState.LOST: "x",
-    HoleState.OPEN: "?",
-    HoleState.UNREPORTED: "!",
+LETTERS = {
+    RangeState.REPAIRED: "+",
+    RangeState.BRIDGED: "+",
+    RangeState.LOST: "x",
+    RangeState.OPEN: "?",
+    RangeState.UNREPORTED: "!",
 }
 """Later states are painted over earlier ones."""
 BLOCKS = {NOT_RUNNING: " ", QUIET: "▁", DATA: "█", RECONNECT: "│", "+": "▒", "x": "×", "?": "?", "!": "!"}
@@ -30,9 +30,9 @@ MEANINGS = {
 
 def whole_time(streams: Sequence[StreamReport]) -> Span | None:
     """From the first to the last record of all streams; None without records."""
-    begins = [stream.from_ns for stream in streams if stream.from_ns is not None]
+    starts = [stream.from_ns for stream in streams if stream.from_ns is not None]
     ends = [stream.to_ns for stream in streams if stream.to_ns is not None]
-    return (min(begins), max(ends)) if begins else None
+    return (min(starts), max(ends)) if starts else None
 
 
 def paint(stream: StreamReport, time: Span, width: int) -> str:
@@ -41,8 +41,12 @@ def paint(stream: StreamReport, time: Span, width: int) -> str:
     _fill(cells, time, stream.running, QUIET)
     _fill(cells, time, stream.busy, DATA)
     _fill(cells, time, stream.reconnects, RECONNECT)
-    for state, letter in HOLES.items():
-        spans = [_bounds(hole.from_ns, hole.to_ns, time) for hole in stream.reckoning.holes if hole.state is state]
+    for state, letter in LETTERS.items():
+        spans = [
+            _bounds(missing_range.from_ns, missing_range.to_ns, time)
+            for missing_range in stream.reckoning.missing_ranges
+            if missing_range.state is state
+        ]
         _fill(cells, time, [span for span in spans if span is not None], letter)
     return "".join(cells)
 
@@ -66,11 +70,11 @@ def _bounds(from_ns: int | None, to_ns: int | None, time: Span) -> Span | None:
 
 
 def _fill(cells: list[str], time: Span, spans: Sequence[Span], letter: str) -> None:
-    begin, end = time
+    start, end = time
     for first, last in spans:
-        if last < begin or first > end:
+        if last < start or first > end:
             continue
-        low, high = _cell(max(first, begin), time, len(cells)), _cell(min(last, end), time, len(cells))
+        low, high = _cell(max(first, start), time, len(cells)), _cell(min(last, end), time, len(cells))
         cells[low : high + 1] = letter * (high - low + 1)
 
 
