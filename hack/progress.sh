@@ -1,21 +1,22 @@
 # shellcheck shell=bash
-# Sourced by the scripts in hack/: tells the user in plain words what happens, for how long, and what to do when it fails.
+# Sourced by the scripts in hack/: shows what runs and for how long, and says what to do when it fails.
 #
 # Everything here writes to standard error, so that a script's standard output is only its result
-# (`eval "$(hack/cluster/kubeconfig.sh)"`, image names).
+# (`eval "$(hack/cluster/kubeconfig.sh)"`, image names). On a terminal one line shows the elapsed seconds in place;
+# elsewhere (CI, a log) a line appears every HEARTBEAT_S seconds.
 
-# Seconds between two signs of life of a long step. Tests make it short.
-HEARTBEAT_S=${MC_HEARTBEAT_S:-20}
+HEARTBEAT_S=${MC_HEARTBEAT_S:-20} # tests shorten it
 
-STEP_PID=""
+# The steps that run now, one entry each. STEP_BEGINS are values of SECONDS.
+STEP_PIDS=() STEP_TEXTS=() STEP_LOGS=() STEP_BEGINS=()
 
-# set -e alone ends a script without a word. A failure inside $(...) or a pipe is the caller's to judge.
+# set -e alone ends a script without a message. The caller judges a failure inside $(...) or a pipe.
 set -o errtrace
 trap '((BASH_SUBSHELL)) || say "error: ${BASH_SOURCE[0]##*/}, line $LINENO: \"$BASH_COMMAND\" failed"' ERR
 
 say() { printf '%s\n' "$*" >&2; }
 
-# fail MESSAGE [HINT...]: what is wrong, then what to do, and out.
+# fail MESSAGE [HINT...]: prints what is wrong and what to do, and exits.
 fail() {
   printf 'error: %s\n' "$1" >&2
   shift
@@ -24,59 +25,129 @@ fail() {
   exit 1
 }
 
-# step LOG TEXT COMMAND...: runs COMMAND with its output in LOG; a heartbeat while it runs, the seconds when it is done,
-# the last lines of LOG when it failed.
+# step LOG TEXT COMMAND...: runs COMMAND with its output in LOG and shows TEXT and the seconds. After a failure it shows
+# the last lines of LOG.
 step() {
-  local log=$1 text=$2 status=0 begin=$SECONDS next=$HEARTBEAT_S
+  start "$@"
+  finish
+}
+
+# start LOG TEXT COMMAND...: the same beside the script. `finish` waits for all steps that were started.
+start() {
+  local log=$1 text=$2
   shift 2
   mkdir -p "$(dirname "$log")"
-  say "- $text"
+  updates_in_place || say "- $text"
   # A process group of its own (set -m): Ctrl-C must end all of a build, and bash shields background jobs from SIGINT.
   set -m
-  "$@" >>"$log" 2>&1 </dev/null &
-  STEP_PID=$!
+  run_step "$@" >>"$log" 2>&1 </dev/null &
   set +m
-  trap 'end_step; exit 130' INT
-  trap 'end_step; exit 143' TERM HUP
-  while kill -0 "$STEP_PID" 2>/dev/null; do
-    sleep 0.1
-    if ((SECONDS - begin >= next)); then
-      say "  still at it: $((SECONDS - begin)) s (log: $log)"
+  STEP_PIDS+=("$!") STEP_TEXTS+=("$text") STEP_LOGS+=("$log") STEP_BEGINS+=("$SECONDS")
+  trap 'end_steps; say ""; exit 130' INT
+  trap 'end_steps; exit 143' TERM HUP
+}
+
+# The steps of the script are not those of a script function that runs as one.
+run_step() {
+  STEP_PIDS=() STEP_TEXTS=() STEP_LOGS=() STEP_BEGINS=()
+  "$@"
+}
+
+# Returns the status of the first step that fails, and ends the others then.
+finish() {
+  local begin=$SECONDS next=$((SECONDS + HEARTBEAT_S)) shown=-1 count=${#STEP_PIDS[@]} status=0 index
+  while ((${#STEP_PIDS[@]})); do
+    for index in "${!STEP_PIDS[@]}"; do
+      kill -0 "${STEP_PIDS[index]}" 2>/dev/null && continue
+      wait "${STEP_PIDS[index]}" || status=$?
+      if ((status)); then
+        show_failure "$index"
+        end_steps
+        break 2
+      fi
+      show_end "$index" "$count"
+      shown=-1
+      unset "STEP_PIDS[index]" "STEP_TEXTS[index]" "STEP_LOGS[index]" "STEP_BEGINS[index]"
+    done
+    if updates_in_place; then
+      if ((SECONDS != shown)); then show_line; fi
+      shown=$SECONDS
+    elif ((SECONDS >= next)); then
+      say "  still running after $((SECONDS - begin)) s (log: ${STEP_LOGS[*]})"
       next=$((next + HEARTBEAT_S))
     fi
+    ((${#STEP_PIDS[@]} == 0)) || sleep 0.1
   done
-  wait "$STEP_PID" || status=$?
-  STEP_PID=""
+  STEP_PIDS=() STEP_TEXTS=() STEP_LOGS=() STEP_BEGINS=()
   trap - INT TERM HUP
-  if ((status)); then
-    say "  failed after $((SECONDS - begin)) s. Last lines of $log:"
-    tail -n 15 "$log" | sed 's/^/    | /' >&2
-    return "$status"
+  return "$status"
+}
+
+end_steps() {
+  local pid
+  for pid in "${STEP_PIDS[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
+}
+
+updates_in_place() { [ -t 2 ] && [ "${TERM:-dumb}" != dumb ]; }
+
+# Cut to the terminal's width: a wrapped line cannot be overwritten.
+show_line() {
+  ((${#STEP_PIDS[@]})) || return 0
+  local columns begins=("${STEP_BEGINS[@]}") text seconds
+  columns=$(stty size <&2 2>/dev/null) || columns=""
+  columns=${columns#* }
+  ((columns >= 20)) || columns=80
+  text=$(printf ' | %s' "${STEP_TEXTS[@]}")
+  seconds=" $((SECONDS - begins[0])) s"
+  text="- ${text# | }"
+  printf '\r\033[K%s%s' "${text:0:columns - 1 - ${#seconds}}" "$seconds" >&2
+}
+
+show_end() { # index, number of steps
+  local seconds=$((SECONDS - STEP_BEGINS[$1]))
+  if updates_in_place; then
+    printf '\r\033[K- %s: done in %s s\n' "${STEP_TEXTS[$1]}" "$seconds" >&2
+  elif (($2 == 1)); then
+    say "  done in $seconds s"
+  else
+    say "  done in $seconds s: ${STEP_TEXTS[$1]}"
   fi
-  say "  done in $((SECONDS - begin)) s"
 }
 
-end_step() {
-  [ -n "$STEP_PID" ] || return 0
-  kill -TERM -- "-$STEP_PID" 2>/dev/null || true
-  STEP_PID=""
+show_failure() { # index
+  if updates_in_place; then printf '\r\033[K' >&2; fi
+  say "- ${STEP_TEXTS[$1]}: failed after $((SECONDS - STEP_BEGINS[$1])) s. Last lines of ${STEP_LOGS[$1]}:"
+  tail -n 15 "${STEP_LOGS[$1]}" | sed 's/^/    | /' >&2
 }
 
-# lock FILE WHAT: one run at a time. The lock ends with the process, so a killed run never leaves one behind; whoever
+# lock FILE WHAT: one run at a time. The lock ends with the process, so a killed run leaves none behind. A script that
 # starts a process that stays must close the descriptor (detach.sh does).
 lock() {
-  local file=$1 what=$2 descriptor begin=$SECONDS
+  local file=$1 what=$2 descriptor
   mkdir -p "$(dirname "$file")"
   exec {descriptor}>>"$file"
+  # Not as a step: the lock must belong to this process.
   if ! flock --nonblock "$descriptor"; then
-    say "- another run is $what; waiting for it"
-    until flock --timeout "$HEARTBEAT_S" "$descriptor"; do
-      ((SECONDS - begin < 1800)) || fail "another run is $what since more than half an hour" "See who holds it: fuser -v $file"
-      say "  still waiting: $((SECONDS - begin)) s"
-    done
+    wait_for_lock "$descriptor" ||
+      fail "another run has been $what for more than half an hour" "See who holds the lock: fuser -v $file"
   fi
-  # The caller may let go early with `unlock`; otherwise the end of the script does.
+  # The caller may release it early with `unlock`; otherwise the end of the script does.
   LOCK_DESCRIPTOR=$descriptor
+}
+
+wait_for_lock() { # descriptor; uses lock's `what`
+  local begin=$SECONDS every=$HEARTBEAT_S
+  if updates_in_place; then every=1; fi
+  say "- another run is $what; waiting for it"
+  until flock --timeout "$every" "$1"; do
+    ((SECONDS - begin < 1800)) || return 1
+    if updates_in_place; then
+      printf '\r\033[K  still waiting: %s s' "$((SECONDS - begin))" >&2
+    else
+      say "  still waiting: $((SECONDS - begin)) s"
+    fi
+  done
+  if updates_in_place; then printf '\r\033[K' >&2; fi
 }
 
 unlock() { exec {LOCK_DESCRIPTOR}>&-; }

@@ -4,12 +4,16 @@ Nothing here starts or touches a cluster, except the last test. The machine is f
 kind, ...) and by the settings that hack/cluster/settings.sh documents.
 """
 
+import contextlib
 import os
+import pty
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import termios
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -87,6 +91,24 @@ def machine() -> Iterator[Machine]:
     folder = Path(tempfile.mkdtemp(prefix="mc", dir="/tmp"))
     yield Machine(folder)
     shutil.rmtree(folder)
+
+
+def on_terminal(machine: Machine, script: str, columns: int) -> str:
+    """What `script` writes to a terminal of that width."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    with subprocess.Popen(
+        ["bash", "-c", script], env=machine.environment | {"TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        written = b""
+        # Linux answers EIO, not an empty read, when nobody holds the other end.
+        with contextlib.suppress(OSError):
+            while part := os.read(ours, 4096):
+                written += part
+        os.close(ours)
+    assert process.returncode == 0
+    return written.decode()
 
 
 def in_bash(machine: Machine, script: str) -> str:
@@ -259,13 +281,58 @@ COMMIT
 # -- progress --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_long_step_gives_signs_of_life_and_its_seconds(machine: Machine) -> None:
+def test_long_step_prints_a_line_now_and_then_without_a_terminal(machine: Machine) -> None:
     machine.environment["MC_HEARTBEAT_S"] = "1"
     outcome = machine.run("bash", "-c", f". {HACK}/progress.sh; step /dev/null 'waiting for nothing' sleep 1.6")
     assert outcome.returncode == 0
-    assert "- waiting for nothing" in outcome.stderr
-    assert "still at it: 1 s" in outcome.stderr
+    assert "- waiting for nothing\n" in outcome.stderr
+    assert "still running after 1 s" in outcome.stderr
     assert "done in " in outcome.stderr
+    assert "\r" not in outcome.stderr
+
+
+def test_long_step_updates_one_line_in_place_on_a_terminal(machine: Machine) -> None:
+    shown = on_terminal(machine, f". {HACK}/progress.sh; step /dev/null 'waiting for {'x' * 40} nothing' sleep 2.6", 40)
+    lines = shown.split("\r\n")
+    assert len(lines) == 2
+    *running, end = lines[0].split("\r\033[K")
+    assert running[0] == ""
+    assert len(running) > 2
+    assert all(len(line) < 40 and re.fullmatch(r"- waiting for x+ \d+ s", line) for line in running[1:])
+    assert re.fullmatch(r"- waiting for x+ nothing: done in \d+ s", end)
+
+
+def test_started_steps_run_beside_one_another(machine: Machine, tmp_path: Path) -> None:
+    """Each waits for a file that the other writes."""
+    script = f"""
+. {HACK}/progress.sh
+start {tmp_path}/log.a first bash -c 'touch {tmp_path}/a; until [ -e {tmp_path}/b ]; do sleep 0.05; done'
+start {tmp_path}/log.b second bash -c 'touch {tmp_path}/b; until [ -e {tmp_path}/a ]; do sleep 0.05; done'
+finish
+"""
+    outcome = machine.run("bash", "-c", script)
+    assert outcome.returncode == 0
+    assert sorted(re.findall(r"done in \d+ s: (\w+)", outcome.stderr)) == ["first", "second"]
+
+
+def test_failed_step_ends_the_others(machine: Machine, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    script = f"""
+. {HACK}/progress.sh
+start {tmp_path}/log.a endless bash -c 'echo $$ >{pid_file}; exec sleep 50'
+until [ -s {pid_file} ]; do sleep 0.05; done
+start {tmp_path}/log.b failing bash -c 'echo the reason; exit 7'
+finish || echo status $?
+"""
+    begin = time.monotonic()
+    outcome = machine.run("bash", "-c", script)
+    assert time.monotonic() - begin < 25
+    assert outcome.stdout == "status 7\n"
+    assert "| the reason" in outcome.stderr
+    endless = Path("/proc", pid_file.read_text().strip())
+    while endless.exists() and time.monotonic() - begin < 45:
+        time.sleep(0.05)
+    assert not endless.exists()
 
 
 def test_a_failed_step_shows_the_end_of_its_log(machine: Machine, tmp_path: Path) -> None:
