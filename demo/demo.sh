@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Shows the whole way on a cluster: the operator from its chart, a simulated exchange that replays recorded OKX frames,
-# one MarketCollector, and its live status. `make demo` calls it after the cluster and the images are there.
+# Runs on a cluster: the operator from its chart, a simulated exchange that replays recorded OKX frames, one
+# MarketCollector, and its live status. `make demo` calls it after the cluster is up and the images are loaded.
 #
-# With a terminal the table goes on until Ctrl-C; without one, or with DEMO=once, it is shown three times and the script
-# ends. Exit code 0: the resource was Ready and its numbers moved; 1: it says why not.
+# With a terminal the table is refreshed until Ctrl-C; without one, or with DEMO=once, it is shown three times. Exit
+# code 0: the resource was Ready and its message counter increased; 1: the reason is on standard error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=demo/names.sh
 . demo/names.sh
 
-# As `make images` names them; a registry of one's own is only for clusters elsewhere.
+# As `make images` names them; IMAGE_REGISTRY is only for clusters elsewhere.
 IMAGES=localhost
 if [ "${CLUSTER:-local}" = current ]; then IMAGES=${IMAGE_REGISTRY:-localhost}; fi
 OPERATOR_IMAGE=${OPERATOR_IMAGE:-${IMAGES%/}/market-operator:${IMAGE_TAG:-dev}}
 COLLECTOR_IMAGE=${COLLECTOR_IMAGE:-${IMAGES%/}/market-collector:${IMAGE_TAG:-dev}}
 SIMULATOR_IMAGE=${SIMULATOR_IMAGE:-${IMAGES%/}/market-simulator:${IMAGE_TAG:-dev}}
 READY_WITHIN=${READY_WITHIN:-120}   # seconds
-EVERY=5                             # seconds between two looks without a terminal
+EVERY=5                             # seconds between two refreshes without a terminal
 
 in_demo() { kubectl --namespace "$DEMO_NAMESPACE" "$@"; }
 in_operator() { kubectl --namespace "$OPERATOR_NAMESPACE" "$@"; }
@@ -24,17 +24,17 @@ in_operator() { kubectl --namespace "$OPERATOR_NAMESPACE" "$@"; }
 install_operator() {
   local known=no
   if helm status "$RELEASE" --namespace "$OPERATOR_NAMESPACE" >/dev/null 2>&1; then known=yes; fi
-  # The definition may be there from elsewhere (a test, a kept one): the release takes it over.
+  # The CRD may exist already (from a test, or kept by an earlier uninstall): the release takes it over.
   helm upgrade --install "$RELEASE" helm/market-operator --namespace "$OPERATOR_NAMESPACE" \
     --set image.repository="${OPERATOR_IMAGE%:*}" --set image.tag="${OPERATOR_IMAGE##*:}" \
     --set collectorImage.repository="${COLLECTOR_IMAGE%:*}" --set collectorImage.tag="${COLLECTOR_IMAGE##*:}" \
     --set counterInterval="${EVERY}s" --take-ownership --force-conflicts \
     --wait --timeout "${READY_WITHIN}s" >/dev/null || explain_operator
-  if [ "$known" = yes ]; then renew operator; fi
+  if [ "$known" = yes ]; then restart operator; fi
 }
 
-# The images keep their names when they are built again, so what runs already is started anew.
-renew() {
+# Images keep their names when they are rebuilt, so pods that run already need a restart.
+restart() {
   case $1 in
     operator) in_operator rollout restart "deployment/$RELEASE" >/dev/null
               in_operator rollout status "deployment/$RELEASE" --timeout "${READY_WITHIN}s" >/dev/null || explain_operator ;;
@@ -46,19 +46,19 @@ start_simulator() {
   local known=no
   if in_demo get deployment simulator >/dev/null 2>&1; then known=yes; fi
   sed "s#localhost/market-simulator:dev#$SIMULATOR_IMAGE#" simulator/kubernetes.yaml | in_demo apply -f - >/dev/null
-  if [ "$known" = yes ]; then renew simulator; fi
+  if [ "$known" = yes ]; then restart simulator; fi
   in_demo rollout status deployment/simulator --timeout "${READY_WITHIN}s" >/dev/null || explain_demo "the simulator did not start"
 }
 
 apply_and_wait() {
-  # One of an earlier demo goes first, so that the time told is that of a new one.
+  # The resource of an earlier demo is deleted first, so that the printed time is that of a new one.
   in_demo delete marketcollector "$COLLECTOR" --ignore-not-found --cascade=foreground --timeout 60s >/dev/null
-  local begun
-  begun=$(date +%s%N)
+  local begin
+  begin=$(date +%s%N)
   in_demo apply -f demo/okx-btc.yaml
   in_demo wait "marketcollector/$COLLECTOR" --for=condition=Ready --timeout "${READY_WITHIN}s" >/dev/null ||
     explain_demo "$COLLECTOR was not Ready within $READY_WITHIN s"
-  TOOK=$(awk -v ns="$(($(date +%s%N) - begun))" 'BEGIN { printf "Ready %.1f s after kubectl apply.", ns / 1e9 }')
+  TOOK=$(awk -v ns="$(($(date +%s%N) - begin))" 'BEGIN { printf "Ready %.1f s after kubectl apply.", ns / 1e9 }')
   say "$TOOK"
 }
 
@@ -95,7 +95,7 @@ live_line() {
   } | "${PYTHON:-python3}" demo/live.py
 }
 
-look() {
+show_table() {
   in_demo get marketcollectors
   live_line || say "(the collector does not answer at the moment)"
 }
@@ -105,46 +105,46 @@ messages() { in_demo get marketcollector "$COLLECTOR" -o jsonpath='{.status.mess
 show_three_times() {
   local first last
   first=$(messages)
-  for look in 1 2 3; do
+  for refresh in 1 2 3; do
     say ""
-    look
-    if [ "$look" -lt 3 ]; then sleep "$EVERY"; fi
+    show_table
+    if [ "$refresh" -lt 3 ]; then sleep "$EVERY"; fi
   done
   last=$(messages)
-  say "" "\$ kubectl -n $DEMO_NAMESPACE get mcol $COLLECTOR -o yaml     # its status:"
-  in_demo get marketcollector "$COLLECTOR" -o yaml | sed -n '/^status:/,$p'
   if [ "${last:-0}" -le "${first:-0}" ]; then
-    explain_demo "the messages in the status did not grow (${first:-0}, then ${last:-0})"
+    explain_demo "the message counter in the status did not increase (${first:-0}, then ${last:-0})"
   fi
 }
 
 show_until_stopped() {
-  trap 'say ""; next_commands; exit 0' INT
+  trap 'say ""; ending; exit 0' INT
   while true; do
     local now
-    now=$(look)
-    printf '\033[H\033[2J%s\n\n%s\n' "$now" "$TOOK Ctrl-C ends the table; everything else goes on."
+    now=$(show_table)
+    printf '\033[H\033[2J%s\n\n%s\n' "$now" "$TOOK Ctrl-C ends the table; the demo keeps running."
     sleep 2
   done
 }
 
-next_commands() {
+# The last lines of the demo: at most 25.
+ending() {
+  in_demo get marketcollector "$COLLECTOR" -o json | "${PYTHON:-python3}" demo/summary.py
   cat <<END
 
-It goes on. To use this cluster from your shell first: eval "\$(make -s kubeconfig)"
-  look     kubectl -n $DEMO_NAMESPACE get mcol -w
+The demo keeps running. To use this cluster in your shell: eval "\$(make -s kubeconfig)"
+  watch    kubectl -n $DEMO_NAMESPACE get mcol -w
            kubectl -n $DEMO_NAMESPACE describe mcol $COLLECTOR
            kubectl -n $DEMO_NAMESPACE logs -f -l marketcollector.dev/collector=$COLLECTOR
   change   kubectl -n $DEMO_NAMESPACE patch mcol $COLLECTOR --type merge -p '{"spec":{"dataTypes":["trade"]}}'
-  break    kubectl -n $DEMO_NAMESPACE scale deployment simulator --replicas=0     # and 1 to mend it
-  stop     make demo-down        the cluster stays
-           make cluster-down     everything goes
+  break    kubectl -n $DEMO_NAMESPACE scale deployment simulator --replicas=0     # 1 restores it
+  stop     make demo-down        removes the demo, keeps the cluster
+           make cluster-down     removes the cluster
 END
 }
 
 main() {
   use_cluster
-  kubectl version --request-timeout=10s >/dev/null 2>&1 || fail "the cluster does not answer: run make cluster"
+  kubectl version --request-timeout=10s >/dev/null 2>&1 || fail "the cluster does not answer. Bring it up: make cluster"
   kubectl apply -f demo/namespaces.yaml >/dev/null
   say "Installing the operator ..."
   install_operator
@@ -156,7 +156,8 @@ main() {
     show_until_stopped
   else
     show_three_times
-    next_commands
+    say ""
+    ending
   fi
 }
 
