@@ -1,4 +1,4 @@
-"""Conditions and counters of one MarketCollector, whose JSON is on standard input: the part of its status to read first."""
+"""Prints the conditions and counters of one MarketCollector, whose JSON is on standard input."""
 
 import json
 import sys
