@@ -1,8 +1,7 @@
-"""Where every stream stands, kept across restarts in ``--state-dir``.
+"""The checkpoint: the position of every stream, kept across restarts in ``--state-dir``.
 
-In a pod the directory is an emptyDir: it lives as long as the pod, so a container that crashed and came back knows
-what it had, and the hole in between is found like any other. A checkpoint never runs ahead of the sinks: what it says
-was acknowledged by all of them.
+In a pod the directory is an emptyDir, which outlives a crashed container. The gap in between is then found like any
+other. All sinks have acknowledged the positions in a checkpoint.
 """
 
 import logging
@@ -18,29 +17,28 @@ log = logging.getLogger(__name__)
 
 FILE = "checkpoint.json"
 SAMPLES_KEPT = 60
-"""Positions that wait for their acknowledgement; while so many wait, no new ones are taken."""
+"""Largest number of positions that wait for acknowledgement."""
 
 
 class Checkpoint:
-    """The file. A failure to read or write it is logged and never stops the collector: only a hole across a restart
-    would go unnoticed then."""
+    """The checkpoint file. A failure to read or write it is logged and never stops the collector."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE
         self._saved = b""
 
     def load(self) -> Positions | None:
-        """What the last run left; None when there is nothing, or nothing that can be read."""
+        """The positions of the last run; None if there are none, or they are unreadable."""
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=Positions)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
-            log.warning("%s cannot be read, so a hole since the last run cannot be seen: %s", self._path, error)
+            log.warning("%s: cannot be read, so a gap since the last run is not detected: %s", self._path, error)
             return None
 
     def save(self, positions: Positions) -> None:
-        """Replaces the file, so that a crash at any moment leaves the old one or the new one."""
+        """Replaces the file atomically."""
         text = msgspec.json.encode(positions)
         if text == self._saved:
             return
@@ -53,13 +51,13 @@ class Checkpoint:
                 os.fsync(file.fileno())
             part.replace(self._path)
         except OSError as error:
-            log.warning("%s cannot be written: %s", self._path, error)
+            log.warning("%s: cannot be written: %s", self._path, error)
             return
         self._saved = text
 
 
 class Samples:
-    """Positions on their way from being taken to being acknowledged by every sink."""
+    """Positions that wait until every sink has acknowledged them."""
 
     def __init__(self) -> None:
         self._taken: dict[int, Positions] = {}
@@ -68,14 +66,14 @@ class Samples:
         """The newest positions that each sink has acknowledged."""
 
     def take(self, positions: Callable[[], Positions], mark: Callable[[int], None]) -> None:
-        """Takes the present positions and marks this place in every sink's queue."""
+        """Takes the current positions and marks them in every sink's queue."""
         if len(self._taken) < SAMPLES_KEPT:
             self._number += 1
             self._taken[self._number] = positions()
             mark(self._number)
 
     def acknowledged(self, reached: Mapping[str, int]) -> Positions | None:
-        """The newest positions that every sink has reached; those before them are forgotten. None: no news."""
+        """The newest positions that every sink has reached, or None if there are no newer ones. Drops older ones."""
         for sink, mark in reached.items():
             if mark in self._taken:
                 self.by_sink[sink] = self._taken[mark]

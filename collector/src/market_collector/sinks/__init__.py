@@ -1,1 +1,1 @@
-"""Where records go: one file per kind of sink, and the fan-out that feeds them all."""
+"""Sinks, one module per kind, and the fan-out that feeds them."""

@@ -10,6 +10,8 @@ _encoder = msgspec.json.Encoder()
 
 
 def line(record: Record) -> bytes:
-    """The record as a JSON line, its newline included: 0.5 us. (`encode_lines` of a tuple takes 1.2, and in msgspec
-    loses 48 bytes a call: 8 MB a minute at 2,000 records a second.)"""
+    """The record as a JSON line with its newline, in 0.5 us.
+
+    `encode_lines` of a tuple takes 1.2 us, and leaks 48 bytes a call in msgspec.
+    """
     return _encoder.encode(record) + b"\n"

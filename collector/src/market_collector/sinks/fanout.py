@@ -1,4 +1,4 @@
-"""Every record to every sink: a queue and a writer each, so that a slow or failing sink harms no other."""
+"""Sends every record to every sink. Each sink has a queue and a writer, so a slow or failing one harms no other."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from market_collector.sinks.interface import Memory, Packed, RememberingSink, Si
 from market_collector.sinks.queue import Queue
 
 BEHIND_RATIO = 0.5
-"""A sink whose queue is fuller than this is said to be behind, and nothing is repaired for it."""
+"""A sink whose queue is fuller than this is behind, and its gaps are not backfilled."""
 QUEUE_LIMIT = 100_000
-"""How far a sink may be behind before new records are dropped for it: 100,000 trades, or as much memory (45 MB) of
-other records (`queue.weight`)."""
+"""Queue length beyond which records are dropped: 100,000 trades, or other records of the same memory (45 MB)."""
 BATCH_RECORDS = 10_000
 UNSYNCED_RECORDS = 20_000
-"""Written records that wait for a sync at most, whatever the interval: they are kept in memory until then."""
+"""Largest number of written records that wait in memory for a sync."""
 IDLE_SYNC_S = 1.0
-"""A sink that syncs after every write is still visited this often (files are rotated by age, too)."""
+"""Interval at which an idle sink is synced, since files are also rotated by age."""
 STALL_TIMEOUT_S = 10.0
 """A call into a sink that takes longer makes the sink unhealthy."""
 
 Clock = Callable[[], Moment]
 OnLoss = Callable[[Loss, Moment], Sequence[Record]]
-"""Told of what a sink has missed when it takes data again; returns what to write to it at once."""
+"""Called with the loss of a sink that accepts data again; returns records to write to it at once."""
 T = TypeVar("T")
 SLOW = "the sink is slower than the data"
 
@@ -39,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class Fanout:
-    """Feeds all sinks. `run` owns the writers; `emit` never waits; `drain` ends it all."""
+    """Feeds all sinks. `run` owns the writers, `emit` never waits, and `drain` ends them."""
 
     def __init__(
         self,
@@ -61,8 +60,7 @@ class Fanout:
         return sum(writer.queue.dropped for writer in self._writers)
 
     def emit(self, records: Sequence[Record], sink: str | None = None) -> None:
-        """Queues records for every sink (or for one), in this order; where a queue is full they are dropped and
-        counted."""
+        """Queues records for every sink, or for one. A full queue drops and counts them."""
         if not records:
             return
         self.records += len(records)
@@ -75,27 +73,29 @@ class Fanout:
         return frozenset(writer.name for writer in self._writers if writer.queue.share > BEHIND_RATIO)
 
     def places(self) -> dict[str, str]:
-        """By sink that can tell: where its acknowledged data ends now."""
+        """The end of the acknowledged data, by sink that can be read back."""
         return {w.name: w.sink.place() for w in self._writers if isinstance(w.sink, RememberingSink)}
 
     async def recall(self, places: Mapping[str, str]) -> Memory | None:
-        """What the sink holds beyond its place. None when it cannot tell; and when there are several, which may hold
-        different things: then each that remembers takes care not to write its own again."""
+        """The content of the only sink after its position; None if it cannot be read back.
+
+        Several sinks may have different content. Each then avoids writing its own content again.
+        """
         is_only_sink = len(self._writers) == 1
         memories = [await writer.recall(places.get(writer.name), keep=not is_only_sink) for writer in self._writers]
         return memories[0] if is_only_sink else None
 
     def mark(self, number: int) -> None:
-        """Remembers this place in every queue; ``number`` grows from mark to mark."""
+        """Adds a mark to every queue. ``number`` grows from mark to mark."""
         for writer in self._writers:
             writer.queue.mark(number)
 
     def reached(self) -> dict[str, int]:
-        """By sink: the newest mark up to which it has acknowledged everything that was not dropped."""
+        """The newest mark by sink, up to which it has acknowledged everything that was not dropped."""
         return {writer.name: writer.queue.reached for writer in self._writers}
 
     def untold_losses(self) -> list[Loss]:
-        """What was dropped for sinks that do not take data again yet."""
+        """Losses of sinks that do not accept data again yet."""
         return [loss for writer in self._writers for loss in writer.queue.losses()]
 
     async def run(self) -> None:
@@ -110,7 +110,7 @@ class Fanout:
         """
         for writer in self._writers:
             writer.hurry()
-        await asyncio.sleep(0)  # a run() whose task was only just made begins first
+        await asyncio.sleep(0)  # a run() whose task is new starts first
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=deadline_s)
             for task in late:

@@ -1,4 +1,4 @@
-"""What a sink is. A sink stores batches; queues, retries and counting are the fan-out's (`fanout.py`)."""
+"""The interface of a sink. A sink stores batches; the fan-out does queues, retries and counting (`fanout.py`)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import msgspec
 from market_collector.model.events import Gap, Record
 
 PAUSE_S = 0.1
-"""A pause for sinks that write outside of the process: many records then share a write's price (a thread's wake-up
-costs as much as a hundred records)."""
+"""Pause of sinks that write outside of the process, so that many records share the cost of a write."""
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Which collector writes: names files, so that two that share a volume never collide."""
+    """The writing collector. It is part of file names, so that two on one volume never collide."""
 
     name: str
     """The resource."""
@@ -28,8 +27,10 @@ Packed = Record | bytes
 
 
 class Sink(Protocol):
-    """Takes batches of records, one call at a time. Every method raises `SinkError`, which says what failed, where,
-    and what to do; the fan-out then waits and calls again. No method may block the event loop.
+    """Stores batches of records, one call at a time.
+
+    Every method may raise `SinkError` with the failure, its place and a remedy. The fan-out then waits and calls again.
+    No method may block the event loop.
     """
 
     name: str
@@ -38,68 +39,66 @@ class Sink(Protocol):
     sync_interval_s: float
     """Longest time between a write and its `sync`; 0 = after every write."""
     pause_s: float
-    """Time between two writes of less than a full batch; after a longer one the next two are done at once: what a
-    connection says of itself, and its first data."""
+    """Time between two writes of less than a full batch. After a longer pause, the next two writes are immediate."""
 
     def pack(self, record: Record) -> Packed:
-        """A record as the sink wants to be given it; called at once when the record comes.
+        """The form in which a record waits for the sink; called when the record arrives.
 
-        What waits for a sink is kept in this form. A line of text is a fifth of a book record's memory; and a record
-        that is let go at once leaves its memory for the next one (a quarter less time a message at full speed).
+        A JSON line needs a fifth of a book record's memory. Freeing records at once saves a quarter of the time.
         """
         ...
 
     async def open(self) -> None:
-        """Makes ready to write; tried again until it succeeds."""
+        """Prepares for writing; called again until it succeeds."""
         ...
 
     async def write(self, batch: Sequence[Any]) -> bool:
-        """Stores what `pack` made, all of it or nothing: after a `SinkError` the very same batch comes again.
+        """Stores packed records, all or none: after a `SinkError`, the same batch comes again.
 
-        True when the sink wants `sync` at once, because a file is full.
+        Returns True if the sink needs `sync` at once, because a file is full.
         """
         ...
 
     async def sync(self) -> None:
-        """Makes durable what was written: only then does it count as acknowledged. Called when idle, too.
+        """Makes written records durable, which acknowledges them. Also called when idle.
 
-        After a `SinkError` everything since the last successful sync comes again; the sink discards what it can of it.
+        After a `SinkError`, everything since the last successful sync comes again. The sink discards repeats if it can.
         """
         ...
 
     async def close(self) -> None:
-        """Lets go of everything, and ends a call that hangs; what is not synced counts as not written."""
+        """Releases all resources and ends a hanging call. Records that are not synced count as not written."""
         ...
 
 
 class Memory(msgspec.Struct):
-    """What a sink holds beyond a place that it was told."""
+    """The content of a sink after a given position."""
 
     numbers: dict[str, list[tuple[int, int]]] = msgspec.field(default_factory=dict)
     """By stream: dense numbers (`queue.dense_number`) with their exchange times (nanoseconds), as they were written."""
     heads: dict[str, int] = msgspec.field(default_factory=dict)
     """By stream: sequence of the last book record."""
     gaps: dict[str, Gap] = msgspec.field(default_factory=dict)
-    """Gaps that were opened and not closed, by id."""
+    """Open gaps by id."""
     closed: set[str] = msgspec.field(default_factory=set)
-    """Ids of gaps that were closed."""
+    """Ids of closed gaps."""
 
 
 @runtime_checkable
 class RememberingSink(Sink, Protocol):
-    """A sink that can tell what it holds, so that after a crash nothing is written twice."""
+    """A sink whose content can be read back, so that nothing is written twice after a crash."""
 
     def place(self) -> str:
-        """Where the acknowledged data ends now: a text for `recall`."""
+        """The end of the acknowledged data, as a string for `recall`."""
         ...
 
     async def recall(self, place: str | None, *, keep: bool) -> Memory:
-        """What was stored after a place; to be called before `open`. Without a place: the end of what there is,
-        whoever of this shard wrote it (a pod that this one replaces, on the same volume).
+        """The content after a position; call it before `open`.
 
-        With ``keep``, or when it raises, the sink sees to it that none of that is written again.
+        Without a position: the end of the shard's data, also if a replaced pod wrote it on the same volume. With
+        ``keep``, or after an error, the sink makes sure that none of it is written again.
 
         Raises:
-            SinkError: it cannot be read.
+            SinkError: the content cannot be read.
         """
         ...

@@ -1,4 +1,4 @@
-"""Which settings make which sink. One more kind of sink is a file of its own and a line here."""
+"""Creates sinks from settings. A further kind of sink is a module of its own and a case here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from market_collector.sinks.stdout import StdoutSink
 
 
 def make_sinks(settings: Iterable[SinkSettings], origin: Origin, clock: Callable[[], Moment]) -> list[Sink]:
-    """The sinks that a spec asks for, in its order; none is opened yet."""
+    """The sinks of a spec, in its order and not opened yet."""
     return [_make_sink(each, origin, clock) for each in settings]
 
 
