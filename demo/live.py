@@ -37,7 +37,7 @@ def table(look: Look, before: Look | None) -> list[str]:
         f"records        {counters['records']:>10,}   {records}",
         f"gaps           {gaps}",
         f"reconnections  {counters['reconnections']}",
-        *market(look.records),
+        *(f"{label:15}{text}" for label, text in market(look.records)),
     ]
 
 
@@ -70,20 +70,21 @@ def newest(records: Sequence[Document], kind: str) -> Document | None:
     return next((record for record in reversed(records) if record.get("type") == kind), None)
 
 
-def market(records: Sequence[Document]) -> list[str]:
-    """The last trade and the best prices."""
+def market(records: Sequence[Document]) -> list[tuple[str, str]]:
+    """The last trade and the best prices, each with its label."""
     parts = []
     if trade := newest(records, "trade"):
-        parts.append(f"last trade     {trade['side']} {trade['amount']} {trade['symbol']} at {trade['price']}")
+        parts.append(("last trade", f"{trade['side']} {trade['amount']} {trade['symbol']} at {trade['price']}"))
     if ticker := newest(records, "ticker"):
-        parts.append(f"top of book    bid {ticker['bid']}, ask {ticker['ask']}")
+        parts.append(("top of book", f"bid {ticker['bid']}, ask {ticker['ask']}"))
     return parts
 
 
 def line(status: Document, records: list[Document]) -> str:
     """Counters, last trade and best prices in one line."""
     counters = status["counters"]
-    return "   ".join([f"{counters['messages']:,} messages", f"{counters['records']:,} records", *market(records)])
+    parts = [f"{counters['messages']:,} messages", f"{counters['records']:,} records"]
+    return "   ".join([*parts, *(f"{label}: {text}" for label, text in market(records))])
 
 
 def main() -> None:

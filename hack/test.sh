@@ -38,22 +38,21 @@ contracts() {
 # Coverage doubles the time of the fast rung, so only the whole run measures it.
 pytest_rung() { if [[ $MEASURED ]]; then coverage run -m pytest "$@"; else python -m pytest "$@"; fi; }
 
-# Tests that wait run beside one another: several workers for each core. Tests that compute get one worker for each core.
-workers() { echo "--numprocesses=$(($(nproc) * $1)) --dist=${2:-worksteal}"; }
+# Several workers for a rung; rungs with one worker run side by side instead (WAITING).
+workers() { echo "--numprocesses=$(nproc) --dist=worksteal"; }
 
 unit() {
   # shellcheck disable=SC2046 # two options
   pytest_rung -m "not simulator and not faults and not cluster and not e2e and not cluster_lifecycle and not alone" \
-    --timeout=120 $(workers 1)
+    --timeout=120 $(workers)
 }
 
 # shellcheck disable=SC2046 # two options
-simulator() { pytest_rung -m "simulator and not faults and not cluster and not e2e and not alone" --timeout=240 $(workers 2); }
+simulator() { pytest_rung -m "simulator and not faults and not cluster and not e2e and not alone" --timeout=240 $(workers); }
 
-# shellcheck disable=SC2046 # two options
-faults() { pytest_rung -m "faults and not alone" --timeout=560 $(workers 2); }
+faults() { pytest_rung -m "faults and not alone" --timeout=560; }
 
-# What measures, or changes what the others share: one at a time, when nothing else runs.
+# Tests that measure, or change what others share: one at a time, when nothing else runs.
 alone() { with_cluster pytest_rung -m "alone and not e2e and not cluster_lifecycle" --timeout=300; }
 
 coverage_per_module() { coverage combine --quiet --append .coverage.* 2>/dev/null || true; python hack/coverage_per_module.py; }
@@ -67,8 +66,7 @@ with_cluster() {
 # An operator of a running demo would reconcile the tests' resources.
 cluster() {
   with_cluster demo/down.sh
-  # shellcheck disable=SC2046 # two options
-  with_cluster pytest_rung -m "cluster and not e2e and not alone" --timeout=300 $(workers 2 loadgroup)
+  with_cluster pytest_rung -m "cluster and not e2e and not alone" --timeout=300
 }
 
 e2e() { hack/cluster/images.sh; with_cluster pytest_rung -m e2e --timeout=600; }
