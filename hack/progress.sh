@@ -28,12 +28,12 @@ fail() {
 # step LOG TEXT COMMAND...: runs COMMAND with its output in LOG and shows TEXT and the seconds. After a failure it shows
 # the last lines of LOG.
 step() {
-  start "$@"
-  finish
+  start_step "$@"
+  finish_steps
 }
 
-# start LOG TEXT COMMAND...: the same beside the script. `finish` waits for all steps that were started.
-start() {
+# start_step LOG TEXT COMMAND...: the same beside the script. `finish_steps` waits for all steps that were started.
+start_step() {
   local log=$1 text=$2
   shift 2
   mkdir -p "$(dirname "$log")"
@@ -54,7 +54,7 @@ run_step() {
 }
 
 # Returns the status of the first step that fails, and ends the others then.
-finish() {
+finish_steps() {
   local begin=$SECONDS next=$((SECONDS + HEARTBEAT_S)) shown=-1 count=${#STEP_PIDS[@]} status=0 index
   while ((${#STEP_PIDS[@]})); do
     for index in "${!STEP_PIDS[@]}"; do

@@ -306,9 +306,9 @@ def test_started_steps_run_beside_one_another(machine: Machine, tmp_path: Path) 
     """Each waits for a file that the other writes."""
     script = f"""
 . {HACK}/progress.sh
-start {tmp_path}/log.a first bash -c 'touch {tmp_path}/a; until [ -e {tmp_path}/b ]; do sleep 0.05; done'
-start {tmp_path}/log.b second bash -c 'touch {tmp_path}/b; until [ -e {tmp_path}/a ]; do sleep 0.05; done'
-finish
+start_step {tmp_path}/log.a first bash -c 'touch {tmp_path}/a; until [ -e {tmp_path}/b ]; do sleep 0.05; done'
+start_step {tmp_path}/log.b second bash -c 'touch {tmp_path}/b; until [ -e {tmp_path}/a ]; do sleep 0.05; done'
+finish_steps
 """
     outcome = machine.run("bash", "-c", script)
     assert outcome.returncode == 0
@@ -319,10 +319,10 @@ def test_failed_step_ends_the_others(machine: Machine, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     script = f"""
 . {HACK}/progress.sh
-start {tmp_path}/log.a endless bash -c 'echo $$ >{pid_file}; exec sleep 50'
+start_step {tmp_path}/log.a endless bash -c 'echo $$ >{pid_file}; exec sleep 50'
 until [ -s {pid_file} ]; do sleep 0.05; done
-start {tmp_path}/log.b failing bash -c 'echo the reason; exit 7'
-finish || echo status $?
+start_step {tmp_path}/log.b failing bash -c 'echo the reason; exit 7'
+finish_steps || echo status $?
 """
     begin = time.monotonic()
     outcome = machine.run("bash", "-c", script)
