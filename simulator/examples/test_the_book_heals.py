@@ -19,7 +19,9 @@ FAULTS = {
 def test_the_book_is_the_exchanges_at_every_sequence(okx: Exchange, fault: str) -> None:
     client = BookClient(okx.listen, "BTC-USDT")
     stream = {} if fault == "sequence-reset" else {"channel": "books"}
-    for place, book in enumerate(islice(client.states(), 150)):
+    for place, book in enumerate(islice(client.states(), 3_000)):
+        if place > 150 and (client.resyncs or fault == "sequence-reset"):
+            break  # a slow client still reads states from before the fault
         if place == 20:
             okx.fault(fault, symbol="BTC-USDT", **stream, **FAULTS[fault])
         (truth,) = okx.get(f"/truth/book?symbol=BTC-USDT&sequence={book.sequence}")
