@@ -5,8 +5,9 @@ import base64
 import socket
 import ssl
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -198,3 +199,17 @@ def test_an_address_that_cannot_be_used_is_an_error_that_keeps_the_secret(
     with pytest.raises(InputError, match=why) as refused:
         proxy_for(EXCHANGE)
     assert "hun" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_changing_environment_does_not_break_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread of the caller may remove a variable at any time, which breaks every loop over all variables."""
+
+    class Changing(dict[str, str]):
+        def __iter__(self) -> Iterator[str]:
+            raise KeyError("REMOVED_MEANWHILE")
+
+        def items(self) -> NoReturn:
+            raise KeyError("REMOVED_MEANWHILE")
+
+    monkeypatch.setattr("os.environ", Changing())
+    assert proxy_for(EXCHANGE) is None

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from websockets.uri import WebSocketURI
 
 ALLOWED = "allowed in HTTPS_PROXY and HTTP_PROXY: http://[user:password@]host[:port]"
+SCHEMES = ("wss", "ws", "https", "http", "socks")
+VARIABLES = tuple(name for scheme in SCHEMES for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper()))
 MAX_ANSWER_BYTES = 65_536
 ANSWER = re.compile(rb"HTTP/1\.[01] (\d{3} ?[^\r\n]{0,100})")
 
@@ -28,7 +30,7 @@ def proxy_for(uri: WebSocketURI) -> Proxy | None:
     Raises:
         InputError: the proxy cannot be used.
     """
-    if not any(name.lower().endswith("_proxy") and value for name, value in os.environ.items()):
+    if not any(os.environ.get(name) for name in VARIABLES):  # by name: the caller may change the environment meanwhile
         return None
     from websockets.exceptions import InvalidProxy  # imported here: 2 MB with urllib, and most need no proxy
     from websockets.proxy import get_proxy, parse_proxy
