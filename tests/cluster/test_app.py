@@ -22,7 +22,7 @@ def test_it_ends_soon_and_well_when_asked_to(place: Any, start: Start, name: int
     began = time.monotonic()
     assert operator.stop(name) == 0
     assert time.monotonic() - began < 5
-    assert "stopped, as asked" in operator.log.read_text()
+    assert "stopped as asked" in operator.log.read_text()
     assert "Traceback" not in operator.log.read_text()
 
 
@@ -53,7 +53,7 @@ def test_a_missing_cluster_is_told(start: Start, tmp_path: Path) -> None:
 def test_neither_models_nor_the_synchronous_client_are_loaded() -> None:
     """They cost 15 to 100 MB. kopf itself loads three models (metadata, owner reference, managed fields)."""
     code = (
-        "from market_operator.imports import leave_out_synchronous_client as leave_out; leave_out(); "
+        "from market_operator.cluster.slim_import import leave_out_synchronous_client as leave_out; leave_out(); "
         "import json, sys, market_operator.app; print(json.dumps(sorted(sys.modules)))"
     )
     modules = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)

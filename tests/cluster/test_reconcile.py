@@ -199,7 +199,7 @@ def test_a_misspelt_part_of_the_template_is_told_with_its_place(place: Any, star
     assert "Deployment okx-btc-0" in message
     assert ".spec.template.spec.affinity.nodeAffinty: field not declared in schema" in message
     assert place.condition("Stalled")[:2] == ("True", "ApplyFailed"), "a person must act"
-    place.change(template=None)
+    place.change(template={"affinity": None})
     kubelet.run_all(1)
     place.expect("Ready", "True", "Ready")
 

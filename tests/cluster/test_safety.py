@@ -132,7 +132,7 @@ def test_a_policy_selects_the_pods_of_every_shard(place: Any, start: Start, kube
 def test_a_policy_that_would_cut_the_operator_off_is_never_made(start: Start) -> None:
     operator = start("--allow-from", json.dumps(OPERATOR), "--health-via", "proxy", wait=False)
     assert operator.process.wait(timeout=20) == 1
-    assert "--allow-from would cut the operator off" in operator.log.read_text()
+    assert "--allow-from: would block the operator's own probes" in operator.log.read_text()
 
 
 def test_what_the_api_server_writes_otherwise_than_we_do_is_no_reason_to_write_again(
