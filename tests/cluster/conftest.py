@@ -47,8 +47,27 @@ PATHS = {
 }
 NOWHERE = {"op-test/no-such-node": "true"}
 _addresses = itertools.count(2)
-# All of 127.0.0.0/8 is this machine; two runs at the same time must not meet.
-_NETWORK = f"127.{100 + os.getpid() % 128}"
+# Only a deadlock takes this long. What has to come sooner is a test's own claim, with its own seconds.
+PATIENCE_S = 60.0
+
+
+def _own_network() -> tuple[str, socket.socket]:
+    """A /16 of 127.0.0.0/8 that no other process of tests uses, and the socket that holds it while this process lives.
+
+    Programs that run beside one another, workers of one run too, must not meet on an address.
+    """
+    for number in range(100, 228):
+        claim = socket.socket()
+        try:
+            claim.bind((f"127.{number}.255.254", 8080))
+        except OSError:
+            claim.close()
+        else:
+            return f"127.{number}", claim
+    raise RuntimeError("tests: all networks from 127.100 to 127.227 are taken. End other runs of the tests.")
+
+
+_NETWORK, _CLAIM = _own_network()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
 
 
-def eventually(claim: Callable[[], object], seconds: float = 20.0) -> None:
+def eventually(claim: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     """Asserts that `claim` comes true in time; it tells by its own assert what is missing."""
     deadline = time.monotonic() + seconds
     while True:
@@ -206,17 +225,18 @@ class Operator:
     """The operator as a process of its own, as from a shell."""
 
     def __init__(self, arguments: list[str], log: Path, environment: dict[str, str]) -> None:
+        # Nobody else takes a port of this network between now and the operator's start.
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+            free.bind((f"{_NETWORK}.0.1", 0))
+            self.address = f"{_NETWORK}.0.1:{free.getsockname()[1]}"
         self.log = log
-        command = [sys.executable, "-m", "market_operator", "run", "--http", f"127.0.0.1:{self.port}", *arguments]
+        command = [sys.executable, "-m", "market_operator", "run", "--http", self.address, *arguments]
         with log.open("ab") as output:
             self.process = subprocess.Popen(command, stderr=output, stdout=output, env={**os.environ, **environment})
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=5) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -467,7 +487,7 @@ class Place:
         found = {each["type"]: each for each in self.status(name)["conditions"]}[kind]
         return found["status"], found["reason"], found["message"]
 
-    def expect(self, kind: str, status: str, reason: str, name: str = "okx-btc", seconds: float = 20.0) -> str:
+    def expect(self, kind: str, status: str, reason: str, name: str = "okx-btc", seconds: float = PATIENCE_S) -> str:
         """Waits for a condition; its message."""
 
         def claim() -> None:
@@ -521,7 +541,7 @@ class Ground:
             self._operator.wait_ready()
         return self._operator
 
-    def eventually(self, claim: Callable[[], object], seconds: float = 20.0, pods: bool = True) -> None:
+    def eventually(self, claim: Callable[[], object], seconds: float = PATIENCE_S, pods: bool = True) -> None:
         """Asserts that `claim` comes true in time; new pods begin to run meanwhile, unless told not to."""
 
         def with_pods() -> None:

@@ -39,7 +39,7 @@ def test_probes_and_metrics_answer(start: Start, place: Any) -> None:
 
 def test_a_taken_address_is_told(start: Start) -> None:
     first = start()
-    second = start("--http", f"127.0.0.1:{first.port}", wait=False)
+    second = start("--http", first.address, wait=False)
     assert second.process.wait(timeout=20) == 1
     assert "address already in use" in second.log.read_text()
 

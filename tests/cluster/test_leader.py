@@ -78,7 +78,7 @@ def lead(join: Join, eventually: Eventually) -> Callable[..., tuple[Member, Memb
     return begin
 
 
-def wait_leading(member: Member, eventually: Eventually, seconds: float = 20.0) -> None:
+def wait_leading(member: Member, eventually: Eventually, seconds: float = 60.0) -> None:
     def leads() -> None:
         assert member.leads
 
@@ -90,7 +90,7 @@ def lease(place: Any) -> Any:
     return place.api.call("GET", path)["spec"]
 
 
-def built(place: Any, name: str = "okx-btc", seconds: float = 20.0) -> None:
+def built(place: Any, name: str = "okx-btc", seconds: float = 60.0) -> None:
     place.expect("WorkloadReady", "False", "Unschedulable", name, seconds)
 
 
