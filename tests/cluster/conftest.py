@@ -16,9 +16,11 @@ import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from end_state import end_state
 from helm_release import write_chart
 from market_operator.cluster.kinds import CHILDREN, PODS, Kind
 from market_operator.resource.naming import COLLECTOR_LABEL
+from operator_process import OperatorProcess
 
 ROOT = Path(__file__).parents[2]
 Document = dict[str, Any]
@@ -230,9 +233,8 @@ class Operator:
             free.bind((f"{_NETWORK}.0.1", 0))
             self.address = f"{_NETWORK}.0.1:{free.getsockname()[1]}"
         self.log = log
-        command = [sys.executable, "-m", "market_operator", "run", "--http", self.address, *arguments]
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(command, stderr=output, stdout=output, env={**os.environ, **environment})
+        command = ["run", "--http", self.address, *arguments]
+        self.process = OperatorProcess(command, log, {**os.environ, **environment})
 
     def get(self, path: str) -> tuple[int, str]:
         try:
@@ -552,14 +554,25 @@ class Ground:
         eventually(with_pods, seconds)
 
     def state(self, name: str) -> Document:
-        """What there is of a resource now (end_state.py)."""
-        found = [each for each in self.place.api.all("mcol", self.namespace) if each["metadata"]["name"] == name]
-        children = [child for kind in CHILDREN.values() for child in self._of(kind, name)]
-        return end_state(name, found[0] if found else {}, children, self._of(PODS, name))
+        """The current state of a resource and its managed objects (end_state.py)."""
+        return self.states([name])[name]
 
-    def _of(self, kind: Kind, name: str) -> list[Document]:
-        path = f"{kind.path(self.namespace)[1:]}?labelSelector={COLLECTOR_LABEL}={name}"
-        found: list[Document] = self.place.api.call("GET", path)["items"]
+    def states(self, names: Collection[str]) -> dict[str, Document]:
+        """The current states of many resources, by one list of each kind: single reads keep the API server busy."""
+        resources = {each["metadata"]["name"]: each for each in self.place.api.all("mcol", self.namespace)}
+        managed = [self._by_collector(kind, names) for kind in CHILDREN.values()]
+        pods = self._by_collector(PODS, names)
+        return {
+            name: end_state(name, resources.get(name, {}), [each for of in managed for each in of[name]], pods[name])
+            for name in names
+        }
+
+    def _by_collector(self, kind: Kind, names: Collection[str]) -> dict[str, list[Document]]:
+        selector = urllib.parse.quote(f"{COLLECTOR_LABEL} in ({','.join(names)})")
+        path = f"{kind.path(self.namespace)[1:]}?labelSelector={selector}"
+        found: defaultdict[str, list[Document]] = defaultdict(list)
+        for each in self.place.api.call("GET", path)["items"]:
+            found[each["metadata"]["labels"][COLLECTOR_LABEL]].append(each)
         return found
 
     def kill(self) -> None:

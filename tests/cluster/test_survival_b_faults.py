@@ -125,14 +125,16 @@ def _wait_for_two_shards(ground: Any, names: dict[Any, str]) -> None:
 
 def _settled(ground: Any, names: dict[Any, str], picks: dict[Any, Pick[Call]]) -> dict[Any, Outcome]:
     """Waits until all are as the resource that met no fault, as far as they get there."""
-    left = dict(names)
     deadline = time.monotonic() + 90
-    while left and time.monotonic() < deadline:
-        plain = ground.state("plain")
-        left = {pair: name for pair, name in left.items() if differences(ground.state(name), plain)}
+    while (left := _differences(ground, names)) and time.monotonic() < deadline:
         time.sleep(1)
-    plain = ground.state("plain")
-    return {pair: Outcome(picks[pair].taken, differences(ground.state(name), plain)) for pair, name in names.items()}
+    return {pair: Outcome(picks[pair].taken, left.get(pair, [])) for pair in names}
+
+
+def _differences(ground: Any, names: dict[Any, str]) -> dict[Any, list[str]]:
+    states = ground.states(("plain", *names.values()))
+    found = {pair: differences(states[name], states["plain"]) for pair, name in names.items()}
+    return {pair: lines for pair, lines in found.items() if lines}
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=" ".join)

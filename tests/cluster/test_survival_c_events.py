@@ -73,10 +73,10 @@ def outcomes(new_ground: Callable[[], AbstractContextManager[Any]]) -> Iterator[
         everyone = ["plain", *names.values()]
         for name in everyone:
             ground.place.create(name, healthCheckInterval="1s")
-        _wait_until(ground, "all are Ready", lambda: [n for n in everyone if not _is_ready(ground, n, 1)])
+        _wait_until(ground, "all are Ready", lambda: _not_ready(ground, everyone, 1))
         for name in everyone:
             ground.place.change(name, symbol="ETH-USDT")
-        _wait_until(ground, "all are Ready again", lambda: [n for n in everyone if not _is_ready(ground, n, 2)])
+        _wait_until(ground, "all are Ready again", lambda: _not_ready(ground, everyone, 2))
         for name in everyone:
             ground.place.api.delete("services", ground.namespace, f"{name}-0")
         _wait_until(ground, "all have a Service", lambda: {f"{n}-0" for n in everyone} - ground.place.names("services"))
@@ -96,15 +96,21 @@ def _lose(ground: Any, name: str, loss: Loss) -> Pick[Event]:
     return ground.proxy.lose(match, loss.skip, loss.times)  # type: ignore[no-any-return]
 
 
-def _is_ready(ground: Any, name: str, generation: int) -> bool:
-    found = ground.place.status(name)
-    ready = {each["type"]: each["status"] for each in found["conditions"]}
-    return (found["observedGeneration"], ready["Ready"], "Reconciling" in ready) == (generation, "True", False)
+def _not_ready(ground: Any, names: list[str], generation: int) -> list[str]:
+    states = {each["metadata"]["name"]: each for each in ground.place.api.all("mcol", ground.namespace)}
+    return [name for name in names if not _is_ready(states[name].get("status"), generation)]
+
+
+def _is_ready(status: Any, generation: int) -> bool:
+    if not status:
+        return False
+    ready = {each["type"]: each["status"] for each in status["conditions"]}
+    return (status["observedGeneration"], ready["Ready"], "Reconciling" in ready) == (generation, "True", False)
 
 
 def _different(ground: Any, names: dict[str, str]) -> dict[str, list[str]]:
-    plain = ground.state("plain")
-    found = {loss: differences(ground.state(name), plain) for loss, name in names.items()}
+    states = ground.states(("plain", *names.values()))
+    found = {loss: differences(states[name], states["plain"]) for loss, name in names.items()}
     return {loss: lines for loss, lines in found.items() if lines}
 
 

@@ -87,7 +87,10 @@ class Cluster:
                 config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
             else:
                 loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
-                    client_configuration=configuration, persist_config=False
+                    # The library's default is KUBECONFIG as it was when the module was imported.
+                    os.environ.get("KUBECONFIG") or None,
+                    client_configuration=configuration,
+                    persist_config=False,
                 )
         except (config.ConfigException, OSError) as error:
             raise StartError(f"no access to a cluster: {error}; run in a pod, or set KUBECONFIG") from error
