@@ -4,8 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
+# Some containers set it. Every process of a rung would then compile all tests again: 10 s of CPU each.
+unset PYTHONDONTWRITEBYTECODE
 
-FAST=(lint types contracts unit)
+STATIC=(lint types contracts)
 # Mostly waiting, for processes, clocks and the API server.
 WAITING=(simulator faults cluster)
 LAST=(alone coverage e2e)
@@ -38,19 +40,23 @@ contracts() {
 # Coverage doubles the time of the fast rung, so only the whole run measures it.
 pytest_rung() { if [[ $MEASURED ]]; then coverage run -m pytest "$@"; else python -m pytest "$@"; fi; }
 
-# Several workers for a rung; rungs with one worker run side by side instead (WAITING).
-workers() { echo "--numprocesses=$(nproc) --dist=worksteal"; }
-
 unit() {
-  # shellcheck disable=SC2046 # two options
   pytest_rung -m "not simulator and not faults and not cluster and not e2e and not cluster_lifecycle and not alone" \
-    --timeout=120 $(workers)
+    --timeout=120 --numprocesses="$(nproc)" --dist=worksteal
 }
 
-# shellcheck disable=SC2046 # two options
-simulator() { pytest_rung -m "simulator and not faults and not cluster and not e2e and not alone" --timeout=240 $(workers); }
+# Folders with tests that have a marker: each worker collects only those.
+folders_with() { grep -rlE --include='*.py' "mark\.$1\b" tests | xargs -n 1 dirname | sort -u; }
 
-faults() { pytest_rung -m "faults and not alone" --timeout=560; }
+# shellcheck disable=SC2046 # folders
+simulator() {
+  pytest_rung $(folders_with simulator) -m "simulator and not faults and not cluster and not e2e and not alone" \
+    --timeout=240 --numprocesses=4 --dist=worksteal
+}
+
+# A file has one worker: its tests wait together.
+# shellcheck disable=SC2046 # folders
+faults() { pytest_rung $(folders_with faults) -m "faults and not alone" --timeout=560 --numprocesses=3 --dist=loadfile; }
 
 # Tests that measure, or change what others share: one at a time, when nothing else runs.
 alone() { with_cluster pytest_rung -m "alone and not e2e and not cluster_lifecycle" --timeout=300; }
@@ -66,7 +72,9 @@ with_cluster() {
 # An operator of a running demo would reconcile the tests' resources.
 cluster() {
   with_cluster demo/down.sh
-  with_cluster pytest_rung -m "cluster and not e2e and not alone" --timeout=300
+  # shellcheck disable=SC2046 # folders
+  with_cluster pytest_rung $(folders_with cluster) -m "cluster and not e2e and not alone" \
+    --timeout=300 --numprocesses=6 --dist=loadgroup
 }
 
 e2e() { hack/cluster/images.sh; with_cluster pytest_rung -m e2e --timeout=600; }
@@ -134,11 +142,15 @@ main() {
   local stage
   case ${1:-all} in
     all)
-      for stage in "${FAST[@]}"; do run "$stage"; done
+      run_side_by_side "${STATIC[@]}"
+      run unit
       run_side_by_side "${WAITING[@]}"
       for stage in "${LAST[@]}"; do run "$stage"; done
       ;;
-    fast) for stage in "${FAST[@]}"; do run "$stage"; done ;;
+    fast)
+      run_side_by_side "${STATIC[@]}"
+      run unit
+      ;;
     *) for stage in "$@"; do run "$stage"; done ;;
   esac
 }

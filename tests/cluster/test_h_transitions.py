@@ -6,8 +6,12 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from collector_specs import SPECS
 from market_operator.cluster.kinds import CHILDREN
+
+pytestmark = pytest.mark.long
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]

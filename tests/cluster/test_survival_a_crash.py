@@ -17,6 +17,8 @@ from api_calls import Document
 from api_proxy import Hook
 from end_state import differences
 
+pytestmark = pytest.mark.long
+
 SYMBOLS = ["ADA-USDT", "BTC-USDT", "ETH-USDT"]
 CHANGED = ["ADA-USDT", "BTC-USDT", "SOL-USDT"]
 IMAGE = {"image": "localhost/other:1"}

@@ -9,6 +9,8 @@ from api_proxy import Answer
 from market_operator.cluster.kinds import CHILDREN, COLLECTORS, PODS
 from market_operator.resource.naming import OURS
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def changed(ground: Any) -> Any:

@@ -5,7 +5,11 @@ The proxy counts, not the operator. Ten idle minutes are compressed: a sweep and
 
 from typing import Any
 
+import pytest
+
 from api_calls import Call, Document
+
+pytestmark = pytest.mark.long
 
 SYMBOLS = ["ADA-USDT", "BTC-USDT", "ETH-USDT"]
 GOLDEN: dict[str, Document] = {
