@@ -101,7 +101,7 @@ async def test_a_server_that_is_not_there_is_told_without_a_status(
         "clusters: [{name: x, cluster: {server: 'http://127.0.0.1:1'}}]\n"
         "contexts: [{name: x, context: {cluster: x, user: x}}]\nusers: [{name: x, user: {}}]\n"
     )
-    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(nowhere))
+    monkeypatch.setenv("KUBECONFIG", str(nowhere))
     cluster = await Cluster.connect()
     with pytest.raises(ApiError) as refusal:
         await cluster.read(Key("a", "b"))
@@ -110,7 +110,7 @@ async def test_a_server_that_is_not_there_is_told_without_a_status(
 
 
 async def test_without_a_kubeconfig_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(StartError, match="run in a pod, or set KUBECONFIG"):
         await Cluster.connect()
