@@ -4,6 +4,7 @@ The play-kubelet takes pods that fit no node, says of them what a kubelet would 
 loopback address of its own; so every state of a collector can be shown, at once and exactly.
 """
 
+import atexit
 import contextlib
 import http.server
 import itertools
@@ -71,6 +72,7 @@ def _own_network() -> tuple[str, socket.socket]:
 
 
 _NETWORK, _CLAIM = _own_network()
+atexit.register(_CLAIM.close)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
