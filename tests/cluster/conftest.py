@@ -1,7 +1,7 @@
-"""Tests against a real API server: KUBECONFIG names it (`make cluster`). Pods are played by a small kubelet of ours.
+"""Tests against the real API server that KUBECONFIG names (`make cluster`). A play-kubelet stands in for nodes.
 
-The play-kubelet takes pods that fit no node, says of them what a kubelet would say, and serves each one's /status on a
-loopback address of its own; so every state of a collector can be shown, at once and exactly.
+It takes pods that fit no node, writes their status like a kubelet, and serves the /status of each on its own loopback
+address. A test can therefore set every state of a collector exactly.
 """
 
 import atexit
@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def eventually(claim: Callable[[], object], seconds: float = PATIENCE_S) -> None:
-    """Asserts that `claim` comes true in time; it tells by its own assert what is missing."""
+    """Waits until `claim` raises nothing; raises its last error after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -98,7 +98,7 @@ def eventually(claim: Callable[[], object], seconds: float = PATIENCE_S) -> None
 
 
 class Refused(Exception):  # noqa: N818 - a refusal is what many tests want
-    """The API server said no; the text is what it said."""
+    """The API server refused a request; the text is its message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -107,7 +107,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is what many tests want
 
 @contextlib.contextmanager
 def unless_gone() -> Iterator[None]:
-    """What is done with a pod that may go meanwhile, and what it mounts with it."""
+    """Ignores a refusal because a pod, or an object that it mounts, was deleted meanwhile."""
     try:
         yield
     except Refused as refusal:
@@ -158,7 +158,7 @@ class Api:
         return {each["metadata"]["name"] for each in self.all(kind, namespace)}
 
     def versions(self, namespace: str) -> dict[str, str]:
-        """Resource versions of the resources and of all that belongs to them: what a write would change."""
+        """Resource versions of the resources and their managed objects. Every write changes one."""
         kinds = ("mcol", "deployments", "services", "configmaps", "poddisruptionbudgets", "networkpolicies")
         return {
             f"{kind}/{each['metadata']['name']}": each["metadata"]["resourceVersion"]
@@ -204,7 +204,7 @@ def api(kubeconfig: str) -> Iterator[Api]:
 
 
 def _no_other_operator(api: Api) -> None:
-    """Another operator for all namespaces would answer for the tests' resources, and they would test that one."""
+    """Fails when another operator serves all namespaces, because it would reconcile the tests' resources."""
     selector = "app.kubernetes.io%2Fname%3Dmarket-operator"
     for each in api.call("GET", f"apis/apps/v1/deployments?labelSelector={selector}")["items"]:
         arguments = each["spec"]["template"]["spec"]["containers"][0].get("args", [])
@@ -279,7 +279,7 @@ def start(kubeconfig: str, namespace: str, tmp_path: Path) -> Iterator[Start]:
     """
     running: list[Operator] = []
 
-    def begin(
+    def start_one(
         *arguments: str, environment: dict[str, str] | None = None, wait: bool = True, everywhere: bool = False
     ) -> Operator:
         scope = [] if everywhere else ["--namespace", namespace]
@@ -290,7 +290,7 @@ def start(kubeconfig: str, namespace: str, tmp_path: Path) -> Iterator[Start]:
             operator.wait_ready()
         return operator
 
-    yield begin
+    yield start_one
     for operator in running:
         if operator.process.poll() is None:
             operator.process.send_signal(signal.SIGCONT)
@@ -314,7 +314,7 @@ def resource(name: str = "okx-btc", **spec: Any) -> Document:
 
 
 class PlayPod:
-    """What one pod says of itself. `report` is its /status (None: it does not answer), unless a `source` is asked."""
+    """One pod. `source`, or else `report`, gives its /status; None means that it does not answer."""
 
     def __init__(self, document: Document) -> None:
         self.name, self.uid = document["metadata"]["name"], document["metadata"]["uid"]
@@ -356,7 +356,7 @@ class Kubelet:
         self.pods: dict[str, PlayPod] = {}
 
     def run_all(self, count: int, ready: bool = True, **report: Any) -> list[PlayPod]:
-        """Waits until there are `count` pods, and lets those run and report that do not yet."""
+        """Waits until there are `count` pods, and starts those that do not run yet."""
 
         def enough() -> None:
             assert len(self.living()) == count
@@ -365,7 +365,7 @@ class Kubelet:
         return self.catch_up(ready, **report)
 
     def catch_up(self, ready: bool = True, **report: Any) -> list[PlayPod]:
-        """Lets all pods run and report that do not yet; returns those."""
+        """Starts all pods that do not run yet; returns them."""
         new = [document for document in self.living() if document["metadata"]["uid"] not in self.pods]
         return [pod for document in new if (pod := self._run_if_there(document, ready, **report))]
 
@@ -376,7 +376,7 @@ class Kubelet:
         return None
 
     def bury(self) -> None:
-        """Pods that are gone answer no more."""
+        """Stops answering for pods that are gone."""
         for uid in set(self.pods) - {each["metadata"]["uid"] for each in self.living()}:
             self.pods.pop(uid).close()
 
@@ -437,13 +437,13 @@ class Kubelet:
 
 
 def stream_types(spec: Document) -> list[str]:
-    """What a collector calls its streams of one symbol: the data type, with candles one of each interval."""
+    """Names of the streams of one symbol: the data type, and for candles one for each interval."""
     candles = [f"candle/{interval}" for interval in spec.get("candle", {}).get("intervals", ["1m"])]
     return [name for kind in spec["dataTypes"] for name in (candles if kind == "candle" else [kind])]
 
 
 def status_document(pod: PlayPod, shard: int, types: list[str], start: str = "t1", **fields: Any) -> Document:
-    """A collector that is well."""
+    """The status document of a healthy collector."""
     streams = [{"stream": f"{symbol}/{kind}", "state": "live"} for symbol in pod.symbols for kind in types]
     return {
         "contract": 1,
@@ -468,7 +468,7 @@ def kubelet(api: Api, namespace: str) -> Iterator[Kubelet]:
 
 
 class Place:
-    """One test's namespace with what is looked at most."""
+    """One test's namespace, with helpers for its resources."""
 
     def __init__(self, api: Api, namespace: str) -> None:
         self.api, self.namespace = api, namespace
@@ -480,7 +480,7 @@ class Place:
         return self.api.merge("mcol", self.namespace, name, {"spec": spec})
 
     def replace(self, name: str = "okx-btc", **spec: Any) -> Document:
-        """Puts another spec into the place of the resource's whole one, as `kubectl replace` does."""
+        """Replaces the whole spec of a resource, as `kubectl replace` does."""
         path = f"{PATHS['mcol'].format(self.namespace)}/{name}"
         patch = [{"op": "replace", "path": "/spec", "value": resource(name, **spec)["spec"]}]
         return self.api.call("PATCH", path, patch, "application/json-patch+json")
@@ -494,7 +494,7 @@ class Place:
         return found["status"], found["reason"], found["message"]
 
     def expect(self, kind: str, status: str, reason: str, name: str = "okx-btc", seconds: float = PATIENCE_S) -> str:
-        """Waits for a condition; its message."""
+        """Waits for a condition; returns its message."""
 
         def claim() -> None:
             assert self.condition(kind, name)[:2] == (status, reason), self.condition(kind, name)
@@ -506,7 +506,7 @@ class Place:
         return self.api.names(kind, self.namespace)
 
     def versions(self) -> dict[str, str]:
-        """Without Deployments: their controller tells minReadySeconds later that they are available."""
+        """Resource versions without Deployments, whose controller updates them minReadySeconds later."""
         found = self.api.versions(self.namespace).items()
         return {name: version for name, version in found if not name.startswith("deployments/")}
 
@@ -540,7 +540,7 @@ class Ground:
 
     def start(self, *arguments: str, wait: bool = True) -> Operator:
         """Starts the operator; further arguments are added to its command line."""
-        assert self._operator is None or self._operator.process.poll() is not None, "the one before still runs"
+        assert self._operator is None or self._operator.process.poll() is not None, "the previous operator still runs"
         given = ["--namespace", self.namespace, "--health-via", "direct", "--counter-interval", "1s", *arguments]
         self._operator = Operator(given, self.log, self._environment)
         if wait:
@@ -548,7 +548,7 @@ class Ground:
         return self._operator
 
     def eventually(self, claim: Callable[[], object], seconds: float = PATIENCE_S, pods: bool = True) -> None:
-        """Asserts that `claim` comes true in time; new pods begin to run meanwhile, unless told not to."""
+        """Waits until `claim` raises nothing; starts new pods meanwhile if `pods` is set."""
 
         def with_pods() -> None:
             if pods:

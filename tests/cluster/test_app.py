@@ -15,18 +15,18 @@ Start = Callable[..., Any]
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_soon_and_well_when_asked_to(place: Any, start: Start, name: int) -> None:
+def test_operator_stops_within_5_s_on_a_signal(place: Any, start: Start, name: int) -> None:
     operator = start()
     place.create()
     place.expect("WorkloadReady", "False", "Unschedulable")
-    began = time.monotonic()
+    started = time.monotonic()
     assert operator.stop(name) == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - started < 5
     assert "stopped as asked" in operator.log.read_text()
     assert "Traceback" not in operator.log.read_text()
 
 
-def test_probes_and_metrics_answer(start: Start, place: Any) -> None:
+def test_probe_endpoints_and_metrics_answer(start: Start, place: Any) -> None:
     operator = start()
     place.create()
     place.expect("WorkloadReady", "False", "Unschedulable")
@@ -37,21 +37,21 @@ def test_probes_and_metrics_answer(start: Start, place: Any) -> None:
     assert operator.metric("workqueue_adds_total") > 0
 
 
-def test_a_taken_address_is_told(start: Start) -> None:
+def test_operator_fails_when_its_address_is_taken(start: Start) -> None:
     first = start()
     second = start("--http", first.address, wait=False)
     assert second.process.wait(timeout=20) == 1
     assert "address already in use" in second.log.read_text()
 
 
-def test_a_missing_cluster_is_told(start: Start, tmp_path: Path) -> None:
+def test_operator_fails_when_there_is_no_cluster(start: Start, tmp_path: Path) -> None:
     operator = start(environment={"KUBECONFIG": str(tmp_path / "none")}, wait=False)
     assert operator.process.wait(timeout=20) == 1
     assert "no access to a cluster" in operator.log.read_text()
 
 
 def test_neither_models_nor_the_synchronous_client_are_loaded() -> None:
-    """They cost 15 to 100 MB. kopf itself loads three models (metadata, owner reference, managed fields)."""
+    """They would take 15 to 100 MB. kopf itself loads three models (metadata, owner reference, managed fields)."""
     code = (
         "from market_operator.cluster.slim_import import leave_out_synchronous_client as leave_out; leave_out(); "
         "import json, sys, market_operator.app; print(json.dumps(sorted(sys.modules)))"

@@ -1,4 +1,4 @@
-"""What the operator's benchmark compares it with does the same work."""
+"""The baseline of the operator's benchmark does the same work as the operator."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from bench import bare, scale
 from market_operator.resource.naming import Key
 
 
-def test_bare_calls_leave_just_what_the_operator_would_have_made(
+def test_bare_calls_create_the_same_objects_as_the_operator(
     api: Any, namespace: str, start: Any, eventually: Any
 ) -> None:
     name = api.create("mcol", namespace, scale.resource(namespace, 0))["metadata"]["name"]
@@ -17,9 +17,9 @@ def test_bare_calls_leave_just_what_the_operator_would_have_made(
 
     operator = start(*scale.AS_IN_CHART)
 
-    def has_looked() -> None:
+    def is_reconciled() -> None:
         assert operator.metric("status_updates_total") > 0
 
-    eventually(has_looked)
+    eventually(is_reconciled)
     events = operator.metric('api_writes_total{action="create",kind="Event"')
-    assert operator.metric("api_writes_total") == events, "what it tells is new, but no child is"
+    assert operator.metric("api_writes_total") == events, "the operator writes only Events, no managed object"

@@ -1,4 +1,4 @@
-"""The API server's client: what it asks, and how refusals are told."""
+"""The API client: its requests, and the errors that it raises for refusals."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -58,7 +58,7 @@ async def test_any_text_is_applied_as_it_is(cluster: Cluster, namespace: str, te
     assert made["data"] == {"x": text}
 
 
-async def test_a_new_object_takes_nobodys_fields(cluster: Cluster, namespace: str, api: Any) -> None:
+async def test_new_object_takes_no_fields_of_others(cluster: Cluster, namespace: str, api: Any) -> None:
     api.create("configmaps", namespace, {"metadata": {"name": "a"}, "data": {"x": "theirs"}})
     with pytest.raises(ApiError) as refusal:
         await cluster.run(Apply(config(namespace, x="1"), is_new=True))
@@ -73,7 +73,7 @@ async def test_a_successor_of_the_same_name_is_not_deleted(cluster: Cluster, nam
     assert api.names("configmaps", namespace) == {"a"}
 
 
-async def test_a_status_of_what_has_changed_meanwhile_is_a_conflict(
+async def test_status_write_conflicts_when_the_resource_has_changed(
     cluster: Cluster, namespace: str, place: Any
 ) -> None:
     place.create()
@@ -85,16 +85,14 @@ async def test_a_status_of_what_has_changed_meanwhile_is_a_conflict(
     assert refusal.value.is_conflict
 
 
-async def test_keys_come_without_their_specs(cluster: Cluster, namespace: str, place: Any) -> None:
+async def test_keys_are_listed_without_specs(cluster: Cluster, namespace: str, place: Any) -> None:
     place.create()
     [item] = [item async for page in cluster.keys(namespace) for item in page.items]
     assert item.head["metadata"]["name"] == "okx-btc"
     assert "spec" not in item.document()
 
 
-async def test_a_server_that_is_not_there_is_told_without_a_status(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
+async def test_unreachable_server_is_an_error_without_a_status(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     nowhere = tmp_path / "config"
     nowhere.write_text(
         "apiVersion: v1\nkind: Config\ncurrent-context: x\n"
@@ -109,14 +107,16 @@ async def test_a_server_that_is_not_there_is_told_without_a_status(
     await cluster.close()
 
 
-async def test_without_a_kubeconfig_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+async def test_missing_kubeconfig_is_an_error_that_names_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(StartError, match="run in a pod, or set KUBECONFIG"):
         await Cluster.connect()
 
 
-def test_no_namespace_means_all_at_once() -> None:
+def test_no_namespace_means_one_scope_for_all() -> None:
     assert scopes(()) == (None,)
     assert scopes(("a", "b")) == ("a", "b")
 
@@ -130,7 +130,7 @@ def test_no_namespace_means_all_at_once() -> None:
         ({"http_proxy": "http://proxy:3128"}, None),
     ],
 )
-async def test_the_environments_proxy_is_used_and_asked_for_once(
+async def test_proxy_of_the_environment_is_used(
     environment: dict[str, str], proxy: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("https_proxy", "http_proxy", "no_proxy", "all_proxy"):

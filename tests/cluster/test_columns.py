@@ -1,4 +1,4 @@
-"""What `kubectl get` prints."""
+"""The columns of `kubectl get`."""
 
 import subprocess
 from collections.abc import Callable
@@ -10,7 +10,7 @@ WIDE = [*NARROW, "HEALTH", "PODS", "IMAGE"]
 
 
 def table(namespace: str, *options: str) -> list[dict[str, str]]:
-    """The printed rows by column; columns begin where their titles do."""
+    """The printed rows by column. Each column starts where its title does."""
     command = ["kubectl", "get", "mcol", "-n", namespace, *options]
     head, *rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     titles = [title.strip() for title in head.split("   ") if title.strip()]
@@ -21,7 +21,7 @@ def table(namespace: str, *options: str) -> list[dict[str, str]]:
     ]
 
 
-def test_the_table_tells_at_a_glance(place: Any, kubelet: Any, start: Start) -> None:
+def test_table_shows_a_ready_resource(place: Any, kubelet: Any, start: Start) -> None:
     start()
     place.create(symbols=["ADA-USDT", "BTC-USDT", "ETH-USDT", "XRP-USDT"])
     kubelet.run_all(1, counters={"messages": 5, "reconnections": 4, "gapsDetected": 2})
@@ -48,7 +48,7 @@ def test_the_table_tells_at_a_glance(place: Any, kubelet: Any, start: Start) -> 
     assert wide["IMAGE"] == place.status()["image"]
 
 
-def test_what_no_operator_has_seen_says_so(place: Any) -> None:
+def test_table_shows_unknown_before_the_first_reconcile(place: Any) -> None:
     place.create()
     [row] = table(place.namespace)
     assert (row["READY"], row["REASON"], row["STREAMS"]) == ("Unknown", "Pending", "")

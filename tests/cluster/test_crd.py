@@ -1,4 +1,4 @@
-"""The definition as the API server applies it: what it accepts, what it refuses and in which words, what it fills in."""
+"""The CRD as the API server applies it: accepted and refused specs, messages and defaults."""
 
 import re
 import uuid
@@ -199,19 +199,19 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize("spec", ACCEPTED)
-def test_what_makes_sense_is_accepted(api: Any, spec: dict[str, Any]) -> None:
+def test_valid_spec_is_accepted(api: Any, spec: dict[str, Any]) -> None:
     assert api.create("mcol", "default", document(**spec), DRY)["spec"]["exchange"] == "okx"
 
 
 @pytest.mark.parametrize(("spec", "message"), REFUSED)
-def test_what_makes_no_sense_is_refused_with_what_is_allowed(api: Any, spec: dict[str, Any], message: str) -> None:
+def test_invalid_spec_is_refused_with_the_allowed_values(api: Any, spec: dict[str, Any], message: str) -> None:
     with pytest.raises(Exception, match="invalid") as refusal:
         api.create("mcol", "default", document(**spec), DRY)
     assert message in str(refusal.value)
 
 
 def rules(node: dict[str, Any], path: str = "spec") -> Iterator[tuple[str, dict[str, str]]]:
-    """Every rule below a schema with the path of what it is about, as the API server names it in a refusal."""
+    """Every rule below a schema, with the path that the API server names in a refusal."""
     for rule in node.get("x-kubernetes-validations", ()):
         yield path + rule.get("fieldPath", ""), rule
     for name, inner in node.get("properties", {}).items():
@@ -235,45 +235,47 @@ def refusal(api: Any, spec: dict[str, Any]) -> str:
     return ""
 
 
-def test_g_every_rule_of_the_definition_has_a_refused_case(api: Any) -> None:
-    """Matched by the path and the message of an actual refusal; a rule about a change is refused in a test below."""
-    said = "\n".join(refusal(api, spec) for spec, _ in REFUSED)
+def test_every_rule_of_the_crd_has_a_refused_case(api: Any) -> None:
+    """Match rules by the path and message of a refusal. A test below covers the rule about changes."""
+    messages = "\n".join(refusal(api, spec) for spec, _ in REFUSED)
     found = [(path, rule) for path, rule in rules(spec_schema()) if rule["message"] != IMMUTABLE]
     assert len(found) > 15
     pattern = '{}: Invalid value: ("[^"]*": )?{}'
-    unsaid = [
-        rule for rule in found if not re.search(pattern.format(*map(re.escape, (rule[0], rule[1]["message"]))), said)
+    untested = [
+        rule
+        for rule in found
+        if not re.search(pattern.format(*map(re.escape, (rule[0], rule[1]["message"]))), messages)
     ]
-    assert unsaid == []
+    assert untested == []
 
 
 def paths(value: Any, path: str = "spec") -> set[str]:
-    """The paths of everything in a document."""
+    """All paths in a document."""
     items = value.items() if isinstance(value, dict) else ()
     below = [paths(inner, f"{path}.{name}") for name, inner in items]
     below += [paths(inner, f"{path}[]") for inner in value] if isinstance(value, list) else []
     return {path}.union(*below)
 
 
-def test_g_every_rule_of_the_definition_has_an_accepted_case(api: Any) -> None:
-    """Each rule was asked about something that is there, and held; what must never be there has none."""
+def test_every_rule_of_the_crd_has_an_accepted_case(api: Any) -> None:
+    """Each rule was evaluated on a present field and held. Fields that are always refused have no such case."""
     met = set[str]().union(*(paths(api.create("mcol", "default", document(**spec), DRY)["spec"]) for spec in ACCEPTED))
     found = [(path, rule) for path, rule in rules(spec_schema()) if "is refused" not in rule["message"]]
     assert [path for path, _ in found if path not in met] == []
 
 
-def test_every_refused_field_of_pods_is_tried() -> None:
+def test_every_refused_pod_field_has_a_case() -> None:
     assert {each.name for each in Template.refused} == set(REFUSED_OF_PODS)
 
 
 @pytest.mark.parametrize("field", ["hostPath", "runtimeClassName", "dnsConfig", "ephemeralContainers"])
-def test_what_else_a_pod_has_is_not_in_the_template(api: Any, field: str) -> None:
+def test_other_pod_fields_are_dropped_from_the_template(api: Any, field: str) -> None:
     made = api.create("mcol", "default", document(template={field: [{"x": 1}]}), DRY)
     assert field not in made["spec"]["template"]
 
 
-def test_no_field_of_a_volume_names_a_namespace(api: Any) -> None:
-    """What a user adds is dropped, so the volume is of the resource's own namespace whatever was said."""
+def test_volume_cannot_name_another_namespace(api: Any) -> None:
+    """The API server drops the added field, so the volume stays in the resource's namespace."""
     secret = {"secretName": "s", "namespace": "other"}
     made = api.create("mcol", "default", document(**volume({"secret": secret, "namespace": "other"})), DRY)
     assert "other" not in str(made["spec"]["template"])
@@ -281,7 +283,7 @@ def test_no_field_of_a_volume_names_a_namespace(api: Any) -> None:
 
 @pytest.fixture
 def two_exchanges(api: Any) -> Iterator[str]:
-    """The definition under a group of its own, with a second exchange to change to; the path of its resources."""
+    """A copy of the CRD with a group of its own and a second exchange; returns the group."""
     copy = crd()
     group = f"op-{uuid.uuid4().hex[:8]}.test"
     copy["metadata"]["name"] = f"trials.{group}"
@@ -325,7 +327,7 @@ def test_defaults_are_filled_in_and_shown(api: Any) -> None:
     }
 
 
-def test_defaults_inside_of_what_the_user_began_are_filled_in(api: Any) -> None:
+def test_defaults_are_filled_in_inside_given_objects(api: Any) -> None:
     given = document(sinks=file_sink(), dataTypes=["candle"], candle={}, connection={"backoff": {"max": "5s"}})
     spec = api.create("mcol", "default", given, DRY)["spec"]
     assert spec["sinks"][0]["file"]["rotate"] == {"size": "256Mi", "interval": "1h"}
@@ -333,7 +335,7 @@ def test_defaults_inside_of_what_the_user_began_are_filled_in(api: Any) -> None:
     assert spec["connection"]["backoff"] == {"initial": "1s", "max": "5s"}
 
 
-def test_a_new_resource_is_not_ready_while_no_operator_looks(api: Any, namespace: str) -> None:
+def test_new_resource_is_not_ready_without_an_operator(api: Any, namespace: str) -> None:
     status = api.create("mcol", namespace, document())["status"]
     assert status["observedGeneration"] == -1
     assert [(each["type"], each["status"], each["reason"]) for each in status["conditions"]] == [
@@ -341,13 +343,13 @@ def test_a_new_resource_is_not_ready_while_no_operator_looks(api: Any, namespace
     ]
 
 
-def test_scale_sees_the_shards(api: Any, namespace: str) -> None:
+def test_scale_subresource_sets_the_shards(api: Any, namespace: str) -> None:
     api.create("mcol", namespace, document(symbol=None, symbols=["A-B", "C-D", "E-F"]))
     api.merge("mcol", namespace, "okx-btc", {"spec": {"replicas": 3}}, "/scale")
     assert api.get("mcol", namespace, "okx-btc")["spec"]["shards"] == 3
 
 
-def test_the_exchange_selects(api: Any, namespace: str) -> None:
+def test_field_selector_matches_the_exchange(api: Any, namespace: str) -> None:
     api.create("mcol", namespace, document())
     path = f"apis/marketcollector.dev/v1alpha1/namespaces/{namespace}/marketcollectors?fieldSelector=spec.exchange%3D"
     assert [len(api.call("GET", path + name)["items"]) for name in ("okx", "kraken")] == [1, 0]

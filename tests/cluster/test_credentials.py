@@ -1,4 +1,4 @@
-"""Secrets: the operator has no right on them, its pods mount only the named one, and nothing that one holds gets out."""
+"""Secrets: the operator may not read them, pods mount only the named one, and its values appear nowhere."""
 
 import json
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.alone  # operators for all namespaces
 
 @pytest.fixture(params=["all namespaces", "one namespace"])
 def account(request: pytest.FixtureRequest, api: Any, namespace: str, tmp_path: Path) -> Iterator[Account]:
-    """The chart's rights, for either scope, in a namespace of the operator's own."""
+    """The chart's service account, for either scope, in a namespace of its own."""
     home = f"{namespace}-home"
     api.call("POST", "api/v1/namespaces", {"metadata": {"name": home}})
     granted = chart_account(home, tmp_path, *([f'namespaces=["{namespace}"]'] if request.param[:3] == "one" else []))
@@ -31,7 +31,7 @@ def account(request: pytest.FixtureRequest, api: Any, namespace: str, tmp_path: 
 
 
 def can(account: Account, verb: str, namespace: str) -> bool:
-    """What the API server itself says about a right on secrets."""
+    """Ask the API server about a right on secrets."""
     command = ["kubectl", "auth", "can-i", verb, "secrets", "-n", namespace]
     asked = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | account.environment)
     assert asked.stdout.strip() in ("yes", "no"), asked.stderr
@@ -51,7 +51,7 @@ def streams(**account: str) -> list[dict[str, str]]:
     return [{"stream": "BTC-USDT/trade", "state": "live"}, {"stream": "account/balance", **account}]
 
 
-def test_the_charts_role_has_no_rule_on_secrets(account: Account, namespace: str) -> None:
+def test_chart_role_has_no_rule_on_secrets(account: Account, namespace: str) -> None:
     rules = [rule for each in account.objects for rule in each.get("rules", ())]
     assert rules
     assert not [rule for rule in rules if {"secrets", "*"} & {*rule["resources"], *rule["verbs"], *rule["apiGroups"]}]
@@ -60,7 +60,7 @@ def test_the_charts_role_has_no_rule_on_secrets(account: Account, namespace: str
     ]
 
 
-def test_only_the_named_secret_is_mounted_and_nothing_of_it_is_told(
+def test_only_the_named_secret_is_mounted_and_its_values_appear_nowhere(
     account: Account, place: Any, kubelet: Any, start: Start
 ) -> None:
     put_secrets(place)
@@ -81,13 +81,13 @@ def test_only_the_named_secret_is_mounted_and_nothing_of_it_is_told(
     ]
     events = place.api.call("GET", f"api/v1/namespaces/{place.namespace}/events")
     assert operator.stop() == 0
-    told = json.dumps([everything, events]) + operator.log.read_text()
-    assert "okx-key" in told
-    assert CANARY not in told
-    assert refusals(operator.log.read_text()) == [], "it does not even try to read one"
+    output = json.dumps([everything, events]) + operator.log.read_text()
+    assert "okx-key" in output
+    assert CANARY not in output
+    assert refusals(operator.log.read_text()) == [], "the operator does not even try to read one"
 
 
-def test_a_missing_key_is_told_and_its_coming_too(place: Any, kubelet: Any, start: Start) -> None:
+def test_resource_recovers_when_a_missing_key_is_created(place: Any, kubelet: Any, start: Start) -> None:
     start()
     place.create(**ACCOUNT)
     words = "Secret okx-key: no apiKey, secretKey, passphrase in /etc/market-collector-credentials"

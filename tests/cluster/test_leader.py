@@ -1,4 +1,4 @@
-"""N, and F's second part: two operators share a Lease; one works, the other takes over, and never do both write."""
+"""Leader election: operators share a Lease, one reconciles, another takes over, and two never write at once."""
 
 import signal
 import time
@@ -15,13 +15,13 @@ from api_proxy import ApiProxy, Hang
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
-# The times that the chart's operator has, which is what N is about; where only the order of things matters, shorter ones.
+# Shorter lease terms than the chart's, for tests in which only the order matters.
 SHORT = ("--lease-terms", "3s/2s/200ms")
 
 
 @dataclass(frozen=True)
 class Member:
-    """An operator and all that passes between it and the API server."""
+    """An operator and its proxy to the API server."""
 
     process: Any
     proxy: ApiProxy
@@ -32,12 +32,12 @@ class Member:
 
     @property
     def writes(self) -> list[Call]:
-        """What it wrote, apart from the Lease."""
+        """All writes except those of the Lease."""
         return [call for call in self.proxy.writes if call.kind != "leases"]
 
     @property
     def renewed(self) -> float:
-        """When it last sent a renewal."""
+        """Time of the last renewal that was sent."""
         return max(call.time for call in self.proxy.writes if call.kind == "leases")
 
 
@@ -46,10 +46,10 @@ Join = Callable[..., Member]
 
 @pytest.fixture
 def join(start: Start, namespace: str, kubeconfig: str, tmp_path: Path) -> Iterator[Join]:
-    """Starts one more operator with the namespace's Lease; it is ready when this returns."""
+    """Starts one more operator with the namespace's Lease and waits until it is ready."""
     with ExitStack() as stack:
 
-        def begin(*arguments: str) -> Member:
+        def start_member(*arguments: str) -> Member:
             proxy = stack.enter_context(ApiProxy.to(Path(kubeconfig)))
             file = proxy.write_kubeconfig(tmp_path / f"kubeconfig-{proxy.url.rpartition(':')[2]}")
             lease = ("--lease", f"{namespace}/operator")
@@ -57,25 +57,25 @@ def join(start: Start, namespace: str, kubeconfig: str, tmp_path: Path) -> Itera
             stack.callback(end, process)
             return Member(process, proxy)
 
-        yield begin
+        yield start_member
 
 
 def end(process: Any) -> None:
-    """Before its proxy ends."""
+    """Kill the operator before its proxy ends."""
     if process.process.poll() is None:
         process.stop(signal.SIGKILL)
 
 
 @pytest.fixture
 def lead(join: Join, eventually: Eventually) -> Callable[..., tuple[Member, Member]]:
-    """Starts one that leads and one that stands by."""
+    """Starts a leader and a standby."""
 
-    def begin(*arguments: str) -> tuple[Member, Member]:
+    def start_member(*arguments: str) -> tuple[Member, Member]:
         leader = join(*arguments)
         wait_leading(leader, eventually)
         return leader, join(*arguments)
 
-    return begin
+    return start_member
 
 
 def wait_leading(member: Member, eventually: Eventually, seconds: float = 60.0) -> None:
@@ -94,7 +94,7 @@ def built(place: Any, name: str = "okx-btc", seconds: float = 60.0) -> None:
     place.expect("WorkloadReady", "False", "Unschedulable", name, seconds)
 
 
-def test_one_leads_and_the_other_is_ready_but_writes_nothing(place: Any, lead: Any, eventually: Eventually) -> None:
+def test_standby_is_ready_and_writes_nothing(place: Any, lead: Any, eventually: Eventually) -> None:
     leader, standby = lead()
     place.create()
     built(place)
@@ -110,7 +110,7 @@ def renewed(place: Any) -> None:
     assert lease(place)["acquireTime"] < lease(place)["renewTime"]
 
 
-def test_n_when_the_leader_is_killed_the_other_reconciles_within_twenty_seconds(place: Any, lead: Any) -> None:
+def test_standby_reconciles_within_20_s_when_the_leader_is_killed(place: Any, lead: Any) -> None:
     leader, standby = lead()
     leader.process.stop(signal.SIGKILL)
     place.create()
@@ -120,7 +120,7 @@ def test_n_when_the_leader_is_killed_the_other_reconciles_within_twenty_seconds(
 
 
 @pytest.mark.parametrize("cut", ["resets every connection", "answers nothing"])
-def test_n_a_leader_that_is_cut_off_ends_before_its_lease_does(cut: str, place: Any, lead: Any) -> None:
+def test_leader_ends_before_its_lease_when_it_is_cut_off(cut: str, place: Any, lead: Any) -> None:
     leader, standby = lead()
     if cut == "resets every connection":
         leader.proxy.cut_off()
@@ -128,11 +128,11 @@ def test_n_a_leader_that_is_cut_off_ends_before_its_lease_does(cut: str, place: 
         leader.proxy.on(lambda call: True, Hang())
     place.create()
     assert leader.process.process.wait(timeout=30) == 1
-    ended, begun = time.monotonic(), [call.time for call in standby.writes]
+    ended, write_times = time.monotonic(), [call.time for call in standby.writes]
     answered = lease(place)["renewTime"]
     assert "operator was not renewed for" in leader.process.log.read_text()
     assert "Traceback" not in leader.process.log.read_text()
-    assert begun == [], "the other waits until the lease has run out"
+    assert write_times == [], "the standby waits until the lease has expired"
     assert answered == lease(place)["renewTime"]
     assert ended - first_unanswered(leader) < 15
     built(place)
@@ -140,12 +140,12 @@ def test_n_a_leader_that_is_cut_off_ends_before_its_lease_does(cut: str, place: 
 
 
 def first_unanswered(member: Member) -> float:
-    """A time before the last renewal that may have succeeded was sent: at most this long the lease was its own."""
+    """Time of the last renewal but one, because the last one may have failed."""
     renewals = [call.time for call in member.proxy.writes if call.kind == "leases"]
     return renewals[-2] if len(renewals) > 1 else renewals[-1]
 
 
-def test_f_a_leader_that_stood_still_longer_than_its_lease_ends_and_writes_nothing(
+def test_leader_writes_nothing_after_a_pause_longer_than_its_lease(
     place: Any, lead: Any, eventually: Eventually
 ) -> None:
     old, new = lead(*SHORT)
@@ -155,36 +155,34 @@ def test_f_a_leader_that_stood_still_longer_than_its_lease_ends_and_writes_nothi
         built(place, f"r-{number}")
     for number in range(20):
         place.create(f"midst-{number}")
-    old.process.process.send_signal(signal.SIGSTOP)  # in the midst of these
+    old.process.process.send_signal(signal.SIGSTOP)  # during these
     for number in range(5):
         place.change(f"r-{number}", dataTypes=["trade"])
     place.create("later")
     wait_leading(new, eventually)
     for name in ("later", *(f"midst-{number}" for number in range(20))):
         built(place, name)
-    eventually(lambda: told(place, 5))
+    eventually(lambda: all_observed(place, 5))
     written = len(old.proxy.writes)
     old.process.process.send_signal(signal.SIGCONT)
     assert old.process.process.wait(timeout=20) == 1
-    assert [str(call) for call in old.proxy.writes[written:]] == [], "all that it does goes through its proxy"
+    assert [str(call) for call in old.proxy.writes[written:]] == [], "every write goes through the proxy"
     log = old.process.log.read_text()
     assert "operator was not renewed for" in log
     assert "Traceback" not in log
 
 
-def told(place: Any, count: int) -> None:
-    """All changes are built and told."""
+def all_observed(place: Any, count: int) -> None:
+    """Asserts that all changes are applied and reported in the status."""
     for number in range(count):
         found = place.api.get("mcol", place.namespace, f"r-{number}")
         assert found["status"]["observedGeneration"] == found["metadata"]["generation"] == 2
 
 
-def test_a_leader_that_is_asked_to_end_gives_the_lease_back_and_the_other_works_at_once(
-    place: Any, lead: Any, eventually: Eventually
-) -> None:
+def test_leader_releases_the_lease_when_it_is_stopped(place: Any, lead: Any, eventually: Eventually) -> None:
     leader, standby = lead()
     assert leader.process.stop() == 0
-    assert lease(place)["renewTime"], "given back, or already taken"
+    assert lease(place)["renewTime"], "released, or already acquired"
     wait_leading(standby, eventually, seconds=8)
     place.create()
     built(place)
@@ -192,7 +190,7 @@ def test_a_leader_that_is_asked_to_end_gives_the_lease_back_and_the_other_works_
     assert "released" in leader.process.log.read_text()
 
 
-def test_a_take_over_looks_at_everything_and_writes_nothing(
+def test_takeover_reconciles_everything_and_writes_nothing(
     place: Any, kubelet: Any, lead: Any, eventually: Eventually
 ) -> None:
     leader, standby = lead()
@@ -206,16 +204,16 @@ def test_a_take_over_looks_at_everything_and_writes_nothing(
     leader.process.stop()
     wait_leading(standby, eventually)
 
-    def looked() -> None:
+    def all_probed() -> None:
         assert standby.process.metric("reconcile_total") >= 3
         assert standby.process.metric("health_looks_total") >= 6
 
-    eventually(looked)
+    eventually(all_probed)
     assert [str(call) for call in standby.writes] == []
     assert place.versions() == before
 
 
-def test_what_a_pod_said_last_is_counted_once_though_both_heard_it(
+def test_counts_of_a_gone_pod_are_added_once_after_a_takeover(
     place: Any, kubelet: Any, lead: Any, eventually: Eventually
 ) -> None:
     leader, standby = lead()
@@ -227,7 +225,7 @@ def test_what_a_pod_said_last_is_counted_once_though_both_heard_it(
     eventually(lambda: kubelet.run_all(1))
     place.expect("Ready", "True", "Ready")
     eventually(lambda: counted(place, 200))
-    time.sleep(2)  # the leader puts the pod that is gone into the base
+    time.sleep(2)  # the leader moves the counts of the gone pod into the base
     leader.process.stop()
     wait_leading(standby, eventually)
     place.create("later")
@@ -240,7 +238,7 @@ def counted(place: Any, messages: int) -> None:
     assert place.status()["messages"] == messages
 
 
-def test_three_that_stand_by_follow_each_other(place: Any, join: Join, eventually: Eventually) -> None:
+def test_three_instances_lead_one_after_another(place: Any, join: Join, eventually: Eventually) -> None:
     members = [join(*SHORT) for _ in range(3)]
     for _ in range(2):
         eventually(lambda: leader_of(members))

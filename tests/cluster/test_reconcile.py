@@ -1,4 +1,4 @@
-"""What the operator does to a real API server: children, idempotence, drift, scaling, deletion, refusals."""
+"""Reconciling on a real API server: managed objects, idempotence, drift, scaling, deletion, refusals."""
 
 import json
 import time
@@ -10,7 +10,7 @@ Eventually = Callable[..., None]
 THREE = ["ADA-USDT", "BTC-USDT", "ETH-USDT"]
 
 
-def test_a_resource_gets_its_children_and_becomes_ready(place: Any, kubelet: Any, start: Start) -> None:
+def test_new_resource_gets_its_managed_objects_and_becomes_ready(place: Any, kubelet: Any, start: Start) -> None:
     start()
     place.create()
     kubelet.run_all(1)
@@ -21,20 +21,22 @@ def test_a_resource_gets_its_children_and_becomes_ready(place: Any, kubelet: Any
     assert "Reconciling" not in {each["type"] for each in status["conditions"]}
 
 
-def test_children_belong_to_their_resource(place: Any, start: Start, eventually: Eventually) -> None:
+def test_managed_objects_belong_to_their_resource(place: Any, start: Start, eventually: Eventually) -> None:
     uid = place.create()["metadata"]["uid"]
     start()
     eventually(lambda: place.api.get("deployments", place.namespace, "okx-btc-0"))
     for kind in ("deployments", "services", "configmaps"):
-        for child in place.api.all(kind, place.namespace):
-            [owner] = child["metadata"]["ownerReferences"]
+        for managed in place.api.all(kind, place.namespace):
+            [owner] = managed["metadata"]["ownerReferences"]
             assert (owner["uid"], owner["controller"], owner.get("blockOwnerDeletion")) == (uid, True, None)
-            assert child["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "market-operator"
+            assert managed["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "market-operator"
 
 
 def settled(place: Any) -> dict[str, str]:
-    """Waits until nothing was written for 8 s, since a Deployment notes 5 s after its pods are ready that they still are
-    (counters may be, once more); what there is then."""
+    """Waits until nothing was written for 8 s; returns the resource versions.
+
+    A Deployment updates its status 5 s after its pods are ready, and counters may be written once more.
+    """
     before: dict[str, str] = {}
     while (now := place.api.versions(place.namespace)) != before:
         before = now
@@ -42,7 +44,7 @@ def settled(place: Any) -> dict[str, str]:
     return before
 
 
-def test_a_second_pass_writes_nothing_nor_does_a_new_operator(place: Any, kubelet: Any, start: Start) -> None:
+def test_second_reconcile_writes_nothing_even_by_a_new_operator(place: Any, kubelet: Any, start: Start) -> None:
     first = start()
     place.create(symbols=THREE, shards=3, replicas=2)
     kubelet.run_all(6)
@@ -58,7 +60,7 @@ def test_a_second_pass_writes_nothing_nor_does_a_new_operator(place: Any, kubele
     assert place.api.versions(place.namespace) == before
 
 
-def test_a_deleted_child_comes_back(place: Any, start: Start, eventually: Eventually) -> None:
+def test_deleted_managed_object_is_created_again(place: Any, start: Start, eventually: Eventually) -> None:
     start()
     place.create()
     eventually(lambda: place.api.get("services", place.namespace, "okx-btc-0"))
@@ -73,7 +75,7 @@ def test_a_deleted_child_comes_back(place: Any, start: Start, eventually: Eventu
         eventually(is_back)
 
 
-def test_a_change_of_the_spec_rolls_out_and_the_old_configuration_goes_after_it(
+def test_old_configmap_is_deleted_after_the_rollout_of_a_change(
     place: Any, kubelet: Any, start: Start, eventually: Eventually
 ) -> None:
     start()
@@ -99,7 +101,7 @@ def test_a_change_of_the_spec_rolls_out_and_the_old_configuration_goes_after_it(
     eventually(only_the_new_is_left)
 
 
-def test_what_collectors_need_not_know_restarts_none(place: Any, kubelet: Any, start: Start) -> None:
+def test_operator_only_fields_restart_no_collector(place: Any, kubelet: Any, start: Start) -> None:
     start()
     place.create()
     [pod] = kubelet.run_all(1)
@@ -128,7 +130,9 @@ def test_suspend_stops_the_pods_and_resume_starts_them(place: Any, kubelet: Any,
     assert place.status()["messages"] >= total == 100
 
 
-def test_shards_come_and_go_by_scale(place: Any, kubelet: Any, start: Start, eventually: Eventually) -> None:
+def test_scale_subresource_adds_and_removes_shards(
+    place: Any, kubelet: Any, start: Start, eventually: Eventually
+) -> None:
     start()
     place.create(symbols=THREE)
     kubelet.run_all(1)
@@ -159,7 +163,7 @@ def test_shards_come_and_go_by_scale(place: Any, kubelet: Any, start: Start, eve
     place.expect("Ready", "True", "Ready")
 
 
-def test_a_resource_made_again_at_once_is_served(
+def test_resource_created_again_at_once_is_served(
     place: Any, kubelet: Any, start: Start, eventually: Eventually
 ) -> None:
     start()
@@ -173,13 +177,13 @@ def test_a_resource_made_again_at_once_is_served(
         kubelet.catch_up()
         assert place.condition("Ready")[:2] == ("True", "Ready")
         for kind in ("deployments", "services", "configmaps"):
-            [child] = place.api.all(kind, place.namespace)
-            assert [owner["uid"] for owner in child["metadata"]["ownerReferences"]] == [uid]
+            [managed] = place.api.all(kind, place.namespace)
+            assert [owner["uid"] for owner in managed["metadata"]["ownerReferences"]] == [uid]
 
     eventually(is_served, 40)
 
 
-def test_somebody_elses_object_of_our_name_is_left_alone(place: Any, start: Start) -> None:
+def test_foreign_object_of_the_same_name_is_left_alone(place: Any, start: Start) -> None:
     theirs = {"metadata": {"name": "okx-btc-0"}, "spec": {"selector": {"app": "theirs"}, "ports": [{"port": 80}]}}
     place.api.create("services", place.namespace, theirs)
     start()
@@ -189,28 +193,28 @@ def test_somebody_elses_object_of_our_name_is_left_alone(place: Any, start: Star
     assert place.condition("Stalled")[:2] == ("True", "ApplyFailed")
     service = place.api.get("services", place.namespace, "okx-btc-0")
     assert service["spec"]["selector"] == {"app": "theirs"}
-    assert "okx-btc-0" in place.names("deployments"), "the rest goes on"
+    assert "okx-btc-0" in place.names("deployments"), "other objects are still applied"
 
 
-def test_a_misspelt_part_of_the_template_is_told_with_its_place(place: Any, start: Start, kubelet: Any) -> None:
+def test_misspelt_template_field_is_reported_with_its_path(place: Any, start: Start, kubelet: Any) -> None:
     start()
     place.create(template={"affinity": {"nodeAffinty": {}}})
     message = place.expect("WorkloadReady", "False", "ApplyFailed")
     assert "Deployment okx-btc-0" in message
     assert ".spec.template.spec.affinity.nodeAffinty: field not declared in schema" in message
-    assert place.condition("Stalled")[:2] == ("True", "ApplyFailed"), "a person must act"
+    assert place.condition("Stalled")[:2] == ("True", "ApplyFailed"), "a user must act"
     place.change(template={"affinity": None})
     kubelet.run_all(1)
     place.expect("Ready", "True", "Ready")
 
 
-def test_a_quota_that_is_used_up_is_told(place: Any, start: Start, kubelet: Any) -> None:
+def test_exhausted_quota_is_reported(place: Any, start: Start, kubelet: Any) -> None:
     quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     place.api.create("resourcequotas", place.namespace, quota)
     start()
     place.create()
     assert "exceeded quota" in place.expect("WorkloadReady", "False", "QuotaExceeded")
-    # Its controller would try again only after minutes; that of a new one does so soon.
+    # The controller would retry only after minutes; for a new Deployment it tries soon.
     place.api.delete("deployments", place.namespace, "okx-btc-0")
     place.api.merge("resourcequotas", place.namespace, "none", {"spec": {"hard": {"pods": "5"}}})
     kubelet.run_all(1)
@@ -227,7 +231,7 @@ def test_a_name_of_253_characters_is_served(place: Any, kubelet: Any, start: Sta
     assert len(deployment) <= 63
 
 
-def test_many_symbols_in_many_shards(place: Any, start: Start, eventually: Eventually) -> None:
+def test_500_symbols_are_spread_over_8_shards(place: Any, start: Start, eventually: Eventually) -> None:
     start()
     place.create(symbols=[f"C{number}-USDT" for number in range(500)], shards=8)
 

@@ -1,4 +1,4 @@
-"""What keeps collectors apart from the rest of the cluster, and the rest of the cluster from them: server-side."""
+"""Isolation of collectors and cluster: policies, disruption budgets, Pod Security, checked by the API server."""
 
 import json
 import time
@@ -43,9 +43,7 @@ SINKS = [
 ]
 
 
-def test_a_budget_comes_with_the_second_replica_and_goes_with_it(
-    place: Any, start: Start, eventually: Eventually
-) -> None:
+def test_disruption_budget_exists_only_with_several_replicas(place: Any, start: Start, eventually: Eventually) -> None:
     start()
     place.create(symbols=["A-B", "C-D"], shards=2)
     eventually(lambda: place.api.get("deployments", place.namespace, "okx-btc-1"))
@@ -69,9 +67,7 @@ def test_a_budget_comes_with_the_second_replica_and_goes_with_it(
     eventually(unprotected)
 
 
-def test_replicas_are_spread_over_nodes_and_a_single_one_is_as_it_always_was(
-    place: Any, start: Start, eventually: Eventually
-) -> None:
+def test_only_several_replicas_are_spread_over_nodes(place: Any, start: Start, eventually: Eventually) -> None:
     start()
     place.create()
     eventually(lambda: place.api.get("deployments", place.namespace, "okx-btc-0"))
@@ -87,9 +83,7 @@ def test_replicas_are_spread_over_nodes_and_a_single_one_is_as_it_always_was(
     eventually(spread)
 
 
-def test_a_resource_has_one_policy_as_long_as_the_installer_wants_policies(
-    place: Any, start: Start, eventually: Eventually
-) -> None:
+def test_resource_has_one_policy_while_policies_are_enabled(place: Any, start: Start, eventually: Eventually) -> None:
     name = "n" * 63 + ("." + "n" * 63) * 2 + "." + "n" * 61
     proxy = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 3128, "protocol": "TCP"}]}
     options = ("--allow-from", json.dumps(OPERATOR), "--allow-to", json.dumps(proxy))
@@ -120,42 +114,40 @@ def policies(place: Any) -> list[Any]:
     return found
 
 
-def test_a_policy_selects_the_pods_of_every_shard(place: Any, start: Start, kubelet: Any) -> None:
+def test_policy_selects_the_pods_of_every_shard(place: Any, start: Start, kubelet: Any) -> None:
     start("--allow-from", json.dumps(OPERATOR))
     place.create(symbols=["A-B", "C-D"], shards=2, replicas=2)
     kubelet.run_all(4)
     [policy] = policies(place)
-    wanted = policy["spec"]["podSelector"]["matchLabels"].items()
-    assert all(wanted <= pod["metadata"]["labels"].items() for pod in kubelet.living())
+    selected = policy["spec"]["podSelector"]["matchLabels"].items()
+    assert all(selected <= pod["metadata"]["labels"].items() for pod in kubelet.living())
 
 
-def test_a_policy_that_would_cut_the_operator_off_is_never_made(start: Start) -> None:
+def test_policy_that_would_block_the_operator_is_refused(start: Start) -> None:
     operator = start("--allow-from", json.dumps(OPERATOR), "--health-via", "proxy", wait=False)
     assert operator.process.wait(timeout=20) == 1
     assert "--allow-from: would block the operator's own probes" in operator.log.read_text()
 
 
-def test_what_the_api_server_writes_otherwise_than_we_do_is_no_reason_to_write_again(
-    place: Any, start: Start, eventually: Eventually
-) -> None:
+def test_normalized_fields_cause_no_second_write(place: Any, start: Start, eventually: Eventually) -> None:
     start("--allow-from", json.dumps(OPERATOR))
     place.create(template=EVERYTHING, sinks=SINKS)
     place.create("two", template={**EVERYTHING, "topologySpreadConstraints": []}, replicas=2)
     for name in ("okx-btc", "two"):
         place.expect("WorkloadReady", "False", "Unschedulable", name)
-    before = written(place)
+    before = settled_versions(place)
     second = start("--allow-from", json.dumps(OPERATOR), "--sweep-interval", "1s")
     eventually(lambda: expect(second.metric("sweeps_total") > 1))
     assert second.metric("api_writes_total") == 0
-    assert written(place) == before
+    assert settled_versions(place) == before
 
 
 def expect(claim: bool) -> None:
     assert claim
 
 
-def written(place: Any) -> dict[str, str]:
-    """The resource versions of what the operator writes alone, when nothing was written for two seconds."""
+def settled_versions(place: Any) -> dict[str, str]:
+    """Resource versions of the objects that only the operator writes, after 2 s without a write."""
     before: dict[str, str] = {}
     while (now := place.api.versions(place.namespace)) != before:
         before = now
@@ -197,7 +189,7 @@ def test_every_collectors_pod_meets_the_restricted_standard(api: Any, restricted
 
 
 @pytest.mark.parametrize("part", ["seccompProfile", "runAsNonRoot"])
-def test_that_namespace_refuses_a_pod_that_lacks_any_of_it(api: Any, restricted: str, part: str) -> None:
+def test_restricted_namespace_refuses_a_pod_without_the_field(api: Any, restricted: str, part: str) -> None:
     pod = pod_of({}, restricted)
     del pod["spec"]["securityContext"][part]
     with pytest.raises(Exception, match="violates PodSecurity"):

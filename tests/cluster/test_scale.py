@@ -19,7 +19,7 @@ def autoscaler(least: int, most: int) -> dict[str, Any]:
     }
 
 
-def test_an_autoscaler_changes_the_shards_and_totals_go_on(
+def test_autoscaler_changes_the_shards_and_totals_only_grow(
     place: Any, kubelet: Any, start: Start, eventually: Eventually
 ) -> None:
     start()
@@ -32,7 +32,7 @@ def test_an_autoscaler_changes_the_shards_and_totals_go_on(
     kubelet.catch_up()
 
     def served() -> None:
-        """By three new pods: before they are looked at, the old one delivers all streams alone."""
+        """Three new pods deliver. Until they are probed, the old pod delivers all streams."""
         kubelet.catch_up()
         status = place.status()
         assert (status["readyShards"], status["streams"]["summary"]) == (3, "8/8")

@@ -1,4 +1,4 @@
-"""Which resources an operator serves: our reading of a selector is the API server's, and two operators share a namespace."""
+"""Selectors: the operator reads them like the API server, and two operators can share a namespace."""
 
 import urllib.parse
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Start = Callable[..., Any]
 Eventually = Callable[..., None]
 
 
-def test_the_api_server_selects_by_the_same_table(api: Any, namespace: str) -> None:
+def test_api_server_selects_by_the_same_table(api: Any, namespace: str) -> None:
     for number, labels in enumerate(LABELS):
         api.create("configmaps", namespace, {"metadata": {"name": f"c-{number}", "labels": {"own": "1", **labels}}})
     for text, selected in SELECTED:
@@ -21,7 +21,7 @@ def test_the_api_server_selects_by_the_same_table(api: Any, namespace: str) -> N
 
 
 @pytest.mark.parametrize("text", [text for text, _ in REFUSED])
-def test_the_api_server_refuses_the_same(api: Any, namespace: str, text: str) -> None:
+def test_api_server_refuses_the_same_selectors(api: Any, namespace: str, text: str) -> None:
     with pytest.raises(Exception, match=r"found|Invalid value") as refusal:
         selected_by(api, namespace, text)
     assert getattr(refusal.value, "status", None) == 400
@@ -42,7 +42,7 @@ def create(place: Any, name: str, team: str, like: dict[str, Any]) -> None:
 
 @pytest.fixture
 def plain(place: Any) -> dict[str, Any]:
-    """A resource without a label, which is nobody's: in these tests it stays as it is made."""
+    """A resource without a label, which no operator of these tests serves."""
     made = place.create("nobodys")
     return {key: made[key] for key in ("apiVersion", "kind", "spec")}
 
@@ -58,21 +58,21 @@ def test_two_operators_with_disjoint_selectors_do_not_disturb_each_other(
         place.expect("Ready", "True", "Ready", name)
     for name, operator in team.items():
         assert operator.metric('api_writes_total{action="apply",kind="Deployment"') == 1, name
-        assert operator.metric("resources{") == 1, "each tells of its own alone"
+        assert operator.metric("resources{") == 1, "each counts only its own resource"
     before = place.versions()
     sweeps = {name: operator.metric("sweeps_total") for name, operator in team.items()}
-    eventually(lambda: swept(team, sweeps))
+    eventually(lambda: listed_twice_more(team, sweeps))
     assert place.versions() == before
     assert place.status("nobodys")["observedGeneration"] == -1
     assert place.names("deployments") == {"of-a-0", "of-b-0"}
 
 
-def swept(team: dict[str, Any], before: dict[str, float]) -> None:
+def listed_twice_more(team: dict[str, Any], before: dict[str, float]) -> None:
     for name, operator in team.items():
         assert operator.metric("sweeps_total") >= before[name] + 2
 
 
-def test_a_resource_goes_over_to_another_operator_with_its_pods(
+def test_relabelled_resource_moves_to_another_operator_with_its_pods(
     place: Any, kubelet: Any, start: Start, plain: dict[str, Any], eventually: Eventually
 ) -> None:
     team = {name: start("--selector", f"team={name}") for name in ("a", "b")}
@@ -80,17 +80,17 @@ def test_a_resource_goes_over_to_another_operator_with_its_pods(
     [pod] = kubelet.run_all(1)
     place.expect("Ready", "True", "Ready", "mine")
     label(place, "mine", "b")
-    eventually(lambda: tells(team["b"], 1))
-    eventually(lambda: tells(team["a"], 0))
+    eventually(lambda: serves(team["b"], 1))
+    eventually(lambda: serves(team["a"], 0))
     pod.report = {**pod.report, "counters": {"messages": 500}}
     eventually(lambda: counted(place, 500))
     place.api.merge("mcol", place.namespace, "mine", {"spec": {"logLevel": "debug"}})
     eventually(lambda: observed(place, 2))
     assert team["a"].metric('api_writes_total{action="apply",kind="Deployment"') == 1
-    assert [each["metadata"]["name"] for each in kubelet.living()].count(pod.name) == 1, "its pod ran on"
+    assert [each["metadata"]["name"] for each in kubelet.living()].count(pod.name) == 1, "its pod kept running"
 
 
-def test_a_resource_that_is_no_longer_selected_is_left_as_it_is(
+def test_resource_is_left_as_it_is_when_no_longer_selected(
     place: Any, kubelet: Any, start: Start, plain: dict[str, Any], eventually: Eventually
 ) -> None:
     operator = start("--selector", "team in (a),!paused", "--sweep-interval", "1s")
@@ -98,17 +98,17 @@ def test_a_resource_that_is_no_longer_selected_is_left_as_it_is(
     kubelet.run_all(1)
     place.expect("Ready", "True", "Ready", "mine")
     label(place, "mine", None)
-    eventually(lambda: tells(operator, 0))
+    eventually(lambda: serves(operator, 0))
     before = place.versions()
     place.api.delete("services", place.namespace, "mine-0")
     sweeps = {"it": operator.metric("sweeps_total")}
-    eventually(lambda: swept({"it": operator}, sweeps))
-    assert place.names("services") == set(), "what is another's is not put back"
+    eventually(lambda: listed_twice_more({"it": operator}, sweeps))
+    assert place.names("services") == set(), "an object of an unselected resource is not restored"
     del before["services/mine-0"]
     assert place.versions() == before
 
 
-def tells(operator: Any, resources: int) -> None:
+def serves(operator: Any, resources: int) -> None:
     assert operator.metric("resources{") == resources
 
 

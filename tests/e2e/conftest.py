@@ -1,7 +1,7 @@
-"""The chart, installed once with the images of this working copy; for each test a namespace with a simulator.
+"""The chart, installed once with the images of this working copy, and a namespace with a simulator for each test.
 
-Other operators and this one would both write the same children, so none may run beside it. One of `make demo` is taken
-away (the tests of the demo make and remove it anyway); any other is left alone, and nothing is tested.
+Two operators would write the same managed objects, so no other may run. That of `make demo` is removed, because the
+tests of the demo create and remove it anyway. With any other operator the tests are skipped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ IMAGES = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The demo's own end takes the definition along, so it comes before the release that all other tests share."""
+    """Run the demo first: its removal deletes the CRD that the release of all other tests needs."""
     folder = Path(__file__).parent
     items.sort(key=lambda item: item.path.parent == folder and item.path.name != "test_demo.py")
 
@@ -40,7 +40,7 @@ def tools() -> Tools:
 
 
 def remove_leftovers(tools: Tools) -> None:
-    """Removes what a session that was killed left behind, and the demo."""
+    """Removes the leftovers of a killed session, and the demo."""
     subprocess.run([ROOT / "demo" / "down.sh"], check=True, capture_output=True, timeout=300, env=tools.environment)
     labels = ",".join(f"{key}={value}" for key, value in LABEL.items())
     tools.helm("uninstall", "market-operator", "--namespace", PREFIX, "--ignore-not-found", "--wait")
@@ -55,7 +55,7 @@ def operator(tools: Tools) -> Iterator[Operator]:
     try:
         operator.install()
     except InstallError as error:
-        missing(f"the chart does not come up ({error}): run `make images`")
+        missing(f"the chart does not start ({error}): run `make images`")
     yield operator
     refusals = operator.refusals()
     operator.uninstall()
@@ -78,14 +78,14 @@ def place(operator: Operator, places: Places) -> Iterator[Place]:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Adds what the cluster says to the report of a test that failed."""
+    """Adds the state of the cluster to the report of a failed test."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined] # pluggy gives the generator a Result
     arguments = getattr(item, "funcargs", {})
     if report.when != "call" or not report.failed or "place" not in arguments:
         return
-    report.sections.append(("what the namespace says", arguments["place"].report()))
-    report.sections.append(("what the operator says", last_lines(arguments["operator"])))
+    report.sections.append(("state of the namespace", arguments["place"].report()))
+    report.sections.append(("log of the operator", last_lines(arguments["operator"])))
 
 
 def last_lines(operator: Operator) -> str:

@@ -1,4 +1,4 @@
-"""Balances on a real node: the kubelet mounts the Secret, the collector logs in with it, and what is missing is told."""
+"""Balances on a real node: the kubelet mounts the Secret, and the collector logs in with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET: Document = yaml.safe_load((ROOT / "crds" / "samples" / "secrets" / "okx-
 BALANCES: dict[str, Any] = {"dataTypes": ["trade", "balance"], "credentials": {"secretName": "okx-key"}}
 
 
-def test_with_its_secret_a_resource_with_balances_is_ready_and_tells_them(place: Place) -> None:
+def test_resource_with_balances_is_ready_and_records_them(place: Place) -> None:
     place.apply(SECRET, market_collector(**BALANCES))
     assert place.wait_ready()["status"]["streams"]["summary"] == "2/2"
     pod = place.pod()["metadata"]["name"]
@@ -26,23 +26,23 @@ def test_with_its_secret_a_resource_with_balances_is_ready_and_tells_them(place:
         return all(f'"asset":"{asset}"' in log for asset in ("BTC", "ETH", "USDT"))
 
     eventually(all_assets, within=20, what="a balance of each asset in kubectl logs")
-    told = place.kubectl("logs", pod) + place.kubectl("get", "marketcollectors,configmaps,pods,events", "-o", "yaml")
-    assert not [value for value in SECRET["stringData"].values() if value in told]
+    output = place.kubectl("logs", pod) + place.kubectl("get", "marketcollectors,configmaps,pods,events", "-o", "yaml")
+    assert not [value for value in SECRET["stringData"].values() if value in output]
 
 
-def test_a_missing_secret_is_told_and_used_when_it_comes(place: Place) -> None:
+def test_missing_secret_is_reported_and_used_once_it_is_created(place: Place) -> None:
     place.apply(market_collector(**BALANCES))
     accepted = place.wait_condition("Accepted", "False")
     assert accepted.reason == "CredentialsMissing"
     assert "Secret okx-key: no apiKey, secretKey, passphrase" in accepted.message
     uid = place.pod()["metadata"]["uid"]
     place.apply(SECRET)
-    ready = place.wait_ready(within=180)  # the kubelet brings a Secret that came later with its next sync
-    assert place.pod()["metadata"]["uid"] == uid, "no pod was restarted for it"
+    ready = place.wait_ready(within=180)  # the kubelet mounts a Secret that was created later at its next sync
+    assert place.pod()["metadata"]["uid"] == uid, "the pod was not replaced"
     assert condition(ready, "Accepted").status == "True"
 
 
-def test_a_key_that_the_exchange_refuses_is_told(place: Place) -> None:
+def test_refused_key_is_reported(place: Place) -> None:
     wrong = SECRET | {"stringData": SECRET["stringData"] | {"passphrase": "wrong"}}
     place.apply(wrong, market_collector(**BALANCES))
     accepted = place.wait_condition("Accepted", "False")

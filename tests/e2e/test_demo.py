@@ -1,7 +1,6 @@
-"""`make demo` as a user without a terminal meets it: the script that it calls, twice, and what takes it away again.
+"""`make demo` without a terminal: its script, run twice, and its removal.
 
-It brings an operator of its own, so it runs before the others of this folder install theirs (files run in the order of
-their names).
+The demo installs an operator of its own, so its tests run before the other tests of this folder install theirs.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ def script(tools: Tools, name: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def taken_away(tools: Tools) -> Iterator[None]:
+def removed_afterwards(tools: Tools) -> Iterator[None]:
     yield
     script(tools, "down.sh")
 
 
-@pytest.mark.usefixtures("taken_away")
-def test_the_demo_is_ready_in_time_moves_runs_twice_and_goes_away(tools: Tools) -> None:
+@pytest.mark.usefixtures("removed_afterwards")
+def test_demo_becomes_ready_runs_twice_and_is_removed(tools: Tools) -> None:
     for _ in range(2):
         shown = script(tools, "demo.sh")
         assert shown.returncode == 0, shown.stdout + shown.stderr
@@ -40,7 +39,7 @@ def test_the_demo_is_ready_in_time_moves_runs_twice_and_goes_away(tools: Tools) 
         assert float(ready[1]) <= 15
         messages = [int(number.replace(",", "")) for number in re.findall(r"^([\d,]+) messages", shown.stdout, re.M)]
         assert len(messages) == 3
-        assert messages == sorted(set(messages)), "the numbers move"
+        assert messages == sorted(set(messages)), "the counters increase"
         ending = shown.stdout[shown.stdout.index("Conditions\n") :]
         assert len(ending.splitlines()) <= 25
         assert re.search(r"^  Ready +True ", ending, re.M)
@@ -56,10 +55,10 @@ def test_the_demo_is_ready_in_time_moves_runs_twice_and_goes_away(tools: Tools) 
         namespaces = {namespace["metadata"]["name"] for namespace in tools.items("namespaces")}
         assert not namespaces & {"market-demo", "market-operator"}
         kept = "marketcollectors" in tools.kubectl("api-resources", "-o", "name")
-        assert kept == bool(others), "the CRD goes, unless another namespace has resources"
+        assert kept == bool(others), "the CRD is removed, unless another namespace has resources"
 
 
-def test_without_its_images_the_demo_says_why_and_fails(tools: Tools) -> None:
+def test_demo_fails_with_the_reason_when_its_images_are_missing(tools: Tools) -> None:
     environment = {**tools.environment, "DEMO": "once", "READY_WITHIN": "8", "IMAGE_TAG": "never-built"}
     shown = subprocess.run(
         [str(ROOT / "demo" / "demo.sh")], capture_output=True, text=True, timeout=100, env=environment, check=False

@@ -1,4 +1,4 @@
-"""The life of a MarketCollector on a real node: made, changed, suspended, resumed, deleted."""
+"""The lifecycle of a MarketCollector on a real node: create, change, suspend, resume, delete."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def seconds_since(timestamp: str) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds()
 
 
-def test_a_new_resource_is_ready_within_fifteen_seconds_and_its_numbers_move(place: Place) -> None:
-    begun = time.monotonic()
+def test_new_resource_is_ready_within_15_s_and_its_counters_increase(place: Place) -> None:
+    started = time.monotonic()
     place.apply(market_collector())
     place.wait_ready(within=15)
-    print(f"Ready {time.monotonic() - begun:.1f} s after kubectl apply")
+    print(f"Ready {time.monotonic() - started:.1f} s after kubectl apply")
     place.wait_moving("messages")
     place.wait_moving("records")
     status = place.status()
@@ -32,7 +32,7 @@ def test_a_new_resource_is_ready_within_fifteen_seconds_and_its_numbers_move(pla
     assert status["gaps"]["detected"] == 0
 
 
-def test_the_table_tells_at_a_glance(place: Place) -> None:
+def test_table_shows_a_ready_resource(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()
     header, row = place.kubectl("get", "mcol").splitlines()
@@ -41,7 +41,7 @@ def test_the_table_tells_at_a_glance(place: Place) -> None:
     assert "3/3" in row
 
 
-def test_records_of_all_wanted_types_reach_the_log(place: Place) -> None:
+def test_records_of_all_requested_types_reach_the_log(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()
     pod = place.pod()["metadata"]["name"]
@@ -53,7 +53,7 @@ def test_records_of_all_wanted_types_reach_the_log(place: Place) -> None:
     eventually(all_types, within=20, what="trade, orderbook and ticker records in kubectl logs")
 
 
-def test_a_pod_has_no_token_no_privilege_and_a_read_only_root(place: Place) -> None:
+def test_pod_has_no_token_no_privilege_and_a_read_only_root(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()
     pod = place.pod()
@@ -65,7 +65,7 @@ def test_a_pod_has_no_token_no_privilege_and_a_read_only_root(place: Place) -> N
 
 
 def old_pod_left_after_the_new_one_was_ready(seen: list[Document], old: str) -> bool:
-    """Whether the first sign of the old pod's end came when a new pod was ready already."""
+    """Whether a new pod was ready before the old pod started to stop."""
     new_is_ready = False
     for pod in seen:
         is_old = pod["metadata"]["uid"] == old
@@ -75,10 +75,10 @@ def old_pod_left_after_the_new_one_was_ready(seen: list[Document], old: str) -> 
     raise AssertionError("the old pod never left")
 
 
-def test_after_a_change_of_symbol_the_old_pod_leaves_when_the_new_one_streams(place: Place) -> None:
+def test_old_pod_stops_once_the_new_one_streams_when_the_symbol_changes(place: Place) -> None:
     place.apply(market_collector(symbol="BTC-USDT"))
     place.wait_ready()
-    place.wait_condition("WorkloadReady", "True")  # its streams may deliver before the kubelet has asked the pod
+    place.wait_condition("WorkloadReady", "True")  # streams may deliver before the kubelet has probed the pod
     old = place.pod()["metadata"]["uid"]
     with place.history("pods", "-l", place.selector()) as pods:
         place.patch({"symbol": "ETH-USDT"})
@@ -96,8 +96,8 @@ def test_after_a_change_of_symbol_the_old_pod_leaves_when_the_new_one_streams(pl
     place.wait_moving("messages")
 
 
-def test_over_a_roll_out_every_fill_is_written_exactly_once(place: Place) -> None:
-    """Both pods' records together, by the documented identity: the new one streams before the old one leaves."""
+def test_every_fill_is_written_exactly_once_during_a_rollout(place: Place) -> None:
+    """Merge the records of both pods by their documented identity, because the pods overlap."""
     place.apply(market_collector())
     place.wait_ready()
     old = place.pod()["metadata"]["name"]
@@ -114,11 +114,11 @@ def test_over_a_roll_out_every_fill_is_written_exactly_once(place: Place) -> Non
     ids = {int(fill["trade_id"]) for fill in fills}
     assert all(fill["count"] == 1 for fill in fills)
     assert ids == set(range(min(ids), max(ids) + 1))
-    assert len(fills) > len(ids), "they overlapped"
+    assert len(fills) > len(ids), "the pods overlapped"
     assert [record for record in after.records() if record["type"] == "gap"] == []
 
 
-def test_suspending_stops_the_pods_and_resuming_goes_on_counting(place: Place) -> None:
+def test_suspend_stops_the_pods_and_resume_continues_the_counters(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()
     counted = place.wait_moving("messages")
@@ -128,7 +128,7 @@ def test_suspending_stops_the_pods_and_resuming_goes_on_counting(place: Place) -
     assert condition(resource, "Ready").reason == "Suspended"
     assert resource["status"]["messages"] >= counted
     place.patch({"suspend": False})
-    eventually(lambda: place.pods(), within=15, what="a pod is made again")
+    eventually(lambda: place.pods(), within=15, what="a pod is created again")
     assert place.wait_ready()["status"]["messages"] >= counted
     assert condition(place.resource(), "Ready").reason != "Suspended"
     place.wait_moving("messages")
@@ -139,27 +139,27 @@ def nothing_is_left(place: Place) -> bool:
     return not any(place.owned(kind) for kind in kinds)
 
 
-def test_deleting_leaves_nothing_and_waits_for_nobody(place: Place) -> None:
+def test_deletion_leaves_nothing_and_needs_no_finalizer(place: Place) -> None:
     place.apply(market_collector())
     resource = place.wait_ready()
     assert not resource["metadata"].get("finalizers")
     assert not nothing_is_left(place)
     place.kubectl("delete", "marketcollector", "okx", "--timeout=10s")
-    eventually(lambda: nothing_is_left(place), within=45, what="all children are gone")
+    eventually(lambda: nothing_is_left(place), within=45, what="all managed objects are deleted")
 
 
-def test_deleting_works_without_the_operator(place: Place, operator: Operator) -> None:
+def test_deletion_works_without_the_operator(place: Place, operator: Operator) -> None:
     place.apply(market_collector())
     place.wait_ready()
     operator.pause()
     try:
         place.kubectl("delete", "marketcollector", "okx", "--timeout=10s")
-        eventually(lambda: nothing_is_left(place), within=45, what="all children are gone")
+        eventually(lambda: nothing_is_left(place), within=45, what="all managed objects are deleted")
     finally:
         operator.resume()
 
 
-def test_what_no_operator_has_seen_is_not_called_ready(place: Place, operator: Operator) -> None:
+def test_new_resource_is_not_ready_without_an_operator(place: Place, operator: Operator) -> None:
     operator.pause()
     try:
         place.apply(market_collector())

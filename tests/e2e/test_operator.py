@@ -1,4 +1,4 @@
-"""The operator itself on a real node: it may die, it keeps to its rights, and every sample works with it."""
+"""The operator on a real node: it can crash, it keeps to its namespaces, and every sample works."""
 
 from __future__ import annotations
 
@@ -18,52 +18,54 @@ SECRETS = sorted((ROOT / "crds" / "samples" / "secrets").glob("*.yaml"))
 SIMULATED = {"websocket": "ws://simulator:8443", "rest": "http://simulator:8443"}
 
 
-def children(place: Place) -> dict[str, Any]:
-    """What changes when a child is restarted, replaced or only touched."""
+def managed_objects(place: Place) -> dict[str, Any]:
+    """UIDs, versions and restarts, which change when a managed object is replaced, written or restarted."""
     pods = {pod["metadata"]["uid"]: restarts(pod) for pod in place.owned("pods")}
     generations = {d["metadata"]["uid"]: d["metadata"]["generation"] for d in place.owned("deployments")}
     others = {o["metadata"]["uid"]: o["metadata"]["resourceVersion"] for o in place.owned("configmaps,services")}
     return {"pods": pods, "deployments": generations, "others": others}
 
 
-def test_a_killed_operator_touches_no_child_and_goes_on_counting(place: Place, operator: Operator) -> None:
+def test_killed_operator_changes_no_object_and_continues_counting(place: Place, operator: Operator) -> None:
     place.apply(market_collector("one"), market_collector("two", symbol="ETH-USDT"))
     for name in ("one", "two"):
         place.wait_ready(name)
-    before, counted = children(place), place.wait_moving("messages", "one")
+    before, counted = managed_objects(place), place.wait_moving("messages", "one")
     with place.history("marketcollector", "one") as history:
         operator.kill()
         place.wait_moving("messages", "one", within=45)
-    assert children(place) == before
-    told = place.status("one")["messages"]
-    assert told > counted
-    heard = place.collector_status(place.pod("one")["metadata"]["name"])["counters"]["messages"]
-    assert told <= heard, "nothing is counted twice"
+    assert managed_objects(place) == before
+    reported = place.status("one")["messages"]
+    assert reported > counted
+    collected = place.collector_status(place.pod("one")["metadata"]["name"])["counters"]["messages"]
+    assert reported <= collected, "nothing is counted twice"
     assert all(is_ready(version) for version in history.documents())
 
 
-def test_collectors_run_on_while_no_operator_runs_and_what_happened_is_told_afterwards(
-    place: Place, operator: Operator
-) -> None:
+def test_collectors_run_without_an_operator_and_are_counted_afterwards(place: Place, operator: Operator) -> None:
     place.apply(market_collector())
     place.wait_ready()
-    pod, before = place.pod()["metadata"]["name"], children(place)
+    pod, before = place.pod()["metadata"]["name"], managed_objects(place)
     reconnections = place.status()["reconnections"]
     operator.pause()
     try:
         dropped = place.fault("drop")["dropped"]
-        heard = place.collector_status(pod)["counters"]["messages"]
-        eventually(lambda: place.collector_status(pod)["counters"]["messages"] > heard, 20, "the collector goes on")
-        assert place.status()["reconnections"] == reconnections, "nobody could tell yet"
+        collected = place.collector_status(pod)["counters"]["messages"]
+        eventually(
+            lambda: place.collector_status(pod)["counters"]["messages"] > collected, 20, "the collector continues"
+        )
+        assert place.status()["reconnections"] == reconnections, "no operator could report it yet"
     finally:
         operator.resume()
     place.wait_moving("messages")
-    assert place.status()["reconnections"] == reconnections + dropped == reconnections + 2, "fills have their own"
-    assert children(place) == before
+    assert place.status()["reconnections"] == reconnections + dropped == reconnections + 2, (
+        "fills have a connection of their own"
+    )
+    assert managed_objects(place) == before
 
 
 def simulated(sample: Document) -> Document:
-    """The sample with the simulator for an exchange, and quick to look at; everything else is as the user finds it."""
+    """The unchanged sample, except that its exchange is the simulator and probes are frequent."""
     connection = sample["spec"].get("connection", {}) | {"endpoint": SIMULATED}
     return sample | {"spec": sample["spec"] | {"connection": connection, "healthCheckInterval": "2s"}}
 
@@ -81,7 +83,7 @@ def test_every_sample_becomes_ready(place: Place) -> None:
     assert [restarts(pod) for pod in place.owned("pods")] == [0] * 10, "ten pods, none of them restarted"
 
 
-def test_with_a_list_of_namespaces_it_keeps_to_them(place: Place, places: Any, operator: Operator) -> None:
+def test_operator_serves_only_the_listed_namespaces(place: Place, places: Any, operator: Operator) -> None:
     elsewhere = places.take()
     operator.keep_log()
     try:

@@ -1,4 +1,4 @@
-"""The end-to-end tests' own reasoning, without a cluster: a wrong judge would pass everything."""
+"""The helpers of the end-to-end tests, without a cluster: a wrong helper could pass everything."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ def resource(status: str, seen: int, generation: int) -> Document:
         ({"metadata": {"generation": 1}}, False),
     ],
 )
-def test_ready_counts_only_for_the_present_spec(given: Document, expected: bool) -> None:
+def test_ready_counts_only_for_the_current_generation(given: Document, expected: bool) -> None:
     assert is_ready(given) is expected
 
 
-def test_a_condition_that_is_not_there_is_unknown() -> None:
+def test_missing_condition_is_unknown() -> None:
     assert condition({}, "Ready").status == "Unknown"
 
 
-def test_a_watch_is_cut_into_its_objects() -> None:
+def test_watch_output_is_split_into_objects() -> None:
     objects: list[Any] = [{"a": {"b": [1, 2]}}, {"c": "}"}]
     text = "\n".join(json.dumps(object_, indent=4) for object_ in objects) + "\n"
     assert list(whole_documents(iter(text.splitlines(keepends=True)))) == objects
 
 
-def test_waiting_ends_with_the_answer_or_with_the_name_of_what_did_not_come() -> None:
+def test_eventually_returns_the_answer_or_names_the_missing_event() -> None:
     answers = iter([None, 0, 7])
     assert eventually(lambda: next(answers), within=5, what="seven", every=0) == 7
     with pytest.raises(TooLateError, match="not within 0 s: the moon"):
         eventually(lambda: None, within=0, what="the moon", every=0)
 
 
-def test_a_field_can_be_left_out_of_the_standard_resource() -> None:
+def test_field_can_be_left_out_of_the_standard_resource() -> None:
     spec = market_collector(symbol=None, symbols=["BTC-USDT"])["spec"]
     assert "symbol" not in spec
     assert spec["symbols"] == ["BTC-USDT"]
 
 
-def test_the_simulator_gets_other_frames_and_keeps_its_addresses() -> None:
+def test_simulator_gets_other_options_and_keeps_its_addresses() -> None:
     deployment, service = simulator_objects(("--market=1",))
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["args"] == [
@@ -64,7 +64,7 @@ def test_the_simulator_gets_other_frames_and_keeps_its_addresses() -> None:
 
 
 @pytest.mark.parametrize("line", ['{"status": 403}', 'services is forbidden: User "x"', "403 Forbidden: no"])
-def test_a_denied_right_is_recognised(line: str) -> None:
+def test_denied_right_is_recognised(line: str) -> None:
     assert NO_RIGHT.search(line)
 
 
@@ -72,5 +72,5 @@ ENDING = '403 Forbidden: services "a" is forbidden: unable to create new content
 
 
 @pytest.mark.parametrize("line", ['{"duration": 0.1403}', "reconciled 14035 resources", "uid 94031a", ENDING])
-def test_a_number_or_a_namespace_on_its_way_out_is_not_a_denied_right(line: str) -> None:
+def test_number_or_terminating_namespace_is_no_denied_right(line: str) -> None:
     assert not NO_RIGHT.search(line)

@@ -1,4 +1,4 @@
-"""What goes wrong around a collector, on a real node: the status tells it, nothing crashes, nothing counts twice."""
+"""Faults around a collector on a real node: the status reports them, nothing crashes or is counted twice."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 TOTALS = ("messages", "records", "reconnections", "resyncs", "droppedRecords")
 
 
-def falls(versions: list[Document], total: str) -> list[tuple[int, int]]:
-    """Every step in which a total of the status went backwards."""
+def decreases(versions: list[Document], total: str) -> list[tuple[int, int]]:
+    """Every step in which a total of the status decreased."""
     values = [int(version.get("status", {}).get(total) or 0) for version in versions]
     return [(before, after) for before, after in pairwise(values) if after < before]
 
@@ -33,8 +33,8 @@ def not_ready(versions: list[Document]) -> list[str]:
 def kill_container(place: Place, pod: Document) -> None:
     """SIGKILL for the collector's process, as the kernel does when memory runs out.
 
-    From inside the container nobody can send it (the kernel protects process 1 there), so it comes from the node,
-    which is this machine; on a node elsewhere SIGTERM from inside has to do.
+    Inside the container the kernel protects process 1, so the signal is sent on the node, which is this machine. On
+    another node, SIGTERM from inside the container has to suffice.
     """
     container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("//")[2]
     processes = [p for p in Path("/proc").glob("[0-9]*") if container in read_cgroup(p)]
@@ -51,7 +51,7 @@ def read_cgroup(process: Path) -> str:
         return ""
 
 
-def test_a_killed_process_comes_back_and_totals_only_grow(place: Place) -> None:
+def test_totals_only_grow_when_the_process_is_killed(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()
     before = place.wait_moving("messages")
@@ -63,10 +63,10 @@ def test_a_killed_process_comes_back_and_totals_only_grow(place: Place) -> None:
         place.wait_moving("messages")
     assert place.pod()["metadata"]["uid"] == pod["metadata"]["uid"]
     assert place.status()["messages"] > before
-    assert {total: falls(history.documents(), total) for total in TOTALS} == {total: [] for total in TOTALS}
+    assert {total: decreases(history.documents(), total) for total in TOTALS} == {total: [] for total in TOTALS}
 
 
-def test_a_deleted_pod_is_replaced_and_totals_only_grow(place: Place) -> None:
+def test_totals_only_grow_when_the_pod_is_deleted(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()
     before = place.wait_moving("messages")
@@ -80,10 +80,10 @@ def test_a_deleted_pod_is_replaced_and_totals_only_grow(place: Place) -> None:
         place.wait_ready()
         place.wait_moving("messages")
     assert place.status()["messages"] > before
-    assert {total: falls(history.documents(), total) for total in TOTALS} == {total: [] for total in TOTALS}
+    assert {total: decreases(history.documents(), total) for total in TOTALS} == {total: [] for total in TOTALS}
 
 
-def test_reconnections_rise_by_exactly_the_number_of_drops_and_short_ones_leave_ready_alone(place: Place) -> None:
+def test_reconnections_count_every_drop_and_ready_stays_true(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()
     pod = place.pod()["metadata"]["name"]
@@ -93,7 +93,9 @@ def test_reconnections_rise_by_exactly_the_number_of_drops_and_short_ones_leave_
         for _ in range(3):
             dropped += connections_dropped(place)
             wait_back(place, pod, before + dropped)
-        eventually(lambda: place.status()["reconnections"] == before + dropped, 15, f"{dropped} reconnections told")
+        eventually(
+            lambda: place.status()["reconnections"] == before + dropped, 15, f"{dropped} reconnections are reported"
+        )
         place.wait_moving("messages")
     assert place.status()["reconnections"] == before + dropped
     assert place.status()["lastReconnect"]["reason"]
@@ -102,7 +104,7 @@ def test_reconnections_rise_by_exactly_the_number_of_drops_and_short_ones_leave_
 
 
 def connections_dropped(place: Place) -> int:
-    """Makes the exchange drop all connections, and says how many there were."""
+    """Makes the exchange drop all connections; returns their number."""
     number: int = place.fault("drop", path=None, code=None)["dropped"]
     assert number >= 1
     return number
@@ -112,22 +114,22 @@ def wait_back(place: Place, pod: str, reconnections: int) -> None:
     """Returns when the collector has reconnected that often and all its streams are live again."""
 
     def is_back() -> bool:
-        said = place.collector_status(pod)
-        connected = all(connection["state"] == "connected" for connection in said["connections"])
-        streaming = all(stream["state"] == "live" for stream in said["streams"])
-        return connected and streaming and said["counters"]["reconnections"] >= reconnections
+        report = place.collector_status(pod)
+        connected = all(connection["state"] == "connected" for connection in report["connections"])
+        streaming = all(stream["state"] == "live" for stream in report["streams"])
+        return connected and streaming and report["counters"]["reconnections"] >= reconnections
 
     eventually(is_back, within=20, what=f"reconnection {reconnections} has happened")
 
 
-def test_an_exchange_that_is_gone_is_told_and_survived_without_a_restart(place: Place) -> None:
+def test_exchange_outage_is_reported_and_needs_no_restart(place: Place) -> None:
     place.apply(market_collector(staleAfter="5s"))
     place.wait_ready()
     pod = place.pod()["metadata"]["uid"]
     place.scale_simulator(0)
-    told = place.wait_condition("Streaming", "False", within=20)
-    assert told.reason
-    assert told.message
+    found = place.wait_condition("Streaming", "False", within=20)
+    assert found.reason
+    assert found.message
     assert place.wait_condition("Ready", "False", within=5).reason
     assert place.status()["unhealthyStreams"]
     place.scale_simulator(1)
@@ -137,23 +139,23 @@ def test_an_exchange_that_is_gone_is_told_and_survived_without_a_restart(place: 
     assert restarts(place.pod()) == 0
 
 
-def test_an_unknown_symbol_is_named_and_nothing_crashes(place: Place) -> None:
+def test_unknown_symbol_is_named_and_nothing_crashes(place: Place) -> None:
     place.apply(market_collector(symbol="NOPE-USDT"))
-    told = place.wait_condition("Accepted", "False", within=40)
-    assert told.reason == "SymbolNotFound"
-    assert "NOPE-USDT" in told.message
+    found = place.wait_condition("Accepted", "False", within=40)
+    assert found.reason == "SymbolNotFound"
+    assert "NOPE-USDT" in found.message
     assert condition(place.resource(), "Ready").status == "False"
     assert sum(restarts(pod) for pod in place.pods()) == 0
     place.patch({"symbol": "BTC-USDT"})
     place.wait_ready()
 
 
-def test_one_unknown_symbol_does_not_take_the_others_along(place: Place) -> None:
+def test_unknown_symbol_does_not_stop_the_others(place: Place) -> None:
     place.apply(market_collector(symbol=None, symbols=["BTC-USDT", "NOPE-USDT"]))
-    told = place.wait_condition("Accepted", "False", within=40)
-    assert told.reason == "SymbolNotFound"
-    assert "NOPE-USDT" in told.message
-    assert "BTC-USDT" not in told.message
+    found = place.wait_condition("Accepted", "False", within=40)
+    assert found.reason == "SymbolNotFound"
+    assert "NOPE-USDT" in found.message
+    assert "BTC-USDT" not in found.message
     place.wait_moving("messages")
 
 
@@ -167,34 +169,34 @@ GARBAGE = (
 )
 
 
-def test_frames_that_nobody_can_read_are_counted_and_shown_and_crash_nothing(place: Place) -> None:
+def test_unreadable_frames_are_counted_and_crash_nothing(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()
     pod = place.pod()["metadata"]["name"]
 
-    def said() -> Document:
+    def report() -> Document:
         return place.collector_status(pod)
 
     for number, frame in enumerate(GARBAGE, start=1):
         assert place.fault("raw", frame=frame, path="business")["sent"] == 1
-        eventually(lambda: said()["counters"]["unreadableFrames"] >= number, 10, f"{frame!r} is counted")  # noqa: B023
-    assert said()["lastUnreadable"]["reason"]
-    assert said()["counters"]["unreadableFrames"] == len(GARBAGE)
+        eventually(lambda: report()["counters"]["unreadableFrames"] >= number, 10, f"{frame!r} is counted")  # noqa: B023
+    assert report()["lastUnreadable"]["reason"]
+    assert report()["counters"]["unreadableFrames"] == len(GARBAGE)
     place.wait_moving("messages")
     place.wait_ready()
     assert restarts(place.pod()) == 0
 
 
-def test_lost_messages_are_told_in_the_status_until_they_are_repaired(place: Place) -> None:
+def test_lost_messages_are_reported_until_the_gap_is_filled(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()
     before = place.status()["gaps"]["detected"]
     place.fault("rest", path="market/history-trades", status=500, seconds=600)
     place.fault("lose", channel="trades-all", symbol="BTC-USDT", count=3)
-    eventually(lambda: place.status()["gaps"]["detected"] > before, within=20, what="the gap is told")
+    eventually(lambda: place.status()["gaps"]["detected"] > before, within=20, what="the gap is reported")
     gap = place.status()["gaps"]
     assert gap["missingTrades"] >= 1
-    assert gap["open"] >= 1, "it stays open while the exchange's history cannot be asked"
+    assert gap["open"] >= 1, "the gap stays open while the exchange's history is unavailable"
     assert place.wait_condition("Complete", "False", within=5).reason
     place.clear_faults()
     place.wait_condition("Complete", "True", within=60)
@@ -203,13 +205,13 @@ def test_lost_messages_are_told_in_the_status_until_they_are_repaired(place: Pla
     assert restarts(place.pod()) == 0
 
 
-def test_a_hole_in_the_order_book_is_told_and_mended_by_a_new_snapshot(place: Place) -> None:
+def test_gap_in_the_order_book_is_reported_and_resynced(place: Place) -> None:
     place.apply(market_collector())
     place.wait_ready()
     before = place.status()
     place.fault("lose", channel="books", symbol="BTC-USDT", count=1)
-    eventually(lambda: place.status()["gaps"]["detected"] > before["gaps"]["detected"], 20, "the gap is told")
-    eventually(lambda: place.status()["resyncs"] > before["resyncs"], within=20, what="the book is fetched anew")
+    eventually(lambda: place.status()["gaps"]["detected"] > before["gaps"]["detected"], 20, "the gap is reported")
+    eventually(lambda: place.status()["resyncs"] > before["resyncs"], within=20, what="the book is fetched again")
     place.wait_ready()
 
 
@@ -247,14 +249,14 @@ def claim(volume: str) -> Document:
     }
 
 
-def test_a_directory_that_cannot_be_written_is_told(place: Place) -> None:
+def test_unwritable_directory_is_reported(place: Place) -> None:
     place.tools.apply(volume_of_root(place.namespace))
     try:
         archive = {"name": "archive", "type": "file", "file": {"directory": "/data", "claimName": "archive"}}
         place.apply(claim(place.namespace), market_collector(sinks=[archive]))
-        told = place.wait_condition("SinksHealthy", "False", within=45)
-        assert told.reason
-        assert "archive" in told.message
+        found = place.wait_condition("SinksHealthy", "False", within=45)
+        assert found.reason
+        assert "archive" in found.message
         assert condition(place.resource(), "Ready").status == "False"
     finally:
         place.kubectl("delete", "marketcollector", "okx", "--ignore-not-found")
@@ -262,7 +264,7 @@ def test_a_directory_that_cannot_be_written_is_told(place: Place) -> None:
         shutil.rmtree(VOLUMES / place.namespace, ignore_errors=True)
 
 
-def test_a_sink_of_files_is_written_acknowledged_and_compressed_when_a_file_is_finished(place: Place) -> None:
+def test_file_sink_acknowledges_records_and_compresses_finished_files(place: Place) -> None:
     settings = {"directory": "/data", "rotate": {"interval": "1s"}, "compression": "gzip"}
     place.apply(market_collector(sinks=[{"name": "archive", "type": "file", "file": settings}]))
     place.wait_ready()

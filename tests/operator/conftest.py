@@ -1,4 +1,4 @@
-"""Small builders of what the operator reads; each test says only what it is about."""
+"""Builders of the documents that the operator reads, so that a test states only the fields it needs."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def resource() -> Callable[..., Resource]:
 
 @pytest.fixture
 def pod_document() -> Make:
-    """A pod as the API server returns it, running and ready unless told otherwise."""
+    """A pod as the API server returns it, by default running and ready."""
 
     def make(
         uid: str = "pod-1",

@@ -34,7 +34,7 @@ def test_the_lease_and_the_selector_become_settings() -> None:
     assert not found.selector.matches({})
 
 
-def test_network_policies_are_made_when_somebody_says_for_whom() -> None:
+def test_network_policies_need_allowed_readers() -> None:
     assert settings().traffic is None
     peer, rule = '{"podSelector": {}}', '{"ports": [{"port": 3128}]}'
     assert settings("--allow-from", peer, "--allow-to", rule).traffic == NetworkRules(
@@ -67,7 +67,9 @@ def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.M
         ([], "required"),
     ],
 )
-def test_bad_input_says_what_is_allowed(arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_option_is_refused_with_the_allowed_values(
+    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
@@ -81,7 +83,7 @@ def test_what_is_printed(command: str, text: str, capsys: pytest.CaptureFixture[
     assert (ended.value.code, capsys.readouterr().out) == (0, text)
 
 
-def test_printing_the_definition_needs_no_cluster_libraries() -> None:
+def test_printing_the_crd_needs_no_cluster_libraries() -> None:
     code = (
         "import sys; from market_operator.__main__ import main\n"
         "try: main(['crd'])\n"

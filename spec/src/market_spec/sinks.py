@@ -89,7 +89,7 @@ class Sink(Section, frozen=True, kw_only=True):
     type: Annotated[
         str,
         OneOf(("stdout", "file")),
-        "Type of the sink. stdout: JSON lines in the pod's log. file: JSON lines in files, with the block file. "
-        "Required.",
+        "Type of the sink. stdout writes JSON lines to the pod's log. file writes JSON lines to files and needs the "
+        "block file. Required.",
     ]
     file: Annotated[FileSink | None, "Settings of a sink of type file; not allowed for others. Default none."] = None

@@ -1,4 +1,4 @@
-"""The Lease's calls in order, against a small API server: won, renewed, lost, given back."""
+"""Leader election against a small API server: acquire, renew, lose and release the Lease."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from market_operator.errors import ApiError, LeadershipError
 from market_operator.resource.naming import Key
 
 KEY = Key("home", "operator")
-# So short that no test waits; the retry is a turn of the loop or two.
+# Short, so that no test waits. A retry takes one or two iterations of the event loop.
 TERMS = Terms(duration=15, deadline=10, retry=0.001)
 
 
@@ -55,7 +55,7 @@ class Leases:
 
 
 class Clock:
-    """Goes when it is told to."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -89,7 +89,7 @@ async def until(claim: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
-async def test_who_comes_first_leads_and_renews(leases: Leases, enter: Enter, time_: Clock) -> None:
+async def test_first_candidate_leads_and_renews(leases: Leases, enter: Enter, time_: Clock) -> None:
     me = enter()
     await me.win()
     assert leases.spec["holderIdentity"] == "me"
@@ -100,7 +100,7 @@ async def test_who_comes_first_leads_and_renews(leases: Leases, enter: Enter, ti
     holding.cancel()
 
 
-async def test_who_comes_second_waits_until_the_lease_has_run_out(leases: Leases, enter: Enter, time_: Clock) -> None:
+async def test_second_candidate_waits_until_the_lease_expires(leases: Leases, enter: Enter, time_: Clock) -> None:
     await enter("other").win()
     waiting = asyncio.create_task((me := enter()).win())
     await until(lambda: len(leases.timeouts) > 6)
@@ -114,7 +114,7 @@ async def test_who_comes_second_waits_until_the_lease_has_run_out(leases: Leases
     assert (leases.spec["holderIdentity"], leases.spec["leaseTransitions"]) == ("me", 1)
 
 
-async def test_what_is_given_back_is_taken_at_once(leases: Leases, enter: Enter) -> None:
+async def test_released_lease_is_acquired_at_once(leases: Leases, enter: Enter) -> None:
     other = enter("other")
     await other.win()
     await other.resign()
@@ -125,9 +125,7 @@ async def test_what_is_given_back_is_taken_at_once(leases: Leases, enter: Enter)
     assert leases.spec["holderIdentity"] == "me"
 
 
-async def test_a_leader_without_answers_ends_at_the_deadline_and_no_call_goes_beyond_it(
-    leases: Leases, enter: Enter, time_: Clock
-) -> None:
+async def test_leader_ends_at_the_deadline_when_no_call_is_answered(leases: Leases, enter: Enter, time_: Clock) -> None:
     me = enter()
     await me.win()
     leases.refusal = ApiError(0, "TimeoutError", "no answer")
@@ -143,7 +141,7 @@ async def test_a_leader_without_answers_ends_at_the_deadline_and_no_call_goes_be
     assert max(leases.timeouts) <= TERMS.deadline / 2
 
 
-async def test_a_leader_that_finds_another_holder_ends(leases: Leases, enter: Enter) -> None:
+async def test_leader_ends_when_the_lease_has_another_holder(leases: Leases, enter: Enter) -> None:
     me = enter()
     await me.win()
     assert leases.lease
@@ -153,7 +151,7 @@ async def test_a_leader_that_finds_another_holder_ends(leases: Leases, enter: En
     assert leases.spec["holderIdentity"] == "other"
 
 
-async def test_who_has_lost_gives_nothing_back(leases: Leases, enter: Enter, time_: Clock) -> None:
+async def test_former_leader_releases_nothing(leases: Leases, enter: Enter, time_: Clock) -> None:
     me = enter()
     await me.win()
     version = leases.version
@@ -162,14 +160,14 @@ async def test_who_has_lost_gives_nothing_back(leases: Leases, enter: Enter, tim
     assert leases.version == version
 
 
-async def test_a_server_that_is_gone_does_not_keep_anyone_from_ending(leases: Leases, enter: Enter) -> None:
+async def test_resign_returns_when_the_server_is_unavailable(leases: Leases, enter: Enter) -> None:
     me = enter()
     await me.win()
     leases.refusal = ApiError(503, "ServiceUnavailable", "not now")
     await me.resign()
 
 
-async def test_the_same_news_is_told_once(leases: Leases, enter: Enter, caplog: pytest.LogCaptureFixture) -> None:
+async def test_repeated_refusal_is_logged_once(leases: Leases, enter: Enter, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     leases.refusal = ApiError(403, "Forbidden", "no right on leases")
     waiting = asyncio.create_task(enter().win())
@@ -178,8 +176,8 @@ async def test_the_same_news_is_told_once(leases: Leases, enter: Enter, caplog: 
     assert len([record for record in caplog.records if "no right on leases" in record.getMessage()]) == 1
 
 
-async def test_no_write_is_sent_behind_the_fence() -> None:
-    """Nothing listens there: a write that is sent would fail in another way."""
+async def test_fenced_client_sends_no_write() -> None:
+    """Nothing listens at the address, so a write that was sent would raise another error."""
     from kubernetes.aio.client.configuration import Configuration
 
     cluster = Cluster(Configuration(host="http://127.0.0.1:1"), None)
@@ -203,6 +201,6 @@ async def test_no_write_is_sent_behind_the_fence() -> None:
     await cluster.close()
 
 
-def test_every_process_has_a_name_of_its_own_and_the_clock_goes_on() -> None:
+def test_identity_is_unique_and_clock_is_monotonic() -> None:
     assert identity() != identity()
     assert clock() <= clock()

@@ -1,4 +1,4 @@
-"""The fence in front of each write (cluster.py): asked when a call begins, and again when its body goes out."""
+"""The fence of each write: checked when the call starts, and again when its body is sent."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -16,7 +16,7 @@ Server = tuple[str, list[str]]
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    """An API server that takes everything, and tells what came."""
+    """An API server that accepts every request and records it."""
     came: list[str] = []
 
     async def take(request: web.Request) -> web.Response:
@@ -31,7 +31,7 @@ async def server() -> AsyncIterator[Server]:
 
 
 def fence(still_leads: int) -> Callable[[], float]:
-    """One that lets so many questions pass."""
+    """A fence that passes the given number of checks."""
     asked = iter(range(10))
 
     def ask() -> float:

@@ -1,4 +1,4 @@
-"""Who leads: the rules one by one, and two candidates at a server whose answers are late, lost or never come."""
+"""The rules of the Lease, and two candidates at a server whose answers are late or lost."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,7 +32,7 @@ def leading(sent: float = 0.0) -> Candidate:
     return found
 
 
-def test_where_there_is_no_lease_one_is_made() -> None:
+def test_missing_lease_is_created() -> None:
     me = candidate()
     me.saw(None, 0.0)
     claim = me.claim(0.0, "t0")
@@ -51,22 +51,20 @@ def test_where_there_is_no_lease_one_is_made() -> None:
     ("holder", "age", "is_free"),
     [("other", 0.0, False), ("other", 14.9, False), ("other", 15.0, True), ("", 0.0, True), ("me", 0.0, True)],
 )
-def test_a_lease_is_free_when_nobody_holds_it_or_it_did_not_change_for_its_duration(
-    holder: str, age: float, is_free: bool
-) -> None:
+def test_lease_is_free_without_a_holder_or_after_its_duration(holder: str, age: float, is_free: bool) -> None:
     me = candidate()
     me.saw(lease(holder), 100.0)
     assert (me.claim(100.0 + age, "now") is not None) == is_free
 
 
-def test_its_own_duration_counts_not_ours() -> None:
+def test_expiry_uses_the_duration_in_the_lease() -> None:
     me = candidate()
     me.saw(lease(leaseDurationSeconds=60), 0.0)
     assert me.claim(59.9, "now") is None
     assert me.claim(60.0, "now")
 
 
-def test_the_times_in_it_do_not_matter_only_when_it_was_seen_to_change() -> None:
+def test_expiry_counts_from_the_last_observed_change() -> None:
     me = candidate()
     me.saw(lease(renewTime="1970-01-01T00:00:00.000000Z"), 0.0)
     assert me.claim(1.0, "now") is None, "another's clock may be decades off"
@@ -76,7 +74,7 @@ def test_the_times_in_it_do_not_matter_only_when_it_was_seen_to_change() -> None
     assert me.claim(29.0, "now"), "somebody's annotation is no renewal"
 
 
-def test_taking_over_counts_a_transition_and_names_the_version_that_was_read() -> None:
+def test_takeover_counts_a_transition_and_names_the_version_read() -> None:
     me = candidate()
     me.saw(lease(version="9"), 0.0)
     claim = me.claim(15.0, "now")
@@ -86,7 +84,7 @@ def test_taking_over_counts_a_transition_and_names_the_version_that_was_read() -
     assert (spec["leaseTransitions"], spec["acquireTime"], spec["renewTime"]) == (4, "now", "now")
 
 
-def test_renewing_keeps_since_when_and_how_often() -> None:
+def test_renewal_keeps_acquire_time_and_transitions() -> None:
     me = leading()
     claim = me.claim(2.0, "t2")
     assert claim
@@ -96,7 +94,7 @@ def test_renewing_keeps_since_when_and_how_often() -> None:
     assert not me.must_look, "the answer to the last claim is the newest there is"
 
 
-def test_a_claim_whose_answer_was_lost_is_no_second_transition() -> None:
+def test_claim_is_no_second_transition_when_its_answer_was_lost() -> None:
     me = candidate()
     me.saw(lease("me", acquireTime="then"), 0.0)
     claim = me.claim(1.0, "now")
@@ -104,26 +102,26 @@ def test_a_claim_whose_answer_was_lost_is_no_second_transition() -> None:
     assert (claim["spec"]["leaseTransitions"], claim["spec"]["acquireTime"]) == (3, "then")
 
 
-def test_who_does_not_lead_may_write_nothing() -> None:
+def test_standby_may_write_nothing() -> None:
     with pytest.raises(LeadershipError, match="does not lead"):
         candidate().time_left(0.0)
 
 
-def test_the_lease_counts_from_when_its_renewal_was_sent() -> None:
+def test_time_left_counts_from_the_sending_of_the_renewal() -> None:
     me = leading(sent=100.0)
     assert me.time_left(100.0) == 15.0
-    assert me.time_left(109.9) == pytest.approx(5.1), "a write that begins late ends before the lease"
+    assert me.time_left(109.9) == pytest.approx(5.1), "a write that starts late ends before the lease"
     with pytest.raises(LeadershipError, match=r"was not renewed for 10\.0 s"):
         me.time_left(110.0)
 
 
-def test_another_holder_ends_a_leader() -> None:
+def test_leader_ends_when_another_holder_is_seen() -> None:
     me = leading()
     with pytest.raises(LeadershipError, match="lease home/operator was taken by other"):
         me.saw(lease("other", "5"), 3.0)
 
 
-def test_a_leader_whose_lease_was_deleted_or_emptied_claims_it_anew() -> None:
+def test_leader_claims_the_lease_again_when_deleted_or_emptied() -> None:
     for found in (None, lease("", "5")):
         me = leading()
         me.saw(found, 3.0)
@@ -133,7 +131,7 @@ def test_a_leader_whose_lease_was_deleted_or_emptied_claims_it_anew() -> None:
         assert claim["metadata"].get("resourceVersion") == (found and "5")
 
 
-def test_a_deleted_lease_of_another_still_runs_out_first() -> None:
+def test_deleted_lease_of_another_holder_still_has_to_expire() -> None:
     me = candidate()
     me.saw(lease(), 0.0)
     me.saw(None, 5.0)
@@ -143,7 +141,7 @@ def test_a_deleted_lease_of_another_still_runs_out_first() -> None:
     assert "resourceVersion" not in claim["metadata"]
 
 
-def test_release_leaves_it_to_nobody_and_ends_leading() -> None:
+def test_release_clears_the_holder_and_ends_leadership() -> None:
     me = leading()
     spec = me.release("t5")["spec"]
     assert (spec["holderIdentity"], spec["leaseDurationSeconds"], spec["renewTime"]) == ("", 1, "t5")
@@ -152,14 +150,14 @@ def test_release_leaves_it_to_nobody_and_ends_leading() -> None:
     assert me.must_look
 
 
-# Two candidates and a server. Every call may take effect late or never, its answer may be late or lost, and a process
-# may stand still for long between any two steps: each number is a time in seconds.
+# Two candidates and a server, times in seconds. A call may take effect late or never, and its answer may be late or lost.
+# A process may pause for long between any two steps.
 PAUSES = st.one_of(st.floats(0, 3), st.floats(0, 40))
 
 
 @dataclass
 class Server:
-    """One Lease, with versions as the API server has them."""
+    """One Lease, versioned like in the API server."""
 
     lease: dict[str, Any] | None = None
     version: int = 0
@@ -175,7 +173,7 @@ class Server:
 
 @dataclass
 class Process:
-    """A candidate and what it does, step by step, each at a time of its own; `leads` are the spans in which it may write."""
+    """A candidate and its steps, each at a time of its own; `leads` holds the spans in which it may write."""
 
     candidate: Candidate
     pauses: list[float]
@@ -184,7 +182,7 @@ class Process:
     is_over: bool = False
 
     def run(self, server: Server) -> Any:
-        """Yields the time to go by before each next step; is told what time it is then."""
+        """Yields the seconds until the next step, and receives the time of that step."""
         me, now = self.candidate, 0.0
         for number, pause in enumerate(self.pauses):
             try:
@@ -214,7 +212,7 @@ class Process:
         self.is_over = True
 
 
-def play(server: Server, processes: list[Process]) -> None:
+def simulate(server: Server, processes: list[Process]) -> None:
     runs = [process.run(server) for process in processes]
     due = [next(run) for run in runs]
     while any(time is not None for time in due):
@@ -234,22 +232,22 @@ def play(server: Server, processes: list[Process]) -> None:
         st.lists(st.booleans(), min_size=1, max_size=5),
     ),
 )
-def test_never_may_two_write_at_the_same_time(
+def test_two_candidates_never_may_write_at_the_same_time(
     pauses: tuple[list[float], list[float]], lost: tuple[list[bool], list[bool]]
 ) -> None:
     server = Server()
     one, two = (Process(candidate(name), p, d) for name, p, d in zip(("one", "two"), pauses, lost, strict=True))
-    play(server, [one, two])
-    for begin, end in one.leads:
-        for other_begin, other_end in two.leads:
-            assert end <= other_begin or other_end <= begin, (one.leads, two.leads)
+    simulate(server, [one, two])
+    for start, end in one.leads:
+        for other_start, other_end in two.leads:
+            assert end <= other_start or other_end <= start, (one.leads, two.leads)
 
 
-def test_the_play_has_a_leader_and_a_change_of_it() -> None:
-    """So that the property above is about something."""
+def test_simulated_election_has_a_leader_and_a_takeover() -> None:
+    """Guard the property above against holding only because nobody leads."""
     one = Process(candidate("one"), [2.0, 2.0], [False])
     two = Process(candidate("two"), [3.0] * 12, [False])
-    play(Server(), [one, two])
+    simulate(Server(), [one, two])
     assert one.leads
     assert two.leads
     assert one.leads[-1][1] <= two.leads[0][0]

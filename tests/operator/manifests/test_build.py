@@ -11,24 +11,24 @@ from market_operator.resource.document import Resource
 SYMBOLS = ["ADA-USDT", "BTC-USDT", "ETH-USDT", "SOL-USDT"]
 
 
-def kinds(wanted: DesiredState) -> list[tuple[str, str]]:
-    return [(child["kind"], child["metadata"]["name"]) for child in wanted.children]
+def kinds(desired: DesiredState) -> list[tuple[str, str]]:
+    return [(child["kind"], child["metadata"]["name"]) for child in desired.children]
 
 
-def test_a_shard_is_a_configmap_a_service_and_a_deployment_in_this_order(resource: Callable[..., Resource]) -> None:
+def test_shard_is_a_configmap_a_service_and_a_deployment_in_this_order(resource: Callable[..., Resource]) -> None:
     found = kinds(build_desired_state(resource(), "image"))
     assert [kind for kind, _ in found] == ["ConfigMap", "Service", "Deployment"]
     assert found[1:] == [("Service", "okx-btc-0"), ("Deployment", "okx-btc-0")]
 
 
-def test_several_replicas_get_a_budget_each_shard_and_one_replica_none(resource: Callable[..., Resource]) -> None:
+def test_shard_has_a_disruption_budget_only_with_several_replicas(resource: Callable[..., Resource]) -> None:
     found = kinds(build_desired_state(resource(symbols=SYMBOLS, shards=2, replicas=2), "image"))
     assert [name for kind, name in found if kind == "PodDisruptionBudget"] == ["okx-btc-0", "okx-btc-1"]
     assert [kind for kind, _ in found][2::4] == ["PodDisruptionBudget"] * 2, "before the Deployment"
     assert "PodDisruptionBudget" not in dict(kinds(build_desired_state(resource(), "image")))
 
 
-def test_one_policy_comes_before_all_shards_when_there_shall_be_one(resource: Callable[..., Resource]) -> None:
+def test_network_policy_is_built_once_before_all_shards(resource: Callable[..., Resource]) -> None:
     found = kinds(build_desired_state(resource(symbols=SYMBOLS, shards=3), "image", NetworkRules()))
     assert [kind for kind, _ in found].count("NetworkPolicy") == 1
     assert found[0] == ("NetworkPolicy", "okx-btc-collectors")
@@ -39,13 +39,13 @@ def test_the_same_resource_gives_the_same_objects(resource: Callable[..., Resour
     assert build_desired_state(resource(), "image") == build_desired_state(resource(), "image")
 
 
-def test_the_order_in_which_the_user_lists_things_means_nothing(resource: Callable[..., Resource]) -> None:
+def test_order_of_lists_in_the_spec_changes_nothing(resource: Callable[..., Resource]) -> None:
     one = build_desired_state(resource(symbols=SYMBOLS, dataTypes=["trade", "ticker"]), "image")
     other = build_desired_state(resource(symbols=SYMBOLS[::-1], dataTypes=["ticker", "trade"]), "image")
     assert one.children == other.children
 
 
-def test_symbol_and_symbols_of_one_are_the_same_to_collectors(resource: Callable[..., Resource]) -> None:
+def test_symbol_equals_symbols_with_one_entry(resource: Callable[..., Resource]) -> None:
     one, other = (
         build_desired_state(resource(symbol="A-B"), "image"),
         build_desired_state(resource(symbols=["A-B"]), "image"),
@@ -53,7 +53,7 @@ def test_symbol_and_symbols_of_one_are_the_same_to_collectors(resource: Callable
     assert one.children == other.children
 
 
-def test_one_symbol_more_changes_one_shard(resource: Callable[..., Resource]) -> None:
+def test_added_symbol_changes_one_shard(resource: Callable[..., Resource]) -> None:
     many = [f"C{number}-USDT" for number in range(60)]
     before = set(kinds(build_desired_state(resource(symbols=many, shards=4), "image")))
     after = set(kinds(build_desired_state(resource(symbols=[*many, "NEW-USDT"], shards=4), "image")))
@@ -61,8 +61,8 @@ def test_one_symbol_more_changes_one_shard(resource: Callable[..., Resource]) ->
 
 
 def test_every_shard_has_a_template_hash(resource: Callable[..., Resource]) -> None:
-    wanted = build_desired_state(resource(symbols=SYMBOLS, shards=4), "image")
-    assert len(set(wanted.templates)) == 4
+    desired = build_desired_state(resource(symbols=SYMBOLS, shards=4), "image")
+    assert len(set(desired.templates)) == 4
 
 
 def test_the_image_of_the_resource_wins(resource: Callable[..., Resource]) -> None:
@@ -70,6 +70,6 @@ def test_the_image_of_the_resource_wins(resource: Callable[..., Resource]) -> No
     assert build_desired_state(resource(), "image").image == "image"
 
 
-def test_nothing_is_wanted_of_a_spec_that_makes_no_sense(resource: Callable[..., Resource]) -> None:
+def test_invalid_spec_is_refused(resource: Callable[..., Resource]) -> None:
     with pytest.raises(SpecError):
         build_desired_state(resource(shards=2), "image")

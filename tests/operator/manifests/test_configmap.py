@@ -8,7 +8,7 @@ from market_operator.manifests.configmap import configmap, document
 from market_operator.manifests.shard import Shard
 
 
-def test_the_document_is_the_spec_in_the_users_words(shard: Callable[..., Shard]) -> None:
+def test_document_is_the_spec_as_the_user_wrote_it(shard: Callable[..., Shard]) -> None:
     found = document(shard(staleAfter="10s", connection={"endpoint": {"websocket": "ws://10.0.0.1:1"}}))
     assert (found["contract"], found["name"], found["namespace"], found["shard"]) == (1, "okx-btc", "md", 0)
     assert found["spec"] == {
@@ -31,7 +31,7 @@ def test_the_document_is_the_spec_in_the_users_words(shard: Callable[..., Shard]
         {"sinks": [{"name": "out", "type": "stdout"}]},
     ],
 )
-def test_what_collectors_need_not_know_restarts_none(shard: Callable[..., Shard], fields: dict[str, Any]) -> None:
+def test_operator_only_fields_restart_no_collector(shard: Callable[..., Shard], fields: dict[str, Any]) -> None:
     assert configmap(shard(**fields)) == configmap(shard())
 
 
@@ -45,14 +45,14 @@ def test_a_configmap_never_changes(shard: Callable[..., Shard]) -> None:
     assert json.loads(found["data"]["collector.json"])["spec"]["exchange"] == "okx"
 
 
-def test_a_claim_is_the_pods_business(shard: Callable[..., Shard]) -> None:
+def test_claim_name_is_not_in_the_document(shard: Callable[..., Shard]) -> None:
     sink = {"name": "a", "type": "file", "file": {"directory": "/data", "claimName": "disk"}}
     assert [*document(shard(sinks=[sink]))["spec"]["sinks"]] == [
         {"name": "a", "type": "file", "file": {"directory": "/data"}}
     ]
 
 
-def test_the_account_belongs_to_the_first_shard(shard: Callable[..., Shard]) -> None:
+def test_balances_belong_to_the_first_shard(shard: Callable[..., Shard]) -> None:
     first = shard(dataTypes=["trade", "balance"], credentials={"secretName": "key"}, symbols=["A-B", "C-D"], shards=2)
     second = Shard(first.resource, first.spec, 1, ("C-D",), first.image)
     assert document(first)["spec"]["dataTypes"] == ["balance", "trade"]

@@ -1,4 +1,4 @@
-"""Whatever a user may write, it reaches no shell, no path of ours and no template: it stays data in its place."""
+"""User input reaches no shell, no path of the operator and no template. It stays data."""
 
 import json
 import re
@@ -80,7 +80,7 @@ def built(name: str, spec: Document) -> list[Document]:
 
 @settings(max_examples=50)
 @given(name=NAMES, spec=SPECS)
-def test_no_word_of_a_user_is_in_a_command_or_leads_to_a_path_of_ours(name: str, spec: Document) -> None:
+def test_user_input_reaches_no_command_and_no_path_of_the_operator(name: str, spec: Document) -> None:
     pod = built(name, spec)[-1]["spec"]["template"]["spec"]
     [container] = pod["containers"]
     assert container["args"] == ARGUMENTS
@@ -98,7 +98,7 @@ def test_no_word_of_a_user_is_in_a_command_or_leads_to_a_path_of_ours(name: str,
 
 @settings(max_examples=50)
 @given(name=NAMES, spec=SPECS)
-def test_what_a_user_writes_comes_out_as_it_was_written(name: str, spec: Document) -> None:
+def test_user_input_is_passed_on_unchanged(name: str, spec: Document) -> None:
     children = built(name, spec)
     assert json.loads(json.dumps(children)) == children
     config = json.loads(next(child for child in children if child["kind"] == "ConfigMap")["data"]["collector.json"])
@@ -110,6 +110,6 @@ def test_what_a_user_writes_comes_out_as_it_was_written(name: str, spec: Documen
     assert "template" not in config["spec"], "and nothing of it goes to the collector"
 
 
-def test_a_path_inside_a_volume_never_climbs_out() -> None:
+def test_path_inside_a_volume_cannot_leave_it() -> None:
     climbing = (*HOSTILE, "..", "a/..", "/a", "a/../../b", "a\n")
     assert [text for text in climbing if re.fullmatch(RELATIVE_PATTERN.strip("^$"), text)] == []

@@ -26,7 +26,7 @@ def ports(rule: dict[str, Any]) -> list[tuple[int, str]]:
     return [(each["port"], each["protocol"]) for each in rule["ports"]]
 
 
-def test_only_the_readers_get_in_and_only_to_the_http_port(policy: Callable[..., Any]) -> None:
+def test_only_readers_reach_the_pods_and_only_on_the_http_port(policy: Callable[..., Any]) -> None:
     spec = policy(NetworkRules(readers=(OPERATOR, PROMETHEUS)))
     [way_in] = spec["ingress"]
     assert way_in["from"] == [OPERATOR, PROMETHEUS]
@@ -34,19 +34,19 @@ def test_only_the_readers_get_in_and_only_to_the_http_port(policy: Callable[...,
     assert spec["policyTypes"] == ["Ingress", "Egress"]
 
 
-def test_without_readers_the_way_in_stays_open(policy: Callable[..., Any]) -> None:
+def test_ingress_stays_open_when_there_are_no_readers(policy: Callable[..., Any]) -> None:
     spec = policy(NetworkRules())
     assert spec["policyTypes"] == ["Egress"]
     assert "ingress" not in spec
 
 
-def test_only_dns_and_the_exchange_are_reached_from_inside(policy: Callable[..., Any]) -> None:
+def test_egress_allows_only_dns_and_the_exchange(policy: Callable[..., Any]) -> None:
     dns, exchange = policy(NetworkRules(readers=(OPERATOR,)))["egress"]
     assert ports(dns) == [(53, "UDP"), (53, "TCP")]
     assert ports(exchange) == [(443, "TCP"), (8443, "TCP")]
 
 
-def test_what_the_installer_adds_comes_after_it(policy: Callable[..., Any]) -> None:
+def test_extra_egress_follows_the_builtin_rules(policy: Callable[..., Any]) -> None:
     rule = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 3128}]}
     assert policy(NetworkRules(egress=(rule,)))["egress"][2:] == [rule]
 
@@ -61,13 +61,13 @@ def test_what_the_installer_adds_comes_after_it(policy: Callable[..., Any]) -> N
         ({"rest": "http://h:8000"}, [8000, 8443]),
     ],
 )
-def test_addresses_of_the_resource_open_their_ports_instead_of_the_exchanges(
+def test_endpoint_ports_replace_those_of_the_exchange(
     resource: Callable[..., Resource], endpoint: dict[str, str], expected: list[int]
 ) -> None:
     assert exchange_ports(read_spec(resource(connection={"endpoint": endpoint}))) == expected
 
 
-def test_it_holds_for_all_shards_and_belongs_to_the_resource(resource: Callable[..., Resource]) -> None:
+def test_policy_selects_all_shards_and_belongs_to_the_resource(resource: Callable[..., Resource]) -> None:
     found = networkpolicy(resource(), read_spec(resource()), NetworkRules())
     assert found["spec"]["podSelector"] == {"matchLabels": {"marketcollector.dev/collector": "okx-btc"}}
     assert found["metadata"]["name"] == "okx-btc-collectors"

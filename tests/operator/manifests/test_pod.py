@@ -33,7 +33,7 @@ def test_the_pod_has_no_token(shard: Callable[..., Shard]) -> None:
     assert "serviceAccount" not in spec, "the API server fills it in"
 
 
-def test_without_an_account_both_fields_of_it_are_empty_and_no_part_of_the_hash(shard: Callable[..., Shard]) -> None:
+def test_empty_service_account_is_no_part_of_the_template_hash(shard: Callable[..., Shard]) -> None:
     template = pod_template(shard(), "config")
     spec = template["spec"]
     assert (spec.pop("serviceAccountName"), spec.pop("serviceAccount")) == ("", "")
@@ -41,7 +41,7 @@ def test_without_an_account_both_fields_of_it_are_empty_and_no_part_of_the_hash(
     assert annotations.pop("marketcollector.dev/template") == digest(template)
 
 
-def test_the_collector_is_started_as_the_interface_says(shard: Callable[..., Shard]) -> None:
+def test_collector_command_is_the_documented_one(shard: Callable[..., Shard]) -> None:
     [container] = pod_template(shard(), "config")["spec"]["containers"]
     assert " ".join(container["args"]) == (
         "run -f /etc/market-collector/collector.json --http 0.0.0.0:8080 "
@@ -70,14 +70,14 @@ def test_volumes_of_the_user_come_after_ours(shard: Callable[..., Shard]) -> Non
     assert spec["containers"][0]["volumeMounts"][-1] == mount
 
 
-def test_a_pod_without_wishes_is_as_it_was_so_that_an_upgrade_restarts_no_collector(
+def test_default_template_hash_is_unchanged(
     shard: Callable[..., Shard],
 ) -> None:
-    """Whoever changes this hash on purpose restarts every collector of every user; say so in CHANGELOG.md."""
+    """An upgrade restarts every collector when this hash changes. Note an intended change in CHANGELOG.md."""
     assert template_hash(shard()) == "12b057b483"
 
 
-def test_resources_have_defaults_of_their_own_each(shard: Callable[..., Shard]) -> None:
+def test_requests_and_limits_have_separate_defaults(shard: Callable[..., Shard]) -> None:
     def found(resources: dict[str, Any]) -> Any:
         return pod_template(shard(template={"resources": resources}), "config")["spec"]["containers"][0]["resources"]
 
@@ -86,7 +86,7 @@ def test_resources_have_defaults_of_their_own_each(shard: Callable[..., Shard]) 
     assert found({"limits": {"cpu": 1}})["requests"] == {"cpu": "20m", "memory": "48Mi"}
 
 
-def test_placement_is_taken_as_it_is(shard: Callable[..., Shard]) -> None:
+def test_placement_is_passed_on_unchanged(shard: Callable[..., Shard]) -> None:
     given = {
         "nodeSelector": {"disk": "ssd"},
         "tolerations": [{"key": "a", "operator": "Exists"}],
@@ -97,17 +97,21 @@ def test_placement_is_taken_as_it_is(shard: Callable[..., Shard]) -> None:
     assert given.items() <= pod_template(shard(template=given), "config")["spec"].items()
 
 
-def test_replicas_are_spread_over_nodes_where_there_are_some(shard: Callable[..., Shard]) -> None:
+def test_replicas_are_spread_over_nodes(shard: Callable[..., Shard]) -> None:
     [constraint] = pod_template(shard(replicas=2), "config")["spec"]["topologySpreadConstraints"]
     assert (constraint["topologyKey"], constraint["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "ScheduleAnyway")
     assert constraint["labelSelector"]["matchLabels"]["marketcollector.dev/shard"] == "0"
-    assert constraint["matchLabelKeys"] == ["pod-template-hash"], "a roll-out's new pods are spread among themselves"
+    assert constraint["matchLabelKeys"] == ["pod-template-hash"], (
+        "the new pods of a rollout are spread among themselves"
+    )
 
 
-@pytest.mark.parametrize("wish", [[], [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]])
-def test_how_replicas_are_spread_is_the_users_choice(shard: Callable[..., Shard], wish: list[Any]) -> None:
-    spec = pod_template(shard(replicas=2, template={"topologySpreadConstraints": wish}), "config")["spec"]
-    assert spec["topologySpreadConstraints"] == wish
+@pytest.mark.parametrize(
+    "constraints", [[], [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]]
+)
+def test_users_spread_constraints_replace_the_default(shard: Callable[..., Shard], constraints: list[Any]) -> None:
+    spec = pod_template(shard(replicas=2, template={"topologySpreadConstraints": constraints}), "config")["spec"]
+    assert spec["topologySpreadConstraints"] == constraints
 
 
 def test_our_labels_win_and_the_users_stay(shard: Callable[..., Shard]) -> None:
@@ -130,7 +134,7 @@ def test_the_template_hash_follows_the_configuration(shard: Callable[..., Shard]
 ACCOUNT = {"dataTypes": ["trade", "balance"], "credentials": {"secretName": "okx-key"}}
 
 
-def test_only_the_named_secret_is_mounted_and_of_it_only_the_key_read_only(shard: Callable[..., Shard]) -> None:
+def test_only_the_keys_of_the_named_secret_are_mounted_read_only(shard: Callable[..., Shard]) -> None:
     spec = pod_template(shard(**ACCOUNT), "config")["spec"]
     [volume] = [volume for volume in spec["volumes"] if "secret" in volume]
     assert volume["secret"] == {

@@ -14,7 +14,7 @@ def test_a_suspended_resource_wants_no_pods(shard: Callable[..., Shard]) -> None
     assert shard(replicas=3, suspend=True).replicas == 0
 
 
-def test_the_same_content_has_one_text_and_one_hash() -> None:
+def test_equal_content_has_one_serialization_and_one_hash() -> None:
     assert canonical({"b": 1, "a": "ü"}) == '{"a":"ü","b":1}'
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})

@@ -21,14 +21,16 @@ def ended(words: dict[str, Any]) -> dict[str, Any]:
     return {"terminated": {"exitCode": 0, "message": json.dumps(words)}}
 
 
-def test_a_report_is_news_once(seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]) -> None:
+def test_report_counts_as_changed_once(
+    seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
+) -> None:
     assert seen.record_probe(pod(), report()) == "conditions"
     assert seen.record_probe(pod(), report()) == "nothing"
     assert seen.record_probe(pod(), report(counters={"messages": 11})) == "counters"
     assert seen.record_probe(pod(), report(health="Degraded")) == "conditions"
 
 
-def test_a_failure_keeps_the_last_report_and_when_it_began(
+def test_failed_probe_keeps_the_last_report_and_the_start_of_the_failure(
     seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
 ) -> None:
     seen.record_probe(pod(), report())
@@ -38,7 +40,7 @@ def test_a_failure_keeps_the_last_report_and_when_it_began(
     assert (look.report, look.problem, look.failing_since) == (report(), "timed out", 100.0)
 
 
-def test_a_report_after_a_failure_is_news(
+def test_report_after_a_failure_counts_as_changed(
     seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
 ) -> None:
     seen.record_probe(pod(), report())
@@ -46,25 +48,27 @@ def test_a_report_after_a_failure_is_news(
     assert seen.record_probe(pod(), report()) == "conditions"
 
 
-def test_last_words_count(seen: Collectors, pod: Callable[..., Pod], report_document: Make) -> None:
+def test_termination_message_is_counted(seen: Collectors, pod: Callable[..., Pod], report_document: Make) -> None:
     crashed = pod(last_state=ended(report_document(counters={"messages": 12})))
     seen.record_termination(crashed)
     assert [each.counters.messages for each in seen.samples(crashed.key, [])] == [12]
 
 
-def test_the_end_of_a_log_is_no_last_word(seen: Collectors, pod: Callable[..., Pod]) -> None:
+def test_log_tail_is_no_termination_message(seen: Collectors, pod: Callable[..., Pod]) -> None:
     crashed = pod(last_state={"terminated": {"message": "Traceback (most recent call last)"}})
     seen.record_termination(crashed)
     assert seen.samples(crashed.key, []) == []
 
 
-def test_words_about_another_pod_do_not_count(seen: Collectors, pod: Callable[..., Pod], report_document: Make) -> None:
+def test_termination_message_of_another_pod_is_ignored(
+    seen: Collectors, pod: Callable[..., Pod], report_document: Make
+) -> None:
     liar = pod(uid="pod-2", last_state=ended(report_document(uid="pod-1")))
     seen.record_termination(liar)
     assert seen.samples(liar.key, []) == []
 
 
-def test_a_killed_collector_counts_as_it_was_last_seen(
+def test_killed_collector_counts_by_its_last_report(
     seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
 ) -> None:
     seen.record_probe(pod(), report())
@@ -73,7 +77,7 @@ def test_a_killed_collector_counts_as_it_was_last_seen(
     assert [each.counters.messages for each in seen.samples(pod().key, [])] == [10]
 
 
-def test_an_unnoticed_restart_loses_no_count(
+def test_unnoticed_restart_loses_no_count(
     seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
 ) -> None:
     seen.record_probe(pod(), report())
@@ -81,7 +85,7 @@ def test_an_unnoticed_restart_loses_no_count(
     assert sum(each.counters.messages for each in seen.samples(pod().key, [pod()])) == 11
 
 
-def test_what_the_status_holds_is_forgotten_and_late_news_of_it_ignored(
+def test_stored_epochs_are_dropped_and_their_late_reports_ignored(
     seen: Collectors, pod: Callable[..., Pod], report_document: Make
 ) -> None:
     gone = pod(last_state=ended(report_document()))
@@ -92,7 +96,9 @@ def test_what_the_status_holds_is_forgotten_and_late_news_of_it_ignored(
     assert seen.samples(gone.key, []) == []
 
 
-def test_a_deleted_resource_leaves_no_words(seen: Collectors, pod: Callable[..., Pod], report_document: Make) -> None:
+def test_deleted_resource_leaves_no_termination_messages(
+    seen: Collectors, pod: Callable[..., Pod], report_document: Make
+) -> None:
     seen.record_termination(pod(last_state=ended(report_document())))
     seen.forget(pod().key)
     assert seen.samples(pod().key, []) == []

@@ -1,4 +1,4 @@
-"""The totals of a resource over every order of restarts, lost answers and late news."""
+"""The totals of a resource over every order of restarts, lost answers and late reports."""
 
 import json
 
@@ -23,61 +23,61 @@ from market_operator.resource.naming import Key
 KEY = Key("md", "okx-btc")
 
 
-def reading(epoch: str, messages: int, shard: int = 0) -> Sample:
+def sample(epoch: str, messages: int, shard: int = 0) -> Sample:
     return Sample(epoch, shard, "pod", Counters(messages=messages))
 
 
-def test_a_running_epoch_counts_with_its_latest_reading() -> None:
-    tally = fold(fold(CounterState(), [reading("a/1", 5)], {"a"}), [reading("a/1", 9)], {"a"})
-    assert tally.total.messages == 9
+def test_running_epoch_counts_with_its_latest_sample() -> None:
+    state = fold(fold(CounterState(), [sample("a/1", 5)], {"a"}), [sample("a/1", 9)], {"a"})
+    assert state.total.messages == 9
 
 
-def test_an_older_reading_takes_nothing_back() -> None:
-    tally = fold(fold(CounterState(), [reading("a/1", 9)], {"a"}), [reading("a/1", 5)], {"a"})
-    assert tally.total.messages == 9
+def test_older_sample_lowers_no_total() -> None:
+    state = fold(fold(CounterState(), [sample("a/1", 9)], {"a"}), [sample("a/1", 5)], {"a"})
+    assert state.total.messages == 9
 
 
-def test_a_restarted_container_counts_on_from_its_last_words() -> None:
-    tally = fold(CounterState(), [reading("a/1", 5)], {"a"})
-    tally = fold(tally, [reading("a/1", 8), reading("a/2", 1)], {"a"})
-    assert tally.total.messages == 9
+def test_restarted_container_adds_to_its_termination_message() -> None:
+    state = fold(CounterState(), [sample("a/1", 5)], {"a"})
+    state = fold(state, [sample("a/1", 8), sample("a/2", 1)], {"a"})
+    assert state.total.messages == 9
 
 
-def test_words_of_an_epoch_that_is_in_the_base_count_no_more() -> None:
-    tally = CounterState()
+def test_sample_of_an_epoch_in_the_base_is_ignored() -> None:
+    state = CounterState()
     for start in range(1, 5):
-        tally = fold(tally, [reading(f"a/{start}", 10)], {"a"})
-    assert fold(tally, [reading("a/1", 10)], {"a"}).total.messages == 40
+        state = fold(state, [sample(f"a/{start}", 10)], {"a"})
+    assert fold(state, [sample("a/1", 10)], {"a"}).total.messages == 40
 
 
-def test_a_pod_that_is_gone_goes_into_the_base_in_two_steps() -> None:
-    first = fold(fold(CounterState(), [reading("a/1", 5)], {"a"}), [reading("a/1", 7)], set())
+def test_epochs_of_a_gone_pod_move_into_the_base_in_two_steps() -> None:
+    first = fold(fold(CounterState(), [sample("a/1", 5)], {"a"}), [sample("a/1", 7)], set())
     second = fold(first, [], set())
     assert [epoch.epoch for epoch in first.epochs] == ["a/1"]
     assert second.epochs == ()
     assert (first.total, second.total) == (Counters(messages=7), Counters(messages=7))
 
 
-def test_shards_that_are_gone_keep_what_they_counted() -> None:
-    tally = fold(fold(CounterState(), [reading("a/1", 5, shard=2)], set()), [], set())
-    assert tally.base == {2: Counters(messages=5)}
+def test_removed_shard_keeps_its_counts() -> None:
+    state = fold(fold(CounterState(), [sample("a/1", 5, shard=2)], set()), [], set())
+    assert state.base == {2: Counters(messages=5)}
 
 
-def test_the_tally_survives_being_written_and_read() -> None:
-    tally = CounterState({0: Counters(messages=3), 2: Counters(resyncs=1)}, (reading("a/1", 5), reading("b/1", 7)))
-    assert read_counter_state(write_counter_state(tally)) == tally
+def test_counter_state_survives_writing_and_reading() -> None:
+    state = CounterState({0: Counters(messages=3), 2: Counters(resyncs=1)}, (sample("a/1", 5), sample("b/1", 7)))
+    assert read_counter_state(write_counter_state(state)) == state
 
 
-def test_what_is_no_count_counts_nothing() -> None:
+def test_invalid_count_reads_as_zero() -> None:
     assert read_counters({"messages": -1, "records": "7", "resyncs": True, "droppedRecords": 2}) == Counters(
         dropped_records=2
     )
 
 
 @given(st.lists(st.integers(0, 100), max_size=8))
-def test_the_order_of_readings_means_nothing(counts: list[int]) -> None:
-    readings = [reading("a/1", count) for count in counts]
-    assert fold(CounterState(), readings, {"a"}).total == fold(CounterState(), readings[::-1], {"a"}).total
+def test_order_of_samples_changes_nothing(counts: list[int]) -> None:
+    samples = [sample("a/1", count) for count in counts]
+    assert fold(CounterState(), samples, {"a"}).total == fold(CounterState(), samples[::-1], {"a"}).total
 
 
 def _pod(uid: str, shard: int = 0, words: tuple[str, ...] = ()) -> Pod:
@@ -93,23 +93,22 @@ def _report(epoch: str, count: int) -> Report:
 
 
 class Fleet(RuleBasedStateMachine):
-    """Pods of some shards count, crash, restart, come and vanish, while an operator looks, writes, loses answers and is
-    restarted.
+    """Pods that count, restart and vanish, and an operator that probes, writes, loses answers and restarts.
 
-    `counted` is the truth by epoch. `record_termination` is what the operator was told and holds in memory, `kept` what a status
-    that was written holds of it: the total must be the sum of `kept`, to the last message.
+    `counted` holds the true count by epoch. `reported` holds the counts in the operator's memory, `kept` those in the
+    last written status. The total must equal the sum of `kept`, to the last message.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.counted: dict[str, int] = {}
-        self.record_termination: dict[str, int] = {}
+        self.reported: dict[str, int] = {}
         self.kept: dict[str, int] = {}
         self.pods: dict[str, tuple[int, int]] = {}
         self.shards = 1
         self.born = 0
         self.cached = CounterState()
-        self.told = Counters()
+        self.last_total = Counters()
         self.collectors = Collectors()
 
     @rule(which=st.integers(0, 9))
@@ -119,7 +118,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(shards=st.integers(1, 3))
     def the_resource_is_scaled(self, shards: int) -> None:
-        """Pods of shards that are no longer wanted go, with or without last words."""
+        """Removes the pods of surplus shards, with or without a termination message."""
         self.shards = shards
         for number, (uid, (shard, _)) in enumerate(list(self.pods.items())):
             if shard >= shards:
@@ -131,49 +130,48 @@ class Fleet(RuleBasedStateMachine):
             self.counted[self._epoch(uid)] = self.counted.get(self._epoch(uid), 0) + count
 
     @rule(which=st.integers(0, 9))
-    def the_operator_looks(self, which: int) -> None:
+    def the_operator_probes(self, which: int) -> None:
         if uid := self._some(which):
-            self._look(uid)
+            self._probe(uid)
 
-    @rule(which=st.integers(0, 9), heard=st.booleans())
-    def a_container_restarts(self, which: int, heard: bool) -> None:
+    @rule(which=st.integers(0, 9), is_reported=st.booleans())
+    def a_container_restarts(self, which: int, is_reported: bool) -> None:
         if uid := self._some(which):
-            if heard:
-                self._last_words(uid)
+            if is_reported:
+                self._send_termination_message(uid)
             shard, start = self.pods[uid]
             self.pods[uid] = (shard, start + 1)
 
-    @rule(which=st.integers(0, 9), heard=st.booleans())
-    def a_pod_vanishes(self, which: int, heard: bool) -> None:
+    @rule(which=st.integers(0, 9), is_reported=st.booleans())
+    def a_pod_vanishes(self, which: int, is_reported: bool) -> None:
         if uid := self._some(which):
-            self._vanish(uid, heard)
+            self._vanish(uid, is_reported)
 
     @rule(arrives=st.booleans())
     def the_status_is_written(self, arrives: bool) -> None:
-        """The status is read anew before each write, so it says of itself whether the last write arrived."""
+        """Writes the status. The operator reads it before each write, so it learns whether the last write arrived."""
         self.collectors.drop_stored(KEY, self.cached, set(self.pods))
-        heard = self.collectors.samples(KEY, [_pod(uid, self.pods[uid][0]) for uid in self.pods])
-        tally = fold(self.cached, heard, set(self.pods))
+        samples = self.collectors.samples(KEY, [_pod(uid, self.pods[uid][0]) for uid in self.pods])
+        state = fold(self.cached, samples, set(self.pods))
         if arrives:
-            self.cached = read_counter_state(json.loads(json.dumps(write_counter_state(tally))))
+            self.cached = read_counter_state(json.loads(json.dumps(write_counter_state(state))))
             self.kept = {
-                epoch: max(self.kept.get(epoch, 0), count)
-                for epoch, count in {**self.kept, **self.record_termination}.items()
+                epoch: max(self.kept.get(epoch, 0), count) for epoch, count in {**self.kept, **self.reported}.items()
             }
 
     @rule()
     def the_operator_restarts(self) -> None:
-        """What it had heard and not written is lost, as the process's memory is."""
-        self.collectors, self.record_termination = Collectors(), {}
+        """Loses the reports that are not written yet, with the memory of the process."""
+        self.collectors, self.reported = Collectors(), {}
 
     @invariant()
     def totals_never_go_back(self) -> None:
         total = self.cached.total
-        assert total == total.latest(self.told)
-        self.told = total
+        assert total == total.latest(self.last_total)
+        self.last_total = total
 
     @invariant()
-    def totals_are_what_was_heard_and_nothing_twice(self) -> None:
+    def totals_count_every_report_once(self) -> None:
         assert self.cached.total.messages == sum(self.kept.values()) <= sum(self.counted.values())
 
     @invariant()
@@ -182,12 +180,12 @@ class Fleet(RuleBasedStateMachine):
         assert {epoch.shard for epoch in self.cached.epochs} | set(self.cached.base) <= {0, 1, 2}
 
     def teardown(self) -> None:
-        """After one more look at everybody, and writes that arrive, all that any operator heard is in the total."""
+        """Probe every pod once more and write: the total then holds every count that was reported."""
         for uid in self.pods:
-            self._look(uid)
+            self._probe(uid)
         for _ in range(3):
             self.the_status_is_written(arrives=True)
-        self.totals_are_what_was_heard_and_nothing_twice()
+        self.totals_count_every_report_once()
         assert all(self.kept.get(self._epoch(uid), 0) == self.counted.get(self._epoch(uid), 0) for uid in self.pods)
 
     def _some(self, which: int) -> str | None:
@@ -196,22 +194,22 @@ class Fleet(RuleBasedStateMachine):
     def _epoch(self, uid: str) -> str:
         return f"{uid}/{self.pods[uid][1]:04}"
 
-    def _note(self, uid: str) -> int:
-        """The operator is told what a pod's present epoch has counted."""
+    def _report_count(self, uid: str) -> int:
+        """Reports the count of a pod's current epoch to the operator."""
         epoch = self._epoch(uid)
-        self.record_termination[epoch] = self.counted.get(epoch, 0)
-        return self.record_termination[epoch]
+        self.reported[epoch] = self.counted.get(epoch, 0)
+        return self.reported[epoch]
 
-    def _look(self, uid: str) -> None:
-        self.collectors.record_probe(_pod(uid, self.pods[uid][0]), _report(self._epoch(uid), self._note(uid)))
+    def _probe(self, uid: str) -> None:
+        self.collectors.record_probe(_pod(uid, self.pods[uid][0]), _report(self._epoch(uid), self._report_count(uid)))
 
-    def _last_words(self, uid: str) -> None:
-        text = json.dumps({"contract": 1, "epoch": self._epoch(uid), "counters": {"messages": self._note(uid)}})
+    def _send_termination_message(self, uid: str) -> None:
+        text = json.dumps({"contract": 1, "epoch": self._epoch(uid), "counters": {"messages": self._report_count(uid)}})
         self.collectors.record_termination(_pod(uid, self.pods[uid][0], (text,)))
 
-    def _vanish(self, uid: str, heard: bool) -> None:
-        if heard:
-            self._last_words(uid)
+    def _vanish(self, uid: str, is_reported: bool) -> None:
+        if is_reported:
+            self._send_termination_message(uid)
         self.collectors.stopped(_pod(uid, self.pods[uid][0]))
         del self.pods[uid]
 

@@ -24,12 +24,12 @@ def test_a_container_runs_only_once_its_startup_probe_passed(pod_document: Make)
     assert not read_pod(document).is_running
 
 
-def test_a_waiting_container_says_why(pod: Callable[..., Pod]) -> None:
+def test_waiting_container_has_a_reason(pod: Callable[..., Pod]) -> None:
     found = pod(state={"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}})
     assert (found.waiting, found.waiting_message, found.is_running) == ("ImagePullBackOff", "no such image", False)
 
 
-def test_a_crash_is_told_by_its_last_run(pod: Callable[..., Pod]) -> None:
+def test_crash_is_read_from_the_last_state(pod: Callable[..., Pod]) -> None:
     last = {"terminated": {"reason": "OOMKilled", "exitCode": 137, "message": "the end"}}
     found = pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, last_state=last)
     assert found.ended == "OOMKilled, exit code 137"
@@ -43,18 +43,18 @@ def test_an_evicted_pod_counts_as_going(pod_document: Make, phase: str) -> None:
     assert read_pod(document).is_terminating
 
 
-def test_a_pod_without_a_node_says_why(pod: Callable[..., Pod]) -> None:
+def test_unscheduled_pod_has_a_reason(pod: Callable[..., Pod]) -> None:
     scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
     assert pod(conditions=[scheduled]).unschedulable == "0/1 nodes"
 
 
-def test_a_pod_that_was_just_made_is_read_too() -> None:
+def test_pod_without_a_status_is_read() -> None:
     meta = {"name": "a", "namespace": "md", "uid": "u", "resourceVersion": "1"}
     found = read_pod({"metadata": meta, "spec": {}})
     assert (found.shard, found.is_running, found.ip) == (-1, False, "")
 
 
-def test_the_owner_of_a_long_name_stands_in_an_annotation() -> None:
+def test_owner_with_a_long_name_is_read_from_the_annotation() -> None:
     meta = {"namespace": "md", "labels": {"marketcollector.dev/collector": "short-1234"}}
     assert owner_key({"metadata": meta}) == Key("md", "short-1234")
     long = {**meta, "annotations": {"marketcollector.dev/resource": "long" * 40}}

@@ -36,36 +36,36 @@ def test_a_report_is_read(report: Callable[..., Report]) -> None:
         ('{"contract": 1}', "names no epoch"),
     ],
 )
-def test_what_is_no_report_says_why(text: str, problem: str) -> None:
+def test_invalid_report_is_refused_with_the_reason(text: str, problem: str) -> None:
     with pytest.raises(ReportError, match=problem):
         read_report(text)
 
 
 @given(fields=st.dictionaries(FIELDS, JSON))
-def test_nothing_that_a_pod_says_breaks_the_operator(fields: dict[str, Any]) -> None:
+def test_hostile_report_does_not_break_the_operator(fields: dict[str, Any]) -> None:
     found = read_report(json.dumps({"contract": 1, "epoch": "a/1", **fields}))
     assert all(number >= 0 for number in found.counters.numbers)
 
 
-def test_long_texts_are_cut(report: Callable[..., Report]) -> None:
+def test_long_strings_are_cut(report: Callable[..., Report]) -> None:
     assert len(report(reason="x" * 5000).reason) == TEXT_LIMIT
 
 
 @pytest.mark.parametrize("time", ["yesterday", "2026-11-22T10:00:00", "", 7, None])
-def test_a_time_that_the_api_server_would_refuse_is_none(report: Callable[..., Report], time: object) -> None:
+def test_invalid_time_is_none(report: Callable[..., Report], time: object) -> None:
     assert report(lastMessageTime=time).last_message_time == ""
 
 
-def test_times_are_told_in_utc(report: Callable[..., Report]) -> None:
+def test_times_are_converted_to_utc(report: Callable[..., Report]) -> None:
     assert report(lastMessageTime="2026-11-22T12:00:00+02:00").last_message_time == "2026-11-22T10:00:00Z"
 
 
-def test_a_connection_says_why_it_is_down_in_either_field(report: Callable[..., Report]) -> None:
+def test_connection_reason_is_read_from_either_field(report: Callable[..., Report]) -> None:
     found = report(connections=[{"name": "a", "state": "backoff", "error": "refused"}])
     assert found.connections[0].reason == "refused"
 
 
-def test_counters_and_message_times_are_not_of_the_essence(report: Callable[..., Report]) -> None:
+def test_counters_and_message_times_are_no_condition_inputs(report: Callable[..., Report]) -> None:
     later = report(counters={"messages": 99}, lastMessageTime="2026-11-22T10:06:00Z")
     assert report().condition_inputs == later.condition_inputs
     assert report().condition_inputs != report(health="Degraded").condition_inputs

@@ -1,4 +1,4 @@
-"""Writing Events: after the status, once, and never at the cost of the pass."""
+"""Writing Events: after the status, once each, and never at the cost of the reconcile."""
 
 from collections.abc import Callable
 from typing import cast
@@ -21,8 +21,8 @@ STALE = {
 }
 
 
-class Board:
-    """A cluster that takes Events, as long as it is not told to refuse them."""
+class EventSink:
+    """A cluster that stores Events, or refuses them with `refusal`."""
 
     def __init__(self, refusal: ApiError | None = None) -> None:
         self.events: list[Document] = []
@@ -34,44 +34,42 @@ class Board:
         self.events.append(event)
 
 
-def announcer(board: Board) -> EventRecorder:
-    return EventRecorder(cast(Cluster, board), Metrics(), instance="operator-0")
+def new_recorder(sink: EventSink) -> EventRecorder:
+    return EventRecorder(cast(Cluster, sink), Metrics(), instance="operator-0")
 
 
-def written(speaker: EventRecorder, result: str) -> float:
+def written(recorder: EventRecorder, result: str) -> float:
     labels = {"action": "create", "kind": "Event", "result": result}
-    return speaker.metrics.registry.get_sample_value("market_operator_api_writes_total", labels) or 0.0
+    return recorder.metrics.registry.get_sample_value("market_operator_api_writes_total", labels) or 0.0
 
 
-async def test_a_turn_is_told_and_what_stays_is_not(resource: Callable[..., Resource]) -> None:
-    board = Board()
-    speaker = announcer(board)
-    await speaker.create_event(resource(), [STALE], 0.0)
-    await speaker.create_event(resource(status={"conditions": [STALE]}), [STALE], 1.0)
-    assert [(each["reason"], each["reportingInstance"]) for each in board.events] == [("StreamsStale", "operator-0")]
+async def test_event_is_written_only_when_a_condition_changes(resource: Callable[..., Resource]) -> None:
+    sink = EventSink()
+    recorder = new_recorder(sink)
+    await recorder.create_event(resource(), [STALE], 0.0)
+    await recorder.create_event(resource(status={"conditions": [STALE]}), [STALE], 1.0)
+    assert [(each["reason"], each["reportingInstance"]) for each in sink.events] == [("StreamsStale", "operator-0")]
 
 
 @pytest.mark.parametrize("refusal", [ApiError(403, "Forbidden", "no"), ApiError(0, "TimeoutError", "no answer")])
-async def test_an_event_that_cannot_be_written_is_counted_and_harms_nothing(
-    resource: Callable[..., Resource], refusal: ApiError
-) -> None:
-    speaker = announcer(Board(refusal))
-    await speaker.create_event(resource(), [STALE], 0.0)
-    assert written(speaker, "failed") == 1
+async def test_failed_event_is_counted_and_raises_nothing(resource: Callable[..., Resource], refusal: ApiError) -> None:
+    recorder = new_recorder(EventSink(refusal))
+    await recorder.create_event(resource(), [STALE], 0.0)
+    assert written(recorder, "failed") == 1
 
 
-async def test_an_event_in_a_namespace_that_ends_is_no_failure(resource: Callable[..., Resource]) -> None:
-    speaker = announcer(Board(ApiError(403, "Forbidden", "no", causes=("NamespaceTerminating",))))
-    await speaker.create_event(resource(), [STALE], 0.0)
-    assert written(speaker, "failed") == 0
+async def test_event_in_a_terminating_namespace_is_no_failure(resource: Callable[..., Resource]) -> None:
+    recorder = new_recorder(EventSink(ApiError(403, "Forbidden", "no", causes=("NamespaceTerminating",))))
+    await recorder.create_event(resource(), [STALE], 0.0)
+    assert written(recorder, "failed") == 0
 
 
-async def test_a_resource_that_flaps_is_cut_off_and_counted(resource: Callable[..., Resource]) -> None:
-    board = Board()
-    speaker = announcer(board)
+async def test_events_of_a_flapping_resource_are_limited_and_counted(resource: Callable[..., Resource]) -> None:
+    sink = EventSink()
+    recorder = new_recorder(sink)
     for second in range(BURST + 10):
-        await speaker.create_event(resource(), [STALE], float(second))
-    assert (len(board.events), written(speaker, "left out")) == (BURST, 10)
-    speaker.forget(resource().key)
-    await speaker.create_event(resource(), [STALE], 60.0)
-    assert len(board.events) == BURST + 1
+        await recorder.create_event(resource(), [STALE], float(second))
+    assert (len(sink.events), written(recorder, "left out")) == (BURST, 10)
+    recorder.forget(resource().key)
+    await recorder.create_event(resource(), [STALE], 60.0)
+    assert len(sink.events) == BURST + 1

@@ -14,10 +14,10 @@ from market_operator.reconcile.plan import covers, is_rolled_out, plan
 from market_operator.resource.document import Document, Resource
 
 
-def stored(wanted: DesiredState) -> Observed:
-    """What the API server would have after everything was written, with fields of its own."""
+def stored(desired: DesiredState) -> Observed:
+    """The state of the API server after all writes, including the fields that it adds."""
     children = {}
-    for child in wanted.children:
+    for child in desired.children:
         made = copy.deepcopy(child)
         made["metadata"] |= {"uid": f"uid-{child['metadata']['name']}", "generation": 1, "creationTimestamp": "now"}
         if child["kind"] == "Deployment":
@@ -28,7 +28,7 @@ def stored(wanted: DesiredState) -> Observed:
 
 
 @pytest.fixture
-def wanted(resource: Callable[..., Resource]) -> DesiredState:
+def desired(resource: Callable[..., Resource]) -> DesiredState:
     return build_desired_state(resource(), "image")
 
 
@@ -39,8 +39,8 @@ def edited(observed: Observed, kind: str, edit: Callable[[Document], object]) ->
     return observed
 
 
-def test_everything_is_applied_when_nothing_exists(wanted: DesiredState) -> None:
-    actions = plan(Observed({}, ()), wanted)
+def test_everything_is_applied_when_nothing_exists(desired: DesiredState) -> None:
+    actions = plan(Observed({}, ()), desired)
     assert [action.manifest["kind"] for action in actions if isinstance(action, Apply)] == [
         "ConfigMap",
         "Service",
@@ -49,21 +49,23 @@ def test_everything_is_applied_when_nothing_exists(wanted: DesiredState) -> None
     assert all(isinstance(action, Apply) and action.is_new for action in actions)
 
 
-def test_nothing_is_written_when_all_is_as_wanted(wanted: DesiredState) -> None:
-    assert plan(stored(wanted), wanted) == ()
+def test_nothing_is_written_when_the_observed_state_is_the_desired_one(desired: DesiredState) -> None:
+    assert plan(stored(desired), desired) == ()
 
 
-def test_what_is_known_to_be_as_wanted_is_not_compared_again(wanted: DesiredState) -> None:
-    observed = stored(wanted)
+def test_settled_object_is_not_compared_again(desired: DesiredState) -> None:
+    observed = stored(desired)
     for child in observed.children.values():
         child.pop("spec", None)
-    assert len(plan(observed, wanted)) == 2
-    assert plan(replace(observed, settled=frozenset(observed.children)), wanted) == ()
+    assert len(plan(observed, desired)) == 2
+    assert plan(replace(observed, settled=frozenset(observed.children)), desired) == ()
 
 
-def test_what_we_want_now_is_seen_by_its_hash(resource: Callable[..., Resource], wanted: DesiredState) -> None:
+def test_changed_desired_state_is_detected_by_its_hash(
+    resource: Callable[..., Resource], desired: DesiredState
+) -> None:
     later = build_desired_state(resource(suspend=True), "image")
-    [action] = plan(stored(wanted), later)
+    [action] = plan(stored(desired), later)
     assert isinstance(action, Apply)
     assert (action.manifest["kind"], action.is_new) == ("Deployment", False)
 
@@ -81,10 +83,10 @@ def test_what_we_want_now_is_seen_by_its_hash(resource: Callable[..., Resource],
         ("ConfigMap", lambda child: child["data"].clear()),
     ],
 )
-def test_an_edit_of_what_is_ours_is_put_back(
-    wanted: DesiredState, kind: str, edit: Callable[[Document], object]
+def test_edit_of_an_owned_field_is_reverted(
+    desired: DesiredState, kind: str, edit: Callable[[Document], object]
 ) -> None:
-    [action] = plan(edited(stored(wanted), kind, edit), wanted)
+    [action] = plan(edited(stored(desired), kind, edit), desired)
     assert isinstance(action, Apply)
     assert action.manifest["kind"] == kind
 
@@ -101,11 +103,11 @@ def test_an_edit_of_what_is_ours_is_put_back(
         lambda child: child["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"].update(cpu="0.02"),
     ],
 )
-def test_what_others_add_or_write_otherwise_stays(wanted: DesiredState, edit: Callable[[Document], object]) -> None:
-    assert plan(edited(stored(wanted), "Deployment", edit), wanted) == ()
+def test_fields_and_notations_of_others_stay(desired: DesiredState, edit: Callable[[Document], object]) -> None:
+    assert plan(edited(stored(desired), "Deployment", edit), desired) == ()
 
 
-def test_shards_that_are_no_longer_wanted_go(resource: Callable[..., Resource]) -> None:
+def test_surplus_shards_are_deleted(resource: Callable[..., Resource]) -> None:
     symbols = ["A-B", "C-D", "E-F"]
     three, one = (build_desired_state(resource(symbols=symbols, shards=shards), "image") for shards in (3, 1))
     deletes = [action for action in plan(stored(three), one) if isinstance(action, Delete)]
@@ -114,23 +116,23 @@ def test_shards_that_are_no_longer_wanted_go(resource: Callable[..., Resource]) 
     }
 
 
-def old_config(wanted: DesiredState, resource: Callable[..., Resource]) -> tuple[Observed, DesiredState, str]:
-    """After a change was applied: both ConfigMaps exist, the old one no longer wanted."""
+def old_config(desired: DesiredState, resource: Callable[..., Resource]) -> tuple[Observed, DesiredState, str]:
+    """After a change was applied: both ConfigMaps exist, the old one no longer desired."""
     later = build_desired_state(resource(logLevel="debug"), "image")
-    before, after = stored(wanted).children, stored(later).children
+    before, after = stored(desired).children, stored(later).children
     name = next(name for kind, name in before if kind == "ConfigMap")
     return Observed({**before, **after}, ()), later, name
 
 
-def test_an_old_configuration_goes_after_the_roll_out(wanted: DesiredState, resource: Callable[..., Resource]) -> None:
-    observed, later, name = old_config(wanted, resource)
+def test_old_configmap_is_deleted_after_the_rollout(desired: DesiredState, resource: Callable[..., Resource]) -> None:
+    observed, later, name = old_config(desired, resource)
     assert plan(observed, later) == (Delete("ConfigMap", name, "md", f"uid-{name}"),)
 
 
-def test_an_old_configuration_stays_while_a_pod_mounts_it(
-    wanted: DesiredState, resource: Callable[..., Resource], pod_document: Callable[..., Any]
+def test_old_configmap_stays_while_a_pod_mounts_it(
+    desired: DesiredState, resource: Callable[..., Resource], pod_document: Callable[..., Any]
 ) -> None:
-    observed, later, name = old_config(wanted, resource)
+    observed, later, name = old_config(desired, resource)
     document = pod_document()
     document["spec"]["volumes"][0]["configMap"]["name"] = name
     from market_operator.observed.pods import read_pod
@@ -138,22 +140,20 @@ def test_an_old_configuration_stays_while_a_pod_mounts_it(
     assert plan(Observed(observed.children, (read_pod(document),)), later) == ()
 
 
-def test_an_old_configuration_stays_during_the_roll_out(
-    wanted: DesiredState, resource: Callable[..., Resource]
-) -> None:
-    observed, later, _ = old_config(wanted, resource)
+def test_old_configmap_stays_during_the_rollout(desired: DesiredState, resource: Callable[..., Resource]) -> None:
+    observed, later, _ = old_config(desired, resource)
     edited(observed, "Deployment", lambda child: child["status"].update(updatedReplicas=0))
     assert plan(observed, later) == ()
 
 
-def test_what_is_already_going_is_not_deleted_again(wanted: DesiredState, resource: Callable[..., Resource]) -> None:
-    observed, later, name = old_config(wanted, resource)
+def test_terminating_object_is_not_deleted_again(desired: DesiredState, resource: Callable[..., Resource]) -> None:
+    observed, later, name = old_config(desired, resource)
     observed.children["ConfigMap", name]["metadata"]["deletionTimestamp"] = "now"
     assert plan(observed, later) == ()
 
 
 @pytest.mark.parametrize(
-    ("observed", "wanted", "expected"),
+    ("observed", "desired", "expected"),
     [
         ({"a": 1, "b": 2}, {"a": 1}, True),
         ({"a": 1}, {"a": 2}, False),
@@ -178,8 +178,8 @@ def test_what_is_already_going_is_not_deleted_again(wanted: DesiredState, resour
         (None, {"a": 1}, False),
     ],
 )
-def test_covering(observed: object, wanted: object, expected: bool) -> None:
-    assert covers(observed, wanted) is expected
+def test_desired_fields_are_compared_with_the_observed_ones(observed: object, desired: object, expected: bool) -> None:
+    assert covers(observed, desired) is expected
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_covering(observed: object, wanted: object, expected: bool) -> None:
         ({}, False),
     ],
 )
-def test_a_roll_out_is_over_when_only_new_pods_are_left(status: Document, expected: bool) -> None:
+def test_rollout_is_complete_when_only_new_pods_are_left(status: Document, expected: bool) -> None:
     assert is_rolled_out({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}) is expected
 
 
-def test_pods_alone_are_no_reason_to_write(wanted: DesiredState, pod: Callable[..., Pod]) -> None:
-    assert plan(Observed(stored(wanted).children, (pod(),)), wanted) == ()
+def test_pods_cause_no_write(desired: DesiredState, pod: Callable[..., Pod]) -> None:
+    assert plan(Observed(stored(desired).children, (pod(),)), desired) == ()

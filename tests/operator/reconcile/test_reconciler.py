@@ -1,4 +1,4 @@
-"""When a reconcile is due again. tests/cluster tests the rest on a real API server."""
+"""The time of the next reconcile. tests/cluster covers the rest on a real API server."""
 
 from typing import Any
 

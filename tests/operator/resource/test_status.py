@@ -9,6 +9,6 @@ def test_the_default_status_is_valid_and_not_ready() -> None:
     assert [(each.type, each.status) for each in status.conditions] == [("Ready", "Unknown")]
 
 
-def test_the_default_condition_is_one_that_the_operator_overwrites() -> None:
-    picture = Snapshot(None, "", {}, (), {}, (), {}, 0.0)
-    assert {each["type"] for each in PENDING["conditions"]} <= set(conditions(picture))  # type: ignore[attr-defined]
+def test_default_condition_is_one_that_the_operator_overwrites() -> None:
+    snapshot = Snapshot(None, "", {}, (), {}, (), {}, 0.0)
+    assert {each["type"] for each in PENDING["conditions"]} <= set(conditions(snapshot))  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ def test_interval_follows_health_request_and_number_of_pods(
     assert interval(is_healthy, requested, pods) == seconds
 
 
-def test_next_probe_uses_the_requested_interval_until_the_resource_is_forgotten() -> None:
+def test_next_probe_uses_the_requested_interval_until_forgotten() -> None:
     schedule = PollSchedule()
     schedule.request(KEY, 1.0)
     schedule.probe_again(KEY, "a", 100.0, is_healthy=True)

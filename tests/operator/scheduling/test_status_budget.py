@@ -15,7 +15,7 @@ def test_counters_of_one_resource_wait_for_the_interval() -> None:
     assert pace.wait(B, 1010.0) == 0
 
 
-def test_all_resources_share_a_budget_and_each_has_its_own_turn() -> None:
+def test_all_resources_share_a_budget_and_each_gets_its_share() -> None:
     pace = StatusBudget(60.0)
     keys = [Key("md", f"r{number}") for number in range(50)]
     turns = [pace.slot(key, 1000.0) for key in keys]
@@ -24,14 +24,14 @@ def test_all_resources_share_a_budget_and_each_has_its_own_turn() -> None:
     assert pace.slot(keys[21], 1000.0 + turns[20]) > 0
 
 
-def test_a_turn_that_was_used_is_used_up() -> None:
+def test_used_share_is_not_available_again() -> None:
     pace = StatusBudget(0.0)
     pace.slot(A, 1000.0)
     pace.wrote(A, 1000.0)
     assert pace.slot(A, 1000.0) > 0
 
 
-def test_a_resource_that_is_gone_is_forgotten() -> None:
+def test_deleted_resource_is_forgotten() -> None:
     pace = StatusBudget(60.0)
     pace.wrote(A, 1000.0)
     pace.forget(A)

@@ -14,23 +14,23 @@ async def queue() -> WorkQueue:
     return WorkQueue(asyncio.get_running_loop().time)
 
 
-def test_delays_double_up_to_the_longest() -> None:
+def test_delays_double_up_to_the_maximum() -> None:
     assert list(islice(delays(lambda: 0.0), 4)) == [0.5, 1.0, 2.0, 4.0]
     assert max(islice(delays(lambda: 0.0), 20)) == LONGEST_DELAY
 
 
-def test_chance_shortens_a_delay_by_at_most_a_half() -> None:
+def test_jitter_shortens_a_delay_by_at_most_half() -> None:
     assert list(islice(delays(lambda: 1.0), 3)) == [0.25, 0.5, 1.0]
 
 
-async def test_a_key_waits_at_most_once(queue: WorkQueue) -> None:
+async def test_key_is_queued_at_most_once(queue: WorkQueue) -> None:
     for key in (A, B, A, A):
         queue.add(key)
     assert (queue.depth, queue.counts.adds) == (2, 2)
     assert [(await queue.take())[0] for _ in range(2)] == [A, B]
 
 
-async def test_what_is_urgent_comes_first_and_keeps_its_order(queue: WorkQueue) -> None:
+async def test_urgent_keys_come_first_and_keep_their_order(queue: WorkQueue) -> None:
     queue.add(A)
     for key in (C, D):
         queue.add(key, is_urgent=True)
@@ -38,7 +38,7 @@ async def test_what_is_urgent_comes_first_and_keeps_its_order(queue: WorkQueue) 
     assert [(await queue.take())[0] for _ in range(3)] == [C, D, A]
 
 
-async def test_what_waits_may_become_urgent(queue: WorkQueue) -> None:
+async def test_queued_key_can_become_urgent(queue: WorkQueue) -> None:
     for key in (A, B):
         queue.add(key)
     queue.add(B, is_urgent=True)
@@ -46,7 +46,7 @@ async def test_what_waits_may_become_urgent(queue: WorkQueue) -> None:
     assert [(await queue.take())[0] for _ in range(2)] == [B, A]
 
 
-async def test_urgent_news_during_the_work_stays_urgent(queue: WorkQueue) -> None:
+async def test_urgent_event_during_a_reconcile_stays_urgent(queue: WorkQueue) -> None:
     queue.add(A)
     await queue.take()
     queue.add(A, is_urgent=True)
@@ -56,7 +56,7 @@ async def test_urgent_news_during_the_work_stays_urgent(queue: WorkQueue) -> Non
     assert [(await queue.take())[0] for _ in range(2)] == [A, B]
 
 
-async def test_news_during_the_work_is_not_lost(queue: WorkQueue) -> None:
+async def test_event_during_a_reconcile_is_not_lost(queue: WorkQueue) -> None:
     queue.add(A)
     await queue.take()
     queue.add(A)
@@ -65,7 +65,7 @@ async def test_news_during_the_work_is_not_lost(queue: WorkQueue) -> None:
     assert (await queue.take())[0] == A
 
 
-async def test_work_that_ended_without_news_is_over(queue: WorkQueue) -> None:
+async def test_finished_key_is_not_queued_again_without_an_event(queue: WorkQueue) -> None:
     queue.add(A)
     await queue.take()
     queue.done(A)
@@ -79,20 +79,20 @@ async def test_a_worker_waits_for_work(queue: WorkQueue) -> None:
     assert (await waiting)[0] == A
 
 
-async def test_what_is_put_off_comes_in_time(queue: WorkQueue) -> None:
+async def test_delayed_key_is_queued_when_due(queue: WorkQueue) -> None:
     queue.add_after(A, 0.01)
     assert queue.depth == 0
     assert (await queue.take())[0] == A
 
 
-async def test_the_sooner_time_counts(queue: WorkQueue) -> None:
+async def test_earlier_of_two_delays_counts(queue: WorkQueue) -> None:
     queue.add_after(A, 60)
     queue.add_after(A, 0.01)
     queue.add_after(A, 60)
     assert (await asyncio.wait_for(queue.take(), 5))[0] == A
 
 
-async def test_news_now_replaces_what_was_put_off(queue: WorkQueue) -> None:
+async def test_immediate_event_replaces_a_delayed_key(queue: WorkQueue) -> None:
     queue.add_after(A, 0.01)
     queue.add(A)
     await queue.take()
@@ -101,28 +101,28 @@ async def test_news_now_replaces_what_was_put_off(queue: WorkQueue) -> None:
     assert queue.depth == 0
 
 
-async def test_failures_slow_down_and_success_forgets_them(queue: WorkQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[float] = []
-    monkeypatch.setattr(WorkQueue, "add_after", lambda self, key, delay: told.append(delay))
+async def test_failures_raise_the_delay_until_a_success(queue: WorkQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[float] = []
+    monkeypatch.setattr(WorkQueue, "add_after", lambda self, key, delay: used.append(delay))
     for _ in range(6):
         queue.retry(A)
-    assert all(later > sooner for sooner, later in zip(told[::2], told[2::2], strict=False))
+    assert all(later > sooner for sooner, later in zip(used[::2], used[2::2], strict=False))
     queue.succeeded(A)
     queue.retry(A)
-    assert told[-1] <= 0.5
+    assert used[-1] <= 0.5
     queue.retry(A, at_least=30.0)
-    assert told[-1] == 30.0
+    assert used[-1] == 30.0
     assert queue.counts.retries == 8
 
 
-async def test_a_key_that_is_gone_is_forgotten(queue: WorkQueue) -> None:
+async def test_deleted_key_is_forgotten(queue: WorkQueue) -> None:
     queue.add_after(A, 0.01)
     queue.forget(A)
     await asyncio.sleep(0.03)
     assert queue.depth == 0
 
 
-async def test_the_work_is_timed() -> None:
+async def test_work_duration_is_measured() -> None:
     now = 100.0
     queue = WorkQueue(lambda: now)
     assert (queue.longest_work, queue.unfinished_work) == (0.0, 0.0)

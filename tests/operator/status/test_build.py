@@ -37,7 +37,7 @@ def snapshot(pod: Callable[..., Pod], report: Callable[..., Report]) -> Callable
     return make
 
 
-def test_the_status_is_one_that_the_schema_knows(resource: Make, snapshot: Make) -> None:
+def test_status_has_only_fields_of_the_schema(resource: Make, snapshot: Make) -> None:
     status = new_status(resource(), snapshot(resource()), TALLY)
     dumped = Status.model_validate(status).model_dump(by_alias=True, exclude_unset=True, mode="json")
     assert dumped == status
@@ -53,7 +53,7 @@ def test_the_status_in_numbers(resource: Make, snapshot: Make) -> None:
     assert status["lastMessageTime"] == "2026-11-22T10:05:00Z"
 
 
-def test_what_became_of_holes_is_told_in_totals(resource: Make, snapshot: Make) -> None:
+def test_gap_totals_are_reported(resource: Make, snapshot: Make) -> None:
     counted = Counters(
         gaps_detected=4, gaps_repaired=2, gaps_lost=1, missing_trades=9, recovered_trades=6, lost_trades=2
     )
@@ -70,7 +70,7 @@ def test_what_became_of_holes_is_told_in_totals(resource: Make, snapshot: Make) 
     assert status["skippedUpdates"] == 7
 
 
-def test_a_second_look_at_the_same_changes_nothing(resource: Make, snapshot: Make) -> None:
+def test_second_status_of_an_unchanged_snapshot_is_equal(resource: Make, snapshot: Make) -> None:
     first = new_status(resource(), snapshot(resource()), TALLY)
     again = resource(status=first)
     assert change(first, new_status(again, snapshot(again, now=NOW + 60), TALLY)).patch == {}
@@ -90,12 +90,12 @@ def test_the_default_time_of_a_new_resource_is_not_kept(resource: Make, snapshot
     assert all(each["lastTransitionTime"].startswith("2026") for each in status["conditions"])
 
 
-def test_all_is_said_about_the_generation_that_was_looked_at(resource: Make, snapshot: Make) -> None:
+def test_observed_generation_is_that_of_the_snapshot(resource: Make, snapshot: Make) -> None:
     status = new_status(resource(generation=4), snapshot(resource(generation=4)), TALLY)
     assert {each["observedGeneration"] for each in status["conditions"]} == {4} == {status["observedGeneration"]}
 
 
-def test_what_was_said_of_another_generation_does_not_stand(resource: Make) -> None:
+def test_conditions_of_another_generation_are_not_kept(resource: Make) -> None:
     conditions = [
         {"type": "Accepted", "status": "True", "reason": "A", "message": "m", "observedGeneration": 1},
         {"type": "Streaming", "status": "True", "reason": "A", "message": "m", "observedGeneration": 2},
@@ -110,7 +110,7 @@ def test_times_never_go_back(resource: Make, snapshot: Make) -> None:
     assert (status["lastMessageTime"], status["lastReconnect"]) == (old["lastMessageTime"], old["lastReconnect"])
 
 
-def test_before_the_first_look_the_streams_stand_as_they_were_told(resource: Make, snapshot: Make) -> None:
+def test_streams_keep_their_status_until_the_first_probe(resource: Make, snapshot: Make) -> None:
     before = resource(status=new_status(resource(), snapshot(resource()), TALLY))
     seen = snapshot(before)
     has_unprobed_pods = Snapshot(seen.desired, "", {}, seen.pods, {}, (), seen.before, NOW + 5)
@@ -124,7 +124,7 @@ def test_unhealthy_streams_are_named_at_most_twenty(resource: Make, snapshot: Ma
     assert found[0] == {"stream": "C00-USDT/trade", "reason": "stale: NoData"}
 
 
-def test_an_invalid_spec_is_told_without_a_workload(resource: Make) -> None:
+def test_status_of_an_invalid_spec_has_no_workload(resource: Make) -> None:
     status = new_status(resource(), Snapshot(None, "bad", {}, (), {}, (), {}, NOW), CounterState())
     assert status["health"] == "Unhealthy"
     assert "pods" not in status
@@ -147,16 +147,16 @@ def turn(message: str, reason: str = "A") -> Document:
         ({"conditions": [turn("a sentence")]}, {"conditions": []}, False),
     ],
 )
-def test_counters_and_sentences_alone_can_wait(old: Document, new: Document, is_counting: bool) -> None:
+def test_change_of_only_counters_and_messages_can_wait(old: Document, new: Document, is_counting: bool) -> None:
     assert change(old, new).is_counting is is_counting
 
 
-def test_what_a_later_release_wrote_stays_and_what_ended_of_ours_goes() -> None:
+def test_fields_of_a_later_release_stay_and_obsolete_ones_go() -> None:
     later = {"future": "x", "gaps": {"open": 0, "future": 1}, "pods": "1/1", "messages": 1}
     assert change(later, {"gaps": {"open": 0}, "messages": 1}).patch == {"pods": None}
 
 
-def test_the_counters_of_a_later_release_stay_in_the_lists_that_are_written_as_a_whole() -> None:
+def test_counters_of_a_later_release_stay_in_replaced_lists() -> None:
     def shard(quantity: int, messages: int, **later: int) -> Document:
         counters = {"messages": messages, **later}
         return {"shard": quantity, "base": counters, "epochs": [{"epoch": "u/1", **counters}]}
@@ -186,6 +186,6 @@ def test_the_patch_leads_from_the_old_to_the_new(old: Document, new: Document) -
     assert merge_patch(new, new) == {}
 
 
-def test_symbols_in_short(resource: Make) -> None:
+def test_long_symbol_list_is_abbreviated(resource: Make) -> None:
     many = build_desired_state(resource(symbols=["A-B", "C-D", "E-F", "G-H", "I-J"]), "image").spec
     assert summarise_symbols(many) == "A-B, C-D, E-F +2"

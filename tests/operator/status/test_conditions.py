@@ -1,4 +1,4 @@
-"""Each condition as a table: what is seen, and what is said about it."""
+"""Each condition as a table of observed state and expected result."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ Make = Callable[..., Any]
 
 
 class Scene:
-    """Builds pictures of one resource."""
+    """Builds snapshots of one resource."""
 
     def __init__(self, resource: Make, pod: Make, report: Make) -> None:
         self._resource, self._pod, self._report = resource, pod, report
@@ -45,7 +45,7 @@ class Scene:
         return made
 
     def snapshot(self, *pods: Pod, probes: dict[str, ProbeResult] | None = None, **fields: Any) -> Snapshot:
-        """All pods report well, unless told otherwise."""
+        """A snapshot in which all pods report healthy, apart from the given fields."""
         if probes is None:
             probes = {pod.uid: ProbeResult(self.report(pod.uid)) for pod in pods if pod.is_running}
         base = Snapshot(self.desired, "", {}, pods, probes, (), {}, NOW)
@@ -116,7 +116,7 @@ class TestAccepted:
             (("live", "refused", "live"), "60012 bad", ("False", Reason.SUBSCRIPTION_REFUSED)),
         ],
     )
-    def test_by_the_exchanges_answers(
+    def test_accepted_follows_the_answers_of_the_exchange(
         self, scene: Scene, states: tuple[str, ...], reason: str, expected: tuple[str, str]
     ) -> None:
         assert said(scene.snapshot(scene.pod(), probes=scene.streams(*states, reason=reason)), "Accepted") == expected
@@ -129,9 +129,7 @@ class TestAccepted:
         assert found["Stalled"].reason == Reason.SYMBOL_NOT_FOUND
 
     @pytest.mark.parametrize("reason", [Reason.CREDENTIALS_MISSING, Reason.CREDENTIALS_REFUSED])
-    def test_a_key_that_is_not_there_or_refused_is_told_in_the_collectors_words(
-        self, scene: Scene, reason: str
-    ) -> None:
+    def test_missing_or_refused_key_has_the_collectors_message(self, scene: Scene, reason: str) -> None:
         words = "Secret okx-key: no passphrase in /etc/market-collector-credentials"
         stream = {"stream": "account/balance", "state": "refused", "reason": reason, "message": words}
         probes = {"pod-1": ProbeResult(scene.report("pod-1", streams=[stream]))}
@@ -141,13 +139,13 @@ class TestAccepted:
         before = {"Accepted": found["Accepted"]}
         assert said(scene.snapshot(before=before), "Accepted") == ("False", reason), "until the exchange answers"
 
-    def test_a_pod_restart_does_not_forget_it(self, scene: Scene) -> None:
+    def test_refusal_survives_a_restart_of_the_pod(self, scene: Scene) -> None:
         before = {"Accepted": ConditionState("True", Reason.ACCEPTED, "yes")}
         probes = scene.streams("pending", "pending", "pending")
         assert said(scene.snapshot(scene.pod(), probes=probes, before=before), "Accepted")[0] == "True"
         assert said(scene.snapshot(before=before), "Accepted")[0] == "True"
 
-    def test_a_refusal_stands_until_the_exchange_answers_otherwise(self, scene: Scene) -> None:
+    def test_refusal_stands_until_the_exchange_accepts(self, scene: Scene) -> None:
         before = {"Accepted": ConditionState("False", Reason.SYMBOL_NOT_FOUND, "no")}
         assert said(scene.snapshot(before=before), "Accepted") == ("False", Reason.SYMBOL_NOT_FOUND)
         assert said(scene.snapshot(scene.pod(), before=before), "Accepted")[0] == "True"
@@ -193,18 +191,18 @@ class TestWorkloadReady:
         assert said(snapshot, "WorkloadReady") == ("False", expected)
         assert conditions(snapshot)["Stalled"].reason == expected
 
-    def test_a_deadline_that_passed_while_the_exchange_was_gone_is_no_blame(self, scene: Scene) -> None:
+    def test_deadline_passed_while_the_exchange_was_down_is_no_failure(self, scene: Scene) -> None:
         late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
         snapshot = scene.snapshot(scene.pod(ready=False), deployments={0: deployment(late)})
         assert said(snapshot, "WorkloadReady")[0] == "True"
 
-    def test_a_crash_is_told_with_its_reason_and_last_words(self, scene: Scene) -> None:
+    def test_crash_has_its_reason_and_last_log_line(self, scene: Scene) -> None:
         last = {"terminated": {"reason": "Error", "exitCode": 2, "message": "x\nconfig: bad symbol\n"}}
         pod = scene.pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, last_state=last, restarts=4)
         message = conditions(scene.snapshot(pod))["WorkloadReady"].message
         assert "restarted 4 times: Error, exit code 2; last log line: config: bad symbol" in message
 
-    def test_a_write_that_failed_is_told(self, scene: Scene) -> None:
+    def test_failed_write_is_reported(self, scene: Scene) -> None:
         failure = Failure("Deployment okx-btc-0", ApiError(403, "Forbidden", "you may not"))
         found = conditions(scene.snapshot(scene.pod(), failures=(failure,)))
         assert found["WorkloadReady"].reason == Reason.APPLY_FAILED
@@ -218,7 +216,7 @@ class TestWorkloadReady:
         assert found["Ready"].status == "True"
         assert health(found) == "Degraded"
 
-    def test_the_worst_shard_speaks(self, scene: Scene) -> None:
+    def test_worst_shard_decides(self, scene: Scene) -> None:
         scene.want(symbols=["A-B", "C-D"], shards=2)
         broken = scene.pod("pod-2", 1, state={"waiting": {"reason": "ErrImagePull"}})
         assert said(scene.snapshot(broken), "WorkloadReady") == ("False", Reason.IMAGE_PULL_FAILED)
@@ -233,14 +231,14 @@ class TestRollOut:
         assert found["Ready"].status == "True"
         assert found["Reconciling"].status == "True"
 
-    def test_a_new_version_that_crashes_is_not_ready_though_the_old_one_streams(self, scene: Scene) -> None:
+    def test_crashing_new_version_is_not_ready_while_the_old_one_streams(self, scene: Scene) -> None:
         old = scene.pod("old", template="before")
         new = scene.pod("new", state={"waiting": {"reason": "CrashLoopBackOff"}})
         found = conditions(scene.snapshot(old, new))
         assert (found["Ready"].status, found["Ready"].reason) == ("False", Reason.CRASH_LOOPING)
         assert found["Stalled"].status == "True"
 
-    def test_a_pod_that_is_going_is_no_longer_looked_at(self, scene: Scene) -> None:
+    def test_terminating_pod_is_ignored(self, scene: Scene) -> None:
         old = scene.pod("old", template="before", deletionTimestamp="now")
         assert said(scene.snapshot(old, scene.pod()), "WorkloadReady")[0] == "True"
 
@@ -267,7 +265,7 @@ class TestStreaming:
             "BTC-USDT/orderbook (since 2026-11-22T10:00:00Z)"
         )
 
-    def test_a_running_process_alone_is_not_streaming(self, scene: Scene) -> None:
+    def test_running_process_without_streams_is_not_streaming(self, scene: Scene) -> None:
         probes = {"pod-1": ProbeResult(scene.report(streams=[], health="Healthy"))}
         assert said(scene.snapshot(scene.pod(), probes=probes), "Streaming") == ("False", Reason.STREAMS_PENDING)
 
@@ -277,14 +275,14 @@ class TestStreaming:
         probe = ProbeResult(scene.report(streams=streams, connections=[down], health="Unhealthy"))
         return scene.snapshot(scene.pod(ready=False), probes={"pod-1": probe})
 
-    def test_without_the_exchange_the_workload_is_not_blamed(self, scene: Scene) -> None:
+    def test_workload_stays_ready_when_the_exchange_is_down(self, scene: Scene) -> None:
         found = conditions(self.gone(scene, "stale"))
         assert (found["Streaming"].status, found["Streaming"].reason) == ("False", Reason.DISCONNECTED)
         assert found["Streaming"].message.endswith("no connection to the exchange since 2026-11-22T10:00:00Z: refused")
         assert found["WorkloadReady"].status == "True"
         assert "Stalled" not in found
 
-    def test_a_short_reconnect_is_no_news(self, scene: Scene) -> None:
+    def test_short_reconnect_changes_no_condition(self, scene: Scene) -> None:
         found = conditions(self.gone(scene, "live"))
         assert (found["Streaming"].status, found["Ready"].status) == ("True", "True")
 
@@ -304,8 +302,8 @@ class TestStreaming:
         assert said(scene.snapshot(), "Streaming") == ("False", Reason.COLLECTOR_NOT_RUNNING)
 
 
-class TestNotLooked:
-    def test_could_not_look_is_unknown_with_what_was_tried(self, scene: Scene) -> None:
+class TestUnprobed:
+    def test_failed_probe_is_unknown_and_names_the_request(self, scene: Scene) -> None:
         probe = ProbeResult(
             scene.report(), "GET http://10.0.0.1:8080/status failed: timed out", NOW - TRUST_REPORT_FOR_S - 1
         )
@@ -316,36 +314,36 @@ class TestNotLooked:
         assert health(found) == "Unknown"
 
     @pytest.mark.parametrize("kind", ["Accepted", "Streaming", "Complete", "SinksHealthy", "Ready"])
-    def test_each_condition_that_needs_a_report_says_what_was_tried(self, scene: Scene, kind: str) -> None:
+    def test_condition_without_a_report_names_the_failed_request(self, scene: Scene, kind: str) -> None:
         probe = ProbeResult(None, "GET http://10.0.0.1:8080/status failed: no answer within 2.5 s", 0.0)
         snapshot = scene.snapshot(scene.pod(), probes={"pod-1": probe})
         state = conditions(snapshot)[kind]
         assert (state.status, state.reason) == ("Unknown", Reason.COLLECTOR_UNREACHABLE)
         assert "GET http://10.0.0.1:8080/status failed: no answer within 2.5 s" in state.message
 
-    def test_what_is_known_to_be_wrong_is_told_before_what_could_not_be_looked_at(self, scene: Scene) -> None:
+    def test_known_problem_precedes_a_failed_probe(self, scene: Scene) -> None:
         scene.want(symbols=["A-B", "C-D"], shards=2)
         stale = scene.report("pod-1", streams=[{"stream": "A-B/trade", "state": "stale"}])
         probes = {"pod-1": ProbeResult(stale), "pod-2": ProbeResult(None, "timed out", 0.0)}
         snapshot = scene.snapshot(scene.pod(), scene.pod("pod-2", 1), probes=probes)
         assert said(snapshot, "Streaming") == ("False", Reason.STREAMS_STALE)
 
-    def test_one_look_that_failed_is_no_news(self, scene: Scene) -> None:
+    def test_single_failed_probe_changes_no_condition(self, scene: Scene) -> None:
         probe = ProbeResult(scene.report(), "timed out", NOW - 1)
         assert said(scene.snapshot(scene.pod(), probes={"pod-1": probe}), "Ready")[0] == "True"
 
-    def test_after_a_start_of_the_operator_what_was_told_stands_until_the_first_look(self, scene: Scene) -> None:
+    def test_conditions_stand_until_the_first_probe_after_a_start(self, scene: Scene) -> None:
         before = conditions(scene.snapshot(scene.pod()))
         assert conditions(scene.snapshot(scene.pod(), probes={}, before=before)) == before
 
-    def test_what_stands_does_not_hide_a_crash(self, scene: Scene) -> None:
+    def test_standing_condition_does_not_hide_a_crash(self, scene: Scene) -> None:
         before = conditions(scene.snapshot(scene.pod()))
         crashed = scene.pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, ready=False)
         assert said(scene.snapshot(crashed, probes={}, before=before), "Ready") == ("False", Reason.CRASH_LOOPING)
 
 
 class TestComplete:
-    def test_an_open_hole_degrades_but_the_resource_stays_ready(self, scene: Scene) -> None:
+    def test_open_gap_degrades_but_the_resource_stays_ready(self, scene: Scene) -> None:
         gap = {"id": "1", "stream": "BTC-USDT/trade", "state": "open"}
         found = conditions(scene.snapshot(scene.pod(), probes={"pod-1": ProbeResult(scene.report(gaps=[gap]))}))
         assert (found["Complete"].status, found["Complete"].reason) == ("False", Reason.GAPS_OPEN)
@@ -354,7 +352,7 @@ class TestComplete:
         assert health(found) == "Degraded"
 
     @pytest.mark.parametrize("state", ["repaired", "lost"])
-    def test_a_hole_that_is_closed_is_not_open(self, scene: Scene, state: str) -> None:
+    def test_filled_or_lost_gap_is_not_open(self, scene: Scene, state: str) -> None:
         gap = {"id": "1", "stream": "BTC-USDT/trade", "state": state}
         assert (
             said(scene.snapshot(scene.pod(), probes={"pod-1": ProbeResult(scene.report(gaps=[gap]))}), "Complete")[0]
@@ -370,7 +368,7 @@ def test_a_sink_that_cannot_write_makes_it_not_ready(scene: Scene) -> None:
 
 
 class TestSuspended:
-    def test_once_all_pods_are_gone_it_is_ready_and_says_why(self, scene: Scene) -> None:
+    def test_suspended_resource_is_ready_when_all_pods_are_gone(self, scene: Scene) -> None:
         scene.want(suspend=True)
         found = conditions(scene.snapshot())
         assert (found["Ready"].status, found["Ready"].reason) == ("True", Reason.SUSPENDED)
@@ -378,12 +376,12 @@ class TestSuspended:
         assert health(found) == "Healthy"
         assert "Reconciling" not in found
 
-    def test_while_pods_are_left_it_is_not(self, scene: Scene) -> None:
+    def test_suspended_resource_is_not_ready_while_pods_are_left(self, scene: Scene) -> None:
         scene.want(suspend=True)
         found = conditions(scene.snapshot(scene.pod()))
         assert (found["Ready"].status, found["Reconciling"].status) == ("False", "True")
 
-    def test_what_pods_said_before_they_went_decides_nothing(self, scene: Scene) -> None:
+    def test_reports_of_gone_pods_decide_nothing(self, scene: Scene) -> None:
         scene.want(suspend=True)
         changed = conditions(scene.snapshot(scene.pod(), probes={"pod-1": ProbeResult(scene.report())}))["Accepted"]
         assert (changed.status, changed.reason) == ("Unknown", Reason.SUSPENDED)
@@ -391,7 +389,7 @@ class TestSuspended:
 
 
 class TestDeadline:
-    """A roll-out whose new pods do not get ready in time says why, in the pods' own words."""
+    """A rollout whose new pods miss the deadline quotes the reason that the pods give."""
 
     def late(self, scene: Scene, new: Pod, probe: ProbeResult | None = None) -> ConditionState:
         late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
@@ -400,19 +398,19 @@ class TestDeadline:
         snapshot = scene.snapshot(old, new, deployments={0: deployment(late)}, probes=probes)
         return conditions(snapshot)["Stalled"]
 
-    def test_a_pod_that_runs_says_which_streams_are_missing(self, scene: Scene) -> None:
+    def test_running_pod_names_its_missing_streams(self, scene: Scene) -> None:
         waits = scene.report("new", streams=[], health="Unhealthy", reason="no stream has data: X-Y/trade (NoData)")
         stalled = self.late(scene, scene.pod("new", ready=False), probe=ProbeResult(waits))
         assert stalled.reason == Reason.DEADLINE_EXCEEDED
         assert "runs but is not ready: no stream has data: X-Y/trade (NoData)" in stalled.message
 
-    def test_a_pod_that_could_not_be_read_says_so(self, scene: Scene) -> None:
+    def test_unreadable_pod_is_named(self, scene: Scene) -> None:
         stalled = self.late(
             scene, scene.pod("new", ready=False), probe=ProbeResult(None, "GET http://x failed: refused", 1.0)
         )
         assert "GET http://x failed: refused" in stalled.message
 
-    def test_a_pod_that_is_still_made_says_where_to_look(self, scene: Scene) -> None:
+    def test_pod_being_created_names_the_command_to_run(self, scene: Scene) -> None:
         new = scene.pod("new", state={"waiting": {"reason": "ContainerCreating"}}, ready=False)
         assert "is waiting (ContainerCreating). kubectl describe pod shows why" in self.late(scene, new).message
 
@@ -435,10 +433,10 @@ class TestDeadline:
             ("NewReplicaSetAvailable", "Stalled"),
         ],
     )
-    def test_as_long_as_kubernetes_gives_a_roll_out_time_so_do_we(
+    def test_rollout_is_not_stalled_before_the_deadline_of_kubernetes(
         self, scene: Scene, reason: str, expected: str
     ) -> None:
-        """Tools give up at the first Stalled, and a node may be on its way."""
+        """Tools give up at the first Stalled, and a new node may still be starting."""
         progress = {"type": "Progressing", "status": "True", "reason": reason}
         lost = {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes"}
         pod = scene.pod(state={}, ready=False, conditions=[lost])
@@ -446,7 +444,7 @@ class TestDeadline:
         assert (found["Ready"].reason, found[expected].reason) == (Reason.UNSCHEDULABLE, Reason.UNSCHEDULABLE)
         assert len({"Reconciling", "Stalled"} & set(found)) == 1
 
-    def test_what_is_not_taken_up_yet_is_judged_later(self, scene: Scene) -> None:
+    def test_stale_deployment_status_is_not_stalled(self, scene: Scene) -> None:
         late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
         snapshot = scene.snapshot(scene.pod(), deployments={0: deployment(late, generation=2)})
         assert said(snapshot, "WorkloadReady") == ("False", Reason.ROLLING_OUT)
@@ -464,7 +462,7 @@ class TestSecret:
             assert found[kind].reason == Reason.SECRET_NOT_FOUND
             assert self.MISSING in found[kind].message
 
-    def test_once_it_is_there_nothing_stands_against_the_resource(self, scene: Scene) -> None:
+    def test_secret_that_exists_again_is_no_problem(self, scene: Scene) -> None:
         before = {"Accepted": ConditionState("False", Reason.SECRET_NOT_FOUND, self.MISSING)}
         probes = scene.streams("pending", "pending", "pending")
         assert said(scene.snapshot(scene.pod(), probes=probes, before=before), "Accepted") == (
@@ -476,19 +474,19 @@ class TestSecret:
 class TestWritesThatFail:
     OUTAGE = (Failure("Deployment okx-btc-0", ApiError(503, "ServiceUnavailable", "busy")),)
 
-    def test_one_that_may_pass_is_work_under_way(self, scene: Scene) -> None:
+    def test_transient_failure_is_reconciling(self, scene: Scene) -> None:
         found = conditions(scene.snapshot(scene.pod(), failures=self.OUTAGE))
         assert (found["Ready"].status, found["Reconciling"].reason) == ("False", Reason.APPLY_FAILED)
         assert "Stalled" not in found
         assert found["WorkloadReady"].message.endswith("busy; retrying")
 
-    def test_a_generation_that_was_ready_stays_it_while_data_flows(self, scene: Scene) -> None:
+    def test_generation_that_was_ready_stays_ready_while_data_flows(self, scene: Scene) -> None:
         before = {"Ready": ConditionState("True", Reason.READY, "3 of 3 streams deliver")}
         found = conditions(scene.snapshot(scene.pod(), failures=self.OUTAGE, before=before))
         assert (found["Ready"].status, found["Reconciling"].status) == ("True", "True")
         assert health(found) == "Degraded"
 
-    def test_one_that_needs_a_person_ends_ready_all_the_same(self, scene: Scene) -> None:
+    def test_permanent_failure_ends_ready(self, scene: Scene) -> None:
         before = {"Ready": ConditionState("True", Reason.READY, "3 of 3 streams deliver")}
         failures = (Failure("Service okx-btc-0", ApiError(403, "Forbidden", "no")),)
         found = conditions(scene.snapshot(scene.pod(), failures=failures, before=before))
@@ -504,8 +502,8 @@ def test_messages_stay_short_with_hundreds_of_streams(scene: Scene) -> None:
     assert found["Streaming"].message.endswith("and 495 more")
 
 
-class TestWhateverIsSeen:
-    """Pictures at random: no condition says what the document does not list, and the rules between them hold."""
+class TestRandomSnapshots:
+    """Random snapshots: every reason is documented, and the rules between the conditions hold."""
 
     STATES = st.sampled_from(
         [
@@ -600,7 +598,7 @@ class TestWhateverIsSeen:
 
     @given(data=st.data())
     @hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    def test_it_is_told_in_the_documents_words(self, scene: Scene, data: st.DataObject) -> None:
+    def test_every_reason_is_documented_for_its_condition(self, scene: Scene, data: st.DataObject) -> None:
         invalid = Snapshot(None, "bad", {}, (), {}, (), {}, NOW)
         before = conditions(self.seen(scene, data, {}))
         for found in (before, conditions(self.seen(scene, data, before)), conditions(invalid)):

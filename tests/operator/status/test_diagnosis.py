@@ -1,4 +1,4 @@
-"""Why pods do not run or do not get ready."""
+"""Reasons why pods do not run or do not become ready."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,21 +46,21 @@ def ended(seconds: int, reason: str = "Error") -> dict[str, Any]:
         ({**waiting("CrashLoopBackOff"), "last_state": ended(20), "restarts": 3}, Reason.CRASH_LOOPING),
     ],
 )
-def test_the_pod_says_why_in_its_own_words(pod: Make, fields: dict[str, Any], reason: str) -> None:
+def test_problem_quotes_the_pod(pod: Make, fields: dict[str, Any], reason: str) -> None:
     found = pod_problem(pod(**fields), STARTED)
     assert found is not None
     assert found.reason == reason
     assert fields["state"]["waiting"].get("message", "") in found.message
 
 
-def test_a_container_that_is_still_being_made_is_no_trouble(pod: Make) -> None:
+def test_container_that_is_being_created_is_no_problem(pod: Make) -> None:
     assert pod_problem(pod(**waiting("ContainerCreating")), STARTED) is None
 
 
 class TestBetweenTwoCrashes:
-    """A crash loop must not look well for the seconds that each run lasts."""
+    """A crash loop must not look healthy during the seconds of each run."""
 
-    def test_a_container_that_ended_soon_and_again_is_not_believed_at_once(self, pod: Make) -> None:
+    def test_container_with_repeated_short_runs_is_not_trusted_at_once(self, pod: Make) -> None:
         again = pod(last_state=ended(20), restarts=2)
         found = pod_problem(again, STARTED + 5)
         assert found is not None
@@ -71,7 +71,9 @@ class TestBetweenTwoCrashes:
         ("seconds", "restarts", "later"),
         [(20, 2, TRUST_RESTARTED_AFTER_S), (20, 1, 5.0), (int(TRUST_RESTARTED_AFTER_S), 2, 5.0)],
     )
-    def test_one_that_ran_long_or_ended_once_is(self, pod: Make, seconds: int, restarts: int, later: float) -> None:
+    def test_container_that_ran_long_or_ended_once_is_trusted(
+        self, pod: Make, seconds: int, restarts: int, later: float
+    ) -> None:
         assert pod_problem(pod(last_state=ended(seconds), restarts=restarts), STARTED + later) is None
 
 
@@ -80,7 +82,7 @@ def deployment(reason: str = "ProgressDeadlineExceeded", generation: int = 1) ->
     return {"metadata": {"generation": generation}, "status": {"observedGeneration": 1, "conditions": [condition]}}
 
 
-def test_a_deadline_says_what_the_pods_wait_for() -> None:
+def test_exceeded_deadline_names_the_reason_of_the_pods() -> None:
     found = deployment_problem(deployment(), "pod a runs but is not ready: no data")
     assert found is not None
     assert (found.reason, found.message) == (
@@ -89,7 +91,7 @@ def test_a_deadline_says_what_the_pods_wait_for() -> None:
     )
 
 
-def test_what_was_said_of_an_older_deployment_does_not_count() -> None:
+def test_status_of_an_older_deployment_generation_is_ignored() -> None:
     late = deployment(generation=2)
     assert not is_observed(late)
     assert deployment_problem(late, "") is None

@@ -1,4 +1,4 @@
-"""Which turns of conditions become Events, and what those say."""
+"""The Events that follow from changes of conditions, and their contents."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from market_operator.resource.status import PENDING
 from market_operator.status.events import ConditionEvent, condition_events, event
 from market_operator.status.reasons import Reason
 
-Told = list[tuple[str, str]]
+Recorded = list[tuple[str, str]]
 DEFAULT: Any = PENDING["conditions"]
 
 
@@ -25,7 +25,7 @@ def ready(status: str, reason: str) -> dict[str, Any]:
     return condition("Ready", status, reason)
 
 
-def changed(before: list[dict[str, Any]], *after: dict[str, Any]) -> Told:
+def changed(before: list[dict[str, Any]], *after: dict[str, Any]) -> Recorded:
     found = condition_events(before, after)
     return [("Warning" if each.is_warning else "Normal", each.conditions[0]["reason"]) for each in found]
 
@@ -33,22 +33,22 @@ def changed(before: list[dict[str, Any]], *after: dict[str, Any]) -> Told:
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        # A resource that starts as it should is told of once: when it is Ready.
+        # A normal start gives one Event, when the resource is Ready.
         (DEFAULT, ready("False", Reason.PODS_NOT_READY), []),
         (DEFAULT, ready("False", Reason.STREAMS_PENDING), []),
         ([], condition("Complete", "Unknown", Reason.PENDING), []),
         ([ready("False", Reason.PODS_NOT_READY)], ready("True", Reason.READY), [("Normal", "Ready")]),
         ([condition("Complete", "Unknown", Reason.PENDING)], condition("Complete", "True", Reason.NO_GAPS_OPEN), []),
-        # A first look that finds trouble is.
+        # A problem found by the first probe gives one.
         (DEFAULT, ready("False", Reason.INVALID_SPEC), [("Warning", "InvalidSpec")]),
         ([], condition("Accepted", "False", Reason.SYMBOL_NOT_FOUND), [("Warning", "SymbolNotFound")]),
-        # What was only passing becomes trouble, although the status stays.
+        # A transient reason becomes a problem, although the status stays.
         (
             [condition("WorkloadReady", "False", Reason.PODS_NOT_READY)],
             condition("WorkloadReady", "False", Reason.CRASH_LOOPING),
             [("Warning", "CrashLooping")],
         ),
-        # Trouble begins, stays, gets another name, ends.
+        # A problem starts, stays, gets another reason, ends.
         ([ready("True", Reason.READY)], ready("False", Reason.STREAMS_STALE), [("Warning", "StreamsStale")]),
         ([ready("False", Reason.STREAMS_STALE)], ready("False", Reason.STREAMS_STALE), []),
         ([ready("False", Reason.STREAMS_STALE)], ready("False", Reason.DISCONNECTED), []),
@@ -57,21 +57,23 @@ def changed(before: list[dict[str, Any]], *after: dict[str, Any]) -> Told:
             condition("Complete", "True", Reason.NO_GAPS_OPEN),
             [("Normal", "NoGapsOpen")],
         ),
-        # Could not look is worth knowing, too.
+        # A failed probe gives one, too.
         (
             [ready("True", Reason.READY)],
             ready("Unknown", Reason.COLLECTOR_UNREACHABLE),
             [("Warning", "CollectorUnreachable")],
         ),
-        # Ready that falls for an ordinary reason is news, no alarm.
+        # Ready that turns False for an ordinary reason is Normal, no Warning.
         ([ready("True", Reason.READY)], ready("False", Reason.PODS_NOT_READY), [("Normal", "PodsNotReady")]),
         ([ready("False", Reason.ROLLING_OUT)], ready("True", Reason.SUSPENDED), [("Normal", "Suspended")]),
-        # A roll-out is no news.
+        # A rollout gives none.
         ([], condition("Reconciling", "True", Reason.ROLLING_OUT), []),
         ([], condition("Stalled", "True", Reason.QUOTA_EXCEEDED), [("Warning", "QuotaExceeded")]),
     ],
 )
-def test_by_the_turn(before: list[dict[str, Any]], after: dict[str, Any], expected: Told) -> None:
+def test_events_follow_from_the_change_of_a_condition(
+    before: list[dict[str, Any]], after: dict[str, Any], expected: Recorded
+) -> None:
     assert changed(before, after) == expected
 
 
@@ -83,7 +85,7 @@ def crash(since: int = 0) -> tuple[dict[str, Any], ...]:
     )
 
 
-def test_one_cause_is_told_once_with_all_that_it_turned(resource: Callable[..., Resource]) -> None:
+def test_one_cause_gives_one_event_that_names_all_conditions(resource: Callable[..., Resource]) -> None:
     [found] = condition_events(DEFAULT, crash())
     document = event(found, resource(), "operator-0", 1_795_000_000.5)
     assert document["note"] == "Ready False, WorkloadReady False, Stalled True: Pod a ended 3 times"
@@ -99,7 +101,7 @@ def name(found: tuple[ConditionEvent, ...], resource: Resource) -> str:
     return str(event(found[0], resource, "operator-0", 0.0)["metadata"]["name"])
 
 
-def test_the_same_turn_has_the_same_name_whoever_tells_it_and_another_turn_another(
+def test_event_name_is_the_same_for_the_same_change_only(
     resource: Callable[..., Resource],
 ) -> None:
     once, again, later = (condition_events((), crash(since)) for since in (0, 0, 7))
@@ -122,6 +124,6 @@ CONDITIONS = st.dictionaries(
 
 
 @given(CONDITIONS)
-def test_what_stays_is_never_told(found: dict[str, tuple[str, str]]) -> None:
+def test_unchanged_condition_gives_no_event(found: dict[str, tuple[str, str]]) -> None:
     same = [condition(kind, status, reason) for kind, (status, reason) in found.items()]
     assert condition_events(same, same) == ()

@@ -1,4 +1,4 @@
-"""P: what tools that follow kstatus make of the statuses that our code writes."""
+"""The operator's status as read by tools that follow kstatus."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +25,7 @@ FORBIDDEN = (Failure("Deployment okx-btc-0", ApiError(403, "Forbidden", "no")),)
 
 
 class Bench:
-    """One resource and what becomes of it."""
+    """Builds one resource, its pods and the status that follows."""
 
     def __init__(self, resource: Make, pod: Make, report: Make) -> None:
         self.resource, self._pod, self._report = resource, pod, report
@@ -39,7 +39,7 @@ class Bench:
         return ProbeResult(made)
 
     def snapshot(self, resource: Resource, **parts: Any) -> Snapshot:
-        """All is well, unless told otherwise."""
+        """A healthy snapshot, apart from the given parts."""
         desired = build_desired_state(resource, "image:1")
         pods = (self.pod(desired.templates[0]),)
         base = Snapshot(desired, "", {}, pods, {"pod-1": self.report()}, (), stored_conditions(resource), NOW)
@@ -64,23 +64,23 @@ def test_a_resource_that_no_operator_saw_is_in_progress() -> None:
     assert kstatus({"metadata": {"generation": 1}, "status": PENDING}) == "InProgress"
 
 
-def test_one_whose_data_flows_is_current(bench: Bench) -> None:
+def test_resource_is_current_when_data_flows(bench: Bench) -> None:
     assert kstatus(bench.changed(bench.resource(), bench.snapshot(bench.resource()))) == "Current"
 
 
-def test_one_whose_spec_changed_since_is_in_progress(bench: Bench) -> None:
+def test_resource_is_in_progress_when_its_spec_changed(bench: Bench) -> None:
     document = bench.changed(bench.resource(), bench.snapshot(bench.resource()))
     document["metadata"]["generation"] = 2
     assert kstatus(document) == "InProgress"
 
 
-def test_one_that_is_being_deleted_is_terminating(bench: Bench) -> None:
+def test_resource_is_terminating_while_it_is_deleted(bench: Bench) -> None:
     document = bench.changed(bench.resource(), bench.snapshot(bench.resource()))
     document["metadata"]["deletionTimestamp"] = "2026-11-22T10:00:00Z"
     assert kstatus(document) == "Terminating"
 
 
-def test_a_suspended_one_is_current(bench: Bench) -> None:
+def test_suspended_resource_is_current(bench: Bench) -> None:
     asleep = bench.resource(suspend=True)
     assert kstatus(bench.changed(asleep, bench.snapshot(asleep, pods=()))) == "Current"
 
@@ -95,7 +95,7 @@ def test_a_suspended_one_is_current(bench: Bench) -> None:
         ({"deployments": {0: {"metadata": {"generation": 2}, "status": {"observedGeneration": 1}}}}, "InProgress"),
     ],
 )
-def test_by_the_picture(bench: Bench, parts: dict[str, Any], expected: str) -> None:
+def test_kstatus_follows_from_the_snapshot(bench: Bench, parts: dict[str, Any], expected: str) -> None:
     resource = bench.resource()
     assert kstatus(bench.changed(resource, bench.snapshot(resource, **parts))) == expected
 
@@ -112,7 +112,7 @@ def test_by_the_picture(bench: Bench, parts: dict[str, Any], expected: str) -> N
         ({"sinks": [{"name": "out", "healthy": False, "error": "full"}]}, "InProgress"),
     ],
 )
-def test_by_what_the_collector_says(bench: Bench, fields: dict[str, Any], expected: str) -> None:
+def test_kstatus_follows_from_the_report(bench: Bench, fields: dict[str, Any], expected: str) -> None:
     resource = bench.resource()
     snapshot = bench.snapshot(resource, probes={"pod-1": bench.report(**fields)})
     assert kstatus(bench.changed(resource, snapshot)) == expected
@@ -122,7 +122,7 @@ def test_by_what_the_collector_says(bench: Bench, fields: dict[str, Any], expect
     ("waiting", "expected"),
     [("ContainerCreating", "InProgress"), ("ErrImagePull", "Failed"), ("CrashLoopBackOff", "Failed")],
 )
-def test_by_what_kubernetes_says_of_the_pod(bench: Bench, waiting: str, expected: str) -> None:
+def test_kstatus_follows_from_the_pod(bench: Bench, waiting: str, expected: str) -> None:
     resource = bench.resource()
     stuck = bench.pod("", state={"waiting": {"reason": waiting}}, ready=False)
     stuck = replace(stuck, template=bench.snapshot(resource).pods[0].template)
@@ -143,7 +143,7 @@ class TestANewGeneration:
     def old(self, bench: Bench) -> tuple[Pod, ...]:
         return (bench.pod("before"),)
 
-    def test_while_old_pods_deliver_it_is_ready_and_in_progress(
+    def test_rollout_is_ready_and_in_progress_while_old_pods_deliver(
         self, bench: Bench, after: Resource, old: tuple[Pod, ...]
     ) -> None:
         document = bench.changed(after, bench.snapshot(after, pods=old))
@@ -151,13 +151,13 @@ class TestANewGeneration:
         assert (ready(document), kstatus(document)) == ("True", "InProgress")
 
     @pytest.mark.parametrize(("failures", "expected"), [(UNAVAILABLE, "InProgress"), (FORBIDDEN, "Failed")])
-    def test_when_it_could_not_be_written_it_is_not_ready_whatever_streams(
+    def test_resource_is_not_ready_when_a_write_failed(
         self, bench: Bench, after: Resource, old: tuple[Pod, ...], failures: Any, expected: str
     ) -> None:
         document = bench.changed(after, bench.snapshot(after, pods=old, failures=failures))
         assert (ready(document), kstatus(document)) == ("False", expected)
 
-    def test_a_new_version_that_crashes_has_failed_though_the_old_one_streams(
+    def test_crashing_new_version_has_failed_while_the_old_one_streams(
         self, bench: Bench, after: Resource, old: tuple[Pod, ...]
     ) -> None:
         template = bench.snapshot(after).pods[0].template
@@ -165,5 +165,5 @@ class TestANewGeneration:
         document = bench.changed(after, bench.snapshot(after, pods=(*old, new)))
         assert (ready(document), kstatus(document)) == ("False", "Failed")
 
-    def test_when_the_new_pods_stream_it_is_current(self, bench: Bench, after: Resource) -> None:
+    def test_resource_is_current_when_the_new_pods_stream(self, bench: Bench, after: Resource) -> None:
         assert kstatus(bench.changed(after, bench.snapshot(after))) == "Current"

@@ -1,4 +1,4 @@
-"""What follows from the time of a picture: what is still believed, and when that ends."""
+"""The time of a snapshot: how long its reports are trusted, and when it expires."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ EMPTY = Snapshot(None, "", {}, (), {}, (), {}, NOW)
 
 @pytest.fixture
 def failing(pod: Callable[..., Pod], report: Callable[..., Report]) -> Callable[[float], Snapshot]:
-    """A picture with one pod that could not be read for so many seconds."""
+    """Makes a snapshot with one pod whose probes have failed for the given seconds."""
 
     def make(seconds: float) -> Snapshot:
         return replace(EMPTY, pods=(pod(),), probes={"pod-1": ProbeResult(report(), "timed out", NOW - seconds)})
@@ -26,13 +26,13 @@ def failing(pod: Callable[..., Pod], report: Callable[..., Report]) -> Callable[
     return make
 
 
-def test_it_is_known_when_a_report_will_no_longer_be_believed(failing: Callable[[float], Snapshot]) -> None:
+def test_snapshot_expires_when_a_report_is_no_longer_trusted(failing: Callable[[float], Snapshot]) -> None:
     assert failing(4).expires_in == TRUST_REPORT_FOR_S - 4
     assert failing(TRUST_REPORT_FOR_S + 4).expires_in is None
     assert EMPTY.expires_in is None
 
 
-def test_it_is_known_when_a_container_that_crashed_is_believed_again(pod: Callable[..., Pod]) -> None:
+def test_snapshot_expires_when_a_crashed_container_is_trusted_again(pod: Callable[..., Pod]) -> None:
     times = {"startedAt": "2026-11-22T09:59:00Z", "finishedAt": "2026-11-22T09:59:20Z"}
     again = pod(last_state={"terminated": {"exitCode": 1, **times}}, restarts=2)
     assert replace(EMPTY, pods=(again,)).expires_in == 55.0

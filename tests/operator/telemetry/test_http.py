@@ -29,7 +29,7 @@ async def get(url: str) -> tuple[int, str]:
     return found
 
 
-async def test_probes_say_what_is_wrong(served: tuple[str, Problems]) -> None:
+async def test_probe_endpoints_name_the_problem(served: tuple[str, Problems]) -> None:
     address, problems = served
     assert await get(f"{address}/readyz") == (503, "the first listing is not complete\n")
     problems.ready = ""

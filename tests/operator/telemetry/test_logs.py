@@ -7,24 +7,24 @@ from market_operator.telemetry.logs import JsonFormatter, TextFormatter, about, 
 
 
 def test_a_line_is_one_json_object() -> None:
-    record = logging.LogRecord("a.b", logging.WARNING, "", 0, "could not %s", ("look",), None)
+    record = logging.LogRecord("a.b", logging.WARNING, "", 0, "probe %s", ("failed",), None)
     line = json.loads(JsonFormatter().format(record))
-    assert (line["level"], line["logger"], line["message"]) == ("warning", "a.b", "could not look")
+    assert (line["level"], line["logger"], line["message"]) == ("warning", "a.b", "probe failed")
     assert "error" not in line
 
 
 def test_a_line_names_the_resource_that_it_is_about() -> None:
-    record = logging.LogRecord("a.b", logging.WARNING, "", 0, "could not look", (), None)
+    record = logging.LogRecord("a.b", logging.WARNING, "", 0, "probe failed", (), None)
     text = TextFormatter("%(name)s:%(about)s %(message)s")
     with about(Key("md", "okx-btc")):
         line = json.loads(JsonFormatter().format(record))
-        assert text.format(record) == "a.b: md/okx-btc: could not look"
+        assert text.format(record) == "a.b: md/okx-btc: probe failed"
     assert (line["namespace"], line["name"]) == ("md", "okx-btc")
-    assert text.format(record) == "a.b: could not look"
+    assert text.format(record) == "a.b: probe failed"
     assert "namespace" not in json.loads(JsonFormatter().format(record))
 
 
-def test_a_failure_brings_its_traceback_in_the_same_line() -> None:
+def test_failure_has_its_traceback_in_the_same_line() -> None:
     try:
         int("broken")
     except ValueError:

@@ -101,8 +101,8 @@ async def test_pod_missing_in_a_listing_is_counted_by_its_last_report(
 ) -> None:
     informer.child("Pod", pod_document(), 7.0)
     informer.collectors.record_probe(pod(), report())
-    for ghost in informer.cache.stale_objects("Pod", "md", set(), 99):
-        informer.child_gone("Pod", ghost)
+    for stale in informer.cache.stale_objects("Pod", "md", set(), 99):
+        informer.child_gone("Pod", stale)
     assert [reading.counters.messages for reading in informer.collectors.samples(KEY, [])] == [10]
     assert await queued(informer) == [KEY]
 

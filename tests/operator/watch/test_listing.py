@@ -28,7 +28,7 @@ KEY = Key("md", "okx-btc")
 
 
 class Server:
-    """What it answers, by the last part of the path; empty lists to everything else."""
+    """Answers by the last part of the path, with an empty list by default."""
 
     def __init__(self) -> None:
         self.address, self.version = "", 1
@@ -70,7 +70,7 @@ def config(version: int, x: str) -> dict[str, Any]:
     return {"metadata": {**meta, "managedFields": [{"manager": "m"}]}, "data": {"x": x}}
 
 
-async def test_what_is_known_is_not_read_again_and_what_is_newer_is(
+async def test_listing_reads_only_objects_that_are_newer_than_the_cache(
     server: Server, listing: Listing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole: list[Listed] = []
@@ -98,7 +98,7 @@ async def test_what_is_known_is_not_read_again_and_what_is_newer_is(
 
 
 @pytest.mark.parametrize("answer", [{}, {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {}}]}, "text"])
-async def test_an_answer_that_is_no_list_is_told(server: Server, cluster: Cluster, answer: Any) -> None:
+async def test_answer_without_a_list_is_refused(server: Server, cluster: Cluster, answer: Any) -> None:
     server.answers["configmaps"] = answer
     with pytest.raises(ApiError, match="configmaps: the answer is no list of objects"):
         _ = [page async for page in cluster.list_managed(CONFIGMAPS, "md")]

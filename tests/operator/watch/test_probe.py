@@ -59,19 +59,19 @@ async def test_a_report_is_read(
     assert (found.counters.messages, len(found.streams)) == (10, 3000)
 
 
-async def test_an_answer_that_is_no_report_says_what_was_asked(direct: Direct, collector: Collector, here: Pod) -> None:
+async def test_invalid_answer_is_refused_with_the_request(direct: Direct, collector: Collector, here: Pod) -> None:
     collector.body = "<html>"
     with pytest.raises(ReportError, match=rf"GET http://{ADDRESS}:8080/status is invalid: it is no JSON"):
         await direct.read(here)
 
 
-async def test_a_refusal_says_its_status(direct: Direct, collector: Collector, here: Pod) -> None:
+async def test_refused_request_is_reported_with_its_status(direct: Direct, collector: Collector, here: Pod) -> None:
     collector.status = 500
     with pytest.raises(ReportError, match="was answered with status 500"):
         await direct.read(here)
 
 
-async def test_a_pod_that_does_not_answer_is_not_waited_for(
+async def test_probe_of_an_unresponsive_pod_times_out(
     direct: Direct, collector: Collector, here: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(direct._session, "_timeout", aiohttp.ClientTimeout(total=0.05))
@@ -80,7 +80,7 @@ async def test_a_pod_that_does_not_answer_is_not_waited_for(
         await direct.read(here)
 
 
-async def test_an_address_where_nobody_listens_is_told(direct: Direct, pod: Callable[..., Pod]) -> None:
+async def test_closed_port_is_reported(direct: Direct, pod: Callable[..., Pod]) -> None:
     with pytest.raises(ReportError, match=r"GET http://127\.78\.0\.2:8080/status failed"):
         await direct.read(replace(pod(), ip="127.78.0.2"))
 
@@ -89,7 +89,7 @@ async def test_an_address_where_nobody_listens_is_told(direct: Direct, pod: Call
     ("via", "in_a_pod", "expected"),
     [("direct", False, Direct), ("proxy", True, Proxied), ("auto", True, Direct), ("auto", False, Proxied)],
 )
-async def test_the_way_fits_where_the_operator_runs(
+async def test_probe_method_depends_on_where_the_operator_runs(
     monkeypatch: pytest.MonkeyPatch, via: Any, in_a_pod: bool, expected: type
 ) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1" if in_a_pod else "")

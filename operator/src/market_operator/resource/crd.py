@@ -11,8 +11,8 @@ from market_spec.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from market_spec.spec import Spec
 
 _HEADER = (
-    f"# The {KIND} resource ({API_VERSION}). Generated from "
-    f"spec/src/market_spec and operator/src/market_operator/resource: `make crds`; do not edit.\n"
+    f"# The {KIND} CRD ({API_VERSION}). Do not edit: "
+    f"`make crds` writes it from spec/src/market_spec and operator/src/market_operator/resource.\n"
 )
 _DROPPED = ("title", "$defs", "additionalProperties", "default", "description", "anyOf", "$ref", "properties", "items")
 

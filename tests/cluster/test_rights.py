@@ -1,4 +1,4 @@
-"""O. Rights: with exactly what the chart grants, cluster-wide or in one namespace, no call is refused."""
+"""RBAC: with the rights of the chart, cluster-wide or in one namespace, no call is refused."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.alone  # operators for all namespaces
 
 @pytest.fixture
 def grant(api: Any, namespace: str, tmp_path: Path) -> Iterator[Grant]:
-    """Installs the chart's rights in a namespace of the operator's own, which is not the one that it serves."""
+    """Installs the chart's rights in a namespace of the operator's own, apart from the served one."""
     home = f"{namespace}-home"
     api.call("POST", "api/v1/namespaces", {"metadata": {"name": home}})
     granted: list[Account] = []
@@ -35,8 +35,8 @@ def grant(api: Any, namespace: str, tmp_path: Path) -> Iterator[Grant]:
     api.call("DELETE", f"api/v1/namespaces/{home}")
 
 
-def live(place: Any, kubelet: Any, eventually: Eventually) -> None:
-    """A whole life of a resource: made, ready, changed, scaled, put back, suspended, resumed, deleted."""
+def run_lifecycle(place: Any, kubelet: Any, eventually: Eventually) -> None:
+    """Runs a resource through its lifecycle: create, change, scale, revert, suspend, resume, delete."""
     place.create(symbols=["A-B", "C-D"], shards=2)
     kubelet.run_all(2)
     place.expect("Ready", "True", "Ready")
@@ -73,14 +73,14 @@ def _empty(place: Any) -> None:
 
 
 @pytest.mark.parametrize("scope", ["all namespaces", "one namespace"])
-def test_o_the_charts_rights_are_enough_for_a_whole_life(
+def test_chart_rights_suffice_for_a_full_lifecycle(
     scope: str, place: Any, kubelet: Any, start: Start, grant: Grant, namespace: str, eventually: Eventually
 ) -> None:
     account = grant(*([f'namespaces=["{namespace}"]'] if scope == "one namespace" else []))
     operator = start(*("--sweep-interval", "1s", *account.arguments), environment=account.environment, everywhere=True)
-    live(place, kubelet, eventually)
+    run_lifecycle(place, kubelet, eventually)
     sweeps = operator.metric("sweeps_total")
-    eventually(lambda: _more(operator, sweeps))
+    eventually(lambda: _listed_twice_more(operator, sweeps))
     assert refusals(operator.log.read_text()) == []
     assert operator.stop() == 0
     assert refusals(operator.log.read_text()) == []
@@ -90,20 +90,20 @@ Right = tuple[str, str, str]
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
-def test_o_each_right_that_the_chart_grants_is_used(
+def test_chart_grants_only_rights_that_are_used(
     place: Any, kubelet: Any, start: Start, grant: Grant, namespace: str, kubeconfig: str, eventually: Eventually
 ) -> None:
-    """With the test above, which finds no right missing: the chart's are exactly those that the operator needs."""
+    """With the test above, which misses no right, this shows that the chart grants exactly the needed ones."""
     account = grant(f'namespaces=["{namespace}"]')
     with ApiProxy.to(Path(kubeconfig)) as proxy:
-        through = {**account.environment, "KUBECONFIG": str(proxy.write_kubeconfig(_beside(account)))}
+        through = {**account.environment, "KUBECONFIG": str(proxy.write_kubeconfig(_proxy_kubeconfig(account)))}
         operator = start(*account.arguments, environment=through, everywhere=True)
-        live(place, kubelet, eventually)
+        run_lifecycle(place, kubelet, eventually)
         place.create("later")
         eventually(lambda: _has_policies(place, {"later-collectors"}))
         operator.stop()
-        without = [argument for argument in account.arguments if not argument.startswith("--allow-")]
-        start(*without, environment=through, everywhere=True)
+        without_policies = [argument for argument in account.arguments if not argument.startswith("--allow-")]
+        start(*without_policies, environment=through, everywhere=True)
         eventually(lambda: _has_policies(place, set()))
         used = {right for call in proxy.calls for right in _rights(call)}
     rules = [rule for each in account.objects if each["kind"] == "Role" for rule in each["rules"]]
@@ -117,18 +117,18 @@ def test_o_each_right_that_the_chart_grants_is_used(
 
 
 def _has_policies(place: Any, names: set[str]) -> None:
-    """Whoever installs may change his mind about NetworkPolicies."""
+    """Asserts the policies; an installation may turn them on and off."""
     assert place.names("networkpolicies") == names
 
 
-def _beside(account: Account) -> Path:
+def _proxy_kubeconfig(account: Account) -> Path:
     return Path(account.environment["KUBECONFIG"]).with_suffix(".proxy")
 
 
 def _rights(call: Call) -> Iterator[Right]:
-    """The rights that a call asks for. To apply is to patch, and to create what does not exist, as each child once did."""
+    """The rights that a call needs. An apply needs patch, and create for an object that does not exist yet."""
     if not call.kind:
-        return  # which APIs there are, everybody may ask
+        return  # discovery needs no right
     group = call.path.split("/")[2] if call.path.startswith("/apis/") else ""
     verb = "watch" if call.is_watch else "list" if call.is_list else _VERBS[call.method]
     yield group, call.kind, verb
@@ -136,24 +136,24 @@ def _rights(call: Call) -> Iterator[Right]:
         yield group, call.kind, "create"
 
 
-def _more(operator: Any, sweeps: float) -> None:
+def _listed_twice_more(operator: Any, sweeps: float) -> None:
     assert operator.metric("sweeps_total") >= sweeps + 2
 
 
-def test_o_a_right_that_is_missing_is_told_and_the_rest_goes_on(
+def test_missing_right_is_reported_and_other_writes_go_on(
     place: Any, start: Start, grant: Grant, namespace: str
 ) -> None:
     account = grant(f'namespaces=["{namespace}"]')
     [role] = [each for each in account.objects if each["kind"] == "Role" and each["metadata"]["namespace"] == namespace]
     path = f"apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/{role['metadata']['name']}"
-    less = [rule for each in role["rules"] for rule in _without_writing_services(each)]
-    place.api.call("PATCH", path, {"rules": less}, "application/merge-patch+json")
+    reduced = [rule for each in role["rules"] for rule in _without_writing_services(each)]
+    place.api.call("PATCH", path, {"rules": reduced}, "application/merge-patch+json")
     operator = start(*account.arguments, environment=account.environment, everywhere=True)
     place.create()
     message = place.expect("WorkloadReady", "False", "ApplyFailed")
     assert "Service okx-btc-0: 403 Forbidden" in message
     assert place.names("deployments") == {"okx-btc-0"}
-    assert refusals(operator.log.read_text()), "the tests above would see it"
+    assert refusals(operator.log.read_text()), "the tests above would detect it"
     assert operator.metric("workqueue_retries_total") < 8, "retries slow down"
     place.api.call("PATCH", path, {"rules": role["rules"]}, "application/merge-patch+json")
     place.expect("WorkloadReady", "False", "Unschedulable", seconds=40)

@@ -1,4 +1,4 @@
-"""I. Deletion, in every way there is: it leaves nothing, waits for nobody, and costs the operator nothing."""
+"""Deletion by every policy, of the namespace and of the CRD: nothing remains, and no finalizer delays it."""
 
 import signal
 import subprocess
@@ -12,36 +12,36 @@ from market_operator.cluster.kinds import CHILDREN
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
-DEFINITION = "apis/apiextensions.k8s.io/v1/customresourcedefinitions/marketcollectors.marketcollector.dev"
+CRD = "apis/apiextensions.k8s.io/v1/customresourcedefinitions/marketcollectors.marketcollector.dev"
 DOWN = pytest.mark.parametrize("runs", [True, False], ids=["operator up", "operator down"])
 
 
 @pytest.fixture
 def operator(place: Any, kubelet: Any, start: Start) -> Any:
     """An operator with one resource that is Ready."""
-    begun = start("--sweep-interval", "2s")
+    started = start("--sweep-interval", "2s")
     place.create(symbols=["A-B", "C-D"], shards=2)
     kubelet.run_all(2)
     place.expect("Ready", "True", "Ready")
-    return begun
+    return started
 
 
-def left(place: Any) -> set[str]:
-    """What is there of any resource: itself, its children, its pods."""
+def remaining(place: Any) -> set[str]:
+    """Names of all resources, their managed objects and their pods."""
     selector = "labelSelector=marketcollector.dev/collector"
     paths = {kind.name: kind.path(place.namespace).lstrip("/") for kind in CHILDREN.values()}
-    children = [place.api.call("GET", f"{path}?{selector}")["items"] for path in paths.values()]
+    managed = [place.api.call("GET", f"{path}?{selector}")["items"] for path in paths.values()]
     names: set[str] = place.names("mcol") | place.names("pods")
-    return names.union(each["metadata"]["name"] for found in children for each in found)
+    return names.union(each["metadata"]["name"] for found in managed for each in found)
 
 
 def nothing_is_left(place: Any) -> None:
-    assert left(place) == set()
+    assert remaining(place) == set()
 
 
 @DOWN
 @pytest.mark.parametrize("policy", ["Background", "Foreground"])
-def test_i_deletion_leaves_nothing_and_waits_for_nobody(
+def test_deletion_leaves_nothing_and_needs_no_operator(
     place: Any, operator: Any, eventually: Eventually, policy: str, runs: bool
 ) -> None:
     assert "finalizers" not in place.api.get("mcol", place.namespace, "okx-btc")["metadata"]
@@ -52,10 +52,8 @@ def test_i_deletion_leaves_nothing_and_waits_for_nobody(
     assert "Traceback" not in operator.log.read_text()
 
 
-def test_i_orphans_run_on_and_a_resource_of_the_same_name_takes_them_over(
-    place: Any, operator: Any, eventually: Eventually
-) -> None:
-    """`kubectl delete --cascade=orphan` is how a resource is made again without a break in its data."""
+def test_new_resource_takes_over_orphans_of_the_same_name(place: Any, operator: Any, eventually: Eventually) -> None:
+    """With `kubectl delete --cascade=orphan`, a resource can be created again without a gap in its data."""
     before = {each["metadata"]["uid"] for each in place.api.all("pods", place.namespace)}
     place.api.delete("mcol", place.namespace, "okx-btc", "Orphan")
     eventually(lambda: _no_owner(place))
@@ -63,8 +61,8 @@ def test_i_orphans_run_on_and_a_resource_of_the_same_name_takes_them_over(
     uid = place.create(symbols=["A-B", "C-D"], shards=2)["metadata"]["uid"]
 
     def taken_over() -> None:
-        for child in place.api.all("deployments", place.namespace):
-            assert [owner["uid"] for owner in child["metadata"]["ownerReferences"]] == [uid]
+        for deployment in place.api.all("deployments", place.namespace):
+            assert [owner["uid"] for owner in deployment["metadata"]["ownerReferences"]] == [uid]
         assert place.condition("Ready")[:2] == ("True", "Ready")
 
     eventually(taken_over)
@@ -73,16 +71,16 @@ def test_i_orphans_run_on_and_a_resource_of_the_same_name_takes_them_over(
 
 def _no_owner(place: Any) -> None:
     assert place.names("mcol") == set()
-    children = place.api.all("deployments", place.namespace)
-    assert len(children) == 2
-    assert not [child for child in children if child["metadata"].get("ownerReferences")]
+    managed = place.api.all("deployments", place.namespace)
+    assert len(managed) == 2
+    assert not [deployment for deployment in managed if deployment["metadata"].get("ownerReferences")]
 
 
 @DOWN
-def test_i_a_namespace_that_ends_is_no_trouble(
+def test_terminating_namespace_causes_no_error(
     place: Any, operator: Any, api: Any, eventually: Eventually, runs: bool
 ) -> None:
-    """Children vanish before their resource does, and none can be made again there: that is no failure of a write."""
+    """Managed objects vanish before their resource and cannot be created again. That is no failed write."""
     if not runs:
         operator.stop(signal.SIGKILL)
     api.call("DELETE", f"api/v1/namespaces/{place.namespace}")
@@ -93,33 +91,33 @@ def test_i_a_namespace_that_ends_is_no_trouble(
 
 
 @pytest.fixture
-def nobody_elses(api: Any, namespace: str) -> Iterator[None]:
-    """The definition takes every resource of the cluster with it, so it must hold none that is not a test's."""
+def only_test_resources(api: Any, namespace: str) -> Iterator[None]:
+    """Deleting the CRD deletes every resource of the cluster, so all of them must belong to a test."""
     found = api.call("GET", "apis/marketcollector.dev/v1alpha1/marketcollectors")["items"]
     others = {each["metadata"]["namespace"] for each in found} - {namespace}
     if theirs := [name for name in others if not name.startswith("op-")]:
-        pytest.fail(f"MarketCollectors in {', '.join(theirs)} would be deleted with the definition")
+        pytest.fail(f"MarketCollectors in {', '.join(theirs)} would be deleted with the CRD")
     yield
-    apply_definition()
+    apply_crd()
 
 
-def apply_definition() -> None:
+def apply_crd() -> None:
     file = str(ROOT / "crds/marketcollectors.yaml")
     subprocess.run(["kubectl", "apply", "--server-side", "--force-conflicts", "-f", file], check=True)
     subprocess.run(["kubectl", "wait", "--for=condition=Established", "--timeout=30s", "-f", file], check=True)
 
 
 @pytest.mark.alone  # deletes the CRD
-@pytest.mark.usefixtures("nobody_elses")
-def test_i_without_its_definition_the_operator_says_so_and_ends_and_the_next_one_serves_what_comes_back(
+@pytest.mark.usefixtures("only_test_resources")
+def test_operator_ends_when_the_crd_is_gone_and_serves_again_after_it(
     place: Any, operator: Any, api: Any, kubelet: Any, start: Start, eventually: Eventually
 ) -> None:
-    """A pod that ends is started again by its kubelet, so this is how it waits for the definition."""
-    api.call("DELETE", DEFINITION)
+    """The kubelet restarts the operator's container, so the operator waits for the CRD by ending."""
+    api.call("DELETE", CRD)
     for each in (operator, start(wait=False)):
         assert each.process.wait(timeout=40) == 1
         assert "the MarketCollector CRD is not installed. Run" in each.log.read_text().splitlines()[-1]
-    apply_definition()
+    apply_crd()
     eventually(lambda: nothing_is_left(place), 40)
     start()
     eventually(place.create)

@@ -1,4 +1,4 @@
-"""P: tools that wait for a resource are not told that it is well before it is."""
+"""Tools that wait for a resource: none succeeds before the resource is ready."""
 
 import subprocess
 import time
@@ -13,10 +13,10 @@ Start = Callable[..., Any]
 Eventually = Callable[..., None]
 
 
-def test_helm_does_not_succeed_while_no_operator_runs(chart: Path, namespace: str, place: Any) -> None:
-    code, said = Release("install", chart, namespace, seconds=8).ends()
+def test_helm_install_fails_while_no_operator_runs(chart: Path, namespace: str, place: Any) -> None:
+    code, output = Release("install", chart, namespace, seconds=8).ends()
     assert code != 0
-    assert "MarketCollector" in said, said
+    assert "MarketCollector" in output, output
     assert kstatus(place.api.get("mcol", namespace, "okx-btc")) == "InProgress"
 
 
@@ -24,17 +24,17 @@ def test_helm_waits_until_data_flows(chart: Path, namespace: str, place: Any, ku
     start()
     release = Release("install", chart, namespace, seconds=90)
     [pod] = kubelet.run_all(1)
-    well = pod.report
-    pod.report = {**well, "streams": [{**each, "state": "pending"} for each in well["streams"]]}
+    healthy = pod.report
+    pod.report = {**healthy, "streams": [{**each, "state": "pending"} for each in healthy["streams"]]}
     place.expect("Streaming", "False", "StreamsPending")
     assert release.is_waiting(), "pods run, but nothing streams yet"
-    pod.report = well
-    code, said = release.ends()
-    assert code == 0, said
+    pod.report = healthy
+    code, output = release.ends()
+    assert code == 0, output
     assert place.condition("Ready")[0] == "True"
 
 
-def test_an_upgrade_that_cannot_succeed_fails(
+def test_helm_upgrade_fails_when_the_symbol_is_unknown(
     chart: Path, namespace: str, place: Any, kubelet: Any, start: Start, eventually: Eventually
 ) -> None:
     start()
@@ -56,7 +56,7 @@ def test_an_upgrade_that_cannot_succeed_fails(
     assert kstatus(place.api.get("mcol", namespace, "okx-btc")) in ("InProgress", "Failed")
 
 
-def test_deletion_is_terminating_and_waits_for_nobody(place: Any, kubelet: Any, start: Start) -> None:
+def test_deletion_is_terminating_without_an_operator(place: Any, kubelet: Any, start: Start) -> None:
     operator = start()
     place.create()
     kubelet.run_all(1)
@@ -69,7 +69,7 @@ def test_deletion_is_terminating_and_waits_for_nobody(place: Any, kubelet: Any, 
     place.api.merge("mcol", place.namespace, "okx-btc", {"metadata": {"finalizers": None}})
 
 
-def test_kubectl_wait_counts_only_what_is_about_the_present_spec(
+def test_kubectl_wait_ignores_conditions_of_an_older_generation(
     place: Any, kubelet: Any, start: Start, namespace: str
 ) -> None:
     """kubectl compares the condition's observedGeneration."""
@@ -81,6 +81,6 @@ def test_kubectl_wait_counts_only_what_is_about_the_present_spec(
     command = ["kubectl", "wait", "mcol/okx-btc", "-n", namespace, "--for=condition=Ready", "--timeout=3s"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     place.change(symbol="ETH-USDT")
-    began = time.monotonic()
+    started = time.monotonic()
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
-    assert time.monotonic() - began > 2
+    assert time.monotonic() - started > 2

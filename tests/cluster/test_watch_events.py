@@ -1,4 +1,4 @@
-"""Events by kopf: they arrive, they leave nothing of kopf's own behind, and what they miss the listing finds."""
+"""Watch events through kopf: it leaves no data of its own, and listings find missed events."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ Start = Callable[..., Any]
 Eventually = Callable[..., None]
 
 
-def test_kopf_leaves_no_trace_on_the_resource(place: Any, kubelet: Any, start: Start) -> None:
+def test_kopf_adds_nothing_to_the_resource(place: Any, kubelet: Any, start: Start) -> None:
     start()
     place.create()
     kubelet.run_all(1)
@@ -18,7 +18,7 @@ def test_kopf_leaves_no_trace_on_the_resource(place: Any, kubelet: Any, start: S
     assert {each["manager"] for each in meta["managedFields"]} <= {"market-operator", "Python-urllib"}
 
 
-def test_a_status_write_fires_no_pass_of_its_own(place: Any, kubelet: Any, start: Start) -> None:
+def test_status_write_starts_no_reconcile(place: Any, kubelet: Any, start: Start) -> None:
     operator = start()
     place.create()
     kubelet.run_all(1)
@@ -29,7 +29,7 @@ def test_a_status_write_fires_no_pass_of_its_own(place: Any, kubelet: Any, start
     assert operator.metric("reconcile_total") <= before + 2
 
 
-def test_only_the_namespaces_that_were_named_are_served(place: Any, api: Any, start: Start, namespace: str) -> None:
+def test_only_the_named_namespaces_are_served(place: Any, api: Any, start: Start, namespace: str) -> None:
     start()
     elsewhere = f"{namespace}-not"
     api.call("POST", "api/v1/namespaces", {"metadata": {"name": elsewhere}})
@@ -42,7 +42,7 @@ def test_only_the_namespaces_that_were_named_are_served(place: Any, api: Any, st
         api.call("DELETE", f"api/v1/namespaces/{elsewhere}")
 
 
-def test_what_changed_while_no_operator_ran_is_found_at_the_start(
+def test_changes_without_an_operator_are_found_at_the_start(
     place: Any, kubelet: Any, start: Start, eventually: Eventually
 ) -> None:
     operator = start()

@@ -1,9 +1,10 @@
-"""A. The operator dies (kill -9) before and after each of its writes; the next one ends where none would have died.
+"""Crash (kill -9) at each write of the operator: the next operator reaches the same final state.
 
-The cluster before a write is the cluster after the write before it, and all else dies with the process: so it is killed
-before the first write, and after each.
-Each step of a resource's life has a resource per crash, so that all are in the state before the step at once; the
-operator that comes after one crash is the one that dies in the next.
+The cluster before a write equals the cluster after the previous write, and all other state ends with the process.
+Crashes before the first write and after each write therefore cover every case.
+
+Each step of the lifecycle has one resource per crash, and all of them are prepared together. The operator that is
+started after one crash is the one that crashes next.
 """
 
 import threading
@@ -26,7 +27,7 @@ IMAGE = {"image": "localhost/other:1"}
 
 @dataclass(frozen=True)
 class Step:
-    """A change of a resource: its spec before (None: it does not exist yet), and the change (None: it is deleted)."""
+    """A change of a resource: the spec before (None if it does not exist yet) and the change (None to delete it)."""
 
     before: Document | None
     change: Document | None
@@ -44,25 +45,25 @@ STEPS = {
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
-def test_a_crash_at_every_write_ends_as_no_crash_would(ground: Any, step: Step) -> None:
+def test_crash_at_each_write_ends_in_the_same_state(ground: Any, step: Step) -> None:
     crashes = Crashes(ground, step)
     ground.start()
     crashes.prepare(["case-00"])
-    count = crashes.undisturbed("case-00")
+    count = crashes.run_without_crash("case-00")
     names = [f"case-{number:02}" for number in range(1, count + 2)]
     crashes.prepare(names)
     reached = [crashes.crash(name, after) for after, name in enumerate(names)]
-    assert sum(reached) >= count * 0.7, f"{reached}: too few of {count} writes were met; the step differs"
+    assert sum(reached) >= count * 0.7, f"{reached}: too few of {count} writes were reached; the step differs"
     assert not crashes.differences, "\n".join(crashes.differences)
-    assert crashes.later_writes() == [], "what was whole before a restart needed a write after it"
+    assert crashes.later_writes() == [], "a complete resource needed a write after a restart"
 
 
 @dataclass
 class Crashes:
-    """One step, done by many resources of one ground, each with another crash.
+    """One step of many resources in one ground, each with another crash.
 
-    `golden` is the state after the step without a crash, `finished` how many writes there had been when each resource
-    was there, `differences` what was not as golden in the end, by crash.
+    `golden` is the state after the step without a crash. `finished` is the number of writes when each resource reached
+    it. `differences` lists the deviations from it at the end, by crash.
     """
 
     ground: Any
@@ -78,33 +79,33 @@ class Crashes:
         for name in names:
             self.ground.place.create(name, **self.step.before)
         for name in names:
-            self.ground.eventually(lambda name=name: self._is_whole(name), 60)
+            self.ground.eventually(lambda name=name: self._is_complete(name), 60)
 
-    def undisturbed(self, name: str) -> int:
-        """The step without a crash; how many writes it took."""
+    def run_without_crash(self, name: str) -> int:
+        """Runs the step without a crash; returns its number of writes."""
         before = len(self._writes(name))
-        self.take(name)
-        self.ground.eventually(lambda: self._is_whole(name), 60)
+        self.apply_step(name)
+        self.ground.eventually(lambda: self._is_complete(name), 60)
         self.golden = self._at_rest(name)
         return len(self._writes(name)) - before
 
     def crash(self, name: str, number: int) -> bool:
-        """The step with a crash after its write `number` (0: before the first), and another operator's start.
+        """Runs the step with a crash after write `number` (0: before the first), and starts another operator.
 
-        Returns whether there was such a write: how often a status is written depends on what a pass happens to see.
+        Returns whether there was such a write. The number of status writes varies with the timing of reconciles.
         """
-        dead = threading.Event()
+        crashed = threading.Event()
 
         def kill() -> None:
             self.ground.kill()
-            dead.set()
+            crashed.set()
 
         hook = Hook(after=kill) if number else Hook(before=kill)
         self.ground.proxy.on(lambda call: call.is_write and call.is_of(name), hook, skip=max(number - 1, 0), times=1)
-        self.take(name)
-        self.ground.eventually(lambda: self._check(dead.is_set() or self._difference(name) == []), 60)
+        self.apply_step(name)
+        self.ground.eventually(lambda: self._check(crashed.is_set() or self._difference(name) == []), 60)
         self.ground.proxy.heal()
-        if dead.is_set():
+        if crashed.is_set():
             self.ground.start()
         try:
             self.ground.eventually(lambda: self._check(self._difference(name) == []), 45)
@@ -112,10 +113,10 @@ class Crashes:
             different = self._difference(name)
             self.differences.append(f"{name}, after write {number} of {self._writes(name)}: {different}")
         self.finished[name] = len(self.ground.proxy.writes)
-        return dead.is_set()
+        return crashed.is_set()
 
     def later_writes(self) -> list[str]:
-        """What was applied after its resource had reached the end; a deletion may be told twice, until it was heard of."""
+        """Applies after their resource was complete. A deletion may be sent twice, until its event arrives."""
         writes = self.ground.proxy.writes
         return [
             f"{name}: {call}"
@@ -124,8 +125,8 @@ class Crashes:
             if call.is_of(name) and call.method == "PATCH" and call.kind != "marketcollectors/status"
         ]
 
-    def take(self, name: str) -> None:
-        """Does the step with a resource."""
+    def apply_step(self, name: str) -> None:
+        """Applies the step to a resource."""
         place = self.ground.place
         if self.step.before is None:
             place.create(name, **(self.step.change or {}))
@@ -134,7 +135,7 @@ class Crashes:
         else:
             place.change(name, **self.step.change)
 
-    def _is_whole(self, name: str) -> None:
+    def _is_complete(self, name: str) -> None:
         if self.step.change is None and self.golden == {} and name not in self.ground.place.names("mcol"):
             return
         resource = self.ground.place.api.get("mcol", self.ground.namespace, name)
@@ -143,7 +144,7 @@ class Crashes:
         assert "Reconciling" not in {each["type"] for each in resource["status"]["conditions"]}
 
     def _at_rest(self, name: str) -> Document:
-        """The state when it has not changed for two seconds."""
+        """The state after 2 s without a change."""
         before: Document = {}
         while (now := self.ground.state(name)) != before:
             before = now

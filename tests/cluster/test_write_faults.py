@@ -1,8 +1,7 @@
-"""B. Each fault on each kind of write: what was to be written is written once the fault is over, and until then the
-operator tries again ever more seldom.
+"""Each fault on each kind of write: the operator retries with backoff, and the write succeeds after the fault.
 
-All pairs of a fault and a kind of write go on at the same time, each with a resource of its own; it is suspended, so
-that the cluster is not busy with pods.
+All pairs of a fault and a kind of write run at the same time, each with a resource of its own. The resources are
+suspended, so that no pods load the cluster.
 """
 
 import itertools
@@ -46,27 +45,27 @@ WRITES = [
     ("DELETE", "deployments"),
 ]
 PAIRS = [(fault, *write) for fault in FAULTS for write in WRITES]
-# How many calls of a pair meet the fault at least; what is written in spite of it may not be tried again at all, and a
-# timeout takes half a minute.
+# Least number of calls of a pair that meet the fault. A write that took effect in spite of it may not be retried at all,
+# and a timeout takes 30 s.
 TRIES = 4
 ONCE = ("timeout", "reset after it is written")
-# News of other objects cause a pass of their own each, whatever failed before.
-NEWS = 12
+# Reconciles that events of other objects may cause, regardless of the backoff.
+EVENT_RECONCILES = 12
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one pair: the calls that met the fault, and where the end differs from one without a fault."""
+    """The result of one pair: the calls that met the fault, and the deviations from a run without a fault."""
 
     tries: list[Call]
     differences: list[str]
 
     def too_many(self) -> list[str]:
-        """Which objects were tried more often than the back-off allows, if each of its delays is as short as can be."""
+        """Objects that were retried more often than the backoff allows with its shortest delays."""
         times: dict[str, list[float]] = {}
         for call in self.tries:
             times.setdefault(call.name, []).append(call.time)
-        allowed = {name: NEWS + _tries_within(tries[-1] - tries[0]) for name, tries in times.items()}
+        allowed = {name: EVENT_RECONCILES + _tries_within(tries[-1] - tries[0]) for name, tries in times.items()}
         return [f"{name}: {len(times[name])} of {most}" for name, most in allowed.items() if len(times[name]) > most]
 
 
@@ -102,7 +101,7 @@ def _break(ground: Any, name: str, pair: tuple[str, str, str]) -> Pick[Call]:
     def match(call: Call) -> bool:
         return call.method == method and call.kind == kind and call.is_of(name)
 
-    # Each timeout takes half a minute.
+    # Each timeout takes 30 s.
     return ground.proxy.on(match, FAULTS[fault], times=1 if fault == "timeout" else None)  # type: ignore[no-any-return]
 
 
@@ -124,7 +123,7 @@ def _wait_for_two_shards(ground: Any, names: dict[Any, str]) -> None:
 
 
 def _settled(ground: Any, names: dict[Any, str], picks: dict[Any, Pick[Call]]) -> dict[Any, Outcome]:
-    """Waits until all are as the resource that met no fault, as far as they get there."""
+    """Waits until all resources equal the one without a fault, or for 90 s."""
     deadline = time.monotonic() + 90
     while (left := _differences(ground, names)) and time.monotonic() < deadline:
         time.sleep(1)
@@ -138,11 +137,11 @@ def _differences(ground: Any, names: dict[Any, str]) -> dict[Any, list[str]]:
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=" ".join)
-def test_a_write_that_fails_is_tried_again_until_it_is_done(outcomes: dict[Any, Outcome], pair: Any) -> None:
+def test_failed_write_is_retried_until_it_succeeds(outcomes: dict[Any, Outcome], pair: Any) -> None:
     assert outcomes[pair].tries, "no such write; the test shows nothing"
     assert outcomes[pair].differences == []
 
 
 @pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair[0] != "timeout"], ids=" ".join)
-def test_a_write_that_goes_on_failing_is_tried_ever_more_seldom(outcomes: dict[Any, Outcome], pair: Any) -> None:
+def test_repeatedly_failing_write_is_retried_with_backoff(outcomes: dict[Any, Outcome], pair: Any) -> None:
     assert outcomes[pair].too_many() == []

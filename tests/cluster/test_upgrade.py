@@ -1,4 +1,4 @@
-"""J. Upgrade and roll-back, between the previous release (tests/upgrade/previous) and this one, on running resources."""
+"""Upgrade and rollback between the previous release (tests/upgrade/previous) and this one, on running resources."""
 
 import subprocess
 import tarfile
@@ -15,17 +15,17 @@ from kube import CHART, ROOT
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
 Document = dict[str, Any]
-Define = Callable[[Document], None]
+InstallCrd = Callable[[Document], None]
 PREVIOUS = ROOT / "tests" / "upgrade" / "previous"
 [OLD_CHART] = PREVIOUS.glob("market-operator-*.tgz")
-DEFINITION = "apis/apiextensions.k8s.io/v1/customresourcedefinitions/marketcollectors.marketcollector.dev"
+CRD = "apis/apiextensions.k8s.io/v1/customresourcedefinitions/marketcollectors.marketcollector.dev"
 RESOURCES = 50
-LATER = {"type": "integer", "format": "int64", "description": "What a later release counts."}
-# Of the releases that share nothing else, the collector's image is the one thing that may restart pods.
+LATER = {"type": "integer", "format": "int64", "description": "A counter of a later release."}
+# Both releases run the same collector image, because another image would restart the pods.
 IMAGE = ("--collector-image", "localhost/market-collector:same")
 
 
-def old_definition() -> Document:
+def old_crd() -> Document:
     with tarfile.open(OLD_CHART) as chart:
         member = chart.extractfile("market-operator/files/marketcollectors.yaml")
         assert member
@@ -33,7 +33,7 @@ def old_definition() -> Document:
     return document
 
 
-def new_definition() -> Document:
+def new_crd() -> Document:
     document: Document = yaml.safe_load((ROOT / "crds/marketcollectors.yaml").read_text())
     return document
 
@@ -42,36 +42,36 @@ pytestmark = pytest.mark.alone  # changes the CRD
 
 
 @pytest.fixture
-def define(api: Any) -> Iterator[Callable[[Document], None]]:
-    """Puts a version of the definition into place, as an upgrade does; afterwards it is as before."""
+def install_crd(api: Any) -> Iterator[Callable[[Document], None]]:
+    """Installs a version of the CRD, as an upgrade does, and restores the original afterwards."""
 
     def put(document: Document) -> None:
-        api.call("PATCH", DEFINITION, {"spec": document["spec"]}, "application/merge-patch+json")
+        api.call("PATCH", CRD, {"spec": document["spec"]}, "application/merge-patch+json")
 
-    before = api.call("GET", DEFINITION)
+    before = api.call("GET", CRD)
     yield put
-    words = {
-        field: dict.fromkeys(api.call("GET", DEFINITION)["metadata"].get(field, ())) | before["metadata"].get(field, {})
+    metadata = {
+        field: dict.fromkeys(api.call("GET", CRD)["metadata"].get(field, ())) | before["metadata"].get(field, {})
         for field in ("annotations", "labels")
     }
-    api.call("PATCH", DEFINITION, {"spec": before["spec"], "metadata": words}, "application/merge-patch+json")
+    api.call("PATCH", CRD, {"spec": before["spec"], "metadata": metadata}, "application/merge-patch+json")
 
 
 @pytest.fixture
 def start_old(start: Start) -> Start:
-    """Starts the previous release's operator; its coverage is not this one's."""
+    """Starts the operator of the previous release, without coverage."""
 
-    def begin(*arguments: str) -> Any:
+    def start_previous(*arguments: str) -> Any:
         environment = {"PYTHONPATH": str(PREVIOUS / "market_operator.zip")}
         return start(
             *arguments, environment=environment | {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
         )
 
-    return begin
+    return start_previous
 
 
 def create_many(place: Any) -> dict[str, str]:
-    """Fifty resources of all the ways to use them; the name of the spec by the name of the resource."""
+    """Creates 50 resources over all specs; returns the name of the spec by the name of the resource."""
     names = dict(zip((f"r{number:02}" for number in range(RESOURCES)), cycle(SPECS), strict=False))
     for name, spec in names.items():
         place.create(name, **_spread_by_hand(SPECS[spec]))
@@ -79,21 +79,21 @@ def create_many(place: Any) -> dict[str, str]:
 
 
 def _spread_by_hand(spec: dict[str, Any]) -> dict[str, Any]:
-    """Several replicas are spread over nodes since this release, which changes their template, unless the user said how."""
+    """Sets the spread of replicas, because this release adds a default that changes the template."""
     if spec.get("replicas", 1) == 1:
         return spec
     return {**spec, "template": {**spec.get("template", {}), "topologySpreadConstraints": []}}
 
 
-def all_told(place: Any) -> None:
-    """Whether an operator has looked at every resource as it is now."""
+def all_observed(place: Any) -> None:
+    """Asserts that an operator has reconciled every resource at its current generation."""
     for each in place.api.all("mcol", place.namespace):
         assert each["status"]["observedGeneration"] == each["metadata"]["generation"], each["metadata"]["name"]
         assert [c for c in each["status"]["conditions"] if c["type"] == "WorkloadReady"], each["metadata"]["name"]
 
 
-def all_passed(operator: Any) -> Callable[[], None]:
-    """A claim: every resource was passed over, and nothing waits."""
+def all_reconciled(operator: Any) -> Callable[[], None]:
+    """A claim that every resource was reconciled and the queue is empty."""
 
     def claim() -> None:
         assert operator.metric("reconcile_total") >= RESOURCES
@@ -113,39 +113,39 @@ def pods(place: Any) -> set[str]:
 
 
 def settled_pods(place: Any, eventually: Eventually) -> set[str]:
-    """The pods, when there are as many as the Deployments want."""
+    """The pods, once there are as many as the Deployments request."""
 
     def claim() -> None:
-        wanted = sum(each["spec"]["replicas"] for each in place.api.all("deployments", place.namespace))
-        assert len(pods(place)) == wanted
+        desired = sum(each["spec"]["replicas"] for each in place.api.all("deployments", place.namespace))
+        assert len(pods(place)) == desired
 
     eventually(claim, 60)
     return pods(place)
 
 
-def test_j_an_upgrade_and_its_roll_back_restart_no_pod(
-    place: Any, define: Define, start: Start, start_old: Start, eventually: Eventually
+def test_upgrade_and_rollback_restart_no_pod(
+    place: Any, install_crd: InstallCrd, start: Start, start_old: Start, eventually: Eventually
 ) -> None:
-    define(old_definition())
+    install_crd(old_crd())
     operator = start_old(*IMAGE)
     create_many(place)
-    eventually(lambda: all_told(place), 60)
+    eventually(lambda: all_observed(place), 60)
     before, running = templates(place), settled_pods(place, eventually)
 
     def replace_by(next_start: Start) -> None:
-        """Ends the operator and starts another; nothing may have changed when it has looked at everything."""
+        """Replaces the operator. No template and no pod may have changed after its first reconciles."""
         nonlocal operator
         assert operator.stop() == 0
         operator = next_start(*IMAGE)
-        eventually(all_passed(operator), 60)
-        eventually(lambda: all_told(place))
+        eventually(all_reconciled(operator), 60)
+        eventually(lambda: all_observed(place))
         assert templates(place) == before
         assert settled_pods(place, eventually) == running
 
-    define(new_definition())
+    install_crd(new_crd())
     replace_by(start)
     replace_by(start_old)
-    define(old_definition())
+    install_crd(old_crd())
     replace_by(start_old)
     assert "Traceback" not in operator.log.read_text()
 
@@ -156,42 +156,42 @@ def helm(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.usefixtures("define")
-def test_j_the_chart_is_upgraded_and_rolled_back_with_its_definition_and_loses_no_resource(
+@pytest.mark.usefixtures("install_crd")
+def test_chart_upgrade_and_rollback_change_the_crd_and_keep_resources(
     place: Any, api: Any, namespace: str, eventually: Eventually
 ) -> None:
     release = (namespace, "--namespace", namespace)
-    # Nobody else's operator runs here, and a first release takes over a definition that was installed by hand.
+    # No other operator runs here, and the first release adopts a CRD that was installed by hand.
     settings = ("--set", "replicas=0,rbac.aggregate=false", "--take-ownership", "--force-conflicts")
 
     made: dict[str, str] = {}
 
-    def stands(definition: Document) -> Callable[[], None]:
-        """A claim: this definition is in place, and every resource; the API server takes a moment to serve both."""
-        versions = definition["spec"]["versions"]
+    def is_installed(crd: Document) -> Callable[[], None]:
+        """A claim that this CRD is installed and every resource exists. The API server serves both with a delay."""
+        versions = crd["spec"]["versions"]
 
         def claim() -> None:
-            assert api.call("GET", DEFINITION)["spec"]["versions"][0]["schema"] == versions[0]["schema"]
+            assert api.call("GET", CRD)["spec"]["versions"][0]["schema"] == versions[0]["schema"]
             assert {each["metadata"]["name"]: each["metadata"]["uid"] for each in api.all("mcol", namespace)} == made
 
         return claim
 
     helm("install", release[0], str(OLD_CHART), *release[1:], *settings)
-    eventually(stands(old_definition()))
+    eventually(is_installed(old_crd()))
     made |= {name: place.create(name)["metadata"]["uid"] for name in ("a", "b")}
-    for step, definition in (
-        (("upgrade", release[0], str(CHART), *release[1:], *settings), new_definition()),
-        (("rollback", release[0], "1", *release[1:], "--force-conflicts"), old_definition()),
-        (("upgrade", release[0], str(CHART), *release[1:], *settings), new_definition()),
-        (("uninstall", *release), new_definition()),
+    for step, crd in (
+        (("upgrade", release[0], str(CHART), *release[1:], *settings), new_crd()),
+        (("rollback", release[0], "1", *release[1:], "--force-conflicts"), old_crd()),
+        (("upgrade", release[0], str(CHART), *release[1:], *settings), new_crd()),
+        (("uninstall", *release), new_crd()),
     ):
         helm(*step)
-        eventually(stands(definition))
+        eventually(is_installed(crd))
 
 
-def later_definition() -> Document:
-    """The definition of a release to come, which counts and tells more."""
-    document = new_definition()
+def later_crd() -> Document:
+    """The CRD of a future release, with more counters in the status."""
+    document = new_crd()
     status = document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
     status["later"] = LATER
     status["gaps"]["properties"]["later"] = LATER
@@ -200,10 +200,10 @@ def later_definition() -> Document:
     return document
 
 
-def test_j_what_a_later_release_wrote_into_the_status_outlives_this_one(
-    place: Any, kubelet: Any, define: Define, start: Start, eventually: Eventually
+def test_status_fields_of_a_later_release_are_kept(
+    place: Any, kubelet: Any, install_crd: InstallCrd, start: Start, eventually: Eventually
 ) -> None:
-    define(later_definition())
+    install_crd(later_crd())
     start()
     place.create(healthCheckInterval="1s")
     [pod] = kubelet.run_all(1)

@@ -1,4 +1,4 @@
-"""Kubernetes Events on a real API server: on turns only, once each, and shown where people look."""
+"""Kubernetes Events on a real API server: one for each change of a condition, shown by kubectl describe."""
 
 import subprocess
 import time
@@ -10,7 +10,7 @@ Eventually = Callable[..., None]
 
 
 def events(place: Any) -> list[tuple[str, str]]:
-    """Type and reason of what was said of the resource, in order."""
+    """Types and reasons of the resource's Events, in order."""
     found = place.api.call("GET", f"apis/events.k8s.io/v1/namespaces/{place.namespace}/events")["items"]
     ours = [each for each in found if each["regarding"]["kind"] == "MarketCollector"]
     return [(each["type"], each["reason"]) for each in sorted(ours, key=lambda each: each["eventTime"])]
@@ -20,13 +20,15 @@ def set_streams(pod: Any, state: str) -> None:
     pod.report = {**pod.report, "streams": [{**each, "state": state} for each in pod.report["streams"]]}
 
 
-def test_a_turn_is_told_once_and_kubectl_describe_shows_it(place: Any, pod: Any, eventually: Eventually) -> None:
-    eventually(lambda: _says(place, ("Normal", "Ready")))
+def test_changed_condition_gives_one_event_that_kubectl_describe_shows(
+    place: Any, pod: Any, eventually: Eventually
+) -> None:
+    eventually(lambda: _has_event(place, ("Normal", "Ready")))
     before = events(place)
     set_streams(pod, "stale")
     place.expect("Ready", "False", "StreamsStale")
-    eventually(lambda: _says(place, ("Warning", "StreamsStale")))
-    assert events(place) == [*before, ("Warning", "StreamsStale")], "Ready and Streaming turned for one cause"
+    eventually(lambda: _has_event(place, ("Warning", "StreamsStale")))
+    assert events(place) == [*before, ("Warning", "StreamsStale")], "Ready and Streaming changed for one cause"
     command = ["kubectl", "describe", "mcol/okx-btc", "-n", place.namespace]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     [line] = [line for line in shown.split("Events:")[1].splitlines() if "StreamsStale" in line]
@@ -34,12 +36,12 @@ def test_a_turn_is_told_once_and_kubectl_describe_shows_it(place: Any, pod: Any,
     assert "market-operator  Ready False, Streaming False: 0 of 2 streams deliver" in line
 
 
-def _says(place: Any, expected: tuple[str, str]) -> None:
+def _has_event(place: Any, expected: tuple[str, str]) -> None:
     assert expected in events(place)
 
 
-def test_what_stays_and_what_only_counts_is_not_told(place: Any, pod: Any, eventually: Eventually) -> None:
-    eventually(lambda: _says(place, ("Normal", "Ready")))
+def test_unchanged_condition_gives_no_event_when_counters_change(place: Any, pod: Any, eventually: Eventually) -> None:
+    eventually(lambda: _has_event(place, ("Normal", "Ready")))
     before = events(place)
     for number in range(5):
         pod.report = {**pod.report, "counters": {"messages": 1000 + number, "reconnections": 7 + number}}
@@ -52,7 +54,7 @@ def test_what_stays_and_what_only_counts_is_not_told(place: Any, pod: Any, event
     assert events(place) == before
 
 
-def test_an_operator_that_is_started_again_repeats_nothing(place: Any, kubelet: Any, start: Start) -> None:
+def test_restarted_operator_repeats_no_event(place: Any, kubelet: Any, start: Start) -> None:
     operator = start()
     place.create()
     kubelet.run_all(1)
@@ -65,10 +67,10 @@ def test_an_operator_that_is_started_again_repeats_nothing(place: Any, kubelet: 
     assert events(place) == before
 
 
-def test_a_stream_that_flaps_is_told_of_so_often_and_written_only_when_it_turns(
+def test_flapping_stream_gives_one_event_and_one_status_per_change(
     place: Any, pod: Any, eventually: Eventually
 ) -> None:
-    """One version of the status for each turn, apart from counters, and the time of a condition moves only then."""
+    """Apart from counters, the status and the times of its conditions change only with the stream."""
     seen: dict[str, set[str]] = {}
     for number in range(6):
         state, ready = ("stale", "False") if number % 2 == 0 else ("live", "True")
@@ -78,9 +80,9 @@ def test_a_stream_that_flaps_is_told_of_so_often_and_written_only_when_it_turns(
         seen.setdefault(found["WorkloadReady"]["lastTransitionTime"], set()).add(found["Ready"]["lastTransitionTime"])
         time.sleep(1.1)
     assert [len(times) for times in seen.values()] == [6]
-    eventually(lambda: _told(place, 3))
+    eventually(lambda: _has_events(place, 3))
 
 
-def _told(place: Any, times: int) -> None:
+def _has_events(place: Any, times: int) -> None:
     assert events(place).count(("Warning", "StreamsStale")) == times
     assert events(place).count(("Normal", "Ready")) == times + 1

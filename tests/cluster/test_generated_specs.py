@@ -1,4 +1,4 @@
-"""G. Schema-driven: whatever the API server accepts ends Ready, or says in a condition why not; and costs no peace."""
+"""Specs generated from the schema: each accepted one ends Ready or with a reason, and none causes a hot loop."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Eventually = Callable[..., None]
 Document = dict[str, Any]
 RESOURCES = 40
 NOWHERE = {"op-test/no-such-node": "true"}
-# Words for what is still going on: none of them may be the last.
+# Reasons of unfinished work. None of them may be the final one.
 _UNDERWAY = ("Pending", "RollingOut", "StreamsPending", "CollectorNotRunning", "PodsNotReady", "Unschedulable")
 
 
@@ -26,7 +26,7 @@ def schema() -> Document:
 
 
 def accepted_specs(place: Any) -> list[Document]:
-    """Drawn specs that the API server would take. It may refuse others, but never fail over one."""
+    """Generated specs that the API server accepts. It may refuse others, but it must not fail."""
     accepted: list[Document] = []
 
     @settings(max_examples=4 * RESOURCES, phases=[Phase.generate], suppress_health_check=[*HealthCheck], database=None)
@@ -38,7 +38,7 @@ def accepted_specs(place: Any) -> list[Document]:
 
     ask()
     assert len(accepted) >= RESOURCES
-    # Neighbours resemble each other.
+    # Consecutive examples are similar.
     return accepted[:: len(accepted) // RESOURCES][:RESOURCES]
 
 
@@ -53,7 +53,7 @@ def is_accepted(place: Any, spec: Document) -> bool:
 
 
 def within_bounds(spec: Document) -> Document:
-    """`spec` with pods that no node takes, and not too many of them for a test."""
+    """`spec` with few pods, which fit no node."""
     most = {"shards": 2, "replicas": 2}
     fewer = {name: min(spec[name], limit) for name, limit in most.items() if name in spec}
     return spec | fewer | {"template": spec.get("template", {}) | {"nodeSelector": NOWHERE}}
@@ -68,7 +68,7 @@ def document(name: str, spec: Document) -> Document:
     }
 
 
-def test_g_whatever_is_accepted_ends_ready_or_says_why_not(
+def test_accepted_spec_ends_ready_or_has_a_reason(
     place: Any, kubelet: Any, start: Start, eventually: Eventually
 ) -> None:
     drawn = accepted_specs(place)
@@ -76,7 +76,7 @@ def test_g_whatever_is_accepted_ends_ready_or_says_why_not(
     for number, spec in enumerate(drawn):
         place.api.create("mcol", place.namespace, document(f"drawn-{number}", spec))
 
-    def all_told() -> None:
+    def all_final() -> None:
         kubelet.catch_up()
         for each in place.api.all("mcol", place.namespace):
             assert each["status"]["observedGeneration"] == each["metadata"]["generation"]
@@ -85,11 +85,11 @@ def test_g_whatever_is_accepted_ends_ready_or_says_why_not(
             assert ready["message"]
             assert ready["status"] == "True" or ready["reason"] != "Ready"
 
-    eventually(all_told, 90)
-    told = [c for each in place.api.all("mcol", place.namespace) for c in each["status"]["conditions"]]
-    reasons = {(each["status"], each["reason"]) for each in told if each["type"] == "Ready"}
-    assert ("True", "Ready") in reasons, "the drawn ones are not all impossible"
+    eventually(all_final, 90)
+    conditions = [c for each in place.api.all("mcol", place.namespace) for c in each["status"]["conditions"]]
+    reasons = {(each["status"], each["reason"]) for each in conditions if each["type"] == "Ready"}
+    assert ("True", "Ready") in reasons, "some generated specs are possible"
     assert "Traceback" not in operator.log.read_text()
     before = operator.metric("reconcile_total")
     time.sleep(3)
-    assert operator.metric("reconcile_total") - before < 2 * RESOURCES, "no hot loop: what fails is tried again slowly"
+    assert operator.metric("reconcile_total") - before < 2 * RESOURCES, "no hot loop: failures are retried slowly"

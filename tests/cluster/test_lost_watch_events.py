@@ -1,7 +1,7 @@
-"""C. Events that never arrive: the next sweep finds what they would have told, also what is gone.
+"""Lost watch events: the next listing finds every change, including deletions.
 
-All losses go on at the same time, each with a resource of its own that goes through the same life: it is made, becomes
-Ready, gets another symbol, loses its Service to somebody's deletion and gets it back.
+All losses run at the same time, each with a resource of its own. Every resource goes through the same lifecycle. It is
+created, becomes Ready, gets another symbol, loses its Service and gets it back.
 """
 
 import time
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("lost events")
 
 @dataclass(frozen=True)
 class Loss:
-    """Which events of a resource are lost: those of a kind and of a type ("": any), `times` (None: all) after `skip`."""
+    """The lost events of a resource by kind and type ("" is any): `times` events (None is all) after `skip`."""
 
     kind: str
     type: str = ""
@@ -50,14 +50,14 @@ LOSSES = {
         for skip in range(count)
     },
     **{f"{kind}, all": Loss(kind, times=None) for kind in ("configmaps", "services", "deployments", "pods")},
-    "a Service's end and its successor's beginning": Loss("services", skip=1, times=2),
+    "a Service's end and its successor's start": Loss("services", skip=1, times=2),
     "everything": Loss("", times=None),
 }
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many events were lost, and where the end differs from one without a loss."""
+    """The number of lost events, and the deviations from a resource without a loss."""
 
     hits: int
     differences: list[str]
@@ -114,28 +114,28 @@ def _different(ground: Any, names: dict[str, str]) -> dict[str, list[str]]:
     return {loss: lines for loss, lines in found.items() if lines}
 
 
-def _wait_until(ground: Any, what: str, left: Callable[[], object], seconds: float = 60) -> None:
-    """Waits until nothing is left to wait for; what is left in the end, each test tells of its own."""
+def _wait_until(ground: Any, what: str, pending: Callable[[], object], seconds: float = 60) -> None:
+    """Waits until `pending` returns nothing. Each test reports its own deviations afterwards."""
     deadline = time.monotonic() + seconds
-    while (still := left()) and time.monotonic() < deadline:
+    while (rest := pending()) and time.monotonic() < deadline:
         ground.kubelet.catch_up()
         time.sleep(0.5)
-    if still:
-        print(f"not until now: {what}: {still}")
+    if rest:
+        print(f"not reached in time: {what}: {rest}")
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_lost_event_is_made_up_for_by_the_next_sweep(outcomes: dict[str, Outcome], loss: str) -> None:
+def test_lost_event_is_compensated_by_the_next_listing(outcomes: dict[str, Outcome], loss: str) -> None:
     assert outcomes[loss].hits > 0, "there was no such event; the test shows nothing"
     assert outcomes[loss].differences == []
 
 
-def test_resources_whose_end_was_not_told_are_forgotten(outcomes: dict[str, Outcome]) -> None:
+def test_resource_is_forgotten_when_its_deleted_event_is_lost(outcomes: dict[str, Outcome]) -> None:
     assert outcomes["remembered"].hits == 0
 
 
-def test_what_went_while_a_watch_had_ended_with_410_is_found(ground: Any) -> None:
-    """After 410 the watch begins with a list: who is missing in it is not told, and kopf remembers nobody."""
+def test_deletions_during_a_watch_gap_with_410_are_found(ground: Any) -> None:
+    """After 410 the watch starts with a list. kopf does not report objects that are missing in it."""
     operator = ground.start("--sweep-interval", "2s")
     place = ground.place
     for name in ("stays", "goes"):
@@ -151,13 +151,13 @@ def test_what_went_while_a_watch_had_ended_with_410_is_found(ground: Any) -> Non
     assert ground.proxy.end_watches(gone=True) >= 5
     ground.proxy.heal()
 
-    def whole() -> None:
+    def is_consistent() -> None:
         assert place.api.get("services", ground.namespace, "stays-0")["metadata"]["uid"] != old
         assert place.status("stays")["messages"] == 200, "each pod counts once"
         assert place.condition("Ready", "stays")[:2] == ("True", "Ready")
         assert operator.metric("resources{") == 1
 
-    ground.eventually(whole, 40)
+    ground.eventually(is_consistent, 40)
     assert gap.hits > 0
 
 

@@ -1,5 +1,8 @@
-"""Nine lies that others tell, each shown not to be told here. Where the lie would be the collector's, a real collector
-runs against the simulator, and the operator reads its /status through the play-pod that it stands for."""
+"""Nine false reports known from other operators and collectors, each with its upstream issue.
+
+Where the collector could be wrong, a real one runs against the simulator. The operator reads its /status through a
+play-pod.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -21,7 +24,7 @@ pytestmark = pytest.mark.timeout(150)
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
 TYPES = ["trade", "orderbook"]
-SOON = {"healthCheckInterval": "1s", "staleAfter": "5s"}
+FAST = {"healthCheckInterval": "1s", "staleAfter": "5s"}
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def operator(start: Start) -> Any:
 @pytest.fixture
 def pod(place: Any, kubelet: Any, operator: Any) -> Any:
     """The pod of a resource that is Ready."""
-    place.create(**SOON)
+    place.create(**FAST)
     [found] = kubelet.run_all(1)
     place.expect("Ready", "True", "Ready")
     return found
@@ -40,26 +43,26 @@ def pod(place: Any, kubelet: Any, operator: Any) -> Any:
 
 @pytest.fixture
 def collect(place: Any, pod: Any, tmp_path: Path) -> Iterator[Callable[..., tuple[Program, Simulator]]]:
-    """Lets a real collector, which collects from a simulator of its own, be what the resource's pod runs."""
+    """Starts a simulator and a real collector, whose /status the resource's pod serves."""
     with ExitStack() as stack:
 
-        def begin(rate: str = "100", **spec: Any) -> tuple[Program, Simulator]:
+        def start_collector(rate: str = "100", **spec: Any) -> tuple[Program, Simulator]:
             market = ("--market", "7", "--symbols", "BTC-USDT", "--rate", rate, "--start", "now")
             exchange = stack.enter_context(simulator(*market))
-            wanted = document(exchange, dataTypes=TYPES, **spec)
-            running = stack.enter_context(program(tmp_path, wanted, POD_UID=pod.uid))
+            settings = document(exchange, dataTypes=TYPES, **spec)
+            running = stack.enter_context(program(tmp_path, settings, POD_UID=pod.uid))
             pod.source = running.status
             return running, exchange
 
-        yield begin
+        yield start_collector
 
 
 def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_1_ready_while_pods_crash(place: Any, pod: Any, kubelet: Any) -> None:
-    """opentelemetry-operator #3372. Nor is it Ready between two crashes, when the container runs and streams."""
+def test_resource_is_not_ready_while_pods_crash(place: Any, pod: Any, kubelet: Any) -> None:
+    """opentelemetry-operator #3372. The resource is not Ready between two crashes either, while the container streams."""
     last = {"terminated": {"reason": "Error", "exitCode": 1, "startedAt": now(), "finishedAt": now()}}
     kubelet.say(pod, {"waiting": {"reason": "CrashLoopBackOff"}}, ready=False, last_state=last, restarts=2)
     place.expect("Ready", "False", "CrashLooping")
@@ -69,8 +72,8 @@ def test_1_ready_while_pods_crash(place: Any, pod: Any, kubelet: Any) -> None:
     assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) in ("InProgress", "Failed")
 
 
-def test_2_ready_while_a_task_inside_has_failed(place: Any, collect: Any, tmp_path: Path) -> None:
-    """strimzi #6624. All streams deliver, and what writes them to files does not work."""
+def test_resource_is_not_ready_while_a_sink_fails(place: Any, collect: Any, tmp_path: Path) -> None:
+    """strimzi #6624. All streams deliver, but the file sink cannot write."""
     (tmp_path / "data").write_text("a file is where the directory should be")
     file = {"directory": str(tmp_path / "data"), "fsyncInterval": "100ms"}
     running, _ = collect(sinks=[{"name": "archive", "type": "file", "file": file}])
@@ -82,8 +85,8 @@ def test_2_ready_while_a_task_inside_has_failed(place: Any, collect: Any, tmp_pa
     place.expect("Ready", "True", "Ready", seconds=60)
 
 
-def test_3_process_alive_stream_silent(place: Any, collect: Any) -> None:
-    """cryptofeed #545, #893; ccxt #17081; hummingbot #8250. The socket is open, the book moves, trades do not come."""
+def test_resource_is_not_ready_while_a_stream_is_stale(place: Any, collect: Any) -> None:
+    """cryptofeed #545, #893, ccxt #17081, hummingbot #8250. The socket is open and the book moves without trades."""
     running, exchange = collect()
     place.expect("Ready", "True", "Ready")
     exchange.post("/faults/silence", {"channel": "trades-all", "seconds": 120})
@@ -96,8 +99,8 @@ def test_3_process_alive_stream_silent(place: Any, collect: Any) -> None:
     place.expect("Ready", "True", "Ready", seconds=60)
 
 
-def test_4_false_alarm_on_a_quiet_market(place: Any, collect: Any, eventually: Eventually) -> None:
-    """cryptofeed #223. Nothing is traded for many times staleAfter, and the exchange confirms it."""
+def test_resource_stays_ready_on_a_quiet_market(place: Any, collect: Any, eventually: Eventually) -> None:
+    """cryptofeed #223. There is no trade for many times staleAfter, and the exchange confirms it."""
     running, _ = collect(rate="0.01", staleAfter="1s")
 
     def quiet() -> None:
@@ -106,8 +109,8 @@ def test_4_false_alarm_on_a_quiet_market(place: Any, collect: Any, eventually: E
 
     eventually(quiet, 60)
     before = place.status()["conditions"]
-    silent_for = max(running.status()["streams"], key=lambda each: each["state"] == "quiet")
-    assert silent_for["state"] == "quiet"
+    idle = max(running.status()["streams"], key=lambda each: each["state"] == "quiet")
+    assert idle["state"] == "quiet"
     running.comes(lambda: _age(running) > 5.0, within_s=30)
     assert [(each["type"], each["status"], each["lastTransitionTime"]) for each in place.status()["conditions"]] == [
         (each["type"], each["status"], each["lastTransitionTime"]) for each in before
@@ -121,27 +124,27 @@ def _age(running: Program) -> float:
     return (datetime.fromisoformat(status["time"]) - datetime.fromisoformat(max(times))).total_seconds()
 
 
-def test_5_a_wrong_but_plausible_book(place: Any, collect: Any, eventually: Eventually) -> None:
-    """cryptofeed #1016, ccxt #23251. An update is lost: no book is published that the exchange never had."""
+def test_book_is_resynced_when_an_update_is_lost(place: Any, collect: Any, eventually: Eventually) -> None:
+    """cryptofeed #1016, ccxt #23251. An update is lost, and every published book still existed at the exchange."""
     running, exchange = collect()
     place.expect("Ready", "True", "Ready")
     exchange.post("/faults/lose", {"channel": "books", "count": 1})
 
-    def told() -> None:
+    def is_counted() -> None:
         status = place.status()
         assert status["resyncs"] >= 1
         assert status["gaps"]["detected"] >= 1
         assert status["gaps"]["lost"] + status["gaps"]["repaired"] == status["gaps"]["detected"]
 
-    eventually(told, 60)
+    eventually(is_counted, 60)
     place.expect("Complete", "True", "NoGapsOpen")
     running.comes_to_rest(30)
     assert running.stop() == 0
     evidence.check_books(running.records(), Truth(exchange))
 
 
-def test_6_hidden_back_pressure(place: Any, collect: Any, tmp_path: Path) -> None:
-    """cryptofeed #426. Whoever reads the records has stopped reading: told before anything is dropped."""
+def test_backpressure_is_reported_before_records_are_dropped(place: Any, collect: Any, tmp_path: Path) -> None:
+    """cryptofeed #426. The reader of the records has stopped reading."""
     pipe = tmp_path / "records.jsonl"
     os.mkfifo(pipe)
     with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb"):
@@ -150,11 +153,13 @@ def test_6_hidden_back_pressure(place: Any, collect: Any, tmp_path: Path) -> Non
         assert "records wait" in message
         assert place.condition("Ready")[:2] == ("False", "SinkFailing")
         assert running.status()["counters"]["droppedRecords"] == 0
-        running.process.kill()  # it would wait for its reader
+        running.process.kill()  # a normal stop would wait for the reader
 
 
-def test_7_deletion_blocked_by_a_finalizer(place: Any, pod: Any, operator: Any, eventually: Eventually) -> None:
-    """opentelemetry-operator #4367. Nothing carries one, and all goes while no operator runs."""
+def test_deletion_needs_no_operator_and_no_finalizer(
+    place: Any, pod: Any, operator: Any, eventually: Eventually
+) -> None:
+    """opentelemetry-operator #4367. No object has a finalizer, and all are deleted while no operator runs."""
     kinds = ("mcol", "deployments", "services", "configmaps")
     for kind in kinds:
         assert all("finalizers" not in each["metadata"] for each in place.api.all(kind, place.namespace)), kind
@@ -179,10 +184,10 @@ def test_7_deletion_blocked_by_a_finalizer(place: Any, pod: Any, operator: Any, 
         ({"connection": {"pingInterval": "9s"}}, "connection"),
     ],
 )
-def test_8_an_edit_ignored(
+def test_each_edit_reaches_a_new_pod(
     place: Any, pod: Any, kubelet: Any, eventually: Eventually, edit: dict[str, Any], where: str
 ) -> None:
-    """dask-kubernetes #895. Each edit reaches a new pod, and until it does the status says that work is under way."""
+    """dask-kubernetes #895. Until an edit reaches a new pod, kstatus is InProgress."""
     before = kubelet.mounted(pod.name)["spec"].get(where)
     generation = place.change(**edit)["metadata"]["generation"]
 
@@ -202,8 +207,8 @@ def _current(place: Any) -> None:
     assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) == "Current"
 
 
-def test_9_helm_wait_succeeds_although_no_operator_runs(chart: Path, place: Any) -> None:
-    code, said = Release("install", chart, place.namespace, seconds=8).ends()
+def test_helm_wait_fails_while_no_operator_runs(chart: Path, place: Any) -> None:
+    code, output = Release("install", chart, place.namespace, seconds=8).ends()
     assert code != 0
-    assert "MarketCollector" in said, said
+    assert "MarketCollector" in output, output
     assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) == "InProgress"

@@ -1,6 +1,6 @@
-"""E. What is as it should be is not written again: not by a second pass, nor by hours of sweeps and looks.
+"""Idempotence: a second reconcile and an idle operator write nothing.
 
-The proxy counts, not the operator. Ten idle minutes are compressed: a sweep and a look at each collector a second.
+The proxy counts the writes, not the operator. Ten idle minutes are compressed: listings and probes run every second.
 """
 
 from typing import Any
@@ -38,7 +38,7 @@ def make_all(ground: Any) -> None:
     ground.eventually(all_ready, 60)
 
 
-def sweeps(ground: Any, count: int) -> None:
+def wait_for_listings(ground: Any, count: int) -> None:
     """Waits for `count` more complete listings."""
 
     def seen() -> int:
@@ -53,36 +53,36 @@ def sweeps(ground: Any, count: int) -> None:
     ground.eventually(enough, 40)
 
 
-def at_rest(ground: Any) -> None:
-    """Waits until three sweeps went by without a write."""
+def wait_until_idle(ground: Any) -> None:
+    """Waits until three listings caused no write."""
 
     def quiet() -> None:
         before = len(ground.proxy.writes)
-        sweeps(ground, 3)
+        wait_for_listings(ground, 3)
         assert len(ground.proxy.writes) == before
 
     ground.eventually(quiet, 60)
 
 
-def test_a_second_pass_over_every_golden_state_writes_nothing(ground: Any) -> None:
+def test_second_reconcile_of_every_golden_state_writes_nothing(ground: Any) -> None:
     ground.start("--sweep-interval", "1s")
     make_all(ground)
-    at_rest(ground)
+    wait_until_idle(ground)
     ground.kill()
     calls, writes = len(ground.proxy.calls), len(ground.proxy.writes)
     ground.start("--sweep-interval", "1s")
-    sweeps(ground, 4)
+    wait_for_listings(ground, 4)
     read = {
         call.name for call in ground.proxy.calls[calls:] if call.method == "GET" and call.kind == "marketcollectors"
     }
-    assert read >= set(GOLDEN), "each was passed over"
+    assert read >= set(GOLDEN), "each was reconciled"
     assert [str(call) for call in ground.proxy.writes[writes:]] == []
 
 
-def test_idle_minutes_write_counters_and_nothing_else(ground: Any) -> None:
+def test_idle_operator_writes_only_counters(ground: Any) -> None:
     ground.start("--sweep-interval", "1s")
     make_all(ground)
-    at_rest(ground)
+    wait_until_idle(ground)
     writes = len(ground.proxy.writes)
     [counting] = [pod for pod in ground.kubelet.pods.values() if pod.name.startswith("plain-")]
     for number in range(1, 4):
@@ -93,12 +93,12 @@ def test_idle_minutes_write_counters_and_nothing_else(ground: Any) -> None:
             assert ground.place.status("plain")["messages"] == total
 
         ground.eventually(counted, 30)
-        sweeps(ground, 2)
+        wait_for_listings(ground, 2)
     found = ground.proxy.writes[writes:]
     assert [str(call) for call in found if not _counts(call)] == []
     assert 3 <= len(found) <= 6, [str(call) for call in found]
 
 
 def _counts(call: Call) -> bool:
-    """Whether it writes counters of the resource whose counters grew, and nothing else."""
+    """Whether the call writes only counters, and of the resource whose counters grew."""
     return (call.kind, call.name) == ("marketcollectors/status", "plain") and set(call.document["status"]) <= COUNTS

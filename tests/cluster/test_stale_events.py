@@ -1,4 +1,4 @@
-"""D. News that are older than what is known: no newer child is rolled back, no newer pod or child is deleted."""
+"""Stale events and listings: no newer object is reverted or deleted."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 def changed(ground: Any) -> Any:
-    """A ground whose resource has had another configuration, more shards and another Service; all that is over."""
+    """A ground whose resource was changed: symbols, number of shards and a replaced Service."""
     ground.start("--sweep-interval", "1s")
     place = ground.place
     place.create(symbols=["ADA-USDT", "BTC-USDT"])
@@ -41,13 +41,13 @@ def _is_ready(ground: Any) -> None:
 
 
 def _is_at_rest(ground: Any) -> None:
-    """Two sweeps went by without a write."""
-    before, lists = len(ground.proxy.writes), _sweeps(ground)
-    ground.eventually(lambda: _check(_sweeps(ground) >= lists + 2))
+    """Asserts that two listings caused no write."""
+    before, lists = len(ground.proxy.writes), _listings(ground)
+    ground.eventually(lambda: _check(_listings(ground) >= lists + 2))
     assert len(ground.proxy.writes) == before
 
 
-def _sweeps(ground: Any) -> int:
+def _listings(ground: Any) -> int:
     found: int = ground.proxy.count(lambda call: call.is_list and call.kind == "marketcollectors")
     return found
 
@@ -57,7 +57,7 @@ def _check(claim: object) -> None:
 
 
 def _identities(ground: Any) -> dict[str, tuple[str, int]]:
-    """UID and generation of all that belongs to the resource, its pods too."""
+    """UID and generation of all managed objects and pods of the resource."""
     return {
         f"{kind.plural}/{each['metadata']['name']}": (each["metadata"]["uid"], each["metadata"].get("generation", 0))
         for kind in (*CHILDREN.values(), PODS)
@@ -65,24 +65,24 @@ def _identities(ground: Any) -> dict[str, tuple[str, int]]:
     }
 
 
-def test_watches_that_tell_the_past_again_cause_no_write(changed: Any) -> None:
-    """As after a reconnection to an API server that lags: each old event comes once more, ends of old objects too."""
+def test_repeated_old_events_cause_no_write(changed: Any) -> None:
+    """A reconnection to a lagging API server repeats each old event, including deletions."""
     before, writes = _identities(changed), len(changed.proxy.writes)
     past = list(changed.proxy.events)
     assert {event.type for event in past} >= {"ADDED", "MODIFIED", "DELETED"}
     for event in past:
         changed.proxy.tell(event)
-    changed.eventually(lambda: _check(_sweeps(changed) >= 4))
+    changed.eventually(lambda: _check(_listings(changed) >= 4))
     assert [str(call) for call in changed.proxy.writes[writes:]] == []
     assert _identities(changed) == before
     assert changed.place.status()["messages"] == 300, "each pod counts once"
 
 
-def test_sweeps_that_list_the_past_cause_no_write(changed: Any) -> None:
+def test_stale_listings_cause_no_write(changed: Any) -> None:
     before, writes = _identities(changed), len(changed.proxy.writes)
     _lists_are_old(changed)
-    sweeps = _sweeps(changed)
-    changed.eventually(lambda: _check(_sweeps(changed) >= sweeps + 3))
+    listings = _listings(changed)
+    changed.eventually(lambda: _check(_listings(changed) >= listings + 3))
     assert [str(call) for call in changed.proxy.writes[writes:]] == []
     assert _identities(changed) == before
     changed.proxy.heal()
@@ -90,14 +90,14 @@ def test_sweeps_that_list_the_past_cause_no_write(changed: Any) -> None:
     assert changed.place.status()["messages"] == 300, "each pod counts once"
 
 
-def test_an_operator_that_begins_in_the_past_rolls_nothing_back(changed: Any) -> None:
-    """All its first lists, and those that begin its watches, are old; then the watches bring what came after."""
+def test_operator_that_starts_with_stale_lists_reverts_nothing(changed: Any) -> None:
+    """All first lists, also those that start its watches, are stale. The watches then deliver the later events."""
     before = _identities(changed)
     changed.kill()
     changed.kubelet.bury()
     _lists_are_old(changed)
     changed.start("--sweep-interval", "3s")
-    changed.eventually(lambda: _check(_sweeps(changed) >= 4))
+    changed.eventually(lambda: _check(_listings(changed) >= 4))
     changed.proxy.heal()
     changed.eventually(lambda: _is_ready(changed))
     changed.eventually(lambda: _is_at_rest(changed))
@@ -111,7 +111,7 @@ def _lists_are_old(ground: Any) -> None:
         ground.proxy.on(lambda call, kind=kind: call.is_list and call.kind == kind, Answer(body))
 
 
-def test_the_end_of_an_old_object_is_not_that_of_its_successor(changed: Any) -> None:
+def test_deleted_event_of_an_old_object_keeps_its_successor(changed: Any) -> None:
     [old] = [event for event in changed.proxy.events if event.kind == "services" and event.type == "DELETED"]
     before, writes = _identities(changed), len(changed.proxy.writes)
     assert old.document["metadata"]["uid"] != before["services/okx-btc-0"][0]

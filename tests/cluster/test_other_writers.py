@@ -1,6 +1,6 @@
-"""F. Other writers: what is ours is put back, what is theirs stays, and nothing they do in the midst of a pass is lost.
+"""Other writers: the operator reverts its own fields, keeps those of others, and loses no change during a reconcile.
 
-(What an instance whose lease ran out writes is in the tests of the leader.)
+test_leader.py covers the writes of an instance whose lease has expired.
 """
 
 import json
@@ -37,7 +37,7 @@ def deployment(place: Any, start: Start, eventually: Eventually) -> Callable[[],
     return read
 
 
-def test_f_what_a_user_changes_is_put_back_and_what_he_adds_stays(
+def test_users_change_is_reverted_and_added_fields_stay(
     place: Any, deployment: Callable[[], Document], eventually: Eventually
 ) -> None:
     theirs = {"labels": {"team": "mine"}, "annotations": {"note": "mine"}}
@@ -55,20 +55,20 @@ def test_f_what_a_user_changes_is_put_back_and_what_he_adds_stays(
     eventually(put_back)
 
 
-def test_f_what_another_manager_applies_beside_us_stays_over_our_own_applies(
+def test_fields_of_another_manager_survive_our_apply(
     place: Any, deployment: Callable[[], Document], eventually: Eventually
 ) -> None:
-    """As a tool for backups or costs does, that sets fields of its own in objects of others."""
+    """Backup and cost tools set fields of their own in objects of others."""
     meta = {"name": "okx-btc-0", "namespace": place.namespace, "labels": {"cost": "a"}}
     own = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"paused": True}}
     apply = ("apply", "--server-side", "--field-manager=another", "-f", "-")
     kubectl(*apply, stdin=json.dumps(own))
     place.change(symbol="ETH-USDT", template={"labels": {"ours": "new"}})
 
-    def ours_is_new() -> None:
+    def is_applied() -> None:
         assert deployment()["spec"]["template"]["metadata"]["labels"]["ours"] == "new"
 
-    eventually(ours_is_new)
+    eventually(is_applied)
     found = deployment()
     assert (found["metadata"]["labels"]["cost"], found["spec"]["paused"]) == ("a", True)
     managers = {each["manager"] for each in found["metadata"]["managedFields"] if each["operation"] == "Apply"}
@@ -80,20 +80,20 @@ def test_f_what_another_manager_applies_beside_us_stays_over_our_own_applies(
         text=True,
         check=False,
     )
-    assert 'conflict with "market-operator"' in refused.stderr, "who wants what is ours is told whose it is"
+    assert 'conflict with "market-operator"' in refused.stderr, "the refusal names the owner of the field"
 
 
-def test_f_scaling_in_the_midst_of_passes_ends_at_the_last_word(
+def test_scaling_during_reconciles_ends_at_the_last_value(
     place: Any, kubelet: Any, start: Start, eventually: Eventually
 ) -> None:
     start()
     place.create(symbols=THREE)
-    words = [3, 1, 2, 3, 1, 3]
-    spam = threading.Thread(target=lambda: [place.change(logLevel=word) for word in ("debug", "info") * 5])
-    spam.start()
-    for count in words:
+    counts = [3, 1, 2, 3, 1, 3]
+    edits = threading.Thread(target=lambda: [place.change(logLevel=level) for level in ("debug", "info") * 5])
+    edits.start()
+    for count in counts:
         kubectl("scale", "mcol/okx-btc", f"--replicas={count}", "-n", place.namespace)
-    spam.join()
+    edits.join()
 
     def three() -> None:
         kubelet.catch_up()
@@ -105,7 +105,7 @@ def test_f_scaling_in_the_midst_of_passes_ends_at_the_last_word(
 
 
 @pytest.mark.parametrize("kind", ["deployments", "services", "configmaps"])
-def test_f_a_child_that_is_deleted_in_the_midst_of_a_roll_out_comes_back_and_it_ends_well(
+def test_rollout_completes_when_a_managed_object_is_deleted_during_it(
     place: Any, kubelet: Any, start: Start, eventually: Eventually, kind: str
 ) -> None:
     start()

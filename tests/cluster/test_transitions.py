@@ -1,4 +1,4 @@
-"""H. Transitions: from every spec to every other it ends as if made anew; from a bad one back it recovers by itself."""
+"""Transitions: from every spec to every other, and from a bad spec back to a good one."""
 
 import json
 import re
@@ -17,15 +17,15 @@ Start = Callable[..., Any]
 Eventually = Callable[..., None]
 Document = dict[str, Any]
 NAMES = list(SPECS)
-# What tells one object from another that is the same.
+# Fields that differ between two otherwise equal objects.
 _INDIVIDUAL = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "ownerReferences")
 _REVISION = "deployment.kubernetes.io/revision"
 
 
-def ways() -> list[list[str]]:
-    """Ways over all specs, one from each. Together they go from each spec to each other exactly once.
+def paths() -> list[list[str]]:
+    """One path over all specs from each spec. Together they contain each transition exactly once.
 
-    A way takes steps of +1, -2, +3, -4 and so on, round and round (Williams' square for an even number of places).
+    A path takes steps of +1, -2, +3, -4 and so on, modulo the number of specs (Williams' square for an even number).
     """
     count, places = len(NAMES), [0]
     for step in range(1, count):
@@ -33,73 +33,74 @@ def ways() -> list[list[str]]:
     return [[NAMES[(place + first) % count] for place in places] for first in range(count)]
 
 
-def test_h_the_ways_go_from_each_spec_to_each_other_once() -> None:
-    pairs = [pair for way in ways() for pair in pairwise(way)]
+def test_paths_contain_each_transition_once() -> None:
+    pairs = [pair for path in paths() for pair in pairwise(path)]
     assert sorted(pairs) == sorted((a, b) for a in NAMES for b in NAMES if a != b)
 
 
-def children(place: Any, name: str) -> list[Document]:
-    """All that a resource has, without what is each object's own; its name and all hashes are masked."""
-    return [_masked(name, child) for found in _objects(place, name).values() for child in found]
+def managed_objects(place: Any, name: str) -> list[Document]:
+    """All managed objects of a resource, without individual fields; its name and all hashes are masked."""
+    return [_masked(name, managed) for found in _objects(place, name).values() for managed in found]
 
 
-def built(place: Any, name: str) -> list[Document]:
-    """`children` without the configurations that only older pods of an unfinished roll-out mount."""
+def current_objects(place: Any, name: str) -> list[Document]:
+    """`managed_objects` without the ConfigMaps that only older pods of an unfinished rollout mount."""
     found = _objects(place, name)
     mounted = json.dumps(found["Deployment"])
     found["ConfigMap"] = [each for each in found["ConfigMap"] if each["metadata"]["name"] in mounted]
-    return [_masked(name, child) for each in found.values() for child in each]
+    return [_masked(name, managed) for each in found.values() for managed in each]
 
 
 def _objects(place: Any, name: str) -> dict[str, list[Document]]:
     query = f"?labelSelector=marketcollector.dev/collector%3D{name}"
-    paths = {kind.name: kind.path(place.namespace).lstrip("/") for kind in CHILDREN.values()}
-    found = {kind: place.api.call("GET", path + query)["items"] for kind, path in paths.items()}
+    urls = {kind.name: kind.path(place.namespace).lstrip("/") for kind in CHILDREN.values()}
+    found = {kind: place.api.call("GET", path + query)["items"] for kind, path in urls.items()}
     shard = "marketcollector.dev/shard"
     return {
-        kind: sorted(each, key=lambda child: child["metadata"]["labels"].get(shard, "")) for kind, each in found.items()
+        kind: sorted(each, key=lambda managed: managed["metadata"]["labels"].get(shard, ""))
+        for kind, each in found.items()
     }
 
 
-def _masked(name: str, child: Document) -> Document:
-    meta = {key: value for key, value in child["metadata"].items() if key not in _INDIVIDUAL}
+def _masked(name: str, managed: Document) -> Document:
+    meta = {key: value for key, value in managed["metadata"].items() if key not in _INDIVIDUAL}
     meta["annotations"] = {key: value for key, value in meta["annotations"].items() if key != _REVISION}
-    kept = {key: value for key, value in child.items() if key != "status"} | {"metadata": meta}
+    kept = {key: value for key, value in managed.items() if key != "status"} | {"metadata": meta}
     text = re.sub(r"\b[0-9a-f]{10}\b", "HASH", json.dumps(kept).replace(name, "NAME"))
     masked: Document = json.loads(text)
     return masked
 
 
-def test_h_from_each_spec_to_each_other_it_ends_as_if_made_anew(
+def test_every_transition_ends_like_a_new_resource(
     place: Any, kubelet: Any, start: Start, eventually: Eventually
 ) -> None:
     start()
-    walkers = {f"walker-{number:02}": way for number, way in enumerate(ways())}
+    walkers = {f"walker-{number:02}": path for number, path in enumerate(paths())}
     fresh = {spec: f"fresh-{number:02}" for number, spec in enumerate(NAMES)}
     for spec, name in fresh.items():
         place.create(name, **SPECS[spec])
-    for name, way in walkers.items():
-        place.create(name, **SPECS[way[0]])
-    eventually(lambda: all_told(place), 60)
-    anew = {spec: built(place, name) for spec, name in fresh.items()}
+    for name, path in walkers.items():
+        place.create(name, **SPECS[path[0]])
+    eventually(lambda: all_observed(place), 60)
+    expected = {spec: current_objects(place, name) for spec, name in fresh.items()}
     for name in fresh.values():
         place.api.delete("mcol", place.namespace, name)
     for number in range(1, len(NAMES)):
-        for name, way in walkers.items():
-            place.replace(name, **SPECS[way[number]])
-        eventually(lambda: all_told(place), 60)
-        for name, way in walkers.items():
-            assert built(place, name) == anew[way[number]], f"from {way[number - 1]} to {way[number]}"
+        for name, path in walkers.items():
+            place.replace(name, **SPECS[path[number]])
+        eventually(lambda: all_observed(place), 60)
+        for name, path in walkers.items():
+            assert current_objects(place, name) == expected[path[number]], f"from {path[number - 1]} to {path[number]}"
 
     def nothing_is_left_over() -> None:
         kubelet.catch_up()
-        for name, way in walkers.items():
-            assert children(place, name) == anew[way[-1]]
+        for name, path in walkers.items():
+            assert managed_objects(place, name) == expected[path[-1]]
 
     eventually(nothing_is_left_over, 90)
 
 
-def all_told(place: Any) -> None:
+def all_observed(place: Any) -> None:
     for each in place.api.all("mcol", place.namespace):
         assert each["status"]["observedGeneration"] == each["metadata"]["generation"]
         assert "ApplyFailed" not in {condition["reason"] for condition in each["status"]["conditions"]}
@@ -116,7 +117,7 @@ BAD: dict[str, tuple[Document, tuple[str, str, str]]] = {
 }
 
 
-def test_h_from_a_bad_spec_back_it_recovers_by_itself_and_keeps_its_pod(
+def test_resource_recovers_from_a_bad_spec_and_keeps_its_pod(
     place: Any, kubelet: Any, start: Start, eventually: Eventually
 ) -> None:
     start()
@@ -125,7 +126,7 @@ def test_h_from_a_bad_spec_back_it_recovers_by_itself_and_keeps_its_pod(
     kubelet.run_all(len(BAD))
     for name in BAD:
         place.expect("Ready", "True", "Ready", name)
-    before = {name: (children(place, name), pods(place, name)) for name in BAD}
+    before = {name: (managed_objects(place, name), pods(place, name)) for name in BAD}
     for name, (spec, _) in BAD.items():
         place.replace(name, **GOOD | spec)
 
@@ -144,7 +145,7 @@ def test_h_from_a_bad_spec_back_it_recovers_by_itself_and_keeps_its_pod(
         for name, (objects, uids) in before.items():
             assert place.condition("Ready", name)[:2] == ("True", "Ready"), (name, place.condition("Ready", name))
             assert "Stalled" not in {each["type"] for each in place.status(name)["conditions"]}
-            assert (children(place, name), pods(place, name)) == (objects, uids)
+            assert (managed_objects(place, name), pods(place, name)) == (objects, uids)
 
     eventually(all_good, 60)
 
@@ -155,13 +156,13 @@ def pods(place: Any, name: str) -> set[str]:
 
 
 def play_bad_pods(kubelet: Any) -> None:
-    """What a kubelet would make of pods with these specs: an image that is not there, a symbol that no exchange has."""
+    """Report like a kubelet for these specs: a missing image, and a symbol that the exchange does not list."""
     for document in kubelet.living():
         name, uid = document["metadata"]["labels"]["marketcollector.dev/collector"], document["metadata"]["uid"]
         if name in ("bad-image", "bad-symbol") and uid not in kubelet.pods:
             refused = {"stream": "NO-SUCH/trade", "state": "refused", "reason": "SymbolNotFound"}
             kubelet.run(document, ready=False, streams=[refused], health="Unhealthy")
         if name == "bad-image" and "typo" in document["spec"]["containers"][0]["image"]:
-            # Said again and again, for the scheduler goes on saying that no node is there.
+            # Repeated, because the scheduler keeps reporting that no node fits.
             waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "nowhere/nothing:typo"'}
             kubelet.say(kubelet.pods[uid], {"waiting": waiting}, ready=False)
