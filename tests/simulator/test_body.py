@@ -27,7 +27,7 @@ def test_no_body_is_an_empty_one() -> None:
     [
         ({"channel": 1}, lambda b: b.text("channel"), "channel must be of type str, not 1"),
         ({"channel": "x"}, lambda b: b.text("channel", ["b", "a"]), "channel 'x' is not one of a, b, null"),
-        ({"count": 0}, lambda b: b.whole("count"), "count must be a whole number from 1 to"),
+        ({"count": 0}, lambda b: b.whole("count"), "count must be an integer from 1 to"),
         ({"count": 1.5}, lambda b: b.whole("count"), "count must be of type int, not 1.5"),
         ({"count": True}, lambda b: b.whole("count"), "count must be of type int, not True"),
         ({"seconds": -1}, lambda b: b.number("seconds"), "seconds must be a number from 0.0 to 86400.0, not -1"),

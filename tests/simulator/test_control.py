@@ -70,7 +70,7 @@ async def test_all_fills_and_merged_trades_can_be_read(start: Any, dial: Any, co
 async def test_unknown_symbols_and_bad_numbers_are_refused_with_a_reason(quiet: Any, control_of: Any) -> None:
     control = control_of(quiet)
     assert "it has BTC-USDT" in (await control.get("/truth/book?symbol=NO-NO&sequence=1", 404))["error"]
-    assert "not a whole number" in (await control.get("/truth/trades?symbol=BTC-USDT&from=x", 400))["error"]
+    assert "not an integer" in (await control.get("/truth/trades?symbol=BTC-USDT&from=x", 400))["error"]
 
 
 @pytest.mark.parametrize(

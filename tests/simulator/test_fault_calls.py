@@ -174,7 +174,7 @@ async def test_a_raw_frame_is_sent_exactly(start: Any, dial: Any, control_of: An
         ("corrupt", {"count": 1, "damage": "x"}, "damage 'x' is not one of frame, json, utf8, value"),
         ("silence", {}, "seconds is missing"),
         ("silence", {"seconds": -1}, "seconds must be a number"),
-        ("refuse", {"seconds": 1, "status": 200}, "status must be a whole number from 400 to 599"),
+        ("refuse", {"seconds": 1, "status": 200}, "status must be an integer from 400 to 599"),
         ("subscribe-error", {"count": 1}, "code is missing"),
         ("raw", {}, "frame is missing"),
     ],

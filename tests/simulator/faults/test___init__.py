@@ -104,10 +104,10 @@ def test_the_first_fault_that_meets_takes_a_turn() -> None:
     assert [status(path) for path in (Path.PUBLIC, Path.BUSINESS, Path.BUSINESS, Path.PUBLIC)] == [503, 429, 503, None]
 
 
-def test_only_silence_of_everything_is_mute() -> None:
-    assert faults(Silence(Stream(), Turns(until=1.0))).is_mute(0.9)
-    assert not faults(Silence(Stream(), Turns(until=1.0))).is_mute(1.0)
-    assert not faults(Silence(Stream("books"), Turns(until=1.0))).is_mute(0.9)
+def test_only_silence_on_all_streams_is_silencing_all() -> None:
+    assert faults(Silence(Stream(), Turns(until=1.0))).is_silencing_all(0.9)
+    assert not faults(Silence(Stream(), Turns(until=1.0))).is_silencing_all(1.0)
+    assert not faults(Silence(Stream("books"), Turns(until=1.0))).is_silencing_all(0.9)
 
 
 def test_faults_are_described_in_json() -> None:
