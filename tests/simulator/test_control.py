@@ -14,7 +14,7 @@ def is_data(channel: str) -> Any:
     return lambda message: message.get("arg", {}).get("channel") == channel and "data" in message
 
 
-async def test_health_and_state_are_told(start: Any, dial: Any, control_of: Any) -> None:
+async def test_health_and_state_are_returned(start: Any, dial: Any, control_of: Any) -> None:
     program = start(*QUIET)
     control, client = control_of(program), await dial(program, "business")
     await client.subscribe("candle1m:BTC-USDT", "trades-all:BTC-USDT")
@@ -82,5 +82,5 @@ async def test_unknown_symbols_and_bad_numbers_are_refused_with_a_reason(quiet: 
         ({"asset": "BTC", "total": "1", "frozen": "2"}, "frozen 2 is more than total 1"),
     ],
 )
-async def test_senseless_holdings_are_refused(quiet: Any, control_of: Any, body: dict[str, str], why: str) -> None:
+async def test_invalid_holdings_are_refused(quiet: Any, control_of: Any, body: dict[str, str], why: str) -> None:
     assert why in (await control_of(quiet).post("/account/holding", 400, **body))["error"]
