@@ -60,12 +60,12 @@ class Operator:
         return self.tools.items("-n", self.namespace, "pods", "-l", OF_OPERATOR)
 
     def leader(self) -> str:
-        """The name of the pod that works; empty when none does."""
+        """The name of the leader's pod, or an empty string."""
         holder = self.tools.items("-n", self.namespace, "leases")[0]["spec"].get("holderIdentity", "")
         return str(holder).partition("_")[0]
 
     def kill(self) -> None:
-        """Ends the leader's process without a goodbye. Returns when another leads, and the pod has a successor."""
+        """Kill the leader without a grace period, and wait for another leader and the pod's successor."""
         before = self.leader()
         self.keep_log()
         self.tools.kubectl("-n", self.namespace, "delete", "pod", before, "--grace-period=0", "--force")
@@ -73,7 +73,7 @@ class Operator:
         self._wait_available()
 
     def pause(self) -> None:
-        """Scales the operator to nothing. Returns when no pod of it is left."""
+        """Scale the operator to 0, and wait until none of its pods is left."""
         self.keep_log()
         self._scale(0)
         eventually(lambda: not self.pods(), within=40, what="the operator's pod is gone")
@@ -86,18 +86,18 @@ class Operator:
         self.tools.kubectl("-n", self.namespace, "scale", "deployment", RELEASE, f"--replicas={replicas}")
 
     def _wait_available(self) -> None:
-        """Returns when all replicas are ready, and those of before are gone (their rights may be gone as well)."""
+        """Wait until all replicas are ready and the previous ones, which may have lost their rights, are gone."""
         self.tools.kubectl("-n", self.namespace, "rollout", "status", f"deployment/{RELEASE}", "--timeout=60s")
-        eventually(lambda: len(self.pods()) == REPLICAS, within=40, what="only the present replicas are left")
+        eventually(lambda: len(self.pods()) == REPLICAS, within=40, what="only the current replicas are left")
 
     def keep_log(self) -> None:
-        """Keeps what the present pods have logged, before they go."""
+        """Save the log of the current pods before they end."""
         self.logs.append(self.log())
 
     def log(self) -> str:
-        """What the present pods have logged."""
+        """The log of the current pods."""
         return self.tools.kubectl("-n", self.namespace, "logs", "-l", OF_OPERATOR, "--tail=-1", "--ignore-errors")
 
     def refusals(self) -> list[str]:
-        """Every line in which the API server denied the operator a right, in the whole session."""
+        """All log lines of the session in which the API server denied the operator a right."""
         return [line for log in (*self.logs, self.log()) for line in log.splitlines() if NO_RIGHT.search(line)]

@@ -1,7 +1,7 @@
-"""Places for end-to-end tests: a namespace with a simulated exchange of its own, and what is asked of it there.
+"""Places for end-to-end tests: a namespace with its own simulated exchange, and the queries of tests.
 
-Everything goes through kubectl, as a user's questions would; the simulator and the collectors are reached through the
-API server's proxy, so it works on a laptop's kind cluster as well.
+All access uses kubectl, as a user would. The simulator and the collectors are reached through the API server's proxy,
+which also works with a kind cluster on a laptop.
 """
 
 from __future__ import annotations
@@ -164,17 +164,17 @@ class Place:
         return History(self.tools, ("-n", self.namespace, *arguments))
 
     def collector_status(self, pod: str) -> Document:
-        """What the collector itself says at /status."""
+        """The collector's own /status document."""
         said: Document = json.loads(self.tools.kubectl("get", "--raw", self._proxy("pods", f"{pod}:8080", "/status")))
         return said
 
     def simulator_says(self, path: str) -> Document:
-        """What the simulator's control address answers."""
+        """The answer of the simulator's control address."""
         said: Document = json.loads(self.tools.kubectl("get", "--raw", self._proxy("services", "simulator:8444", path)))
         return said
 
     def fault(self, what: str, **body: Any) -> Document:
-        """Makes the simulated exchange misbehave; see the simulator's control address."""
+        """Inject a fault into the simulated exchange."""
         uri = self._proxy("services", "simulator:8444", f"/faults/{what}")
         answer = self.tools.kubectl("create", "--raw", uri, "-f", "-", stdin=json.dumps(body))
         said: Document = json.loads(answer or "{}")

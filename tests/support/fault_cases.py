@@ -1,4 +1,4 @@
-"""What can go wrong at the exchange, as calls of the simulator's control address, and what a collector shows of it."""
+"""Faults of the exchange, as calls of the simulator's control address, and their visible effects on a collector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class CommandError(Exception):
-    """A command ended with a code other than 0; `stderr` is what it said."""
+    """A command ended with a code other than 0. `stderr` is its error output."""
 
     def __init__(self, command: tuple[str, ...], code: int, stderr: str) -> None:
         super().__init__(f"{' '.join(command)} ended with {code}: {stderr.strip()}")
@@ -36,7 +36,7 @@ class CommandError(Exception):
 
 
 class TooLateError(AssertionError):
-    """What a test waited for did not come within its deadline."""
+    """A condition was not true within its deadline."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,12 @@ class Tools:
     environment: Mapping[str, str]
 
     def run(self, *command: str, stdin: str | None = None, timeout: float = 120) -> str:
-        """What the command printed. Raises CommandError, or subprocess.TimeoutExpired after `timeout` seconds."""
+        """Run a command, and return its output.
+
+        Raises:
+            CommandError: The command failed.
+            subprocess.TimeoutExpired: It took longer than `timeout` seconds.
+        """
         program = shutil.which(command[0], path=self.environment.get("PATH")) or command[0]
         done = subprocess.run(
             [program, *command[1:]], input=stdin, capture_output=True, text=True, timeout=timeout, env=self.environment
@@ -164,7 +169,7 @@ class Following:
         return not self._reader.is_alive()
 
     def end(self) -> None:
-        """Ends it, and waits until what it had printed is taken."""
+        """End the process, and wait until its output is read."""
         self._process.terminate()
         self._process.wait(timeout=10)
         self._reader.join(timeout=10)
@@ -174,9 +179,9 @@ class Following:
 
 @dataclass
 class History:
-    """Every version of one object that the API server told a watch, with the second at which it came.
+    """Every version of one object in a watch, with its time of arrival in seconds.
 
-    A poll misses what happens between two looks; a watch does not.
+    In contrast to polling, a watch misses no version.
     """
 
     tools: Tools

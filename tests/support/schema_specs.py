@@ -93,7 +93,7 @@ _OF_TYPE: dict[str, Callable[[Schema], Strategy]] = {
 
 
 def _as_the_rules_want(spec: Schema) -> Schema:
-    """What no walk over the schema can know: which fields exclude or need each other."""
+    """Apply the dependencies between fields, which the types of the schema do not express."""
     spec = dict(spec)
     if ("symbol" in spec) == ("symbols" in spec):
         spec.pop("symbol", None)
