@@ -66,7 +66,7 @@ class ScriptedExchange:
         """Send a message to all clients, or to one (0 is the oldest)."""
         self._do(lambda: self._send_all(json.dumps(message), client))
 
-    def goodbye(self, client: int | None = None) -> None:
+    def send_close_notice(self, client: int | None = None) -> None:
         """Send notice 64008, with which OKX announces the end of connections."""
         self.tell({"event": "notice", "code": "64008", "msg": "upgrade", "connId": "a"}, client)
 
