@@ -1,4 +1,4 @@
-"""The comparison refuses to compare different things."""
+"""The comparison refuses sides with different records."""
 
 import pytest
 from bench import against_cryptofeed

@@ -1,4 +1,4 @@
-"""Truth and faults, over the control address of a running simulator."""
+"""Truth and faults at the control address of a running simulator."""
 
 from typing import Any
 

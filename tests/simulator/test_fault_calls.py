@@ -169,7 +169,7 @@ async def test_a_raw_frame_is_sent_exactly(start: Any, dial: Any, control_of: An
         ("lose", {"channel": "trades"}, "count (how often) or seconds (how long) is missing"),
         ("lose", {"channel": "trade", "count": 1}, "channel 'trade' is not one of account, bbo-tbt, books,"),
         ("lose", {"symbol": "NO-NO", "count": 1}, "symbol 'NO-NO' is not one of BTC-USDT, null"),
-        ("lose", {"chanel": "trades", "count": 1}, "chanel means nothing here; known are after, chance, channel,"),
+        ("lose", {"chanel": "trades", "count": 1}, "chanel is unknown; known are after, chance, channel,"),
         ("reorder", {"count": 1}, "one message has no order"),
         ("corrupt", {"count": 1, "damage": "x"}, "damage 'x' is not one of frame, json, utf8, value"),
         ("silence", {}, "seconds is missing"),

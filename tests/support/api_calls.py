@@ -108,7 +108,7 @@ def refusal(status: int, reason: str) -> Document:
         "apiVersion": "v1",
         "metadata": {},
         "status": "Failure",
-        "message": f"{reason}, said the proxy between",
+        "message": f"{reason} (from the test's proxy)",
         "reason": reason,
         "code": status,
     }

@@ -10,17 +10,17 @@ from kube import CHART, CommandError, Document, Tools, eventually, restricted_na
 RELEASE = "market-operator"
 REPLICAS = 2
 OF_OPERATOR = "app.kubernetes.io/name=market-operator"
-# A namespace on its way out refuses new objects with 403 as well; that says nothing about rights.
+# A terminating namespace also refuses new objects with 403, which is not about rights.
 NO_RIGHT = re.compile(r"^(?!.*because it is being terminated).*(\b403\b|forbidden)", re.IGNORECASE)
 
 
 class InstallError(Exception):
-    """The chart did not come up; the message says why, as far as its pods tell."""
+    """The chart did not become ready. The message has the state of its pods."""
 
 
 @dataclass
 class Operator:
-    """One release of the chart in a namespace of its own; `logs` are those of its pods that are gone."""
+    """One release of the chart in its own namespace. `logs` has the logs of its ended pods."""
 
     tools: Tools
     namespace: str
@@ -28,7 +28,11 @@ class Operator:
     logs: list[str] = field(default_factory=list)
 
     def install(self, *settings: str) -> None:
-        """Installs or changes the release and waits for it. Raises InstallError."""
+        """Install or change the release, and wait for it.
+
+        Raises:
+            InstallError: It did not become ready.
+        """
         self.tools.apply(restricted_namespace(self.namespace))
         values = (*self._image_values(), "counterInterval=1s", *settings)
         flags = [flag for value in values for flag in ("--set", value)]
@@ -51,7 +55,7 @@ class Operator:
         return self.tools.kubectl("-n", self.namespace, "get", "pods", "-o", f"jsonpath={waiting}") or "none waits"
 
     def uninstall(self) -> None:
-        """Removes the release and its namespace; the definition stays, as the chart says."""
+        """Remove the release and its namespace. The CRD stays, as documented for the chart."""
         where = ("--namespace", self.namespace)
         self.tools.helm("uninstall", RELEASE, *where, "--ignore-not-found", "--wait", "--timeout=60s")
         self.tools.delete_namespaces(self.namespace)

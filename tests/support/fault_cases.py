@@ -11,15 +11,15 @@ Call = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that goes wrong."""
+    """One fault with its visible effects."""
 
     name: str
     calls: Sequence[Call]
     shows: Sequence[str] = ()
-    """Counters of the status that it moves."""
+    """Counters of the status that it increases."""
 
     def happen(self, exchange: Simulator) -> None:
-        """Makes it go wrong."""
+        """Inject the fault."""
         for fault, body in self.calls:
             exchange.post(f"/faults/{fault}", body)
 

@@ -1,4 +1,4 @@
-"""Two ways to one state are equal; what a user would see as different is different."""
+"""Two ways to one state have equal end states, and visible differences are found."""
 
 from typing import Any
 

@@ -67,7 +67,7 @@ class Tracked:
 
 
 def digest(sides: Sides) -> int:
-    """Equal for equal books, whatever the order of their levels."""
+    """A digest of a book that does not depend on the order of its levels."""
     whole = 0
     for side in SIDES:
         for price, amount in sides[side].items():

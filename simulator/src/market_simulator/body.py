@@ -58,7 +58,7 @@ class Body:
     def done(self) -> None:
         """Reject unknown fields. Call it after all fields have been read."""
         if unknown := sorted(self._values.keys() - self._read):
-            raise BadCallError(f"{', '.join(unknown)} means nothing here; known are {', '.join(sorted(self._read))}")
+            raise BadCallError(f"{', '.join(unknown)} is unknown; known are {', '.join(sorted(self._read))}")
 
     def _value(self, name: str, kind: Any) -> Any:
         self._read.add(name)

@@ -255,7 +255,7 @@ def _how(body: Body) -> How:
             return how
         case _:
             raise BadCallError(
-                "one of status, timeout, stale, or first and every is wanted: what is wrong with the answer"
+                "the kind of wrong answer is missing; give one of status, timeout, stale, or first and every"
             )
 
 
@@ -265,7 +265,7 @@ def _no_history(exchange: Exchange, body: Body, now: float) -> Answer:
     before, swallowed = body.whole("before"), body.flag("swallowed")
     first, last = body.whole("from", 0), body.whole("to", 0)
     if [before is not None, first is not None and last is not None, swallowed].count(True) != 1:
-        raise BadCallError("one of before, from and to, or swallowed is wanted: which trades there are not")
+        raise BadCallError("the missing trades are not given; give one of before, from and to, or swallowed")
     ids = (0, before - 1) if before is not None else (0, -1) if first is None or last is None else (first, last)
     return _in_force(exchange, body, now, NoHistory(symbol, Turns(), *ids, swallowed))
 
