@@ -153,7 +153,7 @@ def eventually(probe: Callable[[], T | None], within: float, what: str, every: f
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise TooLateError(f"not within {within:g} s: {what} (last look: {answer!r})")
+            raise TooLateError(f"not within {within:g} s: {what} (last answer: {answer!r})")
         time.sleep(every)
 
 
