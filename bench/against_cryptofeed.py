@@ -34,7 +34,7 @@ PACE_LOOPS = 2
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all measurements need."""
+    """Settings that all measurements share."""
 
     rounds: int
     peer: Path
@@ -49,9 +49,9 @@ Measure = Callable[[Bench], dict[str, list[Pair]]]
 
 
 def main() -> None:
-    """Measures everything, prints the table, writes the result file."""
+    """Run all measurements, print the table and write the result file."""
     options = _options()
-    began, busy = time.monotonic(), os.getloadavg()[0]
+    started, busy = time.monotonic(), os.getloadavg()[0]
     say(f"{options.rounds} paired rounds; load before: {busy:.1f} of {os.cpu_count()} cores")
     measured: dict[str, list[Pair]] = {}
     with tempfile.TemporaryDirectory(prefix="mc-bench-") as folder:
@@ -62,13 +62,13 @@ def main() -> None:
     document = results.collector_document(measured, _peer(options.peer), {"load_before": round(busy, 2)})
     print(results.collector_table(document))
     file = results.write("collector.json", document)
-    say(f"written to {file.relative_to(subjects.ROOT)} after {time.monotonic() - began:.0f} s")
+    say(f"written to {file.relative_to(subjects.ROOT)} after {time.monotonic() - started:.0f} s")
     if busy > 0.5:
         say(f"The machine was busy (load {busy:.1f} before the start): take these numbers as preliminary.")
 
 
 def handlers(bench: Bench) -> dict[str, list[Pair]]:
-    """The handler alone, both kinds of book."""
+    """Only the handler, with both kinds of book."""
     with (
         Worker([sys.executable, "-m", "bench.handler"], subjects.environment()) as ours,
         Worker([str(bench.peer), "-m", "bench.peer.handler"], subjects.environment()) as theirs,
@@ -87,13 +87,13 @@ def _handler(rounds: int, kind: frames.Kind, ours: Worker, theirs: Worker) -> li
 
 
 def _compare(ours: dict[str, object], theirs: dict[str, object]) -> None:
-    """Both must have made the same records of the tape: a handler that does less is no faster one."""
+    """Require that both sides created the same records, because a handler that does less is not faster."""
     if ours["records"] != theirs["records"] or ours["surprises"]:
         raise SubjectError(f"the two sides read different things: {ours} and {theirs}")
 
 
 def end_to_end(bench: Bench) -> dict[str, list[Pair]]:
-    """Whole processes over TLS, as fast as they read."""
+    """Complete processes over TLS, as fast as they read."""
     with ExitStack() as stack:
         ours, theirs = (
             stack.enter_context(subjects.side(start, 2, bench.certificate, next(bench.folders)))
@@ -107,7 +107,7 @@ def end_to_end(bench: Bench) -> dict[str, list[Pair]]:
 
 
 def steady(bench: Bench) -> dict[str, list[Pair]]:
-    """Whole processes with three books at an even pace: CPU of each round, memory after it."""
+    """Complete processes with three books at an even rate: CPU of each round, memory after it."""
     with ExitStack() as stack:
         ours, theirs = (
             stack.enter_context(subjects.side(start, 3, bench.certificate, next(bench.folders)))
@@ -127,16 +127,16 @@ def steady(bench: Bench) -> dict[str, list[Pair]]:
 
 
 def starts(bench: Bench) -> dict[str, list[Pair]]:
-    """From the start of the process to the first market data record in the sink (the peer: at a callback)."""
+    """Time from process start to the first market data record in the sink (the peer: at a callback)."""
     with (
         subjects.exchange(3, bench.certificate) as (ours_at, ours_port),
         subjects.exchange(3, bench.certificate) as (theirs_at, theirs_port),
     ):
 
         def measure(start: Start, exchange: Worker, port: int) -> float:
-            began = time.monotonic()
+            started = time.monotonic()
             with subjects.running(start, port, 3, next(bench.folders)) as subject:
-                took = subject.wait_for_data() - began
+                took = subject.wait_for_data() - started
                 exchange.ask("served")
             return took * 1_000
 
@@ -146,7 +146,7 @@ def starts(bench: Bench) -> dict[str, list[Pair]]:
         def theirs() -> float:
             return measure(bench.theirs, theirs_at, theirs_port)
 
-        paired(1, ours, theirs)  # files read, bytecode compiled
+        paired(1, ours, theirs)  # warms the file cache and compiles the bytecode
         return {"start": paired(bench.rounds, ours, theirs)}
 
 
@@ -159,7 +159,7 @@ STEPS: tuple[tuple[str, Measure], ...] = (
 
 
 def say(text: str) -> None:
-    """What happens now, for whoever waits."""
+    """Report progress on standard error."""
     print(f"- {text}", file=sys.stderr, flush=True)
 
 
@@ -183,10 +183,10 @@ def _bench(options: argparse.Namespace, folder: Path) -> Bench:
 
 
 def _peer(python: Path) -> dict[str, str]:
-    """Asked of its environment. It runs on the same interpreter as ours, or the comparison would be one of both."""
+    """Name and version of the peer, and its interpreter, which must be ours for a fair comparison."""
     question = "import importlib.metadata as m, platform as p; print(p.python_version(), m.version('cryptofeed'))"
-    told = subprocess.run([str(python), "-c", question], capture_output=True, text=True, check=True).stdout
-    interpreter, version = told.split()
+    output = subprocess.run([str(python), "-c", question], capture_output=True, text=True, check=True).stdout
+    interpreter, version = output.split()
     return {"name": "cryptofeed", "version": version, "python": interpreter}
 
 

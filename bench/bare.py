@@ -1,7 +1,7 @@
-"""The operator's calls without the operator: the floor under its ``seconds``.
+"""The operator's calls without the operator: the lower bound of its ``seconds``.
 
-The same reads, server-side applies and status patches for as many resources, as many at once and by the same client.
-All that makes an operator is left away: no watch, no queue, no knowledge of what exists, nothing to decide.
+The same client makes the same reads, server-side applies and status patches, with the same concurrency and number of
+resources. There is no watch, queue, cache or decision.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from market_operator.settings import Settings
 
 
 def write_all(keys: Iterable[Key], status: Document, settings: Settings) -> float:
-    """Seconds until every resource, none of which may have children yet, has them, and this status."""
+    """Create the managed objects and write the status of all resources, which must not have any. Returns seconds."""
     return asyncio.run(_write_all(keys, status, settings))
 
 
 async def _write_all(keys: Iterable[Key], status: Document, settings: Settings) -> float:
-    began, waiting, cluster = time.monotonic(), iter(keys), await Cluster.connect()
+    started, waiting, cluster = time.monotonic(), iter(keys), await Cluster.connect()
 
     async def work() -> None:
         for key in waiting:
@@ -34,7 +34,7 @@ async def _write_all(keys: Iterable[Key], status: Document, settings: Settings) 
                 group.create_task(work())
     finally:
         await cluster.close()
-    return time.monotonic() - began
+    return time.monotonic() - started
 
 
 async def _write(cluster: Cluster, key: Key, status: Document, settings: Settings) -> None:

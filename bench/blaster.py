@@ -1,8 +1,8 @@
-"""An exchange that does nothing but send: a TLS WebSocket server on loopback whose frames are made beforehand.
+"""An exchange that only sends: a TLS WebSocket server on loopback with frames that are encoded in advance.
 
-A program gets the tape's first loop of each stream as soon as it asks for it, over one connection or several; once it
-has asked for everything, further loops when the parent orders them: as fast as the program reads, or evenly spaced. A
-child process, one for each program.
+A program gets the tape's first loop of each stream when it subscribes to it, over one or several connections. After
+it has subscribed to all streams, it gets further loops on orders of the parent, as fast as it reads or evenly spaced.
+Each program has its own child process with this server.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from websockets.server import ServerProtocol
 CHUNK_BYTES = 64 * 1024
 READ_BYTES = 64 * 1024
 LONGEST_S = 60.0
-"""No order keeps sending for longer."""
+"""Time limit of an order."""
 
 Key = tuple[str, str]
 """Channel and instrument."""
@@ -37,21 +37,21 @@ class Client:
         self._protocol = ServerProtocol()
 
     async def requests(self) -> AsyncIterator[set[Key]]:
-        """What the client asks for, until it leaves; its pings are answered."""
+        """Streams of each subscribe request until the client disconnects. Pings are answered."""
         while data := await self._reader.read(READ_BYTES):
             self._protocol.receive_data(data)
             for event in self._protocol.events_received():
                 if isinstance(event, Request):
                     self._protocol.send_response(self._protocol.accept(event))
                 elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
-                    yield self._asked(bytes(event.data))
+                    yield self._read_request(bytes(event.data))
             for out in self._protocol.data_to_send():
                 self._writer.write(out)
             if self._protocol.state is not State.OPEN:
                 break
         self._writer.close()
 
-    def _asked(self, text: bytes) -> set[Key]:
+    def _read_request(self, text: bytes) -> set[Key]:
         if text == b"ping":
             self._protocol.send_text(b"pong")
             return set()
@@ -59,7 +59,7 @@ class Client:
         return {_key(arg) for arg in request["args"]} if request["op"] == "subscribe" else set()
 
     async def send(self, data: bytes) -> None:
-        """Returns when the client's side has room for more."""
+        """Send bytes, and return once there is room for more."""
         self._writer.write(data)
         await self._writer.drain()
 
@@ -72,7 +72,7 @@ class Addressed(NamedTuple):
 
 
 class Blaster:
-    """The server, and the program that reads from it on one connection or more."""
+    """The server for one program with one or more connections."""
 
     def __init__(self, books: int) -> None:
         self._books = books
@@ -82,7 +82,7 @@ class Blaster:
         self._subscribed = asyncio.Event()
 
     async def listen(self, certificate: str, key: str) -> worker.Answer:
-        """Starts to listen on a free port of loopback."""
+        """Listen on a free port of loopback."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=context)
@@ -100,39 +100,39 @@ class Blaster:
                     self._loops_sent = 1
                     self._subscribed.set()
         except ConnectionError:
-            pass  # a client under test was ended: it does not say goodbye
+            pass  # a terminated client sends no close frame
         self._readers = {key: reader for key, reader in self._readers.items() if reader is not client}
 
     async def served(self) -> worker.Answer:
-        """Returns once the next program has asked for everything, and was sent the first loop."""
+        """Wait until the next program has subscribed to all streams and got the first loop."""
         await asyncio.wait_for(self._subscribed.wait(), LONGEST_S)
         self._subscribed.clear()
         return {"messages": self._loop_length()}
 
     async def blast(self, loops: int) -> worker.Answer:
-        """Sends the next loops as fast as the program reads."""
+        """Send the next loops as fast as the program reads."""
         messages = self._next(loops)
-        began = time.monotonic()
+        started = time.monotonic()
         async with asyncio.timeout(LONGEST_S):
             await self._send_at_once(messages)
-        return {"messages": len(messages), "seconds": time.monotonic() - began}
+        return {"messages": len(messages), "seconds": time.monotonic() - started}
 
     async def _send_at_once(self, messages: Sequence[Addressed]) -> None:
-        """Each connection's messages in their order; the connections side by side."""
+        """Send to all connections in parallel, each connection's messages in order."""
         by_client: dict[Client, list[bytes]] = {}
         for message in messages:
             by_client.setdefault(self._readers[message.key], []).append(message.frame)
         await asyncio.gather(*(_send_chunks(client, list(_chunks(held))) for client, held in by_client.items()))
 
     async def pace(self, loops: int, per_second: float) -> worker.Answer:
-        """Sends the next loops at even distances, one message a time."""
+        """Send the next loops at even intervals, one message at a time."""
         messages = self._next(loops)
-        began = time.monotonic()
+        started = time.monotonic()
         async with asyncio.timeout(LONGEST_S):
             for number, message in enumerate(messages, 1):
                 await self._readers[message.key].send(message.frame)
-                await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
-        return {"messages": len(messages), "seconds": time.monotonic() - began}
+                await asyncio.sleep(max(0.0, started + number / per_second - time.monotonic()))
+        return {"messages": len(messages), "seconds": time.monotonic() - started}
 
     def _next(self, loops: int) -> list[Addressed]:
         assert len(self._readers) == self._streams, "no program has subscribed yet"
@@ -162,7 +162,7 @@ async def _send_chunks(client: Client, chunks: Sequence[bytes]) -> None:
 
 
 def _chunks(messages: Sequence[bytes]) -> Iterator[bytes]:
-    """The messages joined to writes of about `CHUNK_BYTES`."""
+    """Join messages to writes of about `CHUNK_BYTES`."""
     held: list[bytes] = []
     size = 0
     for message in messages:
@@ -175,7 +175,7 @@ def _chunks(messages: Sequence[bytes]) -> Iterator[bytes]:
 
 
 async def main(books: int) -> None:
-    """Carries out orders until standard input ends."""
+    """Carry out orders until standard input ends."""
     blaster = Blaster(books)
     orders: dict[str, Callable[..., Awaitable[worker.Answer]]]
     orders = {"listen": blaster.listen, "served": blaster.served, "blast": blaster.blast, "pace": blaster.pace}

@@ -1,4 +1,4 @@
-"""The API server as the operator's benchmark uses it: kubectl, and one watch."""
+"""Access of the operator's benchmark to the API server: kubectl and one watch."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from bench.process import cpu_ns
 Document = dict[str, Any]
 
 BATCH = 100
-"""Resources that one kubectl makes; several run at once, since each keeps itself to 50 requests a second."""
+"""Resources per kubectl. Several run in parallel, as each limits itself to 50 requests per second."""
 AT_ONCE = 4
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 CONTROL_PLANE = ("kube-apiserver", "etcd", *CONTROLLERS)
@@ -25,14 +25,14 @@ PROGRESS = '{.metadata.name} {.metadata.generation} {.status.observedGeneration}
 
 
 class KubectlError(Exception):
-    """kubectl refused; the message is its own."""
+    """kubectl failed. The message is its own."""
 
 
 def kubectl(*arguments: str, stdin: Document | None = None, timeout_s: float = 120) -> str:
-    """What kubectl printed.
+    """Run kubectl, and return its output.
 
     Raises:
-        KubectlError: it ended with another code than 0.
+        KubectlError: Its exit code is not 0.
     """
     given = None if stdin is None else json.dumps(stdin)
     done = subprocess.run(["kubectl", *arguments], input=given, capture_output=True, text=True, timeout=timeout_s)
@@ -42,7 +42,7 @@ def kubectl(*arguments: str, stdin: Document | None = None, timeout_s: float = 1
 
 
 def create_all(documents: Sequence[Document]) -> None:
-    """Creates objects, some batches at once."""
+    """Create objects in parallel batches."""
     batches = [documents[at : at + BATCH] for at in range(0, len(documents), BATCH)]
 
     def create(batch: Sequence[Document]) -> None:
@@ -53,13 +53,13 @@ def create_all(documents: Sequence[Document]) -> None:
 
 
 def count(namespace: str, kind: str) -> int:
-    """How many objects of a kind there are in a namespace."""
+    """Number of objects of a kind in a namespace."""
     return len(kubectl("-n", namespace, "get", kind, "-o", "name").split())
 
 
 @contextmanager
 def own_namespace(name: str, within_s: float) -> Iterator[str]:
-    """A namespace that is gone when the block ends, with all that is in it."""
+    """A namespace that is deleted with all its objects when the block ends."""
     kubectl("create", "namespace", name)
     try:
         yield name
@@ -68,7 +68,7 @@ def own_namespace(name: str, within_s: float) -> Iterator[str]:
 
 
 class Progress:
-    """A watch of all MarketCollectors of a namespace: how many have a status for their present spec."""
+    """A watch of the MarketCollectors of a namespace that counts those with a status for their current spec."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -91,7 +91,7 @@ class Progress:
         return subprocess.Popen(["kubectl", "-n", self._namespace, *what], stdout=subprocess.PIPE, text=True)
 
     def _read(self) -> None:
-        """The API server ends all watches of a kind when its definition is applied anew: then another one begins."""
+        """Read the watch, and restart it when the API server ends it because the CRD was applied again."""
         while True:
             assert self._process.stdout is not None
             with self._process.stdout as lines:
@@ -109,27 +109,27 @@ class Progress:
 
     @property
     def settled(self) -> int:
-        """How many have one."""
+        """Number of resources with a status for their current spec."""
         return len(self._settled)
 
     @property
     def last_at(self) -> float:
-        """When the latest of them got it, in seconds of the monotonic clock."""
+        """Time of the latest such status, in seconds of the monotonic clock."""
         return max(at for _, at in self._settled.values())
 
     def generation(self, name: str) -> int:
-        """The newest generation of a resource for which it has a status; 0 without one."""
+        """The newest generation of a resource with a status, or 0."""
         return self._settled.get(name, (0, 0.0))[0]
 
     def settled_at(self, name: str) -> float:
-        """When it got that, in seconds of the monotonic clock."""
+        """Time of that status, in seconds of the monotonic clock."""
         return self._settled[name][1]
 
 
 def settled(line: str) -> tuple[str, int] | None:
-    """Name and generation in a line of the watch, when the status there is that of the present spec.
+    """Name and generation in a line of the watch, if its status belongs to the current spec.
 
-    Lines without a name come as well: kubectl prints one for a list that is still empty.
+    kubectl also prints a line without a name, for an empty list.
     """
     match line.split():
         case [name, generation, observed] if generation == observed:
@@ -139,10 +139,10 @@ def settled(line: str) -> tuple[str, int] | None:
 
 @contextmanager
 def held_still() -> Iterator[None]:
-    """Nobody but the operator acts meanwhile: the controllers are stopped, and go on afterwards.
+    """Stop the cluster's controllers inside the block, so that only the operator acts.
 
-    After thousands of Deployments they are busy for many minutes, and the operator answers each of their steps; its own
-    rest would be seen only then. Where they run on another machine, they go on.
+    After thousands of Deployments they are busy for many minutes, and the operator reacts to each of their steps. Its
+    idle state could be measured only afterwards. Controllers on another machine are not stopped.
     """
     pids = _processes(CONTROLLERS)
     try:
@@ -155,13 +155,13 @@ def held_still() -> Iterator[None]:
 
 
 def control_plane_cpu_s() -> float | None:
-    """CPU seconds that the cluster's own programs have used so far; None where they run on another machine."""
+    """CPU seconds of the control plane so far, or None if it runs on another machine."""
     pids = _processes(CONTROL_PLANE)
     return sum(map(cpu_ns, pids)) / 1e9 if pids else None
 
 
 def _processes(programs: Sequence[str]) -> list[int]:
-    """Ids of our cluster's processes: they name the folder of its kubeconfig among their arguments."""
+    """Ids of our cluster's processes, which have the folder of its kubeconfig in their arguments."""
     folder = os.path.dirname(os.environ.get("KUBECONFIG", "")) or "no cluster"
     return [pid for pid in map(_number, os.listdir("/proc")) if pid and _is_one_of(pid, programs, folder)]
 
@@ -173,6 +173,6 @@ def _number(name: str) -> int:
 def _is_one_of(pid: int, programs: Sequence[str], folder: str) -> bool:
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:  # gone meanwhile
+    except OSError:  # the process ended in the meantime
         return False
     return os.path.basename(command[0]) in programs and any(f"{folder}/" in argument for argument in command)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # `make bench-collector`: the collector against cryptofeed. ROUNDS=7 rounds, about four minutes.
 #
-# The peer lives in an environment of its own in the cache, made once: it has its own licences (order_book: GPL-3) and
-# must never become a dependency of the project.
+# The peer has a separate environment in the cache, which is created once. Its licences differ (order_book has GPL-3),
+# so it must never become a dependency of the project.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REPOSITORY=$(cd "$HERE/.." && pwd)
@@ -36,7 +36,7 @@ ensure_peer() {
 
 is_current() { [ -r "$PEER/.stamp" ] && [ -x "$PEER/bin/python" ] && [ "$(cat "$PEER/.stamp")" = "$(fingerprint)" ]; }
 
-# Both sides on one interpreter: builds of Python differ by more than what is measured.
+# Both sides use the same interpreter, because builds of Python differ by more than the measured effects.
 fingerprint() {
   {
     cat "$PINS"

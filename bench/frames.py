@@ -1,9 +1,9 @@
 """The tape that both sides of a comparison read: the OKX recording of 2022-05-13, looped.
 
-A loop repeats every message of the recording with trade ids, sequences and times that go on from the loop before, and
-brings its own snapshots; so a collector that checks them finds no hole, however long the tape is.
+A loop repeats every message of the recording. Its trade ids, sequences and times continue from the previous loop, and
+it has its own snapshots. So a collector finds no gap in a tape of any length.
 
-Only the standard library is imported here: the peer reads the same tape in an environment of its own.
+This module imports only the standard library, because the peer reads the same tape in its own environment.
 """
 
 import copy
@@ -15,22 +15,24 @@ from typing import Any, Literal
 import recordings
 
 Kind = Literal["sequence", "checksum"]
-"""``sequence``: what OKX sends today (seqId, checksum 0). ``checksum``: what it sent in 2022."""
+"""``sequence`` is OKX's format of today (seqId, checksum 0), ``checksum`` that of 2022."""
 Trades = Literal["trades", "trades-all"]
-"""The channel of the trades: ``trades`` with ``count``, as the peer reads it, or single fills, as we do. The recording
-has no merged fills, so both tell of the same ones, in as many messages."""
+"""The channel of the trades: ``trades`` with ``count`` for the peer, or single fills for us.
+
+The recording has no merged fills, so both channels have the same fills in the same number of messages.
+"""
 Message = dict[str, Any]
 
 INSTRUMENTS = ("BTC-USDT", "BTC-USD-220527")
 THIRD = "ETH-USDT"
-"""For measurements with three books: BTC-USDT's messages once more under another name."""
+"""A copy of BTC-USDT's messages under another name, for measurements with three books."""
 CHANNELS = ("trades", "books", "tickers")
 
 LOOP_MS = 37_000
-"""From loop to loop; the recording's own times span 36.2 s."""
+"""Time from loop to loop; the recording itself spans 36.2 s."""
 FIRST_SEQUENCE = 335_226_848_531
 STEP = 7
-"""Between two sequence numbers, which OKX does not count one by one either."""
+"""Step of the sequence numbers; on OKX they are not dense either."""
 
 
 def instruments(books: int) -> tuple[str, ...]:
@@ -39,31 +41,31 @@ def instruments(books: int) -> tuple[str, ...]:
 
 
 def tape(kind: Kind, loops: Iterable[int], *, books: int = 2, trades: Trades = "trades") -> list[str]:
-    """The text frames of these loops, one after the other.
+    """The text frames of these loops in order.
 
     Args:
-        loops: numbers of the loops, from 0; what is read in one go must be in order and without gaps.
+        loops: numbers of the loops, from 0, in order and without gaps.
         books: 2 as recorded, or 3.
-        trades: only with ``sequence``; in 2022 there was one channel.
+        trades: only with ``sequence``, as in 2022 there was one channel.
     """
     return [text(message) for message in messages(kind, loops, books=books, trades=trades)]
 
 
 def messages(kind: Kind, loops: Iterable[int], *, books: int = 2, trades: Trades = "trades") -> Iterator[Message]:
-    """The same before it is made text."""
+    """The messages of these loops before encoding."""
     for number in loops:
         moved = [_moved(message, number) for message in _recorded(books)]
         yield from _modern(moved, number, trades) if kind == "sequence" else moved
 
 
 def text(message: Message) -> str:
-    """JSON as OKX writes it."""
+    """Encode JSON as OKX does."""
     return json.dumps(message, separators=(",", ":"))
 
 
 @cache
 def _recorded(books: int) -> tuple[Message, ...]:
-    """Data messages in recorded order; with three books, each of BTC-USDT's is followed by its copy."""
+    """Data messages in recorded order. With three books, a copy follows each message of BTC-USDT."""
     found: list[Message] = []
     for frame in recordings.received(recordings.OKX_2022):
         message = json.loads(frame.text)
@@ -83,7 +85,7 @@ def _renamed(message: Message, instrument: str) -> Message:
 
 
 def _moved(message: Message, loop: int) -> Message:
-    """The message ``loop`` loops later. Its rows are new, their contents are shared with the recording's."""
+    """The message ``loop`` loops later, with new rows that share their contents with the recording."""
     trades = _trades(message["arg"]["instId"])
     rows = []
     for row in message["data"]:
@@ -96,7 +98,7 @@ def _moved(message: Message, loop: int) -> Message:
 
 @cache
 def _trades(instrument: str) -> int:
-    """Trades of one loop. The recording's ids have no holes, so moving them by this lets the next loop follow."""
+    """Number of trades of one loop. The recorded ids are dense, so a shift by this number continues them."""
     return sum(
         len(message["data"])
         for message in _recorded(3)
@@ -105,7 +107,7 @@ def _trades(instrument: str) -> int:
 
 
 def _modern(messages: list[Message], loop: int, trades: Trades) -> Iterator[Message]:
-    """What OKX sends since 2026: sequences, no checksums (docs/exchanges/okx.md section 6), trades by channel."""
+    """Convert to OKX's format since 2026: sequences without checksums (docs/exchanges/okx.md section 6)."""
     last: dict[str, int] = {}
     sequence = FIRST_SEQUENCE + loop * STEP * (len(messages) + 1)
     for message in messages:

@@ -1,4 +1,4 @@
-"""What the kernel knows of a process: CPU time and memory. Linux only."""
+"""CPU time and memory of a process, from the kernel. Linux only."""
 
 import os
 import time
@@ -8,15 +8,15 @@ from pathlib import Path
 MICROSECOND = 1_000
 """In nanoseconds."""
 CALM_NS = 3_000_000
-"""A process that uses less CPU time than this within `LOOK_S` has finished its work."""
+"""A process that uses less CPU time than this within `LOOK_S` is calm."""
 LOOK_S = 0.1
 CALM_LOOKS = 13
-"""Looks in a row: longer than the second after which a file sink writes to the disk at the latest."""
+"""Consecutive calm intervals, longer than the second within which a file sink syncs to the disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """In MB (2**20 bytes): resident, its highest value so far, and the part that no other process shares."""
+    """Resident memory, its peak and its unshared part, in MB (2**20 bytes)."""
 
     resident: float
     peak: float
@@ -24,25 +24,25 @@ class Memory:
 
 
 class NeverCalmError(Exception):
-    """A process was still busy when it should long have been done."""
+    """A process was still busy at the deadline."""
 
 
 def cpu_ns(pid: int) -> int:
     """CPU time (user and system, all threads) of a process in nanoseconds.
 
-    The clock's number is made as `clock_getcpuclockid(3)` makes it: /proc counts in ticks of 10 ms only.
+    The clock's id is computed as in `clock_getcpuclockid(3)`, because /proc counts in ticks of 10 ms.
 
     Raises:
-        OSError: there is no such process.
+        OSError: There is no such process.
     """
     return time.clock_gettime_ns((~pid << 3) | 2)
 
 
 def cpu_until_calm(pid: int, since_ns: int, within_s: float = 60.0) -> int:
-    """CPU time since ``since_ns`` once the process has finished what it had to do, in nanoseconds.
+    """Wait until the process is calm, and return its CPU time since ``since_ns`` in nanoseconds.
 
     Raises:
-        NeverCalmError: it is busy for longer than ``within_s`` seconds.
+        NeverCalmError: It is busy for longer than ``within_s`` seconds.
     """
     before, calm = cpu_ns(pid), 0
     for _ in range(int(within_s / LOOK_S)):
@@ -56,7 +56,7 @@ def cpu_until_calm(pid: int, since_ns: int, within_s: float = 60.0) -> int:
 
 
 def memory(pid: int) -> Memory:
-    """The memory of a process now."""
+    """The current memory of a process."""
     status = _fields(Path(f"/proc/{pid}/status"))
     rollup = _fields(Path(f"/proc/{pid}/smaps_rollup"))
     private = rollup["Private_Dirty"] + rollup["Private_Clean"]
@@ -70,7 +70,7 @@ def _fields(file: Path) -> dict[str, float]:
 
 
 def machine() -> str:
-    """The machine in a line: what a reader of the numbers must know."""
+    """A description of the machine in one line."""
     rows = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
     models = [value.strip() for name, _, value in rows if name.strip() == "model name"]
     model = models[0] if models else os.uname().machine

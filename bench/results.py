@@ -1,4 +1,4 @@
-"""What the benchmarks leave behind: result files whose fields others rely on, and tables for people."""
+"""Output of the benchmarks: result files with documented fields, and tables for people."""
 
 import json
 import os
@@ -18,13 +18,13 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A bound that the design sets; `at_least` tells on which side of it we must be."""
+    """A bound of the design: a minimum if `at_least`, else a maximum."""
 
     bound: float
     at_least: bool = False
 
     def verdict(self, value: float) -> str:
-        """Words for a table: whether the value reaches the goal, and by how much it does not."""
+        """Table cell: whether the value reaches the goal, or by how much it misses it."""
         sign = "≥" if self.at_least else "≤"
         reached = value >= self.bound if self.at_least else value <= self.bound
         if reached:
@@ -40,7 +40,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A quantity that is measured of both sides."""
+    """A quantity that is measured on both sides."""
 
     name: str
     unit: str
@@ -56,12 +56,12 @@ class Measurement:
 
     @property
     def ratio_field(self) -> str:
-        """The name of its ratio there."""
+        """The name of its ratio in the result file."""
         return f"{self.name}_ratio"
 
     @property
     def peer_field(self) -> str:
-        """The name of the peer's own number there."""
+        """The name of the peer's number in the result file."""
         return f"{self.name}_peer_{self.unit}"
 
 
@@ -82,7 +82,7 @@ MEASUREMENTS = (
 
 
 def collector_document(measured: Mapping[str, Sequence[Pair]], peer: Mapping[str, str], extra: Document) -> Document:
-    """``collector.json``.
+    """The content of ``collector.json``.
 
     Args:
         measured: the rounds by the measurement's name; all of `MEASUREMENTS`.
@@ -100,7 +100,7 @@ def collector_document(measured: Mapping[str, Sequence[Pair]], peer: Mapping[str
 
 
 def collector_table(document: Document) -> str:
-    """The same for people, with the goals and whether they are reached."""
+    """The result as a table for people, with the goals and whether they are reached."""
     rows = [("", "ours", "min – max", document["peer"]["name"], "ratio", "min – max", "goal")]
     for measurement in MEASUREMENTS:
         value, ratio = document[measurement.value_field], document[measurement.ratio_field]
@@ -127,19 +127,19 @@ def _between(spread: Mapping[str, float]) -> str:
 
 
 def _short(number: float) -> str:
-    """Three digits that count, never as a power of ten."""
+    """Format with three significant digits and without an exponent."""
     return f"{number:,.0f}" if number >= 1_000 else f"{number:.3g}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width, a head line and a rule below it."""
+    """Format rows as aligned columns with a header and a rule below it."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join((lines[0], "  ".join("-" * width for width in widths), *lines[1:]))
 
 
 def place() -> Document:
-    """Where and when: numbers without it cannot be compared."""
+    """Date, interpreter, machine and load, without which numbers cannot be compared."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "python": platform.python_version(),
@@ -149,7 +149,7 @@ def place() -> Document:
 
 
 def write(name: str, document: Any) -> Path:
-    """Writes a result file, whole or not at all."""
+    """Write a result file atomically."""
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / name
     part = file.with_suffix(".part")

@@ -1,4 +1,4 @@
-"""Paired rounds: both sides do the same work in turn, so that what disturbs the machine disturbs both."""
+"""Paired rounds: both sides do the same work in turn, so that a disturbance of the machine affects both."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -7,43 +7,43 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median of some rounds, and between what it lies."""
+    """Median, minimum and maximum of some rounds."""
 
     median: float
     min: float
     max: float
 
     def document(self) -> dict[str, float]:
-        """As it stands in a result file: four significant digits, which is more than the machine can promise."""
+        """The values for a result file with four significant digits, which exceeds the accuracy of the machine."""
         return {name: float(f"{value:.4g}") for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One round: the same quantity of ours and of the peer, in the same unit."""
+    """One round: the same quantity of both sides in the same unit."""
 
     ours: float
     peer: float
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """Median, least and greatest of at least one value."""
+    """Median, minimum and maximum of at least one value."""
     found = sorted(values)
     return Spread(median(found), found[0], found[-1])
 
 
 def times_faster(pairs: Iterable[Pair]) -> Spread:
-    """How many times our speed is the peer's, round by round: above 1 is better."""
+    """Our speed as a multiple of the peer's, round by round. More than 1 is better."""
     return spread(pair.peer / pair.ours for pair in pairs)
 
 
 def share(pairs: Iterable[Pair]) -> Spread:
-    """Which part of the peer's need is ours, round by round: below 1 is better."""
+    """Our consumption as a share of the peer's, round by round. Less than 1 is better."""
     return spread(pair.ours / pair.peer for pair in pairs)
 
 
 def paired(rounds: int, ours: Callable[[], float], peer: Callable[[], float]) -> list[Pair]:
-    """Measures both in turn; who begins changes every round, so that no side always follows the other."""
+    """Measure both sides in turn. The first side alternates, so that neither always follows the other."""
     pairs = []
     for number in range(rounds):
         if number % 2 == 0:

@@ -1,7 +1,7 @@
-"""``make bench-operator``: how long, how large and how restless the operator is with many resources.
+"""``make bench-operator``: time, memory and idle load of the operator with many resources.
 
-What is measured and how is written in bench/README.md. FULL=1 adds 10,000 resources; RESOURCES=1,200 sets the runs.
-HELD=1 holds the cluster's controllers still from the beginning.
+bench/README.md describes the measurements. FULL=1 adds 10,000 resources; RESOURCES=1,200 sets the runs. HELD=1 stops
+the cluster's controllers from the start.
 """
 
 import json
@@ -31,18 +31,18 @@ from market_operator.settings import Settings
 
 OPERATOR = Path(sys.executable).with_name("market-operator")
 QUIET_S = 5.0
-"""Without a pass for so long, the operator has answered all that the cluster did with its children."""
-ALONE_S = 3.0
+"""Time without a pass after which the operator has handled all events of its managed objects."""
+NO_OTHER_OPERATOR_S = 3.0
 CHILDREN = ("deployments", "configmaps", "services", "networkpolicies")
 READER: Document = {"podSelector": {}}
 AS_IN_CHART = ("--health-via", "direct", "--allow-from", json.dumps(READER))
-"""What the chart's defaults say as well: with a NetworkPolicy for each resource."""
+"""Options as in the chart's defaults, with a NetworkPolicy for each resource."""
 SETTINGS = Settings(traffic=NetworkRules(readers=(READER,)))
-"""The same, of what decides on the children."""
+"""The corresponding settings of the managed objects."""
 IDLE_S = SETTINGS.sweep_interval
-"""So long that one of the operator's complete listings is in it."""
+"""Long enough to include one of the operator's complete listings."""
 NO_NODE = {"bench.marketcollector.dev/runs-on": "no-node"}
-"""A node selector that fits no node: the children are real, but no pod runs, so that the operator alone is measured."""
+"""A node selector that fits no node. Managed objects are real, but no pod runs, so only the operator is measured."""
 
 GOALS: dict[int, dict[str, Goal]] = {
     1_000: {"seconds": Goal(15), "rss_peak_mb": Goal(90), "idle_writes_per_minute": Goal(0)},
@@ -59,7 +59,7 @@ GOALS: dict[int, dict[str, Goal]] = {
 
 
 class BenchError(Exception):
-    """What was to be measured did not happen."""
+    """A measurement was not possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ class Operator:
 
     process: subprocess.Popen[bytes]
     http: str
-    began: float
-    """When it was started, in seconds of the monotonic clock."""
+    started: float
+    """Start time in seconds of the monotonic clock."""
 
     @property
     def pid(self) -> int:
@@ -77,11 +77,11 @@ class Operator:
         return self.process.pid
 
     def writes(self) -> Counter[str]:
-        """Writes to the API server so far, by what was written, in its own count."""
+        """The operator's own count of its writes to the API server, by label."""
         return api_writes(self._metrics())
 
     def passes(self) -> int:
-        """Passes over a resource so far, in its own count."""
+        """The operator's own count of its passes over resources."""
         return passes(self._metrics())
 
     def _metrics(self) -> str:
@@ -90,38 +90,38 @@ class Operator:
 
 
 def main() -> None:
-    """Runs all sizes, prints the table, writes the result file."""
+    """Run all sizes, print the table and write the result file."""
     runs: list[Document] = []
     is_held = os.environ.get("HELD") == "1"
     for resources in sizes(os.environ):
         say(f"{resources} resources")
         with cluster.own_namespace(f"mc-bench-{secrets.token_hex(3)}", within_s=120 + resources * 0.3) as namespace:
             runs.append({**results.place(), **run(namespace, resources, is_held)})
-            # Before the removal, which takes longest of all with many.
+            # Written before the removal, which takes longest with many resources.
             file = results.write("operator.json", runs)
-            say(f"removing {resources} resources and all they own")
+            say(f"removing {resources} resources and their managed objects")
     print(table(runs))
     say(f"written to {file.relative_to(ROOT)}")
     say("API server, etcd, controller manager and scheduler share these cores with the operator (control_plane_cpu_s).")
 
 
 def sizes(environment: Mapping[str, str]) -> list[int]:
-    """Numbers of resources to measure with."""
+    """The numbers of resources to measure with."""
     if given := environment.get("RESOURCES"):
         return [int(number) for number in given.split(",")]
     return [1, 1_000, 10_000] if environment.get("FULL") == "1" else [1, 1_000]
 
 
 def run(namespace: str, resources: int, is_held: bool) -> Document:
-    """One size, in a namespace that has nothing else in it.
+    """Measure one size in an empty namespace.
 
-    `is_held`: the cluster's controllers are held still from the beginning, and bare calls are measured beside the
-    operator; else from when all is applied. They stay so until the second operator has ended: it would answer whatever
-    they did in between.
+    With `is_held` the cluster's controllers are stopped from the start, and bare calls are measured as well. Otherwise
+    they are stopped once all resources are applied. They stay stopped until the second operator has ended, because it
+    would react to their changes.
     """
     cluster.create_all([resource(namespace, number) for number in range(resources)])
     with Progress(namespace) as progress, ExitStack() as stack:
-        _alone(progress)
+        _require_no_other_operator(progress)
         if is_held:
             stack.enter_context(cluster.held_still())
         with operator(namespace) as running:
@@ -134,20 +134,20 @@ def run(namespace: str, resources: int, is_held: bool) -> Document:
         return document | _bare(namespace, resources, document["seconds"]) if is_held else document
 
 
-def _alone(progress: Progress) -> None:
-    """Nobody else may serve the resources: it would do part of the work."""
-    time.sleep(ALONE_S)
+def _require_no_other_operator(progress: Progress) -> None:
+    """Fail if another operator serves the resources, because it would do part of the work."""
+    time.sleep(NO_OTHER_OPERATOR_S)
     if progress.settled:
         raise BenchError("another operator serves all namespaces of this cluster; stop it first (make demo-down)")
 
 
 def _applied(running: Operator, progress: Progress, namespace: str, resources: int) -> Document:
-    """From nothing to all children and all statuses."""
+    """Measure from no objects to all managed objects and statuses."""
     plane = cluster.control_plane_cpu_s()
     _until(lambda: progress.settled >= resources, running, 60 + resources * 0.1, f"{resources} have a status")
     first = {
         "resources": resources,
-        "seconds": round(progress.last_at - running.began, 2),
+        "seconds": round(progress.last_at - running.started, 2),
         "api_writes": running.writes().total(),
         "passes": running.passes(),
         "operator_cpu_s": round(cpu_ns(running.pid) / 1e9, 2),
@@ -160,17 +160,17 @@ def _applied(running: Operator, progress: Progress, namespace: str, resources: i
 
 
 def _at_rest(running: Operator, progress: Progress, namespace: str) -> Document:
-    """The rest of all, and one change in it."""
+    """Measure the idle operator, and then one change."""
     _quiet(running)
-    say(f"all is applied and nothing moves; looking at the operator's rest for {IDLE_S / 60:.0f} minutes")
+    say(f"all resources are applied; measuring the idle operator for {IDLE_S / 60:.0f} minutes")
     return {**_idle(running), **_one_change(running, progress, namespace)}
 
 
 def _idle(running: Operator) -> Document:
-    """Nothing happens: what the operator does all the same."""
-    writes, cpu, began = running.writes(), cpu_ns(running.pid), time.monotonic()
+    """Load of the operator while nothing changes."""
+    writes, cpu, started = running.writes(), cpu_ns(running.pid), time.monotonic()
     time.sleep(IDLE_S)
-    took, used = time.monotonic() - began, cpu_ns(running.pid) - cpu
+    took, used = time.monotonic() - started, cpu_ns(running.pid) - cpu
     found, written = memory(running.pid), running.writes() - writes
     return {
         "rss_mb": round(found.resident, 1),
@@ -182,22 +182,22 @@ def _idle(running: Operator) -> Document:
 
 
 def _one_change(running: Operator, progress: Progress, namespace: str) -> Document:
-    """From one user's change until the status tells that it was applied."""
+    """Time from a user's change until the status shows that it is applied."""
     name = _name(0)
     generation = progress.generation(name)
-    began = time.monotonic()
+    started = time.monotonic()
     patch = json.dumps({"spec": {"logLevel": "warning"}})
     cluster.kubectl("-n", namespace, "patch", "marketcollector", name, "--type=merge", "-p", patch)
     changed = time.monotonic()
     _until(lambda: progress.generation(name) > generation, running, 60, f"{name} has a status for its change")
     took = max(0.0, progress.settled_at(name) - changed)
-    return {"one_change_s": round(took, 3), "one_change_with_kubectl_s": round(progress.settled_at(name) - began, 3)}
+    return {"one_change_s": round(took, 3), "one_change_with_kubectl_s": round(progress.settled_at(name) - started, 3)}
 
 
 def _restarted(running: Operator, resources: int) -> Document:
-    """Another operator takes over all that exists: it looks at everything, and has nothing to write."""
-    _until(lambda: _passes(running) >= resources, running, 60 + resources * 0.1, f"{resources} were looked at")
-    took = time.monotonic() - running.began
+    """Measure a second operator that takes over all objects and has nothing to write."""
+    _until(lambda: _passes(running) >= resources, running, 60 + resources * 0.1, f"{resources} have had a pass")
+    took = time.monotonic() - running.started
     time.sleep(QUIET_S)
     return {
         "restart_s": round(took, 2),
@@ -207,8 +207,8 @@ def _restarted(running: Operator, resources: int) -> Document:
 
 
 def _bare(namespace: str, resources: int, seconds: float) -> Document:
-    """The same calls for as many new resources, without an operator."""
-    say("no operator any more; making the same calls without one")
+    """Measure the same calls for the same number of new resources, without an operator."""
+    say("making the same calls without an operator")
     served = json.loads(cluster.kubectl("-n", namespace, "get", "marketcollector", _name(0), "-o", "json"))
     numbers = range(resources, 2 * resources)
     cluster.create_all([resource(namespace, number) for number in numbers])
@@ -224,10 +224,10 @@ def _passes(running: Operator) -> int:
 
 
 def _quiet(running: Operator, within_s: float = 120.0) -> None:
-    """Waits until the operator has looked at nothing for `QUIET_S`; at most ``within_s``."""
-    began = last = time.monotonic()
+    """Wait until the operator has made no pass for `QUIET_S`, at most ``within_s``."""
+    started = last = time.monotonic()
     passes = running.passes()
-    while time.monotonic() - last < QUIET_S and time.monotonic() - began < within_s:
+    while time.monotonic() - last < QUIET_S and time.monotonic() - started < within_s:
         time.sleep(0.5)
         if (now := running.passes()) != passes:
             passes, last = now, time.monotonic()
@@ -247,7 +247,7 @@ def _until(is_so: Callable[[], bool], running: Operator, within_s: float, what: 
 
 @contextmanager
 def operator(namespace: str) -> Iterator[Operator]:
-    """An operator that serves this namespace alone; ended by its own id."""
+    """An operator that serves only this namespace, ended by its process id."""
     address = f"127.0.0.1:{free_port()}"
     command = [
         str(OPERATOR),
@@ -261,10 +261,10 @@ def operator(namespace: str) -> Iterator[Operator]:
         *AS_IN_CHART,
     ]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    began = time.monotonic()
+    started = time.monotonic()
     process = subprocess.Popen(command, env=environment)
     try:
-        yield Operator(process, f"http://{address}", began)
+        yield Operator(process, f"http://{address}", started)
     finally:
         end(process)
 
@@ -289,19 +289,19 @@ def _name(number: int) -> str:
 
 
 def api_writes(metrics: str) -> Counter[str]:
-    """All writes in the operator's metrics page by their labels; it counts those of a status apart."""
+    """All writes in the operator's metrics by label. Writes of a status have a metric of their own."""
     rows = re.findall(r"^market_operator_(api_writes|status_updates)_total\{(.*)\} (\S+)$", metrics, re.MULTILINE)
     return Counter({f"{name} {labels.replace(chr(34), '')}": int(float(value)) for name, labels, value in rows})
 
 
 def passes(metrics: str) -> int:
-    """All passes in the operator's metrics page, however they ended."""
+    """All passes in the operator's metrics, with any result."""
     rows = re.findall(r"^market_operator_reconcile_total\{.*\} (\S+)$", metrics, re.MULTILINE)
     return sum(int(float(row)) for row in rows)
 
 
 def table(runs: list[Document]) -> str:
-    """The runs for people, with the goals and whether they are reached."""
+    """The runs as a table for people, with the goals and whether they are reached."""
     head = ("resources", "s", "RSS MB (peak)", "writes", "idle CPU %", "writes/min", "change s", "restart s", "goals")
     return results.table([head, *(_row(each) for each in runs)])
 
@@ -327,7 +327,7 @@ def _since(before: float | None) -> float | None:
 
 
 def say(text: str) -> None:
-    """What happens now, for whoever waits."""
+    """Report progress on standard error."""
     print(f"- {text}", file=sys.stderr, flush=True)
 
 

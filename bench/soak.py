@@ -1,8 +1,8 @@
-"""``make soak``: the program for minutes at thousands of messages a second, with a fault every few seconds.
+"""``make soak``: the program for minutes at thousands of messages per second, with a fault every few seconds.
 
-Afterwards all of its output is held against the simulator's truth (`tests/support/evidence.py`), and its memory must
-have stayed flat. MINUTES, RATE (messages a second), FAULT_EVERY (seconds) and SEED change the run; bench/README.md says
-what the numbers mean.
+Afterwards its output is compared with the simulator's truth (`tests/support/evidence.py`), and its memory must have
+stayed flat. MINUTES, RATE (messages per second), FAULT_EVERY (seconds) and SEED change the run. bench/README.md
+explains the numbers.
 """
 
 import os
@@ -32,27 +32,27 @@ MINUTES, RATE = float(os.environ.get("MINUTES", "10")), int(os.environ.get("RATE
 FAULT_EVERY_S = float(os.environ.get("FAULT_EVERY", "5"))
 SEED = int(os.environ.get("SEED", "1"))
 HEAL_S = 300.0
-"""After the last fault all holes must be closed within this time."""
+"""Time within which all gaps must be closed after the last fault."""
 WARM_SHARE = 0.2
-"""Of the run, before memory is looked at: buffers and tables take their size."""
+"""Share of the run before memory is measured, in which buffers and tables reach their size."""
 FLAT = Goal(0.5)
-"""MB a minute; what leaks a hundredth of what passes through would grow by 30."""
+"""MB per minute. A leak of a hundredth of the data would be 30."""
 
 
 @dataclass
 class Soak:
-    """What was seen of one run."""
+    """Observations of one run."""
 
     faults: Counter[str] = field(default_factory=Counter)
     rss_mb: list[float] = field(default_factory=list)
-    """One sample a second."""
+    """One sample per second."""
     most_open_gaps: int = 0
     heal_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Recording:
-    """All records in the files below a directory, oldest first; decoded anew each time, as they would not fit."""
+    """All records in the files below a directory, oldest first. Each iteration decodes them again to save memory."""
 
     directory: Path
 
@@ -71,10 +71,10 @@ def main() -> int:
 
 
 def soak(folder: Path) -> results.Document:
-    """One run, and its result.
+    """Do one run, and return its result.
 
     Raises:
-        AssertionError: the output is not what happened.
+        AssertionError: The output differs from the truth.
     """
     books = int(MINUTES * 60 * RATE) + 100_000
     market = ("--market", str(SEED), "--symbols", "BTC-USDT", "--rate", str(RATE), "--start", "now")
@@ -92,13 +92,13 @@ def soak(folder: Path) -> results.Document:
 
 
 def collect(folder: Path, exchange: Simulator) -> tuple[Soak, Any, float]:
-    """The run itself: what was seen, the last status, and the CPU share in percent."""
+    """Do the run itself. Returns the observations, the last status and the CPU share in percent."""
     run = Soak()
     with program(folder, document_for(exchange, folder / "data"), "--state-dir", str(folder / "state")) as collector:
         collector.comes(collector.is_ready)
-        began, used = time.monotonic(), cpu_ns(collector.process.pid)
-        trouble(run, exchange, collector)
-        share = (cpu_ns(collector.process.pid) - used) / 1e7 / (time.monotonic() - began)
+        started, used = time.monotonic(), cpu_ns(collector.process.pid)
+        inject_faults(run, exchange, collector)
+        share = (cpu_ns(collector.process.pid) - used) / 1e7 / (time.monotonic() - started)
         exchange.clear_faults()
         ended = time.monotonic()
         status = collector.comes_to_rest(HEAL_S)
@@ -108,7 +108,7 @@ def collect(folder: Path, exchange: Simulator) -> tuple[Soak, Any, float]:
 
 
 def document_for(exchange: Simulator, data: Path) -> dict[str, Any]:
-    """As a user would write it, but quicker to notice."""
+    """A user's document, with shorter timeouts."""
     connection = {
         "backoff": {"initial": "100ms", "max": "1s"},
         "endpoint": {"websocket": exchange.websocket, "rest": exchange.rest},
@@ -123,24 +123,24 @@ def document_for(exchange: Simulator, data: Path) -> dict[str, Any]:
     )
 
 
-def trouble(run: Soak, exchange: Simulator, collector: Program) -> None:
-    """A fault every few seconds, each second a look at the memory."""
+def inject_faults(run: Soak, exchange: Simulator, collector: Program) -> None:
+    """Inject a fault every few seconds, and sample the memory every second."""
     chance = random.Random(SEED)
-    began = time.monotonic()
-    next_fault, next_look = began + FAULT_EVERY_S, began
-    while (now := time.monotonic()) < began + MINUTES * 60:
+    started = time.monotonic()
+    next_fault, next_sample = started + FAULT_EVERY_S, started
+    while (now := time.monotonic()) < started + MINUTES * 60:
         if now >= next_fault:
             next_fault += FAULT_EVERY_S
             case = chance.choice(CASES)
             case.happen(exchange)
             run.faults[case.name] += 1
-        if now >= next_look:
-            next_look += 1.0
-            look(run, collector, now - began)
+        if now >= next_sample:
+            next_sample += 1.0
+            sample(run, collector, now - started)
         time.sleep(0.05)
 
 
-def look(run: Soak, collector: Program, seconds: float) -> None:
+def sample(run: Soak, collector: Program, seconds: float) -> None:
     run.rss_mb.append(memory(collector.process.pid).resident)
     if len(run.rss_mb) % 30 == 0:
         status = collector.status()
@@ -152,7 +152,7 @@ def look(run: Soak, collector: Program, seconds: float) -> None:
 
 
 def summary(run: Soak, status: Any, counted: Counter[str], swallowed: int, cpu: float) -> results.Document:
-    """What the result file says, besides the verdict of `verify`."""
+    """The fields of the result file, except for the verdict of `verify`."""
     warm = run.rss_mb[int(len(run.rss_mb) * WARM_SHARE) :]
     counters = status["counters"]
     return results.place() | {
@@ -188,10 +188,10 @@ def summary(run: Soak, status: Any, counted: Counter[str], swallowed: int, cpu: 
 
 
 def rows(written: results.Document) -> Sequence[Sequence[str]]:
-    """For people."""
+    """The result as rows of a table for people."""
     verdicts = {"rss_slope_mb_per_minute": FLAT.verdict(written["rss_slope_mb_per_minute"])}
-    told = {name: f"{value:,}" if isinstance(value, int) else str(value) for name, value in written.items()}
-    return [("what", "value", "goal"), *((name, text, verdicts.get(name, "")) for name, text in told.items())]
+    formatted = {name: f"{value:,}" if isinstance(value, int) else str(value) for name, value in written.items()}
+    return [("what", "value", "goal"), *((name, text, verdicts.get(name, "")) for name, text in formatted.items())]
 
 
 def say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The two programs that are compared as whole processes, each with an exchange of its own."""
+"""The two programs that are compared as complete processes, each with its own exchange."""
 
 import json
 import os
@@ -27,12 +27,12 @@ MARKS = tuple(f'"type":"{name}"'.encode() for name in DATA_TYPES)
 
 
 def environment() -> dict[str, str]:
-    """For our own child processes: they find `bench` and the recordings, whoever starts them."""
+    """Environment of our own child processes, in which they find `bench` and the recordings."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests" / "support")))}
 
 
 class SubjectError(Exception):
-    """A program under test did not do what is measured; the number would mean nothing."""
+    """A program under test did not do the measured work, so the number would be meaningless."""
 
 
 class Subject(Protocol):
@@ -43,14 +43,14 @@ class Subject(Protocol):
         """The process itself."""
 
     def records(self) -> int:
-        """Market data records that it has handled so far, in order and without a hole."""
+        """Number of market data records handled so far, in order and without a gap."""
 
     def wait_for_data(self) -> float:
-        """Returns when the first record was there, in seconds of the monotonic clock."""
+        """Wait for the first record, and return its time in seconds of the monotonic clock."""
 
 
 Start = Callable[[int, int, Path], Subject]
-"""Starts a program: port of its exchange, number of books, a folder of its own."""
+"""Starts a program with the port of its exchange, the number of books and its own folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +62,25 @@ class Collector:
     data: Path
 
     def get(self, path: str) -> bytes:
-        """What it answers to a GET."""
+        """The body of the answer to a GET."""
         with urlopen(self.http + path, timeout=5) as answer:
             return bytes(answer.read())
 
     def records(self) -> int:
-        """What its sink has acknowledged.
+        """Number of market data records that its sink has acknowledged.
 
         Raises:
-            SubjectError: it saw a hole, an unreadable frame or a reconnect: it did something else than is measured.
+            SubjectError: It had a gap, an unreadable frame or a reconnect, so it did not do the measured work.
         """
         status = json.loads(self.get("/status"))
         counters, (sink,) = status["counters"], status["sinks"]
         bad = {name: counters[name] for name in ("gapsDetected", "resyncs", "reconnections", "droppedRecords")}
         if any(bad.values()) or sink["acknowledged"] != counters["records"]:
-            raise SubjectError(f"market-collector did not collect a whole tape: {bad}, {sink}")
-        return int(counters["records"]) - len(status["connections"])  # each was told as "connected"
+            raise SubjectError(f"market-collector did not collect the complete tape: {bad}, {sink}")
+        return int(counters["records"]) - len(status["connections"])  # each has a record "connected"
 
     def wait_for_data(self) -> float:
-        """Looks into the sink's file every 2 ms: asking the program itself would slow its start."""
+        """Read the sink's file every 2 ms, because requests to the program would slow its start."""
         end = time.monotonic() + START_S
         while time.monotonic() < end and self.process.poll() is None:
             if any(mark in file.read_bytes() for file in self.data.glob("*.jsonl") for mark in MARKS):
@@ -96,12 +96,12 @@ class Cryptofeed:
     process: subprocess.Popen[bytes]
 
     def records(self) -> int:
-        """What its callbacks have counted."""
+        """Number of records that its callbacks have counted."""
         self.process.send_signal(signal.SIGUSR1)
         return sum(self._line()["records"].values())
 
     def wait_for_data(self) -> float:
-        """It tells once itself."""
+        """Wait for the line that it prints at the first record."""
         self._line()
         return time.monotonic()
 
@@ -115,7 +115,7 @@ class Cryptofeed:
 
 
 def document(port: int, books: int, data: Path) -> dict[str, Any]:
-    """The collector document: everything on the tape, into files."""
+    """The collector document: all streams of the tape, written to files."""
     return {
         "contract": 1,
         "name": "bench",
@@ -125,7 +125,7 @@ def document(port: int, books: int, data: Path) -> dict[str, Any]:
             "exchange": "okx",
             "symbols": list(frames.instruments(books)),
             "dataTypes": list(DATA_TYPES),
-            "staleAfter": "1h",  # between two rounds nothing comes, and nothing is wrong with that
+            "staleAfter": "1h",  # no data arrives between two rounds
             "connection": {
                 "endpoint": {"websocket": f"wss://localhost:{port}", "rest": f"https://localhost:{port}"},
             },
@@ -136,7 +136,7 @@ def document(port: int, books: int, data: Path) -> dict[str, Any]:
 
 
 def collector(trust: Path) -> Start:
-    """How ours is started; ``trust`` is the authority of the exchange's certificate."""
+    """A start function for our collector; ``trust`` is the authority of the exchange's certificate."""
 
     def start(port: int, books: int, folder: Path) -> Collector:
         file, data, http = folder / "collector.json", folder / "data", f"127.0.0.1:{free_port()}"
@@ -150,7 +150,7 @@ def collector(trust: Path) -> Start:
 
 
 def cryptofeed(python: Path, trust: Path) -> Start:
-    """How the peer is started, by the interpreter of its own environment."""
+    """A start function for the peer with the interpreter of its own environment."""
 
     def start(port: int, books: int, folder: Path) -> Cryptofeed:
         command = [str(python), "-m", "bench.peer.collect", str(port), str(books)]
@@ -161,7 +161,7 @@ def cryptofeed(python: Path, trust: Path) -> Start:
 
 
 def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
+    """A loopback port that was free a moment ago."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
@@ -169,7 +169,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(start: Start, port: int, books: int, folder: Path) -> Iterator[Subject]:
-    """A program under test; it is ended by its own id."""
+    """A program under test, ended by its process id."""
     folder.mkdir(parents=True)
     subject = start(port, books, folder)
     try:
@@ -186,7 +186,7 @@ class Side:
     subject: Subject
 
     def blast(self, loops: int) -> float:
-        """CPU time per message in microseconds, when messages come as fast as it reads them."""
+        """CPU time per message in microseconds, with messages as fast as it reads them."""
         pid, before = self.subject.process.pid, self.subject.records()
         since = cpu_ns(pid)
         sent = int(self.exchange.ask("blast", loops=loops)["messages"])
@@ -195,17 +195,17 @@ class Side:
         return used / sent / MICROSECOND
 
     def pace(self, loops: int, per_second: float) -> float:
-        """CPU time in percent of one core, when messages come one by one at even distances."""
+        """CPU time in percent of one core, with single messages at even intervals."""
         pid, before = self.subject.process.pid, self.subject.records()
         since = cpu_ns(pid)
-        told = self.exchange.ask("pace", loops=loops, per_second=per_second)
+        answer = self.exchange.ask("pace", loops=loops, per_second=per_second)
         used = cpu_ns(pid) - since
         cpu_until_calm(pid, since)
-        self._check(before, told["messages"])
-        return used / float(told["seconds"]) / 1e9 * 100
+        self._check(before, answer["messages"])
+        return used / float(answer["seconds"]) / 1e9 * 100
 
     def memory(self) -> Memory:
-        """The program's memory now."""
+        """The program's current memory."""
         return memory(self.subject.process.pid)
 
     def _check(self, before: int, sent: int) -> None:
@@ -233,7 +233,7 @@ def side(start: Start, books: int, certificate: tuple[Path, Path], folder: Path)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Asks a process to end, and ends it when it does not."""
+    """Terminate a process, and kill it after a timeout."""
     process.terminate()
     try:
         process.wait(END_S)

@@ -1,6 +1,6 @@
-"""A child process that lives through all rounds and answers orders: a JSON line each way.
+"""A child process that answers orders over all rounds, with one JSON line in each direction.
 
-Only the standard library is imported here: the peer's children speak the same.
+This module imports only the standard library, because the peer's child processes use it as well.
 """
 
 import json
@@ -16,11 +16,11 @@ END_S = 10.0
 
 
 class WorkerError(Exception):
-    """A child process did not answer; what it said is on standard error."""
+    """A child process did not answer. Its output is on standard error."""
 
 
 class Worker:
-    """The parent's end. Leaving the `with` block ends the child."""
+    """The parent's side. Leaving the `with` block ends the child."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
@@ -28,10 +28,10 @@ class Worker:
         )
 
     def ask(self, order: str, **arguments: Any) -> Answer:
-        """Gives an order and waits for the answer.
+        """Send an order, and wait for the answer.
 
         Raises:
-            WorkerError: the child ended instead.
+            WorkerError: The child ended without an answer.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -58,18 +58,18 @@ class Worker:
 
 
 def serve(orders: Mapping[str, Callable[..., Answer]]) -> None:
-    """The child's end: answers until standard input ends."""
+    """Answer orders in the child until standard input ends."""
     for line in sys.stdin:
         answer(orders, line)
 
 
 def answer(orders: Mapping[str, Callable[..., Answer]], line: str) -> None:
-    """Carries out one order."""
+    """Carry out one order."""
     arguments = json.loads(line)
     send(orders[arguments.pop("order")](**arguments))
 
 
 def send(document: Answer) -> None:
-    """One line to the parent."""
+    """Send one line to the parent."""
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()

@@ -1,6 +1,6 @@
-"""The peer as a whole process: cryptofeed collects a tape over TLS, with callbacks that count, and no sink.
+"""The peer as a complete process: cryptofeed collects a tape over TLS, with callbacks that count and without a sink.
 
-Usage: collect.py PORT BOOKS. It prints a line when the first data came, and one with its counts at each SIGUSR1.
+Usage: collect.py PORT BOOKS. It prints a line at the first record, and its counts at each SIGUSR1.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Counts:
         self._has_data = False
 
     def callback(self, channel: str) -> Callback:
-        """Counts a channel's records, and tells once that data flows."""
+        """Create a callback that counts a channel's records, and reports the first record to the parent."""
 
         async def count(record: Any, at: float) -> None:
             if not self._has_data:
@@ -38,13 +38,13 @@ class Counts:
 
         return count
 
-    def tell(self) -> None:
-        """To the parent."""
+    def send(self) -> None:
+        """Send the counts to the parent."""
         worker.send({"records": self.records})
 
 
 def main(port: int, books: int) -> None:
-    """Collects until SIGTERM."""
+    """Collect until SIGTERM."""
     address = f"wss://localhost:{port}/ws/v5/public"
     (public, *_) = OKX.websocket_endpoints
     OKX.websocket_endpoints = [WebsocketEndpoint(address, channel_filter=public.channel_filter, options=public.options)]
@@ -53,9 +53,9 @@ def main(port: int, books: int) -> None:
     callbacks = {theirs: counts.callback(name) for theirs, name in channels.items()}
     handler = FeedHandler(config={"uvloop": True, "log": {"disabled": True}})
     handler.add_feed(instruments.feed(books, callbacks, checksum=False))
-    loop = asyncio.new_event_loop()  # uvloop's, chosen by FeedHandler; which relies on one being there, as it once was
+    loop = asyncio.new_event_loop()  # uvloop's, set by FeedHandler, which relies on an existing loop
     asyncio.set_event_loop(loop)
-    loop.add_signal_handler(signal.SIGUSR1, counts.tell)
+    loop.add_signal_handler(signal.SIGUSR1, counts.send)
     handler.run()
 
 

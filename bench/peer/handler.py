@@ -1,7 +1,7 @@
 """The peer's side of the handler measurements: cryptofeed's OKX `message_handler` reads the tape.
 
-Runs in the peer's own environment. Its callbacks count, as our sink does; they are plain coroutines, which costs less
-than cryptofeed's callback classes.
+It runs in the peer's own environment. Its callbacks count records, as our sink does. They are plain coroutines, which
+cost less than cryptofeed's callback classes.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from cryptofeed.defines import L2_BOOK, TICKER, TRADES  # type: ignore[import-no
 
 
 def reader(kind: frames.Kind) -> Read:
-    """What reads a tape of this kind."""
+    """Create a function that reads a tape of this kind."""
     return Side(kind).read
 
 
@@ -40,16 +40,16 @@ class Side:
         self._records["tickers"] += 1
 
     def read(self) -> Pass:
-        """Reads the tape once."""
+        """Read the tape once."""
         self._records.clear()
         gc.collect()
         return Pass(asyncio.run(self._read()), len(self._tape), self._records.copy())
 
     async def _read(self) -> int:
-        began = time.process_time_ns()
+        started = time.process_time_ns()
         for text in self._tape:
             await self._feed.message_handler(text, None, time.time())
-        return time.process_time_ns() - began
+        return time.process_time_ns() - started
 
 
 if __name__ == "__main__":

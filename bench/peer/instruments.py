@@ -1,4 +1,4 @@
-"""What cryptofeed must know of the tape's instruments; from OKX's REST it would take five requests at each start."""
+"""The tape's instruments for cryptofeed, which would otherwise make five REST requests at each start."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ ROWS: tuple[dict[str, str], ...] = (
 
 
 def feed(books: int, callbacks: dict[str, Any], *, checksum: bool) -> Any:
-    """cryptofeed's OKX feed for everything on a tape with this many books."""
+    """cryptofeed's OKX feed for all streams of a tape with this many books."""
     names, facts = OKX._parse_symbol_data([{"data": ROWS}])
     Symbols.set(OKX.id, names, facts)
     ours = {theirs: name for name, theirs in names.items()}

@@ -1,4 +1,4 @@
-"""Example 1: a fixture that gives a test an exchange of its own, on free ports, and its truth and faults."""
+"""Example 1: a fixture that starts an exchange for each test, on free ports, with its truth and faults."""
 
 import json
 import subprocess
@@ -17,20 +17,20 @@ COMMAND = (
 
 @dataclass(frozen=True)
 class Exchange:
-    """A running simulator: addresses for the client under test, and the control address for the test."""
+    """A running simulator: two addresses for the client under test, and the control address for the test."""
 
     listen: str
     rest: str
     control: str
 
     def get(self, call: str) -> list[Any]:
-        """What the control address tells, line by line."""
+        """The lines of an answer of the control address."""
         with urlopen(self.control + call, timeout=5) as answer:
             return [json.loads(line) for line in answer]
 
-    def fault(self, name: str, **what: Any) -> None:
-        """Make something go wrong."""
-        with urlopen(Request(f"{self.control}/faults/{name}", json.dumps(what).encode()), timeout=5):
+    def fault(self, name: str, **fields: Any) -> None:
+        """Inject a fault."""
+        with urlopen(Request(f"{self.control}/faults/{name}", json.dumps(fields).encode()), timeout=5):
             pass
 
 
@@ -38,5 +38,5 @@ class Exchange:
 def okx() -> Iterator[Exchange]:
     with subprocess.Popen(COMMAND.split(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield Exchange(**json.loads(process.stdout.readline()))  # one line, as soon as all is ready
+        yield Exchange(**json.loads(process.stdout.readline()))  # one line, once both ports listen
         process.terminate()

@@ -1,4 +1,4 @@
-"""The clients under test in these examples: as small as a client can be that loses nothing. Put yours in their place."""
+"""The clients under test in these examples: minimal clients that lose nothing. Replace them by yours."""
 
 import json
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ def ask(socket: ClientConnection, operation: str, channel: str, symbol: str) -> 
 
 
 class TradeClient:
-    """Every fill of one symbol in order of its id; what was missed comes from REST."""
+    """All fills of one symbol in order of their ids. Missed fills are backfilled from REST."""
 
     def __init__(self, websocket: str, rest: str, symbol: str) -> None:
         self._websocket, self._rest, self._symbol = websocket, rest, symbol
         self._last_id: int | None = None
-        self.reconnections = self.repaired = 0
+        self.reconnections = self.backfilled = 0
 
     def fills(self) -> Iterator[dict[str, Any]]:
-        """Every fill, for ever, over as many connections as it takes."""
+        """An endless iterator of fills across reconnects."""
         while True:
             with suppress(ConnectionClosed, InvalidHandshake), connect(f"{self._websocket}/ws/v5/business") as socket:
                 ask(socket, "subscribe", "trades-all", self._symbol)
@@ -35,15 +35,15 @@ class TradeClient:
             self.reconnections += 1
 
     def _in_order(self, fill: dict[str, Any]) -> list[dict[str, Any]]:
-        """The fill with those before it that were missed; nothing, when it has come before."""
+        """The missed fills before this one and the fill itself, or nothing for a duplicate."""
         fill_id, last_id = int(fill["tradeId"]), self._last_id or int(fill["tradeId"]) - 1
         missed = self._between(last_id, fill_id)
         self._last_id = max(last_id, fill_id)
-        self.repaired += len(missed)
+        self.backfilled += len(missed)
         return [*missed, fill] if fill_id > last_id else []
 
     def _between(self, after_id: int, before_id: int) -> list[dict[str, Any]]:
-        """The fills between two ids, oldest first; REST gives them newest first, a hundred a page."""
+        """The fills between two ids, oldest first. REST returns them newest first, a hundred per page."""
         found: list[dict[str, Any]] = []
         while before_id > after_id + 1:
             url = f"{self._rest}/api/v5/market/history-trades?instId={self._symbol}&after={before_id}"
@@ -55,7 +55,7 @@ class TradeClient:
 
 
 class BookClient:
-    """One symbol's order book. A broken link of sequence numbers makes it ask for a new snapshot."""
+    """One symbol's order book. After a break in the sequence numbers it requests a new snapshot."""
 
     def __init__(self, websocket: str, symbol: str) -> None:
         self._websocket, self._symbol = websocket, symbol
@@ -64,7 +64,7 @@ class BookClient:
         self.resyncs = 0
 
     def states(self) -> Iterator["BookClient"]:
-        """Itself, after every message that left it in a provable state; for ever."""
+        """Yield this client after every message that leaves the book in sync, endlessly."""
         with connect(f"{self._websocket}/ws/v5/public", max_size=None) as socket:
             ask(socket, "subscribe", "books", self._symbol)
             for text in socket:
@@ -88,7 +88,7 @@ class BookClient:
 
     def _resync(self, socket: ClientConnection) -> None:
         if self.sequence is not None:
-            self.sequence = None  # nothing fits until the snapshot comes
+            self.sequence = None  # no update fits until the snapshot arrives
             self.resyncs += 1
             ask(socket, "unsubscribe", "books", self._symbol)
             ask(socket, "subscribe", "books", self._symbol)

@@ -1,4 +1,4 @@
-"""Example 2: over a reconnect nothing is lost, and nothing comes twice."""
+"""Example 2: no fill is lost or duplicated over a reconnect."""
 
 from itertools import islice
 
@@ -12,7 +12,7 @@ def test_no_fill_is_lost_over_a_reconnect(okx: Exchange) -> None:
         fills.append(fill)
         if place == 100:
             okx.fault("refuse", status=503, count=2)
-            okx.fault("drop")  # the connection ends without a word; the next two are refused
+            okx.fault("drop")  # the connection ends without a close frame; the next two are refused
         if place == 200:
             okx.fault("lose", channel="trades-all", symbol="BTC-USDT", count=3)
             okx.fault("duplicate", channel="trades-all", symbol="BTC-USDT", count=3)
@@ -20,7 +20,7 @@ def test_no_fill_is_lost_over_a_reconnect(okx: Exchange) -> None:
     truth = okx.get(f"/truth/trades?symbol=BTC-USDT&from={fills[0]['tradeId']}&to={fills[-1]['tradeId']}")
     assert [identity(fill) for fill in fills] == [identity(fill) for fill in truth]
     assert client.reconnections == 3
-    assert client.repaired >= sum(row["lastTradeId"] - row["firstTradeId"] + 1 for row in okx.get("/truth/lost"))
+    assert client.backfilled >= sum(row["lastTradeId"] - row["firstTradeId"] + 1 for row in okx.get("/truth/lost"))
 
 
 def identity(fill: dict[str, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Example 3: whatever happens to the stream of a book, no wrong book is ever shown."""
+"""Example 3: a client never shows a wrong book, whatever fault affects its stream."""
 
 from itertools import islice
 
@@ -26,4 +26,4 @@ def test_the_book_is_the_exchanges_at_every_sequence(okx: Exchange, fault: str) 
             okx.fault(fault, symbol="BTC-USDT", **stream, **FAULTS[fault])
         (truth,) = okx.get(f"/truth/book?symbol=BTC-USDT&sequence={book.sequence}")
         assert book.sides == {side: dict(truth[side]) for side in ("bids", "asks")}
-    assert client.resyncs == (0 if fault == "sequence-reset" else 1)  # a restart of the numbers is no hole
+    assert client.resyncs == (0 if fault == "sequence-reset" else 1)  # a restart of the numbers is not a gap

@@ -1,4 +1,4 @@
-"""The benchmarks are programs at the root of the repository, not a distribution: let `bench` be found from anywhere."""
+"""Makes `bench` importable, as the benchmarks are programs at the root of the repository and not a distribution."""
 
 import sys
 from pathlib import Path

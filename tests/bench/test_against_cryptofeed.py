@@ -1,4 +1,4 @@
-"""The comparison refuses to compare different things."""
+"""The comparison refuses sides with different records."""
 
 import pytest
 from bench import against_cryptofeed
@@ -12,6 +12,6 @@ def test_two_sides_with_the_same_records_are_compared() -> None:
 
 
 @pytest.mark.parametrize("ours", [{**BOTH, "records": {"books": 2}}, {**BOTH, "surprises": ["Warn()"]}])
-def test_a_side_that_did_less_is_no_faster_one(ours: dict[str, object]) -> None:
+def test_side_with_fewer_records_is_rejected(ours: dict[str, object]) -> None:
     with pytest.raises(SubjectError, match="different things"):
         against_cryptofeed._compare(ours, BOTH)

@@ -1,4 +1,4 @@
-"""The exchange that only sends, asked by a client of another make."""
+"""The exchange that only sends, tested with an independent client."""
 
 import json
 import ssl
@@ -57,7 +57,7 @@ def test_a_program_may_read_single_fills_on_a_connection_of_their_own(
     tape = frames.tape("sequence", range(2), trades="trades-all")
     fills = [text for text in tape if '"trades-all"' in text]
     others = [text for text in tape if '"trades-all"' not in text]
-    for _ in range(2):  # the next program begins anew
+    for _ in range(2):  # the next program starts with the first loop again
         with (
             connect(url + "public", ssl=trust, open_timeout=DEADLINE_S) as public,
             connect(url + "business", ssl=trust, open_timeout=DEADLINE_S) as business,
@@ -75,9 +75,9 @@ def test_a_pace_is_kept(exchange: tuple[Worker, str, ssl.SSLContext]) -> None:
     with connect(url, ssl=trust, open_timeout=DEADLINE_S) as client:
         subscribe(client, frames.CHANNELS)
         worker.ask("served")
-        told = worker.ask("pace", loops=1, per_second=1_000.0)
-        assert [client.recv(DEADLINE_S) for _ in range(2 * told["messages"])] == frames.tape("sequence", range(2))
-        assert told["seconds"] >= told["messages"] / 1_000.0
+        paced = worker.ask("pace", loops=1, per_second=1_000.0)
+        assert [client.recv(DEADLINE_S) for _ in range(2 * paced["messages"])] == frames.tape("sequence", range(2))
+        assert paced["seconds"] >= paced["messages"] / 1_000.0
 
 
 def test_chunks_hold_every_message_once_and_are_of_useful_size() -> None:

@@ -1,4 +1,4 @@
-"""What the benchmark reads of a cluster."""
+"""The benchmark's parser for lines of a kubectl watch."""
 
 import pytest
 from bench.cluster import settled
@@ -15,5 +15,5 @@ from bench.cluster import settled
         ("\n", None),
     ],
 )
-def test_a_resource_is_settled_when_its_status_is_of_its_present_spec(line: str, found: tuple[str, int] | None) -> None:
+def test_resource_is_settled_when_its_status_matches_its_spec(line: str, found: tuple[str, int] | None) -> None:
     assert settled(line) == found

@@ -1,4 +1,4 @@
-"""The tape: both sides read the same, and nothing in it is missing or wrong."""
+"""The tape: both sides read the same data, which is complete and correct."""
 
 import json
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""Reading a tape again and again."""
+"""Repeated reading of a tape."""
 
 from collections import Counter
 

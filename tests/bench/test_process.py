@@ -1,4 +1,4 @@
-"""What the kernel says of a process, held against what Python knows of itself."""
+"""The kernel's numbers of a process, compared with Python's own."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def test_the_cpu_clock_of_another_process_counts_its_work() -> None:
         child.communicate(b"\n")
 
 
-def test_a_process_that_stays_busy_is_not_waited_for_without_end() -> None:
+def test_waiting_for_a_busy_process_times_out() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:
         try:
             with pytest.raises(process.NeverCalmError, match=str(child.pid)):
@@ -31,19 +31,19 @@ def test_a_process_that_stays_busy_is_not_waited_for_without_end() -> None:
             child.kill()
 
 
-def test_a_process_that_is_gone_has_no_clock() -> None:
+def test_ended_process_has_no_cpu_clock() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         child.wait()
     with pytest.raises(OSError, match=r"Invalid argument|No such process"):
         process.cpu_ns(child.pid)
 
 
-def test_memory_is_told_in_megabytes() -> None:
+def test_memory_is_in_megabytes() -> None:
     found = process.memory(os.getpid())
     assert 10 < found.private <= found.resident <= found.peak < 2_000
 
 
-def test_the_machine_is_told_in_one_line() -> None:
-    told = process.machine()
-    assert told.startswith(f"{os.cpu_count()} x ")
-    assert "\n" not in told
+def test_machine_is_described_in_one_line() -> None:
+    machine = process.machine()
+    assert machine.startswith(f"{os.cpu_count()} x ")
+    assert "\n" not in machine

@@ -1,4 +1,4 @@
-"""Result files have the fields that others rely on; tables say plainly what was missed."""
+"""Result files have the documented fields, and tables show missed goals."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_the_collector_document_has_every_field_of_the_interface() -> None:
     json.dumps(found)
 
 
-def test_a_ratio_is_peer_to_ours_for_times_and_ours_to_peer_for_memory_and_cpu() -> None:
+def test_ratio_is_peer_to_ours_for_times_and_inverse_for_memory_and_cpu() -> None:
     found = document(ours=10.0, peer=40.0)
     for name in ("handler_sequence", "handler_checksum", "end_to_end_tls"):
         assert found[f"{name}_ratio"]["median"] == 4.0
@@ -52,7 +52,7 @@ def test_a_ratio_is_peer_to_ours_for_times_and_ours_to_peer_for_memory_and_cpu()
         (Goal(0), 3.0, "≤ 0: MISSED by 3"),
     ],
 )
-def test_a_verdict_says_by_how_much_a_goal_was_missed(goal: Goal, value: float, words: str) -> None:
+def test_verdict_has_the_amount_of_a_miss(goal: Goal, value: float, words: str) -> None:
     assert goal.verdict(value) == words
 
 

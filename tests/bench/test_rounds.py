@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 POSITIVE = st.floats(0.001, 1_000.0)
 
 
-def test_the_median_of_an_even_number_of_rounds_lies_between_the_middle_two() -> None:
+def test_median_of_an_even_number_of_rounds_is_between_the_middle_two() -> None:
     assert spread([4.0, 1.0, 3.0, 2.0]) == Spread(2.5, 1.0, 4.0)
 
 
@@ -23,18 +23,18 @@ def test_ratios_are_taken_round_by_round_and_not_of_medians() -> None:
 
 
 @given(st.lists(st.builds(Pair, POSITIVE, POSITIVE), min_size=1, max_size=15), st.floats(0.5, 2.0))
-def test_a_disturbance_of_both_sides_of_a_round_leaves_the_ratio_alone(pairs: list[Pair], factor: float) -> None:
+def test_disturbance_of_both_sides_of_a_round_keeps_the_ratio(pairs: list[Pair], factor: float) -> None:
     disturbed = [Pair(pairs[0].ours * factor, pairs[0].peer * factor), *pairs[1:]]
     for ratio in (times_faster, share):
         assert abs(ratio(disturbed).median / ratio(pairs).median - 1) < 1e-9
 
 
-def test_faster_and_smaller_are_both_told_in_our_favour_or_not() -> None:
+def test_ratios_show_faster_and_smaller_sides() -> None:
     assert times_faster([Pair(ours=10.0, peer=60.0)]).median == 6.0
     assert share([Pair(ours=10.0, peer=40.0)]).median == 0.25
 
 
-def test_sides_take_turns_and_who_begins_changes() -> None:
+def test_sides_take_turns_and_the_first_side_alternates() -> None:
     order: list[str] = []
 
     def side(name: str, value: float) -> float:
@@ -46,5 +46,5 @@ def test_sides_take_turns_and_who_begins_changes() -> None:
     assert pairs == [Pair(1.0, 2.0)] * 3
 
 
-def test_a_document_has_no_more_digits_than_it_can_answer_for() -> None:
+def test_document_has_four_significant_digits() -> None:
     assert Spread(12.345678, 0.00012345678, 123456.0).document() == {"median": 12.35, "min": 0.0001235, "max": 123500.0}

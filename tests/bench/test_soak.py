@@ -1,4 +1,4 @@
-"""A soak of seconds: every part of the run and of its judgement."""
+"""A soak of seconds with every part of the run and its checks."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from bench import soak
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 
-def test_a_short_soak_finds_all_that_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_soak_records_all_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"MINUTES": 0.15, "RATE": 500, "FAULT_EVERY_S": 2.0, "SEED": 4}.items():
         monkeypatch.setattr(soak, name, value)
     written = soak.soak(tmp_path)

@@ -1,4 +1,4 @@
-"""Our program against the exchange that only sends, as the benchmark runs it."""
+"""Our program at the exchange that only sends, as in the benchmark."""
 
 import socket
 from pathlib import Path

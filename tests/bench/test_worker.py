@@ -23,7 +23,7 @@ def child(text: str = CHILD) -> Worker:
     return Worker([sys.executable, "-c", text], {**os.environ, "PYTHONPATH": str(ROOT)})
 
 
-def test_a_child_lives_through_many_orders() -> None:
+def test_child_answers_many_orders() -> None:
     with child() as worker:
         assert worker.ask("add", number=2) == {"total": 2}
         assert worker.ask("add", number=3) == {"total": 5}

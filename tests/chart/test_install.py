@@ -1,4 +1,4 @@
-"""The chart against a real API server: who may run what, and how the definition is upgraded."""
+"""The chart at a real API server: pod security, rights and upgrades of the CRD."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kube import CHART, ROOT, CommandError, Document, Tools, restricted_namespac
 pytestmark = pytest.mark.cluster
 
 SAMPLES = sorted(path for path in (ROOT / "crds" / "samples").rglob("*.yaml") if path.parent.name != "secrets")
-# A definition of its own, so that other users of the cluster keep theirs.
+# A separate CRD, so that other users of the cluster keep theirs.
 OTHER_PLURAL, OTHER_GROUP = "chartprobes", "chart-test.marketcollector.dev"
 
 
@@ -55,7 +55,7 @@ def test_the_simulators_pod_meets_the_restricted_standard(cluster: Tools, namesp
     assert "created (server dry run)" in made
 
 
-def test_the_standard_of_these_tests_refuses_a_pod_that_does_not_meet_it(
+def test_restricted_standard_refuses_a_pod_without_a_seccomp_profile(
     cluster: Tools, render: Any, namespace: str
 ) -> None:
     (deployment,) = [d for d in render() if d["kind"] == "Deployment"]
@@ -83,7 +83,7 @@ def test_the_api_server_accepts_every_object_of_the_chart(
     assert "customresourcedefinition.apiextensions.k8s.io" in accepted
 
 
-def test_the_charts_service_account_may_do_what_the_operator_does_and_no_more(cluster: Tools, namespace: str) -> None:
+def test_service_account_has_only_the_rights_of_the_operator(cluster: Tools, namespace: str) -> None:
     install = (
         "--namespace",
         namespace,
@@ -114,7 +114,7 @@ def test_the_charts_service_account_may_do_what_the_operator_does_and_no_more(cl
 
 @pytest.fixture
 def chart_of_another_definition(tmp_path: Path) -> Path:
-    """The chart with a definition of another name: the real one belongs to whoever uses this cluster."""
+    """The chart with a CRD of another name, because the real one belongs to the users of this cluster."""
     copy = Path(shutil.copytree(CHART, tmp_path / "market-operator"))
     rename_definition(copy, version_schema={"type": "object", "properties": {"spec": {"type": "object"}}})
     return copy
@@ -132,7 +132,7 @@ def rename_definition(chart: Path, version_schema: Document) -> None:
     (chart / "files" / "marketcollectors.yaml").write_text(yaml.safe_dump(definition))
 
 
-def test_an_upgrade_of_the_chart_upgrades_the_definition_and_removal_keeps_it(
+def test_upgrade_updates_the_crd_and_uninstall_keeps_it(
     cluster: Tools, namespace: str, chart_of_another_definition: Path
 ) -> None:
     definition = ("customresourcedefinition", f"{OTHER_PLURAL}.{OTHER_GROUP}")
@@ -156,7 +156,7 @@ def test_an_upgrade_of_the_chart_upgrades_the_definition_and_removal_keeps_it(
 
 @pytest.fixture(scope="module")
 def definition(cluster: Tools) -> None:
-    """The definition of MarketCollector as the repository has it, at the API server."""
+    """The repository's CRD of MarketCollector at the API server."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds" / "marketcollectors.yaml"))
     name = "customresourcedefinition/marketcollectors.marketcollector.dev"
     cluster.kubectl("wait", "--for=condition=Established", name, "--timeout=30s")
@@ -172,5 +172,5 @@ def test_the_api_server_accepts_the_sample(cluster: Tools, namespace: str, sampl
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=[sample.stem for sample in SAMPLES])
-def test_the_sample_says_when_to_use_it(sample: Path) -> None:
+def test_sample_starts_with_a_comment(sample: Path) -> None:
     assert sample.read_text().startswith("# ")

@@ -1,4 +1,4 @@
-"""What the chart renders, for the values that change it."""
+"""The objects that the chart renders for different values."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import yaml
 from kube import CHART, ROOT, Document, Tools
 from market_operator.resource.naming import labels
 
-# helm itself comes with the cluster's tools, so these run where that is (and cannot be skipped in silence).
+# helm is one of the cluster's tools, so these tests run with the cluster tests and are never skipped silently.
 pytestmark = pytest.mark.cluster
 
 
 MATRIX = {
     "defaults": (),
     "two namespaces": ('namespaces=["a","b"]',),
-    "no definition": ("crds.install=false",),
-    "definition goes with the release": ("crds.keep=false",),
+    "no CRD": ("crds.install=false",),
+    "CRD goes with the release": ("crds.keep=false",),
     "own account": ("serviceAccount.create=false", 'serviceAccount.name="given"'),
     "no roles for people": ("rbac.aggregate=false",),
     "a mirror": ('image={"repository":"mirror:5000/x/operator","tag":"v9"}', 'imagePullSecrets=[{"name":"mirror"}]'),
@@ -36,7 +36,7 @@ MATRIX = {
     "closed": ("networkPolicy.readers=[]", 'networkPolicy.extraEgress=[{"ports":[{"port":3128}]}]'),
     "renamed": ('fullnameOverride="mo"',),
     "paused": ("replicas=0",),
-    "alone": ("replicas=1",),
+    "single": ("replicas=1",),
     "selected": ('selector="team in (a,b)"',),
     "spread by hand": ('topologySpreadConstraints=[{"maxSkew":1}]',),
 }
@@ -74,14 +74,14 @@ def test_every_variant_renders_named_and_labelled_objects(render: Any, settings:
     assert selector.items() <= pod_of(documents)["metadata"]["labels"].items()
 
 
-def test_all_namespaces_need_a_cluster_role_and_no_flag(render: Any) -> None:
+def test_all_namespaces_need_a_cluster_role_and_no_option(render: Any) -> None:
     documents = render()
     assert "markets-market-operator" in [role["metadata"]["name"] for role in of_kind(documents, "ClusterRole")]
     assert [role["metadata"]["namespace"] for role in of_kind(documents, "Role")] == ["markets"], "for the Lease"
     assert not [argument for argument in arguments_of(documents) if argument.startswith("--namespace")]
 
 
-def test_a_list_of_namespaces_gives_rights_there_and_nowhere_else(render: Any) -> None:
+def test_list_of_namespaces_limits_the_rights_to_them(render: Any) -> None:
     documents = render('namespaces=["a","b"]')
     expected = ["a", "b", "markets"]
     assert sorted(role["metadata"]["namespace"] for role in of_kind(documents, "Role")) == expected
@@ -91,7 +91,7 @@ def test_a_list_of_namespaces_gives_rights_there_and_nowhere_else(render: Any) -
     assert {"--namespace=a", "--namespace=b"} <= set(arguments_of(documents))
 
 
-def test_bindings_name_the_account_that_the_pod_runs_under(render: Any) -> None:
+def test_bindings_refer_to_the_service_account_of_the_pod(render: Any) -> None:
     for settings in ((), ("serviceAccount.create=false", 'serviceAccount.name="given"')):
         documents = render(*settings)
         (subject,) = the(documents, "ClusterRoleBinding")["subjects"]
@@ -122,7 +122,7 @@ def test_the_rights_of_the_operator_are_exactly_these(render: Any) -> None:
 
 
 @pytest.mark.parametrize("settings", [(), ('namespaces=["a"]',)])
-def test_of_leases_the_operator_may_touch_its_own_alone(render: Any, settings: tuple[str, ...]) -> None:
+def test_operator_may_only_use_its_own_lease(render: Any, settings: tuple[str, ...]) -> None:
     documents = render(*settings)
     (role,) = [each for each in of_kind(documents, "Role") if each["metadata"]["name"] == "market-operator-lease"]
     assert role["metadata"]["namespace"] == "markets"
@@ -148,7 +148,7 @@ def test_two_replicas_are_spread_over_nodes_and_drained_one_at_a_time(render: An
     assert not of_kind(render("replicas=1"), "PodDisruptionBudget")
 
 
-def test_the_users_own_spread_replaces_the_charts(render: Any) -> None:
+def test_spread_of_the_values_replaces_the_default(render: Any) -> None:
     documents = render('topologySpreadConstraints=[{"maxSkew":2}]')
     assert pod_of(documents)["spec"]["topologySpreadConstraints"] == [{"maxSkew": 2}]
 
@@ -158,20 +158,20 @@ def test_a_selector_reaches_the_operator_as_it_is_written(render: Any) -> None:
     assert not [argument for argument in arguments_of(render()) if argument.startswith("--selector")]
 
 
-def test_the_definition_is_the_generated_one_word_for_word(render: Any) -> None:
+def test_rendered_crd_equals_the_generated_one(render: Any) -> None:
     rendered = the(render(), "CustomResourceDefinition")
     generated = yaml.safe_load((CHART / "files" / "marketcollectors.yaml").read_text())
     assert rendered["spec"] == generated["spec"]
     assert generated.get("metadata", {}).get("annotations", {}).items() <= rendered["metadata"]["annotations"].items()
 
 
-def test_the_charts_copy_of_the_definition_is_the_one_in_crds() -> None:
+def test_chart_copy_of_the_crd_equals_the_one_in_crds() -> None:
     assert (CHART / "files" / "marketcollectors.yaml").read_bytes() == (
         ROOT / "crds" / "marketcollectors.yaml"
     ).read_bytes(), "run `make crds`"
 
 
-def test_uninstalling_keeps_the_definition_unless_told_otherwise(render: Any) -> None:
+def test_uninstall_keeps_the_crd_unless_keep_is_false(render: Any) -> None:
     policy = "helm.sh/resource-policy"
     assert the(render(), "CustomResourceDefinition")["metadata"]["annotations"][policy] == "keep"
     given_up = the(render("crds.keep=false"), "CustomResourceDefinition")
@@ -223,7 +223,7 @@ def test_names_stay_within_the_limits_of_kubernetes(render: Any) -> None:
     assert max(len(d["metadata"]["name"]) for d in documents) <= 253
 
 
-def test_people_with_the_common_roles_may_use_the_resource_but_not_write_its_status(render: Any) -> None:
+def test_view_and_edit_roles_allow_no_writes_to_the_status(render: Any) -> None:
     roles = {role["metadata"]["name"]: role for role in of_kind(render(), "ClusterRole")}
     view, edit = roles["markets-market-operator-view"], roles["markets-market-operator-edit"]
     assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
@@ -236,7 +236,7 @@ def allowed(documents: list[Document], option: str) -> list[Any]:
     return [json.loads(each.split("=", 1)[1]) for each in arguments_of(documents) if each.startswith(f"--{option}=")]
 
 
-def test_the_operator_is_among_those_who_read_its_collectors(render: Any) -> None:
+def test_operator_may_read_its_collectors(render: Any) -> None:
     for settings in ((), ("networkPolicy.readers=[]",), ('fullnameOverride="mo"', 'nameOverride="other"')):
         documents = render(*settings)
         peer = allowed(documents, "allow-from")[0]
@@ -244,7 +244,7 @@ def test_the_operator_is_among_those_who_read_its_collectors(render: Any) -> Non
         assert peer["podSelector"]["matchLabels"].items() <= pod_of(documents)["metadata"]["labels"].items()
 
 
-def test_who_reads_and_where_collectors_go_is_the_installers_choice(render: Any) -> None:
+def test_readers_and_extra_egress_come_from_the_values(render: Any) -> None:
     office = {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}
     proxy = {"to": [{"podSelector": {"matchLabels": {"it's": '"quoted"'}}}], "ports": [{"port": 3128}]}
     documents = render(
@@ -256,7 +256,7 @@ def test_who_reads_and_where_collectors_go_is_the_installers_choice(render: Any)
     assert (way_in["from"], way_in["ports"]) == ([office], [{"port": "http", "protocol": "TCP"}])
 
 
-def test_without_readers_nobody_reaches_the_operator_and_without_policies_everybody(render: Any) -> None:
+def test_ingress_is_closed_without_readers_and_open_without_policies(render: Any) -> None:
     assert the(render("networkPolicy.readers=[]"), "NetworkPolicy")["spec"]["ingress"] == []
     documents = render("networkPolicy.enabled=false")
     assert not of_kind(documents, "NetworkPolicy")

@@ -30,7 +30,7 @@ REFUSED = {
     "a namespace twice": ('namespaces=["a","a"]', "namespaces"),
     "a tag in the repository": ('image.repository="localhost/x:dev"', "repository"),
     "an unknown pull policy": ('image.pullPolicy="Sometimes"', "'Always', 'IfNotPresent', 'Never'"),
-    "a label that is not text": ('podLabels={"a":1}', "podLabels"),
+    "a label that is not a string": ('podLabels={"a":1}', "podLabels"),
     "a reader that is nobody": ("networkPolicy.readers=[{}]", "readers"),
     "a reader by a misspelt word": ('networkPolicy.readers=[{"podSelektor":{}}]', "podSelektor"),
     "a port that is none": ('networkPolicy.extraEgress=[{"ports":[{"port":70000}]}]', "port"),
@@ -74,7 +74,7 @@ def test_the_readme_names_no_value_that_does_not_exist() -> None:
     assert named == set(leaves(VALUES))
 
 
-def test_the_readme_tells_the_true_defaults() -> None:
+def test_readme_has_the_defaults_of_the_values() -> None:
     text = (CHART / "README.md").read_text()
     for leaf in leaves(VALUES):
         value: Any = VALUES
@@ -85,7 +85,7 @@ def test_the_readme_tells_the_true_defaults() -> None:
 
 
 @pytest.mark.parametrize("path", [path for path, _ in objects(SCHEMA)])
-def test_no_object_of_the_schema_takes_unknown_names(path: str) -> None:
+def test_schema_objects_refuse_unknown_names(path: str) -> None:
     assert dict(objects(SCHEMA))[path]["additionalProperties"] is False
 
 
@@ -94,5 +94,5 @@ def test_every_value_is_described_in_the_schema() -> None:
     assert bare == []
 
 
-def test_the_schema_knows_every_default() -> None:
+def test_schema_has_every_value() -> None:
     assert set(VALUES) == set(SCHEMA["properties"]) - {"global"}

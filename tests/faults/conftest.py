@@ -1,4 +1,4 @@
-"""For all tests of faults: the collector's patience is as short as theirs."""
+"""Short timeouts of the collector for all tests of faults."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from market_collector.net import rest
 
 @pytest.fixture(scope="session", autouse=True)
 def _impatience() -> Iterator[None]:
-    """Waits that are right towards an exchange, and too long for a test."""
+    """Shorten waits that are right for an exchange but too long for a test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backfill, "RETRY_S", (0.2, 0.5, 1.0))
         patch.setattr(subscription, "RETRY_S", (0.3, 0.6, 1.0))

@@ -1,4 +1,4 @@
-"""Each fault of the exchange alone: what was traded meanwhile is delivered, once; every published book was true."""
+"""Each fault of the exchange by itself: all trades are delivered once, and every published book is correct."""
 
 import threading
 import time
@@ -18,12 +18,12 @@ from truth import Truth
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
 WORKERS = 4
-"""Cases that run at once: each waits most of the time."""
+"""Cases that run in parallel, because each waits most of the time."""
 
 
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[None]]]:
-    """All chosen cases, begun at once, each on a simulator that no other one uses meanwhile."""
+    """All selected cases, started at once. Each has its own simulator while it runs."""
     chosen = {item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")}
     with ExitStack() as stack:
         exchanges: SimpleQueue[Simulator] = SimpleQueue()
@@ -44,7 +44,7 @@ def in_turn(exchanges: "SimpleQueue[Simulator]", case: Case) -> None:
 
 
 def try_out(exchange: Simulator, case: Case) -> None:
-    """One life of a collector in which this goes wrong."""
+    """Run a collector with one fault, and check its output."""
     sink = ListSink()
     with collector_thread(settings_for(exchange), sink) as collector:
         collector.is_served()

@@ -1,4 +1,4 @@
-"""The checks themselves: each lie about a small market is found."""
+"""The checks themselves: they find each wrong record of a small market."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -60,14 +60,14 @@ def test_the_truth_passes() -> None:
     judge(HONEST)
 
 
-def test_what_is_lost_and_said_passes() -> None:
+def test_reported_loss_passes() -> None:
     judge([*HONEST[:-4], end(Lost, 0, 2)])
 
 
 @pytest.mark.parametrize(
     ("lie", "words"),
     [
-        (lambda out: out.remove(records.trade(2)), "missing, not said: \\[2\\]"),
+        (lambda out: out.remove(records.trade(2)), "missing, not reported: \\[2\\]"),
         (lambda out: out.append(records.trade(2)), "delivered twice"),
         (lambda out: out.remove(GAP), "an end without a gap"),
         (lambda out: out.remove(end(Repaired, 2, 0)), "without an end"),

@@ -1,4 +1,4 @@
-"""What the exchange does not have any more is said to be lost, with exactly its ids, and all else is repaired."""
+"""Trades that the exchange no longer has are reported as lost with their ids, and all others are backfilled."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -31,8 +31,10 @@ def exchange() -> Iterator[Simulator]:
 
 
 def live(exchange: Simulator, calls: Callable[[int], list[Call]]) -> list[Any]:
-    """What a collector writes that these faults meet (made of the newest trade's id), and whose gaps are closed before
-    the faults end."""
+    """Run a collector with faults, and return its records.
+
+    `calls` creates the faults from the newest trade id. All gaps are closed before the faults end.
+    """
     sink = ListSink()
     try:
         with collector_thread(settings_for(exchange), sink) as collector:
@@ -51,7 +53,7 @@ def live(exchange: Simulator, calls: Callable[[int], list[Call]]) -> list[Any]:
     return records
 
 
-def test_what_history_swallows_is_lost_id_by_id(exchange: Simulator) -> None:
+def test_trades_missing_from_history_are_lost_id_by_id(exchange: Simulator) -> None:
     before = Truth(exchange).swallowed()
     some = ("lose", {"channel": "trades-all", "chance": 0.3, "seed": 5, "seconds": 1})
     gone = {"symbol": "BTC-USDT", "swallowed": True}
@@ -59,7 +61,7 @@ def test_what_history_swallows_is_lost_id_by_id(exchange: Simulator) -> None:
     assert evidence.lost_numbers(records, "/trade") == Truth(exchange).swallowed() - before
 
 
-def test_of_a_hole_half_in_history_half_is_lost(exchange: Simulator) -> None:
+def test_gap_half_in_history_is_half_lost(exchange: Simulator) -> None:
     def calls(newest: int) -> list[Call]:
         gone = {"symbol": "BTC-USDT", "from": newest + 60, "to": newest + 79}
         return [("lose", {"channel": "trades-all", "seconds": 1.5}), ("no-history", gone)]
@@ -69,7 +71,7 @@ def test_of_a_hole_half_in_history_half_is_lost(exchange: Simulator) -> None:
     assert sum(record["recovered"] for record in evidence.of_type(records, "lost") if record["ranges"]) > 20
 
 
-def test_a_hole_that_history_has_no_trade_of_is_lost_as_a_whole(exchange: Simulator) -> None:
+def test_gap_without_history_is_lost_completely(exchange: Simulator) -> None:
     refuse: Call = ("refuse", {"status": 503, "seconds": 1})
     records = live(exchange, lambda newest: [("no-history", {"symbol": "BTC-USDT", "before": 1 << 60}), refuse, CUT])
     (end,) = [end for end in evidence.of_type(records, "lost") if end["ranges"]]
@@ -77,7 +79,7 @@ def test_a_hole_that_history_has_no_trade_of_is_lost_as_a_whole(exchange: Simula
     assert end["missing"] > 100  # more than a page of history
 
 
-def test_trade_ids_that_restart_are_said_and_what_was_missing_under_the_old_ones_is_lost(exchange: Simulator) -> None:
+def test_restart_of_trade_ids_is_reported_and_open_gaps_are_lost(exchange: Simulator) -> None:
     sink = ListSink()
     with collector_thread(settings_for(exchange), sink) as collector:
         collector.is_served()

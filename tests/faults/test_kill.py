@@ -1,5 +1,8 @@
-"""The program itself, killed and stopped at any moment while the exchange misbehaves, always begun again with the same
---state-dir and the same files: the output as a whole is as if nothing had happened, and says what did."""
+"""The program, killed and stopped at random times while faults are active.
+
+It always restarts with the same --state-dir and the same files. The complete output must have every trade once and
+report all gaps.
+"""
 
 import tempfile
 import time
@@ -31,7 +34,7 @@ MOMENTS_S = st.sampled_from([0.0, 0.1, 0.3, 1.0, 2.0])
 
 
 class Life(RuleBasedStateMachine):
-    """A collector that dies often."""
+    """A collector that is killed and stopped often."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,14 +77,14 @@ class Life(RuleBasedStateMachine):
     def it_is_killed(self, dead_s: float, alive_s: float) -> None:
         self._collector.process.kill()
         self._collector.process.wait(5)
-        self._again(dead_s, alive_s)
+        self._restart(dead_s, alive_s)
 
     @rule(dead_s=MOMENTS_S, alive_s=MOMENTS_S)
     def it_is_stopped(self, dead_s: float, alive_s: float) -> None:
         assert self._collector.stop() == 0
-        self._again(dead_s, alive_s)
+        self._restart(dead_s, alive_s)
 
-    def _again(self, dead_s: float, alive_s: float) -> None:
+    def _restart(self, dead_s: float, alive_s: float) -> None:
         self._kills += 1
         self._running.close()
         time.sleep(dead_s)

@@ -1,4 +1,4 @@
-"""A collector that ran and stopped leaves nothing: no socket, no thread, no memory."""
+"""A stopped collector leaves no socket, thread or memory behind."""
 
 import gc
 import os
@@ -17,7 +17,7 @@ from simulator_process import Simulator, simulator
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 RUNS = 3
 GROWTH = 200_000
-"""Bytes after so many runs; one run's records alone would be several megabytes."""
+"""Allowed growth in bytes after all runs. The records of one run have several megabytes."""
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def exchange() -> Iterator[Simulator]:
 
 
 def live(exchange: Simulator) -> int:
-    """A short life with a repair and a reconnect; returns how many records it wrote."""
+    """Run a collector with a backfill and a reconnect, and return the number of its records."""
     sink = ListSink()
     with collector_thread(settings_for(exchange), sink) as collector:
         collector.is_served()
@@ -41,7 +41,7 @@ def live(exchange: Simulator) -> int:
 
 
 def open_files() -> list[str]:
-    """What the descriptors of this process are; one that was closed meanwhile is none."""
+    """The targets of this process's file descriptors, without those closed in the meantime."""
     links = (path for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
     return sorted(os.readlink(path).split(":")[0] for path in links if path.exists() or os.path.lexists(path))
 

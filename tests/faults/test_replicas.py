@@ -1,4 +1,4 @@
-"""Two collectors of one market, and two connections of one collector: what one misses the other has, and nothing twice."""
+"""Two collectors of one market, or two connections of one collector, together have every record once."""
 
 import random
 import time
@@ -29,7 +29,7 @@ def connections(exchange: Simulator) -> set[str]:
 def test_two_replicas_merged_by_identity_are_every_fill_once(
     exchange: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each in turn loses its connections, and REST has no history: alone each of them has holes for ever."""
+    """Each loses its connections in turn, and REST has no history, so each has gaps that stay lost."""
     monkeypatch.setattr(backfill, "GIVE_UP_AFTER_S", 1.0)
     monkeypatch.setattr(backfill, "GIVE_UP_ANSWERS", 2)
     exchange.post("/faults/no-history", {"symbol": "BTC-USDT", "from": 0, "to": 1 << 60})
@@ -75,7 +75,7 @@ def port_of(peer: str) -> int:
 
 
 def merge(*outputs: list[Any]) -> list[Any]:
-    """By the documented identity (docs/records.md): exchange, symbol, type, trade id."""
+    """Merge by the documented identity (docs/records.md): exchange, symbol, type, trade id."""
     rows = {
         (record["exchange"], record["symbol"], record["type"], record["trade_id"]): record
         for output in outputs

@@ -1,5 +1,7 @@
-"""Random sequences of faults, each with minutes' worth of a normal market (an exchange here makes 20 messages a second,
-this one several hundred): everything that holds after one fault holds after many."""
+"""Random sequences of faults, after which the same checks must pass as after a single fault.
+
+The market has several hundred messages per second instead of the usual 20, so each run has minutes' worth of data.
+"""
 
 import time
 from typing import Any
@@ -27,7 +29,7 @@ PACE = settings(
 
 
 class Trouble(RuleBasedStateMachine):
-    """A collector and an exchange that misbehaves in every way, at once and in turn."""
+    """A collector at an exchange with all faults, in parallel and in turn."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Sinks that take nothing for a while: it is seen, nothing is lost in silence, and trades are repaired into them."""
+"""Sinks that block for a while: the status shows it, every drop is reported, and trades are backfilled."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def exchange() -> Iterator[Simulator]:
 
 
 class StoppableSink(ListSink):
-    """Takes nothing while it is stopped."""
+    """A sink that blocks while it is stopped."""
 
     is_stopped = False
 
@@ -39,8 +39,8 @@ class StoppableSink(ListSink):
         return await super().write(batch)
 
 
-def test_what_a_full_queue_dropped_is_said_and_trades_are_repaired_into_that_sink(exchange: Simulator) -> None:
-    """Twice, the second time with holes of the exchange's making; a sink beside it notices nothing."""
+def test_full_queue_reports_drops_and_backfills_trades(exchange: Simulator) -> None:
+    """It blocks twice, the second time with gaps of the exchange. A second sink is not affected."""
     slow, other = StoppableSink("slow"), ListSink("other")
     with collector_thread(settings_for(exchange), slow, other, queue_limit=1_500) as collector:
         for calls in ((), (LOSE, CUT)):
@@ -77,7 +77,7 @@ def of_sink(status: Any, name: str) -> Any:
 
 @contextmanager
 def small_volume(place: Path) -> Iterator[Path]:
-    """A file system of two megabytes."""
+    """A file system with two megabytes."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small file system")
     place.mkdir()
@@ -92,7 +92,7 @@ def small_volume(place: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def test_a_full_disk_is_said_and_nothing_is_missing_once_there_is_room(exchange: Simulator, tmp_path: Path) -> None:
+def test_full_disk_is_reported_and_loses_nothing_once_there_is_room(exchange: Simulator, tmp_path: Path) -> None:
     with small_volume(tmp_path / "volume") as volume:
         file = {"directory": str(volume / "data"), "fsyncInterval": "100ms"}
         wanted = document(
@@ -117,7 +117,7 @@ def test_a_full_disk_is_said_and_nothing_is_missing_once_there_is_room(exchange:
 
 
 def fill(volume: Path) -> Path:
-    """Leaves no room."""
+    """Fill the volume."""
     filler = volume / "filler"
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(bytes(4_096)):
@@ -125,9 +125,7 @@ def fill(volume: Path) -> Path:
     return filler
 
 
-def test_a_reader_that_goes_is_said_and_nothing_is_dropped_until_it_is_back(
-    exchange: Simulator, tmp_path: Path
-) -> None:
+def test_disconnected_reader_is_reported_and_loses_no_record(exchange: Simulator, tmp_path: Path) -> None:
     pipe = tmp_path / "records.jsonl"
     os.mkfifo(pipe)
     with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:  # noqa: SIM117 - it goes before the program

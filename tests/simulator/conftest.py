@@ -1,4 +1,4 @@
-"""Starts the simulator as a program of its own, and talks to it as an ordinary client would."""
+"""Starts the simulator as a separate process, and connects to it as an ordinary client."""
 
 import asyncio
 import json
@@ -33,13 +33,13 @@ class Program:
 
 @dataclass
 class Client:
-    """One WebSocket connection, and what came over it so far."""
+    """One WebSocket connection, and the frames received so far."""
 
     socket: ClientConnection
     frames: list[str] = field(default_factory=list)
 
     async def subscribe(self, *streams: str, op: str = "subscribe", request_id: str = "t1") -> None:
-        """Ask for streams named `channel:instrument`, all in one request."""
+        """Subscribe to streams named `channel:instrument` in one request."""
         args = [dict(zip(("channel", "instId"), stream.split(":"), strict=True)) for stream in streams]
         await self.socket.send(json.dumps({"id": request_id, "op": op, "args": args}))
 
@@ -55,12 +55,12 @@ class Client:
     async def messages(self, count: int) -> list[Any]:
         return [await self.message() for _ in range(count)]
 
-    async def until(self, wanted: Callable[[Any], bool], at_most: int = 50_000) -> Any:
-        """The next message that is wanted; the others are passed over (and kept in `frames`)."""
+    async def until(self, matches: Callable[[Any], bool], at_most: int = 50_000) -> Any:
+        """The next message that matches; other messages are skipped (and kept in `frames`)."""
         for _ in range(at_most):
-            if wanted(message := await self.message()):
+            if matches(message := await self.message()):
                 return message
-        raise AssertionError("the wanted message did not come")
+        raise AssertionError("no matching message arrived")
 
 
 class Control:
@@ -120,7 +120,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """One simulator for all tests of a file that leave it as they found it; next to nothing happens in its market."""
+    """One simulator for all tests of a file that do not change it. Its market is almost idle."""
     with programs(tmp_path_factory.mktemp("quiet")) as run:
         yield run("--market", "7", "--symbols", "BTC-USDT", "--rate", "0.001")
 

@@ -1,4 +1,4 @@
-"""The command: what it prints, how it ends."""
+"""The command: its output and its exit codes."""
 
 import json
 import signal
@@ -28,7 +28,9 @@ def rows(program: Any, path: str) -> Any:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_ends_with_code_0_and_says_goodbye(start: Any, dial: Any, number: signal.Signals) -> None:
+async def test_serve_exits_with_0_and_closes_connections_on_a_signal(
+    start: Any, dial: Any, number: signal.Signals
+) -> None:
     program = start(*QUIET)
     client = await dial(program)
     program.process.send_signal(number)
@@ -76,7 +78,7 @@ def test_a_taken_port_ends_with_code_1() -> None:
     assert "cannot listen" in ended.stderr
 
 
-def test_a_replay_lists_its_instruments_as_recorded_and_lives_now(start: Any, recording_2022: Path) -> None:
+def test_replay_lists_instruments_as_recorded_and_starts_now(start: Any, recording_2022: Path) -> None:
     program = start("--replay", str(recording_2022))
     (spot,) = rows(program, "/public/instruments?instType=SPOT")
     (future,) = rows(program, "/public/instruments?instType=FUTURES")
@@ -86,9 +88,9 @@ def test_a_replay_lists_its_instruments_as_recorded_and_lives_now(start: Any, re
     assert abs(int(now["ts"]) / 1000 - time.time()) < 60
 
 
-def test_a_market_begins_at_a_fixed_time_or_where_it_is_told(start: Any) -> None:
-    fixed, told, current = start(*QUIET), start(*QUIET, "--start", "2030-01-01"), start(*QUIET, "--start", "now")
-    times = [int(rows(program, "/public/time")[0]["ts"]) / 1000 for program in (fixed, told, current)]
+def test_market_starts_at_a_fixed_time_unless_start_is_given(start: Any) -> None:
+    fixed, given, current = start(*QUIET), start(*QUIET, "--start", "2030-01-01"), start(*QUIET, "--start", "now")
+    times = [int(rows(program, "/public/time")[0]["ts"]) / 1000 for program in (fixed, given, current)]
     assert times == pytest.approx([1_767_225_600, 1_893_456_000, time.time()], abs=60)
 
 

@@ -23,7 +23,7 @@ def pages(account: Account) -> list[Any]:
 
 
 @pytest.mark.parametrize("late_s", [-30, 0, 30])
-def test_a_login_that_is_right_is_accepted_up_to_thirty_seconds_off(late_s: int) -> None:
+def test_valid_login_is_accepted_up_to_30_s_off(late_s: int) -> None:
     assert Account().refusal(login(timestamp=str(NOW // 1000 + late_s)), NOW) is None
 
 
@@ -42,19 +42,19 @@ def test_a_login_that_is_right_is_accepted_up_to_thirty_seconds_off(late_s: int)
         ({}, "60027"),
     ],
 )
-def test_a_wrong_one_is_refused_with_the_exchanges_code(wrong: dict[str, str], code: str) -> None:
+def test_invalid_login_is_refused_with_okx_code(wrong: dict[str, str], code: str) -> None:
     refused = Account().refusal(wrong, NOW)
     assert refused is not None
     assert refused[0] == code
 
 
-def test_another_key_takes_the_place_of_the_first() -> None:
+def test_new_key_replaces_the_first_one() -> None:
     account = Account(key=ApiKey(secret_key="other"))
     assert account.refusal(login(), NOW) == ("60007", "Invalid sign")
     assert account.refusal(login(account.key), NOW) is None
 
 
-def test_a_snapshot_comes_in_pages_and_only_the_last_says_so() -> None:
+def test_snapshot_has_pages_and_the_last_is_marked() -> None:
     found = pages(Account())
     assert [(page["curPage"], page["lastPage"]) for page in found] == [(1, False), (2, True)]
     assert {page["eventType"] for page in found} == {"snapshot"}
@@ -64,7 +64,7 @@ def test_a_snapshot_comes_in_pages_and_only_the_last_says_so() -> None:
     assert all(Decimal(row["availBal"]) + Decimal(row["frozenBal"]) == Decimal(row["cashBal"]) for row in details)
 
 
-def test_a_change_tells_only_the_currency_that_changed() -> None:
+def test_change_is_pushed_for_the_changed_currency_only() -> None:
     account = Account()
     push = json.loads(account.change("BTC", Decimal("2.50"), Decimal("0.5"), NOW))
     (row,) = push["data"][0]["details"]
@@ -72,7 +72,7 @@ def test_a_change_tells_only_the_currency_that_changed() -> None:
     assert (row["cashBal"], row["availBal"], row["frozenBal"], row["availEq"]) == ("2.50", "2.00", "0.5", "")
 
 
-def test_what_is_zero_is_not_listed_and_an_empty_account_is_one_empty_page() -> None:
+def test_zero_holdings_are_omitted_and_empty_account_is_one_empty_page() -> None:
     account = Account()
     account.change("ETH", Decimal(0), Decimal(0), NOW)
     assert "ETH" not in json.dumps(pages(account))

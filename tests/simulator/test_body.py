@@ -27,13 +27,13 @@ def test_no_body_is_an_empty_one() -> None:
     [
         ({"channel": 1}, lambda b: b.text("channel"), "channel must be of type str, not 1"),
         ({"channel": "x"}, lambda b: b.text("channel", ["b", "a"]), "channel 'x' is not one of a, b, null"),
-        ({"count": 0}, lambda b: b.whole("count"), "count must be a whole number from 1 to"),
+        ({"count": 0}, lambda b: b.whole("count"), "count must be an integer from 1 to"),
         ({"count": 1.5}, lambda b: b.whole("count"), "count must be of type int, not 1.5"),
         ({"count": True}, lambda b: b.whole("count"), "count must be of type int, not True"),
         ({"seconds": -1}, lambda b: b.number("seconds"), "seconds must be a number from 0.0 to 86400.0, not -1"),
         ({"arg": 1}, lambda b: b.flag("arg"), "arg must be of type bool, not 1"),
         ({}, lambda b: b.required("frame", b.text("frame")), "frame is missing"),
-        ({"chanel": 1}, lambda b: (b.text("channel"), b.done()), "chanel means nothing here; known are channel"),
+        ({"chanel": 1}, lambda b: (b.text("channel"), b.done()), "chanel is unknown; known are channel"),
     ],
 )
 def test_bad_values_are_complained_of(values: dict[str, object], read: Callable[[Body], object], why: str) -> None:

@@ -68,7 +68,7 @@ def test_history_of_longer_bars_is_put_together_from_minutes() -> None:
     assert rows == [[str(START + 300_000), "11", "11", "11", "11", "5"], [str(START), "10", "12", "9", "9", "4"]]
 
 
-def test_old_candles_fall_out() -> None:
+def test_oldest_candles_are_removed() -> None:
     made = candles(*((second * 1000, "10", "1") for second in range(8_000)))
     first = made.first_ms(BARS["1s"])
     assert first is not None
@@ -87,9 +87,7 @@ def test_a_late_trade_is_counted_in_the_bar_that_is_still_open() -> None:
 @pytest.mark.parametrize(
     ("name", "hours_after_midnight_utc"), [("1D", 16), ("1Dutc", 0), ("12H", 4), ("12Hutc", 0), ("4H", 0)]
 )
-def test_bars_of_six_hours_and_longer_open_by_hong_kong_time_unless_named_utc(
-    name: str, hours_after_midnight_utc: int
-) -> None:
+def test_bars_of_6h_and_longer_open_on_utc_plus_8_unless_named_utc(name: str, hours_after_midnight_utc: int) -> None:
     bar, late = BARS[name], START + 86_400_000 - 1
     assert (bar.open_ms(late) - START - hours_after_midnight_utc * 3_600_000) % bar.length_ms == 0
     assert bar.open_ms(late) <= late < bar.open_ms(late) + bar.length_ms

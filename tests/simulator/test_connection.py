@@ -9,12 +9,12 @@ from market_simulator.faults.messages import Kind, Outgoing, Wire
 
 
 def client() -> ClientProtocol:
-    """An independent reader of frames."""
+    """An independent WebSocket parser."""
     return ClientProtocol(parse_uri("ws://x/"), state=State.OPEN, max_size=None)
 
 
 def read(data: bytes) -> Frame:
-    """What a client makes of these bytes."""
+    """Parse one frame as a client does."""
     reader = client()
     reader.receive_data(data)
     (event,) = reader.events_received()
@@ -44,7 +44,7 @@ def test_a_pong_returns_the_very_bytes_of_the_ping() -> None:
     assert read(text(b"\xff\x80".decode("latin-1"), Wire.PONG)).data == b"\xff\x80"
 
 
-def test_bytes_that_are_no_text_come_in_a_good_frame() -> None:
+def test_invalid_utf8_is_sent_in_a_valid_frame() -> None:
     got = read(text("abc", Wire.NOT_UTF8))
     assert (got.opcode, len(got.data)) == (Opcode.TEXT, 3)
     with pytest.raises(UnicodeDecodeError):
@@ -58,7 +58,7 @@ def test_a_broken_frame_ends_what_a_client_reads() -> None:
     assert reader.events_received() == []
 
 
-def test_half_a_frame_never_becomes_one() -> None:
+def test_half_a_frame_is_never_read_as_a_frame() -> None:
     reader = client()
     reader.receive_data(text("x" * 1000, Wire.HALF))
     assert reader.events_received() == []

@@ -1,4 +1,4 @@
-"""Truth and faults, over the control address of a running simulator."""
+"""Truth and faults at the control address of a running simulator."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def is_data(channel: str) -> Any:
     return lambda message: message.get("arg", {}).get("channel") == channel and "data" in message
 
 
-async def test_health_and_state_are_told(start: Any, dial: Any, control_of: Any) -> None:
+async def test_health_and_state_are_returned(start: Any, dial: Any, control_of: Any) -> None:
     program = start(*QUIET)
     control, client = control_of(program), await dial(program, "business")
     await client.subscribe("candle1m:BTC-USDT", "trades-all:BTC-USDT")
@@ -70,7 +70,7 @@ async def test_all_fills_and_merged_trades_can_be_read(start: Any, dial: Any, co
 async def test_unknown_symbols_and_bad_numbers_are_refused_with_a_reason(quiet: Any, control_of: Any) -> None:
     control = control_of(quiet)
     assert "it has BTC-USDT" in (await control.get("/truth/book?symbol=NO-NO&sequence=1", 404))["error"]
-    assert "not a whole number" in (await control.get("/truth/trades?symbol=BTC-USDT&from=x", 400))["error"]
+    assert "not an integer" in (await control.get("/truth/trades?symbol=BTC-USDT&from=x", 400))["error"]
 
 
 @pytest.mark.parametrize(
@@ -82,5 +82,5 @@ async def test_unknown_symbols_and_bad_numbers_are_refused_with_a_reason(quiet: 
         ({"asset": "BTC", "total": "1", "frozen": "2"}, "frozen 2 is more than total 1"),
     ],
 )
-async def test_senseless_holdings_are_refused(quiet: Any, control_of: Any, body: dict[str, str], why: str) -> None:
+async def test_invalid_holdings_are_refused(quiet: Any, control_of: Any, body: dict[str, str], why: str) -> None:
     assert why in (await control_of(quiet).post("/account/holding", 400, **body))["error"]

@@ -1,4 +1,4 @@
-"""The examples of the README, run as a user would run them: by pytest alone, without this repository's settings."""
+"""The examples of the README, run by pytest without this repository's settings, as a user runs them."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "simulator" / "examples"
 
 
-def test_the_readme_shows_what_is_in_the_files() -> None:
+def test_readme_snippets_equal_the_files() -> None:
     snippets = re.findall(r"```python\n(.*?)```", (EXAMPLES.parent / "README.md").read_text(), re.DOTALL)
     files = [file.read_text() for file in EXAMPLES.glob("*.py")]
     assert len(snippets) == 3

@@ -11,7 +11,7 @@ def exchange() -> Exchange:
     return Exchange(Venue(made), Truth(["BTC-USDT"], 10, 10), iter(()), 0, True, ServerOptions())
 
 
-def test_the_whole_account_is_repeated_regularly_to_those_who_want_it() -> None:
+def test_account_is_pushed_regularly_to_its_subscribers() -> None:
     found = exchange()
     found.happen(Tick(REPEATED_US), 0.0)
     assert found.hub.counters.published == 0
@@ -21,7 +21,7 @@ def test_the_whole_account_is_repeated_regularly_to_those_who_want_it() -> None:
     assert found.hub.counters.published == 2 * len(found.first_pushes(KEY))
 
 
-def test_what_has_no_present_has_no_first_push() -> None:
+def test_stream_without_a_state_has_no_first_push() -> None:
     found = exchange()
     assert found.first_pushes(KEY._replace(channel="trades", instrument="BTC-USDT")) == []
     assert found.subscribers(KEY) == 0

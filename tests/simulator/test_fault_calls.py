@@ -1,4 +1,4 @@
-"""Every fault as a test uses it: asked for over the control address of a running simulator, met by an ordinary client."""
+"""Every fault, requested at the control address of a running simulator and observed by an ordinary client."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.simulator
 
 MARKET = ("--market", "7", "--symbols", "BTC-USDT,ETH-USDT", "--rate", "200")
 QUIET = ("--market", "7", "--symbols", "BTC-USDT", "--rate", "0.001")
-A_SECOND = 65  # messages of trades of one symbol in `MARKET`, about; a fault that was asked for has come by then
+A_SECOND = 65  # about one second of trade messages of a symbol in `MARKET`, after which a requested fault has acted
 
 
 def is_data(channel: str, symbol: str | None = None) -> Any:
@@ -34,12 +34,12 @@ def is_data(channel: str, symbol: str | None = None) -> Any:
 
 
 def ids(messages: list[Any]) -> list[int]:
-    """The single fills in pushes of `trades-all`, in the order in which they came."""
+    """The single fills in pushes of `trades-all`, in the order of arrival."""
     return [int(row["tradeId"]) for message in messages for row in message["data"]]
 
 
 async def ended(client: Any, within: float = 5.0) -> Any:
-    """Read on until the connection ends; tells how it did (a `ConnectionClosed`)."""
+    """Read until the connection ends, and return its `ConnectionClosed`."""
     async with asyncio.timeout(within):
         while True:
             try:
@@ -49,7 +49,7 @@ async def ended(client: Any, within: float = 5.0) -> Any:
 
 
 async def fills(dial: Any, program: Any, symbol: str = "BTC-USDT") -> Any:
-    """A client that has got its first fill."""
+    """A client that has received its first fill."""
     client = await dial(program, "business")
     await client.subscribe(f"trades-all:{symbol}")
     await client.until(is_data("trades-all"))
@@ -65,7 +65,7 @@ def test_the_readme_names_every_fault() -> None:
 # -- connections ---------------------------------------------------------------------------------------------------
 
 
-async def test_drop_closes_with_a_code_or_aborts_and_tells_how_many(start: Any, dial: Any, control_of: Any) -> None:
+async def test_drop_closes_with_a_code_or_aborts_and_returns_the_number(start: Any, dial: Any, control_of: Any) -> None:
     program = start(*QUIET)
     control = control_of(program)
     public, business = await dial(program), await dial(program, "business")
@@ -109,11 +109,11 @@ async def test_silence_keeps_the_socket_open_and_ends_in_time(start: Any, dial: 
     control, client = control_of(program), await dial(program)
     await client.subscribe("trades:BTC-USDT")
     await client.until(is_data("trades"))
-    begun = time.monotonic()
+    started = time.monotonic()
     await control.post("/faults/silence", seconds=0.8)
     await client.socket.send("ping")
     longest = 0.0
-    while time.monotonic() < begun + 1.2:
+    while time.monotonic() < started + 1.2:
         waiting = time.monotonic()
         await client.message()
         longest = max(longest, time.monotonic() - waiting)
@@ -129,8 +129,8 @@ async def test_silence_of_one_stream_leaves_the_others(start: Any, dial: Any, co
     await client.socket.send("ping")
     while await client.text() != "pong":
         pass
-    heard = [(await client.message())["arg"]["instId"] for _ in range(30)]
-    assert set(heard) == {"ETH-USDT"}
+    received = [(await client.message())["arg"]["instId"] for _ in range(30)]
+    assert set(received) == {"ETH-USDT"}
     assert (await control.get("/faults"))[0]["fault"] == "silence"
     assert await control.call("DELETE", "/faults") == {"ended": 1}
     assert (await client.until(lambda m: m["arg"]["instId"] == "BTC-USDT"))["data"]
@@ -169,17 +169,17 @@ async def test_a_raw_frame_is_sent_exactly(start: Any, dial: Any, control_of: An
         ("lose", {"channel": "trades"}, "count (how often) or seconds (how long) is missing"),
         ("lose", {"channel": "trade", "count": 1}, "channel 'trade' is not one of account, bbo-tbt, books,"),
         ("lose", {"symbol": "NO-NO", "count": 1}, "symbol 'NO-NO' is not one of BTC-USDT, null"),
-        ("lose", {"chanel": "trades", "count": 1}, "chanel means nothing here; known are after, chance, channel,"),
+        ("lose", {"chanel": "trades", "count": 1}, "chanel is unknown; known are after, chance, channel,"),
         ("reorder", {"count": 1}, "one message has no order"),
         ("corrupt", {"count": 1, "damage": "x"}, "damage 'x' is not one of frame, json, utf8, value"),
         ("silence", {}, "seconds is missing"),
         ("silence", {"seconds": -1}, "seconds must be a number"),
-        ("refuse", {"seconds": 1, "status": 200}, "status must be a whole number from 400 to 599"),
+        ("refuse", {"seconds": 1, "status": 200}, "status must be an integer from 400 to 599"),
         ("subscribe-error", {"count": 1}, "code is missing"),
         ("raw", {}, "frame is missing"),
     ],
 )
-async def test_senseless_faults_are_refused_with_a_reason(
+async def test_invalid_faults_are_refused_with_a_reason(
     quiet: Any, control_of: Any, path: str, body: Any, why: str
 ) -> None:
     control = control_of(quiet)
@@ -230,7 +230,7 @@ async def test_a_handshake_that_is_never_answered(start: Any, dial: Any, control
 
 
 @pytest.mark.parametrize(("stage", "path"), [("handshake", "/faults"), ("tcp", "/faults/half-open")])
-async def test_what_is_never_answered_is_cut_off_when_the_fault_ends(
+async def test_unanswered_connection_is_cut_off_when_the_fault_ends(
     start: Any, dial: Any, control_of: Any, stage: str, path: str
 ) -> None:
     program = start(*QUIET)
@@ -273,7 +273,7 @@ async def test_a_half_open_socket_answers_nothing_while_new_ones_work(start: Any
     await alive.subscribe("trades:BTC-USDT")
     await alive.until(is_data("trades"))
     with contextlib.suppress(TimeoutError):
-        while True:  # what was on its way
+        while True:  # messages that were already sent
             await dead.text(0.2)
     await dead.socket.send("ping")
     await dead.socket.ping()
@@ -294,14 +294,14 @@ async def test_a_half_open_socket_is_cut_when_its_time_is_over(start: Any, dial:
     assert isinstance(await ended(dead), ConnectionClosedError)
 
 
-async def test_a_slow_writer_sends_no_faster_than_told(start: Any, dial: Any, control_of: Any) -> None:
+async def test_slow_writer_keeps_to_its_rate(start: Any, dial: Any, control_of: Any) -> None:
     program = start(*QUIET)
     control, client = control_of(program), await dial(program)
     await control.post("/faults/slow-write", seconds=60, bytesPerSecond=20_000, path="public")
-    begun = time.monotonic()
+    started = time.monotonic()
     await client.subscribe("books:BTC-USDT")
     snapshot = await client.until(is_data("books"))
-    size, took = len(json.dumps(snapshot, separators=(",", ":"))), time.monotonic() - begun
+    size, took = len(json.dumps(snapshot, separators=(",", ":"))), time.monotonic() - started
     assert took > 0.8 * size / 20_000 > 0.5
     await control.call("DELETE", "/faults")
     await client.socket.send("ping")
@@ -312,40 +312,40 @@ async def test_a_slow_reader_answers_late(start: Any, dial: Any, control_of: Any
     program = start(*QUIET)
     control, client = control_of(program), await dial(program)
     await control.post("/faults/slow-read", seconds=60, bytesPerSecond=10)
-    begun = time.monotonic()
+    started = time.monotonic()
     await client.socket.send("ping")
     assert await client.text() == "pong"
-    assert time.monotonic() - begun > 0.35
+    assert time.monotonic() - started > 0.35
 
 
-async def test_a_notice_closes_those_who_were_told_and_no_later_ones(start: Any, dial: Any, control_of: Any) -> None:
+async def test_notice_closes_notified_connections_and_no_later_ones(start: Any, dial: Any, control_of: Any) -> None:
     program = start(*QUIET)
-    control, told = control_of(program), await dial(program)
+    control, notified = control_of(program), await dial(program)
     await control.post("/faults/notice", seconds=0.5, code=4006)
-    notice = await told.message()
+    notice = await notified.message()
     assert (notice["event"], notice["code"]) == ("notice", "64008")
     assert notice["connId"] == (await control.get("/state"))["connections"][0]["id"]
     later = await dial(program)
-    begun = time.monotonic()
-    assert (await ended(told)).rcvd.code == 4006
-    assert time.monotonic() - begun < 1.0
+    started = time.monotonic()
+    assert (await ended(notified)).rcvd.code == 4006
+    assert time.monotonic() - started < 1.0
     await later.socket.send("ping")
     assert await later.text() == "pong"
     assert await control.get("/faults") == []
 
 
-async def test_a_notice_that_is_taken_back_closes_nobody(start: Any, dial: Any, control_of: Any) -> None:
+async def test_withdrawn_notice_closes_no_connection(start: Any, dial: Any, control_of: Any) -> None:
     program = start(*QUIET)
-    control, told = control_of(program), await dial(program)
+    control, notified = control_of(program), await dial(program)
     await control.post("/faults/notice", seconds=1)
-    await told.message()
+    await notified.message()
     assert await control.call("DELETE", "/faults/notice") == {"ended": 1}
     await asyncio.sleep(1.2)
-    await told.socket.send("ping")
-    assert await told.text() == "pong"
+    await notified.socket.send("ping")
+    assert await notified.text() == "pong"
 
 
-async def test_a_subscription_fails_so_often_and_then_works(start: Any, dial: Any, control_of: Any) -> None:
+async def test_subscription_fails_as_often_as_requested_and_then_works(start: Any, dial: Any, control_of: Any) -> None:
     program = start(*QUIET)
     control, client = control_of(program), await dial(program)
     await control.post("/faults/subscribe-error", channel="books", code="64007", count=2, arg=True)
@@ -372,7 +372,7 @@ async def test_a_stuck_subscription_gets_neither_answer_nor_data(start: Any, dia
 # -- messages ------------------------------------------------------------------------------------------------------
 
 
-async def test_the_lost_list_is_exactly_what_a_client_missed(start: Any, dial: Any, control_of: Any) -> None:
+async def test_lost_list_equals_the_messages_a_client_missed(start: Any, dial: Any, control_of: Any) -> None:
     program = start(*MARKET)
     control, client = control_of(program), await fills(dial, program)
     await control.post("/faults/lose", channel="trades-all", symbol="BTC-USDT", count=5, after=3, chance=0.5, seed=1)
@@ -481,7 +481,7 @@ async def test_the_wrong_clock_is_seen_on_the_websocket(start: Any, dial: Any, c
 
 
 class Rest:
-    """The REST address of a program, asked for trades of BTC-USDT."""
+    """A client of a program's REST address for trades of BTC-USDT."""
 
     def __init__(self, program: Any, http: Any) -> None:
         self._url, self._http = f"{program.rest}/api/v5/market/history-trades?instId=BTC-USDT", http
@@ -493,7 +493,7 @@ class Rest:
 
 
 async def traded(control: Any) -> int:
-    """Waits until there is a history worth asking for; returns the id of its newest fill."""
+    """Wait until the history has more than 30 fills, and return the id of the newest one."""
     while True:
         symbol = (await control.get("/truth/summary"))["symbols"]["BTC-USDT"]
         if symbol["lastTradeId"] - symbol["firstTradeId"] > 30:
@@ -501,7 +501,7 @@ async def traded(control: Any) -> int:
         await asyncio.sleep(0.05)
 
 
-async def test_rest_fails_so_often_and_the_calls_are_counted(start: Any, http: Any, control_of: Any) -> None:
+async def test_rest_fails_as_often_as_requested_and_counts_calls(start: Any, http: Any, control_of: Any) -> None:
     program = start(*MARKET)
     control, rest = control_of(program), Rest(program, http)
     await traded(control)
@@ -540,7 +540,7 @@ async def test_rest_pages_are_empty_partial_or_stale(start: Any, http: Any, cont
     assert (await rest.ask())[1] == []
 
 
-async def test_history_that_is_gone_is_gone_until_told_otherwise(start: Any, http: Any, control_of: Any) -> None:
+async def test_missing_history_is_back_after_the_fault_ends(start: Any, http: Any, control_of: Any) -> None:
     program = start(*MARKET)
     control, rest = control_of(program), Rest(program, http)
     last = await traded(control)
@@ -552,7 +552,7 @@ async def test_history_that_is_gone_is_gone_until_told_otherwise(start: Any, htt
     assert len((await rest.ask(f"&after={last + 1}&limit=12"))[1]) == 12
 
 
-async def test_history_can_lack_what_faults_have_swallowed(start: Any, dial: Any, http: Any, control_of: Any) -> None:
+async def test_history_lacks_swallowed_trades_when_requested(start: Any, dial: Any, http: Any, control_of: Any) -> None:
     program = start(*MARKET)
     control, rest, client = control_of(program), Rest(program, http), await fills(dial, program)
     await control.post("/faults/no-history", symbol="BTC-USDT", swallowed=True)
@@ -564,7 +564,7 @@ async def test_history_can_lack_what_faults_have_swallowed(start: Any, dial: Any
     assert set(range(got[0], got[-1])) - set(page) == missing
 
 
-async def test_the_wrong_clock_is_rests_clock_too(start: Any, http: Any, control_of: Any) -> None:
+async def test_skew_also_shifts_the_clock_of_rest(start: Any, http: Any, control_of: Any) -> None:
     program = start(*QUIET, "--start", "now")
     await control_of(program).post("/faults/skew", milliseconds=-90_000, seconds=60)
     async with http.get(f"{program.rest}/api/v5/public/time") as reply:
@@ -596,7 +596,7 @@ async def test_a_crossed_book_is_the_truth_while_it_lasts(start: Any, dial: Any,
     assert await control.get("/faults") == []
 
 
-async def test_a_crossing_that_is_taken_back_ends_with_the_next_change(start: Any, dial: Any, control_of: Any) -> None:
+async def test_withdrawn_crossing_ends_with_the_next_change(start: Any, dial: Any, control_of: Any) -> None:
     program = start(*MARKET)
     control, client = control_of(program), await dial(program)
     await client.subscribe("books:BTC-USDT")
@@ -611,12 +611,12 @@ async def test_a_crossing_that_is_taken_back_ends_with_the_next_change(start: An
     assert float(book["bids"][0][0]) < float(book["asks"][0][0])
 
 
-async def test_numbers_start_again_legally_and_the_truth_follows(start: Any, dial: Any, control_of: Any) -> None:
+async def test_numbers_restart_legally_and_the_truth_follows(start: Any, dial: Any, control_of: Any) -> None:
     program = start(*MARKET)
     control, client, trades = control_of(program), await dial(program), await fills(dial, program)
     await client.subscribe("books:BTC-USDT")
     last = (await client.until(is_data("books")))["data"][0]["seqId"]
-    got = ids(await trades.messages(2))  # before the restart, which comes with the next trade
+    got = ids(await trades.messages(2))  # before the restart with the next trade
     await control.post("/faults/sequence-reset", symbol="BTC-USDT", trades=True)
     follows: list[bool] = []
     while len(follows) < 40 or all(follows):
@@ -653,7 +653,7 @@ async def test_the_changes_of_a_book_lead_from_one_state_to_another(start: Any, 
 # -- together ------------------------------------------------------------------------------------------------------
 
 
-async def test_under_all_message_faults_at_once_the_lost_list_is_exactly_what_could_not_be_read(
+async def test_lost_list_equals_unreadable_messages_under_all_message_faults(
     start: Any, dial: Any, control_of: Any
 ) -> None:
     program = start(*MARKET)
@@ -704,10 +704,10 @@ BODIES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-async def test_whatever_goes_wrong_together_the_simulator_lives_and_its_truth_is_whole(
+async def test_simulator_survives_all_faults_and_keeps_the_truth_complete(
     start: Any, dial: Any, http: Any, control_of: Any
 ) -> None:
-    """At the end the program must stop with code 0 and without a traceback in its log (`programs`)."""
+    """Fixture `programs` also checks exit code 0 and a log without a traceback."""
     assert BODIES.keys() == CALLS.keys()
     program = start(*MARKET, "--checksum")
     control, rest, random = control_of(program), Rest(program, http), Random(7)
@@ -727,7 +727,7 @@ async def test_whatever_goes_wrong_together_the_simulator_lives_and_its_truth_is
 
 
 async def _reconnecting(dial: Any, program: Any, path: str) -> None:
-    """A client that starts again whatever happens to it."""
+    """A client that reconnects after every failure."""
     streams = ("trades-all:BTC-USDT",) if path == "business" else ("books:BTC-USDT", "tickers:ETH-USDT")
     while True:
         with contextlib.suppress(OSError, WebSocketException, TimeoutError):

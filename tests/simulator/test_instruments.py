@@ -14,7 +14,7 @@ from market_simulator.instruments import kind_of, made_instrument, recorded_inst
         ("BTC-USD-220527-30000-C", "OPTION"),
     ],
 )
-def test_the_name_tells_the_kind(name: str, kind: str) -> None:
+def test_kind_follows_from_the_name(name: str, kind: str) -> None:
     assert kind_of(name) == kind
 
 
@@ -24,7 +24,7 @@ def test_a_made_instrument_has_the_columns_that_a_collector_needs() -> None:
     assert expected.items() <= row.items()
 
 
-def test_turnover_is_in_quote_currency_for_spot_and_in_base_and_quote_for_derivatives() -> None:
+def test_turnover_is_in_quote_for_spot_and_in_base_and_quote_otherwise() -> None:
     price, size = Decimal(50000), Decimal(2)
     assert made_instrument("BTC-USDT", "0.1", "1").turnover(price, size) == (Decimal(100000), Decimal(100000))
     assert made_instrument("BTC-USDT-SWAP", "0.1", "1").turnover(price, size) == (Decimal("0.02"), Decimal(1000))

@@ -14,7 +14,7 @@ def test_frames_go_out_at_once_in_order() -> None:
     assert line.due(0.0) is None
 
 
-def test_late_frames_wait_for_their_moment() -> None:
+def test_delayed_frames_wait_until_they_are_due() -> None:
     line = Line()
     line.put(b"late", ONE, 1.0, late=0.5)
     assert line.take(1.4) == b""
@@ -23,7 +23,7 @@ def test_late_frames_wait_for_their_moment() -> None:
     assert line.due(1.5) is None
 
 
-def test_a_stream_stays_in_order_when_the_delay_ends_and_others_do_not_wait() -> None:
+def test_delayed_stream_stays_in_order_and_others_do_not_wait() -> None:
     line = Line()
     line.put(b"1", ONE, 0.0, late=1.0)
     line.put(b"2", ONE, 0.5)
@@ -35,21 +35,21 @@ def test_a_stream_stays_in_order_when_the_delay_ends_and_others_do_not_wait() ->
     assert line.take(1.0) == b"4"
 
 
-def test_a_bounded_pace_writes_so_many_bytes_a_second() -> None:
+def test_bounded_rate_limits_the_bytes_per_second() -> None:
     line = Line()
     line.put(b"x" * 100, ONE, 0.0)
     written = [len(line.take(step / 8, 160.0)) for step in range(8)]
     assert written == [0, 20, 20, 20, 20, 20, 0, 0]
 
 
-def test_a_very_slow_line_still_moves() -> None:
+def test_very_slow_queue_still_makes_progress() -> None:
     line = Line()
     line.put(b"abc", ONE, 0.0)
     taken = b"".join(line.take(step * 0.05, 2.0) for step in range(40))
     assert taken == b"abc"
 
 
-def test_the_rest_goes_out_when_the_bound_is_gone() -> None:
+def test_remaining_bytes_go_out_when_the_rate_is_unbounded() -> None:
     line = Line()
     line.put(b"x" * 100, ONE, 0.0)
     assert [len(line.take(now, 100.0)) for now in (0.0, 0.125)] == [0, 12]

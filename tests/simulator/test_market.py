@@ -15,7 +15,7 @@ from market_simulator.market import DEPTH, MarketPlan, instruments, market
 ORIGIN_US = 1_767_225_600_000_000
 PLAN = MarketPlan("7", ("BTC-USDT", "PEPE-USDT", "ETH-USDT-SWAP"), Fraction(50))
 
-# Prints a digest of every text that a market publishes on every channel.
+# Prints a digest of all messages of a market on every channel.
 DIGEST = """
 import hashlib
 from fractions import Fraction
@@ -56,14 +56,14 @@ def test_another_seed_gives_another_market() -> None:
     assert list(islice(market(PLAN, 0), 50)) != list(islice(market(other, 0), 50))
 
 
-def test_a_symbols_market_does_not_depend_on_its_neighbours() -> None:
-    alone = MarketPlan("7", ("BTC-USDT",), PLAN.rate)
+def test_market_of_a_symbol_does_not_depend_on_other_symbols() -> None:
+    single = MarketPlan("7", ("BTC-USDT",), PLAN.rate)
     together = [e for e in islice(market(PLAN, 0), 600) if not hasattr(e, "instrument") or e.instrument == "BTC-USDT"]
-    assert list(islice(market(alone, 0), len(together))) == together
+    assert list(islice(market(single, 0), len(together))) == together
 
 
 @pytest.mark.parametrize("symbol", PLAN.symbols)
-def test_the_book_is_never_crossed_and_stays_full_by_explicit_adds_and_deletes(symbol: str) -> None:
+def test_book_is_never_crossed_and_keeps_its_depth(symbol: str) -> None:
     book, previous = Book(), -1
     for event in islice(market(MarketPlan("7", (symbol,), Fraction(50)), ORIGIN_US), 3000):
         if isinstance(event, BookChange):
@@ -75,7 +75,7 @@ def test_the_book_is_never_crossed_and_stays_full_by_explicit_adds_and_deletes(s
             previous = event.sequence
 
 
-def test_trades_hit_the_best_prices_and_take_what_was_there() -> None:
+def test_trades_consume_the_best_levels() -> None:
     book = Book()
     for event in islice(market(MarketPlan("3", ("BTC-USDT",), Fraction(50)), ORIGIN_US), 3000):
         if isinstance(event, BookChange):
@@ -113,7 +113,7 @@ def test_checksums_hold_when_they_are_asked_for() -> None:
             assert event.checksum == book.checksum()
 
 
-def test_prices_and_sizes_are_whole_steps_of_the_instrument() -> None:
+def test_prices_and_sizes_are_multiples_of_the_instruments_steps() -> None:
     listed: dict[str, Instrument] = {instrument.id: instrument for instrument in instruments(PLAN)}
     for event in islice(market(PLAN, 0), 2000):
         if isinstance(event, Trades):

@@ -38,7 +38,7 @@ def test_a_replay_has_files_and_a_speed() -> None:
         ([*REPLAY, "--keep-trades", "0"], "--keep-trades must be 1 or more"),
     ],
 )
-def test_what_cannot_be_followed_is_explained(arguments: list[str], why: str) -> None:
+def test_invalid_arguments_are_explained(arguments: list[str], why: str) -> None:
     with pytest.raises(BadArgumentsError, match=why):
         parse(arguments)
 
@@ -51,7 +51,7 @@ def test_bad_usage_ends_with_code_2(arguments: list[str], capsys: pytest.Capture
     assert "usage:" in capsys.readouterr().err
 
 
-def test_the_first_moment_is_the_default_now_or_the_one_that_is_given() -> None:
+def test_start_is_the_default_now_or_the_given_time() -> None:
     assert start_us(None, 5, 9) == 5
     assert start_us("now", 5, 9) == 9
     assert start_us("2026-01-01T00:00:00Z", 5, 9) == start_us("2026-01-01", 5, 9) == 1_767_225_600_000_000

@@ -22,7 +22,7 @@ def test_price_keys_order_prices_exactly() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "abc", "NaN", "Infinity"])
-def test_what_is_no_number_has_no_price_key(text: str) -> None:
+def test_invalid_number_has_no_price_key(text: str) -> None:
     with pytest.raises(ValueError, match="is not a decimal number"):
         price_key(text)
 

@@ -38,7 +38,7 @@ def test_recorded_instruments_are_found_beside_the_recording() -> None:
     assert {"BTC-USDT", "BTC-USDT-SWAP"} <= names
 
 
-def test_what_clients_sent_and_replies_are_passed_over(tmp_path: Path) -> None:
+def test_client_frames_and_replies_are_ignored(tmp_path: Path) -> None:
     file = tmp_path / "some.jsonl"
     file.write_text(
         line({"op": "subscribe"}, direction="out")
@@ -51,7 +51,7 @@ def test_what_clients_sent_and_replies_are_passed_over(tmp_path: Path) -> None:
     assert (frame.channel, frame.offset_us, frame.rows[0]["tradeId"]) == ("trades", 0, "7")
 
 
-def test_without_a_recorders_clock_the_exchanges_times_give_the_rhythm(tmp_path: Path) -> None:
+def test_offsets_follow_the_exchanges_times_without_a_recorders_clock(tmp_path: Path) -> None:
     file = tmp_path / "some.jsonl"
     file.write_text("".join(line(trade(n, ts), at=None) for n, ts in ((1, 5000), (2, 5250), (3, 5100))))
     recording = read_recording(file)

@@ -25,7 +25,7 @@ def book_changes(events: list[Event], instrument: str) -> list[BookChange]:
     return [event for event in events if isinstance(event, BookChange) and event.instrument == instrument]
 
 
-def test_the_first_playing_is_the_recording_itself() -> None:
+def test_first_pass_equals_the_recording() -> None:
     recording = read_recording(FILE_2026)
     events = list(islice(replay([recording], recording.zero_ms * 1000, Fraction(1)), len(recording.frames)))
     said = []
@@ -42,7 +42,7 @@ def test_the_first_playing_is_the_recording_itself() -> None:
 
 
 @pytest.mark.parametrize("instrument", ["BTC-USDT", "BTC-USD-220527"])
-def test_all_checksums_hold_over_the_seams(instrument: str) -> None:
+def test_all_checksums_are_valid_across_seams(instrument: str) -> None:
     changes = book_changes(played(FILE_2022, count=297 * 4), instrument)
     book = Book()
     for change in changes:
@@ -53,7 +53,7 @@ def test_all_checksums_hold_over_the_seams(instrument: str) -> None:
 
 
 @pytest.mark.parametrize(("file", "instrument"), [(FILE_2022, "BTC-USDT"), (FILE_2026, "BTC-USDT-SWAP")])
-def test_the_chain_of_sequence_numbers_never_breaks_and_steps_are_larger_than_one(file: Path, instrument: str) -> None:
+def test_sequence_numbers_stay_linked_with_steps_above_one(file: Path, instrument: str) -> None:
     changes = book_changes(played(file, count=1500), instrument)
     assert changes[0].previous == -1
     assert all(after.previous == before.sequence for before, after in pairwise(changes))
@@ -61,7 +61,7 @@ def test_the_chain_of_sequence_numbers_never_breaks_and_steps_are_larger_than_on
 
 
 @pytest.mark.parametrize("file", [FILE_2022, FILE_2026, RECORDINGS / "ws_2026-08-12_spot_snippets.jsonl"])
-def test_trade_ids_have_no_gap_and_no_duplicate_over_the_seams(file: Path) -> None:
+def test_trade_ids_have_no_gap_and_no_duplicate_across_seams(file: Path) -> None:
     last: dict[str, int] = {}
     for event in played(file, count=1500):
         if not isinstance(event, Trades):
@@ -72,7 +72,7 @@ def test_trade_ids_have_no_gap_and_no_duplicate_over_the_seams(file: Path) -> No
     assert last
 
 
-def test_times_go_on_from_the_beginning_and_never_run_backwards() -> None:
+def test_times_continue_from_the_start_and_never_decrease() -> None:
     events = played(FILE_2022, FILE_2026, count=3000)
     assert [event.time_us for event in events] == sorted(event.time_us for event in events)
     assert NOW_US <= events[0].time_us < NOW_US + 1_000_000
@@ -85,20 +85,20 @@ def test_times_go_on_from_the_beginning_and_never_run_backwards() -> None:
             stamps[event.instrument] = row.ts_ms
 
 
-def test_speed_shortens_the_distances_and_leaves_the_beginning() -> None:
+def test_speed_shortens_distances_and_keeps_the_start() -> None:
     slow, fast = (played(FILE_2022, count=600, speed=Fraction(speed)) for speed in (1, 10))
     for before, after in zip(slow, fast, strict=True):
         assert abs((before.time_us - NOW_US) / 10 - (after.time_us - NOW_US)) <= 1
 
 
-def test_a_recorded_reset_of_the_numbering_is_played() -> None:
+def test_recorded_restart_of_the_numbers_is_replayed() -> None:
     changes = book_changes(played(RECORDINGS / "derived_seq_scenarios.jsonl", count=14), "BTC-USDT")
     assert [change.sequence for change in changes[:6]] == [10, 15, 15, 20, 3, 5]
     assert changes[2].is_no_change
     assert all(after.previous == before.sequence for before, after in pairwise(changes))
 
 
-def test_recordings_of_one_instrument_follow_each_other_and_others_run_beside() -> None:
+def test_recordings_that_share_an_instrument_follow_each_other() -> None:
     snippets, spot, swap = (
         read_recording(p) for p in (RECORDINGS / "ws_2026-08-12_spot_snippets.jsonl", FILE_2022, FILE_2026)
     )
@@ -107,7 +107,7 @@ def test_recordings_of_one_instrument_follow_each_other_and_others_run_beside() 
     assert {e.instrument for e in events if isinstance(e, Trades)} == {"BTC-USDT", "BTC-USDT-SWAP", "BTC-USD-220527"}
 
 
-def test_a_hole_in_recorded_ids_is_closed_and_a_repeated_trade_is_played_once(tmp_path: Path) -> None:
+def test_gap_in_recorded_ids_disappears_and_duplicates_are_dropped(tmp_path: Path) -> None:
     rows = [(10, 1), (14, 2), (14, 2), (20, 1)]
     lines = []
     for trade_id, fills in rows:
@@ -135,7 +135,7 @@ def test_a_hole_in_recorded_ids_is_closed_and_a_repeated_trade_is_played_once(tm
     ]
 
 
-def test_trades_without_a_number_take_the_last_one_of_the_book_they_share_a_line_with(tmp_path: Path) -> None:
+def test_trades_without_a_sequence_take_the_last_one_of_the_book(tmp_path: Path) -> None:
     trade = {"instId": "A-B", "tradeId": "5", "px": "1", "sz": "5", "side": "buy", "ts": "1"}
     book = {"asks": [], "bids": [["1", "1", "0", "1"]], "ts": "1", "seqId": 77, "prevSeqId": -1}
     messages = [
@@ -150,7 +150,7 @@ def test_trades_without_a_number_take_the_last_one_of_the_book_they_share_a_line
     assert [e.sequence for e in events if isinstance(e, BookChange)] == [77, 94]
 
 
-def test_changes_before_the_first_snapshot_are_not_played() -> None:
+def test_changes_before_the_first_snapshot_are_not_replayed() -> None:
     recording = read_recording(FILE_2026)
     first = next(place for place, frame in enumerate(recording.frames) if frame.channel == "books")
     headless = Recording(recording.path, recording.zero_ms, recording.frames[first + 1 :], ())

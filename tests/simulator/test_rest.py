@@ -19,7 +19,7 @@ START_US = 1_767_225_540_000_000
 
 
 class Exchange:
-    """A market of some seconds, asked through REST; each call is half a second after the one before."""
+    """A market of some seconds with a REST client whose calls are half a second apart."""
 
     def __init__(self, count: int = 12_000) -> None:
         self.venue = Venue(instruments(PLAN))
@@ -186,7 +186,7 @@ def test_limits_can_be_switched_off() -> None:
 
 @pytest.fixture
 def faulty(exchange: Exchange) -> Iterator[Exchange]:
-    """The exchange, whose view and way of answering a test may change."""
+    """The exchange with a view and a fault that a test can change."""
     yield exchange
     exchange.view, exchange.how = View(), None
 
@@ -196,13 +196,13 @@ def ids(rows: list[Any]) -> list[int]:
 
 
 @pytest.mark.parametrize(("status", "code"), [(429, "50011"), (500, "50026"), (503, "50001")])
-def test_a_call_can_fail_as_okx_words_it(faulty: Exchange, status: int, code: str) -> None:
+def test_call_can_fail_with_okx_errors(faulty: Exchange, status: int, code: str) -> None:
     faulty.how = Status(status)
     said, body = faulty.get("/market/history-trades", instId="BTC-USDT")
     assert (said, body["code"], body["data"]) == (status, code, [])
 
 
-def test_pages_can_be_short_empty_or_with_holes(faulty: Exchange) -> None:
+def test_pages_can_be_short_empty_or_incomplete(faulty: Exchange) -> None:
     whole = ids(faulty.rows("/market/history-trades", instId="BTC-USDT", limit=10))
     for how, left in (
         (Page(first=3), whole[:3]),

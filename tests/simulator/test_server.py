@@ -1,4 +1,4 @@
-"""The simulator as a program of its own, talked to by an ordinary WebSocket client over loopback."""
+"""The simulator as a separate process with an ordinary WebSocket client over loopback."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ def is_data(channel: str) -> Any:
 
 
 async def closed(client: Any, within: float = 5.0) -> int:
-    """Read on until the connection ends; returns the close code."""
+    """Read until the connection ends, and return the close code."""
     async with asyncio.timeout(within):
         with contextlib.suppress(ConnectionClosed):
             while True:
@@ -72,7 +72,7 @@ async def test_text_ping_gets_text_pong_and_malformed_requests_60012(quiet: Any,
     await (await client.socket.ping())
 
 
-async def test_a_login_that_lacks_something_is_refused_and_closed(quiet: Any, dial: Any) -> None:
+async def test_login_without_a_field_is_refused_and_closed(quiet: Any, dial: Any) -> None:
     client = await dial(quiet, "private")
     await client.socket.send(json.dumps({"op": "login", "args": [{"apiKey": "k"}]}))
     assert (await client.message())["code"] == "60027"
@@ -98,7 +98,7 @@ async def test_too_large_a_request_is_closed_with_1009(quiet: Any, dial: Any) ->
     assert await closed(client) == 1009
 
 
-async def test_a_still_book_says_so(start: Any, dial: Any) -> None:
+async def test_unchanged_book_sends_a_no_change_push(start: Any, dial: Any) -> None:
     client = await dial(start(*QUIET, "--no-change-interval", "0.3"))
     await client.subscribe("books:BTC-USDT")
     snapshot = (await client.until(is_data("books")))["data"][0]
@@ -109,7 +109,7 @@ async def test_a_still_book_says_so(start: Any, dial: Any) -> None:
 
 
 async def test_a_fast_replay_shows_no_seam(start: Any, dial: Any, recording_2022: Path) -> None:
-    """Chain, trade ids and times hold over many loops; there is one snapshot, and a new one after subscribing again."""
+    """Links, trade ids and times continue over many loops. Only a new subscription gets a second snapshot."""
     client = await dial(start("--replay", str(recording_2022), "--speed", "max"))
     await client.subscribe("books:BTC-USDT", "trades:BTC-USDT")
     sequence, trade_id, ts, trades = -1, None, 0, 0
@@ -167,7 +167,7 @@ async def test_the_same_seed_gives_the_same_bytes_in_another_process(start: Any,
     assert all(texts[0][sequence] == texts[1][sequence] for sequence in shared)
 
 
-async def test_tls_is_spoken_when_there_is_a_certificate(start: Any, dial: Any, tmp_path: Path) -> None:
+async def test_server_uses_tls_when_it_has_a_certificate(start: Any, dial: Any, tmp_path: Path) -> None:
     authority = tls.authority(tmp_path)
     certificate, key = authority.issue("localhost")
     program = start(*MARKET, "--tls-cert", str(certificate), "--tls-key", str(key))
@@ -204,7 +204,7 @@ async def test_a_client_that_reads_too_slowly_is_closed(start: Any, dial: Any, h
     raise AssertionError("the slow client was never closed")
 
 
-async def test_rest_and_websocket_tell_of_the_same_trades(start: Any, dial: Any, http: Any) -> None:
+async def test_rest_and_websocket_have_the_same_trades(start: Any, dial: Any, http: Any) -> None:
     program = start(*MARKET)
     client = await dial(program)
     await client.subscribe("trades:BTC-USDT")
@@ -231,8 +231,8 @@ async def test_unknown_http_paths_are_not_found(quiet: Any, http: Any) -> None:
 
 
 async def log_in(client: Any, **wrong: str) -> Any:
-    """Logs in as the simulator's clock has it; returns the answer."""
-    timestamp = "1767225600"  # a market's first moment; the tests are done within its 30 seconds
+    """Log in with the simulator's time, and return the answer."""
+    timestamp = "1767225600"  # the start of a market; the tests end within the allowed 30 seconds
     mac = hmac.new(b"simulator-secret-key", f"{timestamp}GET/users/self/verify".encode(), hashlib.sha256)
     login = {"apiKey": "simulator-api-key", "passphrase": "simulator-passphrase", "timestamp": timestamp}
     login |= {"sign": base64.b64encode(mac.digest()).decode()} | wrong
@@ -240,7 +240,7 @@ async def log_in(client: Any, **wrong: str) -> Any:
     return await client.message()
 
 
-async def test_an_account_tells_what_it_holds_and_what_changes(start: Any, dial: Any, control_of: Any) -> None:
+async def test_account_pushes_its_holdings_and_their_changes(start: Any, dial: Any, control_of: Any) -> None:
     program = start("--market", "7", "--symbols", "BTC-USDT", "--rate", "1")
     client, control = await dial(program, "private"), control_of(program)
     assert (await log_in(client))["event"] == "login"

@@ -12,7 +12,7 @@ from market_simulator.session import Close, Effect, Session
 
 
 class Market:
-    """Two instruments; every stream but trades has a present; the faults meet one subscription after the other."""
+    """Two instruments. Every stream except trades has a state. Each subscription gets the next of the faults."""
 
     names = frozenset({"BTC-USDT", "ETH-USDT"})
 
@@ -45,7 +45,7 @@ def session() -> Session:
     return Session("a4d3ae55", Path.PUBLIC)
 
 
-def test_each_argument_has_its_own_acknowledgement_and_every_second_comes_after_its_data(session: Session) -> None:
+def test_each_argument_is_acknowledged_every_second_one_after_its_data(session: Session) -> None:
     answers = said(session.received(request("books", "tickers", "books5", "trades", id="7"), 0.0, Market()))
     kinds = [answer["arg"]["channel"] if "event" in answer else f"data {answer['present']}" for answer in answers]
     assert kinds == ["books", "data books", "data tickers", "tickers", "books5", "data books5", "trades"]
@@ -75,7 +75,7 @@ def test_unsubscribing_is_acknowledged_and_ends_the_subscription(session: Sessio
     assert refused["code"] == "60018"
 
 
-def test_subscribing_again_gives_the_present_again(session: Session) -> None:
+def test_second_subscription_gets_the_current_state_again(session: Session) -> None:
     for _ in range(2):
         assert len(session.received(request("books"), 0.0, Market())) == 2
 
@@ -95,7 +95,7 @@ def test_text_ping_is_answered_with_text_pong_and_is_no_request(session: Session
         '{"id":"a-b","op":"subscribe","args":[{"channel":"tickers","instId":"BTC-USDT"}]}',
     ],
 )  # fmt: skip
-def test_what_is_no_request_is_answered_with_60012_and_repeated(session: Session, text: str) -> None:
+def test_invalid_request_is_answered_with_60012_and_repeated(session: Session, text: str) -> None:
     (answer,) = said(session.received(text, 0.0, Market()))
     assert (answer["event"], answer["code"], answer["msg"]) == ("error", "60012", f"Invalid request: {text}")
 
@@ -108,7 +108,7 @@ def test_the_481st_request_of_an_hour_is_too_many(session: Session) -> None:
     assert (refused["code"], allowed["event"]) == ("60014", "subscribe")
 
 
-def test_the_private_path_needs_a_login_and_a_wrong_one_ends_the_connection() -> None:
+def test_private_path_needs_a_login_and_closes_after_a_wrong_one() -> None:
     session = Session("x", Path.PRIVATE)
     (refused,) = said(session.received(request("account"), 0.0, Market()))
     assert refused["code"] == "60011"

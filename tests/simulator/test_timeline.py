@@ -11,7 +11,7 @@ def change(time_us: int, sequence: int, instrument: str = "A-B") -> BookChange:
     return BookChange(time_us, instrument, time_us // 1000, SOME, NO_LEVELS, sequence, sequence - 2, 77, sequence == 2)
 
 
-def test_every_full_tenth_of_a_second_has_its_tick_before_the_events_of_the_same_moment() -> None:
+def test_tick_every_100_ms_precedes_events_of_the_same_time() -> None:
     events: list[Event] = [change(50_000, 2), change(300_000, 4)]
     times = [(type(event).__name__, event.time_us) for event in with_beats(events, 10**9)]
     assert times == [
@@ -19,7 +19,7 @@ def test_every_full_tenth_of_a_second_has_its_tick_before_the_events_of_the_same
     ]  # fmt: skip
 
 
-def test_a_still_book_says_so_each_interval_and_keeps_its_sequence_and_checksum() -> None:
+def test_unchanged_book_is_repeated_with_its_sequence_and_checksum() -> None:
     events: list[Event] = [change(1_000, 2), change(1_000_000, 4)]
     still = [e for e in with_beats(events, 300_000) if isinstance(e, BookChange) and e.is_no_change]
     assert [(e.time_us, e.sequence, e.previous, e.checksum) for e in still] == [
@@ -28,12 +28,12 @@ def test_a_still_book_says_so_each_interval_and_keeps_its_sequence_and_checksum(
     assert not any(e.is_snapshot for e in still)
 
 
-def test_a_change_puts_the_push_that_nothing_changed_off() -> None:
+def test_change_postpones_the_no_change_push() -> None:
     events: list[Event] = [change(n * 200_000, 2 + 2 * n) for n in range(5)]
     assert not [e for e in with_beats(events, 300_000) if isinstance(e, BookChange) and e.is_no_change]
 
 
-def test_books_stand_still_independently_and_in_order_of_time() -> None:
+def test_no_change_pushes_are_independent_and_in_order_of_time() -> None:
     events: list[Event] = [change(0, 2, "A-B"), change(100_001, 2, "C-D"), change(900_000, 4, "A-B")]
     mixed = list(with_beats(events, 250_000))
     assert [e.time_us for e in mixed] == sorted(e.time_us for e in mixed)
@@ -43,7 +43,7 @@ def test_books_stand_still_independently_and_in_order_of_time() -> None:
     ]  # fmt: skip
 
 
-def test_beats_do_not_look_further_ahead_than_one_event() -> None:
+def test_regular_events_read_one_source_event_ahead() -> None:
     def endless() -> Iterator[Event]:
         n = 0
         while True:

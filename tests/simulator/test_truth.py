@@ -34,7 +34,7 @@ def newest(made: TradeHistory, before_id: int, count: int) -> list[int]:
     return [fill.id for fill in islice(made.backwards(before_id, 0), count)]
 
 
-def test_the_newest_come_first_and_pages_walk_back_to_the_beginning() -> None:
+def test_pages_go_back_from_the_newest_to_the_first_fill() -> None:
     made, before, seen = history(1, 3, 2, 5), 1 << 62, []
     while page := newest(made, before, 4):
         seen += page
@@ -42,7 +42,7 @@ def test_the_newest_come_first_and_pages_walk_back_to_the_beginning() -> None:
     assert seen == list(range(111, 100, -1))
 
 
-def test_walking_back_ends_where_it_is_told() -> None:
+def test_backwards_ends_at_the_given_id() -> None:
     assert [fill.id for fill in history(1, 3, 2).backwards(106, 103)] == [105, 104, 103]
 
 
@@ -52,8 +52,8 @@ def test_an_empty_history_has_nothing() -> None:
 
 
 @pytest.mark.parametrize("kept", [20, 400, 100_000])
-def test_packed_rows_are_the_same_rows_however_they_are_asked_for(kept: int) -> None:
-    """Against a plain list, over several pieces and at their borders."""
+def test_packed_rows_equal_the_rows_for_every_query(kept: int) -> None:
+    """Compare with a plain list, across several pieces and at their borders."""
     counts = [1 + place % 4 for place in range(1500)]
     made, fills = history(*counts, kept=kept), list(range(101, 101 + sum(counts)))
     there = [number for number in fills if number >= made.first_id]
@@ -69,7 +69,7 @@ def test_packed_rows_are_the_same_rows_however_they_are_asked_for(kept: int) -> 
         assert made.id_at(row.ts_ms) == row.first_id == made.id_at(row.ts_ms - 1)
 
 
-def test_ids_that_start_again_leave_both_eras_in_place() -> None:
+def test_restarted_ids_keep_both_eras() -> None:
     made = history(*[1] * 300, kept=1000)  # 101 to 400
     made.add([TradeRow(n, "2", "1", ("1",), "buy", "0", 400_000 + n, n) for n in range(50, 70)])
     assert (made.first_id, made.last_id, len(made)) == (50, 69, 320)
@@ -86,7 +86,7 @@ def test_ids_are_found_by_time() -> None:
     assert [made.id_at(ts) for ts in (-1, 0, 1, 1000, 2000, 2001)] == [101, 101, 102, 102, 105, 107]
 
 
-def test_old_trades_fall_out() -> None:
+def test_oldest_trades_are_removed() -> None:
     made = history(*[1] * 50, kept=10)
     assert 10 <= len(made) <= 11
     assert (made.first_id, made.last_id) == (151 - len(made), 150)
@@ -117,7 +117,7 @@ def test_a_sequence_that_was_never_published_has_a_reason() -> None:
         made.at(max(states) + 1)
 
 
-def test_old_states_fall_out_and_the_others_stay_right() -> None:
+def test_oldest_states_are_removed_and_the_others_stay_correct() -> None:
     made, states = recorded(2500, kept=512)
     assert made.first_sequence > min(states)
     with pytest.raises(NotKeptError):
@@ -139,7 +139,7 @@ def test_a_sequence_that_is_used_again_means_the_newer_state() -> None:
     assert [change.sequence for change in made.changes()] == [5, 9, 4, 5]
 
 
-def test_the_summary_tells_the_bounds_of_each_symbol() -> None:
+def test_summary_has_the_bounds_of_each_symbol() -> None:
     truth, book = Truth(PLAN.symbols, 1000, 1000), Book()
     for event in islice(market(PLAN, 5), 10):
         if isinstance(event, BookChange):

@@ -24,7 +24,7 @@ def events(count: int) -> list[Event]:
 
 
 def run(count: int, wanted: set[Key] = EVERY) -> tuple[Venue, list[tuple[int, Key, Any]]]:
-    """What a market publishes: (time in microseconds, stream, message)."""
+    """The messages of a market as (time in microseconds, stream, message)."""
     venue = Venue(instruments(PLAN))
     said = [(e.time_us, key, json.loads(text)) for e in events(count) for key, text in venue.apply(e, wanted)]
     return venue, said
@@ -34,11 +34,11 @@ def on(channel: str, said: list[tuple[int, Key, Any]]) -> list[tuple[int, Any]]:
     return [(time_us, message) for time_us, key, message in said if key.channel == channel]
 
 
-def test_what_is_published_does_not_depend_on_who_listens() -> None:
+def test_messages_do_not_depend_on_the_subscriptions() -> None:
     _, everything = run(3000)
     for channel in ("tickers", "candle1s", "bbo-tbt", "trades"):
-        _, alone = run(3000, {Key(channel, "BTC-USDT")})
-        assert on(channel, alone) == on(channel, everything)
+        _, only_one = run(3000, {Key(channel, "BTC-USDT")})
+        assert on(channel, only_one) == on(channel, everything)
 
 
 def test_every_trade_and_book_change_is_published_at_once() -> None:
@@ -49,7 +49,7 @@ def test_every_trade_and_book_change_is_published_at_once() -> None:
     assert [m["action"] for _, m in on("books", said)[:2]] == ["snapshot", "update"]
 
 
-def test_tickers_and_books5_come_at_most_every_tenth_of_a_second_and_bbo_every_hundredth() -> None:
+def test_tickers_and_books5_come_every_100_ms_and_bbo_every_10_ms_at_most() -> None:
     _, said = run(3000)
     for channel, pace_us in (("tickers", 100_000), ("books5", 100_000), ("bbo-tbt", 10_000)):
         times = [time_us for time_us, _ in on(channel, said)]
@@ -57,7 +57,7 @@ def test_tickers_and_books5_come_at_most_every_tenth_of_a_second_and_bbo_every_h
         assert all(after - before >= pace_us for before, after in pairwise(times))
 
 
-def test_a_ticker_tells_the_last_trade_and_the_best_prices() -> None:
+def test_ticker_has_the_last_trade_and_the_best_prices() -> None:
     venue, said = run(3000)
     row = json.loads(venue.boards["BTC-USDT"].ticker() or "")
     last = on("trades", said)[-1][1]["data"][-1]
@@ -81,7 +81,7 @@ def test_running_candles_come_at_most_once_a_second_and_closed_ones_once() -> No
     assert abs(float(closed[1][5]) - volume) < 1e-6
 
 
-def test_a_new_subscriber_gets_the_present_of_all_channels_but_trades() -> None:
+def test_new_subscriber_gets_the_current_state_except_for_trades() -> None:
     venue, _ = run(2000)
     for key in EVERY:
         text = venue.first_push(key)
@@ -90,13 +90,13 @@ def test_a_new_subscriber_gets_the_present_of_all_channels_but_trades() -> None:
     assert len(snapshot["data"][0]["bids"]) == 400
 
 
-def test_before_the_first_event_there_is_no_present() -> None:
+def test_streams_have_no_state_before_the_first_event() -> None:
     venue = Venue([made_instrument("BTC-USDT", "0.1", "0.1")])
     assert not any(venue.first_push(key) for key in EVERY)
     assert venue.apply(Tick(1_000_000), EVERY) == []
 
 
-def test_recorded_tickers_are_published_as_recorded_and_none_are_derived_beside_them() -> None:
+def test_recorded_tickers_are_published_as_recorded_and_not_derived() -> None:
     recording = read_recording(RECORDINGS / "ws_public_2022-05-13_btc.jsonl")
     venue = Venue([made_instrument(name, "0.1", "1") for name in recording.names], recorded_keys([recording]), 1000)
     frames = with_beats(replay([recording], START_US, Fraction(1)), 60_000_000)

@@ -1,4 +1,4 @@
-"""What passes between a client and the API server, as records: calls and watch events, and the claims to match them by."""
+"""Calls and watch events between a client and the API server, with the types of functions that match them."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Call:
 
     @property
     def is_write(self) -> bool:
-        """Whether it may change something."""
+        """Whether it can change an object."""
         return self.method in _WRITES
 
     @property
@@ -37,7 +37,7 @@ class Call:
 
     @property
     def is_list(self) -> bool:
-        """Whether it asks for all objects of a kind."""
+        """Whether it lists the objects of a kind."""
         return self.method == "GET" and not self.name and not self.is_watch
 
     @property
@@ -73,7 +73,7 @@ class Event:
 
     @property
     def line(self) -> bytes:
-        """As the API server sends it."""
+        """The event in the API server's format."""
         return json.dumps({"type": self.type, "object": self.document}).encode() + b"\n"
 
 
@@ -86,7 +86,7 @@ def _is_of(name: str, resource: str) -> bool:
 
 
 def read_call(method: str, path: str, query: str, body: bytes, time: float) -> Call:
-    """A request by the parts of the API server's paths."""
+    """Parse a request by the parts of the API server's paths."""
     parts = path.strip("/").split("/")[3 if path.startswith("/apis/") else 2 :]
     namespace = ""
     if len(parts) > 2 and parts[0] == "namespaces":
@@ -96,19 +96,19 @@ def read_call(method: str, path: str, query: str, body: bytes, time: float) -> C
 
 
 def read_event(kind: str, line: bytes) -> Event:
-    """An event by a line of a watch of `kind`."""
+    """Parse a line of a watch of `kind`."""
     found = json.loads(line)
     return Event(kind, found["type"], found["object"])
 
 
 def refusal(status: int, reason: str) -> Document:
-    """How the API server says no."""
+    """The API server's error document."""
     return {
         "kind": "Status",
         "apiVersion": "v1",
         "metadata": {},
         "status": "Failure",
-        "message": f"{reason}, said the proxy between",
+        "message": f"{reason} (from the test's proxy)",
         "reason": reason,
         "code": status,
     }

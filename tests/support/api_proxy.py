@@ -6,9 +6,10 @@
         ...
         assert [str(call) for call in proxy.writes] == [...]
 
-The client speaks plain HTTP on loopback with it; towards the API server it uses the KUBECONFIG's certificate. It runs in
-a thread with an event loop of its own; its methods may be called from any other thread, and take effect before they
-return. What a rule does not touch passes unchanged. One proxy an operator: so one of two can be cut off.
+The client uses plain HTTP on loopback, and the proxy uses the KUBECONFIG's certificate towards the API server. The
+proxy runs in its own thread and event loop. Any other thread can call its methods, which take effect before they
+return. Calls and events that no rule matches pass unchanged. With one proxy per operator, a test can cut off one of
+two operators.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Refuse:
-    """Answers with a refusal, as the API server words it; nothing is forwarded."""
+    """Answers with the API server's error, without forwarding the call."""
 
     status: int
     retry_after_s: int | None = None
@@ -55,33 +56,33 @@ class Refuse:
 
 @dataclass(frozen=True)
 class Answer:
-    """Answers 200 with this body instead of asking: such as a list as it was some time ago (`ApiProxy.ask`)."""
+    """Answers 200 with this body without forwarding the call, such as an outdated list (`ApiProxy.ask`)."""
 
     body: bytes
 
 
 @dataclass(frozen=True)
 class Delay:
-    """Forwards after a while."""
+    """Forwards the call after a delay."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Reset:
-    """Resets the connection: before forwarding, or instead of the answer (what was written is written)."""
+    """Resets the connection before forwarding the call, or afterwards instead of the answer."""
 
     after_forwarding: bool = False
 
 
 @dataclass(frozen=True)
 class Hang:
-    """Says nothing until the client gives up; nothing is forwarded."""
+    """Sends no answer until the client gives up, without forwarding the call."""
 
 
 @dataclass(frozen=True)
 class Hook:
-    """Calls these, in a thread, before the call is forwarded and before its answer is passed on."""
+    """Runs functions in a thread before the call is forwarded, and before its answer is returned."""
 
     before: Callable[[], object] = lambda: None
     after: Callable[[], object] = lambda: None
@@ -92,9 +93,9 @@ Fault = Refuse | Answer | Delay | Reset | Hang | Hook
 
 @dataclass(eq=False)
 class Pick(Generic[T]):
-    """Which calls or events: of those that match the first `skip` pass, the next `times` (None: all further) are taken.
+    """Selects calls or events that match, without the first `skip`, and at most `times` of them (None: all).
 
-    `taken` are those that were.
+    `taken` has the selected ones.
     """
 
     match: Callable[[T], bool]
@@ -104,11 +105,11 @@ class Pick(Generic[T]):
 
     @property
     def hits(self) -> int:
-        """How many were taken."""
+        """Number of selected ones."""
         return len(self.taken)
 
     def takes(self, found: T) -> bool:
-        """Whether this one is taken; notes that it was seen."""
+        """Count this one, and return whether it is selected."""
         if not self.match(found) or (self.times is not None and self.hits >= self.times):
             return False
         if self.skip:
@@ -120,18 +121,20 @@ class Pick(Generic[T]):
 
 @dataclass(eq=False)
 class _Watch:
-    """An open watch; `lines` is what is put into it besides the API server's, None ends it."""
+    """An open watch. `lines` is the queue of lines to the client; None ends the watch."""
 
     call: Call
     lines: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
 
 
 class ApiProxy:
-    """The proxy. `calls` are all requests so far, in the order of their coming; `events` all that watches brought,
-    those that were lost among them."""
+    """The proxy.
+
+    `calls` has all requests in the order of arrival. `events` has all events of watches, including lost ones.
+    """
 
     def __init__(self, server: str, tls: ssl.SSLContext | None = None) -> None:
-        """`server` is the API server's address, `tls` how to speak with it when that is https."""
+        """`server` is the API server's address, and `tls` the context for https."""
         self.calls: list[Call] = []
         self.events: list[Event] = []
         self.url = ""
@@ -154,7 +157,7 @@ class ApiProxy:
         return cls(cluster["server"], _tls(cluster, user))
 
     def write_kubeconfig(self, path: Path) -> Path:
-        """Writes a KUBECONFIG that leads through the proxy; its path."""
+        """Write a KUBECONFIG with the proxy as server, and return its path."""
         named = {"name": "through-proxy"}
         config = {
             "apiVersion": "v1",
@@ -180,43 +183,43 @@ class ApiProxy:
 
     @property
     def writes(self) -> list[Call]:
-        """The requests so far that may have changed something."""
+        """The requests so far that can have changed an object."""
         return [call for call in self.calls if call.is_write]
 
     def count(self, match: CallMatch) -> int:
-        """How many calls so far match."""
+        """Number of calls so far that match."""
         return sum(map(match, list(self.calls)))
 
     def on(self, match: CallMatch, fault: Fault, skip: int = 0, times: int | None = None) -> Pick[Call]:
-        """From now on matching calls meet the fault; the first fault that takes a call is the one it meets."""
+        """Apply a fault to matching calls from now on. The first fault that selects a call wins."""
         return self._do(self._on(Pick(match, skip, times), fault))
 
     def lose(self, match: EventMatch, skip: int = 0, times: int | None = None) -> Pick[Event]:
-        """From now on matching watch events are lost."""
+        """Lose matching watch events from now on."""
         return self._do(self._lose(Pick(match, skip, times)))
 
     def heal(self, *healed: Pick[Call] | Pick[Event]) -> None:
-        """Ends these faults and losses, or all when none is named."""
+        """End these faults and losses, or all if none is given."""
         self._do(self._heal(healed))
 
     def ask(self, path: str) -> bytes:
-        """What the API server answers to a GET now: for `Answer`."""
+        """The API server's current answer to a GET, for `Answer`."""
         return self._do(self._ask(path))
 
     def tell(self, event: Event) -> None:
-        """Puts an event into all open watches of its kind, as an API server does that lags behind."""
+        """Insert an event into all open watches of its kind, as a lagging API server does."""
         self._do(self._tell(event.kind, event.line))
 
     def end_watches(self, kind: str = "", gone: bool = False) -> int:
-        """Ends all watches of a kind (plural; "": of all), with 410 Gone when asked to; how many there were."""
+        """End all watches of a kind (plural; "" for all kinds), with 410 Gone if `gone`. Returns their number."""
         return self._do(self._end_watches(kind, gone))
 
     def cut_off(self) -> None:
-        """Resets all connections and each new one, until `restore`."""
+        """Reset all connections and each new one until `restore`."""
         self._do(self._cut_off())
 
     def restore(self) -> None:
-        """Ends `cut_off`."""
+        """End `cut_off`."""
         self._is_cut = False
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -228,7 +231,7 @@ class ApiProxy:
         self._session = aiohttp.ClientSession(connector=connector, timeout=unlimited, auto_decompress=False)
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        # A handler whose client is gone must not wait on: kill -9 of the client is what this proxy is for.
+        # A handler must end when its client disconnects, because tests kill clients.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -240,7 +243,7 @@ class ApiProxy:
         await self._end_watches("", gone=False)
         await self._runner.cleanup()
         await self._session.close()
-        # Its TLS connections say goodbye before they close, which `close` does not wait for.
+        # TLS connections send close notifications, which `close` does not wait for.
         await asyncio.sleep(0.2)
 
     async def _on(self, pick: Pick[Call], fault: Fault) -> Pick[Call]:
@@ -326,7 +329,7 @@ class ApiProxy:
         return self._session.request(call.method, url, headers=_passed_on(request.headers), data=call.body or None)
 
     async def _watch(self, request: web.Request, call: Call) -> web.StreamResponse:
-        """Passes a watch on line by line, with what `tell` and `end_watches` put between."""
+        """Forward a watch line by line, with the lines of `tell` and `end_watches`."""
         async with self._upstream(request, call) as answer:
             response = web.StreamResponse(status=answer.status, headers=_passed_on(answer.headers))
             await response.prepare(request)
@@ -349,12 +352,12 @@ class ApiProxy:
                 if not any(pick.takes(event) for pick in self._losses):
                     watch.lines.put_nowait(line)
         except aiohttp.ClientError:
-            pass  # the API server is gone; so is the watch
+            pass  # the API server has ended, and so has the watch
         watch.lines.put_nowait(None)
 
 
 async def _lines(content: aiohttp.StreamReader) -> Any:
-    """Whole lines, however long (a reader's own are limited)."""
+    """Complete lines of any length, in contrast to the reader's own limit."""
     held = b""
     async for chunk in content.iter_any():
         *whole, held = (held + chunk).split(b"\n")
@@ -367,7 +370,7 @@ def _passed_on(headers: Any) -> dict[str, str]:
 
 
 def _reset(transport: asyncio.BaseTransport) -> web.Response:
-    """Ends a connection as a crash does: with a reset, not with a goodbye. The response goes nowhere."""
+    """Reset a connection without a close notification, as in a crash. The response is never sent."""
     connection = transport.get_extra_info("socket")
     if connection is not None and connection.fileno() >= 0:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

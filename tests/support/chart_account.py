@@ -1,7 +1,7 @@
-"""The operator's service account as the chart makes it: its objects at the API server, and a process that is it.
+"""The chart's service account of the operator: its objects at the API server, and settings of a process that uses it.
 
-The rules, the arguments and the environment are taken from what `helm template` renders, never from a list of the
-tests' own: what the chart forgets, a test must miss.
+Rules, arguments and environment come from the output of `helm template` and not from a copy in the tests. So a right
+that the chart lacks is missing in the tests as well.
 """
 
 import json
@@ -18,22 +18,22 @@ from kube import CHART
 Document = dict[str, Any]
 RELEASE = "market-operator"
 _RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
-# What a test sets for itself: where its process listens, and how it reaches play-pods.
+# Options that a test sets itself, such as the address and the access to play-pods.
 _OWN = ("--http", "--health-via", "--counter-interval", "--sweep-interval", "--log-format")
-# Words by which a refusal is told, by us or by kopf.
+# Words with which we or kopf log a refusal.
 _REFUSED = ("forbidden", "not enough permissions", "unauthorized")
 
 
 @dataclass(frozen=True)
 class Account:
-    """Objects that were made, and what a process needs to run as the chart's operator does."""
+    """The created objects, and the arguments and environment of a process like the chart's operator."""
 
     objects: tuple[Document, ...]
     arguments: tuple[str, ...]
     environment: dict[str, str]
 
     def remove(self) -> None:
-        """Deletes the objects that no namespace takes with it."""
+        """Delete the objects that do not belong to a namespace."""
         for each in self.objects:
             if each["kind"].startswith("Cluster"):
                 name = f"{each['kind'].lower()}/{each['metadata']['name']}"
@@ -61,7 +61,7 @@ def chart_account(namespace: str, directory: Path, *settings: str) -> Account:
 
 
 def _value(variable: Document, namespace: str) -> str:
-    """The value of an environment variable, as a kubelet would fill it in."""
+    """The value of an environment variable as set by a kubelet."""
     field = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
     known = {"metadata.namespace": namespace, "metadata.name": f"{RELEASE}-0"}
     return known[field] if field else str(variable.get("value", ""))
@@ -76,7 +76,7 @@ def _kubeconfig(namespace: str, account: str, directory: Path) -> str:
 
 
 def refusals(log: str) -> list[str]:
-    """The lines of the operator's log that tell of a missing right."""
+    """The lines of the operator's log about a missing right."""
     return [line for line in log.splitlines() if any(word in line.lower() for word in _REFUSED)]
 
 

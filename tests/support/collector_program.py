@@ -1,4 +1,4 @@
-"""``market-collector run`` as a program of its own, its document, and what it has written."""
+"""``market-collector run`` as a process, with its document and its output."""
 
 import json
 import os
@@ -19,7 +19,7 @@ import pytest
 from simulator_process import Simulator
 
 REST_S = 2.5
-"""Longer than a late trade is waited for, and than REST is asked about a stream without data."""
+"""Longer than the wait for a late trade, and than the interval of REST probes of a stream without data."""
 TYPES = ["trade", "orderbook", "ticker"]
 
 
@@ -33,7 +33,7 @@ class Program:
     log: Path
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """Status code and body of the collector's own HTTP answers."""
+        """Status code and body of an answer of the collector's HTTP server."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
                 return answer.status, answer.read()
@@ -46,16 +46,16 @@ class Program:
         return json.loads(self.get("/status")[1])
 
     def records(self) -> list[Any]:
-        """All records on stdout so far; each line must be whole JSON."""
+        """All records on stdout so far. Each line must be complete JSON."""
         return [json.loads(line) for line in self.output.read_text().splitlines()]
 
     def stop(self) -> int:
-        """SIGTERM, as a kubelet does; returns the exit code."""
+        """Send SIGTERM as a kubelet does, and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(25)
 
     def comes(self, is_so: Callable[[], Any], within_s: float = 15.0) -> None:
-        """Waits until it is so."""
+        """Wait until the condition is true."""
         end = time.monotonic() + within_s
         while time.monotonic() < end:
             assert self.process.poll() is None, self.log.read_text()
@@ -65,41 +65,43 @@ class Program:
         pytest.fail(f"did not come true within {within_s} s; status {self.status()}")
 
     def comes_to_rest(self, within_s: float) -> Any:
-        """Waits until every stream is served and every hole closed, and for longer than a hole takes to be told; until
-        a moment between two candles, too. Returns the status then."""
-        whole_since = time.monotonic()
+        """Wait until every stream is served and every gap is closed, and return the status.
+
+        This must hold for longer than it takes to detect a gap. The wait ends at a time between two candles.
+        """
+        complete_since = time.monotonic()
 
         def is_at_rest() -> bool:
-            nonlocal whole_since
+            nonlocal complete_since
             if not is_whole(self.status()):
-                whole_since = time.monotonic()
-            return time.monotonic() - whole_since > REST_S and 0.3 < time.time() % 1 < 0.6
+                complete_since = time.monotonic()
+            return time.monotonic() - complete_since > REST_S and 0.3 < time.time() % 1 < 0.6
 
         self.comes(is_at_rest, within_s)
         return self.status()
 
     def is_ready(self) -> bool:
-        """What the readiness probe sees."""
+        """The result of the readiness probe."""
         return self.get("/readyz")[0] == 200
 
 
 def is_whole(status: Any) -> bool:
-    """Whether all streams are served and no hole is open, as far as the collector knows."""
+    """Whether all streams are served and no gap is open, as far as the collector knows."""
     streams, gaps = status["streams"], status["gaps"]
     return all(s["state"] in ("live", "quiet") for s in streams) and all(gap["state"] != "open" for gap in gaps)
 
 
 def document(exchange: Simulator | None, **spec: Any) -> dict[str, Any]:
-    """The collector document, as the operator mounts it."""
+    """The collector document in the format that the operator mounts."""
     endpoint = {"websocket": exchange.websocket, "rest": exchange.rest} if exchange else {}
-    whole = {
+    defaults = {
         "exchange": "okx",
         "symbol": "BTC-USDT",
         "dataTypes": TYPES,
         "staleAfter": "5s",
         "connection": {"backoff": {"initial": "100ms", "max": "500ms"}, "endpoint": endpoint},
     }
-    return {"contract": 1, "name": "okx-btc", "namespace": "test", "shard": 0, "spec": whole | spec}
+    return {"contract": 1, "name": "okx-btc", "namespace": "test", "shard": 0, "spec": defaults | spec}
 
 
 def free_port() -> int:
@@ -113,7 +115,7 @@ def free_port() -> int:
 
 @contextmanager
 def program(folder: Path, config: dict[str, Any], *options: str, **environment: str) -> Iterator[Program]:
-    """Runs ``market-collector run`` and ends it by its own id."""
+    """Run ``market-collector run``, and end it by its process id."""
     file, output, log = folder / "collector.json", folder / "records.jsonl", folder / "log"
     file.write_text(json.dumps(config))
     port = free_port()
@@ -144,13 +146,13 @@ def _wait_for_answer(running: Program) -> None:
 
 
 def stored(directory: Path) -> list[Any]:
-    """All records of a file sink; a line that a kill has torn was never acknowledged."""
+    """All records of a file sink. A line that a kill has cut off was never acknowledged."""
     lines = [line for file in sorted(directory.glob("*.jsonl")) for line in file.read_bytes().splitlines(keepends=True)]
     return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 def verified(directory: Path) -> Any:
-    """What ``market-collector verify`` finds in the files below a directory."""
+    """The result of ``market-collector verify`` for the files below a directory."""
     command = [sys.executable, "-m", "market_collector", "verify", "-o", "json", str(directory)]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.stdout, answer.stderr

@@ -1,4 +1,4 @@
-"""Settings of a collector under test: BTC-USDT of an exchange on loopback; tests say what they need beyond that."""
+"""Settings of a collector under test: BTC-USDT of an exchange on loopback, with the changes of the test."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from market_collector.config.settings import Settings
 from market_collector.model.streams import DataType
 
 NOBODY = "http://127.0.0.1:9"
-"""Where nobody answers."""
+"""An address without a server."""
 
 
 def settings_of(websocket: str, *data_types: DataType, rest: str = NOBODY, **changes: Any) -> Settings:
-    """What is not changed is as for any user."""
+    """Default settings with changes."""
     plain = Settings(
         name="okx",
         namespace="test",

@@ -1,6 +1,6 @@
-"""A dozen ways to use a MarketCollector that lie far apart: what goes from one to the other passes most of the operator.
+"""A dozen very different specs of a MarketCollector. A change between two of them uses most of the operator.
 
-All of them were accepted by the previous release (tests/upgrade/previous), so that upgrades can begin with them.
+The previous release (tests/upgrade/previous) accepts all of them, so that upgrades can start from them.
 """
 
 from typing import Any

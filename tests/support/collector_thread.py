@@ -1,5 +1,7 @@
-"""A whole collector (`app.Collector`) in a thread with a loop of its own, its output in memory: quick to begin, and its
-deadlines are as short as a test's patience."""
+"""A complete collector (`app.Collector`) in a thread with its own event loop.
+
+It starts quickly, keeps its output in memory and has short deadlines for tests.
+"""
 
 import asyncio
 import json
@@ -27,11 +29,11 @@ from simulator_process import Simulator
 T = TypeVar("T")
 DEADLINES = Deadlines(open_s=1.0, subscribe_s=2.0, drain_s=5.0, close_s=0.5)
 REST_S = 1.6
-"""Longer than a hole is waited for, so that one that was just made is known."""
+"""Longer than the detection of a gap takes, so that the collector has found a new one."""
 
 
 class ListSink:
-    """Takes everything, at once."""
+    """A sink that keeps all records in memory."""
 
     type = "memory"
     sync_interval_s = 0.0
@@ -42,18 +44,18 @@ class ListSink:
         self.lines: list[bytes] = []
 
     def pack(self, record: Record) -> bytes:
-        """As a line, as the other sinks do."""
+        """Encode as a line, like the other sinks."""
         return line(record)
 
     def output(self) -> list[Any]:
-        """The records, as a reader gets them."""
+        """The decoded records."""
         return [json.loads(text) for text in self.lines]
 
     async def open(self) -> None:
         """Nothing to do."""
 
     async def write(self, batch: Sequence[bytes]) -> bool:
-        """Keeps them."""
+        """Keep the records."""
         self.lines += batch
         return False
 
@@ -65,7 +67,7 @@ class ListSink:
 
 
 def settings_for(exchange: Simulator) -> Settings:
-    """All types of market data of one symbol; quick to notice and quick to come back."""
+    """All types of market data of one symbol, with short timeouts and backoff."""
     return settings_of(
         exchange.websocket,
         *(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE),
@@ -80,7 +82,7 @@ def settings_for(exchange: Simulator) -> Settings:
 
 
 class CollectorThread:
-    """A running collector. Every call may be made from the test's thread."""
+    """A running collector. The test's thread can call every method."""
 
     def __init__(
         self,
@@ -97,14 +99,14 @@ class CollectorThread:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="collector")
         self.complaints: list[dict[str, Any]] = []
-        """What the loop's exception handler heard of."""
+        """Contexts passed to the loop's exception handler."""
         self.left: list[str] = []
-        """Tasks and timers that were still there when the collector had stopped."""
+        """Tasks and timers that remained after the collector had stopped."""
 
     def start(self) -> None:
-        """Returns when it runs."""
+        """Start the thread, and return once the collector runs."""
         self._thread.start()
-        assert self._ready.wait(10), "the collector did not begin"
+        assert self._ready.wait(10), "the collector did not start"
 
     def _run(self) -> None:
         try:
@@ -123,7 +125,7 @@ class CollectorThread:
         self.left += [repr(timer) for timer in self._loop._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
 
     def ask(self, question: Callable[[Collector], T]) -> T:
-        """An answer of the collector, from its own thread."""
+        """Call a function with the collector in the collector's thread."""
 
         async def answer() -> T:
             return question(self._collector)
@@ -136,7 +138,7 @@ class CollectorThread:
         return self.ask(status_document)
 
     def comes(self, is_so: Callable[[Any], Any], within_s: float = 20.0, what: str = "") -> Any:
-        """Waits until it is so of the status document."""
+        """Wait until the condition is true for the status document."""
         end = time.monotonic() + within_s
         while not (answer := is_so(status := self.status())):
             assert time.monotonic() < end, f"not so within {within_s:g} s: {what}; {json.dumps(status)[:3_000]}"
@@ -144,15 +146,15 @@ class CollectorThread:
         return answer
 
     def is_served(self, within_s: float = 20.0) -> None:
-        """Waits until every stream is there, on connections that stay."""
+        """Wait until all streams are served and no gap is open."""
         self.comes(lambda status: self.ask(_is_whole), within_s, "all streams served, no gap open")
 
     def stop(self) -> Any:
-        """Stops it at a moment at which nothing is missing, as far as it knows; returns the last status."""
+        """Stop it at a time without an open gap, as far as it knows, and return the last status."""
         time.sleep(REST_S)
         end = time.monotonic() + 40
         while not self.ask(self._stop_if_whole):
-            assert time.monotonic() < end, f"not whole again: {json.dumps(self.status())[:3_000]}"
+            assert time.monotonic() < end, f"still incomplete: {json.dumps(self.status())[:3_000]}"
             time.sleep(0.02)
         return self.end()
 
@@ -163,11 +165,11 @@ class CollectorThread:
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether it has started and not ended."""
         return self._thread.is_alive()
 
     def end(self) -> Any:
-        """Stops it now; returns the last status."""
+        """Stop it now, and return the last status."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)
@@ -178,7 +180,7 @@ class CollectorThread:
 
 
 def status_document(collector: Collector) -> Any:
-    """As GET /status gives it."""
+    """The status document as in GET /status."""
     return json.loads(msgspec.json.encode(collector.status()))
 
 
@@ -195,7 +197,7 @@ def _is_whole(collector: Collector) -> bool:
 
 @contextmanager
 def collector_thread(settings: Settings, *sinks: Sink, **options: Any) -> Iterator[CollectorThread]:
-    """Runs one, and ends it whatever happens."""
+    """Run a collector, and end it in any case."""
     running = CollectorThread(settings, sinks, **options)
     running.start()
     try:

@@ -10,17 +10,17 @@ from kube import CHART, CommandError, Document, Tools, eventually, restricted_na
 RELEASE = "market-operator"
 REPLICAS = 2
 OF_OPERATOR = "app.kubernetes.io/name=market-operator"
-# A namespace on its way out refuses new objects with 403 as well; that says nothing about rights.
+# A terminating namespace also refuses new objects with 403, which is not about rights.
 NO_RIGHT = re.compile(r"^(?!.*because it is being terminated).*(\b403\b|forbidden)", re.IGNORECASE)
 
 
 class InstallError(Exception):
-    """The chart did not come up; the message says why, as far as its pods tell."""
+    """The chart did not become ready. The message has the state of its pods."""
 
 
 @dataclass
 class Operator:
-    """One release of the chart in a namespace of its own; `logs` are those of its pods that are gone."""
+    """One release of the chart in its own namespace. `logs` has the logs of its ended pods."""
 
     tools: Tools
     namespace: str
@@ -28,7 +28,11 @@ class Operator:
     logs: list[str] = field(default_factory=list)
 
     def install(self, *settings: str) -> None:
-        """Installs or changes the release and waits for it. Raises InstallError."""
+        """Install or change the release, and wait for it.
+
+        Raises:
+            InstallError: It did not become ready.
+        """
         self.tools.apply(restricted_namespace(self.namespace))
         values = (*self._image_values(), "counterInterval=1s", *settings)
         flags = [flag for value in values for flag in ("--set", value)]
@@ -51,7 +55,7 @@ class Operator:
         return self.tools.kubectl("-n", self.namespace, "get", "pods", "-o", f"jsonpath={waiting}") or "none waits"
 
     def uninstall(self) -> None:
-        """Removes the release and its namespace; the definition stays, as the chart says."""
+        """Remove the release and its namespace. The CRD stays, as documented for the chart."""
         where = ("--namespace", self.namespace)
         self.tools.helm("uninstall", RELEASE, *where, "--ignore-not-found", "--wait", "--timeout=60s")
         self.tools.delete_namespaces(self.namespace)
@@ -60,12 +64,12 @@ class Operator:
         return self.tools.items("-n", self.namespace, "pods", "-l", OF_OPERATOR)
 
     def leader(self) -> str:
-        """The name of the pod that works; empty when none does."""
+        """The name of the leader's pod, or an empty string."""
         holder = self.tools.items("-n", self.namespace, "leases")[0]["spec"].get("holderIdentity", "")
         return str(holder).partition("_")[0]
 
     def kill(self) -> None:
-        """Ends the leader's process without a goodbye. Returns when another leads, and the pod has a successor."""
+        """Kill the leader without a grace period, and wait for another leader and the pod's successor."""
         before = self.leader()
         self.keep_log()
         self.tools.kubectl("-n", self.namespace, "delete", "pod", before, "--grace-period=0", "--force")
@@ -73,7 +77,7 @@ class Operator:
         self._wait_available()
 
     def pause(self) -> None:
-        """Scales the operator to nothing. Returns when no pod of it is left."""
+        """Scale the operator to 0, and wait until none of its pods is left."""
         self.keep_log()
         self._scale(0)
         eventually(lambda: not self.pods(), within=40, what="the operator's pod is gone")
@@ -86,18 +90,18 @@ class Operator:
         self.tools.kubectl("-n", self.namespace, "scale", "deployment", RELEASE, f"--replicas={replicas}")
 
     def _wait_available(self) -> None:
-        """Returns when all replicas are ready, and those of before are gone (their rights may be gone as well)."""
+        """Wait until all replicas are ready and the previous ones, which may have lost their rights, are gone."""
         self.tools.kubectl("-n", self.namespace, "rollout", "status", f"deployment/{RELEASE}", "--timeout=60s")
-        eventually(lambda: len(self.pods()) == REPLICAS, within=40, what="only the present replicas are left")
+        eventually(lambda: len(self.pods()) == REPLICAS, within=40, what="only the current replicas are left")
 
     def keep_log(self) -> None:
-        """Keeps what the present pods have logged, before they go."""
+        """Save the log of the current pods before they end."""
         self.logs.append(self.log())
 
     def log(self) -> str:
-        """What the present pods have logged."""
+        """The log of the current pods."""
         return self.tools.kubectl("-n", self.namespace, "logs", "-l", OF_OPERATOR, "--tail=-1", "--ignore-errors")
 
     def refusals(self) -> list[str]:
-        """Every line in which the API server denied the operator a right, in the whole session."""
+        """All log lines of the session in which the API server denied the operator a right."""
         return [line for log in (*self.logs, self.log()) for line in log.splitlines() if NO_RIGHT.search(line)]

@@ -1,7 +1,7 @@
-"""Places for end-to-end tests: a namespace with a simulated exchange of its own, and what is asked of it there.
+"""Places for end-to-end tests: a namespace with its own simulated exchange, and the queries of tests.
 
-Everything goes through kubectl, as a user's questions would; the simulator and the collectors are reached through the
-API server's proxy, so it works on a laptop's kind cluster as well.
+All access uses kubectl, as a user would. The simulator and the collectors are reached through the API server's proxy,
+which also works with a kind cluster on a laptop.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def condition(resource: Document, kind: str) -> Condition:
 
 
 def is_ready(resource: Document) -> bool:
-    """Ready for what the spec says now, and not for what it said before."""
+    """Whether it is Ready for its current spec."""
     seen = resource.get("status", {}).get("observedGeneration")
     return condition(resource, "Ready").status == "True" and seen == resource["metadata"]["generation"]
 
@@ -56,7 +56,7 @@ def restarts(pod: Document) -> int:
 
 
 def market_collector(name: str = "okx", symbol: str | None = "BTC-USDT", **spec: Any) -> Document:
-    """A MarketCollector of the simulator in its namespace, quick to notice and quick to come back."""
+    """A MarketCollector that uses the simulator in its namespace, with short timeouts and backoff."""
     whole = {
         "exchange": "okx",
         "symbol": symbol,
@@ -98,7 +98,7 @@ class Place:
         self.tools.apply(*documents, namespace=self.namespace)
 
     def patch(self, spec: Document, name: str = "okx") -> None:
-        """Merges `spec` into the resource's spec."""
+        """Merge `spec` into the resource's spec."""
         self.kubectl("patch", "marketcollector", name, "--type=merge", "-p", json.dumps({"spec": spec}))
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
@@ -112,27 +112,27 @@ class Place:
         return status
 
     def selector(self, name: str = "okx") -> str:
-        """The label selector of the resource's pods, as its status tells it to `kubectl scale`."""
+        """The label selector of the resource's pods, as in its status for `kubectl scale`."""
         return eventually(
-            lambda: str(self.status(name).get("selector", "")), within=15, what=f"{name} tells its pods' selector"
+            lambda: str(self.status(name).get("selector", "")), within=15, what=f"{name} has the selector of its pods"
         )
 
     def pods(self, name: str = "okx") -> list[Document]:
-        """The collector pods of one resource, those being deleted too."""
+        """The collector pods of one resource, including those being deleted."""
         return self.tools.items("-n", self.namespace, "pods", "-l", self.selector(name))
 
     def pod(self, name: str = "okx") -> Document:
-        """The one collector pod of one resource that is not being deleted."""
+        """The only collector pod of one resource that is not being deleted."""
         (pod,) = [pod for pod in self.pods(name) if "deletionTimestamp" not in pod["metadata"]]
         return pod
 
     def owned(self, kind: str) -> list[Document]:
-        """Objects of one kind (or kinds) in the namespace that a MarketCollector, or a child of one, owns."""
+        """Objects of some kinds in the namespace that belong to a MarketCollector, directly or indirectly."""
         found = self.tools.items("-n", self.namespace, kind, "-l", "app.kubernetes.io/name!=market-simulator")
         return [object_ for object_ in found if object_["metadata"].get("ownerReferences")]
 
     def wait_ready(self, name: str = "okx", within: float = 45) -> Document:
-        """The resource, once it is Ready for its present spec."""
+        """Wait until the resource is Ready for its current spec, and return it."""
 
         def ready() -> Document | None:
             resource = self.resource(name)
@@ -141,7 +141,7 @@ class Place:
         return eventually(ready, within, f"{name} in {self.namespace} is Ready")
 
     def wait_condition(self, kind: str, status: str, name: str = "okx", within: float = 30) -> Condition:
-        """The condition, once it has that status."""
+        """Wait until the condition has that status, and return it."""
 
         def reached() -> Condition | None:
             found = condition(self.resource(name), kind)
@@ -150,7 +150,7 @@ class Place:
         return eventually(reached, within, f"{kind} of {name} in {self.namespace} is {status}")
 
     def wait_moving(self, count: str = "messages", name: str = "okx", within: float = 30) -> int:
-        """A number of the status, once it has grown since this call."""
+        """Wait until a number of the status has grown since this call, and return it."""
         before = int(self.status(name).get(count) or 0)
 
         def grown() -> int | None:
@@ -164,28 +164,28 @@ class Place:
         return History(self.tools, ("-n", self.namespace, *arguments))
 
     def collector_status(self, pod: str) -> Document:
-        """What the collector itself says at /status."""
+        """The collector's own /status document."""
         said: Document = json.loads(self.tools.kubectl("get", "--raw", self._proxy("pods", f"{pod}:8080", "/status")))
         return said
 
     def simulator_says(self, path: str) -> Document:
-        """What the simulator's control address answers."""
+        """The answer of the simulator's control address."""
         said: Document = json.loads(self.tools.kubectl("get", "--raw", self._proxy("services", "simulator:8444", path)))
         return said
 
     def fault(self, what: str, **body: Any) -> Document:
-        """Makes the simulated exchange misbehave; see the simulator's control address."""
+        """Inject a fault into the simulated exchange."""
         uri = self._proxy("services", "simulator:8444", f"/faults/{what}")
         answer = self.tools.kubectl("create", "--raw", uri, "-f", "-", stdin=json.dumps(body))
         said: Document = json.loads(answer or "{}")
         return said
 
     def clear_faults(self) -> None:
-        """Ends every fault."""
+        """End all faults."""
         self.tools.kubectl("delete", "--raw", self._proxy("services", "simulator:8444", "/faults"))
 
     def log(self, pod: str) -> Log:
-        """Follows what a pod writes, also beyond its end."""
+        """Follow the log of a pod, and keep it after the pod has ended."""
         return Log(self.tools, ("-n", self.namespace, pod))
 
     def scale_simulator(self, replicas: int) -> None:
@@ -198,7 +198,7 @@ class Place:
         return f"/api/v1/namespaces/{self.namespace}/{kind}/{name}/proxy{path}"
 
     def report(self) -> str:
-        """Everything worth reading after a failure."""
+        """A description of the namespace for the analysis of a failure."""
         questions = (
             ("get", "marketcollectors,deployments,pods,events", "-o", "wide"),
             ("get", "marketcollectors", "-o", "yaml"),
@@ -216,7 +216,7 @@ class Place:
 
 @dataclass
 class Places:
-    """Hands out places, and makes the next one while a test runs: a simulator takes seconds to start."""
+    """Provides places. It creates the next one while a test runs, as a simulator takes seconds to start."""
 
     tools: Tools
     ahead: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))

@@ -1,5 +1,7 @@
-"""What a resource and all that belongs to it amount to, without what differs each time: so that two ways to the same
-state can be compared, also between resources of different names."""
+"""The end state of a resource and its managed objects, without values that differ in each run.
+
+A test can compare the results of two ways to the same state, even for resources with different names.
+"""
 
 import json
 import re
@@ -17,13 +19,13 @@ _EACH_TIME = {
     "lastUpdateTime",
     "lastProbeTime",
 }
-# Hashes of content that holds the resource's name, uids and the suffixes of pods and replica sets; then times.
+# Hashes of content with the resource's name, uids, suffixes of pods and replica sets, and then times.
 _HASH = re.compile(r"\b[0-9a-f]{6,}\b")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 
 def end_state(name: str, resource: Document, children: Iterable[Document], pods: Iterable[Document]) -> Document:
-    """The state of the resource `name`; pods count by shard and readiness alone, their templates are their owners'."""
+    """The state of the resource `name`. Pods count only by shard and readiness, as their owners have the templates."""
     state = {
         "resource": {**resource, "status": _status(resource.get("status", {}))},
         "children": sorted((_masked(_child(child), name) for child in children), key=json.dumps),
@@ -34,7 +36,7 @@ def end_state(name: str, resource: Document, children: Iterable[Document], pods:
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:
-    """Where two states differ, as "path: this instead of that"."""
+    """The differences between two states, as "path: this instead of that"."""
     if isinstance(one, dict) and isinstance(other, dict):
         keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
         return [line for key in keys for line in differences(one.get(key), other.get(key), f"{where}/{key}")]
@@ -45,7 +47,7 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
 
 
 def _child(child: Document) -> Document:
-    """A child without the number of its versions: whether two wishes became one write or two is no difference."""
+    """A managed object without its version numbers, because two changes can result in one or two writes."""
     annotations = child["metadata"].get("annotations", {})
     kept = {key: value for key, value in annotations.items() if key != "deployment.kubernetes.io/revision"}
     metadata = {**child["metadata"], "annotations": kept, "generation": 1}
@@ -54,7 +56,7 @@ def _child(child: Document) -> Document:
 
 
 def _status(status: Document) -> Document:
-    """The status with each shard's sum; how much of it stands in the base depends on when the pod before was missed."""
+    """The status with the sums of all shards. Their parts depend on when the operator missed the previous pod."""
     shards = [_sum(shard) for shard in status.get("shardStatuses", ())]
     return {**status, "shardStatuses": shards}
 

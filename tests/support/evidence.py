@@ -1,7 +1,7 @@
-"""Whether what a collector wrote is true and complete: its records against the simulator's truth.
+"""Checks that a collector's records are true and complete, by comparison with the simulator's truth.
 
-Records are as in the output: decoded JSON lines of one sink, in order, and can be gone through several times. Every check fails with an AssertionError that
-names what is wrong.
+Records are the decoded JSON lines of one sink, in order, and can be iterated several times. Every check fails with an
+AssertionError that describes the error.
 """
 
 from collections import Counter
@@ -12,11 +12,11 @@ from truth import SIDES, Tracked, Truth
 
 Records = Iterable[Any]
 NAMES = {"1s": 1_000, "1m": 60_000}
-"""Milliseconds of the intervals that tests use."""
+"""Lengths of the tests' intervals in milliseconds."""
 
 
 def check(records: Records, truth: Truth, *, interval: str = "1s") -> None:
-    """Everything that holds of any output, whatever went wrong."""
+    """Check everything that holds for any output after any fault."""
     check_gaps(records)
     check_trades(records, truth)
     check_books(records, truth)
@@ -27,14 +27,14 @@ def check(records: Records, truth: Truth, *, interval: str = "1s") -> None:
 
 
 def check_trades(records: Records, truth: Truth) -> None:
-    """Every fill between the first and the last once and as it was, but exactly those that are said to be lost."""
+    """Check that every fill between the first and the last is present once and correct, except for lost ones."""
     trades: dict[int, tuple[str, str, str]] = {}
     for trade in each(records, "trade"):
         assert trade_id(trade) not in trades, f"delivered twice: {trade}"
         trades[trade_id(trade)] = trade["price"], trade["amount"], trade["side"]
     first, last, missing, number = min(trades), max(trades), set(), min(trades) - 1
     for fill in truth.fills(first, last):
-        assert int(fill["tradeId"]) == number + 1, f"the truth itself has a hole after {number}"
+        assert int(fill["tradeId"]) == number + 1, f"the truth itself has a gap after {number}"
         number += 1
         if number not in trades:
             missing.add(number)
@@ -43,12 +43,12 @@ def check_trades(records: Records, truth: Truth) -> None:
     lost = {lost_id for lost_id in lost_numbers(records, "/trade") if first <= lost_id <= last}
     assert number == last
     assert missing == lost, (
-        f"missing, not said: {sorted(missing - lost)[:9]}; said, there: {sorted(lost - missing)[:9]}"
+        f"missing, not reported: {sorted(missing - lost)[:9]}; reported, present: {sorted(lost - missing)[:9]}"
     )
 
 
 def trade_id(record: Any) -> int:
-    """The number of a fill."""
+    """The id of a fill."""
     assert record["count"] == 1
     return int(record["trade_id"])
 
@@ -57,7 +57,7 @@ def trade_id(record: Any) -> int:
 
 
 def check_gaps(records: Records) -> None:
-    """Each gap was really missing when it was told, has exactly one end, and the end says what became of it."""
+    """Check that each gap was missing when it was reported, and has exactly one end with the correct outcome."""
     ends = Counter(record["gap_id"] for record in records if record["type"] in ("repaired", "lost"))
     gaps = Counter(record["gap_id"] for record in of_type(records, "gap"))
     assert all(count == 1 for count in gaps.values()), gaps
@@ -67,8 +67,11 @@ def check_gaps(records: Records) -> None:
 
 
 def _check_dense(records: Records, stream: str) -> None:
-    """The gaps of one stream of dense numbers. What was repaired while the sink was full may come later, under the
-    gap of what it dropped; without that, all of it stands before the end of its gap."""
+    """Check the gaps of one stream with dense numbers.
+
+    Records that were backfilled while the sink was full can follow later, in the gap of the dropped records. Otherwise
+    all of them precede the end of their gap.
+    """
     has_dropped = bool(of_type(records, "dropped"))
     ended: list[tuple[Any, Any]] = []
     step = NAMES.get(stream.rpartition(":")[2], 1)
@@ -78,8 +81,8 @@ def _check_dense(records: Records, stream: str) -> None:
         if (number := dense_number(record, stream)) is not None:
             there.add(number)
             if record["backfilled"]:
-                told = any(int(gap["from"]) <= number <= int(gap["to"]) for gap in open_gaps.values())
-                assert told, f"backfilled without an open gap: {record}"
+                is_in_gap = any(int(gap["from"]) <= number <= int(gap["to"]) for gap in open_gaps.values())
+                assert is_in_gap, f"backfilled without an open gap: {record}"
         elif record["type"] == "gap" and record["stream"] == stream:
             first, last = int(record["from"]), int(record["to"])
             early = [number for number in range(first, last + 1, step) if number in there]
@@ -105,7 +108,7 @@ def _check_end(gap: Any, end: Any, there: set[int], step: int) -> None:
 
 
 def dense_number(record: Any, stream: str) -> int | None:
-    """A trade's id, or a closed candle's open time in milliseconds, if the record is one of this stream."""
+    """A trade's id, or a closed candle's open time in milliseconds, if the record belongs to this stream."""
     if record["type"] == "trade" and stream.endswith("/trade"):
         return trade_id(record)
     if record["type"] == "candle" and record["closed"] and stream.endswith(f"/candle:{record['interval']}"):
@@ -114,7 +117,7 @@ def dense_number(record: Any, stream: str) -> int | None:
 
 
 def lost_numbers(records: Records, stream: str) -> set[int]:
-    """What is said to be lost of streams whose name ends so."""
+    """Numbers that are reported as lost for streams whose names end with `stream`."""
     ends = [record for record in of_type(records, "lost") if record["stream"].endswith(stream)]
     return {n for end in ends for first, last in end["ranges"] for n in range(int(first), int(last) + 1)}
 
@@ -123,20 +126,22 @@ def lost_numbers(records: Records, stream: str) -> set[int]:
 
 
 def check_books(records: Records, truth: Truth) -> None:
-    """Rebuilt as a reader would, the book is the exchange's at every published sequence; breaks are told before."""
+    """Check that the rebuilt book equals the exchange's at every published sequence, and that breaks are reported."""
     states = truth.book_states()
     book: Tracked | None = None
     sequence: int | None = None
-    doubt = "nothing was published"
+    out_of_sync = "nothing was published"
     for record in records:
-        if is_doubt(record):
-            doubt = f"{record['type']}: {record['reason']}"
+        if is_out_of_sync(record):
+            out_of_sync = f"{record['type']}: {record['reason']}"
         if record["type"] != "orderbook":
             continue
         if record["action"] == "snapshot":
-            book, doubt = Tracked({side: {price: amount for price, amount, *_ in record[side]} for side in SIDES}), ""
+            sides = {side: {price: amount for price, amount, *_ in record[side]} for side in SIDES}
+            book, out_of_sync = Tracked(sides), ""
         else:
-            assert not doubt, f"{record['previous_sequence']} → {record['sequence']} is published in doubt ({doubt})"
+            step = f"{record['previous_sequence']} → {record['sequence']}"
+            assert not out_of_sync, f"{step} is published out of sync ({out_of_sync})"
             assert record["previous_sequence"] == sequence, f"{record} after {sequence}"
             assert book is not None
             book.apply(record)
@@ -144,8 +149,8 @@ def check_books(records: Records, truth: Truth) -> None:
         assert book.digest in states[sequence], f"the book at {sequence} is not the exchange's"
 
 
-def is_doubt(record: Any) -> bool:
-    """Whether only a snapshot may follow for the book."""
+def is_out_of_sync(record: Any) -> bool:
+    """Whether the next orderbook record must be a snapshot."""
     return record["type"] in ("gap", "resync", "dropped") and record["stream"].endswith("/orderbook")
 
 
@@ -153,43 +158,43 @@ def is_doubt(record: Any) -> bool:
 
 
 def check_candles(records: Records, truth: Truth, interval: str) -> None:
-    """Every closed candle between the first and the last once and as in the exchange's history."""
+    """Check that every closed candle between the first and the last is present once and equals the history."""
     closed = [record for record in of_type(records, "candle") if record["closed"] and record["interval"] == interval]
     if not closed:
         return
     opens = [record["open_time_ns"] // 1_000_000 for record in closed]
     assert max(Counter(opens).values()) == 1, f"candles delivered twice: {Counter(opens).most_common(3)}"
     history = truth.candles(interval)
-    wanted = {open_ms for open_ms in history if min(opens) <= open_ms <= max(opens)}
-    missing = wanted - set(opens)
-    assert missing == wanted & lost_numbers(records, f"/candle:{interval}"), f"candles missing: {sorted(missing)}"
+    expected = {open_ms for open_ms in history if min(opens) <= open_ms <= max(opens)}
+    missing = expected - set(opens)
+    assert missing == expected & lost_numbers(records, f"/candle:{interval}"), f"candles missing: {sorted(missing)}"
     for record, open_ms in zip(closed, opens, strict=True):
         if open_ms in history:
             row = [record[name] for name in ("open", "high", "low", "close", "volume")]
             assert row == history[open_ms][1:6], record
 
 
-# -- what others say
+# -- verify and /status
 
 
 def check_verdict(document: Any) -> None:
-    """`market-collector verify` agrees: all is there once, but what of the book no exchange offers again, and says so."""
+    """Check that `market-collector verify` finds every record once, except for reported gaps of books."""
     assert not document["unreadable"]
     for stream in document["streams"]:
         assert not stream["findings"], (stream["stream"], stream["findings"][:3])
         assert not stream["duplicates"], (stream["stream"], stream["duplicates"])
-        untold = [hole for hole in stream["hole_list"] if hole["state"] not in ("repaired", "lost")]
-        assert not untold, (stream["stream"], untold[:3])
+        unreported = [gap for gap in stream["hole_list"] if gap["state"] not in ("repaired", "lost")]
+        assert not unreported, (stream["stream"], unreported[:3])
         assert stream["complete"] or stream["stream"].endswith("/orderbook"), stream["hole_list"][:3]
 
 
 def check_counters(records: Records, counters: dict[str, int]) -> None:
-    """What /status of the one process says agrees with what one sink, which dropped nothing, was given."""
+    """Check that /status of one process agrees with the records of one sink without drops."""
     gaps = of_type(records, "gap")
     trade_gaps = {gap["gap_id"]: gap for gap in gaps if gap["stream"].endswith("/trade")}
     lost = [end for end in of_type(records, "lost") if end["gap_id"] in trade_gaps]
     missing = sum(gap["missing"] for gap in trade_gaps.values())
-    said = {
+    expected = {
         "records": sum(1 for _ in records),
         "gapsDetected": len(gaps),
         "gapsRepaired": len(of_type(records, "repaired")),
@@ -198,7 +203,7 @@ def check_counters(records: Records, counters: dict[str, int]) -> None:
         "lostTrades": sum(end["missing"] for end in lost),
         "recoveredTrades": missing - sum(end["missing"] for end in lost),
     }
-    assert {name: counters[name] for name in said} == said
+    assert {name: counters[name] for name in expected} == expected
 
 
 def of_type(records: Iterable[Any], kind: str) -> list[Any]:
@@ -207,5 +212,5 @@ def of_type(records: Iterable[Any], kind: str) -> list[Any]:
 
 
 def each(records: Iterable[Any], kind: str) -> Iterator[Any]:
-    """The same one by one."""
+    """An iterator of the records of one type."""
     return (record for record in records if record["type"] == kind)

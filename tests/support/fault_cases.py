@@ -1,4 +1,4 @@
-"""What can go wrong at the exchange, as calls of the simulator's control address, and what a collector shows of it."""
+"""Faults of the exchange, as calls of the simulator's control address, and their visible effects on a collector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ Call = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that goes wrong."""
+    """One fault with its visible effects."""
 
     name: str
     calls: Sequence[Call]
     shows: Sequence[str] = ()
-    """Counters of the status that it moves."""
+    """Counters of the status that it increases."""
 
     def happen(self, exchange: Simulator) -> None:
-        """Makes it go wrong."""
+        """Inject the fault."""
         for fault, body in self.calls:
             exchange.post(f"/faults/{fault}", body)
 

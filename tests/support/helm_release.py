@@ -8,7 +8,7 @@ import yaml
 
 
 def write_chart(folder: Path, manifest: dict[str, Any]) -> Path:
-    """Writes a chart that holds `manifest`."""
+    """Write a chart with `manifest`."""
     chart = folder / "chart"
     (chart / "templates").mkdir(parents=True)
     (chart / "Chart.yaml").write_text("apiVersion: v2\nname: mine\nversion: 0.1.0\n")
@@ -17,7 +17,7 @@ def write_chart(folder: Path, manifest: dict[str, Any]) -> Path:
 
 
 class Release:
-    """`helm install --wait`, or upgrade, while it waits."""
+    """A running `helm install --wait` or upgrade."""
 
     def __init__(self, action: str, chart: Path, namespace: str, seconds: int) -> None:
         command = ["helm", action, "mine", str(chart), "--namespace", namespace, "--wait", "--timeout", f"{seconds}s"]
@@ -30,5 +30,5 @@ class Release:
         return self._process.poll() is None
 
     def ends(self) -> tuple[int, str]:
-        """Its exit code, and what it said."""
+        """Its exit code and output."""
         return self._process.wait(timeout=150), self._log.read_text()

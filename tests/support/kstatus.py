@@ -1,8 +1,13 @@
-"""What kstatus (Flux, Argo CD, `helm --wait`) says of a resource, read from its published rules.
+"""The status that kstatus (Flux, Argo CD, `helm --wait`) computes for a resource.
 
-https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md: deletionTimestamp → Terminating;
-observedGeneration that differs from the generation → InProgress; Reconciling True → InProgress; Stalled True → Failed;
-Ready True → Current, any other Ready → InProgress; without any of these a resource is Current.
+Source: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+
+* deletionTimestamp → Terminating
+* observedGeneration differs from the generation → InProgress
+* Reconciling True → InProgress
+* Stalled True → Failed
+* Ready True → Current, any other Ready → InProgress
+* none of these → Current
 """
 
 from typing import Any

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class CommandError(Exception):
-    """A command ended with a code other than 0; `stderr` is what it said."""
+    """A command ended with a code other than 0. `stderr` is its error output."""
 
     def __init__(self, command: tuple[str, ...], code: int, stderr: str) -> None:
         super().__init__(f"{' '.join(command)} ended with {code}: {stderr.strip()}")
@@ -36,17 +36,22 @@ class CommandError(Exception):
 
 
 class TooLateError(AssertionError):
-    """What a test waited for did not come within its deadline."""
+    """A condition was not true within its deadline."""
 
 
 @dataclass(frozen=True)
 class Tools:
-    """Runs kubectl and helm against one cluster."""
+    """kubectl and helm for one cluster."""
 
     environment: Mapping[str, str]
 
     def run(self, *command: str, stdin: str | None = None, timeout: float = 120) -> str:
-        """What the command printed. Raises CommandError, or subprocess.TimeoutExpired after `timeout` seconds."""
+        """Run a command, and return its output.
+
+        Raises:
+            CommandError: The command failed.
+            subprocess.TimeoutExpired: It took longer than `timeout` seconds.
+        """
         program = shutil.which(command[0], path=self.environment.get("PATH")) or command[0]
         done = subprocess.run(
             [program, *command[1:]], input=stdin, capture_output=True, text=True, timeout=timeout, env=self.environment
@@ -56,7 +61,7 @@ class Tools:
         return done.stdout
 
     def has(self, program: str) -> bool:
-        """Whether the program can be run at all."""
+        """Whether the program is installed."""
         return shutil.which(program, path=self.environment.get("PATH")) is not None
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
@@ -76,13 +81,13 @@ class Tools:
         return found
 
     def apply(self, *documents: Document, namespace: str | None = None, dry_run: bool = False) -> str:
-        """Applies the documents as a user does, in one call."""
+        """Apply the documents in one call, as a user does."""
         where = ("-n", namespace) if namespace else ()
         how = ("--dry-run=server",) if dry_run else ()
         return self.kubectl("apply", *where, *how, "-f", "-", stdin=json.dumps(as_list(*documents)))
 
     def delete_namespaces(self, *names: str) -> None:
-        """Removes namespaces without waiting for their end."""
+        """Delete namespaces without waiting for their end."""
         if names:
             self.kubectl("delete", "namespace", *names, "--ignore-not-found", "--wait=false")
 
@@ -111,14 +116,14 @@ def cluster_environment() -> dict[str, str]:
 
 
 def missing(what: str) -> NoReturn:
-    """Skips with the reason on a laptop; fails in CI, where a skipped cluster test would be a lie."""
+    """Skip the test with a reason. In CI, fail instead, because a skipped cluster test would hide an error."""
     if os.environ.get("CI"):
         pytest.fail(f"{what}; CI runs these tests, so this is an error", pytrace=False)
     pytest.skip(what)
 
 
 def tools_with(*programs: str) -> Tools:
-    """Tools that can run the named programs; skips or fails (see `missing`) when one is not there."""
+    """Tools that can run these programs. Skips or fails (see `missing`) without one of them."""
     tools = Tools(cluster_environment())
     absent = [program for program in programs if not tools.has(program)]
     if absent:
@@ -127,7 +132,7 @@ def tools_with(*programs: str) -> Tools:
 
 
 def tools_with_cluster() -> Tools:
-    """Tools for a cluster that answers; skips or fails (see `missing`) when none does."""
+    """Tools for a cluster that answers. Skips or fails (see `missing`) without one."""
     tools = tools_with("kubectl", "helm")
     try:
         tools.kubectl("get", "--raw", "/readyz", timeout=20)
@@ -137,19 +142,23 @@ def tools_with_cluster() -> Tools:
 
 
 def eventually(probe: Callable[[], T | None], within: float, what: str, every: float = 0.3) -> T:
-    """The first true answer of `probe`. Raises TooLateError, naming `what`, after `within` seconds."""
+    """Wait for the first true answer of `probe`.
+
+    Raises:
+        TooLateError: `what` was not true after `within` seconds.
+    """
     deadline = time.monotonic() + within
     while True:
         answer = probe()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise TooLateError(f"not within {within:g} s: {what} (last look: {answer!r})")
+            raise TooLateError(f"not within {within:g} s: {what} (last answer: {answer!r})")
         time.sleep(every)
 
 
 class Following:
-    """A kubectl that goes on printing until it is ended, and the thread that takes what it prints."""
+    """A kubectl process that prints until it is ended, and a thread that reads its output."""
 
     def __init__(self, tools: Tools, command: tuple[str, ...], take: Callable[[Iterator[str]], None]) -> None:
         self._process = subprocess.Popen(
@@ -160,11 +169,11 @@ class Following:
 
     @property
     def is_over(self) -> bool:
-        """Whether kubectl has ended by itself and everything was taken."""
+        """Whether kubectl has ended by itself and its output is read."""
         return not self._reader.is_alive()
 
     def end(self) -> None:
-        """Ends it, and waits until what it had printed is taken."""
+        """End the process, and wait until its output is read."""
         self._process.terminate()
         self._process.wait(timeout=10)
         self._reader.join(timeout=10)
@@ -174,9 +183,9 @@ class Following:
 
 @dataclass
 class History:
-    """Every version of one object that the API server told a watch, with the second at which it came.
+    """Every version of one object in a watch, with its time of arrival in seconds.
 
-    A poll misses what happens between two looks; a watch does not.
+    In contrast to polling, a watch misses no version.
     """
 
     tools: Tools
@@ -202,7 +211,7 @@ class History:
 
 @dataclass
 class Log:
-    """Follows a pod's log while the context lasts; the log of a pod that is gone cannot be read afterwards."""
+    """Follows a pod's log inside the context, as the log of a deleted pod cannot be read."""
 
     tools: Tools
     arguments: tuple[str, ...]
@@ -217,11 +226,11 @@ class Log:
 
     @property
     def is_over(self) -> bool:
-        """Whether the pod has ended and everything was read."""
+        """Whether the pod has ended and its log is read."""
         return self._following.is_over
 
     def records(self) -> list[Document]:
-        """The lines that are records, in order."""
+        """The records among the lines, in order."""
         return [json.loads(line) for line in list(self.lines) if line.startswith('{"type":') and line.endswith("\n")]
 
 

@@ -1,8 +1,8 @@
-"""Label selectors and what they select: our reading of them and the API server's are held to the same table."""
+"""Table of label selectors, with which tests compare our implementation and the API server's."""
 
 LABELS: tuple[dict[str, str], ...] = ({"team": "a", "tier": "x"}, {"team": "a"}, {})
 
-# A selector, and which of LABELS it selects.
+# Selectors with the selected entries of LABELS.
 SELECTED: tuple[tuple[str, tuple[bool, bool, bool]], ...] = (
     ("", (True, True, True)),
     ("team=a", (True, True, False)),
@@ -23,7 +23,7 @@ SELECTED: tuple[tuple[str, tuple[bool, bool, bool]], ...] = (
     ("!example.com/team,tier", (True, False, False)),
 )
 
-# What Kubernetes refuses, and the part that is wrong.
+# Selectors that Kubernetes refuses, with their invalid parts.
 REFUSED: tuple[tuple[str, str], ...] = (
     ("team=a,", "''"),
     ("team in", "'team in'"),

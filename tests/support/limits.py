@@ -1,4 +1,4 @@
-"""Limits of the system, for as long as a block runs."""
+"""Limits of the system inside a block."""
 
 import resource
 from collections.abc import Iterator

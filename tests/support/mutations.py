@@ -1,4 +1,4 @@
-"""Frames as a broken wire or an exchange in trouble might send them: mutations of real ones, drawn by Hypothesis."""
+"""Mutations of real frames by Hypothesis, like frames from a damaged connection or a faulty exchange."""
 
 import json
 import re
@@ -8,19 +8,19 @@ from typing import Any
 from hypothesis import strategies as st
 
 VALUE = re.compile(rb'"[^"\\]*"|-?\d+(?:\.\d+)?')
-"""Strings and numbers of a frame, keys among them."""
+"""Strings and numbers of a frame, including keys."""
 STRANGE = [
     b"null", b"true", b"[]", b"{}", b'""', b'"x"', b'"-"', b'"NaN"', b'"inf"', b'"1_0"', b'" 7"', b'"\\u0000"', b'"\\ud800"',
     '"７"'.encode(), b"-1", b"0", b"1e999", b"1.5", b"-0", b"9" * 40, b'"' + b"9" * 5_000 + b'"', b"9" * 5_000,
     b"[" * 1_100, b'{"a":' * 1_100, b"[" * 1_100 + b"]" * 1_100, b"\xff", b"\xed\xa0\x80",
 ]  # fmt: skip
-"""What stands in a value's place."""
+"""Replacements for a value."""
 
 Mutation = Callable[[bytes], bytes]
 
 
 def mutated(frames: Sequence[bytes]) -> st.SearchStrategy[bytes]:
-    """One of these frames after one to four mutations; now and then bytes of no frame at all."""
+    """One of these frames after one to four mutations, or sometimes random bytes."""
     changed = st.builds(_apply, st.sampled_from(frames), st.lists(_mutation(frames), min_size=1, max_size=4))
     return st.one_of(changed, changed, changed, st.binary(max_size=200))
 
@@ -52,7 +52,7 @@ def _flip(place: float, bit: int) -> Mutation:
 
 
 def _cut(one: float, other: float) -> Mutation:
-    """Leaves a piece out; often the end."""
+    """Remove a piece, often the end."""
     start, end = sorted((one, other))
     return lambda frame: frame[: int(start * len(frame))] + (frame[int(end * len(frame)) :] if end < 0.9 else b"")
 
@@ -62,13 +62,13 @@ def _splice(one: float, other: float, donor: bytes) -> Mutation:
 
 
 def _repeat(one: float, other: float) -> Mutation:
-    """A piece comes twice: keys, rows, levels."""
+    """Duplicate a piece, such as keys, rows or levels."""
     start, end = sorted((one, other))
     return lambda frame: frame[: int(end * len(frame))] + frame[int(start * len(frame)) :]
 
 
 def _replace(place: float, value: bytes) -> Mutation:
-    """Another value, or another key, in the place of one."""
+    """Replace a value or a key."""
 
     def replace(frame: bytes) -> bytes:
         found = list(VALUE.finditer(frame))
@@ -81,7 +81,7 @@ def _replace(place: float, value: bytes) -> Mutation:
 
 
 def _reorder(chance: Any) -> Mutation:
-    """The same JSON with its keys in another order."""
+    """Change the order of the keys."""
 
     def reorder(frame: bytes) -> bytes:
         try:

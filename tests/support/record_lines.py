@@ -1,4 +1,4 @@
-"""Records as a sink of lines has them, for tests."""
+"""Records as lines of a file sink, for tests."""
 
 from collections.abc import Iterable
 

@@ -25,7 +25,7 @@ class Frame:
 
     @property
     def bytes(self) -> bytes:
-        """As it comes from the socket."""
+        """The bytes as received from the socket."""
         return self.text.encode()
 
 
@@ -35,7 +35,7 @@ def frames(path: Path) -> list[Frame]:
 
 
 def received(path: Path) -> list[Frame]:
-    """The frames that came from the exchange."""
+    """The frames received from the exchange."""
     return [frame for frame in _read(path) if frame.is_in]
 
 

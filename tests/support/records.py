@@ -1,4 +1,4 @@
-"""Records made by hand, with everything filled in that a test does not speak of."""
+"""Records for tests, with defaults for all other fields."""
 
 from collections.abc import Sequence
 
@@ -19,19 +19,19 @@ from market_collector.model.events import (
     Trade,
 )
 
-BEGIN_NS = 1_790_000_000_000_000_000
+START_NS = 1_790_000_000_000_000_000
 SECOND_NS = 1_000_000_000
 MINUTE_MS = 60_000
 TRADES, BOOK, TICKER, CANDLES = "BTC-USDT/trade", "BTC-USDT/orderbook", "BTC-USDT/ticker", "BTC-USDT/candle:1m"
 
 
 def at(seconds: float) -> int:
-    """Nanoseconds since 1970, so many seconds after the begin of all tests."""
-    return BEGIN_NS + int(seconds * SECOND_NS)
+    """Convert seconds since `START_NS` to nanoseconds since 1970."""
+    return START_NS + int(seconds * SECOND_NS)
 
 
 def trade(number: int, seconds: float | None = None, *, first: int | None = None, backfilled: bool = False) -> Trade:
-    """A trade; unless told otherwise trade 7 happened in second 7."""
+    """A trade. By default, trade 7 has second 7 as its time."""
     time_ns = at(number if seconds is None else seconds)
     start = number if first is None else first
     count = number - start + 1
@@ -41,7 +41,7 @@ def trade(number: int, seconds: float | None = None, *, first: int | None = None
 def snapshot(
     sequence: int, seconds: float | None = None, *, bid: str = "10", ask: str = "11", checksum: int | None = None
 ) -> Orderbook:
-    """A book of one level a side; unless told otherwise sequence 7 was there in second 7."""
+    """A book with one level per side. By default, sequence 7 has second 7 as its time."""
     time_ns = at(sequence if seconds is None else seconds)
     bids, asks = [Level(bid, "1")], [Level(ask, "1")]
     return Orderbook("okx", "BTC-USDT", time_ns, time_ns, "snapshot", bids, asks, sequence, None, checksum)
@@ -56,7 +56,7 @@ def update(
     asks: Sequence[tuple[str, str]] = (),
     checksum: int | None = None,
 ) -> Orderbook:
-    """A change of a book."""
+    """An update of a book."""
     time_ns = at(sequence if seconds is None else seconds)
     sides = [Level(*level) for level in bids], [Level(*level) for level in asks]
     return Orderbook("okx", "BTC-USDT", time_ns, time_ns, "update", *sides, sequence, previous, checksum)
@@ -69,7 +69,7 @@ def ticker(seconds: float) -> Ticker:
 
 def open_ms(minute: int) -> int:
     """Open time of the candle of that minute, milliseconds since 1970."""
-    return BEGIN_NS // 1_000_000 // MINUTE_MS * MINUTE_MS + minute * MINUTE_MS
+    return START_NS // 1_000_000 // MINUTE_MS * MINUTE_MS + minute * MINUTE_MS
 
 
 def candle(minute: int, *, closed: bool = True, backfilled: bool = False) -> Candle:
@@ -90,50 +90,50 @@ def gap(
     merges: list[str] | None = None,
     missing: int | None = None,
 ) -> Gap:
-    """A gap was found."""
+    """A record of a new gap."""
     start, end = (None if number is None else str(number) for number in (first, last))
     reason = "IdsMissing"
     return Gap("okx", "BTC-USDT", None, at(seconds), gap_id, stream, start, end, None, None, missing, reason, merges)
 
 
 def repaired(gap_id: str, *, stream: str = TRADES, seconds: float = 0) -> Repaired:
-    """A gap's good end."""
+    """A record of a filled gap."""
     return Repaired("okx", "BTC-USDT", None, at(seconds), gap_id, stream, 1, 0, "Backfilled")
 
 
 def lost(
     gap_id: str, ranges: Sequence[tuple[int, int]] | None = None, *, stream: str = TRADES, seconds: float = 0
 ) -> Lost:
-    """A gap's bad end."""
-    texts = None if ranges is None else [(str(first), str(last)) for first, last in ranges]
-    return Lost("okx", "BTC-USDT", None, at(seconds), gap_id, stream, 0, 1, "NotInHistory", texts)
+    """A record of a lost gap."""
+    id_ranges = None if ranges is None else [(str(first), str(last)) for first, last in ranges]
+    return Lost("okx", "BTC-USDT", None, at(seconds), gap_id, stream, 0, 1, "NotInHistory", id_ranges)
 
 
 def dropped(count: int, *, stream: str = TRADES, seconds: float = 0) -> Dropped:
-    """A sink took too long."""
+    """A record of records that a slow sink has dropped."""
     return Dropped("okx", "BTC-USDT", None, at(seconds), stream, "archive", count, "the sink is slower than the data")
 
 
 def resync(reason: str, *, stream: str = TRADES, seconds: float = 0) -> Resync:
-    """A stream begins anew."""
+    """A record of a stream that starts again."""
     return Resync("okx", "BTC-USDT", None, at(seconds), stream, reason)
 
 
 def connected(seconds: float = 0) -> Connected:
-    """A connection is open."""
+    """A record of an opened connection."""
     return Connected("okx", None, None, at(seconds), None, "public")
 
 
 def disconnected(seconds: float = 0, reason: str = "reset") -> Disconnected:
-    """A connection ended."""
+    """A record of an ended connection."""
     return Disconnected("okx", None, None, at(seconds), None, reason)
 
 
 def refused(stream: str = TRADES) -> Refused:
-    """The exchange does not want to serve a stream."""
+    """A record of a stream that the exchange refuses."""
     return Refused("okx", "BTC-USDT", None, at(0), stream, "OKX error 60018")
 
 
 def raw() -> Raw:
-    """The exchange's own frame."""
+    """A record of a frame of the exchange."""
     return Raw("okx", None, None, at(0), "public", "in", "pong")

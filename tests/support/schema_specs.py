@@ -1,6 +1,6 @@
-"""Specs drawn from the definition's own schema: whatever fields, types and limits it has, examples have them too.
+"""Hypothesis strategy for specs from the schema of the CRD, with all of its fields, types and limits.
 
-The rules (CEL) are met as far as a walk over the schema can know them; the API server decides about the rest.
+The strategy satisfies most of the CEL rules. The API server checks the others.
 """
 
 import re
@@ -15,19 +15,19 @@ Strategy = st.SearchStrategy[Any]
 _BOUNDS = re.compile(r"duration\(self\) >= duration\('(\w+)'\) && duration\(self\) <= duration\('(\w+)'\)")
 _DURATIONS = ("0s", "10ms", "100ms", "1s", "1500ms", "5s", "25s", "1m", "1m30s", "10m", "1h", "24h")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-# Printable ASCII and a few that have broken programs: quotes are in it, and characters of two, three and four bytes.
+# Printable ASCII with quotes, and characters of two, three and four bytes, which often cause errors.
 _TEXT = string.printable.replace("\x0b", "").replace("\x0c", "") + "äΩ€😀"
-# Shared between examples, so that rules about equal names and about known ones are met and broken now and then.
+# A small set, so that examples sometimes satisfy and sometimes violate rules about equal and reserved names.
 _WORDS = ("a", "b", "team", "example.org/x", "app.kubernetes.io/name", "marketcollector.dev/x", "not a label!", "")
 
 
 def specs(schema: Schema) -> Strategy:
-    """Specs that the `schema` of the spec allows, and whose rules mostly hold."""
-    return values(schema).map(_as_the_rules_want)
+    """Specs that the schema allows and that satisfy most rules."""
+    return values(schema).map(_with_dependencies)
 
 
 def values(schema: Schema) -> Strategy:
-    """Whatever `schema` allows."""
+    """Values that the schema allows."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     if schema.get("x-kubernetes-int-or-string"):
@@ -92,8 +92,8 @@ _OF_TYPE: dict[str, Callable[[Schema], Strategy]] = {
 }
 
 
-def _as_the_rules_want(spec: Schema) -> Schema:
-    """What no walk over the schema can know: which fields exclude or need each other."""
+def _with_dependencies(spec: Schema) -> Schema:
+    """Apply the dependencies between fields, which the types of the schema do not express."""
     spec = dict(spec)
     if ("symbol" in spec) == ("symbols" in spec):
         spec.pop("symbol", None)
@@ -113,7 +113,7 @@ def _as_the_rules_want(spec: Schema) -> Schema:
 
 
 def _whole(sink: Schema) -> Schema:
-    """A sink with the block of its type and no other."""
+    """A sink with only the block of its type."""
     if sink["type"] == "file":
         return {"file": {"directory": f"/data/{sink['name']}"}, **sink}
     return {name: value for name, value in sink.items() if name in ("name", "type", sink["type"])}

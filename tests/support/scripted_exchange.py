@@ -1,8 +1,8 @@
-"""A small exchange in a thread of its own that does what a test tells it, at once: for the life of connections.
+"""A small exchange in its own thread that executes a test's commands at once, for tests of connections.
 
-It speaks enough of OKX v5 to be subscribed to: acknowledgements, trades with dense ids, books with their sequence,
-tickers, pong; the same to all who are connected. What data means is the simulator's business, not its. Its own loop
-keeps its tasks and timers apart from those that a test counts.
+It implements enough of OKX v5 for subscriptions: acknowledgements, trades with dense ids, books with sequences, tickers
+and pongs. All clients get the same data. Tests of the data itself use the simulator. Its own event loop separates its
+tasks and timers from those that a test counts.
 """
 
 import asyncio
@@ -25,33 +25,33 @@ TICKER = dict.fromkeys("last lastSz askPx askSz bidPx bidSz open24h high24h low2
 
 @dataclass(eq=False)
 class Client:
-    """One connection, seen from the exchange."""
+    """The exchange's side of one connection."""
 
     peer: ServerConnection
     args: list[dict[str, str]] = field(default_factory=list)
     books: set[str] = field(default_factory=set)
-    """Instruments of which it has a snapshot."""
+    """Instruments whose snapshot it has received."""
 
 
 @dataclass
 class ScriptedExchange:
-    """What a test sees; settings may be changed at any time."""
+    """The interface for tests, which can change settings at any time."""
 
     websocket: str = ""
     refuse: int | None = None
     """HTTP status for every handshake."""
     headers: dict[str, str] = field(default_factory=dict)
-    """Of a refusal."""
+    """Headers of a refusal."""
     greets: bool = True
-    """Whether handshakes are answered at all; TCP is, always."""
+    """Whether handshakes are answered. TCP connections always are."""
     answers: bool = True
-    """Whether anything is said on open connections: acknowledgements, pongs, data."""
+    """Whether open connections get any messages (acknowledgements, pongs, data)."""
     serves: bool = True
     """Whether data follows an acknowledgement."""
     rejects: frozenset[str] = frozenset()
     """Channels that are refused with error 60018."""
     handshakes: list[float] = field(default_factory=list, repr=False)
-    """When each was begun, monotonic seconds."""
+    """Start of each handshake in seconds of the monotonic clock."""
     requests: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """All subscribe and unsubscribe requests."""
     clients: list[Client] = field(default_factory=list, repr=False)
@@ -63,19 +63,19 @@ class ScriptedExchange:
     # -- for the test's thread
 
     def tell(self, message: dict[str, Any], client: int | None = None) -> None:
-        """Sends a message to all, or to one (by age, the oldest is 0)."""
+        """Send a message to all clients, or to one (0 is the oldest)."""
         self._do(lambda: self._send_all(json.dumps(message), client))
 
-    def goodbye(self, client: int | None = None) -> None:
-        """Announces the end of connections (OKX notice 64008)."""
+    def send_close_notice(self, client: int | None = None) -> None:
+        """Send notice 64008, with which OKX announces the end of connections."""
         self.tell({"event": "notice", "code": "64008", "msg": "upgrade", "connId": "a"}, client)
 
     def close(self, code: int = 1001, client: int | None = None) -> None:
-        """Closes connections with a code, in order."""
+        """Close connections with a close frame."""
         self._do(lambda: self._close(code, client))
 
     def cut(self, client: int | None = None) -> None:
-        """Cuts connections without a word."""
+        """Cut connections without a close frame."""
 
         async def cut() -> None:
             for each in self._chosen(client):
@@ -95,7 +95,7 @@ class ScriptedExchange:
     async def serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
         self._loop = asyncio.get_running_loop()
         async with serve(
-            self._talk, "127.0.0.1", 0, process_request=self._greet, ping_interval=None, close_timeout=0.2
+            self._serve_client, "127.0.0.1", 0, process_request=self._greet, ping_interval=None, close_timeout=0.2
         ) as server:
             self.websocket = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             publishing = asyncio.create_task(self._publish())
@@ -114,7 +114,7 @@ class ScriptedExchange:
             response.headers[name] = value
         return response
 
-    async def _talk(self, peer: ServerConnection) -> None:
+    async def _serve_client(self, peer: ServerConnection) -> None:
         client = Client(peer)
         self.clients.append(client)
         try:

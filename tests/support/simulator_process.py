@@ -1,4 +1,4 @@
-"""The simulator as a program of its own on loopback, and its control address, for tests without a cluster."""
+"""The simulator as a separate process on loopback with its control address, for tests without a cluster."""
 
 import json
 import subprocess
@@ -35,16 +35,16 @@ class Simulator:
             return [json.loads(line) for line in answer]
 
     def stream(self, path: str) -> Iterator[Any]:
-        """The same one by one, for answers that are too large to be held."""
+        """An iterator of JSON lines, for answers that do not fit into memory."""
         with urlopen(self.control + path, timeout=300) as answer:
             yield from map(json.loads, answer)
 
     def clear_faults(self) -> None:
-        """Ends all faults."""
+        """End all faults."""
         urlopen(Request(self.control + "/faults", method="DELETE"), timeout=5).close()
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Tells the control address to do something."""
+        """Send a POST to the control address."""
         request = Request(self.control + path, json.dumps(body or {}).encode(), {"Content-Type": "application/json"})
         with urlopen(request, timeout=5) as answer:
             return json.load(answer)
@@ -52,7 +52,7 @@ class Simulator:
 
 @contextmanager
 def simulator(*arguments: str, listen: str = "127.0.0.1:0") -> Iterator[Simulator]:
-    """Runs ``market-simulator serve --exchange okx`` with these arguments and ends it by its own id."""
+    """Run ``market-simulator serve --exchange okx`` with these arguments, and end it by its process id."""
     command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", "okx", "--listen", listen]
     process = subprocess.Popen([*command, "--control", "127.0.0.1:0", *arguments], stdout=subprocess.PIPE, text=True)
     try:

@@ -1,4 +1,4 @@
-"""The proxy itself, before a small API server: it forwards, counts, and each fault is the fault that it says."""
+"""The proxy in front of a small API server: it forwards and counts calls, and each fault has its effect."""
 
 import http.client
 import json
@@ -20,7 +20,7 @@ PODS = "/api/v1/namespaces/market/pods"
 
 @dataclass
 class Server:
-    """Remembers what it is asked, echoes bodies; a watch brings three events and stays open until told to end."""
+    """Records requests and echoes bodies. A watch sends three events and stays open until `end` is set."""
 
     asked: list[tuple[str, str, bytes]] = field(default_factory=list)
     end: threading.Event = field(default_factory=threading.Event)

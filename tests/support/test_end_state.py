@@ -1,4 +1,4 @@
-"""Two ways to one state are equal; what a user would see as different is different."""
+"""Two ways to one state have equal end states, and visible differences are found."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def pod(name: str, ready: str = "True") -> dict[str, Any]:
 GOLDEN = end_state("case-1", resource("case-1"), [child("case-1")], [pod("case-1-0-x")])
 
 
-def test_names_versions_times_hashes_and_the_place_of_a_count_make_no_difference() -> None:
+def test_states_are_equal_despite_names_versions_times_and_hashes() -> None:
     other = resource("case-2", base=150, epoch=50)
     found = end_state("case-2", other, [child("case-2", "7", "abcdef0123")], [pod("case-2-0-y")])
     assert differences(found, GOLDEN) == []
@@ -55,5 +55,5 @@ def test_names_versions_times_hashes_and_the_place_of_a_count_make_no_difference
         ("/pods", end_state("case-1", resource("case-1"), [child("case-1")], [pod("p"), pod("q", "False")])),
     ],
 )
-def test_what_matters_makes_a_difference_and_is_named(where: str, found: dict[str, Any]) -> None:
+def test_relevant_difference_is_reported_with_its_path(where: str, found: dict[str, Any]) -> None:
     assert any(line.startswith(where) for line in differences(found, GOLDEN)), differences(found, GOLDEN)

@@ -1,4 +1,4 @@
-"""Certificates for tests, made on the spot."""
+"""Certificates for tests, created at run time."""
 
 import datetime
 import ssl
@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority; `file` is what a client must trust."""
+    """A certificate authority. `file` is its certificate, which a client must trust."""
 
     folder: Path
     file: Path
@@ -21,7 +21,7 @@ class Authority:
     name: x509.Name
 
     def issue(self, host: str) -> tuple[Path, Path]:
-        """Certificate and key files of a server."""
+        """Issue a certificate for a server, and return the certificate and key files."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName(host)])
         certificate = (
@@ -40,7 +40,7 @@ class Authority:
 
 
 def authority(folder: Path) -> Authority:
-    """A new authority that nobody else trusts."""
+    """Create a new authority, which only the test trusts."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
     constraints = x509.BasicConstraints(ca=True, path_length=0)

@@ -1,4 +1,4 @@
-"""What the simulator says really happened, as the checks of what was published want it."""
+"""The simulator's truth in the form that the checks of published records use."""
 
 import json
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ SIDES = ("bids", "asks")
 
 @dataclass(frozen=True)
 class Truth:
-    """One symbol's truth; ask it when nothing is published any more."""
+    """One symbol's truth. Query it after the last message is published."""
 
     exchange: Simulator
     symbol: str = "BTC-USDT"
 
     def fills(self, first: int, last: int) -> Iterator[Any]:
-        """Every single fill, in order."""
+        """All single fills in order."""
         return self.exchange.stream(f"/truth/trades?symbol={self.symbol}&from={first}&to={last}")
 
     def swallowed(self, channel: str = "trades-all") -> set[int]:
@@ -35,7 +35,7 @@ class Truth:
             return {int(row[0]): row for row in json.load(answer)["data"] if row[-1] == "1"}
 
     def book_states(self) -> dict[int, set[int]]:
-        """The `digest` of every state of the book by its sequence; of several, where sequences began again."""
+        """The digests of all states of the book by sequence. A sequence has several after a restart of the numbers."""
         changes = self.exchange.stream(f"/truth/changes?symbol={self.symbol}")
         first = next(changes)
         state = self.exchange.get(f"/truth/book?symbol={self.symbol}&sequence={first['sequence']}")
@@ -55,7 +55,7 @@ class Tracked:
         self.digest = digest(sides)
 
     def apply(self, change: Any) -> None:
-        """A record's, or the truth's, changed levels: price and new amount first."""
+        """Apply the changed levels of a record or of the truth. Price and new amount come first."""
         for side in SIDES:
             for price, amount, *_ in change[side]:
                 before = self.sides[side].pop(price, None)
@@ -67,7 +67,7 @@ class Tracked:
 
 
 def digest(sides: Sides) -> int:
-    """Equal for equal books, whatever the order of their levels."""
+    """A digest of a book that does not depend on the order of its levels."""
     whole = 0
     for side in SIDES:
         for price, amount in sides[side].items():

@@ -1,5 +1,7 @@
-"""`market-simulator serve`: puts source, exchange and sockets together. Exit codes: 0 asked to stop, 1 failed, 2 bad
-input."""
+"""Command `market-simulator serve`, which connects source, exchange and sockets.
+
+Exit codes: 0 stopped by a signal, 1 failed, 2 invalid input.
+"""
 
 import asyncio
 import json
@@ -28,7 +30,7 @@ from market_simulator.venue import Venue
 log = logging.getLogger("market_simulator")
 
 _ORIGINAL = Fraction(1)
-_LATE_MS = 1000  # a recorded trade reaches us some tenths of a second after its time; candles wait for it
+_LATE_MS = 1000  # candles wait for a recorded trade, which arrives some tenths of a second after its time
 
 
 def main() -> None:
@@ -49,10 +51,11 @@ def main() -> None:
 
 
 def build(options: Options, now_us: int) -> Exchange:
-    """The exchange that was asked for, not yet running.
+    """Build the exchange that the options describe, without starting it.
 
     Raises:
-        BadArgumentsError, RecordingError: it cannot be built.
+        BadArgumentsError: The options do not describe an exchange.
+        RecordingError: A recording cannot be read.
     """
     return _market(options, now_us) if options.market is not None else _replay(options, now_us)
 
@@ -87,7 +90,7 @@ def _truth(options: Options, listed: list[Instrument]) -> Truth:
 
 
 def _listed(recordings: list[Recording], described: list[Recording]) -> list[Instrument]:
-    """The instruments that are played: as a recorded REST reply describes them, else as their prices look."""
+    """The replayed instruments, from a recorded REST reply or derived from their prices and sizes."""
     known = {instrument.id: instrument for recording in described for instrument in recording.instruments}
     names = sorted({name for recording in recordings for name in recording.names})
     return [known.get(name) or _guessed(name, recordings) for name in names]
@@ -98,7 +101,7 @@ def _guessed(name: str, recordings: list[Recording]) -> Instrument:
     prices = [row[column] for row in rows for column in ("px", "last") if row.get(column)]
     sizes = [row[column] for row in rows for column in ("sz", "lastSz") if row.get(column)]
     prices += [level[0] for row in rows for side in ("bids", "asks") for level in row.get(side, ())]
-    tick, lot = (decimal_text(1, max(map(decimals_of, texts), default=0)) for texts in (prices, sizes))
+    tick, lot = (decimal_text(1, max(map(decimals_of, values), default=0)) for values in (prices, sizes))
     return made_instrument(name, tick, lot)
 
 

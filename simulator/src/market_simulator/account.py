@@ -1,6 +1,7 @@
-"""The one account of the exchange: its API key, what it holds, and OKX's words for both (docs/exchanges/okx.md sections 4 and 9).
+"""The exchange's only account: its API key, its holdings and OKX's messages about them.
 
-Times are milliseconds since 1970 on the exchange's clock, given as argument.
+Source: docs/exchanges/okx.md sections 4 and 9. Times are milliseconds since 1970 on the exchange's clock, passed as
+arguments.
 """
 
 import base64
@@ -15,11 +16,11 @@ from market_simulator import okx
 from market_simulator.events import Key
 
 KEY: Final = Key("account", "")
-"""The stream of the account: it belongs to no instrument."""
+"""The stream of the account, which belongs to no instrument."""
 REPEATED_US: Final = 10_000_000
-"""The whole account is pushed this often (market time), changed or not; OKX's own period is not documented."""
+"""Period of the full push of the account in market time, changed or not. OKX does not document its own period."""
 PAGE: Final = 2
-"""Currencies on a page of a snapshot: few, so that every reader meets more than one."""
+"""Currencies on a page of a snapshot, few enough that every client has to read more than one page."""
 TOLERANCE_MS: Final = 30_000
 _UID: Final = "44*****584"
 _ARG: Final = {"channel": KEY.channel, "uid": _UID}
@@ -27,7 +28,7 @@ _ARG: Final = {"channel": KEY.channel, "uid": _UID}
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What a client must know; these are no secrets, since nothing is behind them."""
+    """Credentials of a client. They protect nothing, so they are not secret."""
 
     api_key: str = "simulator-api-key"
     secret_key: str = "simulator-secret-key"
@@ -36,14 +37,14 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One currency: all of it, and what of it is frozen."""
+    """Total and frozen amount of one currency."""
 
     total: Decimal
     frozen: Decimal
     changed_ms: int
 
     def row(self, currency: str) -> dict[str, str]:
-        """As channel `account` tells it; in spot mode `availEq` is "" [rec]."""
+        """The row of channel `account`. In spot mode `availEq` is "" [rec]."""
         total, frozen = f"{self.total:f}", f"{self.frozen:f}"
         return {
             "ccy": currency, "eq": total, "cashBal": total, "availBal": f"{self.total - self.frozen:f}",
@@ -51,20 +52,20 @@ class Holding:
         }  # fmt: skip
 
 
-def _at_first() -> dict[str, Holding]:
+def _initial_holdings() -> dict[str, Holding]:
     amounts = {"USDT": ("4750.42", "158.57"), "BTC": ("0.73", "0"), "ETH": ("12.5", "2.5")}
     return {currency: Holding(Decimal(total), Decimal(frozen), 0) for currency, (total, frozen) in amounts.items()}
 
 
 @dataclass(slots=True)
 class Account:
-    """What can change: the key, and the holdings by currency."""
+    """The key, and the holdings by currency."""
 
     key: ApiKey = ApiKey()
-    holdings: dict[str, Holding] = field(default_factory=_at_first)
+    holdings: dict[str, Holding] = field(default_factory=_initial_holdings)
 
     def refusal(self, login: dict[str, Any], now_ms: int) -> tuple[str, str] | None:
-        """Why this login fails, as (code, msg); None when it is right."""
+        """Check a login: the error as (code, msg), or None if the login is valid."""
         api_key, passphrase, timestamp, sign = (
             str(login.get(name, "")) for name in ("apiKey", "passphrase", "timestamp", "sign")
         )
@@ -87,13 +88,13 @@ class Account:
         return base64.b64encode(hmac.new(self.key.secret_key.encode(), text.encode(), hashlib.sha256).digest())
 
     def change(self, currency: str, total: Decimal, frozen: Decimal, now_ms: int) -> str:
-        """Sets one currency; returns the push that says so."""
+        """Set one currency, and return the push with the change."""
         self.holdings[currency] = Holding(total, frozen, now_ms)
         row = self._row(now_ms, [(currency, self.holdings[currency])])
         return okx.compact({"arg": _ARG, "eventType": "event_update", "data": [row]})
 
     def snapshot(self, now_ms: int) -> list[str]:
-        """All that is not zero, page by page; one empty page when there is nothing."""
+        """All holdings above 0 in pages. An empty account has one empty page."""
         held = [(currency, holding) for currency, holding in sorted(self.holdings.items()) if holding.total]
         pages = [held[at : at + PAGE] for at in range(0, len(held), PAGE)] or [[]]
         return [

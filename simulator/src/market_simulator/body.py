@@ -1,4 +1,4 @@
-"""The body of a call to the control address: a JSON object, read name by name, with complaints that say what is allowed."""
+"""The body of a call to the control address: a JSON object whose fields are validated one by one."""
 
 import json
 from collections.abc import Collection
@@ -9,14 +9,13 @@ _Number = TypeVar("_Number", int, float)
 
 
 class BadCallError(ValueError):
-    """The caller asked for something that is not there or makes no sense; the text says what is allowed."""
+    """A call has an unknown name or an invalid value. The message names the allowed ones."""
 
 
 class Body:
-    """Values that are absent are as good as null.
+    """The fields of a call. An absent field counts as null.
 
-    Raises (all methods):
-        BadCallError: a value is not what it must be.
+    Every method raises `BadCallError` for an invalid value.
     """
 
     def __init__(self, text: str) -> None:
@@ -27,19 +26,19 @@ class Body:
         if not isinstance(values, dict):
             raise BadCallError("the body must be a JSON object")
         self._values: dict[str, Any] = values
-        self._asked: set[str] = set()
+        self._read: set[str] = set()
 
     def text(self, name: str, allowed: Collection[str] | None = None) -> str | None:
-        """A text, one of those allowed."""
+        """A string, one of `allowed` if given."""
         value: str | None = self._value(name, str)
         if value is not None and allowed is not None and value not in allowed:
             raise BadCallError(f"{name} {value!r} is not one of {', '.join(sorted(allowed))}, null")
         return value
 
     def whole(self, name: str, least: int = 1, most: int = 1 << 62) -> int | None:
-        """A whole number within bounds."""
+        """An integer within bounds."""
         value: int | None = self._value(name, int)
-        return _within(name, value, least, most, "a whole number")
+        return _within(name, value, least, most, "an integer")
 
     def number(self, name: str, least: float = 0.0, most: float = 86_400.0) -> float | None:
         """A number within bounds."""
@@ -51,18 +50,18 @@ class Body:
         return default if value is None else value
 
     def required(self, name: str, value: _Value | None) -> _Value:
-        """The value of this name, which must be there."""
+        """The value of a required field."""
         if value is None:
             raise BadCallError(f"{name} is missing")
         return value
 
     def done(self) -> None:
-        """Complain of names that mean nothing."""
-        if unknown := sorted(self._values.keys() - self._asked):
-            raise BadCallError(f"{', '.join(unknown)} means nothing here; known are {', '.join(sorted(self._asked))}")
+        """Reject unknown fields. Call it after all fields have been read."""
+        if unknown := sorted(self._values.keys() - self._read):
+            raise BadCallError(f"{', '.join(unknown)} is unknown; known are {', '.join(sorted(self._read))}")
 
     def _value(self, name: str, kind: Any) -> Any:
-        self._asked.add(name)
+        self._read.add(name)
         value = self._values.get(name)
         if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
             raise BadCallError(f"{name} must be of type {getattr(kind, '__name__', 'number')}, not {value!r}")

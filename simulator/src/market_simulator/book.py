@@ -1,4 +1,4 @@
-"""An order book that keeps the exchange's own texts, and what can be said about it: best levels, differences, CRC."""
+"""An order book with the exchange's decimal strings, its best levels, differences and CRC."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from market_simulator.events import Level, Levels, levels
 
 
 class Side:
-    """One side of a book. Keys are kept sorted upwards; `best_is_highest` tells which end is the best."""
+    """One side of a book. Keys are in ascending order; `best_is_highest` selects the end that is the best."""
 
     __slots__ = ("_best_is_highest", "_keys", "_rows")
 
@@ -21,7 +21,7 @@ class Side:
         return len(self._keys)
 
     def apply(self, changes: Iterable[Level]) -> None:
-        """Set the new absolute sizes; size "0" deletes, also a level that is not there."""
+        """Set the new absolute sizes. Size "0" deletes the level, if it exists."""
         for level in changes:
             if level.size == "0":
                 self._remove(level.key)
@@ -31,7 +31,7 @@ class Side:
                 self._rows[level.key] = level
 
     def copy(self) -> "Side":
-        """A side of its own with the same levels."""
+        """An independent copy."""
         side = Side(self._best_is_highest)
         side._keys, side._rows = self._keys.copy(), self._rows.copy()
         return side
@@ -53,11 +53,11 @@ class Side:
             keys = keys[:count]
         return [self._rows[key] for key in keys]
 
-    def changes_to(self, wanted: Iterable[Level]) -> Levels:
-        """The changes that turn this side into exactly `wanted`, best price first."""
-        target = {level.key: level for level in wanted}
-        gone = [Level(key, row.price, "0", "0") for key, row in self._rows.items() if key not in target]
-        changed = [level for key, level in target.items() if self._rows.get(key) != level]
+    def changes_to(self, target: Iterable[Level]) -> Levels:
+        """The changes that turn this side into exactly `target`, best price first."""
+        by_key = {level.key: level for level in target}
+        gone = [Level(key, row.price, "0", "0") for key, row in self._rows.items() if key not in by_key]
+        changed = [level for key, level in by_key.items() if self._rows.get(key) != level]
         return levels(sorted(gone + changed, key=lambda level: level.key, reverse=self._best_is_highest))
 
     def _remove(self, key: int) -> None:
@@ -66,7 +66,7 @@ class Side:
 
 
 class Book:
-    """Both sides. Not thread safe, keeps as many levels as it is given."""
+    """Both sides, with any number of levels. Not thread-safe."""
 
     __slots__ = ("asks", "bids")
 
@@ -79,7 +79,7 @@ class Book:
         self.asks.apply(asks)
 
     def copy(self) -> "Book":
-        """A book of its own in the same state."""
+        """An independent copy."""
         book = Book()
         book.bids, book.asks = self.bids.copy(), self.asks.copy()
         return book

@@ -25,7 +25,7 @@ class Bar:
     shift_ms: int = 0
 
     def open_ms(self, at_ms: int) -> int:
-        """The opening time of the bar that holds the moment."""
+        """Opening time of the bar that contains a time."""
         return at_ms - (at_ms + self.shift_ms) % self.length_ms
 
 
@@ -39,12 +39,12 @@ def _bars() -> dict[str, Bar]:
 
 
 BARS: Final = _bars()
-"""The bars that are offered. Those of more than a day are not."""
+"""The supported bars, up to one day."""
 
 
 @dataclass(slots=True)
 class Candle:
-    """One bar. Prices are the exchange's texts; `turnover` is (volCcy, volCcyQuote)."""
+    """One bar. Prices are the exchange's strings; `turnover` is (volCcy, volCcyQuote)."""
 
     open_ms: int
     open: str
@@ -55,7 +55,7 @@ class Candle:
     turnover: tuple[Decimal, Decimal]
 
     def add(self, other: "Candle") -> None:
-        """Take in what came later in the same bar."""
+        """Add a later part of the same bar."""
         self.high = max(self.high, other.high, key=Decimal)
         self.low = min(self.low, other.low, key=Decimal)
         self.close = other.close
@@ -74,7 +74,7 @@ def flat(open_ms: int, price: str) -> Candle:
 
 
 class _Series:
-    """Candles of one bar in order of time, the newest `kept`."""
+    """The newest `kept` candles of one bar in order of time."""
 
     def __init__(self, bar: Bar, kept: int) -> None:
         self.bar = bar
@@ -97,7 +97,7 @@ class _Series:
 
 
 class Candles:
-    """All bars of one instrument: seconds and minutes are kept, longer bars are put together from minutes."""
+    """All bars of one instrument. Seconds and minutes are stored; longer bars are computed from minutes."""
 
     def __init__(self, instrument: Instrument) -> None:
         self._instrument = instrument
@@ -106,7 +106,7 @@ class Candles:
         self._last_ms = 0
 
     def add(self, trade: TradeRow, not_before_ms: int) -> None:
-        """Count a trade. One that comes late, after its bar was closed, is counted at `not_before_ms`."""
+        """Add a trade. A late trade, whose bar is already closed, is added at `not_before_ms`."""
         at_ms = self._last_ms = max(trade.ts_ms, not_before_ms, self._last_ms)
         price, size = Decimal(trade.price), Decimal(trade.size)
         turnover = self._instrument.turnover(price, size)
@@ -114,12 +114,12 @@ class Candles:
             series.add(Candle(0, trade.price, trade.price, trade.price, trade.price, size, turnover), at_ms)
 
     def candle(self, bar: Bar, open_ms: int) -> Candle | None:
-        """The bar that opened at this moment; None when nothing was traded in it."""
+        """The bar that opened at this time, or None if it has no trade."""
         parts = self._base(bar).between(open_ms, open_ms + bar.length_ms)
         return _together(open_ms, parts)
 
     def first_ms(self, bar: Bar) -> int | None:
-        """When the oldest bar that is kept opened; None before the first trade."""
+        """Opening time of the oldest stored bar, or None before the first trade."""
         candles = self._base(bar).candles
         return bar.open_ms(candles[0].open_ms) if candles else None
 
@@ -128,7 +128,7 @@ class Candles:
         return self._minutes.between(start_ms, self._last_ms + 1)
 
     def history(self, bar: Bar, oldest_ms: int, newest_ms: int) -> list[Candle]:
-        """The bars that opened in this range (both ends included), newest first; bars without a trade are flat."""
+        """The bars that opened in this range (inclusive), newest first. Bars without a trade are flat."""
         first = self.first_ms(bar)
         if first is None:
             return []
@@ -146,10 +146,10 @@ class Candles:
 def _together(open_ms: int, parts: list[Candle]) -> Candle | None:
     if not parts:
         return None
-    whole = flat(open_ms, parts[0].open)
+    total = flat(open_ms, parts[0].open)
     for part in parts:
-        whole.add(part)
-    return whole
+        total.add(part)
+    return total
 
 
 def _filled(bar: Bar, parts: list[Candle], end_ms: int) -> list[Candle]:
@@ -165,11 +165,11 @@ def _filled(bar: Bar, parts: list[Candle], end_ms: int) -> list[Candle]:
     return filled
 
 
-def _joined(whole: Candle, part: Candle) -> Candle:
-    if not whole.volume:  # a flat candle's price is only that of the trade before it
-        return replace(part, open_ms=whole.open_ms)
-    whole.add(part)
-    return whole
+def _joined(total: Candle, part: Candle) -> Candle:
+    if not total.volume:  # the price of a flat candle comes from the previous trade
+        return replace(part, open_ms=total.open_ms)
+    total.add(part)
+    return total
 
 
 def _fill_to(filled: list[Candle], end_ms: int, bar: Bar) -> None:

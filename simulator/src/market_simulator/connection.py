@@ -1,4 +1,4 @@
-"""One client's WebSocket connection on the server's side: frames, and how they get onto the socket."""
+"""The server side of one client's WebSocket connection: it encodes frames and writes them to the socket."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ _TEXT, _PONG, _UNKNOWN = 0x81, 0x8A, 0x83  # FIN with opcode 1, 10, and 3, which
 
 
 def frame(payload: bytes, head: int = _TEXT) -> bytes:
-    """One whole, unmasked WebSocket frame as a server sends it (RFC 6455 section 5.2)."""
+    """Encode one complete, unmasked WebSocket frame (RFC 6455 section 5.2)."""
     size = len(payload)
     if size < 126:
         return bytes((head, size)) + payload
@@ -25,7 +25,7 @@ def frame(payload: bytes, head: int = _TEXT) -> bytes:
 
 
 def written(message: Outgoing) -> bytes:
-    """The bytes of a message."""
+    """Encode a message as bytes."""
     payload = message.text.encode()
     match message.wire:
         case Wire.TEXT:
@@ -43,15 +43,17 @@ def written(message: Outgoing) -> bytes:
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One client. Times are seconds of the loop's clock. `is_dead`: nothing is read or written any more, and the client
-    is not told."""
+    """One client. Times are seconds of the loop's clock.
+
+    `is_dead`: the server neither reads nor writes any more, and does not notify the client.
+    """
 
     session: Session
     websocket: web.WebSocketResponse
     transport: asyncio.Transport
     peer: str
     opened: float
-    alive: float  # when something was pushed, or the client's ping answered, last
+    alive: float  # time of the last push or the last answer to a ping
     frames: int = 0
     line: Line = field(default_factory=Line)
     pace: float | None = None  # bytes a second
@@ -60,7 +62,7 @@ class Connection:
     _timer: asyncio.TimerHandle | None = None
 
     def queue(self, message: Outgoing, data: bytes, now: float) -> None:
-        """Put a frame in line; `flush` writes what is due."""
+        """Queue a frame; `flush` writes the frames that are due."""
         if self.is_closing or self.is_dead:
             return
         self.line.put(data, message.key, now, message.late)
@@ -69,7 +71,7 @@ class Connection:
             self._end_here(now)
 
     def flush(self, now: float) -> None:
-        """Write what is due, and come back when more is."""
+        """Write the frames that are due, and schedule the next write."""
         data = self.line.take(now, self.pace)
         if not self.is_open or self.is_dead:
             return
@@ -88,19 +90,19 @@ class Connection:
         self.flush(asyncio.get_running_loop().time())
 
     def forget_timer(self) -> None:
-        """Nobody waits for what is in line any more."""
+        """Cancel the next scheduled write."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _end_here(self, now: float) -> None:
-        """End the TCP connection after what is in line, without a close frame."""
+        """Close the TCP connection after the queued frames, without a close frame."""
         self.flush(now)
         self.is_closing = True
         self.transport.close()
 
     def reset(self) -> None:
-        """End the TCP connection at once with a reset (RST)."""
+        """Close the TCP connection at once with a reset (RST)."""
         tcp = self.transport.get_extra_info("socket")
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
@@ -112,5 +114,5 @@ class Connection:
 
     @property
     def unsent_bytes(self) -> int:
-        """What the client has not read yet and the system does not hold any more."""
+        """Bytes that wait in this process because the client reads too slowly."""
         return self.transport.get_write_buffer_size() + len(self.line)

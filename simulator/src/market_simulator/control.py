@@ -1,4 +1,4 @@
-"""The control address: look at the truth and the connections, make things go wrong. Not part of the exchange."""
+"""The control address: it returns the truth and the connections, and injects faults. Not part of the exchange."""
 
 import asyncio
 import json
@@ -62,7 +62,7 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
         return web.json_response({"error": str(error)}, status=400)
 
 
-# -- looking -------------------------------------------------------------------------------------------------------
+# -- state and truth -----------------------------------------------------------------------------------------------
 
 
 async def _healthz(request: web.Request) -> web.Response:
@@ -126,10 +126,10 @@ async def _sequences(request: web.Request) -> web.StreamResponse:
 
 
 async def _changes(request: web.Request) -> web.StreamResponse:
-    """The changes themselves, so that a test can follow a book from one state on."""
+    """The changes with their levels, so that a test can rebuild a book from any state."""
     _, history = _of_symbol(request, request.app[EXCHANGE].truth.books)
-    texts = (f'{_numbers(c)[:-1]}, "bids": {c.bids}, "asks": {c.asks}}}' for c in history.changes())
-    return await _lines(request, list(texts))
+    lines = (f'{_numbers(c)[:-1]}, "bids": {c.bids}, "asks": {c.asks}}}' for c in history.changes())
+    return await _lines(request, list(lines))
 
 
 def _numbers(change: PackedChange) -> str:
@@ -137,7 +137,7 @@ def _numbers(change: PackedChange) -> str:
 
 
 async def _lines(request: web.Request, lines: Iterable[str]) -> web.StreamResponse:
-    """JSON lines, as many as there are, a thousand per write."""
+    """Stream JSON lines, a thousand per write."""
     response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     await response.prepare(request)
     rest = iter(lines)
@@ -156,7 +156,7 @@ async def _account(request: web.Request) -> web.Response:
 
 
 async def _change_holding(request: web.Request) -> web.Response:
-    """`asset`, `total`, and `frozen` of it: decimal texts."""
+    """Fields: `asset`, and the decimal strings `total` and `frozen` (a part of the total)."""
     body, exchange = Body(await request.text()), request.app[EXCHANGE]
     currency = body.required("asset", body.text("asset"))
     total, frozen = _amount(body, "total"), _amount(body, "frozen", "0")
@@ -179,7 +179,7 @@ def _amount(body: Body, name: str, default: str | None = None) -> Decimal:
 
 
 async def _change_key(request: web.Request) -> web.Response:
-    """What is not named stays as it is."""
+    """Fields that are left out keep their values."""
     body, exchange = Body(await request.text()), request.app[EXCHANGE]
     old = exchange.account.key
     key = ApiKey(
@@ -203,14 +203,14 @@ def _number(request: web.Request, name: str, default: int) -> int:
     try:
         return int(text) if text else default
     except ValueError as error:
-        raise BadCallError(f"{name}={text!r} is not a whole number") from error
+        raise BadCallError(f"{name}={text!r} is not an integer") from error
 
 
 # -- faults --------------------------------------------------------------------------------------------------------
 
 
 async def _lost(request: web.Request) -> web.StreamResponse:
-    """What the faults have swallowed, as JSON lines."""
+    """The messages that faults have swallowed, as JSON lines."""
     rows = request.app[EXCHANGE].faults.swallowed.rows(request.query.get("channel"), request.query.get("symbol"))
     return await _lines(request, [json.dumps(row) for row in rows])
 
@@ -226,7 +226,7 @@ async def _fault(request: web.Request) -> web.Response:
 
 
 async def _clear(request: web.Request) -> web.Response:
-    """End all faults, or those of the kind that the path names."""
+    """End all faults, or those of the kind in the path."""
     return web.json_response({"ended": fault_calls.end(request.app[EXCHANGE], request.match_info.get("name"), _now())})
 
 

@@ -1,4 +1,4 @@
-"""The door of the exchange: accepts TCP connections, and hands them on to TLS and HTTP, unless a fault leaves them there."""
+"""Accepts TCP connections and hands them to TLS and HTTP, unless a half-open fault holds them."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ POLL = 0.02  # seconds
 
 
 class Door(asyncio.Protocol):
-    """One TCP connection until it is handed on. `handlers` makes what speaks HTTP on it."""
+    """One TCP connection until the handover. `handlers` creates the HTTP protocol."""
 
     def __init__(self, exchange: Exchange, handlers: Handlers, tls: ssl.SSLContext | None) -> None:
         self._exchange, self._handlers, self._tls = exchange, handlers, tls
@@ -30,31 +30,31 @@ class Door(asyncio.Protocol):
         if fault is None and self._tls is None:
             self._hand_on(transport, self._handlers())
             return
-        # The client's first bytes belong to whoever the connection is handed on to.
+        # The client's first bytes belong to the next protocol.
         transport.pause_reading()
-        doing = self._leave(transport, fault.turns) if fault else self._speak_tls(transport, self._tls)
-        self._work = self._loop.create_task(doing)
+        work = self._hold(transport, fault.turns) if fault else self._start_tls(transport, self._tls)
+        self._work = self._loop.create_task(work)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._work is not None:
             self._work.cancel()
 
-    async def _leave(self, transport: asyncio.Transport, turns: Turns) -> None:
-        """Neither read nor write until the fault is over, and then end the connection."""
+    async def _hold(self, transport: asyncio.Transport, turns: Turns) -> None:
+        """Neither read nor write until the fault is over, then close the connection."""
         while self._loop.time() < turns.until:
             await asyncio.sleep(POLL)
         transport.abort()
 
-    async def _speak_tls(self, transport: asyncio.Transport, tls: ssl.SSLContext | None) -> None:
+    async def _start_tls(self, transport: asyncio.Transport, tls: ssl.SSLContext | None) -> None:
         assert tls is not None
         handler = self._handlers()
         try:
-            spoken = await self._loop.start_tls(transport, handler, tls, server_side=True)
-        except OSError as error:  # ssl.SSLError is one
+            encrypted = await self._loop.start_tls(transport, handler, tls, server_side=True)
+        except OSError as error:  # includes ssl.SSLError
             log.info("TLS handshake failed: %s", error)
             return
-        if spoken is not None:  # None: the client has gone meanwhile
-            handler.connection_made(spoken)
+        if encrypted is not None:  # None: the client disconnected in the meantime
+            handler.connection_made(encrypted)
 
     def _hand_on(self, transport: asyncio.Transport, handler: asyncio.Protocol) -> None:
         transport.set_protocol(handler)

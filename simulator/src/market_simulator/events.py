@@ -1,8 +1,8 @@
-"""What happens in a market, before it is put into anybody's wire format.
+"""Events of a market, independent of the wire format.
 
-A source (`replay`, `market`) is an endless iterator of these, in order of `time_us`. All times of events are
-microseconds since 1970 on the simulator's clock: the moment at which the exchange publishes the event. The times that
-go onto the wire (`ts_ms`) are milliseconds since 1970 and may lie a little before it.
+A source (`replay`, `market`) is an endless iterator of events in order of `time_us`, the time at which the exchange
+publishes the event. It is in microseconds since 1970 on the simulator's clock. The times on the wire (`ts_ms`) are
+milliseconds since 1970 and can be slightly earlier.
 """
 
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ from typing import NamedTuple, TypeAlias
 
 
 class Key(NamedTuple):
-    """A stream that can be subscribed: channel and instrument, as the exchange names them."""
+    """A stream that a client can subscribe to: the exchange's names of channel and instrument."""
 
     channel: str
     instrument: str
 
 
 class Level(NamedTuple):
-    """One price of one side of a book. Size "0" deletes it. `key` orders prices exactly; the texts are what is sent."""
+    """One price level of a side. Size "0" deletes it. `key` orders prices exactly; the strings go onto the wire."""
 
     key: int
     price: str
@@ -27,14 +27,14 @@ class Level(NamedTuple):
 
 
 class Levels(NamedTuple):
-    """Levels of one side together with their JSON text, made once however often it is sent."""
+    """Levels of one side with their JSON, which is encoded only once."""
 
     rows: tuple[Level, ...]
     text: str
 
 
 def levels(rows: Iterable[Level]) -> Levels:
-    """The rows with OKX's text for them: `[["px","sz","0","orders"],...]`."""
+    """The rows with their JSON in OKX's format: `[["px","sz","0","orders"],...]`."""
     kept = tuple(rows)
     return Levels(kept, "[" + ",".join(f'["{r.price}","{r.size}","0","{r.orders}"]' for r in kept) + "]")
 
@@ -44,7 +44,7 @@ NO_LEVELS = levels(())
 
 @dataclass(frozen=True, slots=True)
 class TradeRow:
-    """Fills of one taker order at one price. `sizes` has one entry per fill; ids end at `last_id` and step by 1."""
+    """Fills of one taker order at one price. `sizes` has one entry per fill; the ids are dense up to `last_id`."""
 
     last_id: int
     price: str
@@ -62,7 +62,7 @@ class TradeRow:
 
 @dataclass(frozen=True, slots=True)
 class Trades:
-    """One or more merged trades that the exchange publishes in one message."""
+    """One or more merged trades in one message."""
 
     time_us: int
     instrument: str
@@ -71,9 +71,9 @@ class Trades:
 
 @dataclass(frozen=True, slots=True)
 class BookChange:
-    """New absolute sizes. `is_snapshot`: the instrument's first state, which forgets all before.
+    """New absolute sizes. `is_snapshot`: the instrument's first state, which replaces all earlier ones.
 
-    `sequence == previous` with no levels is the exchange's "nothing changed" push.
+    `sequence == previous` without levels is the exchange's no-change push.
     """
 
     time_us: int
@@ -93,7 +93,7 @@ class BookChange:
 
 @dataclass(frozen=True, slots=True)
 class RecordedRow:
-    """A row of a channel that the recording holds itself (tickers, bbo-tbt, books5), as JSON text."""
+    """A row of a channel that is replayed as recorded (tickers, bbo-tbt, books5), as JSON."""
 
     time_us: int
     instrument: str
@@ -103,7 +103,7 @@ class RecordedRow:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A tenth of a second of market time has ended: what is published at a bounded pace goes out now."""
+    """The end of 100 ms of market time, when the rate-limited channels are published."""
 
     time_us: int
 

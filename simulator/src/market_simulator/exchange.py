@@ -1,5 +1,7 @@
-"""The exchange as a whole: venue, truth, faults and connections, and how an event happens to all of them. `now` is
-seconds of a monotonic clock, given as argument."""
+"""The exchange: it passes each event through faults, venue and truth to the connections.
+
+`now` is seconds of a monotonic clock, passed as an argument.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ from market_simulator.venue import Venue
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How the exchange behaves. Seconds and bytes; 0 connections a second means no limit."""
+    """Behaviour of the exchange. Limits are in seconds, bytes and connections per second (0: no limit)."""
 
     silence_limit: float = 30.0
     unsent_limit: int = 16 << 20
@@ -32,7 +34,7 @@ class ServerOptions:
 
 @dataclass(slots=True)
 class Exchange:
-    """The whole state. `is_paced` False: the market runs as fast as its clients read, and waits without any."""
+    """All state. With `is_paced` False the market runs as fast as its clients read, and pauses without clients."""
 
     venue: Venue
     truth: Truth
@@ -54,29 +56,29 @@ class Exchange:
 
     @property
     def names(self) -> frozenset[str]:
-        """What can be subscribed."""
+        """Names of the instruments that clients can subscribe to."""
         return frozenset(self.venue.boards)
 
     def first_pushes(self, key: Key) -> list[str]:
-        """What a new subscriber gets at once."""
+        """The messages that a new subscriber gets at once."""
         if key == account.KEY:
             return self.account.snapshot(self.venue.now_ms)
         text = self.venue.first_push(key)
         return [] if text is None else [text]
 
     def subscribers(self, key: Key) -> int:
-        """How many connections have this stream."""
+        """Number of connections with this stream."""
         return len(self.hub.wanted.get(key, ()))
 
     def login_refusal(self, login: dict[str, Any], now: float) -> tuple[str, str] | None:
-        """Why this login fails: a fault, or what is wrong with it."""
+        """Check a login: the error of a fault or of the account as (code, msg), or None if it is valid."""
         if fault := self.faults.next(LoginError, now):
             return fault.code, fault.message
         skew = self.faults.next(Skew, now)
         return self.account.refusal(login, self.now_us(now) // 1000 + round(skew.seconds * 1000 if skew else 0))
 
     def change_key(self, key: ApiKey) -> int:
-        """Another API key from now on: who has logged in is closed with 4007. Returns how many."""
+        """Replace the API key, and close logged-in connections with 4007. Returns their number."""
         self.account.key = key
         chosen = [connection for connection in self.hub.open_ones() if connection.session.is_logged_in]
         for connection in chosen:
@@ -84,25 +86,25 @@ class Exchange:
         return len(chosen)
 
     def change_holding(self, currency: str, total: Decimal, frozen: Decimal, now: float) -> None:
-        """The account holds so much of a currency from now on, and its subscribers are told."""
+        """Set the holding of one currency, and push the change to the subscribers of the account."""
         text = self.account.change(currency, total, frozen, self.now_us(now) // 1000)
         self.hub.publish([(account.KEY, text)], now)
         self.hub.flush(now)
 
     def subscribe_fault(self, key: Key, now: float) -> SubscribeFault | None:
-        """What goes wrong with this subscription."""
+        """The fault that affects this subscription, if any."""
         error = self.faults.next(SubscribeError, now, lambda fault: fault.stream.has(key))
         return error or self.faults.next(StuckSubscribe, now, lambda fault: fault.stream.has(key))
 
     def now_us(self, now: float) -> int:
-        """The exchange's time for a moment of the loop's clock: microseconds since 1970."""
+        """Convert the loop's clock to the exchange's time in microseconds since 1970."""
         return self.origin_us + round((now - self.started) * 1_000_000) if self.is_paced else self.truth.time_us
 
     def happen(self, event: Event, now: float) -> None:
-        """Let one event happen: it becomes truth, and is published."""
+        """Record one event as truth, and publish it."""
         board = self.venue.boards.get(getattr(event, "instrument", ""))
         if board is not None:
-            event = self._disturbed(event, board.book, now)
+            event = self._with_market_faults(event, board.book, now)
         pushes = self.venue.apply(event, self.hub.wanted)
         self.truth.record(event, board.book if board else None)
         self.hub.counters.events += 1
@@ -110,8 +112,8 @@ class Exchange:
             pushes += [(account.KEY, text) for text in self.account.snapshot(event.time_us // 1000)]
         self.hub.publish(pushes, now)
 
-    def _disturbed(self, event: Event, book: Book, now: float) -> Event:
-        """The event as the faults of the market let it happen; `book` is the one before it."""
+    def _with_market_faults(self, event: Event, book: Book, now: float) -> Event:
+        """Apply the faults of the market to an event; `book` is the book before it."""
         match event:
             case Trades():
                 return self.numbering[event.instrument].trades(event)
@@ -123,7 +125,7 @@ class Exchange:
         return event
 
     def view(self, symbol: str, now: float) -> rest.View:
-        """What REST knows of the truth, and how a call for this symbol ("": none) goes wrong."""
+        """The part of the truth that REST returns for a symbol ("" for a call without one)."""
         faults = self.faults.in_force(now)
         gaps = [
             gap

@@ -1,4 +1,4 @@
-"""The calls that make things go wrong: what each reads from its body, and what it sets going."""
+"""The calls that inject faults: each reads the fields of its body and activates a fault."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -56,20 +56,20 @@ _MESSAGES: Final = {
 
 
 def call(name: str, exchange: Exchange, body: Body, now: float) -> Answer:
-    """Do what `POST /faults/NAME` asks for; `now` is the loop's clock.
+    """Carry out `POST /faults/NAME`; `now` is the loop's clock.
 
     Raises:
-        BadCallError: there is no such fault, or its body makes no sense.
+        BadCallError: The fault is unknown, or a field of its body is invalid.
     """
     _check(name)
     return CALLS[name](exchange, body, now)
 
 
 def end(exchange: Exchange, kind: str | None, now: float) -> int:
-    """End the faults (of a kind), with what they still hold; returns how many there were.
+    """End all faults (or those of a kind), and send the messages that they hold back. Returns their number.
 
     Raises:
-        BadCallError: there is no such fault.
+        BadCallError: The fault is unknown.
     """
     if kind is not None:
         _check(kind)
@@ -94,7 +94,7 @@ def _check(name: str) -> None:
 
 
 def _drop(exchange: Exchange, body: Body, now: float) -> Answer:
-    """Close (with `code`) or cut (without) the connections that are open now."""
+    """Close the open connections with `code`, or cut them without one."""
     code, chosen = body.whole("code", 1000, 4999), _chosen(exchange, body)
     body.done()
     if code is None:
@@ -176,10 +176,10 @@ def _refuse(exchange: Exchange, body: Body, now: float) -> Answer:
 
 
 def _half_open(exchange: Exchange, body: Body, now: float) -> Answer:
-    """`stage` tcp or handshake: new connections; established: those that are open now."""
+    """Affect new connections (`stage` tcp or handshake) or the open ones (established)."""
     stage = Stage(body.text("stage", [stage.value for stage in Stage]) or "established")
     if stage is not Stage.ESTABLISHED:
-        path = None if stage is Stage.TCP else _path(body)  # before a handshake nobody knows its path
+        path = None if stage is Stage.TCP else _path(body)  # the path is unknown before the handshake
         return _in_force(exchange, body, now, HalfOpen(stage, path, _turns(body, now)))
     path, turns, chosen = _path(body), _seconds(body, now), _chosen(exchange, body)
     answer = _in_force(exchange, body, now, HalfOpen(stage, path, turns, _names(chosen)))
@@ -200,17 +200,17 @@ def _slow_read(exchange: Exchange, body: Body, now: float) -> Answer:
 
 
 def _notice(exchange: Exchange, body: Body, now: float) -> Answer:
-    """Announce to the connections that are open now that they will be closed, and close them after `seconds`."""
+    """Send a notice to the open connections, and close them after `seconds`."""
     code = body.whole("code", 1000, 4999) or _GOING_AWAY
     fault = Notice(_names(chosen := _chosen(exchange, body)), _seconds(body, now), code)
     answer = _in_force(exchange, body, now, fault)
     for connection in chosen:
         exchange.hub.send_raw(connection, okx.notice(connection.session.id), now)
-    _at(fault.turns.until, lambda: _close_announced(exchange, fault))
+    _at(fault.turns.until, lambda: _close_notified(exchange, fault))
     return answer
 
 
-def _close_announced(exchange: Exchange, fault: Notice) -> None:
+def _close_notified(exchange: Exchange, fault: Notice) -> None:
     if not fault.is_withdrawn:
         for connection in _these(exchange, fault.connections):
             exchange.hub.close(connection, fault.code, "")
@@ -255,17 +255,17 @@ def _how(body: Body) -> How:
             return how
         case _:
             raise BadCallError(
-                "one of status, timeout, stale, or first and every is wanted: what is wrong with the answer"
+                "the kind of wrong answer is missing; give one of status, timeout, stale, or first and every"
             )
 
 
 def _no_history(exchange: Exchange, body: Body, now: float) -> Answer:
-    """`before`: nothing older than this id; `from` and `to`: not these ids; `swallowed`: not what faults swallow."""
+    """Leave out trades: older than the id `before`, with ids in `from` to `to`, or `swallowed` by faults."""
     symbol = body.required("symbol", body.text("symbol", exchange.names))
     before, swallowed = body.whole("before"), body.flag("swallowed")
     first, last = body.whole("from", 0), body.whole("to", 0)
     if [before is not None, first is not None and last is not None, swallowed].count(True) != 1:
-        raise BadCallError("one of before, from and to, or swallowed is wanted: which trades there are not")
+        raise BadCallError("the missing trades are not given; give one of before, from and to, or swallowed")
     ids = (0, before - 1) if before is not None else (0, -1) if first is None or last is None else (first, last)
     return _in_force(exchange, body, now, NoHistory(symbol, Turns(), *ids, swallowed))
 
@@ -313,7 +313,7 @@ CALLS: Final[dict[str, _Call]] = {
 }
 
 
-# -- what many have in common --------------------------------------------------------------------------------------
+# -- shared --------------------------------------------------------------------------------------------------------
 
 
 def _in_force(exchange: Exchange, body: Body, now: float, fault: Fault) -> Answer:
@@ -323,7 +323,7 @@ def _in_force(exchange: Exchange, body: Body, now: float, fault: Fault) -> Answe
 
 
 def _turns(body: Body, now: float) -> Turns:
-    """When the fault acts: `count`, `seconds`, or both; `after`; `chance` with `seed`."""
+    """Read the fields `count`, `seconds` (or both), `after`, `chance` and `seed`."""
     count, seconds = body.whole("count"), body.number("seconds", 0.001)
     if count is None and seconds is None:
         raise BadCallError("count (how often) or seconds (how long) is missing; both may be given")
@@ -333,7 +333,7 @@ def _turns(body: Body, now: float) -> Turns:
 
 
 def _seconds(body: Body, now: float) -> Turns:
-    """How long a fault lasts that is not counted."""
+    """Read `seconds`, the duration of a fault without a count."""
     return Turns(until=now + body.required("seconds", body.number("seconds", 0.001)))
 
 

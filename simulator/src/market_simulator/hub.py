@@ -1,7 +1,7 @@
-"""All WebSocket connections: what goes out to whom, and when a silent connection is ended.
+"""All WebSocket connections: it routes messages to subscribers and closes silent connections.
 
-Frames are written to the transport as whole WebSocket frames that were made once per message, however many clients get
-it; what one client gets in one turn of the market goes out in one write.
+A message is encoded once as a complete WebSocket frame, for any number of clients. All frames for one client in one
+turn of the market go out in one write.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from market_simulator.faults.connections import SlowWrite
 from market_simulator.faults.messages import Kind, Outgoing, Wire
 from market_simulator.session import Close, Effect, Market
 
-_GOODBYE_SECONDS = 2.0
+_CLOSE_TIMEOUT_S = 2.0
 
 
 @dataclass(slots=True)
 class Counters:
-    """What happened since the start. `calls`: REST calls by path and HTTP status, or "timeout"."""
+    """Counts since the start. `calls`: REST calls by path and HTTP status, or "timeout"."""
 
     connections: int = 0
     refused_handshakes: int = 0
@@ -41,18 +41,21 @@ class Counters:
 
 
 async def _close(connection: Connection, code: int, reason: str) -> None:
-    """Say goodbye; a client that neither reads nor answers is cut off."""
+    """Send a close frame, and cut off a client that neither reads nor answers."""
     with contextlib.suppress(OSError):
         try:
-            async with asyncio.timeout(_GOODBYE_SECONDS):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await connection.websocket.close(code=code, message=reason.encode())
         except TimeoutError:
             connection.transport.abort()
 
 
 class Hub:
-    """Holds the connections. `silence_limit`: seconds without data or ping (OKX: 30) until close code 4004;
-    `unsent_limit`: bytes that a client may leave unread until close code 4005."""
+    """The connections and their subscriptions.
+
+    `silence_limit`: seconds without data or ping until close code 4004. OKX has 30.
+    `unsent_limit`: unread bytes of a client until close code 4005.
+    """
 
     def __init__(self, faults: Faults, silence_limit: float, unsent_limit: int) -> None:
         self.faults = faults
@@ -63,10 +66,10 @@ class Hub:
         self._unsent_limit = unsent_limit
         self._closing: set[asyncio.Task[None]] = set()
 
-    # -- coming and going -----------------------------------------------------------------------------------------
+    # -- opening and closing --------------------------------------------------------------------------------------
 
     def new_id(self) -> str:
-        """The next connection's id: eight hexadecimal digits, like OKX's."""
+        """An id for the next connection: eight hexadecimal digits, like OKX's."""
         self.counters.connections += 1
         return f"{(self.counters.connections * 0x9E3779B1) & 0xFFFFFFFF:08x}"
 
@@ -80,7 +83,7 @@ class Hub:
             self._unwant(key, connection)
 
     def close(self, connection: Connection, code: int, reason: str) -> None:
-        """End a connection with a close frame; frames that wait go out before it."""
+        """Close a connection with a close frame after the queued frames."""
         if connection.is_closing:
             return
         if connection.is_dead:
@@ -93,25 +96,25 @@ class Hub:
         task.add_done_callback(self._closing.discard)
 
     async def close_all(self, code: int, reason: str) -> None:
-        """End all connections, and wait until they have ended."""
+        """Close all connections, and wait until they have ended."""
         for connection in list(self.connections.values()):
             self.close(connection, code, reason)
         await asyncio.gather(*self._closing)
 
     def open_ones(self, path: okx.Path | None = None, name: str | None = None) -> list[Connection]:
-        """The open connections: of a path, with an id, or all."""
-        everyone = [c for c in self.connections.values() if c.is_open]
-        return [c for c in everyone if path in (None, c.session.path) and name in (None, c.session.id)]
+        """The open connections, all or those with a path or an id."""
+        is_open = [c for c in self.connections.values() if c.is_open]
+        return [c for c in is_open if path in (None, c.session.path) and name in (None, c.session.id)]
 
     # -- out ------------------------------------------------------------------------------------------------------
 
     def publish(self, pushes: Iterable[tuple[Key, str]], now: float) -> None:
-        """Put pushes in line for all who want them."""
+        """Queue pushes for their subscribers."""
         for key, text in pushes:
             self._publish(self.faults.outgoing(now, Outgoing(Kind.PUSH, key, text)), now)
 
     def release(self, held: Iterable[Outgoing], now: float) -> None:
-        """Publish what an ended fault has held back."""
+        """Publish the messages that an ended fault held back."""
         self._publish(held, now)
         self.flush(now)
 
@@ -123,7 +126,7 @@ class Hub:
                 self._queue(connection, message, data, now)
 
     def flush(self, now: float) -> None:
-        """Write every line; end those whose clients read too slowly."""
+        """Write all queues, and close the connections of clients that read too slowly."""
         for connection in list(self.connections.values()):
             if connection.line:
                 self._flush(connection, now)
@@ -141,13 +144,13 @@ class Hub:
             self.close(connection, okx.READS_TOO_SLOWLY, "Your connection buffer is full")
 
     def send(self, connection: Connection, outgoing: Outgoing, now: float) -> None:
-        """Send something to one client at once."""
+        """Send a message to one client at once."""
         for message in self.faults.outgoing(now, outgoing):
             self._queue(connection, message, written(message), now)
         self._flush(connection, now)
 
     def send_raw(self, connection: Connection, text: str, now: float) -> None:
-        """Send exactly this text to one client, whatever faults are in force."""
+        """Send exactly this string to one client, without applying faults."""
         raw = Outgoing(Kind.REPLY, None, text)
         self._queue(connection, raw, written(raw), now)
         self._flush(connection, now)
@@ -160,7 +163,7 @@ class Hub:
     # -- in -------------------------------------------------------------------------------------------------------
 
     def received(self, connection: Connection, text: str, now: float, market: Market) -> None:
-        """Answer a text frame of a client."""
+        """Answer a client's text frame."""
         self.counters.requests += 1
         effects = connection.session.received(text, now, market)
         self._follow_subscriptions(connection)
@@ -168,7 +171,7 @@ class Hub:
             self._carry_out(connection, effect, now)
 
     def pinged(self, connection: Connection, payload: bytes, now: float) -> None:
-        """Answer a WebSocket control ping. It is no sign of life in OKX's sense (docs/exchanges/okx.md section 3)."""
+        """Answer a WebSocket control ping. It does not reset OKX's silence timer (docs/exchanges/okx.md section 3)."""
         alive = connection.alive
         self.send(connection, Outgoing(Kind.REPLY, None, payload.decode("latin-1"), Wire.PONG), now)
         connection.alive = alive
@@ -196,10 +199,10 @@ class Hub:
     # -- silence --------------------------------------------------------------------------------------------------
 
     def end_silent(self, now: float) -> None:
-        """Close with 4004 what has not subscribed in time, or has had neither data nor pong for too long."""
-        if self.faults.is_mute(now):
+        """Close connections with 4004 that did not subscribe in time, or had neither data nor pong for too long."""
+        if self.faults.is_silencing_all(now):
             for connection in self.connections.values():
-                connection.alive = now  # a fault's silence is not the exchange's: it must not end the connection
+                connection.alive = now  # silence caused by a fault must not close the connection
         for connection in self._silent(now):
             self.counters.closed_silent += 1
             self.close(connection, okx.NO_DATA, "No data received in 30s.")

@@ -1,4 +1,4 @@
-"""What can be traded: names, kinds, steps of price and size, and the row that REST gives about each."""
+"""Instruments: names, kinds, steps of price and size, and the rows of the REST API."""
 
 import re
 from dataclasses import dataclass
@@ -8,14 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One instrument. `row` is the whole row of `GET /api/v5/public/instruments`."""
+    """One instrument. `row` is its row of `GET /api/v5/public/instruments`."""
 
     id: str
     kind: str  # SPOT, SWAP, FUTURES, OPTION
     row: dict[str, Any]
 
     def turnover(self, price: Decimal, size: Decimal) -> tuple[Decimal, Decimal]:
-        """What a fill adds to (volCcy, volCcyQuote): quote currency for SPOT; base and quote for derivatives."""
+        """Turnover of a fill as (volCcy, volCcyQuote).
+
+        Both are in quote currency for SPOT, and in base and quote currency for derivatives.
+        """
         if self.kind == "SPOT":
             return price * size, price * size
         value = Decimal(str(self.row.get("ctVal") or "1")) * size
@@ -25,7 +28,7 @@ class Instrument:
 
 
 def kind_of(instrument_id: str) -> str:
-    """OKX's instType, told from the shape of the name (docs/exchanges/okx.md section 10)."""
+    """Derive OKX's instType from the form of the name (docs/exchanges/okx.md section 10)."""
     if instrument_id.endswith("-SWAP"):
         return "SWAP"
     if re.search(r"-\d{6}-[\d.]+-[CP]$", instrument_id):
@@ -34,12 +37,12 @@ def kind_of(instrument_id: str) -> str:
 
 
 def recorded_instrument(row: dict[str, Any]) -> Instrument:
-    """An instrument from a recorded REST row."""
+    """Create an instrument from a recorded REST row."""
     return Instrument(str(row["instId"]), str(row["instType"]), row)
 
 
 def made_instrument(instrument_id: str, tick: str, lot: str) -> Instrument:
-    """An instrument that no recording describes; `tick` and `lot` are the steps of price and size."""
+    """Create an instrument without a recorded row; `tick` and `lot` are the steps of price and size."""
     kind = kind_of(instrument_id)
     base, _, rest = instrument_id.partition("-")
     quote = rest.partition("-")[0]

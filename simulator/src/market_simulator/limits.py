@@ -1,4 +1,4 @@
-"""Rate limits: at most so many calls in so many seconds, per caller."""
+"""Rate limits per caller: a maximum number of calls in a sliding window."""
 
 from collections import defaultdict, deque
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `calls` within any `seconds`."""
+    """At most `calls` in any window of `seconds`."""
 
     calls: int
     seconds: float
@@ -19,7 +19,7 @@ class Limiter:
         self._calls: defaultdict[tuple[Limit, str], deque[float]] = defaultdict(deque)
 
     def allows(self, limit: Limit, caller: str, now: float) -> bool:
-        """Whether one more call is within the limit; it is counted only when it is."""
+        """Whether one more call is within the limit. Only allowed calls are counted."""
         calls = self._calls[limit, caller]
         while calls and calls[0] <= now - limit.seconds:
             calls.popleft()

@@ -1,30 +1,30 @@
-"""What waits to be written to one client: in order, some of it not before a moment, all of it at a bounded pace.
+"""Queue of frames for one client, with delays per stream and a bounded rate.
 
-Times are seconds of a monotonic clock, given as argument.
+Times are seconds of a monotonic clock, passed as arguments.
 """
 
 from heapq import heappop, heappush
 
 from market_simulator.events import Key
 
-_SLICE = 0.05  # seconds: how often a slow line writes
+_SLICE = 0.05  # seconds between the writes of a slow queue
 
 
 class Line:
-    """Whole frames on their way to one client."""
+    """Complete frames that wait for one client."""
 
     __slots__ = ("_arrivals", "_late", "_latest", "_ready", "_slow", "_slow_since")
 
     def __init__(self) -> None:
         self._ready: list[bytes] = []
         self._late: list[tuple[float, int, bytes]] = []
-        self._latest: dict[Key | None, float] = {}  # when the last late frame of a stream is due
+        self._latest: dict[Key | None, float] = {}  # time at which the last delayed frame of a stream is due
         self._arrivals = 0
         self._slow = bytearray()
         self._slow_since = 0.0
 
     def put(self, data: bytes, key: Key | None, now: float, late: float = 0.0) -> None:
-        """Put a frame in line, `late` seconds from now, but never before an earlier frame of its stream."""
+        """Queue a frame with a delay of `late` seconds, but never before an earlier frame of its stream."""
         if not late and key not in self._latest:
             self._ready.append(data)
             return
@@ -33,7 +33,7 @@ class Line:
         heappush(self._late, (due, self._arrivals, data))
 
     def take(self, now: float, pace: float | None = None) -> bytes:
-        """What is written now; `pace`: bytes a second (None: as fast as the client reads)."""
+        """Remove and return the bytes to write now. `pace` is in bytes per second; None means no limit."""
         while self._late and self._late[0][0] <= now:
             self._ready.append(heappop(self._late)[2])
         if not self._late:
@@ -53,13 +53,13 @@ class Line:
         return written
 
     def due(self, now: float) -> float | None:
-        """When to take again what cannot be written now; None when nothing waits."""
+        """Time of the next `take`, or None if the queue is empty."""
         moments = [self._late[0][0]] if self._late else []
         moments += [now + _SLICE] if self._slow else []
         return min(moments, default=None)
 
     def __len__(self) -> int:
-        """Bytes that wait."""
+        """Number of queued bytes."""
         return sum(map(len, self._ready)) + sum(len(data) for _, _, data in self._late) + len(self._slow)
 
     def __bool__(self) -> bool:

@@ -1,7 +1,7 @@
-"""A seeded market: the same seed, symbols and rate give the same events to the last byte, whoever is connected.
+"""A seeded market: the same seed, symbols and rate give the same events to the last byte, with any set of clients.
 
-Prices are whole numbers of ticks, sizes whole numbers of lots, times whole microseconds, and every choice comes from
-one generator per symbol, seeded by text; no float, clock, hash order or other symbol has a say.
+Prices are integers in ticks, sizes in lots, times in microseconds. Every choice comes from one generator per symbol
+with a string as its seed. No float, clock, hash order or other symbol affects it.
 """
 
 import heapq
@@ -24,7 +24,7 @@ _TICK_DECIMALS = {"BTC": 1, "ETH": 2, "SOL": 4, "XRP": 5, "DOGE": 6, "OKB": 3}
 
 @dataclass(frozen=True, slots=True)
 class MarketPlan:
-    """What decides a market. `rate`: trades and books messages per second and symbol, on average."""
+    """Parameters of a market. `rate`: average number of trades and books messages per second and symbol."""
 
     seed: str
     symbols: tuple[str, ...]
@@ -34,13 +34,13 @@ class MarketPlan:
 
 
 def market(plan: MarketPlan, origin_us: int) -> Iterator[Event]:
-    """All symbols' events from `origin_us` (microseconds since 1970) on, for ever, in order of time."""
+    """Endless events of all symbols from `origin_us` (microseconds since 1970) on, in order of time."""
     events = [_Symbol(plan, symbol, origin_us).events() for symbol in plan.symbols]
     return heapq.merge(*events, key=lambda event: event.time_us)
 
 
 def instruments(plan: MarketPlan) -> list[Instrument]:
-    """The plan's symbols as instruments, with the steps of price and size that the market keeps."""
+    """The plan's symbols as instruments, with the market's steps of price and size."""
     made = []
     for symbol in plan.symbols:
         scale = _scale(plan, symbol)
@@ -65,17 +65,17 @@ def _scale(plan: MarketPlan, symbol: str) -> _Scale:
 
 
 class _Ladder:
-    """One side's lots by tick, and the changes that the running step has made to it."""
+    """One side's lots by tick, and its changes in the current step."""
 
     def __init__(self, side: Side, scale: _Scale, away: int) -> None:
         self.side = side
         self.lots: dict[int, int] = {}
-        self.away = away  # from the best price into the book: -1 for bids, +1 for asks
+        self.away = away  # direction from the best price into the book: -1 for bids, +1 for asks
         self._scale = scale
         self._changes: dict[int, Level] = {}
 
     def put(self, tick: int, lots: int, orders: int) -> None:
-        """Set a level to so many lots; none deletes it."""
+        """Set a level's lots; 0 deletes it."""
         if lots:
             self.lots[tick] = lots
         else:
@@ -85,8 +85,8 @@ class _Ladder:
         self._changes[tick] = level
         self.side.apply((level,))
 
-    def taken(self) -> Levels:
-        """The step's changes, best price first, and forget them."""
+    def take_changes(self) -> Levels:
+        """Remove and return the step's changes, best price first."""
         changed = sorted(self._changes.values(), key=lambda level: level.key * self.away)
         self._changes = {}
         return levels(changed)
@@ -112,8 +112,8 @@ class _Symbol:
         self._trade_id = self._random.randrange(100_000, 1_000_000_000)
         self._book_sequence = -1
         self._burst_left = 0
-        # A step is one message (books) or two (trades and books) with equal chance; bursts (a share of 40 in 440
-        # steps, eight times as fast) shorten the mean by 0.9205, which the factor makes up for.
+        # A step is one message (books) or two (trades and books) with equal chance. Bursts (40 of 440 steps, eight
+        # times as fast) shorten the mean by 0.9205, and the factor compensates for that.
         self._mean_us = max(1, int(Fraction(1_500_000) / plan.rate * 10864 / 10000))
 
     def events(self) -> Iterator[Event]:
@@ -156,12 +156,12 @@ class _Symbol:
         yield self._settled()
 
     def _take(self, ladder: _Ladder, side: str, is_last: bool) -> TradeRow:
-        """One taker order's fills at the best price: the whole level, or for the last price a part of it."""
+        """One taker order's fills at the best price: the full level, or a part of it at the last price."""
         tick = ladder.tick(0)
-        there = ladder.lots[tick]
-        taken = 1 + self._random.randrange(there) if is_last else there
+        available = ladder.lots[tick]
+        taken = 1 + self._random.randrange(available) if is_last else available
         fills = min(taken, self._random.choices((1, 2, 3, 6, 17), weights=(70, 15, 8, 6, 1))[0])
-        ladder.put(tick, there - taken, self._new_orders())
+        ladder.put(tick, available - taken, self._new_orders())
         self._trade_id += fills
         return TradeRow(
             last_id=self._trade_id,
@@ -182,16 +182,16 @@ class _Symbol:
     # -- quotes ---------------------------------------------------------------------------------------------------
 
     def _goes_up(self) -> bool:
-        """A coin, loaded towards the first price when the market has halved or doubled."""
+        """A random direction, biased towards the first price once the market has halved or doubled."""
         middle, start = self._bids.tick(0), self._scale.price_ticks
         bias = 90 if middle < start // 2 else 10 if middle > start * 2 else 50
         return self._random.randrange(100) < bias
 
     def _drift(self) -> None:
-        """The best price of one side goes, and the other side follows into the room."""
-        gone, follows = (self._asks, self._bids) if self._goes_up() else (self._bids, self._asks)
-        gone.put(gone.tick(0), 0, 0)
-        self._add(follows, follows.tick(0) - follows.away)
+        """Remove the best level of one side, and add a better one to the other side."""
+        retreating, following = (self._asks, self._bids) if self._goes_up() else (self._bids, self._asks)
+        retreating.put(retreating.tick(0), 0, 0)
+        self._add(following, following.tick(0) - following.away)
 
     def _quote(self, ladder: _Ladder) -> None:
         what = self._random.randrange(10)
@@ -205,7 +205,7 @@ class _Symbol:
             self._add(ladder, tick - ladder.away * (self._random.randrange(3) - 1))
 
     def _add(self, ladder: _Ladder, tick: int) -> None:
-        """A new level, unless it would touch the other side."""
+        """Add a level, unless it would touch the other side."""
         other = self._asks if ladder is self._bids else self._bids
         if (tick - other.tick(0)) * ladder.away > 0:
             ladder.put(tick, self._new_lots(), self._new_orders())
@@ -228,8 +228,8 @@ class _Symbol:
             time_us=self._time_us,
             instrument=self._symbol,
             ts_ms=self._time_us // 1000,
-            bids=self._bids.taken(),
-            asks=self._asks.taken(),
+            bids=self._bids.take_changes(),
+            asks=self._asks.take_changes(),
             sequence=self._sequence,
             previous=previous,
             checksum=self._book.checksum() if self._plan.with_checksums else 0,

@@ -1,4 +1,4 @@
-"""OKX v5's own words: channels and the paths that offer them, frames, acknowledgements, errors (docs/exchanges/okx.md)."""
+"""OKX v5's protocol: channels and their paths, frames, acknowledgements and errors (docs/exchanges/okx.md)."""
 
 import json
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ KEY_CHANGED: Final = 4007
 
 
 class Path(StrEnum):
-    """Where a WebSocket client connects."""
+    """The WebSocket paths."""
 
     PUBLIC = "/ws/v5/public"
     BUSINESS = "/ws/v5/business"
@@ -26,10 +26,10 @@ class Path(StrEnum):
 
     @classmethod
     def named(cls, name: str) -> "Path":
-        """The path for "public", "business", "private" (or the whole path itself).
+        """The path with a short name ("public", "business", "private"), or with the full path itself.
 
         Raises:
-            ValueError: there is no such path.
+            ValueError: There is no such path.
         """
         return cls(name if name.startswith("/") else f"/ws/v5/{name}")
 
@@ -50,7 +50,7 @@ _NOT_ON_BUSINESS = (
 
 
 def refusal(path: Path, key: Key, instruments: Iterable[str], is_logged_in: bool = False) -> tuple[str, str] | None:
-    """Why this path does not offer this stream, as (code, msg); None when it does."""
+    """Check a stream: the error as (code, msg), or None if this path offers the stream."""
     if path is Path.PRIVATE and not is_logged_in:
         return "60011", "Please log in"
     if path is Path.PRIVATE and key.channel in PRIVATE_CHANNELS:
@@ -73,36 +73,38 @@ def refusal(path: Path, key: Key, instruments: Iterable[str], is_logged_in: bool
 
 
 def compact(value: Any) -> str:
-    """JSON as OKX writes it: no blanks."""
+    """Encode JSON as OKX does, without spaces."""
     return json.dumps(value, separators=(",", ":"))
 
 
 def acknowledgement(event: str, key: Key, request_id: str | None, connection_id: str) -> str:
-    """`{"id":"1512","event":"subscribe","arg":{"channel":...,"instId":...},"connId":"a4d3ae55"}`"""
+    """Acknowledge a request: `{"id":"1512","event":"subscribe","arg":{...},"connId":"a4d3ae55"}`."""
     return compact({**_id(request_id), "event": event, "arg": _arg(key), "connId": connection_id})
 
 
 def logged_in(request_id: str | None, connection_id: str) -> str:
-    """`{"event":"login","code":"0","msg":"","connId":"a4d3ae55"}`"""
+    """Acknowledge a login: `{"event":"login","code":"0","msg":"","connId":"a4d3ae55"}`."""
     return compact({**_id(request_id), "event": "login", "code": "0", "msg": "", "connId": connection_id})
 
 
 def connection_count(channel: str, count: int, connection_id: str) -> str:
-    """What follows a subscription of a private channel: how many connections have it."""
+    """The number of connections with a private channel, sent after its subscription."""
     return compact(
         {"event": "channel-conn-count", "channel": channel, "connCount": str(count), "connId": connection_id}
     )
 
 
 def error(code: str, message: str, request_id: str | None, connection_id: str, key: Key | None = None) -> str:
-    """`{"id":"1512","event":"error","code":"60012","msg":"Invalid request: ...","connId":"a4d3ae55"}`; with `key` the
-    `arg` that it is about."""
+    """An error event: `{"id":"1512","event":"error","code":"60012","msg":"...","connId":"a4d3ae55"}`.
+
+    With `key` it has the `arg` of the stream that it belongs to.
+    """
     arg = {} if key is None else {"arg": _arg(key)}
     return compact({**_id(request_id), "event": "error", **arg, "code": code, "msg": message, "connId": connection_id})
 
 
 def notice(connection_id: str) -> str:
-    """What OKX sends about 60 s before it closes connections for an upgrade (docs/exchanges/okx.md section 3)."""
+    """The notice about 60 s before OKX closes connections for an upgrade (docs/exchanges/okx.md section 3)."""
     message = "The connection will soon be closed for a service upgrade. Please reconnect."
     return compact({"event": "notice", "code": "64008", "msg": message, "connId": connection_id})
 
@@ -116,12 +118,12 @@ def _id(request_id: str | None) -> dict[str, str]:
 
 
 def push(key: Key, data: str) -> str:
-    """A data push; `data` is the JSON text of the rows, without the brackets around them."""
+    """A data push; `data` is the JSON of the rows without the surrounding brackets."""
     return f'{{"arg":{{"channel":"{key.channel}","instId":"{key.instrument}"}},"data":[{data}]}}'
 
 
 def merged_trades(event: Trades) -> str:
-    """The rows of channel `trades`: fills of one order at one price in one row, with their `count`."""
+    """The rows of channel `trades`, which merge the fills of one order at one price and give their `count`."""
     return ",".join(
         f'{{"instId":"{event.instrument}","tradeId":"{row.last_id}","px":"{row.price}","sz":"{row.size}",'
         f'"side":"{row.side}","ts":"{row.ts_ms}","count":"{len(row.sizes)}","source":"{row.source}",'
@@ -131,7 +133,7 @@ def merged_trades(event: Trades) -> str:
 
 
 def single_fills(event: Trades) -> str:
-    """The rows of channel `trades-all`: every fill on its own, no `count`."""
+    """The rows of channel `trades-all`: single fills without `count`."""
     return ",".join(
         f'{{"instId":"{event.instrument}","tradeId":"{row.first_id + place}","px":"{row.price}","sz":"{size}",'
         f'"side":"{row.side}","ts":"{row.ts_ms}","source":"{row.source}","seqId":{row.sequence}}}'
@@ -141,14 +143,14 @@ def single_fills(event: Trades) -> str:
 
 
 def book_update(change: BookChange) -> str:
-    """A push of channel `books`: "update", or "snapshot" when it is the instrument's first state."""
+    """A push of channel `books`: "snapshot" for the instrument's first state, else "update"."""
     if change.is_snapshot:
         return book_snapshot(change, change.bids, change.asks)
     return _book("update", change, change.bids, change.asks, change.previous)
 
 
 def book_snapshot(state: BookChange, bids: Levels, asks: Levels) -> str:
-    """The whole book as it stands after `state`; a snapshot's prevSeqId is -1."""
+    """The full book after `state`. A snapshot's prevSeqId is -1."""
     return _book("snapshot", state, bids, asks, -1)
 
 
@@ -161,5 +163,5 @@ def _book(action: str, state: BookChange, bids: Levels, asks: Levels, previous: 
 
 
 def book_row(state: BookChange, bids: list[Level], asks: list[Level]) -> str:
-    """The one row of `books5`, `bbo-tbt` and of `GET /api/v5/market/books`: a full, shallow book."""
+    """The only row of `books5`, `bbo-tbt` and `GET /api/v5/market/books`: a full book of limited depth."""
     return f'{{"asks":{levels(asks).text},"bids":{levels(bids).text},"ts":"{state.ts_ms}","seqId":{state.sequence}}}'

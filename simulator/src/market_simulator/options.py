@@ -1,4 +1,4 @@
-"""The command line: what can be asked for, and what is wrong with what was asked."""
+"""The command line: its options and their validation."""
 
 import argparse
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from pathlib import Path
 from market_simulator import __version__
 from market_simulator.exchange import ServerOptions
 
-FIXED_START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z: where a seeded market begins unless told otherwise
+FIXED_START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z: the default start of a seeded market
 
 
 class BadArgumentsError(ValueError):
-    """The command line cannot be followed; the text says why and what is allowed."""
+    """The command line is invalid. The message has the reason and the allowed values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen; port 0 lets the system choose."""
+    """An address to listen on; port 0 selects a free port."""
 
     host: str
     port: int
@@ -30,9 +30,9 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Everything that `serve` was told. Either `replay` or `market` (the seed) is there.
+    """The options of `serve`. Either `replay` or `market` (the seed) is set.
 
-    `speed` None means as fast as clients read. `start_us` None means: the source's own default.
+    `speed` None means as fast as the clients read. `start` None means the default of the source.
     """
 
     replay: tuple[Path, ...]
@@ -54,11 +54,11 @@ class Options:
 
 
 def parse(arguments: list[str]) -> Options:
-    """Read the command line.
+    """Parse the command line.
 
     Raises:
-        BadArgumentsError: it cannot be followed.
-        SystemExit: argparse has printed its own complaint (code 2) or the help (code 0).
+        BadArgumentsError: An option is invalid.
+        SystemExit: argparse has printed its own error (code 2) or the help (code 0).
     """
     given = _parser().parse_args(arguments)
     _check(given)
@@ -88,10 +88,10 @@ def parse(arguments: list[str]) -> Options:
 
 
 def start_us(start: str | None, default_us: int, now_us: int) -> int:
-    """The market's first moment in microseconds since 1970: `now`, a moment in ISO 8601, or the default.
+    """The market's start in microseconds since 1970: `now`, a time in ISO 8601, or the default.
 
     Raises:
-        BadArgumentsError: it is neither.
+        BadArgumentsError: `start` is neither.
     """
     if start is None:
         return default_us
@@ -115,9 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--exchange", choices=["okx"], required=True, help="whose protocol to speak")
     source = serve.add_mutually_exclusive_group(required=True)
-    source.add_argument("--replay", nargs="+", metavar="FILE", help="recorded frames, played for ever as one market")
-    source.add_argument("--market", metavar="SEED", help="a made market: same seed, symbols and rate, same bytes")
-    serve.add_argument("--speed", metavar="X|max", help="replay: times the recorded pace (default 1)")
+    source.add_argument("--replay", nargs="+", metavar="FILE", help="recorded frames, replayed in a loop as one market")
+    source.add_argument("--market", metavar="SEED", help="a seeded market: same seed, symbols and rate, same bytes")
+    serve.add_argument("--speed", metavar="X|max", help="replay: X times the recorded speed (default 1)")
     serve.add_argument("--symbols", metavar="A,B", help="market: the symbols, such as BTC-USDT,ETH-USDT")
     serve.add_argument(
         "--rate", default="20", metavar="N", help="market: trades and books messages a second, per symbol"
@@ -137,12 +137,16 @@ def _parser() -> argparse.ArgumentParser:
 def _behaviour(serve: argparse.ArgumentParser) -> None:
     group = serve.add_argument_group("behaviour of the exchange")
     group.add_argument("--silence-limit", default="30", metavar="SECONDS", help="without data or ping, then close 4004")
-    group.add_argument("--no-change-interval", default="60", metavar="SECONDS", help="a still book's empty push")
+    group.add_argument("--no-change-interval", default="60", metavar="SECONDS", help="empty push of an unchanged book")
     group.add_argument("--connection-limit", type=int, default=0, metavar="N", help="new connections a second; OKX: 3")
     group.add_argument("--unsent-limit", type=int, default=16 << 20, metavar="BYTES", help="unread, then close 4005")
-    group.add_argument("--no-rate-limits", action="store_true", help="REST: answer however often it is asked")
-    group.add_argument("--keep-trades", type=int, default=1_500_000, metavar="N", help="rows of trades kept as truth")
-    group.add_argument("--keep-books", type=int, default=300_000, metavar="N", help="changes of books kept as truth")
+    group.add_argument("--no-rate-limits", action="store_true", help="REST: answer without OKX's limits")
+    group.add_argument(
+        "--keep-trades", type=int, default=1_500_000, metavar="N", help="size of the truth: rows of trades"
+    )
+    group.add_argument(
+        "--keep-books", type=int, default=300_000, metavar="N", help="size of the truth: changes of books"
+    )
     group.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
 
 

@@ -1,7 +1,7 @@
-"""Histories in little memory: what is old is kept in compressed pieces, and read again a piece at a time.
+"""Compact histories: old rows are stored in compressed pieces, which are unpacked one at a time.
 
-A row of trades takes some 40 bytes, a change of a book some 120, instead of 600: half an hour of 2,000 messages a second
-fits into 100 MB.
+A row of trades takes some 40 bytes, and a change of a book some 120, instead of 600. Half an hour of 2,000 messages
+per second fits into 100 MB.
 """
 
 import json
@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from market_simulator.events import TradeRow
 
-_LEVEL = 1  # zlib's fastest: 0.3 ms a piece
-_CACHED = 32  # pieces that are kept unpacked, as pages are read one after the other
+_LEVEL = 1  # zlib's fastest level: 0.3 ms per piece
+_CACHED = 32  # unpacked pieces, as clients read pages one after the other
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +32,7 @@ class TradePiece:
 
 
 def pack_trades(rows: Sequence[TradeRow]) -> TradePiece:
-    """A piece of these rows; there must be one at least."""
+    """Pack at least one row."""
     lines = (
         f"{r.last_id} {r.price} {r.size} {','.join(r.sizes)} {r.side} {r.source} {r.ts_ms} {r.sequence}" for r in rows
     )
@@ -52,7 +52,7 @@ def _trade_row(line: str) -> TradeRow:
 
 @dataclass(frozen=True, slots=True)
 class PackedChange:
-    """One change of a book; the sides are JSON texts of levels."""
+    """One change of a book; the sides are JSON strings of levels."""
 
     sequence: int
     previous: int
@@ -64,7 +64,7 @@ class PackedChange:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BookPiece:
-    """A whole state, after the first of the changes, and the changes in ascending order of their sequence numbers."""
+    """A full state after the first change, and the changes in ascending order of their sequence numbers."""
 
     sequences: "array[int]"
     data: bytes
@@ -75,7 +75,7 @@ class BookPiece:
 
 
 def pack_book(bids: str, asks: str, changes: Sequence[PackedChange]) -> BookPiece:
-    """A piece of a state and the changes since; the first one led to the state."""
+    """Pack a state and the changes from the one that led to it on."""
     rows = [(c.sequence, c.previous, c.ts_ms, c.checksum, c.bids, c.asks) for c in changes]
     data = zlib.compress(json.dumps([bids, asks, rows]).encode(), _LEVEL)
     return BookPiece(array("q", [change.sequence for change in changes]), data)

@@ -1,17 +1,17 @@
-"""Exact prices and sizes: integers inside, the exchange's own decimal text outside, never a float."""
+"""Exact prices and sizes: integers inside, the exchange's decimal strings outside, never floats."""
 
 from decimal import Decimal
 from functools import lru_cache
 
-_SCALE = 18  # meme coins go down to 1e-12; a key must hold every digit of every price
+_SCALE = 18  # meme coins have prices down to 1e-12, and a key has to hold every digit
 
 
 @lru_cache(maxsize=65536)
 def price_key(text: str) -> int:
-    """An integer that orders decimal texts exactly: `price_key("30244") < price_key("30244.5")`.
+    """An integer that orders decimal strings exactly: `price_key("30244") < price_key("30244.5")`.
 
     Raises:
-        ValueError: the text is not a finite decimal number.
+        ValueError: The string is not a finite decimal number.
     """
     try:
         return int(Decimal(text).scaleb(_SCALE))
@@ -20,7 +20,7 @@ def price_key(text: str) -> int:
 
 
 def decimal_text(units: int, decimals: int) -> str:
-    """`units` × 10^-`decimals` as OKX writes it, without trailing zeros: `decimal_text(302440, 1) == "30244"`."""
+    """Format `units` × 10^-`decimals` as OKX does, without trailing zeros: `decimal_text(302440, 1) == "30244"`."""
     if decimals == 0:
         return str(units)
     whole, rest = divmod(units, 10**decimals)
@@ -29,20 +29,20 @@ def decimal_text(units: int, decimals: int) -> str:
 
 
 def plain(value: Decimal) -> str:
-    """A decimal as plain text without exponent and trailing zeros."""
+    """Format a decimal without exponent and trailing zeros."""
     text = format(value, "f")
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
 
 
 def decimals_of(text: str) -> int:
-    """How many digits stand behind the point: `decimals_of("0.0011") == 4`."""
+    """Number of digits after the decimal point: `decimals_of("0.0011") == 4`."""
     return len(text.partition(".")[2])
 
 
 def split_size(text: str, parts: int) -> tuple[str, ...]:
-    """`parts` positive sizes whose exact sum is `text`, the larger ones first.
+    """Split a size into `parts` positive sizes with exactly the same sum, the larger ones first.
 
-    A recorded merged trade tells its total and its number of fills, not the sizes of the fills.
+    A recorded merged trade has its total and its number of fills, but not the sizes of the fills.
     """
     if parts <= 1:
         return (text,)

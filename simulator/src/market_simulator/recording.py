@@ -1,6 +1,6 @@
-"""Reads recorded frames: one JSON object a line, `{"t": seconds or null, "dir": "in"|"out", "url", "raw": text}`.
+"""Reads recorded frames: one JSON object per line, `{"t": seconds or null, "dir": "in"|"out", "url", "raw": text}`.
 
-What a client sent (`out`), acknowledgements, `pong` and REST replies other than lists of instruments are passed over.
+Frames of the client (`out`), acknowledgements, `pong` and REST replies without instruments are ignored.
 """
 
 import json
@@ -18,7 +18,7 @@ _REPLAYED = REPLAYED_AS_RECORDED | {"trades", "books"}
 
 
 class RecordingError(ValueError):
-    """A recording cannot be replayed; the text says file, line, why, and what to do."""
+    """A recording cannot be replayed. The message has file, line, reason and remedy."""
 
     def __init__(self, path: Path, line: int, why: str) -> None:
         super().__init__(f"{path}:{line}: {why}" if line else f"{path}: {why}")
@@ -26,7 +26,7 @@ class RecordingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One recorded push. `offset_us`: microseconds since the recording's first frame; `rows` as received."""
+    """One recorded push. `offset_us` is the time since the recording's first frame; `rows` are as received."""
 
     offset_us: int
     channel: str
@@ -39,7 +39,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A whole file. `zero_ms` is the moment (milliseconds since 1970) at which its first frame came."""
+    """A file. `zero_ms` is the arrival time of its first frame (milliseconds since 1970)."""
 
     path: Path
     zero_ms: int
@@ -52,10 +52,10 @@ class Recording:
 
 
 def read_recording(path: Path) -> Recording:
-    """Read a whole recording.
+    """Read a recording.
 
     Raises:
-        RecordingError: the file cannot be opened, or a line is not a recorded frame.
+        RecordingError: The file cannot be opened, or a line is not a recorded frame.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def read_recording(path: Path) -> Recording:
 
 
 class _Reader:
-    """Collects the frames of one file, and knows the file's own beginning of time."""
+    """Collects the frames of one file, with the time of its first frame as origin."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -106,7 +106,7 @@ class _Reader:
         return Frame(offset, arg["channel"], arg["instId"], message.get("action", ""), rows, bids, asks)
 
     def _offset_us(self, at: float | None, ts_ms: int) -> int:
-        """From the recorder's clock, or where there is none from the exchange's; never backwards."""
+        """Offset by the recorder's clock or, without one, by the exchange's. It never decreases."""
         moment_us = ts_ms * 1000 if at is None else round(at * 1_000_000)
         if self.zero_ms is None:
             self.zero_ms = moment_us // 1000
@@ -119,7 +119,7 @@ def _levels(rows: list[list[str]]) -> Levels:
 
 
 def rest_replies_beside(paths: list[Path]) -> Iterator[Path]:
-    """The files `rest.jsonl` in the directories of the recordings: they describe the instruments."""
+    """The files `rest.jsonl` in the directories of the recordings, which describe the instruments."""
     for directory in dict.fromkeys(path.parent for path in paths):
         if (candidate := directory / "rest.jsonl").is_file():
             yield candidate

@@ -1,15 +1,15 @@
-"""Plays recordings for ever as one endless market.
+"""Replays recordings in a loop as one endless market.
 
-A client never sees a seam. Where a recording ends and the next one (or the same one again) begins:
+A client sees no seam between a recording and the next one (or the same one again):
 
-* trade ids go on: the first recorded trade keeps its id, every later one follows the one before it, by its `count`.
-  A recording with a hole in its ids is thereby played without one; an id recorded twice is played once.
-* sequence numbers go on: recorded ones are shifted as a whole, recordings without any (before 2023) get numbers whose
-  steps are larger than 1, on one line shared by books and trades.
-* the recorded snapshot is played as an ordinary update: the difference between the book as it stands and the snapshot.
-  The recorded checksum of the snapshot holds for that update, as it depends on the resulting state alone.
-* times go on: a recorded moment is shifted to the moment of its playing (and its distances divided by the speed), and
-  never runs backwards within a channel.
+* Trade ids continue: the first recorded trade keeps its id, and every later id follows the previous one by `count`.
+  So a gap in the recorded ids disappears, and an id that was recorded twice is replayed once.
+* Sequence numbers continue. Those of a recording are shifted by the same amount. Recordings without any (before 2023)
+  get numbers with steps above 1, shared by books and trades.
+* The recorded snapshot is replayed as an ordinary update from the current book to the snapshot. Its recorded checksum
+  is valid for that update, because it depends only on the resulting state.
+* Times continue: a recorded time is shifted to the time of the replay, with distances divided by the speed. It never
+  decreases within a channel.
 """
 
 import heapq
@@ -25,21 +25,21 @@ from market_simulator.events import BookChange, Event, Key, RecordedRow, TradeRo
 from market_simulator.quantities import split_size
 from market_simulator.recording import REPLAYED_AS_RECORDED, Frame, Recording
 
-JOINT_US = 100_000  # recorded time between the last frame of a recording and the first of the next
-_SEAM = 17  # how far sequence numbers step over a seam
+JOINT_US = 100_000  # recorded time from the last frame of a recording to the first of the next
+_SEAM = 17  # step of the sequence numbers at a seam
 
 
 def replay(recordings: Sequence[Recording], origin_us: int, speed: Fraction) -> Iterator[Event]:
-    """All recordings from `origin_us` on, for ever, in order of time.
+    """Endless events of all recordings from `origin_us` on, in order of time.
 
-    Recordings that share an instrument follow each other in the order given; others run side by side.
+    Recordings that share an instrument follow each other in the given order; others run in parallel.
     """
     played = [_play(track, origin_us, speed) for track in tracks(recordings)]
     return heapq.merge(*played, key=lambda event: event.time_us)
 
 
 def tracks(recordings: Sequence[Recording]) -> list[list[Recording]]:
-    """Groups of recordings that share instruments, each in the order given."""
+    """Groups of recordings that share instruments, each in the given order."""
     groups: list[list[Recording]] = []
     for recording in recordings:
         sharing = [group for group in groups if any(other.names & recording.names for other in group)]
@@ -49,36 +49,36 @@ def tracks(recordings: Sequence[Recording]) -> list[list[Recording]]:
 
 
 def recorded_keys(recordings: Sequence[Recording]) -> frozenset[Key]:
-    """The streams that are played as recorded, so that nobody derives them from trades and books."""
+    """The streams that are replayed as recorded instead of derived from trades and books."""
     frames = (frame for recording in recordings for frame in recording.frames)
     return frozenset(Key(f.channel, f.instrument) for f in frames if f.channel in REPLAYED_AS_RECORDED)
 
 
 def _play(track: Sequence[Recording], origin_us: int, speed: Fraction) -> Iterator[Event]:
     streams = {name: _Stream(name) for recording in track for name in recording.names}
-    begin_us = Fraction(origin_us)
+    start_us = Fraction(origin_us)
     for recording in cycle(track):
-        segment = _Segment(begin_us, recording.zero_ms, speed)
+        segment = _Segment(start_us, recording.zero_ms, speed)
         for name in recording.names:
-            streams[name].begin(recording)
+            streams[name].start(recording)
         for frame in recording.frames:
             yield from streams[frame.instrument].event(frame, segment)
-        begin_us += Fraction(recording.frames[-1].offset_us + JOINT_US) / speed
+        start_us += Fraction(recording.frames[-1].offset_us + JOINT_US) / speed
 
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """One playing of one recording: turns recorded moments into moments of the replay."""
+    """One pass through a recording. It converts recorded times to times of the replay."""
 
-    begin_us: Fraction
+    start_us: Fraction
     zero_ms: int
     speed: Fraction
 
     def time_us(self, frame: Frame) -> int:
-        return int(self.begin_us + frame.offset_us / self.speed)
+        return int(self.start_us + frame.offset_us / self.speed)
 
     def ts_ms(self, recorded_ms: int) -> int:
-        return int((self.begin_us + (recorded_ms - self.zero_ms) * 1000 / self.speed) / 1000)
+        return int((self.start_us + (recorded_ms - self.zero_ms) * 1000 / self.speed) / 1000)
 
 
 class _Stream:
@@ -88,8 +88,8 @@ class _Stream:
         self._instrument = instrument
         self._book = Book()
         self._is_started = False
-        self._highest = 0  # the largest sequence number given so far
-        self._shift: int | None = 0  # added to recorded sequence numbers; None: the recording has none
+        self._highest = 0  # the largest sequence number so far
+        self._shift: int | None = 0  # added to recorded sequence numbers, None if there are none
         self._book_sequence = -1
         self._last_id: int | None = None
         self._recorded_id = 0
@@ -97,7 +97,7 @@ class _Stream:
         self._steps = count()
         self._has_checksums = False
 
-    def begin(self, recording: Recording) -> None:
+    def start(self, recording: Recording) -> None:
         rows = [row for f in recording.frames if f.instrument == self._instrument for row in f.rows]
         numbers = [int(row["seqId"]) for row in rows if "seqId" in row]
         self._shift = None if not numbers else 0
@@ -141,7 +141,7 @@ class _Stream:
 
     def _book_change(self, frame: Frame, segment: _Segment) -> Iterator[Event]:
         if not self._is_started and frame.action != "snapshot":
-            return  # changes of a state that nobody knows
+            return  # a change of an unknown state
         row = frame.rows[0]
         previous = self._book_sequence
         is_empty = not frame.bids.rows and not frame.asks.rows and frame.action != "snapshot"

@@ -1,4 +1,4 @@
-"""OKX's REST calls that a collector needs, with its paging, limits and errors (docs/exchanges/okx.md sections 7 and 8)."""
+"""OKX's REST calls that a collector needs: paging, limits and errors (docs/exchanges/okx.md sections 7 and 8)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,8 +35,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What REST knows less than the truth: trades with ids in `gaps` do not exist. `preopen`:
-    instruments that are said to be in that state."""
+    """Differences between REST and the truth: missing trade ids, and instruments in state `preopen`."""
 
     gaps: Gaps = ()
     preopen: frozenset[str] = frozenset()
@@ -44,7 +43,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One GET: its parameters, what it is answered from, and `how` it goes wrong. `now_ms` is the exchange's time."""
+    """One GET call: its parameters, its data and its fault (`how`). `now_ms` is the exchange's time."""
 
     query: Mapping[str, str]
     venue: Venue
@@ -55,17 +54,17 @@ class Call:
 
     @property
     def lag(self) -> int:
-        """How many of the newest rows it knows nothing of."""
+        """Number of the newest rows that the answer leaves out."""
         return self.how.stale if isinstance(self.how, Stale) else 0
 
     def required(self, name: str) -> str:
-        """A parameter that must be there and not empty."""
+        """A parameter that must not be empty."""
         if not (value := self.query.get(name, "")):
             raise RefusedError("50014", f"Parameter {name} can not be empty", 400)
         return value
 
     def number(self, name: str, default: int) -> int:
-        """A parameter that is a whole number, 0 or larger."""
+        """An integer parameter, 0 or larger."""
         text = self.query.get(name, "")
         if not text:
             return default
@@ -74,11 +73,11 @@ class Call:
         return int(text)
 
     def limit(self, default: int, largest: int) -> int:
-        """How many rows: asking for more than the largest page gets the largest page."""
+        """Number of rows per page, at most `largest`."""
         return max(1, min(self.number("limit", default), largest))
 
     def board(self) -> Board:
-        """The instrument that `instId` names."""
+        """The board of the instrument in `instId`."""
         name = self.required("instId")
         if name not in self.venue.boards:
             raise RefusedError("51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist.")
@@ -87,7 +86,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A call's answer (JSON texts of its rows) and its limit, per IP and, for some, per value of a parameter."""
+    """A call's answer (its rows as JSON) and its limit, per IP and for some per value of a parameter."""
 
     answer: Callable[[Call], list[str]]
     limit: Limit
@@ -95,7 +94,7 @@ class Endpoint:
 
 
 class RateLimits:
-    """The documented limits per IP. Off: every call is answered."""
+    """The documented limits per IP. If they are off, every call is answered."""
 
     def __init__(self, is_on: bool) -> None:
         self._is_on = is_on
@@ -105,7 +104,7 @@ class RateLimits:
         """Count the call.
 
         Raises:
-            RefusedError: 50011 with HTTP 429, as there were too many.
+            RefusedError: The limit is exceeded (50011 with HTTP 429).
         """
         caller = f"{path} {ip} {call.query.get(endpoint.limited_by, '')}"
         if self._is_on and not self._limiter.allows(endpoint.limit, caller, now):
@@ -122,14 +121,14 @@ def answer(path: str, call: Call, limits: RateLimits, ip: str, now: float) -> Re
         if isinstance(call.how, Status):
             raise _failed(call.how.status)
         rows = endpoint.answer(call)
-        left = call.how.rows(rows) if isinstance(call.how, Page) else rows
-        return Reply(200, f'{{"code":"0","msg":"","data":[{",".join(left)}]}}')
+        page = call.how.rows(rows) if isinstance(call.how, Page) else rows
+        return Reply(200, f'{{"code":"0","msg":"","data":[{",".join(page)}]}}')
     except RefusedError as refused:
         return refused.reply
 
 
 def _failed(status: int) -> RefusedError:
-    """A failure as OKX words it (docs/exchanges/okx.md section 8)."""
+    """OKX's error for an HTTP status (docs/exchanges/okx.md section 8)."""
     if status == 429:
         return RefusedError("50011", "Too Many Requests", status)
     return RefusedError("50001" if status == 503 else "50026", "System error. Try again later", status)
@@ -146,11 +145,11 @@ def _instruments(call: Call) -> list[str]:
     kind, wanted = call.required("instType"), call.query.get("instId")
     if kind not in ("SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION"):
         raise RefusedError("51000", "Parameter instType error")
-    there = [i for i in call.venue.instruments.values() if i.kind == kind and wanted in (None, "", i.id)]
-    if wanted and not there:
+    found = [i for i in call.venue.instruments.values() if i.kind == kind and wanted in (None, "", i.id)]
+    if wanted and not found:
         raise RefusedError("51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist.")
     preopen = {"state": "preopen"}
-    return [okx.compact(i.row | preopen if i.id in call.view.preopen else i.row) for i in there]
+    return [okx.compact(i.row | preopen if i.id in call.view.preopen else i.row) for i in found]
 
 
 def _trades(call: Call) -> list[str]:
@@ -159,7 +158,7 @@ def _trades(call: Call) -> list[str]:
 
 
 def _history_trades(call: Call) -> list[str]:
-    """type=1 (default) pages by id, type=2 by time and with `after` only; `before` alone gives the latest page."""
+    """Type 1 (default) pages by id, type 2 by time with `after` only. `before` without `after` gives the latest page."""
     name = call.board().instrument.id
     after, before = call.number("after", _EVER), call.number("before", -1)
     match call.query.get("type") or "1":
@@ -174,7 +173,7 @@ def _history_trades(call: Call) -> list[str]:
 
 
 def _backwards(call: Call, name: str, before_id: int) -> Iterator[Fill]:
-    """The fills that REST knows, from the newest below `before_id` on."""
+    """The fills that REST returns, from the newest below `before_id` on."""
     history = call.truth.trades[name]
     end = min(before_id, history.last_id + 1 - call.lag)
     for first, last in reversed(call.view.gaps):
@@ -184,7 +183,7 @@ def _backwards(call: Call, name: str, before_id: int) -> Iterator[Fill]:
 
 
 def fill_row(instrument: str, fill: Fill) -> str:
-    """A single fill as REST gives it: no `count`."""
+    """The row of a single fill, without `count`."""
     row = fill.row
     return (
         f'{{"instId":"{instrument}","side":"{row.side}","sz":"{fill.size}","px":"{row.price}",'
@@ -222,7 +221,7 @@ def _history_candles(call: Call) -> list[str]:
 
 
 def _candle_rows(call: Call, bars_back: int | None) -> list[str]:
-    """`after`: older than; `before`: newer than. `bars_back` bounds how old a bar may be."""
+    """Bars older than `after` and newer than `before`, at most `bars_back` bars old."""
     board, limit = call.board(), call.limit(100, 300)
     bar = BARS.get(call.query.get("bar") or "1m")
     if bar is None:

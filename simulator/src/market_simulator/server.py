@@ -1,4 +1,4 @@
-"""The running simulator: sockets, clock and the loop that lets the market happen at its time."""
+"""The running simulator: sockets, clock and the loop that publishes events on time."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ _UNREAD_AT_MAX = 1 << 20  # with --speed max the market waits while a client has
 
 
 async def run_market(exchange: Exchange) -> None:
-    """Let the events happen, for ever."""
+    """Publish events on time until cancelled."""
     loop = asyncio.get_running_loop()
     coming = next(exchange.events)
     while True:
@@ -43,7 +43,7 @@ async def run_market(exchange: Exchange) -> None:
 
 
 def _turn(exchange: Exchange, coming: Event, now: float) -> Event:
-    """Let what is due happen, but not more than a turn's worth; returns the first event that has to wait."""
+    """Publish the events that are due, at most one turn of them. Returns the first event that has to wait."""
     due_us = exchange.now_us(now) if exchange.is_paced else sys.maxsize
     for _ in range(_TURN_EVENTS):
         if coming.time_us > due_us:
@@ -61,15 +61,15 @@ async def _until_due(exchange: Exchange, coming: Event) -> None:
 
 
 async def _until_wanted(exchange: Exchange) -> None:
-    """Wait for a subscriber, and until all clients have read most of what they got."""
+    """Wait for a subscriber, and until all clients have read most of their data."""
     hub = exchange.hub
-    # Polling, as a transport that aiohttp owns tells nobody else when its buffer has become smaller.
+    # Polling, because aiohttp owns the transport and is the only one notified when its buffer shrinks.
     while not hub.wanted or any(c.unsent_bytes > _UNREAD_AT_MAX for c in hub.connections.values()):
         await asyncio.sleep(0.002)
 
 
 async def end_silent_connections(exchange: Exchange) -> None:
-    """Apply the 30-second rule, for ever."""
+    """Apply the 30-second rule until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(min(1.0, exchange.options.silence_limit / 10))
@@ -83,7 +83,7 @@ _HANDSHAKES: web.AppKey[Limiter] = web.AppKey("handshakes", Limiter)
 
 
 def application(exchange: Exchange) -> web.Application:
-    """The exchange's one port: WebSocket and REST."""
+    """The exchange's port with WebSocket and REST."""
     app = web.Application()
     app[EXCHANGE] = exchange
     app[_HANDSHAKES] = Limiter()
@@ -105,7 +105,7 @@ async def _rest(request: web.Request) -> web.Response:
     is_answered = not isinstance(call.how, Timeout)
     exchange.hub.counters.called(request.path, str(reply.status) if is_answered else "timeout")
     if isinstance(call.how, Timeout):
-        await _gone(request, Turns(until=now + call.how.timeout))
+        await _wait_for_disconnect(request, Turns(until=now + call.how.timeout))
     skew = exchange.faults.next(Skew, now)
     body = skew.shifted(reply.body) if skew else reply.body
     return web.Response(status=reply.status, text=body, content_type="application/json")
@@ -117,8 +117,8 @@ async def _websocket(request: web.Request) -> web.StreamResponse:
         exchange.hub.counters.refused_handshakes += 1
         return web.Response(status=status, text="")
     if fault := exchange.faults.next(HalfOpen, now, lambda fault: _is_unanswered(fault, path)):
-        await _gone(request, fault.turns)
-        return web.Response(status=503, text="")  # for nobody: the connection has ended
+        await _wait_for_disconnect(request, fault.turns)
+        return web.Response(status=503, text="")  # never sent, because the connection has ended
     websocket = web.WebSocketResponse(
         timeout=1.0, autoping=False, autoclose=False, heartbeat=None, compress=False,
         max_msg_size=okx.LARGEST_REQUEST_BYTES,
@@ -126,16 +126,16 @@ async def _websocket(request: web.Request) -> web.StreamResponse:
     await websocket.prepare(request)
     transport = request.transport
     if not isinstance(transport, asyncio.Transport):
-        return websocket  # the client went away during the handshake
+        return websocket  # the client disconnected during the handshake
     peer = _peer(transport)
     session = Session(exchange.hub.new_id(), path)
     connection = Connection(session, websocket, transport, peer, opened=now, alive=now)
     exchange.hub.join(connection)
     log.info("connection %s from %s to %s opened", session.id, peer, request.path)
     try:
-        await _converse(exchange, connection)
+        await _receive(exchange, connection)
         if connection.is_dead:
-            await _gone(request, Turns())
+            await _wait_for_disconnect(request, Turns())
     finally:
         exchange.hub.leave(connection)
         log.info("connection %s ended with code %s", session.id, websocket.close_code)
@@ -146,10 +146,10 @@ def _is_unanswered(fault: HalfOpen, path: okx.Path) -> bool:
     return fault.stage is Stage.HANDSHAKE and fault.path in (None, path)
 
 
-async def _gone(request: web.Request, turns: Turns) -> None:
-    """Wait until the client has gone, or, when the fault's time is over, cut it off."""
+async def _wait_for_disconnect(request: web.Request, turns: Turns) -> None:
+    """Wait until the client disconnects, or cut it off when the fault is over."""
     loop = asyncio.get_running_loop()
-    # Polling, as aiohttp tells a handler nothing while it neither reads nor writes.
+    # Polling, because aiohttp does not notify a handler that neither reads nor writes.
     while (transport := request.transport) is not None and not transport.is_closing():
         if loop.time() >= turns.until:
             transport.abort()
@@ -169,7 +169,7 @@ def _refusal(request: web.Request, exchange: Exchange, now: float) -> int | None
     return None if allowed else 429
 
 
-async def _converse(exchange: Exchange, connection: Connection) -> None:
+async def _receive(exchange: Exchange, connection: Connection) -> None:
     loop = asyncio.get_running_loop()
     async for message in connection.websocket:
         if connection.is_dead:
@@ -195,16 +195,17 @@ async def _read_slowly(exchange: Exchange, connection: Connection, size: int) ->
 async def listening(
     app: web.Application, host: str, port: int, door: Callable[[Handlers], Handlers] = lambda handlers: handlers
 ) -> AsyncIterator[int]:
-    """Serve an application while the context lasts; gives the port, which the system chooses when `port` is 0.
-    `door` puts something between a TCP connection and the application.
+    """Serve an application inside the context, and yield its port. Port 0 selects a free one.
+
+    `door` wraps the protocol factory, so that it can intercept TCP connections.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: The address is not available.
     """
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        assert runner.server is not None  # it is there after setup
+        assert runner.server is not None  # set by setup
         listener = await asyncio.get_running_loop().create_server(door(runner.server), host, port)
         with contextlib.closing(listener):
             yield int(listener.sockets[0].getsockname()[1])
@@ -213,7 +214,7 @@ async def listening(
 
 
 async def serve_until(exchange: Exchange, stop: asyncio.Event) -> None:
-    """Run the market until asked to stop, then say goodbye to all clients."""
+    """Run the market until `stop` is set, then close all connections."""
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(run_market(exchange)), tasks.create_task(end_silent_connections(exchange))]
         await stop.wait()

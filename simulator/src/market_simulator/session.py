@@ -1,4 +1,4 @@
-"""One WebSocket connection's side of the conversation, without the socket: request text in, what to do out."""
+"""The protocol of one WebSocket connection without the socket: requests in, effects out."""
 
 import json
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ Effect: TypeAlias = Outgoing | Close
 
 
 class Market(Protocol):
-    """What a conversation asks of the venue."""
+    """The exchange as a session uses it."""
 
     @property
     def names(self) -> frozenset[str]: ...
@@ -38,7 +38,7 @@ class Market(Protocol):
 
 @dataclass(slots=True)
 class Session:
-    """What this client has asked for. `requests_left` is kept by a sliding hour (480, docs/exchanges/okx.md section 3)."""
+    """State of one client. A sliding hour has at most 480 requests (docs/exchanges/okx.md section 3)."""
 
     id: str
     path: Path
@@ -50,7 +50,7 @@ class Session:
     _limiter: Limiter = field(default_factory=Limiter)
 
     def received(self, text: str, now: float, market: Market) -> list[Effect]:
-        """Answer one text frame; changes the subscriptions."""
+        """Answer one text frame, and update the subscriptions."""
         if text == "ping":
             return [Outgoing(Kind.REPLY, None, okx.PONG)]
         self.requests += 1
@@ -91,8 +91,8 @@ class Session:
             count = market.subscribers(key) + 1
             acknowledged.append(self._reply(okx.connection_count(key.channel, count, self.id), None))
         first: list[Effect] = [Outgoing(Kind.PRESENT, key, text) for text in market.first_pushes(key)]
-        # Pushes may come before the acknowledgement (docs/exchanges/okx.md section 4): here for every second arg, so that a client
-        # that cannot take it fails every time and not once a month.
+        # On OKX a push can precede the acknowledgement (docs/exchanges/okx.md section 4). Here it does so for every
+        # second arg, so that a client that cannot handle it fails on every run.
         return first + acknowledged if self._args % 2 == 0 else acknowledged + first
 
     def _unsubscribe(self, key: Key, request_id: str | None, market: Market) -> list[Effect]:
@@ -120,7 +120,7 @@ class _Request:
 
 
 def _request(text: str) -> _Request | None:
-    """The request, or None when it is not one."""
+    """Parse a request. Returns None if it is invalid."""
     try:
         message: Any = json.loads(text)
         op, args, request_id = message["op"], message["args"], message.get("id")

@@ -1,4 +1,4 @@
-"""Puts the regular beats of the exchange between a source's events: ticks, and the push that nothing changed."""
+"""Inserts the exchange's regular events into those of a source: ticks and no-change pushes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -10,8 +10,10 @@ TICK_US = 100_000
 
 
 def with_beats(events: Iterable[Event], no_change_us: int) -> Iterator[Event]:
-    """The events with a `Tick` at every full tenth of a second, and a no-change push whenever a book has stood still
-    for `no_change_us` (OKX: about 60 s). A beat comes before the events of the same moment."""
+    """Add a `Tick` every 100 ms, and a no-change push for each book that is unchanged for `no_change_us`.
+
+    OKX sends that push after about 60 s. Inserted events precede the source's events of the same time.
+    """
     beats = _Beats(no_change_us)
     for event in events:
         yield from beats.until(event.time_us)
@@ -25,7 +27,7 @@ class _Beats:
         self._no_change_us = no_change_us
         self._next_tick_us: int | None = None
         self._books: dict[str, BookChange] = {}
-        self._due: list[tuple[int, str]] = []  # at most one entry per book; may be too early, never too late
+        self._due: list[tuple[int, str]] = []  # at most one entry per book, which can be too early but never too late
 
     def book_changed(self, change: BookChange) -> None:
         if change.instrument not in self._books:

@@ -1,7 +1,7 @@
-"""What really happened: every fill, and every state of every book, as far back as the bounds say.
+"""The truth: every fill and every state of every book, within bounds.
 
-The bounds count for the whole process and are shared evenly by the instruments: so many rows of merged trades, so many
-changes of books. What falls out is forgotten oldest first.
+The bounds are numbers of merged trades and of book changes for the process. All instruments have equal shares, and
+the oldest rows are removed first.
 """
 
 import json
@@ -17,11 +17,11 @@ from market_simulator.events import BookChange, Event, Level, TradeRow, Trades, 
 from market_simulator.packed import BookPiece, PackedChange, TradePiece, pack_book, pack_trades
 from market_simulator.quantities import price_key
 
-_PIECE = 256  # rows of trades in a piece, changes between two whole states
+_PIECE = 256  # rows of trades in a piece, changes between two full states
 
 
 class NotKeptError(LookupError):
-    """The truth about this was never there or has fallen out; the text says which."""
+    """The truth does not have the requested rows, or no longer has them. The message has the kept range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class BookState:
 
 
 class TradeHistory:
-    """One instrument's trades in order of their ids, without a hole; about the newest `kept` rows.
+    """About `kept` of the newest trades of one instrument, in order of their ids and without gaps.
 
-    Should ids have started again, the older eras are kept as well; where an id is in two of them, the newer one is meant.
+    If ids restart, the older eras are kept as well. An id that is in two eras refers to the newer one.
     """
 
     def __init__(self, kept: int) -> None:
@@ -67,12 +67,12 @@ class TradeHistory:
                 del self._eras[0]
 
     def __len__(self) -> int:
-        """How many rows are kept."""
+        """Number of kept rows."""
         return sum(map(len, self._eras))
 
     @property
     def first_id(self) -> int:
-        """The smallest id of a fill that is kept; 0 when there is none."""
+        """The smallest kept fill id, or 0."""
         return min(era.first_id for era in self._eras)
 
     @property
@@ -81,12 +81,12 @@ class TradeHistory:
         return self._eras[-1].last_id
 
     def merged(self, first_id: int, last_id: int) -> Iterator[TradeRow]:
-        """The rows that hold any of these fills, oldest first."""
+        """The rows with any of these fills, oldest first."""
         for era in self._eras:
             yield from takewhile(lambda row: row.first_id <= last_id, era.rows_from(first_id))
 
     def fills(self, first_id: int, last_id: int) -> Iterator[Fill]:
-        """The single fills with these ids (both ends included), oldest first."""
+        """The single fills with these ids (inclusive), oldest first."""
         for row in self.merged(first_id, last_id):
             yield from (fill for fill in _fills(row) if first_id <= fill.id <= last_id)
 
@@ -97,12 +97,12 @@ class TradeHistory:
             yield from takewhile(lambda fill: fill.id >= from_id, fills)
 
     def id_at(self, ts_ms: int) -> int:
-        """The smallest id of a row whose time is `ts_ms` or later (the next id to come, when there is none)."""
+        """The smallest id of a row at `ts_ms` or later, or the next id if there is none."""
         return self._eras[-1].id_at(ts_ms)
 
 
 class _Era:
-    """Rows of ascending ids: old ones in pieces, the newest as they are."""
+    """Rows with ascending ids: old ones in pieces, the newest ones unpacked."""
 
     def __init__(self, piece: int) -> None:
         self._piece = piece
@@ -119,7 +119,7 @@ class _Era:
 
     @property
     def oldest(self) -> int:
-        """How many rows fall out together."""
+        """Number of rows that `forget_oldest` removes."""
         return self.pieces[0].count if self.pieces else len(self._newest)
 
     def forget_oldest(self) -> None:
@@ -142,14 +142,14 @@ class _Era:
         return self._newest[-1].last_id if self._newest else 0
 
     def rows_from(self, fill_id: int) -> Iterator[TradeRow]:
-        """The rows from the one on that holds this fill or is the first after it."""
+        """The rows from the one with this fill, or the first one after it, on."""
         for place in range(bisect_left(self.pieces, fill_id, key=_last_id), len(self.pieces)):
             rows = self.pieces[place].rows()
             yield from rows[bisect_left(rows, fill_id, key=_last_id) :]
         yield from self._newest[bisect_left(self._newest, fill_id, key=_last_id) :]
 
     def rows_back(self, fill_id: int) -> Iterator[TradeRow]:
-        """The rows from the one back that holds this fill or is the last before it."""
+        """The rows in descending order from the one with this fill, or the last one before it."""
         yield from reversed(self._newest[: bisect_right(self._newest, fill_id, key=_first_id)])
         for place in range(bisect_right(self.pieces, fill_id, key=_first_id) - 1, -1, -1):
             rows = self.pieces[place].rows()
@@ -226,10 +226,10 @@ class BookHistory:
         return self._newest[-1].sequence if self._newest else -1
 
     def at(self, sequence: int) -> BookState:
-        """The book after the change with this number (the newest one, should numbering have been restarted).
+        """The book after the change with this number (the newest such change, if numbers restarted).
 
         Raises:
-            NotKeptError: no change with this number was published, or it has fallen out.
+            NotKeptError: No change with this number was published, or it is no longer kept.
         """
         bids, asks, changes = self._piece_of(sequence)
         book = Book()
@@ -252,7 +252,7 @@ class BookHistory:
         raise NotKeptError(f"sequence {sequence} was never published for this book or is no longer kept; {kept}")
 
     def changes(self) -> Iterator[PackedChange]:
-        """Every change that is kept, oldest first."""
+        """All kept changes, oldest first."""
         for piece in list(self._pieces):
             yield from piece.unpacked()[2]
         yield from list(self._newest)
@@ -279,7 +279,7 @@ class Truth:
         self.time_us = 0
 
     def record(self, event: Event, book: Book | None) -> None:
-        """Note an event; `book` is the instrument's book after it, for a `BookChange`."""
+        """Record an event; `book` is the instrument's book after a `BookChange`."""
         self.time_us = event.time_us
         if isinstance(event, Trades):
             self.trades[event.instrument].add(event.rows)
@@ -287,7 +287,7 @@ class Truth:
             self.books[event.instrument].add(event, book)
 
     def summary(self) -> dict[str, Any]:
-        """Per instrument: first and last kept trade id, first and last kept sequence; the market's time."""
+        """First and last kept trade id and sequence of each instrument, and the market's time."""
         rows = {
             name: {
                 "firstTradeId": trades.first_id,

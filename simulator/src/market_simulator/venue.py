@@ -1,7 +1,7 @@
-"""The exchange's view of its markets: takes events, keeps the present, and says what is published on which channel.
+"""The current state of all markets: it applies events and creates the messages of each channel.
 
-What is published depends on the events alone, never on who listens: the same events give the same texts. Texts of
-streams that nobody wants are not made, which changes nothing for those that are.
+Messages depend only on the events and not on the clients: the same events give the same messages. Messages of
+streams without subscribers are not created, and that does not affect other streams.
 """
 
 from collections.abc import Container, Iterable
@@ -20,8 +20,11 @@ _TOP_PACE_US = 10_000  # bbo-tbt: at most one push per 10 ms
 
 
 class Venue:
-    """All instruments. `recorded`: streams that the source brings itself. `late_ms`: how long a candle stays open for
-    trades that come late (a recording's trades are older than the moment at which they came)."""
+    """All instruments.
+
+    `recorded`: streams that the source contains itself. `late_ms`: how long a candle stays open for late trades. In a
+    recording, trades arrive some time after their own time.
+    """
 
     def __init__(self, instruments: Iterable[Instrument], recorded: Container[Key] = (), late_ms: int = 0) -> None:
         self.instruments = {instrument.id: instrument for instrument in instruments}
@@ -29,19 +32,19 @@ class Venue:
         self.now_ms = 0
 
     def apply(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:
-        """Take an event in; returns what is published because of it on the streams in `wanted`."""
+        """Apply an event, and return the resulting messages of the streams in `wanted`."""
         self.now_ms = max(self.now_ms, event.time_us // 1000)
         if isinstance(event, Tick):
             return [push for board in self.boards.values() for push in board.tick(event.time_us, wanted)]
         return self.boards[event.instrument].apply(event, wanted)
 
     def first_push(self, key: Key) -> str | None:
-        """What a new subscriber gets at once: the present state; None for trades, or when there is none yet."""
+        """The current state for a new subscriber, or None for trades and for a stream without a state."""
         return self.boards[key.instrument].present(key)
 
 
 class Board:
-    """One instrument's present."""
+    """The current state of one instrument."""
 
     def __init__(self, instrument: Instrument, recorded: Container[Key], late_ms: int) -> None:
         self.instrument = instrument
@@ -53,7 +56,7 @@ class Board:
         self._rows: dict[str, str] = {}
         self._day = _Day(self.candles)
         self._last: TradeRow | None = None
-        self.candles_until_ms = 0  # candles that ended here or before are closed
+        self.candles_until_ms = 0  # candles that end at or before this time are closed
         self._traded_since_second = False
         self._ticker_is_new = self._book_is_new = False
         self._top: tuple[object, ...] = ()
@@ -100,7 +103,7 @@ class Board:
     # -- the regular beat -----------------------------------------------------------------------------------------
 
     def tick(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
-        """A tenth of a second is over: at most one push each of tickers and books5, and once a second of candles."""
+        """Every 100 ms, push tickers and books5 at most once each, and every second the candles."""
         pushes: list[tuple[Key, str]] = self._top_push(time_us, wanted) if self._book_is_new else []
         if self._ticker_is_new:
             pushes += self._derived("tickers", wanted)
@@ -119,7 +122,7 @@ class Board:
         return [] if text is None else [(key, text)]
 
     def _second(self, until_ms: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
-        """Candles until this moment: closed ones once, running ones when something was traded."""
+        """Push candles up to this time: each closed one once, and a running one after each trade."""
         self.candles_until_ms, traded = until_ms, self._traded_since_second
         self._traded_since_second = False
         pushes = []
@@ -131,10 +134,10 @@ class Board:
                 pushes += [_candle_push(key, candle, candle is closed) for candle in (closed, running) if candle]
         return pushes
 
-    # -- the present ----------------------------------------------------------------------------------------------
+    # -- current state --------------------------------------------------------------------------------------------
 
     def present(self, key: Key) -> str | None:
-        """The state of a stream as a push, or None when it has none."""
+        """The state of a stream as a push, or None if it has none."""
         if key.channel == "books":
             return self.snapshot()
         if bar := okx.CANDLES.get(key.channel):
@@ -144,7 +147,7 @@ class Board:
         return None if row is None else okx.push(key, row)
 
     def row(self, key: Key) -> str | None:
-        """The present row of `tickers`, `books5` or `bbo-tbt`."""
+        """The current row of `tickers`, `books5` or `bbo-tbt`."""
         if key in self._recorded:
             return self._rows.get(key.channel)
         match key.channel:
@@ -157,19 +160,19 @@ class Board:
         return None
 
     def snapshot(self) -> str | None:
-        """The whole book as a snapshot push, or None before its first state."""
+        """The full book as a snapshot push, or None before its first state."""
         if self.state is None:
             return None
         return okx.book_snapshot(self.state, levels(self.book.bids.best()), levels(self.book.asks.best()))
 
     def shallow(self, depth: int) -> str | None:
-        """The best `depth` levels a side as a row."""
+        """The best `depth` levels of each side as a row."""
         if self.state is None:
             return None
         return okx.book_row(self.state, self.book.bids.best(depth), self.book.asks.best(depth))
 
     def ticker(self) -> str | None:
-        """The row of `tickers`, made from trades and book; None before both are known."""
+        """The row of `tickers` from trades and book, or None before both are known."""
         if self._last is None or self.state is None:
             return None
         names = (("askPx", "askSz", self.book.asks), ("bidPx", "bidSz", self.book.bids))
@@ -197,7 +200,7 @@ class _Day:
         self._last = ""
 
     def trade(self, row: TradeRow) -> None:
-        """Note the price with which each day (of UTC, of UTC+8) began."""
+        """Record the first price of each day in UTC and UTC+8."""
         self.now_ms = max(self.now_ms, row.ts_ms)
         for name, shift in (("sodUtc0", 0), ("sodUtc8", 28_800_000)):
             day = (self.now_ms + shift) // _DAY_MS
@@ -211,12 +214,12 @@ class _Day:
         if minute_ms != self._minute_ms:
             self._minute_ms = minute_ms
             self._closed = _sum([c for c in self._candles.last_minutes(minute_ms - _DAY_MS) if c.open_ms < minute_ms])
-        whole = _sum([*([self._closed] if self._closed else []), *self._candles.last_minutes(minute_ms)])
-        assert whole is not None  # a ticker is made after the first trade
+        day = _sum([*([self._closed] if self._closed else []), *self._candles.last_minutes(minute_ms)])
+        assert day is not None  # the first ticker follows the first trade
         return {
-            "open24h": whole.open, "high24h": whole.high, "low24h": whole.low,
+            "open24h": day.open, "high24h": day.high, "low24h": day.low,
             "sodUtc0": self._starts["sodUtc0"][1], "sodUtc8": self._starts["sodUtc8"][1],
-            "volCcy24h": plain(whole.turnover[1 if is_spot else 0]), "vol24h": plain(whole.volume),
+            "volCcy24h": plain(day.turnover[1 if is_spot else 0]), "vol24h": plain(day.volume),
         }  # fmt: skip
 
 

@@ -94,7 +94,7 @@ async def test_successor_opens_before_an_announced_end() -> None:
         async with running(exchange.websocket) as one:
             await one.flows()
             exchange.serves = False  # the successor is acknowledged, but brings nothing yet
-            exchange.goodbye()
+            exchange.send_close_notice()
             await one.comes(lambda: len(exchange.clients) == 2 and exchange.clients[1].args)
             assert one.stands(ConnectionState.DRAINING)
             assert "upgrade; the next one: connected" in one.link.reason
@@ -113,8 +113,8 @@ async def test_old_connection_streams_until_closed_when_no_successor_opens() -> 
         async with running(exchange.websocket, backoff_initial_s=0.01, backoff_max_s=0.02) as one:
             await one.flows()
             exchange.refuse = 503
-            exchange.goodbye()
-            exchange.goodbye()  # once more: said already
+            exchange.send_close_notice()
+            exchange.send_close_notice()  # once more: said already
             await one.comes(lambda: len(exchange.handshakes) >= 3)
             assert one.stands(ConnectionState.DRAINING)
             assert "503" in one.link.reason
@@ -132,7 +132,7 @@ async def test_failed_successor_is_retried_while_the_old_connection_lives() -> N
         async with running(exchange.websocket) as one:
             await one.flows()
             exchange.serves = False
-            exchange.goodbye()
+            exchange.send_close_notice()
             await one.comes(lambda: len(exchange.clients) == 2)
             exchange.cut(1)
             await one.comes(lambda: len(exchange.handshakes) == 3 and len(exchange.clients) == 2)
@@ -147,7 +147,7 @@ async def test_a_successor_that_never_serves_all_takes_over_after_the_deadline()
         async with running(exchange.websocket, deadlines) as one:
             await one.flows()
             exchange.serves = False
-            exchange.goodbye()
+            exchange.send_close_notice()
             await one.comes(lambda: len(exchange.clients) == 2)
             await one.comes(lambda: len(exchange.clients) == 1)
             assert one.stands(ConnectionState.CONNECTED)
@@ -157,7 +157,7 @@ async def test_a_refused_stream_does_not_keep_the_old_connection_alive() -> None
     with scripted_exchange(rejects=frozenset({"tickers"})) as exchange:
         async with running(exchange.websocket) as one:
             await one.flows()
-            exchange.goodbye()
+            exchange.send_close_notice()
             await one.comes(lambda: len(exchange.handshakes) == 2 and len(exchange.clients) == 1)
 
 
@@ -166,9 +166,9 @@ async def test_third_connection_replaces_a_successor_that_will_end_too() -> None
         async with running(exchange.websocket) as one:
             await one.flows()
             exchange.serves = False
-            exchange.goodbye()
+            exchange.send_close_notice()
             await one.comes(lambda: len(exchange.clients) == 2)
-            exchange.goodbye(1)
+            exchange.send_close_notice(1)
             await one.comes(lambda: len(exchange.handshakes) == 3)
             await one.comes(lambda: len(exchange.clients) == 2)
             exchange.serves = True
@@ -303,7 +303,7 @@ async def test_a_link_gives_up_only_when_its_old_connection_has_ended_too() -> N
         async with running(exchange.websocket, auto_restart=False, max_reconnect_attempts=1) as one:
             await one.flows()
             exchange.refuse = 503
-            exchange.goodbye()
+            exchange.send_close_notice()
             await one.comes(lambda: len(exchange.handshakes) == 2 and "gave up" in one.link.reason)
             assert one.stands(ConnectionState.DRAINING)
             assert not one.link.has_given_up

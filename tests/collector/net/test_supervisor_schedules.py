@@ -71,7 +71,7 @@ class Play:
             case "close":
                 self.exchange.close(4005)
             case "goodbye":
-                self.exchange.goodbye()
+                self.exchange.send_close_notice()
             case "refuse":
                 self.exchange.refuse = 503
             case "accept":

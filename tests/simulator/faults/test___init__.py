@@ -51,18 +51,18 @@ def test_faults_add_up_and_can_be_ended() -> None:
     assert made.in_force(0.0) == []
 
 
-def test_one_kind_can_be_ended_alone() -> None:
+def test_faults_of_one_kind_can_be_ended() -> None:
     made = faults(Lose(Stream(), Turns(1)), Refuse(None, Turns(1), 503))
     assert len(made.end("lose")) == 1
     assert [name(fault) for fault in made.in_force(0.0)] == ["refuse"]
 
 
-def test_what_is_lost_is_not_duplicated_in_whatever_order_it_was_asked_for() -> None:
+def test_lost_message_is_not_duplicated_in_any_order_of_requests() -> None:
     made = faults(Duplicate(Stream(), Turns(1)), Lose(Stream(), Turns(1)))
     assert [made.outgoing(0.0, push()) for _ in range(2)] == [(), (push(), push())]
 
 
-def test_exactly_what_nobody_could_read_is_listed() -> None:
+def test_ledger_lists_exactly_the_unreadable_messages() -> None:
     made = faults(
         Lose(Stream(), Turns(1)),
         Corrupt(Stream(), Turns(2), Damage.JSON),
@@ -77,7 +77,7 @@ def test_exactly_what_nobody_could_read_is_listed() -> None:
     assert len(swallowed(made)) == 3
 
 
-def test_held_messages_are_not_lost_and_come_with_the_end_of_the_fault() -> None:
+def test_held_messages_are_sent_when_the_fault_ends() -> None:
     made = faults(Reorder(Stream(), Turns(3)))
     assert made.outgoing(0.0, push(1)) == made.outgoing(0.0, push(2)) == ()
     (ended,) = made.end()
@@ -86,14 +86,14 @@ def test_held_messages_are_not_lost_and_come_with_the_end_of_the_fault() -> None
     assert swallowed(made) == []
 
 
-def test_a_reordering_out_of_time_stays_until_it_has_let_go() -> None:
+def test_expired_reordering_stays_until_it_releases_messages() -> None:
     made = faults(Reorder(Stream(), Turns(3, until=1.0)))
     made.outgoing(0.0, push(1))
     assert made.outgoing(2.0, push(2)) == (push(1), push(2))
     assert made.in_force(2.0) == []
 
 
-def test_the_first_fault_that_meets_takes_a_turn() -> None:
+def test_first_matching_fault_uses_a_turn() -> None:
     business, any_path = Refuse(Path.BUSINESS, Turns(1), 429), Refuse(None, Turns(2), 503)
     made = faults(business, any_path)
 
@@ -104,10 +104,10 @@ def test_the_first_fault_that_meets_takes_a_turn() -> None:
     assert [status(path) for path in (Path.PUBLIC, Path.BUSINESS, Path.BUSINESS, Path.PUBLIC)] == [503, 429, 503, None]
 
 
-def test_only_silence_of_everything_is_mute() -> None:
-    assert faults(Silence(Stream(), Turns(until=1.0))).is_mute(0.9)
-    assert not faults(Silence(Stream(), Turns(until=1.0))).is_mute(1.0)
-    assert not faults(Silence(Stream("books"), Turns(until=1.0))).is_mute(0.9)
+def test_only_silence_on_all_streams_is_silencing_all() -> None:
+    assert faults(Silence(Stream(), Turns(until=1.0))).is_silencing_all(0.9)
+    assert not faults(Silence(Stream(), Turns(until=1.0))).is_silencing_all(1.0)
+    assert not faults(Silence(Stream("books"), Turns(until=1.0))).is_silencing_all(0.9)
 
 
 def test_faults_are_described_in_json() -> None:

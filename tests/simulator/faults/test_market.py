@@ -16,7 +16,7 @@ def events(count: int) -> list[Event]:
 
 
 def crossed_states(crossed: Crossed, count: int) -> Iterator[tuple[float, BookChange, Book]]:
-    """(time, change, book after it) of a market with the fault from its twentieth change on; checks each checksum."""
+    """Each (time, change, book after it) of a market with the fault from the 20th change on. Checks all checksums."""
     book = Book()
     for place, change in enumerate(event for event in events(count) if isinstance(event, BookChange)):
         now = change.time_us / 1e6
@@ -26,12 +26,12 @@ def crossed_states(crossed: Crossed, count: int) -> Iterator[tuple[float, BookCh
         yield now, change, book
 
 
-def test_a_book_is_crossed_from_the_next_change_to_the_first_after_the_end_and_then_as_if_nothing_had_been() -> None:
+def test_book_is_crossed_until_the_first_change_after_the_end() -> None:
     crossed, end = Crossed("BTC-USDT", Turns(until=30.0), False), 30.0
     states = [(now, change.sequence, book.is_crossed) for now, change, book in crossed_states(crossed, 6000)]
-    began = states[20][0]
-    assert began < 2 < end < states[-1][0]
-    assert all(is_crossed == (began <= now < end) for now, _, is_crossed in states)
+    start = states[20][0]
+    assert start < 2 < end < states[-1][0]
+    assert all(is_crossed == (start <= now < end) for now, _, is_crossed in states)
     assert not crossed.is_holding
     untouched = Book()
     for change in (event for event in events(6000) if isinstance(event, BookChange)):
@@ -47,7 +47,7 @@ def test_a_crossed_book_keeps_its_links() -> None:
     assert [c.asks for c in changes] == [c.asks for c in plain]
 
 
-def test_numbers_start_again_with_the_right_link_and_go_on_from_there() -> None:
+def test_restarted_numbers_are_linked_and_continue() -> None:
     numbering, changes = Numbering(), []
     for place, event in enumerate(events(300)):
         if place in (100, 200):
@@ -61,7 +61,7 @@ def test_numbers_start_again_with_the_right_link_and_go_on_from_there() -> None:
     assert len({change.sequence for change in changes}) == len(changes)
 
 
-def test_trade_ids_start_again_only_when_told_and_stay_dense() -> None:
+def test_trade_ids_restart_only_on_request_and_stay_dense() -> None:
     for trades in (True, False):
         numbering = Numbering()
         rows: list[TradeRow] = []
@@ -76,7 +76,7 @@ def test_trade_ids_start_again_only_when_told_and_stay_dense() -> None:
         assert all(row.last_id > 0 for row in rows)
 
 
-def test_without_a_restart_events_stay_the_very_same() -> None:
+def test_events_are_unchanged_without_a_restart() -> None:
     numbering = Numbering()
     for event in events(50):
         assert isinstance(event, BookChange | Trades)

@@ -50,7 +50,7 @@ def test_lost_messages_reach_nobody_and_others_are_not_touched() -> None:
     assert [lose.outgoing(0.0, push()) for _ in range(3)] == [(), (), (push(),)]
 
 
-def test_losing_without_a_symbol_loses_of_all_symbols() -> None:
+def test_lose_without_a_symbol_affects_all_symbols() -> None:
     lose = Lose(Stream("books"), Turns(2))
     assert [lose.outgoing(0.0, push(key=Key("books", name))) for name in ("A-B", "C-D")] == [(), ()]
 
@@ -76,7 +76,7 @@ def test_messages_held_beyond_the_time_come_before_the_next_one() -> None:
 
 @pytest.mark.parametrize("text", [BOOK, TRADE, CANDLE])
 @pytest.mark.parametrize("seed", range(25))
-def test_corrupt_json_is_no_json_any_more_wherever_it_is_hit(text: str, seed: int) -> None:
+def test_corrupt_message_is_invalid_json_at_any_damaged_position(text: str, seed: int) -> None:
     corrupt = Corrupt(Stream(), Turns(1, seed=str(seed)), Damage.JSON)
     (sent,) = corrupt.outgoing(0.0, push(text))
     assert len(sent.text) == len(text)

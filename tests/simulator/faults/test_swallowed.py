@@ -16,11 +16,11 @@ from market_simulator.faults.swallowed import Ledger, identity
         ("candle1m", '["60000","1","1","1","1","1","1","1","1"]', {"openMs": 60000, "closed": True}),
     ],
 )
-def test_a_push_is_told_by_its_ids(channel: str, data: str, ids: object) -> None:
+def test_push_is_identified_by_its_ids(channel: str, data: str, ids: object) -> None:
     assert identity(Key(channel, "A-B"), f'{{"data":[{data}]}}') == ids
 
 
-def test_what_was_swallowed_can_be_read_by_stream_in_its_order() -> None:
+def test_swallowed_messages_are_listed_by_stream_in_order() -> None:
     ledger = Ledger()
     for name, sequence in (("A-B", 3), ("C-D", 1), ("A-B", 5)):
         text = f'{{"data":[{{"seqId":{sequence},"prevSeqId":{sequence - 1}}}]}}'

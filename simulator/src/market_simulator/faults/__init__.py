@@ -1,6 +1,9 @@
-"""What goes wrong on purpose. Every frame that leaves passes `Faults.outgoing`; handshakes, subscriptions, REST calls and
-events of the market ask `Faults.next` whether a fault meets them. Nothing here knows a socket or a clock: times are
-seconds of a monotonic clock, given as argument."""
+"""Injected faults.
+
+Every outgoing frame passes through `Faults.outgoing`. Handshakes, subscriptions, REST calls and market events ask
+`Faults.next` for a fault that affects them. This package uses no socket and no clock: times are seconds of a
+monotonic clock, passed as arguments.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -15,7 +18,7 @@ from market_simulator.faults.turns import Turns
 
 
 class Fault(Protocol):
-    """Whatever goes wrong: it says when it acts."""
+    """A fault with the occasions on which it acts."""
 
     @property
     def turns(self) -> Turns: ...
@@ -26,7 +29,7 @@ _Fault = TypeVar("_Fault", bound=Fault)
 
 @dataclass(slots=True)
 class Faults:
-    """The faults in force, in the order in which they act; equal ones in the order in which they were asked for."""
+    """The active faults in the order in which they act; faults of one kind in the order of the requests."""
 
     active: list[Fault] = field(default_factory=list)
     swallowed: Ledger = field(default_factory=Ledger)
@@ -38,7 +41,7 @@ class Faults:
         )
 
     def outgoing(self, now: float, message: Outgoing) -> tuple[Outgoing, ...]:
-        """What is sent instead of this: nothing, itself, or whatever the faults make of it."""
+        """The messages to send instead of this one: none, the same, or changed ones."""
         if not self.active:
             return (message,)
         self._forget(now)
@@ -57,7 +60,7 @@ class Faults:
     def next(
         self, kind: type[_Fault], now: float, is_met: Callable[[_Fault], bool] = lambda fault: True
     ) -> _Fault | None:
-        """The first fault of this kind that acts now, on what is met; this takes one of its turns."""
+        """The first fault of this kind that acts now and satisfies `is_met`. The call uses one of its turns."""
         if not self.active:
             return None
         self._forget(now)
@@ -67,12 +70,15 @@ class Faults:
         """The faults of this kind."""
         return [fault for fault in self.active if isinstance(fault, kind)]
 
-    def is_mute(self, now: float) -> bool:
-        """Whether nothing at all may leave."""
+    def is_silencing_all(self, now: float) -> bool:
+        """Whether a fault stops every message."""
         return any(f.stream.is_everything and not f.turns.is_over(now) for f in self.of(Silence))
 
     def end(self, kind: str | None = None) -> list[Fault]:
-        """End all faults (of a kind, named as in `name`); returns them. A crossed book stays so until its next change."""
+        """End all faults (or those of a kind as in `name`), and return them.
+
+        A crossed book stays crossed until its next change.
+        """
         ended = [fault for fault in self.active if kind in (None, name(fault))]
         for fault in ended:
             fault.turns.until = -inf
@@ -97,13 +103,13 @@ def _holds_levels(fault: Fault) -> bool:
 
 
 def name(fault: Fault) -> str:
-    """A fault's name as the control address has it: `SlowWrite` is "slow-write"."""
+    """A fault's name at the control address: `SlowWrite` is "slow-write"."""
     text = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in type(fault).__name__)
     return text.lstrip("-")
 
 
 def described(fault: Fault, now: float) -> dict[str, Any]:
-    """A fault as JSON: its name, whom it meets, how often and how long it still acts."""
+    """A fault as JSON: its name, its scope, and its remaining count and time."""
     row: dict[str, Any] = {"fault": name(fault)}
     for column in fields(fault):  # type: ignore[arg-type]  # all faults are dataclasses
         row |= _column(column.name, getattr(fault, column.name), now)

@@ -1,4 +1,4 @@
-"""What goes wrong with REST calls, and which trades REST does not know."""
+"""Faults of REST calls, and trades that are missing from REST."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,34 +9,34 @@ from market_simulator.faults.turns import Turns
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The answer is this HTTP status, without rows."""
+    """Answer with this HTTP status, without rows."""
 
     status: int
 
 
 @dataclass(frozen=True, slots=True)
 class Timeout:
-    """There is no answer, for so many seconds; then the connection ends."""
+    """Send no answer, and close the connection after `timeout` seconds."""
 
     timeout: float
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The page has only its `first` rows, and of these every `every`th is missing (None: none is)."""
+    """Return only the `first` rows of a page, without every `every`-th row (None: with all of them)."""
 
     first: int | None = None
     every: int | None = None
 
     def rows(self, rows: list[str]) -> list[str]:
-        """What is left of the rows."""
-        left = rows if self.first is None else rows[: self.first]
-        return left if self.every is None else [row for place, row in enumerate(left, 1) if place % self.every]
+        """The remaining rows."""
+        head = rows if self.first is None else rows[: self.first]
+        return head if self.every is None else [row for place, row in enumerate(head, 1) if place % self.every]
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """The answer knows nothing of the newest so many rows: trades, or bars of candles."""
+    """Leave out the `stale` newest rows (trades or candles)."""
 
     stale: int
 
@@ -46,7 +46,7 @@ How: TypeAlias = Status | Timeout | Page | Stale
 
 @dataclass(slots=True)
 class Rest:
-    """Calls of a path (None: any) for a symbol (None: any, and those that name none) are answered wrongly."""
+    """Answer calls wrongly. `path` None means any; `symbol` None means any, including calls without a symbol."""
 
     path: str | None
     symbol: str | None
@@ -59,7 +59,7 @@ class Rest:
 
 @dataclass(slots=True)
 class NoHistory:
-    """REST has no trades with ids from `first` to `last`, for ever; `swallowed`: nor those that faults have swallowed."""
+    """Leave out trades with ids from `first` to `last`, or (`swallowed`) the trades that faults have swallowed."""
 
     symbol: str
     turns: Turns
@@ -69,11 +69,11 @@ class NoHistory:
 
 
 Gaps: TypeAlias = tuple[tuple[int, int], ...]
-"""First and last ids that are missing: ascending, apart from each other."""
+"""First and last missing ids, in ascending order, neither overlapping nor adjacent."""
 
 
 def joined(gaps: Iterable[tuple[int, int]]) -> Gaps:
-    """Any ranges of ids as gaps."""
+    """Merge ranges of ids in any order into gaps."""
     apart: list[tuple[int, int]] = []
     for first, last in sorted(gaps):
         if apart and first <= apart[-1][1] + 1:

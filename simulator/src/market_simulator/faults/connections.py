@@ -1,4 +1,4 @@
-"""What goes wrong with connections and subscriptions: before a handshake, during one, and on an open socket."""
+"""Faults of connections and subscriptions: before a handshake, during one, and on an open socket."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -10,7 +10,7 @@ from market_simulator.okx import Path
 
 @dataclass(slots=True)
 class Refuse:
-    """Handshakes are answered with an HTTP status."""
+    """Answer handshakes with an HTTP status."""
 
     path: Path | None
     turns: Turns
@@ -18,7 +18,7 @@ class Refuse:
 
 
 class Stage(Enum):
-    """How far a connection comes before nothing is heard any more."""
+    """The point of a connection after which the server stops responding."""
 
     TCP = "tcp"  # accepted; TLS is not answered
     HANDSHAKE = "handshake"  # TLS works; the WebSocket handshake is not answered
@@ -27,8 +27,10 @@ class Stage(Enum):
 
 @dataclass(slots=True)
 class HalfOpen:
-    """Connections stay open, and nothing is read or written on them any more: new ones that reach the stage, or
-    (established) these `connections`."""
+    """Keep connections open without reading or writing.
+
+    Affects new connections that reach the stage, or (established) the `connections`.
+    """
 
     stage: Stage
     path: Path | None
@@ -38,7 +40,7 @@ class HalfOpen:
 
 @dataclass(slots=True)
 class Notice:
-    """These connections were told (64008) that they will be closed, and are closed at the end, unless it is withdrawn."""
+    """Close connections at the end that got notice 64008, unless the fault is withdrawn."""
 
     connections: frozenset[str]
     turns: Turns
@@ -48,7 +50,7 @@ class Notice:
 
 @dataclass(slots=True)
 class SlowWrite:
-    """Connections are written to at so many bytes a second."""
+    """Write to connections at a limited rate."""
 
     path: Path | None
     turns: Turns
@@ -57,7 +59,7 @@ class SlowWrite:
 
 @dataclass(slots=True)
 class SlowRead:
-    """What clients send is read at so many bytes a second."""
+    """Read from connections at a limited rate."""
 
     path: Path | None
     turns: Turns
@@ -66,8 +68,10 @@ class SlowRead:
 
 @dataclass(slots=True)
 class SubscribeError:
-    """Subscribing is answered with an error event. `has_arg`: the event says to which argument it belongs (OKX's may
-    or may not, docs/exchanges/okx.md section 4)."""
+    """Answer a subscribe request with an error event.
+
+    `has_arg`: the event has the argument that it belongs to. OKX's may or may not (docs/exchanges/okx.md section 4).
+    """
 
     stream: Stream
     turns: Turns
@@ -78,7 +82,7 @@ class SubscribeError:
 
 @dataclass(slots=True)
 class LoginError:
-    """Logging in is answered with an error event, and the connection is closed with 4001."""
+    """Answer a login with an error event, and close the connection with 4001."""
 
     turns: Turns
     code: str
@@ -87,7 +91,7 @@ class LoginError:
 
 @dataclass(slots=True)
 class StuckSubscribe:
-    """Subscribing is never answered, and no data come."""
+    """Answer a subscribe request neither with an acknowledgement nor with data."""
 
     stream: Stream
     turns: Turns

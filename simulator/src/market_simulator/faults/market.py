@@ -1,4 +1,4 @@
-"""What goes wrong in the market itself, so that it is the truth: numbers that start again, a book that is crossed."""
+"""Faults of the market itself, which change the truth: restarted numbers and crossed books."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -7,13 +7,15 @@ from market_simulator.book import Book
 from market_simulator.events import BookChange, Level, Levels, TradeRow, Trades, levels
 from market_simulator.faults.turns import Turns
 
-_DEPTH: Final = 20  # the crossing bid stands at the price of this ask, so that the market does not soon leave it behind
+_DEPTH: Final = 20  # the crossing bid has the price of this ask, far enough away that the market rarely reaches it
 
 
 @dataclass(slots=True)
 class Crossed:
-    """The best bid of a book is not below its best ask, from the next change on until the first one after the end.
-    `preopen`: REST says meanwhile that the instrument is in its call auction (docs/exchanges/okx.md section 6, rule 7)."""
+    """Cross a book from its next change until the first change after the end.
+
+    `preopen`: REST shows the instrument in its call auction meanwhile (docs/exchanges/okx.md section 6, rule 7).
+    """
 
     symbol: str
     turns: Turns
@@ -22,15 +24,15 @@ class Crossed:
 
     @property
     def is_holding(self) -> bool:
-        """Whether bids stand in the book that the market knows nothing of."""
+        """Whether the book has bids that this fault added."""
         return bool(self._ours)
 
     def changed(self, now: float, change: BookChange, book: Book) -> BookChange:
-        """The change with what makes or keeps the book crossed, or ends it; `book` is the one before it."""
+        """The change with the levels that cross or uncross the book; `book` is the book before it."""
         if change.is_no_change or change.is_snapshot:
             return change
         for level in change.bids.rows:
-            self._ours.pop(level.key, None)  # the market has its own bid there now
+            self._ours.pop(level.key, None)  # the market now has its own bid at this price
         after = book.copy()
         after.apply(change.bids.rows, change.asks.rows)
         more = self._removed() if self.turns.is_over(now) else self._crossing(after)
@@ -56,20 +58,23 @@ def _merged(bids: Levels, more: list[Level]) -> Levels:
 
 
 class Numbering:
-    """One instrument's numbers after restarts, which may happen (docs/exchanges/okx.md section 6, rule 4): the next change of the book
-    has a sequence number below the one that it follows. They go on from half of where they were."""
+    """One instrument's sequence numbers and trade ids, with restarts.
+
+    After a restart, the next change of the book has a lower sequence number than the previous one. The numbers
+    continue from half of the last value. OKX allows restarts (docs/exchanges/okx.md section 6, rule 4).
+    """
 
     def __init__(self) -> None:
         self._sequence_shift = self._id_shift = 0
         self._sequence_restarts = self._ids_restart = False
 
     def restart(self, trades: bool) -> None:
-        """Start again with the next change of the book; `trades`: and the ids of trades with the next trade."""
+        """Restart sequence numbers with the book's next change and, if `trades`, trade ids with the next trade."""
         self._sequence_restarts = True
         self._ids_restart = trades
 
     def book_change(self, change: BookChange) -> BookChange:
-        """The change in the present numbers."""
+        """The change with its current numbers."""
         previous = change.previous + self._sequence_shift
         if self._sequence_restarts and not change.is_no_change and not change.is_snapshot:
             self._sequence_restarts = False
@@ -79,7 +84,7 @@ class Numbering:
         return replace(change, previous=previous, sequence=change.sequence + self._sequence_shift)
 
     def trades(self, event: Trades) -> Trades:
-        """The trades in the present numbers."""
+        """The trades with their current numbers."""
         if self._ids_restart:
             self._ids_restart = False
             first = event.rows[0].first_id

@@ -1,6 +1,6 @@
-"""What goes wrong with messages on their way to clients. Each fault turns one message into those that are sent instead.
+"""Faults of outgoing messages. Each fault replaces one message by none, one or more messages.
 
-Times are seconds of a monotonic clock, given as argument.
+Times are seconds of a monotonic clock, passed as arguments.
 """
 
 import re
@@ -14,28 +14,28 @@ from market_simulator.faults.turns import Stream, Turns
 
 
 class Kind(Enum):
-    """What a frame is, as far as faults tell them apart."""
+    """Kinds of messages that faults distinguish."""
 
-    PUSH = "push"  # published to everybody who has subscribed
-    PRESENT = "present"  # the first push to one new subscriber
+    PUSH = "push"  # published to all subscribers
+    PRESENT = "present"  # the first push to a new subscriber
     REPLY = "reply"  # acknowledgement, error, pong
 
 
 class Wire(Enum):
-    """How a text becomes bytes."""
+    """Encodings of a message as a frame."""
 
-    TEXT = "text"  # a whole text frame
-    PONG = "pong"  # a whole control frame
-    NOT_UTF8 = "not UTF-8"  # a whole text frame with bytes in it that no text has (RFC 6455 section 8.1)
-    BROKEN = "broken"  # a frame of an opcode that does not exist (RFC 6455 section 5.2)
+    TEXT = "text"  # a complete text frame
+    PONG = "pong"  # a complete control frame
+    NOT_UTF8 = "not UTF-8"  # a complete text frame with invalid UTF-8 (RFC 6455 section 8.1)
+    BROKEN = "broken"  # a frame with a reserved opcode (RFC 6455 section 5.2)
     HALF = "half"  # half of a frame's bytes, then the connection ends
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A text on its way to one or many clients; `key` is None for replies that belong to no stream.
+    """A message to one or more clients; `key` is None for replies that belong to no stream.
 
-    `late`: seconds that it is held back. `is_spoilt`: nobody can read it as what it was.
+    `late`: delay in seconds. `is_spoilt`: a fault has made the message unreadable.
     """
 
     kind: Kind
@@ -51,7 +51,7 @@ Sent: TypeAlias = tuple[Outgoing, ...]
 
 @dataclass(slots=True)
 class Lose:
-    """Messages are published to nobody. First pushes to new subscribers are not touched."""
+    """Discard messages. First pushes to new subscribers are not affected."""
 
     stream: Stream
     turns: Turns
@@ -62,7 +62,7 @@ class Lose:
 
 @dataclass(slots=True)
 class Duplicate:
-    """Messages come twice."""
+    """Send messages twice."""
 
     stream: Stream
     turns: Turns
@@ -73,7 +73,7 @@ class Duplicate:
 
 @dataclass(slots=True)
 class Reorder:
-    """Messages are held back until as many have come as were asked for, and then go out in reverse order."""
+    """Hold messages back until their count is reached, then send them in reverse order."""
 
     stream: Stream
     turns: Turns
@@ -94,17 +94,17 @@ class Reorder:
 
 
 class Damage(Enum):
-    """What is wrong with a corrupt message."""
+    """Kinds of damage to a message."""
 
-    JSON = "json"  # a character that JSON's structure needs is another one
-    VALUE = "value"  # good JSON, but a number (a price, a time) is none
-    UTF8 = "utf8"  # bytes that no text has
-    FRAME = "frame"  # a frame that WebSocket does not know
+    JSON = "json"  # invalid JSON: a structural character is replaced
+    VALUE = "value"  # valid JSON with an invalid number (a price, a time)
+    UTF8 = "utf8"  # invalid UTF-8
+    FRAME = "frame"  # a frame with a reserved opcode
 
 
 @dataclass(slots=True)
 class Corrupt:
-    """Messages arrive damaged. `turns.seed` chooses the character that is hit."""
+    """Damage messages. `turns.seed` selects the character to replace."""
 
     stream: Stream
     turns: Turns
@@ -128,8 +128,8 @@ class Corrupt:
                 return (replace(message, wire=Wire.BROKEN, is_spoilt=True),)
 
 
-# The first number of a row that matters: a trade's or ticker's price, a level's price, a candle's time; failing all
-# of these (a book's push without levels) the time of the push.
+# The first number of a row: the price of a trade, ticker or level, or the time of a candle. A book's push without
+# levels has only the time of the push.
 _FIRST_VALUE: Final = re.compile(r'("(?:px|last)":"|\[\["|"ts":")\d')
 _STRUCTURE: Final = re.compile(r'[{}\[\]:,"]')
 
@@ -140,15 +140,15 @@ def _without_structure(text: str, random: Random) -> str:
 
 
 class Cut(Enum):
-    """Where a truncated message ends."""
+    """Places where a truncated message ends."""
 
-    TEXT = "text"  # a whole frame with half of the text
+    TEXT = "text"  # a complete frame with half of the message
     FRAME = "frame"  # half of the frame's bytes, then the connection ends
 
 
 @dataclass(slots=True)
 class Truncate:
-    """Messages end in the middle."""
+    """Truncate messages in the middle."""
 
     stream: Stream
     turns: Turns
@@ -164,7 +164,7 @@ class Truncate:
 
 @dataclass(slots=True)
 class WrongChecksum:
-    """Book messages that carry a checksum carry a wrong one; those without (checksum 0) are not touched."""
+    """Send a wrong checksum with book messages. Messages without one (checksum 0) are not affected."""
 
     stream: Stream
     turns: Turns
@@ -182,7 +182,7 @@ _CHECKSUM: Final = re.compile(r'"checksum":(-?[1-9]\d*),')
 
 @dataclass(slots=True)
 class Silence:
-    """Nothing is sent until a moment, on some streams or (when everything is meant) at all, pongs included."""
+    """Send nothing on the selected streams or, if all are selected, nothing at all, not even pongs."""
 
     stream: Stream
     turns: Turns
@@ -193,7 +193,7 @@ class Silence:
 
 @dataclass(slots=True)
 class Latency:
-    """Frames come `seconds` later; those of one stream stay in order."""
+    """Delay frames by `seconds`. Frames of one stream stay in order."""
 
     stream: Stream
     turns: Turns
@@ -207,7 +207,7 @@ class Latency:
 
 @dataclass(slots=True)
 class Skew:
-    """The exchange's clock is wrong by `seconds`: the times of pushes (not those of candles) and of REST's answers."""
+    """Shift the exchange's clock by `seconds` in pushes and REST answers, but not in candles."""
 
     turns: Turns
     seconds: float
@@ -218,7 +218,7 @@ class Skew:
         return (replace(message, text=self.shifted(message.text)),)
 
     def shifted(self, text: str) -> str:
-        """The text with every `"ts":"<ms>"` shifted."""
+        """Shift every `"ts":"<ms>"` of a message."""
         ms = round(self.seconds * 1000)
         return _TIME.sub(lambda found: f'"ts":"{int(found[1]) + ms}"', text)
 
@@ -226,10 +226,10 @@ class Skew:
 _TIME: Final = re.compile(r'"ts":"(\d+)"')
 
 SWALLOWING: Final = (Silence, Lose, Corrupt, Truncate)
-"""After these nobody can have read the message."""
+"""Faults after which no client can have read the message."""
 
 MESSAGE_FAULTS: Final = (*SWALLOWING, WrongChecksum, Skew, Latency, Reorder, Duplicate)
-"""In the order in which they act: what is lost is not duplicated too."""
+"""Faults in the order in which they act, so that a lost message is not duplicated as well."""
 
 MessageFault: TypeAlias = Silence | Lose | Corrupt | Truncate | WrongChecksum | Skew | Latency | Reorder | Duplicate
 
@@ -240,5 +240,5 @@ def _is_meant(stream: Stream, message: Outgoing) -> bool:
 
 
 def _is_meant_whole(stream: Stream, message: Outgoing) -> bool:
-    """Whether this is a push of the stream, a first push included; where everything is meant, replies as well."""
+    """Whether this is a push or first push of the stream or, if all streams are selected, any message."""
     return stream.is_everything or (message.kind is not Kind.REPLY and stream.has(message.key))

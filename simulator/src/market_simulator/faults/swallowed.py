@@ -1,4 +1,4 @@
-"""Which published messages nobody could read because of a fault, by their ids: the holes that were really made."""
+"""Ledger of the published messages that a fault made unreadable, by their ids: the gaps a client must report."""
 
 import json
 from collections import deque
@@ -14,7 +14,7 @@ _KEPT: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Swallowed:
-    """One message. `ids`: its row of the truth, e.g. `{"firstTradeId": 7, "lastTradeId": 9}`."""
+    """One message. `ids` identifies it in the truth, such as `{"firstTradeId": 7, "lastTradeId": 9}`."""
 
     fault: str
     key: Key
@@ -25,13 +25,13 @@ class Swallowed:
 
 
 class Ledger:
-    """The newest swallowed messages, in the order in which they were published."""
+    """The newest swallowed messages in the order of publishing."""
 
     def __init__(self) -> None:
         self._messages: deque[Swallowed] = deque(maxlen=_KEPT)
 
     def note(self, fault: str, message: Outgoing) -> None:
-        """Note a push; its text must be the whole one."""
+        """Record a push with its complete, undamaged JSON."""
         if message.key is not None:
             self._messages.append(Swallowed(fault, message.key, identity(message.key, message.text)))
 
@@ -41,13 +41,13 @@ class Ledger:
                 yield message.row()
 
     def trade_ids(self, symbol: str) -> list[tuple[int, int]]:
-        """First and last id of the trades of every message."""
+        """First and last trade id of every message."""
         rows = self.rows(None, symbol)
         return [(row["firstTradeId"], row["lastTradeId"]) for row in rows if "firstTradeId" in row]
 
 
 def identity(key: Key, text: str) -> dict[str, Any]:
-    """What tells a push from all others of its stream: ids of fills, sequence numbers, opening times, or its time."""
+    """Identify a push within its stream by the ids of its fills, its sequence numbers, opening time or time."""
     push = json.loads(text)
     rows = push["data"]
     first, last = rows[0], rows[-1]

@@ -1,4 +1,4 @@
-"""When a fault acts: how often, for how long, after how many occasions, and with what chance."""
+"""Scope of a fault: its count, duration, delay and probability, and the streams that it affects."""
 
 from dataclasses import dataclass, field
 from math import inf
@@ -9,9 +9,12 @@ from market_simulator.events import Key
 
 @dataclass(slots=True)
 class Turns:
-    """Lets `after` occasions pass, then acts `left` times (None: without bound) before the moment `until`; each time
-    with `chance`, told by a generator of its own, so that the same seed gives the same choice. An occasion that chance
-    spares counts for neither `after` nor `left`."""
+    """The occasions on which a fault acts.
+
+    It lets `after` occasions pass, then acts `left` times (None: any number) before the time `until`. On each
+    occasion it acts with probability `chance`. It has its own generator, so the same seed makes the same choices.
+    An occasion on which it does not act by chance counts for neither `after` nor `left`.
+    """
 
     left: int | None = None
     until: float = inf
@@ -24,7 +27,7 @@ class Turns:
         self._random = Random(self.seed)
 
     def comes(self, now: float) -> bool:
-        """Whether the fault acts on this occasion, which is counted."""
+        """Count this occasion, and return whether the fault acts."""
         if self.is_over(now) or (self.chance < 1.0 and self._random.random() >= self.chance):
             return False
         if self.after:
@@ -40,13 +43,13 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Which streams are meant; None means any."""
+    """Selection of streams; None means any."""
 
     channel: str | None = None
     symbol: str | None = None
 
     def has(self, key: Key | None) -> bool:
-        """Whether this stream is meant; what belongs to no stream is meant only where everything is."""
+        """Whether the selection includes this stream. Only a selection of all streams includes None."""
         if key is None:
             return self.is_everything
         return self.channel in (None, key.channel) and self.symbol in (None, key.instrument)
