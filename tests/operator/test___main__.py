@@ -77,7 +77,9 @@ def test_bad_option_is_refused_with_the_allowed_values(
 
 
 @pytest.mark.parametrize(("command", "text"), [("crd", crd_yaml()), ("version", f"{__version__}\n")])
-def test_what_is_printed(command: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_printing_command_writes_to_standard_output(
+    command: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command])
     assert (ended.value.code, capsys.readouterr().out) == (0, text)

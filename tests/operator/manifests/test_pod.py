@@ -61,7 +61,7 @@ def test_directories_of_file_sinks_are_mounted(shard: Callable[..., Shard]) -> N
     assert mounts["/archive"]["subPath"] == "shard-0"
 
 
-def test_volumes_of_the_user_come_after_ours(shard: Callable[..., Shard]) -> None:
+def test_users_volumes_follow_those_of_the_operator(shard: Callable[..., Shard]) -> None:
     secret = {"name": "tls", "secret": {"secretName": "client", "optional": False}}
     mount = {"name": "tls", "mountPath": "/tls", "readOnly": True}
     spec = pod_template(shard(template={"volumes": [secret], "volumeMounts": [mount]}), "config")["spec"]

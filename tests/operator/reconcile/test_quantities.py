@@ -25,5 +25,5 @@ def test_different_amounts_differ(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Gi", "1 Gi", "1gb", None])
-def test_what_is_no_quantity_has_no_amount(text: object) -> None:
+def test_invalid_quantity_has_no_amount(text: object) -> None:
     assert amount(text) is None

@@ -30,7 +30,7 @@ def test_the_file_in_the_repository_is_up_to_date() -> None:
 
 
 @pytest.mark.parametrize("words", ["$ref", "$defs", "title", "const"])
-def test_the_schema_has_only_words_of_kubernetes(words: str) -> None:
+def test_schema_has_only_keywords_of_kubernetes(words: str) -> None:
     assert [path for path, node in ALL if words in node] == []
 
 

@@ -8,7 +8,7 @@ from market_operator.resource.naming import Key
 from market_operator.resource.spec import read_spec
 
 
-def test_a_resource_is_read_from_what_the_api_server_returns(resource: Callable[..., Resource]) -> None:
+def test_resource_is_read_from_the_api_servers_document(resource: Callable[..., Resource]) -> None:
     found = resource("okx-btc", generation=3)
     assert (found.key, found.generation, found.is_deleting) == (Key("md", "okx-btc"), 3, False)
     assert read_spec(found).all_symbols == ("BTC-USDT",)

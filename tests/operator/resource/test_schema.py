@@ -57,7 +57,7 @@ class Count(Model):
     high: Annotated[int, Words(format="int32"), Kube(int_or_string=True)] = 0
 
 
-def test_marks_add_words_to_the_schema() -> None:
+def test_marks_add_keywords_to_the_schema() -> None:
     high = Count.model_json_schema()["properties"]["high"]
     assert high["format"] == "int32"
     assert high["x-kubernetes-int-or-string"] is True

@@ -286,7 +286,7 @@ class TestStreaming:
         found = conditions(self.gone(scene, "live"))
         assert (found["Streaming"].status, found["Ready"].status) == ("True", "True")
 
-    def test_giving_up_needs_a_person_when_the_spec_says_so(self, scene: Scene) -> None:
+    def test_disconnected_collector_is_stalled_when_it_gave_up(self, scene: Scene) -> None:
         scene.want(autoRestart=False)
         found = conditions(self.gone(scene, "stale", "stopped"))
         assert found["Streaming"].reason == Reason.RECONNECTS_EXHAUSTED
@@ -360,7 +360,7 @@ class TestComplete:
         )
 
 
-def test_a_sink_that_cannot_write_makes_it_not_ready(scene: Scene) -> None:
+def test_failing_sink_makes_the_resource_not_ready(scene: Scene) -> None:
     sink = {"name": "archive", "type": "file", "healthy": False, "error": "read-only file system"}
     found = conditions(scene.snapshot(scene.pod(), probes={"pod-1": ProbeResult(scene.report(sinks=[sink]))}))
     assert found["SinksHealthy"].reason == Reason.SINK_FAILING

@@ -21,7 +21,7 @@ def test_each_has_a_sentence_and_conditions_that_exist() -> None:
         assert len(text.split()) >= 4, reason
 
 
-def test_every_reason_is_one_that_kubernetes_takes() -> None:
+def test_every_reason_is_valid_for_kubernetes() -> None:
     assert all(re.fullmatch("[A-Za-z]{1,1024}", reason) for reason in REASONS)
 
 
@@ -38,5 +38,5 @@ def test_every_reason_is_one_that_kubernetes_takes() -> None:
         ("Reconciling", "True", Reason.APPLY_FAILED, False),
     ],
 )
-def test_what_counts_as_trouble(kind: str, status: str, reason: str, expected: bool) -> None:
+def test_problems_are_the_reasons_that_need_attention(kind: str, status: str, reason: str, expected: bool) -> None:
     assert is_problem(kind, status, reason) is expected
