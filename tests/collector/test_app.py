@@ -102,7 +102,7 @@ def test_tls_with_a_company_authority(tmp_path: Path) -> None:
             assert collector.get("/livez")[0] == 200
 
 
-def test_an_unwritable_sink_is_said_and_nothing_is_dropped_meanwhile(exchange: Simulator, tmp_path: Path) -> None:
+def test_unwritable_sink_is_reported_and_drops_nothing(exchange: Simulator, tmp_path: Path) -> None:
     in_the_way = tmp_path / "data"
     in_the_way.write_text("a file where the directory should be")
     sinks = [{"name": "archive", "type": "file", "file": {"directory": str(in_the_way)}}]
@@ -150,10 +150,10 @@ def test_a_killed_collector_delivers_every_trade_once_when_it_comes_back(exchang
     assert any(record["backfilled"] for record in records if record["type"] == "trade")
 
 
-def test_a_pod_that_takes_over_a_volume_fills_the_hole_since_the_one_before(
+def test_pod_fills_the_gap_since_the_last_pod_when_it_takes_over_a_volume(
     exchange: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another host and no checkpoint: the files alone tell where they end. Killed before its first checkpoint, too."""
+    """Another host without a checkpoint resumes from the end of the files, even if it was killed before its first one."""
     data = tmp_path / "data"
     sink = {"name": "archive", "type": "file", "file": {"directory": str(data), "fsyncInterval": "100ms"}}
     wanted = document(exchange, dataTypes=["trade"], sinks=[sink])
@@ -256,7 +256,7 @@ def test_commands_end_with_the_right_code_and_words(
     assert "Traceback" not in result.stderr
 
 
-def test_a_taken_port_is_the_users_to_mend(exchange: Simulator, tmp_path: Path) -> None:
+def test_exit_code_is_2_when_the_port_is_in_use(exchange: Simulator, tmp_path: Path) -> None:
     with program(tmp_path, document(exchange)) as collector:
         file = tmp_path / "collector.json"
         command = [
@@ -275,7 +275,7 @@ def test_a_taken_port_is_the_users_to_mend(exchange: Simulator, tmp_path: Path) 
 
 
 def test_the_hot_process_stays_small(exchange: Simulator, tmp_path: Path) -> None:
-    """What is imported decides the memory: none of the heavy packages, and no YAML for a JSON document."""
+    """Imports determine the memory: no heavy package, and no YAML parser for a JSON document."""
     with program(tmp_path, document(exchange), PYTHONPROFILEIMPORTTIME="1") as collector:
         collector.comes(collector.is_ready)
         collector.stop()

@@ -31,7 +31,7 @@ def test_what_did_not_change_is_not_written_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ['{"streams": {"BTC-US', '{"BTC-USDT/trade": {"trade_id": 5, "time_ns": 1}}', ""])
-def test_a_damaged_or_older_file_is_said_and_survived(
+def test_damaged_or_older_file_is_logged_and_ignored(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
     (tmp_path / FILE).write_text(text)
@@ -40,9 +40,7 @@ def test_a_damaged_or_older_file_is_said_and_survived(
     assert FILE in caplog.text
 
 
-def test_a_directory_that_cannot_be_written_is_said_and_survived(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unwritable_directory_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("in the way")
     with caplog.at_level(logging.WARNING):
         Checkpoint(tmp_path / "file").save(at(100))

@@ -19,7 +19,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def loaded(code: str) -> list[str]:
-    """Which of the big modules are loaded after the code has run."""
+    """Big modules that are loaded after the code has run."""
     done = python(f"import json, sys\n{code}\nprint(json.dumps([name for name in {TOO_BIG} if name in sys.modules]))")
     assert done.returncode == 0, done.stderr
     names: list[str] = json.loads(done.stdout.splitlines()[-1])

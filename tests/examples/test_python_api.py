@@ -1,4 +1,4 @@
-"""What users copy first: the notebook-style example and the program in docs/library.md, run against the simulator."""
+"""The notebook-style example and the program in docs/library.md run against the simulator."""
 
 import json
 import os

@@ -165,9 +165,9 @@ async def test_records_dropped_by_slow_callbacks_are_reported(monkeypatch: pytes
     go_on.set()
     await fanout.drain(5.0)
     await running
-    told = sum(event.data["count"] for event in events if event.kind == "dropped")
-    assert told == fanout.dropped
-    assert len(points) + told == 100
+    reported = sum(event.data["count"] for event in events if event.kind == "dropped")
+    assert reported == fanout.dropped
+    assert len(points) + reported == 100
     assert ids(points) == sorted(set(ids(points)))
 
 

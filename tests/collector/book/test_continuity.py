@@ -1,4 +1,4 @@
-"""Which trade ids are missing, late or double; which book updates follow."""
+"""Continuity rules: missing, late and duplicate trade ids, and linked book updates."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What is said of the wall clock; and that nothing else is decided by it."""
+"""The measured clock skew, and decisions that must not depend on the wall clock."""
 
 import json
 import re
@@ -166,8 +166,8 @@ def test_an_hour_forth_or_back_at_any_time_changes_no_decision() -> None:
     assert decisions(lambda seconds: HOUR_S if int(seconds) % 2 else -HOUR_S) == calm
 
 
-def test_when_data_last_came_is_said_on_the_clock_as_it_is_now() -> None:
-    """So that `time - lastMessageTime` in /status, and the metric of the same meaning, stay ages."""
+def test_last_message_time_follows_the_present_clock() -> None:
+    """Keeps `time - lastMessageTime` in /status and the metric of the same meaning correct ages."""
     ledger = Ledger("okx", STREAMS, 10.0, at(0))
     progress = ledger.streams[STREAMS[0]]
     progress.last_at, progress.last_wall_ns = 5.0, at(5).wall_ns

@@ -187,7 +187,7 @@ def test_a_connection_can_take_over_when_it_brings_every_stream() -> None:
     assert not life.feed.is_complete
     life.gets(book("snapshot", 5, -1))
     assert life.feed.is_complete
-    life.gets(book("update", 9, 8))  # in doubt: the book is asked for again
+    life.gets(book("update", 9, 8))  # out of sync: the book is requested again
     assert not life.feed.is_complete
 
 
@@ -300,7 +300,7 @@ def test_gap_reason_is_slow_reading_after_a_slow_reader_close() -> None:
     assert gap.reason == "SlowReading"
 
 
-def test_a_stop_is_said_and_leaves_no_gap() -> None:
+def test_stop_is_recorded_and_leaves_no_gap() -> None:
     life = Life()
     life.gets(book("snapshot", 10, -1))
     (event,) = emitted(life.feed.stopped(at(2)))
@@ -336,7 +336,7 @@ def test_one_unknown_symbol_is_found_by_halves_and_the_others_live() -> None:
     assert requests == 5
 
 
-def test_a_refused_stream_is_said_and_asked_for_again_much_later() -> None:
+def test_refused_stream_is_recorded_and_requested_again_much_later() -> None:
     life = Life(TRADES)
     (refused,) = emitted(life.gets(refusal("1"), 2))
     assert isinstance(refused, Refused)
@@ -394,7 +394,7 @@ def test_a_quiet_market_is_confirmed_by_the_exchange() -> None:
     assert life.progress(TRADES).state is StreamState.QUIET
 
 
-def test_a_dead_stream_is_not_called_quiet_and_is_asked_for_again() -> None:
+def test_stale_stream_is_not_quiet_and_is_requested_again() -> None:
     life = Life(TRADES, stale_after_s=10.0)
     life.gets(trade(100), 1)
     life.feed.woken(at(6))
@@ -452,7 +452,7 @@ def test_few_questions_are_asked_at_once() -> None:
     assert second[0] not in first
 
 
-def test_what_the_exchange_has_and_a_silent_stream_did_not_bring_is_a_gap() -> None:
+def test_newer_data_at_rest_is_a_gap_when_a_stream_is_stale() -> None:
     life = Life(TRADES, stale_after_s=10.0)
     life.gets(trade(100), 1)
     life.feed.woken(at(6))
@@ -462,7 +462,7 @@ def test_what_the_exchange_has_and_a_silent_stream_did_not_bring_is_a_gap() -> N
     assert (gap.first, gap.last) == ("101", "103")
 
 
-def test_after_a_reconnect_a_silent_stream_is_looked_at_soon() -> None:
+def test_stream_without_data_is_checked_soon_after_a_reconnect() -> None:
     life = Life(TRADES)
     life.gets(trade(100))
     life.feed.closed("reset", at(2))

@@ -27,7 +27,7 @@ async def server(handler: Handler, **options: object) -> AsyncIterator[str]:
 
 
 class Inbox:
-    """What came, and a way to wait for it."""
+    """Received frames, and a way to wait for them."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -68,13 +68,13 @@ async def test_text_goes_both_ways_and_a_close_has_a_reason() -> None:
 
 
 async def test_fragments_are_joined_and_frames_with_the_handshake_kept() -> None:
-    async def talk(peer: ServerConnection) -> None:
+    async def serve_peer(peer: ServerConnection) -> None:
         await peer.send("at once")
         await peer.send(["in ", "three ", "parts"])
         await peer.send(b"binary")
         await peer.wait_closed()
 
-    async with server(talk) as url:
+    async with server(serve_peer) as url:
         inbox = Inbox()
         connection = await connect(url, inbox)
         assert await inbox.holds(3) == [b"at once", b"in three parts", b"binary"]
@@ -203,7 +203,7 @@ async def greeter(frames: bytes) -> AsyncIterator[tuple[str, asyncio.Event]]:
     """A server whose answer to the handshake and first frames are one write; and whether its client has gone."""
     gone = asyncio.Event()
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve_peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         protocol = ServerProtocol()
         protocol.receive_data(await reader.readuntil(b"\r\n\r\n"))
         (request,) = protocol.events_received()
@@ -216,7 +216,7 @@ async def greeter(frames: bytes) -> AsyncIterator[tuple[str, asyncio.Event]]:
         writer.close()
         gone.set()
 
-    async with await asyncio.start_server(talk, "127.0.0.1", 0) as running:
+    async with await asyncio.start_server(serve_peer, "127.0.0.1", 0) as running:
         yield f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}", gone
 
 

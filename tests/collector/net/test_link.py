@@ -196,19 +196,19 @@ async def test_a_new_connection_can_be_asked_for_and_loses_nothing() -> None:
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 async def test_handshake_without_an_answer_is_given_up_and_retried(scheme: str) -> None:
     """The kernel accepts; nobody answers the WebSocket handshake, or (wss) TLS's."""
-    with socket.create_server(("127.0.0.1", 0)) as mute:
+    with socket.create_server(("127.0.0.1", 0)) as unresponsive:
         start = time.monotonic()
-        async with running(f"{scheme}://127.0.0.1:{mute.getsockname()[1]}") as one:
+        async with running(f"{scheme}://127.0.0.1:{unresponsive.getsockname()[1]}") as one:
             await one.comes(lambda: one.stands(ConnectionState.BACKOFF))
             assert "no WebSocket connection within 0.3 s" in one.link.reason
             assert 0.3 <= time.monotonic() - start < 3.0
-            mute.accept()[0].close()
-            mute.settimeout(5)
-            again, _ = await asyncio.to_thread(mute.accept)
+            unresponsive.accept()[0].close()
+            unresponsive.settimeout(5)
+            again, _ = await asyncio.to_thread(unresponsive.accept)
             again.close()
 
 
-async def test_a_connection_that_falls_mute_is_found_by_its_ping() -> None:
+async def test_ping_detects_an_unresponsive_connection() -> None:
     with scripted_exchange() as exchange:
         async with running(exchange.websocket, ping_interval_s=0.2) as one:
             await one.flows()

@@ -129,7 +129,7 @@ async def test_without_tls_the_way_is_a_tunnel_too(proxy: tuple[Proxy, str], mon
     assert len(one.asked) == 1
 
 
-async def test_a_proxy_that_refuses_is_said_without_the_password(
+async def test_error_hides_the_password_when_a_proxy_refuses(
     proxy: tuple[Proxy, str], exchange: tuple[str, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (_, address), (url, trust) = proxy, exchange

@@ -89,7 +89,7 @@ def _has_reconnected(running: Collection, number: int) -> bool:
 
 
 async def test_an_announced_end_costs_not_one_record(exchange: Simulator) -> None:
-    """Notice 64008: each connection has a successor before it ends, and what comes over both is written once."""
+    """Notice 64008: each connection gets a successor before it ends. Records received on both are written once."""
     async with collection(exchange, stale_after_s=30.0) as running:
         await running.streams_flow()
         exchange.post("/faults/notice", {"seconds": 5})

@@ -191,7 +191,7 @@ async def test_closing_breaks_off_a_compression_and_keeps_the_data(tmp_path: Pat
     assert content(tmp_path) == lines(trades(1, 50_000))
 
 
-async def test_a_compression_that_fails_is_said_and_keeps_the_data(
+async def test_data_is_kept_and_the_error_logged_when_compression_fails(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink = make(tmp_path, size=1, compression="gzip")
@@ -207,7 +207,7 @@ async def test_a_compression_that_fails_is_said_and_keeps_the_data(
     assert path.read_bytes() == lines(trades(1, 2))
 
 
-async def test_a_new_run_begins_new_files_and_mends_the_old(tmp_path: Path) -> None:
+async def test_new_run_starts_new_files_and_recovers_old_ones(tmp_path: Path) -> None:
     first = make(tmp_path)
     await first.open()
     await first.write(packed(1, 2))
@@ -237,7 +237,7 @@ async def test_two_writers_at_the_same_place_and_moment_do_not_collide(tmp_path:
     assert sorted(content(tmp_path).splitlines()) == sorted(lines(trades(1, 3)).splitlines())
 
 
-async def test_a_file_in_the_directorys_place_is_said_until_it_has_gone(tmp_path: Path) -> None:
+async def test_open_fails_until_a_file_in_place_of_the_directory_is_removed(tmp_path: Path) -> None:
     place = tmp_path / "data"
     place.write_text("in the way")
     sink = make(place)
@@ -341,7 +341,7 @@ async def test_closing_does_not_wait_for_a_call_that_hangs(
     assert "a call hangs in the file system" in caplog.text
 
 
-async def test_a_full_disk_is_said_and_leaves_whole_lines(small_disk: Path) -> None:
+async def test_write_fails_and_leaves_complete_lines_when_the_disk_is_full(small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 200_000)
     sink = make(small_disk / "data")
@@ -358,7 +358,7 @@ async def test_a_full_disk_is_said_and_leaves_whole_lines(small_disk: Path) -> N
     assert content(small_disk / "data") == lines(trades(1, 1000))
 
 
-async def test_a_read_only_disk_is_said_before_the_first_record(small_disk: Path) -> None:
+async def test_open_fails_when_the_disk_is_read_only(small_disk: Path) -> None:
     remount(small_disk, "ro")
     sink = make(small_disk)
     with pytest.raises(SinkError, match="Read-only file system; mount the volume writable"):

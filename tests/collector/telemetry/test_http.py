@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from market_collector.errors import InputError
-from market_collector.telemetry.http import HttpServer, Verdict, serve
+from market_collector.telemetry.http import HttpServer, ProbeAnswer, serve
 from market_collector.telemetry.status import Health, Status
 
 STATUS = Status(
@@ -24,11 +24,11 @@ STATUS = Status(
 
 
 class Collector:
-    """What the server asks."""
+    """The callbacks of the server."""
 
     def __init__(self) -> None:
-        self.alive: Verdict = (True, "")
-        self.ready: Verdict = (True, "")
+        self.alive: ProbeAnswer = (True, "")
+        self.ready: ProbeAnswer = (True, "")
 
     def metrics(self) -> bytes:
         return b"market_collector_messages_total 1.0\n"
@@ -156,12 +156,12 @@ async def test_closing_does_not_wait_for_a_client_that_says_nothing(collector: C
     writer.close()
 
 
-async def test_a_port_in_use_is_said_with_what_to_do(server: HttpServer, collector: Collector) -> None:
+async def test_error_gives_advice_when_the_port_is_in_use(server: HttpServer, collector: Collector) -> None:
     with pytest.raises(InputError, match=rf"--http 127.0.0.1:{server.port}: Address already in use; stop what uses it"):
         await start(collector, server.port)
 
 
-async def test_an_address_that_is_not_ours_is_said(collector: Collector) -> None:
+async def test_error_names_an_address_that_is_not_local(collector: Collector) -> None:
     with pytest.raises(InputError, match=r"--http 192\.0\.2\.1:0: Cannot assign requested address"):
         await serve(
             "192.0.2.1",

@@ -1,4 +1,4 @@
-"""What a collector says about itself, from what its parts know."""
+"""The status document and readiness, made from the state of the components."""
 
 import random
 

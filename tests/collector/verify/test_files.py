@@ -192,7 +192,7 @@ def test_a_broken_compression_is_named_after_what_could_be_read(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("ending", ["gz", "zst"])
-def test_a_compressed_file_is_cut_off_nowhere_in_silence(tmp_path: Path, ending: str) -> None:
+def test_truncated_compressed_file_is_reported_at_any_length(tmp_path: Path, ending: str) -> None:
     pack = gzip.compress if ending == "gz" else zstandard.compress
     whole = pack(lines([trade(1), trade(2)]))
     path = tmp_path / f"a.jsonl.{ending}"

@@ -1,4 +1,4 @@
-"""The verdict follows from what was found, and from nothing else."""
+"""The verdict depends only on the findings."""
 
 from dataclasses import replace
 
@@ -35,12 +35,12 @@ def report(reckoning: Reckoning, *troubles: Trouble) -> Report:
         (RangeState.UNREPORTED, 1),
     ],
 )
-def test_a_hole_decides_by_its_state(state: RangeState, code: int) -> None:
+def test_exit_code_depends_on_the_state_of_a_gap(state: RangeState, code: int) -> None:
     missing_range = MissingRange(state, "1", "2", 2, None, None, "")
     assert EXIT_CODES[report(Reckoning(missing_ranges=(missing_range,))).verdict] == code
 
 
-def test_a_contradiction_is_as_bad_as_a_hole() -> None:
+def test_exit_code_is_1_when_records_contradict() -> None:
     assert EXIT_CODES[report(Reckoning(findings=(Finding("Crossed", "", None),))).verdict] == 1
 
 

@@ -1,11 +1,11 @@
-"""Records: everything that the collector writes, one JSON object a line.
+"""Records: everything that the collector writes, one JSON object per line.
 
 Fields that several records share:
 
-* ``exchange_time_ns``: the exchange's own time of the event, nanoseconds since 1970; null where it sends none.
+* ``exchange_time_ns``: the exchange's own time of the event in nanoseconds since 1970, or null if it sends none.
 * ``receive_time_ns``: when the frame was read from the socket, nanoseconds since 1970, this machine's clock.
-* ``price`` and ``amount``: exact decimal text as the exchange sent it, never a float. Amounts are in the base
-  currency for spot instruments and in contracts for derivatives. In a book, amount "0" deletes the level.
+* ``price`` and ``amount``: the decimal string that the exchange sent, never a float. Amounts are in the base currency
+  for spot instruments and in contracts for derivatives. In a book, amount "0" deletes the level.
 * ``sequence``: the exchange's number of the event. At OKX, trades and books of an instrument share one sequence.
 * Absent values are null, never 0 or "".
 

@@ -38,10 +38,10 @@ class StdoutSink:
         self._is_closed = threading.Event()
 
     async def open(self) -> None:
-        """Nothing to do: the descriptor is there."""
+        """Does nothing, since the descriptor is open already."""
 
     def pack(self, record: Record) -> bytes:
-        """A line."""
+        """Encodes a line."""
         return line(record)
 
     async def write(self, batch: Sequence[bytes]) -> bool:
@@ -52,7 +52,7 @@ class StdoutSink:
         return False
 
     async def sync(self) -> None:
-        """Nothing to do: whoever reads the pipe has the data."""
+        """Does nothing, since the reader of the pipe has the data already."""
 
     async def close(self) -> None:
         """Ends a write that waits for a reader."""

@@ -148,7 +148,7 @@ def test_control_frames_are_understood(frame: bytes, message: object) -> None:
     assert codec().read(frame, 7) == (message,)
 
 
-def test_an_error_without_arg_is_told_by_its_id() -> None:
+def test_error_without_arg_is_matched_by_its_request_id() -> None:
     codec_ = codec()
     codec_.subscribe([TRADES])
     codec_.subscribe([BOOK, TICKER])
@@ -187,6 +187,6 @@ def test_an_error_that_may_pass_is_not_permanent() -> None:
         (b'{"arg":{"channel":"books","instId":"BTC-USDT"},"x":' + b"[" * 2_000, "recursion"),
     ],
 )  # fmt: skip
-def test_a_bad_frame_is_an_error_that_says_what_is_wrong(frame: bytes, words: str) -> None:
+def test_malformed_frame_is_an_error_with_the_reason(frame: bytes, words: str) -> None:
     with pytest.raises(FrameError, match=words):
         codec().read(frame, 7)

@@ -96,8 +96,8 @@ class OkxCodec:
 def channel(stream: Stream) -> str:
     """OKX's channel of a stream.
 
-    Trades come from ``trades-all``, fill by fill, as REST's history has them: `trades` merges fills, so its rows could
-    not be told from those of a repair (docs/decisions/0021-okx-trades-as-single-fills.md).
+    Trades come from ``trades-all``, one row per fill, as in REST's history. Channel `trades` merges fills, so its rows
+    could not be matched with backfilled ones (docs/decisions/0021-okx-trades-as-single-fills.md).
     """
     match stream.data_type:
         case DataType.TRADE:
