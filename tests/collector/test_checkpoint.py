@@ -13,7 +13,7 @@ def at(last: int) -> Positions:
     return Positions({"BTC-USDT/trade": LinePosition(last, 9, ((3, 4),))}, [], [], {"out": "x.jsonl:12"})
 
 
-def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+def test_saved_checkpoint_is_loaded(tmp_path: Path) -> None:
     Checkpoint(tmp_path / "new").save(at(100))
     assert Checkpoint(tmp_path / "new").load() == at(100)
 
@@ -22,7 +22,7 @@ def test_the_first_run_finds_nothing(tmp_path: Path) -> None:
     assert Checkpoint(tmp_path).load() is None
 
 
-def test_what_did_not_change_is_not_written_again(tmp_path: Path) -> None:
+def test_unchanged_checkpoint_is_not_written_again(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path)
     checkpoint.save(at(100))
     (tmp_path / FILE).unlink()

@@ -20,7 +20,7 @@ def expected(side: dict[str, str], best: Best) -> list[float]:
 
 
 @given(st.lists(st.lists(levels, max_size=8), max_size=12), st.sampled_from(("highest", "lowest")))
-def test_it_is_what_sorting_would_give(updates: list[list[Level]], best: Best) -> None:
+def test_ranking_equals_a_sorted_side(updates: list[list[Level]], best: Best) -> None:
     side = {"10": "4", "9.5": "1"}
     plain = dict(side)
     ranking = Ranking(side, best=best)

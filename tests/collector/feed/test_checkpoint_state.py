@@ -100,7 +100,7 @@ def test_gap_filled_before_the_crash_is_closed_at_once() -> None:
     assert (end.recovered, end.missing) == (2, 0)
 
 
-def test_what_was_written_of_a_gap_before_the_crash_counts_as_recovered() -> None:
+def test_ids_written_before_the_crash_count_as_recovered() -> None:
     before, after = ledger(), ledger()
     take(before, 100, 104)
     before.check_overdue(at(3))

@@ -1,4 +1,4 @@
-"""One connection's life: what is sent, emitted and decided for everything that can happen to it."""
+"""One connection: sent frames, emitted records and decisions for all its inputs."""
 
 import json
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def at(seconds: float) -> Moment:
 
 
 class Life:
-    """A feed, and what it did so far."""
+    """A feed with helpers for its inputs."""
 
     def __init__(self, *streams: Stream, stale_after_s: float = 60.0, store_raw: bool = False) -> None:
         wanted = streams or (TRADES, BOOK, TICKER)
@@ -95,7 +95,7 @@ def reconnects(effects: Sequence[Effect]) -> list[str]:
 # -- opening
 
 
-def test_an_open_connection_says_so_and_asks_for_everything() -> None:
+def test_open_connection_is_recorded_and_subscribes_to_all_streams() -> None:
     life = Life()
     assert [type(record) for record in emitted(life.opening)] == [Connected]
     (request,) = sent(life.opening)
@@ -119,7 +119,7 @@ def test_feed_is_settled_when_every_stream_is_served_or_refused() -> None:
     assert life.feed.is_settled
 
 
-def test_a_subscribe_that_nobody_answers_ends_the_connection() -> None:
+def test_connection_ends_when_a_subscribe_is_unanswered() -> None:
     life = Life()
     life.is_acked(TRADES, TICKER)
     assert reconnects(life.feed.woken(at(subscription.SUBSCRIBE_TIMEOUT_S - 0.1))) == []
@@ -156,7 +156,7 @@ def test_a_pong_is_counted_and_keeps_the_connection() -> None:
     assert sent(life.feed.woken(at(41))) == ["ping"]
 
 
-def test_the_ping_interval_stays_below_what_the_exchange_allows() -> None:
+def test_ping_interval_stays_below_the_limit_of_the_exchange() -> None:
     ledger = Ledger("okx", [TRADES], 60.0, at(0))
     feed = Feed("public", Okx(), [TRADES], ledger, ping_interval_s=500.0)
     feed.opened(at(0))
@@ -214,7 +214,7 @@ def test_a_book_in_order_is_published_record_by_record() -> None:
     ]
 
 
-def test_a_sequence_gap_stops_the_book_says_so_and_asks_for_a_snapshot() -> None:
+def test_sequence_gap_is_recorded_and_requests_a_snapshot() -> None:
     life = Life()
     life.is_acked(BOOK)
     life.gets(book("snapshot", 10, -1))

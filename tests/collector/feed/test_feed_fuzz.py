@@ -41,7 +41,7 @@ def moment(seconds: float) -> Moment:
 @pytest.mark.parametrize("route", [PUBLIC, BUSINESS])
 @settings(max_examples=150)
 @given(frames=st.lists(st.one_of(st.sampled_from(FRAMES), mutated(FRAMES)), max_size=30), answers=mutated(ANSWERS))
-def test_a_feed_survives_whatever_arrives(route: str, frames: list[bytes], answers: bytes) -> None:
+def test_feed_survives_any_input(route: str, frames: list[bytes], answers: bytes) -> None:
     ledger = Ledger("okx", STREAMS, 5.0, moment(0))
     feed = Feed(route, Okx(), STREAMS, ledger, ping_interval_s=20.0, store_raw=True)
     effects = feed.opened(moment(0))

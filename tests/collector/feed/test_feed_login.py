@@ -1,4 +1,4 @@
-"""A connection that must log in: what is sent when, what refuses a key, and that nothing of a login is ever kept."""
+"""A connection with a login: order of frames, refusals of the key, and secrecy of the login."""
 
 import json
 from collections.abc import Iterable

@@ -14,7 +14,7 @@ def span(first: int, last: int) -> GapBounds:
     return GapBounds(str(first), str(last), last - first + 1)
 
 
-def test_a_gap_of_which_something_is_lost_says_which_ids() -> None:
+def test_lost_record_lists_the_lost_ids() -> None:
     gaps = Gaps("okx")
     (gap,) = gaps.open(TRADES, span(1, 10), "IdsMissing", NOW)
     known = gaps.known[gap.gap_id]

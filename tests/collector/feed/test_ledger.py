@@ -206,7 +206,7 @@ def candle(minute: int, *, closed: bool) -> Candle:
     )  # fmt: skip
 
 
-def test_a_candle_that_runs_says_that_those_before_it_are_closed() -> None:
+def test_running_candle_implies_that_earlier_candles_are_closed() -> None:
     book = Ledger("okx", [CANDLES], 10.0, at(0))
     progress = book.ids.streams[CANDLES]
     rows = [candle(7, closed=False), candle(7, closed=True), candle(10, closed=False)]

@@ -193,7 +193,7 @@ def test_a_sequence_reset_and_a_no_change_push_are_not_gaps() -> None:
     assert not [effect for effect in others if isinstance(effect, Reconnect | Warn)]
 
 
-def test_control_frames_cause_what_the_protocol_says() -> None:
+def test_control_frames_are_handled_by_the_protocol() -> None:
     """Counts pong, opens another connection after notice 64008, and reports an error without one of our streams."""
     frames = recordings.received(recordings.OKX_CONTROL)
     stream = Stream("BTC-USDT", DataType.TICKER)

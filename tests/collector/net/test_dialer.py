@@ -23,7 +23,7 @@ def dialer(websocket: str, per_second: float = 1000.0) -> Dialer:
 
 
 def ignore(frames: list[bytes]) -> None:
-    """Nobody reads here."""
+    """Discard all data."""
 
 
 async def test_one_at_a_time() -> None:

@@ -18,7 +18,7 @@ LONGEST = 70_000
 
 
 def client() -> tuple[ClientProtocol, bytes]:
-    """A protocol that has asked for WebSocket, and a server's answer to it."""
+    """A protocol that has sent its handshake, and the server's answer."""
     protocol = ClientProtocol(parse_uri("ws://localhost/ws"), max_size=LONGEST)
     protocol.send_request(protocol.connect())
     server = ServerProtocol()

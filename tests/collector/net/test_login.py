@@ -1,4 +1,4 @@
-"""The way in: which key is used, when there is none, and when one that was refused is tried again."""
+"""Login: the selected key, a missing key, and the retry after a refused key."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A feed on a real connection: what the feed decides is done, and nothing is left behind."""
+"""A feed on a real connection: execution of the feed's decisions, and clean-up."""
 
 import asyncio
 from collections.abc import Iterator

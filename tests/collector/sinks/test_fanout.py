@@ -1,4 +1,4 @@
-"""Every record to every sink: acknowledged once and in order, or counted as dropped. Time leaps; nobody sleeps."""
+"""Every sink acknowledges every record once and in order, or counts it as dropped. Runs on a simulated clock."""
 
 import asyncio
 import random
@@ -54,7 +54,7 @@ def clock() -> Moment:
 
 
 class Store:
-    """A sink in memory, honest and transactional; it fails and dawdles as its script says, then works well."""
+    """A transactional sink in memory. It fails and waits by its script, then works normally."""
 
     type = "memory"
     pause_s = PAUSE_S
@@ -247,7 +247,7 @@ def test_a_queue_full_of_unsynced_records_is_synced_before_it_loses_more() -> No
     leap(story())
 
 
-def test_a_failing_sink_says_so_and_loses_nothing() -> None:
+def test_failing_sink_reports_its_error_and_drops_nothing() -> None:
     async def story() -> None:
         store = Store()
         store.write_script = ["disk full; make room"] * 3
@@ -268,7 +268,7 @@ def test_a_failing_sink_says_so_and_loses_nothing() -> None:
     leap(story())
 
 
-def test_the_same_batch_comes_again_after_a_failed_write() -> None:
+def test_same_batch_is_written_again_after_a_failed_write() -> None:
     async def story() -> None:
         batches: list[list[Record]] = []
 
@@ -308,7 +308,7 @@ def test_a_sink_that_cannot_be_opened_is_tried_again() -> None:
     leap(story())
 
 
-def test_what_a_failed_sync_lost_is_written_again() -> None:
+def test_records_are_written_again_after_a_failed_sync() -> None:
     async def story() -> None:
         store = Store()
         store.sync_script = ["I/O error"] * 2
@@ -356,7 +356,7 @@ def test_a_call_that_hangs_makes_the_sink_unhealthy() -> None:
     leap(story())
 
 
-def test_a_slow_sink_drops_what_does_not_fit_and_tells_it_in_its_place() -> None:
+def test_slow_sink_drops_records_and_reports_them_in_order() -> None:
     async def story() -> None:
         store = Store(sync_interval_s=0.0)
         store.write_script = [5.0]
@@ -545,7 +545,7 @@ def test_records_for_one_sink_go_to_that_sink() -> None:
     leap(story())
 
 
-def test_a_sink_that_is_far_behind_says_so_before_it_loses_anything() -> None:
+def test_sink_far_behind_is_unhealthy_before_it_drops_records() -> None:
     async def story() -> None:
         store = Store()
         store.write_script = [5.0]
@@ -581,7 +581,7 @@ def test_sink_reaches_a_mark_when_it_acknowledged_all_earlier_records() -> None:
 
 
 class Remembering(Store):
-    """A store that can tell what it holds."""
+    """A store whose content can be recalled."""
 
     def __init__(self, name: str, *, is_broken: bool = False) -> None:
         super().__init__(name)
@@ -609,7 +609,7 @@ def test_one_sink_that_remembers_is_believed() -> None:
     leap(story())
 
 
-def test_of_several_sinks_each_keeps_what_it_holds_itself() -> None:
+def test_each_of_several_sinks_keeps_its_own_content() -> None:
     async def story() -> None:
         sinks = [Remembering("a"), Store("b")]
         fanout = Fanout(sinks, clock)

@@ -1,4 +1,4 @@
-"""Real files on real file systems: full, read-only, gone, rotated, compressed, killed."""
+"""The file sink on real file systems: full and read-only disks, removed files, rotation, compression, kills."""
 
 import asyncio
 import errno
@@ -137,7 +137,7 @@ async def test_a_large_file_is_followed_by_a_new_one(tmp_path: Path) -> None:
     assert content(tmp_path) == lines(trades(1, 21))
 
 
-async def test_an_old_file_is_finished_although_nothing_new_comes(tmp_path: Path) -> None:
+async def test_old_file_is_finished_without_new_records(tmp_path: Path) -> None:
     clock = Clock()
     sink = make(tmp_path, clock, interval_s=60, compression="gzip")
     await sink.open()
@@ -274,7 +274,7 @@ async def test_a_file_that_is_removed_while_it_is_written_is_not_acknowledged(tm
     assert content(tmp_path) == lines(trades(1, 2))
 
 
-async def test_after_a_failed_sync_only_what_is_safe_stays_in_the_file(
+async def test_file_keeps_only_durable_records_after_a_failed_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(descriptor: int) -> None:
@@ -368,7 +368,7 @@ async def test_open_fails_when_the_disk_is_read_only(small_disk: Path) -> None:
     await sink.close()
 
 
-async def test_through_a_full_disk_every_record_comes_exactly_once(small_disk: Path) -> None:
+async def test_every_record_is_written_once_when_the_disk_was_full(small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 150_000)
     fanout = Fanout([make(small_disk / "data")], lambda: Moment(time.monotonic(), time.time_ns()))
@@ -427,7 +427,7 @@ def kill_while_it_writes(directory: Path, after: int) -> int:
 
 
 @pytest.mark.parametrize("after", [1, 3000, 9000])
-async def test_what_was_acknowledged_survives_a_kill_and_nothing_is_torn(tmp_path: Path, after: int) -> None:
+async def test_acknowledged_records_survive_a_kill(tmp_path: Path, after: int) -> None:
     acknowledged = await asyncio.to_thread(kill_while_it_writes, tmp_path, after)
     sink = make(tmp_path, compression="zstd")
     await sink.open()

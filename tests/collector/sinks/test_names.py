@@ -38,7 +38,7 @@ def test_any_names_make_a_file_name_that_a_file_system_takes(name: str, host: st
     assert (parts.shard, parts.start, parts.counter) == (63, "20261122T100000.123Z", 999_999)
 
 
-def test_the_parts_of_a_name_are_read_back_whatever_it_is_compressed_with() -> None:
+def test_parts_of_a_name_are_parsed_with_any_compression() -> None:
     for ending in ("", ".gz", ".zst"):
         parts = parts_of(file_name(OKX, START_NS, 7) + ending)
         assert parts == ("okx-btc", 0, "okx-btc-0-abc", "20261122T100000.123Z", 7)
@@ -56,7 +56,7 @@ def test_shard_1_is_not_shard_11_and_a_prefix_is_not_a_name() -> None:
     assert not any(a != b and a.startswith(b) for a in prefixes for b in prefixes)
 
 
-def test_only_our_files_are_listed_by_what_they_are(tmp_path: Path) -> None:
+def test_only_files_of_the_shard_are_listed_by_state(tmp_path: Path) -> None:
     ours = tmp_path / file_name(OKX, START_NS, 1)
     of_another_pod = tmp_path / file_name(Origin("okx-btc", 0, "pod-2"), START_NS, 1)
     part = unfinished_path(compressed_path(ours, "gzip"))

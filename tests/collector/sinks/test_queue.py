@@ -1,4 +1,4 @@
-"""The queue keeps order, keeps its bound, and tells of what did not fit."""
+"""The queue keeps the order and its limit, and reports dropped records."""
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ def test_a_record_stays_until_it_is_acknowledged() -> None:
     assert queue.next_batch(9) == trades(3)
 
 
-def test_what_was_written_in_vain_comes_again_first() -> None:
+def test_rewound_records_are_written_again_first() -> None:
     queue = queue_of(10)
     queue.put(trades(1, 2, 3), "slow")
     queue.mark_written(2)
@@ -41,7 +41,7 @@ def test_what_was_written_in_vain_comes_again_first() -> None:
     assert queue.next_batch(9) == trades(1, 2, 3)
 
 
-def test_a_full_queue_takes_what_fits_and_counts_the_rest() -> None:
+def test_full_queue_accepts_fitting_records_and_counts_the_others() -> None:
     queue = queue_of(2)
     queue.put(trades(1, 2, 3, 4), "slow")
     assert (len(queue), queue.dropped, queue.is_losing) == (2, 2, True)
@@ -84,7 +84,7 @@ def test_record_larger_than_the_limit_fits_when_the_queue_is_empty() -> None:
         (Raw("okx", None, None, 1, "public", "in", "x" * 900), 3),
     ],
 )
-def test_a_record_weighs_what_it_takes_of_memory(record: Record, units: int) -> None:
+def test_weight_of_a_record_follows_its_memory(record: Record, units: int) -> None:
     assert weight(record) == units
 
 

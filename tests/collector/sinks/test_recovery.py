@@ -29,7 +29,7 @@ def recover(folder: Path) -> list[Path]:
     return [leftover.path for leftover in leftovers]
 
 
-def test_a_torn_last_line_is_cut_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_torn_last_line_is_cut_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = leave(tmp_path, b'{"a":1}\n{"b":2}\n{"c"')
     with caplog.at_level(logging.WARNING):
         assert recover(tmp_path) == [path]

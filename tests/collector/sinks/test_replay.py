@@ -90,7 +90,7 @@ def test_a_compressed_file_that_was_cut_off_is_named(tmp_path: Path, ending: str
 ORIGIN = Origin("okx-btc", 0, "pod-new")
 
 
-def test_the_end_of_what_another_pod_of_the_shard_has_written(directory: Path) -> None:
+def test_recall_end_reads_the_newest_file_of_another_pod(directory: Path) -> None:
     assert recall_end(directory, ORIGIN).numbers == {"BTC-USDT/trade": [(4, 40)]}
     assert recall_end(directory, Origin("okx-btc", 1, "pod-new")).numbers == {}
 

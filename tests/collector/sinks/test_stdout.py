@@ -27,7 +27,7 @@ def packed(first: int, last: int) -> list[bytes]:
 
 
 class Reader:
-    """The read end of a pipe, which a thread reads after `read` is called."""
+    """The read end of a pipe. Its thread reads to the end once it is started."""
 
     def __init__(self) -> None:
         self.descriptor, self.writer = os.pipe()

@@ -103,7 +103,7 @@ def test_break_is_a_gap_with_the_state_of_its_records(
     assert not reckoning.findings
 
 
-def test_an_update_that_comes_again_is_a_duplicate_and_no_break() -> None:
+def test_repeated_update_is_a_duplicate_and_no_break() -> None:
     again = [update(1, 2), update(2, 5)]
     reckoning = judge([*START, *again, update(5, 6), update(5, 6), gap("g", 6), *again, lost("g"), snapshot(9)])
     assert missing_ranges(reckoning) == [(LOST, "6", "9")]

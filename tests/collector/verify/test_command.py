@@ -1,4 +1,4 @@
-"""The command as a program: what it prints and how it ends, and a real recording against the exchange's own truth."""
+"""The command as a process: output, exit code, and a real recording compared with the exchange's truth."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def recorded(folder: Path, *records: Record) -> Path:
 
 
 def verify(*arguments: str | Path, **environment: str) -> tuple[int, str]:
-    """Exit code and output of the command; nothing may come on standard error."""
+    """Exit code and output of the command. Standard error must be empty."""
     command = [sys.executable, "-m", "market_collector", "verify", *map(str, arguments)]
     result = subprocess.run(
         command, capture_output=True, encoding="utf-8", timeout=60, env={**os.environ, "PYTHONUTF8": "1", **environment}
@@ -96,7 +96,7 @@ def test_timeline_is_as_wide_as_the_terminal(tmp_path: Path) -> None:
         assert [len(line) for line in output.splitlines() if line.startswith("okx") and "█" in line] == [columns] * 2
 
 
-def test_the_document_says_the_same(tmp_path: Path) -> None:
+def test_json_document_agrees_with_the_table(tmp_path: Path) -> None:
     code, made = document(recorded(tmp_path, *INCOMPLETE))
     (stream,) = made["streams"]
     assert (code, made["exit_code"], made["verdict"]) == (1, 1, "holes")
@@ -128,7 +128,7 @@ def test_the_collecting_process_does_not_load_it() -> None:
 
 @contextmanager
 def collecting(folder: Path, exchange: Simulator, data_types: list[str]) -> Iterator[Callable[[], Any]]:
-    """Runs ``market-collector run`` into files below ``folder``; yields how to ask it for its counters."""
+    """Runs ``market-collector run`` with files below ``folder``. Yields a function that reads its counters."""
     file = {"directory": str(folder / "data"), "rotate": {"interval": "1s"}, "compression": "zstd"}
     spec = {
         "exchange": "okx", "symbol": "BTC-USDT", "dataTypes": data_types, "sinks": [{"name": "archive", "type": "file", "file": file}],

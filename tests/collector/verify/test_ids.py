@@ -120,7 +120,7 @@ def test_dropped_ids_are_a_gap_unless_they_were_written_later(
     assert missing_ranges(judge(entries)) == expected
 
 
-def test_each_fill_comes_once_in_one_replica() -> None:
+def test_fill_repeated_in_one_replica_is_a_duplicate() -> None:
     assert judge(trades(1, 2, 2, 3, 1)).duplicates == 2
     assert judge([*trades(1, 2, 3), NEW_RUN, *trades(3, 4)]).duplicates == 1
     assert judge([trade(4, first=1), *history(2, 3)]).duplicates == 2
@@ -171,7 +171,7 @@ def test_replicas_agree_on_a_restarted_numbering() -> None:
     assert (reckoning.distinct, reckoning.duplicates, reckoning.missing_ranges) == (5, 0, ())
 
 
-def test_history_comes_in_order_within_its_gap() -> None:
+def test_backfill_out_of_order_within_a_gap_is_a_finding() -> None:
     live: list[Entry] = [*trades(1, 4, 7), gap("a", 2, 3), gap("b", 5, 6)]
     assert not judge([*live, *history(5, 6, 2, 3), repaired("a"), repaired("b")]).findings
     (finding,) = judge([*live, *history(3, 2), repaired("a")]).findings

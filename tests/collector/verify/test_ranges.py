@@ -13,7 +13,7 @@ def ids(runs: list[Run]) -> set[int]:
 
 
 @given(PARTS)
-def test_added_parts_are_there_and_only_what_is_new_counts(parts: list[Run]) -> None:
+def test_add_counts_only_new_numbers(parts: list[Run]) -> None:
     runs, model = IdRuns(), set[int]()
     for first, last in parts:
         before = len(model)

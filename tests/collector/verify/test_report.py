@@ -48,7 +48,7 @@ def test_pauses_and_duplicates_leave_a_recording_complete() -> None:
     assert EXIT_CODES[report(Reckoning(pauses=((0, 1),), duplicates=7)).verdict] == 0
 
 
-def test_what_cannot_be_read_goes_first() -> None:
+def test_unreadable_file_decides_the_verdict_first() -> None:
     missing_range = MissingRange(RangeState.LOST, "1", "2", 2, None, None, "")
     assert EXIT_CODES[report(Reckoning(missing_ranges=(missing_range,)), Trouble("f", 1, "")).verdict] == 2
 

@@ -50,7 +50,7 @@ def test_gap_without_an_end_continues_and_without_a_start_is_a_point() -> None:
     assert paint(replace(STREAM, reckoning=Reckoning(missing_ranges=missing_ranges)), TIME, 10) == "..x....???"
 
 
-def test_what_lies_outside_is_not_painted() -> None:
+def test_times_outside_the_timeline_are_not_painted() -> None:
     stream = replace(STREAM, running=(), busy=((at(-5), at(-1)), (at(-1), at(0)), (at(9), at(20)), (at(11), at(20))))
     assert paint(stream, TIME, 10) == "#        #"
 

@@ -1,4 +1,4 @@
-"""Whatever bytes come, reading them gives messages that can be written, or a FrameError: never anything else."""
+"""Decoding any bytes gives messages that can be written, or a FrameError, and no other error."""
 
 import re
 
