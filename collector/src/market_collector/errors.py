@@ -46,7 +46,7 @@ class ConnectionFailedError(CollectorError):
         self.status = status
         """HTTP status, when the exchange refused the handshake."""
         self.retry_after_s = retry_after_s
-        """Seconds that the exchange wants us to wait, when it said so."""
+        """Delay in seconds that the exchange requests; None if it requests none."""
 
 
 class RequestFailedError(CollectorError):
@@ -55,12 +55,12 @@ class RequestFailedError(CollectorError):
     def __init__(self, message: str, pause_s: float = 0.0) -> None:
         super().__init__(message)
         self.pause_s = pause_s
-        """How long the exchange wants to be left alone."""
+        """Pause in seconds that the exchange requests."""
 
 
 class SinkError(CollectorError):
-    """A sink could not write; nothing is lost yet, it is tried again."""
+    """A sink could not write. The records stay queued and the write is tried again."""
 
 
 class FrameError(CollectorError):
-    """A frame that is not what the protocol promises."""
+    """A frame violates the protocol."""

@@ -169,7 +169,7 @@ class Gap(Event, tag="gap", frozen=True):
     to_time_ns: int | None
     """Exchange time of the first data after it."""
     missing: int | None
-    """Number of missing records; null where the exchange's ids do not tell."""
+    """Number of missing records; null if the exchange's ids are not dense."""
     reason: str
     merges: list[str] | None = None
     """Ids of the gaps that this one replaces, when too many were open."""
@@ -194,7 +194,7 @@ class Lost(Event, tag="lost", frozen=True):
     missing: int | None
     reason: str
     ranges: list[tuple[str, str]] | None = None
-    """First and last id of each range that stays missing; null where the ids do not tell (books)."""
+    """First and last id of each range that stays missing; null if ids are not dense (books)."""
 
 
 class Dropped(Event, tag="dropped", frozen=True):

@@ -91,7 +91,7 @@ class LinkMachine:
         self.reconnections = 0
         self.last_reconnect: LastReconnect | None = None
         self.exhausted = ""
-        """How the attempts were used up, the last time."""
+        """The message about the attempts when they were last used up."""
         self.slow_closes = 0
         """Connections that the exchange closed because they were read too slowly."""
         self.wake_at: float | None = None

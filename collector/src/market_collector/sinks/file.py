@@ -34,7 +34,7 @@ from market_collector.sinks.recovery import Leftover, put_in_order
 from market_collector.sinks.replay import recall, recall_end
 
 CLOSE_S = 2.0
-"""How long closing waits for a call that hangs in the file system."""
+"""Time for which closing waits for a call that hangs in the file system."""
 ADVICE = {
     errno.ENOSPC: "make room on the volume",
     errno.EDQUOT: "raise the quota, or make room",
@@ -78,7 +78,7 @@ class FileSink:
         self._is_closed = threading.Event()
         self._turn = threading.Lock()
 
-    # --- what the fan-out calls ---
+    # --- called by the fan-out ---
 
     async def open(self) -> None:
         """Makes the directory, checks that it is writable, and recovers the files of earlier runs."""

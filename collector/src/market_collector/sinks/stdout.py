@@ -21,10 +21,10 @@ POLL_S = 0.1
 
 
 class StdoutSink:
-    """Writes to a file descriptor that others may share: it is never made non-blocking, nor closed.
+    """Writes to a file descriptor that may be shared, so it is neither made non-blocking nor closed.
 
-    A reader that has stopped reading holds only this sink's thread. What a failed write has left over is kept and
-    goes on where it stopped, so that no line is torn or written twice.
+    A reader that has stopped reading blocks only this sink's thread. After a failed write the next one continues with
+    the remaining bytes, so that no line is torn or written twice.
     """
 
     type = "stdout"

@@ -44,14 +44,14 @@ class Answers(msgspec.Struct, frozen=True):
 
 
 class HttpServer(msgspec.Struct, frozen=True):
-    """A server that listens."""
+    """A listening server."""
 
     server: Server
     port: int
-    """The port in use, also when port 0 (any) was asked for."""
+    """The port in use, also if port 0 (any) was requested."""
 
     async def close(self) -> None:
-        """Stops listening; a client that hangs is not waited for longer than a second."""
+        """Stops listening. Waits at most 1 s for a client that hangs."""
         self.server.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):

@@ -1,4 +1,4 @@
-"""From what the parts know to what the collector says: health, readiness, and the status document. Pure."""
+"""Makes health, readiness and the status document from the state of the components. Pure."""
 
 from collections.abc import Mapping, Sequence
 
