@@ -41,7 +41,7 @@ async def on_book(point: DataPoint) -> None:
 
 
 def on_event(event: StreamEvent) -> None:
-    """Stream events are gap, repaired, lost, disconnected, ..."""
+    """Stream events are of kind ``gap``, ``repaired``, ``lost``, ``disconnected``, ..."""
     print(f"{event.exchange} {event.symbol or 'connection'}: {event.kind} {event.data.get('reason', '')}")
 
 

@@ -1,4 +1,4 @@
-"""The collector as a program of its own, against the simulator: what a user or a kubelet sees of it."""
+"""The collector as a process with the simulator, as a user or a kubelet sees it."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def exchange() -> Iterator[Simulator]:
         yield running
 
 
-def test_what_it_writes_is_what_the_market_did(exchange: Simulator, tmp_path: Path) -> None:
+def test_written_records_equal_the_market_truth(exchange: Simulator, tmp_path: Path) -> None:
     """Every trade once, with the market's own price and size; the book at every published sequence is the market's."""
     with program(tmp_path, document(exchange)) as collector:
         collector.comes(collector.is_ready)
@@ -61,7 +61,7 @@ def _check_books(exchange: Simulator, updates: list[Any]) -> None:
     assert len(updates) > 50
 
 
-def test_it_says_how_it_is_doing(exchange: Simulator, tmp_path: Path) -> None:
+def test_status_and_probes_report_the_state(exchange: Simulator, tmp_path: Path) -> None:
     with program(tmp_path, document(exchange)) as collector:
         collector.comes(collector.is_ready)
         status = collector.status()
@@ -87,7 +87,7 @@ def test_replayed_recordings_loop_without_a_gap(tmp_path: Path) -> None:
 
 
 def test_tls_with_a_company_authority(tmp_path: Path) -> None:
-    """SSL_CERT_FILE is honoured, and nothing else is trusted."""
+    """Only the authorities of SSL_CERT_FILE are trusted."""
     authority = tls.authority(tmp_path)
     certificate, key = authority.issue("localhost")
     with simulator(*MARKET, "--tls-cert", str(certificate), "--tls-key", str(key)) as exchange:
@@ -102,7 +102,7 @@ def test_tls_with_a_company_authority(tmp_path: Path) -> None:
             assert collector.get("/livez")[0] == 200
 
 
-def test_an_unwritable_sink_is_said_and_nothing_is_dropped_meanwhile(exchange: Simulator, tmp_path: Path) -> None:
+def test_unwritable_sink_is_reported_and_drops_nothing(exchange: Simulator, tmp_path: Path) -> None:
     in_the_way = tmp_path / "data"
     in_the_way.write_text("a file where the directory should be")
     sinks = [{"name": "archive", "type": "file", "file": {"directory": str(in_the_way)}}]
@@ -123,8 +123,8 @@ def test_an_unwritable_sink_is_said_and_nothing_is_dropped_meanwhile(exchange: S
     assert not [line for line in lines if line["type"] == "dropped"]
 
 
-def test_a_killed_collector_delivers_every_trade_once_when_it_comes_back(exchange: Simulator, tmp_path: Path) -> None:
-    """kill -9 at any moment, then the same --state-dir and the same files: nothing is missing, nothing is double."""
+def test_every_trade_is_delivered_once_when_a_collector_is_killed(exchange: Simulator, tmp_path: Path) -> None:
+    """After kill -9 at any time, a restart with the same --state-dir and files loses and duplicates no trade."""
     state = ("--state-dir", str(tmp_path / "state"))
     data = tmp_path / "data"
     sink = {"name": "archive", "type": "file", "file": {"directory": str(data), "fsyncInterval": "100ms"}}
@@ -150,10 +150,10 @@ def test_a_killed_collector_delivers_every_trade_once_when_it_comes_back(exchang
     assert any(record["backfilled"] for record in records if record["type"] == "trade")
 
 
-def test_a_pod_that_takes_over_a_volume_fills_the_hole_since_the_one_before(
+def test_pod_fills_the_gap_since_the_last_pod_when_it_takes_over_a_volume(
     exchange: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another host and no checkpoint: the files alone tell where they end. Killed before its first checkpoint, too."""
+    """A new host without a checkpoint resumes at the end of the files, even if killed before its first one."""
     data = tmp_path / "data"
     sink = {"name": "archive", "type": "file", "file": {"directory": str(data), "fsyncInterval": "100ms"}}
     wanted = document(exchange, dataTypes=["trade"], sinks=[sink])
@@ -178,7 +178,7 @@ def is_whole(records: list[Any]) -> bool:
     return sorted(ids) == list(range(min(ids), max(ids) + 1))
 
 
-def test_sigterm_drains_what_was_received(exchange: Simulator, tmp_path: Path) -> None:
+def test_sigterm_drains_received_records(exchange: Simulator, tmp_path: Path) -> None:
     with program(tmp_path, document(exchange)) as collector:
         collector.comes(collector.is_ready)
         start = time.monotonic()
@@ -241,7 +241,7 @@ def test_json_logs_are_one_object_a_line(exchange: Simulator, tmp_path: Path) ->
         (("frobnicate",), 2, "invalid choice"),
     ],
 )
-def test_commands_end_with_the_right_code_and_words(
+def test_commands_end_with_the_right_code_and_message(
     arguments: tuple[str, ...], code: int, words: str, tmp_path: Path
 ) -> None:
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
@@ -256,7 +256,7 @@ def test_commands_end_with_the_right_code_and_words(
     assert "Traceback" not in result.stderr
 
 
-def test_a_taken_port_is_the_users_to_mend(exchange: Simulator, tmp_path: Path) -> None:
+def test_exit_code_is_2_when_the_port_is_in_use(exchange: Simulator, tmp_path: Path) -> None:
     with program(tmp_path, document(exchange)) as collector:
         file = tmp_path / "collector.json"
         command = [
@@ -275,7 +275,7 @@ def test_a_taken_port_is_the_users_to_mend(exchange: Simulator, tmp_path: Path) 
 
 
 def test_the_hot_process_stays_small(exchange: Simulator, tmp_path: Path) -> None:
-    """What is imported decides the memory: none of the heavy packages, and no YAML for a JSON document."""
+    """Imports determine the memory: no heavy package, and no YAML parser for a JSON document."""
     with program(tmp_path, document(exchange), PYTHONPROFILEIMPORTTIME="1") as collector:
         collector.comes(collector.is_ready)
         collector.stop()

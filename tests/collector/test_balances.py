@@ -1,5 +1,7 @@
-"""Balances end to end: a collector as a program of its own logs in to the simulator's account, whatever happens to its
-key; and nothing that it writes anywhere holds any part of that key."""
+"""Balances end to end: a collector process logs in to the simulator's account.
+
+It recovers from all changes of its key, and never writes any part of the key.
+"""
 
 import json
 from collections.abc import Iterator
@@ -47,8 +49,8 @@ def keys(tmp_path: Path) -> Keys:
 
 
 def config(exchange: Simulator, **spec: Any) -> dict[str, Any]:
-    wanted = {"dataTypes": ["balance", "ticker"], "credentials": {"secretName": "okx-key"}}
-    return document(exchange, **wanted | spec)
+    settings = {"dataTypes": ["balance", "ticker"], "credentials": {"secretName": "okx-key"}}
+    return document(exchange, **settings | spec)
 
 
 def account(collector: Program) -> Any:
@@ -60,7 +62,7 @@ def is_live(collector: Program) -> bool:
 
 
 def balances(collector: Program) -> dict[str, tuple[str, str, str]]:
-    """By asset, what was said last."""
+    """Last reported balances by asset."""
     records = [record for record in collector.records() if record["type"] == "balance"]
     return {record["asset"]: (record["total"], record["available"], record["locked"]) for record in records}
 
@@ -70,7 +72,7 @@ def truth(exchange: Simulator) -> dict[str, tuple[str, str, str]]:
     return {asset: (row["cashBal"], row["availBal"], row["frozenBal"]) for asset, row in rows}
 
 
-def test_what_the_account_holds_is_told_and_every_change_of_it(exchange: Simulator, keys: Keys, tmp_path: Path) -> None:
+def test_balances_and_all_their_changes_are_recorded(exchange: Simulator, keys: Keys, tmp_path: Path) -> None:
     keys.write()
     with program(tmp_path, config(exchange), *keys.options) as collector:
         collector.comes(collector.is_ready)
@@ -84,7 +86,7 @@ def test_what_the_account_holds_is_told_and_every_change_of_it(exchange: Simulat
         assert collector.stop() == 0
 
 
-def test_what_changed_while_nobody_was_connected_is_told_with_the_next_whole_account(
+def test_changes_while_disconnected_are_recorded_with_the_next_snapshot(
     exchange: Simulator, keys: Keys, tmp_path: Path
 ) -> None:
     keys.write()
@@ -98,7 +100,7 @@ def test_what_changed_while_nobody_was_connected_is_told_with_the_next_whole_acc
         collector.comes(lambda: balances(collector)["ETH"] == ("0", "0", "0"))
 
 
-def test_a_missing_key_is_told_by_name_and_used_when_it_comes(exchange: Simulator, keys: Keys, tmp_path: Path) -> None:
+def test_missing_key_is_named_and_used_when_it_arrives(exchange: Simulator, keys: Keys, tmp_path: Path) -> None:
     with program(tmp_path, config(exchange), *keys.options) as collector:
         collector.comes(lambda: account(collector)["state"] == "refused")
         assert account(collector)["reason"] == "CredentialsMissing"
@@ -112,7 +114,7 @@ def test_a_missing_key_is_told_by_name_and_used_when_it_comes(exchange: Simulato
 @pytest.mark.parametrize(
     ("wrong", "code"), [({"apiKey": "other"}, "60005"), ({"passphrase": "o"}, "60024"), ({"secretKey": "o"}, "60007")]
 )
-def test_a_key_that_the_exchange_refuses_is_not_tried_again_until_it_is_another(
+def test_refused_key_is_not_tried_again_until_it_changes(
     exchange: Simulator, keys: Keys, tmp_path: Path, wrong: dict[str, str], code: str
 ) -> None:
     keys.write(**wrong)
@@ -128,7 +130,7 @@ def test_a_key_that_the_exchange_refuses_is_not_tried_again_until_it_is_another(
         assert exchange.get("/state")["counters"]["connections"] <= opened + 2
 
 
-def test_a_key_that_is_changed_at_the_exchange_is_refused_until_the_secret_follows(
+def test_key_is_refused_until_the_secret_changes_as_at_the_exchange(
     exchange: Simulator, keys: Keys, tmp_path: Path
 ) -> None:
     keys.write()
@@ -141,16 +143,14 @@ def test_a_key_that_is_changed_at_the_exchange_is_refused_until_the_secret_follo
         collector.comes(lambda: is_live(collector))
 
 
-def test_the_login_is_signed_with_the_exchanges_time_not_with_ours(
-    exchange: Simulator, keys: Keys, tmp_path: Path
-) -> None:
+def test_login_is_signed_with_the_exchanges_time(exchange: Simulator, keys: Keys, tmp_path: Path) -> None:
     keys.write()
     exchange.post("/faults/skew", {"milliseconds": 3_600_000, "seconds": 120})
     with program(tmp_path, config(exchange), *keys.options) as collector:
         collector.comes(lambda: is_live(collector))
 
 
-def test_a_time_that_is_refused_nevertheless_is_compared_and_tried_again(
+def test_login_is_tried_again_with_a_new_time_when_its_time_is_refused(
     exchange: Simulator, keys: Keys, tmp_path: Path
 ) -> None:
     keys.write()
@@ -160,25 +160,27 @@ def test_a_time_that_is_refused_nevertheless_is_compared_and_tried_again(
         assert "CredentialsRefused" not in json.dumps(collector.records())
 
 
-def test_no_part_of_the_key_is_in_anything_that_it_writes(exchange: Simulator, keys: Keys, tmp_path: Path) -> None:
-    """All levels of logs, raw frames, both sinks, status, metrics, last words: with a login that works, one that the
-    exchange repeats word for word in its error, and a refused one."""
+def test_output_contains_no_part_of_the_key(exchange: Simulator, keys: Keys, tmp_path: Path) -> None:
+    """Checks logs of all levels, raw frames, both sinks, status, metrics and the termination message.
+
+    The collector logs in, is refused, and gets an error in which the exchange repeats the request.
+    """
     data, words = tmp_path / "data", tmp_path / "termination-log"
     words.touch()
     sinks = [{"name": "out", "type": "stdout"}, {"name": "f", "type": "file", "file": {"directory": str(data)}}]
-    wanted = config(exchange, storeRawData=True, logLevel="debug", sinks=sinks)
+    settings = config(exchange, storeRawData=True, logLevel="debug", sinks=sinks)
     echo = f"Invalid request: {json.dumps(KEY)}"
     exchange.post("/faults/login-error", {"code": "60012", "message": echo, "count": 1})
     keys.write()
     options = (*keys.options, "--termination-log", str(words), "--state-dir", str(tmp_path / "state"))
-    with program(tmp_path, wanted, *options) as collector:
+    with program(tmp_path, settings, *options) as collector:
         collector.comes(lambda: is_live(collector))
         exchange.post("/account/key", {"passphrase": "another"})
         collector.comes(lambda: account(collector)["state"] == "refused")
-        told = [collector.get(path)[1] for path in ("/status", "/metrics", "/readyz", "/livez")]
+        answers = [collector.get(path)[1] for path in ("/status", "/metrics", "/readyz", "/livez")]
         assert collector.stop() == 0
     files = [file for file in tmp_path.rglob("*") if file.is_file() and file.parent != keys.folder]
-    written = {str(file): file.read_bytes() for file in files} | {f"answer {n}": body for n, body in enumerate(told)}
+    written = {str(file): file.read_bytes() for file in files} | {f"answer {n}": body for n, body in enumerate(answers)}
     assert words.stat().st_size > 100
     assert len(written) >= 7
     raw = [record for record in stored(data) if record["type"] == "raw"]

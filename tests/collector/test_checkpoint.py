@@ -13,7 +13,7 @@ def at(last: int) -> Positions:
     return Positions({"BTC-USDT/trade": LinePosition(last, 9, ((3, 4),))}, [], [], {"out": "x.jsonl:12"})
 
 
-def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+def test_saved_checkpoint_is_loaded(tmp_path: Path) -> None:
     Checkpoint(tmp_path / "new").save(at(100))
     assert Checkpoint(tmp_path / "new").load() == at(100)
 
@@ -22,7 +22,7 @@ def test_the_first_run_finds_nothing(tmp_path: Path) -> None:
     assert Checkpoint(tmp_path).load() is None
 
 
-def test_what_did_not_change_is_not_written_again(tmp_path: Path) -> None:
+def test_unchanged_checkpoint_is_not_written_again(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path)
     checkpoint.save(at(100))
     (tmp_path / FILE).unlink()
@@ -31,7 +31,7 @@ def test_what_did_not_change_is_not_written_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ['{"streams": {"BTC-US', '{"BTC-USDT/trade": {"trade_id": 5, "time_ns": 1}}', ""])
-def test_a_damaged_or_older_file_is_said_and_survived(
+def test_damaged_or_older_file_is_logged_and_ignored(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
     (tmp_path / FILE).write_text(text)
@@ -40,9 +40,7 @@ def test_a_damaged_or_older_file_is_said_and_survived(
     assert FILE in caplog.text
 
 
-def test_a_directory_that_cannot_be_written_is_said_and_survived(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unwritable_directory_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("in the way")
     with caplog.at_level(logging.WARNING):
         Checkpoint(tmp_path / "file").save(at(100))

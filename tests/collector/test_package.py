@@ -19,7 +19,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def loaded(code: str) -> list[str]:
-    """Which of the big modules are loaded after the code has run."""
+    """Big modules that are loaded after the code has run."""
     done = python(f"import json, sys\n{code}\nprint(json.dumps([name for name in {TOO_BIG} if name in sys.modules]))")
     assert done.returncode == 0, done.stderr
     names: list[str] = json.loads(done.stdout.splitlines()[-1])
@@ -35,7 +35,7 @@ def test_a_name_of_the_api_loads_it() -> None:
 
 
 def test_the_collecting_process_does_not_load_it(tmp_path: Path) -> None:
-    """Really run, with nobody at the other end, until SIGTERM."""
+    """Run the process without an exchange until SIGTERM."""
     spec = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade", "orderbook"]}
     nowhere = {"websocket": "ws://127.0.0.1:9", "rest": "http://127.0.0.1:9"}
     document = {"contract": 1, "name": "okx", "namespace": "x", "shard": 0}
@@ -63,7 +63,7 @@ def test_all_names_can_be_imported() -> None:
     assert market_collector.__version__
 
 
-def test_what_is_not_there_is_an_error_as_usual() -> None:
+def test_unknown_attribute_is_an_error() -> None:
     with pytest.raises(AttributeError, match="module 'market_collector' has no attribute 'Nothing'"):
         _ = market_collector.Nothing
 

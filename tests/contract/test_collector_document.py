@@ -1,4 +1,4 @@
-"""What the operator mounts is what the collector reads: nothing is lost on the way, nothing is refused."""
+"""The collector accepts every document that the operator mounts, and reads all of its fields."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,8 @@
 """Python and the API server judge every spec alike: the CRD's schema and CEL rules come from the rules in Python.
 
-Here the API server is the generated CRD: its schema, its defaults and its CEL rules. jsonschema checks the schema, with
-unknown fields refused as by kubectl. Google's CEL library evaluates the rules. tests/cluster has a real API server.
+Here the API server is the generated CRD: its schema, its defaults and its CEL rules. The jsonschema library checks the
+schema and refuses unknown fields, as kubectl does. Google's CEL library evaluates the rules. tests/cluster has a real
+API server.
 """
 
 from collections.abc import Iterator

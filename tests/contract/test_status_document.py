@@ -1,4 +1,4 @@
-"""What a collector says the operator understands, all of it that conditions and counters are made from."""
+"""The operator reads all fields of a collector's status that conditions and counters need."""
 
 import json
 from typing import Any
@@ -112,7 +112,7 @@ def test_a_collector_that_has_just_started_is_read() -> None:
     assert (report.streams, report.last_message_time, report.last_reconnect_time) == ((), "", "")
 
 
-def test_operator_reads_epoch_shard_and_counters_of_the_termination_message() -> None:
+def test_operator_reads_the_epoch_and_counters_of_a_termination_message() -> None:
     whole, message = received(FULL), read_report(said.termination_message(FULL))
     assert (message.epoch, message.shard, message.counters) == (whole.epoch, whole.shard, whole.counters)
     assert (message.streams, message.gaps, message.sinks) == ((), (), ())

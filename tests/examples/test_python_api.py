@@ -1,4 +1,4 @@
-"""What users copy first: the notebook-style example and the program in docs/library.md, run against the simulator."""
+"""The notebook-style example and the program in docs/library.md run against the simulator."""
 
 import json
 import os
@@ -20,7 +20,7 @@ LIBRARY_PAGE = REPOSITORY / "docs" / "library.md"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Callable[[Path], str]]:
-    """Runs a program in a folder whose ``config/okx_config.json`` leads to a simulator; returns what it printed."""
+    """Runs a program in a folder whose ``config/okx_config.json`` names a simulator. Returns its output."""
 
     def run(file: Path) -> str:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""One collector process: puts the parts together, runs them, and takes them down in the right order."""
+"""One collector process: builds the components, runs them, and stops them in the right order."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ E = TypeVar("E", bound=Exception)
 log = logging.getLogger(__name__)
 
 DRAIN_S = 15.0
-"""Sinks have this long to take what is queued; Kubernetes grants 30 s in all before it kills."""
+"""Time for the sinks to acknowledge their queues at a stop. Kubernetes kills the process after 30 s in total."""
 CHECKPOINT_S = 1.0
 
 
@@ -50,7 +50,7 @@ class Collector:
         deadlines: Deadlines = DEADLINES,
         queue_limit: int = QUEUE_LIMIT,
     ) -> None:
-        """``sinks``: sinks made elsewhere, beside those that the settings name; ``queue_limit``: see `Fanout`."""
+        """``sinks`` are used in addition to those of the settings; see `Fanout` for ``queue_limit``."""
         now = read_clock()
         self.settings = settings
         self.ledger = Ledger(settings.exchange, streams(settings), settings.stale_after_s, now)
@@ -68,7 +68,7 @@ class Collector:
             chance=random.Random(),  # noqa: S311 - jitter, not a secret
             deadlines=deadlines,
         )
-        self.repairs = BackfillTask(
+        self.backfill = BackfillTask(
             Backfiller(EXCHANGES[settings.exchange].rest_api, self.ledger),
             self.supervisor.rest,
             self.fanout,
@@ -81,7 +81,7 @@ class Collector:
         )
 
     def status(self) -> Status:
-        """The status document now."""
+        """The present status document."""
         output = report.Output(self.fanout.status(), self.fanout.records, self._samples.by_sink)
         return report.status(self._identity, self.ledger, self.supervisor, output, read_clock())
 
@@ -99,7 +99,7 @@ class Collector:
         return metrics.render(self.status(), self.settings.exchange, latencies)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Collects until `stop` is set, then stops reading first and empties the sinks after it."""
+        """Collects until ``stop`` is set, then stops reading and drains the sinks."""
         await self._resume()
         async with asyncio.TaskGroup() as writing:
             writing.create_task(self.fanout.run(), name="sinks")
@@ -112,8 +112,10 @@ class Collector:
             log.error("%d records could not be written before the end", left)
 
     async def _resume(self) -> None:
-        """Goes on where the last run stopped; without a checkpoint, where a sink's files end. Then leaves a
-        checkpoint at once, so that also a crash before the first data is seen."""
+        """Resumes from the checkpoint, or from the end of a sink's files if there is none.
+
+        Then saves a checkpoint at once, so that the next run detects even a crash before the first data.
+        """
         if not self.checkpoint:
             return
         saved = self.checkpoint.load() or Positions({}, [], [], {})
@@ -128,7 +130,7 @@ class Collector:
         async with asyncio.TaskGroup() as reading:
             tasks = [
                 reading.create_task(self.supervisor.run(), name="supervisor"),
-                reading.create_task(self.repairs.run(), name="repairs"),
+                reading.create_task(self.backfill.run(), name="backfill"),
                 reading.create_task(self._save_checkpoints(), name="checkpoints"),
             ]
             await stop.wait()
@@ -147,11 +149,11 @@ class Collector:
             self.checkpoint.save(newest)
 
     def _positions(self) -> Positions:
-        return positions(self.ledger, self.fanout.untold_losses(), self.fanout.places())
+        return positions(self.ledger, self.fanout.unreported_losses(), self.fanout.places())
 
 
 def streams(settings: Settings) -> list[Stream]:
-    """Every stream that the settings ask for."""
+    """Every stream that the settings select."""
     of_account = [Stream(ACCOUNT, DataType.BALANCE)] if DataType.BALANCE in settings.data_types else []
     return of_account + [
         Stream(symbol, data_type, interval)
@@ -193,7 +195,7 @@ async def run(settings: Settings, *, host: str, port: int, state_dir: Path | Non
 
 
 def single_errors(group: ExceptionGroup[E]) -> Iterator[E]:
-    """The errors in a group of a task group of a task group."""
+    """Flattens the nested exception groups of nested task groups."""
     for error in group.exceptions:
         if isinstance(error, ExceptionGroup):
             yield from single_errors(error)
@@ -202,9 +204,9 @@ def single_errors(group: ExceptionGroup[E]) -> Iterator[E]:
 
 
 def write_termination_message(status: Status, file: Path) -> None:
-    """Writes the final counters to the termination message file, so that even the last seconds count.
+    """Writes the final counters to the termination message file, so that the operator counts the last seconds too.
 
-    The kubelet creates the file before it starts the container. Without one, nobody would read it.
+    The kubelet creates the file before it starts the container. If there is no file, nothing is written.
     """
     if not file.exists():
         return

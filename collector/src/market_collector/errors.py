@@ -1,31 +1,31 @@
-"""Errors, split first by who must act.
+"""Errors, grouped by who must act.
 
 CollectorError
 ├── InputError         the user: a bad file, argument or setting (exit code 2)
 │   └── ConfigurationError  the same in the Python API; a ValueError too
-├── CredentialsMissingError  the user: an API key is wanted and not there; looked for again until it is
-├── StreamRefusedError      the user, mostly: the exchange does not serve what was asked for
-├── ConnectionFailedError   a retry: a connection could not be made, or ended
+├── CredentialsMissingError  the user: a required API key is missing; the collector retries until it is there
+├── StreamRefusedError      the user, mostly: the exchange does not serve a requested stream
+├── ConnectionFailedError   a retry: a connection could not be opened, or was closed
 ├── RequestFailedError      a retry: a REST request was not answered, or answered with an error
 ├── SinkError          a retry: a sink could not write; the message says what to do
-└── FrameError         nobody: one frame could not be read; it is counted and shown, the rest goes on
+└── FrameError         nobody: one frame could not be read; it is counted and shown in /status
 """
 
 
 class CollectorError(Exception):
-    """Anything that this package raises on purpose."""
+    """Base of all errors that this package raises on purpose."""
 
 
 class InputError(CollectorError):
-    """The user must act; the message says where and what is allowed."""
+    """The user must act. The message names the place and the allowed values."""
 
 
 class ConfigurationError(InputError, ValueError):
-    """The configuration of a collector is not allowed; the message lists every problem, a line each."""
+    """A collector's configuration is invalid. The message lists every problem, one per line."""
 
 
 class CredentialsMissingError(CollectorError):
-    """A part of the API key is not there; the message says which, and where it was looked for."""
+    """A part of the API key is missing. The message names the part and the file."""
 
 
 class StreamRefusedError(CollectorError):
@@ -46,7 +46,7 @@ class ConnectionFailedError(CollectorError):
         self.status = status
         """HTTP status, when the exchange refused the handshake."""
         self.retry_after_s = retry_after_s
-        """Seconds that the exchange wants us to wait, when it said so."""
+        """Delay in seconds that the exchange requests; None if it requests none."""
 
 
 class RequestFailedError(CollectorError):
@@ -55,12 +55,12 @@ class RequestFailedError(CollectorError):
     def __init__(self, message: str, pause_s: float = 0.0) -> None:
         super().__init__(message)
         self.pause_s = pause_s
-        """How long the exchange wants to be left alone."""
+        """Pause in seconds that the exchange requests."""
 
 
 class SinkError(CollectorError):
-    """A sink could not write; nothing is lost yet, it is tried again."""
+    """A sink could not write. The records stay queued and the write is tried again."""
 
 
 class FrameError(CollectorError):
-    """A frame that is not what the protocol promises."""
+    """A frame violates the protocol."""

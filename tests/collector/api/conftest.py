@@ -1,4 +1,4 @@
-"""What the tests of whole collectors share: an exchange, a folder of their own, and nothing left afterwards."""
+"""Fixtures for tests of complete collectors: an exchange, a temporary folder, and a check for leftovers."""
 
 import asyncio
 import threading

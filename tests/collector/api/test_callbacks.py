@@ -1,4 +1,4 @@
-"""Callbacks as a sink: in order, each on its own, never more behind than allowed, and nothing left over."""
+"""Callbacks as a sink: order, independence, the limit of the backlog, and clean-up."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -93,7 +93,7 @@ async def test_a_failing_callback_is_counted_and_the_others_run(
     assert "ZeroDivisionError: trade 1\n" in caplog.text
 
 
-async def test_a_callback_that_recovers_says_no_error_any_more() -> None:
+async def test_error_of_a_callback_is_cleared_when_it_recovers() -> None:
     subscriptions = Subscriptions()
 
     async def moody(point: DataPoint) -> None:
@@ -165,9 +165,9 @@ async def test_records_dropped_by_slow_callbacks_are_reported(monkeypatch: pytes
     go_on.set()
     await fanout.drain(5.0)
     await running
-    told = sum(event.data["count"] for event in events if event.kind == "dropped")
-    assert told == fanout.dropped
-    assert len(points) + told == 100
+    reported = sum(event.data["count"] for event in events if event.kind == "dropped")
+    assert reported == fanout.dropped
+    assert len(points) + reported == 100
     assert ids(points) == sorted(set(ids(points)))
 
 

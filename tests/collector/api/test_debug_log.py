@@ -1,4 +1,4 @@
-"""LOG_LEVEL=DEBUG: a file for each collector, with what is its own and nothing else."""
+"""LOG_LEVEL=DEBUG writes a file for each collector, with only the messages of that collector."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What a callback gets: plain data, the exchange's time, the record's own words."""
+"""Callbacks receive plain data, the exchange's time, and the field names of the records."""
 
 from datetime import UTC, datetime
 

@@ -6,7 +6,7 @@ from market_collector.model.events import Level, Orderbook
 
 
 def test_the_documented_example_has_its_checksum() -> None:
-    """bids [3366.1, 7] [3366, 6], asks [3366.8, 9] [3368, 8] [3372, 8]: the longer side goes on alone."""
+    """bids [3366.1, 7] [3366, 6], asks [3366.8, 9] [3368, 8] [3372, 8]: only the longer side continues."""
     bids = [Level("3366.1", "7"), Level("3366", "6")]
     asks = [Level("3366.8", "9"), Level("3368", "8"), Level("3372", "8")]
     book = Book(Orderbook("okx", "BTC-USDT", 1, 2, "snapshot", bids, asks, 1, None))

@@ -1,4 +1,4 @@
-"""Which trade ids are missing, late or double; which book updates follow."""
+"""Continuity rules: missing, late and duplicate trade ids, and linked book updates."""
 
 import pytest
 from hypothesis import given
@@ -39,7 +39,7 @@ def test_an_update_follows_when_it_links_to_the_last_one(
     assert is_next(book(last), update(previous, sequence)) is is_legal
 
 
-def test_the_first_trade_is_the_beginning_whatever_its_id() -> None:
+def test_first_trade_starts_the_ids_at_any_number() -> None:
     ids = IdTracker()
     assert ids.take(1_000_000, 1_000_003, 1, 0.0) is Arrival.NEW
     assert ids.take_overdue(99.0) == []
@@ -68,7 +68,7 @@ def test_late_row_fills_its_range_and_is_not_a_duplicate() -> None:
     assert ids.take_overdue(99.0) == []
 
 
-def test_a_very_late_row_still_fills_what_was_called_missing() -> None:
+def test_very_late_row_fills_a_range_reported_missing() -> None:
     ids = IdTracker(100, 1)
     ids.take(104, 104, 2, 10.0)
     ids.take_overdue(20.0)
@@ -90,7 +90,7 @@ rows = st.lists(st.tuples(st.integers(1, 200), st.integers(0, 5)), max_size=60)
 
 @given(rows)
 def test_every_id_is_delivered_or_open_and_none_is_both(rows: list[tuple[int, int]]) -> None:
-    """Whatever order rows come in: between the first and the last id, each id was in a row that was NEW, or is open."""
+    """For rows in any order, each id between the first and the last was in a NEW row, or is open."""
     ids = IdTracker(0, 10)
     there = {0}
     for number, (first, extra) in enumerate(rows):

@@ -1,4 +1,4 @@
-"""A side in order of price agrees with one that is sorted anew, whatever came and went."""
+"""After any updates, the incrementally sorted side equals a freshly sorted one."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from market_collector.model.events import Level
 
 Best = Literal["highest", "lowest"]
 PRICES = ("1", "1.0", "2", "9.5", "10", "10.00", "100", "0.001")
-"""Some are two texts of one value: two levels, as the exchange sees it."""
+"""Some are different strings of one value, which the exchange treats as two levels."""
 levels = st.builds(Level, st.sampled_from(PRICES), st.sampled_from(("0", "0", "1", "2.50")))
 
 
@@ -20,7 +20,7 @@ def expected(side: dict[str, str], best: Best) -> list[float]:
 
 
 @given(st.lists(st.lists(levels, max_size=8), max_size=12), st.sampled_from(("highest", "lowest")))
-def test_it_is_what_sorting_would_give(updates: list[list[Level]], best: Best) -> None:
+def test_ranking_equals_a_sorted_side(updates: list[list[Level]], best: Best) -> None:
     side = {"10": "4", "9.5": "1"}
     plain = dict(side)
     ranking = Ranking(side, best=best)
@@ -36,16 +36,16 @@ def test_it_is_what_sorting_would_give(updates: list[list[Level]], best: Best) -
 
 
 @pytest.mark.parametrize(("best", "found"), [("highest", ["3", "2"]), ("lowest", ["1", "2"])])
-def test_only_the_best_are_told(best: Best, found: list[str]) -> None:
+def test_best_returns_only_the_best_prices(best: Best, found: list[str]) -> None:
     assert Ranking({"2": "b", "3": "c", "1": "a"}, best=best).best(2)[0] == found
 
 
-def test_more_than_there_are_is_all_there_are() -> None:
+def test_best_returns_all_prices_when_more_are_requested() -> None:
     assert Ranking({"2": "b"}, best="lowest").best(25) == (["2"], ["b"])
     assert Ranking({}, best="lowest").best(25) == ([], [])
 
 
-def test_a_deletion_of_what_is_not_there_changes_nothing() -> None:
+def test_deletion_of_an_absent_price_changes_nothing() -> None:
     side = {"2": "b"}
     ranking = Ranking(side, best="lowest")
     ranking.apply([Level("7", "0")])

@@ -13,7 +13,7 @@ def balance(asset: str, total: str, second: int) -> Balance:
     return Balance("okx", ACCOUNT, second * SECOND, 1, asset, total, total, "0")
 
 
-def told(*balances: Balance, second: int = 100, is_whole: bool = False) -> AccountUpdate:
+def update(*balances: Balance, second: int = 100, is_whole: bool = False) -> AccountUpdate:
     return AccountUpdate(STREAM, balances, second * SECOND, is_whole)
 
 
@@ -23,40 +23,40 @@ def amounts(fresh: Sequence[Balance]) -> list[tuple[str, str | None]]:
 
 def test_unchanged_balance_is_not_emitted_again() -> None:
     last: LastBalances = {}
-    whole = told(balance("BTC", "1", 5), balance("USDT", "9", 5), is_whole=True)
-    assert amounts(changed_balances(last, whole, 1)) == [("BTC", "1"), ("USDT", "9")]
-    assert changed_balances(last, whole, 2) == []
-    assert changed_balances(last, told(balance("BTC", "1", 6)), 3) == [], "a time alone is no change"
-    assert amounts(changed_balances(last, told(balance("BTC", "2", 7)), 4)) == [("BTC", "2")]
+    snapshot = update(balance("BTC", "1", 5), balance("USDT", "9", 5), is_whole=True)
+    assert amounts(changed_balances(last, snapshot, 1)) == [("BTC", "1"), ("USDT", "9")]
+    assert changed_balances(last, snapshot, 2) == []
+    assert changed_balances(last, update(balance("BTC", "1", 6)), 3) == [], "a new time is no change"
+    assert amounts(changed_balances(last, update(balance("BTC", "2", 7)), 4)) == [("BTC", "2")]
 
 
-def test_of_two_connections_the_later_state_wins() -> None:
+def test_later_state_wins_when_two_connections_overlap() -> None:
     last: LastBalances = {}
-    changed_balances(last, told(balance("BTC", "2", 7)), 1)
-    assert changed_balances(last, told(balance("BTC", "1", 6)), 2) == []
+    changed_balances(last, update(balance("BTC", "2", 7)), 1)
+    assert changed_balances(last, update(balance("BTC", "1", 6)), 2) == []
     assert last["BTC"].total == "2"
-    assert amounts(changed_balances(last, told(balance("BTC", "3", 7)), 3)) == [("BTC", "3")], (
+    assert amounts(changed_balances(last, update(balance("BTC", "3", 7)), 3)) == [("BTC", "3")], (
         "two changes within a millisecond"
     )
 
 
-def test_an_asset_that_a_whole_account_does_not_list_has_become_zero() -> None:
+def test_asset_becomes_zero_when_a_snapshot_does_not_list_it() -> None:
     last: LastBalances = {}
-    changed_balances(last, told(balance("BTC", "1", 5), balance("ETH", "2", 5), is_whole=True), 1)
-    whole = told(balance("BTC", "1", 5), second=100, is_whole=True)
-    (gone,) = changed_balances(last, whole, 9)
+    changed_balances(last, update(balance("BTC", "1", 5), balance("ETH", "2", 5), is_whole=True), 1)
+    snapshot = update(balance("BTC", "1", 5), second=100, is_whole=True)
+    (gone,) = changed_balances(last, snapshot, 9)
     assert (gone.asset, gone.total, gone.available, gone.locked) == ("ETH", "0", "0", "0")
     assert (gone.exchange_time_ns, gone.receive_time_ns) == (100 * SECOND, 9)
-    assert changed_balances(last, whole, 10) == [], "said once"
+    assert changed_balances(last, snapshot, 10) == [], "emitted once"
 
 
-def test_an_update_says_nothing_of_what_it_does_not_name() -> None:
+def test_update_leaves_unlisted_assets_unchanged() -> None:
     last: LastBalances = {}
-    changed_balances(last, told(balance("BTC", "1", 5), balance("ETH", "2", 5), is_whole=True), 1)
-    assert amounts(changed_balances(last, told(balance("ETH", "3", 6)), 2)) == [("ETH", "3")]
+    changed_balances(last, update(balance("BTC", "1", 5), balance("ETH", "2", 5), is_whole=True), 1)
+    assert amounts(changed_balances(last, update(balance("ETH", "3", 6)), 2)) == [("ETH", "3")]
 
 
-def test_a_list_older_than_a_balance_does_not_end_it() -> None:
+def test_balance_is_kept_when_a_snapshot_is_older() -> None:
     last: LastBalances = {}
-    changed_balances(last, told(balance("ETH", "2", 50)), 1)
-    assert changed_balances(last, told(second=40, is_whole=True), 2) == []
+    changed_balances(last, update(balance("ETH", "2", 50)), 1)
+    assert changed_balances(last, update(second=40, is_whole=True), 2) == []

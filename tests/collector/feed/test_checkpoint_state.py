@@ -1,4 +1,4 @@
-"""A restart goes on where the sinks were: without a hole, and without anything twice."""
+"""A restart resumes at the sinks' positions without a gap and without duplicates."""
 
 import msgspec
 
@@ -28,7 +28,7 @@ def take(one: Ledger, *numbers: int, seconds: float = 1.0) -> list[Record]:
     return one.ids.take_trades(one.ids.streams[TRADES], trades, at(seconds))
 
 
-def begin(one: Ledger, sequence: int) -> list[Record]:
+def start_book(one: Ledger, sequence: int) -> list[Record]:
     record = Orderbook("okx", "BTC-USDT", sequence, 2, "snapshot", [], [], sequence, None)
     records = one.books.add_snapshot(one.books.streams[BOOK], 1, Book(record), record, at(1))
     one.books.streams[BOOK].observe(record, at(1))
@@ -100,27 +100,27 @@ def test_gap_filled_before_the_crash_is_closed_at_once() -> None:
     assert (end.recovered, end.missing) == (2, 0)
 
 
-def test_what_was_written_of_a_gap_before_the_crash_counts_as_recovered() -> None:
+def test_ids_written_before_the_crash_count_as_recovered() -> None:
     before, after = ledger(), ledger()
     take(before, 100, 104)
     before.check_overdue(at(3))
     resume(after, saved(before), Written({"BTC-USDT/trade": [(101, 1), (102, 1)]}, {}, {}, ()), at(5))
     (known,) = after.gaps.all_open()
-    assert (known.recovered, [hole.size for hole in after.ids.still_missing(known)]) == (2, [1])
+    assert (known.recovered, [missing.size for missing in after.ids.still_missing(known)]) == (2, [1])
 
 
-def test_what_a_book_missed_between_two_runs_is_a_gap() -> None:
+def test_book_updates_missed_between_two_runs_are_a_gap() -> None:
     before, after = ledger(), ledger()
-    begin(before, 7)
+    start_book(before, 7)
     (effect,) = resume(after, saved(before), Written({}, {"BTC-USDT/orderbook": 9}, {}, ()), at(5))
     (gap,) = effect.records
     assert isinstance(gap, Gap)
     assert (gap.first, gap.reason) == ("9", "Restarted")
-    lost, _ = begin(after, 30)
+    lost, _ = start_book(after, 30)
     assert isinstance(lost, Lost)
 
 
-def test_what_a_sink_had_missed_before_the_crash_is_repaired_after_it() -> None:
+def test_records_dropped_before_a_crash_are_backfilled_after_it() -> None:
     before, after = ledger(), ledger()
     take(before, 100)
     effects = resume(after, saved(before, Loss("out", str(TRADES), 3, ((97, 99),))), NOTHING_WRITTEN, at(5))

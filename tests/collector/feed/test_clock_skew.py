@@ -1,4 +1,4 @@
-"""What is said of the wall clock; and that nothing else is decided by it."""
+"""The measured clock skew, and decisions that must not depend on the wall clock."""
 
 import json
 import re
@@ -99,7 +99,7 @@ def test_a_slow_answer_proves_nothing() -> None:
     assert keeper.add_answer(at(1), server_ns(5), at(5)) == ""
 
 
-def test_a_clock_that_is_set_forgets_what_was_known_of_it() -> None:
+def test_skew_is_unknown_after_the_clock_is_set() -> None:
     keeper = Timekeeper(at(0))
     keeper.add_answer(at(1), server_ns(1), at(1))
     keeper.check_clocks(at(2, 10.0))
@@ -124,7 +124,7 @@ WALL_TEXT = re.compile(r"@\d+")
 
 
 def decisions(wall: Callable[[float], float]) -> list[str]:
-    """A recorded connection with lost frames, silence and an end; what the feed decided, without our wall times."""
+    """Replay a connection with lost frames, a pause and an end. Returns the decisions without wall clock times."""
     ledger = Ledger("okx", STREAMS, 10.0, at(0, wall(0)))
     feed = Feed("public", Okx(), STREAMS, ledger, ping_interval_s=20.0)
     effects: list[Effect] = [*feed.opened(at(0, wall(0)))]
@@ -166,8 +166,8 @@ def test_an_hour_forth_or_back_at_any_time_changes_no_decision() -> None:
     assert decisions(lambda seconds: HOUR_S if int(seconds) % 2 else -HOUR_S) == calm
 
 
-def test_when_data_last_came_is_said_on_the_clock_as_it_is_now() -> None:
-    """So that `time - lastMessageTime` in /status, and the metric of the same meaning, stay ages."""
+def test_last_message_time_follows_the_present_clock() -> None:
+    """Keeps `time - lastMessageTime` in /status and the metric of the same meaning correct ages."""
     ledger = Ledger("okx", STREAMS, 10.0, at(0))
     progress = ledger.streams[STREAMS[0]]
     progress.last_at, progress.last_wall_ns = 5.0, at(5).wall_ns

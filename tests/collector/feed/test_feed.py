@@ -1,4 +1,4 @@
-"""One connection's life: what is sent, emitted and decided for everything that can happen to it."""
+"""One connection: sent frames, emitted records and decisions for all its inputs."""
 
 import json
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def at(seconds: float) -> Moment:
 
 
 class Life:
-    """A feed, and what it did so far."""
+    """A feed with helpers for its inputs."""
 
     def __init__(self, *streams: Stream, stale_after_s: float = 60.0, store_raw: bool = False) -> None:
         wanted = streams or (TRADES, BOOK, TICKER)
@@ -95,7 +95,7 @@ def reconnects(effects: Sequence[Effect]) -> list[str]:
 # -- opening
 
 
-def test_an_open_connection_says_so_and_asks_for_everything() -> None:
+def test_open_connection_is_recorded_and_subscribes_to_all_streams() -> None:
     life = Life()
     assert [type(record) for record in emitted(life.opening)] == [Connected]
     (request,) = sent(life.opening)
@@ -119,7 +119,7 @@ def test_feed_is_settled_when_every_stream_is_served_or_refused() -> None:
     assert life.feed.is_settled
 
 
-def test_a_subscribe_that_nobody_answers_ends_the_connection() -> None:
+def test_connection_ends_when_a_subscribe_is_unanswered() -> None:
     life = Life()
     life.is_acked(TRADES, TICKER)
     assert reconnects(life.feed.woken(at(subscription.SUBSCRIBE_TIMEOUT_S - 0.1))) == []
@@ -156,7 +156,7 @@ def test_a_pong_is_counted_and_keeps_the_connection() -> None:
     assert sent(life.feed.woken(at(41))) == ["ping"]
 
 
-def test_the_ping_interval_stays_below_what_the_exchange_allows() -> None:
+def test_ping_interval_stays_below_the_limit_of_the_exchange() -> None:
     ledger = Ledger("okx", [TRADES], 60.0, at(0))
     feed = Feed("public", Okx(), [TRADES], ledger, ping_interval_s=500.0)
     feed.opened(at(0))
@@ -187,7 +187,7 @@ def test_a_connection_can_take_over_when_it_brings_every_stream() -> None:
     assert not life.feed.is_complete
     life.gets(book("snapshot", 5, -1))
     assert life.feed.is_complete
-    life.gets(book("update", 9, 8))  # in doubt: the book is asked for again
+    life.gets(book("update", 9, 8))  # out of sync: the book is requested again
     assert not life.feed.is_complete
 
 
@@ -214,7 +214,7 @@ def test_a_book_in_order_is_published_record_by_record() -> None:
     ]
 
 
-def test_a_sequence_gap_stops_the_book_says_so_and_asks_for_a_snapshot() -> None:
+def test_sequence_gap_is_recorded_and_requests_a_snapshot() -> None:
     life = Life()
     life.is_acked(BOOK)
     life.gets(book("snapshot", 10, -1))
@@ -300,7 +300,7 @@ def test_gap_reason_is_slow_reading_after_a_slow_reader_close() -> None:
     assert gap.reason == "SlowReading"
 
 
-def test_a_stop_is_said_and_leaves_no_gap() -> None:
+def test_stop_is_recorded_and_leaves_no_gap() -> None:
     life = Life()
     life.gets(book("snapshot", 10, -1))
     (event,) = emitted(life.feed.stopped(at(2)))
@@ -336,7 +336,7 @@ def test_one_unknown_symbol_is_found_by_halves_and_the_others_live() -> None:
     assert requests == 5
 
 
-def test_a_refused_stream_is_said_and_asked_for_again_much_later() -> None:
+def test_refused_stream_is_recorded_and_requested_again_much_later() -> None:
     life = Life(TRADES)
     (refused,) = emitted(life.gets(refusal("1"), 2))
     assert isinstance(refused, Refused)
@@ -394,7 +394,7 @@ def test_a_quiet_market_is_confirmed_by_the_exchange() -> None:
     assert life.progress(TRADES).state is StreamState.QUIET
 
 
-def test_a_dead_stream_is_not_called_quiet_and_is_asked_for_again() -> None:
+def test_stale_stream_is_not_quiet_and_is_requested_again() -> None:
     life = Life(TRADES, stale_after_s=10.0)
     life.gets(trade(100), 1)
     life.feed.woken(at(6))
@@ -452,7 +452,7 @@ def test_few_questions_are_asked_at_once() -> None:
     assert second[0] not in first
 
 
-def test_what_the_exchange_has_and_a_silent_stream_did_not_bring_is_a_gap() -> None:
+def test_newer_data_at_rest_is_a_gap_when_a_stream_is_stale() -> None:
     life = Life(TRADES, stale_after_s=10.0)
     life.gets(trade(100), 1)
     life.feed.woken(at(6))
@@ -462,7 +462,7 @@ def test_what_the_exchange_has_and_a_silent_stream_did_not_bring_is_a_gap() -> N
     assert (gap.first, gap.last) == ("101", "103")
 
 
-def test_after_a_reconnect_a_silent_stream_is_looked_at_soon() -> None:
+def test_stream_without_data_is_checked_soon_after_a_reconnect() -> None:
     life = Life(TRADES)
     life.gets(trade(100))
     life.feed.closed("reset", at(2))

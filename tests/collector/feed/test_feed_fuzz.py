@@ -1,4 +1,4 @@
-"""Whatever arrives, a feed goes on; and no change of a book is skipped in silence, nor a wrong book published."""
+"""A feed survives any input. It reports every skipped change of a book and publishes no wrong book."""
 
 import json
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ def moment(seconds: float) -> Moment:
 @pytest.mark.parametrize("route", [PUBLIC, BUSINESS])
 @settings(max_examples=150)
 @given(frames=st.lists(st.one_of(st.sampled_from(FRAMES), mutated(FRAMES)), max_size=30), answers=mutated(ANSWERS))
-def test_a_feed_survives_whatever_arrives(route: str, frames: list[bytes], answers: bytes) -> None:
+def test_feed_survives_any_input(route: str, frames: list[bytes], answers: bytes) -> None:
     ledger = Ledger("okx", STREAMS, 5.0, moment(0))
     feed = Feed(route, Okx(), STREAMS, ledger, ping_interval_s=20.0, store_raw=True)
     effects = feed.opened(moment(0))
@@ -114,7 +114,7 @@ class Play:
         self.now = 0.0
         self.published: Book | None = None
         self.is_excused = True
-        """Whether a gap was told since the last published state, so that only a snapshot may follow."""
+        """Whether a gap was reported since the last published state, so that only a snapshot may follow."""
         self.open_gaps: set[str] = set()
         self.lines = [self._line(0) for _ in range(lines)]
 
@@ -194,7 +194,7 @@ class Play:
             case Orderbook():
                 assert self.published is not None
                 assert not self.is_excused, "after a gap only a snapshot makes the book right"
-                assert record.previous_sequence == self.published.sequence, "skipped in silence"
+                assert record.previous_sequence == self.published.sequence, "skipped without a gap record"
                 self.published.apply(record)
                 self._compare()
 

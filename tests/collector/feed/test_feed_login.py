@@ -1,4 +1,4 @@
-"""A connection that must log in: what is sent when, what refuses a key, and that nothing of a login is ever kept."""
+"""A connection with a login: order of frames, refusals of the key, and secrecy of the login."""
 
 import json
 from collections.abc import Iterable
@@ -78,7 +78,7 @@ def test_the_account_is_live_when_all_of_it_is_there() -> None:
     assert life.progress.state is StreamState.LIVE
     assert life.feed.is_settled
     assert life.feed.is_complete
-    assert records(life.gets(push("BTC"), 2.0)) == [], "the same again is no news"
+    assert records(life.gets(push("BTC"), 2.0)) == [], "an unchanged balance is a duplicate"
     assert life.ledger.duplicates == 1
 
 

@@ -1,4 +1,4 @@
-"""No hole is closed by forgetting it, however many there are."""
+"""Every gap ends as filled or lost, for any number of gaps."""
 
 from market_collector.book.continuity import IdRange
 from market_collector.feed.gaps import OPEN_GAPS_KEPT, GapBounds, Gaps
@@ -14,7 +14,7 @@ def span(first: int, last: int) -> GapBounds:
     return GapBounds(str(first), str(last), last - first + 1)
 
 
-def test_a_gap_of_which_something_is_lost_says_which_ids() -> None:
+def test_lost_record_lists_the_lost_ids() -> None:
     gaps = Gaps("okx")
     (gap,) = gaps.open(TRADES, span(1, 10), "IdsMissing", NOW)
     known = gaps.known[gap.gap_id]
@@ -28,7 +28,7 @@ def test_a_gap_of_which_something_is_lost_says_which_ids() -> None:
     assert (gaps.missing_trades, gaps.recovered_trades, gaps.lost_trades) == (10, 7, 3)
 
 
-def test_a_gap_that_is_filled_is_repaired() -> None:
+def test_gap_without_lost_ids_is_closed_as_filled() -> None:
     gaps = Gaps("okx")
     (gap,) = gaps.open(TRADES, span(1, 2), "IdsMissing", NOW)
     gaps.recover(gaps.known[gap.gap_id], 2)

@@ -1,4 +1,4 @@
-"""What is known of streams beyond their connections: states, holes, counters."""
+"""State of the streams across connections: states, gaps, counters."""
 
 from market_collector.book.book import Book
 from market_collector.feed.gaps import CLOSED_GAPS_KEPT
@@ -59,7 +59,7 @@ def test_duplicates_are_counted_and_not_delivered() -> None:
     assert book.duplicates == 1
 
 
-def test_very_late_trades_repair_their_gap() -> None:
+def test_very_late_trades_fill_their_gap() -> None:
     book = ledger()
     progress = book.ids.streams[TRADES]
     book.ids.take_trades(progress, [trade(100), trade(103)], at(1))
@@ -83,8 +83,8 @@ def test_restarted_trade_ids_are_delivered_with_an_event() -> None:
     assert first == trade(3, time_ns=20)
 
 
-def begin(book: Ledger, sequence: int, seconds: float, connection: int = 1) -> list[Record]:
-    """A snapshot came on a connection."""
+def start_book(book: Ledger, sequence: int, seconds: float, connection: int = 1) -> list[Record]:
+    """Add a snapshot of a connection."""
     progress, record = book.books.streams[BOOK], snapshot(sequence)
     records = book.books.add_snapshot(progress, connection, Book(record), record, at(seconds))
     progress.observe(record, at(seconds))
@@ -94,12 +94,12 @@ def begin(book: Ledger, sequence: int, seconds: float, connection: int = 1) -> l
 def test_a_lost_book_is_one_open_gap_until_its_snapshot() -> None:
     book = ledger()
     progress = book.books.streams[BOOK]
-    assert begin(book, 7, 1) == [snapshot(7)]
+    assert start_book(book, 7, 1) == [snapshot(7)]
     (gap,) = book.books.remove(progress, 1, "SequenceGap", at(2))
     assert book.books.remove(progress, 1, "SequenceGap", at(3)) == []
     assert isinstance(gap, Gap)
     assert (gap.first, gap.last, gap.missing, gap.from_time_ns) == ("7", None, None, 7)
-    lost, published = begin(book, 20, 4)
+    lost, published = start_book(book, 20, 4)
     assert isinstance(lost, Lost)
     assert (lost.gap_id, lost.ranges, published) == (gap.gap_id, None, snapshot(20))
     assert book.gaps.known[gap.gap_id].state is GapState.LOST
@@ -108,16 +108,16 @@ def test_a_lost_book_is_one_open_gap_until_its_snapshot() -> None:
 
 def test_a_book_that_did_not_change_meanwhile_is_whole() -> None:
     book = ledger()
-    begin(book, 7, 1)
+    start_book(book, 7, 1)
     book.disconnected(1, [TRADES, BOOK], "reset", at(2))
-    repaired, _ = begin(book, 7, 3, connection=2)
+    repaired, _ = start_book(book, 7, 3, connection=2)
     assert isinstance(repaired, Repaired)
     assert book.gaps.repaired == 1
 
 
 def test_disconnect_is_an_event_and_opens_gaps_of_books() -> None:
     book = ledger()
-    begin(book, 7, 1)
+    start_book(book, 7, 1)
     lost, gap = book.disconnected(1, [TRADES, BOOK], "connection reset", at(2))
     assert isinstance(lost, Disconnected)
     assert lost.reason == "connection reset"
@@ -131,28 +131,28 @@ def test_a_book_that_never_was_has_no_gap() -> None:
 
 def test_second_connection_takes_over_a_book_without_a_gap() -> None:
     book = ledger()
-    begin(book, 7, 1)
-    assert begin(book, 5, 2, connection=2) == []
+    start_book(book, 7, 1)
+    assert start_book(book, 5, 2, connection=2) == []
     assert book.disconnected(1, [BOOK], "announced", at(3))[1:] == []
     assert (book.books.streams[BOOK].head, book.gaps.detected) == (7, 0)
 
 
 def test_newer_successor_book_is_a_gap_and_is_republished() -> None:
     book = ledger()
-    begin(book, 7, 1)
-    begin(book, 9, 2, connection=2)
+    start_book(book, 7, 1)
+    start_book(book, 9, 2, connection=2)
     _, gap, lost, state = book.disconnected(1, [BOOK], "cut", at(3))
     assert [type(gap), type(lost)] == [Gap, Lost]
     assert isinstance(state, Orderbook)
     assert (state.action, state.sequence, book.books.streams[BOOK].head) == ("snapshot", 9, 9)
 
 
-def test_a_book_that_no_connection_goes_on_from_begins_again() -> None:
-    """A snapshot may come at any time; here it takes the one connection that was in step ahead of the published line."""
+def test_book_resyncs_when_no_connection_continues_it() -> None:
+    """A snapshot may arrive at any time. Here it moves the only synchronized connection ahead of the published book."""
     book = ledger()
-    begin(book, 7, 1)
-    begin(book, 9, 2, connection=2)
-    assert begin(book, 9, 3) == []
+    start_book(book, 7, 1)
+    start_book(book, 9, 2, connection=2)
+    assert start_book(book, 9, 3) == []
     assert book.check_overdue(at(4)) == []  # one that only lags may still link
     gap, lost, state = book.check_overdue(at(5.5))
     assert [type(gap), type(lost)] == [Gap, Lost]
@@ -163,7 +163,7 @@ def test_a_book_that_no_connection_goes_on_from_begins_again() -> None:
 
 def test_stop_opens_gaps_for_everything_missing_until_now() -> None:
     book = ledger()
-    begin(book, 7, 1)
+    start_book(book, 7, 1)
     book.ids.take_trades(book.ids.streams[TRADES], [trade(1), trade(4)], at(1))
     gap, end = book.stopped(1, [BOOK, TRADES], at(1.1))
     assert isinstance(gap, Gap)
@@ -206,7 +206,7 @@ def candle(minute: int, *, closed: bool) -> Candle:
     )  # fmt: skip
 
 
-def test_a_candle_that_runs_says_that_those_before_it_are_closed() -> None:
+def test_running_candle_implies_that_earlier_candles_are_closed() -> None:
     book = Ledger("okx", [CANDLES], 10.0, at(0))
     progress = book.ids.streams[CANDLES]
     rows = [candle(7, closed=False), candle(7, closed=True), candle(10, closed=False)]
@@ -217,7 +217,7 @@ def test_a_candle_that_runs_says_that_those_before_it_are_closed() -> None:
     assert book.gaps.missing_trades == 0
 
 
-def test_a_closed_candle_is_delivered_once_and_a_late_one_repairs() -> None:
+def test_closed_candle_is_delivered_once_and_fills_a_gap_when_late() -> None:
     book = Ledger("okx", [CANDLES], 10.0, at(0))
     progress = book.ids.streams[CANDLES]
     book.ids.take_candles(progress, [candle(7, closed=True), candle(9, closed=True)], at(1))
@@ -231,7 +231,7 @@ def test_a_closed_candle_is_delivered_once_and_a_late_one_repairs() -> None:
 # -- what a sink did not take
 
 
-def test_dropped_trades_are_a_gap_of_that_sink_alone() -> None:
+def test_dropped_trades_are_a_gap_of_only_that_sink() -> None:
     book = ledger()
     (gap,) = book.on_sink_loss(Loss("out", str(TRADES), 3, ((5, 7),)), at(1))
     assert isinstance(gap, Gap)
@@ -242,7 +242,7 @@ def test_dropped_trades_are_a_gap_of_that_sink_alone() -> None:
 
 def test_a_sink_that_missed_book_updates_gets_the_present_book() -> None:
     book = ledger()
-    begin(book, 7, 1)
+    start_book(book, 7, 1)
     (state,) = book.on_sink_loss(Loss("out", str(BOOK), 3), at(2))
     assert isinstance(state, Orderbook)
     assert (state.action, state.sequence, state.receive_time_ns) == ("snapshot", 7, 2_000_000_000)
@@ -259,8 +259,8 @@ def test_restarted_numbering_ends_gaps_of_the_old_numbering() -> None:
     assert [type(said), type(first)] == [Resync, Trade]
 
 
-def test_numbering_that_restarts_loses_exactly_what_was_missing_then() -> None:
-    """What was recovered before is not lost; what was only waited for is not forgotten."""
+def test_numbering_restart_loses_exactly_the_missing_ids() -> None:
+    """Ids recovered before the restart are not lost. Ids still waited for are."""
     book = ledger()
     progress = book.ids.streams[TRADES]
     book.ids.take_trades(progress, [trade(100, time_ns=10), trade(104, time_ns=11)], at(1))
@@ -332,9 +332,9 @@ def test_closed_gaps_are_forgotten_but_counted_and_open_ones_never() -> None:
     book.ids.take_trades(other, [trade(1), trade(5)], at(1))
     book.check_overdue(at(5))
     for number in range(100):
-        begin(book, number * 10, 10 + number)
+        start_book(book, number * 10, 10 + number)
         book.books.remove(progress, 1, "SequenceGap", at(10 + number))
-    begin(book, 9_999, 200)
+    start_book(book, 9_999, 200)
     assert len(book.gaps.known) == CLOSED_GAPS_KEPT + 1
     assert len(book.gaps.all_open()) == 1
     assert book.gaps.detected == 101

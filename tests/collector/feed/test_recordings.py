@@ -105,7 +105,7 @@ def test_books_agree_with_an_independent_rebuild(path: Path, symbol: str) -> Non
 
 
 def test_every_checksum_of_the_2022_recording_is_verified() -> None:
-    """Counted by an independent computation over our own records: 197 messages, none in doubt."""
+    """An independent computation over our own records counts 197 messages, none with a wrong checksum."""
     _, records, others = replay(recordings.received(recordings.OKX_2022))
     checked = 0
     books: dict[str, dict[str, dict[str, str]]] = {}
@@ -193,8 +193,8 @@ def test_a_sequence_reset_and_a_no_change_push_are_not_gaps() -> None:
     assert not [effect for effect in others if isinstance(effect, Reconnect | Warn)]
 
 
-def test_control_frames_cause_what_the_protocol_says() -> None:
-    """pong is counted, notice 64008 asks for another connection, an error without ours is told, nothing crashes."""
+def test_control_frames_are_handled_by_the_protocol() -> None:
+    """Counts pong, opens another connection after notice 64008, and reports an error without one of our streams."""
     frames = recordings.received(recordings.OKX_CONTROL)
     stream = Stream("BTC-USDT", DataType.TICKER)
     ledger = Ledger("okx", [stream], 60.0, START)

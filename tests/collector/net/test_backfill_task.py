@@ -1,4 +1,4 @@
-"""The task that repairs, against the simulator's REST."""
+"""The backfill task with the simulator's REST API."""
 
 import asyncio
 from collections.abc import Container, Iterator, Sequence
@@ -27,7 +27,7 @@ def exchange() -> Iterator[Simulator]:
 
 
 class Output:
-    """Keeps what is emitted."""
+    """Keeps the emitted records."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -39,8 +39,8 @@ class Output:
         return ()
 
 
-async def repaired(exchange: Simulator, ledger: Ledger) -> Output:
-    """Runs the repairs until no gap is open."""
+async def backfilled(exchange: Simulator, ledger: Ledger) -> Output:
+    """Run the backfill until no gap is open."""
     output = Output()
     rest = Rest(exchange.rest, tls=None)
     task = asyncio.create_task(BackfillTask(Backfiller(Okx().rest_api, ledger), rest, output, read_clock).run())
@@ -52,8 +52,8 @@ async def repaired(exchange: Simulator, ledger: Ledger) -> Output:
     return output
 
 
-async def with_hole(exchange: Simulator, size: int) -> tuple[Ledger, range]:
-    """A ledger that has missed the last fills but one."""
+async def with_gap(exchange: Simulator, size: int) -> tuple[Ledger, range]:
+    """Return a ledger that lacks ``size`` fills before the newest, and their ids."""
     newest = 0
     async with asyncio.timeout(20):
         while newest < size + 2:
@@ -70,8 +70,8 @@ async def with_hole(exchange: Simulator, size: int) -> tuple[Ledger, range]:
 
 
 async def test_gap_of_several_pages_is_filled_with_the_true_trades(exchange: Simulator) -> None:
-    ledger, missing = await with_hole(exchange, 230)
-    output = await repaired(exchange, ledger)
+    ledger, missing = await with_gap(exchange, 230)
+    output = await backfilled(exchange, ledger)
     fills = [record for record in output.records if isinstance(record, Trade)]
     truth = exchange.lines(f"/truth/trades?symbol=BTC-USDT&from={missing[0]}&to={missing[-1]}")
     assert [(fill.trade_id, fill.price, fill.amount, fill.side) for fill in fills] == [
@@ -80,8 +80,8 @@ async def test_gap_of_several_pages_is_filled_with_the_true_trades(exchange: Sim
     assert isinstance(output.records[-1], Repaired)
 
 
-async def test_rest_that_fails_for_a_while_only_delays_the_repair(exchange: Simulator) -> None:
-    ledger, missing = await with_hole(exchange, 20)
+async def test_backfill_is_only_delayed_when_rest_fails_temporarily(exchange: Simulator) -> None:
+    ledger, missing = await with_gap(exchange, 20)
     exchange.post("/faults/rest", {"path": "market/history-trades", "status": 500, "count": 2})
-    output = await repaired(exchange, ledger)
+    output = await backfilled(exchange, ledger)
     assert [int(r.trade_id) for r in output.records if isinstance(r, Trade)] == list(missing)

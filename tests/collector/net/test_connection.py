@@ -27,7 +27,7 @@ async def server(handler: Handler, **options: object) -> AsyncIterator[str]:
 
 
 class Inbox:
-    """What came, and a way to wait for it."""
+    """Received frames, and a way to wait for them."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -68,13 +68,13 @@ async def test_text_goes_both_ways_and_a_close_has_a_reason() -> None:
 
 
 async def test_fragments_are_joined_and_frames_with_the_handshake_kept() -> None:
-    async def talk(peer: ServerConnection) -> None:
+    async def serve_peer(peer: ServerConnection) -> None:
         await peer.send("at once")
         await peer.send(["in ", "three ", "parts"])
         await peer.send(b"binary")
         await peer.wait_closed()
 
-    async with server(talk) as url:
+    async with server(serve_peer) as url:
         inbox = Inbox()
         connection = await connect(url, inbox)
         assert await inbox.holds(3) == [b"at once", b"in three parts", b"binary"]
@@ -115,7 +115,7 @@ async def test_server_pings_are_answered() -> None:
 
 
 @pytest.mark.parametrize("status", [403, 429, 503])
-async def test_a_refused_handshake_says_its_status(status: int) -> None:
+async def test_handshake_error_has_the_http_status(status: int) -> None:
     async def nobody(peer: ServerConnection) -> None:
         await peer.wait_closed()
 
@@ -127,7 +127,7 @@ async def test_a_refused_handshake_says_its_status(status: int) -> None:
             await connect(url, Inbox())
 
 
-async def test_a_refusal_says_when_to_come_back_if_the_server_does() -> None:
+async def test_handshake_error_has_the_retry_delay_of_the_server() -> None:
     answers = iter(["7", "Wed, 21 Oct 2026 07:28:00 GMT", "soon"])
 
     async def nobody(peer: ServerConnection) -> None:
@@ -146,7 +146,7 @@ async def test_a_refusal_says_when_to_come_back_if_the_server_does() -> None:
 
 
 async def test_an_address_that_has_vanished_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name with two addresses: the first accepts nothing and refuses nothing, as a host that is gone."""
+    """A name with two addresses. The first neither accepts nor refuses, like an unreachable host."""
 
     async def hello(peer: ServerConnection) -> None:
         await peer.send("hello")
@@ -172,7 +172,7 @@ def _two_addresses(host: str, port: int, *others: int) -> list[tuple[object, ...
     return [(*kind, (address, port)) for address in addresses]
 
 
-async def test_nobody_listens() -> None:
+async def test_connection_fails_when_the_port_is_closed() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -180,7 +180,7 @@ async def test_nobody_listens() -> None:
         await connect(f"ws://127.0.0.1:{port}", Inbox())
 
 
-async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
+async def test_connection_fails_when_the_server_never_answers() -> None:
     gone = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -200,10 +200,10 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
 
 @asynccontextmanager
 async def greeter(frames: bytes) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A server whose answer to the handshake and first frames are one write; and whether its client has gone."""
+    """A server that sends its handshake answer and first frames in one write, and an event for the end of its client."""
     gone = asyncio.Event()
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve_peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         protocol = ServerProtocol()
         protocol.receive_data(await reader.readuntil(b"\r\n\r\n"))
         (request,) = protocol.events_received()
@@ -216,7 +216,7 @@ async def greeter(frames: bytes) -> AsyncIterator[tuple[str, asyncio.Event]]:
         writer.close()
         gone.set()
 
-    async with await asyncio.start_server(talk, "127.0.0.1", 0) as running:
+    async with await asyncio.start_server(serve_peer, "127.0.0.1", 0) as running:
         yield f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}", gone
 
 

@@ -23,13 +23,13 @@ def dialer(websocket: str, per_second: float = 1000.0) -> Dialer:
 
 
 def ignore(frames: list[bytes]) -> None:
-    """Nobody reads here."""
+    """Discard all data."""
 
 
 async def test_one_at_a_time() -> None:
     """Two that get no answer take twice as long as one."""
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        one = dialer(f"ws://127.0.0.1:{mute.getsockname()[1]}")
+    with socket.create_server(("127.0.0.1", 0)) as unresponsive:
+        one = dialer(f"ws://127.0.0.1:{unresponsive.getsockname()[1]}")
         start = time.monotonic()
         results = await asyncio.gather(*(one.dial("/ws", ignore) for _ in range(2)), return_exceptions=True)
         assert all(isinstance(result, ConnectionFailedError) for result in results)

@@ -1,4 +1,4 @@
-"""Whatever comes, in whatever portions: the same messages and the same answers as from the library alone."""
+"""Any input in any portions gives the same messages and answers as the library."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -18,7 +18,7 @@ LONGEST = 70_000
 
 
 def client() -> tuple[ClientProtocol, bytes]:
-    """A protocol that has asked for WebSocket, and a server's answer to it."""
+    """A protocol that has sent its handshake, and the server's answer."""
     protocol = ClientProtocol(parse_uri("ws://localhost/ws"), max_size=LONGEST)
     protocol.send_request(protocol.connect())
     server = ServerProtocol()
@@ -30,7 +30,7 @@ def client() -> tuple[ClientProtocol, bytes]:
 
 
 def by_library(protocol: ClientProtocol, data: bytes) -> list[bytes]:
-    """What the library itself makes of it: fragments put together."""
+    """Messages that the library decodes, with fragments joined."""
     protocol.receive_data(data)
     messages, parts = [], []
     for event in protocol.events_received():
@@ -79,15 +79,15 @@ streams = st.lists(st.one_of(frames, frames, frames, trouble), max_size=12).map(
 
 @given(streams, st.lists(st.integers(0, 200_000), max_size=8))
 def test_it_reads_what_the_library_reads(data: bytes, cuts: list[int]) -> None:
-    alone, answer = client()
-    expected = by_library(alone, answer + data)
+    library, answer = client()
+    expected = by_library(library, answer + data)
     protocol, answer = client()
     reader = MessageReader(protocol, LONGEST)
     assert [m for portion in portions(answer + data, cuts) for m in reader.read(portion)] == expected
-    sent, expected_sent = protocol.data_to_send(), alone.data_to_send()
+    sent, expected_sent = protocol.data_to_send(), library.data_to_send()
     assert list(map(len, sent)) == list(map(len, expected_sent)), "but for the random masks"
-    assert (protocol.state, protocol.close_rcvd) == (alone.state, alone.close_rcvd)
-    assert repr(protocol.parser_exc) == repr(alone.parser_exc)
+    assert (protocol.state, protocol.close_rcvd) == (library.state, library.close_rcvd)
+    assert repr(protocol.parser_exc) == repr(library.parser_exc)
 
 
 @given(st.lists(st.integers(0, 2_000), max_size=5))

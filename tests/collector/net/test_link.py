@@ -1,4 +1,4 @@
-"""One route through all its connections, against an exchange that does what each test says."""
+"""One route across its connections, with an exchange that each test scripts."""
 
 import asyncio
 import random
@@ -34,7 +34,7 @@ SHORT = Deadlines(open_s=0.3, drain_s=30.0, close_s=0.2)
 
 @dataclass
 class Collection:
-    """A supervisor of one route, and what it emitted."""
+    """A supervisor of one route, and the records that it emitted."""
 
     supervisor: Supervisor
     ledger: Ledger
@@ -195,20 +195,20 @@ async def test_a_new_connection_can_be_asked_for_and_loses_nothing() -> None:
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 async def test_handshake_without_an_answer_is_given_up_and_retried(scheme: str) -> None:
-    """The kernel accepts; nobody answers the WebSocket handshake, or (wss) TLS's."""
-    with socket.create_server(("127.0.0.1", 0)) as mute:
+    """The kernel accepts, but the WebSocket or TLS handshake (wss) gets no answer."""
+    with socket.create_server(("127.0.0.1", 0)) as unresponsive:
         start = time.monotonic()
-        async with running(f"{scheme}://127.0.0.1:{mute.getsockname()[1]}") as one:
+        async with running(f"{scheme}://127.0.0.1:{unresponsive.getsockname()[1]}") as one:
             await one.comes(lambda: one.stands(ConnectionState.BACKOFF))
             assert "no WebSocket connection within 0.3 s" in one.link.reason
             assert 0.3 <= time.monotonic() - start < 3.0
-            mute.accept()[0].close()
-            mute.settimeout(5)
-            again, _ = await asyncio.to_thread(mute.accept)
+            unresponsive.accept()[0].close()
+            unresponsive.settimeout(5)
+            again, _ = await asyncio.to_thread(unresponsive.accept)
             again.close()
 
 
-async def test_a_connection_that_falls_mute_is_found_by_its_ping() -> None:
+async def test_ping_detects_an_unresponsive_connection() -> None:
     with scripted_exchange() as exchange:
         async with running(exchange.websocket, ping_interval_s=0.2) as one:
             await one.flows()
@@ -235,7 +235,7 @@ async def test_pings_and_pongs_are_counted_over_all_connections() -> None:
                 exchange.serves = False
 
 
-async def test_a_subscribe_that_nobody_answers_is_found() -> None:
+async def test_unanswered_subscribe_is_detected() -> None:
     with scripted_exchange(answers=False) as exchange:
         async with running(exchange.websocket, replace(SHORT, subscribe_s=0.3)) as one:
             await one.comes(lambda: "no answer to subscribe for 0.3 s" in one.link.reason)
@@ -259,7 +259,7 @@ async def test_a_refused_stream_is_asked_for_again_while_the_others_stream(monke
 # -- attempts
 
 
-async def test_what_the_exchange_asks_us_to_wait_is_waited() -> None:
+async def test_link_waits_for_the_delay_that_the_exchange_requests() -> None:
     with scripted_exchange(refuse=429, headers={"Retry-After": "1"}) as exchange:
         async with running(exchange.websocket) as one:
             await one.comes(lambda: one.stands(ConnectionState.BACKOFF))
@@ -323,7 +323,7 @@ async def test_with_auto_restart_the_attempts_start_over(caplog: pytest.LogCaptu
             await one.flows()
 
 
-async def test_no_more_than_three_connections_a_second_are_opened_whatever_fails() -> None:
+async def test_at_most_three_connections_per_second_are_opened() -> None:
     """Two collectors of one process count together: the exchange counts by address."""
     with scripted_exchange(refuse=503) as exchange:
         async with (
@@ -349,7 +349,7 @@ async def running_pair(websocket: str) -> AsyncIterator[tuple[Collection, Collec
 
 
 async def test_an_address_that_comes_back_is_connected_to_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    """The delay after a connection that served is the shortest, however long it lived and whatever came before it."""
+    """The delay after a connection that served is the shortest, for any duration and any earlier failures."""
     with scripted_exchange(refuse=503) as exchange:
         async with running(exchange.websocket, backoff_initial_s=0.05, backoff_max_s=60.0) as one:
             await one.comes(lambda: len(exchange.handshakes) == 3)

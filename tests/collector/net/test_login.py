@@ -1,4 +1,4 @@
-"""The way in: which key is used, when there is none, and when one that was refused is tried again."""
+"""Login: the selected key, a missing key, and the retry after a refused key."""
 
 import asyncio
 import json
@@ -115,7 +115,7 @@ async def test_a_refused_key_is_tried_again_after_a_while(place: Place, monkeypa
     assert await place.is_granted()
 
 
-def test_a_login_without_a_key_is_an_error_that_names_what_is_missing(place: Place) -> None:
+def test_login_error_names_the_missing_parts_when_there_is_no_key(place: Place) -> None:
     with pytest.raises(CredentialsMissingError, match="apiKey, secretKey, passphrase"):
         place.login_gate.login()
 

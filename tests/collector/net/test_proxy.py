@@ -1,4 +1,4 @@
-"""The way out through a proxy: a real one on loopback, and what the environment says of it."""
+"""Connections through a real proxy on loopback, configured by the environment."""
 
 import asyncio
 import base64
@@ -72,7 +72,7 @@ async def proxy() -> AsyncIterator[tuple[Proxy, str]]:
 
 @pytest.fixture
 async def exchange(tmp_path: Path) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
-    """One that greets, its address, and what trusts it."""
+    """An exchange that sends a greeting. Yields its address and an SSL context that trusts it."""
     authority = tls.authority(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*map(str, authority.issue("localhost")))
@@ -129,7 +129,7 @@ async def test_without_tls_the_way_is_a_tunnel_too(proxy: tuple[Proxy, str], mon
     assert len(one.asked) == 1
 
 
-async def test_a_proxy_that_refuses_is_said_without_the_password(
+async def test_error_hides_the_password_when_a_proxy_refuses(
     proxy: tuple[Proxy, str], exchange: tuple[str, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (_, address), (url, trust) = proxy, exchange
@@ -142,7 +142,7 @@ async def test_a_proxy_that_refuses_is_said_without_the_password(
 async def test_the_next_address_of_its_name_is_tried(
     proxy: tuple[Proxy, str], exchange: tuple[str, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At 127.0.0.2 nobody listens."""
+    """No server listens at 127.0.0.2."""
     (one, address), (url, trust) = proxy, exchange
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:pass%20word@proxy.example:{address.partition(':')[2]}")
     monkeypatch.setattr(socket, "getaddrinfo", _two_addresses)

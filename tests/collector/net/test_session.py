@@ -1,4 +1,4 @@
-"""A feed on a real connection: what the feed decides is done, and nothing is left behind."""
+"""A feed on a real connection: execution of the feed's decisions, and clean-up."""
 
 import asyncio
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def exchange() -> Iterator[Simulator]:
         yield running
 
 
-class Talk:
+class RunningSession:
     """A session with the simulator."""
 
     def __init__(self, exchange: Simulator, rest: str = "") -> None:
@@ -51,57 +51,57 @@ class Talk:
                 await asyncio.sleep(0.02)
 
 
-async def test_it_ends_when_the_exchange_hangs_up_and_says_why(exchange: Simulator) -> None:
-    talk = Talk(exchange)
-    task = await talk.start()
-    await talk.comes(lambda: any(isinstance(record, Trade) for record in talk.records))
+async def test_session_ends_with_the_reason_when_the_exchange_disconnects(exchange: Simulator) -> None:
+    running = RunningSession(exchange)
+    task = await running.start()
+    await running.comes(lambda: any(isinstance(record, Trade) for record in running.records))
     exchange.post("/faults/drop", {"path": None, "code": 4004})
     assert "4004" in await task
-    assert isinstance(talk.records[0], Connected)
-    assert isinstance(talk.records[-1], Disconnected)
+    assert isinstance(running.records[0], Connected)
+    assert isinstance(running.records[-1], Disconnected)
 
 
 async def test_cancelling_it_ends_the_connection_and_leaves_no_task(exchange: Simulator) -> None:
-    talk = Talk(exchange)
-    task = await talk.start()
-    await talk.comes(lambda: talk.feed.is_serving)
+    running = RunningSession(exchange)
+    task = await running.start()
+    await running.comes(lambda: running.feed.is_serving)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert isinstance(talk.records[-1], Disconnected)
+    assert isinstance(running.records[-1], Disconnected)
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    await talk.comes(lambda: not exchange.get("/state")["connections"])
+    await running.comes(lambda: not exchange.get("/state")["connections"])
 
 
-async def test_a_silent_stream_is_asked_about_over_rest(exchange: Simulator) -> None:
-    """The market goes on while the stream is silent: it becomes stale, and is subscribed again."""
-    talk = Talk(exchange)
-    task = await talk.start()
-    await talk.comes(lambda: any(isinstance(record, Trade) for record in talk.records))
+async def test_stream_without_data_is_compared_with_rest(exchange: Simulator) -> None:
+    """The stream gets no data while the market trades, so it becomes stale and is subscribed again."""
+    running = RunningSession(exchange)
+    task = await running.start()
+    await running.comes(lambda: any(isinstance(record, Trade) for record in running.records))
     exchange.post("/faults/silence", {"seconds": 60, "channel": "trades-all"})
-    await talk.comes(lambda: _is_stale(talk))
-    await talk.comes(lambda: talk.ledger.resyncs > 0)
+    await running.comes(lambda: _is_stale(running))
+    await running.comes(lambda: running.ledger.resyncs > 0)
     exchange.clear_faults()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-def _is_stale(talk: Talk) -> bool:
-    talk.ledger.age(read_clock())
-    return talk.ledger.ids.streams[TRADES].state is StreamState.STALE
+def _is_stale(running: RunningSession) -> bool:
+    running.ledger.age(read_clock())
+    return running.ledger.ids.streams[TRADES].state is StreamState.STALE
 
 
 async def test_rest_that_does_not_answer_is_no_reason_to_call_a_market_quiet(
     exchange: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    talk = Talk(exchange, rest="http://127.0.0.1:9")
-    task = await talk.start()
-    await talk.comes(lambda: any(isinstance(record, Trade) for record in talk.records))
+    running = RunningSession(exchange, rest="http://127.0.0.1:9")
+    task = await running.start()
+    await running.comes(lambda: any(isinstance(record, Trade) for record in running.records))
     exchange.post("/faults/silence", {"seconds": 60, "channel": "trades-all"})
-    await talk.comes(lambda: _is_stale(talk))
-    await talk.comes(lambda: "cannot ask the exchange for its newest" in caplog.text)
+    await running.comes(lambda: _is_stale(running))
+    await running.comes(lambda: "cannot ask the exchange for its newest" in caplog.text)
     exchange.clear_faults()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

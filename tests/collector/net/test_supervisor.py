@@ -1,4 +1,4 @@
-"""Connections kept alive through everything the simulator does to them."""
+"""The supervisor keeps connections open through all faults of the simulator."""
 
 import asyncio
 import random
@@ -33,7 +33,7 @@ def exchange() -> Iterator[Simulator]:
 
 @dataclass
 class Collection:
-    """A running supervisor and what it emitted."""
+    """A running supervisor and the records that it emitted."""
 
     supervisor: Supervisor
     ledger: Ledger
@@ -89,7 +89,7 @@ def _has_reconnected(running: Collection, number: int) -> bool:
 
 
 async def test_an_announced_end_costs_not_one_record(exchange: Simulator) -> None:
-    """Notice 64008: each connection has a successor before it ends, and what comes over both is written once."""
+    """Notice 64008: each connection gets a successor before it ends. Records received on both are written once."""
     async with collection(exchange, stale_after_s=30.0) as running:
         await running.streams_flow()
         exchange.post("/faults/notice", {"seconds": 5})
@@ -135,7 +135,7 @@ async def test_a_refusing_exchange_is_asked_again_until_it_accepts(exchange: Sim
         assert link.reason == ""
 
 
-async def test_without_auto_restart_it_gives_up_and_says_so(exchange: Simulator) -> None:
+async def test_link_gives_up_with_a_reason_without_auto_restart(exchange: Simulator) -> None:
     exchange.post("/faults/refuse", {"seconds": 60, "status": 429})
     only = (DataType.TICKER,)
     async with collection(exchange, data_types=only, auto_restart=False, max_reconnect_attempts=3) as running:
@@ -202,7 +202,7 @@ async def test_garbage_is_counted_and_the_connection_goes_on(exchange: Simulator
 
 
 async def test_a_silent_exchange_is_stale_and_then_live_again(exchange: Simulator) -> None:
-    """The socket stays open and REST answers with newer trades: nothing says that the market is quiet."""
+    """The socket stays open and REST has newer trades, so the market is not quiet."""
     async with collection(exchange, stale_after_s=1.0) as running:
         await running.streams_flow()
         exchange.post("/faults/silence", {"seconds": 3})

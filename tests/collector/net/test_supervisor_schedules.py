@@ -1,4 +1,4 @@
-"""Whatever is called and whatever fails, in any order and at once: afterwards nothing is left, and it can begin again."""
+"""Any concurrent calls and failures leave nothing behind, and the supervisor can start again."""
 
 import asyncio
 import gc
@@ -103,7 +103,9 @@ SCHEDULES = st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from([None, 
 @pytest.mark.timeout(120)
 @settings(max_examples=40)
 @given(schedule=SCHEDULES)
-def test_nothing_is_left_and_it_can_begin_again(exchange: ScriptedExchange, schedule: list[tuple[str, Any]]) -> None:
+def test_supervisor_leaves_nothing_and_can_start_again(
+    exchange: ScriptedExchange, schedule: list[tuple[str, Any]]
+) -> None:
     heal(exchange)
     sockets = open_sockets()
     asyncio.run(play(exchange, [("start", 0.02), *schedule]))
@@ -114,7 +116,7 @@ def test_nothing_is_left_and_it_can_begin_again(exchange: ScriptedExchange, sche
 async def play(exchange: ScriptedExchange, schedule: list[tuple[str, float | None]]) -> None:
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
-    one = begin(exchange)
+    one = start_play(exchange)
     for action, wait in schedule:
         one.act(action)
         if wait is not None:
@@ -131,7 +133,7 @@ async def play(exchange: ScriptedExchange, schedule: list[tuple[str, float | Non
     assert complaints == []
 
 
-def begin(exchange: ScriptedExchange) -> Play:
+def start_play(exchange: ScriptedExchange) -> Play:
     wanted = settings_of(
         exchange.websocket,
         *(stream.data_type for stream in STREAMS),

@@ -1,4 +1,4 @@
-"""Every record to every sink: acknowledged once and in order, or counted as dropped. Time leaps; nobody sleeps."""
+"""Every sink acknowledges every record once and in order, or counts it as dropped. Runs on a simulated clock."""
 
 import asyncio
 import random
@@ -54,7 +54,7 @@ def clock() -> Moment:
 
 
 class Store:
-    """A sink in memory, honest and transactional; it fails and dawdles as its script says, then works well."""
+    """A transactional sink in memory. It fails and waits by its script, then works normally."""
 
     type = "memory"
     pause_s = PAUSE_S
@@ -128,7 +128,7 @@ def test_all_sinks_get_all_records_in_order() -> None:
     leap(story())
 
 
-def test_two_records_after_a_pause_are_written_at_once_and_those_that_follow_together() -> None:
+def test_first_records_after_a_pause_are_written_at_once() -> None:
     async def story() -> None:
         store = Store()
         fanout = Fanout([store], clock)
@@ -247,7 +247,7 @@ def test_a_queue_full_of_unsynced_records_is_synced_before_it_loses_more() -> No
     leap(story())
 
 
-def test_a_failing_sink_says_so_and_loses_nothing() -> None:
+def test_failing_sink_reports_its_error_and_drops_nothing() -> None:
     async def story() -> None:
         store = Store()
         store.write_script = ["disk full; make room"] * 3
@@ -268,7 +268,7 @@ def test_a_failing_sink_says_so_and_loses_nothing() -> None:
     leap(story())
 
 
-def test_the_same_batch_comes_again_after_a_failed_write() -> None:
+def test_same_batch_is_written_again_after_a_failed_write() -> None:
     async def story() -> None:
         batches: list[list[Record]] = []
 
@@ -308,7 +308,7 @@ def test_a_sink_that_cannot_be_opened_is_tried_again() -> None:
     leap(story())
 
 
-def test_what_a_failed_sync_lost_is_written_again() -> None:
+def test_records_are_written_again_after_a_failed_sync() -> None:
     async def story() -> None:
         store = Store()
         store.sync_script = ["I/O error"] * 2
@@ -356,7 +356,7 @@ def test_a_call_that_hangs_makes_the_sink_unhealthy() -> None:
     leap(story())
 
 
-def test_a_slow_sink_drops_what_does_not_fit_and_tells_it_in_its_place() -> None:
+def test_slow_sink_drops_records_and_reports_them_in_order() -> None:
     async def story() -> None:
         store = Store(sync_interval_s=0.0)
         store.write_script = [5.0]
@@ -399,7 +399,7 @@ def test_a_bug_in_a_sink_ends_the_run() -> None:
     leap(story())
 
 
-def test_draining_ends_in_time_and_says_what_is_left() -> None:
+def test_drain_returns_the_number_of_remaining_records_in_time() -> None:
     async def story() -> None:
         store = Store()
         store.write_script = ["no"] * 1000
@@ -415,7 +415,7 @@ def test_draining_ends_in_time_and_says_what_is_left() -> None:
     leap(story())
 
 
-def test_a_sink_that_does_not_close_cleanly_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_close_error_of_a_sink_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Sticky(Store):
         async def close(self) -> None:
             raise SinkError("would not close")
@@ -442,16 +442,16 @@ def test_draining_before_running_has_nothing_to_wait_for() -> None:
 def check_nothing_is_lost_unseen(emitted: dict[str, int], durable: list[Record]) -> None:
     """Each stream's numbers go up by one; where they jump, `Dropped` records in between tell exactly how far."""
     reached = dict.fromkeys(emitted, 0)
-    told = dict.fromkeys(emitted, 0)
+    reported = dict.fromkeys(emitted, 0)
     for record in durable:
         if isinstance(record, Dropped):
-            told[record.stream] += record.count
+            reported[record.stream] += record.count
         else:
             assert isinstance(record, Trade)
             stream = f"{record.symbol}/trade"
-            assert int(record.trade_id) == reached[stream] + told[stream] + 1
-            reached[stream], told[stream] = int(record.trade_id), 0
-    assert {stream: reached[stream] + told[stream] for stream in emitted} == emitted
+            assert int(record.trade_id) == reached[stream] + reported[stream] + 1
+            reached[stream], reported[stream] = int(record.trade_id), 0
+    assert {stream: reached[stream] + reported[stream] for stream in emitted} == emitted
 
 
 TROUBLE = st.lists(st.one_of(st.just("no"), st.sampled_from([0.0, 0.0, 0.01, 0.3, 2.0])), max_size=30)
@@ -466,7 +466,7 @@ TROUBLE = st.lists(st.one_of(st.just("no"), st.sampled_from([0.0, 0.0, 0.01, 0.3
     limit=st.integers(1, 40),
     seed=st.integers(0, 2**32),
 )
-def test_whatever_happens_every_record_is_acknowledged_once_in_order_or_counted_as_dropped(
+def test_every_record_is_acknowledged_in_order_or_counted_as_dropped(
     opening: list[float | str],
     writing: list[float | str],
     syncing: list[float | str],
@@ -484,8 +484,8 @@ def test_whatever_happens_every_record_is_acknowledged_once_in_order_or_counted_
         for _ in range(60):
             symbol = chance.choice(["BTC-USDT", "ETH-USDT"])
             count = chance.randint(1, 12)
-            begun = emitted[f"{symbol}/trade"]
-            fanout.emit([trade(begun + number, symbol) for number in range(1, count + 1)])
+            start = emitted[f"{symbol}/trade"]
+            fanout.emit([trade(start + number, symbol) for number in range(1, count + 1)])
             emitted[f"{symbol}/trade"] += count
             (status,) = fanout.status()
             assert fanout.records == status.acknowledged + status.dropped + status.queued
@@ -503,29 +503,29 @@ def test_whatever_happens_every_record_is_acknowledged_once_in_order_or_counted_
 # -- what was dropped, and where each sink stands
 
 
-def test_what_a_sink_has_missed_is_made_good_to_it_alone_as_soon_as_it_takes_data_again() -> None:
+def test_loss_is_backfilled_for_that_sink_when_it_accepts_data_again() -> None:
     async def story() -> None:
-        told: list[Loss] = []
+        reported: list[Loss] = []
 
-        def make_good(loss: Loss, now: Moment) -> Sequence[Record]:
-            told.append(loss)
+        def backfill(loss: Loss, now: Moment) -> Sequence[Record]:
+            reported.append(loss)
             return [trade(999)]
 
         slow, fast = Store("slow"), Store("fast")
         slow.write_script = [30.0]
-        fanout = Fanout([slow, fast], clock, queue_limit=10, on_loss=make_good)
+        fanout = Fanout([slow, fast], clock, queue_limit=10, on_loss=backfill)
         running = asyncio.create_task(fanout.run())
         for number in range(1, 31):
             fanout.emit([trade(number)])
             await asyncio.sleep(0.5)
         assert fanout.full_sinks() == {"slow"}
-        assert [loss.ids for loss in fanout.untold_losses()] == [((11, 30),)]
+        assert [loss.ids for loss in fanout.unreported_losses()] == [((11, 30),)]
         assert fanout.status()[0].error == "has taken no data for 15 s; 10 records wait"
         await asyncio.sleep(60.0)
-        assert (fanout.full_sinks(), fanout.untold_losses()) == (frozenset(), [])
+        assert (fanout.full_sinks(), fanout.unreported_losses()) == (frozenset(), [])
         await fanout.drain(5.0)
         await running
-        assert told == [Loss("slow", "BTC-USDT/trade", 20, ((11, 30),))]
+        assert reported == [Loss("slow", "BTC-USDT/trade", 20, ((11, 30),))]
         assert [r.trade_id for r in slow.durable if isinstance(r, Trade)] == [*map(str, range(1, 11)), "999"]
         assert fast.durable == trades(1, 30)
 
@@ -545,7 +545,7 @@ def test_records_for_one_sink_go_to_that_sink() -> None:
     leap(story())
 
 
-def test_a_sink_that_is_far_behind_says_so_before_it_loses_anything() -> None:
+def test_sink_far_behind_is_unhealthy_before_it_drops_records() -> None:
     async def story() -> None:
         store = Store()
         store.write_script = [5.0]
@@ -562,7 +562,7 @@ def test_a_sink_that_is_far_behind_says_so_before_it_loses_anything() -> None:
     leap(story())
 
 
-def test_a_mark_is_reached_by_each_sink_when_it_has_acknowledged_what_came_before() -> None:
+def test_sink_reaches_a_mark_when_it_acknowledged_all_earlier_records() -> None:
     async def story() -> None:
         fast, slow = Store("fast"), Store("slow")
         slow.write_script = [20.0]
@@ -581,7 +581,7 @@ def test_a_mark_is_reached_by_each_sink_when_it_has_acknowledged_what_came_befor
 
 
 class Remembering(Store):
-    """A store that can tell what it holds."""
+    """A store whose content can be recalled."""
 
     def __init__(self, name: str, *, is_broken: bool = False) -> None:
         super().__init__(name)
@@ -609,7 +609,7 @@ def test_one_sink_that_remembers_is_believed() -> None:
     leap(story())
 
 
-def test_of_several_sinks_each_keeps_what_it_holds_itself() -> None:
+def test_each_of_several_sinks_keeps_its_own_content() -> None:
     async def story() -> None:
         sinks = [Remembering("a"), Store("b")]
         fanout = Fanout(sinks, clock)
@@ -621,7 +621,7 @@ def test_of_several_sinks_each_keeps_what_it_holds_itself() -> None:
     leap(story())
 
 
-def test_a_sink_that_cannot_be_read_back_is_said_and_survived(caplog: pytest.LogCaptureFixture) -> None:
+def test_recall_logs_a_sink_that_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
         assert await Fanout([Remembering("a", is_broken=True)], clock).recall({"a": "a:5"}) is None
 

@@ -1,4 +1,4 @@
-"""Real files on real file systems: full, read-only, gone, rotated, compressed, killed."""
+"""The file sink on real file systems: full and read-only disks, removed files, rotation, compression, kills."""
 
 import asyncio
 import errno
@@ -137,7 +137,7 @@ async def test_a_large_file_is_followed_by_a_new_one(tmp_path: Path) -> None:
     assert content(tmp_path) == lines(trades(1, 21))
 
 
-async def test_an_old_file_is_finished_although_nothing_new_comes(tmp_path: Path) -> None:
+async def test_old_file_is_finished_without_new_records(tmp_path: Path) -> None:
     clock = Clock()
     sink = make(tmp_path, clock, interval_s=60, compression="gzip")
     await sink.open()
@@ -191,7 +191,7 @@ async def test_closing_breaks_off_a_compression_and_keeps_the_data(tmp_path: Pat
     assert content(tmp_path) == lines(trades(1, 50_000))
 
 
-async def test_a_compression_that_fails_is_said_and_keeps_the_data(
+async def test_data_is_kept_and_the_error_logged_when_compression_fails(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink = make(tmp_path, size=1, compression="gzip")
@@ -207,7 +207,7 @@ async def test_a_compression_that_fails_is_said_and_keeps_the_data(
     assert path.read_bytes() == lines(trades(1, 2))
 
 
-async def test_a_new_run_begins_new_files_and_mends_the_old(tmp_path: Path) -> None:
+async def test_new_run_starts_new_files_and_recovers_old_ones(tmp_path: Path) -> None:
     first = make(tmp_path)
     await first.open()
     await first.write(packed(1, 2))
@@ -237,7 +237,7 @@ async def test_two_writers_at_the_same_place_and_moment_do_not_collide(tmp_path:
     assert sorted(content(tmp_path).splitlines()) == sorted(lines(trades(1, 3)).splitlines())
 
 
-async def test_a_file_in_the_directorys_place_is_said_until_it_has_gone(tmp_path: Path) -> None:
+async def test_open_fails_until_a_file_in_place_of_the_directory_is_removed(tmp_path: Path) -> None:
     place = tmp_path / "data"
     place.write_text("in the way")
     sink = make(place)
@@ -274,7 +274,7 @@ async def test_a_file_that_is_removed_while_it_is_written_is_not_acknowledged(tm
     assert content(tmp_path) == lines(trades(1, 2))
 
 
-async def test_after_a_failed_sync_only_what_is_safe_stays_in_the_file(
+async def test_file_keeps_only_durable_records_after_a_failed_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(descriptor: int) -> None:
@@ -341,7 +341,7 @@ async def test_closing_does_not_wait_for_a_call_that_hangs(
     assert "a call hangs in the file system" in caplog.text
 
 
-async def test_a_full_disk_is_said_and_leaves_whole_lines(small_disk: Path) -> None:
+async def test_write_fails_and_leaves_complete_lines_when_the_disk_is_full(small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 200_000)
     sink = make(small_disk / "data")
@@ -358,7 +358,7 @@ async def test_a_full_disk_is_said_and_leaves_whole_lines(small_disk: Path) -> N
     assert content(small_disk / "data") == lines(trades(1, 1000))
 
 
-async def test_a_read_only_disk_is_said_before_the_first_record(small_disk: Path) -> None:
+async def test_open_fails_when_the_disk_is_read_only(small_disk: Path) -> None:
     remount(small_disk, "ro")
     sink = make(small_disk)
     with pytest.raises(SinkError, match="Read-only file system; mount the volume writable"):
@@ -368,7 +368,7 @@ async def test_a_read_only_disk_is_said_before_the_first_record(small_disk: Path
     await sink.close()
 
 
-async def test_through_a_full_disk_every_record_comes_exactly_once(small_disk: Path) -> None:
+async def test_every_record_is_written_once_when_the_disk_was_full(small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 150_000)
     fanout = Fanout([make(small_disk / "data")], lambda: Moment(time.monotonic(), time.time_ns()))
@@ -427,7 +427,7 @@ def kill_while_it_writes(directory: Path, after: int) -> int:
 
 
 @pytest.mark.parametrize("after", [1, 3000, 9000])
-async def test_what_was_acknowledged_survives_a_kill_and_nothing_is_torn(tmp_path: Path, after: int) -> None:
+async def test_acknowledged_records_survive_a_kill(tmp_path: Path, after: int) -> None:
     acknowledged = await asyncio.to_thread(kill_while_it_writes, tmp_path, after)
     sink = make(tmp_path, compression="zstd")
     await sink.open()

@@ -18,17 +18,17 @@ from market_collector.sinks.names import (
 )
 
 OKX = Origin("okx-btc", 0, "okx-btc-0-abc")
-BEGIN_NS = 1_795_341_600_123_456_789
+START_NS = 1_795_341_600_123_456_789
 
 
-def test_a_name_tells_resource_shard_host_begin_and_counter() -> None:
-    assert file_name(OKX, BEGIN_NS, 7) == "okx-btc_0_okx-btc-0-abc_20261122T100000.123Z_000007.jsonl"
+def test_file_name_has_resource_shard_host_start_and_counter() -> None:
+    assert file_name(OKX, START_NS, 7) == "okx-btc_0_okx-btc-0-abc_20261122T100000.123Z_000007.jsonl"
 
 
 @given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
 def test_any_names_make_a_file_name_that_a_file_system_takes(name: str, host: str) -> None:
     made = unfinished_path(
-        compressed_path(Path("/") / file_name(Origin(name, 63, host), BEGIN_NS, 999_999), "zstd")
+        compressed_path(Path("/") / file_name(Origin(name, 63, host), START_NS, 999_999), "zstd")
     ).name
     assert len(made.encode()) <= 255
     assert "/" not in made
@@ -38,11 +38,11 @@ def test_any_names_make_a_file_name_that_a_file_system_takes(name: str, host: st
     assert (parts.shard, parts.start, parts.counter) == (63, "20261122T100000.123Z", 999_999)
 
 
-def test_the_parts_of_a_name_are_read_back_whatever_it_is_compressed_with() -> None:
+def test_parts_of_a_name_are_parsed_with_any_compression() -> None:
     for ending in ("", ".gz", ".zst"):
-        parts = parts_of(file_name(OKX, BEGIN_NS, 7) + ending)
+        parts = parts_of(file_name(OKX, START_NS, 7) + ending)
         assert parts == ("okx-btc", 0, "okx-btc-0-abc", "20261122T100000.123Z", 7)
-    for name in ("records.jsonl", file_name(OKX, BEGIN_NS, 7) + ".zst.part", file_name(OKX, BEGIN_NS, 7) + ".probe"):
+    for name in ("records.jsonl", file_name(OKX, START_NS, 7) + ".zst.part", file_name(OKX, START_NS, 7) + ".probe"):
         assert parts_of(name) is None
 
 
@@ -56,13 +56,13 @@ def test_shard_1_is_not_shard_11_and_a_prefix_is_not_a_name() -> None:
     assert not any(a != b and a.startswith(b) for a in prefixes for b in prefixes)
 
 
-def test_only_our_files_are_listed_by_what_they_are(tmp_path: Path) -> None:
-    ours = tmp_path / file_name(OKX, BEGIN_NS, 1)
-    of_another_pod = tmp_path / file_name(Origin("okx-btc", 0, "pod-2"), BEGIN_NS, 1)
+def test_only_files_of_the_shard_are_listed_by_state(tmp_path: Path) -> None:
+    ours = tmp_path / file_name(OKX, START_NS, 1)
+    of_another_pod = tmp_path / file_name(Origin("okx-btc", 0, "pod-2"), START_NS, 1)
     part = unfinished_path(compressed_path(ours, "gzip"))
     for path in (ours, of_another_pod, part, compressed_path(ours, "zstd"), tmp_path / "notes.jsonl"):
         path.touch()
-    (tmp_path / file_name(Origin("okx-btc", 1, "pod"), BEGIN_NS, 1)).touch()
+    (tmp_path / file_name(Origin("okx-btc", 1, "pod"), START_NS, 1)).touch()
     assert plain_files(tmp_path, OKX) == [ours, of_another_pod]
     assert unfinished_files(tmp_path, OKX) == [part]
     assert plain_of(part) == ours

@@ -1,4 +1,4 @@
-"""The queue keeps order, keeps its bound, and tells of what did not fit."""
+"""The queue keeps the order and its limit, and reports dropped records."""
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ def test_a_record_stays_until_it_is_acknowledged() -> None:
     assert queue.next_batch(9) == trades(3)
 
 
-def test_what_was_written_in_vain_comes_again_first() -> None:
+def test_rewound_records_are_written_again_first() -> None:
     queue = queue_of(10)
     queue.put(trades(1, 2, 3), "slow")
     queue.mark_written(2)
@@ -41,7 +41,7 @@ def test_what_was_written_in_vain_comes_again_first() -> None:
     assert queue.next_batch(9) == trades(1, 2, 3)
 
 
-def test_a_full_queue_takes_what_fits_and_counts_the_rest() -> None:
+def test_full_queue_accepts_fitting_records_and_counts_the_others() -> None:
     queue = queue_of(2)
     queue.put(trades(1, 2, 3, 4), "slow")
     assert (len(queue), queue.dropped, queue.is_losing) == (2, 2, True)
@@ -69,7 +69,7 @@ def test_books_fill_the_queue_by_their_levels() -> None:
     assert [type(record) for record in queue.next_batch(9)] == [Dropped, Dropped, Trade]
 
 
-def test_what_is_larger_than_the_whole_queue_still_gets_through_an_empty_one() -> None:
+def test_record_larger_than_the_limit_fits_when_the_queue_is_empty() -> None:
     queue = queue_of(10)
     queue.put([book(400)], "slow")
     assert (len(queue), queue.dropped) == (1, 0)
@@ -84,11 +84,11 @@ def test_what_is_larger_than_the_whole_queue_still_gets_through_an_empty_one() -
         (Raw("okx", None, None, 1, "public", "in", "x" * 900), 3),
     ],
 )
-def test_a_record_weighs_what_it_takes_of_memory(record: Record, units: int) -> None:
+def test_weight_of_a_record_follows_its_memory(record: Record, units: int) -> None:
     assert weight(record) == units
 
 
-def test_losses_are_told_where_they_happened_before_newer_data() -> None:
+def test_losses_are_reported_before_newer_data() -> None:
     queue = queue_of(2)
     queue.put(trades(1, 2, 3), "disk full")
     queue.put([trade(4), trade(5, "ETH-USDT")], "disk full")
@@ -102,14 +102,14 @@ def test_losses_are_told_where_they_happened_before_newer_data() -> None:
     assert queue.is_losing  # 6 came when the two notes had filled the queue
 
 
-def test_losses_are_told_even_when_nothing_newer_comes() -> None:
+def test_losses_are_reported_without_newer_data() -> None:
     queue = queue_of(1)
     queue.put(trades(1, 2), "slow")
-    queue.tell_losses(7)
+    queue.report_losses(7)
     assert queue.waiting == 1  # still full
     queue.mark_written(1)
     queue.acknowledge()
-    queue.tell_losses(7)
+    queue.report_losses(7)
     assert [type(record) for record in queue.next_batch(9)] == [Dropped]
 
 
@@ -118,7 +118,7 @@ def test_the_queues_own_notes_are_not_counted_as_records() -> None:
     queue.put(trades(1, 2), "slow")
     queue.mark_written(1)
     queue.acknowledge()
-    queue.tell_losses(7)
+    queue.report_losses(7)
     assert (len(queue), queue.waiting) == (0, 1)
     queue.mark_written(1)
     queue.acknowledge()
@@ -152,7 +152,7 @@ def test_a_record_is_counted_with_its_stream(record: Record, name: str) -> None:
     assert stream_name(record) == name
 
 
-def test_one_hole_not_many_what_comes_until_the_queue_is_half_empty_is_dropped_too() -> None:
+def test_full_queue_drops_records_until_it_is_half_empty() -> None:
     queue = queue_of(4)
     queue.put(trades(1, 2, 3, 4, 5), "slow")
     queue.mark_written(1)
@@ -175,8 +175,8 @@ def test_losses_say_which_trades_were_dropped() -> None:
     losses = queue.losses()
     queue.mark_written(2)
     queue.acknowledge()
-    queue.tell_losses(5)
-    assert (queue.take_told(), queue.take_told(), queue.losses()) == (losses, [], [])
+    queue.report_losses(5)
+    assert (queue.take_reported(), queue.take_reported(), queue.losses()) == (losses, [], [])
 
 
 def test_events_are_taken_although_the_queue_is_full() -> None:

@@ -34,7 +34,7 @@ def test_compressed_files_that_were_put_together_are_one(tmp_path: Path, ending:
 
 
 @every_compression
-def test_what_was_cut_off_is_told_after_what_came_before(tmp_path: Path, ending: str) -> None:
+def test_truncated_file_yields_its_lines_and_then_an_error(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a.jsonl{ending}"
     whole = b"".join(PACK[ending](line) for line in LINES[:9]) + PACK[ending](b"".join(LINES[9:]))
     path.write_bytes(whole[:-1])
@@ -45,7 +45,7 @@ def test_what_was_cut_off_is_told_after_what_came_before(tmp_path: Path, ending:
 
 
 @every_compression
-def test_what_is_not_compressed_is_told(tmp_path: Path, ending: str) -> None:
+def test_uncompressed_content_is_an_error(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a.jsonl{ending}"
     for content in (b"", LINES[0]):
         path.write_bytes(content)
@@ -54,7 +54,7 @@ def test_what_is_not_compressed_is_told(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
-def test_a_byte_that_changed_in_a_file_of_the_sink_is_told(tmp_path: Path, compression: str) -> None:
+def test_changed_byte_in_a_compressed_file_is_an_error(tmp_path: Path, compression: str) -> None:
     plain = tmp_path / "a.jsonl"
     plain.write_bytes(b"".join(LINES))
     path = compress(plain, compression, lambda: False)

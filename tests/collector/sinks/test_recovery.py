@@ -1,4 +1,4 @@
-"""What a crash left behind is mended before anything new is written."""
+"""Files damaged by a crash are recovered before new records are written."""
 
 import logging
 import os
@@ -22,44 +22,44 @@ def leave(folder: Path, content: bytes, counter: int = 1, origin: Origin = OKX) 
     return path
 
 
-def mend(folder: Path) -> list[Path]:
+def recover(folder: Path) -> list[Path]:
     leftovers = put_in_order(folder, OKX)
     for leftover in leftovers:
         os.close(leftover.descriptor)
     return [leftover.path for leftover in leftovers]
 
 
-def test_a_torn_last_line_is_cut_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_torn_last_line_is_cut_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = leave(tmp_path, b'{"a":1}\n{"b":2}\n{"c"')
     with caplog.at_level(logging.WARNING):
-        assert mend(tmp_path) == [path]
+        assert recover(tmp_path) == [path]
     assert path.read_bytes() == b'{"a":1}\n{"b":2}\n'
     assert "cut 4 bytes of a torn last line" in caplog.text
 
 
 def test_a_whole_file_is_left_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = leave(tmp_path, b'{"a":1}\n')
-    assert mend(tmp_path) == [path]
+    assert recover(tmp_path) == [path]
     assert (path.read_bytes(), caplog.text) == (b'{"a":1}\n', "")
 
 
 @pytest.mark.parametrize("content", [b"", b'{"torn": '])
 def test_a_file_without_a_whole_line_goes(tmp_path: Path, content: bytes) -> None:
     leave(tmp_path, content)
-    assert mend(tmp_path) == []
+    assert recover(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_of_other_pods_of_the_shard_are_mended_too(tmp_path: Path) -> None:
+def test_files_of_other_pods_of_the_shard_are_recovered(tmp_path: Path) -> None:
     path = leave(tmp_path, b"{}\n{", origin=Origin("okx-btc", 0, "an-earlier-pod"))
-    assert mend(tmp_path) == [path]
+    assert recover(tmp_path) == [path]
     assert path.read_bytes() == b"{}\n"
 
 
 def test_files_of_other_shards_and_people_are_not_touched(tmp_path: Path) -> None:
     others = [leave(tmp_path, b"{", origin=Origin("okx-btc", 1, "pod-1")), tmp_path / "notes.jsonl"]
     others[1].write_bytes(b"{")
-    assert mend(tmp_path) == []
+    assert recover(tmp_path) == []
     assert [path.read_bytes() for path in others] == [b"{", b"{"]
 
 
@@ -68,7 +68,7 @@ def test_a_file_that_another_process_writes_is_left_alone(tmp_path: Path) -> Non
     segment.append(b"{}\n{half")
     part = unfinished_path(compressed_path(segment.path, "gzip"))
     part.touch()
-    assert mend(tmp_path) == []
+    assert recover(tmp_path) == []
     assert segment.path.read_bytes() == b"{}\n{half"
     assert part.exists()
     segment.close()
@@ -78,7 +78,7 @@ def test_a_broken_off_compression_goes(tmp_path: Path) -> None:
     path = leave(tmp_path, b"{}\n")
     unfinished_path(compressed_path(path, "zstd")).write_bytes(b"half")
     unfinished_path(compressed_path(tmp_path / file_name(OKX, 0, 9), "gzip")).write_bytes(b"of no file")
-    assert mend(tmp_path) == [path]
+    assert recover(tmp_path) == [path]
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -86,7 +86,7 @@ def test_of_a_file_both_plain_and_compressed_the_compressed_one_stays(tmp_path: 
     path = leave(tmp_path, b"{}\n")
     packed = compressed_path(path, "gzip")
     packed.write_bytes(b"whole, because it has its name")
-    assert mend(tmp_path) == []
+    assert recover(tmp_path) == []
     assert list(tmp_path.iterdir()) == [packed]
 
 
@@ -94,14 +94,14 @@ def test_a_leftover_is_locked_until_it_is_let_go(tmp_path: Path) -> None:
     path = leave(tmp_path, b"{}\n")
     (leftover,) = put_in_order(tmp_path, OKX)
     assert leftover == Leftover(path, leftover.descriptor)
-    assert mend(tmp_path) == []
+    assert recover(tmp_path) == []
     os.close(leftover.descriptor)
-    assert mend(tmp_path) == [path]
+    assert recover(tmp_path) == [path]
 
 
 def test_a_very_long_torn_line_is_cut(tmp_path: Path) -> None:
     path = leave(tmp_path, b"{}\n" + b"x" * (BLOCK_BYTES * 2))
-    assert mend(tmp_path) == [path]
+    assert recover(tmp_path) == [path]
     assert path.read_bytes() == b"{}\n"
 
 

@@ -1,4 +1,4 @@
-"""What was written after a place, from plain and compressed files, torn lines and all."""
+"""Records after a place, from plain and compressed files, also with torn lines."""
 
 import gzip
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_only_what_comes_after_the_place_on_the_same_host(directory: Path) -> None:
+def test_recall_reads_only_records_after_the_place_on_the_same_host(directory: Path) -> None:
     offset = len(text([trade(1)]))
     assert numbers(directory, f"{FIRST}:{offset}") == [2, 3, 4]
     assert numbers(directory, f"{SECOND}:0") == [4]
@@ -90,15 +90,15 @@ def test_a_compressed_file_that_was_cut_off_is_named(tmp_path: Path, ending: str
 ORIGIN = Origin("okx-btc", 0, "pod-new")
 
 
-def test_the_end_of_what_another_pod_of_the_shard_has_written(directory: Path) -> None:
+def test_recall_end_reads_the_newest_file_of_another_pod(directory: Path) -> None:
     assert recall_end(directory, ORIGIN).numbers == {"BTC-USDT/trade": [(4, 40)]}
     assert recall_end(directory, Origin("okx-btc", 1, "pod-new")).numbers == {}
 
 
-def test_of_a_long_file_only_the_end_is_read_and_its_low_repairs_are_no_beginning(tmp_path: Path) -> None:
+def test_recall_end_reads_only_the_end_and_skips_leading_backfills(tmp_path: Path) -> None:
     filling = text([trade(1)]) * (END_BYTES // len(text([trade(1)])) + 5)
-    repair = msgspec.structs.replace(trade(7), backfilled=True)
+    backfill = msgspec.structs.replace(trade(7), backfilled=True)
     (tmp_path / FIRST).write_bytes(text([trade(999)]) + filling[: -len(text([trade(1)]))])
     assert {number for number, _ in recall_end(tmp_path, ORIGIN).numbers["BTC-USDT/trade"]} == {1}
-    (tmp_path / FIRST).write_bytes(text([repair, trade(50), repair]))
+    (tmp_path / FIRST).write_bytes(text([backfill, trade(50), backfill]))
     assert recall_end(tmp_path, ORIGIN).numbers == {"BTC-USDT/trade": [(50, 500), (7, 70)]}

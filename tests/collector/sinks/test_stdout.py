@@ -27,7 +27,7 @@ def packed(first: int, last: int) -> list[bytes]:
 
 
 class Reader:
-    """The other end of a pipe, reading in a thread once told to."""
+    """The read end of a pipe. Its thread reads to the end once it is started."""
 
     def __init__(self) -> None:
         self.descriptor, self.writer = os.pipe()
@@ -82,7 +82,7 @@ async def test_closing_ends_a_write_that_waits_for_a_reader() -> None:
     assert content
 
 
-async def test_a_reader_that_has_gone_is_said() -> None:
+async def test_write_fails_when_the_reader_has_gone() -> None:
     reader = Reader()
     os.close(reader.descriptor)
     with pytest.raises(SinkError, match="its reader has gone"):
@@ -90,7 +90,7 @@ async def test_a_reader_that_has_gone_is_said() -> None:
     os.close(reader.writer)
 
 
-async def test_a_full_disk_is_said() -> None:
+async def test_write_fails_when_the_disk_is_full() -> None:
     descriptor = os.open("/dev/full", os.O_WRONLY)
     with pytest.raises(SinkError, match="standard output: No space left on device; make room"):
         await StdoutSink("out", descriptor).write(packed(1, 1))

@@ -1,4 +1,4 @@
-"""A real server on loopback, asked by plain HTTP clients."""
+"""A real server on loopback with plain HTTP clients."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from market_collector.errors import InputError
-from market_collector.telemetry.http import HttpServer, Verdict, serve
+from market_collector.telemetry.http import HttpServer, ProbeAnswer, serve
 from market_collector.telemetry.status import Health, Status
 
 STATUS = Status(
@@ -24,11 +24,11 @@ STATUS = Status(
 
 
 class Collector:
-    """What the server asks."""
+    """The callbacks of the server."""
 
     def __init__(self) -> None:
-        self.alive: Verdict = (True, "")
-        self.ready: Verdict = (True, "")
+        self.alive: ProbeAnswer = (True, "")
+        self.ready: ProbeAnswer = (True, "")
 
     def metrics(self) -> bytes:
         return b"market_collector_messages_total 1.0\n"
@@ -75,12 +75,12 @@ async def get(server: HttpServer, path: str, method: str = "GET") -> tuple[int, 
     return int(first.split()[1]), dict(field.split(": ", 1) for field in fields), body
 
 
-async def test_a_live_and_ready_collector_says_ok(server: HttpServer) -> None:
+async def test_probes_answer_ok_when_the_collector_is_live_and_ready(server: HttpServer) -> None:
     assert (await get(server, "/livez"))[::2] == (200, "ok\n")
     assert (await get(server, "/readyz?verbose"))[::2] == (200, "ok\n")
 
 
-async def test_what_is_wrong_is_503_with_the_reason(server: HttpServer, collector: Collector) -> None:
+async def test_failed_probe_answers_503_with_the_reason(server: HttpServer, collector: Collector) -> None:
     collector.ready = (False, "BTC-USDT/trade is stale")
     collector.alive = (False, "the supervisor has not run for 31 s")
     assert (await get(server, "/readyz"))[::2] == (503, "BTC-USDT/trade is stale\n")
@@ -100,7 +100,7 @@ async def test_metrics_are_prometheus_text(server: HttpServer) -> None:
     assert body == "market_collector_messages_total 1.0\n"
 
 
-async def test_other_paths_are_404_and_say_what_there_is(server: HttpServer) -> None:
+async def test_other_paths_answer_404_with_the_known_paths(server: HttpServer) -> None:
     assert (await get(server, "/"))[::2] == (404, "there are: /livez /readyz /status /metrics\n")
 
 
@@ -148,7 +148,7 @@ async def test_scans_and_requests_make_no_noise(
     assert caplog.text == ""
 
 
-async def test_closing_does_not_wait_for_a_client_that_says_nothing(collector: Collector) -> None:
+async def test_close_does_not_wait_for_a_client_without_a_request(collector: Collector) -> None:
     server = await start(collector)
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     async with asyncio.timeout(3):
@@ -156,12 +156,12 @@ async def test_closing_does_not_wait_for_a_client_that_says_nothing(collector: C
     writer.close()
 
 
-async def test_a_port_in_use_is_said_with_what_to_do(server: HttpServer, collector: Collector) -> None:
+async def test_error_gives_advice_when_the_port_is_in_use(server: HttpServer, collector: Collector) -> None:
     with pytest.raises(InputError, match=rf"--http 127.0.0.1:{server.port}: Address already in use; stop what uses it"):
         await start(collector, server.port)
 
 
-async def test_an_address_that_is_not_ours_is_said(collector: Collector) -> None:
+async def test_error_names_an_address_that_is_not_local(collector: Collector) -> None:
     with pytest.raises(InputError, match=r"--http 192\.0\.2\.1:0: Cannot assign requested address"):
         await serve(
             "192.0.2.1",

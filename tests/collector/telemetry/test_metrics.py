@@ -93,7 +93,7 @@ def test_a_stream_without_messages_has_no_age() -> None:
     assert ("market_collector_stream_age_seconds", "A-B/ticker") not in samples()
 
 
-def test_the_build_and_the_process_are_told() -> None:
+def test_metrics_include_the_build_and_the_process() -> None:
     found = samples()
     assert any(key[0] == "market_collector_build_info" and "0.1.0" in key for key in found)
     assert found[("process_resident_memory_bytes",)] > 1_000_000

@@ -1,4 +1,4 @@
-"""What a collector says about itself, from what its parts know."""
+"""The status document and readiness, made from the state of the components."""
 
 import random
 
@@ -92,7 +92,7 @@ def document() -> tuple[Ledger, Supervisor, report.Identity]:
     return one, supervisor, report.Identity("okx-btc", "ns", 1, "0.1.0", "pod-1/start", 1_000_000_000)
 
 
-def test_the_document_says_all_that_is_known() -> None:
+def test_status_document_has_the_complete_state() -> None:
     one, supervisor, identity = document()
     trades, book = one.ids.streams[TRADES], one.books.streams[BOOK]
     for number in (1, 4):

@@ -94,7 +94,7 @@ START: list[Entry] = [snapshot(1), update(1, 2), update(2, 5)]
         ([*START, NEW_RUN, update(7, 9)], [(UNREPORTED, "5", "7")], Books(3, 1)),
     ],
 )
-def test_a_break_is_a_hole_and_what_the_records_say_of_it(
+def test_break_is_a_gap_with_the_state_of_its_records(
     entries: list[Entry], expected: list[tuple[RangeState, str, str]], books: Books
 ) -> None:
     reckoning = judge(entries)
@@ -103,7 +103,7 @@ def test_a_break_is_a_hole_and_what_the_records_say_of_it(
     assert not reckoning.findings
 
 
-def test_an_update_that_comes_again_is_a_duplicate_and_no_break() -> None:
+def test_repeated_update_is_a_duplicate_and_no_break() -> None:
     again = [update(1, 2), update(2, 5)]
     reckoning = judge([*START, *again, update(5, 6), update(5, 6), gap("g", 6), *again, lost("g"), snapshot(9)])
     assert missing_ranges(reckoning) == [(LOST, "6", "9")]
@@ -111,7 +111,7 @@ def test_an_update_that_comes_again_is_a_duplicate_and_no_break() -> None:
     assert judge([*START, update(7, 3, 6)]).duplicates == 0, "a lower number is later here"
 
 
-def test_what_is_published_in_doubt_is_told_once() -> None:
+def test_updates_published_out_of_sync_are_reported_once() -> None:
     (finding,) = judge([*START, gap("g", 5), update(7, 9), update(9, 10), lost("g"), snapshot(12)]).findings
     assert finding.kind == "PublishedInDoubt"
 
@@ -135,7 +135,7 @@ def test_time_between_two_runs_is_a_pause() -> None:
         ([snapshot(2), update(2, 5), update(5, 7), gap("h", 7), lost("h"), snapshot(9)], LOST),
     ],
 )
-def test_a_hole_is_bridged_by_a_chain_that_goes_all_the_way(other: list[Entry], expected: RangeState) -> None:
+def test_gap_is_bridged_by_a_chain_that_spans_it(other: list[Entry], expected: RangeState) -> None:
     broken: list[Entry] = [*START, gap("g", 5), lost("g"), snapshot(9), update(9, 11)]
     assert judge(broken, other).missing_ranges[0].state is expected
     assert judge(other, broken).missing_ranges[-1].state is expected
@@ -174,7 +174,7 @@ def test_checksums_are_verified_where_they_are() -> None:
     assert [finding.kind for finding in wrong.findings] == ["ChecksumMismatch"]
 
 
-def test_a_book_that_stays_crossed_is_told() -> None:
+def test_book_that_stays_crossed_is_reported() -> None:
     crossed = update(1, 2, 10, bids=[("11", "1")])
     calm = update(2, 3, 10.5, bids=[("11", "0")])
     late = update(2, 3, 12.5, bids=[("11", "0")])
@@ -209,7 +209,7 @@ def recording(draw: st.DrawFn) -> tuple[list[Entry], set[int], list[tuple[int, i
 
 
 @given(st.lists(recording(), min_size=1, max_size=3))
-def test_a_hole_is_bridged_exactly_when_the_replicas_together_have_every_change(
+def test_gap_is_bridged_exactly_when_the_replicas_have_every_change(
     made: list[tuple[list[Entry], set[int], list[tuple[int, int]]]],
 ) -> None:
     there = set().union(*(changes for _, changes, _ in made))

@@ -1,4 +1,4 @@
-"""The command as a program: what it prints and how it ends, and a real recording against the exchange's own truth."""
+"""The command as a process: output, exit code, and a real recording compared with the exchange's truth."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from market_collector.exchanges.okx.channels import channel
 from market_collector.model.events import Record
 from market_collector.model.streams import DataType, Stream
 from market_collector.verify.command import examine
-from market_collector.verify.report import Verdict
+from market_collector.verify.report import Completeness
 from record_lines import lines
 from records import gap, lost, repaired, snapshot, trade, update
 from simulator_process import MARKET, Simulator, simulator
@@ -45,7 +45,7 @@ def recorded(folder: Path, *records: Record) -> Path:
 
 
 def verify(*arguments: str | Path, **environment: str) -> tuple[int, str]:
-    """Exit code and output of the command; nothing may come on standard error."""
+    """Exit code and output of the command. Standard error must be empty."""
     command = [sys.executable, "-m", "market_collector", "verify", *map(str, arguments)]
     result = subprocess.run(
         command, capture_output=True, encoding="utf-8", timeout=60, env={**os.environ, "PYTHONUTF8": "1", **environment}
@@ -66,14 +66,14 @@ def test_complete_files_end_with_0(tmp_path: Path) -> None:
     assert "▒" in output
 
 
-def test_holes_end_with_1_and_are_named(tmp_path: Path) -> None:
+def test_exit_code_is_1_and_gaps_are_listed_when_records_are_missing(tmp_path: Path) -> None:
     code, output = verify(recorded(tmp_path, *INCOMPLETE))
     assert code == 1
     assert "LOST 2 to 4 (2 missing)" in output
     assert "×" in output
 
 
-def test_what_cannot_be_read_ends_with_2_and_the_rest_is_told(tmp_path: Path) -> None:
+def test_exit_code_is_2_and_the_rest_is_reported_when_a_file_is_unreadable(tmp_path: Path) -> None:
     good = recorded(tmp_path, *INCOMPLETE)
     bad = tmp_path / "bad.jsonl"
     bad.write_bytes(lines(COMPLETE) + b"{\n")
@@ -90,13 +90,13 @@ def test_a_terminal_without_blocks_gets_ascii(tmp_path: Path) -> None:
     assert "x lost" in output
 
 
-def test_the_picture_is_as_wide_as_the_terminal(tmp_path: Path) -> None:
+def test_timeline_is_as_wide_as_the_terminal(tmp_path: Path) -> None:
     for columns in (70, 150):
         _, output = verify(recorded(tmp_path, *COMPLETE), COLUMNS=str(columns))
         assert [len(line) for line in output.splitlines() if line.startswith("okx") and "█" in line] == [columns] * 2
 
 
-def test_the_document_says_the_same(tmp_path: Path) -> None:
+def test_json_document_agrees_with_the_table(tmp_path: Path) -> None:
     code, made = document(recorded(tmp_path, *INCOMPLETE))
     (stream,) = made["streams"]
     assert (code, made["exit_code"], made["verdict"]) == (1, 1, "holes")
@@ -108,8 +108,8 @@ def test_replicas_complete_each_other(tmp_path: Path) -> None:
     for folder, records in (("a", INCOMPLETE), ("b", [trade(number) for number in (1, 2, 3, 4)])):
         (tmp_path / folder).mkdir()
         recorded(tmp_path / folder, *records)
-    assert examine([str(tmp_path)]).verdict is Verdict.COMPLETE
-    assert examine([str(tmp_path / "a")]).verdict is Verdict.INCOMPLETE
+    assert examine([str(tmp_path)]).verdict is Completeness.COMPLETE
+    assert examine([str(tmp_path / "a")]).verdict is Completeness.INCOMPLETE
 
 
 def test_the_help_tells_the_rules_and_the_exit_codes() -> None:
@@ -128,7 +128,7 @@ def test_the_collecting_process_does_not_load_it() -> None:
 
 @contextmanager
 def collecting(folder: Path, exchange: Simulator, data_types: list[str]) -> Iterator[Callable[[], Any]]:
-    """Runs ``market-collector run`` into files below ``folder``; yields how to ask it for its counters."""
+    """Runs ``market-collector run`` with files below ``folder``. Yields a function that reads its counters."""
     file = {"directory": str(folder / "data"), "rotate": {"interval": "1s"}, "compression": "zstd"}
     spec = {
         "exchange": "okx", "symbol": "BTC-USDT", "dataTypes": data_types, "sinks": [{"name": "archive", "type": "file", "file": file}],
@@ -203,7 +203,7 @@ def test_an_undisturbed_recording_is_complete_also_while_it_is_written(exchange:
 
 @pytest.mark.simulator
 def test_after_a_loss_the_verdict_is_the_exchanges_own_truth(exchange: Simulator, tmp_path: Path) -> None:
-    """Whether or not the collector repaired it: what the report misses is what the files miss, and nothing else."""
+    """The report lists exactly the records that the files lack, even if the collector filled the gap."""
     lost_channel = {"channel": channel(Stream("BTC-USDT", DataType.TRADE)), "symbol": "BTC-USDT", "count": 5}
     with collecting(tmp_path, exchange, ["trade"]) as counters:
         comes(lambda: counters()["records"] > 100)

@@ -17,7 +17,7 @@ def follow(watch: CrossWatch, book: Book, change: object, time_ns: int) -> int |
     return watch.follow(book, change, time_ns)  # type: ignore[arg-type]
 
 
-def test_a_book_that_is_crossed_for_longer_than_two_seconds_is_told_once() -> None:
+def test_book_crossed_for_more_than_2_seconds_is_reported_once() -> None:
     book = Book(snapshot(1))
     watch = CrossWatch(book, 0)
     assert follow(watch, book, CROSS, SECOND) is None
@@ -28,7 +28,7 @@ def test_a_book_that_is_crossed_for_longer_than_two_seconds_is_told_once() -> No
     assert follow(watch, book, UNCROSS, 9 * SECOND) == 4 * SECOND
 
 
-def test_what_is_in_doubt_is_not_crossed() -> None:
+def test_book_is_not_crossed_while_it_is_out_of_sync() -> None:
     book = Book(snapshot(1))
     watch = CrossWatch(book, 0)
     assert follow(watch, book, CROSS, SECOND) is None

@@ -1,4 +1,4 @@
-"""Real files: which, in which order, and what cannot be read."""
+"""Real files: selection, order, and unreadable files."""
 
 import gzip
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def test_files_of_a_replica_are_in_order_and_split_into_runs(tmp_path: Path) -> 
     assert found[0].runs == (tuple(files[:2]), tuple(files[2:]))
 
 
-def test_directories_are_searched_to_the_bottom_for_what_a_sink_wrote(tmp_path: Path) -> None:
+def test_directories_are_searched_recursively_for_files_of_a_sink(tmp_path: Path) -> None:
     (tmp_path / "deep" / "down").mkdir(parents=True)
     wanted = [write(tmp_path / "deep" / "down" / name) for name in ("a.jsonl", "b.jsonl.gz", "c.jsonl.zst")]
     for name in ("d.jsonl.gz.part", "e.json", "f.jsonl.probe"):
@@ -85,7 +85,7 @@ def test_a_file_both_plain_and_compressed_counts_once(tmp_path: Path) -> None:
     assert check.records == 1
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     found, troubles = recordings([str(tmp_path / "nothing"), str(tmp_path)])
     assert not found
     assert [(trouble.file, trouble.line) for trouble in troubles] == [
@@ -180,7 +180,7 @@ def test_file_without_any_record_is_named_as_no_recording(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("ending", ["gz", "zst"])
-def test_a_broken_compression_is_named_after_what_could_be_read(tmp_path: Path, ending: str) -> None:
+def test_damaged_compressed_file_is_named_after_its_readable_records(tmp_path: Path, ending: str) -> None:
     pack = gzip.compress if ending == "gz" else zstandard.compress
     path = tmp_path / f"a.jsonl.{ending}"
     whole = b"".join(pack(lines([trade(number)])) for number in (1, 2))
@@ -192,7 +192,7 @@ def test_a_broken_compression_is_named_after_what_could_be_read(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("ending", ["gz", "zst"])
-def test_a_compressed_file_is_cut_off_nowhere_in_silence(tmp_path: Path, ending: str) -> None:
+def test_truncated_compressed_file_is_reported_at_any_length(tmp_path: Path, ending: str) -> None:
     pack = gzip.compress if ending == "gz" else zstandard.compress
     whole = pack(lines([trade(1), trade(2)]))
     path = tmp_path / f"a.jsonl.{ending}"
@@ -203,7 +203,7 @@ def test_a_compressed_file_is_cut_off_nowhere_in_silence(tmp_path: Path, ending:
     assert not read(path)[0].troubles
 
 
-def test_what_is_not_compressed_at_all_is_named(tmp_path: Path) -> None:
+def test_uncompressed_content_is_named(tmp_path: Path) -> None:
     for ending in ("gz", "zst"):
         reader, _ = read(write(tmp_path / f"a.jsonl.{ending}", trade(1)))
         assert [trouble.line for trouble in reader.troubles] == [1]

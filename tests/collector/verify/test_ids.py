@@ -92,7 +92,7 @@ def missing_ranges(reckoning: Reckoning) -> list[tuple[RangeState, str | None, s
         ),
     ],
 )
-def test_holes_are_what_nobody_has_and_what_is_said_of_it(
+def test_missing_ids_are_gaps_with_the_state_of_their_records(
     entries: list[Entry], expected: list[tuple[RangeState, str, str, int]]
 ) -> None:
     assert missing_ranges(judge(entries)) == expected
@@ -114,13 +114,13 @@ def test_holes_are_what_nobody_has_and_what_is_said_of_it(
         ([*trades(1), dropped(2), *trades(4, 6)], [(OPEN, "2", "3", 2), (UNREPORTED, "5", "5", 1)]),
     ],
 )
-def test_what_a_sink_dropped_is_a_hole_unless_it_came_later(
+def test_dropped_ids_are_a_gap_unless_they_were_written_later(
     entries: list[Entry], expected: list[tuple[RangeState, str, str, int]]
 ) -> None:
     assert missing_ranges(judge(entries)) == expected
 
 
-def test_each_fill_comes_once_in_one_replica() -> None:
+def test_fill_repeated_in_one_replica_is_a_duplicate() -> None:
     assert judge(trades(1, 2, 2, 3, 1)).duplicates == 2
     assert judge([*trades(1, 2, 3), NEW_RUN, *trades(3, 4)]).duplicates == 1
     assert judge([trade(4, first=1), *history(2, 3)]).duplicates == 2
@@ -133,7 +133,7 @@ def test_merged_rows_hold_all_their_fills() -> None:
     assert reckoning.distinct == 8
 
 
-def test_one_replica_fills_the_holes_of_another() -> None:
+def test_gaps_of_one_replica_are_filled_by_another() -> None:
     reckoning = judge([*trades(1, 4), gap("g", 2, 3), lost("g")], trades(2, 3, 4, 5))
     assert missing_ranges(reckoning) == [(BRIDGED, "2", "3", 0)]
     assert missing_ranges(judge(trades(1, 4), trades(1, 2, 3))) == [(BRIDGED, "2", "3", 0)]
@@ -142,7 +142,7 @@ def test_one_replica_fills_the_holes_of_another() -> None:
     assert judge(both, both).missing == {LOST: 2, OPEN: 0, UNREPORTED: 0}
 
 
-def test_numbers_that_begin_anew_are_no_holes() -> None:
+def test_restarted_numbering_is_no_gap() -> None:
     restart = resync("trade ids restarted at 1")
     again = [trade(number, 100 + number) for number in (1, 2, 3)]
     assert judge([*trades(50, 51), restart, *again]) == Reckoning(
@@ -154,7 +154,7 @@ def test_numbers_that_begin_anew_are_no_holes() -> None:
     assert judge([*trades(1, 3), gap("g", 2, 2), restart, *again, late, repaired("g")]).missing[UNREPORTED] == 0
 
 
-def test_what_happened_between_two_runs_is_told_apart() -> None:
+def test_gap_between_two_runs_has_a_reason_of_its_own() -> None:
     reckoning = judge([*trades(1, 2), NEW_RUN, *trades(5, 7)])
     assert [
         (missing_range.first, "did not run" in missing_range.reason) for missing_range in reckoning.missing_ranges
@@ -164,14 +164,14 @@ def test_what_happened_between_two_runs_is_told_apart() -> None:
     ]
 
 
-def test_replicas_agree_on_numbers_that_begin_anew() -> None:
+def test_replicas_agree_on_a_restarted_numbering() -> None:
     restart = resync("trade ids restarted at 1")
     again = [trade(number, 100 + number) for number in (1, 2, 3)]
     reckoning = judge([*trades(50, 51), restart, *again], [*trades(50, 51), restart, *again[1:]], again[1:])
     assert (reckoning.distinct, reckoning.duplicates, reckoning.missing_ranges) == (5, 0, ())
 
 
-def test_history_comes_in_order_within_its_gap() -> None:
+def test_backfill_out_of_order_within_a_gap_is_a_finding() -> None:
     live: list[Entry] = [*trades(1, 4, 7), gap("a", 2, 3), gap("b", 5, 6)]
     assert not judge([*live, *history(5, 6, 2, 3), repaired("a"), repaired("b")]).findings
     (finding,) = judge([*live, *history(3, 2), repaired("a")]).findings
@@ -179,14 +179,14 @@ def test_history_comes_in_order_within_its_gap() -> None:
     assert not judge([*live, *history(3), NEW_RUN, *history(2)]).findings
 
 
-def test_what_is_lost_is_not_there() -> None:
+def test_recorded_id_is_a_finding_when_it_is_reported_as_lost() -> None:
     reckoning = judge([*trades(1, 4), gap("g", 2, 3), *history(2), lost("g", [(2, 3)])])
     (finding,) = reckoning.findings
     assert finding.kind == "LostButThere"
     assert "2 to 2" in finding.detail
 
 
-def test_a_hole_lies_between_the_times_of_its_neighbours() -> None:
+def test_gap_lies_between_the_times_of_its_neighbours() -> None:
     assert [(missing_range.from_ns, missing_range.to_ns) for missing_range in judge(trades(1, 4)).missing_ranges] == [
         (at(1), at(4))
     ]
@@ -224,7 +224,7 @@ def test_candles_are_named_by_their_open_time(interval: str) -> None:
 
 @dataclass
 class Model:
-    """What a reader with all the memory in the world would say."""
+    """A reference implementation with unlimited memory."""
 
     present: set[int] = field(default_factory=set)
     gaps: list[tuple[set[int], str, set[int]]] = field(default_factory=list)

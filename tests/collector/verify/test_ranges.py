@@ -1,4 +1,4 @@
-"""Sets of whole numbers as runs, compared with plain sets."""
+"""Sets of integers as runs, compared with plain sets."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ def ids(runs: list[Run]) -> set[int]:
 
 
 @given(PARTS)
-def test_added_parts_are_there_and_only_what_is_new_counts(parts: list[Run]) -> None:
+def test_add_counts_only_new_numbers(parts: list[Run]) -> None:
     runs, model = IdRuns(), set[int]()
     for first, last in parts:
         before = len(model)
@@ -28,9 +28,7 @@ def test_added_parts_are_there_and_only_what_is_new_counts(parts: list[Run]) -> 
 
 
 @given(PARTS, st.integers(0, 60), st.integers(0, 6))
-def test_the_times_around_are_those_of_the_neighbours_of_what_is_missing(
-    parts: list[Run], first: int, length: int
-) -> None:
+def test_times_around_are_those_of_the_neighbours(parts: list[Run], first: int, length: int) -> None:
     runs = IdRuns()
     for start, end in merged([parts]):
         for number in range(start, end + 1):

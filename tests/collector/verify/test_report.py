@@ -1,4 +1,4 @@
-"""The verdict follows from what was found, and from nothing else."""
+"""The verdict depends only on the findings."""
 
 from dataclasses import replace
 
@@ -35,12 +35,12 @@ def report(reckoning: Reckoning, *troubles: Trouble) -> Report:
         (RangeState.UNREPORTED, 1),
     ],
 )
-def test_a_hole_decides_by_its_state(state: RangeState, code: int) -> None:
+def test_exit_code_depends_on_the_state_of_a_gap(state: RangeState, code: int) -> None:
     missing_range = MissingRange(state, "1", "2", 2, None, None, "")
     assert EXIT_CODES[report(Reckoning(missing_ranges=(missing_range,))).verdict] == code
 
 
-def test_a_contradiction_is_as_bad_as_a_hole() -> None:
+def test_exit_code_is_1_when_records_contradict() -> None:
     assert EXIT_CODES[report(Reckoning(findings=(Finding("Crossed", "", None),))).verdict] == 1
 
 
@@ -48,7 +48,7 @@ def test_pauses_and_duplicates_leave_a_recording_complete() -> None:
     assert EXIT_CODES[report(Reckoning(pauses=((0, 1),), duplicates=7)).verdict] == 0
 
 
-def test_what_cannot_be_read_goes_first() -> None:
+def test_unreadable_file_decides_the_verdict_first() -> None:
     missing_range = MissingRange(RangeState.LOST, "1", "2", 2, None, None, "")
     assert EXIT_CODES[report(Reckoning(missing_ranges=(missing_range,)), Trouble("f", 1, "")).verdict] == 2
 

@@ -50,12 +50,12 @@ def test_gaps_are_counted_by_state() -> None:
 
 def test_missing_gaps_are_listed_worst_first_without_filled_ones() -> None:
     missing_ranges = tuple(missing_range(state) for state in RangeState)
-    told = [
+    listed = [
         line.split()[0]
         for line in page(replace(STREAM, reckoning=Reckoning(missing_ranges=missing_ranges))).splitlines()
         if "104" in line
     ]
-    assert told == ["UNREPORTED", "OPEN", "LOST"]
+    assert listed == ["UNREPORTED", "OPEN", "LOST"]
     line = "LOST 104 to 105 (2 missing), 2026-09-21 14:13:21.000 to 2026-09-21 14:13:22.000: IdsMissing, gap gap-1 [okx-btc/0/pod-a]"
     assert line in page(replace(STREAM, reckoning=Reckoning(missing_ranges=missing_ranges)))
 

@@ -22,26 +22,26 @@ def missing_range(state: RangeState, from_ns: int | None, to_ns: int | None) -> 
     return MissingRange(state, "1", "2", 2, from_ns, to_ns, "")
 
 
-def test_data_quiet_reconnects_and_what_was_not_recorded() -> None:
+def test_timeline_shows_data_quiet_reconnects_and_unrecorded_time() -> None:
     stream = replace(STREAM, running=(second(1, 8),), busy=(second(1, 3), second(6)), reconnects=(second(4),))
     assert paint(stream, TIME, 10) == " ###|.#.. "
 
 
 @pytest.mark.parametrize(("state", "letter"), LETTERS.items())
-def test_a_hole_is_painted_over_data(state: RangeState, letter: str) -> None:
+def test_gap_is_painted_over_data(state: RangeState, letter: str) -> None:
     stream = replace(
         STREAM, busy=(second(0, 9),), reckoning=Reckoning(missing_ranges=(missing_range(state, *second(2, 4)),))
     )
     assert paint(stream, TIME, 10) == "##" + 3 * letter + "#####"
 
 
-def test_worse_holes_are_painted_over_better_ones() -> None:
+def test_worse_gaps_are_painted_over_better_ones() -> None:
     states = list(RangeState)
     missing_ranges = tuple(missing_range(state, *second(0, 2 * number)) for number, state in enumerate(states))
     assert paint(replace(STREAM, reckoning=Reckoning(missing_ranges=missing_ranges[::-1])), TIME, 10) == "!!!!!!!!!."
 
 
-def test_a_hole_without_an_end_goes_on_and_one_without_a_begin_is_a_point() -> None:
+def test_gap_without_an_end_continues_and_without_a_start_is_a_point() -> None:
     missing_ranges = (
         missing_range(RangeState.OPEN, at(7), None),
         missing_range(RangeState.LOST, None, at(2)),
@@ -50,7 +50,7 @@ def test_a_hole_without_an_end_goes_on_and_one_without_a_begin_is_a_point() -> N
     assert paint(replace(STREAM, reckoning=Reckoning(missing_ranges=missing_ranges)), TIME, 10) == "..x....???"
 
 
-def test_what_lies_outside_is_not_painted() -> None:
+def test_times_outside_the_timeline_are_not_painted() -> None:
     stream = replace(STREAM, running=(), busy=((at(-5), at(-1)), (at(-1), at(0)), (at(9), at(20)), (at(11), at(20))))
     assert paint(stream, TIME, 10) == "#        #"
 

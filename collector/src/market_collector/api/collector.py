@@ -62,21 +62,20 @@ class ExchangeCollector:
         self._subscriptions.add_events(callback)
 
     def remove_event_callback(self, callback: EventCallback) -> bool:
-        """Ends the calls; False: there was no such callback."""
+        """Ends the calls. False: there was no such callback."""
         return self._subscriptions.remove(None, callback)
 
     # --- life ---
 
     async def start(self) -> bool:
-        """Connects, and returns True once the exchange has accepted every stream (a book: sent its snapshot).
+        """Connects, and returns True once the exchange has accepted every stream and sent every book's snapshot.
 
-        Does nothing when the collector runs already. After an error nothing is left running, and `start` can be called
-        again.
+        Does nothing when the collector runs already. An error leaves nothing running, and `start` can be called again.
 
         Raises:
-            StreamRefusedError: the exchange refuses a stream, for example because it does not know the symbol.
-            ConnectionFailedError: no connection after ``max_reconnect_attempts``, not connected within
-                ``start_timeout`` seconds, or stopped meanwhile; the message gives the reason.
+            StreamRefusedError: The exchange refuses a stream, for example because it does not know the symbol.
+            ConnectionFailedError: No connection after ``max_reconnect_attempts``, not connected within
+                ``start_timeout`` seconds, or stopped meanwhile. The message gives the reason.
         """
         run = await self._present_run()
         if run.state is State.RUNNING:

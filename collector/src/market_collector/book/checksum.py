@@ -9,8 +9,8 @@ from market_collector.book.book import Book
 def interleaved_crc32(book: Book, depth: int = 25) -> int:
     """Return OKX's historic checksum: signed CRC-32 over the best levels of both sides.
 
-    ``bidPx:bidSz:askPx:askSz:...`` level by level; when one side is shorter, the rest of the other follows alone. The
-    strings are those received.
+    The input is ``bidPx:bidSz:askPx:askSz:...`` level by level, with the strings as received. When one side is shorter,
+    the remaining levels of the other side follow.
     """
     value = crc32(":".join(_interleaved(*book.best(depth))).encode())
     return value - (1 << 32) if value >= 1 << 31 else value

@@ -44,7 +44,7 @@ class IdRange(msgspec.Struct, frozen=True, order=True):
 
 
 class Arrival(Enum):
-    """How the ids of a record relate to those delivered before."""
+    """Relation of a record's ids to those delivered before."""
 
     NEW = "new"
     """Not delivered before, in order."""

@@ -8,8 +8,9 @@ from market_collector.model.events import Level
 
 
 class Ranking:
-    """The prices of a side in order, best last: most changes are near the best price, and lists change fastest at
-    their end. All changes must go through `apply`.
+    """The prices of a side in order, best last. All changes must go through `apply`.
+
+    Most changes are near the best price, and lists change fastest at their end.
     """
 
     __slots__ = ("_order", "_prices", "_sign", "_value_of", "amounts")
@@ -25,7 +26,7 @@ class Ranking:
         """The values of `_prices`, ascending."""
 
     def apply(self, levels: Iterable[Level]) -> None:
-        """Set, add and delete levels. One loop without calls: 22 of 37 levels of an update come or go."""
+        """Set, add and delete levels. One loop without calls: 22 of 37 levels of an update are added or deleted."""
         side, prices, order, value_of, sign = self.amounts, self._prices, self._order, self._value_of, self._sign
         for level in levels:
             price = level.price

@@ -1,1 +1,1 @@
-"""The collector's configuration: what a file says, checked, as settings."""
+"""The collector's configuration: reads a file, validates it, and makes settings."""

@@ -1,4 +1,4 @@
-"""The operator's collector document: what it mounts into a pod."""
+"""The collector document that the operator mounts into a pod."""
 
 from typing import Annotated
 

@@ -1,1 +1,1 @@
-"""One connection's life as a pure state machine, and what is known of each stream beyond it."""
+"""Pure state machine of one connection, and the state of each stream across connections."""

@@ -98,7 +98,7 @@ class BookSync:
         return self._ledger.books.remove(subscription.progress, self._connection, reason, now)
 
     def _request_snapshot(self, subscription: BookSubscription, now: Moment) -> list[Effect]:
-        """Subscribe again: the first time at once, then later and later, at last on another connection."""
+        """Subscribe again: first at once, then after growing delays, finally on another connection."""
         stream, attempts = subscription.progress.stream, len(subscription.resyncs)
         if attempts > MAX_RESYNCS:
             return [Reconnect(f"{stream} lost its sequence {attempts} times in {RESYNC_WINDOW_S:g} s")]
@@ -110,7 +110,7 @@ class BookSync:
     # -- crossed books
 
     def check_crossed(self, now: Moment) -> list[Effect]:
-        """Ask REST about instruments whose book stays crossed: are they in an auction?"""
+        """Ask REST whether instruments whose book stays crossed are in an auction."""
         return [effect for each in self._subscriptions.books if each.book for effect in self._check_crossed(each, now)]
 
     def _check_crossed(self, subscription: BookSubscription, now: Moment) -> list[Effect]:

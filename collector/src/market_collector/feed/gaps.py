@@ -1,4 +1,4 @@
-"""All gaps of the process, from detection to their end: open, then repaired or lost.
+"""All gaps of the process, from detection to their end: open, then filled or lost.
 
 A `Gap` record holds a gap's bounds, a `KnownGap` its progress. Methods return the records to emit.
 """
@@ -30,11 +30,11 @@ class KnownGap(msgspec.Struct):
     lost: list[IdRange] = msgspec.field(default_factory=list)
     """Ids that the exchange no longer has."""
     missing: list[IdRange] = msgspec.field(default_factory=list)
-    """Ids still missing, where ``sink`` is set; otherwise the stream's `IdTracker` has them."""
+    """Ids still missing, only if ``sink`` is set. Otherwise the stream's `IdTracker` has them."""
 
     @property
     def written_bounds(self) -> tuple[int, int]:
-        """First and last missing id as written in the record (candles: open times); needs both bounds."""
+        """First and last missing id as written in the record, for candles the open times. Both bounds must be set."""
         return int(self.gap.first or 0), int(self.gap.last or 0)
 
 
@@ -113,7 +113,7 @@ class Gaps:
     def close(
         self, known: KnownGap, reason: str, now: Moment, format_id: Callable[[int], str] = str
     ) -> Repaired | Lost:
-        """Close a gap whose ids are all delivered or lost: repaired, unless some were lost."""
+        """Close a gap whose ids are all delivered or lost. It is filled unless some ids were lost."""
         if known.lost:
             ranges = [(format_id(each.first), format_id(each.last)) for each in known.lost]
             return self._lost(known, sum(each.size for each in known.lost), reason, now, ranges)

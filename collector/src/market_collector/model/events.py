@@ -1,11 +1,11 @@
-"""Records: everything that the collector writes, one JSON object a line.
+"""Records: everything that the collector writes, one JSON object per line.
 
 Fields that several records share:
 
-* ``exchange_time_ns``: the exchange's own time of the event, nanoseconds since 1970; null where it sends none.
+* ``exchange_time_ns``: the exchange's own time of the event in nanoseconds since 1970, or null if it sends none.
 * ``receive_time_ns``: when the frame was read from the socket, nanoseconds since 1970, this machine's clock.
-* ``price`` and ``amount``: exact decimal text as the exchange sent it, never a float. Amounts are in the base
-  currency for spot instruments and in contracts for derivatives. In a book, amount "0" deletes the level.
+* ``price`` and ``amount``: the decimal string that the exchange sent, never a float. Amounts are in the base currency
+  for spot instruments and in contracts for derivatives. In a book, amount "0" deletes the level.
 * ``sequence``: the exchange's number of the event. At OKX, trades and books of an instrument share one sequence.
 * Absent values are null, never 0 or "".
 
@@ -169,7 +169,7 @@ class Gap(Event, tag="gap", frozen=True):
     to_time_ns: int | None
     """Exchange time of the first data after it."""
     missing: int | None
-    """Number of missing records; null where the exchange's ids do not tell."""
+    """Number of missing records; null if the exchange's ids are not dense."""
     reason: str
     merges: list[str] | None = None
     """Ids of the gaps that this one replaces, when too many were open."""
@@ -194,7 +194,7 @@ class Lost(Event, tag="lost", frozen=True):
     missing: int | None
     reason: str
     ranges: list[tuple[str, str]] | None = None
-    """First and last id of each range that stays missing; null where the ids do not tell (books)."""
+    """First and last id of each range that stays missing; null if ids are not dense (books)."""
 
 
 class Dropped(Event, tag="dropped", frozen=True):

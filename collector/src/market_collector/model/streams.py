@@ -92,7 +92,7 @@ class ConnectionState(StrEnum):
 
 
 class GapState(StrEnum):
-    """State of a gap: open, then repaired or lost."""
+    """State of a gap: open, then filled (``repaired``) or lost."""
 
     OPEN = "open"
     REPAIRED = "repaired"

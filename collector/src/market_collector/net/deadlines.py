@@ -1,4 +1,4 @@
-"""How long each phase of a connection may take."""
+"""Time limits for the phases of a connection."""
 
 import msgspec
 

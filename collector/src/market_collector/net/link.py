@@ -63,12 +63,12 @@ class Link:
 
     @property
     def since_ns(self) -> int:
-        """When the state began, nanoseconds since 1970."""
+        """Start time of the present state, nanoseconds since 1970."""
         return self.machine.since_ns
 
     @property
     def reason(self) -> str:
-        """Why it is not connected, or will soon be replaced."""
+        """The reason that it is not connected, or will soon be replaced."""
         return self.machine.reason
 
     @property
@@ -83,7 +83,7 @@ class Link:
 
     @property
     def exhausted(self) -> str:
-        """How ``maxReconnectAttempts`` was used up, the last time."""
+        """The message about ``maxReconnectAttempts`` when the attempts were last used up."""
         return self.machine.exhausted
 
     @property

@@ -91,7 +91,7 @@ class LinkMachine:
         self.reconnections = 0
         self.last_reconnect: LastReconnect | None = None
         self.exhausted = ""
-        """How the attempts were used up, the last time."""
+        """The message about the attempts when they were last used up."""
         self.slow_closes = 0
         """Connections that the exchange closed because they were read too slowly."""
         self.wake_at: float | None = None
@@ -140,7 +140,7 @@ class LinkMachine:
         """Open the first connection."""
         self._is_running, self._has_connected, self._open_reason = True, False, ""
         self._reset_attempts()
-        return self._begin(now)
+        return self._start_attempt(now)
 
     def stopping(self) -> None:
         """Open no further connection: the link is being stopped."""
@@ -206,7 +206,7 @@ class LinkMachine:
         if is_serving or self._gave_up:
             self._reset_attempts()
         self._open_reason = reason
-        return self._begin(now)
+        return self._start_attempt(now)
 
     def woken(self, now: Moment, *, is_complete: bool) -> list[LinkEffect]:
         """Time passed: start the attempt that is due, or end predecessors.
@@ -218,13 +218,13 @@ class LinkMachine:
             return []
         self.wake_at = None
         if self._phase is ConnectionState.BACKOFF:
-            return self._begin(now)
+            return self._start_attempt(now)
         return self._drain_predecessors(is_complete, now)
 
     # -- connecting
 
-    def _begin(self, now: Moment) -> list[LinkEffect]:
-        """Open the next connection. Two at a time are enough: a successor that did not take over yet is dismissed."""
+    def _start_attempt(self, now: Moment) -> list[LinkEffect]:
+        """Open the next connection. At most two are kept, so an earlier successor that has not taken over is closed."""
         effects = [self._dismiss(each, "replaced before it served") for each in self._open()[1:]]
         self._attempts += 1
         self._opened_so_far += 1

@@ -15,12 +15,13 @@ READ_BYTES = 1 << 20
 
 
 def compress(plain: Path, compression: str, should_stop: Callable[[], bool]) -> Path | None:
-    """Replaces a plain file by its compressed form (``gzip`` or ``zstd``), durable before the plain file goes.
+    """Replaces a plain file by its compressed form (``gzip`` or ``zstd``).
 
-    Returns None when ``should_stop`` said so on the way; the plain file is as it was.
+    The plain file is removed after the compressed one is durable. Returns None if ``should_stop`` returned True
+    meanwhile. The plain file is then unchanged.
 
     Raises:
-        OSError: it did not work out; the plain file is as it was.
+        OSError: compression failed. The plain file is unchanged.
     """
     target = compressed_path(plain, compression)
     unfinished = unfinished_path(target)

@@ -94,7 +94,7 @@ class Fanout:
         """The newest mark by sink, up to which it has acknowledged everything that was not dropped."""
         return {writer.name: writer.queue.reached for writer in self._writers}
 
-    def untold_losses(self) -> list[Loss]:
+    def unreported_losses(self) -> list[Loss]:
         """Losses of sinks that do not accept data again yet."""
         return [loss for writer in self._writers for loss in writer.queue.losses()]
 
@@ -150,7 +150,7 @@ class _Writer:
         self._most_unsynced = min(UNSYNCED_RECORDS, max(1, queue_limit // 2))
         self._synced_at = clock().at
         self._turn_at = self._synced_at
-        """When the next write of less than a full batch may come."""
+        """Time of the next write of less than a full batch."""
         self._calling_since: float | None = None
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
@@ -161,7 +161,7 @@ class _Writer:
 
     def put(self, records: Sequence[Record]) -> None:
         self.queue.put(records, self._error or SLOW)
-        self._make_good()
+        self._report_losses()
         self._wake.set()
         if self.queue.waiting >= BATCH_RECORDS:
             self._full.set()
@@ -175,14 +175,14 @@ class _Writer:
             log.warning("sink %s: %s; it is read again when the sink opens", self.name, error)
             return None
 
-    def _make_good(self) -> None:
-        """What was lost is told: whoever can, makes up for it."""
-        for loss in self.queue.take_told():
+    def _report_losses(self) -> None:
+        """Passes newly reported losses to ``on_loss`` and queues the records that it returns."""
+        for loss in self.queue.take_reported():
             if records := self._on_loss(loss, self._clock()):
                 self.queue.put(records, SLOW)
 
     def hurry(self) -> None:
-        """No more waiting: write all that is queued, then end."""
+        """Stops all waiting: writes everything queued, then ends."""
         self._hurry.set()
         self._wake.set()
         self._full.set()
@@ -218,7 +218,7 @@ class _Writer:
     # --- the task ---
 
     async def run(self) -> None:
-        """Writes until told to hurry and all is acknowledged; a failure is tried again, ever more patiently."""
+        """Writes until `hurry` was called and everything is acknowledged. Retries failures with a growing delay."""
         delays = _delays()
         try:
             while not (self._hurry.is_set() and self._is_done()):
@@ -256,7 +256,7 @@ class _Writer:
             await _wait(self._full, pause_s)
 
     def _sync_at(self) -> float:
-        """When the next sync is due, with nothing more written."""
+        """Time of the next sync if nothing more is written."""
         interval_s = self.sink.sync_interval_s
         return self._synced_at + (interval_s if self.queue.written else max(interval_s, IDLE_SYNC_S))
 
@@ -266,8 +266,8 @@ class _Writer:
         return is_urgent or self.queue.written >= self._most_unsynced or self._clock().at >= self._sync_at()
 
     async def _write(self) -> bool:
-        self.queue.tell_losses(self._clock().wall_ns)
-        self._make_good()
+        self.queue.report_losses(self._clock().wall_ns)
+        self._report_losses()
         batch = self._again or self.queue.next_batch(BATCH_RECORDS)
         if not batch:
             return False
@@ -296,7 +296,7 @@ class _Writer:
             self._calling_since = None
 
     async def _pause(self, delay_s: float) -> None:
-        """Back-off; when in a hurry only so long that a broken sink does not spin."""
+        """Waits before a retry; after `hurry` only long enough that a broken sink does not spin."""
         if self._hurry.is_set():
             await asyncio.sleep(min(delay_s, 0.1))
         else:

@@ -1,8 +1,8 @@
 """Records as JSON lines in files: rotated by size and age, compressed afterwards, durable when acknowledged.
 
-Every run begins new files and never appends to an older run's; those are mended (and compressed) when the sink opens.
-A file that is written is plain; it is compressed only after it is finished. At the end of a run the last file stays
-plain, and the next run compresses it.
+Every run starts new files and never appends to those of an older run. When the sink opens, it recovers and compresses
+older files. A file is written uncompressed and compressed after it is finished. The last file of a run stays
+uncompressed until the next run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from market_collector.sinks.recovery import Leftover, put_in_order
 from market_collector.sinks.replay import recall, recall_end
 
 CLOSE_S = 2.0
-"""How long closing waits for a call that hangs in the file system."""
+"""Time for which closing waits for a call that hangs in the file system."""
 ADVICE = {
     errno.ENOSPC: "make room on the volume",
     errno.EDQUOT: "raise the quota, or make room",
@@ -48,7 +48,7 @@ ADVICE = {
 }
 
 NUMBERED = (b'{"type":"trade"', b'{"type":"candle"')
-"""How records with dense numbers begin."""
+"""Prefixes of the records with dense numbers."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -78,35 +78,36 @@ class FileSink:
         self._is_closed = threading.Event()
         self._turn = threading.Lock()
 
-    # --- what the fan-out calls ---
+    # --- called by the fan-out ---
 
     async def open(self) -> None:
-        """Makes the directory, tries that it can be written, and mends what an earlier run left."""
+        """Makes the directory, checks that it is writable, and recovers the files of earlier runs."""
         await self._in_thread(self._open)
         self._compress_finished()
 
     def pack(self, record: Record) -> bytes:
-        """A line. Made here: in the thread it would hold the interpreter as long, and the two would fight for it
-        (measured: at full load a queue of 100,000 overflowed at a third of the rate).
+        """Encodes a line on the event loop, since a thread would hold the interpreter for the same time.
+
+        Measured with a thread at full load: a queue of 100,000 overflowed at a third of the rate.
         """
         return line(record)
 
     async def write(self, batch: Sequence[bytes]) -> bool:
-        """Appends whole lines to the present file, or to a new one."""
+        """Appends complete lines to the present file, or to a new one."""
         text = b"".join([each for each in batch if not self._holds(each)] if self._held else batch)
         return await self._in_thread(lambda: self._write(text))
 
     async def sync(self) -> None:
-        """Makes everything durable, and begins a new file when this one is large or old enough."""
+        """Makes everything durable. Starts a new file if this one is large or old enough."""
         await self._in_thread(self._sync)
         self._compress_finished()
 
     def place(self) -> str:
-        """File name and size of what is durable."""
+        """Name of the present file and size of its durable part."""
         return self._place
 
     async def recall(self, place: str | None, *, keep: bool) -> Memory:
-        """Reads what was written after a place. If it cannot be read now, it is read when the sink opens."""
+        """Reads the records written after a place. If that fails, the sink tries again when it opens."""
         self._place, self._to_recall, self._is_to_recall = place or self._place, place, True
         memory = await self._in_thread(self._recall)
         if keep:
@@ -123,18 +124,18 @@ class FileSink:
         return memory
 
     def _keep(self, memory: Memory) -> None:
-        """From now on what it holds is not written again."""
+        """Remembers the records in ``memory``, so that they are not written again."""
         self._held = frozenset((stream, number) for stream, pairs in memory.numbers.items() for number, _ in pairs)
 
     def _holds(self, text: bytes) -> bool:
-        """Only after a crash of a collector with several sinks; so the line is read again, and not kept as a record."""
+        """Whether the sink has this record already. Decodes the line, since this is needed only after a crash."""
         if not text.startswith(NUMBERED):
             return False
         record = decode(text, type=Trade | Candle)
         return (stream_name(record), dense_number(record)) in self._held
 
     async def close(self) -> None:
-        """Closes the file; a compression that runs is broken off, and done again at the next start."""
+        """Closes the file and aborts a running compression, which the next start repeats."""
         self._is_closed.set()
         if self._compressor is not None:
             await self._compressor
@@ -166,7 +167,7 @@ class FileSink:
             self._let_go()
 
     def _try_to_write(self, directory: Path) -> None:
-        """So that an unwritable directory is known before the first record comes."""
+        """Detects an unwritable directory before the first record."""
         probe = directory / (file_name(self._origin, self._clock().wall_ns, 0) + ".probe")
         probe.write_bytes(b"\n")
         probe.unlink()
@@ -206,7 +207,7 @@ class FileSink:
             segment.sync()
         except OSError as error:
             self._segment = None
-            with contextlib.suppress(OSError):  # what then stays in the file comes twice, and is never missing
+            with contextlib.suppress(OSError):  # records that stay in the file are written twice, never lost
                 segment.abandon()
             raise OSError(error.errno, error.strerror, str(segment.path)) from error
 
@@ -240,7 +241,7 @@ class FileSink:
         while self._finished:
             os.close(self._finished.popleft().descriptor)
 
-    # --- compression, beside the writing ---
+    # --- compression, concurrent with writing ---
 
     def _compress_finished(self) -> None:
         if self._compressor is not None and self._compressor.done():

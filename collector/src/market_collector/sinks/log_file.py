@@ -1,4 +1,4 @@
-"""One file while it is written: appended to, synced, cut back after a failure. Blocking; raises OSError."""
+"""A file that is being written: append, sync, truncate after a failure. Blocking; raises OSError."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 
 class Segment:
-    """An open, locked file of ours. ``size`` counts only whole batches; what a failed write left behind is cut off
-    before anything else is written.
+    """An open file, locked by this process.
+
+    ``size`` counts only complete batches. The remains of a failed write are cut off before the next write.
     """
 
     def __init__(self, path: Path, descriptor: int, started_at: float) -> None:
@@ -19,15 +20,15 @@ class Segment:
         """Monotonic seconds."""
         self.size = 0
         self.synced_size = 0
-        """How much of it is durable."""
+        """Size of the durable part."""
         self._is_torn = False
         self.descriptor = descriptor
 
     def append(self, text: bytes) -> None:
-        """Writes all of it, or (as far as a reader can see) nothing.
+        """Writes all bytes, or none as far as a reader can see.
 
         Raises:
-            OSError: disk full, read-only, an I/O error; the file is as before, or will be before the next write.
+            OSError: disk full, read-only, an I/O error. The file is restored now or before the next write.
         """
         if self._is_torn:
             self._cut_to(self.size)
@@ -35,7 +36,7 @@ class Segment:
             self._write_all(text)
         except OSError:
             self._is_torn = True
-            with contextlib.suppress(OSError):  # then before the next write
+            with contextlib.suppress(OSError):  # the next write tries again
                 self._cut_to(self.size)
             raise
         self.size += len(text)
@@ -58,8 +59,8 @@ class Segment:
         """Makes everything written durable.
 
         Raises:
-            OSError: it is not, and a second attempt would not tell the truth (Linux forgets a failed page): abandon
-                the file with `abandon`.
+            OSError: it is not durable. Call `abandon`: a second sync could succeed wrongly, because Linux drops a page
+                that it failed to write.
         """
         if os.fstat(self.descriptor).st_nlink == 0:
             raise FileNotFoundError(2, "the file was removed while it was written", str(self.path))
@@ -67,7 +68,7 @@ class Segment:
         self.synced_size = self.size
 
     def abandon(self) -> None:
-        """Closes the file with only what was synced in it; without anything synced, it goes."""
+        """Cuts the file to its durable part and closes it. Removes a file without a durable part."""
         try:
             self._cut_to(self.synced_size)
             if self.synced_size == 0:
@@ -81,11 +82,11 @@ class Segment:
 
 
 def create(path: Path, now: float) -> Segment:
-    """A new file, its name durable in the directory, locked as long as it is open.
+    """Creates a file, locks it while it is open, and makes its name durable in the directory.
 
     Raises:
-        FileExistsError: there is one already, or somebody else took it for a leftover: try another name.
-        OSError: it cannot be made.
+        FileExistsError: it exists, or another process took it for a leftover. Try another name.
+        OSError: it cannot be created.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
@@ -99,9 +100,9 @@ def create(path: Path, now: float) -> Segment:
 
 
 def lock(descriptor: int, *, without_locks: bool) -> bool:
-    """Whether this process alone has the file now, and the file still has a name.
+    """Locks the file. Returns whether this process has the only lock and the file still has a name.
 
-    ``without_locks`` is the answer on a file system that has no locks.
+    ``without_locks`` is the result on a file system that has no locks.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

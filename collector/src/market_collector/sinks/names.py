@@ -1,8 +1,8 @@
-"""Names of a file sink's files: which are ours, and what state a name tells of.
+"""Names of a file sink's files. A name shows the origin and the state of its file.
 
-``okx-btc_0_pod-abc_20261122T100000.000Z_000001.jsonl``: resource, shard, host, begin (UTC), a counter. None of the
-first three holds an underscore, so the parts stay apart. While it is written a file ends in ``.jsonl``; compressed it
-ends in ``.jsonl.gz`` or ``.jsonl.zst``, and in ``.part`` after that until it is complete.
+``okx-btc_0_pod-abc_20261122T100000.000Z_000001.jsonl`` has resource, shard, host, start time (UTC) and a counter. The
+first three contain no underscore, so the name can be split at underscores. An uncompressed file ends in ``.jsonl``, a
+compressed one in ``.jsonl.gz`` or ``.jsonl.zst``. An incomplete compressed file has ``.part`` in addition.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _NAME = re.compile(r"([^_]+)_(\d+)_([^_]+)_(\d{8}T\d{6}\.\d{3}Z)_(\d{6,})\.jsonl
 
 
 def shared_prefix(origin: Origin) -> str:
-    """Begin of the names of all files that this shard has ever written, in whichever pod."""
+    """Prefix of the names of all files that this shard has written, in any pod."""
     return f"{_short(origin.name)}_{origin.shard}_"
 
 
-def file_name(origin: Origin, begin_ns: int, counter: int) -> str:
+def file_name(origin: Origin, start_ns: int, counter: int) -> str:
     """Name of a new file."""
-    start = datetime.fromtimestamp(begin_ns // 1_000_000_000, UTC)
-    milliseconds = begin_ns // 1_000_000 % 1000
+    start = datetime.fromtimestamp(start_ns // 1_000_000_000, UTC)
+    milliseconds = start_ns // 1_000_000 % 1000
     return (
         f"{shared_prefix(origin)}{_short(origin.host)}_{start:%Y%m%dT%H%M%S}.{milliseconds:03d}Z_{counter:06d}{PLAIN}"
     )
 
 
 class FileName(NamedTuple):
-    """What a file's name tells; files of one shard and host sort in the order in which they were written."""
+    """Parts of a file's name. Files of one shard and host sort in the order in which they were written."""
 
     resource: str
     shard: int
@@ -45,11 +45,11 @@ class FileName(NamedTuple):
     start: str
     """UTC, ``20261122T100000.000Z``."""
     counter: int
-    """Begins with 1 in each run of the collector."""
+    """Starts at 1 in each run of the collector."""
 
 
 def parts_of(name: str) -> FileName | None:
-    """The reverse of `file_name`, with or without an ending for compression; None when the sink did not name it."""
+    """Parses a name made by `file_name`, with or without a compression suffix. None for any other name."""
     found = _NAME.fullmatch(name)
     if found is None:
         return None
@@ -58,12 +58,12 @@ def parts_of(name: str) -> FileName | None:
 
 
 def compressed_path(plain: Path, compression: str) -> Path:
-    """Where a plain file's compressed form goes."""
+    """Path of a plain file's compressed form."""
     return plain.with_name(plain.name + COMPRESSED[compression])
 
 
 def unfinished_path(path: Path) -> Path:
-    """Where a file is made before it gets its name."""
+    """Path of a file until it is complete."""
     return path.with_name(path.name + UNFINISHED)
 
 
@@ -73,12 +73,12 @@ def plain_files(directory: Path, origin: Origin) -> list[Path]:
 
 
 def unfinished_files(directory: Path, origin: Origin) -> list[Path]:
-    """This shard's compressions that were broken off."""
+    """This shard's incomplete compressed files."""
     return _our_files(directory, origin, UNFINISHED)
 
 
 def plain_of(unfinished: Path) -> Path:
-    """The plain file that a broken-off compression was made from."""
+    """The plain file of an incomplete compressed one."""
     return unfinished.with_name(re.sub(r"(\.gz|\.zst)\.part$", "", unfinished.name))
 
 
@@ -93,7 +93,7 @@ def _our_files(directory: Path, origin: Origin, ending: str) -> list[Path]:
 
 
 def _short(text: str) -> str:
-    """At most 80 characters that a file's name may hold, still its own: the longest name is 255 bytes."""
+    """Makes a unique string of at most 80 characters that are valid in a file name, which has at most 255 bytes."""
     plain = re.sub(r"[^A-Za-z0-9.-]", "-", text)
     if plain == text and len(text) <= 80:
         return text

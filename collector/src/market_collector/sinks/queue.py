@@ -1,4 +1,4 @@
-"""Records on their way to one sink: bounded, in order, and honest about what did not fit. No clock, no tasks."""
+"""Bounded queue of the records for one sink, in order. Reports dropped records. No clock, no tasks."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from market_collector.model.streams import DataType, Stream
 from market_collector.sinks.interface import Packed
 
 EVENT_ROOM = 1_000
-"""Events (gaps above all) are taken beyond the limit, as far as this: they say what the data does not."""
+"""Events that are accepted beyond the limit, since gap records describe the dropped data."""
 
 
 class Queue:
-    """A record is waiting, then written, then acknowledged; until then its `weight` counts against ``limit``.
+    """A record waits, is written, then acknowledged. Until then its `weight` counts against ``limit``.
 
-    What comes while the queue is full is dropped and counted by stream, until the queue is half empty again: one hole,
-    not many. Then a `Dropped` record a stream takes the place of what is missing, before anything newer.
+    A full queue drops new records and counts them by stream, until it is half empty again. This makes one long gap
+    instead of many short ones. Then it queues one `Dropped` record per stream, ahead of newer records.
     """
 
     def __init__(self, sink: str, limit: int, pack: Callable[[Record], Packed]) -> None:
@@ -46,7 +46,7 @@ class Queue:
         self._records: deque[Packed] = deque()
         self._written = 0
         self._notes: deque[int] = deque()
-        """Places of our own `Dropped` records, counted in ``_taken``."""
+        """Positions of the queue's own `Dropped` records, counted in ``_taken``."""
         self._load = 0
         self._lost: dict[tuple[str, str | None, str], _Missed] = {}
         self._reported: list[Loss] = []
@@ -77,16 +77,16 @@ class Queue:
 
     @property
     def is_losing(self) -> bool:
-        """Whether records were dropped that no `Dropped` record tells of yet."""
+        """Whether records were dropped without a `Dropped` record yet."""
         return bool(self._lost)
 
     @property
     def share(self) -> float:
-        """How full it is, 0 to 1 (and a little more, for events)."""
+        """Used share of the limit, 0 to 1, with events a little more."""
         return self._load / self._limit
 
     def mark(self, number: int) -> None:
-        """Remembers this place, behind all that was taken so far; ``number`` grows from mark to mark."""
+        """Adds a mark after the newest record. ``number`` grows from mark to mark."""
         self._marks.append((self._taken, number))
         self._reach()
 
@@ -95,13 +95,16 @@ class Queue:
             self.reached = self._marks.popleft()[1]
 
     def put(self, records: Sequence[Record], reason: str) -> None:
-        """Takes records (at least one), or as many as fit; ``reason`` says why the sink is behind, should some not."""
+        """Queues one or more records and drops those that do not fit.
+
+        ``reason`` says why the sink is behind, for the `Dropped` record.
+        """
         packed = list(map(self._pack, records))
         load = sum(map(weight, packed))
         if not self._lost and self._load + load <= self._limit:
             self._take(packed, load)
             return
-        self.tell_losses(records[0].receive_time_ns)
+        self.report_losses(records[0].receive_time_ns)
         for record, item in zip(records, packed, strict=True):
             if self._fits(record, weight(item)):
                 self._take((item,), weight(item))
@@ -119,7 +122,7 @@ class Queue:
             return load <= self._limit + EVENT_ROOM
         return not self._lost and (load <= self._limit or not self._records)
 
-    def tell_losses(self, now_ns: int) -> None:
+    def report_losses(self, now_ns: int) -> None:
         """Queues a `Dropped` record for each stream that lost records, if the queue is half empty."""
         if self._lost and self._load <= self._limit // 2:
             self._reported += self.losses()
@@ -132,16 +135,16 @@ class Queue:
             self._lost.clear()
 
     def losses(self) -> list[Loss]:
-        """What was dropped and is not told of yet."""
+        """Drops that no `Dropped` record reports yet."""
         return [
             Loss(self._sink, stream, missed.count, tuple((first, last) for first, last in missed.ids))
             for (_, _, stream), missed in self._lost.items()
         ]
 
-    def take_told(self) -> list[Loss]:
-        """The losses that were told of since the last call, for whoever can repair them."""
-        told, self._reported = self._reported, []
-        return told
+    def take_reported(self) -> list[Loss]:
+        """Losses reported since the last call, so that the caller can backfill them."""
+        reported, self._reported = self._reported, []
+        return reported
 
     def _drop(self, record: Record, reason: str) -> None:
         place = (record.exchange, record.symbol, stream_name(record))
@@ -154,11 +157,11 @@ class Queue:
         return list(islice(self._records, self._written, self._written + longest))
 
     def mark_written(self, count: int) -> None:
-        """The oldest ``count`` waiting records are in the sink now."""
+        """Moves the oldest ``count`` waiting records to the written ones."""
         self._written += count
 
     def acknowledge(self) -> None:
-        """All that is written is durable: forget it."""
+        """Removes the written records, which are durable now."""
         for _ in range(self._written):
             self._load -= weight(self._records.popleft())
         self._done += self._written
@@ -170,12 +173,12 @@ class Queue:
         self._reach()
 
     def rewind(self) -> None:
-        """What is written may not be there after all: it waits again."""
+        """Moves the written records back to the waiting ones, since the sink may have lost them."""
         self._written = 0
 
 
 class _Missed:
-    """What was dropped of one stream."""
+    """Dropped records of one stream."""
 
     __slots__ = ("count", "ids")
 
@@ -195,7 +198,7 @@ class _Missed:
 
 
 def dense_number(record: Record) -> int | None:
-    """A record's place among its stream's dense numbers; None where it has none."""
+    """A record's number, if the numbers of its stream are dense; otherwise None."""
     if isinstance(record, Trade):
         return int(record.trade_id)
     if isinstance(record, Candle) and record.closed:
@@ -204,9 +207,9 @@ def dense_number(record: Record) -> int | None:
 
 
 def weight(record: Packed) -> int:
-    """Memory in units of about 450 bytes, a trade record; a book's level takes a third of it.
+    """Memory in units of about 450 bytes, the size of a trade record. A level of a book takes a third of it.
 
-    So that a queue of books that a sink does not take is full before the pod's memory is.
+    With it, a queue of books that a sink does not accept is full before the pod's memory is.
     """
     if isinstance(record, bytes):
         return 1 + len(record) // 450
@@ -216,7 +219,7 @@ def weight(record: Packed) -> int:
 
 
 def stream_name(record: Record) -> str:
-    """The stream that a record belongs to, as in ``/status``; for what belongs to none, the nearest thing."""
+    """The stream of a record as in ``/status``, or a substitute name for a record without a stream."""
     match record:
         case Candle():
             return f"{record.symbol}/candle:{record.interval}"

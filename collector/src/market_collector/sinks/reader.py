@@ -1,4 +1,4 @@
-"""Reading back what a file sink wrote, plain or compressed. Blocking."""
+"""Reads the files of a file sink, plain or compressed. Blocking."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ GZIP = 31
 
 
 class DamagedError(ValueError):
-    """A compressed file was cut off, or is none; what came before this was whole."""
+    """A compressed file is truncated or damaged. All lines before the damage were yielded."""
 
 
 def stored_lines(path: Path, offset: int = 0) -> Iterator[bytes]:
-    """A file's lines, from a byte of its plain text on; the last one of a plain file may be torn.
+    """Yields a file's lines from an offset of its uncompressed content. The last line of a plain file may be torn.
 
     Raises:
-        OSError: it cannot be read.
-        DamagedError: from here on a compressed file cannot be read.
+        OSError: the file cannot be read.
+        DamagedError: the rest of a compressed file cannot be read.
     """
     with _open(path) as file:
         _skip(file, offset)
@@ -35,7 +35,7 @@ def stored_lines(path: Path, offset: int = 0) -> Iterator[bytes]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    """Each library is imported when it is needed: a collector at work needs none."""
+    """Imports each library only when needed, since a running collector needs none."""
     if path.suffix == COMPRESSED["gzip"]:
         import zlib
 
@@ -60,25 +60,25 @@ def _skip(file: IO[bytes], offset: int) -> None:
 
 
 class Frame(Protocol):
-    """What zlib and zstandard have in common: one compressed piece; a file is one or more of them."""
+    """Common interface of zlib and zstandard: one compressed frame. A file has one or more of them."""
 
     @property
     def eof(self) -> bool:
-        """Whether the piece is complete, and its checksum right."""
+        """Whether the frame is complete and its checksum correct."""
         ...
 
     @property
     def unused_data(self) -> bytes:
-        """What came after it."""
+        """Input after the end of the frame."""
         ...
 
     def decompress(self, packed: bytes, /) -> bytes:
-        """As much as can be told by now."""
+        """Returns all content that can be decompressed so far."""
         ...
 
 
 class _Unpacked(io.RawIOBase):
-    """The content of a compressed file. (zstandard's own reader takes a file that was cut off for a whole one.)"""
+    """The content of a compressed file. Detects truncation, which zstandard's own reader does not."""
 
     def __init__(self, path: Path, start: Callable[[], Frame], damage: type[Exception]) -> None:
         self._source = path.open("rb")
@@ -95,7 +95,7 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """As many bytes as are at hand; 0 at the end; raises like `stored_lines`."""
+        """Reads the bytes that are available, 0 at the end. Raises like `stored_lines`."""
         while not self._ready:
             packed = self._source.read(PACKED_BYTES)
             if not packed and self._frame is not None:

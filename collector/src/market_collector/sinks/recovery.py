@@ -1,7 +1,7 @@
-"""What an earlier run left behind, put in order before a new one begins. Blocking; raises OSError.
+"""Recovers the files of earlier runs before a new one starts. Blocking; raises OSError.
 
-A crash may leave a torn last line, a broken-off compression, or a file both plain and compressed. Files that another
-process has open (a replica on the same volume) are locked by it and left alone.
+A crash may leave a torn last line, an incomplete compressed file, or a file both plain and compressed. Another process,
+such as a replica on the same volume, locks its open files. They are skipped.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 
 class Leftover(msgspec.Struct, frozen=True):
-    """A whole, plain file of an earlier run, locked until its descriptor is closed."""
+    """A plain file of an earlier run without a torn line, locked until its descriptor is closed."""
 
     path: Path
     descriptor: int
 
 
 def put_in_order(directory: Path, origin: Origin) -> list[Leftover]:
-    """Mends what this shard's earlier runs left in a directory; what remains is whole and plain.
+    """Recovers the files of this shard's earlier runs and returns the plain ones.
 
     Raises:
         OSError: the directory or a file in it cannot be read or changed.
@@ -59,7 +59,7 @@ def _adopt(path: Path) -> Leftover | None:
 
 
 def _is_superfluous(path: Path, descriptor: int) -> bool:
-    """Mends the file; True when nothing of it was worth keeping, and it is gone."""
+    """Cuts a torn last line. Removes the file and returns True if it is empty or was compressed already."""
     is_compressed = any(compressed_path(path, compression).exists() for compression in COMPRESSED)
     if not is_compressed:
         cut_torn_line(path, descriptor)
@@ -70,7 +70,7 @@ def _is_superfluous(path: Path, descriptor: int) -> bool:
 
 
 def cut_torn_line(path: Path, descriptor: int) -> int:
-    """Cuts what follows the last newline; returns how many bytes that were. They were never acknowledged."""
+    """Cuts the bytes after the last newline, which were never acknowledged. Returns their number."""
     size = os.fstat(descriptor).st_size
     end = _end_of_last_line(descriptor, size)
     if end < size:

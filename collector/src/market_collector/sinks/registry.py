@@ -1,4 +1,4 @@
-"""Creates sinks from settings. A further kind of sink is a module of its own and a case here."""
+"""Creates sinks from settings. Another kind of sink needs a module and a case here."""
 
 from __future__ import annotations
 

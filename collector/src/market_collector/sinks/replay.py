@@ -1,4 +1,4 @@
-"""What a file sink holds beyond a place: read back after a crash, so that nothing is written twice. Blocking."""
+"""Reads the records after a place in a file sink after a crash, so that none is written twice. Blocking."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from market_collector.sinks.queue import dense_number, stream_name
 from market_collector.sinks.reader import stored_lines
 
 END_BYTES = 16 * 2**20
-"""How much of a plain file is its end: about 40,000 records."""
+"""Bytes read from the end of a plain file, about 40,000 records."""
 
 
 def recall_end(directory: Path, origin: Origin) -> Memory:
-    """The end of the newest file of a shard, whichever host wrote it; raises like `recall`."""
+    """Reads the end of the newest file of a shard, from any host. Raises like `recall`."""
     memory = Memory()
     newest = max(our_files(directory, origin), key=_start, default=None)
     if newest is None:
@@ -28,16 +28,19 @@ def recall_end(directory: Path, origin: Origin) -> Memory:
     offset = max(0, newest.stat().st_size - END_BYTES) if is_plain else 0
     for record in _records(newest, offset, is_in_line=offset > 0):
         is_backfill = isinstance(record, Trade | Candle) and record.backfilled
-        if not is_backfill or stream_name(record) in memory.numbers:  # a repair's low numbers say nothing of the end
+        if not is_backfill or stream_name(record) in memory.numbers:  # a backfilled number may be far below the newest
             _remember(memory, record)
     return memory
 
 
 def recall(directory: Path, place: str) -> Memory:
-    """What one run (and those after it, on the same host) has written after a place, ``NAME.jsonl:BYTES``.
+    """Reads the records that this run and later runs on the same host wrote after a place, ``NAME.jsonl:BYTES``.
 
-    A torn last line is no record. Raises OSError, and ValueError for a place, a line or a compressed file that is none
-    of ours.
+    Skips a torn last line.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: an invalid place, line or compressed file.
     """
     memory = Memory()
     name, _, offset = place.rpartition(":")
@@ -48,7 +51,7 @@ def recall(directory: Path, place: str) -> Memory:
 
 
 def _records(path: Path, offset: int, *, is_in_line: bool = False) -> Iterator[Record]:
-    """From a byte on; where that is within a line, from the next line on."""
+    """Yields the records from an offset. If the offset is within a line, starts at the next line."""
     lines = stored_lines(path, offset)
     if is_in_line:
         next(lines, None)
@@ -63,7 +66,7 @@ def _records(path: Path, offset: int, *, is_in_line: bool = False) -> Iterator[R
 
 @cache
 def _decoder() -> msgspec.json.Decoder[Record]:
-    """Made when it is needed: it takes 2 ms, and most starts have no past."""
+    """Creates the decoder when needed: it takes 2 ms, and most starts have no earlier files."""
     return msgspec.json.Decoder(AnyRecord)
 
 
@@ -84,7 +87,7 @@ def _remember(memory: Memory, record: Record) -> None:
 
 
 def _files_from(directory: Path, name: str) -> list[Path]:
-    """The file of that name and those of the same host that began later; compressed ones only if not plain, too."""
+    """The file of that name and later files of the same host, the plain one if there is also a compressed one."""
     prefix = name.rsplit("_", 2)[0] + "_"
     found: dict[str, Path] = {}
     for path in sorted(directory.iterdir(), reverse=True):  # X.jsonl.gz first, X.jsonl in its place
@@ -100,7 +103,7 @@ def _start(path: Path) -> tuple[str, int]:
 
 
 def _plain_name(path: Path) -> str | None:
-    """The name under which the file was written; None when it is no file of records."""
+    """The file's name before compression; None for a file without records."""
     for ending in ("", *COMPRESSED.values()):
         if path.name.endswith(PLAIN + ending):
             return path.name.removesuffix(ending)

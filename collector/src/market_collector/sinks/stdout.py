@@ -21,10 +21,10 @@ POLL_S = 0.1
 
 
 class StdoutSink:
-    """Writes to a file descriptor that others may share: it is never made non-blocking, nor closed.
+    """Writes to a file descriptor that may be shared, so it is neither made non-blocking nor closed.
 
-    A reader that has stopped reading holds only this sink's thread. What a failed write has left over is kept and
-    goes on where it stopped, so that no line is torn or written twice.
+    A reader that has stopped reading blocks only this sink's thread. After a failed write the next one continues with
+    the remaining bytes, so that no line is torn or written twice.
     """
 
     type = "stdout"
@@ -38,10 +38,10 @@ class StdoutSink:
         self._is_closed = threading.Event()
 
     async def open(self) -> None:
-        """Nothing to do: the descriptor is there."""
+        """Does nothing, since the descriptor is open already."""
 
     def pack(self, record: Record) -> bytes:
-        """A line."""
+        """Encodes a line."""
         return line(record)
 
     async def write(self, batch: Sequence[bytes]) -> bool:
@@ -52,7 +52,7 @@ class StdoutSink:
         return False
 
     async def sync(self) -> None:
-        """Nothing to do: whoever reads the pipe has the data."""
+        """Does nothing, since the reader of the pipe has the data already."""
 
     async def close(self) -> None:
         """Ends a write that waits for a reader."""

@@ -1,1 +1,1 @@
-"""What a collector tells about itself: status, metrics, logs, and the small HTTP server that serves them."""
+"""Status, metrics and logs of a collector, and the HTTP server for them."""

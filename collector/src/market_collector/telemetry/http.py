@@ -23,35 +23,35 @@ from market_collector.errors import InputError
 from market_collector.telemetry.status import Status, encode
 
 REQUEST_S = 5.0
-"""A client that has not sent its request by then is cut off."""
+"""Time limit for a client to send its request."""
 CLOSE_S = 1.0
 TEXT = "text/plain; charset=utf-8"
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
-Verdict = tuple[bool, str]
-"""Whether it is so, and why (not)."""
+ProbeAnswer = tuple[bool, str]
+"""Whether the probe succeeds, and the reason."""
 
 log = logging.getLogger(__name__)
 
 
 class Answers(msgspec.Struct, frozen=True):
-    """Where the answers come from; each is called for each request, on the event loop."""
+    """Sources of the answers. Each is called for each request, on the event loop."""
 
-    is_alive: Callable[[], Verdict]
-    is_ready: Callable[[], Verdict]
+    is_alive: Callable[[], ProbeAnswer]
+    is_ready: Callable[[], ProbeAnswer]
     status: Callable[[], Status]
     metrics: Callable[[], bytes]
 
 
 class HttpServer(msgspec.Struct, frozen=True):
-    """A server that listens."""
+    """A listening server."""
 
     server: Server
     port: int
-    """The port in use, also when port 0 (any) was asked for."""
+    """The port in use, also if port 0 (any) was requested."""
 
     async def close(self) -> None:
-        """Stops listening; a client that hangs is not waited for longer than a second."""
+        """Stops listening. Waits at most 1 s for a client that hangs."""
         self.server.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
@@ -62,8 +62,8 @@ async def serve(
     host: str,
     port: int,
     *,
-    is_alive: Callable[[], Verdict],
-    is_ready: Callable[[], Verdict],
+    is_alive: Callable[[], ProbeAnswer],
+    is_ready: Callable[[], ProbeAnswer],
     status: Callable[[], Status],
     metrics: Callable[[], bytes],
 ) -> HttpServer:
@@ -105,9 +105,9 @@ def answer(request: Request, answers: Answers) -> Response:
 def _answer_path(path: str, answers: Answers) -> Response:
     match path:
         case "/livez":
-            return _verdict(answers.is_alive())
+            return _probe_response(answers.is_alive())
         case "/readyz":
-            return _verdict(answers.is_ready())
+            return _probe_response(answers.is_ready())
         case "/status":
             return _response(HTTPStatus.OK, "application/json", encode(answers.status()))
         case "/metrics":
@@ -116,9 +116,9 @@ def _answer_path(path: str, answers: Answers) -> Response:
             return _response(HTTPStatus.NOT_FOUND, TEXT, b"there are: /livez /readyz /status /metrics\n")
 
 
-def _verdict(verdict: Verdict) -> Response:
-    is_so, reason = verdict
-    return _response(HTTPStatus.OK if is_so else HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason or 'ok'}\n".encode())
+def _probe_response(answer: ProbeAnswer) -> Response:
+    is_ok, reason = answer
+    return _response(HTTPStatus.OK if is_ok else HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason or 'ok'}\n".encode())
 
 
 def _response(status: HTTPStatus, content_type: str, body: bytes, **more: str) -> Response:

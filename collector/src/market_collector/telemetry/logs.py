@@ -1,4 +1,4 @@
-"""Logs to standard error, as text for people or as JSON, one object a line, for machines."""
+"""Logs to standard error: plain text for people, or JSON for machines, one object per line."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from market_collector.telemetry.status import rfc3339
 Format = Literal["text", "json"]
 
 _OWN_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
-"""What every log record carries; anything else was given as ``extra``."""
+"""Attributes of every log record. All others come from ``extra``."""
 
 
 def set_up(level: str, form: Format, stream: TextIO | None = None) -> None:
     """Sends all logs of this process from ``level`` (debug, info, warning, error) up to standard error.
 
-    Call it once, first thing; a second call replaces the first.
+    Call it once, at the start. A second call replaces the first.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
@@ -43,7 +43,7 @@ class JsonFormatter(logging.Formatter):
     """``{"time": ..., "level": "warning", "logger": ..., "message": ..., "sink": "out"}``; ``exception`` with one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON; what JSON cannot say is said as text."""
+        """One line of JSON. Converts values without a JSON form to strings."""
         fields: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname.lower(),

@@ -1,6 +1,6 @@
-"""Prometheus text, made from plain numbers when it is asked for: counting costs the hot path nothing.
+"""Metrics for Prometheus, made from plain counters at each scrape, so that they cost the hot path nothing.
 
-`prometheus_client` is imported with the first scrape (3 MB that a collector nobody scrapes does not pay).
+`prometheus_client` is imported with the first scrape, which saves 3 MB in a collector that is never scraped.
 Labels are bounded by the spec: exchange, stream, connection, sink, and states from closed lists.
 """
 
@@ -41,10 +41,10 @@ def _families(status: Status, exchange: str, latencies: Mapping[str, LatencyHist
     yield from _streams(status, latencies)
     yield _latency(exchange, latencies)
     negative = [((exchange, stream), each.negative) for stream, each in latencies.items()]
-    told = (
+    help_text = (
         "Events that arrived before their exchange's time, as this machine's clock is behind (see clock_skew_seconds)"
     )
-    yield _counter("exchange_to_receive_negative", told, negative, "exchange", "stream")
+    yield _counter("exchange_to_receive_negative", help_text, negative, "exchange", "stream")
     yield from _sinks(status.sinks)
 
 
@@ -54,7 +54,7 @@ def _totals(status: Status, exchange: str) -> Iterator[Metric]:
         ("messages", "Frames received", counters.messages),
         ("records", "Records made", counters.records),
         ("reconnections", "Connections made again", counters.reconnections),
-        ("resyncs", "Order books thrown away and begun again", counters.resyncs),
+        ("resyncs", "Order books discarded and requested again", counters.resyncs),
         ("gaps_detected", "Gaps found", counters.gaps_detected),
         ("gaps_repaired", "Gaps closed", counters.gaps_repaired),
         ("slow_reader_closes", "Connections closed because we read too slowly", counters.slow_reader_closes),
@@ -68,8 +68,8 @@ def _totals(status: Status, exchange: str) -> Iterator[Metric]:
 def _clock(clock: ClockStatus) -> Iterator[Metric]:
     skew = [] if clock.skew_ms is None else [((), clock.skew_ms / 1000)]
     yield _gauge("clock_skew_seconds", "Exchange's time minus this machine's; above 0 ours is behind", skew)
-    doubt = [] if clock.uncertainty_ms is None else [((), clock.uncertainty_ms / 1000)]
-    yield _gauge("clock_skew_uncertainty_seconds", "The skew is right within this, either way", doubt)
+    uncertainty = [] if clock.uncertainty_ms is None else [((), clock.uncertainty_ms / 1000)]
+    yield _gauge("clock_skew_uncertainty_seconds", "Largest error of the skew in either direction", uncertainty)
     yield _counter("clock_steps", "Times that this machine's wall clock was set", [((), clock.steps)])
 
 
@@ -86,7 +86,7 @@ def _streams(status: Status, latencies: Mapping[str, LatencyHistogram]) -> Itera
     counts = [((state.value,), sum(each.state == state for each in status.streams)) for state in StreamState]
     yield _gauge("streams", "Streams by state", counts, "state")
     live = [((each.stream,), each.state in (StreamState.LIVE, StreamState.QUIET)) for each in status.streams]
-    yield _gauge("stream_live", "1 while a stream is live, or quiet with its exchange's word for it", live, "stream")
+    yield _gauge("stream_live", "1 while a stream is live, or quiet as its exchange confirmed", live, "stream")
     now = unix_seconds(status.time)
     ages = [((each.stream,), age) for each in status.streams if (age := _age(each, now)) is not None]
     yield _gauge("stream_age_seconds", "Time since a stream's last message", ages, "stream")

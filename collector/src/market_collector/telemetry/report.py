@@ -1,4 +1,4 @@
-"""From what the parts know to what the collector says: health, readiness, and the status document. Pure."""
+"""Makes health, readiness and the status document from the state of the components. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,7 +33,7 @@ SERVED = (StreamState.LIVE, StreamState.QUIET)
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Which collector this is, and which run of it."""
+    """Identity of a collector and its run."""
 
     name: str
     namespace: str
@@ -44,19 +44,19 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Output(msgspec.Struct, frozen=True):
-    """What became of the records."""
+    """Output of records: sinks and their counters."""
 
     sinks: Sequence[SinkStatus]
     records: int
-    """Emitted in all."""
+    """Records emitted, in total."""
     acknowledged: Mapping[str, Positions] = msgspec.field(default_factory=dict)
     """By sink."""
 
 
 def readiness(ledger: Ledger, sinks: Sequence[SinkStatus]) -> tuple[bool, str]:
-    """Whether this collector can take over from another one: all that can stream streams, all sinks write.
+    """Whether this collector can take over from another one: every stream delivers data and every sink writes.
 
-    Refused streams do not count (they would never come), unless there is nothing else.
+    Refused streams do not count, since they would never deliver data, unless all are refused.
     """
     pages = [page for page in ledger.streams.values() if page.state is not StreamState.REFUSED]
     waiting = [page for page in pages if page.state not in SERVED]

@@ -30,26 +30,26 @@ class Health(StrEnum):
 
 
 class Counters(Part, frozen=True, kw_only=True):
-    """Totals since the process began: they only grow, and begin at 0 with each ``epoch``."""
+    """Totals since the process started. They only grow, and start at 0 with each ``epoch``."""
 
     messages: int = 0
     """Frames received."""
     records: int = 0
-    """Records made of them."""
+    """Records made from frames."""
     reconnections: int = 0
     resyncs: int = 0
-    """Books that were thrown away and begun again."""
+    """Books that were discarded and requested again."""
     dropped_records: int = 0
-    """Records that a sink did not take, summed over the sinks."""
+    """Records that a sink did not accept, summed over the sinks."""
     gaps_detected: int = 0
     gaps_repaired: int = 0
     gaps_lost: int = 0
     missing_trades: int = 0
-    """Trades in all gaps that were found; then they are recovered, or lost, or still open."""
+    """Trades in all gaps that were found: recovered, lost or still open."""
     recovered_trades: int = 0
     lost_trades: int = 0
     skipped_updates: int = 0
-    """Book updates between a doubt and the snapshot that ended it: not published."""
+    """Book updates that were not published, because the book was out of sync."""
     duplicates: int = 0
     """Trades that came more than once and were written once."""
     unreadable_frames: int = 0
@@ -65,27 +65,27 @@ class ConnectionStatus(Part, frozen=True, kw_only=True):
     state: ConnectionState
     since: str
     reason: str = ""
-    """Why it is not connected."""
+    """The reason that it is not connected."""
     pings_sent: int = 0
     pongs_received: int = 0
 
 
 class LastReconnect(Part, frozen=True, kw_only=True):
-    """When a connection was last made again, and why the one before had ended."""
+    """Time of the last reconnect, and the reason that the connection before it had ended."""
 
     time: str
     reason: str
 
 
 class ClockStatus(Part, frozen=True, kw_only=True):
-    """This machine's wall clock against the exchange's; null until it was compared."""
+    """This machine's wall clock compared with the exchange's; null before the first comparison."""
 
     skew_ms: float | None = None
-    """Exchange's time minus ours: above 0 our clock is behind."""
+    """Exchange's time minus ours. Above 0, our clock is behind."""
     uncertainty_ms: float | None = None
-    """The skew is right within this, either way."""
+    """Largest error of the skew in either direction."""
     steps: int = 0
-    """How often the wall clock was set since the process began."""
+    """Number of times that the wall clock was set since the process started."""
     checked_at: str | None = None
 
 
@@ -95,29 +95,30 @@ class UnreadableFrame(Part, frozen=True, kw_only=True):
     time: str
     reason: str
     frame: str
-    """Its beginning."""
+    """The first part of the frame."""
 
 
 class StreamStatus(Part, frozen=True, kw_only=True):
-    """One stream (`model.streams.Stream` as text) and what is known of it now."""
+    """Present state of one stream."""
 
     stream: str
+    """`model.streams.Stream` as a string."""
     state: StreamState
     last_message_time: str | None = None
     since: str | None = None
-    """When this state began."""
+    """Start time of this state."""
     reason: str = ""
     """One word, for conditions: ``SymbolNotFound``, ``NoData``, ..."""
     message: str = ""
-    """The same in a sentence, where one word is not enough."""
+    """The reason as a sentence, if one word is not enough."""
     delivered: str | None = None
-    """The last trade id, book sequence or closed candle's open time (milliseconds) that was handed to the sinks."""
+    """Last trade id, book sequence or open time of a closed candle (milliseconds) that was passed to the sinks."""
     acknowledged: dict[str, str] = msgspec.field(default_factory=dict)
-    """By sink: up to where it has acknowledged, as of the last second."""
+    """By sink: the last acknowledged id, as of the last second."""
 
 
 class GapStatus(Part, frozen=True, kw_only=True):
-    """One hole in a stream."""
+    """One gap in a stream."""
 
     id: str
     stream: str
@@ -131,11 +132,11 @@ class GapStatus(Part, frozen=True, kw_only=True):
     detected_at: str
     reason: str = ""
     sink: str | None = None
-    """The only sink that misses it; null: nobody has it."""
+    """The only sink that lacks the data; null if all sinks lack it."""
 
 
 class Status(Part, frozen=True, kw_only=True):
-    """The whole document."""
+    """The complete document."""
 
     contract: int = CONTRACT
     name: str
@@ -143,7 +144,7 @@ class Status(Part, frozen=True, kw_only=True):
     shard: int
     version: str
     epoch: str
-    """``pod uid/container start``: names the run that the counters belong to."""
+    """``pod uid/container start``: identifies the run that the counters belong to."""
     started_at: str
     time: str
     health: Health
@@ -160,13 +161,13 @@ class Status(Part, frozen=True, kw_only=True):
 
 
 def rfc3339(time_ns: int) -> str:
-    """``2026-11-22T10:00:00.000Z`` of nanoseconds since 1970, cut (not rounded) to milliseconds."""
+    """Format nanoseconds since 1970 as ``2026-11-22T10:00:00.000Z``, truncated to milliseconds."""
     seconds, rest_ns = divmod(time_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1_000_000:03d}Z"
 
 
 def unix_seconds(time: str) -> float:
-    """Seconds since 1970 of a time that `rfc3339` made."""
+    """Parse a time made by `rfc3339` into seconds since 1970."""
     return datetime.fromisoformat(time).timestamp()
 
 
@@ -176,9 +177,9 @@ def encode(document: Status) -> bytes:
 
 
 def termination_message(document: Status) -> bytes:
-    """The parts of the document that the operator reads after the end: JSON of less than 1 kB.
+    """The parts of the document that the operator reads after the process has ended, as JSON of less than 1 kB.
 
-    It keeps contract, epoch, shard, health, a reason of one line, and the counters.
+    These are contract, epoch, shard, health, a reason of one line, and the counters.
     """
     printable = "".join(each if each.isprintable() else " " for each in document.reason)
     reason = " ".join(printable.split()).encode(errors="replace")[:REASON_BYTES].decode(errors="ignore")

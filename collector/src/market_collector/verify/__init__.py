@@ -1,6 +1,5 @@
-"""Whether recorded files are complete: ``market-collector verify``.
+"""Checks that recorded files are complete: ``market-collector verify``.
 
-`files` reads, `replica` and what it is made of (`stream`, `numbers`, `books`) check one replica's records in order,
-`union` merges replicas into a `report`, and `table`, `picture` and `document` print it. Only `files` and `command`
-touch the world.
+`files` reads the records. `replica` checks those of one replica in order, with `stream`, `ids` and `books`. `merge`
+merges replicas into a `report`, which `table`, `timeline` and `document` print. Only `files` and `command` do I/O.
 """

@@ -1,11 +1,11 @@
-"""When something happened, roughly: a bounded set of time buckets that grow with the time they cover."""
+"""Approximate times of events, as a bounded set of time buckets that widen with the covered time."""
 
 from __future__ import annotations
 
 from market_collector.verify.report import Span
 
 LIMIT = 4096
-"""Buckets kept; beyond that each two neighbours become one."""
+"""Buckets kept. Beyond that, neighbours are merged in pairs."""
 FINEST_SHIFT = 26
 """The first buckets are 2**26 ns (67 ms) wide."""
 
@@ -21,7 +21,7 @@ class Activity:
         self._last = -1
 
     def add(self, time_ns: int) -> None:
-        """Notes a time, nanoseconds since 1970."""
+        """Adds a time, nanoseconds since 1970."""
         bucket = time_ns >> self._shift
         if bucket == self._last:
             return

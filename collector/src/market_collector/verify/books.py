@@ -1,7 +1,7 @@
-"""Order books: an update follows the last published one, a snapshot begins anew, and nothing in between is silent.
+"""Continuity of order books: each update continues the last one, unless a snapshot or a gap record comes between.
 
-What is compared between replicas is *cover*: from a snapshot on, a chain of linked updates holds every change until its
-end. Two replicas' chains that touch are one; a break in one of them that lies within another's chain is bridged.
+Starting at a snapshot, a chain of linked updates contains every change until its end. Chains of two replicas that
+overlap or touch are merged. A break in one replica is bridged if it lies within a chain of another replica.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from market_collector.verify.report import Books, Finding, MissingRange, RangeSt
 
 
 class Mark(NamedTuple):
-    """A state of the book; exchange time first, because a sequence may legally go down."""
+    """A state of the book. Exchange time comes first, because a sequence may legally decrease."""
 
     time_ns: int
     sequence: int
@@ -35,13 +35,13 @@ class Chain:
     end: Mark
 
     def holds(self, mark: Mark) -> bool:
-        """Whether a state of that time is one of these. (A number that begins anew is later.)"""
+        """Whether the chain contains this state. A restarted sequence is still later in time."""
         return self.start < mark <= self.end
 
 
 @dataclass(slots=True)
 class BookGap:
-    """A gap record and what later records said of it."""
+    """A gap record, with its state by later records."""
 
     gap_id: str
     reason: str
@@ -50,18 +50,18 @@ class BookGap:
 
 @dataclass(slots=True)
 class Break:
-    """Between two chains of one replica."""
+    """A break between two chains of one replica."""
 
     start: Mark | None
     """The last good state."""
     end: Mark | None = None
-    """From here on it goes on; None at the end of the recording."""
+    """The state at which the data continues; None at the end of the recording."""
     gaps: list[BookGap] = field(default_factory=list)
     dropped: Dropped | None = None
     is_healed: bool = False
-    """The next record followed the last one after all."""
+    """The next record continued the last one after all."""
     has_unsynced: bool = False
-    """Updates were written while the book was in doubt."""
+    """Updates were written while the book was out of sync."""
 
 
 class BookLine:
@@ -73,30 +73,30 @@ class BookLine:
         self.proved = 0
         self.unproved = 0
         self.duplicates = 0
-        """Updates that came again; who checks the links passes over them."""
+        """Repeated updates, which the continuity check skips."""
         self.findings: list[Finding] = []
         self._book: Book | None = None
-        """The state, while it is proved."""
+        """The state of the book while it is proved."""
         self._watch: CrossWatch | None = None
         self._out_of_sync: Break | None = None
-        """A gap is open here."""
+        """The break of an open gap."""
         self._dropped: Dropped | None = None
-        """The sink lost something since the last record."""
+        """Records that the sink dropped since the last record."""
         self._gaps: dict[str, BookGap] = {}
 
     def take(self, record: Orderbook, time_ns: int) -> None:
-        """The next record; it happened at ``time_ns``."""
+        """Check the next record, whose event happened at ``time_ns``."""
         if record.action == "snapshot":
             self._snapshot(record, time_ns)
         else:
             self._update(record, time_ns)
 
     def start_run(self) -> None:
-        """What follows was written by another process; its book begins with a snapshot."""
+        """Start the records of another process, whose book starts with a snapshot."""
         self._book = None
 
     def gap(self, gap: Gap) -> None:
-        """The book is in doubt."""
+        """Note a gap: the book is out of sync."""
         life = self._gaps[gap.gap_id] = BookGap(gap.gap_id, gap.reason)
         for gap_id in gap.merges or ():
             self._gaps[gap_id] = life
@@ -108,16 +108,16 @@ class BookLine:
             self._watch.forget()
 
     def close(self, event: Repaired | Lost) -> None:
-        """A gap's end; the snapshot comes after it."""
+        """Note the end of a gap. The snapshot comes after it."""
         if (life := self._gaps.pop(event.gap_id, None)) is not None:
             life.state = GapState.REPAIRED if isinstance(event, Repaired) else GapState.LOST
 
     def dropped(self, event: Dropped) -> None:
-        """The sink lost records here."""
+        """Note that the sink dropped records here."""
         self._dropped = event
 
     def finish(self) -> None:
-        """Nothing comes after this."""
+        """End the recording."""
         if self._dropped is not None and self._out_of_sync is None:
             self.breaks.append(Break(self._end, dropped=self._dropped))
             self._dropped = None
@@ -179,7 +179,7 @@ class BookLine:
             )
 
     def _start_in_the_middle(self, record: Orderbook, time_ns: int) -> None:
-        """A link that is broken, or a recording without its begin: the state is unknown until the next snapshot."""
+        """Handle a broken link, or a recording that starts late. The state is unknown until the next snapshot."""
         mark = Mark(time_ns, _sequence(record.previous_sequence))
         if self._end is not None or self._dropped is not None:
             self.breaks.append(Break(self._end, mark, dropped=self._dropped))
@@ -204,7 +204,7 @@ class BookLine:
 
 
 def _sequence(number: int | None) -> int:
-    """Exchanges without sequences have one chain that never breaks."""
+    """Return -1 if there is no sequence: the book of such an exchange is one unbroken chain."""
     return -1 if number is None else number
 
 
@@ -212,7 +212,7 @@ def _sequence(number: int | None) -> int:
 
 
 def reckon(lines: Sequence[tuple[str, BookLine]]) -> Reckoning:
-    """Judges one book in all replicas, each given with its name."""
+    """Judge one book in all replicas, each given with its name."""
     cover = joined(chain for _, line in lines for chain in line.chains)
     missing_ranges = [
         missing_range
@@ -232,23 +232,23 @@ def reckon(lines: Sequence[tuple[str, BookLine]]) -> Reckoning:
 
 
 def joined(chains: Iterable[Chain]) -> list[Chain]:
-    """Chains that touch as one."""
-    whole: list[Chain] = []
+    """Merge chains that overlap or touch."""
+    merged: list[Chain] = []
     for chain in sorted(chains, key=lambda each: (each.start, each.end)):
-        if whole and _touch(whole[-1], chain):
-            whole[-1].end = max(whole[-1].end, chain.end)
+        if merged and _touch(merged[-1], chain):
+            merged[-1].end = max(merged[-1].end, chain.end)
         else:
-            whole.append(Chain(chain.start, chain.end))
-    return whole
+            merged.append(Chain(chain.start, chain.end))
+    return merged
 
 
 def _touch(earlier: Chain, later: Chain) -> bool:
-    """A snapshot's own time may be later than that of the change which made its state; then its sequence tells."""
+    """Compare sequences too, since a snapshot may be later than the change that led to its state."""
     return later.start <= earlier.end or later.start.sequence == earlier.end.sequence
 
 
 def _is_covered(each: Break, cover: Sequence[Chain]) -> bool:
-    """Whether one chain goes from before the break to after it; the chains are apart and in order."""
+    """Whether one chain spans the break. The chains are disjoint and in order."""
     if each.start is None:
         return False
     chain = cover[bisect_right(cover, each.start, key=lambda chain: chain.start) - 1]
@@ -288,9 +288,9 @@ def _state(each: Break, cover: Sequence[Chain]) -> RangeState:
 def _reason(each: Break, state: RangeState) -> str:
     if state is RangeState.UNREPORTED:
         return (
-            "no record tells of it"
+            "no gap record reports it"
             if not each.gaps
-            else f"gap {each.gaps[-1].gap_id} says that it was repaired, and is not"
+            else f"gap {each.gaps[-1].gap_id} is reported as filled, but is not"
         )
     if each.gaps:
         return each.gaps[-1].reason

@@ -1,4 +1,4 @@
-"""Whether a book's best bid stands at or above its best ask for longer than a moment."""
+"""Detects a book whose best bid stays at or above its best ask for too long."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from market_collector.book.book import Book
 from market_collector.model.events import Level, Orderbook
 
 CROSSED_LIMIT_NS = 2_000_000_000
-"""Exchange time. A collector doubts a book that was crossed for a second; it looks four times a second, and asks the
-exchange about an auction first."""
+"""Exchange time. A collector resyncs a book that was crossed for 1 s. It checks every 250 ms and first asks the
+exchange whether there is an auction."""
 
 
 class CrossWatch:
-    """Follows the best prices of one book; looks at whole sides only when the best level went away."""
+    """Tracks the best prices of one book. Reads a complete side only when its best level is deleted."""
 
     __slots__ = ("_ask", "_bid", "_is_reported", "_since_ns")
 
@@ -24,7 +24,7 @@ class CrossWatch:
         self._is_reported = False
 
     def follow(self, book: Book, update: Orderbook, time_ns: int) -> int | None:
-        """Looks at a book after an update; returns what `lasted` says of the state before it."""
+        """Checks a book after an update. Returns `lasted` for the state before the update."""
         lasted_ns = self.lasted(time_ns)
         self._bid = _best(self._bid, update.bids, lambda: book.bids, max, float("-inf"))
         self._ask = _best(self._ask, update.asks, lambda: book.asks, min, float("inf"))
@@ -35,14 +35,14 @@ class CrossWatch:
         return lasted_ns
 
     def lasted(self, time_ns: int) -> int | None:
-        """For how long the book has been crossed, when that is too long; each time is told once."""
+        """Time for which the book has been crossed, if it is too long. Each crossing is reported once."""
         if self._is_reported or self._since_ns is None or time_ns - self._since_ns <= CROSSED_LIMIT_NS:
             return None
         self._is_reported = True
         return time_ns - self._since_ns
 
     def forget(self) -> None:
-        """From here on it is not crossed, or a gap record says that it is in doubt."""
+        """Ends a crossing, because prices changed or a gap record says that the book is out of sync."""
         self._since_ns, self._is_reported = None, False
 
 

@@ -149,7 +149,7 @@ class Reader:
 
 @dataclass(slots=True)
 class _Place:
-    """The reader's position in a file, and what it found there."""
+    """The reader's position in a file, and counts of its unreadable and unknown records."""
 
     file: Path
     line: int = 0

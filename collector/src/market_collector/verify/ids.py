@@ -1,7 +1,8 @@
-"""Streams with dense numbers: trade ids, and open times of closed candles counted in intervals.
+"""Continuity of streams with dense numbers: trade ids, and open times of closed candles counted in intervals.
 
-The rules: every number between the lowest and the highest is in the output, or a gap record names it; what a gap says
-of itself (repaired, lost with exact ids) is so; each number comes once.
+* Every number between the lowest and the highest is in the output, or a gap record covers it.
+* The state of each gap (filled, or lost with exact ids) agrees with the output.
+* Each number occurs once.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from market_collector.verify.ranges import IdRuns, Run, absent, common, merged, 
 from market_collector.verify.report import Finding, MissingRange, RangeState, Reckoning, find, of
 
 UNBOUNDED: Run = (0, -1)
-"""A run without numbers, where a record does not tell which."""
+"""An empty run, for a record without bounds."""
 
-BETWEEN_RUNS = "the collector did not run, and began without knowing where it had stopped (--state-dir tells it)"
+BETWEEN_RUNS = "the collector did not run, and started without its checkpoint (see --state-dir)"
 
 
 @dataclass(slots=True)
 class GapLife:
-    """A gap record and what later records said of it."""
+    """A gap record, with its state by later records."""
 
     gap_id: str
     first: int
@@ -32,18 +33,18 @@ class GapLife:
     to_ns: int | None
     reason: str
     missing: int | None = None
-    """As the record says."""
+    """As in the gap record."""
     state: GapState = GapState.OPEN
     is_merged: bool = False
-    """Another gap took its place."""
+    """Another gap replaced it."""
     given_up: list[Run] | None = None
-    """Lost: exactly these; None means the whole gap."""
+    """Lost ids; None means the entire gap."""
     newest_backfill: int | None = None
 
 
 @dataclass(slots=True)
 class Drop:
-    """``count`` records that a sink did not take, after the number ``after`` and before ``before``."""
+    """``count`` records that a sink dropped, after the number ``after`` and before ``before``."""
 
     after: int | None
     before: int | None
@@ -54,7 +55,7 @@ class Drop:
 
 @dataclass(slots=True)
 class Numbering:
-    """What was seen between two restarts of the exchange's numbering."""
+    """Records between two restarts of the exchange's numbering."""
 
     started_ns: int = 0
     ended_ns: int = 0
@@ -64,7 +65,7 @@ class Numbering:
     gaps: dict[str, GapLife] = field(default_factory=dict)
     drops: list[Drop] = field(default_factory=list)
     between_runs: list[Run] = field(default_factory=list)
-    """What a new run began after."""
+    """Numbers missing between the end of one run and the start of the next."""
 
 
 class NumberLine:
@@ -76,19 +77,19 @@ class NumberLine:
         self.duplicates = 0
         self.findings: list[Finding] = []
         self._is_watching = False
-        """Whether the next live record may say more than its number: a new run, a restart, the end of a drop."""
+        """Whether the next live record starts a run, restarts the numbering, or ends a drop."""
         self._starts_run = False
         self._restarts = False
         self._filling: GapLife | None = None
 
     def take(self, first: int, last: int, time_ns: int, is_backfilled: bool) -> None:
-        """Numbers first..last are there."""
+        """Add a record with the numbers first..last."""
         numbering = self.numberings[-1]
         if is_backfilled:
             numbering = self._numbering_at(time_ns)
             self._check_order(numbering, first, time_ns)
         elif self._is_watching:
-            numbering = self._look(first, time_ns)
+            numbering = self._on_first_live(first, time_ns)
         if time_ns > numbering.ended_ns:
             numbering.ended_ns = time_ns
             numbering.started_ns = numbering.started_ns or time_ns
@@ -97,18 +98,18 @@ class NumberLine:
         self.duplicates += last - first + 1 - numbering.runs.add(first, last, time_ns)
 
     def start_run(self) -> None:
-        """What follows was written by another process."""
+        """Start the records of another process."""
         self._is_watching = self._starts_run = True
         self._filling = None
         for life in self.numberings[-1].gaps.values():
             life.newest_backfill = None
 
     def restart(self) -> None:
-        """The exchange counts anew from the next record on."""
+        """Restart the exchange's numbering with the next record."""
         self._is_watching = self._restarts = True
 
     def gap(self, gap: Gap) -> None:
-        """A gap was found. One without bounds cannot be compared with numbers; it stays what its records say."""
+        """Add a gap. One without bounds cannot be compared with numbers, so it keeps the state of its records."""
         numbering = self.numberings[-1]
         is_bounded = gap.first is not None and gap.last is not None
         first, last = (self._number(gap.first), self._number(gap.last)) if is_bounded else UNBOUNDED
@@ -122,7 +123,7 @@ class NumberLine:
                 old.is_merged = True
 
     def close(self, event: Repaired | Lost) -> None:
-        """A gap's end. One that began before these files is known only by what it names."""
+        """Close a gap. If its gap record is missing, only the lost ids are known."""
         ranges = event.ranges if isinstance(event, Lost) else None
         given_up = None if ranges is None else merged([[(self._number(a), self._number(b)) for a, b in ranges]])
         life = self._find(event.gap_id)
@@ -135,14 +136,14 @@ class NumberLine:
         life.given_up = given_up
 
     def dropped(self, event: Dropped) -> None:
-        """The sink lost records here."""
+        """Note that the sink dropped records here."""
         numbering = self.numberings[-1]
         after = numbering.runs.high if numbering.runs else None
         numbering.drops.append(Drop(after, None, event.count, event.receive_time_ns, event.reason))
         self._is_watching = True
 
     def name(self, number: int) -> str:
-        """A number as gap records write it: a trade id, or a candle's open time in milliseconds."""
+        """Return a number as in gap records: a trade id, or a candle's open time in milliseconds."""
         is_trade = self.stream.data_type is DataType.TRADE
         return str(number if is_trade else self.stream.candle_open_ns(number) // 1_000_000)
 
@@ -150,7 +151,7 @@ class NumberLine:
         number = int(text or "0")
         return number if self.stream.data_type is DataType.TRADE else self.stream.candle_number(number * 1_000_000)
 
-    def _look(self, first: int, time_ns: int) -> Numbering:
+    def _on_first_live(self, first: int, time_ns: int) -> Numbering:
         self._is_watching = False
         numbering = self.numberings[-1]
         if self._restarts or (self._starts_run and _restarts(numbering, first, time_ns)):
@@ -165,7 +166,7 @@ class NumberLine:
         return numbering
 
     def _numbering_at(self, time_ns: int) -> Numbering:
-        """History may belong to an earlier numbering."""
+        """Return the numbering of that time, since backfilled records may belong to an earlier one."""
         fitting = (numbering for numbering in reversed(self.numberings) if numbering.started_ns <= time_ns)
         return next(fitting, self.numberings[0])
 
@@ -187,7 +188,7 @@ class NumberLine:
 
 
 def _restarts(numbering: Numbering, first: int, time_ns: int) -> bool:
-    """A new run knows of no restart while nothing ran: a used number at a later time."""
+    """Whether the numbering restarted while no collector ran: a used number has a later time."""
     runs = numbering.runs
     if not runs or first > runs.high or time_ns <= numbering.ended_ns:
         return False
@@ -209,7 +210,7 @@ class _Member:
 
 @dataclass(slots=True)
 class _Account:
-    """What is said of missing numbers, while it is collected."""
+    """Missing numbers of one numbering, and the records that account for them."""
 
     members: Sequence[_Member]
     there: list[Run]
@@ -225,7 +226,7 @@ class _Account:
 
 
 def reckon(lines: Sequence[tuple[str, NumberLine]]) -> Reckoning:
-    """Judges one stream in all replicas, each given with its name."""
+    """Judge one stream in all replicas, each given with its name."""
     accounts = [_account(members) for members in _same_numberings(lines)]
     missing = dict.fromkeys((RangeState.LOST, RangeState.OPEN, RangeState.UNREPORTED), 0)
     for account in accounts:
@@ -245,7 +246,7 @@ def reckon(lines: Sequence[tuple[str, NumberLine]]) -> Reckoning:
 
 
 def _same_numberings(lines: Sequence[tuple[str, NumberLine]]) -> list[list[_Member]]:
-    """Numberings of several replicas that are the same one, seen at the same time."""
+    """Group the numberings of the replicas by the numbering of the exchange."""
     members = [
         _Member(replica, line, numbering, numbering.runs.runs())
         for replica, line in lines
@@ -304,7 +305,7 @@ def _judge_gap(account: _Account, member: _Member, life: GapLife) -> None:
             _check_given_up(account, member, life, life.given_up)
     elif missing and life.state is GapState.REPAIRED:
         state = RangeState.UNREPORTED
-        reason = f"gap {life.gap_id} says that it was repaired, and is not"
+        reason = f"gap {life.gap_id} is reported as filled, but is not"
     if not claimed:
         own = absent(member.there, life.first, life.last)
         state = RangeState.BRIDGED if own and not missing else RangeState.REPAIRED
@@ -318,12 +319,12 @@ def _judge_gap(account: _Account, member: _Member, life: GapLife) -> None:
 def _check_given_up(account: _Account, member: _Member, life: GapLife, given_up: Sequence[Run]) -> None:
     for first, last in common(given_up, member.there):
         ids = f"{member.line.name(first)} to {member.line.name(last)}"
-        detail = f"gap {life.gap_id} says that {ids} are lost, but they are there"
+        detail = f"gap {life.gap_id} is reported with {ids} lost, but the records are there"
         account.findings.append(Finding("LostButThere", detail, life.to_ns, member.replica))
 
 
 def _judge_drop(account: _Account, member: _Member, drop: Drop, named: Sequence[Run]) -> None:
-    """What a sink did not take is missing unless it came later, or a gap record speaks for it."""
+    """Report the dropped numbers that no later record and no gap record covers."""
     claimed = minus(absent(account.there, *_bounds(member, drop)), named)
     if not claimed:
         return
@@ -338,7 +339,11 @@ def _judge_drop(account: _Account, member: _Member, drop: Drop, named: Sequence[
 
 
 def _bounds(member: _Member, drop: Drop) -> Run:
-    """Dropped trades at an end of the recording are known by their count; of candles most are not closed ones."""
+    """Return the bounds of dropped numbers.
+
+    At an end of the recording the count of dropped trades gives the bounds. Candles have none there, since most
+    dropped candles are not closed.
+    """
     if drop.after is not None and drop.before is not None:
         return drop.after + 1, drop.before - 1
     if member.line.stream.data_type is DataType.CANDLE:
@@ -349,7 +354,10 @@ def _bounds(member: _Member, drop: Drop) -> Run:
 
 
 def _add_unreported(account: _Account) -> None:
-    """Whatever should be there (between the lowest and the highest, or in a gap), is not, and is not accounted for."""
+    """Report the numbers that are expected, absent and not accounted for.
+
+    Expected are those between the lowest and the highest number, and those in a gap.
+    """
     expected = [_spans(member.numbering) for member in account.members]
     if account.there:
         expected.append([(account.there[0][0], account.there[-1][1])])
@@ -360,7 +368,7 @@ def _add_unreported(account: _Account) -> None:
         start = max((before for before, _ in times if before is not None), default=None)
         end = min((after for _, after in times if after is not None), default=None)
         is_pause = any(common([(first, last)], member.numbering.between_runs) for member in account.members)
-        reason = BETWEEN_RUNS if is_pause else "no record tells of it"
+        reason = BETWEEN_RUNS if is_pause else "no gap record reports it"
         account.missing_ranges.append(
             MissingRange(RangeState.UNREPORTED, name(first), name(last), last - first + 1, start, end, reason)
         )
@@ -372,7 +380,7 @@ def _spans(numbering: Numbering) -> list[Run]:
 
 
 def _add_silently_bridged(account: _Account, member: _Member) -> None:
-    """What one replica lacks without saying so, and another has."""
+    """Report the numbers that one replica lacks without a gap record, and another has."""
     if not member.there:
         return
     named = merged([_spans(member.numbering)])
@@ -380,7 +388,7 @@ def _add_silently_bridged(account: _Account, member: _Member) -> None:
     for first, last in common(lacking, account.there):
         start, end = member.numbering.runs.times_around(first, last)
         first_name, last_name = member.line.name(first), member.line.name(last)
-        reason = "another replica has it"
+        reason = "another replica has the records"
         account.missing_ranges.append(
             MissingRange(RangeState.BRIDGED, first_name, last_name, 0, start, end, reason, replica=member.replica)
         )

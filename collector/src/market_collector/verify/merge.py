@@ -1,4 +1,4 @@
-"""Replicas put together: what one lacks another may have."""
+"""Merges replicas, since one may have the records that another lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sets of whole numbers as runs ``(first, last)``, both inclusive: memory grows with the holes, not with the ids."""
+"""Sets of integers as runs ``(first, last)``, both inclusive. Memory grows with the number of gaps, not of ids."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Run = tuple[int, int]
 
 
 class IdRuns:
-    """Numbers that are there, and the exchange times at both ends of each run."""
+    """Set of numbers, with the exchange times at both ends of each run."""
 
     __slots__ = ("_ends", "_firsts", "_lasts", "_starts")
 
@@ -24,20 +24,20 @@ class IdRuns:
 
     @property
     def low(self) -> int:
-        """The lowest number; there must be one."""
+        """The lowest number; the set must not be empty."""
         return self._firsts[0]
 
     @property
     def high(self) -> int:
-        """The highest number; there must be one."""
+        """The highest number; the set must not be empty."""
         return self._lasts[-1]
 
     def runs(self) -> list[Run]:
-        """All of them, in order."""
+        """Return all runs, in order."""
         return list(zip(self._firsts, self._lasts, strict=True))
 
     def add(self, first: int, last: int, time_ns: int) -> int:
-        """Adds first..last, which happened at ``time_ns``; returns how many of them were not there before."""
+        """Add first..last with the exchange time ``time_ns``. Returns how many of them are new."""
         lasts = self._lasts
         if lasts and first == lasts[-1] + 1:
             lasts[-1] = last
@@ -46,7 +46,7 @@ class IdRuns:
         return self._insert(first, last, time_ns)
 
     def _insert(self, first: int, last: int, time_ns: int) -> int:
-        """Joins all runs that overlap or touch first..last."""
+        """Merge first..last with all runs that overlap or touch it."""
         start, end = bisect_left(self._lasts, first - 1), bisect_right(self._firsts, last + 1)
         known = sum(max(0, min(last, self._lasts[at]) - max(first, self._firsts[at]) + 1) for at in range(start, end))
         keeps_first = start < end and self._firsts[start] <= first
@@ -60,14 +60,14 @@ class IdRuns:
         return last - first + 1 - known
 
     def has(self, number: int) -> bool:
-        """Whether it is there."""
+        """Whether the set contains the number."""
         at = bisect_left(self._lasts, number)
         return at < len(self._firsts) and self._firsts[at] <= number
 
     def times_around(self, first: int, last: int) -> tuple[int | None, int | None]:
-        """Exchange times between which lies what is missing of first..last; None where nothing bounds it."""
+        """Return the exchange times around the missing part of first..last; None for an open end."""
         before, after = bisect_right(self._firsts, first) - 1, bisect_left(self._lasts, last)
-        if before == after:  # one run holds all of it
+        if before == after:  # one run contains all of first..last
             return None, None
         return (
             self._ends[before] if before >= 0 else None,
@@ -76,18 +76,18 @@ class IdRuns:
 
 
 def merged(parts: Iterable[Sequence[Run]]) -> list[Run]:
-    """Everything that is in any of the parts, as the fewest runs."""
-    whole: list[Run] = []
+    """Return the union of the parts, as the fewest runs."""
+    union: list[Run] = []
     for first, last in sorted(run for part in parts for run in part):
-        if whole and first <= whole[-1][1] + 1:
-            whole[-1] = (whole[-1][0], max(last, whole[-1][1]))
+        if union and first <= union[-1][1] + 1:
+            union[-1] = (union[-1][0], max(last, union[-1][1]))
         else:
-            whole.append((first, last))
-    return whole
+            union.append((first, last))
+    return union
 
 
 def absent(runs: Sequence[Run], first: int, last: int) -> list[Run]:
-    """What of first..last is in none of the runs, which are in order and apart."""
+    """Return the part of first..last that is in none of the runs, which are in order and disjoint."""
     left: list[Run] = []
     at = bisect_left(runs, first, key=_last)
     while at < len(runs) and runs[at][0] <= last:
@@ -101,17 +101,17 @@ def absent(runs: Sequence[Run], first: int, last: int) -> list[Run]:
 
 
 def minus(whole: Iterable[Run], runs: Sequence[Run]) -> list[Run]:
-    """What of ``whole`` is in none of the runs."""
+    """Return the part of ``whole`` that is in none of the runs."""
     return [part for first, last in whole for part in absent(runs, first, last)]
 
 
 def common(whole: Sequence[Run], runs: Sequence[Run]) -> list[Run]:
-    """What is in both."""
+    """Return the intersection."""
     return minus(whole, minus(whole, runs))
 
 
 def size(runs: Iterable[Run]) -> int:
-    """How many numbers these are."""
+    """Return the number of ids in the runs."""
     return sum(last - first + 1 for first, last in runs)
 
 

@@ -1,4 +1,4 @@
-"""One replica's records in the order in which they were written: each goes to the stream that it speaks of."""
+"""Checks one replica's records in the order in which they were written, each by the rule of its stream."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from market_collector.verify.report import Span
 from market_collector.verify.stream import Line, StreamCheck
 
 STOPPED = "stopped"
-"""Reason of the `disconnected` record of a collector that was asked to stop: no reconnect."""
+"""Reason of the `disconnected` record at a regular stop, which is not shown as a reconnect."""
 RESTARTED = "trade ids restarted"
-"""How the reason of a `resync` record begins when the exchange counts trades anew."""
+"""Prefix of the reason of a `resync` record when the exchange restarts its trade ids."""
 
 
 class RecordError(ValueError):
@@ -51,7 +51,7 @@ class ReplicaCheck:
         self.running: list[Span] = []
         """First and last receive time of each run."""
         self._known: dict[tuple[str, str, DataType, str], StreamCheck] = {}
-        """The same by what data records say: making a name for each record takes longer than all else."""
+        """The same by fields of data records, since building a stream name for each record is slow."""
         self._starts = True
         self._newest_ns = 0
         self._takers: dict[type[Record], Callable[[Any], None]] = {
@@ -62,13 +62,13 @@ class ReplicaCheck:
         }  # fmt: skip
 
     def start_run(self) -> None:
-        """What follows was written by another process than what came before."""
+        """Starts the records of another process."""
         self._end_run()
         for check in self.streams.values():
             check.start_run()
 
     def finish(self) -> None:
-        """The last record was taken."""
+        """Ends the recording."""
         self._end_run()
         for check in self.streams.values():
             if isinstance(check.line, BookLine):
@@ -80,10 +80,10 @@ class ReplicaCheck:
         self._starts, self._newest_ns = True, 0
 
     def take(self, record: Record) -> None:
-        """The next record.
+        """Checks the next record.
 
         Raises:
-            RecordError: a number, an interval or a stream's name in it is none.
+            RecordError: an invalid number, interval or stream name.
         """
         self.records += 1
         received_ns = record.receive_time_ns
@@ -127,7 +127,7 @@ class ReplicaCheck:
         check.note(record.open_time_ns if record.backfilled else event_time_ns(record), record.receive_time_ns)
 
     def _balance(self, record: Balance) -> None:
-        """No order of time: each asset has its own last change, and a whole account lists old ones."""
+        """Times are not checked, since each asset has its own last change and a full list repeats old ones."""
         self._of_data(record, DataType.BALANCE).note(record.receive_time_ns, record.receive_time_ns)
 
     def _of_data(self, record: Data, data_type: DataType, interval: str = "") -> StreamCheck:
@@ -156,12 +156,12 @@ class ReplicaCheck:
             line.close(event)
 
     def _dropped(self, event: Dropped) -> None:
-        """Dropped raw frames and events of no stream have names of their own, which are no streams."""
+        """Skips dropped raw frames and events without a stream, whose names are no streams."""
         if "/" in event.stream and not event.stream.endswith("/raw") and (line := self._of(event).line) is not None:
             line.dropped(event)
 
     def _disconnected(self, event: Disconnected) -> None:
-        """The record does not say which streams the connection carried, so it is shown on all of the exchange."""
+        """The record does not name the streams of the connection, so all of the exchange show the reconnect."""
         if event.reason != STOPPED:
             for (exchange, _), check in self.streams.items():
                 if exchange == event.exchange:
@@ -189,7 +189,7 @@ class ReplicaCheck:
 
 
 def event_time_ns(record: Data) -> int:
-    """When it happened: the exchange's time, or ours where it gives none."""
+    """Time of the event: the exchange's time, or the receive time if the exchange sends none."""
     return record.receive_time_ns if record.exchange_time_ns is None else record.exchange_time_ns
 
 
@@ -198,7 +198,7 @@ def _kind(record: Record) -> str:
 
 
 def _line(stream: Stream) -> Line | None:
-    """Which rule a stream follows."""
+    """The continuity rule of a stream; None if it has none."""
     match stream.data_type:
         case DataType.TRADE | DataType.CANDLE:
             return NumberLine(stream)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 FINDINGS_KEPT = 100
-"""Of one stream and replica."""
+"""Findings kept per stream and replica."""
 Span = tuple[int, int]
 """From and to."""
 
@@ -28,22 +28,22 @@ class RangeState(StrEnum):
     OPEN = "open"
     """Missing and reported, but neither filled nor lost when the recording ended."""
     UNREPORTED = "unreported"
-    """Missing without a gap record, or reported as repaired. This must never happen."""
+    """Missing without a gap record, or reported as filled. This must never happen."""
 
 
 MISSING = (RangeState.LOST, RangeState.OPEN, RangeState.UNREPORTED)
 """States with records missing from the output."""
 
 
-class Verdict(StrEnum):
-    """The answer in one word."""
+class Completeness(StrEnum):
+    """The result in one word."""
 
     COMPLETE = "complete"
     INCOMPLETE = "holes"
     UNREADABLE = "unreadable"
 
 
-EXIT_CODES = {Verdict.COMPLETE: 0, Verdict.INCOMPLETE: 1, Verdict.UNREADABLE: 2}
+EXIT_CODES = {Completeness.COMPLETE: 0, Completeness.INCOMPLETE: 1, Completeness.UNREADABLE: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def of(replica: str, findings: Iterable[Finding]) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """How many of a book's records leave it in a state that is proved: by a snapshot, a link to it, a checksum."""
+    """Number of a book's records whose resulting state is proved by a snapshot, a link to one, or a checksum."""
 
     proved: int
     unproved: int
@@ -123,7 +123,7 @@ class StreamReport:
     records: int
     reckoning: Reckoning
     events: Mapping[str, int]
-    """How many records of each kind of event name this stream."""
+    """Number of event records of this stream, by kind."""
     out_of_order: int
     """Tickers: records whose exchange time is before the last one's."""
     longest_silence_ns: int
@@ -137,12 +137,12 @@ class StreamReport:
 
     @property
     def counts(self) -> Counter[RangeState]:
-        """Holes by their state, counted in each replica."""
+        """Number of gaps by state, counted in each replica."""
         return Counter(missing_range.state for missing_range in self.reckoning.missing_ranges)
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is missing and nothing contradicts."""
+        """Whether no record is missing and no records contradict each other."""
         return not self.reckoning.findings and not any(self.counts[state] for state in MISSING)
 
 
@@ -153,12 +153,12 @@ class Trouble:
     file: str
     line: int | None
     reason: str
-    """What is wrong, and what to do."""
+    """The problem, and the advice for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything."""
+    """The findings of all streams."""
 
     streams: Sequence[StreamReport]
     files: int
@@ -168,11 +168,11 @@ class Report:
     """The exchange's own frames among them; they are only counted."""
     troubles: Sequence[Trouble] = ()
     notes: Sequence[str] = ()
-    """What does not change the verdict: a torn last line, a record of an unknown kind."""
+    """Remarks that do not change the verdict: a torn last line, a record of an unknown kind."""
 
     @property
-    def verdict(self) -> Verdict:
-        """Unreadable lines may hide anything, so they go first."""
+    def verdict(self) -> Completeness:
+        """Unreadable lines come first, since they may hide any record."""
         if self.troubles:
-            return Verdict.UNREADABLE
-        return Verdict.COMPLETE if all(stream.is_complete for stream in self.streams) else Verdict.INCOMPLETE
+            return Completeness.UNREADABLE
+        return Completeness.COMPLETE if all(stream.is_complete for stream in self.streams) else Completeness.INCOMPLETE

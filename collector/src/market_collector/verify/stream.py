@@ -1,4 +1,4 @@
-"""One stream in one replica's files: what was there and when, and the line that its continuity is checked on."""
+"""One stream in one replica's files: counts, times, and the continuity check of its records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Line = NumberLine | BookLine
 
 
 class StreamCheck:
-    """Counts and times of one stream; ``line`` is None where there is no continuity to check (tickers)."""
+    """Counts and times of one stream; ``line`` is None for a stream without a continuity rule (tickers)."""
 
     def __init__(self, line: Line | None) -> None:
         self.line = line
@@ -27,7 +27,7 @@ class StreamCheck:
         self._received_ns: int | None = None
 
     def note(self, time_ns: int, received_ns: int) -> None:
-        """A record that happened at ``time_ns`` came at ``received_ns``."""
+        """Counts a record of ``time_ns`` that was received at ``received_ns``."""
         self.records += 1
         self.busy.add(time_ns)
         if self.from_ns is None or time_ns < self.from_ns:
@@ -39,13 +39,13 @@ class StreamCheck:
         self._received_ns = received_ns
 
     def note_in_order(self, time_ns: int, received_ns: int) -> None:
-        """The same, where only the order of time can be checked."""
+        """Like `note`, for a stream of which only the order of times can be checked."""
         if time_ns < self.to_ns:
             self.out_of_order += 1
         self.note(time_ns, received_ns)
 
     def start_run(self) -> None:
-        """What follows was written by another process."""
+        """Starts the records of another process."""
         self._received_ns = None
         if self.line is not None:
             self.line.start_run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from market_collector.verify.report import MISSING, MissingRange, RangeState, Report, Span, StreamReport, Verdict
+from market_collector.verify.report import MISSING, Completeness, MissingRange, RangeState, Report, Span, StreamReport
 from market_collector.verify.timeline import blocks, legend, paint, whole_time
 from market_spec.messages import counted
 
@@ -40,9 +40,9 @@ def moment(time_ns: int | None) -> str:
 def verdict(report: Report) -> str:
     """The last line."""
     read = f"{report.records:,} records in {counted(report.files, 'file')}"
-    if report.verdict is Verdict.COMPLETE:
+    if report.verdict is Completeness.COMPLETE:
         return f"COMPLETE: {read}. Every trade, candle and book link is there"
-    if report.verdict is Verdict.INCOMPLETE:
+    if report.verdict is Completeness.INCOMPLETE:
         return f"INCOMPLETE: {_what_is_wrong(report.streams)}"
     return f"UNREADABLE: {counted(len(report.troubles), 'error')} above; {read} checked"
 

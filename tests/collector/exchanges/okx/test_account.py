@@ -1,4 +1,4 @@
-"""OKX's private connection: the login's signature, what the account holds, and what refuses a key for good."""
+"""OKX's private connection: the signature of the login, account updates, and refusals of the key."""
 
 import base64
 import hashlib
@@ -56,14 +56,14 @@ def page(*currencies: str, kind: str = "snapshot", number: int = 1, is_last: boo
     return head | {"data": [{"uTime": "6000", "details": details}]}
 
 
-def test_balances_have_the_private_connection_to_themselves() -> None:
+def test_balances_use_the_private_connection() -> None:
     okx = Okx()
     assert okx.route(STREAM) == PRIVATE
     assert (okx.needs_login(PRIVATE), okx.needs_login("public")) == (True, False)
     assert okx.codec(PRIVATE, [STREAM]).path == "/ws/v5/private"
 
 
-def test_the_login_is_signed_over_time_verb_and_path_in_whole_seconds() -> None:
+def test_login_is_signed_over_time_in_seconds_verb_and_path() -> None:
     frame = json.loads(Okx().login(Credentials("key", "secret", "phrase"), NOW))
     mac = hmac.new(b"secret", b"1790764000GET/users/self/verify", hashlib.sha256)
     assert frame == {
@@ -79,17 +79,17 @@ def test_the_login_is_signed_over_time_verb_and_path_in_whole_seconds() -> None:
     }
 
 
-def test_the_signature_is_the_one_that_openssl_makes() -> None:
-    """printf '%s' '1538054050GET/users/self/verify' | openssl dgst -sha256 -hmac SECRET -binary | base64"""
+def test_signature_equals_that_of_openssl() -> None:
+    # printf '%s' '1538054050GET/users/self/verify' | openssl dgst -sha256 -hmac SECRET -binary | base64
     assert sign("22582BD0CFF14C41EDBF1AB98506286D", "1538054050") == "+LdIr8lkkvhr5hoA3g9TMC0+uQJ849ftAcocA/ouu4M="
 
 
-def test_the_documented_exchange_of_frames_is_understood(codec: OkxAccount) -> None:
+def test_documented_frames_are_decoded(codec: OkxAccount) -> None:
     frames = [frame.text for frame in recordings.received(recordings.OKX_ACCOUNT)]
     messages = [read(codec, text) for text in frames]
     assert messages[:2] == [LoggedIn(), Ack(STREAM)]
-    told = next(message for message in messages if isinstance(message, AccountUpdate))
-    (first, *_) = told.balances
+    update = next(message for message in messages if isinstance(message, AccountUpdate))
+    (first, *_) = update.balances
     assert (first.asset, first.total, first.available, first.locked) == (
         "USDT",
         "4750.426970691436",
@@ -97,46 +97,46 @@ def test_the_documented_exchange_of_frames_is_understood(codec: OkxAccount) -> N
         "158.57998",
     )
     assert first.symbol == ACCOUNT
-    assert told.is_whole
+    assert update.is_whole
     assert codec.subscribe([STREAM]) == ['{"id":"1","op":"subscribe","args":[{"channel":"account"}]}']
     assert codec.unsubscribe([STREAM]) == ['{"id":"2","op":"unsubscribe","args":[{"channel":"account"}]}']
 
 
-def test_a_snapshot_is_told_when_its_last_page_is_there(codec: OkxAccount) -> None:
+def test_snapshot_is_complete_when_its_last_page_arrives(codec: OkxAccount) -> None:
     assert read(logged_in(codec), page("BTC", "ETH", is_last=False)) == Info()
-    told = read(codec, page("USDT", number=2))
-    assert isinstance(told, AccountUpdate)
-    assert [balance.asset for balance in told.balances] == ["BTC", "ETH", "USDT"]
-    assert (told.time_ns, told.balances[0].exchange_time_ns) == (6_000_000_000, 5_000_000_000)
+    update = read(codec, page("USDT", number=2))
+    assert isinstance(update, AccountUpdate)
+    assert [balance.asset for balance in update.balances] == ["BTC", "ETH", "USDT"]
+    assert (update.time_ns, update.balances[0].exchange_time_ns) == (6_000_000_000, 5_000_000_000)
 
 
-def test_a_snapshot_that_begins_anew_forgets_the_pages_before(codec: OkxAccount) -> None:
+def test_restarted_snapshot_discards_earlier_pages(codec: OkxAccount) -> None:
     read(logged_in(codec), page("BTC", is_last=False))
-    told = read(codec, page("ETH"))
-    assert isinstance(told, AccountUpdate)
-    assert [balance.asset for balance in told.balances] == ["ETH"]
+    update = read(codec, page("ETH"))
+    assert isinstance(update, AccountUpdate)
+    assert [balance.asset for balance in update.balances] == ["ETH"]
 
 
-def test_an_update_tells_only_what_changed_and_may_come_between_pages(codec: OkxAccount) -> None:
+def test_update_between_pages_contains_only_changed_balances(codec: OkxAccount) -> None:
     read(logged_in(codec), page("BTC", is_last=False))
     update = read(codec, page("USDT", kind="event_update"))
     assert isinstance(update, AccountUpdate)
     assert not update.is_whole
-    told = read(codec, page("ETH", number=2))
-    assert isinstance(told, AccountUpdate)
-    assert [balance.asset for balance in told.balances] == ["BTC", "ETH"]
+    update = read(codec, page("ETH", number=2))
+    assert isinstance(update, AccountUpdate)
+    assert [balance.asset for balance in update.balances] == ["BTC", "ETH"]
 
 
-def test_amounts_that_the_exchange_leaves_empty_are_absent(codec: OkxAccount) -> None:
+def test_empty_amounts_become_null(codec: OkxAccount) -> None:
     push = page("BTC")
     push["data"][0]["details"][0] |= {"availBal": "", "frozenBal": ""}
-    told = read(logged_in(codec), push)
-    assert isinstance(told, AccountUpdate)
-    assert (told.balances[0].total, told.balances[0].available, told.balances[0].locked) == ("3", None, None)
+    update = read(logged_in(codec), push)
+    assert isinstance(update, AccountUpdate)
+    assert (update.balances[0].total, update.balances[0].available, update.balances[0].locked) == ("3", None, None)
 
 
 @pytest.mark.parametrize("code", sorted(LOGIN_REFUSALS))
-def test_these_codes_refuse_the_key_for_good(codec: OkxAccount, code: str) -> None:
+def test_login_refusal_is_permanent_for_codes_of_the_key(codec: OkxAccount, code: str) -> None:
     refusal = read(codec, {"event": "error", "code": code, "msg": "whatever"})
     assert isinstance(refusal, LoginRefusal)
     assert refusal.is_permanent
@@ -146,20 +146,20 @@ def test_these_codes_refuse_the_key_for_good(codec: OkxAccount, code: str) -> No
 @pytest.mark.parametrize(
     ("code", "is_about_time"), [("60004", True), ("60006", True), ("60014", False), ("63999", False)]
 )
-def test_others_may_pass_and_two_are_about_the_clock(codec: OkxAccount, code: str, is_about_time: bool) -> None:
+def test_login_refusal_is_temporary_for_other_codes(codec: OkxAccount, code: str, is_about_time: bool) -> None:
     refusal = read(codec, {"event": "error", "code": code, "msg": "whatever"})
     assert isinstance(refusal, LoginRefusal)
     assert (refusal.is_permanent, refusal.is_about_time) == (False, is_about_time)
 
 
-def test_what_the_exchange_repeats_of_a_login_is_not_told(codec: OkxAccount) -> None:
+def test_refusal_hides_the_login_that_the_exchange_repeats(codec: OkxAccount) -> None:
     frame = login(Credentials("key", "secret", "my-passphrase"), NOW)
     refusal = read(codec, {"event": "error", "code": "60012", "msg": f"Invalid request: {frame}"})
     assert "my-passphrase" not in repr(refusal)
     assert "60012" in repr(refusal)
 
 
-def test_after_the_login_errors_are_about_the_stream(codec: OkxAccount) -> None:
+def test_error_after_the_login_refuses_the_stream(codec: OkxAccount) -> None:
     logged_in(codec)
     assert read(codec, {"event": "error", "code": "60018", "msg": "no"}) == Refusal(
         (STREAM,), "ChannelNotOffered", "OKX error 60018: no", True
@@ -171,7 +171,7 @@ def test_after_the_login_errors_are_about_the_stream(codec: OkxAccount) -> None:
     assert isinstance(lost, LoginRefusal)
 
 
-def test_everything_else_on_this_path_is_known(codec: OkxAccount) -> None:
+def test_other_documented_events_are_decoded(codec: OkxAccount) -> None:
     logged_in(codec)
     assert read(codec, "pong") == Pong()
     assert read(codec, {"event": "channel-conn-count", "channel": "account", "connCount": "1"}) == Info()
@@ -182,11 +182,11 @@ def test_everything_else_on_this_path_is_known(codec: OkxAccount) -> None:
 @pytest.mark.parametrize(
     "frame", ["{", "[]", '{"event":"party"}', json.dumps(page("BTC", kind="dream")), json.dumps(page("BTC")).replace('"3"', '"x"')]
 )  # fmt: skip
-def test_what_is_not_in_the_documentation_is_refused(codec: OkxAccount, frame: str) -> None:
+def test_undocumented_frame_is_an_error(codec: OkxAccount, frame: str) -> None:
     with pytest.raises(FrameError):
         read(logged_in(codec), frame)
 
 
-def test_a_key_never_says_what_it_is() -> None:
+def test_credentials_hide_the_key_in_repr() -> None:
     key = Credentials("my-api-key", "my-secret", "my-passphrase")
     assert not [text for text in (repr(key), str(key), f"{key!r:>40}") if "my-" in text]

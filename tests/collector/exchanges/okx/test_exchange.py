@@ -117,7 +117,7 @@ def test_an_empty_price_is_null() -> None:
     assert (ticker.bid, ticker.last, ticker.volume_24h) == (None, "1.5", None)
 
 
-def test_a_candle_says_whether_it_is_closed() -> None:
+def test_candle_has_its_closed_flag() -> None:
     frame = b'{"arg":{"channel":"candle1H","instId":"BTC-USDT"},"data":[["1786538760000","1","3","0.5","2","10","20","20","1"]]}'
     (batch,) = Okx().codec("business", [CANDLE]).read(frame, 7)
     assert isinstance(batch, Batch)
@@ -127,7 +127,7 @@ def test_a_candle_says_whether_it_is_closed() -> None:
 
 
 def test_keys_in_another_order_are_read_all_the_same() -> None:
-    """The fast way looks at the first bytes; nothing may hang on the order of keys."""
+    """The fast path reads the first bytes. The result must not depend on the order of keys."""
     frame = recordings.received(recordings.OKX_SEQUENCES)[0].text
     message = json.loads(frame)
     turned = json.dumps(dict(reversed(message.items())))
@@ -148,7 +148,7 @@ def test_control_frames_are_understood(frame: bytes, message: object) -> None:
     assert codec().read(frame, 7) == (message,)
 
 
-def test_an_error_without_arg_is_told_by_its_id() -> None:
+def test_error_without_arg_is_matched_by_its_request_id() -> None:
     codec_ = codec()
     codec_.subscribe([TRADES])
     codec_.subscribe([BOOK, TICKER])
@@ -187,6 +187,6 @@ def test_an_error_that_may_pass_is_not_permanent() -> None:
         (b'{"arg":{"channel":"books","instId":"BTC-USDT"},"x":' + b"[" * 2_000, "recursion"),
     ],
 )  # fmt: skip
-def test_a_bad_frame_is_an_error_that_says_what_is_wrong(frame: bytes, words: str) -> None:
+def test_malformed_frame_is_an_error_with_the_reason(frame: bytes, words: str) -> None:
     with pytest.raises(FrameError, match=words):
         codec().read(frame, 7)

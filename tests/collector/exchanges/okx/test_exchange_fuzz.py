@@ -1,4 +1,4 @@
-"""Whatever bytes come, reading them gives messages that can be written, or a FrameError: never anything else."""
+"""Decoding any bytes gives messages that can be written, or a FrameError, and no other error."""
 
 import re
 
@@ -35,11 +35,11 @@ NUMBER = re.compile(r"\d+(\.\d+)?")
 @pytest.mark.parametrize("route", [PUBLIC, BUSINESS])
 @settings(max_examples=600)
 @given(frame=mutated(FRAMES))
-def test_a_frame_is_read_or_refused(route: str, frame: bytes) -> None:
-    talk = OkxCodec(route, STREAMS)
-    talk.subscribe(STREAMS)
+def test_frame_is_decoded_or_an_error(route: str, frame: bytes) -> None:
+    codec = OkxCodec(route, STREAMS)
+    codec.subscribe(STREAMS)
     try:
-        messages = talk.read(frame, 1)
+        messages = codec.read(frame, 1)
     except FrameError:
         return
     for message in messages:
@@ -51,11 +51,11 @@ ACCOUNT_FRAMES = [frame.bytes for frame in recordings.received(recordings.OKX_AC
 
 @settings(max_examples=300)
 @given(frames=st.lists(mutated(ACCOUNT_FRAMES), max_size=4))
-def test_a_frame_of_the_account_is_read_or_refused(frames: list[bytes]) -> None:
-    talk = OkxAccount([ACCOUNT])
+def test_account_frame_is_decoded_or_an_error(frames: list[bytes]) -> None:
+    codec = OkxAccount([ACCOUNT])
     for frame in frames:
         try:
-            messages = talk.read(frame, 1)
+            messages = codec.read(frame, 1)
         except FrameError:
             continue
         for message in messages:

@@ -1,4 +1,4 @@
-"""What OKX is asked over REST, and how its answers are read."""
+"""OKX's REST requests, and the readers of their answers."""
 
 import pytest
 

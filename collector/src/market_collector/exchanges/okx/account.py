@@ -1,6 +1,6 @@
-"""OKX v5's private connection: login, and channel ``account``: what the account holds (docs/exchanges/okx.md).
+"""Codec of OKX v5's private connection: the login and channel ``account`` (docs/exchanges/okx.md).
 
-A part of okx.py, in a file of its own because it is loaded only when balances are collected.
+Loaded only when balances are collected.
 """
 
 import base64
@@ -38,22 +38,22 @@ LOGIN_REFUSALS = {
     "60024": "the passphrase is wrong",
     "60032": "the API key does not exist",
 }
-"""Error codes that the same key would meet again. All others may pass (60014 too frequent, 63999 internal, ...)."""
+"""Permanent error codes of the key. All others are temporary (60014 too frequent, 63999 internal, ...)."""
 TIME_CODES = frozenset({"60004", "60006"})
 
 
 class Kind(msgspec.Struct, gc=False):
-    """What tells a push from an event."""
+    """The fields that distinguish a push from an event."""
 
     event: str = ""
     eventType: str = ""
 
 
 class Detail(msgspec.Struct, gc=False):
-    """``{"ccy":"USDT","eq":"4892.95","cashBal":"4750.42","availBal":"4734.37","frozenBal":"158.57",
-    "uTime":"1705449605015",...}``
+    """Balance of one currency. Amounts are "" if the account's mode does not have them.
 
-    One currency. Amounts may be "" where the account's mode does not have them.
+    ``{"ccy":"USDT","eq":"4892.95","cashBal":"4750.42","availBal":"4734.37","frozenBal":"158.57",
+    "uTime":"1705449605015",...}``
     """
 
     ccy: str
@@ -64,18 +64,20 @@ class Detail(msgspec.Struct, gc=False):
 
 
 class AccountRow(msgspec.Struct, gc=False):
-    """``{"uTime":"1705564213903","totalEq":"55868.06","details":[Detail, ...],...}``"""
+    """An account: ``{"uTime":"1705564213903","totalEq":"55868.06","details":[Detail, ...],...}``."""
 
     uTime: str
     details: list[Detail]
 
 
 class AccountPush(msgspec.Struct, gc=False):
-    """``{"arg":{"channel":"account","uid":"44*****584"},"eventType":"snapshot","curPage":1,"lastPage":true,
+    """A snapshot or an update of the account.
+
+    ``{"arg":{"channel":"account","uid":"44*****584"},"eventType":"snapshot","curPage":1,"lastPage":true,
     "data":[AccountRow]}``
 
-    A snapshot lists the currencies that are not zero, over several pages when there are many; an ``event_update`` those
-    that have changed.
+    A snapshot lists the currencies with a non-zero balance, on several pages if there are many. An ``event_update``
+    lists the changed currencies.
     """
 
     eventType: str
@@ -89,9 +91,11 @@ read_push = msgspec.json.Decoder(AccountPush).decode
 
 
 def login(credentials: Credentials, time_ns: int) -> str:
-    """``{"op":"login","args":[{"apiKey":"...","passphrase":"...","timestamp":"1538054050","sign":"..."}]}``
+    """Return the login frame.
 
-    The time is in whole seconds, and may be 30 s off.
+    ``{"op":"login","args":[{"apiKey":"...","passphrase":"...","timestamp":"1538054050","sign":"..."}]}``
+
+    The timestamp is in seconds and may differ from OKX's time by 30 s.
     """
     timestamp = str(time_ns // 1_000_000_000)
     signed = {"apiKey": credentials.api_key, "passphrase": credentials.passphrase, "timestamp": timestamp}
@@ -100,13 +104,13 @@ def login(credentials: Credentials, time_ns: int) -> str:
 
 
 def sign(secret_key: str, timestamp: str) -> str:
-    """Base64 of HMAC-SHA256 over time, verb and path."""
+    """Return the Base64 of the HMAC-SHA256 over time, verb and path."""
     text = f"{timestamp}GET/users/self/verify"
     return base64.b64encode(hmac.digest(secret_key.encode(), text.encode(), hashlib.sha256)).decode()
 
 
 class OkxAccount:
-    """The talk on one private connection, which carries one stream."""
+    """Codec of one private connection, which carries one stream."""
 
     path = "/ws/v5/private"
 
@@ -115,14 +119,14 @@ class OkxAccount:
         self._ids = count(1)
         self._is_logged_in = False
         self._pages: list[AccountRow] = []
-        """Of a snapshot of which the last page has not come yet."""
+        """Pages received so far of an incomplete snapshot."""
 
     def subscribe(self, streams: Sequence[Stream]) -> list[str]:
-        """Without more words OKX pushes changes, and the whole account regularly."""
+        """Without further parameters, OKX pushes changes and regular snapshots."""
         return [self._request("subscribe")]
 
     def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
-        """The same with another verb."""
+        """Build the unsubscribe frame."""
         return [self._request("unsubscribe")]
 
     def _request(self, verb: str) -> str:
@@ -130,7 +134,7 @@ class OkxAccount:
         return json.dumps(request, separators=(",", ":"))
 
     def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
-        """Few frames come here: they are read one way after the other."""
+        """Decode a frame in up to two passes, which is fast enough for the few frames of this connection."""
         if frame == b"pong":
             return (Pong(),)
         try:
@@ -169,11 +173,11 @@ class OkxAccount:
         reason = "ChannelNotOffered" if event.code == "60018" else REFUSALS.get(event.code, "ExchangeError")
         return Refusal((self._stream,), reason, text, event.code in REFUSALS)
 
-    # -- what the account holds
+    # -- pushes
 
     def _push(self, push: AccountPush, receive_time_ns: int) -> Message:
         if push.eventType == "event_update":
-            return self._holdings(push.data, receive_time_ns, is_whole=False)
+            return self._account_update(push.data, receive_time_ns, is_whole=False)
         if push.eventType != "snapshot":
             raise FrameError(f"OKX sent the account with eventType {push.eventType!r}; known: snapshot, event_update")
         if push.curPage == 1:
@@ -182,9 +186,9 @@ class OkxAccount:
         if not push.lastPage:
             return Info()
         pages, self._pages = self._pages, []
-        return self._holdings(pages, receive_time_ns, is_whole=True)
+        return self._account_update(pages, receive_time_ns, is_whole=True)
 
-    def _holdings(self, rows: Sequence[AccountRow], receive_time_ns: int, *, is_whole: bool) -> AccountUpdate:
+    def _account_update(self, rows: Sequence[AccountRow], receive_time_ns: int, *, is_whole: bool) -> AccountUpdate:
         symbol = self._stream.symbol
         balances = [_balance(symbol, detail, receive_time_ns) for row in rows for detail in row.details]
         time_ns = max((int(row.uTime) * 1_000_000 for row in rows), default=receive_time_ns)
@@ -192,13 +196,13 @@ class OkxAccount:
 
 
 def _login_refusal(code: str) -> LoginRefusal:
-    """OKX's own text stays out: of error 60012 it repeats the request, passphrase and all."""
+    """Describe the error without OKX's own message, which for error 60012 repeats the request with its passphrase."""
     meaning = LOGIN_REFUSALS.get(code, "the time of the signature is wrong" if code in TIME_CODES else "try again")
     return LoginRefusal(f"OKX error {code or '(none)'} at login: {meaning}", code in LOGIN_REFUSALS, code in TIME_CODES)
 
 
 def _balance(symbol: str, row: Detail, receive_time_ns: int) -> Balance:
-    """In OKX's simplest words: the cash balance, and what of it is free and frozen. Raises ValueError."""
+    """Make the record from OKX's cash balance and its available and frozen parts. Raises ValueError."""
     for amount in (row.cashBal, row.availBal, row.frozenBal):
         float(amount or 0)
     return Balance(

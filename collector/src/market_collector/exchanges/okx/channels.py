@@ -1,4 +1,4 @@
-"""OKX channels: what is subscribed to on a connection, and which stream each frame belongs to."""
+"""Codec of OKX's public and business connections: subscriptions, and the stream of each frame."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -32,11 +32,11 @@ class OkxCodec:
         self._asked: dict[str, tuple[Stream, ...]] = {}
 
     def subscribe(self, streams: Sequence[Stream]) -> list[str]:
-        """An error event may lack ``arg``, so each request has an id that tells what it was about."""
+        """Build the subscribe frames. Each has an id that identifies its streams, since an error may lack ``arg``."""
         return [self._request("subscribe", part) for part in _parts(streams)]
 
     def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
-        """The same with another verb."""
+        """Build the unsubscribe frames."""
         return [self._request("unsubscribe", part) for part in _parts(streams)]
 
     def _request(self, verb: str, streams: tuple[Stream, ...]) -> str:
@@ -47,7 +47,7 @@ class OkxCodec:
         return json.dumps({"id": request_id, "op": verb, "args": args}, separators=(",", ":"))
 
     def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
-        """Data first, by the type of its stream, which its first bytes tell: 2.6 us, one type for all takes 3.3."""
+        """Decode data first, with the wire type that its first bytes select: 2.6 us, with a common type 3.3 us."""
         read_data = self.reader_ofs.get(frame[: frame.find(b"}")])
         try:
             if read_data is not None:
@@ -59,7 +59,7 @@ class OkxCodec:
             raise FrameError(f"OKX frame cannot be read: {error}") from error
 
     def _read_other(self, frame: bytes, receive_time_ns: int) -> Message:
-        """Events; and data whose keys come in another order than they ever did."""
+        """Decode events, and data with an unusual order of keys."""
         fields = read_fields(frame)
         if "event" in fields:
             return self._event(read_event(frame))
@@ -96,8 +96,8 @@ class OkxCodec:
 def channel(stream: Stream) -> str:
     """OKX's channel of a stream.
 
-    Trades come from ``trades-all``, fill by fill, as REST's history has them: `trades` merges fills, so its rows could
-    not be told from those of a repair (docs/decisions/0021-okx-trades-as-single-fills.md).
+    Trades come from ``trades-all``, one row per fill, as in REST's history. Channel `trades` merges fills, so its rows
+    could not be matched with backfilled ones (docs/decisions/0021-okx-trades-as-single-fills.md).
     """
     match stream.data_type:
         case DataType.TRADE:

@@ -9,11 +9,11 @@ REFUSALS = {
     "64002": "ChannelNotOffered",
     "64003": "PermissionDenied",
 }
-"""Error codes that no retry heals. All others (60014 too frequent, 64007 internal, ...) may pass."""
+"""Permanent error codes. All others are temporary (60014 too frequent, 64007 internal, ...)."""
 
 
 class Arg(msgspec.Struct, frozen=True, gc=False):
-    """Which channel of which instrument: ``{"channel":"trades-all","instId":"BTC-USDT"}``."""
+    """A channel of an instrument: ``{"channel":"trades-all","instId":"BTC-USDT"}``."""
 
     channel: str
     instId: str = ""  # absent in channels that we never ask for

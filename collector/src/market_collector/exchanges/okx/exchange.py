@@ -1,10 +1,10 @@
-"""OKX v5: what its addresses, frames and numbers mean.
+"""OKX v5: constant facts about the exchange.
 
-Source of every protocol fact: OKX's v5 documentation of 2026-07-28 and recordings of 2022-05-13 and 2026-09-26, as
-collected in docs/exchanges/okx.md. "[rec]" marks what a recording confirms.
+The sources are OKX's v5 documentation of 2026-07-28 and recordings of 2022-05-13 and 2026-09-26. The facts are
+collected in docs/exchanges/okx.md. "[rec]" marks a fact that a recording confirms.
 
-An example of each push stands at its wire type. rows.py holds the rows that pushes and REST have in common,
-rest.py what is asked over REST.
+Each wire type shows an example of its push. rows.py holds the rows that pushes and REST answers share. rest.py holds
+the REST requests.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,10 @@ class Okx:
     key_refused_codes = frozenset({4001, 4007})  # login failed; API key changed or deleted
 
     def route(self, stream: Stream) -> str:
-        """Single fills and candles live on the business path, the rest on the public one; else error 64001 comes."""
+        """Single fills and candles use the business path, other public data the public one.
+
+        OKX refuses a request on the wrong path with error 64001.
+        """
         if stream.data_type is DataType.BALANCE:
             return PRIVATE
         return BUSINESS if stream.data_type in (DataType.TRADE, DataType.CANDLE) else PUBLIC
@@ -45,13 +48,13 @@ class Okx:
         return route == PRIVATE
 
     def login(self, credentials: Credentials, time_ns: int) -> str:
-        """Section 4."""
-        from market_collector.exchanges.okx import account  # here and below: only who collects balances pays for it
+        """Build the login frame (section 4)."""
+        from market_collector.exchanges.okx import account  # here and below: loaded only to collect balances
 
         return account.login(credentials, time_ns)
 
     def codec(self, route: str, streams: Sequence[Stream]) -> Codec:
-        """A conversation for a new connection."""
+        """Return the codec for a new connection."""
         if route == PRIVATE:
             from market_collector.exchanges.okx import account
 
@@ -59,7 +62,7 @@ class Okx:
         return OkxCodec(route, streams)
 
     def is_intact(self, book: Book, checksum: int) -> bool:
-        """Checks what was sent before 2026-06-23; verified on all 197 book messages of the 2022 recording [rec]."""
+        """Check the checksum that OKX sent before 2026-06-23; all 197 book messages of 2022 match it [rec]."""
         return interleaved_crc32(book) == checksum
 
 

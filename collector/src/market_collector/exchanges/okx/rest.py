@@ -1,4 +1,4 @@
-"""OKX v5 over REST: what is asked, and what the answers mean. Sources are those of okx.py."""
+"""OKX v5 over REST: requests, and readers for their answers. exchange.py names the sources."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Reply(msgspec.Struct, gc=False):
-    """REST's envelope; HTTP 200 also for most errors, so ``code`` decides."""
+    """Envelope of an answer. Most errors come with HTTP 200, so ``code`` decides."""
 
     code: str
     msg: str = ""
@@ -35,26 +35,26 @@ class Reply(msgspec.Struct, gc=False):
 
 
 class TradeMark(msgspec.Struct, gc=False):
-    """What `OkxRestApi.newest_mark` needs of a trade."""
+    """The field of a trade that `OkxRestApi.newest_mark` reads."""
 
     tradeId: str
 
 
 class BookMark(msgspec.Struct, gc=False):
-    """What `OkxRestApi.newest_mark` needs of a book."""
+    """The field of a book that `OkxRestApi.newest_mark` reads."""
 
     seqId: int
 
 
 class InstrumentRow(msgspec.Struct, gc=False):
-    """``{"instId":"BTC-USDT","instType":"SPOT","state":"live",...}``; other states: suspend, preopen, test, ..."""
+    """``{"instId":"BTC-USDT","instType":"SPOT","state":"live",...}``; other states are suspend, preopen, test, ..."""
 
     instId: str
     state: str
 
 
 class TimeMark(msgspec.Struct, gc=False):
-    """What is needed of a ticker, and of the exchange's time."""
+    """The time of a ticker, or the exchange's time."""
 
     ts: str
 
@@ -63,31 +63,31 @@ read_reply = msgspec.json.Decoder(Reply).decode
 
 
 class OkxRestApi:
-    """Paths, and what their answers mean; each method says OKX's limit."""
+    """OKX's REST requests with their rate limits, and readers for the answers."""
 
     history_page = 100
 
     def instruments(self) -> Request:
-        """All spot instruments at once (20 requests / 2 s and IP)."""
+        """Request all spot instruments. Limit: 20 requests per 2 s and IP address."""
         return Request("/api/v5/public/instruments?instType=SPOT")
 
     def live_symbols(self, body: bytes) -> list[str]:
-        """An ``instId`` of a spot instrument is canonical BASE-QUOTE already."""
+        """Return the ``instId`` of each live instrument. For spot it has the canonical form BASE-QUOTE already."""
         with _reading("its instruments"):
             rows = [msgspec.json.decode(row, type=InstrumentRow) for row in _rows("its instruments", body)]
         return sorted(row.instId for row in rows if row.state == "live")
 
     def time(self) -> Request:
-        """10 requests / 2 s and IP."""
+        """Request the time. Limit: 10 requests per 2 s and IP address."""
         return Request("/api/v5/public/time")
 
     def read_time(self, body: bytes) -> int:
-        """``{"code":"0","msg":"","data":[{"ts":"1597026383085"}]}``, milliseconds."""
+        """Read ``{"code":"0","msg":"","data":[{"ts":"1597026383085"}]}``, in milliseconds."""
         with _reading("its time"):
             return int(_first("its time", body, TimeMark).ts) * 1_000_000
 
     def newest(self, stream: Stream) -> Request:
-        """Each within 20 requests / 2 s and IP, the lowest limit of the four."""
+        """Request the newest event. Limit: 20 requests per 2 s and IP address, the lowest of the four paths."""
         instrument = f"instId={stream.symbol}"
         match stream.data_type:
             case DataType.TRADE:
@@ -101,7 +101,7 @@ class OkxRestApi:
         raise ValueError(f"OKX does not offer {stream}")
 
     def newest_mark(self, stream: Stream, body: bytes) -> int:
-        """Reads the first row: REST lists the newest first."""
+        """Read the first row, since REST lists the newest first."""
         with _reading(stream):
             match stream.data_type:
                 case DataType.TRADE:
@@ -113,7 +113,7 @@ class OkxRestApi:
             return int(_first(stream, body, TimeMark).ts)
 
     def mark(self, record: Data) -> int:
-        """Trade id, book sequence, or exchange time in milliseconds."""
+        """Return the trade id, book sequence, or exchange time in milliseconds."""
         match record:
             case Trade():
                 return int(record.trade_id)
@@ -124,18 +124,21 @@ class OkxRestApi:
         return (record.exchange_time_ns or 0) // 1_000_000
 
     def state(self, stream: Stream) -> Request:
-        """Within 20 requests / 2 s, IP and kind of instrument."""
+        """Request the instrument's state. Limit: 20 requests per 2 s, IP address and instrument type."""
         kind = "SPOT" if stream.symbol.count("-") == 1 else "SWAP" if stream.symbol.endswith("-SWAP") else "FUTURES"
         return Request(f"/api/v5/public/instruments?instType={kind}&instId={stream.symbol}")
 
     def is_trading(self, stream: Stream, body: bytes) -> bool:
-        """Anything but live may be an auction (section 6, step 7)."""
+        """Return whether the state is live. Any other state may be an auction (section 6, step 7)."""
         with _reading(stream):
             return _first(stream, body, InstrumentRow).state == "live"
 
     def history(self, stream: Stream, last: int, newest: int) -> Request:
-        """``after`` means older than, for ids and for times; answers are newest first (sections 7 and 8). Trades
-        reach three months back, candles years; the last 1,440 candles have an endpoint of their own."""
+        """Request a page of history, which OKX answers newest first (sections 7 and 8).
+
+        ``after`` means older than, for ids and for times. Trades reach back three months, candles years. The last
+        1,440 candles have a path of their own.
+        """
         instrument = f"instId={stream.symbol}"
         if stream.data_type is DataType.TRADE:
             page = f"type=1&after={last + 1}&limit={self.history_page}"
@@ -145,7 +148,7 @@ class OkxRestApi:
         return Request(f"/api/v5/market/{which}?{instrument}&bar={BARS[stream.interval]}&{page}")
 
     def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> list[Data]:
-        """REST's trades are single fills without a sequence; of candles only closed ones count."""
+        """Return single fills, which have no sequence here, or closed candles."""
         with _reading(stream):
             rows = reversed(_rows(stream, body))
             if stream.data_type is DataType.TRADE:
@@ -160,7 +163,7 @@ class OkxRestApi:
 
 @contextmanager
 def _reading(what: Stream | str) -> Iterator[None]:
-    """What is read in here is the answer when OKX was asked for this."""
+    """Turn a decoding error into a FrameError that names the request."""
     try:
         yield
     except UNREADABLE as error:
@@ -175,7 +178,7 @@ def _rows(what: Stream | str, body: bytes) -> list[msgspec.Raw]:
 
 
 def _first(what: Stream | str, body: bytes, kind: type[T]) -> T:
-    """The first row of an answer: REST lists the newest first."""
+    """Return the first row of an answer, which is the newest."""
     rows = _rows(what, body)
     if not rows:
         raise FrameError(f"OKX answered without data for {what}")

@@ -1,6 +1,6 @@
-"""OKX v5: the rows that pushes and REST answers have in common, and the records they become.
+"""OKX v5: rows that pushes and REST answers share, and the records made from them.
 
-Sources are those of okx.py. Prices, sizes and times are JSON strings; time is in milliseconds.
+exchange.py names the sources. Prices, sizes and times are JSON strings; times are in milliseconds.
 """
 
 from collections.abc import Iterable
@@ -19,15 +19,17 @@ BARS = {
 """Our interval names to OKX's. Bars of 6 hours and longer open on UTC+8 boundaries unless "utc" is appended."""
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What reading bytes that are not as they should be may raise; the last one for brackets in brackets in brackets."""
+"""Errors that decoding malformed bytes may raise; RecursionError for deeply nested brackets."""
 
 
 class TradeRow(msgspec.Struct, gc=False):
-    """``{"instId":"BTC-USDT","tradeId":"1040968613","px":"64040.2","sz":"0.00240857","side":"buy",
+    """One fill; ``side`` is the taker's.
+
+    ``{"instId":"BTC-USDT","tradeId":"1040968613","px":"64040.2","sz":"0.00240857","side":"buy",
     "ts":"1786538760218","source":"0","seqId":79706765242}``
 
-    One fill; ``side`` is the taker's. A row of channel `trades` has ``"count":"2"`` in addition [rec]: so many fills of
-    one taker order at one price, ``tradeId`` the last of their ids. The 2022 recording has neither count nor seqId.
+    A row of channel `trades` may merge fills of one taker order at one price [rec]. ``"count":"2"`` is their number,
+    ``tradeId`` the last of their ids. The 2022 recording has neither count nor seqId.
     """
 
     tradeId: str
@@ -40,10 +42,12 @@ class TradeRow(msgspec.Struct, gc=False):
 
 
 class BookRow(msgspec.Struct, gc=False):
-    """``{"asks":[["8476.98","415","0","13"]],"bids":[["8476.97","256","0","12"]],"ts":"1597026383085","checksum":0,
+    """A snapshot or an update of a book. A level is price, size, a deprecated "0", and the number of orders.
+
+    ``{"asks":[["8476.98","415","0","13"]],"bids":[["8476.97","256","0","12"]],"ts":"1597026383085","checksum":0,
     "seqId":123456,"prevSeqId":-1}``
 
-    A level is price, size, a deprecated "0", number of orders. ``checksum`` is always 0 since 2026-06-23 [rec].
+    ``checksum`` is always 0 since 2026-06-23 [rec].
     """
 
     asks: list[Level]
@@ -55,10 +59,12 @@ class BookRow(msgspec.Struct, gc=False):
 
 
 class TickerRow(msgspec.Struct, gc=False):
-    """``{"instType":"SPOT","instId":"BTC-USDT","last":"64028.6","lastSz":"0.0011553","askPx":"64028.7",...}`` [rec]
+    """One ticker. Prices may be "" on instruments without trading.
 
-    Prices may be "" on dead instruments. Since 2025-11-26 best bid and ask may lie inside the book's (RPI orders).
-    SPOT: ``vol24h`` in base, ``volCcy24h`` in quote currency.
+    ``{"instType":"SPOT","instId":"BTC-USDT","last":"64028.6","lastSz":"0.0011553","askPx":"64028.7",...}`` [rec]
+
+    Since 2025-11-26 best bid and ask may lie inside the book's (RPI orders). For SPOT, ``vol24h`` is in base and
+    ``volCcy24h`` in quote currency.
     """
 
     last: str
@@ -76,7 +82,7 @@ class TickerRow(msgspec.Struct, gc=False):
 
 
 class CandleRow(msgspec.Struct, array_like=True, gc=False):
-    """``["1786538760000","64040.2","64040.2","64025.7","64033.5","2.16787395","138825.2","138825.2","0"]`` [rec]"""
+    """``["1786538760000","64040.2","64040.2","64025.7","64033.5","2.16787395","138825.2","138825.2","0"]`` [rec]."""
 
     ts: str
     open: str
@@ -114,7 +120,7 @@ def candle_of(stream: Stream, row: CandleRow, receive_time_ns: int) -> Candle:
     )  # fmt: skip
 
 
-def check_numbers(texts: Iterable[str]) -> None:
-    """Raises ValueError."""
-    for text in texts:
-        float(text)
+def check_numbers(strings: Iterable[str]) -> None:
+    """Raise ValueError if a string is not a number."""
+    for string in strings:
+        float(string)
