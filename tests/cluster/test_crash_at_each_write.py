@@ -144,12 +144,16 @@ class Crashes:
         assert "Reconciling" not in {each["type"] for each in resource["status"]["conditions"]}
 
     def _at_rest(self, name: str) -> Document:
-        """The state after 2 s without a change."""
+        """The state after 2 s without a change, with each pod as old as minReadySeconds requires."""
         before: Document = {}
-        while (now := self.ground.state(name)) != before:
+        while (now := self.ground.state(name)) != before or self._has_unavailable_pods(now):
             before = now
             time.sleep(2)
         return before
+
+    @staticmethod
+    def _has_unavailable_pods(state: Document) -> bool:
+        return any(each.get("status", {}).get("unavailableReplicas") for each in state["children"])
 
     def _difference(self, name: str) -> list[str]:
         return differences(self.ground.state(name), self.golden)
