@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup try cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator soak requirements
+.PHONY: help prepare setup try cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator soak requirements
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +25,11 @@ try: ## a quick start without a cluster: simulated exchange, collector, live tab
 	@hack/setup.sh programs
 	@.venv/bin/python demo/try.py
 
-demo: setup cluster images ## the whole way: cluster, operator, simulator, one MarketCollector, live status
+demo: prepare setup cluster images ## the whole way: cluster, operator, simulator, one MarketCollector, live status
 	@demo/demo.sh
+
+prepare: # of the first `make demo`: what takes minutes, beside one another
+	@hack/prepare.sh
 
 demo-down: ## remove what `make demo` made in the cluster
 	@demo/down.sh

@@ -27,10 +27,14 @@ install_packages() {
   local log=$1
   shift
   (($#)) || return 0
-  is_debian_family || fail "missing: $*" "This is not a Debian or Ubuntu machine: install them with its own package manager, then try again."
-  is_root || fail "missing packages: $*" "Install them, then try again:  sudo apt-get install --no-install-recommends $*"
+  require_apt "$@"
   step "$log" "Debian packages: $*" apt_install "$@" ||
     fail "the packages could not be installed: $*" "See $log"
+}
+
+require_apt() { # package...
+  is_debian_family || fail "missing: $*" "This is not a Debian or Ubuntu machine: install them with its own package manager, then try again."
+  is_root || fail "missing packages: $*" "Install them, then try again:  sudo apt-get install --no-install-recommends $*"
 }
 
 apt_install() {

@@ -44,7 +44,7 @@ main() {
   if is_current; then return; fi
   rm -f "$STAMP"
   if ! is_usable; then
-    step "$LOG" "making .venv with $("$python" --version)" make_venv "$python" || fail "the virtual environment could not be made" "See $LOG"
+    step "$LOG" "creating .venv with $("$python" --version)" make_venv "$python" || fail "the virtual environment could not be created" "See $LOG"
   fi
   step "$LOG" "installing Python packages with the hashes of requirements/: up to two minutes the first time" install_pins ||
     fail "the Python packages could not be installed" "See $LOG" \
@@ -94,7 +94,7 @@ ensure_venv_module() {
 
 make_venv() {
   rm -rf "$VENV"
-  # Under its final name: scripts in it name its path. is_usable judges it, so a half-made one is made anew.
+  # Under its final name: scripts in it name its path. is_usable judges it, so an unfinished one is replaced.
   "$1" -m venv "$VENV"
 }
 

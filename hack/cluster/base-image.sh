@@ -18,7 +18,7 @@ ensure_base_image() {
   mkdir -p "$CACHE/images"
   if [ ! -s "$archive" ]; then
     step "$CACHE/log/base-image.log" "base image from Debian packages ($suite): about a minute, once" make_base_image "$suite" "$archive" ||
-      fail "the base image could not be made" "See $CACHE/log/base-image.log"
+      fail "the base image could not be built" "See $CACHE/log/base-image.log"
   fi
   step "$CACHE/log/base-image.log" "base image into the build's storage" read_archive "$archive" ||
     fail "the base image could not be read" "Remove $archive and try again; see $CACHE/log/base-image.log"

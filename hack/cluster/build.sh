@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds what the local cluster consists of into the cache, from Debian packages and the Go module proxy: the Kubernetes
-# binary, CoreDNS, Helm and the two images of the cluster itself. What is there already is not built again.
+# Builds the local cluster's programs into the cache, from Debian packages and the Go module proxy: Kubernetes with etcd,
+# CoreDNS, Helm, and the images of the cluster's own pods. Finished parts are not built again.
 #
 #   build.sh            everything
 #   build.sh helm       Helm alone (kind and an existing cluster need no more)
@@ -19,23 +19,36 @@ WORK=""
 main() {
   case ${1:-all} in
     all)
-      is_built kubernetes && is_built coredns && is_built helm && are_images_built && { link_tools; return; }
+      are_programs_built && are_images_built && { link_tools; return; }
       lock "$CACHE/build.lock" "building the cluster's programs"
-      mapfile -t missing < <(packages)
-      install_packages "$LOG/packages.log" "${missing[@]}"
-      build kubernetes
-      build coredns
-      build helm
-      build_images
+      build_all
       ;;
     helm)
       is_built helm && { link_tools; return; }
       lock "$CACHE/build.lock" "building Helm"
+      require_go
       build helm
+      finish_steps || fail "Helm could not be built" "See $LOG/build.log"
+      publish helm
       ;;
     *) fail "usage: build.sh [helm]" ;;
   esac
   link_tools
+}
+
+# Go needs none of the Debian packages: apt waits for the network and the disk while the compiler computes.
+build_all() {
+  local missing
+  mapfile -t missing < <(packages)
+  if ((${#missing[@]})); then require_apt "${missing[@]}"; fi
+  are_programs_built || require_go
+  if ((${#missing[@]})); then
+    start_step "$LOG/packages.log" "Debian packages: ${missing[*]}" apt_install "${missing[@]}"
+  fi
+  are_programs_built || build all
+  finish_steps || fail "the cluster's programs could not be built" "See $LOG"
+  if [ "$WORK" ]; then publish kubernetes helm; fi
+  build_images
 }
 
 # Looked for by command, so that what a machine has by other ways (Docker's containerd, say) is used.
@@ -49,49 +62,58 @@ packages() {
 
 # -- programs -----------------------------------------------------------------------------------------------------------
 
-program() { # the file whose presence says that the build was finished
+folder() { # the folder whose presence says that the build was finished
   case $1 in
-    kubernetes) echo "$KUBERNETES_BIN/kube" ;;
-    coredns) echo "$COREDNS_BIN/coredns" ;;
-    helm) echo "$HELM_BIN/helm" ;;
+    kubernetes) echo "$KUBERNETES_BIN" ;;
+    helm) echo "$HELM_BIN" ;;
   esac
 }
 
-is_built() { [ -x "$(program "$1")" ]; }
+is_built() { [ -d "$(folder "$1")" ]; }
 
-build() {
-  is_built "$1" && return
-  require_go
+are_programs_built() { is_built kubernetes && is_built helm; }
+
+# Beside its final place, then renamed (publish): a killed build leaves a folder that no run uses.
+build() { # all or helm
   mkdir -p "$CACHE/bin"
-  rm -rf "$CACHE"/bin/.unfinished-* # of a killed run; the lock says that nobody works there
-  # Beside its final place, then renamed: a killed build leaves a folder that nobody believes.
+  rm -rf "$CACHE"/bin/.unfinished-* # of a killed run; the lock says that no other run works there
   WORK=$(mktemp -d "$CACHE/bin/.unfinished-XXXXXX")
   trap 'rm -rf "$WORK"' EXIT
-  "build_$1"
-  rm -rf "$(dirname "$(program "$1")")"
-  chmod 755 "$WORK"
-  mv -T "$WORK" "$(dirname "$(program "$1")")"
-  trap - EXIT
+  mkdir "$WORK"/{kubernetes,helm}
+  case $1 in
+    all) start_step "$LOG/build.log" "building Kubernetes $KUBERNETES_VERSION, CoreDNS and Helm: about 5 minutes the first time on 2 cores" build_all_programs ;;
+    helm) start_step "$LOG/build.log" "building Helm $HELM_VERSION: about 2 minutes the first time on 2 cores" go_build helm ./helm ;;
+  esac
 }
 
-build_kubernetes() {
-  step "$LOG/build-kubernetes.log" \
-    "building Kubernetes $KUBERNETES_VERSION from the Go module proxy: about 5 minutes the first time on 2 cores" \
-    nice env CGO_ENABLED=0 go build -C "$HERE/kubernetes" -mod=readonly -buildvcs=false -trimpath \
-    -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v$KUBERNETES_VERSION" -o "$WORK/kube" .
+# One call: the three share 9 of 10 packages, and each compiles once.
+build_all_programs() {
+  set -euo pipefail
+  go_build kubernetes ./...
+  mv "$WORK/kubernetes/localcluster" "$WORK/kubernetes/kube"
+  mv "$WORK/kubernetes/helm" "$WORK/helm/helm"
   local name
   for name in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
-    ln -s kube "$WORK/$name"
+    ln -s kube "$WORK/kubernetes/$name"
   done
 }
 
-build_coredns() { go_install "CoreDNS $COREDNS_VERSION" 2 "github.com/coredns/coredns@v$COREDNS_VERSION"; }
+go_build() { # folder, packages
+  # dwarf=false: -s -w only keep the linker from writing debug information that the compiler has made.
+  nice env CGO_ENABLED=0 GOFLAGS= go build -C "$HERE/kubernetes" -mod=readonly -buildvcs=false -trimpath -gcflags=all=-dwarf=false \
+    -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v$KUBERNETES_VERSION -X helm.sh/helm/v4/internal/version.version=v$HELM_VERSION" \
+    -o "$WORK/$1/" "$2"
+}
 
-build_helm() { go_install "Helm $HELM_VERSION" 2 "helm.sh/helm/v4/cmd/helm@v$HELM_VERSION"; }
-
-go_install() { # text, minutes, package@version
-  step "$LOG/build-${1%% *}.log" "building $1 from the Go module proxy: about $2 minutes the first time on 2 cores" \
-    nice env CGO_ENABLED=0 GOBIN="$WORK" GOFLAGS= go install -trimpath -ldflags "-s -w" "$3"
+publish() { # kubernetes, helm
+  local name
+  for name in "$@"; do
+    rm -rf "$(folder "$name")"
+    chmod 755 "$WORK/$name"
+    mv -T "$WORK/$name" "$(folder "$name")"
+  done
+  rm -rf "$WORK"
+  trap - EXIT
 }
 
 # The go line of go.mod is the version needed; a Go from 1.21 on fetches a newer one by itself through the module proxy,
@@ -130,7 +152,7 @@ link_tools() {
 
 # -- the cluster's own images, each one program without a base ------------------------------------------------------------
 
-are_images_built() { [ -s "$CACHE/images/pause-$PAUSE_VERSION.tar" ] && [ -s "$CACHE/images/coredns-$COREDNS_VERSION.tar" ]; }
+are_images_built() { [ -s "$PAUSE_ARCHIVE" ] && [ -s "$COREDNS_ARCHIVE" ]; }
 
 build_images() {
   are_images_built && return
@@ -145,9 +167,9 @@ write_images() {
   rm -rf "$CACHE"/images/.own-*
   work=$(mktemp -d "$CACHE/images/.own-XXXXXX")
   gcc -O2 -static -o "$work/pause" "$HERE/pause.c"
-  cp "$COREDNS_BIN/coredns" "$work/coredns"
-  write_image "$PAUSE_IMAGE" "$work/pause" "$CACHE/images/pause-$PAUSE_VERSION.tar"
-  write_image "$COREDNS_IMAGE" "$work/coredns" "$CACHE/images/coredns-$COREDNS_VERSION.tar"
+  cp "$KUBERNETES_BIN/coredns" "$work/coredns"
+  write_image "$PAUSE_IMAGE" "$work/pause" "$PAUSE_ARCHIVE"
+  write_image "$COREDNS_IMAGE" "$work/coredns" "$COREDNS_ARCHIVE"
   rm -rf "$work"
 }
 

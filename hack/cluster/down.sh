@@ -18,7 +18,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 main() {
   require_known_cluster
   case $CLUSTER in
-    current) say "CLUSTER=current: the cluster is yours, it is left alone." ;;
+    current) say "CLUSTER=current: the cluster is not ours to remove. Nothing is changed." ;;
     kind) down_kind ;;
     local) down_local ;;
   esac
@@ -30,7 +30,7 @@ down_kind() {
     kind delete cluster --name "$KIND_CLUSTER" --kubeconfig "$KIND_KUBECONFIG" >&2
   fi
   rm -f "$KIND_KUBECONFIG"
-  say "The kind cluster $KIND_CLUSTER is gone."
+  say "The kind cluster $KIND_CLUSTER is removed."
 }
 
 down_local() {
@@ -47,7 +47,7 @@ down_local() {
   fi
   # The bridge and the rules may belong to a living cluster of another cache folder.
   require_no_other_cluster
-  say "- ending the cluster's pods and processes, removing its mounts, network and state"
+  say "- stopping the cluster's pods and processes, removing its mounts, network and state"
   remove_cluster
   say "  done in $SECONDS s. Built programs and images stay in $CACHE"
 }

@@ -34,7 +34,7 @@ main() {
     case $argument in
       operator | collector | simulator) TARGETS+=("$argument") ;;
       --no-load) LOAD=no ;;
-      *) fail "images.sh: $argument is not known" "Allowed: operator, collector, simulator, --no-load." ;;
+      *) fail "images.sh: unknown argument $argument" "Allowed: operator, collector, simulator, --no-load." ;;
     esac
   done
   ((${#TARGETS[@]})) || TARGETS=(operator collector simulator)

@@ -9,7 +9,7 @@ require_local_cluster_possible() {
   [ "$(uname -s)" = Linux ] || fail "the local cluster needs Linux; this is $(uname -s)" "$OTHER_WAYS"
   is_root || fail "the local cluster needs root (containers, a network bridge, iptables); you are $(id -un)" \
     "Run it as root (sudo -E make cluster)." "$OTHER_WAYS"
-  is_debian_family || fail "the local cluster is made of Debian packages; this is $(system_name)" "$OTHER_WAYS"
+  is_debian_family || fail "the local cluster needs Debian packages; this is $(system_name)" "$OTHER_WAYS"
   # A socket's path may have 107 bytes, and the longest that kubelet makes below the state folder has 45.
   ((${#STATE} <= 62)) || fail "the path of the state folder is too long for sockets: $STATE (${#STATE} characters, at most 62)" \
     "Set XDG_CACHE_HOME to a shorter one."
@@ -29,8 +29,8 @@ require_disk() {
   [ -x "$KUBERNETES_BIN/kube" ] || { needed=$COLD_BUILD_GB what="to build and run"; }
   while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
   free=$(($(df -Pk "$folder" | awk 'END{print $4}') / 1024 / 1024))
-  ((free >= needed)) || fail "disk short: $needed GB are needed $what the cluster, $free GB are free at $folder" \
-    "Make room, or set XDG_CACHE_HOME to a folder on a larger disk."
+  ((free >= needed)) || fail "not enough disk space at $folder: $needed GB are needed $what the cluster, $free GB are free" \
+    "Free some space, or set XDG_CACHE_HOME to a folder on a larger disk."
 }
 
 # Two kube-proxies in one network namespace undo each other's iptables rules. kind's run in namespaces of their own.
@@ -39,7 +39,7 @@ require_no_other_cluster() {
   owner=$(bridge_owner)
   if [ "$owner" ] && [ "$owner" != "$STATE" ] && pgrep -f -- "$owner/" >/dev/null; then
     fail "a local cluster of another cache folder runs on this machine: $owner" \
-      "End that one first: XDG_CACHE_HOME=$(dirname "$(dirname "$owner")") hack/cluster/down.sh"
+      "Remove that one first: XDG_CACHE_HOME=$(dirname "$(dirname "$owner")") hack/cluster/down.sh"
   fi
   for comm in kube-proxy kubelet k3s-server; do
     for pid in $(pgrep -x "$comm"); do
@@ -86,5 +86,5 @@ require_free_port() { # variable, what for, address, port
       if (sub(/.*users:\(\("/, "", who)) { split(who, part, /",pid=|,/); print part[1] " (process " part[2] ")" } else print "an unknown process"
       exit
     }')
-  [ -z "$holder" ] || fail "port $4 ($2) is taken by $holder" "End that program, or choose another port: $1=NUMBER make cluster"
+  [ -z "$holder" ] || fail "port $4 ($2) is taken by $holder" "Stop that program, or choose another port: $1=NUMBER make cluster"
 }

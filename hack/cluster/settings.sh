@@ -22,22 +22,25 @@ CACHE=${XDG_CACHE_HOME:-${HOME:?}/.cache}/market-collector
 # its arguments: that is how ours are told from others'.
 STATE=$CACHE/cluster
 
-# go.mod holds the one true version: go.sum belongs to it.
-KUBERNETES_VERSION=$(awk '$1 == "k8s.io/kubernetes" {print substr($2, 2)}' "$HACK/cluster/kubernetes/go.mod")
-COREDNS_VERSION=1.14.7
-HELM_VERSION=4.3.1
+# go.mod holds the versions of all three programs: go.sum belongs to it.
+module_version() { awk -v module="$1" '$1 == module {print substr($2, 2); exit}' "$HACK/cluster/kubernetes/go.mod"; }
+KUBERNETES_VERSION=$(module_version k8s.io/kubernetes)
+COREDNS_VERSION=$(module_version github.com/coredns/coredns)
+HELM_VERSION=$(module_version helm.sh/helm/v4)
 PAUSE_VERSION=1
 
-# A change of the program itself, not only of the version, makes another binary.
-KUBERNETES_BIN=$CACHE/bin/kubernetes-$KUBERNETES_VERSION-$(cat "$HACK"/cluster/kubernetes/{main.go,go.mod,go.sum} | sha256sum | head -c 8)
-COREDNS_BIN=$CACHE/bin/coredns-$COREDNS_VERSION
-HELM_BIN=$CACHE/bin/helm-$HELM_VERSION
+# A change of the programs themselves, not only of a version, makes other binaries.
+SOURCES_HASH=$(cat "$HACK"/cluster/kubernetes/{main.go,*/main.go,go.mod,go.sum} | sha256sum | head -c 8)
+KUBERNETES_BIN=$CACHE/bin/kubernetes-$KUBERNETES_VERSION-$SOURCES_HASH
+HELM_BIN=$CACHE/bin/helm-$HELM_VERSION-$SOURCES_HASH
 # The two programs that people call, for PATH: the others (kubelet, etcd) would only be in the way there.
 TOOLS=$CACHE/tools
 KUBECTL=$KUBERNETES_BIN/kubectl
 
 PAUSE_IMAGE=localhost/pause:$PAUSE_VERSION
-COREDNS_IMAGE=localhost/coredns:$COREDNS_VERSION
+COREDNS_IMAGE=localhost/coredns:$COREDNS_VERSION-$SOURCES_HASH
+PAUSE_ARCHIVE=$CACHE/images/pause-$PAUSE_VERSION.tar
+COREDNS_ARCHIVE=$CACHE/images/coredns-$COREDNS_VERSION-$SOURCES_HASH.tar
 
 NODE=node-1
 BRIDGE=mc0
@@ -75,6 +78,6 @@ admin() { KUBECONFIG=$STATE/admin.kubeconfig "$KUBECTL" "$@"; }
 require_known_cluster() {
   case $CLUSTER in
     local | kind | current) ;;
-    *) fail "CLUSTER=$CLUSTER is not known" "Allowed: local (the default), kind, current." ;;
+    *) fail "CLUSTER=$CLUSTER is unknown" "Allowed: local (the default), kind, current." ;;
   esac
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings a cluster up and waits until it is usable. Called again when it is up, it returns after a second; after a killed
-# run, a crash or a restart of the machine it cleans up and starts afresh. Settings: settings.sh.
+# run, a crash or a restart of the machine it cleans up and starts a new cluster. Settings: settings.sh.
 #
 #   up.sh             the cluster of $CLUSTER: local (default), kind, current
 #   up.sh --check     only looks whether this machine can run the local one
@@ -51,7 +51,7 @@ up_current() {
   kubectl --request-timeout=10s get --raw /readyz >/dev/null ||
     fail "the API server of context $context does not answer" "Check it with: kubectl --context $context get nodes"
   ensure_helm
-  say "Using the cluster of context $context. Nothing is set up in it, and 'cluster-down' will leave it alone."
+  say "Using the cluster of context $context. Nothing is set up in it, and 'make cluster-down' does not change it."
 }
 
 up_kind() {
@@ -64,7 +64,7 @@ up_kind() {
   if kind get clusters 2>/dev/null | grep -qx "$KIND_CLUSTER"; then
     kind export kubeconfig --name "$KIND_CLUSTER" --kubeconfig "$KIND_KUBECONFIG" 2>/dev/null
     kubectl --kubeconfig "$KIND_KUBECONFIG" --request-timeout=10s get --raw /readyz >/dev/null ||
-      fail "the kind cluster $KIND_CLUSTER exists and does not answer" "Start its container (docker start $KIND_CLUSTER-control-plane), or make it anew: CLUSTER=kind make cluster-down cluster"
+      fail "the kind cluster $KIND_CLUSTER exists and does not answer" "Start its container (docker start $KIND_CLUSTER-control-plane), or replace it: CLUSTER=kind make cluster-down cluster"
   else
     step "$CACHE/log/kind.log" "creating the kind cluster $KIND_CLUSTER: 1 to 3 minutes the first time" \
       kind create cluster --name "$KIND_CLUSTER" --kubeconfig "$KIND_KUBECONFIG" --wait 180s ||
@@ -88,20 +88,20 @@ up_local() {
   if [ "$reason" ]; then
     # The bridge and the iptables rules are shared by all cache folders of the machine: so is the lock.
     lock /run/lock/market-collector-cluster.lock "bringing the cluster up or down"
-    # Another run may have brought it up meanwhile, or the machine was only too busy to answer: a fresh start costs
-    # whoever uses the cluster all that is in it.
+    # Another run may have brought it up meanwhile, or the machine was only too busy to answer: a new cluster
+    # starts empty.
     reason=$(why_not_up_for_long)
   fi
   if [ "$reason" ]; then
     if is_anything_left; then
       require_no_other_cluster
-      say "- cleaning up what an earlier cluster left ($reason); it starts afresh, nothing in it is kept"
+      say "- removing the earlier cluster with everything in it ($reason); a new one starts"
       remove_cluster
     fi
     require_free_resources
     "$HERE/build.sh"
     start_cluster
-    [ "${MC_DNS_FORWARD:-none}" != none ] || say "Pods find names of this cluster only. For real exchanges: MC_DNS_FORWARD=auto make cluster"
+    [ "${MC_DNS_FORWARD:-none}" != none ] || say "Pods resolve names of this cluster only. For real exchanges: MC_DNS_FORWARD=auto make cluster"
   else
     apply_dns
   fi
@@ -114,18 +114,18 @@ up_local() {
 why_not_up() {
   local reason
   reason=$(what_is_missing)
-  echo "${reason:-$(what_is_unwell)}"
+  echo "${reason:-$(why_unhealthy)}"
 }
 
-# What is missing stays missing; what is unwell may get better within a minute.
+# A missing part stays missing; an unhealthy one may recover within a minute.
 why_not_up_for_long() {
   local reason begin=$SECONDS
   while true; do
     reason=$(what_is_missing)
     if [ "$reason" ]; then break; fi
-    reason=$(what_is_unwell)
+    reason=$(why_unhealthy)
     if [ -z "$reason" ] || ((SECONDS - begin >= RECOVERS_WITHIN_S)); then break; fi
-    if ((SECONDS == begin)); then say "- all its parts run, but: $reason. Waiting up to $RECOVERS_WITHIN_S s for it to get well"; fi
+    if ((SECONDS == begin)); then say "- all components run, but: $reason. Waiting up to $RECOVERS_WITHIN_S s for the cluster to recover"; fi
     sleep 1
   done
   echo "$reason"
@@ -133,16 +133,16 @@ why_not_up_for_long() {
 
 what_is_missing() {
   local component
-  [ -d "$STATE" ] || { echo "not there"; return; }
-  [ "$(cat "$STATE/version" 2>/dev/null)" = "$(version)" ] || { echo "unfinished, or of another version"; return; }
+  [ -d "$STATE" ] || { echo "no state folder"; return; }
+  [ "$(cat "$STATE/version" 2>/dev/null)" = "$(version)" ] || { echo "it is unfinished or of another version"; return; }
   for component in "${COMPONENTS[@]}"; do
     is_running "$component" || { echo "$component does not run"; return; }
   done
-  [ -d "/sys/class/net/$BRIDGE" ] || { echo "the bridge is gone"; return; }
-  are_certificates_valid || echo "its certificates are at their end"
+  [ -d "/sys/class/net/$BRIDGE" ] || { echo "the network bridge does not exist"; return; }
+  are_certificates_valid || echo "its certificates expire within a day"
 }
 
-what_is_unwell() {
+why_unhealthy() {
   local conditions
   containers version >/dev/null 2>&1 || { echo "containerd does not answer"; return; }
   conditions=$(admin --request-timeout=5s get "node/$NODE" deployment/coredns --namespace kube-system \
@@ -174,7 +174,7 @@ failed() {
     say "Last lines of $STATE/log/$log.log:"
     tail -n 10 "$STATE/log/$log.log" 2>/dev/null | cut -c 1-400 | sed 's/^/    | /' >&2
   done
-  fail "the cluster did not come up" "Logs: $STATE/log/" "Try again with hack/cluster/up.sh (it cleans up first), or remove it with hack/cluster/down.sh."
+  fail "the cluster did not come up" "Logs: $STATE/log/" "Try again with hack/cluster/up.sh (it cleans up first), or remove the cluster with hack/cluster/down.sh."
 }
 
 prepare() {
@@ -297,8 +297,8 @@ T
 }
 
 load_own_images() {
-  containers images import "$CACHE/images/pause-$PAUSE_VERSION.tar"
-  containers images import "$CACHE/images/coredns-$COREDNS_VERSION.tar"
+  containers images import "$PAUSE_ARCHIVE"
+  containers images import "$COREDNS_ARCHIVE"
 }
 
 start_node() {
@@ -406,7 +406,7 @@ wait_until() {
     "$@" >/dev/null 2>&1 && return 0
     sleep 0.2
   done
-  echo "gave up after 60 s waiting until $text; the last try:" >&2
+  echo "gave up after 60 s of waiting until $text. The last attempt:" >&2
   "$@"
 }
 

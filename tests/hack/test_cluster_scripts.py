@@ -206,7 +206,7 @@ def test_a_path_too_long_for_sockets_is_refused(machine: Machine) -> None:
 def test_an_unknown_cluster_is_refused_by_every_script(machine: Machine, script: str) -> None:
     outcome = machine.run(CLUSTER / script, settings={"CLUSTER": "minikube"})
     assert outcome.returncode == 1
-    assert "CLUSTER=minikube is not known" in outcome.stderr
+    assert "CLUSTER=minikube is unknown" in outcome.stderr
     assert "local (the default), kind, current" in outcome.stderr
 
 
@@ -479,7 +479,7 @@ def test_the_current_cluster_is_used_and_left_alone(laptop: Machine) -> None:
     up = laptop.run(CLUSTER / "up.sh", settings=current)
     assert up.returncode == 0
     assert "context staging" in up.stderr
-    assert "left alone" in laptop.run(CLUSTER / "down.sh", settings=current).stderr
+    assert "Nothing is changed" in laptop.run(CLUSTER / "down.sh", settings=current).stderr
     assert laptop.calls("kind") == []
     assert not any(" delete " in call or " apply " in call for call in laptop.calls("kubectl"))
 
@@ -568,7 +568,7 @@ def test_a_killed_cluster_recovers_and_a_removed_one_leaves_nothing() -> None:
     for victim in ("kubelet", "containerd", "kube-apiserver"):
         os.kill(int((state / f"{victim}.pid").read_text()), signal.SIGKILL)
     time.sleep(0.5)
-    assert "starts afresh" in script("up.sh")
+    assert "a new one starts" in script("up.sh")
     kubectl("wait", "--for=condition=Ready", "node/node-1", "--timeout=10s")
 
     script("down.sh")
