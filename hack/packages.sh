@@ -37,11 +37,17 @@ require_apt() { # package...
   is_root || fail "missing packages: $*" "Install them, then try again:  sudo apt-get install --no-install-recommends $*"
 }
 
+# Steps that run beside one another take turns (flock): apt's own time limit does not cover its list and download locks.
+# A service that a package starts must not inherit the lock.
 apt_install() {
+  local descriptor
+  exec {descriptor}>>/run/lock/market-collector-apt.lock
+  flock "$descriptor"
   export DEBIAN_FRONTEND=noninteractive
-  # A lock held by unattended-upgrades is waited for, not a reason to fail.
-  nice apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" && return 0
+  apt_get install -y --no-install-recommends "$@" {descriptor}>&- && return 0
   # A new machine has no package lists, an old one stale ones: both answer "no such package" or 404.
-  nice apt-get -o DPkg::Lock::Timeout=300 update &&
-    nice apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
+  apt_get update {descriptor}>&- && apt_get install -y --no-install-recommends "$@" {descriptor}>&-
 }
+
+# A lock held by unattended-upgrades is waited for, not a reason to fail.
+apt_get() { nice apt-get -o DPkg::Lock::Timeout=300 "$@"; }
