@@ -74,7 +74,7 @@ bench: bench-collector bench-operator ## both benchmarks
 bench-collector: setup ## the collector against cryptofeed, in an environment of its own; writes bench/results/collector.json
 	@bench/collector.sh
 
-bench-operator: setup cluster ## the operator with 1 and 1,000 resources (FULL=1: 10,000); writes bench/results/operator.json
+bench-operator: setup cluster ## the operator with 1 and 1,000 resources, with FULL=1 also 10,000; writes bench/results/operator.json
 	@bench/operator.sh
 
 soak: setup ## ten minutes at 2,000 messages/s with a fault every 5 s (MINUTES, RATE, FAULT_EVERY, SEED); writes bench/results/soak.json

@@ -2,8 +2,8 @@
 # Runs on a cluster: the operator from its chart, a simulated exchange that replays recorded OKX frames, one
 # MarketCollector, and its live status. `make demo` calls it after the cluster is up and the images are loaded.
 #
-# With a terminal the table is refreshed until Ctrl-C; without one, or with DEMO=once, it is shown three times. Exit
-# code 0: the resource was Ready and its message counter increased; 1: the reason is on standard error.
+# With a terminal the table is refreshed until Ctrl-C. Without one, or with DEMO=once, it is shown three times.
+# Exit codes: 0 the resource was Ready and its message counter increased, 1 the reason is on standard error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=demo/names.sh
@@ -53,12 +53,12 @@ start_simulator() {
 apply_and_wait() {
   # The resource of an earlier demo is deleted first, so that the printed time is that of a new one.
   in_demo delete marketcollector "$COLLECTOR" --ignore-not-found --cascade=foreground --timeout 60s >/dev/null
-  local begin
-  begin=$(date +%s%N)
+  local start_ns
+  start_ns=$(date +%s%N)
   in_demo apply -f demo/okx-btc.yaml
   in_demo wait "marketcollector/$COLLECTOR" --for=condition=Ready --timeout "${READY_WITHIN}s" >/dev/null ||
     explain_demo "$COLLECTOR was not Ready within $READY_WITHIN s"
-  TOOK=$(awk -v ns="$(($(date +%s%N) - begin))" 'BEGIN { printf "Ready %.1f s after kubectl apply.", ns / 1e9 }')
+  TOOK=$(awk -v ns="$(($(date +%s%N) - start_ns))" 'BEGIN { printf "Ready %.1f s after kubectl apply.", ns / 1e9 }')
   say "$TOOK"
 }
 

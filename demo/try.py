@@ -1,9 +1,9 @@
 """The quick start without a cluster: a simulated exchange and one collector as local processes, and a live table.
 
-With a terminal, the table is shown until Ctrl-C; without one, or with TRY=once, it is shown three times. Then the
+With a terminal, the table is shown until Ctrl-C. Without one, or with TRY=once, it is shown three times. Then the
 collector stops, and `market-collector verify` reports whether the recording is complete.
 
-Exit code: 0 the recording is complete; 1 it is not, or the collector did not become healthy.
+Exit codes: 0 the recording is complete, 1 it is not, or the collector did not become healthy.
 """
 
 import json
@@ -117,7 +117,7 @@ def wait_until_healthy(run: Run) -> None:
 
 
 def wait_until_filled(run: Run) -> None:
-    """Returns when the gap was filled, or after a while: the report then says what is missing."""
+    """Returns when the gap was filled, or after a while. The report then names the missing records."""
     deadline = time.monotonic() + HEALTHY_WITHIN_S
     while time.monotonic() < deadline:
         status = read_look(run).status

@@ -9,8 +9,8 @@ is_debian_family() {
   [ "$(uname -s)" = Linux ] && [ -r "$release" ] && grep -Eq '^(ID|ID_LIKE)=.*(debian|ubuntu)' "$release"
 }
 
-# missing_packages COMMAND-OR-FILE=PACKAGE...: the packages whose command (or file, when it begins with /) is not there.
-# The command is looked for, not the package: Docker's own containerd serves as well as Debian's.
+# missing_packages COMMAND-OR-FILE=PACKAGE...: the packages whose command (or file, when it starts with /) is missing.
+# It looks for the command, not the package, since Docker's own containerd serves as well as Debian's.
 missing_packages() {
   local need found
   for need in "$@"; do
@@ -22,7 +22,7 @@ missing_packages() {
   done | sort -u
 }
 
-# install_packages LOG PACKAGE...: asks nothing as root; otherwise names the command to run.
+# install_packages LOG PACKAGE...: asks nothing as root. Other users get the command to run.
 install_packages() {
   local log=$1
   shift

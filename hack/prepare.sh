@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The first run of `make demo` on a machine: .venv, the local cluster's programs and the three images, beside one another,
-# since one downloads while another compiles. Every part is also made by the command that needs it (setup.sh, up.sh,
-# images.sh), so on any other machine or any later run there is nothing to do here.
+# Makes .venv, the local cluster's programs and the three images side by side at the first `make demo` on a machine. One
+# downloads while another compiles. The command that needs a part (setup.sh, up.sh, images.sh) also makes it,
+# so a later run has nothing to do here.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=progress.sh

@@ -7,10 +7,10 @@
 
 HEARTBEAT_S=${MC_HEARTBEAT_S:-20} # tests shorten it
 
-# The steps that run now, one entry each. STEP_BEGINS are values of SECONDS.
-STEP_PIDS=() STEP_TEXTS=() STEP_LOGS=() STEP_BEGINS=()
+# The steps that run now, one entry each. STEP_STARTS are values of SECONDS.
+STEP_PIDS=() STEP_TEXTS=() STEP_LOGS=() STEP_STARTS=()
 
-# set -e alone ends a script without a message. The caller judges a failure inside $(...) or a pipe.
+# set -e ends a script without a message. The caller judges a failure inside $(...) or a pipe.
 set -o errtrace
 trap '((BASH_SUBSHELL)) || say "error: ${BASH_SOURCE[0]##*/}, line $LINENO: \"$BASH_COMMAND\" failed"' ERR
 
@@ -42,20 +42,20 @@ start_step() {
   set -m
   run_step "$@" >>"$log" 2>&1 </dev/null &
   set +m
-  STEP_PIDS+=("$!") STEP_TEXTS+=("$text") STEP_LOGS+=("$log") STEP_BEGINS+=("$SECONDS")
+  STEP_PIDS+=("$!") STEP_TEXTS+=("$text") STEP_LOGS+=("$log") STEP_STARTS+=("$SECONDS")
   trap 'end_steps; say ""; exit 130' INT
   trap 'end_steps; exit 143' TERM HUP
 }
 
 # The steps of the script are not those of a script function that runs as one.
 run_step() {
-  STEP_PIDS=() STEP_TEXTS=() STEP_LOGS=() STEP_BEGINS=()
+  STEP_PIDS=() STEP_TEXTS=() STEP_LOGS=() STEP_STARTS=()
   "$@"
 }
 
 # Returns the status of the first step that fails, and ends the others then.
 finish_steps() {
-  local begin=$SECONDS next=$((SECONDS + HEARTBEAT_S)) shown=-1 count=${#STEP_PIDS[@]} status=0 index
+  local start_s=$SECONDS next=$((SECONDS + HEARTBEAT_S)) shown=-1 count=${#STEP_PIDS[@]} status=0 index
   while ((${#STEP_PIDS[@]})); do
     for index in "${!STEP_PIDS[@]}"; do
       kill -0 "${STEP_PIDS[index]}" 2>/dev/null && continue
@@ -67,18 +67,18 @@ finish_steps() {
       fi
       show_end "$index" "$count"
       shown=-1
-      unset "STEP_PIDS[index]" "STEP_TEXTS[index]" "STEP_LOGS[index]" "STEP_BEGINS[index]"
+      unset "STEP_PIDS[index]" "STEP_TEXTS[index]" "STEP_LOGS[index]" "STEP_STARTS[index]"
     done
     if updates_in_place; then
       if ((SECONDS != shown)); then show_line; fi
       shown=$SECONDS
     elif ((SECONDS >= next)); then
-      say "  still running after $((SECONDS - begin)) s (log: ${STEP_LOGS[*]})"
+      say "  still running after $((SECONDS - start_s)) s (log: ${STEP_LOGS[*]})"
       next=$((next + HEARTBEAT_S))
     fi
     ((${#STEP_PIDS[@]} == 0)) || sleep 0.1
   done
-  STEP_PIDS=() STEP_TEXTS=() STEP_LOGS=() STEP_BEGINS=()
+  STEP_PIDS=() STEP_TEXTS=() STEP_LOGS=() STEP_STARTS=()
   trap - INT TERM HUP
   return "$status"
 }
@@ -93,18 +93,18 @@ updates_in_place() { [ -t 2 ] && [ "${TERM:-dumb}" != dumb ]; }
 # Cut to the terminal's width: a wrapped line cannot be overwritten.
 show_line() {
   ((${#STEP_PIDS[@]})) || return 0
-  local columns begins=("${STEP_BEGINS[@]}") text seconds
+  local columns starts=("${STEP_STARTS[@]}") text seconds
   columns=$(stty size <&2 2>/dev/null) || columns=""
   columns=${columns#* }
   ((columns >= 20)) || columns=80
   text=$(printf ' | %s' "${STEP_TEXTS[@]}")
-  seconds=" $((SECONDS - begins[0])) s"
+  seconds=" $((SECONDS - starts[0])) s"
   text="- ${text# | }"
   printf '\r\033[K%s%s' "${text:0:columns - 1 - ${#seconds}}" "$seconds" >&2
 }
 
 show_end() { # index, number of steps
-  local seconds=$((SECONDS - STEP_BEGINS[$1]))
+  local seconds=$((SECONDS - STEP_STARTS[$1]))
   if updates_in_place; then
     printf '\r\033[K- %s: done in %s s\n' "${STEP_TEXTS[$1]}" "$seconds" >&2
   elif (($2 == 1)); then
@@ -116,7 +116,7 @@ show_end() { # index, number of steps
 
 show_failure() { # index
   if updates_in_place; then printf '\r\033[K' >&2; fi
-  say "- ${STEP_TEXTS[$1]}: failed after $((SECONDS - STEP_BEGINS[$1])) s. Last lines of ${STEP_LOGS[$1]}:"
+  say "- ${STEP_TEXTS[$1]}: failed after $((SECONDS - STEP_STARTS[$1])) s. Last lines of ${STEP_LOGS[$1]}:"
   tail -n 15 "${STEP_LOGS[$1]}" | sed 's/^/    | /' >&2
 }
 
@@ -136,15 +136,15 @@ lock() {
 }
 
 wait_for_lock() { # descriptor; uses lock's `what`
-  local begin=$SECONDS every=$HEARTBEAT_S
+  local start_s=$SECONDS every=$HEARTBEAT_S
   if updates_in_place; then every=1; fi
   say "- another run is $what; waiting for it"
   until flock --timeout "$every" "$1"; do
-    ((SECONDS - begin < 1800)) || return 1
+    ((SECONDS - start_s < 1800)) || return 1
     if updates_in_place; then
-      printf '\r\033[K  still waiting: %s s' "$((SECONDS - begin))" >&2
+      printf '\r\033[K  still waiting: %s s' "$((SECONDS - start_s))" >&2
     else
-      say "  still waiting: $((SECONDS - begin)) s"
+      say "  still waiting: $((SECONDS - start_s)) s"
     fi
   done
   if updates_in_place; then printf '\r\033[K' >&2; fi

@@ -2,7 +2,7 @@
 # Sourced by images.sh: the base image, made of this machine's own distribution, since there may be no image registry to
 # pull the public one from. Debian's smallest system with Python, and nothing else: about 120 MB.
 
-# A change of what is put in makes another image.
+# A change of the content gives another image.
 BASE_RECIPE=1
 BASE_PACKAGES=python3,python3-venv,ca-certificates
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the local cluster's programs into the cache, from Debian packages and the Go module proxy: Kubernetes with etcd,
-# CoreDNS, Helm, and the images of the cluster's own pods. Finished parts are not built again.
+# Builds the local cluster's programs into the cache, from Debian packages and the Go module proxy. They are Kubernetes
+# with etcd, CoreDNS, Helm, and the images of the cluster's own pods. Finished parts are not built again.
 #
 #   build.sh            everything
 #   build.sh helm       Helm alone (kind and an existing cluster need no more)
@@ -116,8 +116,8 @@ publish() { # kubernetes, helm
   trap - EXIT
 }
 
-# The go line of go.mod is the version needed; a Go from 1.21 on fetches a newer one by itself through the module proxy,
-# unless GOTOOLCHAIN=local forbids it.
+# The go line of go.mod is the version needed. Go 1.21 and later fetch a newer one through the module proxy, unless
+# GOTOOLCHAIN=local forbids it.
 require_go() {
   # sudo's PATH leaves out where the Go project's own packages go.
   export PATH=$PATH:/usr/local/go/bin

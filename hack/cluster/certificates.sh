@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced: certificates and kubeconfigs of one cluster. They live as long as its state folder: every fresh start makes
-# new ones, so a half-written or expired one is never repaired, only replaced.
+# Sourced: certificates and kubeconfigs of one cluster. They live as long as its state folder. Every fresh start makes
+# new ones, so a half-written or expired one is replaced.
 
 CERTIFICATE_DAYS=365
 

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Builds the three images of the repository's Dockerfile and loads them into the cluster; what has not changed is neither
+# Builds the three images of the repository's Dockerfile and loads them into the cluster. Unchanged images are neither
 # built nor loaded again. Prints the images' names, one a line, on standard output.
 #
 #   images.sh                        all three
 #   images.sh collector simulator    only those
 #   images.sh --no-load ...          builds only
 #
-# Settings: CLUSTER, IMAGE_TAG, IMAGE_REGISTRY, see settings.sh. pip's configuration and the machine's certificates are
-# handed in as build secrets, so that a company's index works and is in no layer.
+# Settings: CLUSTER, IMAGE_TAG, IMAGE_REGISTRY, see settings.sh.
+#
+# pip's configuration and the machine's certificates are passed as build secrets, so that a company's index works and is
+# in no layer.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=../progress.sh
@@ -119,8 +121,8 @@ import_archive() { # name, archive, id
   containers images label "$1" "marketcollector.dev/id=${3:0:60}" >/dev/null
 }
 
-# Images without a name are the cache that makes a build of unchanged input a matter of a second, and days of work let
-# them grow: above the limit all of them go, and the next build is a cold one.
+# Images without a name are the build cache: with it, unchanged input is built within a second. It grows over days of
+# work. Above the limit all of it is removed, and the next build is a cold one.
 prune_storage() {
   local used_gb
   used_gb=$(($(du -sk "$CACHE/storage" 2>/dev/null | cut -f 1) / 1024 / 1024))

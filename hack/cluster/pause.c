@@ -1,4 +1,4 @@
-/* The pause container: holds a pod's namespaces, takes in orphans, ends when told to. Static, so that its image needs no base. */
+/* The pause container: holds a pod's namespaces, adopts orphans, ends at SIGTERM. Static, so that its image needs no base. */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced: starts the cluster's processes, tells them from others', ends them by their own id; and unmounts.
+# Sourced: starts the cluster's processes, distinguishes them from others, ends them by process id, and unmounts.
 
 # start NAME COMMAND...
 start() {
@@ -8,8 +8,8 @@ start() {
   setsid "$HACK/cluster/detach.sh" "$STATE/$name.pid" "$STATE/log/$name.log" "$@" &
 }
 
-# is_ours PID: a process id in a file may be another program's by now. Ours is a program that we start (by its binary)
-# and names the state folder among its arguments; an editor or `tail -f` on a log does only the second.
+# is_ours PID: a process id in a file may be another program's by now. A process is ours if its binary is one that we
+# start and its arguments name the state folder. An editor or `tail -f` on a log meets only the second condition.
 is_ours() {
   local exe
   exe=$(readlink "/proc/$1/exe" 2>/dev/null) || return 1

@@ -73,7 +73,7 @@ iptables_removal() {
   awk '
     /^:KUBE-/ { chains[substr($1, 2)] }
     /^-A / {
-      # Of the bridge plugin: -A POSTROUTING -s 10.244.0.7/32 -m comment --comment "name: \"market-collector\" id: ..." -j CNI-0123
+      # The bridge plugin comments its rules with the name of its network; they jump to chains such as CNI-0123.
       if ($0 ~ /market-collector/) {
         for (i = 1; i < NF; i++) if ($i == "-j" && $(i + 1) ~ /^CNI-/) chains[$(i + 1)]
         if ($2 !~ /^CNI-/) rules[++count] = $0
@@ -87,11 +87,11 @@ iptables_removal() {
     }'
 }
 
-# -- the few places outside the state folder that containerd and kubelet write to, whatever they are told ----------------
+# -- the few places outside the state folder that containerd and kubelet write to, whatever their settings ---------------
 
 OUTSIDE_FOLDERS=(/var/lib/kubelet /var/lib/cni /var/log/containers /usr/libexec/kubernetes /opt/containerd /opt/cni /run/containerd /run/netns)
 
-# Those that are not there before us are ours alone, and go as a whole.
+# Those that did not exist before belong to the cluster, and are removed completely.
 save_outside_folders() {
   local folder
   for folder in "${OUTSIDE_FOLDERS[@]}"; do

@@ -19,7 +19,7 @@ HACK=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 REPOSITORY=$(cd "$HACK/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-${HOME:?}/.cache}/market-collector
 # Everything that belongs to one running cluster; removed by down.sh. Every process of the cluster has this path among
-# its arguments: that is how ours are told from others'.
+# its arguments, which distinguishes it from other programs.
 STATE=$CACHE/cluster
 
 # go.mod holds the versions of all three programs: go.sum belongs to it.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Brings a cluster up and waits until it is usable. Called again when it is up, it returns after a second; after a killed
-# run, a crash or a restart of the machine it cleans up and starts a new cluster. Settings: settings.sh.
+# Brings a cluster up and waits until it is usable. Called again when it is up, it returns after a second. After a killed
+# run, a crash or a restart of the machine, it cleans up and starts a new cluster. Settings: settings.sh.
 #
 #   up.sh             the cluster of $CLUSTER: local (default), kind, current
 #   up.sh --check     only looks whether this machine can run the local one
@@ -167,7 +167,7 @@ start_cluster() {
   version >"$STATE/version"
 }
 
-# What is left stays, for a look at it; the next run removes it.
+# The remains stay for inspection; the next run removes them.
 failed() {
   local log
   for log in "$@"; do
@@ -212,8 +212,9 @@ make_network() {
 J
 }
 
-# The API server can bind to one address or to all, and two must answer: loopback for people (an address that vanishes
-# with the bridge would send kubectl's requests out of the machine), the bridge for pods. The last rule inserted is first.
+# The API server can bind to one address or to all, and two must answer: the bridge for pods, loopback for people.
+# An address that vanishes with the bridge would send kubectl's requests out of the machine. The last rule inserted is
+# first.
 protect_api() {
   local from=(-p tcp --dport "$PORT_API" -m comment --comment market-collector)
   iptables -w -I INPUT "${from[@]}" -j DROP
@@ -270,8 +271,9 @@ start_control_plane() {
 
 start_containerd() {
   mkdir -p "$STATE/containerd"
-  # Root, state and sockets of its own: another containerd on the machine is not touched.
-  # restrict_oom_score_adj: without CAP_SYS_RESOURCE every sandbox would die with "can't get final child's PID from pipe".
+  # Root, state and sockets of its own keep it apart from another containerd on the machine.
+  #
+  # restrict_oom_score_adj: without CAP_SYS_RESOURCE no sandbox would start ("can't get final child's PID from pipe").
   cat >"$STATE/containerd/config.toml" <<T
 version = 2
 root = "$STATE/containerd/root"
@@ -318,8 +320,8 @@ start_node() {
 }
 
 start_kubelet() {
-  # failCgroupV1, failSwapOn: any machine will do. Thresholds in bytes: one per cent of a large disk is much, and a full
-  # disk is the user's matter, not a reason to throw the demo's images out.
+  # failCgroupV1, failSwapOn: any machine will do. Thresholds are in bytes, because one per cent of a large disk is much.
+  # A full disk is no reason to remove the demo's images.
   cat >"$STATE/kubelet.yaml" <<Y
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration

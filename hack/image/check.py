@@ -40,7 +40,7 @@ def main(package: str) -> None:
 
 
 def intruders(root: Path) -> Iterator[Path]:
-    """What installs or compiles: programs, and Python packages as folders or wheels."""
+    """Yield everything that installs or compiles: programs, and Python packages as folders or wheels."""
     for folder, folders, files in os.walk(root):
         here = Path(folder)
         if str(here) in ELSEWHERE:

@@ -28,7 +28,7 @@ def test_try_shows_three_tables_and_the_report_without_a_terminal() -> None:
     assert max(len(line) for line in done.stdout.split("$ market-collector")[0].splitlines()) <= 80
 
 
-def test_try_ends_with_the_report_on_ctrl_c() -> None:
+def test_try_ends_with_the_report_when_interrupted() -> None:
     controller, terminal = pty.openpty()
     # Ctrl-C reaches the foreground process group, as from a shell.
     process = subprocess.Popen(TRY, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True)
@@ -65,7 +65,7 @@ def children(pid: int) -> list[int]:
 
 
 def read_until(controller: int, words: str) -> str:
-    """What the program prints until `words`, with its carriage returns removed."""
+    """Return the output up to `words`, with its carriage returns removed."""
     text, deadline = "", time.monotonic() + DEADLINE_S
     while words not in text and time.monotonic() < deadline:
         if select.select([controller], [], [], 1.0)[0]:

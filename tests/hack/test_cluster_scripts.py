@@ -65,7 +65,7 @@ class Machine:
         )
 
     def check(self, **settings: str) -> str:
-        """What `up.sh --check` says against this machine; it must refuse."""
+        """Return the reason why `up.sh --check` refuses this machine."""
         ports = [
             "API",
             "ETCD",
@@ -94,7 +94,7 @@ def machine() -> Iterator[Machine]:
 
 
 def on_terminal(machine: Machine, script: str, columns: int) -> str:
-    """What `script` writes to a terminal of that width."""
+    """Return the output of `script` on a terminal of that width."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     with subprocess.Popen(
@@ -175,7 +175,7 @@ def test_the_api_servers_port_must_be_free_on_every_address(machine: Machine) ->
         (True, 2, "3 GB are needed to run the cluster, 2 GB are free"),
     ],
 )
-def test_a_full_disk_is_named_with_what_is_needed(machine: Machine, is_built: bool, free_gb: int, message: str) -> None:
+def test_full_disk_is_reported_with_the_space_needed(machine: Machine, is_built: bool, free_gb: int, message: str) -> None:
     machine.fake("df", f"printf 'Filesystem 1024-blocks Used Available\\n/dev/x 1 1 {free_gb * 1024 * 1024}\\n'")
     if is_built:
         program = Path(in_bash(machine, 'echo "$KUBERNETES_BIN/kube"').strip())
@@ -324,13 +324,13 @@ until [ -s {pid_file} ]; do sleep 0.05; done
 start_step {tmp_path}/log.b failing bash -c 'echo the reason; exit 7'
 finish_steps || echo status $?
 """
-    begin = time.monotonic()
+    start = time.monotonic()
     outcome = machine.run("bash", "-c", script)
-    assert time.monotonic() - begin < 25
+    assert time.monotonic() - start < 25
     assert outcome.stdout == "status 7\n"
     assert "| the reason" in outcome.stderr
     endless = Path("/proc", pid_file.read_text().strip())
-    while endless.exists() and time.monotonic() - begin < 45:
+    while endless.exists() and time.monotonic() - start < 45:
         time.sleep(0.05)
     assert not endless.exists()
 
@@ -347,9 +347,9 @@ def test_a_failed_step_shows_the_end_of_its_log(machine: Machine, tmp_path: Path
 def test_a_started_process_holds_neither_the_callers_output_nor_its_lock(machine: Machine, tmp_path: Path) -> None:
     lock, pid_file = tmp_path / "lock", tmp_path / "pid"
     script = f". {HACK}/progress.sh; lock {lock} testing; setsid {CLUSTER}/detach.sh {pid_file} {tmp_path}/log sleep 60 & until [ -s {pid_file} ]; do sleep 0.05; done"
-    begin = time.monotonic()
+    start = time.monotonic()
     machine.run("bash", "-c", script)  # returns at the end of all who hold its output
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - start < 20
     pid = int(pid_file.read_text())
     try:
         assert machine.run("flock", "--nonblock", lock, "true").returncode == 0
@@ -484,7 +484,7 @@ def test_the_current_cluster_is_used_and_left_alone(laptop: Machine) -> None:
     assert not any(" delete " in call or " apply " in call for call in laptop.calls("kubectl"))
 
 
-def test_images_for_the_current_cluster_are_pushed_only_where_the_user_says(laptop: Machine) -> None:
+def test_images_are_pushed_only_to_the_registry_that_the_user_names(laptop: Machine) -> None:
     here = laptop.run(CLUSTER / "images.sh", settings={"CLUSTER": "current"})
     assert "IMAGE_REGISTRY" in here.stderr
     assert not any(call.startswith("docker push") for call in laptop.calls("docker"))
@@ -501,7 +501,7 @@ def test_images_for_the_current_cluster_are_pushed_only_where_the_user_says(lapt
 # -- the scripts themselves --------------------------------------------------------------------------------------------------
 
 
-def test_what_is_called_is_executable_and_what_is_sourced_is_not() -> None:
+def test_programs_are_executable_and_sourced_files_are_not() -> None:
     for script in HACK.rglob("*.sh"):
         is_program = script.read_text().startswith("#!")
         assert os.access(script, os.X_OK) == is_program, script
@@ -511,7 +511,7 @@ def test_what_is_called_is_executable_and_what_is_sourced_is_not() -> None:
 
 
 def traces(cache: Path) -> dict[str, list[str]]:
-    """What a cluster could leave in this machine, in a form to compare."""
+    """List everything that a cluster could leave on this machine, in a form to compare."""
 
     def lines(command: str) -> list[str]:
         return sorted(
@@ -557,9 +557,9 @@ def test_a_killed_cluster_recovers_and_a_removed_one_leaves_nothing() -> None:
     before = traces(state.parent)
     script("up.sh")
 
-    begin = time.monotonic()
+    start = time.monotonic()
     assert "The cluster is up" in script("up.sh")
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - start < 3
 
     kubectl("run", "sleeper", "--image=localhost/pause:1", "--image-pull-policy=Never")
     kubectl("expose", "pod", "sleeper", "--port=80")

@@ -1,5 +1,5 @@
-// One binary that is kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy, etcd or kubectl by the
-// name it is called: one link instead of seven saves minutes and a gigabyte. update.sh writes go.mod and go.sum.
+// One binary that is kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy, etcd or kubectl,
+// depending on its name. One link instead of seven saves minutes and a gigabyte. update.sh writes go.mod and go.sum.
 package main
 
 import (
