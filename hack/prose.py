@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Check the language of documents, descriptions, messages, docstrings, comments and names.
 
-    hack/prose.py                 every tracked file, without the rules that [pending] in prose.toml names
-    hack/prose.py PATH...         every finding below these paths, pending or not
-    hack/prose.py --summary       number of findings by directory and rule, pending or not
+    hack/prose.py                 every file of the repository
+    hack/prose.py PATH...         the files below these paths
+    hack/prose.py --summary       number of findings by directory and rule
 
 Prints `file:line: finding (what to write instead) [rule]` and exits with 1 when there is a finding.
 `prose: ignore[word] reason` or `prose: ignore[rule] reason` accepts a finding. Put it in a comment on the same line, on
@@ -139,7 +139,6 @@ class Config:
     kept_names: frozenset[str]
     limits: dict[str, int]
     sizes: dict[str, dict[str, int]]
-    pending: dict[str, list[str]]
     exclude: list[str]
     accepted: list[dict[str, str]]
     references: frozenset[str] = field(default_factory=frozenset)
@@ -151,7 +150,7 @@ class Config:
         words = [Word.read(each) for each in data["word"]]
         any_word = re.compile(_bounded("|".join(each["match"] for each in data["word"])))
         tables = (data["names"], data["modules"], frozenset(data["kept_names"]["names"]), data["limits"], data["sizes"])
-        return cls(words, any_word, *tables, data["pending"], data["exclude"]["paths"], data.get("accepted", []))
+        return cls(words, any_word, *tables, data["exclude"]["paths"], data.get("accepted", []))
 
 
 def below(path: str, patterns: Iterable[str]) -> bool:
@@ -630,22 +629,6 @@ def read(path: Path) -> str:
         return ""
 
 
-def without_pending(found: Iterable[Finding], config: Config) -> Iterator[Finding]:
-    """Findings outside [pending], and entries of [pending] that have no finding left."""
-    used: set[tuple[str, str]] = set()
-    for each in found:
-        covering = [(path, rules) for path, rules in config.pending.items() if below(each.path, [path])]
-        hits = {(path, rule) for path, rules in covering for rule in rules if rule in (each.rule, "all")}
-        used |= hits
-        if not hits:
-            yield each
-    for path, rules in config.pending.items():
-        for rule in rules:
-            if (path, rule) not in used:
-                message = f'pending "{path}" has no finding of "{rule}" left (remove the entry)'
-                yield Finding(CONFIG.name, 1, "pending", "pending", message, (1, 1))
-
-
 def summary(found: Iterable[Finding]) -> str:
     """Table of findings by directory and rule."""
     counts: Counter[tuple[str, str]] = Counter()
@@ -666,17 +649,16 @@ def summary(found: Iterable[Finding]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the paths of the command line; 1 when there is a finding."""
     parser = argparse.ArgumentParser(description="Check the language of the repository.")
-    parser.add_argument("paths", nargs="*", type=Path, help="files or directories; every finding, pending or not")
+    parser.add_argument("paths", nargs="*", type=Path, help="files or directories (default: the repository)")
     parser.add_argument("--summary", action="store_true", help="print the number of findings by directory and rule")
     options = parser.parse_args(arguments)
     start = next((each if each.is_dir() else each.parent for each in options.paths), Path())
     root = Path(git(start, "rev-parse", "--show-toplevel").strip())
     config = Config.read(CONFIG)
-    found: Iterable[Finding] = scan(root, config, [str(each.resolve().relative_to(root)) for each in options.paths])
+    found = scan(root, config, [str(each.resolve().relative_to(root)) for each in options.paths])
     if options.summary:
         print(summary(found))
         return 0
-    found = list(found if options.paths else without_pending(found, config))
     print(*found, sep="\n" if found else "", end="\n" if found else "")
     return 1 if found else 0
 

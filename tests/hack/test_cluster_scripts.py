@@ -175,7 +175,9 @@ def test_the_api_servers_port_must_be_free_on_every_address(machine: Machine) ->
         (True, 2, "3 GB are needed to run the cluster, 2 GB are free"),
     ],
 )
-def test_full_disk_is_reported_with_the_space_needed(machine: Machine, is_built: bool, free_gb: int, message: str) -> None:
+def test_full_disk_is_reported_with_the_space_needed(
+    machine: Machine, is_built: bool, free_gb: int, message: str
+) -> None:
     machine.fake("df", f"printf 'Filesystem 1024-blocks Used Available\\n/dev/x 1 1 {free_gb * 1024 * 1024}\\n'")
     if is_built:
         program = Path(in_bash(machine, 'echo "$KUBERNETES_BIN/kube"').strip())

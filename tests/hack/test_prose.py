@@ -3,7 +3,6 @@
 import importlib.util
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -138,21 +137,6 @@ def test_each_word_says_what_to_write_instead(prose: ModuleType, config: Any) ->
     assert [str(each) for each in found] == ['docs/a.md:1: "hole" (write gap (open, filled, lost)) [word]']
 
 
-def pending(prose: ModuleType, config: Any, paths: dict[str, list[str]], found: list[Any]) -> list[str]:
-    config = replace(config, pending=paths)
-    return [each.rule for each in prose.without_pending(found, config)]
-
-
-def test_pending_path_hides_its_rule_only(prose: ModuleType, config: Any) -> None:
-    found = prose.Checker(config).check("docs/a.md", f"A hole {words(30)}.\n")
-    assert pending(prose, config, {"docs/": ["word"]}, found) == ["sentence"]
-    assert pending(prose, config, {"docs/": ["all"]}, found) == []
-
-
-def test_pending_path_without_findings_is_refused(prose: ModuleType, config: Any) -> None:
-    assert pending(prose, config, {"docs/": ["all"]}, []) == ["pending"]
-
-
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
@@ -167,7 +151,7 @@ def run(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
 
 
-def test_command_reports_pending_paths_when_they_are_named(repository: Path) -> None:
+def test_command_reports_the_findings_below_a_path(repository: Path) -> None:
     done = run(repository, "operator")
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout == 'operator/a.py:1: "hole" (write gap (open, filled, lost)) [word]\n'
