@@ -93,8 +93,20 @@ def show_three_times(run: Run) -> None:
 
 def show(run: Run, before: Look | None) -> Look:
     look = read_look(run)
-    print("\n".join([*table(look, before), ""]), flush=True)
+    say("\n".join([*table(look, before), ""]))
     return look
+
+
+def say(text: str) -> None:
+    """Prints the text. When the reader has left (`make try | head`), the output goes to /dev/null from then on.
+
+    The run still goes on to the end, because its exit code depends on the recording.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def disturb(control: str) -> None:
@@ -208,11 +220,13 @@ def stop(process: "subprocess.Popen[str]") -> None:
 def report(folder: Path) -> int:
     """Prints the verify report and what to do next; returns the exit code."""
     records = folder / "records"
-    print(f"$ market-collector verify {records}", flush=True)
-    code = subprocess.run([str(PROGRAMS / "market-collector"), "verify", str(records)], check=False).returncode  # noqa: S603
-    print(f"\nThe records are in {records}, the logs and the resource in {folder}.")
-    print("Next: `make demo` runs this on a Kubernetes cluster; README.md shows the rest.")
-    return code
+    say(f"$ market-collector verify {records}")
+    command = [str(PROGRAMS / "market-collector"), "verify", str(records)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
+    say(done.stdout)
+    say(f"The records are in {records}, the logs and the resource in {folder}.")
+    say("Next: `make demo` runs this on a Kubernetes cluster; README.md shows the rest.")
+    return done.returncode
 
 
 def print_log(folder: Path) -> None:
