@@ -30,13 +30,13 @@ def test_try_shows_three_tables_and_the_report_without_a_terminal() -> None:
 
 def test_try_ends_quietly_when_its_reader_leaves() -> None:
     """As in `make try | head -1`."""
-    process = subprocess.Popen(TRY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout
-    assert process.stderr
-    assert "try: " in process.stdout.readline()
-    process.stdout.close()
-    errors = process.stderr.read()
-    assert (process.wait(DEADLINE_S), errors) == (0, "")
+    with subprocess.Popen(TRY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        assert "try: " in process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_try_ends_with_the_report_when_interrupted() -> None:
