@@ -228,17 +228,31 @@ def namespace(api: Api) -> Iterator[str]:
         yield name
 
 
-class Operator:
-    """The operator as a process of its own, as from a shell."""
+def _start_release(release: Path, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Starts another release, without coverage."""
+    environment = {"PYTHONPATH": str(release), "COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+    command = [sys.executable, "-m", "market_operator", *arguments]
+    with log.open("ab") as output:
+        return subprocess.Popen(command, stderr=output, stdout=output, env={**os.environ, **environment})
 
-    def __init__(self, arguments: list[str], log: Path, environment: dict[str, str]) -> None:
+
+class Operator:
+    """The operator as a process of its own, as from a shell. `release` is a zip of another release (tests/upgrade)."""
+
+    def __init__(
+        self, arguments: list[str], log: Path, environment: dict[str, str], release: Path | None = None
+    ) -> None:
         # Nobody else takes a port of this network between now and the operator's start.
         with socket.socket() as free:
             free.bind((f"{_NETWORK}.0.1", 0))
             self.address = f"{_NETWORK}.0.1:{free.getsockname()[1]}"
         self.log = log
         command = ["run", "--http", self.address, *arguments]
-        self.process = OperatorProcess(command, log, {**os.environ, **environment})
+        self.process = (
+            _start_release(release, command, log)
+            if release
+            else OperatorProcess(command, log, {**os.environ, **environment})
+        )
 
     def get(self, path: str) -> tuple[int, str]:
         try:
@@ -280,11 +294,15 @@ def start(kubeconfig: str, namespace: str, tmp_path: Path) -> Iterator[Start]:
     running: list[Operator] = []
 
     def start_one(
-        *arguments: str, environment: dict[str, str] | None = None, wait: bool = True, everywhere: bool = False
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        wait: bool = True,
+        everywhere: bool = False,
+        release: Path | None = None,
     ) -> Operator:
         scope = [] if everywhere else ["--namespace", namespace]
         given = [*scope, "--health-via", "direct", "--counter-interval", "1s", *arguments]
-        operator = Operator(given, tmp_path / f"operator-{len(running)}.log", environment or {})
+        operator = Operator(given, tmp_path / f"operator-{len(running)}.log", environment or {}, release)
         running.append(operator)
         if wait:
             operator.wait_ready()

@@ -62,10 +62,7 @@ def start_old(start: Start) -> Start:
     """Starts the operator of the previous release, without coverage."""
 
     def start_previous(*arguments: str) -> Any:
-        environment = {"PYTHONPATH": str(PREVIOUS / "market_operator.zip")}
-        return start(
-            *arguments, environment=environment | {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
-        )
+        return start(*arguments, release=PREVIOUS / "market_operator.zip")
 
     return start_previous
 
@@ -74,15 +71,8 @@ def create_many(place: Any) -> dict[str, str]:
     """Creates 50 resources over all specs; returns the name of the spec by the name of the resource."""
     names = dict(zip((f"r{number:02}" for number in range(RESOURCES)), cycle(SPECS), strict=False))
     for name, spec in names.items():
-        place.create(name, **_spread_by_hand(SPECS[spec]))
+        place.create(name, **SPECS[spec])
     return names
-
-
-def _spread_by_hand(spec: dict[str, Any]) -> dict[str, Any]:
-    """Sets the spread of replicas, because this release adds a default that changes the template."""
-    if spec.get("replicas", 1) == 1:
-        return spec
-    return {**spec, "template": {**spec.get("template", {}), "topologySpreadConstraints": []}}
 
 
 def all_observed(place: Any) -> None:

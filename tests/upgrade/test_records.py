@@ -1,0 +1,64 @@
+"""An upgrade of the collector changes no record: the previous release and this one write the same for one market."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector_program import document, program
+from simulator_process import MARKET, simulator
+
+pytestmark = pytest.mark.simulator
+PREVIOUS = Path(__file__).parent / "previous" / "market_collector.zip"
+TOGETHER_S = 4.0
+KEYS = {
+    "trade": ("trade_id",),
+    "orderbook": ("exchange_time_ns", "sequence"),
+    "ticker": ("exchange_time_ns",),
+    "candle": ("open_time_ns", "closed", "volume"),
+}
+"""Fields that identify a record of a type, beside the symbol. Only one record of a key exists in a market."""
+
+
+def by_key(records: list[Any]) -> dict[Any, Any]:
+    """Records that come from the market by their identity, without the time at which the collector received them."""
+    return {
+        (each["type"], each["symbol"], *(each[field] for field in KEYS[each["type"]])): {
+            field: value for field, value in each.items() if field != "receive_time_ns"
+        }
+        for each in records
+        if each["type"] in KEYS and each.get("action") != "snapshot"
+    }
+
+
+def test_records_equal_those_of_the_previous_release(tmp_path: Path) -> None:
+    """Each collector starts with a snapshot of its own. After that, both receive the same messages."""
+    folders = [tmp_path / name for name in ("previous", "current")]
+    for folder in folders:
+        folder.mkdir()
+    previous = {"PYTHONPATH": str(PREVIOUS), "COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+    with simulator(*MARKET) as exchange:
+        types = ["trade", "orderbook", "ticker", "candle"]
+        spec = document(exchange, dataTypes=types, candle={"intervals": ["1s"]})
+        with program(folders[0], spec, **previous) as old, program(folders[1], spec) as new:
+            for each in (old, new):
+                each.comes(each.is_ready)
+            time.sleep(TOGETHER_S)
+            assert [each.stop() for each in (old, new)] == [0, 0]
+        before, after = by_key(old.records()), by_key(new.records())
+    shared = before.keys() & after.keys()
+    assert {kind for kind, *_ in shared} == set(KEYS)
+    assert len(shared) > 0.5 * len(after), "the collectors did not run at the same time"
+    assert [after[key] for key in shared] == [before[key] for key in shared]
+    assert [each.keys() for each in first_of_each_type(new.records())] == [
+        each.keys() for each in first_of_each_type(old.records())
+    ]
+
+
+def first_of_each_type(records: list[Any]) -> list[Any]:
+    """The first record of each type, in alphabetical order."""
+    first: dict[str, Any] = {}
+    for each in records:
+        first.setdefault(each["type"], each)
+    return [first[kind] for kind in sorted(first)]
