@@ -8,9 +8,9 @@ export PATH="$PWD/.venv/bin:$PATH"
 unset PYTHONDONTWRITEBYTECODE
 
 STATIC=(lint types contracts)
-# Mostly waiting, for processes, clocks and the API server.
-WAITING=(simulator faults cluster)
-LAST=(alone coverage e2e)
+# Both wait for processes and clocks. The cluster rung beside them would make tests late: it needs both cores.
+WAITING=(simulator faults)
+LAST=(cluster alone coverage e2e)
 
 lint() {
   ruff check --quiet .
@@ -51,12 +51,12 @@ folders_with() { grep -rlE --include='*.py' "mark\.$1\b" tests | xargs -n 1 dirn
 # shellcheck disable=SC2046 # folders
 simulator() {
   pytest_rung $(folders_with simulator) -m "simulator and not faults and not cluster and not e2e and not alone" \
-    --timeout=240 --numprocesses=4 --dist=worksteal
+    --timeout=240 --numprocesses=3 --dist=worksteal
 }
 
-# A file has one worker: its tests wait together.
+# A file has one worker: its tests wait together. No module needs them for its coverage.
 # shellcheck disable=SC2046 # folders
-faults() { pytest_rung $(folders_with faults) -m "faults and not alone" --timeout=560 --numprocesses=3 --dist=loadfile; }
+faults() { MEASURED='' pytest_rung $(folders_with faults) -m "faults and not alone" --timeout=560 --numprocesses=2 --dist=loadfile; }
 
 # Tests that measure, or change what others share: one at a time, when nothing else runs.
 alone() { with_cluster pytest_rung -m "alone and not e2e and not cluster_lifecycle" --timeout=300; }
@@ -74,7 +74,7 @@ cluster() {
   with_cluster demo/down.sh
   # shellcheck disable=SC2046 # folders
   with_cluster pytest_rung $(folders_with cluster) -m "cluster and not e2e and not alone" \
-    --timeout=300 --numprocesses=6 --dist=loadgroup
+    --timeout=300 --numprocesses=4 --dist=loadgroup
 }
 
 e2e() { hack/cluster/images.sh; with_cluster pytest_rung -m e2e --timeout=600; }
