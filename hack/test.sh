@@ -59,7 +59,7 @@ simulator() {
 faults() { MEASURED='' pytest_rung $(folders_with faults) -m "faults and not alone" --timeout=560 --numprocesses=2 --dist=loadfile; }
 
 # Tests that measure, or change what others share: one at a time, when nothing else runs.
-alone() { with_cluster pytest_rung -m "alone and not e2e and not cluster_lifecycle" --timeout=300; }
+alone() { MEASURED='' with_cluster pytest_rung -m "alone and not e2e and not cluster_lifecycle" --timeout=300; }
 
 coverage_per_module() { coverage combine --quiet --append .coverage.* 2>/dev/null || true; python hack/coverage_per_module.py; }
 
@@ -72,8 +72,9 @@ with_cluster() {
 # An operator of a running demo would reconcile the tests' resources.
 cluster() {
   with_cluster demo/down.sh
+  # Its operators measure their own coverage (tests/support/operator_process.py).
   # shellcheck disable=SC2046 # folders
-  with_cluster pytest_rung $(folders_with cluster) -m "cluster and not e2e and not alone" \
+  with_cluster python -m pytest $(folders_with cluster) -m "cluster and not e2e and not alone" \
     --timeout=300 --numprocesses=4 --dist=loadgroup
 }
 

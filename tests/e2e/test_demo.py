@@ -31,7 +31,8 @@ def removed_afterwards(tools: Tools) -> Iterator[None]:
 
 @pytest.mark.usefixtures("removed_afterwards")
 def test_demo_becomes_ready_runs_twice_and_is_removed(tools: Tools) -> None:
-    for _ in range(2):
+    # The second run restarts the simulated exchange under a running collector, which may report the gap.
+    for gaps in (r"0", r"\d+"):
         shown = script(tools, "demo.sh")
         assert shown.returncode == 0, shown.stdout + shown.stderr
         ready = re.search(r"Ready ([0-9.]+) s after kubectl apply", shown.stdout)
@@ -44,7 +45,7 @@ def test_demo_becomes_ready_runs_twice_and_is_removed(tools: Tools) -> None:
         assert len(ending.splitlines()) <= 25
         assert re.search(r"^  Ready +True ", ending, re.M)
         assert re.search(r"^  messages [1-9][\d,]*, records [1-9]", ending, re.M)
-        assert re.search(r"^  gaps: detected \d+, ", ending, re.M)
+        assert re.search(rf"^  gaps: detected {gaps}, ", ending, re.M), ending
         assert "make demo-down" in ending
     assert tools.items("deployments", "-n", "market-demo")
     resources = tools.items("marketcollectors", "--all-namespaces")
