@@ -1,0 +1,137 @@
+"""Order books of one connection: in sequence, out of sync, crossed."""
+
+from typing import Any
+
+import pytest
+
+from feed_life import BOOK, Life, arg, at, book_message, emitted, reconnects, sent
+from market_collector.feed import book_sync
+from market_collector.feed.effects import Fetch, Question, Send
+from market_collector.model.events import (
+    Gap,
+    Lost,
+    Orderbook,
+    Resync,
+)
+
+
+def test_a_book_in_order_is_published_record_by_record() -> None:
+    life = Life()
+    frames = [
+        book_message("snapshot", 10, -1),
+        book_message("update", 15, 10),
+        book_message("update", 15, 15),
+        book_message("update", 3, 15),
+    ]
+    records = [record for frame in frames for record in emitted(life.gets(frame))]
+    assert [(r.action, r.sequence) for r in records if isinstance(r, Orderbook)] == [
+        ("snapshot", 10),
+        ("update", 15),
+        ("update", 15),
+        ("update", 3),
+    ]
+
+
+def test_sequence_gap_is_recorded_and_requests_a_snapshot() -> None:
+    life = Life()
+    life.is_acked(BOOK)
+    life.gets(book_message("snapshot", 10, -1))
+    effects = life.gets(book_message("update", 20, 17), 2)
+    gap, resync = emitted(effects)
+    assert isinstance(gap, Gap)
+    assert (gap.first, gap.reason) == ("10", "SequenceGap")
+    assert isinstance(resync, Resync)
+    assert resync.reason == "SequenceGap: after sequence 10 came 17 → 20"
+    assert [(request["op"], request["args"]) for request in sent(effects)] == [
+        ("unsubscribe", [arg(BOOK)]),
+        ("subscribe", [arg(BOOK)]),
+    ]
+    assert emitted(life.gets(book_message("update", 25, 20), 2.1)) == []
+    assert life.ledger.skipped_updates == 1
+    lost, snapshot = emitted(life.gets(book_message("snapshot", 30, -1), 2.2))
+    assert isinstance(lost, Lost)
+    assert isinstance(snapshot, Orderbook)
+    assert emitted(life.gets(book_message("update", 31, 30), 2.3)) != []
+
+
+def test_an_update_without_a_snapshot_is_never_published() -> None:
+    life = Life()
+    assert emitted(life.gets(book_message("update", 20, 17))) == []
+
+
+def test_resyncs_of_one_book_slow_down_and_end_with_another_connection() -> None:
+    life = Life()
+    life.is_acked(BOOK)
+    asked_at, ended = [], []
+    for second in range(1, 400):
+        for effect in life.feed.woken(at(second)):
+            asked_at += [second] if isinstance(effect, Send) and '"subscribe"' in effect.text else []
+        life.gets(book_message("snapshot", 10, -1), second + 0.1)
+        effects = life.gets(book_message("update", 20, 17), second + 0.2)
+        asked_at += [second] if any('"subscribe"' in e.text for e in effects if isinstance(e, Send)) else []
+        ended += reconnects(effects)
+        if ended:
+            break
+    assert asked_at[0] == 1
+    assert "lost its sequence" in ended[0]
+    assert len(asked_at) <= book_sync.MAX_RESYNCS
+
+
+def test_unrequested_snapshot_replaces_the_book() -> None:
+    life = Life()
+    life.gets(book_message("snapshot", 10, -1))
+    assert [type(r) for r in emitted(life.gets(book_message("snapshot", 50, -1)))] == [Orderbook]
+    assert [type(r) for r in emitted(life.gets(book_message("update", 51, 50)))] == [Orderbook]
+    assert life.ledger.gaps.detected == 0
+
+
+def crossed(sequence: int, previous: int) -> dict[str, Any]:
+    message = book_message("update", sequence, previous, price="101")
+    message["data"][0]["asks"] = [["100.5", "1", "0", "1"]]
+    return message
+
+
+def crossed_for_long(life: Life) -> list[Fetch]:
+    life.gets(book_message("snapshot", 10, -1))
+    life.gets(crossed(11, 10), 1.5)
+    fetches = [e for second in (2, 2.9, 3.1) for e in life.feed.woken(at(second)) if isinstance(e, Fetch)]
+    return [fetch for fetch in fetches if fetch.question is Question.STATE]
+
+
+@pytest.mark.parametrize("answer", [b'{"code":"0","data":[{"instId":"BTC-USDT","state":"live"}]}', b"<html>", None])
+def test_book_is_out_of_sync_when_it_stays_crossed(answer: bytes | None) -> None:
+    life = Life(BOOK)
+    (fetch,) = crossed_for_long(life)
+    assert fetch.request.path == "/api/v5/public/instruments?instType=SPOT&instId=BTC-USDT"
+    records = emitted(life.feed.answered(fetch, answer, at(3.2)))
+    assert [type(record) for record in records] == [Gap, Resync]
+    assert isinstance(records[0], Gap)
+    assert records[0].reason == "Crossed"
+
+
+def test_crossed_snapshot_is_not_published_when_the_book_was_crossed() -> None:
+    life = Life(BOOK)
+    (fetch,) = crossed_for_long(life)
+    life.feed.answered(fetch, None, at(3.2))
+    again = crossed(20, -1) | {"action": "snapshot"}
+    assert [type(record) for record in emitted(life.gets(again, 3.5))] == [Resync]
+    assert life.ledger.gaps.all_open()
+    lost, state = emitted(life.gets(book_message("snapshot", 30, -1), 9))
+    assert [type(lost), type(state)] == [Lost, Orderbook]
+
+
+def test_in_an_auction_a_book_may_be_crossed() -> None:
+    life = Life(BOOK)
+    (fetch,) = crossed_for_long(life)
+    answer = b'{"code":"0","data":[{"instId":"BTC-USDT","state":"preopen"}]}'
+    assert emitted(life.feed.answered(fetch, answer, at(3.2))) == []
+    assert [type(r) for r in emitted(life.gets(book_message("update", 12, 11), 4))] == [Orderbook]
+
+
+def test_a_moment_of_crossing_is_nothing() -> None:
+    life = Life(BOOK)
+    life.gets(book_message("snapshot", 10, -1))
+    life.gets(crossed(11, 10), 1.5)
+    life.feed.woken(at(2))
+    life.gets(book_message("update", 12, 11, price="101", amount="0"), 2.5)
+    assert [e for second in (3, 4, 5) for e in life.feed.woken(at(second)) if isinstance(e, Fetch)] == []

@@ -1,0 +1,90 @@
+"""One published book, merged from the connections that carry it."""
+
+from feed_life import BOOK, TRADES, Life, at, book_message, emitted, gets, ledger, second_of, snapshot, start_book
+from market_collector.model.events import (
+    Disconnected,
+    Gap,
+    Lost,
+    Orderbook,
+    Repaired,
+)
+from market_collector.model.streams import GapState
+
+
+def test_two_connections_publish_each_book_update_once_whichever_is_first() -> None:
+    life = Life(BOOK)
+    second = second_of(life)
+    life.gets(book_message("snapshot", 10, -1))
+    assert gets(second, book_message("snapshot", 10, -1)) == []
+    first, again = emitted(life.gets(book_message("update", 11, 10))), gets(second, book_message("update", 11, 10))
+    assert ([type(r) for r in first], again) == ([Orderbook], [])
+    first, again = gets(second, book_message("update", 12, 11)), emitted(life.gets(book_message("update", 12, 11)))
+    assert ([type(r) for r in first], again) == ([Orderbook], [])
+
+
+def test_a_connection_that_is_behind_goes_on_where_the_other_one_stopped() -> None:
+    life = Life(BOOK)
+    second = second_of(life)
+    life.gets(book_message("snapshot", 10, -1))
+    gets(second, book_message("snapshot", 10, -1))
+    life.gets(book_message("update", 11, 10))
+    assert [type(r) for r in emitted(life.feed.closed("cut", at(3)))] == [Disconnected]
+    assert gets(second, book_message("update", 11, 10)) == []
+    assert [type(r) for r in gets(second, book_message("update", 12, 11))] == [Orderbook]
+    assert life.ledger.gaps.detected == 0
+
+
+def test_a_lost_book_is_one_open_gap_until_its_snapshot() -> None:
+    book = ledger()
+    progress = book.books.streams[BOOK]
+    assert start_book(book, 7, 1) == [snapshot(7)]
+    (gap,) = book.books.remove(progress, 1, "SequenceGap", at(2))
+    assert book.books.remove(progress, 1, "SequenceGap", at(3)) == []
+    assert isinstance(gap, Gap)
+    assert (gap.first, gap.last, gap.missing, gap.from_time_ns) == ("7", None, None, 7)
+    lost, published = start_book(book, 20, 4)
+    assert isinstance(lost, Lost)
+    assert (lost.gap_id, lost.ranges, published) == (gap.gap_id, None, snapshot(20))
+    assert book.gaps.known[gap.gap_id].state is GapState.LOST
+    assert (book.gaps.detected, book.gaps.repaired, book.gaps.lost, book.gaps.all_open()) == (1, 0, 1, [])
+
+
+def test_a_book_that_did_not_change_meanwhile_is_whole() -> None:
+    book = ledger()
+    start_book(book, 7, 1)
+    book.disconnected(1, [TRADES, BOOK], "reset", at(2))
+    repaired, _ = start_book(book, 7, 3, connection=2)
+    assert isinstance(repaired, Repaired)
+    assert book.gaps.repaired == 1
+
+
+def test_second_connection_takes_over_a_book_without_a_gap() -> None:
+    book = ledger()
+    start_book(book, 7, 1)
+    assert start_book(book, 5, 2, connection=2) == []
+    assert book.disconnected(1, [BOOK], "announced", at(3))[1:] == []
+    assert (book.books.streams[BOOK].head, book.gaps.detected) == (7, 0)
+
+
+def test_newer_successor_book_is_a_gap_and_is_republished() -> None:
+    book = ledger()
+    start_book(book, 7, 1)
+    start_book(book, 9, 2, connection=2)
+    _, gap, lost, state = book.disconnected(1, [BOOK], "cut", at(3))
+    assert [type(gap), type(lost)] == [Gap, Lost]
+    assert isinstance(state, Orderbook)
+    assert (state.action, state.sequence, book.books.streams[BOOK].head) == ("snapshot", 9, 9)
+
+
+def test_book_resyncs_when_no_connection_continues_it() -> None:
+    """A snapshot may arrive at any time. Here it moves the only synchronized connection ahead of the published book."""
+    book = ledger()
+    start_book(book, 7, 1)
+    start_book(book, 9, 2, connection=2)
+    assert start_book(book, 9, 3) == []
+    assert book.check_overdue(at(4)) == []  # one that only lags may still link
+    gap, lost, state = book.check_overdue(at(5.5))
+    assert [type(gap), type(lost)] == [Gap, Lost]
+    assert isinstance(state, Orderbook)
+    assert (state.action, state.sequence, book.books.streams[BOOK].head) == ("snapshot", 9, 9)
+    assert book.check_overdue(at(6)) == book.check_overdue(at(9)) == []

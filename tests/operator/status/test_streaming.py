@@ -1,0 +1,77 @@
+"""Streaming as a table of observed state and expected result."""
+
+import pytest
+
+from market_operator.observed.collectors import ProbeResult
+from market_operator.status.conditions import conditions
+from market_operator.status.reasons import Reason
+from market_operator.status.snapshot import Snapshot
+from status_scenes import Scene, said
+
+
+class TestStreaming:
+    @pytest.mark.parametrize(
+        ("states", "expected"),
+        [
+            (("live", "live", "live"), ("True", Reason.ALL_LIVE)),
+            (("live", "quiet", "quiet"), ("True", Reason.ALL_LIVE)),
+            (("live", "stale", "live"), ("False", Reason.STREAMS_STALE)),
+            (("live", "pending", "live"), ("False", Reason.STREAMS_PENDING)),
+            (("live", "refused", "live"), ("False", Reason.STREAMS_REFUSED)),
+            (("refused", "stale", "pending"), ("False", Reason.STREAMS_STALE)),
+        ],
+    )
+    def test_by_the_streams(self, scene: Scene, states: tuple[str, ...], expected: tuple[str, str]) -> None:
+        assert said(scene.snapshot(scene.pod(), probes=scene.streams(*states)), "Streaming") == expected
+
+    def test_the_stale_stream_is_named(self, scene: Scene) -> None:
+        found = conditions(scene.snapshot(scene.pod(), probes=scene.streams("live", "stale", "live")))
+        assert found["Streaming"].message == (
+            "2 of 3 streams deliver; no data for longer than spec.staleAfter: "
+            "BTC-USDT/orderbook (since 2026-11-22T10:00:00Z)"
+        )
+
+    def test_running_process_without_streams_is_not_streaming(self, scene: Scene) -> None:
+        probes = {"pod-1": ProbeResult(scene.report(streams=[], health="Healthy"))}
+        assert said(scene.snapshot(scene.pod(), probes=probes), "Streaming") == ("False", Reason.STREAMS_PENDING)
+
+    def gone(self, scene: Scene, state: str, connection: str = "backoff") -> Snapshot:
+        streams = [{"stream": f"BTC-USDT/{kind}", "state": state} for kind in ("trade", "orderbook", "ticker")]
+        down = {"name": "public", "state": connection, "since": "2026-11-22T10:00:00Z", "reason": "refused"}
+        probe = ProbeResult(scene.report(streams=streams, connections=[down], health="Unhealthy"))
+        return scene.snapshot(scene.pod(ready=False), probes={"pod-1": probe})
+
+    def test_workload_stays_ready_when_the_exchange_is_down(self, scene: Scene) -> None:
+        found = conditions(self.gone(scene, "stale"))
+        assert (found["Streaming"].status, found["Streaming"].reason) == ("False", Reason.DISCONNECTED)
+        assert found["Streaming"].message.endswith("no connection to the exchange since 2026-11-22T10:00:00Z: refused")
+        assert found["WorkloadReady"].status == "True"
+        assert "Stalled" not in found
+
+    def test_short_reconnect_changes_no_condition(self, scene: Scene) -> None:
+        found = conditions(self.gone(scene, "live"))
+        assert (found["Streaming"].status, found["Ready"].status) == ("True", "True")
+
+    def test_disconnected_collector_is_stalled_when_it_gave_up(self, scene: Scene) -> None:
+        scene.want(autoRestart=False)
+        found = conditions(self.gone(scene, "stale", "stopped"))
+        assert found["Streaming"].reason == Reason.RECONNECTS_EXHAUSTED
+        assert found["Stalled"].reason == Reason.RECONNECTS_EXHAUSTED
+
+    def test_a_shard_without_a_pod_does_not_stream(self, scene: Scene) -> None:
+        assert said(scene.snapshot(), "Streaming") == ("False", Reason.COLLECTOR_NOT_RUNNING)
+
+    def test_known_problem_precedes_a_failed_probe(self, scene: Scene) -> None:
+        scene.want(symbols=["A-B", "C-D"], shards=2)
+        stale = scene.report("pod-1", streams=[{"stream": "A-B/trade", "state": "stale"}])
+        probes = {"pod-1": ProbeResult(stale), "pod-2": ProbeResult(None, "timed out", 0.0)}
+        snapshot = scene.snapshot(scene.pod(), scene.pod("pod-2", 1), probes=probes)
+        assert said(snapshot, "Streaming") == ("False", Reason.STREAMS_STALE)
+
+
+def test_messages_stay_short_with_hundreds_of_streams(scene: Scene) -> None:
+    symbols = [f"C{number}-USDT" for number in range(500)]
+    scene.want(symbols=symbols, dataTypes=["trade"])
+    streams = [{"stream": f"{symbol}/trade", "state": "stale"} for symbol in symbols]
+    found = conditions(scene.snapshot(scene.pod(), probes={"pod-1": ProbeResult(scene.report(streams=streams))}))
+    assert found["Streaming"].message.endswith("and 495 more")
