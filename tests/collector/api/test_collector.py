@@ -346,9 +346,10 @@ async def test_started_twice_it_runs_once(exchange: Simulator) -> None:
 
 async def test_start_changes_nothing_while_it_runs_or_reconnects() -> None:
     with simulator(*MARKET) as exchange:
-        made = collector(exchange, custom_params={"start_timeout": 0.5})
+        # The exchange refuses for longer than a start waits, so that a second wait would fail.
+        made = collector(exchange, custom_params={"start_timeout": 3.0})
         async with running(made):
-            exchange.post("/faults/refuse", {"seconds": 1, "status": 503})
+            exchange.post("/faults/refuse", {"seconds": 4, "status": 503})
             exchange.post("/faults/drop", {})
             await comes(lambda: made.get_status()["websocket_state"] != "connected")
             assert await made.start()
