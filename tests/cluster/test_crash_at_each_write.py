@@ -18,7 +18,7 @@ from api_calls import Document
 from api_proxy import Hook
 from end_state import differences
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(560)]  # one crash after another, up to 20 for a step
 
 SYMBOLS = ["ADA-USDT", "BTC-USDT", "ETH-USDT"]
 CHANGED = ["ADA-USDT", "BTC-USDT", "SOL-USDT"]
