@@ -307,11 +307,9 @@ start_node() {
   set -euo pipefail
   # By default, controllers make 20 requests a second at most: tests side by side would wait for their queue.
   local RATES=(--kube-api-qps=500 --kube-api-burst=1000)
-  # kube-proxy and CoreDNS read EndpointSlices; the older Endpoints were a tenth of all writes of the tests.
-  local CONTROLLERS='*,-endpoints-controller,-endpointslice-mirroring-controller'
   start kube-controller-manager "$KUBERNETES_BIN/kube-controller-manager" --kubeconfig="$STATE/kube-controller-manager.kubeconfig" \
     --bind-address=127.0.0.1 --secure-port="$PORT_CONTROLLER_MANAGER" --cluster-cidr="$POD_CIDR" --leader-elect=false \
-    --service-account-private-key-file="$STATE/pki/service-account.key" --root-ca-file="$STATE/pki/ca.crt" --use-service-account-credentials --controllers="$CONTROLLERS" \
+    --service-account-private-key-file="$STATE/pki/service-account.key" --root-ca-file="$STATE/pki/ca.crt" --use-service-account-credentials \
     --flex-volume-plugin-dir="$STATE/volume-plugins" "${RATES[@]}"
   start kube-scheduler "$KUBERNETES_BIN/kube-scheduler" --kubeconfig="$STATE/kube-scheduler.kubeconfig" \
     --bind-address=127.0.0.1 --secure-port="$PORT_SCHEDULER" --leader-elect=false "${RATES[@]}"
