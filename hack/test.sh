@@ -115,6 +115,11 @@ run_side_by_side() {
   return "$code"
 }
 
+run_fast() {
+  run_side_by_side "${STATIC[@]}"
+  run unit
+}
+
 note() {
   local wall user system
   read -r wall user system < <(tail -n 1 "$WORK/$1.time")
@@ -143,15 +148,11 @@ main() {
   local stage
   case ${1:-all} in
     all)
-      run_side_by_side "${STATIC[@]}"
-      run unit
+      run_fast
       run_side_by_side "${WAITING[@]}"
       for stage in "${LAST[@]}"; do run "$stage"; done
       ;;
-    fast)
-      run_side_by_side "${STATIC[@]}"
-      run unit
-      ;;
+    fast) run_fast ;;
     *) for stage in "$@"; do run "$stage"; done ;;
   esac
 }

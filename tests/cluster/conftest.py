@@ -34,6 +34,7 @@ from helm_release import write_chart
 from market_operator.cluster.kinds import CHILDREN, PODS, Kind
 from market_operator.resource.naming import COLLECTOR_LABEL
 from operator_process import OperatorProcess
+from other_release import release_environment
 
 ROOT = Path(__file__).parents[2]
 Document = dict[str, Any]
@@ -229,8 +230,8 @@ def namespace(api: Api) -> Iterator[str]:
 
 
 def _start_release(release: Path, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """Starts another release, without coverage."""
-    environment = {"PYTHONPATH": str(release), "COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+    """Starts another release as a program: a forked operator would run the code of this one."""
+    environment = release_environment(release)
     command = [sys.executable, "-m", "market_operator", *arguments]
     with log.open("ab") as output:
         return subprocess.Popen(command, stderr=output, stdout=output, env={**os.environ, **environment})

@@ -11,12 +11,12 @@ import yaml
 
 from collector_specs import SPECS
 from kube import CHART, ROOT
+from other_release import PREVIOUS
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
 Document = dict[str, Any]
 InstallCrd = Callable[[Document], None]
-PREVIOUS = ROOT / "tests" / "upgrade" / "previous"
 [OLD_CHART] = PREVIOUS.glob("market-operator-*.tgz")
 CRD = "apis/apiextensions.k8s.io/v1/customresourcedefinitions/marketcollectors.marketcollector.dev"
 RESOURCES = 50

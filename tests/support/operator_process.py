@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
+from unittest.mock import patch
 
 HERE = Path(__file__).parent
 PRELOADED = "operator_imports"
@@ -69,16 +70,8 @@ def _ensure_server() -> None:
     changes = {"PYTHONPATH": str(HERE)}
     if os.environ.get("MEASURED"):
         changes["COVERAGE_PROCESS_START"] = str(HERE.parents[1] / "pyproject.toml")
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
+    with patch.dict(os.environ, changes):
         forkserver.ensure_running()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _run(arguments: list[str], log: str, environment: dict[str, str]) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from collector_program import document, program
+from other_release import PREVIOUS, release_environment
 from simulator_process import MARKET, simulator
 
 pytestmark = pytest.mark.simulator
-PREVIOUS = Path(__file__).parent / "previous" / "market_collector.zip"
 TOGETHER_S = 4.0
 KEYS = {
     "trade": ("trade_id",),
@@ -37,7 +37,7 @@ def test_records_equal_those_of_the_previous_release(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("previous", "current")]
     for folder in folders:
         folder.mkdir()
-    previous = {"PYTHONPATH": str(PREVIOUS), "COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+    previous = release_environment(PREVIOUS / "market_collector.zip")
     with simulator(*MARKET) as exchange:
         types = ["trade", "orderbook", "ticker", "candle"]
         spec = document(exchange, dataTypes=types, candle={"intervals": ["1s"]})
