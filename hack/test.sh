@@ -92,8 +92,8 @@ timed() {
 run() {
   printf '\n==> %s\n' "$1"
   local code=0
-  timed "$1" || code=$?
-  note "$1"
+  timed "$1" 2>&1 | tee "$WORK/$1.log" || code=$?
+  note "$1" "$code"
   return "$code"
 }
 
@@ -107,10 +107,12 @@ run_side_by_side() {
     pids[$stage]=$!
   done
   for stage in "$@"; do
-    wait "${pids[$stage]}" || code=1
+    local stage_code=0
+    wait "${pids[$stage]}" || stage_code=$?
     printf '\n==> %s\n' "$stage"
     cat "$WORK/$stage.log"
-    note "$stage"
+    note "$stage" "$stage_code"
+    ((stage_code == 0)) || code=$stage_code
   done
   return "$code"
 }
@@ -120,7 +122,9 @@ run_fast() {
   run unit
 }
 
+# note STAGE CODE
 note() {
+  (($2 == 0)) || FAILED+=("$1")
   local wall user system
   read -r wall user system < <(tail -n 1 "$WORK/$1.time")
   TIMES+=("$(awk -v stage="$1" -v wall="$wall" -v user="$user" -v kernel="$system" \
@@ -132,8 +136,18 @@ report() {
   printf '\n==> stages\n'
   ((${#TIMES[@]})) && printf '    %s\n' "${TIMES[@]}"
   printf '    %-10s %5d s wall\n' all "$SECONDS"
-  ((code == 0)) && echo "    all passed" || echo "    FAILED (exit code $code)"
+  if ((code == 0)); then echo "    all passed"; else report_failures "$code"; fi
   rm -rf "$WORK"
+}
+
+# Last, because a reader of a long log looks there first: the tests that failed, or what a tool said.
+report_failures() {
+  echo "    FAILED (exit code $1)"
+  local stage
+  for stage in "${FAILED[@]}"; do
+    echo "    $stage:"
+    { grep -E '^(FAILED|ERROR) ' "$WORK/$stage.log" || tail -n 5 "$WORK/$stage.log"; } | cut -c 1-200 | head -n 20
+  done
 }
 
 main() {
@@ -158,6 +172,7 @@ main() {
 }
 
 TIMES=()
+FAILED=()
 MEASURED=${MEASURED:-}
 mapfile -t SCRIPTS < <(git ls-files '*.sh' .ci/run requirements/compile)
 main "$@"
