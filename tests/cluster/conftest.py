@@ -4,14 +4,11 @@ It takes pods that fit no node, writes their status like a kubelet, and serves t
 address. A test can therefore set every state of a collector exactly.
 """
 
-import atexit
 import contextlib
 import http.server
-import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -31,6 +28,7 @@ import pytest
 from api_proxy import ApiProxy
 from end_state import end_state
 from helm_release import write_chart
+from loopback import new_address, new_host
 from market_operator.cluster.kinds import CHILDREN, PODS, Kind
 from market_operator.resource.naming import COLLECTOR_LABEL
 from operator_process import OperatorProcess
@@ -51,29 +49,8 @@ PATHS = {
     "resourcequotas": "api/v1/namespaces/{}/resourcequotas",
 }
 NOWHERE = {"op-test/no-such-node": "true"}
-_addresses = itertools.count(2)
 # Only a deadlock takes this long. What has to come sooner is a test's own claim, with its own seconds.
 PATIENCE_S = 60.0
-
-
-def _own_network() -> tuple[str, socket.socket]:
-    """A /16 of 127.0.0.0/8 that no other process of tests uses, and the socket that holds it while this process lives.
-
-    Programs that run beside one another, workers of one run too, must not meet on an address.
-    """
-    for number in range(100, 228):
-        claim = socket.socket()
-        try:
-            claim.bind((f"127.{number}.255.254", 8080))
-        except OSError:
-            claim.close()
-        else:
-            return f"127.{number}", claim
-    raise RuntimeError("tests: all networks from 127.100 to 127.227 are taken. End other runs of the tests.")
-
-
-_NETWORK, _CLAIM = _own_network()
-atexit.register(_CLAIM.close)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -243,10 +220,7 @@ class Operator:
     def __init__(
         self, arguments: list[str], log: Path, environment: dict[str, str], release: Path | None = None
     ) -> None:
-        # Nobody else takes a port of this network between now and the operator's start.
-        with socket.socket() as free:
-            free.bind((f"{_NETWORK}.0.1", 0))
-            self.address = f"{_NETWORK}.0.1:{free.getsockname()[1]}"
+        self.address = new_address()
         self.log = log
         command = ["run", "--http", self.address, *arguments]
         self.process = (
@@ -338,8 +312,7 @@ class PlayPod:
     def __init__(self, document: Document) -> None:
         self.name, self.uid = document["metadata"]["name"], document["metadata"]["uid"]
         self.symbols: list[str] = []
-        number = next(_addresses)
-        self.address = f"{_NETWORK}.{number // 250}.{number % 250 + 1}"
+        self.address = new_host()
         self.report: Document | None = None
         self.source: Callable[[], Document] | None = None
         self._server = http.server.ThreadingHTTPServer((self.address, 8080), self._handler())

@@ -267,11 +267,11 @@ def test_exit_code_is_2_when_the_port_is_in_use(exchange: Simulator, tmp_path: P
             "-f",
             str(file),
             "--http",
-            f"127.0.0.1:{collector.port}",
+            collector.address,
         ]
         result = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert result.returncode == 2
-    assert str(collector.port) in result.stderr
+    assert collector.address in result.stderr
 
 
 def test_the_hot_process_stays_small(exchange: Simulator, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from loopback import new_address
 from simulator_process import Simulator
 
 REST_S = 2.5
@@ -28,14 +29,14 @@ class Program:
     """A running collector."""
 
     process: subprocess.Popen[bytes]
-    port: int
+    address: str
     output: Path
     log: Path
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status code and body of an answer of the collector's HTTP server."""
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urlopen(f"http://{self.address}{path}", timeout=5) as answer:
                 return answer.status, answer.read()
         except HTTPError as error:
             with error:
@@ -104,28 +105,19 @@ def document(exchange: Simulator | None, **spec: Any) -> dict[str, Any]:
     return {"contract": 1, "name": "okx-btc", "namespace": "test", "shard": 0, "spec": defaults | spec}
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @contextmanager
 def program(folder: Path, config: dict[str, Any], *options: str, **environment: str) -> Iterator[Program]:
     """Run ``market-collector run``, and end it by its process id."""
     file, output, log = folder / "collector.json", folder / "records.jsonl", folder / "log"
     file.write_text(json.dumps(config))
-    port = free_port()
-    command = [sys.executable, "-m", "market_collector", "run", "-f", str(file), "--http", f"127.0.0.1:{port}"]
+    address = new_address()
+    command = [sys.executable, "-m", "market_collector", "run", "-f", str(file), "--http", address]
     with output.open("ab") as out, log.open("ab") as err:
         process = subprocess.Popen(
             [*command, *options], stdout=out, stderr=err, env={**os.environ, "POD_UID": "pod-1", **environment}
         )
         try:
-            running = Program(process, port, output, log)
+            running = Program(process, address, output, log)
             _wait_for_answer(running)
             yield running
         finally:

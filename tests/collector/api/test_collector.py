@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from loopback import new_address
 from market_collector.api import callbacks
 from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig
@@ -47,13 +48,6 @@ async def comes(is_so: Callable[[], Any], within_s: float = 10.0) -> None:
 
 def stored_in(folder: Path) -> list[Any]:
     return [json.loads(line) for file in folder.glob("**/*.jsonl") for line in file.read_text().splitlines()]
-
-
-def nobody() -> str:
-    """An address where nobody listens."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return f"ws://127.0.0.1:{one.getsockname()[1]}"
 
 
 # -- data
@@ -285,7 +279,7 @@ async def test_a_symbol_that_the_exchange_does_not_know_is_named(exchange: Simul
 
 
 async def test_a_refused_connection_ends_the_start_after_the_attempts(exchange: Simulator) -> None:
-    params = {"websocket_endpoint": nobody(), "max_reconnect_attempts": 3}
+    params = {"websocket_endpoint": f"ws://{new_address()}", "max_reconnect_attempts": 3}
     made = collector(exchange, custom_params=params)
     with pytest.raises(ConnectionFailedError, match=r"connection gave up after 3 attempts: .*Errno 111.*max_reconnect"):
         await made.start()

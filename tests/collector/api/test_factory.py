@@ -1,13 +1,13 @@
 """Making collectors, and what there is to collect."""
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loopback import new_address
 from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig
 from market_collector.api.factory import ExchangeFactory, create_okx_collector, get_supported_exchanges
@@ -95,9 +95,7 @@ async def test_a_coroutine_asks_without_making_others_wait(exchange: Simulator) 
 
 
 def test_an_error_names_the_request_without_an_answer() -> None:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        nobody = f"http://127.0.0.1:{one.getsockname()[1]}"
+    nobody = f"http://{new_address()}"
     with pytest.raises(
         RequestFailedError, match=rf"the symbols of okx cannot be listed: GET {nobody}/api/v5/public/ins.*refused"
     ):

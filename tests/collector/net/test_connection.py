@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 import tls
+from loopback import new_address, new_host
 from market_collector.errors import ConnectionFailedError, InputError
 from market_collector.net.connection import Connection, open_connection
 
@@ -152,13 +154,13 @@ async def test_an_address_that_has_vanished_does_not_hide_the_others(monkeypatch
         await peer.send("hello")
         await peer.wait_closed()
 
+    hosts, port = (new_host(), new_host()), 8080
     with socket.socket() as full, socket.socket() as waiting:
-        full.bind(("127.0.0.2", 0))
-        port = full.getsockname()[1]
+        full.bind((hosts[0], port))
         full.listen(0)
         waiting.connect(full.getsockname())  # its queue is full now: more get no answer
-        async with serve(hello, "127.0.0.1", port):
-            monkeypatch.setattr(socket, "getaddrinfo", _two_addresses)
+        async with serve(hello, hosts[1], port):
+            monkeypatch.setattr(socket, "getaddrinfo", partial(_addresses_of, hosts))
             inbox = Inbox()
             connection = await open_connection(f"ws://exchange.example:{port}/ws", inbox, tls=None, timeout_s=1.0)
             assert await inbox.holds(1) == [b"hello"]
@@ -166,18 +168,16 @@ async def test_an_address_that_has_vanished_does_not_hide_the_others(monkeypatch
             await connection.ended()
 
 
-def _two_addresses(host: str, port: int, *others: int) -> list[tuple[object, ...]]:
+def _addresses_of(hosts: tuple[str, str], host: str, port: int, *others: int) -> list[tuple[object, ...]]:
     kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-    addresses = ("127.0.0.2", "127.0.0.1") if host == "exchange.example" else (host,)
+    addresses = hosts if host == "exchange.example" else (host,)
     return [(*kind, (address, port)) for address in addresses]
 
 
 async def test_connection_fails_when_the_port_is_closed() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(ConnectionFailedError, match=f"127.0.0.1:{port}.*refused|Connect call failed"):
-        await connect(f"ws://127.0.0.1:{port}", Inbox())
+    closed = new_address()
+    with pytest.raises(ConnectionFailedError, match=f"{closed}.*refused|Connect call failed"):
+        await connect(f"ws://{closed}", Inbox())
 
 
 async def test_connection_fails_when_the_server_never_answers() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from collector_settings import settings_of
+from loopback import new_address
 from market_collector.app import streams
 from market_collector.exchanges import EXCHANGES
 from market_collector.feed.ledger import Ledger
@@ -212,14 +213,14 @@ async def test_a_silent_exchange_is_stale_and_then_live_again(exchange: Simulato
 
 
 async def test_a_gone_exchange_does_not_stop_the_collector() -> None:
-    with simulator(*MARKET) as exchange:
+    address = new_address()
+    with simulator(*MARKET, listen=address) as exchange:
         async with collection(exchange, stale_after_s=1.0) as running:
             await running.streams_flow()
             exchange.process.terminate()
             exchange.process.wait(10)
             pages = running.ledger.streams.values()
             await running.comes(lambda: all(page.state is StreamState.STALE for page in pages))
-            port = exchange.websocket.rpartition(":")[2]
-            with simulator(*MARKET, listen=f"127.0.0.1:{port}"):
+            with simulator(*MARKET, listen=address):
                 await running.comes(lambda: all(page.state is StreamState.LIVE for page in pages), within_s=20)
             assert running.supervisor.reconnections == 2  # of both connections

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 import pytest
 import zstandard
 
+from loopback import new_address
 from market_collector.exchanges.okx.channels import channel
 from market_collector.model.events import Record
 from market_collector.model.streams import DataType, Stream
@@ -136,28 +137,20 @@ def collecting(folder: Path, exchange: Simulator, data_types: list[str]) -> Iter
     }  # fmt: skip
     config = folder / "collector.json"
     config.write_text(json.dumps({"contract": 1, "name": "okx-btc", "namespace": "test", "shard": 0, "spec": spec}))
-    port = _free_port()
-    command = [sys.executable, "-m", "market_collector", "run", "-f", str(config), "--http", f"127.0.0.1:{port}"]
+    address = new_address()
+    command = [sys.executable, "-m", "market_collector", "run", "-f", str(config), "--http", address]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log)
         try:
-            yield lambda: _counters(port)
+            yield lambda: _counters(address)
         finally:
             process.terminate()
             assert process.wait(25) == 0, (folder / "log").read_text()
 
 
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def _counters(port: int) -> Any:
+def _counters(address: str) -> Any:
     try:
-        with urlopen(f"http://127.0.0.1:{port}/status", timeout=5) as answer:
+        with urlopen(f"http://{address}/status", timeout=5) as answer:
             return json.load(answer)["counters"]
     except URLError:
         return {"records": 0, "gapsDetected": 0}
