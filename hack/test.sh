@@ -78,7 +78,13 @@ cluster() {
     --timeout=300 --numprocesses=4 --dist=loadgroup
 }
 
-e2e() { hack/cluster/images.sh; with_cluster pytest_rung -m e2e --timeout=600; }
+e2e() { hack/cluster/images.sh; with_cluster e2e_tests; }
+
+# First those that stop or replace the operator, the demo too. The others share one: they wait for pods, beside one another.
+e2e_tests() {
+  python -m pytest tests/e2e -m "e2e and alone" --timeout=600
+  python -m pytest tests/e2e -m "e2e and not alone" --timeout=600 --numprocesses=3 --dist=worksteal
+}
 
 # -- running rungs, one after the other or side by side ---------------------------------------------------------------------
 

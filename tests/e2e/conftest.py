@@ -1,5 +1,7 @@
 """The chart, installed once with the images of this working copy, and a namespace with a simulator for each test.
 
+All workers of a run use the same release. Tests that stop or replace it are marked `alone`.
+
 Two operators would write the same managed objects, so no other may run. That of `make demo` is removed, because the
 tests of the demo create and remove it anyway. With any other operator the tests are skipped.
 """
@@ -16,6 +18,7 @@ import pytest
 from e2e_operator import OF_OPERATOR, InstallError, Operator
 from e2e_places import LABEL, PREFIX, Place, Places
 from kube import ROOT, CommandError, Tools, missing, tools_with_cluster
+from shared_session import Shared, folder_of_run
 
 IMAGES = {
     part: os.environ.get(f"{part.upper()}_IMAGE", f"localhost/market-{part}:dev") for part in ("operator", "collector")
@@ -29,14 +32,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def tools() -> Tools:
+def cluster(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, worker_id: str) -> Shared:
+    return Shared(folder_of_run(tmp_path_factory, pytestconfig), "cluster", worker_id)
+
+
+@pytest.fixture(scope="session")
+def tools(cluster: Shared) -> Tools:
     found = tools_with_cluster()
-    remove_leftovers(found)
-    others = found.items("deployments", "--all-namespaces", "-l", OF_OPERATOR)
+    with cluster.join() as first:
+        if first:
+            clear(found)
+    return found
+
+
+def clear(tools: Tools) -> None:
+    remove_leftovers(tools)
+    others = tools.items("deployments", "--all-namespaces", "-l", OF_OPERATOR)
     if others:
         where = ", ".join(other["metadata"]["namespace"] for other in others)
         missing(f"another market-operator runs in {where}")
-    return found
 
 
 def remove_leftovers(tools: Tools) -> None:
@@ -50,15 +64,24 @@ def remove_leftovers(tools: Tools) -> None:
 
 
 @pytest.fixture(scope="session")
-def operator(tools: Tools) -> Iterator[Operator]:
+def release(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, worker_id: str) -> Shared:
+    return Shared(folder_of_run(tmp_path_factory, pytestconfig), "release", worker_id)
+
+
+@pytest.fixture(scope="session")
+def operator(tools: Tools, release: Shared) -> Iterator[Operator]:
     operator = Operator(tools, PREFIX, IMAGES)
-    try:
-        operator.install()
-    except InstallError as error:
-        missing(f"the chart does not start ({error}): run `make images`")
+    with release.join() as first:
+        if first:
+            try:
+                operator.install()
+            except InstallError as error:
+                missing(f"the chart does not start ({error}): run `make images`")
     yield operator
-    refusals = operator.refusals()
-    operator.uninstall()
+    with release.leave() as last:
+        refusals = operator.refusals()
+        if last:
+            operator.uninstall()
     assert not refusals, "the chart's role lacks a right that the operator uses:\n" + "\n".join(refusals[:10])
 
 

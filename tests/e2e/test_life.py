@@ -18,6 +18,7 @@ def seconds_since(timestamp: str) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds()
 
 
+@pytest.mark.alone
 def test_new_resource_is_ready_within_15_s_and_its_counters_increase(place: Place) -> None:
     started = time.monotonic()
     place.apply(market_collector())
@@ -148,6 +149,7 @@ def test_deletion_leaves_nothing_and_needs_no_finalizer(place: Place) -> None:
     eventually(lambda: nothing_is_left(place), within=45, what="all managed objects are deleted")
 
 
+@pytest.mark.alone
 def test_deletion_works_without_the_operator(place: Place, operator: Operator) -> None:
     place.apply(market_collector())
     place.wait_ready()
@@ -159,6 +161,7 @@ def test_deletion_works_without_the_operator(place: Place, operator: Operator) -
         operator.resume()
 
 
+@pytest.mark.alone
 def test_new_resource_is_not_ready_without_an_operator(place: Place, operator: Operator) -> None:
     operator.pause()
     try:

@@ -26,6 +26,7 @@ def managed_objects(place: Place) -> dict[str, Any]:
     return {"pods": pods, "deployments": generations, "others": others}
 
 
+@pytest.mark.alone
 def test_killed_operator_changes_no_object_and_continues_counting(place: Place, operator: Operator) -> None:
     place.apply(market_collector("one"), market_collector("two", symbol="ETH-USDT"))
     for name in ("one", "two"):
@@ -42,6 +43,7 @@ def test_killed_operator_changes_no_object_and_continues_counting(place: Place, 
     assert all(is_ready(version) for version in history.documents())
 
 
+@pytest.mark.alone
 def test_collectors_run_without_an_operator_and_are_counted_afterwards(place: Place, operator: Operator) -> None:
     place.apply(market_collector())
     place.wait_ready()
@@ -83,6 +85,7 @@ def test_every_sample_becomes_ready(place: Place) -> None:
     assert [restarts(pod) for pod in place.owned("pods")] == [0] * 10, "ten pods, none of them restarted"
 
 
+@pytest.mark.alone
 def test_operator_serves_only_the_listed_namespaces(place: Place, places: Any, operator: Operator) -> None:
     elsewhere = places.take()
     operator.keep_log()
