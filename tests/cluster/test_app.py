@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from api_proxy import Refuse
+
 Start = Callable[..., Any]
 
 
@@ -48,6 +50,14 @@ def test_operator_fails_when_there_is_no_cluster(start: Start, tmp_path: Path) -
     operator = start(environment={"KUBECONFIG": str(tmp_path / "none")}, wait=False)
     assert operator.process.wait(timeout=20) == 1
     assert "no access to a cluster" in operator.log.read_text()
+
+
+def test_operator_ends_when_kopf_does_not_find_the_crd(ground: Any) -> None:
+    """As when the CRD is deleted between the first listing and kopf's search, which kopf does not repeat."""
+    ground.proxy.on(lambda call: call.path == "/apis/marketcollector.dev/v1alpha1", Refuse(404))
+    operator = ground.start(wait=False)
+    assert operator.process.wait(timeout=20) == 1
+    assert "the MarketCollector CRD is not installed. Run" in operator.log.read_text().splitlines()[-1]
 
 
 def test_neither_models_nor_the_synchronous_client_are_loaded() -> None:

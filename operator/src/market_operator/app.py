@@ -112,7 +112,7 @@ async def _start(app: App, group: asyncio.TaskGroup, stop: asyncio.Event) -> Non
     """
     namespaces = app.settings.namespaces
     logger.info("serving %s at %s", ", ".join(namespaces) or "all namespaces", (await app.cluster.access()).server)
-    await app.listing.first()
+    await app.listing.complete()
     group.create_task(_watch(app, stop), name="events")
     group.create_task(app.listing.run(), name="listing")
     group.create_task(app.cluster.keep_access(), name="access")

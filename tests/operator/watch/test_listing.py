@@ -1,5 +1,6 @@
 """Complete listings, from an API server that lists what a test sets."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +12,7 @@ from kubernetes.aio.client.configuration import Configuration
 from market_operator.cluster.client import Cluster
 from market_operator.cluster.kinds import CONFIGMAPS
 from market_operator.cluster.pages import Listed
-from market_operator.errors import ApiError
+from market_operator.errors import ApiError, StartError
 from market_operator.observed.cache import Cache
 from market_operator.observed.collectors import Collectors
 from market_operator.observed.registry import Registry
@@ -34,11 +35,12 @@ class Server:
         self.address, self.version = "", 1
         self.objects: dict[str, list[Any]] = {}
         self.answers: dict[str, Any] = {}
+        self.statuses: dict[str, int] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
         name = request.path.rpartition("/")[2]
         page = {"metadata": {"resourceVersion": str(self.version)}, "items": self.objects.get(name)}
-        return web.json_response(self.answers.get(name, page))
+        return web.json_response(self.answers.get(name, page), status=self.statuses.get(name, 200))
 
 
 @pytest.fixture
@@ -82,19 +84,32 @@ async def test_listing_reads_only_objects_that_are_newer_than_the_cache(
 
     monkeypatch.setattr(Listed, "document", counted)
     server.objects["configmaps"], server.version = [config(5, "old")], 5
-    await listing.first()
+    await listing.complete()
     assert (len(whole), listing.informer.queue.depth) == (1, 1)
     await listing.informer.queue.take()
     listing.informer.queue.done(KEY)
-    await listing.first()
+    await listing.complete()
     assert (len(whole), listing.informer.queue.depth) == (1, 0), "nothing is new"
     server.objects["configmaps"], server.version = [config(6, "new")], 6
-    await listing.first()
+    await listing.complete()
     assert (len(whole), listing.informer.queue.depth) == (2, 1)
     assert listing.informer.cache.observe(KEY).children["ConfigMap", "a"]["data"] == {"x": "new"}
     server.objects["configmaps"], server.version = [], 7
-    await listing.first()
+    await listing.complete()
     assert not listing.informer.cache.observe(KEY).children
+
+
+@pytest.mark.parametrize("status", [404, 503])
+async def test_periodic_listing_ends_only_without_the_crd(server: Server, listing: Listing, status: int) -> None:
+    listing.interval, server.statuses["marketcollectors"] = 0.01, status
+    running = asyncio.create_task(listing.run())
+    done, _ = await asyncio.wait([running], timeout=0.5)
+    if status == 404:
+        with pytest.raises(StartError, match="the MarketCollector CRD is not installed"):
+            await running
+    else:
+        assert not done
+        running.cancel()
 
 
 @pytest.mark.parametrize("answer", [{}, {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {}}]}, "text"])

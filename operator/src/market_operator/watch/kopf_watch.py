@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 import kopf
+from kopf._cogs.structs.references import Insights
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from market_operator.cluster.access import Access
@@ -46,30 +47,41 @@ async def watch(
     `selector` is a label selector of the resources.
 
     Raises:
-        StartError: the CRD is gone. The kubelet restarts the process until the CRD is back.
+        StartError: the CRD is gone, or was when kopf looked for it. The kubelet restarts the process until it is back.
         Exception: any other error that ends kopf, such as a refused login.
     """
     registry, settings = _registry(informer, access), _settings(selector)
     existing = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+    found = Insights()
     tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=settings,
         memories=_NoMemories(),
+        insights=found,
         clusterwide=not namespaces,
         namespaces=namespaces,
         standalone=True,
         # kopf would look up the user's name, which a container's user does not have.
         identity=_IDENTITY,
     )
+    required = asyncio.create_task(_require_crd(found), name="CRD")
     started()
     asyncio.get_running_loop().set_exception_handler(_handle_loop_error)
     try:
-        await kopf.run_tasks(tasks, ignored=existing | _me())
+        await kopf.run_tasks([*tasks, required], ignored=existing | _me())
     except Exception as error:
         # kopf's class of it is private.
         if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:
             raise StartError(NO_CRD) from error
         raise
+
+
+async def _require_crd(found: Insights) -> None:
+    """kopf looks for the kinds once, and goes on without those that are missing: it would never report a resource."""
+    await found.ready_resources.wait()
+    if not any(each.plural == COLLECTORS.plural for each in found.watched_resources):
+        raise StartError(NO_CRD)
+    await asyncio.Event().wait()
 
 
 def _handle_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -40,8 +40,8 @@ class Listing:
     interval: float
     is_done: bool = False
 
-    async def first(self) -> None:
-        """The first listing.
+    async def complete(self) -> None:
+        """One complete listing.
 
         Raises:
             StartError: the CRD is not installed.
@@ -56,11 +56,15 @@ class Listing:
         self.is_done = True
 
     async def run(self) -> None:
-        """Lists everything periodically until cancelled. A failure is logged and retried at the next interval."""
+        """Lists everything periodically until cancelled. A failure is logged and retried at the next interval.
+
+        Raises:
+            StartError: the CRD is gone. The kubelet restarts the process until the CRD is back.
+        """
         for wait in waits(self.interval):
             await asyncio.sleep(wait)
             try:
-                await self._everything()
+                await self.complete()
             except ApiError as error:
                 logger.warning("could not list everything, retrying in %.0f s: %s", self.interval, error)
 
