@@ -1,4 +1,4 @@
-"""What the workers of one pytest run share: a set-up that the first of them makes and the last one removes."""
+"""A set-up that the workers of one pytest run share: the first one makes it, and the last one removes it."""
 
 from __future__ import annotations
 
