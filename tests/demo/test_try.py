@@ -12,13 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from unmeasured import NOT_MEASURED
+
 pytestmark = pytest.mark.simulator
 TRY = [sys.executable, str(Path(__file__).parents[2] / "demo" / "try.py")]
+ENVIRONMENT = {**os.environ, **NOT_MEASURED}
 DEADLINE_S = 60.0
 
 
 def test_try_shows_three_tables_and_the_report_without_a_terminal() -> None:
-    done = subprocess.run(TRY, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    done = subprocess.run(TRY, env=ENVIRONMENT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("try: Healthy") >= 2
     assert len(re.findall(r"^reconnections ", done.stdout, re.MULTILINE)) == 3
@@ -30,7 +33,7 @@ def test_try_shows_three_tables_and_the_report_without_a_terminal() -> None:
 
 def test_try_ends_quietly_when_its_reader_leaves() -> None:
     """As in `make try | head -1`."""
-    with subprocess.Popen(TRY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(TRY, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stderr
         assert "try: " in process.stdout.readline()
@@ -42,7 +45,9 @@ def test_try_ends_quietly_when_its_reader_leaves() -> None:
 def test_try_ends_with_the_report_when_interrupted() -> None:
     controller, terminal = pty.openpty()
     # Ctrl-C reaches the foreground process group, as from a shell.
-    process = subprocess.Popen(TRY, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True)
+    process = subprocess.Popen(
+        TRY, env=ENVIRONMENT, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
+    )
     os.close(terminal)
     try:
         text = read_until(controller, "top of book")
@@ -60,7 +65,7 @@ def test_try_ends_with_the_report_when_interrupted() -> None:
 
 
 def test_try_leaves_no_process_when_it_is_terminated() -> None:
-    process = subprocess.Popen(TRY, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(TRY, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     assert "try: " in process.stdout.readline()
     started = children(process.pid)

@@ -12,6 +12,7 @@ import pytest
 
 from market_collector import ExchangeOptions
 from simulator_process import MARKET, simulator
+from unmeasured import NOT_MEASURED
 
 pytestmark = pytest.mark.simulator
 REPOSITORY = Path(__file__).parents[2]
@@ -26,7 +27,7 @@ def run(tmp_path: Path) -> Iterator[Callable[[Path], str]]:
         done = subprocess.run(
             [sys.executable, "-W", "error", str(file)],
             cwd=tmp_path,
-            env={**os.environ, "LOG_LEVEL": "DEBUG"},
+            env={**os.environ, **NOT_MEASURED, "LOG_LEVEL": "DEBUG"},
             capture_output=True,
             text=True,
             timeout=60,

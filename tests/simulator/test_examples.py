@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from unmeasured import NOT_MEASURED
+
 EXAMPLES = Path(__file__).parents[2] / "simulator" / "examples"
 
 
@@ -33,6 +35,7 @@ def test_the_examples_work(file: str, tests: int) -> None:
         f"--rootdir={EXAMPLES}",
     ]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    run = subprocess.run([*command, EXAMPLES / file], env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    environment = {**os.environ, **NOT_MEASURED, "PATH": path}
+    run = subprocess.run([*command, EXAMPLES / file], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"{tests} passed" in run.stdout

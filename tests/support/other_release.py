@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from unmeasured import NOT_MEASURED
+
 PREVIOUS = Path(__file__).parents[1] / "upgrade" / "previous"
 
 
 def release_environment(release: Path) -> dict[str, str]:
     """Environment variables with which `python -m` runs the release in a zip, without coverage."""
-    return {"PYTHONPATH": str(release), "COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+    return {"PYTHONPATH": str(release), **NOT_MEASURED}

@@ -1,6 +1,7 @@
 """The simulator as a separate process on loopback with its control address, for tests without a cluster."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import recordings
+from unmeasured import NOT_MEASURED
 
 REPLAY = ("--replay", str(recordings.OKX_2022))
 MARKET = ("--market", "7", "--symbols", "BTC-USDT,ETH-USDT", "--rate", "100", "--start", "now")
@@ -54,7 +56,13 @@ class Simulator:
 def simulator(*arguments: str, listen: str = "127.0.0.1:0") -> Iterator[Simulator]:
     """Run ``market-simulator serve --exchange okx`` with these arguments, and end it by its process id."""
     command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", "okx", "--listen", listen]
-    process = subprocess.Popen([*command, "--control", "127.0.0.1:0", *arguments], stdout=subprocess.PIPE, text=True)
+    # tests/simulator measures the simulator, in processes of its own.
+    process = subprocess.Popen(
+        [*command, "--control", "127.0.0.1:0", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **NOT_MEASURED},
+    )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
