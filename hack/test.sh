@@ -7,7 +7,8 @@ export PATH="$PWD/.venv/bin:$PATH"
 # Some containers set it. Every process of a rung would then compile all tests again: 10 s of CPU each.
 unset PYTHONDONTWRITEBYTECODE
 
-STATIC=(lint types contracts)
+# mypy alone keeps one core busy, and the unit tests are the only other ones that need neither ports nor clocks.
+FAST=(lint types contracts unit)
 # Both wait for processes and clocks. The cluster rung beside them would make tests late: it needs both cores.
 WAITING=(simulator faults)
 LAST=(cluster alone coverage e2e)
@@ -106,26 +107,23 @@ run() {
 # Output of rungs side by side does not mix: each is printed when the rung has ended.
 run_side_by_side() {
   local stage code=0
-  local -A pids=()
   printf '\n==> %s (side by side)\n' "$*"
+  set -m # a process group each, so that all of a rung can be interrupted
   for stage in "$@"; do
     timed "$stage" >"$WORK/$stage.log" 2>&1 &
-    pids[$stage]=$!
+    PIDS[$stage]=$!
   done
+  set +m
   for stage in "$@"; do
     local stage_code=0
-    wait "${pids[$stage]}" || stage_code=$?
+    wait "${PIDS[$stage]}" || stage_code=$?
+    unset "PIDS[$stage]"
     printf '\n==> %s\n' "$stage"
     cat "$WORK/$stage.log"
     note "$stage" "$stage_code"
     ((stage_code == 0)) || code=$stage_code
   done
   return "$code"
-}
-
-run_fast() {
-  run_side_by_side "${STATIC[@]}"
-  run unit
 }
 
 # note STAGE CODE
@@ -138,7 +136,11 @@ note() {
 }
 
 report() {
-  local code=$?
+  local code=$? pid
+  for pid in "${PIDS[@]}"; do # Ctrl-C ended this script only
+    kill -INT -- "-$pid" 2>/dev/null || true
+    wait "$pid" || true
+  done
   printf '\n==> stages\n'
   ((${#TIMES[@]})) && printf '    %s\n' "${TIMES[@]}"
   printf '    %-10s %5d s wall\n' all "$SECONDS"
@@ -168,17 +170,18 @@ main() {
   local stage
   case ${1:-all} in
     all)
-      run_fast
+      run_side_by_side "${FAST[@]}"
       run_side_by_side "${WAITING[@]}"
       for stage in "${LAST[@]}"; do run "$stage"; done
       ;;
-    fast) run_fast ;;
+    fast) run_side_by_side "${FAST[@]}" ;;
     *) for stage in "$@"; do run "$stage"; done ;;
   esac
 }
 
 TIMES=()
 FAILED=()
+declare -A PIDS=()
 MEASURED=${MEASURED:-}
 mapfile -t SCRIPTS < <(git ls-files '*.sh' .ci/run requirements/compile)
 main "$@"
