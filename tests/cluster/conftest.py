@@ -28,6 +28,7 @@ import pytest
 from api_proxy import ApiProxy
 from end_state import end_state
 from helm_release import write_chart
+from kstatus import kstatus
 from loopback import new_address, new_host
 from market_operator.cluster.kinds import CHILDREN, PODS, Kind
 from market_operator.resource.naming import COLLECTOR_LABEL
@@ -496,6 +497,14 @@ class Place:
 
         eventually(claim, seconds)
         return self.condition(kind, name)[2]
+
+    def expect_current(self, name: str = "okx-btc") -> None:
+        """Waits until the rollout is complete for `kubectl`, Helm and GitOps tools, which is later than Ready."""
+
+        def claim() -> None:
+            assert kstatus(self.api.get("mcol", self.namespace, name)) == "Current"
+
+        eventually(claim)
 
     def names(self, kind: str) -> set[str]:
         return self.api.names(kind, self.namespace)

