@@ -7,7 +7,7 @@ export PATH="$PWD/.venv/bin:$PATH"
 # Some containers set it. Every process of a rung would then compile all tests again: 10 s of CPU each.
 unset PYTHONDONTWRITEBYTECODE
 
-# mypy alone keeps one core busy, and the unit tests are the only other ones that need neither ports nor clocks.
+# mypy keeps only one core busy, and the unit tests depend neither on ports nor on clocks.
 FAST=(lint types contracts unit)
 # Both wait for processes and clocks. The cluster rung beside them would make tests late: it needs both cores.
 WAITING=(simulator faults)
