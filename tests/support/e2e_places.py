@@ -1,7 +1,7 @@
 """Places for end-to-end tests: a namespace with its own simulated exchange, and the queries of tests.
 
-All access uses kubectl, as a user would. The simulator and the collectors are reached through the API server's proxy,
-which also works with a kind cluster on a laptop.
+Changes use kubectl, as a user would, and reads that repeat go through one `kubectl proxy`. The simulator and the
+collectors are reached through the API server's proxy, which also works with a kind cluster on a laptop.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
@@ -105,7 +106,9 @@ class Place:
         return self.tools.kubectl("-n", self.namespace, *arguments, stdin=stdin)
 
     def resource(self, name: str = "okx") -> Document:
-        return self.tools.get("-n", self.namespace, "marketcollector", name)
+        path = f"/apis/marketcollector.dev/v1alpha1/namespaces/{self.namespace}/marketcollectors/{name}"
+        found: Document = self.tools.proxy.call("GET", path)
+        return found
 
     def status(self, name: str = "okx") -> Document:
         status: Document = self.resource(name).get("status", {})
@@ -119,7 +122,9 @@ class Place:
 
     def pods(self, name: str = "okx") -> list[Document]:
         """The collector pods of one resource, including those being deleted."""
-        return self.tools.items("-n", self.namespace, "pods", "-l", self.selector(name))
+        path = f"/api/v1/namespaces/{self.namespace}/pods?labelSelector={quote(self.selector(name))}"
+        found: list[Document] = self.tools.proxy.call("GET", path)["items"]
+        return found
 
     def pod(self, name: str = "okx") -> Document:
         """The only collector pod of one resource that is not being deleted."""
@@ -165,24 +170,18 @@ class Place:
 
     def collector_status(self, pod: str) -> Document:
         """The collector's own /status document."""
-        said: Document = json.loads(self.tools.kubectl("get", "--raw", self._proxy("pods", f"{pod}:8080", "/status")))
-        return said
-
-    def simulator_says(self, path: str) -> Document:
-        """The answer of the simulator's control address."""
-        said: Document = json.loads(self.tools.kubectl("get", "--raw", self._proxy("services", "simulator:8444", path)))
+        said: Document = self.tools.proxy.call("GET", self._path("pods", f"{pod}:8080", "/status"))
         return said
 
     def fault(self, what: str, **body: Any) -> Document:
         """Inject a fault into the simulated exchange."""
-        uri = self._proxy("services", "simulator:8444", f"/faults/{what}")
-        answer = self.tools.kubectl("create", "--raw", uri, "-f", "-", stdin=json.dumps(body))
-        said: Document = json.loads(answer or "{}")
+        path = self._path("services", "simulator:8444", f"/faults/{what}")
+        said: Document = self.tools.proxy.call("POST", path, body)
         return said
 
     def clear_faults(self) -> None:
         """End all faults."""
-        self.tools.kubectl("delete", "--raw", self._proxy("services", "simulator:8444", "/faults"))
+        self.tools.proxy.call("DELETE", self._path("services", "simulator:8444", "/faults"))
 
     def log(self, pod: str) -> Log:
         """Follow the log of a pod, and keep it after the pod has ended."""
@@ -194,7 +193,7 @@ class Place:
     def wait_simulator(self) -> None:
         self.kubectl("rollout", "status", "deployment/simulator", "--timeout=60s")
 
-    def _proxy(self, kind: str, name: str, path: str) -> str:
+    def _path(self, kind: str, name: str, path: str) -> str:
         return f"/api/v1/namespaces/{self.namespace}/{kind}/{name}/proxy{path}"
 
     def report(self) -> str:
