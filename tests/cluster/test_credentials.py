@@ -16,10 +16,7 @@ CANARY = "canary-that-sings-in-logs"
 ACCOUNT = {"dataTypes": ["trade", "balance"], "credentials": {"secretName": "okx-key"}}
 
 
-pytestmark = pytest.mark.alone  # operators for all namespaces
-
-
-@pytest.fixture(params=["all namespaces", "one namespace"])
+@pytest.fixture(params=[pytest.param("all namespaces", marks=pytest.mark.alone), "one namespace"])
 def account(request: pytest.FixtureRequest, api: Any, namespace: str, tmp_path: Path) -> Iterator[Account]:
     """The chart's service account, for either scope, in a namespace of its own."""
     home = f"{namespace}-home"

@@ -15,9 +15,6 @@ Eventually = Callable[..., None]
 Grant = Callable[..., Account]
 
 
-pytestmark = pytest.mark.alone  # operators for all namespaces
-
-
 @pytest.fixture
 def grant(api: Any, namespace: str, tmp_path: Path) -> Iterator[Grant]:
     """Installs the chart's rights in a namespace of the operator's own, apart from the served one."""
@@ -72,7 +69,7 @@ def _empty(place: Any) -> None:
     assert not [name for kind in kinds for name in place.names(kind)]
 
 
-@pytest.mark.parametrize("scope", ["all namespaces", "one namespace"])
+@pytest.mark.parametrize("scope", [pytest.param("all namespaces", marks=pytest.mark.alone), "one namespace"])
 def test_chart_rights_suffice_for_a_full_lifecycle(
     scope: str, place: Any, kubelet: Any, start: Start, grant: Grant, namespace: str, eventually: Eventually
 ) -> None:
