@@ -73,9 +73,15 @@ with_cluster() {
 # An operator of a running demo would reconcile the tests' resources.
 cluster() {
   with_cluster demo/down.sh
-  # Its operators measure their own coverage (tests/support/operator_process.py).
-  # shellcheck disable=SC2046 # folders
-  with_cluster python -m pytest $(folders_with cluster) -m "cluster and not e2e and not alone" \
+  with_cluster cluster_tests
+}
+
+# Their operators measure their own coverage (tests/support/operator_process.py).
+# shellcheck disable=SC2046 # folders
+cluster_tests() {
+  trap 'hack/cluster/endpoints.sh CONT' EXIT
+  hack/cluster/endpoints.sh STOP
+  python -m pytest $(folders_with cluster) -m "cluster and not e2e and not alone" \
     --timeout=300 --numprocesses=4 --dist=loadgroup
 }
 

@@ -48,6 +48,7 @@ end_processes() {
   shift 2
   (($#)) || return 0
   kill -s "$signal" "$@" 2>/dev/null || true
+  kill -s CONT "$@" 2>/dev/null || true # a paused process would not see the signal
   for ((tries = seconds * 10; tries > 0; tries--)); do
     all_ended "$@" && return 0
     sleep 0.1

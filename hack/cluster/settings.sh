@@ -63,7 +63,7 @@ PORT_PROXY_METRICS=${MC_PORT_PROXY_METRICS:-10249}
 PORT_PROXY_HEALTH=${MC_PORT_PROXY_HEALTH:-10256}
 
 # In the order of their start.
-COMPONENTS=(etcd kube-apiserver containerd kube-controller-manager kube-scheduler kubelet kube-proxy)
+COMPONENTS=(etcd kube-apiserver containerd kube-controller-manager endpoint-controllers kube-scheduler kubelet kube-proxy)
 
 KIND_CLUSTER=market-collector
 KIND_KUBECONFIG=$CACHE/kind.kubeconfig

@@ -103,6 +103,7 @@ up_local() {
     start_cluster
     [ "${MC_DNS_FORWARD:-none}" != none ] || say "Pods resolve names of this cluster only. For real exchanges: MC_DNS_FORWARD=auto make cluster"
   else
+    "$HERE/endpoints.sh" CONT # in case that a killed test left them paused
     apply_dns
   fi
   say "The cluster is up: $NODE is Ready, Kubernetes $KUBERNETES_VERSION, DNS answers ($SECONDS s)."
@@ -307,10 +308,16 @@ start_node() {
   set -euo pipefail
   # By default, controllers make 20 requests a second at most: tests side by side would wait for their queue.
   local RATES=(--kube-api-qps=500 --kube-api-burst=1000)
-  start kube-controller-manager "$KUBERNETES_BIN/kube-controller-manager" --kubeconfig="$STATE/kube-controller-manager.kubeconfig" \
-    --bind-address=127.0.0.1 --secure-port="$PORT_CONTROLLER_MANAGER" --cluster-cidr="$POD_CIDR" --leader-elect=false \
-    --service-account-private-key-file="$STATE/pki/service-account.key" --root-ca-file="$STATE/pki/ca.crt" --use-service-account-credentials \
+  local MANAGER=(
+    "$KUBERNETES_BIN/kube-controller-manager" --kubeconfig="$STATE/kube-controller-manager.kubeconfig" --leader-elect=false
+    --service-account-private-key-file="$STATE/pki/service-account.key" --root-ca-file="$STATE/pki/ca.crt" --use-service-account-credentials
     --flex-volume-plugin-dir="$STATE/volume-plugins" "${RATES[@]}"
+  )
+  local ENDPOINTS=endpoints-controller,endpointslice-controller,endpointslice-mirroring-controller
+  start kube-controller-manager "${MANAGER[@]}" --bind-address=127.0.0.1 --secure-port="$PORT_CONTROLLER_MANAGER" \
+    --cluster-cidr="$POD_CIDR" --controllers="*,-${ENDPOINTS//,/,-}"
+  # A process of its own, which tests can pause (endpoints.sh).
+  start endpoint-controllers "${MANAGER[@]}" --secure-port=0 --controllers="$ENDPOINTS"
   start kube-scheduler "$KUBERNETES_BIN/kube-scheduler" --kubeconfig="$STATE/kube-scheduler.kubeconfig" \
     --bind-address=127.0.0.1 --secure-port="$PORT_SCHEDULER" --leader-elect=false "${RATES[@]}"
   start_kubelet
