@@ -17,7 +17,7 @@ import pytest
 
 from api_calls import Document
 from api_proxy import Hook
-from end_state import differences
+from end_state import differences, end_state
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(560)]  # one crash after another, up to 10 for a part of a step
 
@@ -166,7 +166,13 @@ class Crashes:
         return any(each.get("status", {}).get("unavailableReplicas") for each in state["children"])
 
     def _difference(self, name: str) -> list[str]:
-        return differences(self.ground.state(name), self.golden)
+        """The differences from the golden state: of the resource first, since the managed objects take six requests."""
+        resources = self.ground.place.api.all("mcol", self.ground.namespace)
+        found: Document = next((each for each in resources if each["metadata"]["name"] == name), {})
+        state = end_state(name, found, [], [])
+        return differences(state["resource"], self.golden["resource"], "/resource") or differences(
+            self.ground.state(name), self.golden
+        )
 
     def _writes(self, name: str) -> list[str]:
         return [str(call) for call in self.ground.proxy.writes if call.is_of(name)]
