@@ -30,7 +30,7 @@ no_registry_addresses() {
   fi
 }
 
-types() { mypy spec/src operator/src collector/src simulator tests hack bench examples; }
+types() { mypy spec/src operator/src collector/src simulator tests hack bench examples demo; }
 
 contracts() {
   make --silent check-crds check-docs
