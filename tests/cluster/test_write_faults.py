@@ -19,7 +19,7 @@ from end_state import differences
 from market_operator.scheduling.work_queue import delays
 
 # One worker for all: they share one setup of many resources.
-pytestmark = pytest.mark.xdist_group("failing writes")
+pytestmark = [pytest.mark.xdist_group("failing writes"), pytest.mark.timeout(560)]
 
 FAULTS: dict[str, Fault] = {
     "403": Refuse(403),
@@ -123,8 +123,8 @@ def _wait_for_two_shards(ground: Any, names: dict[Any, str]) -> None:
 
 
 def _settled(ground: Any, names: dict[Any, str], picks: dict[Any, Pick[Call]]) -> dict[Any, Outcome]:
-    """Waits until all resources equal the one without a fault, or for 90 s."""
-    deadline = time.monotonic() + 90
+    """Waits until all resources equal the one without a fault, or for 4 minutes: a delay doubles while its fault lasts."""
+    deadline = time.monotonic() + 240
     while (left := _differences(ground, names)) and time.monotonic() < deadline:
         time.sleep(1)
     return {pair: Outcome(picks[pair].taken, left.get(pair, [])) for pair in names}
