@@ -40,7 +40,7 @@ cluster-down: ## remove the local cluster: processes, mounts, bridge, namespaces
 test: setup ## set up, then everything: lint, types, contracts, unit, simulator, faults, API server, real pods
 	@hack/test.sh all
 
-test-fast: setup ## what needs neither network nor cluster, in under a minute
+test-fast: setup ## what needs neither network nor cluster, in about two minutes
 	@hack/test.sh fast
 
 lint: ## ruff, format, shell scripts, prose
