@@ -72,6 +72,7 @@ def simulated(sample: Document) -> Document:
     return sample | {"spec": sample["spec"] | {"connection": connection, "healthCheckInterval": "2s"}}
 
 
+@pytest.mark.timeout(420)  # eleven pods start at once
 def test_every_sample_becomes_ready(place: Place) -> None:
     documents = [document for path in SAMPLES for document in yaml.safe_load_all(path.read_text())]
     symbols = sorted({s for d in documents for s in d["spec"].get("symbols", [d["spec"].get("symbol")])})
@@ -80,7 +81,7 @@ def test_every_sample_becomes_ready(place: Place) -> None:
     place.apply(*[yaml.safe_load(path.read_text()) for path in SECRETS])
     place.apply(*[simulated(document) for document in documents])
     for document in documents:
-        place.wait_ready(document["metadata"]["name"], within=90)
+        place.wait_ready(document["metadata"]["name"], within=180)
     assert condition(place.resource("okx-suspended"), "Ready").reason == "Suspended"
     assert [restarts(pod) for pod in place.owned("pods")] == [0] * 10, "ten pods, none of them restarted"
 
