@@ -16,7 +16,7 @@ main() {
   # A machine that cannot run the cluster must say so before minutes of builds.
   "$HERE/cluster/up.sh" --check
   mkdir -p "$CACHE" && chmod 700 "$CACHE"
-  start_step "$LOG/prepare-programs.log" "Kubernetes, CoreDNS, Helm: 5 to 11 minutes on 2 cores" "$HERE/cluster/build.sh"
+  start_step "$LOG/prepare-programs.log" "Kubernetes, CoreDNS, Helm: 5 to 14 minutes on 2 cores" "$HERE/cluster/build.sh"
   start_step "$LOG/prepare-images.log" "images" "$HERE/cluster/images.sh" --no-load
   start_step "$LOG/prepare-setup.log" ".venv" "$HERE/setup.sh"
   finish_steps || fail "the first run could not be prepared" "See the lines above; all logs: $LOG"

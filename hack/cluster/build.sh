@@ -81,7 +81,7 @@ build() { # all or helm
   trap 'rm -rf "$WORK"' EXIT
   mkdir "$WORK"/{kubernetes,helm}
   case $1 in
-    all) start_step "$LOG/build.log" "building Kubernetes $KUBERNETES_VERSION, CoreDNS and Helm: 5 to 11 minutes the first time on 2 cores" build_all_programs ;;
+    all) start_step "$LOG/build.log" "building Kubernetes $KUBERNETES_VERSION, CoreDNS and Helm: 5 to 14 minutes the first time on 2 cores" build_all_programs ;;
     helm) start_step "$LOG/build.log" "building Helm $HELM_VERSION: about 2 minutes the first time on 2 cores" go_build helm ./helm ;;
   esac
 }
