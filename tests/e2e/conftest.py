@@ -37,12 +37,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Confi
 
 
 @pytest.fixture(scope="session")
-def tools(cluster: Shared) -> Tools:
+def tools(cluster: Shared) -> Iterator[Tools]:
     found = tools_with_cluster()
     with cluster.join() as first:
         if first:
             clear(found)
-    return found
+    yield found
+    if "proxy" in vars(found):  # it was used
+        found.proxy.end()
 
 
 def clear(tools: Tools) -> None:

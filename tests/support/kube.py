@@ -5,7 +5,6 @@ Nothing here knows what a MarketCollector is (that is `e2e_places.py`), and noth
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import shutil
@@ -44,15 +43,20 @@ class TooLateError(AssertionError):
 
 
 class Proxy:
-    """One `kubectl proxy` until this process ends. A kubectl for each request takes 0.18 s of CPU, and waits repeat."""
+    """One `kubectl proxy`, until `end`. A kubectl for each request takes 0.18 s of CPU, and waits repeat."""
 
     def __init__(self, kubectl: str, environment: Mapping[str, str]) -> None:
         command = [kubectl, "proxy", "--port=0"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        atexit.register(self._process.terminate)
         assert self._process.stdout
         port = self._process.stdout.readline().strip().rpartition(":")[2]
         self._address = f"http://127.0.0.1:{port}"
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+        if self._process.stdout:
+            self._process.stdout.close()
 
     def call(self, method: str, path: str, body: Document | None = None) -> Any:
         """The JSON answer to a request.
