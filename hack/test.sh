@@ -114,9 +114,9 @@ run() {
 run_side_by_side() {
   local stage code=0
   printf '\n==> %s (side by side)\n' "$*"
-  set -m # a process group each, so that all of a rung can be interrupted
+  set -m # a process group each, so that all of a rung can be interrupted; then bash leaves them the terminal's input
   for stage in "$@"; do
-    timed "$stage" >"$WORK/$stage.log" 2>&1 &
+    timed "$stage" >"$WORK/$stage.log" 2>&1 </dev/null &
     PIDS[$stage]=$!
   done
   set +m
