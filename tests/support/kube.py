@@ -88,7 +88,7 @@ class Tools:
             subprocess.TimeoutExpired: It took longer than `timeout` seconds.
         """
         done = subprocess.run(
-            [self._path(command[0]), *command[1:]],
+            [self._find(command[0]) or command[0], *command[1:]],
             input=stdin,
             capture_output=True,
             text=True,
@@ -99,12 +99,12 @@ class Tools:
             raise CommandError(command, done.returncode, done.stderr)
         return done.stdout
 
-    def _path(self, program: str) -> str:
-        return shutil.which(program, path=self.environment.get("PATH")) or program
+    def _find(self, program: str) -> str | None:
+        return shutil.which(program, path=self.environment.get("PATH"))
 
     def has(self, program: str) -> bool:
         """Whether the program is installed."""
-        return shutil.which(program, path=self.environment.get("PATH")) is not None
+        return self._find(program) is not None
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
         return self.run("kubectl", *arguments, stdin=stdin, timeout=timeout)
@@ -115,7 +115,7 @@ class Tools:
     @cached_property
     def proxy(self) -> Proxy:
         """Plain requests to the API server."""
-        return Proxy(self._path("kubectl"), self.environment)
+        return Proxy(self._find("kubectl") or "kubectl", self.environment)
 
     def get(self, *arguments: str) -> Document:
         """One object, or a list of them, as kubectl's JSON."""
