@@ -111,7 +111,12 @@ class Crashes:
         hook = Hook(after=kill) if number else Hook(before=kill)
         self.ground.proxy.on(lambda call: call.is_write and call.is_of(name), hook, skip=max(number - 1, 0), times=1)
         self.apply_step(name)
-        self.ground.eventually(lambda: crashed.is_set() or self._expect_like_plain(name, number), PATIENCE_S)
+
+        def crashed_or_ended() -> None:
+            if not crashed.is_set():
+                self._expect_like_plain(name, number)
+
+        self.ground.eventually(crashed_or_ended, PATIENCE_S)
         self.ground.proxy.heal()
         if crashed.is_set():
             self.ground.start()
