@@ -24,7 +24,6 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(560)]  # one crash after ano
 SYMBOLS = ["ADA-USDT", "BTC-USDT", "ETH-USDT"]
 CHANGED = ["ADA-USDT", "BTC-USDT", "SOL-USDT"]
 PLAIN = "case-plain"  # the resource whose step has no crash
-PATIENCE_S = 120  # 10 s on an idle machine
 IMAGE = {"image": "localhost/other:1"}
 
 
@@ -87,13 +86,13 @@ class Crashes:
         for name in names:
             self.ground.place.create(name, **self.step.before)
         for name in names:
-            self.ground.eventually(lambda name=name: self._is_complete(name), PATIENCE_S)
+            self.ground.eventually(lambda name=name: self._is_complete(name))
 
     def run_without_crash(self) -> int:
         """Runs the step on the plain resource; returns its number of writes."""
         before = len(self._writes(PLAIN))
         self.apply_step(PLAIN)
-        self.ground.eventually(lambda: self._is_complete(PLAIN), PATIENCE_S)
+        self.ground.eventually(lambda: self._is_complete(PLAIN))
         self._wait_at_rest(PLAIN)
         return len(self._writes(PLAIN)) - before
 
@@ -116,11 +115,11 @@ class Crashes:
             if not crashed.is_set():
                 self._expect_like_plain(name, number)
 
-        self.ground.eventually(crashed_or_ended, PATIENCE_S)
+        self.ground.eventually(crashed_or_ended)
         self.ground.proxy.heal()
         if crashed.is_set():
             self.ground.start()
-        self.ground.eventually(lambda: self._expect_like_plain(name, number), PATIENCE_S)
+        self.ground.eventually(lambda: self._expect_like_plain(name, number))
         self.finished[name] = len(self.ground.proxy.writes)
         return crashed.is_set()
 

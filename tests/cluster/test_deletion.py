@@ -48,7 +48,7 @@ def test_deletion_leaves_nothing_and_needs_no_operator(
     if not runs:
         operator.stop(signal.SIGKILL)
     place.api.delete("mcol", place.namespace, "okx-btc", policy)
-    eventually(lambda: nothing_is_left(place), 40)
+    eventually(lambda: nothing_is_left(place))
     assert "Traceback" not in operator.log.read_text()
 
 
@@ -84,7 +84,7 @@ def test_terminating_namespace_causes_no_error(
     if not runs:
         operator.stop(signal.SIGKILL)
     api.call("DELETE", f"api/v1/namespaces/{place.namespace}")
-    eventually(lambda: nothing_is_left(place), 40)
+    eventually(lambda: nothing_is_left(place))
     log = operator.log.read_text()
     assert "could not" not in log
     assert "Traceback" not in log
@@ -118,7 +118,7 @@ def test_operator_ends_when_the_crd_is_gone_and_serves_again_after_it(
         assert each.process.wait(timeout=40) == 1
         assert "the MarketCollector CRD is not installed. Run" in each.log.read_text().splitlines()[-1]
     apply_crd()
-    eventually(lambda: nothing_is_left(place), 40)
+    eventually(lambda: nothing_is_left(place))
     start()
     eventually(place.create)
     kubelet.run_all(1)

@@ -20,7 +20,6 @@ from kstatus import kstatus
 from simulator_process import Simulator, simulator
 from truth import Truth
 
-pytestmark = pytest.mark.timeout(150)
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
 TYPES = ["trade", "orderbook"]
@@ -107,7 +106,7 @@ def test_resource_stays_ready_on_a_quiet_market(place: Any, collect: Any, eventu
         assert {each["state"] for each in running.status()["streams"]} >= {"quiet"}
         assert place.condition("Ready")[:2] == ("True", "Ready")
 
-    eventually(quiet, 60)
+    eventually(quiet)
     before = place.status()["conditions"]
     idle = max(running.status()["streams"], key=lambda each: each["state"] == "quiet")
     assert idle["state"] == "quiet"
@@ -136,7 +135,7 @@ def test_book_is_resynced_when_an_update_is_lost(place: Any, collect: Any, event
         assert status["gaps"]["detected"] >= 1
         assert status["gaps"]["lost"] + status["gaps"]["repaired"] == status["gaps"]["detected"]
 
-    eventually(is_counted, 60)
+    eventually(is_counted)
     place.expect("Complete", "True", "NoGapsOpen")
     running.comes_to_rest(30)
     assert running.stop() == 0
@@ -170,7 +169,7 @@ def test_deletion_needs_no_operator_and_no_finalizer(
     def gone() -> None:
         assert [kind for kind in kinds if place.names(kind)] == []
 
-    eventually(gone, 60)
+    eventually(gone)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_accepted_spec_ends_ready_or_has_a_reason(
             assert ready["message"]
             assert ready["status"] == "True" or ready["reason"] != "Ready"
 
-    eventually(all_final, 90)
+    eventually(all_final)
     conditions = [c for each in place.api.all("mcol", place.namespace) for c in each["status"]["conditions"]]
     reasons = {(each["status"], each["reason"]) for each in conditions if each["type"] == "Ready"}
     assert ("True", "Ready") in reasons, "some generated specs are possible"

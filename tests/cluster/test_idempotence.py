@@ -35,7 +35,7 @@ def make_all(ground: Any) -> None:
         documents = [ground.place.status(name) for name in GOLDEN]
         assert not [each for each in documents if "Reconciling" in {c["type"] for c in each["conditions"]}]
 
-    ground.eventually(all_ready, 60)
+    ground.eventually(all_ready)
 
 
 def wait_for_listings(ground: Any, count: int) -> None:
@@ -50,7 +50,7 @@ def wait_for_listings(ground: Any, count: int) -> None:
     def enough() -> None:
         assert seen() >= before + count
 
-    ground.eventually(enough, 40)
+    ground.eventually(enough)
 
 
 def wait_until_idle(ground: Any) -> None:
@@ -61,7 +61,7 @@ def wait_until_idle(ground: Any) -> None:
         wait_for_listings(ground, 3)
         assert len(ground.proxy.writes) == before
 
-    ground.eventually(quiet, 60)
+    ground.eventually(quiet)
 
 
 def test_second_reconcile_of_every_golden_state_writes_nothing(ground: Any) -> None:
@@ -92,7 +92,7 @@ def test_idle_operator_writes_only_counters(ground: Any) -> None:
         def counted(total: int = total) -> None:
             assert ground.place.status("plain")["messages"] == total
 
-        ground.eventually(counted, 30)
+        ground.eventually(counted)
         wait_for_listings(ground, 2)
     found = ground.proxy.writes[writes:]
     assert [str(call) for call in found if not _counts(call)] == []

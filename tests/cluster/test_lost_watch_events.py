@@ -157,7 +157,7 @@ def test_deletions_during_a_watch_gap_with_410_are_found(ground: Any) -> None:
         assert place.condition("Ready", "stays")[:2] == ("True", "Ready")
         assert operator.metric("resources{") == 1
 
-    ground.eventually(is_consistent, 40)
+    ground.eventually(is_consistent)
     assert gap.hits > 0
 
 

@@ -101,7 +101,7 @@ def test_scaling_during_reconciles_ends_at_the_last_value(
         assert place.status()["readyShards"] == 3
         assert place.condition("Ready")[:2] == ("True", "Ready")
 
-    eventually(three, 60)
+    eventually(three)
 
 
 @pytest.mark.parametrize("kind", ["deployments", "services", "configmaps"])
@@ -129,4 +129,4 @@ def test_rollout_completes_when_a_managed_object_is_deleted_during_it(
         assert json.loads(config["data"]["collector.json"])["spec"]["symbols"] == ["ETH-USDT"]
         assert len(place.names("pods")) == len(place.names("services")) == 1
 
-    eventually(rolled_out, 60)
+    eventually(rolled_out)

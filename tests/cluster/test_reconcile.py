@@ -180,7 +180,7 @@ def test_resource_created_again_at_once_is_served(
             [managed] = place.api.all(kind, place.namespace)
             assert [owner["uid"] for owner in managed["metadata"]["ownerReferences"]] == [uid]
 
-    eventually(is_served, 40)
+    eventually(is_served)
 
 
 def test_foreign_object_of_the_same_name_is_left_alone(place: Any, start: Start) -> None:

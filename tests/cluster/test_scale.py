@@ -28,7 +28,7 @@ def test_autoscaler_changes_the_shards_and_totals_only_grow(
     place.expect("Ready", "True", "Ready")
     path = f"apis/autoscaling/v2/namespaces/{place.namespace}/horizontalpodautoscalers"
     place.api.call("POST", path, autoscaler(3, 4))
-    eventually(lambda: _shards(place, 3), 90)
+    eventually(lambda: _shards(place, 3))
     kubelet.catch_up()
 
     def served() -> None:
@@ -38,19 +38,19 @@ def test_autoscaler_changes_the_shards_and_totals_only_grow(
         assert (status["readyShards"], status["streams"]["summary"]) == (3, "8/8")
         assert status["messages"] >= 300
 
-    eventually(served, 60)
+    eventually(served)
     before = place.status()["messages"]
     place.api.call(
         "PATCH", f"{path}/okx-btc", {"spec": {"minReplicas": 1, "maxReplicas": 2}}, "application/merge-patch+json"
     )
-    eventually(lambda: _shards(place, 2), 90)
+    eventually(lambda: _shards(place, 2))
 
     def fewer() -> None:
         kubelet.catch_up()
         assert place.condition("Ready")[0] == "True"
         assert place.status()["readyShards"] == 2
 
-    eventually(fewer, 60)
+    eventually(fewer)
     assert place.status()["messages"] >= before
 
 

@@ -81,14 +81,14 @@ def test_every_transition_ends_like_a_new_resource(
         place.create(name, **SPECS[spec])
     for name, path in walkers.items():
         place.create(name, **SPECS[path[0]])
-    eventually(lambda: all_observed(place), 60)
+    eventually(lambda: all_observed(place))
     expected = {spec: current_objects(place, name) for spec, name in fresh.items()}
     for name in fresh.values():
         place.api.delete("mcol", place.namespace, name)
     for number in range(1, len(NAMES)):
         for name, path in walkers.items():
             place.replace(name, **SPECS[path[number]])
-        eventually(lambda: all_observed(place), 60)
+        eventually(lambda: all_observed(place))
         for name, path in walkers.items():
             assert current_objects(place, name) == expected[path[number]], f"from {path[number - 1]} to {path[number]}"
 
@@ -97,7 +97,7 @@ def test_every_transition_ends_like_a_new_resource(
         for name, path in walkers.items():
             assert managed_objects(place, name) == expected[path[-1]]
 
-    eventually(nothing_is_left_over, 90)
+    eventually(nothing_is_left_over)
 
 
 def all_observed(place: Any) -> None:
@@ -137,7 +137,7 @@ def test_resource_recovers_from_a_bad_spec_and_keeps_its_pod(
                 expected[0], name
             )
 
-    eventually(all_bad, 60)
+    eventually(all_bad)
     for name in BAD:
         place.replace(name, **GOOD)
 
@@ -147,7 +147,7 @@ def test_resource_recovers_from_a_bad_spec_and_keeps_its_pod(
             assert "Stalled" not in {each["type"] for each in place.status(name)["conditions"]}
             assert (managed_objects(place, name), pods(place, name)) == (objects, uids)
 
-    eventually(all_good, 60)
+    eventually(all_good)
 
 
 def pods(place: Any, name: str) -> set[str]:

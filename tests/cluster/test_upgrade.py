@@ -109,7 +109,7 @@ def settled_pods(place: Any, eventually: Eventually) -> set[str]:
         desired = sum(each["spec"]["replicas"] for each in place.api.all("deployments", place.namespace))
         assert len(pods(place)) == desired
 
-    eventually(claim, 60)
+    eventually(claim)
     return pods(place)
 
 
@@ -119,7 +119,7 @@ def test_upgrade_and_rollback_restart_no_pod(
     install_crd(old_crd())
     operator = start_old(*IMAGE)
     create_many(place)
-    eventually(lambda: all_observed(place), 60)
+    eventually(lambda: all_observed(place))
     before, running = templates(place), settled_pods(place, eventually)
 
     def replace_by(next_start: Start) -> None:
@@ -127,7 +127,7 @@ def test_upgrade_and_rollback_restart_no_pod(
         nonlocal operator
         assert operator.stop() == 0
         operator = next_start(*IMAGE)
-        eventually(all_reconciled(operator), 60)
+        eventually(all_reconciled(operator))
         eventually(lambda: all_observed(place))
         assert templates(place) == before
         assert settled_pods(place, eventually) == running

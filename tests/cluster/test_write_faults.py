@@ -110,7 +110,7 @@ def _wait_for_tries(ground: Any, picks: dict[Any, Pick[Call]]) -> None:
         missing = [pair for pair, pick in picks.items() if pick.hits < (1 if pair[0] in ONCE else TRIES)]
         assert missing == []
 
-    ground.eventually(tried, 90, pods=False)
+    ground.eventually(tried, pods=False)
 
 
 def _wait_for_two_shards(ground: Any, names: dict[Any, str]) -> None:
@@ -119,7 +119,7 @@ def _wait_for_two_shards(ground: Any, names: dict[Any, str]) -> None:
     def made() -> None:
         assert deployments <= ground.place.names("deployments")
 
-    ground.eventually(made, 90, pods=False)
+    ground.eventually(made, pods=False)
 
 
 def _settled(ground: Any, names: dict[Any, str], picks: dict[Any, Pick[Call]]) -> dict[Any, Outcome]:

@@ -13,7 +13,7 @@ import pytest
 
 from kube import ROOT, Tools
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 
 def script(tools: Tools, name: str) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from e2e_operator import Operator
 from e2e_places import Place, condition, is_ready, market_collector, pod_is_ready
 from kube import Document, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.e2e
 
 
 def seconds_since(timestamp: str) -> float:
@@ -51,7 +51,7 @@ def test_records_of_all_requested_types_reach_the_log(place: Place) -> None:
         log = place.kubectl("logs", pod, "--tail=2000")
         return all(f'"type":"{kind}"' in log for kind in ("trade", "orderbook", "ticker"))
 
-    eventually(all_types, within=20, what="trade, orderbook and ticker records in kubectl logs")
+    eventually(all_types, what="trade, orderbook and ticker records in kubectl logs")
 
 
 def test_pod_has_no_token_no_privilege_and_a_read_only_root(place: Place) -> None:
@@ -86,7 +86,6 @@ def test_old_pod_stops_once_the_new_one_streams_when_the_symbol_changes(place: P
         place.wait_ready()
         eventually(
             lambda: [pod["metadata"]["uid"] for pod in place.pods()].count(old) == 0,
-            within=40,
             what="the old pod is gone",
         )
     assert old_pod_left_after_the_new_one_was_ready(pods.documents(), old)
@@ -103,14 +102,14 @@ def test_every_fill_is_written_exactly_once_during_a_rollout(place: Place) -> No
     place.wait_ready()
     old = place.pod()["metadata"]["name"]
     with place.log(old) as before:
-        eventually(lambda: before.records(), within=20, what="records of the old pod")
+        eventually(lambda: before.records(), what="records of the old pod")
         place.patch({"logLevel": "debug"})
-        eventually(lambda: before.is_over, within=60, what="the old pod has ended")
+        eventually(lambda: before.is_over, what="the old pod has ended")
     place.wait_ready()
     new = place.pod()["metadata"]["name"]
     assert new != old
     with place.log(new) as after:
-        eventually(lambda: len(after.records()) > 200, within=30, what="records of the new pod")
+        eventually(lambda: len(after.records()) > 200, what="records of the new pod")
     fills = [record for log in (before, after) for record in log.records() if record["type"] == "trade"]
     ids = {int(fill["trade_id"]) for fill in fills}
     assert all(fill["count"] == 1 for fill in fills)
@@ -124,12 +123,12 @@ def test_suspend_stops_the_pods_and_resume_continues_the_counters(place: Place) 
     place.wait_ready()
     counted = place.wait_moving("messages")
     place.patch({"suspend": True})
-    eventually(lambda: not place.pods(), within=45, what="all pods are gone")
+    eventually(lambda: not place.pods(), what="all pods are gone")
     resource = place.wait_ready()
     assert condition(resource, "Ready").reason == "Suspended"
     assert resource["status"]["messages"] >= counted
     place.patch({"suspend": False})
-    eventually(lambda: place.pods(), within=15, what="a pod is created again")
+    eventually(lambda: place.pods(), what="a pod is created again")
     assert place.wait_ready()["status"]["messages"] >= counted
     assert condition(place.resource(), "Ready").reason != "Suspended"
     place.wait_moving("messages")
@@ -145,7 +144,7 @@ def test_deletion_leaves_nothing_and_needs_no_finalizer(place: Place) -> None:
     assert not resource["metadata"].get("finalizers")
     assert not nothing_is_left(place)
     place.kubectl("delete", "marketcollector", "okx", "--timeout=10s")
-    eventually(lambda: nothing_is_left(place), within=45, what="all managed objects are deleted")
+    eventually(lambda: nothing_is_left(place), what="all managed objects are deleted")
 
 
 @pytest.mark.alone
@@ -155,7 +154,7 @@ def test_deletion_works_without_the_operator(place: Place, operator: Operator) -
     operator.pause()
     try:
         place.kubectl("delete", "marketcollector", "okx", "--timeout=10s")
-        eventually(lambda: nothing_is_left(place), within=45, what="all managed objects are deleted")
+        eventually(lambda: nothing_is_left(place), what="all managed objects are deleted")
     finally:
         operator.resume()
 

@@ -11,7 +11,7 @@ from e2e_operator import Operator
 from e2e_places import Place, condition, is_ready, market_collector, restarts, simulator_objects
 from kube import ROOT, Document, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.e2e
 
 SAMPLES = sorted((ROOT / "crds" / "samples").glob("*.yaml"))
 SECRETS = sorted((ROOT / "crds" / "samples" / "secrets").glob("*.yaml"))
@@ -34,7 +34,7 @@ def test_killed_operator_changes_no_object_and_continues_counting(place: Place, 
     before, counted = managed_objects(place), place.wait_moving("messages", "one")
     with place.history("marketcollector", "one") as history:
         operator.kill()
-        place.wait_moving("messages", "one", within=45)
+        place.wait_moving("messages", "one")
     assert managed_objects(place) == before
     reported = place.status("one")["messages"]
     assert reported > counted
@@ -53,9 +53,7 @@ def test_collectors_run_without_an_operator_and_are_counted_afterwards(place: Pl
     try:
         dropped = place.fault("drop")["dropped"]
         collected = place.collector_status(pod)["counters"]["messages"]
-        eventually(
-            lambda: place.collector_status(pod)["counters"]["messages"] > collected, 20, "the collector continues"
-        )
+        eventually(lambda: place.collector_status(pod)["counters"]["messages"] > collected, "the collector continues")
         assert place.status()["reconnections"] == reconnections, "no operator could report it yet"
     finally:
         operator.resume()
@@ -72,7 +70,6 @@ def simulated(sample: Document) -> Document:
     return sample | {"spec": sample["spec"] | {"connection": connection, "healthCheckInterval": "2s"}}
 
 
-@pytest.mark.timeout(420)  # eleven pods start at once
 def test_every_sample_becomes_ready(place: Place) -> None:
     documents = [document for path in SAMPLES for document in yaml.safe_load_all(path.read_text())]
     symbols = sorted({s for d in documents for s in d["spec"].get("symbols", [d["spec"].get("symbol")])})
@@ -81,7 +78,7 @@ def test_every_sample_becomes_ready(place: Place) -> None:
     place.apply(*[yaml.safe_load(path.read_text()) for path in SECRETS])
     place.apply(*[simulated(document) for document in documents])
     for document in documents:
-        place.wait_ready(document["metadata"]["name"], within=180)
+        place.wait_ready(document["metadata"]["name"])
     assert condition(place.resource("okx-suspended"), "Ready").reason == "Suspended"
     assert [restarts(pod) for pod in place.owned("pods")] == [0] * 10, "ten pods, none of them restarted"
 

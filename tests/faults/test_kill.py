@@ -94,7 +94,7 @@ class Life(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             self._exchange.clear_faults()
-            self._collector.comes_to_rest(within_s=45)
+            self._collector.comes_to_rest(within_s=90)
             assert self._collector.stop() == 0
             records = stored(self._folder / "data")
             note(f"{len(records)} records of {self._kills + 1} lives; log: {self._collector.log.read_text()[-2_000:]}")

@@ -55,7 +55,7 @@ class Program:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(25)
 
-    def comes(self, is_so: Callable[[], Any], within_s: float = 15.0) -> None:
+    def comes(self, is_so: Callable[[], Any], within_s: float = 60.0) -> None:
         """Wait until the condition is true."""
         end = time.monotonic() + within_s
         while time.monotonic() < end:

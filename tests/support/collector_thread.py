@@ -137,7 +137,7 @@ class CollectorThread:
         """The status document."""
         return self.ask(status_document)
 
-    def comes(self, is_so: Callable[[Any], Any], within_s: float = 20.0, what: str = "") -> Any:
+    def comes(self, is_so: Callable[[Any], Any], within_s: float = 60.0, what: str = "") -> Any:
         """Wait until the condition is true for the status document."""
         end = time.monotonic() + within_s
         while not (answer := is_so(status := self.status())):
@@ -145,7 +145,7 @@ class CollectorThread:
             time.sleep(0.05)
         return answer
 
-    def is_served(self, within_s: float = 20.0) -> None:
+    def is_served(self, within_s: float = 60.0) -> None:
         """Wait until all streams are served and no gap is open."""
         self.comes(lambda status: self.ask(_is_whole), within_s, "all streams served, no gap open")
 

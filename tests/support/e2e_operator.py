@@ -73,14 +73,14 @@ class Operator:
         before = self.leader()
         self.keep_log()
         self.tools.kubectl("-n", self.namespace, "delete", "pod", before, "--grace-period=0", "--force")
-        eventually(lambda: self.leader() not in ("", before), within=40, what="another operator leads")
+        eventually(lambda: self.leader() not in ("", before), what="another operator leads")
         self._wait_available()
 
     def pause(self) -> None:
         """Scale the operator to 0, and wait until none of its pods is left."""
         self.keep_log()
         self._scale(0)
-        eventually(lambda: not self.pods(), within=40, what="the operator's pod is gone")
+        eventually(lambda: not self.pods(), what="the operator's pod is gone")
 
     def resume(self) -> None:
         self._scale(REPLICAS)
@@ -92,7 +92,7 @@ class Operator:
     def _wait_available(self) -> None:
         """Wait until all replicas are ready and the previous ones, which may have lost their rights, are gone."""
         self.tools.kubectl("-n", self.namespace, "rollout", "status", f"deployment/{RELEASE}", "--timeout=60s")
-        eventually(lambda: len(self.pods()) == REPLICAS, within=40, what="only the current replicas are left")
+        eventually(lambda: len(self.pods()) == REPLICAS, what="only the current replicas are left")
 
     def keep_log(self) -> None:
         """Save the log of the current pods before they end."""

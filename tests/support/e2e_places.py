@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import yaml
 
-from kube import ROOT, CommandError, Document, History, Log, Tools, eventually, restricted_namespace
+from kube import PATIENCE_S, ROOT, CommandError, Document, History, Log, Tools, eventually, restricted_namespace
 
 PREFIX = "mc-e2e"
 LABEL = {"marketcollector.dev/e2e": "true"}
@@ -117,7 +117,7 @@ class Place:
     def selector(self, name: str = "okx") -> str:
         """The label selector of the resource's pods, as in its status for `kubectl scale`."""
         return eventually(
-            lambda: str(self.status(name).get("selector", "")), within=15, what=f"{name} has the selector of its pods"
+            lambda: str(self.status(name).get("selector", "")), what=f"{name} has the selector of its pods"
         )
 
     def pods(self, name: str = "okx") -> list[Document]:
@@ -136,25 +136,25 @@ class Place:
         found = self.tools.items("-n", self.namespace, kind, "-l", "app.kubernetes.io/name!=market-simulator")
         return [object_ for object_ in found if object_["metadata"].get("ownerReferences")]
 
-    def wait_ready(self, name: str = "okx", within: float = 45) -> Document:
+    def wait_ready(self, name: str = "okx", within: float = PATIENCE_S) -> Document:
         """Wait until the resource is Ready for its current spec, and return it."""
 
         def ready() -> Document | None:
             resource = self.resource(name)
             return resource if is_ready(resource) else None
 
-        return eventually(ready, within, f"{name} in {self.namespace} is Ready")
+        return eventually(ready, f"{name} in {self.namespace} is Ready", within)
 
-    def wait_condition(self, kind: str, status: str, name: str = "okx", within: float = 30) -> Condition:
+    def wait_condition(self, kind: str, status: str, name: str = "okx", within: float = PATIENCE_S) -> Condition:
         """Wait until the condition has that status, and return it."""
 
         def reached() -> Condition | None:
             found = condition(self.resource(name), kind)
             return found if found.status == status else None
 
-        return eventually(reached, within, f"{kind} of {name} in {self.namespace} is {status}")
+        return eventually(reached, f"{kind} of {name} in {self.namespace} is {status}", within)
 
-    def wait_moving(self, count: str = "messages", name: str = "okx", within: float = 30) -> int:
+    def wait_moving(self, count: str = "messages", name: str = "okx", within: float = PATIENCE_S) -> int:
         """Wait until a number of the status has grown since this call, and return it."""
         before = int(self.status(name).get(count) or 0)
 
@@ -162,7 +162,7 @@ class Place:
             now = int(self.status(name).get(count) or 0)
             return now if now > before else None
 
-        return eventually(grown, within, f"{count} of {name} in {self.namespace} grows beyond {before}")
+        return eventually(grown, f"{count} of {name} in {self.namespace} grows beyond {before}", within)
 
     def history(self, *arguments: str) -> History:
         """A watch of objects in this namespace."""

@@ -26,6 +26,9 @@ CHART = ROOT / "helm" / "market-operator"
 KUBECONFIG_SCRIPT = ROOT / "hack" / "cluster" / "kubeconfig.sh"
 
 Document = dict[str, Any]
+PATIENCE_S = 120.0
+"""The longest wait for an event that must come: only a fault takes this long, even on a busy machine."""
+
 T = TypeVar("T")
 
 
@@ -188,7 +191,7 @@ def tools_with_cluster() -> Tools:
     return tools
 
 
-def eventually(probe: Callable[[], T | None], within: float, what: str, every: float = 0.3) -> T:
+def eventually(probe: Callable[[], T | None], what: str, within: float = PATIENCE_S, every: float = 0.3) -> T:
     """Wait for the first true answer of `probe`.
 
     Raises:
@@ -241,7 +244,7 @@ class History:
 
     def __enter__(self) -> History:
         self._watch = Following(self.tools, ("get", *self.arguments, "--watch", "-o", "json"), self._take)
-        eventually(lambda: bool(self.seen), within=15, what=f"the first version of {' '.join(self.arguments)}")
+        eventually(lambda: bool(self.seen), what=f"the first version of {' '.join(self.arguments)}")
         return self
 
     def __exit__(self, *_: object) -> None:
