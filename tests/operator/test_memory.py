@@ -77,6 +77,7 @@ class Life:
         return document
 
 
+@pytest.mark.repeats
 async def test_100000_events_leave_no_memory_behind(
     pod_document: Make, report: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

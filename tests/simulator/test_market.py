@@ -99,6 +99,7 @@ def test_trade_ids_step_by_one_per_fill_and_some_rows_are_merged() -> None:
 
 
 @pytest.mark.parametrize("rate", [2, 500])
+@pytest.mark.repeats
 def test_the_rate_is_that_of_trades_and_books_messages_together(rate: int) -> None:
     count = 20_000
     events = list(islice(market(MarketPlan("1", ("BTC-USDT",), Fraction(rate)), 0), count))

@@ -4,6 +4,8 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from market_simulator import okx
 from market_simulator.events import BookChange, Event, Key, Tick, Trades
 from market_simulator.instruments import made_instrument
@@ -34,6 +36,7 @@ def on(channel: str, said: list[tuple[int, Key, Any]]) -> list[tuple[int, Any]]:
     return [(time_us, message) for time_us, key, message in said if key.channel == channel]
 
 
+@pytest.mark.repeats
 def test_messages_do_not_depend_on_the_subscriptions() -> None:
     _, everything = run(3000)
     for channel in ("tickers", "candle1s", "bbo-tbt", "trades"):

@@ -21,7 +21,7 @@ from kube import PATIENCE_S, ROOT, CommandError, Document, History, Log, Tools, 
 PREFIX = "mc-e2e"
 LABEL = {"marketcollector.dev/e2e": "true"}
 SIMULATOR = ROOT / "simulator" / "kubernetes.yaml"
-MARKET = ("--market=7", "--symbols=BTC-USDT,ETH-USDT", "--rate=50")
+MARKET = ("--market=7", "--symbols=BTC-USDT,ETH-USDT", "--rate=20")
 STREAMS = ("trade", "orderbook", "ticker")
 
 

@@ -2,6 +2,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice, pairwise
 
+import pytest
+
 from market_simulator.book import Book
 from market_simulator.events import BookChange, Event, TradeRow, Trades
 from market_simulator.faults.market import Crossed, Numbering
@@ -26,6 +28,7 @@ def crossed_states(crossed: Crossed, count: int) -> Iterator[tuple[float, BookCh
         yield now, change, book
 
 
+@pytest.mark.repeats
 def test_book_is_crossed_until_the_first_change_after_the_end() -> None:
     crossed, end = Crossed("BTC-USDT", Turns(until=30.0), False), 30.0
     states = [(now, change.sequence, book.is_crossed) for now, change, book in crossed_states(crossed, 6000)]
