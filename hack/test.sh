@@ -87,10 +87,11 @@ cluster_tests() {
     --timeout=300 --numprocesses=4 --dist=loadgroup
 }
 
-e2e() { hack/cluster/images.sh; with_cluster e2e_tests; }
+e2e() { with_cluster e2e_tests; }
 
 # First those that stop or replace the operator, the demo too. The others share one: they wait for pods, beside one another.
 e2e_tests() {
+  hack/cluster/images.sh
   python -m pytest tests/e2e -m "e2e and alone" --timeout=600
   python -m pytest tests/e2e -m "e2e and not alone" --timeout=600 --numprocesses=3 --dist=worksteal
 }
