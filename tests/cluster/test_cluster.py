@@ -65,6 +65,12 @@ async def test_new_object_takes_no_fields_of_others(cluster: Cluster, namespace:
     assert refusal.value.is_conflict
 
 
+async def test_a_write_into_a_namespace_that_is_gone_is_recognized(cluster: Cluster) -> None:
+    with pytest.raises(ApiError) as refusal:
+        await cluster.run(Apply(config("op-test-never-made"), is_new=True))
+    assert refusal.value.is_namespace_gone
+
+
 async def test_a_successor_of_the_same_name_is_not_deleted(cluster: Cluster, namespace: str, api: Any) -> None:
     await cluster.run(Apply(config(namespace), is_new=True))
     with pytest.raises(ApiError) as refusal:

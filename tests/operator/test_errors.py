@@ -13,3 +13,10 @@ def test_not_found_and_conflict_are_distinguished() -> None:
     assert ApiError(404, "NotFound", "").is_not_found
     assert ApiError(409, "Conflict", "").is_conflict
     assert not ApiError(409, "Conflict", "").is_not_found
+
+
+def test_only_a_missing_namespace_counts_as_gone() -> None:
+    assert ApiError(404, "NotFound", "", kind="namespaces").is_namespace_gone
+    assert ApiError(403, "Forbidden", "", causes=("NamespaceTerminating",)).is_namespace_gone
+    assert not ApiError(404, "NotFound", "", kind="deployments").is_namespace_gone
+    assert not ApiError(403, "Forbidden", "", kind="namespaces").is_namespace_gone

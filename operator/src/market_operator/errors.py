@@ -36,7 +36,8 @@ class ApiError(OperatorError):
     """A call to the API server failed.
 
     `status` is the HTTP status, 0 without an answer. `reason` is Kubernetes' reason (Forbidden, Conflict).
-    `retry_after` is in seconds, 0 if the server sent none. `causes` are the reasons in its details.
+    `retry_after` is in seconds, 0 if the server sent none. `causes` are the reasons in its details,
+    and `kind` is the plural of the object that they name.
     """
 
     status: int
@@ -44,6 +45,7 @@ class ApiError(OperatorError):
     message: str
     retry_after: float = 0.0
     causes: tuple[str, ...] = ()
+    kind: str = ""
 
     def __post_init__(self) -> None:
         super().__init__(str(self))
@@ -57,9 +59,9 @@ class ApiError(OperatorError):
         return self.status == 404
 
     @property
-    def is_namespace_terminating(self) -> bool:
-        """Whether the namespace is being deleted, so that nothing can be created there."""
-        return "NamespaceTerminating" in self.causes
+    def is_namespace_gone(self) -> bool:
+        """Whether the namespace is being deleted or has been, so that nothing can be created there."""
+        return "NamespaceTerminating" in self.causes or (self.is_not_found and self.kind == "namespaces")
 
     @property
     def is_conflict(self) -> bool:

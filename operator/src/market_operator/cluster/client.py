@@ -282,5 +282,6 @@ def _refusal(status: int, retry_after: str, content: bytes) -> ApiError:
     answer = answer if isinstance(answer, dict) else {}
     message = answer.get("message") or content[:300].decode(errors="replace")
     delay = float(retry_after) if retry_after.isdigit() else 0.0
-    causes = tuple(cause.get("reason", "") for cause in (answer.get("details") or {}).get("causes") or ())
-    return ApiError(status, answer.get("reason") or f"HTTP{status}", message, delay, causes)
+    details = answer.get("details") or {}
+    causes = tuple(cause.get("reason", "") for cause in details.get("causes") or ())
+    return ApiError(status, answer.get("reason") or f"HTTP{status}", message, delay, causes, details.get("kind", ""))

@@ -41,7 +41,7 @@ class EventRecorder:
         try:
             await self.cluster.create_event(document)
         except ApiError as error:
-            if error.is_namespace_terminating:  # it accepts no Events any more
+            if error.is_namespace_gone:  # it accepts no Events any more
                 return
             self._count("failed")
             logger.info("could not write an Event: %s", error)

@@ -114,7 +114,7 @@ class Reconciler:
         try:
             after = await self.cluster.run(action)
         except ApiError as error:
-            if error.is_namespace_terminating:  # the resource is about to be deleted as well
+            if error.is_namespace_gone:  # the resource is about to be deleted as well
                 return None
             self.metrics.writes.labels(verb, kind, "failed").inc()
             logger.warning("could not %s %s %s: %s", verb, kind, name, error)
