@@ -1,11 +1,13 @@
 """Hypothesis profiles for all tests, and which of them coverage measures."""
 
 import os
-import sys
 from collections.abc import Generator
+from unittest.mock import patch
 
 import pytest
 from hypothesis import is_hypothesis_test, settings
+
+from unmeasured import NOT_MEASURED, current_coverage
 
 # No deadline, because a busy machine is not a failure. CI uses the same examples each time, so that a failure comes
 # from the change. Local runs use new examples.
@@ -15,11 +17,17 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keep coverage out of the programs of a test that repeats the same lines."""
+    with patch.dict(os.environ, NOT_MEASURED if item.get_closest_marker("repeats") else {}):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Leave property tests unmeasured, and others that repeat the same lines: tracing doubles their CPU time."""
-    coverage = sys.modules.get("coverage")
     repeats = item.get_closest_marker("repeats") or is_hypothesis_test(getattr(item, "obj", None))
-    measured = coverage.Coverage.current() if coverage and repeats else None
+    measured = current_coverage() if repeats else None
     if measured is None:
         return (yield)
     measured.stop()

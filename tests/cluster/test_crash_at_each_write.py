@@ -19,7 +19,11 @@ from api_calls import Document
 from api_proxy import Hook
 from end_state import differences, end_state
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(560)]  # one crash after another, up to 10 for a part of a step
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.repeats,
+    pytest.mark.timeout(560),
+]  # one crash after another, up to 10 for a part of a step
 
 SYMBOLS = ["ADA-USDT", "BTC-USDT", "ETH-USDT"]
 CHANGED = ["ADA-USDT", "BTC-USDT", "SOL-USDT"]

@@ -9,7 +9,7 @@ import pytest
 
 from api_calls import Call, Document
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.repeats]
 
 SYMBOLS = ["ADA-USDT", "BTC-USDT", "ETH-USDT"]
 GOLDEN: dict[str, Document] = {

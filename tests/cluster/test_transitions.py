@@ -11,7 +11,7 @@ import pytest
 from collector_specs import SPECS
 from market_operator.cluster.kinds import CHILDREN
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.repeats]
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]

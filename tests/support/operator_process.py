@@ -13,6 +13,8 @@ from multiprocessing import forkserver
 from pathlib import Path
 from unittest.mock import patch
 
+from unmeasured import NOT_MEASURED, current_coverage
+
 HERE = Path(__file__).parent
 PRELOADED = "operator_imports"
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -71,6 +73,7 @@ def _ensure_server() -> None:
     if os.environ.get("MEASURED"):
         changes["COVERAGE_PROCESS_START"] = str(HERE.parents[1] / "pyproject.toml")
     with patch.dict(os.environ, changes):
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)  # it would take precedence
         forkserver.ensure_running()
 
 
@@ -78,6 +81,8 @@ def _run(arguments: list[str], log: str, environment: dict[str, str]) -> None:
     assert PRELOADED in sys.modules, "the server did not import the operator"
     os.environ.clear()
     os.environ.update(environment)
+    if environment.items() >= NOT_MEASURED.items() and (coverage := current_coverage()):
+        coverage.stop()
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for standard in (1, 2):
         os.dup2(output, standard)
