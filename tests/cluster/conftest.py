@@ -29,6 +29,7 @@ from api_proxy import ApiProxy
 from end_state import end_state
 from helm_release import write_chart
 from kstatus import kstatus
+from kube import Proxy
 from loopback import new_address, new_host
 from market_operator.cluster.kinds import CHILDREN, PODS, Kind
 from market_operator.resource.naming import COLLECTOR_LABEL
@@ -173,16 +174,13 @@ def api(kubeconfig: str) -> Iterator[Api]:
     subprocess.run(command, check=True, capture_output=True)
     command = ["kubectl", "wait", "--for=condition=Established", "-f", str(crds)]
     subprocess.run(command, check=True, capture_output=True)
-    proxy = subprocess.Popen(["kubectl", "proxy", "--port=0"], stdout=subprocess.PIPE, text=True)
-    assert proxy.stdout
-    port = proxy.stdout.readline().strip().rsplit(":", 1)[1]
-    with proxy:
-        try:
-            found = Api(f"http://127.0.0.1:{port}")
-            _no_other_operator(found)
-            yield found
-        finally:
-            proxy.terminate()
+    proxy = Proxy("kubectl", os.environ)
+    try:
+        found = Api(proxy.address)
+        _no_other_operator(found)
+        yield found
+    finally:
+        proxy.end()
 
 
 def _no_other_operator(api: Api) -> None:

@@ -50,7 +50,7 @@ STEPS = {
     "delete": Step(SHARDED, None),
 }
 PARTS = [
-    pytest.param(step, part, id=f"{name}, part {part + 1} of {step.parts}")
+    pytest.param(step, part, id=f"{name}, part {part + 1} of {step.parts}" if step.parts > 1 else name)
     for name, step in STEPS.items()
     for part in range(step.parts)
 ]

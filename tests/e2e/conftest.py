@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ import pytest
 from e2e_operator import OF_OPERATOR, InstallError, Operator
 from e2e_places import LABEL, PREFIX, Place, Places
 from kube import ROOT, CommandError, Tools, missing, tools_with_cluster
-from shared_session import Shared, folder_of_run
+from shared_session import Shared
 
 IMAGES = {
     part: os.environ.get(f"{part.upper()}_IMAGE", f"localhost/market-{part}:dev") for part in ("operator", "collector")
@@ -32,14 +32,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, worker_id: str) -> Shared:
-    return Shared(folder_of_run(tmp_path_factory, pytestconfig), "cluster", worker_id)
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str], Shared]:
+    """A set-up by name that all workers share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = own if worker_id == "master" else own.parent
+    return lambda name: Shared(folder, name, worker_id)
 
 
 @pytest.fixture(scope="session")
-def tools(cluster: Shared) -> Iterator[Tools]:
+def tools(shared: Callable[[str], Shared]) -> Iterator[Tools]:
     found = tools_with_cluster()
-    with cluster.join() as first:
+    with shared("cluster").join() as first:
         if first:
             clear(found)
     yield found
@@ -66,13 +69,9 @@ def remove_leftovers(tools: Tools) -> None:
 
 
 @pytest.fixture(scope="session")
-def release(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, worker_id: str) -> Shared:
-    return Shared(folder_of_run(tmp_path_factory, pytestconfig), "release", worker_id)
-
-
-@pytest.fixture(scope="session")
-def operator(tools: Tools, release: Shared) -> Iterator[Operator]:
+def operator(tools: Tools, shared: Callable[[str], Shared]) -> Iterator[Operator]:
     operator = Operator(tools, PREFIX, IMAGES)
+    release = shared("release")
     with release.join() as first:
         if first:
             try:

@@ -53,7 +53,7 @@ class Proxy:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert self._process.stdout
         port = self._process.stdout.readline().strip().rpartition(":")[2]
-        self._address = f"http://127.0.0.1:{port}"
+        self.address = f"http://127.0.0.1:{port}"
 
     def end(self) -> None:
         self._process.terminate()
@@ -68,7 +68,7 @@ class Proxy:
             CommandError: The answer is an error; its code is the HTTP status.
         """
         data = None if body is None else json.dumps(body).encode()
-        request = Request(self._address + path, data, {"Content-Type": "application/json"}, method=method)
+        request = Request(self.address + path, data, {"Content-Type": "application/json"}, method=method)
         try:
             with urlopen(request, timeout=30) as answer:
                 return json.loads(answer.read() or b"{}")

@@ -7,14 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-
-def folder_of_run(factory: pytest.TempPathFactory, config: pytest.Config) -> Path:
-    """The temporary folder of the whole run: the parent of its workers' folders."""
-    own = factory.getbasetemp()
-    return own.parent if hasattr(config, "workerinput") else own
-
 
 class Shared:
     """A set-up by name. Its users take turns to join and to leave, and each learns whether it is the first or the last."""
