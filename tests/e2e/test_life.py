@@ -65,15 +65,17 @@ def test_pod_has_no_token_no_privilege_and_a_read_only_root(place: Place) -> Non
     assert place.kubectl("get", "namespace", place.namespace, "-o", "jsonpath={.metadata.labels}").count("restricted")
 
 
-def old_pod_left_after_the_new_one_was_ready(seen: list[Document], old: str) -> bool:
-    """Whether a new pod was ready before the old pod started to stop."""
-    new_is_ready = False
+def rollout(seen: list[Document], old: str) -> list[str]:
+    """The states that the old pod and the new one went through, in order."""
+    states: dict[str, str] = {}
+    steps = []
     for pod in seen:
-        is_old = pod["metadata"]["uid"] == old
-        if is_old and ("deletionTimestamp" in pod["metadata"] or not pod_is_ready(pod)):
-            return new_is_ready
-        new_is_ready = new_is_ready or (not is_old and pod_is_ready(pod))
-    raise AssertionError("the old pod never left")
+        name = "old" if pod["metadata"]["uid"] == old else "new"
+        state = "going" if "deletionTimestamp" in pod["metadata"] else "ready" if pod_is_ready(pod) else "not ready"
+        if states.get(name) != state:
+            states[name] = state
+            steps.append(f"{name} {state}")
+    return steps
 
 
 def test_old_pod_stops_once_the_new_one_streams_when_the_symbol_changes(place: Place) -> None:
@@ -88,7 +90,8 @@ def test_old_pod_stops_once_the_new_one_streams_when_the_symbol_changes(place: P
             lambda: [pod["metadata"]["uid"] for pod in place.pods()].count(old) == 0,
             what="the old pod is gone",
         )
-    assert old_pod_left_after_the_new_one_was_ready(pods.documents(), old)
+    steps = rollout(pods.documents(), old)
+    assert steps[:4] == ["old ready", "new not ready", "new ready", "old going"]
     new = place.pod()
     streams = place.collector_status(new["metadata"]["name"])["streams"]
     assert {stream["stream"] for stream in streams} == {"ETH-USDT/trade", "ETH-USDT/orderbook", "ETH-USDT/ticker"}

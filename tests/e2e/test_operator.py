@@ -73,7 +73,7 @@ def simulated(sample: Document) -> Document:
 def test_every_sample_becomes_ready(place: Place) -> None:
     documents = [document for path in SAMPLES for document in yaml.safe_load_all(path.read_text())]
     symbols = sorted({s for d in documents for s in d["spec"].get("symbols", [d["spec"].get("symbol")])})
-    place.apply(*simulator_objects(("--market=7", f"--symbols={','.join(symbols)}", "--rate=50")))
+    place.apply(*simulator_objects(symbols))
     place.wait_simulator()
     place.apply(*[yaml.safe_load(path.read_text()) for path in SECRETS])
     place.apply(*[simulated(document) for document in documents])

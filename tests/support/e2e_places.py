@@ -21,7 +21,6 @@ from kube import PATIENCE_S, ROOT, CommandError, Document, History, Log, Tools, 
 PREFIX = "mc-e2e"
 LABEL = {"marketcollector.dev/e2e": "true"}
 SIMULATOR = ROOT / "simulator" / "kubernetes.yaml"
-MARKET = ("--market=7", "--symbols=BTC-USDT,ETH-USDT", "--rate=20")
 STREAMS = ("trade", "orderbook", "ticker")
 
 
@@ -78,13 +77,14 @@ def market_collector(name: str = "okx", symbol: str | None = "BTC-USDT", **spec:
     }
 
 
-def simulator_objects(arguments: Sequence[str]) -> list[Document]:
-    """The manifests of `simulator`, with another source of frames."""
+def simulator_objects(symbols: Sequence[str] = ("BTC-USDT", "ETH-USDT")) -> list[Document]:
+    """The manifests of `simulator`, with a generated market of 20 messages a second for each symbol."""
     objects = [document for document in yaml.safe_load_all(SIMULATOR.read_text()) if document]
     (deployment,) = [document for document in objects if document["kind"] == "Deployment"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     listen = [argument for argument in container["args"] if argument.startswith(("--listen", "--control"))]
-    container["args"] = ["serve", "--exchange=okx", *arguments, *listen]
+    market = ["--market=7", f"--symbols={','.join(symbols)}"]
+    container["args"] = ["serve", "--exchange=okx", *market, *listen]
     return objects
 
 
@@ -239,5 +239,5 @@ class Places:
         namespace = restricted_namespace(place.namespace)
         namespace["metadata"]["labels"] |= LABEL
         self.tools.apply(namespace)
-        place.apply(*simulator_objects(MARKET))
+        place.apply(*simulator_objects())
         return place

@@ -26,7 +26,7 @@ CHART = ROOT / "helm" / "market-operator"
 KUBECONFIG_SCRIPT = ROOT / "hack" / "cluster" / "kubeconfig.sh"
 
 Document = dict[str, Any]
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 """The longest wait for an event that must come: only a fault takes this long, even on a busy machine."""
 
 T = TypeVar("T")
