@@ -53,11 +53,11 @@ def test_field_can_be_left_out_of_the_standard_resource() -> None:
     assert spec["symbols"] == ["BTC-USDT"]
 
 
-def test_simulator_gets_other_options_and_keeps_its_addresses() -> None:
-    deployment, service = simulator_objects(("--market=1",))
+def test_simulator_gets_a_market_and_keeps_its_addresses() -> None:
+    deployment, service = simulator_objects(["A-USDT", "B-USDT"])
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["args"] == [
-        *("serve", "--exchange=okx", "--market=1"),
+        *("serve", "--exchange=okx", "--market=7", "--symbols=A-USDT,B-USDT"),
         *("--listen=0.0.0.0:8443", "--control=0.0.0.0:8444"),
     ]
     assert service["kind"] == "Service"
