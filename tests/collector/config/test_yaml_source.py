@@ -97,9 +97,10 @@ def test_aliases_are_followed(tmp_path: Path) -> None:
         ("a: &a {x: 1}\nb: {<<: *a}\n", "a.yaml:2: merge keys (<<) are not supported"),
         ("? [1]\n: 2\n", "a.yaml:1: lists and mappings as keys are not supported"),
         ("a: " + "9" * 5000 + "\n", "a.yaml:1: a value cannot be read"),
-        ("[" * 5000, "a.yaml: is nested deeper than 60 levels"),
-        ('{"a":' * 5000, "a.yaml: is nested deeper than 60 levels"),
-        ("x" * (1 << 20) + "x", "a.yaml: is larger than 1 MiB"),
+        pytest.param("[" * (1 << 20), "a.yaml:1: is nested deeper than 60 levels", id="brackets"),
+        pytest.param("\n" + '{"a":' * 5000, "a.yaml:2: is nested deeper than 60 levels", id="braces"),
+        pytest.param("- " * 5000, "a.yaml:1: is nested deeper than 60 levels", id="dashes"),
+        pytest.param("x" * (1 << 20) + "x", "a.yaml: is larger than 1 MiB", id="too large"),
     ],
 )
 def test_an_unreadable_file_is_an_error_with_its_line(tmp_path: Path, content: str | bytes, reason: str) -> None:

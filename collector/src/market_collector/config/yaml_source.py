@@ -152,7 +152,7 @@ def _read_documents(name: str, text: str, documents: list[Source]) -> None:
     import yaml
 
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _loader(name, text)
         while loader.check_node():
             node = loader.get_node()
             if node is not None and not _is_empty(node):
@@ -163,8 +163,26 @@ def _read_documents(name: str, text: str, documents: list[Source]) -> None:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise UnreadableError(name, line, f"has a control character ({error.character:#04x})") from error
-    except RecursionError as error:
-        raise UnreadableError(name, None, f"is nested deeper than {MAX_DEPTH} levels") from error
+
+
+def _loader(name: str, text: str) -> yaml.SafeLoader:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Refuses a document at its first level that is too deep: PyYAML takes hours for a megabyte of brackets."""
+
+        depth = 0
+
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            self.depth += 1
+            if self.depth > MAX_DEPTH + 1:
+                line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+                raise UnreadableError(name, line, f"is nested deeper than {MAX_DEPTH} levels")
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+    return Loader(text)
 
 
 def _lines_of_json(name: str, text: str) -> Lines:
