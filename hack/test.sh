@@ -64,8 +64,7 @@ faults() { MEASURED='' pytest_rung $(folders_with faults) -m "faults and not alo
 # Tests that change what all others of the cluster share, one at a time.
 # shellcheck disable=SC2046 # folders
 cluster_wide() {
-  with_cluster demo/down.sh
-  with_cluster python -m pytest $(folders_with cluster) -m "alone and cluster and not e2e" --timeout=300
+  with_cluster without_demo python -m pytest $(folders_with cluster) -m "alone and cluster and not e2e" --timeout=300
 }
 
 # Tests that measure: one at a time, when nothing else runs.
@@ -81,10 +80,12 @@ with_cluster() {
 }
 
 # An operator of a running demo would reconcile the tests' resources.
-cluster() {
-  with_cluster demo/down.sh
-  with_cluster cluster_tests
+without_demo() {
+  demo/down.sh
+  "$@"
 }
+
+cluster() { with_cluster without_demo cluster_tests; }
 
 # Their operators measure their own coverage (tests/support/operator_process.py).
 # shellcheck disable=SC2046 # folders
