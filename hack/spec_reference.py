@@ -1,6 +1,6 @@
 """Prints a reference page of the spec from the CRD.
 
-The argument is the page: `spec-template` has the fields of the template, `spec` has all others.
+The argument is the page: `spec-template` has the template and the labels, `spec` has all other fields.
 `make docs` writes both pages to docs/, and `make check-docs` fails if they are not current.
 """
 
@@ -14,22 +14,22 @@ import yaml
 
 # A rule such as "must be a duration between 1s and 10m, such as 30s": the type column then has the bounds.
 DURATION = re.compile(r"\b(\d+(?:ms|s|m|h)) (?:and|to) (\d+(?:ms|s|m|h))\b")
+LEAST = re.compile(r"self >= (\d+)$")
 CRD = Path(__file__).parents[1] / "crds" / "marketcollectors.yaml"
-TEMPLATE = "template"
+OF_PODS = ("template", "commonLabels")
 INTRODUCTIONS = {
     "spec": """# Spec
 
-The fields of `spec`, generated from the CRD. [crds/samples](../crds/samples) has a sample for each
-use. `kubectl explain mcol.spec --recursive` shows the same fields.
+The fields of `spec`, generated from the CRD. [crds/samples](../crds/samples) has samples, and
+[another page](spec-template.md) has `spec.template` and `spec.commonLabels`.
 
-The API server refuses a spec that breaks one of the rules, with the rule's message.
-`market-collector validate` reports errors without a cluster. The fields of `spec.template` are on
-[a page of their own](spec-template.md). A duration is a string such as 500ms, 30s or 1m30s.
+The API server refuses a spec that breaks a rule. `market-collector validate` reports errors without
+a cluster. Durations are strings such as 500ms, 30s or 1m30s.
 """,
     "spec-template": """# Spec: template
 
-The fields of `spec.template`, generated from the CRD. They change the pods of the collectors.
-[spec.md](spec.md) has all other fields.
+The fields of `spec.template` and `spec.commonLabels`, generated from the CRD. They change the pods
+of the collectors. [spec.md](spec.md) has all other fields.
 
 Fields that the API server refuses by name are only in the table of rules.
 """,
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def reference(crd: Node, page: str) -> str:
-    """The page as Markdown: `spec` without the fields of the template, `spec-template` with only these."""
+    """The page as Markdown: `spec` without the fields that change pods, `spec-template` with only these."""
     spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     rows = [
         f"| {_path(path)} | {_type(node)} | {_default(node)} | {_cell(_text(node))} |"
@@ -74,7 +74,7 @@ def reference(crd: Node, page: str) -> str:
 
 
 def _is_on(page: str, path: str) -> bool:
-    return (path.rstrip("*").split(".")[0] == TEMPLATE) == (page == "spec-template")
+    return (path.rstrip("*").split(".")[0] in OF_PODS) == (page == "spec-template")
 
 
 def fields(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
@@ -90,7 +90,7 @@ def fields(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
 
 def _rules(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
     for rule in node.get("x-kubernetes-validations", ()):
-        if not DURATION.search(rule["message"]):
+        if not DURATION.search(rule["message"]) and not LEAST.match(rule["rule"]):
             yield path, rule
     for name, child in node.get("properties", {}).items():
         yield from _rules(child, f"{path}.{name}".lstrip("."))
@@ -121,10 +121,16 @@ def _duration(node: Node) -> re.Match[str] | None:
 
 
 def _bounds(node: Node) -> str:
-    low, high = node.get("minimum"), node.get("maximum")
+    low, high = node.get("minimum", _least(node)), node.get("maximum")
     if low is None and high is None:
         return ""
     return f", {low} to {high}" if high is not None else f", at least {low}"
+
+
+def _least(node: Node) -> str | None:
+    """The minimum of a number whose message about it is a rule's."""
+    found = [LEAST.match(rule["rule"]) for rule in node.get("x-kubernetes-validations", ())]
+    return next((match[1] for match in found if match), None)
 
 
 def _default(node: Node) -> str:

@@ -34,6 +34,8 @@ def strict(schema: Any) -> Any:
             more: Json = {}
             if schema.get("x-kubernetes-list-type") == "set":
                 more["uniqueItems"] = True
+            if schema.get("x-kubernetes-int-or-string"):
+                more["type"] = ["integer", "string"]
             if schema.get("type") == "object" and "properties" in schema:
                 more["additionalProperties"] = False
             return {key: strict(value) for key, value in schema.items()} | more
@@ -110,6 +112,10 @@ def volume(name: str = "v", **kinds: Any) -> Json:
     return {"template": {"volumes": [{"name": name, **kinds}]}}
 
 
+def variables(*fields: Json) -> list[Json]:
+    return [{"template": {"env": [{"name": "A", **each}]}} for each in fields]
+
+
 def mount(path: str, **fields: Any) -> Json:
     mounts = [{"name": "v", "mountPath": path, **fields}]
     return {"template": {**volume(emptyDir={})["template"], "volumeMounts": mounts}}
@@ -117,7 +123,7 @@ def mount(path: str, **fields: Any) -> Json:
 
 GOOD: list[Json] = [
     {},
-    {"symbol": None, "symbols": ["BTC-USDT", "ETH-USDT", "BTC-USDT-SWAP", "1INCH-USDT"], "shards": 4},
+    {"symbol": None, "symbols": ["BTC-USDT", "ETH-USDT", "SOL-USDT", "1INCH-USDT"], "shards": 4},
     {"dataTypes": ["trade", "orderbook", "ticker", "candle"], "orderbook": {}, "candle": {}},
     {"dataTypes": ["orderbook"], "orderbook": {"depth": 400}},
     ACCOUNT,
@@ -133,12 +139,25 @@ GOOD: list[Json] = [
     connection(endpoint={"websocket": "ws://h:1", "rest": "https://h/"}),
     connection(endpoint={"websocket": "wss://10.0.0.1:65535/", "rest": "http://[::1]:8443"}),
     connection(endpoint={}),
+    {**ACCOUNT, **connection(endpoint={"websocket": "wss://h:1", "rest": "https://h"})},
+    {**ACCOUNT, **connection(endpoint={"websocket": "ws://127.0.0.1:1", "rest": "http://[::1]:1/"})},
+    {**ACCOUNT, **connection(endpoint={"websocket": "ws://h", "allowPlainLogin": True})},
     {"sinks": [{"name": "a", "type": "stdout"}, {"name": "b", "type": "stdout"}, FILE]},
     file(claimName="a.b-c", compression="zstd", fsyncInterval="0s"),
     file(rotate={"size": "1Ki", "interval": "24h"}, compression="gzip"),
     file(directory="/var/lib/market-data/a_b.c"),
     {"logLevel": "debug"},
     {"template": {"labels": {"team": "a"}, "env": [{"name": "A"}], "image": "a:b", "affinity": {"a": [1]}}},
+    *variables(
+        {"value": "x"},
+        {"valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.labels['team']"}}},
+        {"valueFrom": {"secretKeyRef": {"name": "s", "key": "a.b", "optional": True}}},
+        {"valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}},
+    ),
+    {"template": {"env": [{"name": "https_proxy", "value": "http://proxy:3128"}, {"name": "OLD_X", "value": "a:b@c"}]}},
+    {"commonLabels": {"team": "a"}, "template": {"imagePullPolicy": "Never", "dnsConfig": {"options": []}}},
+    {"template": {"hostAliases": [{"ip": "10.0.0.1"}], "runtimeClassName": "gvisor"}},
+    file(sizeLimit="10Gi"),
     {"template": {"resources": {"limits": {"cpu": 1, "memory": "1Gi"}}, "tolerations": [{"operator": "Exists"}]}},
     volume(configMap={"name": "ca", "items": [{"key": "a", "path": "b/.c", "mode": 0}], "optional": True}),
     volume(emptyDir={"medium": "Memory", "sizeLimit": 1024}),
@@ -156,6 +175,9 @@ BAD: list[Json] = [
     {"symbol": "btc-usdt"},
     {"symbol": "BTCUSDT"},
     {"symbol": "A-"},
+    {"symbol": "BTC-USDT-SWAP"},
+    {"symbol": "BTC-USDT-250328"},
+    {"symbol": None, "symbols": ["BTC-USDT", "BTC-USD-250328-60000-C"]},
     {"symbol": "A-" + "B" * 39},
     {"symbol": None, "symbols": []},
     {"symbol": None, "symbols": ["A-B", "A-B"]},
@@ -211,8 +233,19 @@ BAD: list[Json] = [
     connection(endpoint={"rest": "http://user@h"}),
     connection(endpoint={"rest": "http://h:"}),
     connection(endpoint={"rest": "https://" + "h" * 250}),
+    {**ACCOUNT, **connection(endpoint={"websocket": "ws://h:1"})},
+    {**ACCOUNT, **connection(endpoint={"rest": "http://h:1"})},
+    {**ACCOUNT, **connection(endpoint={"websocket": "ws://localhost.example"})},
+    {**ACCOUNT, **connection(endpoint={"websocket": "ws://127.0.0.1.example"})},
+    {**ACCOUNT, **connection(endpoint={"websocket": "ws://h:1", "allowPlainLogin": False})},
+    connection(endpoint={"allowPlainLogin": "true"}),
     connection(pingTimeout="1s"),
     {"connection": []},
+    {"template": {"env": [{"name": "PYTHONPATH", "value": "/x"}]}},
+    {"template": {"env": [{"name": "LD_PRELOAD"}]}},
+    {"template": {"env": [{"name": "SSLKEYLOGFILE", "value": "/x"}]}},
+    {"template": {"env": [{"name": "HTTPS_PROXY", "value": "http://user:pass@proxy:3128"}]}},
+    {"template": {"env": [{"name": "http_proxy", "value": "user:pass@proxy"}]}},
     {"sinks": []},
     {"sinks": [{"name": "a", "type": "kafka"}]},
     {"sinks": [{"name": "a"}]},
@@ -247,6 +280,7 @@ BAD: list[Json] = [
     {"shards": 0},
     {"shards": 65, "symbol": None, "symbols": [f"A-B{n}" for n in range(70)]},
     {"replicas": 0},
+    {"template": {"resources": {"limits": {"cpu": 0.5}}}},
     {"replicas": 6},
     {"replicas": "1"},
     {"suspend": "no"},
@@ -260,6 +294,22 @@ BAD: list[Json] = [
     {"template": {"annotations": {"marketcollector.dev/x": "1"}}},
     {"template": {"annotations": {str(number): "" for number in range(33)}}},
     {"template": {"env": [{"name": "POD_UID"}]}},
+    *variables(
+        {"value": "", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+        {"valueFrom": {}},
+        {"valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}, "secretKeyRef": {"name": "s", "key": "k"}}},
+        {"valueFrom": {"secretKeyRef": {"name": "s"}}},
+        {"valueFrom": {"secretKeyRef": {"name": "s", "key": "a/b"}}},
+        {"valueFrom": {"fieldRef": {"fieldPath": "status.phase"}}},
+        {"valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+    ),
+    {"commonLabels": {"marketcollector.dev/shard": "1"}},
+    {"commonLabels": {"app.kubernetes.io/managed-by": "x"}},
+    {"commonLabels": {"a": "b" * 64}},
+    file(sizeLimit="much"),
+    file(sizeLimit="1Gi", claimName="disk"),
+    {"template": {"imagePullPolicy": "Sometimes"}},
+    {"template": {"hostAliases": {}}},
     {"template": {"env": [{"name": "A"}, {"name": "A"}]}},
     {"template": {"env": [{"name": "1A"}]}},
     {"template": {"image": "a b"}},

@@ -1,5 +1,6 @@
 """Each kind of value: the values that it accepts, and the message about those that it refuses."""
 
+import math
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from market_spec.kinds import (
 )
 
 NAME = Text("a name", "lower case letters", "^[a-z]+$", min_length=2, max_length=4)
+DIGITS = Text("a number", "digits", "^[0-9]+$")
 COLOR = OneOf(("red", "green"))
 SECONDS = Duration("1s", "1m")
 UNIQUE = Items(1, 3, "set", item=Number(0))
@@ -68,24 +70,45 @@ def test_accepted_value_is_returned_unchanged(kind: Kind, value: Any) -> None:
         (NAME, "abcde", '"abcde" is not a name: must be lower case letters'),
         (NAME, "ABC", '"ABC" is not a name: must be lower case letters'),
         (NAME, "abc\n", r'"abc\n" is not a name: must be lower case letters'),
-        (NAME, 7, 'must be a string, not a number (7). Put it in quotes: "7"'),
+        (NAME, 7, "7 is not a name: must be lower case letters"),
+        (DIGITS, 7, 'must be a string, not a number (7). Put it in quotes: "7"'),
         (NAME, True, "must be a string, not a boolean (true)"),
         (COLOR, "gren", '"gren" is not allowed: must be red or green. Did you mean green?'),
         (COLOR, "blue", '"blue" is not allowed: must be red or green'),
         (COLOR, ["red"], "must be a string, not a list"),
+        (COLOR, 7, "7 is not allowed: must be red or green"),
+        (COLOR, "RED", '"RED" is not allowed: must be red or green. Did you mean red?'),
+        (OneOf(("okx",)), "OKX", '"OKX" is not allowed: must be okx. Did you mean okx?'),
+        (OneOf(("okx",)), "bar", '"bar" is not allowed: must be okx'),
+        (OneOf(("1",)), 1, 'must be a string, not a number (1). Put it in quotes: "1"'),
         (SECONDS, "500ms", '"500ms" is out of range: must be 1s to 1m. Nearest: 1s'),
         (SECONDS, "1m1s", '"1m1s" is out of range: must be 1s to 1m. Nearest: 1m'),
         (
             SECONDS,
             "1 s",
-            '"1 s" is not a duration: must be numbers with ms, s, m or h, such as 30s or 1m30s, from 1s to 1m',
+            '"1 s" is not a duration: must be numbers with ms, s, m or h, such as 30s or 1m30s, from 1s to 1m. '
+            "Write 1s",
         ),
-        (SECONDS, 30, 'must be a string, not a number (30). Put it in quotes: "30"'),
+        (
+            SECONDS,
+            "60",
+            '"60" is not a duration: must be numbers with ms, s, m or h, such as 30s or 1m30s, from 1s to 1m. '
+            "Write 60s",
+        ),
+        (SECONDS, 30, "must be a duration from 1s to 1m, not a number (30). Write 30s"),
+        (SECONDS, 1.5, "must be a duration from 1s to 1m, not a number (1.5). Write 1500ms"),
+        (SECONDS, 61, "must be a duration from 1s to 1m, not a number (61)"),
+        (SECONDS, -1, "must be a duration from 1s to 1m, not a number (-1)"),
+        (SECONDS, math.inf, "must be a duration from 1s to 1m, not a number (Infinity)"),
+        (SECONDS, True, "must be a duration from 1s to 1m, not a boolean (true)"),
         (Number(1, 5), 0, "0 is out of range: must be 1 to 5. Nearest: 1"),
         (Number(1, 5), 6, "6 is out of range: must be 1 to 5. Nearest: 5"),
         (Number(1), 0, "0 is out of range: must be 1 or more. Nearest: 1"),
         (Number(1), True, "must be an integer, not a boolean (true)"),
-        (Number(1), 1.0, "must be an integer, not a number (1.0)"),
+        (Number(1), 1.0, "must be an integer, not a number (1.0). Write 1"),
+        (Number(1), 1.5, "must be an integer, not a number (1.5)"),
+        (Number(1), "5", 'must be an integer, not a string ("5"). Write 5'),
+        (Number(1), "five", 'must be an integer, not a string ("five")'),
         (Constant("v1"), "v2", '"v2" is not allowed: must be v1'),
         (Constant(1), True, "true is not allowed: must be 1"),
         (Flag(), "true", 'must be true or false, not a string ("true")'),
@@ -96,7 +119,14 @@ def test_accepted_value_is_returned_unchanged(kind: Kind, value: Any) -> None:
         (Unchecked(), [], "must be a mapping (field: value), not a list"),
         (Entries(1), "a", 'must be a mapping (name: value), not a string ("a")'),
         (Entries(1), {"a": True, "b": True}, "has 2 entries: must have at most 1"),
-        (UNIQUE, "1", 'must be a list, not a string ("1")'),
+        (UNIQUE, "1", 'must be a list, not a string ("1"). Write ["1"]'),
+        (UNIQUE, "b, a", 'must be a list, not a string ("b, a"). Write ["b", "a"]'),
+        (UNIQUE, " ", 'must be a list, not a string (" ")'),
+        (UNIQUE, 1, "must be a list, not a number (1). Write [1]"),
+        (UNIQUE, {"a"}, 'must be a list, not a set. Write ["a"]'),
+        (UNIQUE, {"a": 1}, "must be a list, not a mapping"),
+        (UNIQUE, str, "must be a list, not the class str"),
+        (UNIQUE, math.sqrt, "must be a list, not a builtin_function_or_method"),
         (UNIQUE, [], "has 0 items: must have 1 to 3"),
         (UNIQUE, [1, 2, 3, 4], "has 4 items: must have 1 to 3"),
         (Items(1), [], "has 0 items: must have 1 or more"),

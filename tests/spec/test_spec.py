@@ -9,6 +9,7 @@ from market_spec.section import fields_of
 from market_spec.spec import Spec, read_spec
 
 LEAST: dict[str, Any] = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade"]}
+NODE = {"fieldPath": "spec.nodeName"}
 FILE = {"name": "a", "type": "file", "file": {"directory": "/data"}}
 
 
@@ -27,6 +28,10 @@ def spec(**fields: Any) -> Spec:
 
 def mounted(path: str) -> dict[str, Any]:
     return {"volumes": [{"name": "v", "emptyDir": {}}], "volumeMounts": [{"name": "v", "mountPath": path}]}
+
+
+def login(**endpoint: Any) -> dict[str, Any]:
+    return {"dataTypes": ["balance"], "credentials": {"secretName": "key"}, "connection": {"endpoint": endpoint}}
 
 
 def test_defaults_are_filled_in() -> None:
@@ -67,8 +72,8 @@ def test_every_exchange_offers_data_types_of_the_schema() -> None:
     assert all(set(offer.data_types) <= set(DATA_TYPES) and offer.depths for offer in CAPABILITIES.values())
 
 
-def test_a_collection_is_the_spec_without_its_template() -> None:
-    assert [*fields_of(Spec)] == [*fields_of(Collection), "template"]
+def test_a_collection_is_the_spec_without_labels_and_template() -> None:
+    assert [*fields_of(Spec)] == [*fields_of(Collection), "commonLabels", "template"]
     assert Spec.rules[: len(Collection.rules)] == Collection.rules
 
 
@@ -92,6 +97,13 @@ def test_a_collection_is_the_spec_without_its_template() -> None:
             "shards must be 1 when balance is the only data type",
         ),
         ({"dataTypes": []}, "must have 1 to 5"),
+        ({"symbol": "BTC-USDT-SWAP"}, '"BTC-USDT-SWAP" is a perpetual swap. Only spot instruments are supported'),
+        ({"symbol": "btc-usd-swap"}, '"btc-usd-swap" is a perpetual swap'),
+        ({"symbol": "BTC-USDT-250328"}, '"BTC-USDT-250328" is a future'),
+        ({"symbol": "BTC-USD-250328-60000-C"}, '"BTC-USD-250328-60000-C" is an option'),
+        ({"symbol": "BTC-USD-250328-0.5-P"}, "is not a symbol"),
+        ({"symbol": "BTC-USDT-X"}, '"BTC-USDT-X" is a derivative'),
+        ({"symbol": None, "symbols": ["BTC-USDT", "ETH-USDT-SWAP"]}, '"ETH-USDT-SWAP" is a perpetual swap'),
         ({"orderbook": {"depth": 400}}, "orderbook is only for dataTypes with orderbook"),
         ({"dataTypes": ["orderbook"], "orderbook": {"depth": 5}}, "okx offers order books of depth 400"),
         ({"candle": {}}, "candle is only for dataTypes with candle"),
@@ -104,12 +116,33 @@ def test_a_collection_is_the_spec_without_its_template() -> None:
         ({"sinks": [{**FILE, "type": "stdout"}]}, "file is required for"),
         ({"sinks": [FILE, {**FILE, "name": "b"}]}, "two sinks must not share a directory"),
         ({"sinks": [{**FILE, "file": {"directory": "data"}}]}, "is not a directory"),
+        ({"sinks": [{**FILE, "file": {"directory": "/my disk"}}]}, "letters, digits, -, _, . and /; no part is empty"),
+        (
+            {"sinks": [{**FILE, "file": {"directory": "/a", "rotate": {"size": 256}}}]},
+            "256 is not a size: must be a numb",
+        ),
         ({"sinks": [{**FILE, "file": {"directory": "/etc/x"}}]}, "directory of the system"),
         ({"sinks": [{**FILE, "file": {"directory": "/data/../etc"}}]}, "is not a directory"),
         ({"replicas": 2, "sinks": [{**FILE, "file": {"directory": "/d", "claimName": "c"}}]}, "needs replicas 1"),
         ({"template": {"labels": {"marketcollector.dev/shard": "9"}}}, "the operator's own"),
         ({"template": {"annotations": {"marketcollector.dev/template": "x"}}}, "the operator's own"),
         ({"template": {"env": [{"name": "POD_UID", "value": "x"}]}}, "set by the operator"),
+        ({"template": {"env": [{"name": "A", "value": "", "valueFrom": {"fieldRef": NODE}}]}}, "not be set together"),
+        ({"template": {"env": [{"name": "A", "valueFrom": {}}]}}, "valueFrom needs exactly one of"),
+        ({"template": {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}]}}, "one such as"),
+        *(
+            ({"template": {"env": [{"name": name}]}}, f'program ("{name}")')
+            for name in ("PYTHONPATH", "LD_PRELOAD", "GLIBC_TUNABLES", "SSLKEYLOGFILE")
+        ),
+        *(
+            ({"template": {"env": [{"name": "HTTPS_PROXY", "value": value}]}}, "use valueFrom (of HTTPS_PROXY)")
+            for value in ("http://user:pass@proxy:3128", "user:p@ss@proxy")
+        ),
+        ({"commonLabels": {"marketcollector.dev/shard": "9"}}, "the operator's own"),
+        (
+            {"sinks": [{**FILE, "file": {"directory": "/d", "claimName": "c", "sizeLimit": "1Gi"}}]},
+            "sizeLimit is only for a sink without claimName",
+        ),
         ({"template": {"hostNetwork": True}}, "hostNetwork is refused: pods keep the restricted"),
         (
             {"template": {"volumeMounts": [{"name": "v", "mountPath": "/tls"}]}},
@@ -117,6 +150,11 @@ def test_a_collection_is_the_spec_without_its_template() -> None:
         ),
         ({"sinks": [FILE], "template": mounted("/data/x")}, "a volumeMount and a sink's directory must not overlap"),
         ({"connection": {"endpoint": {"websocket": "ws://:443"}}}, "is not a base address"),
+        (login(websocket="ws://10.0.0.1:8443"), 'API key unencrypted ("ws://10.0.0.1:8443")'),
+        (login(websocket="wss://h", rest="http://h"), 'API key unencrypted ("http://h")'),
+        (login(websocket="ws://localhost.example"), "API key unencrypted"),
+        (login(websocket="ws://127.0.0.1.example:1"), "API key unencrypted"),
+        (login(websocket="ws://[::2]:1"), "API key unencrypted"),
     ],
 )
 def test_an_invalid_spec_is_refused_with_the_constraint(fields: dict[str, Any], message: str) -> None:
@@ -131,6 +169,13 @@ def test_an_invalid_spec_is_refused_with_the_constraint(fields: dict[str, Any], 
         {"symbol": None, "symbols": ["A-B", "C-D"], "shards": 2},
         {"sinks": [FILE, {**FILE, "name": "b", "file": {"directory": "/data/b"}}]},
         {"connection": {"endpoint": {"websocket": "ws://10.0.0.1:8443", "rest": "http://10.0.0.1:8443"}}},
+        {"template": {"env": [{"name": "https_proxy", "value": "http://proxy:3128/a:b@c"}, {"name": "OLD_X"}]}},
+        {"template": {"env": [{"name": "HTTPS_PROXY", "value": "http://user@proxy:3128"}]}},
+        login(websocket="wss://h", rest="https://h:8443/"),
+        login(websocket="ws://127.0.0.1:8443", rest="http://localhost:1"),
+        login(websocket="ws://[::1]:8443/"),
+        login(websocket="ws://h", rest="http://h", allowPlainLogin=True),
+        login(),
         {"sinks": [FILE], "template": mounted("/data-of-others")},
         {"template": {"labels": {"team": "a"}, "resources": {"limits": {"cpu": 1, "memory": "1Gi"}}}},
     ],

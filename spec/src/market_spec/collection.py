@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from market_spec.connection import Connection, Credentials
+from market_spec.connection import LOGIN_ADDRESS, PLAIN_LOGIN, Connection, Credentials, is_login_address
 from market_spec.exchanges import (
     ACCOUNT,
     BALANCE,
@@ -22,6 +22,8 @@ from market_spec.kinds import Duration, Items, OneOf
 from market_spec.messages import counted, shown
 from market_spec.section import Rule, Section, Violation
 from market_spec.sinks import Sink
+
+INSTEAD_OF_NONE = "To stop the collectors, set suspend to true"
 
 
 class OrderBook(Section, frozen=True):
@@ -105,6 +107,15 @@ def _credentials_without_balance(spec: "Collection") -> Iterator[Violation]:
         yield Violation(("credentials",), _given_types(spec))
 
 
+def _plain_login(spec: "Collection") -> Iterator[Violation]:
+    endpoint = spec.connection.endpoint
+    if spec.credentials is None or endpoint is None or endpoint.allow_plain_login:
+        return
+    for name, address in (("websocket", endpoint.websocket), ("rest", endpoint.rest)):
+        if address is not None and not is_login_address(address):
+            yield Violation(("connection", "endpoint", name), shown(address))
+
+
 def _given_types(spec: "Collection") -> str:
     return f"dataTypes: {', '.join(spec.data_types)}"
 
@@ -166,6 +177,16 @@ _RULES = (
         "credentials",
     ),
     Rule(
+        "!has(self.credentials) || !has(self.connection.endpoint) || self.connection.endpoint.allowPlainLogin || "
+        + " && ".join(
+            f"(!has(self.connection.endpoint.{name}) || self.connection.endpoint.{name}.matches(r'{LOGIN_ADDRESS}'))"
+            for name in ("websocket", "rest")
+        ),
+        PLAIN_LOGIN,
+        _plain_login,
+        "connection.endpoint",
+    ),
+    Rule(
         "self.shards == 1 || self.dataTypes.exists(t, t != 'balance')",
         "shards must be 1 when balance is the only data type: there is one account",
         _shards_of_one_account,
@@ -199,23 +220,22 @@ class Collection(Section, frozen=True, kw_only=True):
     rules = _RULES
     exchange: Annotated[
         Exchange,
-        "Exchange to collect from; okx. Required. Immutable: to change it, delete the resource and create another.",
+        "Exchange to collect from; okx. Required. Immutable.",
     ]
     symbol: Annotated[
         Symbol | None,
-        "Symbol to collect, canonical BASE-QUOTE such as BTC-USDT. Default none; exactly one of symbol and symbols is "
-        "required.",
+        "Symbol of a spot instrument, canonical BASE-QUOTE such as BTC-USDT. Default none; exactly one of symbol and "
+        "symbols is required.",
     ] = None
     symbols: Annotated[
         tuple[Symbol, ...] | None,
         Items(1, 500, "set"),
-        "Symbols to collect, 1 to 500, canonical BASE-QUOTE such as BTC-USDT. Default none; exactly one of symbol and "
-        "symbols is required.",
+        "Symbols of spot instruments, 1 to 500. Default none; exactly one of symbol and symbols is required.",
     ] = None
     data_types: Annotated[
         tuple[DataType, ...],
         Items(1, 5, "set"),
-        "Data to collect, as far as the exchange offers it. Of each symbol: trade, orderbook, ticker, candle. "
+        "Data to collect. Of each symbol: trade, orderbook, ticker, candle. "
         "balance covers all currencies of the account, whatever the symbols, and needs credentials. Required.",
     ]
     orderbook: Annotated[
@@ -230,7 +250,7 @@ class Collection(Section, frozen=True, kw_only=True):
     store_raw_data: Annotated[
         bool,
         "Keep the exchange's own frames as records of type raw next to the normalised ones. Default false. "
-        "Turn it on to prove or decode again what was received. It about doubles the volume.",
+        "Turn it on to prove or decode again what was received. It doubles the volume.",
     ] = False
     auto_restart: Annotated[
         bool,
@@ -251,12 +271,11 @@ class Collection(Section, frozen=True, kw_only=True):
     ] = "60s"
     connection: Annotated[
         Connection,
-        "How connections to the exchange are kept alive and reopened. Default: the defaults of its fields.",
+        "How connections are kept alive and reopened. Default: the defaults of its fields.",
     ] = Connection()
     credentials: Annotated[
         Credentials | None,
-        "API key of the account; required with the data type balance, and allowed only then. Default none: all other "
-        "data is public.",
+        "API key of the account, for and only for the data type balance. Default none: all other data is public.",
     ] = None
     sinks: Annotated[
         tuple[Sink, ...],
@@ -265,19 +284,19 @@ class Collection(Section, frozen=True, kw_only=True):
     ] = (Sink(name="out", type="stdout"),)
     shards: Annotated[
         int,
-        integer(1, 64),
+        integer(1, 64, INSTEAD_OF_NONE),
         "Number of pods that share the symbols (the scale subresource), 1 to 64, at most the number of symbols. "
         "Default 1. Raise it when one pod uses a whole core.",
     ] = 1
     replicas: Annotated[
         int,
-        integer(1, 5),
+        integer(1, 5, INSTEAD_OF_NONE),
         "Redundant copies of every shard, 1 to 5. Default 1. With 2, the loss of a node loses no data; "
-        "records carry an identity that identifies duplicates. To stop the collectors use suspend.",
+        "records carry an identity that identifies duplicates.",
     ] = 1
     suspend: Annotated[
         bool,
-        "Stop all collectors, and keep everything else as it is. Default false. Use it for maintenance.",
+        "Stop all collectors, and keep everything else as it is. Default false.",
     ] = False
     log_level: Annotated[
         str,

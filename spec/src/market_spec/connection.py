@@ -1,5 +1,6 @@
 """The fields of spec.connection and spec.credentials."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -19,6 +20,16 @@ def _address(scheme: str) -> Text:
 
 
 WEBSOCKET_ADDRESS, REST_ADDRESS = _address("ws"), _address("http")
+LOGIN_ADDRESS = r"^((wss|https)://.+|(ws|http)://(localhost|127([.][0-9]{1,3}){3}|\[::1\])(:[0-9]+)?/?)$"
+"""Addresses that an API key may be sent to: encrypted ones, and those of this machine."""
+PLAIN_LOGIN = (
+    "with credentials, addresses must be wss:// and https://, or on loopback: others would get the API key unencrypted"
+)
+
+
+def is_login_address(address: str) -> bool:
+    """Whether an API key may be sent to the address."""
+    return re.fullmatch(LOGIN_ADDRESS.rstrip("$"), address) is not None
 
 
 INITIAL_ABOVE_MAX = "{} must not be longer than {}"
@@ -66,9 +77,14 @@ class Endpoint(Section, frozen=True):
     rest: Annotated[
         str | None,
         REST_ADDRESS,
-        "Base address for REST, such as https://eea.okx.com. The exchange's own paths are appended. "
+        "Base address for REST, such as https://eea.okx.com. "
         "Default: the exchange's public address. Set it together with websocket.",
     ] = None
+    allow_plain_login: Annotated[
+        bool,
+        "Send the API key unencrypted to ws and http addresses. Default false. Only for test environments: everyone on "
+        "the way can read it.",
+    ] = False
 
 
 class Connection(Section, frozen=True):
@@ -89,7 +105,7 @@ class Connection(Section, frozen=True):
     backoff: Annotated[Backoff, "Delays between connection attempts. Default 1s to 60s."] = Backoff()
     endpoint: Annotated[
         Endpoint | None,
-        "Base addresses that replace the exchange's public ones. Default: the public ones.",
+        "Base addresses that replace the exchange's public ones. Default none.",
     ] = None
 
 

@@ -44,7 +44,14 @@ SYSTEM_DIRECTORIES = (
 )
 """Where the image, the node and the operator keep their own files: no sink writes and no volume is mounted there."""
 Directory = Annotated[
-    str, Text("a directory", "an absolute path such as /data", pattern=DIRECTORY_PATTERN, max_length=255)
+    str,
+    Text(
+        "a directory",
+        "an absolute path such as /data, of at most 255 letters, digits, -, _, . and /; no part is empty or "
+        "starts with a dot",
+        pattern=DIRECTORY_PATTERN,
+        max_length=255,
+    ),
 ]
 
 
@@ -54,9 +61,9 @@ def up_to(length: int, *, at_least: int | None = None, pattern: str = "", form: 
     return Text("allowed", form, pattern=pattern, min_length=at_least, max_length=length)
 
 
-def integer(minimum: int, maximum: int | None = None) -> Kind:
-    """An integer between two others."""
-    return Number(minimum, maximum)
+def integer(minimum: int, maximum: int | None = None, advice: str = "") -> Kind:
+    """An integer between two others; `advice` says what to do instead of a smaller one."""
+    return Number(minimum, maximum, advice)
 
 
 def is_below(directory: str, other: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from market_spec.durations import DURATION_MAX_LENGTH, DURATION_PATTERN, seconds
+from market_spec.durations import DURATION_MAX_LENGTH, DURATION_PATTERN, seconds, suggested
 from market_spec.messages import Path, counted, not_among, shown, wrong_type
 
 
@@ -53,9 +53,9 @@ class Text(Kind, frozen=True):
 
     def read(self, value: Any, path: Path, findings: Findings) -> Any:
         """See `Kind.read`."""
-        if not isinstance(value, str):
+        if not isinstance(value, str) and (not _is_number(value) or self._is_within(str(value))):
             findings.add(path, _not_a_string(value))
-        elif not self._is_within(value):
+        elif not self._is_within(str(value)):
             findings.add(path, f"{shown(value)} is not {self.noun}: must be {self.form}")
         return value
 
@@ -71,7 +71,7 @@ class OneOf(Kind, frozen=True):
 
     def read(self, value: Any, path: Path, findings: Findings) -> Any:
         """See `Kind.read`."""
-        if not isinstance(value, str):
+        if not isinstance(value, str) and (not _is_number(value) or str(value) in self.choices):
             findings.add(path, _not_a_string(value))
         elif value not in self.choices:
             findings.add(path, not_among(value, self.choices))
@@ -92,14 +92,19 @@ class Duration(Kind, frozen=True):
     def read(self, value: Any, path: Path, findings: Findings) -> Any:
         """See `Kind.read`."""
         if not isinstance(value, str):
-            findings.add(path, _not_a_string(value))
+            wanted = f"a duration from {self.low} to {self.high}"
+            findings.add(path, wrong_type(wanted, value) + self._hint(value if _is_number(value) else ""))
         elif len(value) > DURATION_MAX_LENGTH or not _compiled(DURATION_PATTERN).search(value):
             form = f"numbers with ms, s, m or h, such as 30s or 1m30s, from {self.low} to {self.high}"
-            findings.add(path, f"{shown(value)} is not a duration: must be {form}")
+            findings.add(path, f"{shown(value)} is not a duration: must be {form}" + self._hint(value))
         elif not seconds(self.low) <= seconds(value) <= seconds(self.high):
             nearest = self.low if seconds(value) < seconds(self.low) else self.high
             findings.add(path, f"{shown(value)} is {self.message}. Nearest: {nearest}")
         return value
+
+    def _hint(self, value: str | float) -> str:
+        text = suggested(value)
+        return f". Write {text}" if text and seconds(self.low) <= seconds(text) <= seconds(self.high) else ""
 
 
 class Number(Kind, frozen=True):
@@ -107,13 +112,16 @@ class Number(Kind, frozen=True):
 
     minimum: int
     maximum: int | None = None
+    advice: str = ""
+    """What to do instead of a smaller number."""
 
     def read(self, value: Any, path: Path, findings: Findings) -> Any:
         """See `Kind.read`."""
         if not isinstance(value, int) or isinstance(value, bool):
-            findings.add(path, wrong_type("an integer", value))
+            findings.add(path, wrong_type("an integer", value) + _integer_hint(value))
         else:
-            check_range(value, self.minimum, self.maximum, path, findings)
+            advice = self.advice if value < self.minimum else ""
+            check_range(value, self.minimum, self.maximum, path, findings, advice)
         return value
 
 
@@ -148,7 +156,7 @@ class Quantity(Kind, frozen=True):
     def read(self, value: Any, path: Path, findings: Findings) -> Any:
         """See `Kind.read`."""
         if not isinstance(value, (str, int)) or isinstance(value, bool):
-            findings.add(path, wrong_type("a quantity such as 100m or 1Gi", value))
+            findings.add(path, wrong_type("a quantity such as 100m or 1Gi", value) + _in_quotes(value))
         elif len(str(value)) > self.max_length or not _compiled(self.pattern).search(str(value)):
             findings.add(path, f"{shown(value)} is not a quantity: must be a number with a unit, such as 100m or 1Gi")
         return value
@@ -194,7 +202,7 @@ class Items(Kind, frozen=True):
     def read(self, value: Any, path: Path, findings: Findings) -> Any:
         """See `Kind.read`."""
         if not isinstance(value, list | tuple):
-            findings.add(path, wrong_type("a list", value))
+            findings.add(path, wrong_type("a list", value) + _list_hint(value))
             return value
         self._check_length(len(value), path, findings)
         items = tuple(self.item.read(item, (*path, number), findings) for number, item in enumerate(value))
@@ -216,17 +224,41 @@ class Items(Kind, frozen=True):
             seen.append(identity)
 
 
-def check_range(value: float, low: float, high: float | None, path: Path, findings: Findings) -> None:
+def check_range(value: float, low: float, high: float | None, path: Path, findings: Findings, advice: str = "") -> None:
     """Add a fault when a number is out of range; it names the constraint and the nearest number inside."""
     if not low <= value <= (value if high is None else high):  # not a number is never in range
         allowed = f"{low:.15g} or more" if high is None else f"{low:.15g} to {high:.15g}"
         nearest = low if high is None or value < low else high
-        findings.add(path, f"{shown(value)} is out of range: must be {allowed}. Nearest: {nearest:.15g}")
+        more = f". {advice}" if advice else ""
+        findings.add(path, f"{shown(value)} is out of range: must be {allowed}. Nearest: {nearest:.15g}{more}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _not_a_string(value: Any) -> str:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return wrong_type("a string", value) + (f'. Put it in quotes: "{value}"' if is_number else "")
+    return wrong_type("a string", value) + _in_quotes(value)
+
+
+def _in_quotes(value: Any) -> str:
+    return f'. Put it in quotes: "{value}"' if _is_number(value) else ""
+
+
+def _integer_hint(value: Any) -> str:
+    text = f"{value:.15g}" if isinstance(value, float) else value.strip() if isinstance(value, str) else ""
+    return f". Write {text}" if re.fullmatch("-?[0-9]+", text) else ""
+
+
+def _list_hint(value: Any) -> str:
+    if _is_number(value):
+        return f". Write [{value}]"
+    items: list[Any] = []
+    if isinstance(value, str):
+        items = [item for item in re.split(r"[\s,]+", value.strip("[] ")) if item]
+    elif isinstance(value, (set, frozenset)):
+        items = sorted(value, key=str)
+    return f". Write {shown(items)}" if items else ""
 
 
 def _entries(count: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 Path = tuple[str | int, ...]
 """Where a value is: ``("spec", "dataTypes", 1)``."""
@@ -45,7 +46,8 @@ def unknown_field(name: str, known: Sequence[str]) -> str:
 def not_among(value: object, choices: Sequence[object]) -> str:
     """The message about a value outside a closed list, with the nearest one inside."""
     names = [str(choice) for choice in choices]
-    nearest = _nearest(str(value), names) if len(names) > 1 else ""
+    is_other_case = str(value).lower() in (name.lower() for name in names)
+    nearest = _nearest(str(value), names) if is_other_case or len(names) > 1 else ""
     return f"{shown(value)} is not allowed: must be {listed(names)}{nearest}"
 
 
@@ -57,9 +59,22 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     return f". Did you mean {folded[near[0]]}?" if near else ""
 
 
+_TYPES: dict[Any, str] = {
+    dict: "a mapping",
+    list: "a list",
+    str: "a string",
+    bool: "a boolean",
+    (int, float): "a number",
+}
+
+
 def _described(value: object) -> str:
     if value is None:
         return "null"
-    names = {dict: "a mapping", list: "a list", str: "a string", bool: "a boolean"}
-    kind = names.get(type(value), "a number")
-    return kind if isinstance(value, (dict, list)) else f"{kind} ({shown(value)})"
+    for kind, name in _TYPES.items():
+        if isinstance(value, kind):
+            return name if isinstance(value, (dict, list)) else f"{name} ({shown(value)})"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"

@@ -1,5 +1,6 @@
 """Sections: the objects inside a resource, with their fields and their rules."""
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from types import NoneType, UnionType
@@ -32,6 +33,21 @@ class Rule(msgspec.Struct, frozen=True):
     """None: the rule compares an old object with a new one, which only the API server can do."""
     field: str = ""
     """The field that the API server names in its refusal."""
+
+
+def exactly_one(noun: str, fields: tuple[str, ...], more: str = "") -> Rule:
+    """The rule that a section has exactly one of some optional fields, given by their names in a document."""
+    attributes = {re.sub("(?=[A-Z])", "_", name).lower(): name for name in fields}
+
+    def violations(section: Any) -> Iterable[Violation]:
+        given = [name for attribute, name in attributes.items() if getattr(section, attribute) is not None]
+        return [] if len(given) == 1 else [Violation((), f"has {', '.join(given) or 'none'}")]
+
+    return Rule(
+        f"[{', '.join(f'has(self.{name})' for name in fields)}].filter(given, given).size() == 1",
+        f"{noun} needs exactly one of {', '.join(fields)}{more}",
+        violations,
+    )
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from market_spec.fields import SYSTEM_DIRECTORIES, Directory, DnsLabel, DnsName, is_below
+from market_spec.fields import SYSTEM_DIRECTORIES, Amount, Directory, DnsLabel, DnsName, is_below
 from market_spec.kinds import Duration, OneOf, Text
 from market_spec.messages import shown
 from market_spec.section import Rule, Section, Violation
@@ -24,6 +24,11 @@ class Rotate(Section, frozen=True):
     ] = "1h"
 
 
+def _size_of_a_claim(sink: "FileSink") -> Iterator[Violation]:
+    if sink.claim_name is not None and sink.size_limit is not None:
+        yield Violation(("sizeLimit",), f"claimName is {sink.claim_name}")
+
+
 def _system_directory(sink: "FileSink") -> Iterator[Violation]:
     if any(is_below(sink.directory, taken) for taken in SYSTEM_DIRECTORIES):
         yield Violation(("directory",), shown(sink.directory))
@@ -40,6 +45,12 @@ class FileSink(Section, frozen=True, kw_only=True):
             _system_directory,
             "directory",
         ),
+        Rule(
+            "!has(self.sizeLimit) || !has(self.claimName)",
+            "sizeLimit is only for a sink without claimName",
+            _size_of_a_claim,
+            "sizeLimit",
+        ),
     )
     directory: Annotated[
         Directory,
@@ -51,6 +62,10 @@ class FileSink(Section, frozen=True, kw_only=True):
         "PersistentVolumeClaim in the same namespace that keeps the files; each shard writes below shard-N in it. "
         "Default: none (emptyDir). With a claim, a new pod starts only after the old one has stopped. The gap between "
         "them is backfilled.",
+    ] = None
+    size_limit: Annotated[
+        Amount | None,
+        "Size of the emptyDir, such as 10Gi, above which the pod is evicted. Default none.",
     ] = None
     rotate: Annotated[Rotate, "When a file is closed and the next one is opened. Default: at 256Mi or 1h."] = Rotate()
     compression: Annotated[
@@ -92,4 +107,4 @@ class Sink(Section, frozen=True, kw_only=True):
         "Type of the sink. stdout writes JSON lines to the pod's log. file writes JSON lines to files and needs the "
         "block file. Required.",
     ]
-    file: Annotated[FileSink | None, "Settings of a sink of type file; not allowed for others. Default none."] = None
+    file: Annotated[FileSink | None, "Settings of a sink of type file; Default none."] = None

@@ -8,10 +8,10 @@ from typing import Annotated
 
 from market_spec.collection import Collection
 from market_spec.fields import overlap
-from market_spec.kinds import Findings
+from market_spec.kinds import Entries, Findings
 from market_spec.messages import shown
 from market_spec.section import Block, Rule, Violation
-from market_spec.template import Template
+from market_spec.template import Labels, Template, labels_rule
 
 
 def _mounts_over_sinks(spec: "Spec") -> Iterator[Violation]:
@@ -36,7 +36,14 @@ class Spec(Collection, frozen=True, kw_only=True):
             _mounts_over_sinks,
             "template.volumeMounts",
         ),
+        labels_rule("commonLabels", "common_labels"),
     )
+    common_labels: Annotated[
+        Labels | None,
+        Entries(32),
+        "Labels that are added to all managed objects and their pods, for policies and cost reports. Default none. "
+        "template.labels reach the pods only, and come first there.",
+    ] = None
     template: Annotated[
         Template,
         "Additions to the pods: labels, resources, placement, image, volumes. Default: none.",

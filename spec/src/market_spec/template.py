@@ -1,14 +1,17 @@
 """The fields of spec.template."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from market_spec.api import GROUP
+from market_spec.environment import EnvVar
 from market_spec.fields import Amount, DnsName, Unstructured, up_to
-from market_spec.kinds import Entries, Items
+from market_spec.kinds import Entries, Items, OneOf
 from market_spec.messages import shown
 from market_spec.section import Refused, Rule, Section, Violation
 from market_spec.volumes import Volume, VolumeMount
+
+Labels = dict[str, Annotated[str, up_to(63)]]
 
 
 class LocalReference(Section, frozen=True):
@@ -17,33 +20,20 @@ class LocalReference(Section, frozen=True):
     name: Annotated[DnsName, "Name of the object, in the resource's namespace. Required."]
 
 
-class EnvVar(Section, frozen=True):
-    """An environment variable with a plain value. Never put a secret here."""
-
-    name: Annotated[
-        str,
-        up_to(
-            253, at_least=1, pattern="^[A-Za-z_][A-Za-z0-9_]*$", form="1 to 253 letters, digits and _, no digit first"
-        ),
-        "Name of the environment variable. Required.",
-    ]
-    value: Annotated[str, up_to(4096), "Its value, visible to everybody who can read the resource. Default: empty."] = (
-        ""
-    )
-
-
 class Resources(Section, frozen=True):
     """Compute resources of the collector container."""
 
     limits: Annotated[
         dict[str, Amount] | None,
         Entries(8),
-        "Most that the container may use. Default: memory 128Mi, no limit of CPU.",
+        "Most that the container may use. Default: memory 128Mi, and 16Mi for every 256 streams above the first 256. "
+        "CPU is not limited. {} means no limits.",
     ] = None
     requests: Annotated[
         dict[str, Amount] | None,
         Entries(8),
-        "Amounts that the scheduler reserves. Default: cpu 20m, memory 48Mi.",
+        "Amounts that the scheduler reserves. Default: cpu 20m, memory 48Mi and 8Mi for every 256 streams above the "
+        "first 256. {} means no requests.",
     ] = None
 
 
@@ -53,13 +43,27 @@ OPERATOR_LABELS = (
     "app.kubernetes.io/managed-by",
     "app.kubernetes.io/component",
 )
+PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 OPERATOR_ENV = ("POD_NAME", "POD_UID")
 
 
-def _operator_labels(template: "Template") -> Iterator[Violation]:
-    for key in template.labels or {}:
-        if key in OPERATOR_LABELS or key.startswith(f"{GROUP}/"):
-            yield Violation(("labels", key))
+def is_operator_label(key: str) -> bool:
+    """Whether only the operator sets the label."""
+    return key in OPERATOR_LABELS or key.startswith(f"{GROUP}/")
+
+
+def labels_rule(field: str, attribute: str) -> Rule:
+    """The rule that a field with labels has none of the operator's own."""
+
+    def violations(section: Any) -> Iterator[Violation]:
+        return (Violation((field, key)) for key in getattr(section, attribute) or {} if is_operator_label(key))
+
+    return Rule(
+        f"!has(self.{field}) || !self.{field}.exists(key, key in {[*OPERATOR_LABELS]} || key.startsWith('{GROUP}/'))",
+        f"the labels {', '.join(OPERATOR_LABELS)} and {GROUP}/* are the operator's own",
+        violations,
+        field,
+    )
 
 
 def _operator_annotations(template: "Template") -> Iterator[Violation]:
@@ -87,15 +91,10 @@ _ONE_CONTAINER = "a pod is one collector"
 
 
 class Template(Section, frozen=True):
-    """Additions to the pods. None of them reaches the node, more privileges or another namespace."""
+    """Additions to the pods. No volume of the host, no privilege and no API token is among them."""
 
     rules = (
-        Rule(
-            f"!has(self.labels) || !self.labels.exists(key, key in {[*OPERATOR_LABELS]} || key.startsWith('{GROUP}/'))",
-            f"the labels {', '.join(OPERATOR_LABELS)} and {GROUP}/* are the operator's own",
-            _operator_labels,
-            "labels",
-        ),
+        labels_rule("labels", "labels"),
         Rule(
             f"!has(self.annotations) || !self.annotations.exists(key, key.startsWith('{GROUP}/'))",
             f"annotations {GROUP}/* are the operator's own",
@@ -126,9 +125,10 @@ class Template(Section, frozen=True):
         Refused("initContainers", _ONE_CONTAINER, "array"),
     )
     labels: Annotated[
-        dict[str, Annotated[str, up_to(63)]] | None,
+        Labels | None,
         Entries(32),
-        "Labels that are added to the pods, for cost reports or network policies. Default none.",
+        "Labels that are added to the pods, for cost reports or network policies. Default none. commonLabels reach "
+        "all managed objects.",
     ] = None
     annotations: Annotated[
         dict[str, Annotated[str, up_to(4096)]] | None,
@@ -137,11 +137,11 @@ class Template(Section, frozen=True):
     ] = None
     resources: Annotated[
         Resources | None,
-        "Requests and limits of the container. Default: requests cpu 20m and memory 48Mi, limit memory 128Mi. "
-        "Raise the memory for hundreds of order books.",
+        "Requests and limits of the container. The default memory grows with the streams of a shard, and follows the "
+        "other amount where only that is given.",
     ] = None
     node_selector: Annotated[
-        dict[str, Annotated[str, up_to(63)]] | None,
+        Labels | None,
         Entries(16),
         "Labels that a node must have. Default none: any node.",
     ] = None
@@ -170,7 +170,14 @@ class Template(Section, frozen=True):
     image_pull_secrets: Annotated[
         tuple[LocalReference, ...] | None,
         Items(0, 8, "map", "name"),
-        "Secrets with registry credentials, which the node uses to pull the image. Default none.",
+        "Secrets with registry credentials, which the node uses to pull the image. Default: the operator's own "
+        "setting, which is none unless the installer gives some.",
+    ] = None
+    image_pull_policy: Annotated[
+        str | None,
+        OneOf(PULL_POLICIES),
+        "When the node pulls the image. Default: the operator's own setting, which is IfNotPresent unless the "
+        "installer changes it.",
     ] = None
     image: Annotated[
         str | None,
@@ -181,7 +188,19 @@ class Template(Section, frozen=True):
     env: Annotated[
         tuple[EnvVar, ...] | None,
         Items(0, 32, "map", "name"),
-        "Environment variables with plain values, for example for a proxy. Default none.",
+        "Environment variables, for example for a proxy. Default none.",
+    ] = None
+    dns_config: Annotated[
+        Unstructured | None,
+        "Name servers, search domains and options besides those of the cluster, as in a pod's spec. Default none.",
+    ] = None
+    host_aliases: Annotated[
+        tuple[Unstructured, ...] | None,
+        Items(0, 16, "atomic"),
+        "Entries of /etc/hosts, as in a pod's spec. Default none.",
+    ] = None
+    runtime_class_name: Annotated[
+        DnsName | None, "Runtime class of the pods, such as gvisor. Default none: the node's own runtime."
     ] = None
     volumes: Annotated[
         tuple[Volume, ...] | None,

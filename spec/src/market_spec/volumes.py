@@ -5,58 +5,42 @@ other kinds are in the schema only to be refused by name. Defaults are the pod's
 they would make every `kubectl apply` and Argo CD report a difference.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated
 
 from market_spec.fields import SYSTEM_DIRECTORIES, Amount, Directory, DnsLabel, DnsName, integer, overlap, up_to
 from market_spec.kinds import Items, OneOf, Text
 from market_spec.messages import shown
-from market_spec.section import Refused, Rule, Section, Violation
+from market_spec.section import Refused, Rule, Section, Violation, exactly_one
 
 Mode = Annotated[int, integer(0, 0o777)]
 # Relative, no empty part and no `..`; a part may start with one dot, as in .dockerconfigjson.
 RELATIVE_PATTERN = r"^\.?[A-Za-z0-9_-][A-Za-z0-9._-]*(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
 RelativePath = Annotated[
-    str, Text("a relative path", "such as certs/ca.crt, without `..`", pattern=RELATIVE_PATTERN, max_length=255)
+    str,
+    Text(
+        "a relative path",
+        "such as certs/ca.crt, of at most 255 letters, digits, -, _, . and /; no part is `..` or empty",
+        pattern=RELATIVE_PATTERN,
+        max_length=255,
+    ),
 ]
-OPERATOR_VOLUMES = ("config", "state", "credentials")
+OPERATOR_VOLUMES = ("config", "state", "handover", "credentials")
 """Names of the operator's own volumes; those of sinks are sink-0, sink-1, ..."""
 
 
-def _exactly_one(noun: str, *kinds: str) -> Rule:
-    return Rule(
-        f"[{', '.join(f'has(self.{kind})' for kind in kinds)}].filter(given, given).size() == 1",
-        f"{noun} needs exactly one of {', '.join(kinds)}; nothing else can be mounted",
-        _unless_one_of(kinds),
-    )
-
-
-def _unless_one_of(kinds: tuple[str, ...]) -> Callable[[Any], Iterator[Violation]]:
-    def violations(section: Any) -> Iterator[Violation]:
-        given = [kind for kind in kinds if getattr(section, _ATTRIBUTES[kind]) is not None]
-        if len(given) != 1:
-            yield Violation((), f"has {', '.join(given) or 'none'}")
-
-    return violations
-
-
-_ATTRIBUTES = {
-    "configMap": "config_map",
-    "secret": "secret",
-    "emptyDir": "empty_dir",
-    "persistentVolumeClaim": "persistent_volume_claim",
-    "projected": "projected",
-}
+_KINDS = ("configMap", "secret", "emptyDir", "persistentVolumeClaim", "projected")
+_NOTHING_ELSE = "; nothing else can be mounted"
+DataKey = Annotated[
+    str, up_to(253, at_least=1, pattern="^[-._a-zA-Z0-9]+$", form="1 to 253 letters, digits, -, _ and .")
+]
+"""A key of a ConfigMap or Secret."""
 
 
 class KeyToPath(Section, frozen=True, kw_only=True):
     """One key of a ConfigMap or Secret as a file."""
 
-    key: Annotated[
-        str,
-        up_to(253, at_least=1, pattern="^[-._a-zA-Z0-9]+$", form="1 to 253 letters, digits, -, _ and ."),
-        "Key in the ConfigMap or Secret. Required.",
-    ]
+    key: Annotated[DataKey, "Key in the ConfigMap or Secret. Required."]
     path: Annotated[RelativePath, "File below the mount point, relative and without `..`. Required."]
     mode: Annotated[
         Mode | None,
@@ -139,7 +123,7 @@ class ProjectedSecret(Section, frozen=True, kw_only=True):
 class ProjectedSource(Section, frozen=True):
     """One ConfigMap or Secret of a projected volume."""
 
-    rules = (_exactly_one("a projected source", "configMap", "secret"),)
+    rules = (exactly_one("a projected source", ("configMap", "secret"), _NOTHING_ELSE),)
     refused = (
         Refused("serviceAccountToken", "collectors get no token of the cluster"),
         Refused("clusterTrustBundle", "put the certificates into a ConfigMap"),
@@ -173,7 +157,7 @@ class Volume(Section, frozen=True, kw_only=True):
     """A volume that the collector's container can mount."""
 
     rules = (
-        _exactly_one("a volume", *_ATTRIBUTES),
+        exactly_one("a volume", _KINDS, _NOTHING_ELSE),
         Rule(
             f"!(self.name in {[*OPERATOR_VOLUMES]}) && !self.name.matches('^sink-[0-9]+$')",
             f"the names {', '.join(OPERATOR_VOLUMES)} and sink-N are the operator's own",
