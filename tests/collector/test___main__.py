@@ -1,5 +1,9 @@
 """The command line: files with and without `-f`, the version, and exit code 2 for invalid input."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +58,33 @@ def test_the_version_names_the_program(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit) as stopped:
         main(["--version"])
     assert (stopped.value.code, capsys.readouterr().out) == (0, f"market-collector {__version__}\n")
+
+
+@pytest.mark.parametrize("command", ["exchanges", "exchanges -o json", "validate FILE"])
+def test_command_whose_reader_has_gone_ends_without_a_traceback(file: str, command: str) -> None:
+    """As in ``market-collector exchanges | head -0``."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = run_program(command.replace("FILE", file), writer)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_command_says_so_when_its_output_is_full() -> None:
+    with Path("/dev/full").open("wb") as full:
+        result = run_program("exchanges", full.fileno())
+    assert result.returncode == 1
+    assert result.stderr == "standard output: No space left on device. Make room, or write elsewhere\n"
+
+
+def run_program(command: str, output: int) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-m", "market_collector", *command.split()]
+    return subprocess.run(program, stdout=output, stderr=subprocess.PIPE, text=True, timeout=60)
+
+
+def test_interrupt_before_a_collector_runs_is_no_traceback(monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    def interrupt(path: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("market_collector.config.settings.load", interrupt)
+    assert main(["run", file]) == 128 + signal.SIGINT

@@ -1,6 +1,7 @@
 """The collector as a process with the simulator, as a user or a kubelet sees it."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -272,6 +273,44 @@ def test_exit_code_is_2_when_the_port_is_in_use(exchange: Simulator, tmp_path: P
         result = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert result.returncode == 2
     assert collector.address in result.stderr
+
+
+def test_exit_code_is_2_when_another_collector_has_the_state_directory(exchange: Simulator, tmp_path: Path) -> None:
+    state = ("--state-dir", str(tmp_path / "state"))
+    with program(tmp_path, document(exchange), *state) as collector:
+        collector.comes(collector.is_ready)
+        file = str(tmp_path / "collector.json")
+        command = [sys.executable, "-m", "market_collector", "run", "-f", file, "--http", "127.0.0.1:0", *state]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert collector.stop() == 0
+    assert result.returncode == 2
+    assert f"{tmp_path / 'state'}: process {collector.process.pid} on " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_checkpoint_that_cannot_be_written_is_in_the_status(exchange: Simulator, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file in the way")
+    with program(tmp_path, document(exchange), "--state-dir", str(tmp_path / "state")) as collector:
+        collector.comes(lambda: "cannot be written" in collector.status()["checkpointError"])
+        collector.comes(collector.is_ready)
+        status = collector.status()
+        assert (status["health"], "cannot be written" in status["reason"]) == ("Degraded", True)
+        assert collector.stop() == 0
+
+
+def test_run_ends_when_nobody_can_read_its_only_sink(exchange: Simulator, tmp_path: Path) -> None:
+    """As in ``market-collector run FILE | head``."""
+    file = tmp_path / "collector.json"
+    file.write_text(json.dumps(document(exchange)))
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "market_collector", "run", str(file), "--http", "127.0.0.1:0"]
+    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
+    assert result.returncode == 1
+    assert "failed: standard output: its reader has gone" in result.stderr
+    assert "records could not be written before the end" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_the_hot_process_stays_small(exchange: Simulator, tmp_path: Path) -> None:

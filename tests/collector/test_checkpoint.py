@@ -1,11 +1,18 @@
 """Positions across restarts: never ahead of the sinks, never fatal."""
 
+import errno
+import fcntl
 import logging
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from market_collector.checkpoint import FILE, SAMPLES_KEPT, Checkpoint, Samples
+from market_collector.checkpoint import FILE, LOCK, SAMPLES_KEPT, Checkpoint, Samples
+from market_collector.errors import InputError
 from market_collector.feed.checkpoint_state import LinePosition, Positions
 
 
@@ -30,21 +37,71 @@ def test_unchanged_checkpoint_is_not_written_again(tmp_path: Path) -> None:
     assert not (tmp_path / FILE).exists()
 
 
-@pytest.mark.parametrize("text", ['{"streams": {"BTC-US', '{"BTC-USDT/trade": {"trade_id": 5, "time_ns": 1}}', ""])
+@pytest.mark.parametrize(
+    "text",
+    ['{"streams": {"BTC-US', '{"BTC-USDT/trade": {"trade_id": 5, "time_ns": 1}}', "", "[" * 100_000, '{"x": ' * 9_000],
+)
 def test_damaged_or_older_file_is_logged_and_ignored(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
     (tmp_path / FILE).write_text(text)
+    checkpoint = Checkpoint(tmp_path)
     with caplog.at_level(logging.WARNING):
-        assert Checkpoint(tmp_path).load() is None
+        assert checkpoint.load() is None
     assert FILE in caplog.text
+    checkpoint.save(at(100))
+    assert "cannot be read, so a gap since the last run is not detected" in checkpoint.error
 
 
-def test_unwritable_directory_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unwritable_directory_is_logged_once_and_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("in the way")
-    with caplog.at_level(logging.WARNING):
-        Checkpoint(tmp_path / "file").save(at(100))
-    assert "cannot be written" in caplog.text
+    checkpoint = Checkpoint(tmp_path / "file")
+    with caplog.at_level(logging.WARNING), checkpoint.held():
+        checkpoint.save(at(100))
+        checkpoint.save(at(101))
+    assert caplog.text.count("cannot be written") == 1
+    assert "cannot be written, so a crash would lose the positions: File exists" in checkpoint.error
+    (tmp_path / "file").unlink()
+    checkpoint.save(at(102))
+    assert checkpoint.error == ""
+
+
+def test_second_collector_cannot_use_the_directory(tmp_path: Path) -> None:
+    message = f"{tmp_path}: process {os.getpid()} on .* uses this state directory"
+    with Checkpoint(tmp_path).held(), pytest.raises(InputError, match=message), Checkpoint(tmp_path).held():
+        pass
+    with Checkpoint(tmp_path).held():
+        pass
+
+
+HOLD_AND_DIE = """
+import os, pathlib, sys
+from market_collector.checkpoint import Checkpoint
+held = Checkpoint(pathlib.Path(sys.argv[1])).held()
+held.__enter__()
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_killed_collector_locks_nobody_out(tmp_path: Path) -> None:
+    """As in a pod whose container crashed."""
+    killed = subprocess.run([sys.executable, "-c", HOLD_AND_DIE, str(tmp_path)], timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / LOCK).exists()
+    with Checkpoint(tmp_path).held():
+        pass
+
+
+def test_file_system_without_locks_is_used_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(lock: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with Checkpoint(tmp_path).held():
+        pass
+    assert "cannot be locked" in caplog.text
 
 
 def test_positions_count_when_the_slowest_sink_has_reached_them() -> None:

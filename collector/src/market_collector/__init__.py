@@ -6,8 +6,8 @@ As a library: ``from market_collector import DataType, ExchangeCollectorConfig, 
 
 # ruff: noqa: F403, F405
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # of type checkers; importing it from typing would delay the first handler of SIGTERM
 if TYPE_CHECKING:
     from market_collector.api import *  # its __all__ is the list below; a test compares them
 
@@ -28,6 +28,7 @@ __all__ = [
     "RequestFailedError",
     "StreamEvent",
     "StreamRefusedError",
+    "WrongLoopError",
     "create_okx_collector",
     "get_supported_exchanges",
 ]

@@ -1,17 +1,29 @@
 """The command ``market-collector``. Exit codes: 0 done or stopped on request, 1 failed, 2 invalid input.
 
+1 includes records that could not be written before the end. A command whose reader has gone ends with 141.
+
 `verify` has its own: 0 complete, 1 gaps, 2 unreadable.
 """
 
+import os
+import signal
+import sys
+
+# The kernel drops SIGTERM to process 1, as in a pod, until it has a handler. Imports take up to a second. A pod that is
+# deleted meanwhile would run until SIGKILL. `run` ends as if stopped on request; other commands were cut short.
+if os.getpid() == 1:
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(0 if sys.argv[1:2] == ["run"] else 128 + number))
+
 import argparse
 import asyncio
-import sys
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
 from market_collector import __version__
 from market_collector.errors import CollectorError, InputError
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 VERIFY = """\
 Reads what the file sink wrote (.jsonl, .jsonl.gz, .jsonl.zst; several pods, rotated, still growing) and checks:
 
@@ -19,17 +31,43 @@ Reads what the file sink wrote (.jsonl, .jsonl.gz, .jsonl.zst; several pods, rot
              gaps that are "lost" lack exactly what they say; each fill is there once
   books      each update follows the one before it (sequence), or a gap record and a snapshot stand between them;
              checksums where the exchange sends them; bids below asks
-  candles    every closed candle from the first to the last is there, or a gap record names it
+  candles    every closed candle from the first to the last is there, or a gap record names it; none is open again
+  order      open candles and tickers never go back in time
 
 Files of several replicas complete each other: what one lacks another may have. Prints a table, every open gap,
 and a timeline.
 
-Exit code: 0 complete; 1 gaps, or records that contradict each other; 2 something could not be read (the file and line
-are named, the rest is still checked)."""
+Exit code: 0 complete; 1 gaps, or records that contradict each other; 2 something could not be read, or there is
+nothing to check (the file and line are named, the rest is still checked)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    try:
+        try:
+            return _run_command(arguments)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:  # such as ``| head``
+        _discard_output()
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _discard_output()
+        print(f"standard output: {error.strerror}. Make room, or write elsewhere", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _discard_output() -> None:
+    """Lets the interpreter's last flush succeed, which would otherwise print a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
     try:
         return int(options.command(options))
@@ -64,6 +102,12 @@ def parser() -> argparse.ArgumentParser:
         "--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="address of the HTTP server (default %(default)s)"
     )
     run.add_argument("--state-dir", metavar="DIR", type=Path, help="directory of the checkpoint, kept across restarts")
+    run.add_argument(
+        "--handover",
+        metavar="FILE",
+        type=Path,
+        help="in a pod: the operator's document with the position of every stream",
+    )
     run.add_argument(
         "--termination-log",
         metavar="FILE",
@@ -114,7 +158,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     logs.set_up(settings.log_level, options.log_format)
     host, port = _address(options.http)
-    places = {"state_dir": options.state_dir, "termination_log": options.termination_log}
+    places = {"state_dir": options.state_dir, "termination_log": options.termination_log, "handover": options.handover}
     return asyncio.run(app.run(settings, host=host, port=port, **places))
 
 

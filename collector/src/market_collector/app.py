@@ -1,12 +1,13 @@
 """One collector process: builds the components, runs them, and stops them in the right order."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,18 +17,21 @@ from market_collector.config.settings import Settings
 from market_collector.errors import CollectorError, InputError
 from market_collector.exchanges import EXCHANGES
 from market_collector.feed.backfill import Backfiller
-from market_collector.feed.checkpoint_state import Positions, Written, positions, resume
+from market_collector.feed.checkpoint_state import Positions, StreamPosition, Written, positions, reported, resume
+from market_collector.feed.handover import Takeover
 from market_collector.feed.ledger import Ledger
 from market_collector.model.streams import ACCOUNT, DataType, Stream
 from market_collector.net.backfill_task import BackfillTask
 from market_collector.net.clock import read_clock
 from market_collector.net.deadlines import DEADLINES, Deadlines
+from market_collector.net.predecessors import HandoverFile, Predecessors
 from market_collector.net.supervisor import Supervisor
 from market_collector.sinks.fanout import QUEUE_LIMIT, Fanout
 from market_collector.sinks.interface import Memory, Origin, Sink
 from market_collector.sinks.registry import make_sinks
 from market_collector.telemetry import http, metrics, report
-from market_collector.telemetry.status import Status, rfc3339, termination_message
+from market_collector.telemetry.slices import in_slices
+from market_collector.telemetry.status import Status, StreamStatus, encode, rfc3339, termination_message
 
 E = TypeVar("E", bound=Exception)
 
@@ -36,6 +40,11 @@ log = logging.getLogger(__name__)
 DRAIN_S = 15.0
 """Time for the sinks to acknowledge their queues at a stop. Kubernetes kills the process after 30 s in total."""
 CHECKPOINT_S = 1.0
+HANDOVER_S = 10.0
+"""How long a pod that is asked to stop keeps its streams for its successor, within the 30 s that Kubernetes grants."""
+ANSWER_HOLDS_S = 5.0
+"""How long a successor's word counts. It asks every half second."""
+LAST_ANSWER_S = 2.0
 
 
 class Collector:
@@ -49,8 +58,12 @@ class Collector:
         *,
         deadlines: Deadlines = DEADLINES,
         queue_limit: int = QUEUE_LIMIT,
+        handover: Path | None = None,
     ) -> None:
-        """``sinks`` are used in addition to those of the settings; see `Fanout` for ``queue_limit``."""
+        """``sinks`` are used in addition to those of the settings; see `Fanout` for ``queue_limit``.
+
+        ``handover`` is the operator's document about the streams' positions; only pods have one.
+        """
         now = read_clock()
         self.settings = settings
         self.ledger = Ledger(settings.exchange, streams(settings), settings.stale_after_s, now)
@@ -73,17 +86,28 @@ class Collector:
             self.supervisor.rest,
             self.fanout,
             read_clock,
+            self.ledger.complaints,
         )
         self._samples = Samples()
+        self._acknowledged = Positions({}, [], [], {})
+        self._handover = HandoverFile(handover) if handover else None
+        self._replaced = asyncio.Event()
+        self._replaced_at = float("-inf")
+        self._asked = asyncio.Event()
+        self._asked_at = float("-inf")
         epoch = f"{os.environ.get('POD_UID', f'pid-{os.getpid()}')}/{rfc3339(now.wall_ns)}"
         self._identity = report.Identity(
             settings.name, settings.namespace, settings.shard, __version__, epoch, now.wall_ns
         )
 
-    def status(self) -> Status:
-        """The present status document."""
-        output = report.Output(self.fanout.status(), self.fanout.records, self._samples.by_sink)
-        return report.status(self._identity, self.ledger, self.supervisor, output, read_clock())
+    def status(self, streams: Iterable[StreamStatus] | None = None) -> Status:
+        """The present status document; ``streams`` if they were made before."""
+        return self._status(streams, reported(self.ledger, self._acknowledged))
+
+    def _status(self, streams: Iterable[StreamStatus] | None, positions: Mapping[str, StreamPosition | None]) -> Status:
+        error = self.checkpoint.error if self.checkpoint else ""
+        output = report.Output(self.fanout.status(), self.fanout.records, self._samples.by_sink, positions, error)
+        return report.status(self._identity, self.ledger, self.supervisor, output, read_clock(), streams)
 
     def is_ready(self) -> tuple[bool, str]:
         """For the readiness probe."""
@@ -93,49 +117,102 @@ class Collector:
         """For the liveness probe: false only when the process itself is stuck, never because the exchange is down."""
         return (False, "the supervisor does not run any more") if self.supervisor.is_stuck() else (True, "running")
 
-    def metrics(self) -> bytes:
-        """The page for Prometheus."""
-        latencies = {str(stream): page.latency for stream, page in self.ledger.streams.items()}
-        return metrics.render(self.status(), self.settings.exchange, latencies)
+    async def status_page(self) -> bytes:
+        """The body of ``GET /status``. Frames are handled while it is made, so its streams are a moment older."""
+        streams = await in_slices(report.stream_statuses(self.ledger, self._samples.by_sink))
+        return encode(self.status(streams))
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Collects until ``stop`` is set, then stops reading and drains the sinks."""
-        await self._resume()
+    async def metrics_page(self) -> bytes:
+        """The body of ``GET /metrics``."""
+        await asyncio.to_thread(metrics.load)
+        pieces = metrics.render(self._status((), {}), self.settings.exchange, self.ledger.streams.values())
+        return b"".join(await in_slices(pieces))
+
+    def on_successor(self, is_ready: bool) -> None:
+        """A pod that takes over has asked. If ``is_ready``, it delivers every stream of this one."""
+        self._asked_at = read_clock().at
+        self._asked.set()
+        if is_ready:
+            self._replaced_at = self._asked_at
+            self._replaced.set()
+
+    async def answer_successor(self) -> None:
+        """After the end, waits until a successor that asks has the last positions. Otherwise it would report a gap."""
+        if read_clock().at - self._asked_at <= ANSWER_HOLDS_S:
+            await _until(self._asked, LAST_ANSWER_S)
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Collects until ``stop`` is set or it is cancelled, then stops reading and drains the sinks.
+
+        Returns how many records could not be written, summed over the sinks.
+
+        Raises:
+            InputError: another collector uses the state directory.
+        """
+        with self.checkpoint.held() if self.checkpoint else contextlib.nullcontext():
+            return await self._run(stop)
+
+    async def _run(self, stop: asyncio.Event) -> int:
+        takeover = await self._resume()
         async with asyncio.TaskGroup() as writing:
             writing.create_task(self.fanout.run(), name="sinks")
             try:
-                await self._read_until(stop)
+                await self._read_until(stop, takeover)
             finally:
                 left = await self.fanout.drain(DRAIN_S)
-        self._advance_checkpoint()
-        if left:
-            log.error("%d records could not be written before the end", left)
+                self._advance_checkpoint()
+                if left:
+                    log.error("%d records could not be written before the end", left)
+        return left
 
-    async def _resume(self) -> None:
-        """Resumes from the checkpoint, or from the end of a sink's files if there is none.
+    async def _resume(self) -> Takeover | None:
+        """Resumes each stream from the checkpoint, or from the end of a sink's files, or from where another pod ended.
 
         Then saves a checkpoint at once, so that the next run detects even a crash before the first data.
         """
         if not self.checkpoint:
-            return
+            return None
         saved = self.checkpoint.load() or Positions({}, [], [], {})
         memory = await self.fanout.recall(saved.places) or Memory()
         written = Written(memory.numbers, memory.heads, memory.gaps, memory.closed)
+        takeover = None
+        if self._handover:
+            own_uid = os.environ.get("POD_UID", "")
+            takeover = Takeover(self.ledger, self._handover.read_change(), own_uid)
+            saved, records = takeover.inherit(saved, written, read_clock())
+            self.fanout.emit(records)
         for effect in resume(self.ledger, saved, written, read_clock()):
             self.fanout.emit(effect.records, effect.sink)
         if not saved.places:
             self.checkpoint.save(self._positions())
+        return takeover
 
-    async def _read_until(self, stop: asyncio.Event) -> None:
+    async def _read_until(self, stop: asyncio.Event, takeover: Takeover | None) -> None:
         async with asyncio.TaskGroup() as reading:
             tasks = [
                 reading.create_task(self.supervisor.run(), name="supervisor"),
                 reading.create_task(self.backfill.run(), name="backfill"),
                 reading.create_task(self._save_checkpoints(), name="checkpoints"),
             ]
+            if self._handover and takeover:
+                asking = self._predecessors(self._handover, takeover).run()
+                tasks.append(reading.create_task(asking, name="predecessors"))
             await stop.wait()
+            if self._handover:
+                await self._await_successor()
             for task in tasks:
                 task.cancel()
+
+    def _predecessors(self, file: HandoverFile, takeover: Takeover) -> Predecessors:
+        names = {str(stream) for stream in self.ledger.streams}
+        return Predecessors(takeover, file, names, self.fanout.emit, lambda: self.is_ready()[0], read_clock)
+
+    async def _await_successor(self) -> None:
+        """Keeps the streams until a successor delivers them all, for `HANDOVER_S` at most."""
+        if read_clock().at - self._replaced_at <= ANSWER_HOLDS_S:
+            return
+        log.info("asked to stop: waiting %g s at most for the pod that takes over", HANDOVER_S)
+        await _until(self._replaced, HANDOVER_S)
 
     async def _save_checkpoints(self) -> None:
         while True:
@@ -146,10 +223,19 @@ class Collector:
         self._samples.take(self._positions, self.fanout.mark)
         newest = self._samples.acknowledged(self.fanout.reached())
         if newest is not None and self.checkpoint:
+            self._acknowledged = newest
             self.checkpoint.save(newest)
 
     def _positions(self) -> Positions:
         return positions(self.ledger, self.fanout.unreported_losses(), self.fanout.places())
+
+
+async def _until(event: asyncio.Event, longest_s: float) -> None:
+    """Waits until an event is set again."""
+    event.clear()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(longest_s):
+            await event.wait()
 
 
 def streams(settings: Settings) -> list[Stream]:
@@ -164,24 +250,34 @@ def streams(settings: Settings) -> list[Stream]:
     ]
 
 
-async def run(settings: Settings, *, host: str, port: int, state_dir: Path | None, termination_log: Path) -> int:
+async def run(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    state_dir: Path | None,
+    termination_log: Path,
+    handover: Path | None = None,
+) -> int:
     """Runs a collector until SIGTERM or SIGINT; returns the exit code."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    collector = Collector(settings, state_dir)
+    collector = Collector(settings, state_dir, handover=handover)
     server = await http.serve(
         host,
         port,
         is_alive=collector.is_alive,
         is_ready=collector.is_ready,
-        status=collector.status,
-        metrics=collector.metrics,
+        status=collector.status_page,
+        metrics=collector.metrics_page,
+        on_successor=collector.on_successor,
     )
     log.info("collecting %d streams of %s", len(collector.ledger.streams), settings.exchange)
     code = 0
     try:
-        await collector.run(stop)
+        code = 1 if await collector.run(stop) else 0
+        await collector.answer_successor()
         log.info("stopped")
     except* CollectorError as group:
         errors = list(single_errors(group))

@@ -4,28 +4,80 @@ In a pod the directory is an emptyDir, which outlives a crashed container. The g
 other. All sinks have acknowledged the positions in a checkpoint.
 """
 
+import fcntl
 import logging
 import os
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from market_collector.errors import UNREADABLE, InputError
 from market_collector.feed.checkpoint_state import Positions
 
 log = logging.getLogger(__name__)
 
 FILE = "checkpoint.json"
+LOCK = "lock"
+"""File that a running collector holds locked. The kernel releases it even when the process is killed."""
 SAMPLES_KEPT = 60
 """Largest number of positions that wait for acknowledgement."""
 
 
 class Checkpoint:
-    """The checkpoint file. A failure to read or write it is logged and never stops the collector."""
+    """The checkpoint file. A failure to read or write it is logged and shown, and never stops the collector."""
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._path = directory / FILE
         self._saved = b""
+        self._unread = ""
+        self._unwritten = ""
+
+    @property
+    def error(self) -> str:
+        """The reason that it could not be read at the start, or cannot be written now; empty without one."""
+        return self._unwritten or self._unread
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the directory for this collector.
+
+        Raises:
+            InputError: another running collector uses the directory.
+        """
+        lock = self._open_lock()
+        try:
+            if lock is not None:
+                self._take(lock)
+            yield
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    def _open_lock(self) -> int | None:
+        """Return the lock file's descriptor; None if it cannot be opened, which `save` reports."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            return os.open(self._directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            return None
+
+    def _take(self, lock: int) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        except BlockingIOError as error:
+            owner = os.pread(lock, 200, 0).decode(errors="replace") or "another process"
+            raise InputError(
+                f"{self._directory}: {owner} uses this state directory. "
+                "End that collector, or give this one a directory of its own"
+            ) from error
+        except OSError as error:  # a file system without locks, or a full one
+            log.warning("%s: cannot be locked, so a second collector would not be noticed: %s", self._directory, error)
 
     def load(self) -> Positions | None:
         """The positions of the last run; None if there are none, or they are unreadable."""
@@ -33,8 +85,9 @@ class Checkpoint:
             return msgspec.json.decode(self._path.read_bytes(), type=Positions)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.MsgspecError) as error:
-            log.warning("%s: cannot be read, so a gap since the last run is not detected: %s", self._path, error)
+        except (OSError, *UNREADABLE) as error:
+            self._unread = f"{self._path}: cannot be read, so a gap since the last run is not detected: {error}"
+            log.warning("%s", self._unread)
             return None
 
     def save(self, positions: Positions) -> None:
@@ -51,9 +104,15 @@ class Checkpoint:
                 os.fsync(file.fileno())
             part.replace(self._path)
         except OSError as error:
-            log.warning("%s: cannot be written: %s", self._path, error)
+            self._fail(f"{self._path}: cannot be written, so a crash would lose the positions: {error.strerror}")
             return
-        self._saved = text
+        self._saved, self._unwritten = text, ""
+
+    def _fail(self, error: str) -> None:
+        """Log an error once, although each second has another attempt."""
+        if error != self._unwritten:
+            log.warning("%s", error)
+        self._unwritten = error
 
 
 class Samples:

@@ -3,13 +3,27 @@
 CollectorError
 ├── InputError         the user: a bad file, argument or setting (exit code 2)
 │   └── ConfigurationError  the same in the Python API; a ValueError too
+├── WrongLoopError     the user: a collector is used outside its event loop; a RuntimeError too
 ├── CredentialsMissingError  the user: a required API key is missing; the collector retries until it is there
 ├── StreamRefusedError      the user, mostly: the exchange does not serve a requested stream
 ├── ConnectionFailedError   a retry: a connection could not be opened, or was closed
 ├── RequestFailedError      a retry: a REST request was not answered, or answered with an error
 ├── SinkError          a retry: a sink could not write; the message says what to do
+│   └── SinkGoneError  the user: no retry can help, such as a pipe without a reader
 └── FrameError         nobody: one frame could not be read; it is counted and shown in /status
+    └── InstrumentRefusedError  the user: the exchange's answer refuses the instrument
 """
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from market_collector.model.streams import Stream
+
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""Errors that decoding malformed bytes may raise; RecursionError for deeply nested brackets."""
 
 
 class CollectorError(Exception):
@@ -22,6 +36,10 @@ class InputError(CollectorError):
 
 class ConfigurationError(InputError, ValueError):
     """A collector's configuration is invalid. The message lists every problem, one per line."""
+
+
+class WrongLoopError(CollectorError, RuntimeError):
+    """A collector or manager is used outside the event loop of its ``start()``."""
 
 
 class CredentialsMissingError(CollectorError):
@@ -52,15 +70,35 @@ class ConnectionFailedError(CollectorError):
 class RequestFailedError(CollectorError):
     """A REST request failed: no answer, an HTTP status or an exchange's error code."""
 
-    def __init__(self, message: str, pause_s: float = 0.0) -> None:
+    def __init__(self, message: str, pause_s: float = 0.0, body: bytes = b"") -> None:
         super().__init__(message)
         self.pause_s = pause_s
         """Pause in seconds that the exchange requests."""
+        self.body = body
+        """The first part of the body that came with an HTTP error."""
 
 
 class SinkError(CollectorError):
     """A sink could not write. The records stay queued and the write is tried again."""
 
 
+class SinkGoneError(SinkError):
+    """A sink can never write again. If it is the only one, the collector ends."""
+
+
 class FrameError(CollectorError):
     """A frame violates the protocol."""
+
+    def __init__(self, message: str, stream: "Stream | None" = None) -> None:
+        super().__init__(message)
+        self.stream = stream
+        """The stream whose data the frame has; None if that is unknown."""
+
+
+class InstrumentRefusedError(FrameError):
+    """A REST answer refuses the instrument; the message has the exchange's code and words."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        """One word for conditions, for example ``SymbolNotFound``."""

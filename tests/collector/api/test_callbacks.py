@@ -1,12 +1,12 @@
 """Callbacks as a sink: order, independence, the limit of the backlog, and clean-up."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from market_collector.api import callbacks
+from market_collector.api import callbacks, loop
 from market_collector.api.callbacks import CallbackSink, Subscription, Subscriptions
 from market_collector.api.points import DataPoint, StreamEvent
 from market_collector.errors import ConfigurationError
@@ -260,15 +260,101 @@ async def test_callbacks_are_added_and_removed_without_leftover_tasks() -> None:
     assert ids(kept) == list(range(1, 32))
 
 
-async def test_a_synchronous_callback_lets_others_have_a_turn() -> None:
-    subscriptions, turns = Subscriptions(), list[int]()
-    subscriptions.add_data(DataType.TRADE, lambda point: None)
-    async with sink(subscriptions) as made:
-        await made.write(trades(1, 10 * callbacks.YIELD_EVERY))
-        while only(subscriptions).waiting:
+class Clock:
+    """Time that passes only in callbacks."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        turns = loop.Turns()
+        monkeypatch.setattr(loop, "monotonic", lambda: self.now)
+        monkeypatch.setattr(callbacks, "monotonic", lambda: self.now)
+        monkeypatch.setattr(callbacks, "turns_of", lambda running: turns)
+
+    def taking(self, duration_s: float) -> Callable[[DataPoint], None]:
+        """A callback that takes some time without a wait."""
+
+        def call(point: DataPoint) -> None:
+            self.now += duration_s
+
+        return call
+
+    async def longest_standstill(self, subscriptions: Subscriptions) -> float:
+        """Longest time between two turns of another task, until all records are delivered."""
+        longest, last = 0.0, self.now
+        while any(each.waiting for each in subscriptions):
             await asyncio.sleep(0)
-            turns.append(len(only(subscriptions).waiting))
-    assert len(turns) >= 9
+            longest, last = max(longest, self.now - last), self.now
+        return longest
+
+
+@pytest.mark.parametrize(("call_s", "standstill_s"), [(0.001, 0.01), (0.006, 0.012), (0.1, 0.1)])
+async def test_others_get_a_turn_by_time(monkeypatch: pytest.MonkeyPatch, call_s: float, standstill_s: float) -> None:
+    clock, subscriptions = Clock(monkeypatch), Subscriptions()
+    subscriptions.add_data(DataType.TRADE, clock.taking(call_s))
+    async with sink(subscriptions) as made:
+        await made.write(trades(1, 50))
+        assert await clock.longest_standstill(subscriptions) <= standstill_s + call_s / 100
+
+
+async def test_others_get_a_turn_between_the_callbacks_of_all_collectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callbacks get their turns in order, so none starves."""
+    clock, one, other = Clock(monkeypatch), Subscriptions(), Subscriptions()
+    for subscriptions in (one, one, other):
+        subscriptions.add_data(DataType.TRADE, clock.taking(0.1))
+    first, second = CallbackSink(one), CallbackSink(other)
+    await first.write(trades(1, 30))
+    await second.write(trades(1, 30))
+    while sum(each.calls for each in (*one, *other)) < 30:
+        last = clock.now
+        await asyncio.sleep(0)
+        assert clock.now - last < 0.15
+    calls = [each.calls for each in (*one, *other)]
+    await asyncio.gather(first.close(), second.close())
+    assert min(calls) >= 8
+
+
+async def test_a_callback_that_blocks_is_counted_and_one_that_waits_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, subscriptions = Clock(monkeypatch), Subscriptions()
+
+    async def blocks_after_a_wait(point: DataPoint) -> None:
+        await asyncio.sleep(0)
+        clock.now += 0.3
+
+    async def waits(point: DataPoint) -> None:
+        waiting = asyncio.create_task(asyncio.sleep(0.01))
+        clock.now += 0.04
+        await waiting
+        clock.now += 0.04
+
+    for callback in (clock.taking(0.2), blocks_after_a_wait, waits, clock.taking(0.04)):
+        subscriptions.add_data(DataType.TRADE, callback)
+    async with sink(subscriptions) as made:
+        await made.write(trades(1, 2))
+    assert [each.blocks for each in subscriptions] == [2, 2, 0, 0]
+    assert [each.longest_block_s for each in subscriptions] == pytest.approx([0.2, 0.3, 0, 0])
+
+
+async def test_closing_ends_while_a_callback_ignores_its_cancellation(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(callbacks, "CLOSE_S", 0.01)
+    monkeypatch.setattr(callbacks, "CANCEL_S", 0.01)
+    subscriptions, go_on, calls = Subscriptions(), asyncio.Event(), list[DataPoint]()
+
+    async def stubborn(point: DataPoint) -> None:
+        calls.append(point)
+        while not go_on.is_set():
+            with suppress(asyncio.CancelledError):
+                await go_on.wait()
+
+    subscriptions.add_data(DataType.TRADE, stubborn)
+    made = CallbackSink(subscriptions)
+    await made.write(trades(1, 3))
+    await made.close()
+    assert "stubborn ignores its cancellation and still runs" in caplog.text
+    go_on.set()
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+    assert ids(calls) == [1]
 
 
 async def test_the_sink_knows_its_own_tasks() -> None:
@@ -282,5 +368,56 @@ async def test_the_sink_knows_its_own_tasks() -> None:
 
 
 def test_a_callback_must_be_callable() -> None:
-    with pytest.raises(ConfigurationError, match="must be a function or coroutine function, not 7"):
+    with pytest.raises(ConfigurationError, match=r"must be a function or coroutine function, not 7$"):
         Subscriptions().add_data(DataType.TRADE, 7)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"not None\. Pass the function itself, without calling it"):
+        Subscriptions().add_data(DataType.TRADE, None)  # type: ignore[arg-type]
+
+
+async def test_a_coroutine_instead_of_its_function_is_explained() -> None:
+    called = asyncio.sleep(0)
+    with pytest.raises(ConfigurationError, match="Pass the function itself, without calling it"):
+        Subscriptions().add_events(called)  # type: ignore[arg-type]
+    await called
+
+
+async def test_end_of_the_program_loses_no_record_of_a_callback() -> None:
+    """asyncio.run cancels every task at the end; a call that it interrupts is repeated."""
+    subscriptions, points = Subscriptions(), list[DataPoint]()
+    is_waiting = asyncio.Event()
+
+    async def slow(point: DataPoint) -> None:
+        is_waiting.set()
+        await asyncio.sleep(0.01)
+        points.append(point)
+
+    subscriptions.add_data(DataType.TRADE, slow)
+    fanout = Fanout([CallbackSink(subscriptions)], read_clock)
+    running = asyncio.create_task(fanout.run())
+    fanout.emit(trades(1, 5))
+    await is_waiting.wait()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    assert await fanout.drain(30.0) == 0
+    assert ids(points) == [1, 2, 3, 4, 5]
+    assert running.done()
+
+
+async def test_end_of_the_program_loses_no_record_that_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callbacks, "QUEUE_RECORDS", 1)
+    subscriptions, points = Subscriptions(), list[DataPoint]()
+    may_go = asyncio.Event()
+
+    async def slow(point: DataPoint) -> None:
+        await may_go.wait()
+        points.append(point)
+
+    subscriptions.add_data(DataType.TRADE, slow)
+    async with sink(subscriptions) as made:
+        writing = asyncio.create_task(made.write(trades(1, 9)))
+        while not only(subscriptions).waiting:
+            await asyncio.sleep(0)
+        writing.cancel()
+        await writing
+        may_go.set()
+    assert ids(points) == list(range(1, 10))

@@ -1,12 +1,21 @@
 """The configuration: every way to write it, a message for every fault, and the limits of the resource."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from market_collector.api.configuration import ExchangeCollectorConfig, ExchangeOptions, options_of, settings_of
+from market_collector.api.configuration import (
+    ONE_SYMBOL_EACH,
+    ExchangeCollectorConfig,
+    ExchangeOptions,
+    collected_type,
+    options_of,
+    settings_of,
+)
+from market_collector.api.factory import create_okx_collector
 from market_collector.config.settings import FileSinkSettings
 from market_collector.errors import ConfigurationError, InputError
 from market_collector.exchanges import EXCHANGES
@@ -92,12 +101,13 @@ def test_every_problem_is_reported_at_once() -> None:
     [
         ({"exchange": "mtgox"}, 'exchange: "mtgox" is not allowed: must be okx'),
         ({"symbol": "BTC-USDT\n"}, 'symbol: "BTC-USDT\\n" is not a symbol: must be BASE-QUOTE in capitals, such as BTC-USDT'),
+        ({"symbol": "BTC-USDT-SWAP"}, 'symbol: "BTC-USDT-SWAP" is a perpetual swap. Only spot instruments are supported: BASE-QUOTE in capitals, such as BTC-USDT'),
         ({"data_types": []}, "data_types: has 0 items: must have 1 or more"),
         ({"data_types": ["trade", "trade"]}, 'data_types[1]: "trade" is listed twice. List each only once'),
         ({"data_types": ["funding"]}, 'data_types[0]: "funding" is not allowed: must be trade, orderbook, ticker, candle or balance'),
         ({"auto_restart": "yes"}, 'auto_restart: must be true or false, not a string ("yes")'),
         ({"health_check_interval": 0}, "health_check_interval: 0 is out of range: must be 1 to 600. Nearest: 1"),
-        ({"custom_params": {"ping_interval": "25s"}}, 'custom_params.ping_interval: must be a number of seconds, not a string ("25s")'),
+        ({"custom_params": {"ping_interval": "25s"}}, 'custom_params.ping_interval: must be a number of seconds, not a string ("25s"). Write 25'),
         ({"custom_params": {"rest_endpoint": "ws://a"}}, 'custom_params.rest_endpoint: "ws://a" is not a base address: must be http://HOST:PORT or https://HOST:PORT, without a path'),
         ({"custom_params": {"orderbook_depth": 7}}, "custom_params.orderbook_depth: okx offers order books of depth 400 (depth is 7)"),
         ({"custom_params": {"backoff_initial": 9.0, "backoff_max": 3.0}}, "custom_params: backoff_initial must not be longer than backoff_max (backoff_initial is 9, backoff_max is 3)"),
@@ -105,6 +115,50 @@ def test_every_problem_is_reported_at_once() -> None:
 )  # fmt: skip
 def test_a_fault_names_the_field_and_the_constraint(changes: dict[str, Any], line: str) -> None:
     assert problems(**changes) == [line]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"exchange": "OKX"}, 'exchange: "OKX" is not allowed: must be okx. Did you mean okx?'),
+        ({"symbol": ["BTC-USDT"]}, f"symbol: must be a string, not a list. {ONE_SYMBOL_EACH}"),
+        ({"symbols": ["BTC-USDT"]}, f"symbols: a collector has one symbol. {ONE_SYMBOL_EACH}"),
+        ({"stale_after": 9}, 'stale_after: is a field of custom_params: {"stale_after": ...}. Move it there'),
+        ({"data_type": "trade"}, "data_type: unknown field. Did you mean data_types? Allowed: exchange, symbol, data_types, auto_restart, health_check_interval, store_raw_data, custom_params"),
+        ({"data_types": "trade"}, 'data_types: must be a list, not a string ("trade"). Write ["trade"]'),
+        ({"data_types": DataType.TRADE}, 'data_types: must be a list, not a string ("trade"). Write ["trade"]'),
+        ({"data_types": {DataType.TRADE}}, 'data_types: must be a list, not a set. Write ["trade"]'),
+        ({"data_types": DataType}, "data_types: must be a list, not the class DataType"),
+        ({"custom_params": "1m"}, 'custom_params: must be a mapping (field: value), not a string ("1m")'),
+        ({"custom_params": [1]}, "custom_params: must be a mapping (field: value), not a list"),
+        ({"custom_params": {"candle_intervals": "1m"}}, 'custom_params.candle_intervals: must be a list, not a string ("1m"). Write ["1m"]'),
+        ({"custom_params": {"store_raw_data": True}}, "custom_params.store_raw_data: is an argument of ExchangeCollectorConfig. Move it there"),
+        ({"custom_params": {"stale_after": timedelta(1)}}, "custom_params.stale_after: must be a number of seconds, not a timedelta"),
+    ],
+)  # fmt: skip
+def test_a_message_about_an_argument_says_how_to_write_it(changes: dict[str, Any], line: str) -> None:
+    assert problems(**changes) == [line]
+
+
+def test_an_unknown_argument_is_explained_though_another_is_missing() -> None:
+    for make in (ExchangeCollectorConfig, create_okx_collector):
+        with pytest.raises(ConfigurationError, match="symbols: a collector has one symbol"):
+            make(symbols=["BTC-USDT"], data_types=["trade"])  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("trades", 'data_type: "trades" is not allowed: must be trade, .* Did you mean trade'),
+        (["trade"], r'data_type: \["trade"\] is not allowed'),
+        (print, r"The data type comes first: \(DataType.TRADE, callback\)"),
+        (DataType.TICKER, 'BTC-USDT is collected with data_types .*, so "ticker" would never come'),
+    ],
+)
+def test_a_callback_for_a_type_that_never_comes_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        collected_type(config(), given)
+    assert collected_type(config(), "trade") is collected_type(config(), DataType.TRADE) is DataType.TRADE
 
 
 def test_an_unknown_option_names_the_known_ones_and_the_nearest() -> None:
@@ -204,6 +258,13 @@ def test_every_option_arrives_at_the_collector() -> None:
     assert (settings.book_depth, settings.candle_intervals) == (400, ("1m", "1h"))
     assert settings.credentials_directory == Path("keys")
     assert [sink.directory for sink in settings.sinks if isinstance(sink, FileSinkSettings)] == [Path("there")]
+
+
+def test_an_api_key_is_not_sent_unencrypted() -> None:
+    options = ExchangeOptions(websocket_endpoint="ws://10.0.0.1:1")
+    assert settings_of(config(), options).endpoint_websocket
+    with pytest.raises(ConfigurationError, match=r"^custom_params: .ws://10.* unencrypted$"):
+        settings_of(config(data_types=["balance"]), options)
 
 
 def test_only_raw_frames_or_a_directory_need_a_file_sink() -> None:

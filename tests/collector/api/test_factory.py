@@ -65,6 +65,20 @@ def test_an_unknown_exchange_names_the_known_ones() -> None:
             ask("mtgox")
 
 
+@pytest.mark.parametrize("exchange", ["OKX", ["okx"], None])
+def test_a_wrong_name_of_an_exchange_is_explained(exchange: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"exchange: .* is not allowed: must be okx"):
+        ExchangeFactory.get_exchange_info(exchange)
+
+
+@pytest.mark.parametrize("config", ["okx", {"exchange": "okx"}, ExchangeCollectorConfig])
+def test_a_collector_is_made_only_of_a_configuration(config: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"config: must be an ExchangeCollectorConfig, not .* Write ExchangeColl"
+    ):
+        ExchangeFactory.create_collector(config)
+
+
 @pytest.mark.simulator
 def test_pairs_are_asked_from_the_exchange(exchange: Simulator) -> None:
     assert ExchangeFactory.get_supported_pairs("okx", rest_endpoint=exchange.rest) == ["BTC-USDT", "ETH-USDT"]

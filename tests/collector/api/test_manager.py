@@ -31,7 +31,7 @@ def collector(exchange: Simulator, symbol: str = "BTC-USDT", **more: Any) -> Exc
     return ExchangeCollector(config)
 
 
-async def comes(is_so: Callable[[], Any], within_s: float = 10.0) -> None:
+async def comes(is_so: Callable[[], Any], within_s: float = 60.0) -> None:
     async with asyncio.timeout(within_s):
         while not is_so():
             await asyncio.sleep(0.02)
@@ -199,6 +199,36 @@ async def test_a_callback_may_stop_the_manager(exchange: Simulator) -> None:
     started.set()
     await asyncio.wait_for(done.wait(), 20)
     await made.wait_until_stopped()
+
+
+async def test_a_restart_in_a_callback_says_how_to_do_it(exchange: Simulator) -> None:
+    manager, errors = CollectorManager(), list[str]()
+    made = collector(exchange)
+
+    async def on_trade(point: DataPoint) -> None:
+        await manager.stop()
+        with pytest.raises(ConnectionFailedError) as raised:
+            await manager.start()
+        errors.append(str(raised.value))
+
+    await manager.start()
+    manager.add_collector(made)
+    await comes(lambda: made.state == "running")
+    made.add_data_callback(DataType.TRADE, on_trade)
+    await comes(lambda: errors)
+    assert "asyncio.create_task(collector.start())" in errors[0]
+    await made.wait_until_stopped()
+
+
+@pytest.mark.parametrize("given", ["okx", None, CollectorManager])
+def test_only_a_collector_can_be_added(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"must be an ExchangeCollector, not .*create_collector\(config\)"):
+        CollectorManager().add_collector(given)
+
+
+def test_collectors_instead_of_a_name_are_explained() -> None:
+    with pytest.raises(ConfigurationError, match=r"name: must be a string, not a list\. Add collectors with add_coll"):
+        CollectorManager([])  # type: ignore[arg-type]
 
 
 async def test_a_callback_may_stop_the_manager_that_is_still_starting_others(exchange: Simulator) -> None:

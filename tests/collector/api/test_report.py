@@ -7,6 +7,8 @@ import pytest
 from market_collector.api import report
 from market_collector.api.callbacks import Subscription, Subscriptions
 from market_collector.api.report import State
+from market_collector.model.events import Trade
+from market_collector.model.moment import Moment
 from market_collector.model.streams import ConnectionState, DataType, GapState
 from market_collector.telemetry.status import ConnectionStatus, Counters, GapStatus, Health, Status
 
@@ -80,6 +82,9 @@ def subscriptions(*, error: str = "") -> Subscriptions:
         (State.RUNNING, Health.UNHEALTHY, "", "E: x", Health.UNHEALTHY, ["why", "callback print fails (2 of 5 calls): E: x"]),
         (State.FAILED, Health.UNHEALTHY, "refused", "E: x", Health.UNHEALTHY, ["failed: refused"]),
         (State.STOPPED, Health.UNHEALTHY, "", "", Health.UNHEALTHY, ["stopped"]),
+        (State.STOPPED, Health.UNHEALTHY, "gone", "", Health.UNHEALTHY, ["stopped: gone"]),
+        (State.STOPPED, Health.UNHEALTHY, "", "E: x", Health.UNHEALTHY, ["stopped", "callback print fails (2 of 5 calls): E: x"]),
+        (State.RUNNING, Health.UNHEALTHY, "paused", "", Health.UNHEALTHY, ["paused", "why"]),
     ],
 )  # fmt: skip
 def test_health_is_one_word_with_its_reasons(
@@ -89,6 +94,34 @@ def test_health_is_one_word_with_its_reasons(
     said = report.issues(shown, state, error, subscriptions(error=callback_error))
     assert said == issues
     assert report.health(shown, said) is word
+
+
+def test_a_callback_that_holds_up_the_loop_is_named_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, now = subscriptions(), time.monotonic()
+    (each,) = made
+    each.add_block(0.31)
+    each.add_block(0.12)
+    shown = document()
+    (said,) = report.issues(shown, State.RUNNING, "", made)
+    assert said.startswith("callback print holds up the event loop: 2 times in 5 calls for more than 0.05 s, 0.31 s at")
+    assert report.health(shown, [said]) is Health.DEGRADED
+    row = report.callback(each)
+    assert (row["blocks"], row["longest_block_seconds"]) == (2, 0.31)
+    monkeypatch.setattr(report, "read_clock", lambda: Moment(now + report.RECENT_S + 60, time.time_ns()))
+    assert report.issues(shown, State.RUNNING, "", made) == []
+
+
+def test_a_callback_that_is_slower_than_the_data_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = subscriptions()
+    (each,) = made
+    each.waiting.extend(
+        Trade("okx", "BTC-USDT", 1, second * 10**9, "1", "1", 1, "buy", "1", "1") for second in (10, 14)
+    )
+    monkeypatch.setattr(report, "read_clock", lambda: Moment(0, 15 * 10**9))
+    (said,) = report.issues(document(), State.RUNNING, "", made)
+    assert said == "callback print is slower than the data: 2 records wait, the oldest for 5 s"
+    monkeypatch.setattr(report, "read_clock", lambda: Moment(0, 11 * 10**9))
+    assert report.issues(document(), State.RUNNING, "", made) == []
 
 
 def test_a_call_under_way_shows_how_long_it_takes() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from market_collector.book.book import Book
+from market_collector.book.book import CHANGES_KEPT, Book
 from market_collector.model.events import Level, Orderbook
 
 
@@ -43,3 +43,50 @@ def test_book_reads_the_same_however_often_it_is_read() -> None:
         if number in (2, 4, 6):
             assert seldom.best(9) == shown
     assert (always.bids, always.asks) == (seldom.bids, seldom.asks)
+
+
+def test_is_crossed_when_the_best_bid_is_at_or_above_the_best_ask() -> None:
+    for is_packed in (True, False):
+        book = Book(record("snapshot", [("10", "1"), ("9", "1")], [("11", "1")], 1), is_packed=is_packed)
+        states = [book.is_crossed]
+        for number, (bid, amount) in enumerate((("11", "1"), ("11", "0"), ("12", "1"), ("12", "0")), 2):
+            book.apply(record("update", [(bid, amount)], [], number))
+            states.append(book.is_crossed)
+        assert states == [False, True, False, True, False]
+
+
+def test_market_that_moved_past_its_packed_prices_is_not_crossed() -> None:
+    book = Book(record("snapshot", [("10", "1")], [("11", "1"), ("13", "1")], 1))
+    book.pack()
+    book.apply(record("update", [("12", "1")], [("11", "0")], 2))
+    assert not book.is_crossed
+    assert book.unpacked_levels == 2
+    book.pack()
+    assert book.unpacked_levels == 0
+    assert (book.bids, book.asks) == ({"10": "1", "12": "1"}, {"13": "1"})
+
+
+def test_empty_side_is_not_crossed() -> None:
+    book = Book(record("snapshot", [], [("11", "1")], 1), is_packed=True)
+    book.apply(record("update", [], [("11", "0")], 2))
+    assert not book.is_crossed
+    book.best(1)
+    assert not book.is_crossed
+
+
+def test_book_that_is_kept_sorted_is_not_packed() -> None:
+    book = Book(record("snapshot", [("10", "1")], [("11", "1")], 1))
+    book.best(1)
+    book.pack()
+    book.apply(record("update", [("11", "2")], [], 2))
+    assert book.is_crossed
+    book.apply(record("update", [("11", "0")], [], 3))
+    assert (book.bids, book.is_crossed) == ({"10": "1"}, False)
+
+
+def test_many_changes_are_packed() -> None:
+    book = Book(record("snapshot", [("10", "1")], [("11", "1")], 1))
+    for number in range(2, 2 + CHANGES_KEPT):
+        book.apply(record("update", [(f"1.{number}", "0")], [], number))
+    assert book.unpacked_levels < 2
+    assert book.bids == {"10": "1"}

@@ -85,6 +85,76 @@ def test_ids_that_start_again_at_a_later_time_are_not_taken_for_duplicates() -> 
     assert ids.take_overdue(99.0) == []
 
 
+# -- before the first id
+
+
+@pytest.mark.parametrize("time_ns", [9, 10, 11])
+def test_id_before_the_first_one_is_late_within_the_window(time_ns: int) -> None:
+    ids = IdTracker()
+    ids.take(100, 100, 10, 5.0)
+    assert ids.take(99, 99, time_ns, 5.5) is Arrival.LATE
+    assert ids.take(99, 99, time_ns, 5.6) is Arrival.DUPLICATE
+    assert ids.take(101, 101, 12, 5.7) is Arrival.NEW
+    assert (ids.first_id, ids.take_overdue(99.0)) == (99, [])
+
+
+def test_ids_between_the_first_rows_are_missing_when_they_do_not_come() -> None:
+    ids = IdTracker()
+    ids.take(100, 100, 10, 5.0)
+    ids.take(96, 97, 10, 5.5)
+    assert ids.take(99, 99, 10, 5.9) is Arrival.LATE
+    assert ids.take_overdue(9.0) == [IdRange(98, 98, 5.5)]
+
+
+def test_merged_row_that_overlaps_the_first_one_is_late() -> None:
+    ids = IdTracker()
+    ids.take(100, 100, 10, 5.0)
+    assert ids.take(98, 100, 10, 5.5) is Arrival.LATE
+    assert (ids.first_id, ids.last_id, ids.take_overdue(99.0)) == (98, 100, [])
+
+
+def test_id_next_to_the_first_one_may_come_much_later() -> None:
+    ids = IdTracker()
+    ids.take(100, 100, 10, 5.0)
+    assert ids.take(99, 99, 10, 60.0) is Arrival.LATE
+    assert ids.take(97, 97, 10, 60.0) is Arrival.DUPLICATE
+    assert ids.take(97, 97, 11, 60.0) is Arrival.RESTART
+
+
+def test_first_ids_after_a_restart_of_the_numbers_may_be_out_of_order() -> None:
+    ids = IdTracker()
+    ids.take(1_000, 1_000, 10, 5.0)
+    assert ids.take(2, 2, 20, 60.0) is Arrival.RESTART
+    assert ids.take(1, 1, 21, 60.1) is Arrival.LATE
+    assert ids.take(3, 3, 21, 60.2) is Arrival.NEW
+    assert ids.take_overdue(99.0) == []
+
+
+def test_ids_before_the_known_last_one_are_duplicates() -> None:
+    """A tracker that continues for an earlier process."""
+    ids = IdTracker(100, 10)
+    assert ids.take(99, 99, 10, 0.0) is Arrival.DUPLICATE
+    assert ids.take_overdue(99.0) == []
+
+
+def test_number_before_the_first_expected_one_is_late() -> None:
+    """The first closed candle comes after the first open one."""
+    ids = IdTracker()
+    ids.expect(100, 5.0)
+    assert ids.take(100, 100, 0, 65.0) is Arrival.LATE
+    assert ids.take(101, 101, 0, 66.0) is Arrival.NEW
+    assert ids.take_overdue(99.0) == []
+
+
+@given(st.permutations(range(1, 9)), st.sampled_from([0, 1]))
+def test_first_ids_in_any_order_are_each_delivered_once(order: list[int], step_ns: int) -> None:
+    """For equal times, and for times that grow with the arrival."""
+    ids = IdTracker()
+    arrivals = [ids.take(number, number, step_ns * place, place / 10) for place, number in enumerate(order)]
+    assert not {Arrival.DUPLICATE, Arrival.RESTART} & set(arrivals)
+    assert (ids.first_id, ids.last_id, ids.take_overdue(99.0)) == (1, 8, [])
+
+
 rows = st.lists(st.tuples(st.integers(1, 200), st.integers(0, 5)), max_size=60)
 
 

@@ -51,3 +51,10 @@ def test_deletion_of_an_absent_price_changes_nothing() -> None:
     ranking.apply([Level("7", "0")])
     assert ranking.best(9) == (["2"], ["b"])
     assert side == {"2": "b"}
+
+
+@pytest.mark.parametrize("zero", ["0", "0.0", "0.000", "00"])
+def test_zero_in_any_form_deletes_a_price(zero: str) -> None:
+    ranking = Ranking({"10": "4", "9.5": "0.5"}, best="highest")
+    ranking.apply([Level("10", zero)])
+    assert ranking.best(2) == (["9.5"], ["0.5"])

@@ -58,7 +58,9 @@ def test_a_valid_spec_has_no_faults(spec: dict[str, Any]) -> None:
     [
         ({"exchange": "okex"}, "spec.exchange", '"okex" is not allowed: must be okx'),
         ({"exchange": None}, "spec.exchange", "is required"),
-        ({"exchange": 3}, "spec.exchange", 'must be a string, not a number (3). Put it in quotes: "3"'),
+        ({"exchange": 3}, "spec.exchange", "3 is not allowed: must be okx"),
+        ({"exchange": "OKX"}, "spec.exchange", '"OKX" is not allowed: must be okx. Did you mean okx?'),
+        ({"dataTypes": "trade"}, "spec.dataTypes", 'must be a list, not a string ("trade"). Write ["trade"]'),
         (
             {"symbols": ["BTC-USDT"]},
             "spec.symbols",
@@ -107,7 +109,7 @@ def test_a_valid_spec_has_no_faults(spec: dict[str, Any]) -> None:
         ({"storeRawData": "yes"}, "spec.storeRawData", 'must be true or false, not a string ("yes")'),
         ({"staleAfter": "2h"}, "spec.staleAfter", '"2h" is out of range: must be 1s to 1h. Nearest: 1h'),
         ({"staleAfter": "60"}, "spec.staleAfter", "is not a duration: must be numbers with ms, s, m or h"),
-        ({"staleAfter": 60}, "spec.staleAfter", 'must be a string, not a number (60). Put it in quotes: "60"'),
+        ({"staleAfter": 60}, "spec.staleAfter", "must be a duration from 1s to 1h, not a number (60). Write 60s"),
         ({"healthCheckInterval": "999ms"}, "spec.healthCheckInterval", "must be 1s to 10m. Nearest: 1s"),
         ({"connection": {"pingInterval": "26s"}}, "spec.connection.pingInterval", "must be 1s to 25s. Nearest: 25s"),
         (
@@ -171,7 +173,7 @@ def test_a_valid_spec_has_no_faults(spec: dict[str, Any]) -> None:
         ),
         ({"shards": 2}, "spec.shards", "shards must not exceed the number of symbols (2 shards, 1 symbol)"),
         ({"shards": 65}, "spec.shards", "must be 1 to 64. Nearest: 64"),
-        ({"replicas": 0}, "spec.replicas", "must be 1 to 5. Nearest: 1"),
+        ({"replicas": 0}, "spec.replicas", "must be 1 to 5. Nearest: 1. To stop the collectors, set suspend"),
         ({"datatypes": []}, "spec.datatypes", "unknown field. Did you mean dataTypes? Allowed: exchange,"),
         ({"template": []}, "spec.template", "must be a mapping"),
         ({"connection": "fast"}, "spec.connection", 'must be a mapping (field: value), not a string ("fast")'),

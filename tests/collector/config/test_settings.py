@@ -118,6 +118,23 @@ def test_an_address_of_another_scheme_is_refused(tmp_path: Path, given: str) -> 
         read_settings(document, endpoint_websocket=given)
 
 
+ACCOUNT: dict[str, Any] = {"dataTypes": ["balance"], "credentials": {"secretName": "key"}}
+
+
+@pytest.mark.parametrize(("websocket", "rest"), [("ws://h:1", None), (None, "http://localhost:x@h")])
+def test_options_get_no_plain_login(tmp_path: Path, websocket: str | None, rest: str | None) -> None:
+    (document,) = load(write(tmp_path, mounted(**ACCOUNT)))
+    with pytest.raises(InputError, match="API key unencrypted"):
+        read_settings(document, endpoint_websocket=websocket, endpoint_rest=rest)
+    assert read_settings(document, endpoint_websocket="ws://127.0.0.1:1").endpoint_websocket
+
+
+def test_a_plain_login_can_be_allowed(tmp_path: Path) -> None:
+    endpoint = {"websocket": "ws://h:1", "allowPlainLogin": True}
+    (document,) = load(write(tmp_path, mounted(**ACCOUNT, connection={"endpoint": endpoint})))
+    assert read_settings(document, endpoint_rest="http://h:2").allow_plain_login
+
+
 def test_problems_have_line_path_and_remedy_in_file_order(tmp_path: Path) -> None:
     path = write(tmp_path, RESOURCE + "  - trades\n  replicas: 9\n  replicas: 1\n  dept: 1\n")
     with pytest.raises(DocumentError) as caught:

@@ -170,3 +170,8 @@ def outcome(content: bytes) -> str:
 @given(st.binary(max_size=200) | st.text('{}[]":,-&*<!|>a1 \n\t', max_size=60).map(str.encode))
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     assert outcome(content)
+
+
+@pytest.mark.parametrize("text", ["1:30", "-1:30:00", "1:30.5", "1" + ":1" * 40_000], ids=range(4))
+def test_numbers_of_base_60_stay_strings(tmp_path: Path, text: str) -> None:
+    assert only(tmp_path, f"a: {text}\n").data == {"a": text}

@@ -4,15 +4,17 @@ from typing import Any
 
 import pytest
 
-from feed_life import BOOK, Life, arg, at, book_message, emitted, reconnects, sent
+from feed_life import BOOK, NO_ANSWER, Life, arg, at, book_message, emitted, reconnects, sent
+from market_collector.book.book import Book
 from market_collector.feed import book_sync
-from market_collector.feed.effects import Fetch, Question, Send
+from market_collector.feed.effects import Answer, Fetch, Question, Send
 from market_collector.model.events import (
     Gap,
     Lost,
     Orderbook,
     Resync,
 )
+from market_collector.model.streams import DataType, Stream
 
 
 def test_a_book_in_order_is_published_record_by_record() -> None:
@@ -98,8 +100,10 @@ def crossed_for_long(life: Life) -> list[Fetch]:
     return [fetch for fetch in fetches if fetch.question is Question.STATE]
 
 
-@pytest.mark.parametrize("answer", [b'{"code":"0","data":[{"instId":"BTC-USDT","state":"live"}]}', b"<html>", None])
-def test_book_is_out_of_sync_when_it_stays_crossed(answer: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "answer", [b'{"code":"0","data":[{"instId":"BTC-USDT","state":"live"}]}', b"<html>", NO_ANSWER]
+)
+def test_book_is_out_of_sync_when_it_stays_crossed(answer: Answer) -> None:
     life = Life(BOOK)
     (fetch,) = crossed_for_long(life)
     assert fetch.request.path == "/api/v5/public/instruments?instType=SPOT&instId=BTC-USDT"
@@ -112,7 +116,7 @@ def test_book_is_out_of_sync_when_it_stays_crossed(answer: bytes | None) -> None
 def test_crossed_snapshot_is_not_published_when_the_book_was_crossed() -> None:
     life = Life(BOOK)
     (fetch,) = crossed_for_long(life)
-    life.feed.answered(fetch, None, at(3.2))
+    life.feed.answered(fetch, NO_ANSWER, at(3.2))
     again = crossed(20, -1) | {"action": "snapshot"}
     assert [type(record) for record in emitted(life.gets(again, 3.5))] == [Resync]
     assert life.ledger.gaps.all_open()
@@ -135,3 +139,89 @@ def test_a_moment_of_crossing_is_nothing() -> None:
     life.feed.woken(at(2))
     life.gets(book_message("update", 12, 11, price="101", amount="0"), 2.5)
     assert [e for second in (3, 4, 5) for e in life.feed.woken(at(second)) if isinstance(e, Fetch)] == []
+
+
+def books_of(count: int) -> Life:
+    """A feed with this many books, each with its snapshot, all examined."""
+    life = Life(*(Stream(f"S{number}-USDT", DataType.ORDERBOOK) for number in range(count)))
+    for number in range(count):
+        change(life, number, "snapshot", 10, -1)
+    for second in range(2, 2 + count):
+        life.feed.woken(at(second))
+    return life
+
+
+def change(life: Life, number: int, action: str, sequence: int, previous: int, seconds: float = 1.0) -> None:
+    message = book_message(action, sequence, previous)
+    message["arg"]["instId"] = f"S{number}-USDT"
+    life.gets(message, seconds)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[Book]:
+    """Every book that is examined for a cross."""
+    examined: list[Book] = []
+
+    def look(book: Book) -> bool:
+        examined.append(book)
+        return False
+
+    monkeypatch.setattr(Book, "is_crossed", property(look))
+    return examined
+
+
+def test_unchanged_books_are_not_examined(looks: list[Book]) -> None:
+    life = books_of(3)
+    looks.clear()
+    for second in range(10, 20):
+        life.feed.woken(at(second))
+    assert looks == []
+    change(life, 1, "update", 11, 10, 21)
+    for second in range(22, 25):
+        life.feed.woken(at(second))
+    assert [book.sequence for book in looks] == [11]
+
+
+def test_a_check_examines_few_books_and_the_next_checks_the_others(looks: list[Book]) -> None:
+    count = 2 * book_sync.MAX_LOOKS + 1
+    life = books_of(count)
+    for number in range(count):
+        change(life, number, "update", 11, 10, 100)
+    counts = []
+    for second in range(101, 105):
+        looks.clear()
+        life.feed.woken(at(second))
+        counts.append(len({id(book) for book in looks}))
+    assert counts == [book_sync.MAX_LOOKS, book_sync.MAX_LOOKS, 1, 0]
+
+
+def test_crossed_book_that_changed_is_examined_before_rest_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    life = Life(BOOK)
+    life.gets(book_message("snapshot", 10, -1))
+    life.gets(crossed(11, 10), 1.5)
+    life.feed.woken(at(2))
+    life.gets(book_message("update", 12, 11, price="101", amount="0"), 2.5)
+    monkeypatch.setattr(book_sync, "MAX_LOOKS", 0)
+    assert [e for second in (3, 4, 5) for e in life.feed.woken(at(second)) if isinstance(e, Fetch)] == []
+
+
+def test_a_book_with_many_changes_is_packed() -> None:
+    life = Life(BOOK)
+    life.gets(book_message("snapshot", 10, -1))
+    count = book_sync.CHANGES_UNPACKED
+    for number in range(count + 1):
+        life.gets(book_message("update", 11 + number, 10 + number, price=str(100 + number)), 2)
+    (book,) = life.progress(BOOK).books.values()
+    assert book.unpacked_levels == count + 1
+    life.feed.woken(at(3))
+    assert book.unpacked_levels == 0
+    assert len(book.bids) == count + 1
+
+
+def test_progress_keeps_no_levels_of_a_snapshot() -> None:
+    life = Life(BOOK)
+    life.gets(book_message("snapshot", 10, -1))
+    last = life.progress(BOOK).last
+    assert (last.sequence, last.bids, last.asks) == (10, [], [])

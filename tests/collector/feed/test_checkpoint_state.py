@@ -52,6 +52,14 @@ def test_gap_since_the_last_process_has_its_reason() -> None:
     assert gaps(after, 9) == [("101", "104", "Restarted")]
 
 
+def test_ids_before_those_that_were_read_back_are_not_taken_for_late_ones() -> None:
+    """Without a checkpoint, the end of the file shows only the last ids."""
+    after = ledger()
+    resume(after, saved(ledger()), Written({"BTC-USDT/trade": [(101, 1_000), (100, 1_000)]}, {}, {}, ()), at(2))
+    assert take(after, 98, 100, seconds=2.1) == []
+    assert gaps(after, 9) == []
+
+
 def test_data_written_after_the_checkpoint_is_neither_missing_nor_repeated() -> None:
     before, after = ledger(), ledger()
     take(before, 100)

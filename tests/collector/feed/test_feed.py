@@ -37,10 +37,26 @@ def test_feed_is_settled_when_every_stream_is_served_or_refused() -> None:
     life = Life()
     life.is_acked(TRADES, BOOK)
     life.gets({"event": "error", "code": "60018", "msg": "no such", "arg": arg(TICKER)})
-    assert life.feed.is_serving
     assert not life.feed.is_settled
     life.gets(book_message("snapshot", 7, -1))
     assert life.feed.is_settled
+
+
+def test_acknowledgement_is_not_enough_to_be_serving() -> None:
+    life = Life(TRADES)
+    life.is_acked(TRADES)
+    assert not life.feed.is_serving
+    life.gets(trade_message(1))
+    assert life.feed.is_serving
+
+
+def test_quiet_stream_is_serving_when_the_exchange_confirms_it() -> None:
+    life = Life(TRADES)
+    life.ledger.confirm(life.progress(TRADES), at(0.1))
+    life.is_acked(TRADES, seconds=0.5)
+    assert not life.feed.is_serving, "confirmed before this connection was acknowledged"
+    life.ledger.confirm(life.progress(TRADES), at(30))
+    assert life.feed.is_serving
 
 
 def test_it_wants_to_be_woken_again_and_again() -> None:

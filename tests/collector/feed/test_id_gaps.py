@@ -2,10 +2,15 @@
 
 import json
 
+import pytest
+from msgspec.structs import replace
+
 from feed_life import CANDLES, TRADES, Life, at, candle, emitted, gets, ledger, second_of, trade, trade_message
+from market_collector.book.continuity import IdTracker
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
+from market_collector.feed.stream_state import CandleProgress
 from market_collector.model.events import (
     Gap,
     Lost,
@@ -13,6 +18,12 @@ from market_collector.model.events import (
     Resync,
     Trade,
 )
+
+
+def candles_of(book: Ledger) -> CandleProgress:
+    progress = book.ids.streams[CANDLES]
+    assert isinstance(progress, CandleProgress)
+    return progress
 
 
 def test_trade_gap_is_recorded_after_the_reorder_window() -> None:
@@ -117,7 +128,7 @@ def test_later_gap_is_not_blamed_on_a_complete_reconnect() -> None:
 
 def test_running_candle_implies_that_earlier_candles_are_closed() -> None:
     book = Ledger("okx", [CANDLES], 10.0, at(0))
-    progress = book.ids.streams[CANDLES]
+    progress = candles_of(book)
     rows = [candle(7, closed=False), candle(7, closed=True), candle(10, closed=False)]
     assert book.ids.take_candles(progress, rows, at(1)) == rows
     (gap,) = book.check_overdue(at(3))
@@ -128,13 +139,104 @@ def test_running_candle_implies_that_earlier_candles_are_closed() -> None:
 
 def test_closed_candle_is_delivered_once_and_fills_a_gap_when_late() -> None:
     book = Ledger("okx", [CANDLES], 10.0, at(0))
-    progress = book.ids.streams[CANDLES]
+    progress = candles_of(book)
     book.ids.take_candles(progress, [candle(7, closed=True), candle(9, closed=True)], at(1))
     book.check_overdue(at(3))
     late, repaired = book.ids.take_candles(progress, [candle(8, closed=True), candle(8, closed=True)], at(4))
     assert late == candle(8, closed=True)
     assert isinstance(repaired, Repaired)
     assert book.duplicates == 1
+
+
+# -- the first records
+
+
+@pytest.mark.parametrize("time_ns", [4, 5, 6])
+def test_first_trades_out_of_order_are_delivered_without_an_event(time_ns: int) -> None:
+    book = ledger()
+    progress = book.ids.streams[TRADES]
+    rows = [trade(100), trade(99, time_ns=time_ns), trade(101, time_ns=7)]
+    assert [record for row in rows for record in book.ids.take_trades(progress, [row], at(1))] == rows
+    assert (book.check_overdue(at(9)), book.duplicates) == ([], 0)
+
+
+def test_first_closed_candle_may_come_after_the_running_one() -> None:
+    book = Ledger("okx", [CANDLES], 10.0, at(0))
+    progress = candles_of(book)
+    rows = [candle(8, closed=False), candle(7, closed=True), candle(8, closed=True)]
+    assert [record for row in rows for record in book.ids.take_candles(progress, [row], at(1))] == rows
+    assert (book.check_overdue(at(9)), book.duplicates) == ([], 0)
+
+
+# -- late states
+
+
+def test_running_candle_is_not_published_after_its_closed_one() -> None:
+    book = Ledger("okx", [CANDLES], 10.0, at(0))
+    late = replace(candle(7, closed=False), volume="9")
+    rows = [candle(7, closed=False), candle(7, closed=True), late, candle(8, closed=False)]
+    assert book.ids.take_candles(candles_of(book), rows, at(1)) == [rows[0], rows[1], rows[3]]
+    assert (book.duplicates, book.check_overdue(at(9))) == (1, [])
+
+
+def test_running_candle_is_not_published_after_a_newer_one() -> None:
+    book = Ledger("okx", [CANDLES], 10.0, at(0))
+    progress = candles_of(book)
+    assert len(book.ids.take_candles(progress, [candle(8, closed=False), candle(7, closed=False)], at(1))) == 1
+    assert book.ids.take_candles(progress, [candle(9, closed=True), candle(8, closed=False)], at(2))[1:] == []
+
+
+def test_running_candle_of_the_last_process_is_not_published() -> None:
+    book = Ledger("okx", [CANDLES], 10.0, at(0))
+    progress = candles_of(book)
+    progress.ids = IdTracker(7)
+    assert book.ids.take_candles(progress, [candle(7, closed=False)], at(1)) == []
+
+
+def test_closed_candle_with_other_values_is_an_event() -> None:
+    book = Ledger("okx", [CANDLES], 10.0, at(0))
+    progress = candles_of(book)
+    changed = replace(candle(7, closed=True), close="9")
+    assert book.ids.take_candles(progress, [candle(7, closed=True), candle(7, closed=True)], at(1))[1:] == []
+    (event,) = book.ids.take_candles(progress, [changed, changed], at(2))
+    assert isinstance(event, Resync)
+    assert event.reason == (
+        "closed candle 420000 came again with other values: open 1, high 2, low 3, close 9, volume 5"
+    )
+    assert book.duplicates == 3
+
+
+def test_backfilled_candle_that_comes_with_other_values_is_an_event() -> None:
+    book = Ledger("okx", [CANDLES], 10.0, at(0))
+    progress = candles_of(book)
+    book.ids.take_candles(progress, [candle(7, closed=True), candle(9, closed=True)], at(1))
+    book.check_overdue(at(3))
+    (known,) = book.gaps.all_open()
+    book.ids.backfill(known, [replace(candle(8, closed=True), backfilled=True)], at(4))
+    assert book.ids.take_candles(progress, [candle(8, closed=True)], at(5)) == []
+    assert len(book.ids.take_candles(progress, [replace(candle(8, closed=True), low="0")], at(5))) == 1
+
+
+def test_newest_data_stays_the_last_when_late_data_arrives() -> None:
+    """REST's newest event is compared with it: an older one would make a quiet market stale."""
+    book = Ledger("okx", [TRADES, CANDLES], 10.0, at(0))
+    trades, candles = book.ids.streams[TRADES], candles_of(book)
+    for seconds, row in enumerate([trade(100), trade(103), trade(102), trade(102)], 1):
+        book.ids.take_trades(trades, [row], at(seconds))
+    assert (trades.last, trades.last_at) == (trade(103), 4)
+    book.ids.take_trades(trades, [trade(104), trade(101)], at(5))
+    assert trades.last == trade(104)
+    book.ids.take_candles(candles, [candle(8, closed=False), candle(7, closed=True)], at(6))
+    assert (candles.last, candles.last_at) == (candle(8, closed=False), 6)
+
+
+def test_old_states_do_not_keep_a_stream_alive() -> None:
+    """Otherwise a channel that repeats itself would hide that the exchange has newer data."""
+    book = Ledger("okx", [CANDLES], 10.0, at(0))
+    progress = candles_of(book)
+    book.ids.take_candles(progress, [candle(8, closed=False)], at(1))
+    book.ids.take_candles(progress, [candle(7, closed=False), candle(8, closed=False)], at(5))
+    assert progress.last_at == 1
 
 
 def test_restarted_numbering_ends_gaps_of_the_old_numbering() -> None:

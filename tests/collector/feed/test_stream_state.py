@@ -44,6 +44,30 @@ def test_stream_is_quiet_until_the_confirmation_is_old() -> None:
     assert progress.state is StreamState.STALE
 
 
+def test_stream_that_nobody_could_ask_about_is_unknown() -> None:
+    book = ledger()
+    progress = book.ids.streams[TRADES]
+    progress.observe(trade(1), at(1))
+    progress.unchecked = "HTTP 403"
+    book.age(at(12))
+    assert (progress.state, progress.reason) == (StreamState.UNKNOWN, "NotConfirmed")
+    assert progress.message == "no data for more than 10 s, and REST cannot confirm a quiet market: HTTP 403"
+    progress.unchecked = "HTTP 451"
+    book.age(at(13))
+    assert progress.message.endswith("HTTP 451")
+    book.confirm(progress, at(14))
+    assert (progress.state, progress.unchecked) == (StreamState.QUIET, "")
+
+
+def test_quiet_stream_of_an_instrument_that_does_not_trade_says_so() -> None:
+    book = ledger()
+    progress = book.ids.streams[TRADES]
+    progress.halt = "preopen"
+    book.confirm(progress, at(1))
+    assert (progress.state, progress.reason) == (StreamState.QUIET, "NotTrading")
+    assert progress.message.endswith("preopen")
+
+
 def test_data_of_any_type_makes_a_stream_live() -> None:
     book = ledger()
     ticker = Ticker("okx", "BTC-USDT", 1, 1, *[None] * 11)

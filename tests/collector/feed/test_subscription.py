@@ -1,6 +1,6 @@
 """Requests of one connection: acknowledged, unanswered, refused and retried."""
 
-from feed_life import BOOK, TICKER, TRADES, Life, at, emitted, reconnects, sent
+from feed_life import BOOK, TICKER, TRADES, Life, arg, at, emitted, reconnects, sent, trade_message
 from market_collector.feed import subscription
 from market_collector.model.events import (
     Refused,
@@ -68,3 +68,26 @@ def test_a_refusal_that_may_pass_is_retried_soon_and_then_slower() -> None:
     life.gets(refusal("2", "60014"), 7)
     assert sent(life.feed.woken(at(7 + subscription.RETRY_S[0]))) == []
     assert [r["op"] for r in sent(life.feed.woken(at(7 + subscription.RETRY_S[1])))] == ["subscribe"]
+
+
+def test_error_that_names_a_served_stream_refuses_it_until_it_has_data() -> None:
+    life = Life(TRADES, TICKER)
+    life.is_acked(TRADES, TICKER)
+    life.gets(trade_message(100), 1)
+    gone = {"event": "error", "code": "51001", "msg": "Instrument ID does not exist", "arg": arg(TRADES)}
+    (refused,) = emitted(life.gets(gone, 2))
+    assert isinstance(refused, Refused)
+    assert refused.reason == "OKX error 51001: Instrument ID does not exist"
+    assert life.progress(TRADES).reason == "SymbolNotFound"
+    assert life.progress(TICKER).state is StreamState.PENDING
+    life.gets(trade_message(101), 3)
+    assert life.progress(TRADES).state is StreamState.LIVE
+    assert not [text for text in sent(life.feed.woken(at(2 + subscription.REFUSED_RETRY_S))) if text != "ping"]
+
+
+def test_temporary_error_does_not_end_a_served_stream() -> None:
+    life = Life(TRADES)
+    life.is_acked(TRADES)
+    life.gets(trade_message(100), 1)
+    life.gets(refusal("1", "60014"), 2)
+    assert life.progress(TRADES).state is StreamState.LIVE

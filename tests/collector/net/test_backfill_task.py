@@ -6,9 +6,10 @@ from collections.abc import Container, Iterator, Sequence
 import pytest
 
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.feed.backfill import Backfiller
 from market_collector.feed.ledger import Ledger
-from market_collector.model.events import Record, Repaired, Trade
+from market_collector.model.events import Data, Record, Repaired, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream
 from market_collector.net.backfill_task import BackfillTask
@@ -43,7 +44,9 @@ async def backfilled(exchange: Simulator, ledger: Ledger) -> Output:
     """Run the backfill until no gap is open."""
     output = Output()
     rest = Rest(exchange.rest, tls=None)
-    task = asyncio.create_task(BackfillTask(Backfiller(Okx().rest_api, ledger), rest, output, read_clock).run())
+    task = asyncio.create_task(
+        BackfillTask(Backfiller(Okx().rest_api, ledger), rest, output, read_clock, ledger.complaints).run()
+    )
     async with asyncio.timeout(30):
         while ledger.gaps.all_open():
             await asyncio.sleep(0.02)
@@ -85,3 +88,22 @@ async def test_backfill_is_only_delayed_when_rest_fails_temporarily(exchange: Si
     exchange.post("/faults/rest", {"path": "market/history-trades", "status": 500, "count": 2})
     output = await backfilled(exchange, ledger)
     assert [int(r.trade_id) for r in output.records if isinstance(r, Trade)] == list(missing)
+
+
+async def test_an_internal_error_does_not_end_the_backfill(
+    exchange: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mistakes = [OverflowError("int too large")]
+    read_history = OkxRestApi.read_history
+
+    def mistaken(self: OkxRestApi, stream: Stream, body: bytes, receive_time_ns: int) -> list[Data]:
+        if mistakes:
+            raise mistakes.pop()
+        return read_history(self, stream, body, receive_time_ns)
+
+    monkeypatch.setattr(OkxRestApi, "read_history", mistaken)
+    ledger, ids = await with_gap(exchange, 3)
+    output = await backfilled(exchange, ledger)
+    assert [int(each.trade_id) for each in output.records if isinstance(each, Trade)] == list(ids)
+    assert ledger.complaints.internal_errors == 1
+    assert "BTC-USDT/trade: backfill: internal error: OverflowError" in caplog.text

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.feed.ledger import Ledger
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream
@@ -116,3 +117,23 @@ async def test_an_exchange_that_does_not_tell_its_time_is_asked_again(
     async with watch(fault or exchange.control, Wall()) as one:
         await comes(lambda: caplog.text.count("cannot compare clocks with the exchange") >= 2)
         assert one.timekeeper.skew is None
+
+
+async def test_an_internal_error_does_not_end_the_clock_task(
+    exchange: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mistakes = [OverflowError("int too large"), RecursionError("deep")]
+    read_time = OkxRestApi.read_time
+
+    def mistaken(self: OkxRestApi, body: bytes) -> int:
+        if mistakes:
+            raise mistakes.pop()
+        return read_time(self, body)
+
+    monkeypatch.setattr(OkxRestApi, "read_time", mistaken)
+    wall = Wall()
+    ledger = Ledger("okx", [STREAM], 60.0, wall())
+    async with watch(exchange.rest, wall, ledger) as one:
+        await comes(lambda: one.timekeeper.skew)
+    assert ledger.complaints.internal_errors == 2
+    assert "clock: internal error: RecursionError('deep')" in caplog.text

@@ -1,6 +1,7 @@
 """The transport against a real WebSocket server (the `websockets` library's own), on loopback."""
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +17,8 @@ from websockets.server import ServerProtocol
 import tls
 from loopback import new_address, new_host
 from market_collector.errors import ConnectionFailedError, InputError
-from market_collector.net.connection import Connection, open_connection
+from market_collector.net.connection import MAX_MESSAGE_BYTES, Connection
+from market_collector.net.opening import open_connection
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
@@ -40,7 +42,7 @@ class Inbox:
         self._came.set()
 
     async def holds(self, count: int) -> list[bytes]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.frames) < count:
                 self._came.clear()
                 await self._came.wait()
@@ -48,7 +50,7 @@ class Inbox:
 
 
 async def connect(url: str, inbox: Inbox, tls_context: ssl.SSLContext | None = None) -> Connection:
-    return await open_connection(url, inbox, tls=tls_context, timeout_s=3)
+    return await open_connection(url, inbox, tls=tls_context, timeout_s=30)
 
 
 async def test_text_goes_both_ways_and_a_close_has_a_reason() -> None:
@@ -110,22 +112,73 @@ async def test_server_pings_are_answered() -> None:
 
     async with server(ping) as url:
         connection = await connect(url, Inbox())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await answered.wait()
         connection.end("done")
         await connection.ended()
 
 
-@pytest.mark.parametrize("status", [403, 429, 503])
-async def test_handshake_error_has_the_http_status(status: int) -> None:
-    async def nobody(peer: ServerConnection) -> None:
-        await peer.wait_closed()
+@asynccontextmanager
+async def raw_server(answer: bytes, *, ends: bool = False) -> AsyncIterator[str]:
+    """A server that answers these bytes to the only request, whatever they are, and may then disconnect."""
+    gone = asyncio.Event()
 
-    def refuse(peer: ServerConnection, request: Request) -> Response:
-        return peer.respond(status, "no")
+    async def serve_peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        with suppress(ConnectionError):
+            while not ends and await reader.read(1000):
+                pass
+            writer.close()
+            await writer.wait_closed()
+        gone.set()
 
-    async with server(nobody, process_request=refuse) as url:
-        with pytest.raises(ConnectionFailedError, match=str(status)):
+    async with await asyncio.start_server(serve_peer, "127.0.0.1", 0) as running, asyncio.timeout(30):
+        yield f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}"
+        await gone.wait()
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 429, 503])
+@pytest.mark.parametrize(
+    ("rest", "ends"),
+    [
+        (b"Content-Length: 6\r\n\r\nregion", False),
+        (b"Content-Length: 999999\r\n\r\nregion", False),
+        (b"Content-Length: 999999\r\n\r\nregion", True),
+        (b"\r\nregion", False),
+        (b"\r\nregion " + b"x" * 3_000_000, True),
+        (b"Transfer-Encoding: chunked\r\n\r\n6\r\nregion\r\n", False),
+        (b"Transfer-Encoding: identity\r\n\r\n<html><p>region</p>", False),
+    ],
+    ids=["whole", "short", "cut", "endless", "large", "chunks", "page"],
+)
+async def test_refused_handshake_has_status_and_first_words(
+    status: int, rest: bytes, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("market_collector.net.connection.BODY_S", 0.05)
+    async with raw_server(b"HTTP/1.1 %d Because\r\n" % status + rest, ends=ends) as url:
+        with pytest.raises(ConnectionFailedError, match=f"refused: HTTP {status} Because: region") as refusal:
+            await connect(url, Inbox())
+    assert refusal.value.status == status
+
+
+async def test_refusal_without_an_end_is_a_refusal_at_the_deadline() -> None:
+    async with raw_server(b"HTTP/1.1 403 Because\r\nServer: ") as url:
+        with pytest.raises(ConnectionFailedError, match="refused: HTTP 403 Because"):
+            await open_connection(url, Inbox(), tls=None, timeout_s=0.3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "refused: not an HTTP answer: SSH-2.0-OpenSSH_9.2"),
+        (b"", "refused: closed without an answer"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", "refused: .*Connection header"),
+    ],
+)
+async def test_answer_that_is_no_handshake_is_described(answer: bytes, why: str) -> None:
+    async with raw_server(answer, ends=True) as url:
+        with pytest.raises(ConnectionFailedError, match=why):
             await connect(url, Inbox())
 
 
@@ -162,13 +215,13 @@ async def test_an_address_that_has_vanished_does_not_hide_the_others(monkeypatch
         async with serve(hello, hosts[1], port):
             monkeypatch.setattr(socket, "getaddrinfo", partial(_addresses_of, hosts))
             inbox = Inbox()
-            connection = await open_connection(f"ws://exchange.example:{port}/ws", inbox, tls=None, timeout_s=1.0)
+            connection = await open_connection(f"ws://exchange.example:{port}/ws", inbox, tls=None, timeout_s=4.0)
             assert await inbox.holds(1) == [b"hello"]
             connection.end("done")
             await connection.ended()
 
 
-def _addresses_of(hosts: tuple[str, str], host: str, port: int, *others: int) -> list[tuple[object, ...]]:
+def _addresses_of(hosts: tuple[str, ...], host: str, port: int, *others: int) -> list[tuple[object, ...]]:
     kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
     addresses = hosts if host == "exchange.example" else (host,)
     return [(*kind, (address, port)) for address in addresses]
@@ -176,7 +229,7 @@ def _addresses_of(hosts: tuple[str, str], host: str, port: int, *others: int) ->
 
 async def test_connection_fails_when_the_port_is_closed() -> None:
     closed = new_address()
-    with pytest.raises(ConnectionFailedError, match=f"{closed}.*refused|Connect call failed"):
+    with pytest.raises(ConnectionFailedError, match=f"{closed}: Connection refused"):
         await connect(f"ws://{closed}", Inbox())
 
 
@@ -194,12 +247,31 @@ async def test_connection_fails_when_the_server_never_answers() -> None:
         port = half_open.sockets[0].getsockname()[1]
         with pytest.raises(ConnectionFailedError, match=r"within 0\.2 s"):
             await open_connection(f"ws://127.0.0.1:{port}", Inbox(), tls=None, timeout_s=0.2)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await gone.wait()  # no socket is left behind
 
 
+async def test_connection_fails_when_the_head_has_no_end() -> None:
+    sent = 0
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        with suppress(ConnectionError):
+            while sent < 100 * 2**20:
+                writer.write(b"H" * 2**16)
+                sent += 2**16
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(flood, "127.0.0.1", 0) as running:
+        port = running.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectionFailedError, match="refused: a line of more than"):
+            await open_connection(f"ws://127.0.0.1:{port}", Inbox(), tls=None, timeout_s=30)
+    assert sent < 20 * 2**20  # what the sockets' buffers hold
+
+
 @asynccontextmanager
-async def greeter(frames: bytes) -> AsyncIterator[tuple[str, asyncio.Event]]:
+async def greeter(frames: bytes, *, ends: bool = False) -> AsyncIterator[tuple[str, asyncio.Event]]:
     """A server that sends its handshake answer and first frames in one write, and an event for the end of its client."""
     gone = asyncio.Event()
 
@@ -211,7 +283,7 @@ async def greeter(frames: bytes) -> AsyncIterator[tuple[str, asyncio.Event]]:
         protocol.send_response(protocol.accept(request))
         writer.write(b"".join([*protocol.data_to_send(), frames]))
         with suppress(ConnectionError):
-            while await reader.read(1000):
+            while not ends and await reader.read(1000):
                 pass
         writer.close()
         gone.set()
@@ -226,10 +298,10 @@ async def test_who_is_cancelled_just_when_the_server_answers_leaves_no_socket() 
         def cancel(frames: list[bytes]) -> None:
             task.cancel()
 
-        task = asyncio.create_task(open_connection(url, cancel, tls=None, timeout_s=3))
+        task = asyncio.create_task(open_connection(url, cancel, tls=None, timeout_s=30))
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await gone.wait()
 
 
@@ -237,7 +309,7 @@ async def test_nothing_is_sent_after_the_servers_close_frame() -> None:
     async with greeter(b"\x81\x05hello\x88\x02\x03\xe8") as (url, _):
         connection = await open_connection(url, Inbox(), tls=None, close_timeout_s=0.1)
         connection.send("too late")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert "1000" in await connection.ended()
 
 
@@ -255,6 +327,87 @@ async def test_a_cut_connection_has_a_reason() -> None:
         assert "lost" in await connection.ended()
 
 
+def frame(head: int, length: int) -> bytes:
+    """The head of a server's frame with this payload length."""
+    if length < 126:
+        return bytes([head, length])
+    return bytes([head, 127]) + length.to_bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("frames", "why"),
+    [
+        (frame(0x81, MAX_MESSAGE_BYTES + 1), "message too large: 16,777,217 bytes; at most 16,777,216 are accepted"),
+        (
+            frame(0x01, 3) + b"abc" + frame(0x80, MAX_MESSAGE_BYTES),
+            "message too large: 16,777,219 bytes; at most 16,777,216 are accepted",
+        ),
+        (frame(0xC1, 3) + b"\xf2\x48\xcd", "frame with a reserved bit, as in a compressed message"),
+        (frame(0x91, 3) + b"abc", "frame with a reserved bit"),
+        (frame(0x83, 3) + b"abc", "invalid WebSocket frame: invalid opcode"),
+        (b"\x81\x83abcdefg", "invalid WebSocket frame: incorrect masking"),
+        (frame(0x80, 3) + b"abc", "invalid WebSocket frame: unexpected continuation frame"),
+        (frame(0x09, 3) + b"abc", "invalid WebSocket frame: fragmented control frame"),
+        (frame(0x88, 1) + b"a", "invalid WebSocket frame: close frame too short"),
+        (frame(0x88, 2) + b"\x00\x07", "invalid WebSocket frame: invalid status code"),
+        (frame(0x88, 3) + b"\x03\xe8\xff", "invalid WebSocket frame: .*utf-8"),
+        (b"", "connection lost without a close frame"),
+    ],
+)
+async def test_reason_names_the_frame_that_the_library_refused(frames: bytes, why: str) -> None:
+    async with greeter(b"\x81\x05hello" + frames, ends=not frames) as (url, _):
+        inbox = Inbox()
+        connection = await open_connection(url, inbox, tls=None, timeout_s=30, close_timeout_s=0.05)
+        async with asyncio.timeout(30):
+            assert re.match(why, await connection.ended())
+        assert inbox.frames == [b"hello"], "frames before the refused one count"
+
+
+async def test_only_the_first_open_connection_of_several_addresses_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both handshakes are answered; the slower connection is closed and brings no frame."""
+    monkeypatch.setattr("market_collector.net.addresses.NEXT_AFTER_S", 0.0)
+    monkeypatch.setattr("market_collector.net.addresses.NEXT_AFTER_ACCEPTED_S", 0.0)
+    hosts, port = (new_host(), new_host()), 8080
+    asked, gone = asyncio.Barrier(2), asyncio.Semaphore(0)
+
+    async def both_at_once(peer: ServerConnection, request: Request) -> None:
+        await asked.wait()
+
+    async def hello(peer: ServerConnection) -> None:
+        await peer.send("hello")
+        await peer.wait_closed()
+        gone.release()
+
+    serve_peers = partial(serve, hello, port=port, process_request=both_at_once)
+    async with serve_peers(host=hosts[0]), serve_peers(host=hosts[1]):
+        monkeypatch.setattr(socket, "getaddrinfo", partial(_addresses_of, hosts))
+        inbox = Inbox()
+        connection = await open_connection(f"ws://exchange.example:{port}/ws", inbox, tls=None, timeout_s=30)
+        async with asyncio.timeout(30):
+            await gone.acquire()  # the other one
+        assert await inbox.holds(1) == [b"hello"]
+        connection.end("done")
+        await connection.ended()
+        assert inbox.frames == [b"hello"]
+
+
+async def test_each_address_has_its_full_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight addresses accept TCP and answer late; a share of the timeout would not suffice for any of them."""
+    hosts, port = tuple(new_host() for _ in range(8)), 8080
+    monkeypatch.setattr(socket, "getaddrinfo", partial(_addresses_of, hosts))
+    timeouts: list[float | None] = []
+    real = asyncio.timeout
+
+    def noted(delay: float | None) -> asyncio.Timeout:
+        timeouts.append(delay)
+        return real(delay)
+
+    monkeypatch.setattr(asyncio, "timeout", noted)
+    with pytest.raises(ConnectionFailedError, match="none of 8 addresses connects: Connection refused"):
+        await open_connection(f"ws://exchange.example:{port}/ws", Inbox(), tls=None, timeout_s=4.0)
+    assert timeouts == [4.0] * 9  # the name, and each address
+
+
 async def test_garbage_instead_of_websocket_frames_ends_the_connection() -> None:
     async def garbage(peer: ServerConnection) -> None:
         peer.transport.write(b"\xff\xff\xff\xff garbage")
@@ -262,7 +415,7 @@ async def test_garbage_instead_of_websocket_frames_ends_the_connection() -> None
 
     async with server(garbage) as url:
         connection = await connect(url, Inbox())
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(30):
             assert await connection.ended()
 
 
@@ -275,7 +428,7 @@ async def test_a_mistake_in_the_callback_ends_the_connection_loudly(caplog: pyte
         raise ZeroDivisionError("mistake")
 
     async with server(hello) as url:
-        connection = await open_connection(url, broken, tls=None, timeout_s=3)
+        connection = await open_connection(url, broken, tls=None, timeout_s=30)
         assert "internal error: ZeroDivisionError" in await connection.ended()
     assert "mistake" in caplog.text
 
@@ -291,7 +444,7 @@ async def test_a_server_that_does_not_close_is_cut() -> None:
     async with server(deaf) as url:
         connection = await connect(url, Inbox())
         connection.end("leaving")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await connection.ended() == "leaving"
         assert connection.close_code is None
         left.set()

@@ -14,12 +14,11 @@ from market_collector.net.dialer import Dialer
 from market_collector.net.rate_limit import RateLimit
 from scripted_exchange import scripted_exchange
 
-DEADLINES = Deadlines(open_s=0.2, close_s=0.1)
 
-
-def dialer(websocket: str, per_second: float = 1000.0) -> Dialer:
-    limit = RateLimit(per_second, random.Random(7))
-    return Dialer(websocket, tls=None, rate_limit=limit, deadlines=DEADLINES, clock=read_clock)
+def dialer(websocket: str, open_s: float = 30.0) -> Dialer:
+    limit = RateLimit(1000.0, random.Random(7))
+    deadlines = Deadlines(open_s=open_s, close_s=0.1)
+    return Dialer(websocket, tls=None, rate_limit=limit, deadlines=deadlines, clock=read_clock)
 
 
 def ignore(frames: list[bytes]) -> None:
@@ -29,7 +28,7 @@ def ignore(frames: list[bytes]) -> None:
 async def test_one_at_a_time() -> None:
     """Two that get no answer take twice as long as one."""
     with socket.create_server(("127.0.0.1", 0)) as unresponsive:
-        one = dialer(f"ws://127.0.0.1:{unresponsive.getsockname()[1]}")
+        one = dialer(f"ws://127.0.0.1:{unresponsive.getsockname()[1]}", open_s=0.2)
         start = time.monotonic()
         results = await asyncio.gather(*(one.dial("/ws", ignore) for _ in range(2)), return_exceptions=True)
         assert all(isinstance(result, ConnectionFailedError) for result in results)

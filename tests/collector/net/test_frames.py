@@ -12,7 +12,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from market_collector.net.frames import MessageReader, frame_size, read_plain
+from market_collector.net.frames import MAX_LINE_BYTES, HeadTooLongError, MessageReader, frame_size, read_plain
 
 LONGEST = 70_000
 
@@ -103,6 +103,32 @@ def test_an_answer_that_is_no_http_is_refused_at_once() -> None:
     protocol, _ = client()
     assert MessageReader(protocol, LONGEST).read(b"SSH-2.0-OpenSSH_9.2\r\n") == []
     assert protocol.handshake_exc is not None
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(0, 400), max_size=5))
+def test_any_bytes_instead_of_a_head_are_read(data: bytes, cuts: list[int]) -> None:
+    protocol, _ = client()
+    reader = MessageReader(protocol, LONGEST)
+    assert [message for portion in portions(data, cuts) for message in reader.read(portion)] == []
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"H" * (MAX_LINE_BYTES + 1), "a line of more than 8,192 bytes"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n" + b"x: " + b"y" * MAX_LINE_BYTES, "a line of more than"),
+        (
+            b"HTTP/1.1 101 Switching Protocols\r\n" + (b"x: " + b"y" * 8_000 + b"\r\n") * 9,
+            "head has more than 65,536 bytes",
+        ),
+    ],
+)
+@pytest.mark.parametrize("portion", [1_000, 200_000])
+def test_a_head_without_an_end_is_refused(head: bytes, words: str, portion: int) -> None:
+    protocol, _ = client()
+    reader = MessageReader(protocol, LONGEST)
+    with pytest.raises(HeadTooLongError, match=words):
+        _ = [reader.read(head[at : at + portion]) for at in range(0, len(head), portion)]
 
 
 @pytest.mark.parametrize(

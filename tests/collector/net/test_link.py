@@ -29,7 +29,7 @@ from market_collector.telemetry.status import Health
 from scripted_exchange import scripted_exchange
 
 SETTINGS = settings_of("", DataType.ORDERBOOK, DataType.TICKER, backoff_initial_s=0.02, backoff_max_s=0.1)
-SHORT = Deadlines(open_s=0.3, drain_s=30.0, close_s=0.2)
+DEADLINES = Deadlines(open_s=30.0, drain_s=30.0, close_s=0.2)
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Collection:
     def stands(self, state: ConnectionState) -> bool:
         return self.link.state is state
 
-    async def comes(self, is_so: Callable[[], Any], within_s: float = 10.0) -> None:
+    async def comes(self, is_so: Callable[[], Any], within_s: float = 60.0) -> None:
         async with asyncio.timeout(within_s):
             while not is_so():
                 await asyncio.sleep(0.005)
@@ -60,7 +60,7 @@ class Collection:
 
 def collection(
     websocket: str,
-    deadlines: Deadlines = SHORT,
+    deadlines: Deadlines = DEADLINES,
     emit: Callable[[Sequence[Record]], None] | None = None,
     **changes: Any,
 ) -> Collection:
@@ -76,7 +76,7 @@ def collection(
 
 
 @asynccontextmanager
-async def running(websocket: str, deadlines: Deadlines = SHORT, **changes: Any) -> AsyncIterator[Collection]:
+async def running(websocket: str, deadlines: Deadlines = DEADLINES, **changes: Any) -> AsyncIterator[Collection]:
     one = collection(websocket, deadlines, **changes)
     await one.supervisor.start()
     try:
@@ -142,7 +142,7 @@ async def test_failed_successor_is_retried_while_the_old_connection_lives() -> N
 
 
 async def test_a_successor_that_never_serves_all_takes_over_after_the_deadline() -> None:
-    deadlines = replace(SHORT, drain_s=0.3)
+    deadlines = replace(DEADLINES, drain_s=0.3)
     with scripted_exchange() as exchange:
         async with running(exchange.websocket, deadlines) as one:
             await one.flows()
@@ -198,23 +198,24 @@ async def test_handshake_without_an_answer_is_given_up_and_retried(scheme: str) 
     """The kernel accepts, but the WebSocket or TLS handshake (wss) gets no answer."""
     with socket.create_server(("127.0.0.1", 0)) as unresponsive:
         start = time.monotonic()
-        async with running(f"{scheme}://127.0.0.1:{unresponsive.getsockname()[1]}") as one:
+        url = f"{scheme}://127.0.0.1:{unresponsive.getsockname()[1]}"
+        async with running(url, replace(DEADLINES, open_s=0.3)) as one:
             await one.comes(lambda: one.stands(ConnectionState.BACKOFF))
             assert "no WebSocket connection within 0.3 s" in one.link.reason
             assert 0.3 <= time.monotonic() - start < 3.0
             unresponsive.accept()[0].close()
-            unresponsive.settimeout(5)
+            unresponsive.settimeout(60)
             again, _ = await asyncio.to_thread(unresponsive.accept)
             again.close()
 
 
 async def test_ping_detects_an_unresponsive_connection() -> None:
     with scripted_exchange() as exchange:
-        async with running(exchange.websocket, ping_interval_s=0.2) as one:
+        async with running(exchange.websocket, ping_interval_s=0.5) as one:
             await one.flows()
             exchange.answers = False
             await one.comes(lambda: one.link.state is not ConnectionState.CONNECTED)
-            assert "no answer to a ping for 0.2 s" in one.link.reason
+            assert "no answer to a ping for 0.5 s" in one.link.reason
             assert one.link.pings_sent == 1
             exchange.answers = True
             await one.flows()
@@ -222,7 +223,7 @@ async def test_ping_detects_an_unresponsive_connection() -> None:
 
 async def test_pings_and_pongs_are_counted_over_all_connections() -> None:
     with scripted_exchange() as exchange:
-        async with running(exchange.websocket, ping_interval_s=0.1) as one:
+        async with running(exchange.websocket, ping_interval_s=0.5) as one:
             await one.flows()
             exchange.serves = False
             for number in (1, 2):
@@ -237,7 +238,7 @@ async def test_pings_and_pongs_are_counted_over_all_connections() -> None:
 
 async def test_unanswered_subscribe_is_detected() -> None:
     with scripted_exchange(answers=False) as exchange:
-        async with running(exchange.websocket, replace(SHORT, subscribe_s=0.3)) as one:
+        async with running(exchange.websocket, replace(DEADLINES, subscribe_s=0.3)) as one:
             await one.comes(lambda: "no answer to subscribe for 0.3 s" in one.link.reason)
             exchange.answers = True
             await one.flows()
@@ -349,9 +350,10 @@ async def running_pair(websocket: str) -> AsyncIterator[tuple[Collection, Collec
 
 
 async def test_an_address_that_comes_back_is_connected_to_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    """The delay after a connection that served is the shortest, for any duration and any earlier failures."""
+    """The delay after a connection that brought data for a while is the shortest, whatever failed earlier."""
+    steady_at_once = replace(DEADLINES, steady_s=0.0)
     with scripted_exchange(refuse=503) as exchange:
-        async with running(exchange.websocket, backoff_initial_s=0.05, backoff_max_s=60.0) as one:
+        async with running(exchange.websocket, steady_at_once, backoff_initial_s=0.05, backoff_max_s=60.0) as one:
             await one.comes(lambda: len(exchange.handshakes) == 3)
             exchange.refuse = None
             one.supervisor.reconnect(None, "waited enough")
@@ -380,12 +382,29 @@ async def test_internal_error_in_a_deadline_ends_the_connection(
             assert "mistake" in caplog.text
 
 
-async def test_supervisor_error_is_raised_by_the_next_call() -> None:
+async def test_internal_error_of_a_connection_costs_only_that_connection(caplog: pytest.LogCaptureFixture) -> None:
+    mistakes = [ZeroDivisionError("mistake")]
+
     def emit(records: Sequence[Record]) -> None:
-        raise ZeroDivisionError("mistake")
+        if mistakes:
+            raise mistakes.pop()
 
     with scripted_exchange() as exchange:
         one = collection(exchange.websocket, emit=emit)
+        await one.supervisor.start()
+        await one.comes(lambda: one.stands(ConnectionState.CONNECTED))
+        await one.supervisor.stop()
+    assert one.ledger.complaints.internal_errors == 1
+    assert "public connection: internal error: ZeroDivisionError('mistake')" in caplog.text
+
+
+async def test_supervisor_error_is_raised_by_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def age(self: Ledger, now: Moment) -> None:
+        raise ZeroDivisionError("mistake")
+
+    monkeypatch.setattr(Ledger, "age", age)
+    with scripted_exchange() as exchange:
+        one = collection(exchange.websocket)
         for call in (one.supervisor.start, one.supervisor.stop):
             await one.supervisor.start()
             await one.comes(lambda: asyncio.all_tasks() == {asyncio.current_task()})

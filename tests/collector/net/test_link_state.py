@@ -3,6 +3,8 @@
 import logging
 import random
 
+import pytest
+
 from market_collector.errors import ConnectionFailedError
 from market_collector.model.moment import Moment
 from market_collector.model.streams import ConnectionState
@@ -10,6 +12,7 @@ from market_collector.net.backoff import Backoff
 from market_collector.net.link_state import DRAIN_POLL_S, Dismiss, LinkEffect, LinkMachine, LinkPolicy, Log, Open
 
 MAX_DELAY_S = 8.0
+STEADY_S = 5.0
 
 
 def at(seconds: float) -> Moment:
@@ -18,7 +21,7 @@ def at(seconds: float) -> Moment:
 
 def machine(max_attempts: int = 0, *, auto_restart: bool = True) -> LinkMachine:
     backoff = Backoff(1.0, MAX_DELAY_S, random.Random(1))
-    return LinkMachine(LinkPolicy(60.0, max_attempts, auto_restart), backoff, at(0))
+    return LinkMachine(LinkPolicy(60.0, STEADY_S, max_attempts, auto_restart), backoff, at(0))
 
 
 def connected() -> LinkMachine:
@@ -59,17 +62,87 @@ def test_start_opens_the_first_connection() -> None:
 
 def test_end_is_followed_by_a_delay_and_an_attempt() -> None:
     one = connected()
-    effects = one.ended(1, "reset", at(5), is_serving=True)
+    effects = one.ended(1, "reset", at(2 + STEADY_S), is_serving=True)
     assert (opened(effects), logged(effects)) == ([], [logging.WARNING])
     assert (one.state, one.reason) == (ConnectionState.BACKOFF, "reset")
     assert one.wake_at is not None
-    assert 5.0 <= one.wake_at <= 6.0, "the first delay is the shortest"
+    assert 7.0 <= one.wake_at <= 8.0, "the first delay is the shortest"
     assert one.woken(at(one.wake_at - 0.001), is_complete=False) == []
     assert one.woken(at(one.wake_at), is_complete=False) == [Open(2)]
-    one.opened(2, at(7))
+    one.opened(2, at(9))
     assert one.reconnections == 1
     assert one.last_reconnect is not None
     assert one.last_reconnect.reason == "reset"
+
+
+def delays(one: LinkMachine, life_s: float, *, is_serving: bool, count: int = 40) -> list[float]:
+    """Open and end connections that live for this long; return the delays before the next ones."""
+    now, found = 1.0, list[float]()
+    one.started(at(now))
+    for number in range(1, count + 1):
+        one.opened(number, at(now))
+        now += life_s
+        one.ended(number, "closed", at(now), is_serving=is_serving)
+        assert one.wake_at is not None
+        found.append(one.wake_at - now)
+        now = one.wake_at
+        one.woken(at(now), is_complete=False)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("life_s", "is_serving"),
+    [(0.1, False), (STEADY_S + 100, False), (STEADY_S - 0.1, True)],
+    ids=["acknowledged and closed", "acknowledged and silent", "closed soon after its first data"],
+)
+def test_delays_grow_while_no_connection_brings_data_for_a_while(life_s: float, is_serving: bool) -> None:
+    assert max(delays(machine(), life_s, is_serving=is_serving)) > MAX_DELAY_S / 2
+
+
+def test_delays_start_over_after_a_connection_that_brought_data() -> None:
+    assert max(delays(machine(), STEADY_S, is_serving=True)) <= 1.0
+
+
+def test_brief_connections_with_data_use_up_no_attempts() -> None:
+    assert len(delays(machine(2, auto_restart=False), 0.1, is_serving=True)) == 40
+
+
+def test_attempts_are_used_up_by_connections_that_bring_nothing() -> None:
+    one = machine(1, auto_restart=False)
+    one.started(at(1))
+    one.opened(1, at(1))
+    one.ended(1, "closed", at(2))
+    assert one.has_given_up
+
+
+def test_announced_end_of_a_steady_connection_opens_its_successor_at_once() -> None:
+    one = connected()
+    assert one.announced("upgrade", at(2 + STEADY_S), is_serving=True) == [Open(2)]
+
+
+def test_announced_end_of_a_new_connection_is_followed_by_a_delay() -> None:
+    """Otherwise an exchange that announces an end to each connection would be dialed without pause."""
+    one, found = machine(), list[float]()
+    one.started(at(0))
+    now = 0.0
+    for number in range(1, 21):
+        one.opened(number, at(now))
+        assert opened(one.announced("upgrade", at(now + 0.1), is_serving=True)) == []
+        assert one.state is ConnectionState.DRAINING
+        assert one.wake_at is not None
+        wake_at = one.wake_at
+        assert one.ended(number, "closed", at(now + 0.2), is_serving=True) == [], "it waits already"
+        assert one.wake_at == wake_at
+        found.append(wake_at - now)
+        now = wake_at
+        assert one.woken(at(now), is_complete=False) == [Open(number + 1)]
+    assert max(found) > MAX_DELAY_S / 2
+
+
+def test_announced_end_opens_nothing_while_a_connection_is_opening() -> None:
+    one = connected()
+    one.replace("asked for", at(3))
+    assert one.announced("upgrade", at(4), is_serving=True) == []
 
 
 def test_predecessor_ends_when_the_successor_delivers_every_stream() -> None:

@@ -15,7 +15,7 @@ from websockets.uri import parse_uri
 
 import tls
 from market_collector.errors import ConnectionFailedError, InputError
-from market_collector.net.connection import open_connection
+from market_collector.net.opening import open_connection
 from market_collector.net.proxy import proxy_for
 
 VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "ws_proxy", "wss_proxy", "socks_proxy")
@@ -134,7 +134,7 @@ async def test_error_hides_the_password_when_a_proxy_refuses(
 ) -> None:
     (_, address), (url, trust) = proxy, exchange
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:wrong-secret@{address}")
-    with pytest.raises(ConnectionFailedError, match=f"proxy {address}: it refused: 407 Proxy Auth") as refused:
+    with pytest.raises(ConnectionFailedError, match=f"proxy {address}: it refused: HTTP 407 Proxy Auth") as refused:
         await greeting(url, trust)
     assert "wrong-secret" not in "".join(traceback.format_exception(refused.value))
 
@@ -159,9 +159,14 @@ def _two_addresses(host: str, port: int, *others: int, **more: int) -> list[tupl
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (b"HTTP/1.1 503 Later\r\n\r\n", "it refused: 503 Later"),
-        (b"SSH-2.0-OpenSSH\r\n\r\n", "it refused: not in HTTP"),
+        (b"HTTP/1.1 503 Later\r\n\r\n", "it refused: HTTP 503 Later"),
+        (b"HTTP/1.0 403 Forbidden\r\n\r\n<html>not <b>allowed</b></html>", "HTTP 403 Forbidden: not allowed$"),
+        (b"HTTP/1.1 407\r\nContent-Length: 9999\r\n\r\nwho are you", "HTTP 407: who are you"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n" + b"x" * 70_000, "HTTP 502 Bad Gateway: xxx"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "it did not answer in HTTP: SSH-2.0-OpenSSH"),
         (b"HTTP/1.1 200", "it did not answer in HTTP"),
+        (b"HTTP/1.1 200 OK\r\nVia: ", "it did not answer in HTTP"),
+        (b"", "it did not answer in HTTP$"),
         (b"x" * 70_000, "it did not answer in HTTP"),
     ],
 )
@@ -177,7 +182,7 @@ async def test_a_proxy_that_answers_something_else_is_an_error(
 
 async def test_a_proxy_that_is_not_there_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    with pytest.raises(ConnectionFailedError, match=r"proxy 127\.0\.0\.1:9: .*failed"):
+    with pytest.raises(ConnectionFailedError, match=r"proxy 127\.0\.0\.1:9: Connection refused"):
         await greeting("wss://localhost:9/ws", ssl.create_default_context())
 
 
@@ -213,3 +218,21 @@ def test_a_changing_environment_does_not_break_a_connection(monkeypatch: pytest.
 
     monkeypatch.setattr("os.environ", Changing())
     assert proxy_for(EXCHANGE) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "excluded"),
+    [
+        ("wss://10.1.2.3:8443/ws", "10.0.0.0/8"),
+        ("wss://[fd00::5]:8443/ws", "fd00::/8"),
+        ("ws://[fd00::5]:8443/ws", "fd00:0::5"),
+    ],
+)
+def test_network_of_no_proxy_means_a_direct_connection(
+    monkeypatch: pytest.MonkeyPatch, address: str, excluded: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    assert proxy_for(parse_uri(address)) is not None
+    monkeypatch.setenv("NO_PROXY", f".svc,{excluded}")
+    assert proxy_for(parse_uri(address)) is None

@@ -12,7 +12,7 @@ from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Connected, Disconnected, Record, Trade
 from market_collector.model.streams import DataType, Stream, StreamState
 from market_collector.net.clock import read_clock
-from market_collector.net.connection import open_connection
+from market_collector.net.opening import open_connection
 from market_collector.net.rest import Rest
 from market_collector.net.session import Session
 from simulator_process import MARKET, Simulator, simulator
@@ -79,7 +79,7 @@ async def test_stream_without_data_is_compared_with_rest(exchange: Simulator) ->
     task = await running.start()
     await running.comes(lambda: any(isinstance(record, Trade) for record in running.records))
     exchange.post("/faults/silence", {"seconds": 60, "channel": "trades-all"})
-    await running.comes(lambda: _is_stale(running))
+    await running.comes(lambda: _state(running) is StreamState.STALE)
     await running.comes(lambda: running.ledger.resyncs > 0)
     exchange.clear_faults()
     task.cancel()
@@ -87,21 +87,36 @@ async def test_stream_without_data_is_compared_with_rest(exchange: Simulator) ->
         await task
 
 
-def _is_stale(running: RunningSession) -> bool:
+def _state(running: RunningSession) -> StreamState:
     running.ledger.age(read_clock())
-    return running.ledger.ids.streams[TRADES].state is StreamState.STALE
+    return running.ledger.ids.streams[TRADES].state
+
+
+async def test_delisted_instrument_is_refused_until_it_is_listed_again(exchange: Simulator) -> None:
+    running = RunningSession(exchange)
+    task = await running.start()
+    await running.comes(lambda: any(isinstance(record, Trade) for record in running.records))
+    exchange.post("/faults/delist", {"symbol": "BTC-USDT", "seconds": 60})
+    await running.comes(lambda: _state(running) is StreamState.REFUSED)
+    progress = running.ledger.ids.streams[TRADES]
+    assert progress.reason == "SymbolNotFound"
+    assert "51001" in progress.message
+    exchange.clear_faults()
+    await running.comes(lambda: _state(running) is StreamState.LIVE)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_rest_that_does_not_answer_is_no_reason_to_call_a_market_quiet(
     exchange: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
     running = RunningSession(exchange, rest="http://127.0.0.1:9")
     task = await running.start()
     await running.comes(lambda: any(isinstance(record, Trade) for record in running.records))
     exchange.post("/faults/silence", {"seconds": 60, "channel": "trades-all"})
-    await running.comes(lambda: _is_stale(running))
-    await running.comes(lambda: "cannot ask the exchange for its newest" in caplog.text)
+    await running.comes(lambda: _state(running) is StreamState.UNKNOWN)
+    await running.comes(lambda: "REST cannot confirm that streams without data are quiet" in caplog.text)
     exchange.clear_faults()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -40,7 +40,7 @@ class Collection:
     ledger: Ledger
     records: list[Record] = field(default_factory=list)
 
-    async def comes(self, is_so: Callable[[], Any], within_s: float = 10.0) -> None:
+    async def comes(self, is_so: Callable[[], Any], within_s: float = 60.0) -> None:
         async with asyncio.timeout(within_s):
             while not is_so():
                 await asyncio.sleep(0.02)

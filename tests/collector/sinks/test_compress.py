@@ -8,6 +8,7 @@ import pytest
 import zstandard
 
 from market_collector.sinks.compress import READ_BYTES, compress
+from market_collector.sinks.names import compressed_path, unfinished_path
 
 TEXT = b'{"type": "trade"}\n' * 50_000
 
@@ -57,3 +58,23 @@ def test_an_earlier_attempt_is_written_over(tmp_path: Path) -> None:
     packed = compress(plain, "gzip", lambda: False)
     assert packed is not None
     assert unpack(packed) == TEXT
+
+
+def test_a_link_is_not_written_through(tmp_path: Path) -> None:
+    plain, target = tmp_path / "a.jsonl", tmp_path / "of-others"
+    plain.write_bytes(TEXT)
+    target.write_bytes(b"kept")
+    unfinished_path(compressed_path(plain, "gzip")).symlink_to(target)
+    packed = compress(plain, "gzip", lambda: False)
+    assert packed is not None
+    assert unpack(packed) == TEXT
+    assert target.read_bytes() == b"kept"
+
+
+def test_a_link_is_not_compressed(tmp_path: Path) -> None:
+    plain, target = tmp_path / "a.jsonl", tmp_path / "of-others"
+    target.write_bytes(b"secret")
+    plain.symlink_to(target)
+    with pytest.raises(OSError, match="symbolic links"):
+        compress(plain, "gzip", lambda: False)
+    assert sorted(tmp_path.iterdir()) == [plain, target]

@@ -1,6 +1,7 @@
 """Lines of files, plain and compressed, whole and damaged."""
 
 import gzip
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import zstandard
 
 from market_collector.sinks.compress import compress
-from market_collector.sinks.reader import BUFFER_BYTES, DamagedError, stored_lines
+from market_collector.sinks.reader import BUFFER_BYTES, LONGEST_LINE_BYTES, DamagedError, stored_lines
 
 LINES = [b'{"number":%d}\n' % number for number in range(BUFFER_BYTES // 4)]
 PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstandard.compress}
@@ -64,3 +65,18 @@ def test_changed_byte_in_a_compressed_file_is_an_error(tmp_path: Path, compressi
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(DamagedError):
             list(stored_lines(path))
+
+
+@pytest.mark.parametrize("ending", ["", *PACK])
+def test_a_line_without_an_end_is_damage(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.jsonl{ending}"
+    text = LINES[0] + b"x" * (LONGEST_LINE_BYTES + 1)
+    path.write_bytes(PACK[ending](text) if ending else text)
+    tracemalloc.start()
+    lines = stored_lines(path)
+    assert next(lines) == LINES[0]
+    with pytest.raises(DamagedError, match="a line of more than 64 MiB"):
+        next(lines)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * LONGEST_LINE_BYTES

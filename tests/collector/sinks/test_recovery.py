@@ -118,3 +118,15 @@ def test_after_cutting_a_file_is_whole_lines_and_nothing_whole_is_missing(conten
     assert len(kept) + cut == len(content)
     assert not kept or kept.endswith(b"\n")
     assert b"\n" not in content[len(kept) :]
+
+
+def test_links_and_special_files_are_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    target = tmp_path / "of-others"
+    target.write_bytes(b"no newline at the end")
+    link, pipe = tmp_path / file_name(OKX, 0, 1), tmp_path / file_name(OKX, 0, 2)
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    assert recover(tmp_path) == []
+    assert target.read_bytes() == b"no newline at the end"
+    assert link.is_symlink()
+    assert caplog.text.count("is not a regular file") == 2

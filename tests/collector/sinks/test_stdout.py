@@ -3,12 +3,13 @@
 import asyncio
 import os
 import resource
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from market_collector.errors import SinkError
+from market_collector.errors import SinkError, SinkGoneError
 from market_collector.model.events import Record, Trade
 from market_collector.sinks.encode import line
 from market_collector.sinks.stdout import StdoutSink
@@ -85,9 +86,46 @@ async def test_closing_ends_a_write_that_waits_for_a_reader() -> None:
 async def test_write_fails_when_the_reader_has_gone() -> None:
     reader = Reader()
     os.close(reader.descriptor)
-    with pytest.raises(SinkError, match="its reader has gone"):
+    with pytest.raises(SinkGoneError, match="its reader has gone"):
         await StdoutSink("out", reader.writer).write(packed(1, 1))
     os.close(reader.writer)
+    with pytest.raises(SinkGoneError, match="its reader has gone"):
+        await StdoutSink("out", reader.writer).write(packed(1, 1))  # the descriptor is closed
+
+
+async def test_reader_of_a_named_pipe_may_come_back(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(pipe, os.O_WRONLY)
+    os.close(reader)
+    sink = StdoutSink("out", writer)
+    with pytest.raises(SinkError, match="its reader has gone; start one again"):
+        await sink.write(packed(1, 1))
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    await sink.write(packed(1, 1))
+    assert os.read(reader, 10_000) == lines(trades(1, 1))
+    os.close(reader)
+    os.close(writer)
+
+
+async def test_process_without_a_standard_output_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another file may have its number by then."""
+    monkeypatch.setattr(sys, "__stdout__", None)
+    with pytest.raises(SinkGoneError, match="standard output is closed"):
+        await StdoutSink("out").open()
+
+
+async def test_cancelled_write_is_finished() -> None:
+    """Otherwise the next write would repeat lines, or tear them."""
+    reader = Reader()
+    sink = StdoutSink("out", reader.writer)
+    writing = asyncio.create_task(sink.write(packed(1, 5000)))
+    await asyncio.sleep(0)
+    writing.cancel()
+    reader.thread.start()
+    await writing
+    assert reader.finish() == lines(trades(1, 5000))
 
 
 async def test_write_fails_when_the_disk_is_full() -> None:

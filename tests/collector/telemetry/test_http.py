@@ -3,13 +3,14 @@
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
 
 from market_collector.errors import InputError
-from market_collector.telemetry.http import HttpServer, ProbeAnswer, serve
-from market_collector.telemetry.status import Health, Status
+from market_collector.telemetry.http import HttpServer, ProbeAnswer, _is_local, serve
+from market_collector.telemetry.status import Health, Status, encode
 
 STATUS = Status(
     name="okx-btc",
@@ -30,7 +31,10 @@ class Collector:
         self.alive: ProbeAnswer = (True, "")
         self.ready: ProbeAnswer = (True, "")
 
-    def metrics(self) -> bytes:
+    async def status(self) -> bytes:
+        return encode(STATUS)
+
+    async def metrics(self) -> bytes:
         return b"market_collector_messages_total 1.0\n"
 
 
@@ -45,7 +49,7 @@ async def start(collector: Collector, port: int = 0) -> HttpServer:
         port,
         is_alive=lambda: collector.alive,
         is_ready=lambda: collector.ready,
-        status=lambda: STATUS,
+        status=lambda: collector.status(),
         metrics=lambda: collector.metrics(),
     )
 
@@ -68,7 +72,7 @@ async def send(server: HttpServer, request: bytes) -> bytes:
 
 async def get(server: HttpServer, path: str, method: str = "GET") -> tuple[int, dict[str, str], str]:
     answer = await send(
-        server, f"{method} {path} HTTP/1.1\r\nHost: pod\r\nUser-Agent: kube-probe/1.36\r\n\r\n".encode()
+        server, f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: kube-probe/1.36\r\n\r\n".encode()
     )
     head, _, body = answer.decode().partition("\r\n\r\n")
     first, *fields = head.split("\r\n")
@@ -113,7 +117,7 @@ async def test_other_methods_are_405(server: HttpServer, method: str) -> None:
 async def test_a_websocket_handshake_gets_a_plain_answer(server: HttpServer) -> None:
     answer = await send(
         server,
-        b"GET /livez HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
     )
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -122,7 +126,7 @@ async def test_a_websocket_handshake_gets_a_plain_answer(server: HttpServer) -> 
 async def test_a_failure_to_answer_is_500_and_logged_and_the_next_is_served(
     server: HttpServer, collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail() -> bytes:
+    async def fail() -> bytes:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
@@ -168,6 +172,59 @@ async def test_error_names_an_address_that_is_not_local(collector: Collector) ->
             0,
             is_alive=lambda: collector.alive,
             is_ready=lambda: collector.ready,
-            status=lambda: STATUS,
+            status=collector.status,
             metrics=collector.metrics,
         )
+
+
+async def test_probes_are_answered_while_a_long_page_is_made(server: HttpServer, collector: Collector) -> None:
+    may_end = asyncio.Event()
+
+    async def long_page() -> bytes:
+        await may_end.wait()
+        return b"made\n"
+
+    collector.metrics = long_page  # type: ignore[method-assign]
+    page = asyncio.create_task(get(server, "/metrics"))
+    assert (await get(server, "/livez"))[::2] == (200, "ok\n")
+    may_end.set()
+    assert (await page)[::2] == (200, "made\n")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+async def test_all_addresses_are_those_of_both_families(collector: Collector, host: str) -> None:
+    """Pods may have only IPv6, and the pod template asks for 0.0.0.0."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = await serve(
+        host,
+        port,
+        is_alive=lambda: collector.alive,
+        is_ready=lambda: collector.ready,
+        status=collector.status,
+        metrics=collector.metrics,
+    )
+    assert {each.family for each in server.server.sockets} == {socket.AF_INET, socket.AF_INET6}
+    assert {each.getsockname()[1] for each in server.server.sockets} == {port}
+    await server.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8080", b"200"),
+        ("127.0.0.1:8080", b"200"),
+        ("[::1]:8080", b"200"),
+        ("evil.example:8080", b"403"),
+        ("127.0.0.1.evil.example", b"403"),
+    ],
+)
+async def test_names_of_web_pages_are_refused_on_loopback(server: HttpServer, host: str, status: bytes) -> None:
+    answer = await send(server, f"GET /livez HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+def test_pods_answer_to_any_name() -> None:
+    assert [_is_local(host) for host in ("0.0.0.0", "::", "10.0.0.1", "pod")] == [False] * 4
+    assert [_is_local(host) for host in ("127.0.0.1", "::1", "localhost")] == [True] * 3

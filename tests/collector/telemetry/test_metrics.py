@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
 from market_collector.feed.latency import BOUNDS_S, LatencyHistogram
+from market_collector.feed.stream_state import StreamProgress
 from market_collector.model.report import SinkStatus
-from market_collector.model.streams import ConnectionState, GapState, StreamState
+from market_collector.model.streams import ConnectionState, DataType, GapState, Stream, StreamState
 from market_collector.telemetry.metrics import render
 from market_collector.telemetry.status import (
     ClockStatus,
@@ -20,7 +22,6 @@ from market_collector.telemetry.status import (
     GapStatus,
     Health,
     Status,
-    StreamStatus,
 )
 
 STATUS = Status(
@@ -39,17 +40,28 @@ STATUS = Status(
     connections=(
         ConnectionStatus(name="public", state=ConnectionState.BACKOFF, since="", pings_sent=9, pongs_received=8),
     ),
-    streams=(
-        StreamStatus(stream="A-B/trade", state=StreamState.LIVE, last_message_time="2026-11-22T10:04:57.500Z"),
-        StreamStatus(stream="A-B/ticker", state=StreamState.PENDING),
-    ),
     gaps=(GapStatus(id="1", stream="A-B/trade", state=GapState.OPEN, detected_at=""),),
     sinks=(SinkStatus(name="out", type="file", healthy=False, queued=3, acknowledged=2, dropped=1),),
 )
 
 
-def samples(latencies: Mapping[str, LatencyHistogram] | None = None) -> dict[tuple[str, ...], float]:
-    families = text_string_to_metric_families(render(STATUS, "okx", latencies or {}).decode())
+TRADES, TICKER = Stream("A-B", DataType.TRADE), Stream("A-B", DataType.TICKER)
+LAST_NS = 1_795_341_897_500_000_000
+"""2026-11-22T10:04:57.500Z."""
+
+
+def streams(latency: LatencyHistogram | None = None) -> list[StreamProgress]:
+    """A live stream with these latencies, and one without messages."""
+    live = StreamProgress(TRADES, 0, 0.0, StreamState.LIVE, last_wall_ns=LAST_NS, latency=latency or LatencyHistogram())
+    return [live, StreamProgress(TICKER, 0, 0.0)]
+
+
+def page(latency: LatencyHistogram | None = None) -> str:
+    return b"".join(render(STATUS, "okx", streams(latency))).decode()
+
+
+def samples(latency: LatencyHistogram | None = None) -> dict[tuple[str, ...], float]:
+    families = text_string_to_metric_families(page(latency))
     return {(each.name, *sorted(each.labels.values())): each.value for family in families for each in family.samples}
 
 
@@ -103,7 +115,7 @@ def test_latencies_are_a_cumulative_histogram() -> None:
     histogram = LatencyHistogram()
     for seconds in (0.001, 0.03, 0.04, 99.0, -0.5):
         histogram.observe(seconds)
-    found = samples({"A-B/trade": histogram})
+    found = samples(histogram)
     name = "market_collector_exchange_to_receive_seconds"
     assert found[(f"{name}_bucket", "0.001", "A-B/trade", "okx")] == 2
     assert found[(f"{name}_bucket", "0.05", "A-B/trade", "okx")] == 4
@@ -126,3 +138,47 @@ def test_every_observation_is_in_exactly_one_bucket(values: list[float]) -> None
 def test_the_client_library_is_loaded_by_the_first_scrape_only() -> None:
     code = "import sys, market_collector.telemetry.metrics; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def latencies(*seconds: float) -> LatencyHistogram:
+    histogram = LatencyHistogram()
+    for each in seconds:
+        histogram.observe(each)
+    return histogram
+
+
+@given(st.lists(st.floats(-10, 100), max_size=5))
+def test_samples_of_streams_are_those_of_the_client_library(seconds: list[float]) -> None:
+    """Names, labels, their order and values, for each kind of family."""
+    histogram, empty = latencies(*seconds), LatencyHistogram()
+    place = "market_collector_"
+    live = GaugeMetricFamily(place + "stream_live", "", labels=("stream",))
+    live.add_metric(("A-B/trade",), 1)
+    live.add_metric(("A-B/ticker",), 0)
+    received = HistogramMetricFamily(place + "exchange_to_receive_seconds", "", labels=("exchange", "stream"))
+    negative = CounterMetricFamily(place + "exchange_to_receive_negative", "", labels=("exchange", "stream"))
+    for stream, each in (("A-B/trade", histogram), ("A-B/ticker", empty)):
+        bounds = zip((*map(str, BOUNDS_S), "+Inf"), accumulate(each.counts), strict=True)
+        received.add_metric(("okx", stream), list(bounds), each.sum_s)
+        negative.add_metric(("okx", stream), each.negative)
+    found = {family.name: family for family in text_string_to_metric_families(page(histogram))}
+    for family in (live, received, negative):
+        assert found[family.name].type == family.type
+        assert found[family.name].samples == family.samples
+
+
+def test_a_family_has_one_head_and_its_samples_together() -> None:
+    lines = page(latencies(0.1)).splitlines()
+    heads = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(heads) == len(set(heads))
+    assert page().endswith("\n")
+
+
+def test_a_stream_is_a_piece_of_its_own() -> None:
+    """The event loop gets a turn between pieces, so no piece may grow with the number of streams."""
+    few, many = (
+        list(render(STATUS, "okx", [StreamProgress(Stream(f"S{n}-B", DataType.TRADE), 0, 0.0) for n in range(count)]))
+        for count in (10, 20)
+    )
+    assert len(many) > len(few) + 20
+    assert max(map(len, many)) < 1.1 * max(map(len, few))

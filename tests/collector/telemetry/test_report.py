@@ -37,6 +37,7 @@ def ledger(**states: StreamState) -> Ledger:
 
 
 LIVE, QUIET, STALE, REFUSED, PENDING = (StreamState(word) for word in ("live", "quiet", "stale", "refused", "pending"))
+UNKNOWN = StreamState.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,7 @@ LIVE, QUIET, STALE, REFUSED, PENDING = (StreamState(word) for word in ("live", "
         ({"A": LIVE, "B": QUIET}, GOOD, True, "2 streams"),
         ({"A": LIVE, "B": PENDING}, GOOD, False, "B/ticker (pending)"),
         ({"A": LIVE, "B": STALE}, GOOD, False, "not streaming: B/ticker"),
+        ({"A": LIVE, "B": UNKNOWN}, GOOD, False, "not streaming: B/ticker"),
         ({"A": LIVE, "B": REFUSED}, GOOD, True, "1 streams"),
         ({"A": REFUSED}, GOOD, False, "refuses every stream: A/ticker (SymbolNotFound)"),
         ({"A": LIVE}, BAD, False, "not writing: out (disk full)"),
@@ -62,6 +64,7 @@ def test_readiness(states: dict[str, StreamState], sink: SinkStatus, is_ready: b
         ({"A": LIVE, "B": QUIET}, GOOD, Health.HEALTHY, ""),
         ({"A": LIVE, "B": STALE}, GOOD, Health.DEGRADED, "without data: B/ticker (stale)"),
         ({"A": STALE, "B": REFUSED}, GOOD, Health.UNHEALTHY, "no stream has data: A/ticker (stale), B/ticker"),
+        ({"A": UNKNOWN, "B": STALE}, GOOD, Health.DEGRADED, "without data: A/ticker (unknown), B/ticker (stale)"),
         ({"A": LIVE}, BAD, Health.DEGRADED, "sinks that cannot write: out"),
     ],
 )
@@ -76,6 +79,10 @@ def test_an_open_gap_degrades() -> None:
     page = next(iter(one.streams.values()))
     one.gaps.open(page.stream, GapBounds("5"), "SequenceGap", at(2))
     assert report.health(one, [], [GOOD]) == (Health.DEGRADED, "1 open gaps")
+
+
+def test_health_is_degraded_without_a_usable_checkpoint() -> None:
+    assert report.health(ledger(A=LIVE), [], [GOOD], "no room") == (Health.DEGRADED, "no room")
 
 
 def test_long_lists_of_streams_are_cut() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market_collector.feed.checkpoint_state import LinePosition, StreamPosition
 from market_collector.model.report import SinkStatus
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 from market_collector.telemetry.status import (
@@ -55,6 +56,7 @@ FULL = status(
     streams=(StreamStatus(stream="BTC-USDT/trade", state=StreamState.LIVE, last_message_time=TIME, since=TIME),),
     gaps=(gap(1),),
     sinks=(SinkStatus(name="out", type="stdout", acknowledged=6),),
+    positions={"BTC-USDT/trade": StreamPosition(LinePosition(105, 9))},
 )
 
 
@@ -85,6 +87,7 @@ def test_the_document_has_the_fixed_names() -> None:
             "skippedUpdates": 0,
             "duplicates": 0,
             "unreadableFrames": 0,
+            "internalErrors": 0,
             "slowReaderCloses": 0,
         },
         "connections": [
@@ -131,6 +134,8 @@ def test_the_document_has_the_fixed_names() -> None:
                 "error": "",
             },
         ],
+        "checkpointError": "",
+        "positions": {"BTC-USDT/trade": {"line": {"last": 105, "time_ns": 9}}},
     }
 
 
@@ -140,7 +145,16 @@ def test_termination_message_has_what_the_operator_reads() -> None:
     assert message["counters"] == json.loads(encode(document))["counters"]
     del message["counters"]
     reason = "no stream has data"
-    assert message == {"contract": 1, "epoch": "uid/time", "shard": 0, "health": "Unhealthy", "reason": reason}
+    kept = {"contract": 1, "epoch": "uid/time", "shard": 0, "health": "Unhealthy", "reason": reason}
+    assert message == {**kept, "positions": {}}
+
+
+@pytest.mark.parametrize(("streams", "are_kept"), [(20, True), (200, False)])
+def test_termination_message_has_the_positions_if_they_fit(streams: int, are_kept: bool) -> None:
+    positions = {f"{n}-USDT/trade": StreamPosition(LinePosition(10**9 + n, 10**18)) for n in range(streams)}
+    message = termination_message(status(positions=positions, reason="r" * 500))
+    assert len(message) <= 4096
+    assert ("positions" in json.loads(message)) == are_kept
 
 
 TEXTS = st.text(max_size=400) | st.just("\x00" * 3000) | st.just("\N{GRINNING FACE}" * 2000)

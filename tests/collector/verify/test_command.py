@@ -19,10 +19,10 @@ from loopback import new_address
 from market_collector.exchanges.okx.channels import channel
 from market_collector.model.events import Record
 from market_collector.model.streams import DataType, Stream
-from market_collector.verify.command import examine
+from market_collector.verify.command import escaped, examine
 from market_collector.verify.report import Completeness
 from record_lines import lines
-from records import gap, lost, repaired, snapshot, trade, update
+from records import candle, connected, disconnected, gap, lost, raw, repaired, snapshot, trade, update
 from simulator_process import MARKET, Simulator, simulator
 
 HISTORY = [trade(3, backfilled=True), trade(4, backfilled=True)]
@@ -83,6 +83,29 @@ def test_exit_code_is_2_and_the_rest_is_reported_when_a_file_is_unreadable(tmp_p
     assert f"{bad}:{len(COMPLETE) + 1}: " in output
     assert "nothing.jsonl: no such file" in output
     assert "okx BTC-USDT/trade" in output
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello", b'{"apiVersion": "x"}', b"a,b\n1,2\n", lines([connected(1), disconnected(2)]), lines([raw()])],
+)
+def test_exit_code_is_2_when_there_is_nothing_to_check(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(content)
+    code, made = document(path)
+    assert (code, made["exit_code"], made["verdict"]) == (2, 2, "unreadable")
+    assert [each["file"] for each in made["unreadable"]] == [str(path)]
+
+
+def test_exit_code_is_1_when_a_candle_is_open_again(tmp_path: Path) -> None:
+    code, output = verify(recorded(tmp_path, candle(0, closed=False), candle(0), candle(0, closed=False)))
+    assert code == 1
+    assert "CandleOpenAgain" in output
+    assert output.splitlines()[-1] == "INCOMPLETE: 1 contradiction in okx BTC-USDT/candle:1m"
+
+
+def test_gap_without_any_data_is_a_gap(tmp_path: Path) -> None:
+    assert examine([str(recorded(tmp_path, gap("g", 3, 4)))]).verdict is Completeness.INCOMPLETE
 
 
 def test_a_terminal_without_blocks_gets_ascii(tmp_path: Path) -> None:
@@ -213,3 +236,7 @@ def test_after_a_loss_the_verdict_is_the_exchanges_own_truth(exchange: Simulator
     assert stream["missing"]["unreported"] == 0
     assert code == (1 if missing else 0)
     assert sum(stream["holes"].values()) == stream["events"]["gap"] >= 1
+
+
+def test_control_characters_of_names_are_escaped() -> None:
+    assert escaped("okx\x1b]0;PWN\x07 \u202e\n█ ä") == "okx\\x1b]0;PWN\\x07 \\u202e\n█ ä"

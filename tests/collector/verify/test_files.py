@@ -171,12 +171,40 @@ def test_many_broken_lines_are_counted(tmp_path: Path) -> None:
     assert "5 more lines" in reader.troubles[-1].reason
 
 
-def test_file_without_any_record_is_named_as_no_recording(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"nonsense\n" * (TROUBLES_KEPT + 5),
+        b"hello",
+        b"trade_id,side,price\n1,buy,2\n2,sell,2",
+        b'{"apiVersion":"v1","kind":"List"}',
+        b'{"type":"Feature","id":1}',
+        b'{"type":"Feature","id":1}\n{"type":"Feature","id":2}\n',
+        b"spec:\n  exchange: okx\n",
+    ],
+)
+def test_file_without_any_record_is_named_as_no_recording(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.jsonl"
-    path.write_bytes(b"nonsense\n" * (TROUBLES_KEPT + 5))
+    path.write_bytes(content)
     reader, _ = read(path)
     (trouble,) = reader.troubles
-    assert (trouble.line, trouble.reason[:42]) == (None, "is not a recording: no line is a record. N")
+    assert (trouble.line, trouble.reason[:40]) == (None, "is no recording of the file sink: no lin")
+    assert not reader.notes
+
+
+@pytest.mark.parametrize("size", [1, 8, 9, 12, 40])
+def test_file_with_only_the_start_of_a_record_is_torn(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines([trade(1)])[:size])
+    reader, _ = read(path)
+    assert not reader.troubles
+    assert "torn last line" in reader.notes[0]
+
+
+def test_empty_file_beside_others_is_a_note(tmp_path: Path) -> None:
+    empty = write(tmp_path / "a.jsonl")
+    reader, _ = read(empty, write(tmp_path / "b.jsonl", trade(1)))
+    assert (reader.troubles, reader.notes) == ([], [f"{empty}: is empty"])
 
 
 @pytest.mark.parametrize("ending", ["gz", "zst"])
@@ -211,7 +239,8 @@ def test_uncompressed_content_is_named(tmp_path: Path) -> None:
 
 def test_records_of_a_newer_version_are_a_note(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_bytes(b'{"type":"funding","rate":"0"}\n' * 2 + lines([trade(1)]).replace(b"{", b'{"new":1,', 1))
+    newer = lines([trade(7)]).replace(b'"type":"trade"', b'"type":"funding"')
+    path.write_bytes(newer * 2 + lines([trade(1)]).replace(b"{", b'{"new":1,', 1))
     reader, (check,) = read(path)
     assert not reader.troubles
     assert reader.notes == [f"{path}: 2 records of unknown type 'funding' not checked"]

@@ -164,6 +164,16 @@ def test_gap_between_two_runs_has_a_reason_of_its_own() -> None:
     ]
 
 
+def test_gap_without_a_beginning_ends_at_the_next_record() -> None:
+    before, unknown = trades(1, 2), [gap("g", None, None), lost("g")]
+    expected = [(LOST, "3", "6", 4)]
+    assert missing_ranges(judge(before, [*unknown, *trades(7, 8)])) == expected
+    assert missing_ranges(judge([*before, NEW_RUN, *unknown, *trades(7, 8)])) == expected
+    assert missing_ranges(judge(before, [*unknown, *trades(3, 4)])) == [(LOST, None, None, None)]
+    later = judge(before, [*unknown, *trades(7, 9)])
+    assert missing_ranges(later) == [*expected, (UNREPORTED, "8", "8", 1)]
+
+
 def test_replicas_agree_on_a_restarted_numbering() -> None:
     restart = resync("trade ids restarted at 1")
     again = [trade(number, 100 + number) for number in (1, 2, 3)]

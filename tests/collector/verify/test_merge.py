@@ -38,7 +38,8 @@ def test_each_kind_of_stream_has_its_own_reckoning() -> None:
     assert list(reports) == sorted(reports) == [BOOK, TICKER, TRADES]
     assert reports[BOOK].reckoning.books is not None
     assert reports[TICKER].out_of_order == 1
-    assert reports[TICKER].is_complete
+    assert [finding.kind for finding in reports[TICKER].reckoning.findings] == ["TickerBackInTime"]
+    assert not reports[TICKER].is_complete
     assert not reports[TRADES].is_complete
 
 

@@ -17,6 +17,7 @@ from market_collector.errors import (
     InputError,
     RequestFailedError,
     StreamRefusedError,
+    WrongLoopError,
 )
 from market_collector.model.streams import DataType
 
@@ -35,6 +36,7 @@ __all__ = [
     "RequestFailedError",
     "StreamEvent",
     "StreamRefusedError",
+    "WrongLoopError",
     "create_okx_collector",
     "get_supported_exchanges",
 ]

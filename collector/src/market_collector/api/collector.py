@@ -10,8 +10,16 @@ from typing import Self
 
 from market_collector.api import report
 from market_collector.api.callbacks import CallbackSink, DataCallback, EventCallback, Subscriptions
-from market_collector.api.configuration import ExchangeCollectorConfig, options_of, settings_of
+from market_collector.api.configuration import (
+    ExchangeCollectorConfig,
+    collected_type,
+    known_type,
+    options_of,
+    settings_of,
+)
 from market_collector.api.debug_log import debug_log, file_of
+from market_collector.api.loop import check_loop
+from market_collector.api.model import instance_of
 from market_collector.api.report import CollectorStatus, HealthStatus, State
 from market_collector.app import Collector, single_errors
 from market_collector.errors import CollectorError, ConnectionFailedError, StreamRefusedError
@@ -22,22 +30,31 @@ from market_collector.telemetry.status import Health, Status
 POLL_S = 0.02
 """Interval at which a start checks the connections."""
 
+CONFIG_EXAMPLE = 'Write ExchangeCollectorConfig("okx", "BTC-USDT", [DataType.TRADE])'
+LOOP_ENDED = (
+    "the event loop of start() has ended, as asyncio.run() ends it. Await start(), the work and stop() in one coroutine"
+)
+LOOP_PAUSED = "the event loop of start() does not run, so that nothing is collected. Keep it running"
+
 log = logging.getLogger(__name__)
 
 
 class ExchangeCollector:
     """Collects one symbol of one exchange and calls callbacks; `ExchangeFactory.create_collector` makes one.
 
-    It belongs to one event loop and is not thread-safe. Callbacks run on that loop, each in order, one call at a time.
+    While it runs, it belongs to the event loop of `start` and is not thread-safe. Elsewhere its methods raise
+    `WrongLoopError`, except for the status. Callbacks run on that loop, each in order, one call at a time. After 10 ms
+    of callbacks everything else on the loop gets a turn.
     """
 
     def __init__(self, config: ExchangeCollectorConfig) -> None:
         """Reads the configuration; connects nothing yet.
 
         Raises:
+            ConfigurationError: ``config`` is something else, or would send the API key unencrypted.
             InputError: ``config/EXCHANGE_config.json`` cannot be read, or something in it is not allowed.
         """
-        self.config = config
+        self.config = instance_of(ExchangeCollectorConfig, "config", config, CONFIG_EXAMPLE)
         self.name = f"{config.exchange}_{config.symbol.lower().replace('-', '_')}"
         self._options = options_of(config.exchange, config.custom_params)
         self._settings = settings_of(config, self._options)
@@ -50,20 +67,31 @@ class ExchangeCollector:
         """Calls ``callback(data_point)`` for each record of this type, from now on; a coroutine function is awaited.
 
         A type may have several callbacks. An exception is logged and counted (`get_status`), and the calls go on.
+
+        Raises:
+            ConfigurationError: the collector does not collect such a type, or the callback is no function.
         """
-        self._subscriptions.add_data(DataType(data_type), callback)
+        self._check_loop()
+        self._subscriptions.add_data(collected_type(self.config, data_type), callback)
 
     def remove_data_callback(self, data_type: DataType, callback: DataCallback) -> bool:
         """Ends the calls; the current one finishes. False: there was no such callback."""
-        return self._subscriptions.remove(DataType(data_type), callback)
+        self._check_loop()
+        return self._subscriptions.remove(known_type(data_type), callback)
 
     def add_event_callback(self, callback: EventCallback) -> None:
         """Calls ``callback(stream_event)`` for each stream event: gaps, backfills, reconnects, refusals."""
+        self._check_loop()
         self._subscriptions.add_events(callback)
 
     def remove_event_callback(self, callback: EventCallback) -> bool:
         """Ends the calls. False: there was no such callback."""
+        self._check_loop()
         return self._subscriptions.remove(None, callback)
+
+    def _check_loop(self) -> None:
+        if self._run is not None and not self._run.is_over:
+            check_loop(self.name, self._run.loop)
 
     # --- life ---
 
@@ -71,12 +99,16 @@ class ExchangeCollector:
         """Connects, and returns True once the exchange has accepted every stream and sent every book's snapshot.
 
         Does nothing when the collector runs already. An error leaves nothing running, and `start` can be called again.
+        After a `stop` within a callback, a new task must call `start`, because the stop waits for that callback.
 
         Raises:
+            WrongLoopError: The collector runs in another event loop.
             StreamRefusedError: The exchange refuses a stream, for example because it does not know the symbol.
             ConnectionFailedError: No connection after ``max_reconnect_attempts``, not connected within
-                ``start_timeout`` seconds, or stopped meanwhile. The message gives the reason.
+                ``start_timeout`` seconds, stopped meanwhile, or called in a callback that has called `stop`. The
+                message gives the reason.
         """
+        self.check_start()
         run = await self._present_run()
         if run.state is State.RUNNING:
             return True
@@ -91,27 +123,49 @@ class ExchangeCollector:
     async def _present_run(self) -> _Run:
         while self._run is not None and self._run.state is State.STOPPING:
             await self._run.ended()
-        if self._run is None or self._run.task.done():
+        if self._run is None or self._run.is_over:
             sink = CallbackSink(self._subscriptions)
             collector = Collector(self._settings, self._options.state_directory, [sink])
             self._run = _Run(self.name, self.config, collector, sink)
         return self._run
 
+    def check_start(self) -> None:
+        """Makes sure that the caller may call `start`.
+
+        Raises:
+            WrongLoopError: The collector runs in another event loop.
+            ConnectionFailedError: The caller is a callback that has called `stop`.
+        """
+        self._check_loop()
+        if self.state is State.STOPPING and self._run is not None and self._run.is_in_callback():
+            raise ConnectionFailedError(
+                f"{self.name}: start() in a callback cannot wait for the stop, because the stop waits for the callback."
+                " Start in a task of its own: asyncio.create_task(collector.start())"
+            )
+
     async def stop(self) -> None:
         """Disconnects; returns once the callbacks have the received records (20 s at most) and no task is left.
 
         Within a callback of this collector it only requests the stop, because that callback must return first.
+        Callbacks that are still running after 4 s are cancelled. A call that never waits cannot be cancelled: the stop
+        waits for its end.
+
+        Raises:
+            WrongLoopError: The collector runs in another event loop.
         """
+        self._check_loop()
         if self._run is not None:
             await self._run.stop()
 
     def ask_to_stop(self) -> None:
         """Requests a stop, without waiting for it."""
+        self._check_loop()
         if self._run is not None:
             self._run.ask_to_stop()
 
     async def wait_until_stopped(self) -> None:
         """Returns once the collector has stopped or failed; `get_status` shows which."""
+        self._check_loop()
         if self._run is not None:
             await self._run.ended()
 
@@ -172,16 +226,18 @@ class ExchangeCollector:
         return report.issues(document, self.state, self._error(), self._subscriptions)
 
     def _error(self) -> str:
-        error = self._run.error if self._run is not None else None
+        if self._run is None:
+            return ""
+        error = self._run.error
         if error is None or isinstance(error, CollectorError):
-            return str(error or "")
+            return str(error or self._run.interruption)
         return f"{type(error).__name__}: {error}"
 
     def _document(self) -> Status:
         if self._run is None:
             return report.never_started(self.name)
         document = self._run.collector.status()
-        return report.at_rest(document) if self._run.task.done() else document
+        return document if self._run.is_running else report.at_rest(document)
 
 
 class _Run:
@@ -195,16 +251,40 @@ class _Run:
         self._was_connected = False
         self.error: Exception | None = None
         self.collector = collector
+        self.loop = asyncio.get_running_loop()
         self.task = asyncio.create_task(self._collect(), name=f"collector {name}")
 
     @property
     def state(self) -> State:
         """The state of the run."""
-        if self.task.done():
+        if self.is_over:
             return State.FAILED if self.error else State.STOPPED
         if self._stop.is_set():
             return State.STOPPING
         return State.RUNNING if self._was_connected else State.STARTING
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or can never go on because its event loop is closed."""
+        return self.task.done() or self.loop.is_closed()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the event loop runs its task."""
+        return not self.is_over and self.loop.is_running()
+
+    @property
+    def interruption(self) -> str:
+        """The reason why it does not go on without a stop or an error; empty otherwise."""
+        if self.is_running or self._stop.is_set():
+            return ""
+        if self.loop.is_closed():
+            return LOOP_ENDED
+        return "its task was cancelled" if self.task.cancelled() else "" if self.task.done() else LOOP_PAUSED
+
+    def is_in_callback(self) -> bool:
+        """Whether the present task is one that calls its callbacks."""
+        return self._sink.owns(asyncio.current_task())
 
     # --- the task ---
 
@@ -243,25 +323,28 @@ class _Run:
 
     def ask_to_stop(self) -> None:
         """Requests the end of the task."""
-        self._stop.set()
+        self._was_connected = self._was_connected or self._is_connected()
+        if not self.is_over:
+            self._stop.set()
 
     async def ended(self) -> None:
         """Returns when the task has ended; cancelling the wait does not cancel the task."""
-        await asyncio.wait([self.task])
+        if not self.is_over:
+            await asyncio.wait([self.task])
 
     async def stop(self) -> None:
         """Ends the task. Within one of its callbacks it does not wait, because the task waits for the callback."""
         self.ask_to_stop()
-        if not self._sink.owns(asyncio.current_task()):
+        if not self.is_in_callback():
             await self.ended()
 
     # --- start ---
 
     async def connected(self, timeout_s: float) -> None:
-        """Returns once every stream is accepted."""
+        """Returns once every stream is accepted, even if a callback has already requested the stop."""
         try:
             async with asyncio.timeout(timeout_s):
-                while not self._is_connected():
+                while not (self._was_connected or self._is_connected()):
                     self._raise_if_hopeless()
                     await asyncio.wait([self.task], timeout=POLL_S)
         except TimeoutError:

@@ -6,15 +6,15 @@ the same fields, those of `ExchangeOptions`. All times are in seconds. Limits an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from market_collector.api.model import Model, Seconds, StoredPath, TypeOf
 from market_collector.config.documents import CREDENTIALS_DIRECTORY
 from market_collector.config.settings import FileSinkSettings, Problem, Settings
 from market_collector.config.yaml_source import Source, UnreadableError, read
-from market_collector.errors import ConfigurationError
+from market_collector.errors import ConfigurationError, InputError
 from market_collector.exchanges import EXCHANGES
 from market_collector.model.streams import DataType
 from market_spec.collection import Candle, Collection, OrderBook
@@ -26,6 +26,7 @@ from market_spec.messages import not_among, path_text, shown
 from market_spec.section import fields_of
 from market_spec.sinks import Rotate
 
+ONE_SYMBOL_EACH = "Make a collector for each symbol, and add them to a CollectorManager"
 CONFIG_DIRECTORY = Path("config")
 """Directory of the exchanges' files, below the working directory."""
 RECORD_DIRECTORY = Path("records")
@@ -65,6 +66,12 @@ class ExchangeOptions(Model):
     """For balances: the API key, in files named apiKey, secretKey and passphrase. The key is never an argument, so that
     it gets into no log, traceback or configuration."""
 
+    @classmethod
+    def unknown(cls, name: str) -> str:
+        """See `Model.unknown`."""
+        is_argument = name in ExchangeCollectorConfig.model_fields
+        return "is an argument of ExchangeCollectorConfig. Move it there" if is_argument else super().unknown(name)
+
     def faults(self) -> Iterator[Fault]:
         """See `Model.faults`."""
         if self.backoff_initial > self.backoff_max:
@@ -82,6 +89,11 @@ class ExchangeCollectorConfig(Model):
     health_check_interval: Annotated[float, Seconds.of(Collection, "healthCheckInterval")]
     store_raw_data: bool
     custom_params: dict[str, Any]
+
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        """Explains an argument that does not exist, which Python would only name."""
+        cls.check_names(given)
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -116,8 +128,22 @@ class ExchangeCollectorConfig(Model):
             auto_restart=auto_restart,
             health_check_interval=health_check_interval,
             store_raw_data=store_raw_data,
-            custom_params=dict(custom_params or {}),
+            custom_params=dict(custom_params) if isinstance(custom_params, Mapping) else custom_params or {},
         )
+
+    @classmethod
+    def check_names(cls, given: Iterable[str]) -> None:
+        """Raises `ConfigurationError` if one of the names of arguments does not exist."""
+        if faults := [f"{name}: {cls.unknown(name)}" for name in given if name not in cls.model_fields]:
+            raise ConfigurationError("\n".join(faults))
+
+    @classmethod
+    def unknown(cls, name: str) -> str:
+        """See `Model.unknown`."""
+        if name == "symbols":
+            return f"a collector has one symbol. {ONE_SYMBOL_EACH}"
+        is_option = name in ExchangeOptions.model_fields
+        return f'is a field of custom_params: {{"{name}": ...}}. Move it there' if is_option else super().unknown(name)
 
     @classmethod
     def check(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
@@ -125,7 +151,9 @@ class ExchangeCollectorConfig(Model):
         values, faults = super().check(given)
         if "data_types" in values:
             values["data_types"] = list(values["data_types"])
-        options = _option_faults(str(given.get("exchange")), given.get("custom_params") or {})
+        faults = [_symbol_fault(fault, given) for fault in faults]
+        params = given.get("custom_params")
+        options = _option_faults(str(given.get("exchange")), params) if isinstance(params, dict) else []
         return values, faults + [Fault(("custom_params", *path), text) for path, text in options]
 
     def faults(self) -> Iterator[Fault]:
@@ -143,9 +171,36 @@ def known_exchange(name: str) -> str:
     Raises:
         ConfigurationError: there is no such exchange here.
     """
-    if name not in EXCHANGES:
+    if not isinstance(name, str) or name not in EXCHANGES:
         raise ConfigurationError(f"exchange: {not_among(name, sorted(EXCHANGES))}")
     return name
+
+
+def known_type(given: object) -> DataType:
+    """The data type, from itself or its name.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if callable(given):
+        raise ConfigurationError("data_type: is a function. The data type comes first: (DataType.TRADE, callback)")
+    found = next((each for each in DataType if each == given), None)
+    if found is None:
+        raise ConfigurationError(f"data_type: {not_among(given, tuple(DataType))}")
+    return found
+
+
+def collected_type(config: ExchangeCollectorConfig, given: object) -> DataType:
+    """A data type of this configuration, from itself or its name.
+
+    Raises:
+        ConfigurationError: it is neither, or the configuration does not collect it.
+    """
+    data_type = known_type(given)
+    if data_type not in config.data_types:
+        collected = f"{config.symbol} is collected with data_types {shown(config.data_types)}"
+        raise ConfigurationError(f'data_type: {collected}, so "{data_type}" would never come. Add it to data_types')
+    return data_type
 
 
 def options_of(exchange: str, given: Mapping[str, Any]) -> ExchangeOptions:
@@ -189,7 +244,18 @@ def _only_document(path: Path) -> Source:
 
 
 def settings_of(config: ExchangeCollectorConfig, options: ExchangeOptions) -> Settings:
-    """The settings of the collector underneath."""
+    """The settings of the collector underneath.
+
+    Raises:
+        ConfigurationError: the API key would be sent unencrypted.
+    """
+    try:
+        return _settings_of(config, options)
+    except InputError as error:
+        raise ConfigurationError(f"custom_params: {error}") from error
+
+
+def _settings_of(config: ExchangeCollectorConfig, options: ExchangeOptions) -> Settings:
     return Settings(
         name=f"{config.exchange}-{config.symbol.lower()}",
         namespace="default",
@@ -219,6 +285,11 @@ def _file_sinks(directory: Path | None) -> tuple[FileSinkSettings, ...]:
     rotate = Rotate()
     size, age_s = size_bytes(rotate.size), seconds(rotate.interval)
     return (FileSinkSettings("records", directory, size, age_s, compression="none", fsync_interval_s=1.0),)
+
+
+def _symbol_fault(fault: Fault, given: Mapping[str, Any]) -> Fault:
+    is_list = fault.path == ("symbol",) and isinstance(given.get("symbol"), (list, tuple, set))
+    return Fault(fault.path, f"{fault.text}. {ONE_SYMBOL_EACH}") if is_list else fault
 
 
 def _option_faults(exchange: str, given: Mapping[str, Any]) -> list[Fault]:

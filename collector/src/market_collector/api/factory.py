@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypedDict
 
 from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig, known_exchange, options_of
@@ -13,6 +14,8 @@ from market_collector.errors import FrameError, RequestFailedError
 from market_collector.exchanges import EXCHANGES
 from market_collector.model.streams import DataType
 from market_collector.net.rest import get
+
+P = ParamSpec("P")
 
 
 class ExchangeInfo(TypedDict):
@@ -39,6 +42,7 @@ class ExchangeFactory:
         """A collector that is not started.
 
         Raises:
+            ConfigurationError: ``config`` is no `ExchangeCollectorConfig`.
             InputError: ``config/EXCHANGE_config.json`` cannot be read, or something in it is not allowed.
         """
         return ExchangeCollector(config)
@@ -90,6 +94,18 @@ class ExchangeFactory:
         return await asyncio.to_thread(ExchangeFactory.get_supported_pairs, exchange, rest_endpoint=rest_endpoint)
 
 
+def _checks_names(create: Callable[P, ExchangeCollector]) -> Callable[P, ExchangeCollector]:
+    """Explains an argument that does not exist, which Python would only name."""
+
+    @wraps(create)
+    def checked(*arguments: P.args, **given: P.kwargs) -> ExchangeCollector:
+        ExchangeCollectorConfig.check_names(given)
+        return create(*arguments, **given)
+
+    return checked
+
+
+@_checks_names
 def create_okx_collector(
     symbol: str,
     data_types: Sequence[DataType | str],

@@ -11,8 +11,11 @@ from types import TracebackType
 from typing import Self, TypedDict
 
 from market_collector.api.collector import ExchangeCollector
+from market_collector.api.loop import check_loop
+from market_collector.api.model import instance_of
 from market_collector.api.report import CollectorStatus, State
 from market_collector.errors import CollectorError, ConfigurationError, ConnectionFailedError
+from market_spec.messages import wrong_type
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +52,10 @@ class CollectorManager:
     """
 
     def __init__(self, name: str = "collectors") -> None:
+        if not isinstance(name, str):
+            raise ConfigurationError(f"name: {wrong_type('a string', name)}. Add collectors with add_collector()")
         self.name = name
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._charges: dict[str, _Charge] = {}
         self._leaving: list[_Charge] = []
         self._is_running = False
@@ -60,10 +66,15 @@ class CollectorManager:
         Returns its name here: ``okx_btc_usdt``, with ``_2``, ``_3``, ... if that is taken.
 
         Raises:
-            ConfigurationError: it was added already.
+            ConfigurationError: it was added already, or is no collector.
+            WrongLoopError: the manager runs in another event loop.
         """
+        self._check_loop()
+        instance_of(ExchangeCollector, "collector", collector, "Make one with ExchangeFactory.create_collector(config)")
         if any(charge.collector is collector for charge in self._charges.values()):
             raise ConfigurationError(f"{self.name}: {collector.name} was added already. Make another collector")
+        if self._is_running:
+            collector.check_start()
         charge = _Charge(self._free_name(collector.name), collector)
         self._charges[charge.name] = charge
         if self._is_running:
@@ -81,12 +92,14 @@ class CollectorManager:
 
         Raises:
             ConfigurationError: there is no such collector.
+            WrongLoopError: the manager runs in another event loop.
         """
+        self._check_loop()
         charges = self._charges
         name = next((name for name, charge in charges.items() if collector in (name, charge.collector)), None)
         if name is None:
             raise ConfigurationError(
-                f"{self.name}: there is no collector {collector}. Collectors: {', '.join(charges)}"
+                f"{self.name}: there is no collector {_name(collector)}. Collectors: {', '.join(charges) or 'none'}"
             )
         charge = charges.pop(name)
         self._leaving = [*(each for each in self._leaving if not _has_ended(each)), charge]
@@ -99,9 +112,14 @@ class CollectorManager:
         A failure is logged and shown by `get_status`; with ``auto_restart`` the collector is restarted.
 
         Raises:
+            WrongLoopError: the manager, or one of its collectors, runs in another event loop.
             ConnectionFailedError: none could be started (with each reason), or stopped meanwhile. Nothing is left
                 running.
         """
+        self._check_loop()
+        for charge in self._charges.values():
+            charge.collector.check_start()
+        self._loop = asyncio.get_running_loop()
         self._is_running = True
         while ending := [
             charge.keeper for charge in self._charges.values() if charge.keeper and _is_ending(charge.keeper)
@@ -124,13 +142,29 @@ class CollectorManager:
         return True
 
     async def stop(self) -> None:
-        """Stops all collectors; they can be started again."""
+        """Stops all collectors; they can be started again.
+
+        Raises:
+            WrongLoopError: the manager runs in another event loop.
+        """
+        self._check_loop()
         self._is_running = False
         charges = [*self._charges.values(), *self._leaving]
         for charge in charges:
             _ask_to_end(charge)
         for charge in charges:
             await self._end(charge)
+        if not self._is_running:
+            self._loop = None
+
+    def _check_loop(self) -> None:
+        """Makes sure that the manager is used in its event loop, and forgets one that is closed, with its tasks."""
+        if self._loop is not None and self._loop.is_closed():
+            self._loop, self._is_running, self._leaving = None, False, []
+            for charge in self._charges.values():
+                charge.keeper = None
+        if self._loop is not None:
+            check_loop(self.name, self._loop)
 
     def get_status(self) -> ManagerStatus:
         """The status of each collector, and sums."""
@@ -138,7 +172,7 @@ class CollectorManager:
         states = {name: charge.collector.state for name, charge in charges.items()}
         return {
             "name": self.name,
-            "running": self._is_running,
+            "running": self._is_running and self._loop is not None and not self._loop.is_closed(),
             "total_collectors": len(charges),
             "running_collectors": sum(state is State.RUNNING for state in states.values()),
             "failed_collectors": [name for name, state in states.items() if state is State.FAILED],
@@ -204,6 +238,10 @@ def _ask_to_end(charge: _Charge) -> None:
     if charge.keeper is not None:
         charge.keeper.cancel()
     charge.collector.ask_to_stop()
+
+
+def _name(collector: object) -> str:
+    return collector.name if isinstance(collector, ExchangeCollector) else str(collector)
 
 
 def _is_ending(keeper: asyncio.Task[None]) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, dataclass_transform, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform, get_type_hints
 
 from market_collector.errors import ConfigurationError
 from market_collector.model.streams import DataType
-from market_spec.durations import seconds
+from market_spec.durations import seconds, suggested
 from market_spec.kinds import Duration, Fault, Findings, Kind, OneOf, check_range
 from market_spec.messages import path_text, unknown_field, wrong_type
 from market_spec.section import Field, Section, fields_of, kind_of, read_fields
+
+T = TypeVar("T")
 
 
 class Seconds(Kind, frozen=True):
@@ -30,7 +32,7 @@ class Seconds(Kind, frozen=True):
     def read(self, value: Any, path: tuple[str | int, ...], findings: Findings) -> Any:
         """See `Kind.read`."""
         if not isinstance(value, (int, float)) or isinstance(value, bool):
-            findings.add(path, wrong_type("a number of seconds", value))
+            findings.add(path, wrong_type("a number of seconds", value) + _seconds_hint(value))
             return value
         check_range(value, self.low, self.high, path, findings)
         return float(value)
@@ -83,7 +85,7 @@ class Model:
         values, _ = read_fields(cls.model_fields.values(), dict(given), (), findings)
         for name, value in given.items():
             if name not in cls.model_fields:
-                findings.add((str(name),), unknown_field(str(name), list(cls.model_fields)))
+                findings.add((str(name),), cls.unknown(str(name)))
             elif value is None and cls.model_fields[name].default is not None:
                 findings.add((name,), "must not be None. Leave it out for the default")
         if not findings.faults:
@@ -91,6 +93,11 @@ class Model:
             vars(checked).update(values)
             findings.faults += checked.faults()
         return values, findings.faults
+
+    @classmethod
+    def unknown(cls, name: str) -> str:
+        """The message about a field that does not exist."""
+        return unknown_field(name, list(cls.model_fields))
 
     def faults(self) -> Iterator[Fault]:
         """Faults between fields that are valid on their own."""
@@ -120,6 +127,22 @@ class Model:
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({values})"
+
+
+def instance_of(wanted: type[T], name: str, given: T, instead: str) -> T:
+    """The argument itself.
+
+    Raises:
+        ConfigurationError: it is something else; ends with ``instead``.
+    """
+    if isinstance(given, wanted):
+        return given
+    raise ConfigurationError(f"{name}: {wrong_type(f'an {wanted.__name__}', given)}. {instead}")
+
+
+def _seconds_hint(value: Any) -> str:
+    text = suggested(value) if isinstance(value, str) else ""
+    return f". Write {seconds(text):g}" if text else ""
 
 
 def _field(cls: type[Model], name: str, hint: Any) -> Field:

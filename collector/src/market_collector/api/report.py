@@ -9,9 +9,16 @@ from typing import Any, TypedDict
 
 import msgspec
 
-from market_collector.api.callbacks import Subscription
+from market_collector.api.callbacks import BLOCK_S, Subscription
 from market_collector.model.streams import ConnectionState, GapState
+from market_collector.net.clock import read_clock
 from market_collector.telemetry.status import ConnectionStatus, Health, Status
+from market_spec.messages import counted
+
+RECENT_S = 60.0
+"""Time for which the health names a callback that has held up the event loop."""
+LATE_S = 2.0
+"""A callback whose oldest queued record waits for longer is late."""
 
 
 class State(StrEnum):
@@ -57,6 +64,9 @@ class CallbackStatus(TypedDict):
     running_seconds: float
     """Duration of the current call so far; 0 without one."""
     slowest_seconds: float
+    blocks: int
+    """Times that it held up the event loop for more than 0.05 s."""
+    longest_block_seconds: float
 
 
 class CollectorStatus(TypedDict):
@@ -95,7 +105,8 @@ class HealthStatus(TypedDict):
     name: str
     is_healthy: bool
     health: str
-    """``Healthy``, ``Degraded`` (some data is missing or late, or a callback fails) or ``Unhealthy`` (no data)."""
+    """``Healthy``, ``Degraded`` (some data is missing or late, or a callback fails or is slow) or ``Unhealthy`` (no
+    data)."""
     issues: list[str]
     """Every issue, one sentence each."""
     last_message_time: str | None
@@ -168,18 +179,24 @@ def callback(subscription: Subscription) -> CallbackStatus:
         "queued": len(subscription.waiting),
         "running_seconds": 0.0 if since is None else time.monotonic() - since,
         "slowest_seconds": subscription.slowest_s,
+        "blocks": subscription.blocks,
+        "longest_block_seconds": subscription.longest_block_s,
     }
 
 
 def issues(document: Status, state: State, error: str, subscriptions: Iterable[Subscription]) -> list[str]:
     """Every issue, one sentence each."""
-    if state in (State.STOPPED, State.FAILED):
-        return [f"{state}: {error}" if error else str(state)]
-    return [*filter(None, [document.reason]), *_failing(subscriptions)]
+    if state is State.FAILED:
+        return [f"{state}: {error}"]
+    if state is State.STOPPED:
+        return [f"{state}: {error}" if error else str(state), *_failing(subscriptions)]
+    now = read_clock()
+    slow = [*_blocking(subscriptions, now.at), *_late(subscriptions, now.wall_ns)]
+    return [*filter(None, [error, document.reason]), *_failing(subscriptions), *slow]
 
 
 def health(document: Status, wrong: list[str]) -> Health:
-    """The health of the document, lowered by failing callbacks."""
+    """The health of the document, lowered by failing and slow callbacks."""
     return Health.DEGRADED if wrong and document.health is Health.HEALTHY else document.health
 
 
@@ -187,3 +204,21 @@ def _failing(subscriptions: Iterable[Subscription]) -> Iterator[str]:
     for each in subscriptions:
         if each.last_error:
             yield f"callback {each.name} fails ({each.failures} of {each.calls} calls): {each.last_error}"
+
+
+def _blocking(subscriptions: Iterable[Subscription], now: float) -> Iterator[str]:
+    for each in subscriptions:
+        if now - each.blocked_at < RECENT_S:
+            counts = f"{each.blocks} times in {counted(each.calls, 'call')}"
+            yield (
+                f"callback {each.name} holds up the event loop: {counts} for more than {BLOCK_S:g} s, "
+                f"{each.longest_block_s:.2f} s at most. Wait with await, or run slow work in asyncio.to_thread()"
+            )
+
+
+def _late(subscriptions: Iterable[Subscription], now_ns: int) -> Iterator[str]:
+    for each in subscriptions:
+        late_s = (now_ns - each.waiting[0].receive_time_ns) / 1e9 if each.waiting else 0.0
+        if late_s > LATE_S:
+            records = counted(len(each.waiting), "record")
+            yield f"callback {each.name} is slower than the data: {records} wait, the oldest for {late_s:.0f} s"

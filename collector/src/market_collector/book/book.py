@@ -3,10 +3,11 @@
 from heapq import nlargest, nsmallest
 
 from market_collector.book.ranking import Ranking
+from market_collector.book.side import Side
 from market_collector.model.events import Level, Orderbook
 
-DELETED_KEPT = 4096
-"""Prices of a side above which deleted ones are removed, if no reader has removed them before (0.5 MB)."""
+CHANGES_KEPT = 4096
+"""Changes of a side above which deleted levels are removed, if no reader has removed them before (0.5 MB)."""
 
 
 class Book:
@@ -15,14 +16,14 @@ class Book:
     A side maps each price string to its last level, unsorted. Deleted levels stay until the book is read. An update is
     then one assignment per level: a third of the cost of removing deletions, a tenth of keeping order. A side is kept
     sorted only while `best` is called after each update, as a checksum does. An exchange writes a price always in the
-    same way, so the string is a key.
+    same way, so the string is a key; readers merge equal prices.
     """
 
     __slots__ = ("_asks", "_bids", "_is_best_read", "_rankings", "exchange_time_ns", "sequence")
 
-    def __init__(self, snapshot: Orderbook) -> None:
-        self._bids = {level.price: level for level in snapshot.bids}
-        self._asks = {level.price: level for level in snapshot.asks}
+    def __init__(self, snapshot: Orderbook, *, is_packed: bool = False) -> None:
+        self._bids = Side(snapshot.bids, best="highest", is_packed=is_packed)
+        self._asks = Side(snapshot.asks, best="lowest", is_packed=is_packed)
         self.sequence = snapshot.sequence
         self.exchange_time_ns = snapshot.exchange_time_ns
         self._rankings: tuple[Ranking, Ranking] | None = None
@@ -38,26 +39,42 @@ class Book:
         """Amounts by price, unsorted; a new dict for each call."""
         return self._amounts(1, self._asks)
 
-    def _amounts(self, side: int, levels: dict[str, Level]) -> dict[str, str]:
+    def _amounts(self, number: int, side: Side) -> dict[str, str]:
         if self._rankings is not None:
-            return dict(self._rankings[side].amounts)
-        amounts = {price: level.amount for price, level in levels.items() if level.amount != "0"}
-        if len(levels) > 2 * len(amounts):
-            self._remove_deleted()
-        return amounts
+            return dict(self._rankings[number].amounts)
+        return {level.price: level.amount for level in side.levels()}
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether the best bid is at or above the best ask. Reads only changed levels unless these suggest it."""
+        if self._rankings is not None:
+            bids, asks = self.bids, self.asks
+            return bool(bids and asks) and max(map(float, bids)) >= min(map(float, asks))
+        return self._bids.bound() >= self._asks.bound() and self._bids.best() >= self._asks.best()
+
+    @property
+    def unpacked_levels(self) -> int:
+        """Number of levels that `pack` would pack, and of those deleted since."""
+        return len(self._bids.changes) + len(self._asks.changes)
+
+    def pack(self) -> None:
+        """Reduce the memory of a book that is read seldom to a fifth. Does nothing while it is kept sorted."""
+        if self._rankings is None:
+            self._bids.pack()
+            self._asks.pack()
 
     def apply(self, update: Orderbook) -> None:
         """Apply an update that `continuity.is_next` accepted."""
         if self._rankings is not None:
             self._rank(update, *self._rankings)
         if self._rankings is None:
-            bids, asks = self._bids, self._asks
+            bids, asks = self._bids.changes, self._asks.changes
             for level in update.bids:
                 bids[level.price] = level
             for level in update.asks:
                 asks[level.price] = level
-            if len(bids) > DELETED_KEPT or len(asks) > DELETED_KEPT:
-                self._remove_deleted()
+            if len(bids) > CHANGES_KEPT or len(asks) > CHANGES_KEPT:
+                self.pack()
         self.sequence = update.sequence
         self.exchange_time_ns = update.exchange_time_ns
 
@@ -68,12 +85,9 @@ class Book:
             bids.apply(update.bids)
             asks.apply(update.asks)
         else:
-            self._bids, self._asks = _levels(bids.amounts), _levels(asks.amounts)
+            self._bids = Side(_levels(bids.amounts), best="highest")
+            self._asks = Side(_levels(asks.amounts), best="lowest")
             self._rankings = None
-
-    def _remove_deleted(self) -> None:
-        self._bids = {price: level for price, level in self._bids.items() if level.amount != "0"}
-        self._asks = {price: level for price, level in self._asks.items() if level.amount != "0"}
 
     def best(self, count: int) -> tuple[list[str], list[str], list[str], list[str]]:
         """Return bid prices, bid amounts, ask prices and ask amounts of the best levels. Fast after each update."""
@@ -91,16 +105,15 @@ class Book:
         """Return the lowest asks, best first."""
         return nsmallest(count, self._present(1), key=_value)
 
-    def _present(self, side: int) -> list[Level]:
+    def _present(self, number: int) -> list[Level]:
         """Return all present levels of a side."""
         if self._rankings is not None:
-            return list(_levels(self._rankings[side].amounts).values())
-        self._remove_deleted()
-        return list((self._bids, self._asks)[side].values())
+            return _levels(self._rankings[number].amounts)
+        return (self._bids, self._asks)[number].levels()
 
 
-def _levels(amounts: dict[str, str]) -> dict[str, Level]:
-    return {price: Level(price, amount) for price, amount in amounts.items()}
+def _levels(amounts: dict[str, str]) -> list[Level]:
+    return list(map(Level, amounts, amounts.values()))
 
 
 def _value(level: Level) -> float:

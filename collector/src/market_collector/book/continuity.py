@@ -23,12 +23,6 @@ def is_next(book: Book, update: Orderbook) -> bool:
     return update.previous_sequence == book.sequence
 
 
-def is_crossed(book: Book) -> bool:
-    """Return whether the best bid is at or above the best ask."""
-    bids, asks = book.bids, book.asks
-    return bool(bids and asks) and max(map(float, bids)) >= min(map(float, asks))
-
-
 class IdRange(msgspec.Struct, frozen=True, order=True):
     """Missing ids ``first`` to ``last``, both inclusive."""
 
@@ -51,7 +45,7 @@ class Arrival(Enum):
     LATE = "late"
     """Not delivered before, but later ids were: fills a missing range."""
     DUPLICATE = "duplicate"
-    """Delivered before in full."""
+    """Delivered before in full, or long before the first row."""
     RESTART = "restart"
     """The exchange restarted its numbering: an id was reused at a later time. The caller must give up the ranges that
     are missing under the old numbering."""
@@ -63,16 +57,21 @@ NEW = Arrival.NEW  # before Python 3.12 an enum member lookup takes 70 ns
 class IdTracker:
     """Tracks the consecutive ids of one stream: trade ids, or numbers of closed candles.
 
-    Each id is delivered once. A missing id is first waited for, then reported as missing.
+    Each id is delivered once. A missing id is first waited for, then reported as missing. The first rows may come out
+    of order as well: an id before the first one is late, unless `first_id` is 0.
     """
 
-    __slots__ = ("last_id", "last_time_ns", "missing", "waiting")
+    __slots__ = ("_started_at", "first_id", "last_id", "last_time_ns", "missing", "waiting")
 
     def __init__(self, last_id: int | None = None, last_time_ns: int = 0) -> None:
         self.last_id = last_id
         """Highest id that was delivered or is known to exist; None before the first."""
         self.last_time_ns = last_time_ns
         """Latest exchange time delivered, nanoseconds since 1970."""
+        self.first_id = 0
+        """Lowest id that was delivered or is known to exist. 0 if an earlier process delivered those before."""
+        self._started_at = 0.0
+        """When the first id of this numbering arrived, monotonic seconds."""
         self.waiting: list[IdRange] = []
         """Ranges that late rows may still fill within `REORDER_WINDOW_S`."""
         self.missing: list[IdRange] = []
@@ -81,7 +80,8 @@ class IdTracker:
     def take(self, first: int, last: int, time_ns: int, now: float) -> Arrival:
         """Record the arrival of ids ``first`` to ``last``, with exchange time ``time_ns``."""
         if self.last_id is None:
-            self.last_id, self.last_time_ns = last, time_ns
+            self.last_time_ns = time_ns
+            self._start(first, last, now)
             return NEW
         if first > self.last_id:
             if first > self.last_id + 1:
@@ -90,29 +90,44 @@ class IdTracker:
             if time_ns > self.last_time_ns:
                 self.last_time_ns = time_ns
             return NEW
-        return self._take_late(first, last, time_ns)
+        return self._take_late(first, last, time_ns, now)
 
-    def _take_late(self, first: int, last: int, time_ns: int) -> Arrival:
+    def _start(self, first: int, last: int, now: float) -> None:
+        self.first_id, self.last_id, self._started_at = first, last, now
+
+    def _take_late(self, first: int, last: int, time_ns: int, now: float) -> Arrival:
         assert self.last_id is not None
+        is_later, self.last_time_ns = time_ns > self.last_time_ns, max(time_ns, self.last_time_ns)
         is_late = bool(self.missing_in(first, last))
         if is_late:
             self.waiting = without(self.waiting, first, last)
             self.missing = without(self.missing, first, last)
-        is_later, self.last_time_ns = time_ns > self.last_time_ns, max(time_ns, self.last_time_ns)
+        if first < self.first_id and self._is_before_start(last, now, is_later=is_later):
+            self._extend_start(first, last, now)
+            is_late = True
         if last > self.last_id:
             self.last_id = last
             return Arrival.LATE if is_late else Arrival.NEW
         if is_late:
             return Arrival.LATE
         if is_later:
-            self.last_id = last
+            self._start(first, last, now)
             return Arrival.RESTART
         return Arrival.DUPLICATE
+
+    def _is_before_start(self, last: int, now: float, *, is_later: bool) -> bool:
+        """Return whether a row with an unknown id below `first_id` is a late one, not of another numbering."""
+        return now - self._started_at < REORDER_WINDOW_S or (last >= self.first_id - 1 and not is_later)
+
+    def _extend_start(self, first: int, last: int, now: float) -> None:
+        if last < self.first_id - 1:
+            self.waiting.append(IdRange(last + 1, self.first_id - 1, now))
+        self.first_id = first
 
     def expect(self, last: int, now: float) -> None:
         """Record that ids up to ``last`` exist; those not delivered are missing."""
         if self.last_id is None:
-            self.last_id = last
+            self._start(last + 1, last, now)
         elif last > self.last_id:
             self.waiting.append(IdRange(self.last_id + 1, last, now))
             self.last_id = last

@@ -30,7 +30,7 @@ class Ranking:
         side, prices, order, value_of, sign = self.amounts, self._prices, self._order, self._value_of, self._sign
         for level in levels:
             price = level.price
-            if (amount := level.amount) != "0":
+            if (amount := level.amount) != "0" and (amount[0] != "0" or amount.strip("0.")):
                 if price not in side:
                     value_of[price] = value = sign * float(price)
                     at = bisect_left(order, value)

@@ -12,10 +12,10 @@ from market_collector.config.yaml_source import Source, UnreadableError, read
 from market_collector.errors import InputError
 from market_collector.model.streams import DataType
 from market_spec.collection import Candle, Collection, OrderBook
-from market_spec.connection import Endpoint
+from market_spec.connection import PLAIN_LOGIN, Endpoint, is_login_address
 from market_spec.durations import seconds, size_bytes
 from market_spec.kinds import Findings
-from market_spec.messages import path_text
+from market_spec.messages import path_text, shown
 from market_spec.section import Block
 from market_spec.sinks import FileSink, Sink
 
@@ -99,8 +99,22 @@ class Settings(msgspec.Struct, frozen=True):
     backoff_max_s: float = 60.0
     endpoint_websocket: str | None = None
     endpoint_rest: str | None = None
+    allow_plain_login: bool = False
+    """Whether the API key may be sent unencrypted."""
     sinks: tuple[SinkSettings, ...] = (StdoutSinkSettings("out"),)
     log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        """Refuse to send an API key unencrypted.
+
+        Raises:
+            InputError: an address is neither encrypted nor on loopback.
+        """
+        if DataType.BALANCE not in self.data_types or self.allow_plain_login:
+            return
+        for address in filter(None, (self.endpoint_websocket, self.endpoint_rest)):
+            if not is_login_address(address):
+                raise InputError(f"{shown(address)}: {PLAIN_LOGIN}")
 
 
 def load(path: str) -> list[Document]:
@@ -134,7 +148,7 @@ def read_settings(
     """A document's settings; addresses from the command line override its own.
 
     Raises:
-        InputError: an address from the command line has another scheme.
+        InputError: an address from the command line has another scheme, or would get the API key unencrypted.
     """
     spec = document.spec
     endpoint, backoff = spec.connection.endpoint or Endpoint(), spec.connection.backoff
@@ -158,6 +172,7 @@ def read_settings(
         backoff_max_s=seconds(backoff.max),
         endpoint_websocket=_address("websocket", endpoint_websocket, "ws") or endpoint.websocket,
         endpoint_rest=_address("rest", endpoint_rest, "http") or endpoint.rest,
+        allow_plain_login=endpoint.allow_plain_login,
         sinks=tuple(_sink(sink) for sink in spec.sinks),
         log_level=spec.log_level,
     )

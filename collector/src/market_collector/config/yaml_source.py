@@ -26,6 +26,7 @@ MAX_BYTES = 1 << 20
 MAX_VALUES = 100_000
 """Most values in a file after its aliases are followed; stops a bomb of nested anchors."""
 MAX_DEPTH = 60
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class UnreadableError(InputError):
@@ -261,8 +262,8 @@ class _Reader:
         return node.value
 
     def _scalar(self, node: yaml.Node) -> object:
-        if node.tag == "tag:yaml.org,2002:timestamp":
-            return node.value
+        if node.tag == "tag:yaml.org,2002:timestamp" or (node.tag in NUMBERS and ":" in node.value):
+            return node.value  # 1:30 is a string: no duration of ours, and base 60 takes quadratic time
         try:
             return self._loader.construct_object(node)
         except ValueError as error:  # 99999...: more digits than Python converts

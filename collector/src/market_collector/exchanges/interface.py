@@ -10,7 +10,7 @@ Continuity rules are the same for all exchanges, because each exchange maps its 
 * with ``has_dense_trade_ids``, the trade ids of a stream are dense: the next record starts at the last id + 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -30,9 +30,30 @@ class Heartbeat(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One REST request: path with query, below the exchange's REST base address."""
+    """One REST request."""
 
     path: str
+    """Path with query, below the exchange's REST base address."""
+    per_second: float = 8.0
+    """Requests to the path that one process may send. The exchange's limit should be higher: others share it."""
+
+
+class Top(msgspec.Struct, frozen=True, gc=False):
+    """The best prices of a book with their amounts; "" where a side is empty."""
+
+    bid: str
+    bid_amount: str
+    ask: str
+    ask_amount: str
+
+
+Sign = int | str | Top
+"""Sign of a stream's newest event in the answer to `RestApi.overview`.
+
+* int: the event's mark, see `RestApi.mark`.
+* str: a digest. Two answers with the same one prove that the stream had no event in between.
+* `Top`: for books. Two answers with the same one, or one that agrees with our book, make an event unlikely.
+"""
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
@@ -170,8 +191,21 @@ class RestApi(Protocol):
         """The request for the stream's newest event; `newest_mark` reads the answer."""
         ...
 
-    def newest_mark(self, stream: Stream, body: bytes) -> int:
-        """The newest event's mark (see `mark`) from the answer to `newest`.
+    def newest_mark(self, stream: Stream, body: bytes) -> int | None:
+        """The newest event's mark (see `mark`) from the answer to `newest`; None if the exchange has no event.
+
+        Raises:
+            InstrumentRefusedError: the exchange does not know the instrument, or does not serve it any more.
+            FrameError: the answer is malformed, or reports another error.
+        """
+        ...
+
+    def overview(self) -> Request | None:
+        """The request for the newest activity of all instruments; None where the exchange offers none."""
+        ...
+
+    def read_overview(self, streams: Iterable[Stream], body: bytes) -> Mapping[Stream, Sign]:
+        """The signs of those of these streams that the answer to `overview` covers.
 
         Raises:
             FrameError: the answer is malformed, or reports an error.
@@ -182,6 +216,17 @@ class RestApi(Protocol):
         """A number that grows with each event of a stream: trade id, book sequence or exchange time.
 
         If REST's newest mark is not above ours, no event was missed and the market is quiet.
+        """
+        ...
+
+    def halted(self, body: bytes) -> Mapping[str, str]:
+        """The symbols that do not trade now, with the exchange's word for their state.
+
+        Args:
+            body: the answer to `instruments` or `state`.
+
+        Raises:
+            FrameError: the answer is malformed, or reports an error.
         """
         ...
 

@@ -72,7 +72,8 @@ class AccountLogin:
         if subscription.acked_at is None:
             self._subscriptions.acknowledge(subscription, now)
         if update.is_whole:
-            subscription.asked_at = None
+            subscription.asked_at = subscription.ask_again_at = None
+            subscription.unreadable = 0
             subscription.has_data = True
         records = self._ledger.take_balances(progress, update, now)
         if update.balances:

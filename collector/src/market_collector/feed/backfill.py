@@ -5,7 +5,8 @@ request at a time, for the newest gap first. `net.rest` paces it together with a
 
 Ids are consecutive, so a history page that ends with id n holds ids n - 99 to n. A gap is filled from its first id, in
 order. REST caches lag behind the stream, so an id that a page lacks is requested again. It is lost only after
-`GIVE_UP_ANSWERS` answers lacked it for `GIVE_UP_AFTER_S`. A failed request proves nothing: the gap stays open.
+`GIVE_UP_ANSWERS` answers lacked it for `GIVE_UP_AFTER_S`. A failed request proves nothing: the gap stays open. Where a
+page lacks all of its ids, a `HistorySearch` finds the next id that history has: all before it are lost in one step.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -17,6 +18,7 @@ from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Request, RestApi
 from market_collector.feed.effects import Emit, Warn
 from market_collector.feed.gaps import KnownGap, joined
+from market_collector.feed.history_search import HistorySearch
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Data, Record
 from market_collector.model.moment import Moment
@@ -26,6 +28,10 @@ RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Delays before the next request for a gap, after an incomplete answer or an error."""
 GIVE_UP_AFTER_S = 30.0
 GIVE_UP_ANSWERS = 5
+
+WARN_AGAIN_S = 300.0
+"""A stream's gaps often fail for one reason: that is repeated in the log after this time."""
+WITHOUT_DIGITS = str.maketrans("", "", "0123456789")
 
 
 class HistoryRequest(msgspec.Struct, frozen=True):
@@ -44,23 +50,33 @@ class Attempt(msgspec.Struct):
     next_at: float = 0.0
     failures: int = 0
     """Errors and incomplete answers in a row."""
-    lacking: int | None = None
-    """The first id that answers lack."""
+    lacking: tuple[int, int] | None = None
+    """The first id that answers lack, and the last one that is lost with it."""
     lacking_since: float = 0.0
     lacking_answers: int = 0
-    """Answers that lacked it."""
+    """Answers that lacked them."""
+    agreed: set[int] = msgspec.field(default_factory=set)
+    """Ids of a page that all these answers lacked."""
+    search: HistorySearch | None = None
+    """For the next id that history has, after a page that had none of the missing ids."""
 
     def retry_later(self, now: float) -> None:
         """Delay the next request."""
         self.next_at = now + RETRY_S[min(self.failures, len(RETRY_S) - 1)]
         self.failures += 1
 
-    def lacks(self, number: int, now: float) -> bool:
-        """Count an answer that lacks an id; returns whether to give that id up."""
-        if self.lacking != number:
-            self.lacking, self.lacking_since, self.lacking_answers, self.failures = number, now, 0, 0
+    def lacks(self, first: int, last: int, now: float) -> bool:
+        """Count an answer that lacks these ids; returns whether to give them up."""
+        if self.lacking != (first, last):
+            self.lacking, self.lacking_since, self.lacking_answers, self.failures = (first, last), now, 0, 0
         self.lacking_answers += 1
         return self.lacking_answers >= GIVE_UP_ANSWERS and now - self.lacking_since >= GIVE_UP_AFTER_S
+
+    def agree(self, lacking: Sequence[int], now: float) -> set[int]:
+        """Count an answer of a page that lacks ids, in order. Returns those to give up: that all answers lacked."""
+        is_over = self.lacks(lacking[0], lacking[0], now)
+        self.agreed = set(lacking) if self.lacking_answers == 1 else self.agreed.intersection(lacking)
+        return self.agreed if is_over else set()
 
 
 class Backfiller:
@@ -70,6 +86,8 @@ class Backfiller:
         self._rest_api = rest_api
         self._ledger = ledger
         self._attempts: dict[str, Attempt] = {}
+        self._warned: dict[Stream, tuple[str, float]] = {}
+        """The last warning about each stream, without ids, and when it was given."""
 
     def next_request(self, now: Moment, full_sinks: Container[str] = ()) -> HistoryRequest | None:
         """Return the request for the newest gap that is due. Gaps of a full sink wait until it has room."""
@@ -83,7 +101,13 @@ class Backfiller:
 
     def _request(self, known: KnownGap, missing: Sequence[IdRange]) -> HistoryRequest:
         first = missing[0].first
-        last = min(missing[-1].last, first + self._rest_api.history_page - 1)
+        attempt = self._attempts[known.gap.gap_id]
+        if attempt.search is not None and attempt.search.first != first:  # late rows have filled it
+            attempt.search = None
+        if attempt.search is not None:
+            last = attempt.search.next_page(missing[0].last)
+        else:
+            last = min(missing[-1].last, first + self._rest_api.history_page - 1)
         newest = self._ledger.ids.streams[known.stream].ids.last_id or last
         rest_request = self._rest_api.history(known.stream, last, newest)
         return HistoryRequest(known.gap.gap_id, known.stream, first, last, rest_request)
@@ -94,6 +118,11 @@ class Backfiller:
         if attempt is None:
             return []
         attempt.retry_later(now.at)
+        kind = reason.translate(WITHOUT_DIGITS)
+        before, warned_at = self._warned.get(request.stream, ("", 0.0))
+        if kind == before and now.at - warned_at < WARN_AGAIN_S:
+            return []
+        self._warned[request.stream] = kind, now.at
         return [Warn(f"{request.stream}: {request.first} to {request.last} cannot be backfilled yet: {reason}")]
 
     def answered(self, request: HistoryRequest, body: bytes, now: Moment) -> list[Emit | Warn]:
@@ -106,37 +135,86 @@ class Backfiller:
         except FrameError as error:
             return self.failed(request, str(error), now)
         progress = self._ledger.ids.streams[request.stream]
-        return self._take(known, attempt, request, {progress.id_of(record): record for record in records}, now)
+        found = {progress.id_of(record): record for record in records}
+        take = self._take if attempt.search is None else self._search
+        return take(known, attempt, request, found, now)
 
     def _take(
         self, known: KnownGap, attempt: Attempt, request: HistoryRequest, found: Mapping[int, Data], now: Moment
     ) -> list[Emit | Warn]:
-        wanted = [number for each in self._window(known, request) for number in range(each.first, each.last + 1)]
+        window = self._window(known, request.first, request.last)
+        wanted = [number for each in window for number in range(each.first, each.last + 1)]
         lacking = [number for number in wanted if number not in found]
-        effects: list[Emit | Warn] = []
-        if lacking and not attempt.lacks(lacking[0], now.at):
-            attempt.retry_later(now.at)
-            wanted, lacking = wanted[: wanted.index(lacking[0])], []
-        elif not lacking:
+        lost = attempt.agree(lacking, now.at) if lacking else set[int]()
+        if not lacking:
             attempt.failures = 0
-        records: list[Record] = self._ledger.ids.backfill(known, [found[n] for n in wanted if n in found], now)
-        if lacking:
-            records += self._give_up(known, lacking, found, now)
-            ids = f"{len(lacking)} of {request.first} to {request.last}"
-            effects.append(Warn(f"{request.stream}: {ids} are not in the exchange's history"))
-        return [*effects, Emit(records, known.sink)] if records else effects
+        elif not lost:
+            self._look_again(known, attempt, request, has_any=len(lacking) < len(wanted), now=now)
+        end = next((number for number in lacking if number not in lost), request.last + 1)
+        there = [found[number] for number in wanted if number in found and number < end]
+        records: list[Record] = self._ledger.ids.backfill(known, there, now)
+        ranges = joined(IdRange(number, number, now.at) for number in sorted(lost))
+        return self._given_up(known, ranges, found, records, now)
 
-    def _window(self, known: KnownGap, request: HistoryRequest) -> list[IdRange]:
-        """Return the requested part of the ranges still missing."""
+    def _look_again(
+        self, known: KnownGap, attempt: Attempt, request: HistoryRequest, *, has_any: bool, now: Moment
+    ) -> None:
+        """Retry later, or search at once where none of the page's ids are in history and more are missing."""
+        page = self._rest_api.history_page
+        missing = self._ledger.ids.still_missing(known)[0]
+        if has_any or missing.first != request.first or missing.last < missing.first + page:
+            attempt.retry_later(now.at)
+        else:
+            attempt.search = HistorySearch(missing.first, page, low=request.last + 1)
+
+    def _search(
+        self, known: KnownGap, attempt: Attempt, request: HistoryRequest, found: Mapping[int, Data], now: Moment
+    ) -> list[Emit | Warn]:
+        """Continue a search. Give up all ids before the next one that history has, once enough answers agree."""
+        search = attempt.search
+        assert search is not None
+        search.take(request.last, found)
+        if search.high == search.first:
+            attempt.search = None  # history has the first id by now
+        elif search.is_contradicted:
+            attempt.retry_later(now.at)
+        if attempt.search is None or not (search.is_found or search.is_blind):
+            return []
+        last = search.low - 1 if search.is_found else search.first + search.page - 1
+        if search.is_blind:
+            search.low = search.first
+        if not attempt.lacks(search.first, last, now.at):
+            attempt.retry_later(now.at)
+            return []
+        attempt.search = None
+        return self._given_up(known, self._window(known, search.first, last), found, [], now)
+
+    def _window(self, known: KnownGap, first: int, last: int) -> list[IdRange]:
+        """Return the ranges still missing among ``first`` to ``last``."""
         return [
-            IdRange(max(each.first, request.first), min(each.last, request.last), each.since)
+            IdRange(max(each.first, first), min(each.last, last), each.since)
             for each in self._ledger.ids.still_missing(known)
-            if each.first <= request.last and each.last >= request.first
+            if each.first <= last and each.last >= first
         ]
 
-    def _give_up(self, known: KnownGap, lacking: Sequence[int], found: Mapping[int, Data], now: Moment) -> list[Record]:
-        """Lose the ids, except candles that history skips between others: nothing was traded in them."""
-        ranges = joined(IdRange(number, number, now.at) for number in lacking)
-        if known.stream.data_type is DataType.CANDLE and found:
-            return list(self._ledger.ids.mark_nonexistent(known, ranges, now))
-        return list(self._ledger.ids.lose(known, ranges, now))
+    def _given_up(
+        self,
+        known: KnownGap,
+        ranges: Sequence[IdRange],
+        found: Mapping[int, Data],
+        records: list[Record],
+        now: Moment,
+    ) -> list[Emit | Warn]:
+        """Return the effects of ids given up (may be none), after the records that history has.
+
+        They are lost, except candles that history skips between others: nothing was traded in them.
+        """
+        effects: list[Emit | Warn] = []
+        if ranges:
+            is_skipped = any(number < ranges[0].first for number in found)
+            is_candle = known.stream.data_type is DataType.CANDLE
+            give_up = self._ledger.ids.mark_nonexistent if is_candle and is_skipped else self._ledger.ids.lose
+            records = [*records, *give_up(known, ranges, now)]
+            ids = f"{sum(each.size for each in ranges)} of {ranges[0].first} to {ranges[-1].last}"
+            effects.append(Warn(f"{known.stream}: {ids} are not in the exchange's history"))
+        return [*effects, Emit(records, known.sink)] if records else effects

@@ -6,12 +6,15 @@ The steps are those of OKX's published recipe for maintaining a book.
 from collections.abc import Sequence
 from typing import cast
 
+from msgspec import structs
+
 from market_collector.book.book import Book
-from market_collector.book.continuity import is_crossed, is_next
+from market_collector.book.continuity import is_next
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Exchange
 from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Warn
 from market_collector.feed.ledger import Ledger
+from market_collector.feed.stream_state import UNREADABLE
 from market_collector.feed.subscription import BookSubscription, Subscriptions, retry_delay_s
 from market_collector.model.events import Data, Orderbook, Record
 from market_collector.model.moment import Moment
@@ -21,8 +24,12 @@ MAX_RESYNCS = 6
 RESYNC_WINDOW_S = 300.0
 CROSSED_GRACE_S = 1.0
 """In a continuous market a book is not crossed for longer than this."""
+CHANGES_UNPACKED = 256
+"""Changed levels of a book above which they are packed (50 KB)."""
 AUCTION_RECHECK_S = 30.0
 """Interval of checks whether an instrument with a crossed book is in a call auction."""
+MAX_LOOKS = 24
+"""Books examined at one check. One takes up to 0.3 ms, so a check holds up the data for less than 10 ms."""
 
 
 class BookSync:
@@ -33,6 +40,7 @@ class BookSync:
         self._ledger = ledger
         self._subscriptions = subscriptions
         self._connection = connection
+        self._books = subscriptions.books
 
     # -- data
 
@@ -49,18 +57,19 @@ class BookSync:
 
     def _on_snapshot(self, subscription: BookSubscription, snapshot: Orderbook, now: Moment) -> list[Effect]:
         """Replace the whole book. A snapshot may arrive at any time (steps 1 and 5)."""
-        book = Book(snapshot)
+        book = Book(snapshot, is_packed=snapshot.checksum is None)
         if snapshot.checksum is not None and not self._exchange.is_intact(book, snapshot.checksum):
             return self.start_resync(subscription, "ChecksumMismatch", describe_link(subscription, snapshot), now)
-        if subscription.was_crossed and is_crossed(book):
+        if subscription.was_crossed and book.is_crossed:
             return self.start_resync(subscription, "Crossed", "the new snapshot, too", now)
         subscription.was_crossed = False
         subscription.book = book
         subscription.has_data = True
         subscription.crossed_since = None
-        subscription.asked_at = None
+        subscription.asked_at = subscription.ask_again_at = None
+        subscription.unreadable = 0
         records = self._ledger.books.add_snapshot(subscription.progress, self._connection, book, snapshot, now)
-        subscription.progress.observe(snapshot, now)
+        subscription.progress.observe(structs.replace(snapshot, bids=[], asks=[]), now)
         return [Emit(records)] if records else []
 
     def _on_update(self, subscription: BookSubscription, update: Orderbook, now: Moment) -> list[Effect]:
@@ -80,6 +89,13 @@ class BookSync:
         progress.head = update.sequence
         return [Emit([update])]
 
+    def on_unreadable(self, subscription: BookSubscription, message: str, now: Moment) -> list[Effect]:
+        """Resync a book that lacks a message."""
+        if subscription.book is not None:
+            return self.start_resync(subscription, UNREADABLE, message, now)
+        self._subscriptions.on_unreadable(subscription, now)
+        return []
+
     # -- out of sync
 
     def start_resync(self, subscription: BookSubscription, reason: str, detail: str, now: Moment) -> list[Effect]:
@@ -90,17 +106,20 @@ class BookSync:
         detail = f"{reason}: {detail}"
         events = [*self.discard(subscription, reason, now), self._ledger.resync(stream, detail, now)]
         effects: list[Effect] = [Emit(events), Warn(f"{stream}: {detail}; asking for a new snapshot")]
-        return effects + self._request_snapshot(subscription, now)
+        return effects + self._request_snapshot(subscription, reason, now)
 
     def discard(self, subscription: BookSubscription, reason: str, now: Moment) -> list[Record]:
         """Drop the connection's book; returns the records of the gap that this opens, if any."""
         subscription.book = None
         return self._ledger.books.remove(subscription.progress, self._connection, reason, now)
 
-    def _request_snapshot(self, subscription: BookSubscription, now: Moment) -> list[Effect]:
-        """Subscribe again: first at once, then after growing delays, finally on another connection."""
+    def _request_snapshot(self, subscription: BookSubscription, reason: str, now: Moment) -> list[Effect]:
+        """Subscribe again: first at once, then after growing delays, finally on another connection.
+
+        Messages that cannot be read would be the same on another connection, whose other streams would suffer.
+        """
         stream, attempts = subscription.progress.stream, len(subscription.resyncs)
-        if attempts > MAX_RESYNCS:
+        if attempts > MAX_RESYNCS and reason != UNREADABLE:
             return [Reconnect(f"{stream} lost its sequence {attempts} times in {RESYNC_WINDOW_S:g} s")]
         if attempts == 1:
             return self._subscriptions.resubscribe([stream], now)
@@ -110,25 +129,35 @@ class BookSync:
     # -- crossed books
 
     def check_crossed(self, now: Moment) -> list[Effect]:
-        """Ask REST whether instruments whose book stays crossed are in an auction."""
-        return [effect for each in self._subscriptions.books if each.book for effect in self._check_crossed(each, now)]
+        """Ask REST whether instruments whose book stays crossed are in an auction.
 
-    def _check_crossed(self, subscription: BookSubscription, now: Moment) -> list[Effect]:
-        assert subscription.book is not None
-        if not is_crossed(subscription.book):
+        Only books that changed since their last examination are examined, the least recently examined first.
+        """
+        changed = sorted(filter(_is_changed, self._books), key=lambda each: each.looked_at)
+        for subscription in changed[:MAX_LOOKS]:
+            self._look(subscription, now)
+        return [self._ask_state(each, now) for each in self._books if _is_crossed_for_long(each, now)]
+
+    def _look(self, subscription: BookSubscription, now: Moment) -> None:
+        book = subscription.book
+        assert book is not None
+        subscription.looked_at = now.at
+        if not book.is_crossed:
             subscription.crossed_since = None
         elif subscription.crossed_since is None:
             subscription.crossed_since = now.at
-        elif now.at - subscription.crossed_since >= CROSSED_GRACE_S:
-            subscription.crossed_since = now.at + AUCTION_RECHECK_S
-            stream = subscription.progress.stream
-            return [Fetch(stream, Question.STATE, self._exchange.rest_api.state(stream))]
-        return []
+        if book.unpacked_levels > CHANGES_UNPACKED:
+            book.pack()
+
+    def _ask_state(self, subscription: BookSubscription, now: Moment) -> Fetch:
+        subscription.crossed_since = now.at + AUCTION_RECHECK_S
+        stream = subscription.progress.stream
+        return Fetch(stream, Question.STATE, self._exchange.rest_api.state(stream))
 
     def on_trading_state(self, subscription: BookSubscription, answer: bytes | None, now: Moment) -> list[Effect]:
         """Resync a crossed book unless its instrument is in a call auction (step 7). No answer counts as no auction."""
         book, stream = subscription.book, subscription.progress.stream
-        if book is None or subscription.crossed_since is None or not is_crossed(book):
+        if book is None or subscription.crossed_since is None or not book.is_crossed:
             return []
         if self._is_trading(subscription, answer):
             subscription.was_crossed = True
@@ -140,6 +169,16 @@ class BookSync:
             return answer is None or self._exchange.rest_api.is_trading(subscription.progress.stream, answer)
         except FrameError:
             return True
+
+
+def _is_changed(subscription: BookSubscription) -> bool:
+    return subscription.book is not None and subscription.progress.last_at >= subscription.looked_at
+
+
+def _is_crossed_for_long(subscription: BookSubscription, now: Moment) -> bool:
+    if subscription.crossed_since is None or subscription.book is None or _is_changed(subscription):
+        return False
+    return now.at - subscription.crossed_since >= CROSSED_GRACE_S
 
 
 def describe_link(subscription: BookSubscription, record: Orderbook) -> str:

@@ -53,6 +53,48 @@ class Positions(msgspec.Struct, frozen=True):
     """Version of the format; 1 had only the last trade ids."""
 
 
+class StreamPosition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The end of one stream, with everything that the next pod must know of it."""
+
+    line: LinePosition
+    gaps: tuple[OpenGap, ...] = ()
+    losses: tuple[Loss, ...] = ()
+
+    @property
+    def number(self) -> int:
+        """The last id, or the sequence of a book."""
+        return next(each for each in (self.line.last, self.line.head, 0) if each is not None)
+
+
+def reported(ledger: Ledger, saved: Positions) -> dict[str, StreamPosition | None]:
+    """Return the checkpoint by stream, with None for streams that have ids or sequences but no data yet."""
+    kinds = IdProgress | BookProgress
+    nothing = {str(stream): None for stream, progress in ledger.streams.items() if isinstance(progress, kinds)}
+    return {**nothing, **by_stream(saved)}
+
+
+def by_stream(saved: Positions) -> dict[str, StreamPosition]:
+    """Return the checkpoint by stream. Streams without data are left out."""
+    found = {name: StreamPosition(line) for name, line in saved.streams.items()}
+    for gap in saved.gaps:
+        if known := found.get(gap.gap.stream):
+            found[gap.gap.stream] = msgspec.structs.replace(known, gaps=(*known.gaps, gap))
+    for loss in saved.losses:
+        if known := found.get(loss.stream):
+            found[loss.stream] = msgspec.structs.replace(known, losses=(*known.losses, loss))
+    return found
+
+
+def of_streams(by_name: Mapping[str, StreamPosition]) -> Positions:
+    """The reverse of `by_stream`, without places."""
+    return Positions(
+        {name: each.line for name, each in by_name.items()},
+        [gap for each in by_name.values() for gap in each.gaps],
+        [loss for each in by_name.values() for loss in each.losses],
+        {},
+    )
+
+
 def positions(ledger: Ledger, losses: Sequence[Loss], places: Mapping[str, str]) -> Positions:
     """Return the present checkpoint."""
     streams = {str(stream): position(progress) for stream, progress in ledger.streams.items()}
@@ -102,14 +144,20 @@ def resume(ledger: Ledger, saved: Positions, written: Written, now: Moment) -> l
     for name, progress in by_name.items():
         if isinstance(progress, IdProgress):
             _resume_ids(progress, saved.streams.get(name), written.numbers.get(name, ()), now)
-    open_gaps = [gap for gap in _unclosed(saved, written) if gap.gap.stream in by_name]
-    records = [event for gap in open_gaps for event in _resume_gap(ledger, by_name[gap.gap.stream], gap, now)]
+    records = resume_gaps(ledger, _unclosed(saved, written), now)
     for name, progress in by_name.items():
         if isinstance(progress, BookProgress):
             head = _head(saved.streams.get(name), written.heads.get(name))
             records += ledger.books.resume(progress, head, now)
     lost = [Emit(events, loss.sink) for loss in saved.losses if (events := ledger.on_sink_loss(loss, now))]
     return [Emit(records), *lost] if records else lost
+
+
+def resume_gaps(ledger: Ledger, gaps: Iterable[OpenGap], now: Moment) -> list[Record]:
+    """Continue gaps that another process left open; returns the records to emit."""
+    by_name = {str(stream): progress for stream, progress in ledger.streams.items()}
+    open_gaps = [gap for gap in gaps if gap.gap.stream in by_name]
+    return [event for gap in open_gaps for event in _resume_gap(ledger, by_name[gap.gap.stream], gap, now)]
 
 
 def _unclosed(saved: Positions, written: Written) -> list[OpenGap]:
@@ -127,6 +175,7 @@ def _resume_ids(
         progress.ids.waiting = _ranges(saved.missing, now)
     for number, time_ns in written:
         progress.ids.take(number, number, time_ns, now.at)
+    progress.ids.first_id = 0
     if progress.ids.last_id is not None:
         progress.interruption = "Restarted"
 

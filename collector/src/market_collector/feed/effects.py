@@ -5,6 +5,7 @@ from enum import Enum
 
 import msgspec
 
+from market_collector.errors import RequestFailedError
 from market_collector.exchanges.interface import Request
 from market_collector.model.events import Record
 from market_collector.model.streams import Stream
@@ -30,6 +31,10 @@ class Question(Enum):
     """Its newest event: tells a quiet market from a stale stream."""
     STATE = "state"
     """Whether the instrument trades continuously: in an auction its book may be crossed."""
+    OVERVIEW = "newest activity of all instruments"
+    """The newest activity of all instruments, for many streams without data."""
+    HALTS = "instruments that do not trade"
+    """Which instruments do not trade now."""
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -47,9 +52,14 @@ class CheckClock(msgspec.Struct, frozen=True):
 class Fetch(msgspec.Struct, frozen=True):
     """Send a REST request and pass the answer to `Feed.answered`."""
 
-    stream: Stream
+    stream: Stream | None
+    """None if the answer is about all streams of the connection."""
     question: Question
     request: Request
+
+
+Answer = bytes | RequestFailedError
+"""What a `Fetch` got: the body of the answer, or why there is none."""
 
 
 class Reconnect(msgspec.Struct, frozen=True):
@@ -68,6 +78,8 @@ class Warn(msgspec.Struct, frozen=True):
     """Log a warning."""
 
     message: str
+    error: Exception | None = None
+    """An internal error, whose traceback is logged too."""
 
 
 Effect = Send | Emit | Login | RejectKey | CheckClock | Fetch | Reconnect | Replace | Warn

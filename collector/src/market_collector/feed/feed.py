@@ -4,8 +4,8 @@ Inputs are the events `opened`, `received`, `woken`, `answered`, `closed` and `s
 carry out. A feed lives as long as its connection, so no state needs a reset. It must be woken at `wake_at`.
 """
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import (
@@ -23,23 +23,29 @@ from market_collector.exchanges.interface import (
 )
 from market_collector.feed.account_login import NOT_KEPT, AccountLogin
 from market_collector.feed.book_sync import BookSync
-from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Replace, Warn
+from market_collector.feed.effects import Answer, Effect, Emit, Fetch, Question, Reconnect, Replace
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.liveness import Liveness
-from market_collector.feed.stream_state import IdProgress
-from market_collector.feed.subscription import SUBSCRIBE_TIMEOUT_S, BookSubscription, Subscriptions, is_delivering
-from market_collector.model.events import Candle, Connected, Record, Trade
+from market_collector.feed.quiet_check import QuietCheck
+from market_collector.feed.stream_state import CandleProgress, IdProgress, StreamProgress, TickerProgress
+from market_collector.feed.subscription import (
+    SUBSCRIBE_TIMEOUT_S,
+    BookSubscription,
+    Subscriptions,
+    is_delivering,
+    is_proven,
+)
+from market_collector.feed.tickers import take_tickers
+from market_collector.model.events import Connected, Record
 from market_collector.model.moment import Moment
-from market_collector.model.streams import DataType, Stream
+from market_collector.model.streams import Stream
 
 TICK_S = 1.0
 """Longest time between two checks of the deadlines."""
 BOOK_TICK_S = 0.25
 """The same for connections with books: a crossed book must be found soon."""
 MAX_UNREADABLE = 20
-"""Unreadable frames in a row after which the connection is replaced."""
-TRADE = DataType.TRADE
-"""Used for each message: before Python 3.12 an enum member lookup takes 70 ns."""
+"""Unreadable frames of no known stream in a row after which the connection is replaced."""
 
 
 class Feed:
@@ -68,7 +74,8 @@ class Feed:
             route, self._codec, streams, ledger, timeout_s=subscribe_timeout_s, store_raw=store_raw
         )
         self._book_sync = BookSync(exchange, ledger, self._requests, self._number)
-        self._liveness = Liveness(exchange, ledger, self._requests, self._book_sync, ping_interval_s)
+        check = QuietCheck(exchange, ledger, self._requests, self._book_sync)
+        self._liveness = Liveness(exchange, ledger, self._requests, check, ping_interval_s)
         self._login = AccountLogin(ledger, self._requests, needs_login=exchange.needs_login(route))
         self._tick_s = BOOK_TICK_S if self._requests.books else TICK_S
         self._received_at = 0.0
@@ -76,9 +83,12 @@ class Feed:
         # For each message: bound here, so that a message passes through no further object.
         self._subscriptions = self._requests.by_stream
         self._on_books = self._book_sync.on_records
-        self._take_trades = ledger.ids.take_trades
-        self._take_candles = ledger.ids.take_candles
-        self._has_dense_trade_ids = exchange.has_dense_trade_ids
+        self._takers: dict[type[StreamProgress], Callable[[Any, Any, Moment], Sequence[Record]]] = {
+            CandleProgress: ledger.ids.take_candles,
+            TickerProgress: take_tickers,
+        }
+        if exchange.has_dense_trade_ids:
+            self._takers[IdProgress] = ledger.ids.take_trades
         self._store_raw = store_raw
 
     @property
@@ -93,8 +103,8 @@ class Feed:
 
     @property
     def is_serving(self) -> bool:
-        """Whether the exchange has acknowledged at least one stream: the connection is a success."""
-        return any(each.acked_at is not None for each in self._subscriptions.values())
+        """Whether a stream has brought data, or is quiet as REST confirms. An acknowledgement is not enough."""
+        return any(is_proven(each) for each in self._subscriptions.values())
 
     @property
     def is_complete(self) -> bool:
@@ -128,35 +138,60 @@ class Feed:
         try:
             messages = self._codec.read(frame, now.wall_ns)
         except FrameError as error:
-            return raw + self._on_unreadable(frame, str(error), now)
+            return raw + self._on_unreadable(frame, error, now)
         self._unreadable_in_a_row = 0
-        if len(messages) == 1:  # nearly always
-            effects = self._on_message(messages[0], now)
-        else:
-            effects = [effect for message in messages for effect in self._on_message(message, now)]
+        try:
+            if len(messages) == 1:  # nearly always
+                effects = self._on_message(messages[0], now)
+            else:
+                effects = [effect for message in messages for effect in self._on_message(message, now)]
+        except Exception as error:
+            effects = self._on_internal_error(messages, error, now)
         return raw + effects if raw else effects
 
     def woken(self, now: Moment) -> list[Effect]:
         """Time passed: check every deadline."""
         self.wake_at = now.at + self._tick_s
-        effects = self._liveness.check_connection(self._received_at, now)
-        events = self._ledger.check_overdue(now)
-        if events:
-            effects.append(Emit(events))
-        effects += self._requests.check_deadlines(now)
-        effects += self._book_sync.check_crossed(now)
-        is_alive = now.at - self._received_at <= 2 * self._liveness.ping_interval_s
-        effects += self._login.check_accounts(now, is_connection_alive=is_alive)
-        effects += self._liveness.probe_silent(now)
-        return effects
+        checks = (
+            self._check_connection,
+            self._check_overdue,
+            self._requests.check_deadlines,
+            self._book_sync.check_crossed,
+            self._check_accounts,
+            self._liveness.probe_idle,
+        )
+        return [effect for check in checks for effect in self._isolated(check, now)]
 
-    def answered(self, fetch: Fetch, answer: bytes | None, now: Moment) -> list[Effect]:
-        """REST answered; None when the request failed."""
+    def _isolated(self, check: Callable[[Moment], Sequence[Effect]], now: Moment) -> Sequence[Effect]:
+        """Run one check. An internal error in it must not end the connection, nor keep the others from running."""
+        try:
+            return check(now)
+        except Exception as error:
+            message = f"internal error in {check.__name__.strip('_')}: {error!r}"
+            return self._ledger.complaints.warn(f"{self.route}: {check.__name__}", message, now, error)
+
+    def _check_connection(self, now: Moment) -> Sequence[Effect]:
+        return self._liveness.check_connection(self._received_at, now)
+
+    def _check_overdue(self, now: Moment) -> Sequence[Effect]:
+        events = self._ledger.check_overdue(now)
+        return [Emit(events)] if events else []
+
+    def _check_accounts(self, now: Moment) -> Sequence[Effect]:
+        is_alive = now.at - self._received_at <= 2 * self._liveness.ping_interval_s
+        return self._login.check_accounts(now, is_connection_alive=is_alive)
+
+    def answered(self, fetch: Fetch, answer: Answer, now: Moment) -> list[Effect]:
+        """REST answered, or the request failed."""
+        if fetch.stream is None:
+            is_overview = fetch.question is Question.OVERVIEW
+            return (self._liveness.on_overview if is_overview else self._liveness.on_halts)(answer, now)
         subscription = self._subscriptions[fetch.stream]
         if fetch.question is Question.NEWEST:
             return self._liveness.on_newest(subscription, answer, now)
         assert isinstance(subscription, BookSubscription)
-        return self._book_sync.on_trading_state(subscription, answer, now)
+        state = answer if isinstance(answer, bytes) else None
+        return self._book_sync.on_trading_state(subscription, state, now)
 
     def closed(self, reason: str, now: Moment, code: int | None = None) -> list[Effect]:
         """The connection ended; ``code`` is that of the exchange's close frame.
@@ -187,15 +222,13 @@ class Feed:
             return self._on_books(subscription, batch.records, now)
         if not batch.records:
             return []
-        records: Sequence[Record] = batch.records
-        progress = subscription.progress
-        if type(progress) is IdProgress:
-            if batch.stream.data_type is not TRADE:
-                records = self._take_candles(progress, cast(Sequence[Candle], records), now)
-            elif self._has_dense_trade_ids:
-                records = self._take_trades(progress, cast(Sequence[Trade], records), now)
         subscription.has_data = True
-        progress.observe(batch.records[-1], now)
+        progress = subscription.progress
+        take = self._takers.get(type(progress))
+        if take is None:
+            progress.observe(batch.records[-1], now)
+            return [Emit(batch.records)]
+        records = take(progress, batch.records, now)
         return [Emit(records)] if records else []
 
     def _on_control(self, message: Message, now: Moment) -> list[Effect]:
@@ -216,11 +249,38 @@ class Feed:
                 return [Replace(f"the exchange announced: {text}")]
         return []
 
-    def _on_unreadable(self, frame: bytes, reason: str, now: Moment) -> list[Effect]:
+    # -- what cannot be read
+
+    def _on_unreadable(self, frame: bytes, error: FrameError, now: Moment) -> list[Effect]:
+        """Count the frame. One of a known stream concerns this stream only."""
+        reason = str(error)
         if self._login.is_pending:
             frame, reason = NOT_KEPT.encode(), "a frame during the login cannot be read"
         self._ledger.unreadable(reason, frame, now)
+        if error.stream is not None:
+            warnings = self._ledger.complaints.warn(str(error.stream), f"{error.stream}: {reason}", now)
+            return [*warnings, *self._on_unreadable_of(error.stream, reason, now)]
+        effects: list[Effect] = [*self._ledger.complaints.warn(self.route, reason, now)]
         self._unreadable_in_a_row += 1
         if self._unreadable_in_a_row >= MAX_UNREADABLE:
-            return [Warn(reason), Reconnect(f"{MAX_UNREADABLE} unreadable frames in a row; the last: {reason}")]
-        return [Warn(reason)]
+            effects.append(Reconnect(f"{MAX_UNREADABLE} unreadable frames in a row; the last: {reason}"))
+        return effects
+
+    def _on_unreadable_of(self, stream: Stream, reason: str, now: Moment) -> list[Effect]:
+        """The stream lacks a message. Ids show which one; a book is out of sync."""
+        subscription = self._subscriptions[stream]
+        effects: list[Effect] = []
+        if isinstance(subscription, BookSubscription):
+            effects = self._book_sync.on_unreadable(subscription, reason, now)
+        else:
+            self._requests.on_unreadable(subscription, now)
+        subscription.progress.observe_unreadable(reason, now)
+        return effects
+
+    def _on_internal_error(self, messages: Sequence[Message], error: Exception, now: Moment) -> list[Effect]:
+        """An internal error in a message hurts the streams of this message only."""
+        reason = f"internal error: {error!r}"
+        streams = {each.stream for each in messages if isinstance(each, Batch | AccountUpdate | Ack)}
+        names = ", ".join(sorted(map(str, streams))) or self.route
+        warnings = self._ledger.complaints.warn(f"{names}: internal error", f"{names}: {reason}", now, error)
+        return [*warnings, *(effect for each in streams for effect in self._on_unreadable_of(each, reason, now))]

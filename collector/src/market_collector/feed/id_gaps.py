@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from market_collector.book.continuity import Arrival, IdRange, without
 from market_collector.feed.gaps import GapBounds, Gaps, KnownGap
-from market_collector.feed.stream_state import IdProgress
+from market_collector.feed.stream_state import CandleProgress, IdProgress
 from market_collector.model.events import Candle, Data, Event, Record, Resync, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream
@@ -24,8 +24,8 @@ class IdGaps:
 
     # -- records from the exchange
 
-    def take_trades(self, progress: IdProgress, trades: Iterable[Trade], now: Moment) -> list[Record]:
-        """Return the trades not delivered before, with the events they cause."""
+    def take_trades(self, progress: IdProgress, trades: Sequence[Trade], now: Moment) -> list[Record]:
+        """Return the trades not delivered before, with the events they cause. There must be at least one trade."""
         fresh: list[Record] = []
         ids = progress.ids
         is_late = False
@@ -41,25 +41,58 @@ class IdGaps:
                     fresh += self._on_restarted_numbering(progress, first, now)
                 is_late = is_late or arrival is Arrival.LATE
             fresh.append(trade)
+        if last == ids.last_id:
+            progress.observe(trade, now)
+        else:
+            _observe_unordered(progress, trades, now)
         if progress.interruption and not ids.waiting:
             progress.interruption = ""  # nothing has been missed since the interruption
         return [*fresh, *self._close_filled(progress, "LateTrades", now)] if is_late else fresh
 
-    def take_candles(self, progress: IdProgress, candles: Iterable[Candle], now: Moment) -> list[Record]:
-        """Return the candles not delivered before. An open candle shows that all earlier ones are closed."""
+    def take_candles(self, progress: CandleProgress, candles: Iterable[Candle], now: Moment) -> list[Record]:
+        """Return the candles not delivered before, none of them older than one that was.
+
+        An open candle shows that all earlier ones are closed. A closed one that comes late fills its gap.
+        """
         fresh: list[Record] = []
         is_late = False
         for candle in candles:
             number = progress.id_of(candle)
             if not candle.closed:
-                progress.ids.expect(number - 1, now.at)
-                fresh.append(candle)
+                fresh += self._take_running(progress, number, candle, now)
             elif (arrival := progress.ids.take(number, number, 0, now.at)) is not Arrival.DUPLICATE:
                 is_late = is_late or arrival is Arrival.LATE
+                progress.order.close(number, candle)
+                _observe_candle(progress, candle, now)
                 fresh.append(candle)
             else:
-                self.duplicates += 1
+                fresh += self._on_repeated_candle(progress, number, candle, now)
         return [*fresh, *self._close_filled(progress, "LateCandles", now)] if is_late else fresh
+
+    def _take_running(self, progress: CandleProgress, number: int, candle: Candle, now: Moment) -> Sequence[Record]:
+        """Return an open candle unless it is older than the last one, or was closed already."""
+        ids = progress.ids
+        if (ids.last_id is not None and number <= ids.last_id) or not progress.order.advance(candle):
+            self.duplicates += 1
+            return ()
+        ids.expect(number - 1, now.at)
+        progress.observe(candle, now)
+        return (candle,)
+
+    def _on_repeated_candle(
+        self, progress: CandleProgress, number: int, candle: Candle, now: Moment
+    ) -> Sequence[Record]:
+        """Count a closed candle that was delivered before. Returns an event if it has other values now."""
+        self.duplicates += 1
+        if not progress.order.is_changed(number, candle):
+            return ()
+        progress.order.close(number, candle)
+        stream = progress.stream
+        values = (
+            f"open {candle.open}, high {candle.high}, low {candle.low}, close {candle.close}, volume {candle.volume}"
+        )
+        reason = f"closed candle {stream.format_id(number)} came again with other values: {values}"
+        return (Resync(self._exchange, stream.symbol, None, now.wall_ns, str(stream), reason),)
 
     def expect(self, progress: IdProgress, newest: int, now: Moment) -> None:
         """Record the exchange's newest event (`RestApi.newest_mark`): undelivered ids up to it are missing."""
@@ -154,6 +187,8 @@ class IdGaps:
             is_missing = bool(progress.ids.missing_in(number, number))
             if is_missing:
                 progress.ids.take(number, number, record.exchange_time_ns or 0, now.at)
+            if is_missing and isinstance(progress, CandleProgress) and isinstance(record, Candle):
+                progress.order.close(number, record)
             return is_missing
         before, known.missing = known.missing, without(known.missing, number, number)
         return known.missing != before
@@ -175,6 +210,21 @@ class IdGaps:
             if known.sink is None:
                 ids.give_up(each.first, each.last)
             known.missing = without(known.missing, each.first, each.last)
+
+
+def _observe_unordered(progress: IdProgress, trades: Sequence[Trade], now: Moment) -> None:
+    newest = max(trades, key=progress.id_of)
+    if progress.id_of(newest) == progress.ids.last_id:
+        progress.observe(newest, now)
+    else:
+        progress.observe_late(newest, now)
+
+
+def _observe_candle(progress: CandleProgress, candle: Candle, now: Moment) -> None:
+    if isinstance(progress.last, Candle) and progress.last.open_time_ns > candle.open_time_ns:
+        progress.observe_late(candle, now)
+    else:
+        progress.observe(candle, now)
 
 
 def _bounds(stream: Stream, missing: IdRange, to_ns: int | None = None) -> GapBounds:

@@ -10,6 +10,7 @@ import msgspec
 
 from market_collector.exchanges.interface import AccountUpdate
 from market_collector.feed.account import changed_balances
+from market_collector.feed.complaints import Complaints
 from market_collector.feed.gaps import Gaps
 from market_collector.feed.id_gaps import IdGaps
 from market_collector.feed.published_book import PublishedBooks
@@ -61,6 +62,7 @@ class Ledger:
         self.messages = 0
         self.resyncs = 0
         self.skipped_updates = 0
+        self.complaints = Complaints()
         self.unreadable_frames = 0
         self.last_unreadable: Unreadable | None = None
         self._duplicate_balances = 0
@@ -79,7 +81,7 @@ class Ledger:
 
     def confirm(self, progress: StreamProgress, now: Moment) -> None:
         """Record that the exchange has no newer data for the stream."""
-        progress.confirmed_at = now.at
+        progress.confirmed_at, progress.unchecked = now.at, ""
         progress.age(now, self.stale_after_s)
 
     def restate_times(self, now: Moment) -> None:
@@ -90,14 +92,14 @@ class Ledger:
 
     def check_overdue(self, now: Moment) -> list[Record]:
         """Open gaps for overdue ids, and republish books that no connection continues."""
-        return [record for progress in self.streams.values() for record in self._overdue_of(progress, now)]
-
-    def _overdue_of(self, progress: StreamProgress, now: Moment) -> Sequence[Record]:
-        if isinstance(progress, BookProgress) and progress.books:
-            return self.books.check_left_behind(progress, now)
-        if isinstance(progress, IdProgress) and progress.ids.waiting:
-            return self.ids.open_overdue(progress, now)
-        return ()
+        records: list[Record] = []
+        for ids in self.ids.streams.values():
+            if ids.ids.waiting and not ids.is_held:
+                records += self.ids.open_overdue(ids, now)
+        for book in self.books.streams.values():
+            if book.books:
+                records += self.books.check_left_behind(book, now)
+        return records
 
     # -- records
 
@@ -150,10 +152,14 @@ class Ledger:
         """Record that a connection ended. Books that no other connection has are out of sync until their snapshot."""
         events: list[Record] = [Disconnected(self.exchange, None, None, now.wall_ns, None, reason)]
         for stream in streams:
+            progress = self.streams[stream]
+            progress.unchecked = ""  # it is known why there is no data
+            if progress.state is StreamState.PENDING:
+                progress.set_state(StreamState.PENDING, "NotConnected", now, reason)
             if stream in self.ids.streams:
                 self.ids.streams[stream].interruption = cause
-        for progress in self._books_of(streams):
-            events += self.books.remove(progress, connection, cause, now)
+        for book in self._books_of(streams):
+            events += self.books.remove(book, connection, cause, now)
         return events
 
     def _books_of(self, streams: Iterable[Stream]) -> list[BookProgress]:

@@ -1,20 +1,33 @@
-"""Liveness of one connection and its streams: pings, and REST probes that tell quiet markets from stale streams."""
+"""Liveness of one connection and its streams: pings, and REST probes of streams without data.
 
-from market_collector.errors import FrameError
-from market_collector.exchanges.interface import Exchange
-from market_collector.feed.book_sync import BookSync
-from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Send, Warn
+Few streams are probed one by one. Many are first compared with one answer about all instruments, where the exchange
+offers one, so that the requests do not grow with the streams. `QuietCheck` decides on the answers.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+from market_collector.errors import FrameError, InstrumentRefusedError, RequestFailedError
+from market_collector.exchanges.interface import Exchange, Request, Sign
+from market_collector.feed.effects import Answer, Effect, Fetch, Question, Reconnect, Send, Warn
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.stream_state import IdProgress
-from market_collector.feed.subscription import BookSubscription, StreamSubscription, Subscriptions
-from market_collector.model.events import Record
+from market_collector.feed.quiet_check import QuietCheck
+from market_collector.feed.subscription import StreamSubscription, Subscriptions
 from market_collector.model.moment import Moment
-from market_collector.model.streams import DataType, StreamState
+from market_collector.model.streams import DataType, Stream, StreamState
 
 PROBE_AFTER_S = 2.0
 """An acknowledged stream without any data is probed over REST after this time."""
 MAX_CONCURRENT_PROBES = 4
-"""Probes of one connection under way at the same time."""
+"""Probes of one connection under way at the same time. More streams than this are compared with an overview first."""
+LONGEST_PAUSE_S = 30.0
+"""After failed probes. The pause starts with 2 s and doubles."""
+MAX_BOOKS_COMPARED = 20
+"""Books that are compared with an overview in one step; each takes 0.4 ms."""
+OVERVIEW_INTERVAL_S = 5.0
+"""Shortest time between two overviews."""
+HALTS_INTERVAL_S = 60.0
+"""Shortest time between two requests for the instruments that do not trade."""
 
 
 class Liveness:
@@ -25,7 +38,7 @@ class Liveness:
         exchange: Exchange,
         ledger: Ledger,
         subscriptions: Subscriptions,
-        book_sync: BookSync,
+        check: QuietCheck,
         ping_interval_s: float,
     ) -> None:
         self.pings_sent = 0
@@ -33,8 +46,20 @@ class Liveness:
         self._exchange = exchange
         self._ledger = ledger
         self._subscriptions = subscriptions
-        self._book_sync = book_sync
+        self._check = check
         self._pinged_at = float("-inf")
+        self._compared: list[StreamSubscription] = []
+        """Streams that wait for an overview."""
+        self._queue: deque[StreamSubscription] = deque()
+        """Streams that wait for a probe of their own."""
+        self._under_way = 0
+        self._is_overview_failing = False
+        self._overview_at = float("-inf")
+        self._failures = 0
+        """Failed probes in a row."""
+        self._resume_at = float("-inf")
+        self._warned = ""
+        self._halts_asked_at = float("-inf")
 
     # -- the connection
 
@@ -52,58 +77,178 @@ class Liveness:
 
     # -- streams without data
 
-    def probe_silent(self, now: Moment) -> list[Effect]:
+    def probe_idle(self, now: Moment) -> list[Effect]:
         """Probe streams without data over REST, the least recently probed first."""
-        subscriptions = self._subscriptions.by_stream.values()
-        under_way = sum(each.is_probed for each in subscriptions)
-        due = sorted((each for each in subscriptions if self._is_due(each, now)), key=lambda each: each.probed_at)
-        return [self._probe(each, now) for each in due[: MAX_CONCURRENT_PROBES - under_way]]
+        if now.at < self._resume_at:
+            return []
+        latest = now.at - min(self._ledger.stale_after_s / 2, PROBE_AFTER_S)
+        streams = self._subscriptions.by_stream.values()
+        idle = [each for each in streams if each.progress.last_at <= latest and self._is_idle(each, now)]
+        due = [each for each in idle if now.at - each.probed_at >= self._patience_s(each)]
+        return [*self._ask_due(due, idle, now), *self._ask_queued(now), *self._ask_halts(now)]
+
+    def _is_idle(self, subscription: StreamSubscription, now: Moment) -> bool:
+        """Return whether a stream has had no data for so long that probes are due, and none is under way."""
+        progress, acked_at = subscription.progress, subscription.acked_at
+        if acked_at is None or subscription.is_probed or progress.stream.data_type is DataType.BALANCE:
+            return False
+        return now.at - max(progress.last_at, progress.unreadable_at, acked_at) >= self._patience_s(subscription)
+
+    def _patience_s(self, subscription: StreamSubscription) -> float:
+        """Return the time without data, and between two probes. It is short until a subscribed stream is known."""
+        progress, acked_at = subscription.progress, subscription.acked_at or 0.0
+        is_known = max(progress.last_at, progress.confirmed_at) >= acked_at or progress.state is StreamState.REFUSED
+        return self._ledger.stale_after_s / 2 if is_known else min(self._ledger.stale_after_s / 2, PROBE_AFTER_S)
+
+    def _ask_due(
+        self, due: Sequence[StreamSubscription], idle: Sequence[StreamSubscription], now: Moment
+    ) -> list[Effect]:
+        """Request an overview for all idle streams, once one is due; or queue the due ones if they are few."""
+        if not due:
+            return []
+        overview = None if self._is_overview_failing else self._exchange.rest_api.overview()
+        if overview is None or len(idle) <= MAX_CONCURRENT_PROBES:
+            return self._queue_up(due)
+        if self._compared or now.at - self._overview_at < OVERVIEW_INTERVAL_S:
+            return []
+        self._overview_at = now.at
+        self._compared = self._expect_answers(idle)
+        return [Fetch(None, Question.OVERVIEW, overview)]
+
+    def _queue_up(self, due: Sequence[StreamSubscription]) -> list[Effect]:
+        for subscription in sorted(self._expect_answers(due), key=lambda each: each.probed_at):
+            subscription.seen = None
+            self._queue.append(subscription)
+        return []
+
+    def _expect_answers(self, asked: Sequence[StreamSubscription]) -> list[StreamSubscription]:
+        for subscription in asked:
+            subscription.is_probed = True
+            self._check.expect_answer(subscription)
+        return list(asked)
+
+    def _ask_queued(self, now: Moment) -> list[Effect]:
+        """Send the next probes. Books are compared with the overview first, few at once."""
+        effects: list[Effect] = []
+        for _ in range(min(len(self._queue), MAX_BOOKS_COMPARED)):
+            if self._under_way == MAX_CONCURRENT_PROBES:
+                break
+            subscription = self._queue.popleft()
+            if self._check.confirm_book(subscription, now):
+                subscription.is_probed = False
+            else:
+                effects.append(self._probe(subscription, now))
+        if not self._queue:
+            self._is_overview_failing = False
+        return effects
 
     def _probe(self, subscription: StreamSubscription, now: Moment) -> Fetch:
-        subscription.is_probed = True
-        subscription.probed_at = now.at
         stream = subscription.progress.stream
+        subscription.probed_at = now.at
+        self._under_way += 1
         return Fetch(stream, Question.NEWEST, self._exchange.rest_api.newest(stream))
 
-    def _is_due(self, subscription: StreamSubscription, now: Moment) -> bool:
-        progress, acked_at = subscription.progress, subscription.acked_at
-        if progress.stream.data_type is DataType.BALANCE or subscription.is_probed or acked_at is None:
-            return False
-        patience_s = self._ledger.stale_after_s / 2
-        if progress.last_at < acked_at:
-            patience_s = min(patience_s, PROBE_AFTER_S)  # finds data missed while disconnected at once
-        return now.at - max(progress.last_at, acked_at, subscription.probed_at) >= patience_s
+    def _ask_halts(self, now: Moment) -> list[Effect]:
+        """Request the instruments that do not trade, once a stream is quiet for another time."""
+        is_wanted = self._check.last_idle_at > self._halts_asked_at
+        if not is_wanted or now.at - self._halts_asked_at < HALTS_INTERVAL_S:
+            return []
+        self._halts_asked_at = now.at
+        return [Fetch(None, Question.HALTS, self._halts_request())]
 
-    def on_newest(self, subscription: StreamSubscription, answer: bytes | None, now: Moment) -> list[Effect]:
-        """Judge a probe's answer (None: the request failed). A failed probe changes no state."""
+    def _halts_request(self) -> Request:
+        streams = list(self._subscriptions.by_stream)
+        has_one_symbol = len({stream.symbol for stream in streams}) == 1
+        rest_api = self._exchange.rest_api
+        return rest_api.state(streams[0]) if has_one_symbol else rest_api.instruments()
+
+    # -- answers
+
+    def on_newest(self, subscription: StreamSubscription, answer: Answer, now: Moment) -> list[Effect]:
+        """Take the answer to a stream's own probe. A failed probe changes no state but to unknown."""
         subscription.is_probed = False
-        if answer is None:
-            return []
+        self._under_way = max(0, self._under_way - 1)
         try:
-            newest = self._exchange.rest_api.newest_mark(subscription.progress.stream, answer)
-        except FrameError as error:
-            return [Warn(str(error))]
-        return self._judge(subscription, newest, now)
+            newest = self._newest_mark(subscription.progress.stream, answer)
+        except InstrumentRefusedError as error:
+            self._failures = 0
+            effects = self._check.on_refusal(subscription, error, now)
+        except (RequestFailedError, FrameError) as error:
+            return self._on_failure([subscription, *self._withdraw_queue()], error, now)
+        else:
+            self._failures = 0
+            effects = self._check.on_newest(subscription, newest, now)
+        return [*effects, *self._ask_queued(now)]
 
-    def _judge(self, subscription: StreamSubscription, newest: int, now: Moment) -> list[Effect]:
-        """A stream is quiet when REST has nothing newer; otherwise it is subscribed again once it is stale."""
-        progress = subscription.progress
-        if isinstance(subscription, BookSubscription) and subscription.book is None:
-            return []  # a book without a snapshot is never merely quiet
-        known = subscription.probe_mark if progress.last is None else self._exchange.rest_api.mark(progress.last)
-        subscription.probe_mark = newest
-        if known is not None and newest <= known:
-            self._ledger.confirm(progress, now)
-            return []
-        if isinstance(progress, IdProgress):
-            self._ledger.ids.expect(progress, newest, now)
-        if progress.state is not StreamState.STALE or subscription.acked_at is None:
-            return []
-        return self._resubscribe(subscription, f"silent, but the exchange has newer data ({newest} after {known})", now)
+    def _newest_mark(self, stream: Stream, answer: Answer) -> int | None:
+        """Read the answer. An HTTP error may come with a body that refuses the instrument."""
+        if not isinstance(answer, RequestFailedError):
+            return self._exchange.rest_api.newest_mark(stream, answer)
+        try:
+            self._exchange.rest_api.newest_mark(stream, answer.body)
+        except InstrumentRefusedError:
+            raise
+        except FrameError:
+            pass
+        raise answer
 
-    def _resubscribe(self, subscription: StreamSubscription, reason: str, now: Moment) -> list[Effect]:
-        stream = subscription.progress.stream
-        events: list[Record] = [self._ledger.resync(stream, reason, now)]
-        if isinstance(subscription, BookSubscription):
-            events += self._book_sync.discard(subscription, "Silent", now)
-        return [Emit(events), Warn(f"{stream}: {reason}"), *self._subscriptions.resubscribe([stream], now)]
+    def on_overview(self, answer: Answer, now: Moment) -> list[Effect]:
+        """Compare the streams that wait with the overview. Those that it cannot settle get a probe of their own."""
+        compared, self._compared = self._compared, []
+        for subscription in compared:
+            subscription.is_probed = False
+        try:
+            signs = self._exchange.rest_api.read_overview([each.progress.stream for each in compared], _body(answer))
+        except (RequestFailedError, FrameError) as error:
+            self._is_overview_failing = True
+            return self._on_failure(compared, error, now)
+        self._failures = 0
+        settled = [self._settle(each, signs.get(each.progress.stream, ""), now) for each in compared]
+        return [*(effect for effects in settled for effect in effects), *self._ask_queued(now)]
+
+    def _settle(self, subscription: StreamSubscription, sign: Sign, now: Moment) -> list[Effect]:
+        """Compare one stream with the overview, unless data came after the overview was requested."""
+        if subscription.progress.last_at > self._overview_at:
+            return []
+        subscription.probed_at = now.at
+        effects = self._check.on_sign(subscription, sign, now)
+        if effects is None:
+            subscription.is_probed = True
+            self._queue.append(subscription)
+        return effects or []
+
+    def on_halts(self, answer: Answer, now: Moment) -> list[Effect]:
+        """Note which instruments do not trade. Without an answer nothing changes: probes tell more."""
+        try:
+            halted = self._exchange.rest_api.halted(_body(answer))
+        except (RequestFailedError, FrameError):
+            return []
+        for stream, subscription in self._subscriptions.by_stream.items():
+            subscription.progress.halt = halted.get(stream.symbol, "")
+            subscription.progress.age(now, self._ledger.stale_after_s)
+        return []
+
+    def _withdraw_queue(self) -> list[StreamSubscription]:
+        withdrawn = list(self._queue)
+        self._queue.clear()
+        self._is_overview_failing = False
+        for subscription in withdrawn:
+            subscription.is_probed = False
+        return withdrawn
+
+    def _on_failure(self, asked: Sequence[StreamSubscription], error: Exception, now: Moment) -> list[Effect]:
+        """Pause all probes of the connection. The streams stay due."""
+        self._failures += 1
+        self._resume_at = now.at + min(2.0**self._failures, LONGEST_PAUSE_S)
+        for subscription in asked:
+            self._check.leave_unchecked(subscription, str(error), now)
+        if self._failures > 1 or str(error) == self._warned:
+            return []
+        self._warned = str(error)
+        return [Warn(f"REST cannot confirm that streams without data are quiet: {error}")]
+
+
+def _body(answer: Answer) -> bytes:
+    if isinstance(answer, RequestFailedError):
+        raise answer
+    return answer

@@ -34,6 +34,8 @@ class PublishedBooks:
         if is_covered:
             return []
         progress.head = snapshot.sequence
+        if progress.first is None:
+            progress.first = snapshot.sequence
         return [*self._close_gap(progress, snapshot.sequence, now), snapshot]
 
     def remove(self, progress: BookProgress, connection: int, reason: str, now: Moment) -> list[Record]:
@@ -55,9 +57,10 @@ class PublishedBooks:
 
         A book that is ahead of it, or numbered differently, would never link to it. A book that lags may need a moment.
         """
-        if self._current(progress):
-            progress.left_behind_at = None
-            return []
+        for book in progress.books.values():  # a loop, as this runs for each book several times a second
+            if book.sequence == progress.head:
+                progress.left_behind_at = None
+                return []
         if progress.left_behind_at is None:
             progress.left_behind_at = now.at
         if now.at - progress.left_behind_at >= REORDER_WINDOW_S:
@@ -76,11 +79,20 @@ class PublishedBooks:
         if head is None:
             return []
         progress.head = head
-        if progress.gap_id is not None:
-            return []
-        gap, *_ = self._gaps.open(progress.stream, GapBounds(str(head)), "Restarted", now)
-        progress.gap_id = gap.gap_id
-        return [gap]
+        return self.open_unseen(progress, str(head), "Restarted", now)
+
+    def open_unseen(self, progress: BookProgress, first: str | None, reason: str, now: Moment) -> list[Record]:
+        """Open the gap in which no process of the resource saw the book, unless one is open already.
+
+        ``first`` is the sequence published last, None if unknown. If a snapshot was published since, the gap is lost at
+        once: no exchange offers past updates.
+        """
+        events: list[Record] = []
+        if progress.gap_id is None:
+            gap, *_ = self._gaps.open(progress.stream, GapBounds(first), reason, now)
+            progress.gap_id = gap.gap_id
+            events.append(gap)
+        return events if progress.first is None else [*events, *self._close_gap(progress, progress.first, now)]
 
     def _current(self, progress: BookProgress) -> list[Book]:
         return [book for book in progress.books.values() if book.sequence == progress.head][:1]

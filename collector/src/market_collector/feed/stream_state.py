@@ -5,17 +5,20 @@ import msgspec
 from market_collector.book.book import Book
 from market_collector.book.continuity import IdTracker
 from market_collector.feed.account import LastBalances
+from market_collector.feed.candle_order import CandleOrder
 from market_collector.feed.latency import LatencyHistogram
-from market_collector.model.events import Candle, Data, Trade
+from market_collector.model.events import Candle, Data, Ticker, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream, StreamState
 
+UNREADABLE = "Unreadable"
+"""Reason of a stream whose messages cannot be read."""
 LIVE = StreamState.LIVE
 """Used for each message: before Python 3.12 an enum member lookup takes 70 ns."""
 
 
 class StreamProgress(msgspec.Struct):
-    """Progress that streams of every kind have. Tickers need no more."""
+    """Progress that streams of every kind have."""
 
     stream: Stream
     since_ns: int
@@ -27,11 +30,19 @@ class StreamProgress(msgspec.Struct):
     message: str = ""
     """The reason as a sentence, where one word is not enough."""
     last: Data | None = None
+    """The newest data."""
     last_at: float = 0.0
     """When the last data arrived, monotonic seconds."""
     last_wall_ns: int = 0
+    unreadable_at: float = float("-inf")
+    """When the last message that cannot be read arrived, monotonic seconds."""
+    unreadable_message: str = ""
     confirmed_at: float = float("-inf")
     """When the exchange last confirmed that it has no newer data, monotonic seconds."""
+    unchecked: str = ""
+    """Why it is unknown whether the exchange has newer data; empty if it has, or if nobody has asked."""
+    halt: str = ""
+    """The exchange's word for an instrument that does not trade now: ``suspend``, ``preopen``."""
     latency: LatencyHistogram = msgspec.field(default_factory=LatencyHistogram)
     """Exchange time to receive time, one observation per message."""
 
@@ -49,24 +60,56 @@ class StreamProgress(msgspec.Struct):
         if self.state is not LIVE:
             self.set_state(LIVE, "", now)
 
+    def observe_late(self, record: Data, now: Moment) -> None:
+        """Record the arrival of data that is older than `last`."""
+        newest = self.last
+        self.observe(record, now)
+        self.last = newest or record
+
     def observe_repeated(self, record: Data, now: Moment) -> None:
         """Record the arrival of data without its latency: it may have been valid for a long time."""
         self.last, self.last_at, self.last_wall_ns = record, now.at, now.wall_ns
         if self.state is not LIVE:
             self.set_state(LIVE, "", now)
 
+    def observe_unreadable(self, message: str, now: Moment) -> None:
+        """Record a message that cannot be read. It stays the stream's reason for `staleAfter`."""
+        self.unreadable_at, self.unreadable_message = now.at, message
+        if self.state is not StreamState.REFUSED:
+            self.set_state(self.state, UNREADABLE, now, message)
+
     def age(self, now: Moment, stale_after_s: float) -> None:
-        """Set the state by the time without data: quiet when the exchange confirms there is none, otherwise stale."""
+        """Set the state by the time without data: quiet when the exchange confirms there is none.
+
+        Otherwise the stream is stale, or unknown when the exchange could not be asked.
+        """
+        is_unreadable = now.at - self.unreadable_at <= stale_after_s
+        if self.state is LIVE and self.reason == UNREADABLE and not is_unreadable:
+            self.set_state(LIVE, "", now)
         if self.state is StreamState.REFUSED or (self.last is not None and now.at - self.last_at <= stale_after_s):
             return
         if now.at - self.confirmed_at <= stale_after_s:
-            is_account = self.stream.data_type is DataType.BALANCE
-            reason = "QuietAccount" if is_account else "QuietMarket"
-            self.set_state(StreamState.QUIET, reason, now, "the exchange confirms that there is nothing newer")
+            self._set_quiet(now)
         elif self.state is StreamState.PENDING and now.at - self.expected_since <= stale_after_s:
             return
-        elif self.state is not StreamState.STALE:
+        elif is_unreadable:
+            self.set_state(StreamState.STALE, UNREADABLE, now, self.unreadable_message)
+        elif self.unchecked:
+            message = (
+                f"no data for more than {stale_after_s:g} s, and REST cannot confirm a quiet market: {self.unchecked}"
+            )
+            self.set_state(StreamState.UNKNOWN, "NotConfirmed", now, message)
+        elif self.state is not StreamState.STALE or self.reason == UNREADABLE:
             self.set_state(StreamState.STALE, "NoData", now, f"no data for more than {stale_after_s:g} s")
+
+    def _set_quiet(self, now: Moment) -> None:
+        message = "the exchange confirms that there is nothing newer"
+        if self.stream.data_type is DataType.BALANCE:
+            self.set_state(StreamState.QUIET, "QuietAccount", now, message)
+        elif self.halt:
+            self.set_state(StreamState.QUIET, "NotTrading", now, f"{message}; its instrument's state is {self.halt}")
+        else:
+            self.set_state(StreamState.QUIET, "QuietMarket", now, message)
 
 
 class IdProgress(StreamProgress):
@@ -75,6 +118,8 @@ class IdProgress(StreamProgress):
     ids: IdTracker = msgspec.field(default_factory=IdTracker)
     interruption: str = ""
     """Reason of the next gap, when known before it is found: a lost connection, a restart."""
+    is_held: bool = False
+    """Whether another pod may have delivered the missing ids, so that no gap is opened yet (`handover`)."""
 
     def id_of(self, record: Data) -> int:
         """Return a record's id: its trade id, or its candle's number."""
@@ -84,11 +129,25 @@ class IdProgress(StreamProgress):
         return int(record.trade_id)
 
 
+class CandleProgress(IdProgress):
+    """Progress of candles; `ids` are those of closed ones."""
+
+    order: CandleOrder = msgspec.field(default_factory=CandleOrder)
+
+
+class TickerProgress(StreamProgress):
+    """Progress of a ticker."""
+
+    last: Ticker | None = None
+
+
 class BookProgress(StreamProgress):
     """Progress of an order book, merged from all connections that carry it."""
 
     head: int | None = None
     """The sequence published last."""
+    first: int | None = None
+    """The sequence of the first snapshot published."""
     books: dict[int, Book] = msgspec.field(default_factory=dict)
     """By connection number, the book on each connection that is in sync."""
     gap_id: str | None = None
@@ -105,10 +164,10 @@ class AccountProgress(StreamProgress):
 
 KINDS: dict[DataType, type[StreamProgress]] = {
     DataType.TRADE: IdProgress,
-    DataType.CANDLE: IdProgress,
+    DataType.CANDLE: CandleProgress,
     DataType.ORDERBOOK: BookProgress,
     DataType.BALANCE: AccountProgress,
-    DataType.TICKER: StreamProgress,
+    DataType.TICKER: TickerProgress,
 }
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from market_collector.book.book import Book
-from market_collector.exchanges.interface import Codec, Refusal
+from market_collector.exchanges.interface import Codec, Refusal, Sign
 from market_collector.feed.effects import Effect, Emit, Reconnect, Send, Warn
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.stream_state import BookProgress, StreamProgress
@@ -34,10 +34,24 @@ class StreamSubscription(msgspec.Struct):
     """Whether this connection has delivered any data."""
     ask_again_at: float | None = None
     refusals: int = 0
+    unreadable: int = 0
+    """How often it was requested again because its snapshot could not be read."""
     is_probed: bool = False
+    """Whether a probe is under way, or waits for its turn."""
     probed_at: float = float("-inf")
     probe_mark: int | None = None
     """REST's newest mark at the last probe, for a stream without data of its own."""
+    newer_at: float = float("-inf")
+    """When REST last had newer data."""
+    resubscribes: int = 0
+    """How often it was subscribed again because REST had newer data."""
+    resubscribe_at: float = float("-inf")
+    """When it may be subscribed again for that reason."""
+    seen: Sign | None = None
+    """The sign of its newest event in the last overview; "" if the overview lacks the instrument."""
+    proven: Sign | None = None
+    """The sign that an overview had when the stream lacked nothing. An equal one proves that nothing has come since."""
+    proven_at: float = float("-inf")
 
 
 class BookSubscription(StreamSubscription, kw_only=True):
@@ -52,6 +66,8 @@ class BookSubscription(StreamSubscription, kw_only=True):
     """The last resync was for a crossed book: a snapshot that is crossed too is not published."""
     crossed_since: float | None = None
     """Since when the best bid is not below the best ask."""
+    looked_at: float = float("-inf")
+    """When it was last examined for a cross, monotonic seconds."""
 
 
 def retry_delay_s(retries: int) -> float:
@@ -65,6 +81,12 @@ def is_delivering(subscription: StreamSubscription) -> bool:
     return subscription.acked_at is not None and subscription.has_data and is_synced
 
 
+def is_proven(subscription: StreamSubscription) -> bool:
+    """Return whether the stream has brought data, or the exchange confirmed since its answer that there is none."""
+    acked_at = subscription.acked_at
+    return subscription.has_data or (acked_at is not None and subscription.progress.confirmed_at > acked_at)
+
+
 class Subscriptions:
     """All subscriptions of one connection."""
 
@@ -72,24 +94,22 @@ class Subscriptions:
         self, route: str, codec: Codec, streams: Sequence[Stream], ledger: Ledger, *, timeout_s: float, store_raw: bool
     ) -> None:
         self.by_stream = {stream: _subscription(ledger.streams[stream]) for stream in streams}
+        self.books = [each for each in self.by_stream.values() if isinstance(each, BookSubscription)]
         self.store_raw = store_raw
         self._route = route
         self._codec = codec
         self._ledger = ledger
         self._timeout_s = timeout_s
 
-    @property
-    def books(self) -> list[BookSubscription]:
-        """The subscriptions of order books."""
-        return [each for each in self.by_stream.values() if isinstance(each, BookSubscription)]
-
     # -- requests
 
     def subscribe(self, streams: Sequence[Stream], now: Moment) -> list[Effect]:
         """Request streams."""
         for stream in streams:
-            self.by_stream[stream].asked_at = now.at
-            self.by_stream[stream].ask_again_at = None
+            subscription = self.by_stream[stream]
+            subscription.asked_at, subscription.ask_again_at = now.at, None
+            if subscription.progress.reason == "NotConnected":
+                subscription.progress.set_state(subscription.progress.state, "Subscribing", now)
         return [effect for text in self._codec.subscribe(streams) for effect in self._send(text, now)]
 
     def subscribe_all(self, now: Moment) -> list[Effect]:
@@ -122,10 +142,25 @@ class Subscriptions:
         subscription.refusals = 0
         if subscription.progress.state is StreamState.REFUSED:
             self._ledger.expect_data(subscription.progress, now)
+        if subscription.progress.reason == "Subscribing":
+            message = "subscribed; the exchange has not sent any data yet"
+            subscription.progress.set_state(subscription.progress.state, "NoDataYet", now, message)
+
+    def on_unreadable(self, subscription: StreamSubscription, now: Moment) -> None:
+        """Request a snapshot again later: perhaps the message that cannot be read was the one that is waited for.
+
+        Without this, the missing snapshot would end the connection of all streams.
+        """
+        if subscription.asked_at is not None and subscription.acked_at is not None:
+            subscription.asked_at = None
+            subscription.ask_again_at = now.at + retry_delay_s(subscription.unreadable)
+            subscription.unreadable += 1
 
     def on_refusal(self, refusal: Refusal, now: Moment) -> list[Effect]:
         """Retry refused streams later. A permanent refusal of several does not name one: halves are requested."""
         unserved = [stream for stream in refusal.streams if self.by_stream[stream].acked_at is None]
+        if not unserved and len(refusal.streams) == 1 and refusal.is_permanent:
+            return self._end_served(self.by_stream[refusal.streams[0]], refusal, now)
         if len(unserved) > 1 and refusal.is_permanent:
             middle = len(unserved) // 2
             return [*self.subscribe(unserved[:middle], now), *self.subscribe(unserved[middle:], now)]
@@ -141,6 +176,18 @@ class Subscriptions:
         subscription.ask_again_at = now.at + wait_s
         events = self._ledger.refuse(subscription.progress, refusal.reason, refusal.message, now)
         return [Emit(events)] if events else []
+
+    def _end_served(self, subscription: StreamSubscription, refusal: Refusal, now: Moment) -> list[Effect]:
+        """The exchange ends one stream that it served: its instrument was delisted."""
+        subscription.acked_at = None
+        return [Warn(f"{subscription.progress.stream}: {refusal.message}"), *self._refuse(subscription, refusal, now)]
+
+    def refuse_served(self, subscription: StreamSubscription, reason: str, message: str, now: Moment) -> list[Effect]:
+        """Refuse a stream that stays subscribed: data, or REST, show when its instrument is listed again."""
+        subscription.refusals += 1
+        subscription.asked_at = None
+        events = self._ledger.refuse(subscription.progress, reason, message, now)
+        return [Emit(events), Warn(f"{subscription.progress.stream}: {message}")] if events else []
 
     # -- deadlines
 

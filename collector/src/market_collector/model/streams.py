@@ -75,6 +75,8 @@ class StreamState(StrEnum):
     """Received none within ``staleAfter``, and the exchange confirms that it has none newer."""
     STALE = "stale"
     """Received none within ``staleAfter``, for no known reason."""
+    UNKNOWN = "unknown"
+    """Received none within ``staleAfter``, and the exchange could not be asked whether it has any."""
     REFUSED = "refused"
     """The exchange refuses to serve it; the reason says why."""
 

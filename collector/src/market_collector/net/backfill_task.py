@@ -7,9 +7,11 @@ from typing import Protocol
 
 from market_collector.errors import RequestFailedError
 from market_collector.feed.backfill import Backfiller, HistoryRequest
+from market_collector.feed.complaints import Complaints
 from market_collector.feed.effects import Emit, Warn
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
+from market_collector.net.containment import Containment
 from market_collector.net.rest import Rest
 
 log = logging.getLogger(__name__)
@@ -33,19 +35,30 @@ class Output(Protocol):
 class BackfillTask:
     """The task that backfills; cancel `run` to end it."""
 
-    def __init__(self, backfiller: Backfiller, rest: Rest, output: Output, clock: Callable[[], Moment]) -> None:
+    def __init__(
+        self,
+        backfiller: Backfiller,
+        rest: Rest,
+        output: Output,
+        clock: Callable[[], Moment],
+        complaints: Complaints,
+    ) -> None:
         self._backfiller = backfiller
         self._rest = rest
         self._output = output
         self._clock = clock
+        self._containment = Containment(complaints, clock)
 
     async def run(self) -> None:
         """Backfill until cancelled."""
         while True:
-            request = self._backfiller.next_request(self._clock(), self._output.full_sinks())
+            request = None
+            with self._containment.of("backfill"):
+                request = self._backfiller.next_request(self._clock(), self._output.full_sinks())
             if request is None:
                 await asyncio.sleep(IDLE_S)
-            else:
+                continue
+            with self._containment.of(f"{request.stream}: backfill"):
                 self._carry_out(await self._fetch(request))
 
     async def _fetch(self, request: HistoryRequest) -> Sequence[Emit | Warn]:
@@ -53,7 +66,11 @@ class BackfillTask:
             body = await self._rest.get(request.request)
         except RequestFailedError as error:
             return self._backfiller.failed(request, str(error), self._clock())
-        return self._backfiller.answered(request, body, self._clock())
+        try:
+            return self._backfiller.answered(request, body, self._clock())
+        except Exception as error:
+            reason = self._containment.report(f"{request.stream}: backfill", error)
+            return self._backfiller.failed(request, reason, self._clock())
 
     def _carry_out(self, effects: Sequence[Emit | Warn]) -> None:
         for effect in effects:

@@ -10,6 +10,7 @@ from market_collector.exchanges.interface import RestApi
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.ledger import Ledger
 from market_collector.model.moment import Moment
+from market_collector.net.containment import Containment
 from market_collector.net.rest import Rest
 
 log = logging.getLogger(__name__)
@@ -33,16 +34,18 @@ class ClockWatch:
         self._ledger = ledger
         self._rest = rest
         self._clock = clock
+        self._containment = Containment(ledger.complaints, clock)
         self.timekeeper = Timekeeper(clock())
 
     async def run(self) -> None:
         """Check the clocks until cancelled."""
         next_request_at = self._clock().at + FIRST_REQUEST_AFTER_S
         while True:
-            self._check_clocks()
-            if self._clock().at >= next_request_at:
-                next_request_at = self._clock().at + REQUEST_INTERVAL_S
-                await self.compare()
+            with self._containment.of("clock"):
+                self._check_clocks()
+                if self._clock().at >= next_request_at:
+                    next_request_at = self._clock().at + REQUEST_INTERVAL_S
+                    await self.compare()
             await asyncio.sleep(CHECK_INTERVAL_S)
 
     def _check_clocks(self) -> None:
@@ -53,6 +56,10 @@ class ClockWatch:
 
     async def compare(self) -> None:
         """Compare the wall clock with the exchange's now. A failed request changes nothing."""
+        with self._containment.of("clock"):  # logins await this too
+            await self._compare()
+
+    async def _compare(self) -> None:
         asked = self._clock()
         try:
             server_ns = self._rest_api.read_time(await self._rest.get(self._rest_api.time()))

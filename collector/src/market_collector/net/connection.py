@@ -4,38 +4,57 @@
 asyncio client two thirds of its time.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
-import socket
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from typing import cast
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import (
+    InvalidMessage,
+    PayloadTooBig,
+    ProtocolError,
+    StatusLineTooLong,
+    WebSocketException,
+)
 from websockets.frames import Close
 from websockets.protocol import State
-from websockets.uri import WebSocketURI, parse_uri
+from websockets.uri import WebSocketURI
 
-from market_collector.errors import ConnectionFailedError, InputError
-from market_collector.net.frames import MessageReader
-from market_collector.net.proxy import open_tunnel, proxy_for
+from market_collector.errors import ConnectionFailedError
+from market_collector.excerpt import first_words
+from market_collector.net.addresses import words
+from market_collector.net.frames import HeadTooLongError, MessageReader
+from market_collector.net.http_answer import (
+    BODY_S,
+    LONGEST_BYTES,
+    SWITCHING_PROTOCOLS,
+    read_answer,
+)
 
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """Above any frame of the supported exchanges (10 MB snapshots), and too small to exhaust a pod's memory."""
+RESERVED_BITS = "reserved bits must be 0"
+"""The library's error for a frame with RSV1, RSV2 or RSV3 (RFC 6455, 5.2)."""
 
 Frames = Callable[[list[bytes]], None]
 
 
 class Connection(asyncio.Protocol):
-    """An open connection; `open_connection` makes it.
+    """An open connection; `net.opening` makes it.
 
-    ``on_frames`` is called with messages that arrived together, text or binary, without control frames.
+    ``on_frames`` is called with messages that arrived together, text or binary, without control frames. ``claim`` is
+    called with the connection when its handshake has succeeded; False aborts it.
     """
 
-    def __init__(self, uri: WebSocketURI, on_frames: Frames, close_timeout_s: float) -> None:
+    def __init__(
+        self, uri: WebSocketURI, on_frames: Frames, close_timeout_s: float, claim: Callable[[Connection], bool]
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._protocol = ClientProtocol(uri, max_size=MAX_MESSAGE_BYTES)
         self._on_frames = on_frames
@@ -43,9 +62,13 @@ class Connection(asyncio.Protocol):
         self._opened: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[str] = loop.create_future()
         self._reader = MessageReader(self._protocol, MAX_MESSAGE_BYTES)
+        self._claim = claim
+        self._answer = b""
+        """The beginning of the server's handshake answer."""
         self._reason = ""
         self._close_timeout_s = close_timeout_s
         self._abort_timer: asyncio.TimerHandle | None = None
+        self._refusal_timer: asyncio.TimerHandle | None = None
 
     # -- for the owner
 
@@ -61,6 +84,13 @@ class Connection(asyncio.Protocol):
             ConnectionFailedError: the server refused it or disconnected.
         """
         await asyncio.shield(self._opened)
+
+    def refusal(self) -> ConnectionFailedError | None:
+        """The server's refusal of the handshake, as far as it has arrived; None without one."""
+        answer = read_answer(self._answer)
+        if answer is None or answer.status == SWITCHING_PROTOCOLS:
+            return None
+        return ConnectionFailedError(f"refused: {answer}", status=answer.status, retry_after_s=answer.retry_after_s)
 
     async def ended(self) -> str:
         """Wait for the end of the connection; returns the reason."""
@@ -93,35 +123,43 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP (and TLS) is connected: start the WebSocket handshake."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # by its methods: those of uvloop have another class
         self._protocol.send_request(self._protocol.connect())
         self._flush()
 
     def data_received(self, data: bytes) -> None:
         """Pass on the complete messages in the received bytes."""
-        messages = self._reader.read(data)
+        if not self._opened.done() and self._is_refusal(data):
+            return
+        try:
+            messages = self._reader.read(data)
+        except HeadTooLongError as error:
+            self._fail_opening(ConnectionFailedError(f"refused: {error}"))
+            self.abort()
+            return
         self._receive(messages)
         if self._reader.has_fed_protocol:
             self._flush()
 
     def eof_received(self) -> None:
         """The server has closed its sending side."""
+        if self._refusal_timer is not None:
+            self._refuse()
+            return
         self._protocol.receive_eof()
         self._receive([])
         self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is closed."""
-        if self._abort_timer is not None:
-            self._abort_timer.cancel()
+        for timer in (self._abort_timer, self._refusal_timer):
+            if timer is not None:
+                timer.cancel()
         if self._protocol.state is not State.CLOSED:
             with suppress(WebSocketException):
                 self._protocol.receive_eof()
         reason = self._reason or self._close_reason(error)
-        if not self._opened.done():
-            self._opened.set_exception(ConnectionFailedError(reason))
-            self._opened.exception()  # marks it retrieved: the owner may have been cancelled
+        self._fail_opening(self.refusal() or ConnectionFailedError(reason))
         if not self._ended.done():
             self._ended.set_result(reason)
 
@@ -138,15 +176,44 @@ class Connection(asyncio.Protocol):
                 log.exception("internal error while handling a frame")
                 self.end(f"internal error: {error!r}")
 
+    def _is_refusal(self, data: bytes) -> bool:
+        """Return whether the server refuses the handshake. Wait for the first words of the refusal's body."""
+        self._answer = (self._answer + data)[:LONGEST_BYTES]
+        answer = read_answer(self._answer)
+        if answer is None or answer.status == SWITCHING_PROTOCOLS:
+            return False
+        if answer.is_complete:
+            self._refuse()
+        elif self._refusal_timer is None:
+            self._refusal_timer = asyncio.get_running_loop().call_later(BODY_S, self._refuse)
+        return True
+
+    def _refuse(self) -> None:
+        refusal = self.refusal()
+        assert refusal is not None
+        self._fail_opening(refusal)
+
     def _finish_handshake(self) -> None:
         """Check the server's handshake answer."""
-        if self._protocol.handshake_exc is not None:
-            error = _refusal(self._protocol.handshake_exc)
+        if (error := self._protocol.handshake_exc) is not None:
+            self._fail_opening(ConnectionFailedError(f"refused: {self._invalid_answer(error)}"))
+        elif self._protocol.state is not State.CONNECTING:
+            if self._claim(self):
+                self._opened.set_result(None)
+            else:
+                self._fail_opening(ConnectionFailedError("another address was faster"))
+
+    def _invalid_answer(self, error: Exception) -> str:
+        if not isinstance(error, InvalidMessage | StatusLineTooLong):
+            return str(error)
+        words = first_words(self._answer)
+        return f"not an HTTP answer: {words}" if words else "closed without an answer"
+
+    def _fail_opening(self, error: ConnectionFailedError) -> None:
+        if not self._opened.done():
+            self._reason = self._reason or str(error)
             self._opened.set_exception(error)
             self._opened.exception()  # marks it retrieved: the owner may have been cancelled
-            self._reason = str(error)
-        elif self._protocol.state is not State.CONNECTING:
-            self._opened.set_result(None)
 
     def _flush(self) -> None:
         assert self._transport is not None
@@ -168,78 +235,19 @@ class Connection(asyncio.Protocol):
         received: Close | None = self._protocol.close_rcvd
         if received is not None:
             return f"closed by the exchange: {received}"
-        return f"connection lost: {error}" if error else "connection lost without a close frame"
+        if violation := _violation(self._protocol.parser_exc):
+            return violation
+        return f"connection lost: {words(error)}" if error else "connection lost without a close frame"
 
 
-def _refusal(error: Exception) -> ConnectionFailedError:
-    """Convert the error of a handshake that the server refused."""
-    if not isinstance(error, InvalidStatus):
-        return ConnectionFailedError(f"refused: {error}")
-    after = error.response.headers.get("Retry-After", "")  # a date is ignored: it needs synchronized clocks
-    retry_after_s = float(after) if after.isascii() and after.isdigit() else None
-    return ConnectionFailedError(f"refused: {error}", status=error.response.status_code, retry_after_s=retry_after_s)
-
-
-async def open_connection(
-    url: str,
-    on_frames: Frames,
-    *,
-    tls: ssl.SSLContext | None,
-    timeout_s: float = 10.0,
-    close_timeout_s: float = 2.0,
-) -> Connection:
-    """Open a WebSocket connection, through the proxy that the environment sets for it.
-
-    Raises:
-        ConnectionFailedError: name resolution, TCP, the proxy, TLS or the handshake failed, or took longer than the
-            timeout.
-        InputError: the address is not a WebSocket address, or the proxy's address is invalid.
-    """
-    try:
-        uri = parse_uri(url)
-    except InvalidURI as error:
-        raise InputError(f"{url!r} is not a WebSocket address; allowed: ws://host:port or wss://host:port") from error
-    connection = Connection(uri, on_frames, close_timeout_s)
-    try:
-        await _open(connection, uri, tls if uri.secure else None, timeout_s)
-    except TimeoutError as error:
-        raise ConnectionFailedError(f"{url}: no WebSocket connection within {timeout_s:g} s") from error
-    except ConnectionFailedError as error:
-        message = f"{url}: {error}"
-        raise ConnectionFailedError(message, status=error.status, retry_after_s=error.retry_after_s) from error
-    except OSError as error:
-        raise ConnectionFailedError(f"{url}: {error}") from error
-    return connection
-
-
-async def _open(connection: Connection, uri: WebSocketURI, tls: ssl.SSLContext | None, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await _connect(connection, uri, tls, timeout_s)
-            await connection.opened()
-    except BaseException:  # also when cancelled just as the server answered: the connection has no owner
-        connection.abort()
-        raise
-
-
-async def _connect(connection: Connection, uri: WebSocketURI, tls: ssl.SSLContext | None, timeout_s: float) -> None:
-    """Connect TCP and TLS, through a proxy or to the first address of the name that answers.
-
-    Each address has its share of the timeout, so an unreachable one does not block the others.
-    """
-    loop = asyncio.get_running_loop()
-    name = uri.host if tls else None
-    if proxy := proxy_for(uri):
-        tunnel = await open_tunnel(proxy, uri)
-        await loop.create_connection(lambda: connection, sock=tunnel, ssl=tls, server_hostname=name)
-        return
-    found = await loop.getaddrinfo(uri.host, uri.port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
-    for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-        try:
-            async with asyncio.timeout(timeout_s / len(addresses) if left > 1 else None):
-                await loop.create_connection(lambda: connection, address, uri.port, ssl=tls, server_hostname=name)
-                return
-        except OSError:  # TimeoutError is one
-            if left == 1:
-                raise
+def _violation(error: Exception | None) -> str:
+    """Describe why the library refused a frame; empty when it did not."""
+    match error:
+        case PayloadTooBig():
+            size = (error.size or 0) + (error.current_size or 0)
+            return f"message too large: {size:,} bytes; at most {MAX_MESSAGE_BYTES:,} are accepted"
+        case ProtocolError() if str(error) == RESERVED_BITS:
+            return "frame with a reserved bit, as in a compressed message, though no compression was agreed on"
+        case None | EOFError():
+            return ""
+    return f"invalid WebSocket frame: {error}"

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from market_collector.errors import ConnectionFailedError
 from market_collector.model.moment import Moment
 from market_collector.net.backoff import TOO_MANY_REQUESTS
-from market_collector.net.connection import Connection, Frames, open_connection
+from market_collector.net.connection import Connection, Frames
 from market_collector.net.deadlines import Deadlines
+from market_collector.net.opening import open_connection
 from market_collector.net.rate_limit import RateLimit
 
 

@@ -18,6 +18,15 @@ LONGEST_HEAD_BYTES = 10
 """Longest frame head: two bytes, and eight of length."""
 
 
+MAX_LINE_BYTES = 8 * 2**10
+"""Longest line of the handshake's head; the library's own limit, which it checks once a line is complete."""
+MAX_HEAD_BYTES = 64 * 2**10
+
+
+class HeadTooLongError(ValueError):
+    """The head of the handshake's answer is longer than any server's."""
+
+
 class MessageReader:
     """Takes bytes in chunks of any size. Nothing else may feed the connection's protocol."""
 
@@ -27,13 +36,18 @@ class MessageReader:
         self.has_fed_protocol = False
         """Whether the last `read` passed bytes to the protocol, which may then have bytes to send."""
         self._is_head_read = False
+        self._head_bytes = 0
         self._held: list[bytes] = []
         self._wanted = 0
         """Bytes needed before the held ones can be read."""
         self._fragments: list[bytes] = []
 
     def read(self, data: bytes) -> list[bytes]:
-        """Return the messages that are complete, in order."""
+        """Return the messages that are complete, in order.
+
+        Raises:
+            HeadTooLongError: a line of the head, or the head, has no end within its limit.
+        """
         self.has_fed_protocol = not self._is_head_read
         if self._held:
             self._held.append(data)
@@ -48,13 +62,22 @@ class MessageReader:
         """Read the server's handshake line by line. It ends with an empty line; frames may follow directly."""
         at = 0
         while end := data.find(b"\n", at) + 1:
+            self._check_head(end - at)
+            self._head_bytes += end - at
             self._protocol.receive_data(data[at:end])
             self._is_head_read = not data[at:end].strip()
             at = end
             if self._is_head_read:
                 return self._read_frames(data[at:])
+        self._check_head(len(data) - at)
         self._hold(data[at:], len(data) - at + 1)
         return []
+
+    def _check_head(self, line_bytes: int) -> None:
+        if line_bytes > MAX_LINE_BYTES:
+            raise HeadTooLongError(f"a line of more than {MAX_LINE_BYTES:,} bytes in the head of the answer")
+        if self._head_bytes + line_bytes > MAX_HEAD_BYTES:
+            raise HeadTooLongError(f"an answer whose head has more than {MAX_HEAD_BYTES:,} bytes")
 
     def _read_frames(self, data: bytes) -> list[bytes]:
         messages: list[bytes] = []
@@ -63,7 +86,7 @@ class MessageReader:
             if not self._fragments:
                 at = read_plain(data, at, messages)
             size = frame_size(data, at)
-            if size is None or size > self._longest_bytes:
+            if size is None or size > self._longest_bytes - (self._protocol.current_size or 0):  # of earlier fragments
                 break  # the protocol refuses it by its head
             if size > len(data) - at:
                 self._hold(data[at:], size)

@@ -9,11 +9,12 @@ from contextlib import suppress
 import msgspec
 
 from market_collector.config.settings import Settings
-from market_collector.errors import ConnectionFailedError
+from market_collector.errors import CollectorError, ConnectionFailedError
 from market_collector.feed.feed import Feed
 from market_collector.model.moment import Moment
 from market_collector.model.streams import ConnectionState, Stream
 from market_collector.net.backoff import Backoff
+from market_collector.net.containment import Containment
 from market_collector.net.deadlines import Deadlines
 from market_collector.net.dialer import Dialer
 from market_collector.net.link_state import Dismiss, LastReconnect, LinkEffect, LinkMachine, LinkPolicy, Log, Open
@@ -34,6 +35,7 @@ class LinkContext(msgspec.Struct, frozen=True):
     """Close code with which the exchange ends a connection that is read too slowly."""
     clock: Callable[[], Moment]
     chance: random.Random
+    containment: Containment
 
 
 class Link:
@@ -41,7 +43,12 @@ class Link:
 
     def __init__(self, route: str, streams: Sequence[Stream], context: LinkContext) -> None:
         settings = context.settings
-        policy = LinkPolicy(context.deadlines.drain_s, settings.max_reconnect_attempts, settings.auto_restart)
+        policy = LinkPolicy(
+            context.deadlines.drain_s,
+            context.deadlines.steady_s,
+            settings.max_reconnect_attempts,
+            settings.auto_restart,
+        )
         backoff = Backoff(settings.backoff_initial_s, settings.backoff_max_s, context.chance)
         self.route = route
         self.streams = streams
@@ -116,9 +123,11 @@ class Link:
 
     def replace(self, reason: str) -> None:
         """Request another connection without delay; the present one streams on until that one can take over."""
+        self._carry_out(self.machine.replace(reason, self._context.clock(), is_serving=self._is_serving()))
+
+    def _is_serving(self) -> bool:
         newest = self._sessions.get(self.machine.newest)
-        is_serving = newest is not None and newest.feed.is_serving
-        self._carry_out(self.machine.replace(reason, self._context.clock(), is_serving=is_serving))
+        return newest is not None and newest.feed.is_serving
 
     async def keep(self) -> None:
         """Keep the route connected until cancelled; then end and await all its connections."""
@@ -164,7 +173,8 @@ class Link:
     def _on_announced(self, number: int, reason: str) -> None:
         """The exchange will end this connection; it may announce that more than once."""
         if not self.machine.is_leaving(number):
-            self.replace(reason)
+            now = self._context.clock()
+            self._carry_out(self.machine.announced(reason, now, is_serving=self._is_serving()))
 
     async def _run_connection(self, number: int, session: Session) -> None:
         is_slow, failure = False, None
@@ -176,10 +186,13 @@ class Link:
             is_slow = connection.close_code is not None and connection.close_code == self._context.slow_reader_code
         except ConnectionFailedError as error:
             reason, failure = str(error), error
-        except BaseException:
-            self._forget(number)
-            self.machine.removed(number, self._context.clock())
-            raise
+        except BaseException as error:
+            if not isinstance(error, Exception) or isinstance(error, CollectorError):
+                self._forget(number)
+                self.machine.removed(number, self._context.clock())
+                raise
+            reason = self._context.containment.report(f"{self.route} connection", error)
+            failure = ConnectionFailedError(reason)  # it costs this connection, and other links stay
         self._forget(number)
         now, is_serving = self._context.clock(), session.feed.is_serving
         effects = self.machine.ended(number, reason, now, error=failure, is_serving=is_serving, is_slow=is_slow)

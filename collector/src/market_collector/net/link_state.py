@@ -1,20 +1,24 @@
 """A route's connections as a state machine, without socket, task or clock; `net.link` drives it.
 
-Inputs are the events `started`, `opened`, `ended`, `replace`, `woken` and `stopped`. Each returns the effects to carry
-out. The machine must be woken at `wake_at`.
+Inputs are the events `started`, `opened`, `ended`, `replace`, `announced`, `woken` and `stopped`. Each returns the
+effects to carry out. The machine must be woken at `wake_at`.
 
 ============ ===================================== ==========================================================
 phase        meaning                               leaves it for
 ============ ===================================== ==========================================================
 CONNECTING   the newest connection is being opened CONNECTED (opened), BACKOFF or STOPPED (ended)
-CONNECTED    it is open; predecessors may drain    CONNECTING (replace), BACKOFF or STOPPED (ended)
+CONNECTED    it is open; predecessors may drain    CONNECTING (replace), BACKOFF or STOPPED (ended, announced)
 BACKOFF      waits before the next attempt         CONNECTING (delay over, or replace)
 STOPPED      attempts used up, or not running      CONNECTING (replace while running, or started)
 ============ ===================================== ==========================================================
 
 A connection is replaced when the exchange announces its end (`feed.effects.Replace`), or on request. Its successor is
-opened at once. The old one streams on until the successor delivers every stream, the drain deadline passes, or the
-exchange closes it. Any other end of a connection is followed by a delay and an attempt.
+opened at once, or after a delay if the exchange announces the end of a connection that is not steady yet. The old one
+streams on until the successor delivers every stream, the drain deadline passes, or the exchange closes it. Any other
+end of a connection is followed by a delay and an attempt.
+
+Delays grow until a connection has brought data and has lived for `LinkPolicy.steady_s`: an exchange that acknowledges
+and then closes is not dialed without pause.
 """
 
 import logging
@@ -41,8 +45,10 @@ class LinkPolicy(msgspec.Struct, frozen=True):
     """Settings that decide how a link reconnects."""
 
     drain_s: float
+    steady_s: float
+    """How long a connection must live, and bring data, before the delays start over."""
     max_attempts: int
-    """Failed attempts in a row before the link gives up; 0 means no limit."""
+    """Attempts in a row without any data before the link gives up; 0 means no limit."""
     auto_restart: bool
     """Whether the link starts over after it gave up."""
 
@@ -74,7 +80,8 @@ class Attempt(msgspec.Struct):
     """One connection, from dialing to its end."""
 
     number: int
-    is_open: bool = False
+    opened_at: float | None = None
+    """Monotonic seconds; None while it is being opened."""
     leaving: str = ""
     """Why it is to be replaced."""
     is_dismissed: bool = False
@@ -154,7 +161,8 @@ class LinkMachine:
     def opened(self, number: int, now: Moment) -> None:
         """A connection is open; its predecessors drain from now on."""
         for attempt in self._connections:
-            attempt.is_open = attempt.is_open or attempt.number == number
+            if attempt.number == number:
+                attempt.opened_at = now.at
         self._set_phase(ConnectionState.CONNECTED, "", now)
         if self._has_connected:
             self.reconnections += 1
@@ -176,15 +184,16 @@ class LinkMachine:
         """A connection ended, or could not be opened (``error``). Wait before the next attempt if it was the newest.
 
         Args:
-            is_serving: whether it had delivered anything.
+            is_serving: whether it had brought data.
             is_slow: whether the exchange closed it because it was read too slowly.
         """
         effects = self._count_slow_close(reason) if is_slow else []
+        if is_serving and number == self.newest:
+            self._count_success(now)
         self.removed(number, now)
-        if number != self.newest or not self._is_running:
+        is_decided = self._phase is ConnectionState.BACKOFF  # since the end was announced
+        if number != self.newest or not self._is_running or is_decided:
             return effects
-        if is_serving:
-            self._reset_attempts()
         return [*effects, *self._wait(reason, error, now)]
 
     def removed(self, number: int, now: Moment) -> None:
@@ -196,17 +205,29 @@ class LinkMachine:
         """Open another connection without delay; the present one streams on until that one can take over.
 
         While a connection is being opened, that one is the successor. ``is_serving``: whether the newest connection has
-        delivered anything.
+        brought data.
         """
-        for attempt in self._open():
-            attempt.leaving = attempt.leaving or reason
-        if not self._is_running or self._phase is ConnectionState.CONNECTING:
-            self._publish_state(now)
+        if self._mark_leaving(reason, now):
             return []
-        if is_serving or self._gave_up:
+        if self._gave_up:
             self._reset_attempts()
+        elif is_serving:
+            self._count_success(now)
         self._open_reason = reason
         return self._start_attempt(now)
+
+    def announced(self, reason: str, now: Moment, *, is_serving: bool) -> list[LinkEffect]:
+        """The exchange will end the open connections: replace them, at once if the newest has proven itself.
+
+        Without the delay, an exchange that announces an end to every new connection would be dialed without pause.
+        """
+        if is_serving and self._is_steady(now):
+            return self.replace(reason, now, is_serving=True)
+        if self._mark_leaving(reason, now) or self._phase is not ConnectionState.CONNECTED:
+            return []
+        if is_serving:
+            self._count_success(now)
+        return self._delay(self._backoff.after(None), reason, now)
 
     def woken(self, now: Moment, *, is_complete: bool) -> list[LinkEffect]:
         """Time passed: start the attempt that is due, or end predecessors.
@@ -233,6 +254,13 @@ class LinkMachine:
         self._set_phase(ConnectionState.CONNECTING, self._open_reason, now)
         return [*effects, Open(self._opened_so_far)]
 
+    def _mark_leaving(self, reason: str, now: Moment) -> bool:
+        """Mark open connections to be replaced; return whether no further one is needed for that."""
+        for attempt in self._open():
+            attempt.leaving = attempt.leaving or reason
+        self._publish_state(now)
+        return not self._is_running or self._phase is ConnectionState.CONNECTING
+
     def _drain_predecessors(self, is_complete: bool, now: Moment) -> list[LinkEffect]:
         """End the connections before the newest once it delivers every stream, or after the deadline."""
         predecessors = [each for each in self._open() if each.number != self.newest]
@@ -252,34 +280,49 @@ class LinkMachine:
         return Dismiss(attempt.number, reason)
 
     def _open(self) -> list[Attempt]:
-        return [each for each in self._connections if each.is_open and not each.is_dismissed]
+        return [each for each in self._connections if each.opened_at is not None and not each.is_dismissed]
 
     # -- waiting
 
     def _wait(self, reason: str, error: ConnectionFailedError | None, now: Moment) -> list[LinkEffect]:
         """Wait before the next attempt, or for `replace` once the attempts are used up."""
-        self._open_reason = reason
         delay_s = self._backoff.after(error)
         effects: list[LinkEffect] = []
         if 0 < self._policy.max_attempts <= self._attempts:
             self.exhausted = f"gave up after {self._attempts} attempts: {reason}"
             if not self._policy.auto_restart:
-                return self._give_up(now)
+                return self._give_up(reason, now)
             effects.append(Log(logging.ERROR, f"{self.exhausted}; starting over (autoRestart is true)"))
             self._reset_attempts()
             delay_s = self._backoff.long()
+        return [*effects, *self._delay(delay_s, reason, now)]
+
+    def _delay(self, delay_s: float, reason: str, now: Moment) -> list[LinkEffect]:
+        self._open_reason = reason
         self.wake_at = now.at + delay_s
         self._set_phase(ConnectionState.BACKOFF, reason, now)
-        return [*effects, Log(logging.WARNING, f"{reason}; trying again in {delay_s:.1f} s")]
+        return [Log(logging.WARNING, f"{reason}; trying again in {delay_s:.1f} s")]
 
-    def _give_up(self, now: Moment) -> list[LinkEffect]:
+    def _give_up(self, reason: str, now: Moment) -> list[LinkEffect]:
         self._gave_up = True
+        self._open_reason = reason
         self.wake_at = None
         self._set_phase(ConnectionState.STOPPED, self.exhausted, now)
         return [Log(logging.ERROR, f"{self.exhausted} (autoRestart is false)")]
 
+    def _count_success(self, now: Moment) -> None:
+        """The newest connection has brought data. Only a steady one ends the growth of the delays."""
+        self._attempts = 0
+        if self._is_steady(now):
+            self._backoff.reset()
+
+    def _is_steady(self, now: Moment) -> bool:
+        """Return whether the newest connection has been open for long enough."""
+        opened = [each.opened_at for each in self._connections if each.number == self.newest]
+        return any(at is not None and now.at - at >= self._policy.steady_s for at in opened)
+
     def _reset_attempts(self) -> None:
-        """Forget failures: the connection served, or a new one is requested."""
+        """Forget failures: a new start."""
         self._attempts = 0
         self._gave_up = False
         self._backoff.reset()

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
 from typing import TYPE_CHECKING
 
-from market_collector.errors import ConnectionFailedError, InputError
+from market_collector.errors import InputError
+from market_collector.excerpt import first_words
+from market_collector.net.http_answer import BODY_S, LONGEST_BYTES, Answer, read_answer
 
 if TYPE_CHECKING:
     from websockets.proxy import Proxy
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 ALLOWED = "allowed in HTTPS_PROXY and HTTP_PROXY: http://[user:password@]host[:port]"
 SCHEMES = ("wss", "ws", "https", "http", "socks")
 VARIABLES = tuple(name for scheme in SCHEMES for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper()))
-MAX_ANSWER_BYTES = 65_536
-ANSWER = re.compile(rb"HTTP/1\.[01] (\d{3} ?[^\r\n]{0,100})")
 
 
 def proxy_for(uri: WebSocketURI) -> Proxy | None:
@@ -35,8 +34,10 @@ def proxy_for(uri: WebSocketURI) -> Proxy | None:
     from websockets.exceptions import InvalidProxy  # imported here: 2 MB with urllib, and most need no proxy
     from websockets.proxy import get_proxy, parse_proxy
 
+    from market_spec.no_proxy import is_in_no_proxy_network
+
     address = get_proxy(uri)
-    if address is None:
+    if address is None or is_in_no_proxy_network(uri.host, os.environ):
         return None
     try:
         proxy = parse_proxy(address if "://" in address else f"http://{address}")
@@ -49,49 +50,47 @@ def proxy_for(uri: WebSocketURI) -> Proxy | None:
     return proxy
 
 
-async def open_tunnel(proxy: Proxy, uri: WebSocketURI) -> socket.socket:
-    """Return a socket tunnelled to the exchange.
+async def open_tunnel(way: socket.socket, proxy: Proxy, uri: WebSocketURI) -> None:
+    """Make a connection to the proxy a tunnel to the exchange.
 
     Raises:
-        ConnectionFailedError: the proxy cannot be reached, or refuses.
+        OSError: the proxy refuses, or does not answer in HTTP.
     """
-    try:
-        return await _open_tunnel(proxy, uri)
-    except OSError as error:
-        raise ConnectionFailedError(f"proxy {proxy.host}:{proxy.port}: {error}") from error
-
-
-async def _open_tunnel(proxy: Proxy, uri: WebSocketURI) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    failure = OSError("its name has no address")
-    for family, kind, number, _, address in await loop.getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM):
-        tunnel = socket.socket(family, kind, number)
-        try:
-            tunnel.setblocking(False)
-            await loop.sock_connect(tunnel, address)
-            await _ask(tunnel, proxy, uri)
-        except OSError as error:  # try the next address
-            tunnel.close()
-            failure = error
-        except BaseException:  # cancelled
-            tunnel.close()
-            raise
-        else:
-            return tunnel
-    raise failure
-
-
-async def _ask(tunnel: socket.socket, proxy: Proxy, uri: WebSocketURI) -> None:
     from websockets.proxy import prepare_connect_request
 
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(tunnel, prepare_connect_request(proxy, uri, user_agent_header=None))
-    answer = b""
-    while not answer.endswith(b"\r\n\r\n"):  # no data can follow: the client sends first
-        more = await loop.sock_recv(tunnel, 4096)
-        if not more or len(answer) > MAX_ANSWER_BYTES:
-            raise OSError("it did not answer in HTTP")
-        answer += more
-    found = ANSWER.match(answer)
-    if found is None or not found[1].startswith(b"2"):
-        raise OSError(f"it refused: {found[1].decode(errors='replace') if found else 'not in HTTP'}")
+    await loop.sock_sendall(way, prepare_connect_request(proxy, uri, user_agent_header=None))
+    answer, data = await _read_answer(way)
+    if answer is None or (_is_consent(answer) and not answer.has_head):
+        words = f": {said}" if (said := first_words(data)) else ""
+        raise OSError(f"it did not answer in HTTP{words}")
+    if not _is_consent(answer):
+        raise OSError(f"it refused: {answer}")
+
+
+async def _read_answer(way: socket.socket) -> tuple[Answer | None, bytes]:
+    """Read a consent's head, or a refusal with the first words of its body."""
+    loop = asyncio.get_running_loop()
+    data, answer, until = b"", None, None
+    while len(data) < LONGEST_BYTES and not _is_enough(answer):
+        try:
+            async with asyncio.timeout_at(until):
+                more = await loop.sock_recv(way, 4096)
+        except TimeoutError:
+            break
+        if not more:
+            break
+        data += more
+        answer = read_answer(data)
+        if until is None and answer is not None and not _is_consent(answer):
+            until = loop.time() + BODY_S
+    return answer, data
+
+
+def _is_consent(answer: Answer) -> bool:
+    return 200 <= answer.status < 300
+
+
+def _is_enough(answer: Answer | None) -> bool:
+    """No data can follow a consent, because the client sends first."""
+    return answer is not None and (answer.has_head if _is_consent(answer) else answer.is_complete)

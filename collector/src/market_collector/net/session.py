@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from market_collector.errors import CredentialsMissingError, RequestFailedError
 from market_collector.feed.effects import (
+    Answer,
     CheckClock,
     Effect,
     Emit,
@@ -130,8 +131,8 @@ class Session:
                 case Replace(reason):
                     log.warning("%s connection: %s", self.feed.route, reason)
                     self._replace(reason)
-                case Warn(message):
-                    log.warning("%s connection: %s", self.feed.route, message)
+                case Warn(message, error):
+                    log.warning("%s connection: %s", self.feed.route, message, exc_info=error)
 
     def _carry_out_login(self, effect: Login | RejectKey | CheckClock, connection: Connection) -> None:
         assert self._login_gate is not None
@@ -170,8 +171,8 @@ class Session:
 
     async def _answer(self, fetch: Fetch) -> None:
         try:
-            answer: bytes | None = await self._rest.get(fetch.request)
+            answer: Answer = await self._rest.get(fetch.request)
         except RequestFailedError as error:
-            log.info("%s: cannot ask the exchange for its %s: %s", fetch.stream, fetch.question.value, error)
-            answer = None
+            log.debug("%s: no answer about %s: %s", fetch.stream, fetch.question.value, error)
+            answer = error
         self._handle_errors(lambda: self.feed.answered(fetch, answer, self._clock()))

@@ -18,6 +18,7 @@ from market_collector.model.events import Record
 from market_collector.model.moment import Moment
 from market_collector.model.streams import Stream
 from market_collector.net.clock import ClockWatch
+from market_collector.net.containment import Containment
 from market_collector.net.deadlines import DEADLINES, Deadlines
 from market_collector.net.dialer import Dialer
 from market_collector.net.link import Link, LinkContext
@@ -65,7 +66,9 @@ class Supervisor:
         """When the aging task last ran, monotonic seconds; None while not running."""
         self._lock = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
-        context = LinkContext(settings, deadlines, dialer, self._session, exchange.slow_reader_code, clock, chance)
+        containment = Containment(ledger.complaints, clock)
+        slow = exchange.slow_reader_code
+        context = LinkContext(settings, deadlines, dialer, self._session, slow, clock, chance, containment)
         self.links = [Link(route, streams, context) for route, streams in _routes(exchange, ledger).items()]
 
     @property

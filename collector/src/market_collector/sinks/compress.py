@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from market_collector.sinks.log_file import sync_directory
+from market_collector.sinks.log_file import open_no_link, sync_directory
 from market_collector.sinks.names import compressed_path, unfinished_path
 
 READ_BYTES = 1 << 20
@@ -26,14 +26,15 @@ def compress(plain: Path, compression: str, should_stop: Callable[[], bool]) -> 
     target = compressed_path(plain, compression)
     unfinished = unfinished_path(target)
     try:
-        with open(unfinished, "wb") as raw, open(plain, "rb") as source:
+        unfinished.unlink(missing_ok=True)  # of a crash, or a link that somebody else put there
+        with open(unfinished, "xb", opener=open_no_link) as raw, open(plain, "rb", opener=open_no_link) as source:
             with _compressor(raw, compression) as packed:
                 is_whole = _copy(source, packed, should_stop)
+            os.fchmod(raw.fileno(), stat.S_IMODE(os.fstat(source.fileno()).st_mode))
             raw.flush()
             os.fsync(raw.fileno())
         if not is_whole:
             return None
-        unfinished.chmod(stat.S_IMODE(plain.stat().st_mode))
         unfinished.rename(target)
     finally:
         unfinished.unlink(missing_ok=True)

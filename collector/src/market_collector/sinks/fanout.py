@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from market_collector.errors import SinkError
+from market_collector.errors import SinkError, SinkGoneError
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
@@ -25,6 +25,9 @@ UNSYNCED_RECORDS = 20_000
 """Largest number of written records that wait in memory for a sync."""
 IDLE_SYNC_S = 1.0
 """Interval at which an idle sink is synced, since files are also rotated by age."""
+ABANDON_S = 0.2
+CLOSE_S = 5.0
+"""Longest time that closing a sink takes, after the deadline of `Fanout.drain`."""
 STALL_TIMEOUT_S = 10.0
 """A call into a sink that takes longer makes the sink unhealthy."""
 
@@ -38,7 +41,11 @@ log = logging.getLogger(__name__)
 
 
 class Fanout:
-    """Feeds all sinks. `run` owns the writers, `emit` never waits, and `drain` ends them."""
+    """Feeds all sinks. `run` starts the writers, `emit` never waits, and only `drain` ends them.
+
+    A cancelled writer goes on, because `asyncio.run` cancels every task at the end of the program. Records that wait
+    would be lost otherwise.
+    """
 
     def __init__(
         self,
@@ -50,7 +57,6 @@ class Fanout:
     ) -> None:
         self._clock = clock
         self._writers = [_Writer(sink, clock, queue_limit, on_loss) for sink in sinks]
-        self._tasks: list[asyncio.Task[None]] = []
         self.records = 0
         """Records emitted, in total."""
 
@@ -99,24 +105,50 @@ class Fanout:
         return [loss for writer in self._writers for loss in writer.queue.losses()]
 
     async def run(self) -> None:
-        """Writes until `drain` is done; call it once."""
-        async with asyncio.TaskGroup() as group:
-            self._tasks = [group.create_task(writer.run(), name=f"sink {writer.name}") for writer in self._writers]
+        """Writes until `drain` is done; call it once. `drain` must follow, also after an error.
+
+        Raises:
+            SinkGoneError: no sink can ever write again.
+        """
+        running, gone = {writer.start() for writer in self._writers}, 0
+        while running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                try:
+                    task.result()
+                except SinkGoneError:
+                    gone += 1
+                    if gone == len(self._writers):
+                        raise
+                except asyncio.CancelledError:
+                    pass  # `drain` has given it up
 
     async def drain(self, deadline_s: float) -> int:
-        """Writes and acknowledges all that is queued, closes the sinks, and ends `run`.
+        """Writes and acknowledges all that is queued, closes the sinks, and ends `run`. Cannot be cancelled.
 
         Returns how many records could not be acknowledged within ``deadline_s`` seconds, summed over the sinks.
         """
         for writer in self._writers:
             writer.hurry()
-        await asyncio.sleep(0)  # a run() whose task is new starts first
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=deadline_s)
-            for task in late:
-                task.cancel()
-            await asyncio.wait(self._tasks)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)  # a run() whose task is new starts first
+        for writer in self._writers:
+            if writer.task is not None:
+                writer.start()
+        await self._ended(deadline_s)
+        for timeout_s in (ABANDON_S, CLOSE_S):  # twice: a write in a thread ignores the first cancellation
+            for writer in self._writers:
+                writer.give_up()
+            await self._ended(timeout_s)
         return sum(len(writer.queue) for writer in self._writers)
+
+    async def _ended(self, timeout_s: float) -> None:
+        """Waits for the writers, also when cancelled meanwhile."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + timeout_s
+        while (tasks := [w.task for w in self._writers if w.task and not w.task.done()]) and loop.time() < ends_at:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait(tasks, timeout=ends_at - loop.time())
 
     def status(self) -> list[SinkStatus]:
         """Every sink as ``/status`` shows it."""
@@ -156,6 +188,11 @@ class _Writer:
         self._full = asyncio.Event()
         self._hurry = asyncio.Event()
         self._error = ""
+        self._delays = _delays()
+        self._has_run = False
+        self._is_given_up = False
+        self._is_closing = False
+        self.task: asyncio.Task[None] | None = None
         self.name = sink.name
         self.queue = Queue(sink.name, queue_limit, sink.pack)
 
@@ -180,6 +217,18 @@ class _Writer:
         for loss in self.queue.take_reported():
             if records := self._on_loss(loss, self._clock()):
                 self.queue.put(records, SLOW)
+
+    def start(self) -> asyncio.Task[None]:
+        """Starts the writing task, unless it has run. A task that is cancelled before its first step never runs."""
+        if self.task is None or (self.task.done() and not self._has_run):
+            self.task = asyncio.create_task(self.run(), name=f"sink {self.name}")
+        return self.task
+
+    def give_up(self) -> None:
+        """Cancels the task, unless it closes the sink already. From now on a cancellation ends it."""
+        self._is_given_up = True
+        if self.task is not None and not self._is_closing:
+            self.task.cancel()
 
     def hurry(self) -> None:
         """Stops all waiting: writes everything queued, then ends."""
@@ -218,20 +267,34 @@ class _Writer:
     # --- the task ---
 
     async def run(self) -> None:
-        """Writes until `hurry` was called and everything is acknowledged. Retries failures with a growing delay."""
-        delays = _delays()
+        """Writes until `hurry` was called and everything is acknowledged. Retries failures with a growing delay.
+
+        Raises:
+            SinkGoneError: no retry can help.
+        """
+        self._has_run = True
         try:
             while not (self._hurry.is_set() and self._is_done()):
                 try:
-                    await self._step()
-                except SinkError as error:
-                    self._fail(str(error))
-                    await self._pause(next(delays))
-                else:
-                    self._recover()
-                    delays = _delays()
+                    await self._attempt()
+                except asyncio.CancelledError:
+                    if self._is_given_up:
+                        raise
         finally:
             await self._close()
+
+    async def _attempt(self) -> None:
+        try:
+            await self._step()
+        except SinkGoneError as error:
+            self._fail(str(error))
+            raise
+        except SinkError as error:
+            self._fail(str(error))
+            await self._pause(next(self._delays))
+        else:
+            self._recover()
+            self._delays = _delays()
 
     def _is_done(self) -> bool:
         return not (self.queue.waiting or self.queue.written or self.queue.is_losing)
@@ -313,7 +376,10 @@ class _Writer:
         self._error = ""
 
     async def _close(self) -> None:
+        self._is_closing = True
         try:
-            await self.sink.close()
-        except SinkError as error:
-            log.warning("sink %s did not close cleanly: %s", self.name, error, extra={"sink": self.name})
+            async with asyncio.timeout(CLOSE_S):
+                await self.sink.close()
+        except (SinkError, TimeoutError) as error:
+            reason = str(error) or f"it needs more than {CLOSE_S:g} s"
+            log.warning("sink %s did not close cleanly: %s", self.name, reason, extra={"sink": self.name})

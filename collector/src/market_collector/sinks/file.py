@@ -15,6 +15,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +33,7 @@ from market_collector.sinks.names import file_name
 from market_collector.sinks.queue import dense_number, stream_name
 from market_collector.sinks.recovery import Leftover, put_in_order
 from market_collector.sinks.replay import recall, recall_end
+from market_collector.threads import finish_in_thread, in_thread
 
 CLOSE_S = 2.0
 """Time for which closing waits for a call that hangs in the file system."""
@@ -138,12 +140,12 @@ class FileSink:
         """Closes the file and aborts a running compression, which the next start repeats."""
         self._is_closed.set()
         if self._compressor is not None:
-            await self._compressor
-        await asyncio.to_thread(self._close)
+            await asyncio.wait([self._compressor])
+        await in_thread(self._close)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.to_thread(self._in_turn, work)
+            return await finish_in_thread(lambda: self._in_turn(work))
         except OSError as error:
             advice = ADVICE.get(error.errno or 0, "the collector tries again")
             raise SinkError(f"{error.filename or self._settings.directory}: {error.strerror}; {advice}") from error
@@ -251,10 +253,11 @@ class FileSink:
             self._compressor = asyncio.create_task(self._compress_all(), name=f"sink {self.name}: compression")
 
     async def _compress_all(self) -> None:
+        kind = self._settings.compression
         while self._finished and not self._is_closed.is_set():
             file = self._finished.popleft()
             try:
-                await asyncio.to_thread(compress, file.path, self._settings.compression, self._is_closed.is_set)
+                await finish_in_thread(partial(compress, file.path, kind, self._is_closed.is_set))
             except OSError as error:
                 log.warning("%s stays uncompressed until the next start: %s", file.path, error.strerror)
             finally:

@@ -81,6 +81,10 @@ class Segment:
         os.close(self.descriptor)
 
 
+MODE = 0o640
+"""Records may be private, such as balances. A pod's fsGroup can read them."""
+
+
 def create(path: Path, now: float) -> Segment:
     """Creates a file, locks it while it is open, and makes its name durable in the directory.
 
@@ -88,7 +92,7 @@ def create(path: Path, now: float) -> Segment:
         FileExistsError: it exists, or another process took it for a leftover. Try another name.
         OSError: it cannot be created.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, MODE)
     try:
         if not lock(descriptor, without_locks=True):
             raise FileExistsError(17, "is being cleaned up by another process", str(path))
@@ -111,6 +115,15 @@ def lock(descriptor: int, *, without_locks: bool) -> bool:
     except OSError:
         return without_locks
     return os.fstat(descriptor).st_nlink > 0
+
+
+def open_no_link(path: str, flags: int) -> int:
+    """An opener that follows no link: others may write to a shared volume.
+
+    Raises:
+        OSError: it is a link, or cannot be opened.
+    """
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
 
 
 def sync_directory(directory: Path) -> None:

@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 BUFFER_BYTES = 1 << 16
-PACKED_BYTES = 1 << 15
+PACKED_BYTES = 1 << 9
+"""Decompressed at once. zstandard has no limit of its own: 512 bytes become at most 16 MiB."""
+LONGEST_LINE_BYTES = 1 << 26
+"""Above any record: a raw frame of 16 MiB whose characters are escaped."""
 GZIP = 31
 """zlib's name for gzip's format with its largest window."""
 
 
 class DamagedError(ValueError):
-    """A compressed file is truncated or damaged. All lines before the damage were yielded."""
+    """A compressed file is truncated or damaged, or a line is too long. All lines before the damage were yielded."""
 
 
 def stored_lines(path: Path, offset: int = 0) -> Iterator[bytes]:
@@ -27,11 +30,14 @@ def stored_lines(path: Path, offset: int = 0) -> Iterator[bytes]:
 
     Raises:
         OSError: the file cannot be read.
-        DamagedError: the rest of a compressed file cannot be read.
+        DamagedError: a line is too long, or the rest of a compressed file cannot be read.
     """
     with _open(path) as file:
         _skip(file, offset)
-        yield from file
+        while line := file.readline(LONGEST_LINE_BYTES + 1):
+            if len(line) > LONGEST_LINE_BYTES:
+                raise DamagedError(f"a line of more than {LONGEST_LINE_BYTES >> 20} MiB")
+            yield line
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -81,7 +87,7 @@ class _Unpacked(io.RawIOBase):
     """The content of a compressed file. Detects truncation, which zstandard's own reader does not."""
 
     def __init__(self, path: Path, start: Callable[[], Frame], damage: type[Exception]) -> None:
-        self._source = path.open("rb")
+        self._source = path.open("rb", BUFFER_BYTES)
         self._start = start
         self._damage = damage
         self._frame: Frame | None = start()

@@ -6,14 +6,16 @@ such as a replica on the same volume, locks its open files. They are skipped.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import stat
 from pathlib import Path
 
 import msgspec
 
 from market_collector.sinks.interface import Origin
-from market_collector.sinks.log_file import lock, sync_directory
+from market_collector.sinks.log_file import lock, open_no_link, sync_directory
 from market_collector.sinks.names import COMPRESSED, compressed_path, plain_files, plain_of, unfinished_files
 
 BLOCK_BYTES = 1 << 16
@@ -45,17 +47,29 @@ def put_in_order(directory: Path, origin: Origin) -> list[Leftover]:
 
 def _adopt(path: Path) -> Leftover | None:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = open_no_link(str(path), os.O_RDWR | os.O_NONBLOCK)
     except FileNotFoundError:
         return None  # another process was faster
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise
+        _warn_of(path)
+        return None
     try:
-        if lock(descriptor, without_locks=False) and not _is_superfluous(path, descriptor):
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            _warn_of(path)
+        elif lock(descriptor, without_locks=False) and not _is_superfluous(path, descriptor):
             return Leftover(path, descriptor)
     except OSError:
         os.close(descriptor)
         raise
     os.close(descriptor)
     return None
+
+
+def _warn_of(path: Path) -> None:
+    """Log that a link or a special file is skipped; no sink made it."""
+    log.warning("%s: is not a regular file, so it is skipped. Remove it", path)
 
 
 def _is_superfluous(path: Path, descriptor: int) -> bool:

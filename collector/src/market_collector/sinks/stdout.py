@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import errno
 import os
 import select
+import sys
 import threading
 from collections.abc import Sequence
 
-from market_collector.errors import SinkError
+from market_collector.errors import SinkError, SinkGoneError
 from market_collector.model.events import Record
 from market_collector.sinks.encode import line
 from market_collector.sinks.interface import PAUSE_S
+from market_collector.threads import finish_in_thread
 
+STDOUT = 1
 ATOMIC_BYTES = 4096
 """A pipe that polls as writable takes this much without blocking (one page; PIPE_BUF of Linux)."""
+GONE = frozenset({errno.EPIPE, errno.EBADF, errno.ECONNRESET, errno.ENOTCONN})
+"""Errors of a pipe or socket that nobody can ever read again."""
 POLL_S = 0.1
 """How soon a write that waits for the reader notices that it should end."""
 
@@ -31,14 +36,16 @@ class StdoutSink:
     pause_s = PAUSE_S
     sync_interval_s = 0.0
 
-    def __init__(self, name: str, descriptor: int = 1) -> None:
+    def __init__(self, name: str, descriptor: int = STDOUT) -> None:
         self.name = name
         self._descriptor = descriptor
         self._rest = memoryview(b"")
         self._is_closed = threading.Event()
 
     async def open(self) -> None:
-        """Does nothing, since the descriptor is open already."""
+        """Checks that the process was started with a standard output."""
+        if self._descriptor == STDOUT and sys.__stdout__ is None:
+            raise SinkGoneError("standard output is closed; start with one, or use another sink")
 
     def pack(self, record: Record) -> bytes:
         """Encodes a line."""
@@ -48,7 +55,7 @@ class StdoutSink:
         """Writes all lines, or fails and keeps the rest for the same batch's next attempt."""
         if not self._rest:
             self._rest = memoryview(b"".join(batch))
-        await asyncio.to_thread(self._send_rest)
+        await finish_in_thread(self._send_rest)
         return False
 
     async def sync(self) -> None:
@@ -63,10 +70,19 @@ class StdoutSink:
             while self._rest:
                 self._wait_until_writable()
                 self._send_some()
-        except BrokenPipeError as error:
-            raise SinkError("standard output: its reader has gone; start both again") from error
         except OSError as error:
+            if error.errno == errno.EPIPE and self._is_named_pipe():
+                raise SinkError("standard output: its reader has gone; start one again") from error
+            if error.errno in GONE:
+                raise SinkGoneError("standard output: its reader has gone; start both again") from error
             raise SinkError(f"standard output: {error.strerror}; make room, or write elsewhere") from error
+
+    def _is_named_pipe(self) -> bool:
+        """Whether a new reader may open the pipe by its name. Linux shows others as ``pipe:[number]``."""
+        try:
+            return os.path.isabs(os.readlink(f"/proc/self/fd/{self._descriptor}"))
+        except OSError:  # no /proc
+            return False
 
     def _send_some(self) -> None:
         with contextlib.suppress(BlockingIOError):  # another owner of the descriptor made it non-blocking

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import msgspec
@@ -20,10 +21,10 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from market_collector.errors import InputError
-from market_collector.telemetry.status import Status, encode
+from market_collector.net.predecessors import REPLACED, TAKES_OVER
 
-REQUEST_S = 5.0
-"""Time limit for a client to send its request."""
+REQUEST_S = 30.0
+"""Time limit for a client to send its request, and for the answer: a busy machine takes seconds for a long page."""
 CLOSE_S = 1.0
 TEXT = "text/plain; charset=utf-8"
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -35,12 +36,14 @@ log = logging.getLogger(__name__)
 
 
 class Answers(msgspec.Struct, frozen=True):
-    """Sources of the answers. Each is called for each request, on the event loop."""
+    """Sources of the answers. Each is called for each request, on the event loop. Long pages let it run in between."""
 
     is_alive: Callable[[], ProbeAnswer]
     is_ready: Callable[[], ProbeAnswer]
-    status: Callable[[], Status]
-    metrics: Callable[[], bytes]
+    status: Callable[[], Awaitable[bytes]]
+    metrics: Callable[[], Awaitable[bytes]]
+    on_successor: Callable[[bool], None] = lambda _: None
+    """Called when a pod that takes over asks; True when it delivers every stream of this one."""
 
 
 class HttpServer(msgspec.Struct, frozen=True):
@@ -64,21 +67,29 @@ async def serve(
     *,
     is_alive: Callable[[], ProbeAnswer],
     is_ready: Callable[[], ProbeAnswer],
-    status: Callable[[], Status],
-    metrics: Callable[[], bytes],
+    status: Callable[[], Awaitable[bytes]],
+    metrics: Callable[[], Awaitable[bytes]],
+    on_successor: Callable[[bool], None] = lambda _: None,
 ) -> HttpServer:
     """Listens and answers until closed.
 
     Raises:
         InputError: the address cannot be listened on (in use, not ours, not allowed).
     """
-    answers = Answers(is_alive, is_ready, status, metrics)
+    answers = Answers(is_alive, is_ready, status, metrics, on_successor)
+    is_local = _is_local(host)
+
+    async def process(_: ServerConnection, request: Request) -> Response:
+        if is_local and not _is_address(_host_of(request)):  # of a web page whose name resolves to this machine
+            return _response(HTTPStatus.FORBIDDEN, TEXT, b"ask by address, or as localhost\n")
+        return await answer(request, answers)
+
     try:
         server = await serve_websockets(
             _refuse_websocket,
-            host,
+            _listening_host(host, port),
             port,
-            process_request=lambda _, request: answer(request, answers),
+            process_request=process,
             open_timeout=REQUEST_S,
             logger=_silent_logger(),
             server_header=None,
@@ -90,28 +101,56 @@ async def serve(
     return HttpServer(server, next(iter(server.sockets)).getsockname()[1])
 
 
-def answer(request: Request, answers: Answers) -> Response:
-    """The response to a request; a failure to answer is 500 and logged, never a dead server."""
-    path = request.path.partition("?")[0]
+def _listening_host(host: str, port: int) -> str | None:
+    """None, which listens on all addresses of both families, for all addresses of one: pods may have only IPv6.
+
+    Port 0 would give each family a port of its own.
+    """
+    return None if host in ("0.0.0.0", "::") and port else host  # noqa: S104 - as requested
+
+
+def _is_local(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
+    """Whether no DNS name is in it."""
     try:
+        return host == "localhost" or ipaddress.ip_address(host) is not None
+    except ValueError:
+        return False
+
+
+def _host_of(request: Request) -> str:
+    """The host of the Host header, without its port."""
+    host = (request.headers.get_all("Host") or [""])[0].strip().lower()
+    return host.partition("]")[0][1:] if host.startswith("[") else host.partition(":")[0]
+
+
+async def answer(request: Request, answers: Answers) -> Response:
+    """The response to a request; a failure to answer is 500 and logged, never a dead server."""
+    path, _, query = request.path.partition("?")
+    try:
+        if query in (TAKES_OVER, REPLACED):
+            answers.on_successor(query == REPLACED)
         if request.method != "GET":
             return _response(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, b"only GET is answered here\n", Allow="GET")
-        return _answer_path(path, answers)
+        return await _answer_path(path, answers)
     except Exception:
         log.exception("no answer to %s", path)
         return _response(HTTPStatus.INTERNAL_SERVER_ERROR, TEXT, b"failed; the reason is in the log\n")
 
 
-def _answer_path(path: str, answers: Answers) -> Response:
+async def _answer_path(path: str, answers: Answers) -> Response:
     match path:
         case "/livez":
             return _probe_response(answers.is_alive())
         case "/readyz":
             return _probe_response(answers.is_ready())
         case "/status":
-            return _response(HTTPStatus.OK, "application/json", encode(answers.status()))
+            return _response(HTTPStatus.OK, "application/json", await answers.status())
         case "/metrics":
-            return _response(HTTPStatus.OK, METRICS_TEXT, answers.metrics())
+            return _response(HTTPStatus.OK, METRICS_TEXT, await answers.metrics())
         case _:
             return _response(HTTPStatus.NOT_FOUND, TEXT, b"there are: /livez /readyz /status /metrics\n")
 

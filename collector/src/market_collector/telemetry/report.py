@@ -1,10 +1,10 @@
 """Makes health, readiness and the status document from the state of the components. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from market_collector.feed.checkpoint_state import LinePosition, Positions, position
+from market_collector.feed.checkpoint_state import LinePosition, Positions, StreamPosition, position
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.gaps import KnownGap
 from market_collector.feed.ledger import Ledger
@@ -30,6 +30,8 @@ from market_collector.telemetry.status import (
 GAPS_SHOWN = 100
 """Gaps in the document, the newest; the counters count all."""
 SERVED = (StreamState.LIVE, StreamState.QUIET)
+UNCLEAR = (*SERVED, StreamState.UNKNOWN)
+"""States that do not prove that no data flows."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -51,6 +53,9 @@ class Output(msgspec.Struct, frozen=True):
     """Records emitted, in total."""
     acknowledged: Mapping[str, Positions] = msgspec.field(default_factory=dict)
     """By sink."""
+    positions: Mapping[str, StreamPosition | None] = msgspec.field(default_factory=dict)
+    """By stream, acknowledged by every sink."""
+    checkpoint_error: str = ""
 
 
 def readiness(ledger: Ledger, sinks: Sequence[SinkStatus]) -> tuple[bool, str]:
@@ -70,14 +75,16 @@ def readiness(ledger: Ledger, sinks: Sequence[SinkStatus]) -> tuple[bool, str]:
     return True, f"{len(pages)} streams"
 
 
-def health(ledger: Ledger, links: Sequence[Link], sinks: Sequence[SinkStatus]) -> tuple[Health, str]:
+def health(
+    ledger: Ledger, links: Sequence[Link], sinks: Sequence[SinkStatus], checkpoint_error: str = ""
+) -> tuple[Health, str]:
     """One word, and why it is not Healthy."""
     if stopped := [link for link in links if link.has_given_up]:
         return Health.UNHEALTHY, "; ".join(f"{link.route} connection {link.reason}" for link in stopped)
     pages = ledger.streams.values()
     troubled = [page for page in pages if page.state not in SERVED]
     failing = [sink.name for sink in sinks if not sink.healthy]
-    if len(troubled) == len(pages):
+    if all(page.state not in UNCLEAR for page in pages):
         return Health.UNHEALTHY, "no stream has data: " + _names(troubled)
     reasons = []
     if troubled:
@@ -86,6 +93,8 @@ def health(ledger: Ledger, links: Sequence[Link], sinks: Sequence[SinkStatus]) -
         reasons.append("sinks that cannot write: " + ", ".join(failing))
     if open_gaps := len(ledger.gaps.all_open()):
         reasons.append(f"{open_gaps} open gaps")
+    if checkpoint_error:
+        reasons.append(checkpoint_error)
     return (Health.DEGRADED, "; ".join(reasons)) if reasons else (Health.HEALTHY, "")
 
 
@@ -100,9 +109,10 @@ def status(
     supervisor: Supervisor,
     output: Output,
     now: Moment,
+    streams: Iterable[StreamStatus] | None = None,
 ) -> Status:
-    """The document of ``GET /status`` at this moment."""
-    word, reason = health(ledger, supervisor.links, output.sinks)
+    """The document of ``GET /status`` at this moment; ``streams`` if they were made before (`stream_statuses`)."""
+    word, reason = health(ledger, supervisor.links, output.sinks, output.checkpoint_error)
     newest_ns = max((page.last_wall_ns for page in ledger.streams.values()), default=0)
     return Status(
         name=identity.name,
@@ -120,10 +130,17 @@ def status(
         last_reconnect=_last_reconnect(supervisor),
         last_unreadable=_last_unreadable(ledger),
         last_message_time=rfc3339(newest_ns) if newest_ns else None,
-        streams=tuple(_stream(page, output.acknowledged) for page in ledger.streams.values()),
+        streams=tuple(stream_statuses(ledger, output.acknowledged) if streams is None else streams),
         gaps=_gaps(list(ledger.gaps.known.values())),
         sinks=tuple(output.sinks),
+        checkpoint_error=output.checkpoint_error,
+        positions=output.positions,
     )
+
+
+def stream_statuses(ledger: Ledger, acknowledged: Mapping[str, Positions]) -> Iterator[StreamStatus]:
+    """Yield each stream's part of the document; ``acknowledged`` by sink. Apart, as it takes 10 us for each stream."""
+    return (_stream(page, acknowledged) for page in ledger.streams.values())
 
 
 def _counters(ledger: Ledger, supervisor: Supervisor, output: Output) -> Counters:
@@ -142,6 +159,7 @@ def _counters(ledger: Ledger, supervisor: Supervisor, output: Output) -> Counter
         skipped_updates=ledger.skipped_updates,
         duplicates=ledger.duplicates,
         unreadable_frames=ledger.unreadable_frames,
+        internal_errors=ledger.complaints.internal_errors,
         slow_reader_closes=supervisor.slow_closes,
     )
 

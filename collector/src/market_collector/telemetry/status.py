@@ -6,15 +6,20 @@ milliseconds (`rfc3339`). Nothing here reads a clock or a socket.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
+from market_collector.feed.checkpoint_state import StreamPosition
 from market_collector.model.report import Part, SinkStatus
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 
 CONTRACT = 1
+TERMINATION_BYTES = 4000
+"""Longest termination message; the kubelet cuts it after 4,096 bytes."""
 REASON_BYTES = 160
 """Length of the reason in a termination message."""
 
@@ -54,6 +59,8 @@ class Counters(Part, frozen=True, kw_only=True):
     """Trades that came more than once and were written once."""
     unreadable_frames: int = 0
     """Frames that could not be read; `Status.last_unreadable` shows the newest."""
+    internal_errors: int = 0
+    """Errors of the collector about one frame, answer or backfill; the log has them."""
     slow_reader_closes: int = 0
     """Connections that the exchange closed because we read too slowly."""
 
@@ -158,12 +165,24 @@ class Status(Part, frozen=True, kw_only=True):
     streams: tuple[StreamStatus, ...] = ()
     gaps: tuple[GapStatus, ...] = ()
     sinks: tuple[SinkStatus, ...] = ()
+    checkpoint_error: str = ""
+    """Why the checkpoint could not be read at the start, or cannot be written now."""
+    positions: Mapping[str, StreamPosition | None] = {}
+    """By stream: where it ended, as far as every sink has acknowledged it, null before. The next pod continues there.
+
+    Streams without ids or sequences are left out."""
 
 
 def rfc3339(time_ns: int) -> str:
     """Format nanoseconds since 1970 as ``2026-11-22T10:00:00.000Z``, truncated to milliseconds."""
     seconds, rest_ns = divmod(time_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1_000_000:03d}Z"
+    return f"{_date_and_time(seconds)}.{rest_ns // 1_000_000:03d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _date_and_time(seconds: int) -> str:
+    """Format seconds since 1970. Cached, as many streams had their last message or change in the same second."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def unix_seconds(time: str) -> float:
@@ -177,11 +196,14 @@ def encode(document: Status) -> bytes:
 
 
 def termination_message(document: Status) -> bytes:
-    """The parts of the document that the operator reads after the process has ended, as JSON of less than 1 kB.
+    """The parts of the document that the operator reads after the process has ended, as JSON of less than 4 kB.
 
-    These are contract, epoch, shard, health, a reason of one line, and the counters.
+    These are contract, epoch, shard, health, a reason of one line, the counters, and the known positions if they fit.
     """
     printable = "".join(each if each.isprintable() else " " for each in document.reason)
     reason = " ".join(printable.split()).encode(errors="replace")[:REASON_BYTES].decode(errors="ignore")
     kept = {"contract": document.contract, "epoch": document.epoch, "shard": document.shard, "health": document.health}
-    return msgspec.json.encode({**kept, "reason": reason, "counters": document.counters})
+    short = {**kept, "reason": reason, "counters": document.counters}
+    known = {name: position for name, position in document.positions.items() if position}
+    message = msgspec.json.encode({**short, "positions": known})
+    return message if len(message) <= TERMINATION_BYTES else msgspec.json.encode(short)

@@ -6,15 +6,17 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from market_collector.verify import merge
 from market_collector.verify.document import document
 from market_collector.verify.files import Reader, recordings
-from market_collector.verify.report import EXIT_CODES, Report
+from market_collector.verify.report import EXIT_CODES, Report, Trouble
 from market_collector.verify.table import text
 from market_collector.verify.timeline import BLOCKS
 
 WIDTH_WITHOUT_TERMINAL = 120
+NOTHING = "there is nothing in it to check: no market data. Check the collector's log, and the disk that it wrote to"
 
 
 def verify(paths: Sequence[str], output: str) -> int:
@@ -24,7 +26,7 @@ def verify(paths: Sequence[str], output: str) -> int:
         print(json.dumps(document(report), indent=2))
     else:
         width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
-        print(text(report, width, _has_blocks(sys.stdout.encoding)))
+        print(escaped(text(report, width, _has_blocks(sys.stdout.encoding))))
     return EXIT_CODES[report.verdict]
 
 
@@ -33,7 +35,7 @@ def examine(paths: Sequence[str]) -> Report:
     reader = Reader()
     found, troubles = recordings(paths)
     replicas = [reader.read(recording) for recording in found]
-    return Report(
+    report = Report(
         streams=merge.streams(replicas),
         files=reader.files,
         records=sum(replica.records for replica in replicas),
@@ -41,6 +43,12 @@ def examine(paths: Sequence[str]) -> Report:
         troubles=[*troubles, *reader.troubles],
         notes=reader.notes,
     )
+    return replace(report, troubles=[Trouble(path, None, NOTHING) for path in paths]) if report.is_empty else report
+
+
+def escaped(lines: str) -> str:
+    """The text with control and direction characters escaped: names in foreign files must not steer a terminal."""
+    return "".join(each if each == "\n" or each.isprintable() else ascii(each)[1:-1] for each in lines)
 
 
 def _has_blocks(encoding: str | None) -> bool:

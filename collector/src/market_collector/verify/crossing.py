@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from market_collector.book.book import Book
+from market_collector.book.side import is_present
 from market_collector.model.events import Level, Orderbook
 
 CROSSED_LIMIT_NS = 2_000_000_000
@@ -53,7 +54,7 @@ Side = Callable[[], Iterable[str]]
 def _best(best: float, changes: Iterable[Level], side: Side, pick: Pick, nothing: float) -> float:
     for level in changes:
         price = float(level.price)
-        if level.amount != "0":
+        if is_present(level):
             best = pick(best, price)
         elif price == best:
             return pick(map(float, side()), default=nothing)

@@ -10,6 +10,7 @@ from typing import get_args
 
 import msgspec
 
+from market_collector.errors import UNREADABLE
 from market_collector.model.events import AnyRecord
 from market_collector.sinks.names import COMPRESSED, PLAIN, FileName, compressed_path, parts_of
 from market_collector.sinks.reader import DamagedError, stored_lines
@@ -22,8 +23,11 @@ TROUBLES_KEPT = 20
 """Unreadable lines of one file that are listed."""
 RESTORE = "Restore the file from a copy, or verify without it"
 NAME_A_RECORDING = "Name files or folders that a file sink wrote"
+FOREIGN = f"is no recording of the file sink: no line is a record. {NAME_A_RECORDING}"
+START_OF_RECORD = b'{"type":"'
+"""First bytes of every record."""
 KINDS = {kind.__struct_config__.tag for kind in get_args(AnyRecord)}
-BAD_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecordError)
+BAD_LINE = (*UNREADABLE, RecordError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +116,11 @@ class Reader:
         except (OSError, DamagedError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self._trouble(place, place.line + 1, f"unreadable from here on: {reason}. {RESTORE}")
-        if place.has_no_record:
+        if place.line == 0 and len(self.troubles) == named_before:
+            self.notes.append(f"{place.file}: is empty")
+        if place.is_foreign:
             del self.troubles[named_before:]
-            self._trouble(place, None, f"is not a recording: no line is a record. {NAME_A_RECORDING}")
+            self._trouble(place, None, FOREIGN)
         elif place.unnamed:
             self._trouble(place, None, f"{counted(place.unnamed, 'more line')} unreadable")
         for kind, count in place.unknown.items():
@@ -130,7 +136,7 @@ class Reader:
                 self._cannot_read(line, place, error)
 
     def _cannot_read(self, line: bytes, place: _Place, error: Exception) -> None:
-        if not line.endswith(b"\n") and not place.is_compressed:
+        if not line.endswith(b"\n") and not place.is_compressed and _may_be_torn(line, place):
             self.notes.append(
                 f"{place.file}:{place.line}: torn last line ({len(line)} bytes). The file is still being written, or "
                 "the collector was killed"
@@ -160,9 +166,14 @@ class _Place:
     """Number of records by type, for types that this version does not know."""
 
     @property
-    def has_no_record(self) -> bool:
-        """Whether every line that was read is unreadable."""
-        return 0 < self.line == self.named + self.unnamed
+    def is_foreign(self) -> bool:
+        """Whether no line is a record."""
+        return 0 < self.line == self.unreadable
+
+    @property
+    def unreadable(self) -> int:
+        """Number of lines that are no record."""
+        return self.named + self.unnamed
 
     @property
     def is_compressed(self) -> bool:
@@ -170,14 +181,34 @@ class _Place:
 
 
 class _Kind(msgspec.Struct):
+    """Fields of every record, whatever its type."""
+
     type: str
+    exchange: str
+    receive_time_ns: int
+
+
+def _may_be_torn(line: bytes, place: _Place) -> bool:
+    """Whether the last line may be the beginning of a record, rather than content of another program."""
+    if place.unreadable < place.line - 1:
+        return True
+    start = line[: len(START_OF_RECORD)]
+    return START_OF_RECORD.startswith(start) and not _is_json(line)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except UNREADABLE:
+        return False
+    return True
 
 
 def _unknown_kind(line: bytes) -> str | None:
     """The type of a record of a newer version; None if the line has another error."""
     try:
         kind = msgspec.json.decode(line, type=_Kind).type
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     return None if kind in KINDS else kind
 

@@ -40,6 +40,8 @@ class GapLife:
     given_up: list[Run] | None = None
     """Lost ids; None means the entire gap."""
     newest_backfill: int | None = None
+    before: int | None = None
+    """The next number of its process, when the bounds are unknown."""
 
 
 @dataclass(slots=True)
@@ -97,6 +99,10 @@ class NumberLine:
             numbering.started_ns = time_ns
         self.duplicates += last - first + 1 - numbering.runs.add(first, last, time_ns)
 
+    def has(self, number: int) -> bool:
+        """Return whether a record with this number came before."""
+        return self.numberings[-1].runs.has(number)
+
     def start_run(self) -> None:
         """Start the records of another process."""
         self._is_watching = self._starts_run = True
@@ -118,6 +124,7 @@ class NumberLine:
         end = min((time for time in (after, gap.to_time_ns) if time is not None), default=None)
         life = GapLife(gap.gap_id, first, last, start, end, gap.reason, gap.missing)
         numbering.gaps[gap.gap_id] = life
+        self._is_watching = self._is_watching or not is_bounded
         for gap_id in gap.merges or ():
             if (old := self._find(gap_id)) is not None:
                 old.is_merged = True
@@ -160,6 +167,9 @@ class NumberLine:
         if self._starts_run and numbering.runs and first > numbering.runs.high + 1:
             numbering.between_runs.append((numbering.runs.high + 1, first - 1))
         self._restarts = self._starts_run = False
+        for life in numbering.gaps.values():
+            if life.last < life.first and life.before is None:
+                life.before = first
         for drop in numbering.drops:
             if drop.before is None and (drop.after is None or first > drop.after):
                 drop.before = first
@@ -289,12 +299,7 @@ def _account(members: Sequence[_Member]) -> _Account:
 
 def _judge_gap(account: _Account, member: _Member, life: GapLife) -> None:
     if life.last < life.first:
-        state = RangeState(life.state)
-        account.missing_ranges.append(
-            MissingRange(
-                state, None, None, life.missing, life.from_ns, life.to_ns, life.reason, life.gap_id, member.replica
-            )
-        )
+        _judge_unbounded(account, member, life)
         return
     missing = absent(account.there, life.first, life.last)
     state, claimed, reason = RangeState.OPEN, missing, life.reason
@@ -313,6 +318,19 @@ def _judge_gap(account: _Account, member: _Member, life: GapLife) -> None:
     first, last = member.line.name(life.first), member.line.name(life.last)
     account.missing_ranges.append(
         MissingRange(state, first, last, size(claimed), life.from_ns, life.to_ns, reason, life.gap_id, member.replica)
+    )
+
+
+def _judge_unbounded(account: _Account, member: _Member, life: GapLife) -> None:
+    """A gap whose beginning nobody knows explains the missing ids right before the next record of its process."""
+    state = RangeState(life.state)
+    before = [] if life.before is None else absent(account.there, account.there[0][0], life.before - 1)
+    claimed = [run for run in before if run[1] + 1 == life.before]
+    account.claim(state, claimed)
+    first, last = map(member.line.name, claimed[0]) if claimed else (None, None)
+    missing = size(claimed) if claimed else life.missing
+    account.missing_ranges.append(
+        MissingRange(state, first, last, missing, life.from_ns, life.to_ns, life.reason, life.gap_id, member.replica)
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from market_collector.verify import books, ids
 from market_collector.verify.books import BookLine
 from market_collector.verify.ids import NumberLine
 from market_collector.verify.ranges import merged
 from market_collector.verify.replica import ReplicaCheck
-from market_collector.verify.report import Reckoning, Span, StreamReport
+from market_collector.verify.report import Reckoning, Span, StreamReport, of
 from market_collector.verify.stream import StreamCheck
 
 Part = tuple[ReplicaCheck, StreamCheck]
@@ -47,6 +48,16 @@ def _report(exchange: str, name: str, parts: Sequence[Part]) -> StreamReport:
 
 
 def _reckon(parts: Sequence[Part]) -> Reckoning:
+    reckoning = _reckon_continuity(parts)
+    findings = [finding for replica, check in parts for finding in of(replica.name, check.order.findings)]
+    return replace(
+        reckoning,
+        findings=(*reckoning.findings, *findings),
+        duplicates=reckoning.duplicates + sum(check.order.duplicates for _, check in parts),
+    )
+
+
+def _reckon_continuity(parts: Sequence[Part]) -> Reckoning:
     number_lines = [(replica.name, check.line) for replica, check in parts if isinstance(check.line, NumberLine)]
     if number_lines:
         return ids.reckon(number_lines)

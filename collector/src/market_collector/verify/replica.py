@@ -116,13 +116,16 @@ class ReplicaCheck:
         check.note(time_ns, record.receive_time_ns)
 
     def _ticker(self, record: Ticker) -> None:
-        self._of_data(record, DataType.TICKER).note_in_order(event_time_ns(record), record.receive_time_ns)
+        check = self._of_data(record, DataType.TICKER)
+        check.order.ticker(record)
+        check.note_in_order(event_time_ns(record), record.receive_time_ns)
 
     def _candle(self, record: Candle) -> None:
         check = self._of_data(record, DataType.CANDLE, record.interval)
         assert isinstance(check.line, NumberLine)
+        number = check.line.stream.candle_number(record.open_time_ns)
+        check.order.candle(record, was_closed=check.line.has(number))
         if record.closed:
-            number = check.line.stream.candle_number(record.open_time_ns)
             check.line.take(number, number, record.open_time_ns, record.backfilled)
         check.note(record.open_time_ns if record.backfilled else event_time_ns(record), record.receive_time_ns)
 

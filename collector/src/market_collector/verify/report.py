@@ -171,6 +171,12 @@ class Report:
     """Remarks that do not change the verdict: a torn last line, a record of an unknown kind."""
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing was checked: no market data, no error, and no gap record."""
+        is_complete = self.verdict is Completeness.COMPLETE
+        return is_complete and not any(stream.records for stream in self.streams)
+
+    @property
     def verdict(self) -> Completeness:
         """Unreadable lines come first, since they may hide any record."""
         if self.troubles:

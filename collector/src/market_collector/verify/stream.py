@@ -7,6 +7,7 @@ from collections import Counter
 from market_collector.verify.activity import Activity
 from market_collector.verify.books import BookLine
 from market_collector.verify.ids import NumberLine
+from market_collector.verify.order import StateOrder
 
 Line = NumberLine | BookLine
 
@@ -16,6 +17,7 @@ class StreamCheck:
 
     def __init__(self, line: Line | None) -> None:
         self.line = line
+        self.order = StateOrder()
         self.records = 0
         self.from_ns: int | None = None
         self.to_ns = 0
@@ -47,5 +49,6 @@ class StreamCheck:
     def start_run(self) -> None:
         """Starts the records of another process."""
         self._received_ns = None
+        self.order.start_run()
         if self.line is not None:
             self.line.start_run()

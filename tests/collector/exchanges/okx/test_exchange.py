@@ -156,6 +156,13 @@ def test_error_without_arg_is_matched_by_its_request_id() -> None:
     assert refusal == Refusal((BOOK, TICKER), "SymbolNotFound", "OKX error 60018: does not exist", True)
 
 
+@pytest.mark.parametrize(("code", "words"), [("51001", "does not exist"), ("51000", "Parameter instId error")])
+def test_error_of_an_unknown_instrument_is_permanent(code: str, words: str) -> None:
+    frame = f'{{"event":"error","arg":{{"channel":"books","instId":"BTC-USDT"}},"code":"{code}","msg":"{words}"}}'
+    (refusal,) = codec().read(frame.encode(), 7)
+    assert refusal == Refusal((BOOK,), "SymbolNotFound", f"OKX error {code}: {words}", True)
+
+
 def test_an_error_that_may_pass_is_not_permanent() -> None:
     codec_ = codec()
     codec_.subscribe([TRADES])

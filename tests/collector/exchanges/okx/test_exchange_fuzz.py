@@ -83,6 +83,8 @@ def test_an_answer_of_rest_is_read_or_refused(answer: bytes, stream: Stream) -> 
         lambda: questions.newest_mark(stream, answer),
         lambda: questions.is_trading(stream, answer),
         lambda: questions.live_symbols(answer),
+        lambda: questions.halted(answer),
+        lambda: questions.read_overview(STREAMS, answer),
         lambda: lines(questions.read_history(stream, answer, 1)) if stream.data_type in HISTORY else b"",
     ):
         try:

@@ -1,10 +1,13 @@
 """OKX's REST requests, and the readers of their answers."""
 
+import json
+from collections.abc import Mapping
+
 import pytest
 
 import recordings
-from market_collector.errors import FrameError
-from market_collector.exchanges.interface import Batch
+from market_collector.errors import FrameError, InstrumentRefusedError
+from market_collector.exchanges.interface import Batch, Request, Sign, Top
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.model.streams import DataType, Stream
 
@@ -30,10 +33,70 @@ def test_the_newest_event_is_asked_for_and_read(stream: Stream, path: str, body:
     assert QUESTIONS.newest_mark(stream, f'{{"code":"0","msg":"","data":[{body}]}}'.encode()) == mark
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"code":"50011","msg":"Too Many Requests","data":[]}', b'{"code":"0","data":[]}', b'{"code":"0","data":[{}]}'])  # fmt: skip
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"code":"50011","msg":"Too Many Requests","data":[]}', b'{"code":"0","data":[{}]}'])  # fmt: skip
 def test_a_rest_answer_that_is_none_is_an_error(body: bytes) -> None:
     with pytest.raises(FrameError, match="BTC-USDT/trade"):
         QUESTIONS.newest_mark(TRADES, body)
+
+
+@pytest.mark.parametrize("stream", [*STREAMS, CANDLE])
+def test_empty_answer_is_complete(stream: Stream) -> None:
+    assert QUESTIONS.newest_mark(stream, b'{"code":"0","msg":"","data":[]}') is None
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "is_refusal"),
+    [
+        ("51001", "Instrument ID doesn't exist.", True),
+        ("51000", "Parameter instId error", True),
+        ("51000", "Parameter bar error", False),
+        ("50001", "Service temporarily unavailable", False),
+    ],
+)
+def test_error_codes_that_refuse_the_instrument(code: str, words: str, is_refusal: bool) -> None:
+    body = f'{{"code":"{code}","msg":"{words}","data":[]}}'.encode()
+    with pytest.raises(FrameError, match=f"OKX error {code}: {words}") as raised:
+        QUESTIONS.newest_mark(TRADES, body)
+    assert isinstance(raised.value, InstrumentRefusedError) is is_refusal
+    with pytest.raises(FrameError, match=words) as raised:
+        QUESTIONS.read_overview(STREAMS, body)
+    assert not isinstance(raised.value, InstrumentRefusedError)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<html><title>Just a moment...</title>", "it is not a JSON object: Just a moment..."),
+        (b'{"msg":"not available in your region"}', 'required field `code`.*: {"msg":"not available in your region"}'),
+    ],
+)
+def test_foreign_answer_is_shown(body: bytes, words: str) -> None:
+    with pytest.raises(FrameError, match=words):
+        QUESTIONS.newest_mark(TRADES, body)
+
+
+def overview(**fields: str) -> Mapping[Stream, Sign]:
+    row = json.dumps({"instType": "SPOT", "instId": "BTC-USDT", "ts": "7", **fields})
+    body = f'{{"code":"0","msg":"","data":[{{"instId":"NEW-USDT","ts":""}},{row}]}}'
+    return QUESTIONS.read_overview([*STREAMS, CANDLE, Stream("NEW-USDT", DataType.TRADE)], body.encode())
+
+
+def test_overview_signs_the_newest_event_of_each_stream() -> None:
+    assert QUESTIONS.overview() == Request("/api/v5/market/tickers?instType=SPOT")
+    prices = {"bidPx": "9", "bidSz": "1", "askPx": "10", "askSz": "2"}
+    signs = overview(last="9", lastSz="1", vol24h="5", volCcy24h="45", **prices)
+    assert signs == {TICKER: 7, BOOK: Top("9", "1", "10", "2"), TRADES: "9 1 5 45", CANDLE: "9 1 5 45"}
+
+
+def test_overview_without_volumes_or_prices_signs_with_its_time() -> None:
+    assert overview() == {TICKER: 7, BOOK: "7", TRADES: "7", CANDLE: "7"}
+
+
+def test_instruments_that_do_not_trade_have_their_state() -> None:
+    rows = [("BTC-USDT", "live"), ("OLD-USDT", "suspend"), ("NEW-USDT", "preopen")]
+    data = ",".join(f'{{"instId":"{name}","state":"{state}"}}' for name, state in rows)
+    halted = QUESTIONS.halted(f'{{"code":"0","msg":"","data":[{data}]}}'.encode())
+    assert halted == {"OLD-USDT": "suspend", "NEW-USDT": "preopen"}
 
 
 def test_the_exchanges_time_is_asked_for_and_read() -> None:
@@ -42,7 +105,7 @@ def test_the_exchanges_time_is_asked_for_and_read() -> None:
     assert QUESTIONS.read_time(body) == 1_597_026_383_085_000_000
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"code":"50011","msg":"Too Many","data":[]}', b'{"code":"0","data":[]}', b'{"code":"0","data":[{}]}', b'{"code":"0","data":[{"ts":"x"}]}'])  # fmt: skip
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"code":"50011","msg":"Too Many","data":[]}', b'{"code":"0","data":[]}', b'{"code":"0","data":[{}]}', b'{"code":"0","data":[{"ts":"x"}]}', b'{"code":"0","data":[{"ts":"1"}]}', b'{"code":"0","data":[{"ts":"999999999999999"}]}', b'{"code":"0","data":[{"ts":"' + b"9" * 400 + b'"}]}', b"[" * 100_000])  # fmt: skip
 def test_an_answer_without_a_time_is_an_error(body: bytes) -> None:
     with pytest.raises(FrameError, match="time"):
         QUESTIONS.read_time(body)

@@ -9,10 +9,12 @@ import hmac
 import json
 from collections.abc import Iterable, Sequence
 from itertools import count
+from typing import Annotated
 
 import msgspec
 
-from market_collector.errors import FrameError
+from market_collector.errors import UNREADABLE, FrameError
+from market_collector.exchanges.decimals import Milliseconds, check_decimals
 from market_collector.exchanges.interface import (
     AccountUpdate,
     Ack,
@@ -26,7 +28,7 @@ from market_collector.exchanges.interface import (
     Refusal,
 )
 from market_collector.exchanges.okx.events import REFUSALS, Event, read_event
-from market_collector.exchanges.okx.rows import NAME, UNREADABLE
+from market_collector.exchanges.okx.rows import NAME, decode_row
 from market_collector.model.events import Balance
 from market_collector.model.streams import Stream
 
@@ -56,18 +58,18 @@ class Detail(msgspec.Struct, gc=False):
     "uTime":"1705449605015",...}``
     """
 
-    ccy: str
-    cashBal: str
-    availBal: str
-    frozenBal: str
-    uTime: str
+    ccy: Annotated[str, msgspec.Meta(min_length=1)]
+    cashBal: str | None = None
+    availBal: str | None = None
+    frozenBal: str | None = None
+    uTime: Milliseconds | None = None
 
 
 class AccountRow(msgspec.Struct, gc=False):
     """An account: ``{"uTime":"1705564213903","totalEq":"55868.06","details":[Detail, ...],...}``."""
 
-    uTime: str
     details: list[Detail]
+    uTime: Milliseconds | None = None
 
 
 class AccountPush(msgspec.Struct, gc=False):
@@ -87,7 +89,6 @@ class AccountPush(msgspec.Struct, gc=False):
 
 
 read_kind = msgspec.json.Decoder(Kind).decode
-read_push = msgspec.json.Decoder(AccountPush).decode
 
 
 def login(credentials: Credentials, time_ns: int) -> str:
@@ -141,9 +142,10 @@ class OkxAccount:
             kind = read_kind(frame)
             if kind.event:
                 return (self._event(read_event(frame)),)
-            return (self._push(read_push(frame), receive_time_ns),)
+            return (self._push(decode_row(frame, AccountPush), receive_time_ns),)
         except UNREADABLE as error:
-            raise FrameError(f"OKX frame cannot be read: {error}") from error
+            stream = self._stream if self._is_logged_in else None
+            raise FrameError(f"OKX frame cannot be read: {error}", stream) from error
 
     # -- events
 
@@ -179,7 +181,9 @@ class OkxAccount:
         if push.eventType == "event_update":
             return self._account_update(push.data, receive_time_ns, is_whole=False)
         if push.eventType != "snapshot":
-            raise FrameError(f"OKX sent the account with eventType {push.eventType!r}; known: snapshot, event_update")
+            raise FrameError(
+                f"OKX sent the account with eventType {push.eventType!r}; known: snapshot, event_update", self._stream
+            )
         if push.curPage == 1:
             self._pages.clear()
         self._pages += push.data
@@ -191,7 +195,7 @@ class OkxAccount:
     def _account_update(self, rows: Sequence[AccountRow], receive_time_ns: int, *, is_whole: bool) -> AccountUpdate:
         symbol = self._stream.symbol
         balances = [_balance(symbol, detail, receive_time_ns) for row in rows for detail in row.details]
-        time_ns = max((int(row.uTime) * 1_000_000 for row in rows), default=receive_time_ns)
+        time_ns = max((row.uTime * 1_000_000 for row in rows if row.uTime is not None), default=receive_time_ns)
         return AccountUpdate(self._stream, balances, time_ns, is_whole)
 
 
@@ -202,10 +206,14 @@ def _login_refusal(code: str) -> LoginRefusal:
 
 
 def _balance(symbol: str, row: Detail, receive_time_ns: int) -> Balance:
-    """Make the record from OKX's cash balance and its available and frozen parts. Raises ValueError."""
-    for amount in (row.cashBal, row.availBal, row.frozenBal):
-        float(amount or 0)
-    return Balance(
-        NAME, symbol, int(row.uTime) * 1_000_000, receive_time_ns, row.ccy, row.cashBal or None, row.availBal or None,
-        row.frozenBal or None,
-    )  # fmt: skip
+    """Make the record from OKX's cash balance and its available and frozen parts.
+
+    Only the cash balance may be negative: it is so for a currency that the account owes.
+
+    Raises:
+        ValueError: an amount is no plain decimal.
+    """
+    total, available, locked = row.cashBal or None, row.availBal or None, row.frozenBal or None
+    check_decimals((total and total.removeprefix("-"), available, locked))
+    time_ns = None if row.uTime is None else row.uTime * 1_000_000
+    return Balance(NAME, symbol, time_ns, receive_time_ns, row.ccy, total, available, locked)

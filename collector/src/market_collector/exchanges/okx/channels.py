@@ -6,11 +6,11 @@ from itertools import count
 
 import msgspec
 
-from market_collector.errors import FrameError
+from market_collector.errors import UNREADABLE, FrameError
 from market_collector.exchanges.interface import Ack, CloseNotice, Info, Message, Pong, Refusal
-from market_collector.exchanges.okx.events import REFUSALS, Arg, Event, read_arg, read_event
+from market_collector.exchanges.okx.events import Arg, Event, read_arg, read_event, refusal_reason
 from market_collector.exchanges.okx.pushes import reader_of
-from market_collector.exchanges.okx.rows import BARS, UNREADABLE
+from market_collector.exchanges.okx.rows import BARS, without_empty_fields
 from market_collector.model.streams import DataType, Stream
 
 PUBLIC, BUSINESS, PRIVATE = "public", "business", "private"
@@ -27,7 +27,8 @@ class OkxCodec:
     def __init__(self, route: str, streams: Iterable[Stream]) -> None:
         self.path = f"/ws/v5/{route}"
         self._by_arg = {(name, stream.symbol): stream for stream in streams for name in _names(stream)}
-        self.reader_ofs = {_beginning(*arg): reader_of(stream) for arg, stream in self._by_arg.items()}
+        self._by_beginning = {_beginning(*arg): stream for arg, stream in self._by_arg.items()}
+        self._readers = {beginning: reader_of(stream) for beginning, stream in self._by_beginning.items()}
         self._ids = count(1)
         self._asked: dict[str, tuple[Stream, ...]] = {}
 
@@ -48,7 +49,7 @@ class OkxCodec:
 
     def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
         """Decode data first, with the wire type that its first bytes select: 2.6 us, with a common type 3.3 us."""
-        read_data = self.reader_ofs.get(frame[: frame.find(b"}")])
+        read_data = self._readers.get(frame[: frame.find(b"}")])
         try:
             if read_data is not None:
                 return (read_data(frame, receive_time_ns),)
@@ -56,7 +57,28 @@ class OkxCodec:
                 return (Pong(),)
             return (self._read_other(frame, receive_time_ns),)
         except UNREADABLE as error:
-            raise FrameError(f"OKX frame cannot be read: {error}") from error
+            return (self._read_again(frame, receive_time_ns, error),)
+
+    def _read_again(self, frame: bytes, receive_time_ns: int, error: Exception) -> Message:
+        """Read data whose optional fields are null or "". Raises a `FrameError` with the frame's stream, if known."""
+        stream = self._stream_of(frame)
+        try:
+            if stream is not None and isinstance(error, msgspec.ValidationError):
+                return reader_of(stream)(without_empty_fields(frame), receive_time_ns)
+        except UNREADABLE as again:
+            error = again
+        raise FrameError(f"OKX frame cannot be read: {error}", stream) from error
+
+    def _stream_of(self, frame: bytes) -> Stream | None:
+        """Return the stream whose data the frame has, even if the frame is cut off."""
+        if (stream := self._by_beginning.get(frame[: frame.find(b"}")])) is not None:
+            return stream
+        try:
+            fields = read_fields(frame)
+            arg = read_arg(fields["arg"])
+        except (*UNREADABLE, KeyError):
+            return None
+        return None if "event" in fields else self._by_arg.get((arg.channel, arg.instId))
 
     def _read_other(self, frame: bytes, receive_time_ns: int) -> Message:
         """Decode events, and data with an unusual order of keys."""
@@ -66,7 +88,7 @@ class OkxCodec:
         if "arg" in fields:
             arg = read_arg(fields["arg"])
             self._stream(arg)
-            return self.reader_ofs[_beginning(arg.channel, arg.instId)](frame, receive_time_ns)
+            return self._readers[_beginning(arg.channel, arg.instId)](frame, receive_time_ns)
         raise FrameError(f"OKX sent an object with the keys {', '.join(fields) or '(none)'}: neither event nor data")
 
     def _stream(self, arg: Arg) -> Stream:
@@ -89,8 +111,9 @@ class OkxCodec:
 
     def _refusal(self, event: Event) -> Refusal:
         streams = (self._stream(event.arg),) if event.arg is not None else self._asked.get(event.id, ())
-        reason = REFUSALS.get(event.code, "ExchangeError")
-        return Refusal(streams, reason, f"OKX error {event.code}: {event.msg}", event.code in REFUSALS)
+        reason = refusal_reason(event.code, event.msg)
+        message = f"OKX error {event.code}: {event.msg}"
+        return Refusal(streams, reason or "ExchangeError", message, is_permanent=reason is not None)
 
 
 def channel(stream: Stream) -> str:

@@ -4,12 +4,25 @@ import msgspec
 
 REFUSALS = {
     "60018": "SymbolNotFound",
+    "51001": "SymbolNotFound",
     "60008": "ChannelNotOffered",
     "64001": "ChannelNotOffered",
     "64002": "ChannelNotOffered",
     "64003": "PermissionDenied",
 }
 """Permanent error codes. All others are temporary (60014 too frequent, 64007 internal, ...)."""
+
+WRONG_PARAMETER = "51000"
+
+
+def refusal_reason(code: str, message: str) -> str | None:
+    """Return the reason of a permanent error, on a connection or over REST; None for a temporary one.
+
+    The message of 51000 names the wrong parameter.
+    """
+    if code == WRONG_PARAMETER and "instid" in message.lower():
+        return "SymbolNotFound"
+    return REFUSALS.get(code)
 
 
 class Arg(msgspec.Struct, frozen=True, gc=False):

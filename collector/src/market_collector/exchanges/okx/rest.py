@@ -1,27 +1,32 @@
 """OKX v5 over REST: requests, and readers for their answers. exchange.py names the sources."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 from msgspec import structs
 
-from market_collector.errors import FrameError
-from market_collector.exchanges.interface import Request
+from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedError
+from market_collector.excerpt import first_words
+from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds
+from market_collector.exchanges.interface import Request, Sign, Top
+from market_collector.exchanges.okx.events import refusal_reason
 from market_collector.exchanges.okx.rows import (
     BARS,
-    UNREADABLE,
     CandleRow,
     TradeRow,
     candle_of,
-    check_numbers,
+    decode_row,
     trade_of,
 )
 from market_collector.model.events import Candle, Data, Orderbook, Trade
 from market_collector.model.streams import DataType, Stream
 
 RECENT_CANDLES = 1440
+QUICK_PATHS_PER_SECOND = 16.0
+"""Pace on the paths that allow 20 requests a second or more: trades, books and candles."""
 
 T = TypeVar("T")
 
@@ -37,13 +42,28 @@ class Reply(msgspec.Struct, gc=False):
 class TradeMark(msgspec.Struct, gc=False):
     """The field of a trade that `OkxRestApi.newest_mark` reads."""
 
-    tradeId: str
+    tradeId: Id
 
 
 class BookMark(msgspec.Struct, gc=False):
     """The field of a book that `OkxRestApi.newest_mark` reads."""
 
-    seqId: int
+    seqId: Id
+
+
+class TickerMark(msgspec.Struct, gc=False):
+    """The fields of a ticker that show activity. Each may be "" on an instrument without trading."""
+
+    instId: str
+    last: str = ""
+    lastSz: str = ""
+    bidPx: str = ""
+    bidSz: str = ""
+    askPx: str = ""
+    askSz: str = ""
+    vol24h: str = ""
+    volCcy24h: str = ""
+    ts: Milliseconds | None = None
 
 
 class InstrumentRow(msgspec.Struct, gc=False):
@@ -54,9 +74,15 @@ class InstrumentRow(msgspec.Struct, gc=False):
 
 
 class TimeMark(msgspec.Struct, gc=False):
-    """The time of a ticker, or the exchange's time."""
+    """The time of a ticker."""
 
-    ts: str
+    ts: Milliseconds
+
+
+class ClockMark(msgspec.Struct, gc=False):
+    """The exchange's time."""
+
+    ts: ClockMilliseconds
 
 
 read_reply = msgspec.json.Decoder(Reply).decode
@@ -73,9 +99,11 @@ class OkxRestApi:
 
     def live_symbols(self, body: bytes) -> list[str]:
         """Return the ``instId`` of each live instrument. For spot it has the canonical form BASE-QUOTE already."""
-        with _reading("its instruments"):
-            rows = [msgspec.json.decode(row, type=InstrumentRow) for row in _rows("its instruments", body)]
-        return sorted(row.instId for row in rows if row.state == "live")
+        return sorted(row.instId for row in _instruments(body) if row.state == "live")
+
+    def halted(self, body: bytes) -> Mapping[str, str]:
+        """Return the states that are not live: suspend, preopen, test, rebase, post_only."""
+        return {row.instId: row.state for row in _instruments(body) if row.state != "live"}
 
     def time(self) -> Request:
         """Request the time. Limit: 10 requests per 2 s and IP address."""
@@ -83,34 +111,49 @@ class OkxRestApi:
 
     def read_time(self, body: bytes) -> int:
         """Read ``{"code":"0","msg":"","data":[{"ts":"1597026383085"}]}``, in milliseconds."""
-        with _reading("its time"):
-            return int(_first("its time", body, TimeMark).ts) * 1_000_000
+        with _reading("its time", body):
+            row = _first("its time", body, ClockMark)
+            if row is None:
+                raise ValueError("no data")
+            return row.ts * 1_000_000
 
     def newest(self, stream: Stream) -> Request:
-        """Request the newest event. Limit: 20 requests per 2 s and IP address, the lowest of the four paths."""
+        """Request the newest event. Limits per 2 s and IP address: trades 100, books and candles 40, ticker 20."""
         instrument = f"instId={stream.symbol}"
         match stream.data_type:
             case DataType.TRADE:
-                return Request(f"/api/v5/market/trades?{instrument}&limit=1")
+                return Request(f"/api/v5/market/trades?{instrument}&limit=1", QUICK_PATHS_PER_SECOND)
             case DataType.ORDERBOOK:
-                return Request(f"/api/v5/market/books?{instrument}&sz=1")
+                return Request(f"/api/v5/market/books?{instrument}&sz=1", QUICK_PATHS_PER_SECOND)
             case DataType.TICKER:
                 return Request(f"/api/v5/market/ticker?{instrument}")
             case DataType.CANDLE:
-                return Request(f"/api/v5/market/candles?{instrument}&bar={BARS[stream.interval]}&limit=1")
+                path = f"/api/v5/market/candles?{instrument}&bar={BARS[stream.interval]}&limit=1"
+                return Request(path, QUICK_PATHS_PER_SECOND)
         raise ValueError(f"OKX does not offer {stream}")
 
-    def newest_mark(self, stream: Stream, body: bytes) -> int:
-        """Read the first row, since REST lists the newest first."""
-        with _reading(stream):
+    def newest_mark(self, stream: Stream, body: bytes) -> int | None:
+        """Read the first row, since REST lists the newest first. An instrument that never traded has none."""
+        with _reading(stream, body):
             match stream.data_type:
                 case DataType.TRADE:
-                    return int(_first(stream, body, TradeMark).tradeId)
+                    return row.tradeId if (row := _first(stream, body, TradeMark)) else None
                 case DataType.ORDERBOOK:
-                    return _first(stream, body, BookMark).seqId
+                    return book.seqId if (book := _first(stream, body, BookMark)) else None
                 case DataType.CANDLE:
-                    return int(_first(stream, body, CandleRow).ts)
-            return int(_first(stream, body, TimeMark).ts)
+                    return candle.ts if (candle := _first(stream, body, CandleRow)) else None
+            return ticker.ts if (ticker := _first(stream, body, TimeMark)) else None
+
+    def overview(self) -> Request:
+        """Request all spot tickers. Limit: 20 requests per 2 s and IP address."""
+        return Request("/api/v5/market/tickers?instType=SPOT")
+
+    def read_overview(self, streams: Iterable[Stream], body: bytes) -> Mapping[Stream, Sign]:
+        """Read one row per instrument; one that is not listed has none."""
+        with _reading("all tickers", body):
+            rows = _readable(_rows("all tickers", body), lambda row: decode_row(row, TickerMark))
+            by_symbol = {row.instId: row for row in rows if row.ts is not None}
+            return {stream: _sign(stream, by_symbol[stream.symbol]) for stream in streams if stream.symbol in by_symbol}
 
     def mark(self, record: Data) -> int:
         """Return the trade id, book sequence, or exchange time in milliseconds."""
@@ -130,8 +173,9 @@ class OkxRestApi:
 
     def is_trading(self, stream: Stream, body: bytes) -> bool:
         """Return whether the state is live. Any other state may be an auction (section 6, step 7)."""
-        with _reading(stream):
-            return _first(stream, body, InstrumentRow).state == "live"
+        with _reading(stream, body):
+            row = _first(stream, body, InstrumentRow)
+        return row is not None and row.state == "live"
 
     def history(self, stream: Stream, last: int, newest: int) -> Request:
         """Request a page of history, which OKX answers newest first (sections 7 and 8).
@@ -148,38 +192,73 @@ class OkxRestApi:
         return Request(f"/api/v5/market/{which}?{instrument}&bar={BARS[stream.interval]}&{page}")
 
     def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> list[Data]:
-        """Return single fills, which have no sequence here, or closed candles."""
-        with _reading(stream):
-            rows = reversed(_rows(stream, body))
-            if stream.data_type is DataType.TRADE:
-                fills = [msgspec.json.decode(row, type=TradeRow) for row in rows]
-                check_numbers(text for row in fills for text in (row.px, row.sz))
-                trades = (trade_of(stream.symbol, row, receive_time_ns) for row in fills)
-                return [structs.replace(trade, backfilled=True) for trade in trades]
-            bars = (msgspec.json.decode(row, type=CandleRow) for row in rows)
-            candles = (candle_of(stream, row, receive_time_ns) for row in bars)
-            return [structs.replace(candle, backfilled=True) for candle in candles if candle.closed]
+        """Return single fills, which have no sequence here, or closed candles. Unreadable rows are left out."""
+        with _reading(stream, body):
+            records = _readable(reversed(_rows(stream, body)), partial(_record_of, stream, receive_time_ns))
+        return [structs.replace(each, backfilled=True) for each in records if isinstance(each, Trade) or each.closed]
+
+
+def _instruments(body: bytes) -> list[InstrumentRow]:
+    with _reading("its instruments", body):
+        return _readable(_rows("its instruments", body), lambda row: decode_row(row, InstrumentRow))
+
+
+def _sign(stream: Stream, row: TickerMark) -> Sign:
+    """Read the sign of a stream's newest event from its instrument's ticker.
+
+    Each trade changes the volumes of the last 24 hours, and each trade and change of the best prices changes ``ts``.
+    """
+    match stream.data_type:
+        case DataType.TICKER:
+            return row.ts or 0
+        case DataType.ORDERBOOK if row.bidPx or row.askPx:
+            return Top(row.bidPx, row.bidSz, row.askPx, row.askSz)
+        case DataType.TRADE | DataType.CANDLE if row.vol24h:
+            return f"{row.last} {row.lastSz} {row.vol24h} {row.volCcy24h}"
+    return str(row.ts)
 
 
 @contextmanager
-def _reading(what: Stream | str) -> Iterator[None]:
-    """Turn a decoding error into a FrameError that names the request."""
+def _reading(what: Stream | str, body: bytes) -> Iterator[None]:
+    """Turn a decoding error into a FrameError that names the request and shows the answer."""
     try:
         yield
     except UNREADABLE as error:
-        raise FrameError(f"OKX's answer for {what} cannot be read: {error}") from error
+        cause = str(error) if body.lstrip().startswith(b"{") else "it is not a JSON object"
+        raise FrameError(f"OKX's answer for {what} cannot be read: {cause}: {first_words(body)}") from error
 
 
 def _rows(what: Stream | str, body: bytes) -> list[msgspec.Raw]:
     reply = read_reply(body)
-    if reply.code != "0":
-        raise FrameError(f"OKX answered code {reply.code} ({reply.msg}) for {what}")
-    return reply.data
+    if reply.code == "0":
+        return reply.data
+    message = f"OKX error {reply.code}: {reply.msg} (REST, {what})"
+    if isinstance(what, Stream) and (reason := refusal_reason(reply.code, reply.msg)):
+        raise InstrumentRefusedError(reason, message)
+    raise FrameError(message)
 
 
-def _first(what: Stream | str, body: bytes, kind: type[T]) -> T:
-    """Return the first row of an answer, which is the newest."""
+def _record_of(stream: Stream, receive_time_ns: int, row: msgspec.Raw) -> Trade | Candle:
+    if stream.data_type is DataType.TRADE:
+        return trade_of(stream.symbol, decode_row(row, TradeRow), receive_time_ns)
+    return candle_of(stream, decode_row(row, CandleRow), receive_time_ns)
+
+
+def _readable(rows: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) -> list[T]:
+    """Return what can be read. Raises the last row's error if that is nothing."""
+    found: list[T] = []
+    failure: Exception | None = None
+    for row in rows:
+        try:
+            found.append(read(row))
+        except UNREADABLE as error:
+            failure = error
+    if failure is not None and not found:
+        raise failure
+    return found
+
+
+def _first(what: Stream | str, body: bytes, kind: type[T]) -> T | None:
+    """Return the first row of an answer, which is the newest; None if there is none."""
     rows = _rows(what, body)
-    if not rows:
-        raise FrameError(f"OKX answered without data for {what}")
-    return msgspec.json.decode(rows[0], type=kind)
+    return decode_row(rows[0], kind) if rows else None

@@ -1,0 +1,77 @@
+"""One side of an order book: levels by price, unsorted. Those that did not change lately are packed as JSON."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from market_collector.model.events import Level
+
+_encode = msgspec.json.encode
+_decode = msgspec.json.Decoder(list[Level]).decode
+
+
+class Side:
+    """All bids or all asks.
+
+    A packed level takes 30 bytes, one in a dictionary 200. Changes of packed levels need no unpacking: a reader merges
+    both. A side that was never packed costs its readers no decoding. Equal prices, such as "100" and "100.0", are one
+    level: readers keep the text that came last for the first time.
+    """
+
+    __slots__ = ("_best_packed", "_is_best_highest", "_is_sorted", "_packed", "_worst", "changes")
+
+    def __init__(self, levels: Sequence[Level], *, best: Literal["highest", "lowest"], is_packed: bool = False) -> None:
+        self._is_best_highest = best == "highest"
+        self._best_packed = self._worst = float("-inf") if self._is_best_highest else float("inf")
+        self._packed = _encode(levels) if is_packed else b""
+        self._is_sorted = not is_packed
+        """Whether the packed levels are sorted, the best first, each price once."""
+        self.changes = {} if is_packed else {level.price: level for level in levels}
+        """The last level of each price that changed since the side was packed, deleted levels included."""
+
+    def levels(self) -> list[Level]:
+        """Return all present levels, unsorted. Removes deleted ones if they are the most."""
+        present = list(self._by_price().values())
+        if not self._packed and len(self.changes) > 2 * len(present):
+            self.changes = {level.price: level for level in present}
+        return present
+
+    def _by_price(self) -> dict[float, Level]:
+        packed = _decode(self._packed) if self._packed else ()
+        merged = {_value(level): level for level in (*packed, *self.changes.values())}
+        return {price: level for price, level in merged.items() if is_present(level)}
+
+    def pack(self) -> None:
+        """Pack all present levels."""
+        present = self._by_price()
+        prices = sorted(present, reverse=self._is_best_highest)
+        self._packed, self._is_sorted, self.changes = _encode([present[price] for price in prices]), True, {}
+        self._best_packed = prices[0] if prices else self._worst
+
+    def bound(self) -> float:
+        """Return a price that no level is better than. Decodes nothing, except a snapshot on its first call."""
+        if not self._is_sorted:
+            self.pack()
+        return self._better(self._best_packed)
+
+    def best(self) -> float:
+        """Return the best price; infinite, and worse than any other, on an empty side. Call `bound` first."""
+        packed = _decode(self._packed) if self._packed else ()
+        changed = set(map(_value, self.changes.values()))
+        unchanged = (price for price in map(_value, packed) if price not in changed)
+        return self._better(next(unchanged, self._worst))
+
+    def _better(self, price: float) -> float:
+        """Return the best of this price and the changed levels' prices."""
+        prices = [price, *map(_value, filter(is_present, self.changes.values()))]
+        return max(prices) if self._is_best_highest else min(prices)
+
+
+def is_present(level: Level) -> bool:
+    """Return whether the level has an amount. Zero in any form deletes it."""
+    return level.amount.strip("0.") != ""
+
+
+def _value(level: Level) -> float:
+    return float(level.price)

@@ -1,0 +1,176 @@
+"""Decides what REST's answers mean for a stream without data: quiet, stale, refused, or unknown."""
+
+from market_collector.errors import InstrumentRefusedError
+from market_collector.exchanges.interface import Exchange, Sign, Top
+from market_collector.feed.book_sync import BookSync
+from market_collector.feed.effects import Effect, Emit, Reconnect, Warn
+from market_collector.feed.ledger import Ledger
+from market_collector.feed.stream_state import IdProgress
+from market_collector.feed.subscription import BookSubscription, StreamSubscription, Subscriptions, retry_delay_s
+from market_collector.model.events import Level, Record
+from market_collector.model.moment import Moment
+from market_collector.model.streams import StreamState
+
+PROOF_S = 600.0
+"""A stream that only overviews confirmed for this long is probed by itself: a cache may be stuck, or a book may have
+changed below its best prices."""
+
+MAX_RESUBSCRIBES = 20
+"""More within `RESUBSCRIBE_WINDOW_S` need another connection. OKX allows 480 requests an hour and connection."""
+RESUBSCRIBE_WINDOW_S = 300.0
+
+
+class QuietCheck:
+    """Judges the streams of one connection."""
+
+    def __init__(self, exchange: Exchange, ledger: Ledger, subscriptions: Subscriptions, book_sync: BookSync) -> None:
+        self.last_idle_at = float("-inf")
+        """Since when the stream that became quiet last has had no data, monotonic seconds."""
+        self._resubscribed_at: list[float] = []
+        self._rest_api = exchange.rest_api
+        self._ledger = ledger
+        self._subscriptions = subscriptions
+        self._book_sync = book_sync
+
+    # -- no answer
+
+    def expect_answer(self, subscription: StreamSubscription) -> None:
+        """Until it is answered, nobody knows whether a stream is quiet or stale."""
+        progress = subscription.progress
+        is_known = progress.unchecked and not _has_new_data(subscription)
+        if not is_known and subscription.newer_at < progress.last_at:
+            progress.unchecked = "no answer yet"
+
+    def leave_unchecked(self, subscription: StreamSubscription, reason: str, now: Moment) -> None:
+        """A stream's question has no usable answer."""
+        if not _has_new_data(subscription):
+            subscription.progress.unchecked = reason
+            subscription.progress.age(now, self._ledger.stale_after_s)
+
+    # -- the overview
+
+    def on_sign(self, subscription: StreamSubscription, sign: Sign, now: Moment) -> list[Effect] | None:
+        """Judge the sign of a stream's newest event; None if the stream needs a probe of its own."""
+        progress = subscription.progress
+        subscription.seen = sign
+        if isinstance(sign, int):
+            return self.on_newest(subscription, sign, now)
+        if self._is_proven(subscription, sign, now):
+            self._confirm(subscription, now)
+            return []
+        is_first = progress.last is None and subscription.proven is None and progress.state is not StreamState.REFUSED
+        if is_first and sign:
+            self._prove(subscription, now)
+            return []
+        return None
+
+    def _is_proven(self, subscription: StreamSubscription, sign: Sign, now: Moment) -> bool:
+        is_equal = subscription.proven == sign and subscription.proven_at >= subscription.progress.last_at
+        return is_equal and now.at - subscription.proven_at < PROOF_S
+
+    def confirm_book(self, subscription: StreamSubscription, now: Moment) -> bool:
+        """Confirm a book whose best prices agree with the overview. It reads the whole book, so compare few at once."""
+        is_expired = subscription.proven_at >= subscription.progress.last_at
+        if is_expired or not isinstance(subscription, BookSubscription) or not isinstance(subscription.seen, Top):
+            return False
+        if subscription.seen != _top(subscription):
+            return False
+        self._prove(subscription, now)
+        self._confirm(subscription, now)
+        return True
+
+    def _prove(self, subscription: StreamSubscription, now: Moment) -> None:
+        subscription.proven, subscription.proven_at = subscription.seen, now.at
+
+    # -- a stream's own probe
+
+    def on_newest(self, subscription: StreamSubscription, newest: int | None, now: Moment) -> list[Effect]:
+        """A stream is quiet when REST has nothing newer; otherwise it is subscribed again once it is stale."""
+        progress = subscription.progress
+        if subscription.acked_at is None or _has_new_data(subscription):
+            return []
+        if progress.state is StreamState.REFUSED:
+            return self._serve_again(subscription, now)
+        if newest is None:  # a complete answer: the exchange has nothing
+            subscription.asked_at = None
+        elif isinstance(subscription, BookSubscription) and subscription.book is None:
+            return []  # a book without a snapshot is never merely quiet
+        return self._compare(subscription, newest, now)
+
+    def _compare(self, subscription: StreamSubscription, newest: int | None, now: Moment) -> list[Effect]:
+        progress = subscription.progress
+        known = subscription.probe_mark if progress.last is None else self._rest_api.mark(progress.last)
+        if newest is None or newest == known:
+            self._prove(subscription, now)
+            self._confirm(subscription, now)
+        elif known is None:  # nothing to compare with until the next answer
+            subscription.probe_mark = newest
+            self._prove(subscription, now)
+        elif newest < known:
+            self.leave_unchecked(subscription, f"its answer is older than the last data ({newest} before {known})", now)
+        else:
+            return self._on_newer(subscription, newest, known, now)
+        return []
+
+    def _confirm(self, subscription: StreamSubscription, now: Moment) -> None:
+        progress = subscription.progress
+        self.last_idle_at = max(self.last_idle_at, progress.last_at, subscription.acked_at or 0.0)
+        self._ledger.confirm(progress, now)
+
+    def _on_newer(self, subscription: StreamSubscription, newest: int, known: int, now: Moment) -> list[Effect]:
+        progress = subscription.progress
+        subscription.probe_mark, subscription.newer_at, progress.unchecked = newest, now.at, ""
+        if isinstance(progress, IdProgress):
+            self._ledger.ids.expect(progress, newest, now)
+        if progress.state is StreamState.UNKNOWN:
+            progress.age(now, self._ledger.stale_after_s)
+        if progress.state is not StreamState.STALE or now.at < subscription.resubscribe_at:
+            return []
+        reason = f"silent, but the exchange has newer data ({newest} after {known})"
+        self._resubscribed_at = [at for at in self._resubscribed_at if now.at - at < RESUBSCRIBE_WINDOW_S]
+        if len(self._resubscribed_at) >= MAX_RESUBSCRIBES:
+            return [Reconnect(f"{progress.stream} is {reason}, like others of this connection")]
+        self._resubscribed_at.append(now.at)
+        subscription.resubscribe_at = now.at + retry_delay_s(subscription.resubscribes)
+        subscription.resubscribes += 1
+        return self._resubscribe(subscription, reason, now)
+
+    def _resubscribe(self, subscription: StreamSubscription, reason: str, now: Moment) -> list[Effect]:
+        stream = subscription.progress.stream
+        events: list[Record] = [self._ledger.resync(stream, reason, now)]
+        if isinstance(subscription, BookSubscription):
+            events += self._book_sync.discard(subscription, "Silent", now)
+        return [Emit(events), Warn(f"{stream}: {reason}"), *self._subscriptions.resubscribe([stream], now)]
+
+    # -- instruments that the exchange does not serve
+
+    def on_refusal(self, subscription: StreamSubscription, error: InstrumentRefusedError, now: Moment) -> list[Effect]:
+        """REST refuses the instrument of a subscribed stream: it was delisted."""
+        if subscription.acked_at is None or _has_new_data(subscription):
+            return []
+        self._prove(subscription, now)
+        return self._subscriptions.refuse_served(subscription, error.reason, str(error), now)
+
+    def _serve_again(self, subscription: StreamSubscription, now: Moment) -> list[Effect]:
+        """REST serves the instrument of a refused stream again: it was listed again."""
+        stream = subscription.progress.stream
+        subscription.probe_mark, subscription.proven, subscription.refusals = None, None, 0
+        self._ledger.expect_data(subscription.progress, now)
+        return [Warn(f"{stream}: served by the exchange again"), *self._subscriptions.resubscribe([stream], now)]
+
+
+def _has_new_data(subscription: StreamSubscription) -> bool:
+    """Return whether data came after the probe was sent, which the answer cannot know."""
+    return subscription.progress.last_at > subscription.probed_at
+
+
+def _top(subscription: BookSubscription) -> Top | None:
+    book = subscription.book
+    if book is None:
+        return None
+    bids, asks = book.best_bids(1), book.best_asks(1)
+    bid, ask = bids[0] if bids else NO_LEVEL, asks[0] if asks else NO_LEVEL
+    return Top(bid.price, bid.amount, ask.price, ask.amount)
+
+
+NO_LEVEL = Level("", "")

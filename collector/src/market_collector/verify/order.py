@@ -1,0 +1,88 @@
+"""Order of states: a closed candle stays closed, and open candles and tickers never go back in time."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from market_collector.model.events import Candle, Ticker
+from market_collector.verify.report import Finding, find
+
+CLOSED_KEPT = 1000
+"""Closed candles of one stream whose values are compared when they come again."""
+
+
+class StateOrder:
+    """States of one stream in one replica's files, in the order in which they were written."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.duplicates = 0
+        """States that equal the one before."""
+        self._ticker: Ticker | None = None
+        self._running: Candle | None = None
+        self._newest_ns = 0
+        self._closed: dict[int, Candle] = {}
+
+    def start_run(self) -> None:
+        """Starts the records of another process, which knows only which candles are closed."""
+        self._ticker = self._running = None
+        self._newest_ns = 0
+
+    def ticker(self, ticker: Ticker) -> None:
+        """Adds a ticker."""
+        last, self._ticker = self._ticker, ticker
+        if last is None or last.exchange_time_ns is None or ticker.exchange_time_ns is None:
+            return
+        if ticker.exchange_time_ns < last.exchange_time_ns:
+            self._ticker = last
+            detail = f"the ticker of {_ms(ticker.exchange_time_ns)} came after that of {_ms(last.exchange_time_ns)}"
+            find(self.findings, "TickerBackInTime", detail, ticker.exchange_time_ns)
+        elif _is_same(last, ticker):
+            self.duplicates += 1
+
+    def candle(self, candle: Candle, *, was_closed: bool) -> None:
+        """Adds a candle. ``was_closed`` tells whether a closed one with this open time came before."""
+        if candle.closed:
+            self._close(candle)
+        elif was_closed:
+            detail = f"candle {_ms(candle.open_time_ns)} is open again after it was closed"
+            find(self.findings, "CandleOpenAgain", detail, candle.open_time_ns)
+        else:
+            self._advance(candle)
+        if not candle.backfilled:
+            self._newest_ns = max(self._newest_ns, candle.open_time_ns)
+
+    def _close(self, candle: Candle) -> None:
+        known = self._closed.setdefault(candle.open_time_ns, candle)
+        if _values(known) != _values(candle):
+            detail = f"closed candle {_ms(candle.open_time_ns)} is there twice with different values"
+            find(self.findings, "CandleChanged", detail, candle.open_time_ns)
+        if len(self._closed) > CLOSED_KEPT:
+            del self._closed[next(iter(self._closed))]
+
+    def _advance(self, candle: Candle) -> None:
+        open_ns, last = candle.open_time_ns, self._running
+        if open_ns < self._newest_ns:
+            detail = f"open candle {_ms(open_ns)} came after candle {_ms(self._newest_ns)}"
+            find(self.findings, "CandleBackInTime", detail, open_ns)
+            return
+        if last is not None and last.open_time_ns == open_ns:
+            if float(candle.volume) < float(last.volume):
+                detail = f"volume of open candle {_ms(open_ns)} fell from {last.volume} to {candle.volume}"
+                find(self.findings, "CandleBackInTime", detail, open_ns)
+                return
+            self.duplicates += _is_same(last, candle)
+        self._running = candle
+
+
+def _values(candle: Candle) -> tuple[float, ...]:
+    return tuple(map(float, (candle.open, candle.high, candle.low, candle.close, candle.volume)))
+
+
+def _is_same(one: Candle | Ticker, other: Candle | Ticker) -> bool:
+    return replace(one, receive_time_ns=other.receive_time_ns) == other
+
+
+def _ms(time_ns: int) -> int:
+    """Milliseconds, as gap records name candles."""
+    return time_ns // 1_000_000

@@ -1,0 +1,72 @@
+"""Tickers of lagging and overlapping connections: each once, and in order."""
+
+from typing import Any
+
+from feed_life import TICKER, Life, arg, at, emitted, gets, second_of
+from market_collector.feed.ledger import Ledger
+from market_collector.feed.stream_state import TickerProgress
+from market_collector.feed.tickers import take_tickers
+from market_collector.model.events import Ticker
+from market_collector.model.streams import StreamState
+
+TICKER_ROW = dict.fromkeys(
+    ["last", "lastSz", "askPx", "askSz", "bidPx", "bidSz", "open24h", "high24h", "low24h", "volCcy24h", "vol24h"], "1"
+)
+
+
+def ticker(time_ns: int | None, bid: str = "1", received_ns: int = 1) -> Ticker:
+    return Ticker("okx", "BTC-USDT", time_ns, received_ns, bid, *([None] * 10))
+
+
+def progress() -> TickerProgress:
+    made = Ledger("okx", [TICKER], 10.0, at(0)).streams[TICKER]
+    assert isinstance(made, TickerProgress)
+    return made
+
+
+def message(ts: int, **values: str) -> dict[str, Any]:
+    return {"arg": arg(TICKER), "data": [TICKER_ROW | {"ts": str(ts)} | values]}
+
+
+def test_older_ticker_is_not_published() -> None:
+    stream = progress()
+    assert take_tickers(stream, [ticker(5)], at(1)) == [ticker(5)]
+    assert take_tickers(stream, [ticker(4)], at(2)) == []
+    assert take_tickers(stream, [ticker(6)], at(3)) == [ticker(6)]
+    assert (stream.last, stream.last_at) == (ticker(6), 3)
+
+
+def test_tickers_of_one_message_are_in_order() -> None:
+    assert take_tickers(progress(), [ticker(5), ticker(4), ticker(7), ticker(6)], at(1)) == [ticker(5), ticker(7)]
+
+
+def test_ticker_of_the_same_time_is_published_when_it_differs() -> None:
+    stream = progress()
+    take_tickers(stream, [ticker(5)], at(1))
+    assert take_tickers(stream, [ticker(5, received_ns=9)], at(2)) == []
+    assert take_tickers(stream, [ticker(5, bid="2")], at(3)) == [ticker(5, bid="2")]
+
+
+def test_tickers_without_a_time_are_all_published() -> None:
+    stream = progress()
+    for _ in range(2):
+        assert take_tickers(stream, [ticker(None)], at(1)) == [ticker(None)]
+
+
+def test_overlapping_connections_publish_each_ticker_once_and_in_order() -> None:
+    life = Life(TICKER)
+    second = second_of(life)
+    times = [1, 2, 1, 3, 2, 3, 4]
+    feeds = [life.feed, life.feed, second, life.feed, second, second, second]
+    published = [record for feed, ts in zip(feeds, times, strict=True) for record in gets(feed, message(ts))]
+    assert [record.exchange_time_ns for record in published] == [n * 1_000_000 for n in (1, 2, 3, 4)]
+    assert second.is_complete
+
+
+def test_stream_with_only_old_tickers_becomes_stale() -> None:
+    life = Life(TICKER, stale_after_s=10.0)
+    assert len(emitted(life.gets(message(9), 1))) == 1
+    for second in range(2, 20):
+        assert emitted(life.gets(message(8), second)) == []
+    life.ledger.age(at(20))
+    assert life.progress(TICKER).state is StreamState.STALE
