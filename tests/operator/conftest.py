@@ -9,6 +9,7 @@ import pytest
 from market_operator.observed.pods import Pod, read_pod
 from market_operator.observed.reports import Report, read_report
 from market_operator.resource.document import Resource, read_resource
+from owned import made_by_replicaset
 
 Make = Callable[..., Any]
 
@@ -45,13 +46,19 @@ def pod_document() -> Make:
     ) -> dict[str, Any]:
         state = {"running": {"startedAt": "2026-11-22T10:00:00Z"}} if state is None else state
         conditions = [{"type": "Ready", "status": str(ready)}, *meta.pop("conditions", [])]
+        collector = {
+            "marketcollector.dev/collector": "okx-btc",
+            "marketcollector.dev/shard": str(shard),
+            "pod-template-hash": "6d4c",
+        }
         return {
             "metadata": {
                 "name": name or f"okx-btc-{shard}-{uid}",
                 "namespace": "md",
                 "uid": uid,
                 "resourceVersion": str(version),
-                "labels": {"marketcollector.dev/collector": "okx-btc", "marketcollector.dev/shard": str(shard)},
+                "labels": collector,
+                **made_by_replicaset(f"okx-btc-{shard}-6d4c"),
                 "annotations": {
                     "marketcollector.dev/resource": "okx-btc",
                     "marketcollector.dev/template": template,

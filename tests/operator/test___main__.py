@@ -7,6 +7,7 @@ from market_operator import __version__
 from market_operator.__main__ import _settings, main, parser
 from market_operator.cluster.lease import Terms
 from market_operator.manifests.networkpolicy import NetworkRules
+from market_operator.manifests.shard import PodSettings
 from market_operator.resource.crd import crd_yaml
 from market_operator.resource.naming import Key
 from market_operator.settings import Settings
@@ -32,6 +33,15 @@ def test_the_lease_and_the_selector_become_settings() -> None:
     assert (found.lease, found.lease_terms) == (Key("home", "operator"), Terms(3, 2, 0.2))
     assert found.selector.matches({"team": "a"})
     assert not found.selector.matches({})
+
+
+def test_options_become_settings_of_the_pods() -> None:
+    found = settings(
+        *("--collector-pull-policy", "Always", "--arbitrary-user", "--label", "team=a", "--label", "example.com/b="),
+        *("--collector-pull-secret", "one", "--collector-pull-secret", "two", "--collector-pull-secret", "one"),
+    )
+    labels = {"team": "a", "example.com/b": ""}
+    assert found.pods == PodSettings("Always", ("one", "two"), labels, has_arbitrary_user=True)
 
 
 def test_network_policies_need_allowed_readers() -> None:
@@ -62,6 +72,12 @@ def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.M
         (["run", "--allow-to", "[]"], "is not a JSON object"),
         (["run", "--health-via", "guess"], "invalid choice"),
         (["run", "--selector", "team in a"], "'team in a' is not a label requirement: must be a=b"),
+        *(
+            (["run", "--label", text], "is not a label")
+            for text in ("team", "a==b", "a!=b", "a=b,c=d", "a in (b)", "=b")
+        ),
+        (["run", "--label", "app.kubernetes.io/name=x"], "app.kubernetes.io/name is the operator's own"),
+        (["run", "--collector-pull-policy", "often"], "invalid choice"),
         (["run", "--lease", "operator"], "is not NAMESPACE/NAME"),
         (["run", "--lease-terms", "2s/3s/1s"], "duration must be longer than deadline"),
         ([], "required"),

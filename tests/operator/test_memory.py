@@ -15,7 +15,10 @@ from market_operator.observed.registry import Registry
 from market_operator.resource.naming import Key
 from market_operator.scheduling.poll_schedule import PollSchedule
 from market_operator.scheduling.work_queue import WorkQueue
+from market_operator.telemetry.containment import Containment
+from market_operator.telemetry.metrics import Metrics
 from market_operator.watch.informer import Informer
+from owned import made_by_replicaset, owned
 
 Make = Callable[..., Any]
 RESOURCES = 50
@@ -31,6 +34,7 @@ class Life:
             Collectors(),
             WorkQueue(asyncio.get_running_loop().time),
             PollSchedule(),
+            Containment(Metrics()),
             is_leading=True,
         )
         self._pod_document, self._report = pod_document, report
@@ -64,7 +68,8 @@ class Life:
             if pod := informer.cache.pod(Key("md", name), uid):
                 informer.collectors.record_probe(pod, report)
         informer.child_gone("Pod", document)
-        child = {"metadata": {**document["metadata"], "name": f"c-{uid}", "uid": f"c-{uid}"}, "data": {"x": uid}}
+        named = {**document["metadata"], "name": f"c-{uid}", "uid": f"c-{uid}", **owned(name)}
+        child = {"metadata": named, "data": {"x": uid}}
         informer.child("ConfigMap", child, 0.0)
         informer.child_gone("ConfigMap", child)
         informer.collectors.forget(Key("md", name))
@@ -73,6 +78,7 @@ class Life:
     def _pod(self, name: str, uid: str, version: int, state: Any) -> Any:
         document = self._pod_document(uid=uid, version=self._version + version, state=state)
         document["metadata"]["annotations"]["marketcollector.dev/resource"] = name
+        document["metadata"] |= made_by_replicaset(f"{name}-0-6d4c")
         self._version += 10
         return document
 

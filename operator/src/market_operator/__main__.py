@@ -3,22 +3,34 @@
 Exit codes: 0 done or stopped as asked, 1 failed, 2 bad input.
 """
 
+import os
+import signal
+import sys
+
+# The kernel drops SIGTERM to process 1, as in a pod, until it has a handler. Imports take up to a second. A pod that is
+# deleted meanwhile would run until SIGKILL. `run` ends as if stopped on request; other commands were cut short.
+if os.getpid() == 1:
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(0 if sys.argv[1:2] == ["run"] else 128 + number))
+
 import argparse
 import json
-import os
-import sys
 from collections.abc import Sequence
 from typing import Any, get_args
 
 from market_operator import __version__
 from market_operator.cluster.lease import Terms
 from market_operator.manifests.networkpolicy import NetworkRules
+from market_operator.manifests.shard import PodSettings
 from market_operator.resource.naming import Key
-from market_operator.resource.selector import Selector, read_selector
+from market_operator.resource.selector import Requirement, Selector, read_selector
 from market_operator.settings import HealthVia, Settings
 from market_spec.durations import seconds
+from market_spec.template import PULL_POLICIES, is_operator_label
 
 _DEFAULTS = Settings()
+
+
+NESTING_LIMIT = 11_500
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,6 +51,8 @@ def _run(args: argparse.Namespace) -> int:
     from market_operator.errors import OperatorError
     from market_operator.telemetry.logs import configure
 
+    # The API server accepts 10,000 levels, and Python's default of 1,000 would end the listings and the watches.
+    sys.setrecursionlimit(NESTING_LIMIT)
     settings = _settings(args)
     configure(settings.log_level, settings.log_format)
     # Imported objects stay. Scanning them in each garbage collection took a twelfth of the CPU under load.
@@ -93,6 +107,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         lease=args.lease,
         lease_terms=args.lease_terms,
         collector_image=args.collector_image or os.environ.get("COLLECTOR_IMAGE") or _DEFAULTS.collector_image,
+        pods=_pods(args),
         http_host=host,
         http_port=port,
         health_via=args.health_via,
@@ -105,6 +120,11 @@ def _settings(args: argparse.Namespace) -> Settings:
     )
 
 
+def _pods(args: argparse.Namespace) -> PodSettings:
+    secrets = tuple(dict.fromkeys(args.collector_pull_secret))
+    return PodSettings(args.collector_pull_policy, secrets, dict(args.label), args.arbitrary_user)
+
+
 def _traffic(args: argparse.Namespace) -> NetworkRules | None:
     return NetworkRules(tuple(args.allow_from), tuple(args.allow_to)) if args.allow_from or args.allow_to else None
 
@@ -114,6 +134,20 @@ def _address(text: str) -> tuple[str, int]:
     if not host or not port.isdigit() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT. Write it like 0.0.0.0:8080")
     return host.strip("[]"), int(port)
+
+
+def _label(text: str) -> tuple[str, str]:
+    """A label for managed objects, in the form of a label selector."""
+    key, _, value = text.partition("=")
+    try:
+        found = read_selector(text).requirements
+    except ValueError:
+        found = ()
+    if found != (Requirement(key, frozenset((value,)), is_negated=False),):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a label. Write it like team=markets")
+    if is_operator_label(key):
+        raise argparse.ArgumentTypeError(f"the label {key} is the operator's own. Choose another")
+    return key, value
 
 
 def _selector(text: str) -> Selector:
@@ -181,6 +215,28 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--lease-terms": {"type": _terms, "default": _DEFAULTS.lease_terms, "help": argparse.SUPPRESS},
     "--collector-image": {
         "help": f"image of collectors (default: COLLECTOR_IMAGE, else {_DEFAULTS.collector_image})",
+    },
+    "--collector-pull-policy": {
+        "choices": PULL_POLICIES,
+        "default": _DEFAULTS.pods.pull_policy,
+        "help": "when nodes pull the image of collectors, unless a resource says so itself (%(default)s)",
+    },
+    "--collector-pull-secret": {
+        "action": "append",
+        "default": [],
+        "metavar": "NAME",
+        "help": "Secret in each resource's namespace with which nodes pull the image of collectors (repeatable)",
+    },
+    "--label": {
+        "action": "append",
+        "default": [],
+        "type": _label,
+        "metavar": "KEY=VALUE",
+        "help": "label of all managed objects and their pods (repeatable)",
+    },
+    "--arbitrary-user": {
+        "action": "store_true",
+        "help": "leave user and groups out of pods, so that the namespace chooses them (OpenShift)",
     },
     "--http": {
         "default": f"{_DEFAULTS.http_host}:{_DEFAULTS.http_port}",

@@ -14,14 +14,16 @@ from market_operator.cluster.lease import Candidate
 from market_operator.errors import StartError
 from market_operator.observed.cache import Cache
 from market_operator.observed.collectors import Collectors
+from market_operator.observed.handover import Handovers
 from market_operator.observed.registry import Registry
 from market_operator.reconcile.event_recorder import EventRecorder
 from market_operator.reconcile.reconciler import Reconciler
 from market_operator.reconcile.worker import Worker
 from market_operator.scheduling.poll_schedule import PollSchedule
-from market_operator.scheduling.status_budget import StatusBudget
+from market_operator.scheduling.status_budget import HANDOVER_INTERVAL_S, HANDOVERS_PER_SECOND, StatusBudget
 from market_operator.scheduling.work_queue import WorkQueue
 from market_operator.settings import Settings
+from market_operator.telemetry.containment import Containment
 from market_operator.telemetry.http import application, serve
 from market_operator.telemetry.metrics import Metrics
 from market_operator.watch import kopf_watch
@@ -68,6 +70,7 @@ class App:
             informer.poll_schedule,
             self.reconciler.status_budget,
             self.metrics,
+            informer.containment,
         )
 
 
@@ -76,7 +79,7 @@ async def run(settings: Settings) -> None:
 
     Raises:
         StartError: no cluster, no CRD, or NetworkPolicies that would block the operator's own probes.
-        ApiError: the first listing failed.
+        ApiError: the first listing failed. A missing right in one of several namespaces is retried instead.
         LeadershipError: another instance may lead now.
         OSError: the HTTP address is not available.
     """
@@ -163,16 +166,19 @@ def assemble(settings: Settings, cluster: Cluster, for_lease: Cluster) -> App:
         cluster.fence = election.fence
     metrics = Metrics()
     queue = WorkQueue(asyncio.get_running_loop().time)
-    informer = Informer(Cache(), Registry(), Collectors(), queue, PollSchedule())
+    informer = Informer(Cache(), Registry(), Collectors(), queue, PollSchedule(), Containment(metrics))
     reconciler = Reconciler(
         cluster,
         informer.cache,
+        informer.registry,
         informer.collectors,
         informer.poll_schedule,
         StatusBudget(settings.counter_interval),
         settings,
         metrics,
         EventRecorder(cluster, metrics),
+        Handovers(),
+        StatusBudget(HANDOVER_INTERVAL_S, HANDOVERS_PER_SECOND),
     )
     metrics.watch_queue(queue)
     metrics.watch_health(lambda: [*reconciler.health.values()])
@@ -188,7 +194,12 @@ def _election(settings: Settings, cluster: Cluster) -> Election | None:
 
 @contextlib.asynccontextmanager
 async def _http(app: App) -> AsyncIterator[None]:
-    server = application(lambda: _describe_hang(app), lambda: _describe_unready(app), app.metrics)
+    server = application(
+        lambda: _describe_hang(app),
+        lambda: _describe_unready(app),
+        app.metrics,
+        lambda: _describe_unserved(app),
+    )
     runner = await serve(server, app.settings.http_host, app.settings.http_port)
     try:
         yield
@@ -202,7 +213,15 @@ def _describe_hang(app: App) -> str:
 
 
 def _describe_unready(app: App) -> str:
+    if app.listing.serves_nothing:
+        return "no namespace can be served"
     return "" if app.listing.is_done else "the first listing is not complete"
+
+
+def _describe_unserved(app: App) -> str:
+    """One namespace without rights must not make the operator unready for all others, so it only shows."""
+    errors = app.listing.unserved.items()
+    return "\n".join(f"not served: {namespace or 'all namespaces'}: {error}" for namespace, error in errors)
 
 
 async def _raise_when_stopped(stop: asyncio.Event) -> None:

@@ -59,6 +59,11 @@ class ApiError(OperatorError):
         return self.status == 404
 
     @property
+    def is_forbidden(self) -> bool:
+        """Whether a right is missing. The rights in a namespace are gone with it."""
+        return self.status == 403
+
+    @property
     def is_namespace_gone(self) -> bool:
         """Whether the namespace is being deleted or has been, so that nothing can be created there."""
         return "NamespaceTerminating" in self.causes or (self.is_not_found and self.kind == "namespaces")
@@ -67,6 +72,11 @@ class ApiError(OperatorError):
     def is_conflict(self) -> bool:
         """Whether another writer was first, or owns the object."""
         return self.status == 409
+
+    @property
+    def is_invalid(self) -> bool:
+        """Whether the API server refuses the content, because it breaks the schema or is too large."""
+        return self.status in (400, 413, 422)
 
     @property
     def is_retryable(self) -> bool:

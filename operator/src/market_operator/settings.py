@@ -5,6 +5,7 @@ from typing import Literal
 
 from market_operator.cluster.lease import DEFAULT_TERMS, Terms
 from market_operator.manifests.networkpolicy import NetworkRules
+from market_operator.manifests.shard import ORDINARY, PodSettings
 from market_operator.resource.naming import Key
 from market_operator.resource.selector import EVERYTHING, Selector
 
@@ -25,6 +26,8 @@ class Settings:
     """Times of the Lease."""
     collector_image: str = "localhost/market-collector:dev"
     """Image of collectors whose resource sets none."""
+    pods: PodSettings = ORDINARY
+    """Settings of all collectors' pods."""
     http_host: str = "0.0.0.0"  # noqa: S104 - a pod's probes come from outside of it
     http_port: int = 8080
     health_via: HealthVia = "auto"

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -6,8 +7,10 @@ from market_operator.errors import SpecError
 from market_operator.manifests.build import build_desired_state
 from market_operator.manifests.desired_state import DesiredState
 from market_operator.manifests.networkpolicy import NetworkRules
+from market_operator.manifests.shard import PodSettings
 from market_operator.resource.document import Resource
 
+KINDS = {"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service"}
 SYMBOLS = ["ADA-USDT", "BTC-USDT", "ETH-USDT", "SOL-USDT"]
 
 
@@ -73,3 +76,22 @@ def test_the_image_of_the_resource_wins(resource: Callable[..., Resource]) -> No
 def test_invalid_spec_is_refused(resource: Callable[..., Resource]) -> None:
     with pytest.raises(SpecError):
         build_desired_state(resource(shards=2), "image")
+
+
+def test_common_labels_reach_every_object(resource: Callable[..., Resource]) -> None:
+    settings = PodSettings(labels={"cost": "1"})
+    found = resource(symbols=SYMBOLS, shards=2, replicas=2, commonLabels={"team": "markets"})
+    children = build_desired_state(found, "image", NetworkRules(), settings).children
+    assert {child["kind"] for child in children} == KINDS
+    for child in children:
+        labels = child["metadata"]["labels"]
+        assert (labels["team"], labels["cost"]) == ("markets", "1")
+        assert labels["app.kubernetes.io/managed-by"] == "market-operator"
+
+
+def test_common_labels_change_no_selector(resource: Callable[..., Resource]) -> None:
+    def selectors(**spec: Any) -> list[Any]:
+        children = build_desired_state(resource(**spec), "image").children
+        return [child["spec"].get("selector") for child in children if "spec" in child]
+
+    assert selectors(commonLabels={"team": "markets"}) == selectors()

@@ -35,6 +35,21 @@ def test_operator_only_fields_restart_no_collector(shard: Callable[..., Shard], 
     assert configmap(shard(**fields)) == configmap(shard())
 
 
+def test_common_labels_are_not_in_the_document(shard: Callable[..., Shard]) -> None:
+    labelled, plain = configmap(shard(commonLabels={"team": "markets"})), configmap(shard())
+    assert (labelled["data"], labelled["metadata"]["name"]) == (plain["data"], plain["metadata"]["name"])
+
+
+def test_defaults_of_a_list_item_restart_no_collector_when_written(shard: Callable[..., Shard]) -> None:
+    """Earlier CRDs stored them in the resource."""
+    written = {"rotate": {"size": "256Mi", "interval": "1h"}, "compression": "none", "fsyncInterval": "1s"}
+
+    def with_file(**fields: Any) -> dict[str, Any]:
+        return configmap(shard(sinks=[{"name": "a", "type": "file", "file": {"directory": "/data", **fields}}]))
+
+    assert with_file(**written) == with_file()
+
+
 def test_the_name_changes_with_the_content(shard: Callable[..., Shard]) -> None:
     assert configmap(shard())["metadata"]["name"] != configmap(shard(logLevel="debug"))["metadata"]["name"]
 
@@ -45,8 +60,9 @@ def test_a_configmap_never_changes(shard: Callable[..., Shard]) -> None:
     assert json.loads(found["data"]["collector.json"])["spec"]["exchange"] == "okx"
 
 
-def test_claim_name_is_not_in_the_document(shard: Callable[..., Shard]) -> None:
-    sink = {"name": "a", "type": "file", "file": {"directory": "/data", "claimName": "disk"}}
+@pytest.mark.parametrize("volume", [{"claimName": "disk"}, {"sizeLimit": "1Gi"}])
+def test_volume_of_a_sink_is_not_in_the_document(shard: Callable[..., Shard], volume: dict[str, str]) -> None:
+    sink = {"name": "a", "type": "file", "file": {"directory": "/data", **volume}}
     assert [*document(shard(sinks=[sink]))["spec"]["sinks"]] == [
         {"name": "a", "type": "file", "file": {"directory": "/data"}}
     ]

@@ -28,9 +28,10 @@ HOSTILE = [
 ]
 ARGUMENTS = [
     *("run", "-f", "/etc/market-collector/collector.json", "--http", "0.0.0.0:8080"),
-    *("--state-dir", "/var/lib/market-collector", "--log-format", "json"),
+    *("--state-dir", "/var/lib/market-collector", "--handover", "/etc/market-collector-handover/handover.json"),
+    *("--log-format", "json"),
 ]
-OURS = ("/etc/market-collector", "/var/lib/market-collector")
+OURS = ("/etc/market-collector", "/var/lib/market-collector", "/etc/market-collector-handover")
 
 
 def matching(pattern: str) -> st.SearchStrategy[str]:
@@ -66,7 +67,7 @@ SINKS = record(
 )
 SPECS = record(
     exchange=st.just("okx"),
-    symbols=st.lists(matching("[A-Z0-9]{1,9}(-[A-Z0-9]{1,9}){1,2}"), min_size=1, max_size=3, unique=True),
+    symbols=st.lists(matching("[A-Z0-9]{1,9}-[A-Z0-9]{1,9}"), min_size=1, max_size=3, unique=True),
     dataTypes=st.just(["trade"]),
     sinks=st.lists(SINKS, min_size=1, max_size=1),
     template=TEMPLATES,
@@ -86,7 +87,7 @@ def test_user_input_reaches_no_command_and_no_path_of_the_operator(name: str, sp
     assert container["args"] == ARGUMENTS
     assert not {"command", "lifecycle", "envFrom"} & set(container)
     assert not {"initContainers", "hostNetwork", "hostPID", "hostIPC"} & set(pod)
-    ours, others = container["volumeMounts"][:2], container["volumeMounts"][2:]
+    ours, others = container["volumeMounts"][:3], container["volumeMounts"][3:]
     assert [mount["mountPath"] for mount in ours] == [*OURS]
     assert [mount["mountPath"] for mount in others] == [sink["file"]["directory"] for sink in spec["sinks"]]
     assert not [mount for mount in others if any(is_below(mount["mountPath"], taken) for taken in OURS)]

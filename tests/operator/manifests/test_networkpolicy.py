@@ -8,6 +8,7 @@ from market_operator.resource.document import Resource
 from market_operator.resource.spec import read_spec
 
 OPERATOR = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "market-operator"}}}
+SIBLINGS = {"podSelector": {"matchLabels": {"marketcollector.dev/collector": "okx-btc"}}}
 PROMETHEUS = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
 
 
@@ -29,7 +30,7 @@ def ports(rule: dict[str, Any]) -> list[tuple[int, str]]:
 def test_only_readers_reach_the_pods_and_only_on_the_http_port(policy: Callable[..., Any]) -> None:
     spec = policy(NetworkRules(readers=(OPERATOR, PROMETHEUS)))
     [way_in] = spec["ingress"]
-    assert way_in["from"] == [OPERATOR, PROMETHEUS]
+    assert way_in["from"] == [OPERATOR, PROMETHEUS, SIBLINGS]
     assert ports(way_in) == [(8080, "TCP")]
     assert spec["policyTypes"] == ["Ingress", "Egress"]
 
@@ -40,15 +41,16 @@ def test_ingress_stays_open_when_there_are_no_readers(policy: Callable[..., Any]
     assert "ingress" not in spec
 
 
-def test_egress_allows_only_dns_and_the_exchange(policy: Callable[..., Any]) -> None:
-    dns, exchange = policy(NetworkRules(readers=(OPERATOR,)))["egress"]
+def test_egress_allows_only_dns_the_exchange_and_pods_of_the_resource(policy: Callable[..., Any]) -> None:
+    dns, exchange, siblings = policy(NetworkRules(readers=(OPERATOR,)))["egress"]
+    assert siblings == {"to": [SIBLINGS], "ports": [{"port": 8080, "protocol": "TCP"}]}
     assert ports(dns) == [(53, "UDP"), (53, "TCP")]
     assert ports(exchange) == [(443, "TCP"), (8443, "TCP")]
 
 
 def test_extra_egress_follows_the_builtin_rules(policy: Callable[..., Any]) -> None:
     rule = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 3128}]}
-    assert policy(NetworkRules(egress=(rule,)))["egress"][2:] == [rule]
+    assert policy(NetworkRules(egress=(rule,)))["egress"][3:] == [rule]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from market_operator.manifests.pod import pod_template
-from market_operator.manifests.shard import Shard, digest
+from market_operator.manifests.shard import PodSettings, Shard, digest
 
 FILE = {"name": "a", "type": "file", "file": {"directory": "/data"}}
 CLAIM = {"name": "b", "type": "file", "file": {"directory": "/archive", "claimName": "disk"}}
@@ -45,7 +45,8 @@ def test_collector_command_is_the_documented_one(shard: Callable[..., Shard]) ->
     [container] = pod_template(shard(), "config")["spec"]["containers"]
     assert " ".join(container["args"]) == (
         "run -f /etc/market-collector/collector.json --http 0.0.0.0:8080 "
-        "--state-dir /var/lib/market-collector --log-format json"
+        "--state-dir /var/lib/market-collector --handover /etc/market-collector-handover/handover.json "
+        "--log-format json"
     )
     assert container["image"] == "operator/image:1"
     assert [each["name"] for each in container["env"]] == ["POD_UID", "POD_NAME"]
@@ -65,7 +66,7 @@ def test_users_volumes_follow_those_of_the_operator(shard: Callable[..., Shard])
     secret = {"name": "tls", "secret": {"secretName": "client", "optional": False}}
     mount = {"name": "tls", "mountPath": "/tls", "readOnly": True}
     spec = pod_template(shard(template={"volumes": [secret], "volumeMounts": [mount]}), "config")["spec"]
-    assert [each["name"] for each in spec["volumes"]] == ["config", "state", "tls"]
+    assert [each["name"] for each in spec["volumes"]] == ["config", "state", "handover", "tls"]
     assert spec["volumes"][-1] == secret
     assert spec["containers"][0]["volumeMounts"][-1] == mount
 
@@ -74,16 +75,7 @@ def test_default_template_hash_is_unchanged(
     shard: Callable[..., Shard],
 ) -> None:
     """An upgrade restarts every collector when this hash changes. Note an intended change in CHANGELOG.md."""
-    assert template_hash(shard()) == "12b057b483"
-
-
-def test_requests_and_limits_have_separate_defaults(shard: Callable[..., Shard]) -> None:
-    def found(resources: dict[str, Any]) -> Any:
-        return pod_template(shard(template={"resources": resources}), "config")["spec"]["containers"][0]["resources"]
-
-    assert found({}) == {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}}
-    assert found({"limits": {"cpu": 1}})["limits"] == {"cpu": 1}
-    assert found({"limits": {"cpu": 1}})["requests"] == {"cpu": "20m", "memory": "48Mi"}
+    assert template_hash(shard()) == "3f0eb03ad8"
 
 
 def test_placement_is_passed_on_unchanged(shard: Callable[..., Shard]) -> None:
@@ -153,3 +145,58 @@ def test_without_balances_and_on_other_shards_there_is_no_secret(shard: Callable
     second = Shard(first.resource, first.spec, 1, ("C-D",), first.image)
     for other in (shard(), second):
         assert "secret" not in str(pod_template(other, "config")).lower()
+
+
+def test_users_are_left_to_the_namespace_if_the_installer_asks(shard: Callable[..., Shard]) -> None:
+    context = pod_template(shard(PodSettings(has_arbitrary_user=True)), "config")["spec"]["securityContext"]
+    assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def test_the_installer_chooses_how_images_are_pulled(shard: Callable[..., Shard]) -> None:
+    settings = PodSettings(pull_policy="Always", pull_secrets=("a", "b"))
+    spec = pod_template(shard(settings), "config")["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
+    assert spec["containers"][0]["imagePullPolicy"] == "Always"
+
+
+def test_the_resource_replaces_the_installer_s_pull_settings(shard: Callable[..., Shard]) -> None:
+    settings = PodSettings(pull_policy="Always", pull_secrets=("a",))
+    own = {"imagePullSecrets": [{"name": "own"}], "imagePullPolicy": "Never"}
+    spec = pod_template(shard(settings, template=own), "config")["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "own"}]
+    assert spec["containers"][0]["imagePullPolicy"] == "Never"
+
+
+def test_a_variable_may_come_from_elsewhere(shard: Callable[..., Shard]) -> None:
+    secret = {"name": "HTTPS_PROXY", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "url"}}}
+    node = {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    [container] = pod_template(shard(template={"env": [secret, node, {"name": "EMPTY"}]}), "config")["spec"][
+        "containers"
+    ]
+    assert container["env"][2:] == [secret, node, {"name": "EMPTY", "value": ""}]
+
+
+def test_fields_of_a_pod_are_passed_on(shard: Callable[..., Shard]) -> None:
+    own = {
+        "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
+        "hostAliases": [{"ip": "10.0.0.7", "hostnames": ["proxy"]}],
+        "runtimeClassName": "gvisor",
+    }
+    spec = pod_template(shard(template=own), "config")["spec"]
+    assert {name: spec[name] for name in own} == own
+
+
+def test_the_directory_of_a_sink_may_have_a_limit(shard: Callable[..., Shard]) -> None:
+    sink = {"name": "a", "type": "file", "file": {"directory": "/data", "sizeLimit": "1Gi"}}
+    [volume] = [
+        each for each in pod_template(shard(sinks=[sink]), "config")["spec"]["volumes"] if each["name"] == "sink-0"
+    ]
+    assert volume["emptyDir"] == {"sizeLimit": "1Gi"}
+
+
+def test_common_labels_reach_pods_below_those_of_the_template(shard: Callable[..., Shard]) -> None:
+    settings = PodSettings(labels={"team": "installer", "cost": "1"})
+    spec = {"commonLabels": {"team": "resource", "tier": "resource"}, "template": {"labels": {"tier": "pods"}}}
+    labels = pod_template(shard(settings, **spec), "config")["metadata"]["labels"]
+    assert (labels["team"], labels["cost"], labels["tier"]) == ("resource", "1", "pods")
+    assert labels["app.kubernetes.io/component"] == "collector"

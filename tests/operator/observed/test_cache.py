@@ -8,6 +8,7 @@ import pytest
 from market_operator.observed.cache import Cache
 from market_operator.observed.pods import read_pod
 from market_operator.resource.naming import Key
+from owned import owned
 
 Make = Callable[..., Any]
 KEY = Key("md", "okx-btc")
@@ -28,8 +29,9 @@ def managed(
         "uid": uid,
         "resourceVersion": str(version),
         "annotations": annotations,
+        **owned(),
     }
-    return {"metadata": {**meta, "managedFields": [{"manager": "x"}]}, "data": data}
+    return {"metadata": meta, "data": data}
 
 
 def test_managed_object_is_cached_with_its_kind_and_without_unused_fields(cache: Cache) -> None:
@@ -94,7 +96,7 @@ def test_pods_are_kept_by_their_uid(cache: Cache, pod_document: Make) -> None:
     assert [pod.is_ready for pod in cache.pods()] == [True, True]
     found = cache.pod(KEY, "p1")
     assert found
-    cache.drop("Pod", pod_document("p1"))
+    cache.drop("Pod", pod_document("p1", version=3))
     assert cache.pod(KEY, "p1") is None
 
 
@@ -111,7 +113,37 @@ def test_metadata_shows_whether_a_version_is_new(cache: Cache, pod_document: Mak
     assert is_new("Pod", pod_document("p2", version=1))
     assert is_new("ConfigMap", managed(version=1))
     cache.drop("Service", managed())
-    assert not is_new("Service", managed(version=9)), "a deleted object is never restored"
+    assert not is_new("Service", managed(version=1)), "a deleted object is not restored"
+
+
+def test_object_whose_labels_are_put_back_is_known_again(cache: Cache) -> None:
+    """A watch reports an object as deleted when it loses the label that the watch selects by."""
+    cache.put("Service", managed(version=1))
+    cache.drop("Service", managed(version=2))
+    assert cache.put("Service", managed(version=3))
+    cache.drop("Service", managed(version=2))
+    assert ("Service", "okx-btc-0") in cache.observe(KEY).children, "a late event deletes nothing newer"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ownerReferences": []},
+        {"ownerReferences": [{"kind": "MarketCollector", "name": "okx-btc", "uid": "uid-1"}]},
+        {"ownerReferences": [{"kind": "Deployment", "name": "okx-btc", "uid": "d", "controller": True}]},
+        {"managedFields": [{"manager": "kubectl-expose", "operation": "Update"}]},
+        {"managedFields": [{"manager": "market-operator", "operation": "Update"}]},
+    ],
+)
+def test_object_that_the_operator_did_not_make_is_ignored(cache: Cache, change: dict[str, Any]) -> None:
+    theirs = managed(version=2)
+    theirs["metadata"] |= change
+    assert not cache.put("Service", theirs)
+    assert cache.put("Service", managed(version=3))
+    theirs["metadata"]["resourceVersion"] = "4"
+    assert cache.put("Service", theirs), "the loss of an object is an event"
+    assert not cache.observe(KEY).children
+    assert not cache.put("Service", managed(version=3)), "a late event gives nothing back"
 
 
 def test_unknown_resource_has_no_objects(cache: Cache) -> None:
@@ -207,10 +239,11 @@ def test_pod_does_not_exist_after_its_deleted_event(cache: Cache, pod_document: 
     assert not cache.may_exist("p1", "md", version=50)
 
 
-def test_pod_without_its_shard_label_belongs_to_no_resource(cache: Cache, pod_document: Make) -> None:
+def test_released_pod_belongs_to_no_resource(cache: Cache, pod_document: Make) -> None:
     cache.put_pod(read_pod(pod_document("p1", version=1)))
     taken = pod_document("p1", version=2)
     del taken["metadata"]["labels"]["marketcollector.dev/shard"]
+    del taken["metadata"]["ownerReferences"]
     assert cache.put_pod(read_pod(taken))
     assert cache.observe(KEY).pods == ()
     assert not cache.put_pod(read_pod(taken)), "a repeated event changes nothing"

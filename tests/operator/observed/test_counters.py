@@ -8,6 +8,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from market_operator.observed.collectors import Collectors
 from market_operator.observed.counters import (
+    EPOCHS_LIMIT,
+    LARGEST,
     Counters,
     CounterState,
     Sample,
@@ -58,6 +60,42 @@ def test_epochs_of_a_gone_pod_move_into_the_base_in_two_steps() -> None:
     assert (first.total, second.total) == (Counters(messages=7), Counters(messages=7))
 
 
+def finished(number: int) -> Sample:
+    """The last counters of an evicted pod that still exists."""
+    return Sample(f"p{number}/2026-11-22T10:{number:02}:00Z", 0, "pod", Counters(messages=10), is_final=True)
+
+
+def test_any_number_of_finished_pods_is_counted_within_the_limit() -> None:
+    samples = [finished(number) for number in range(46)]
+    uids, state = {sample.uid for sample in samples}, CounterState()
+    for _ in range(4):
+        state = read_counter_state(write_counter_state(fold(state, samples, (), uids)))
+        assert len(state.epochs) <= EPOCHS_LIMIT
+    assert (state.total.messages, state.epochs) == (460, ())
+    assert fold(state, samples, (), uids) == state, "a new process reads the same termination messages again"
+
+
+def test_running_pods_are_counted_before_finished_ones() -> None:
+    samples = [*(finished(number) for number in range(40)), sample("running/2026-11-22T10:59:00Z", 7)]
+    state = fold(CounterState(), samples, {"running"}, {each.uid for each in samples[:-1]})
+    assert [each.uid for each in state.epochs if each.uid == "running"] == ["running"]
+
+
+def test_older_pod_that_still_runs_is_counted_after_a_younger_one_failed() -> None:
+    state = fold(CounterState(), [sample("old/2026-11-22T10:00:00Z", 1)], {"old"})
+    for _ in range(2):
+        state = fold(state, [finished(30)], {"old"}, {"p30"})
+    state = fold(
+        state, [Sample("old/2026-11-22T10:00:00Z", 0, "pod", Counters(messages=5), is_final=True)], (), {"old"}
+    )
+    assert state.total.messages == 15
+
+
+def test_impossible_count_stays_within_what_the_api_server_stores() -> None:
+    huge = read_counters({"messages": 10**30})
+    assert huge.plus(huge).messages == LARGEST
+
+
 def test_removed_shard_keeps_its_counts() -> None:
     state = fold(fold(CounterState(), [sample("a/1", 5, shard=2)], set()), [], set())
     assert state.base == {2: Counters(messages=5)}
@@ -80,11 +118,12 @@ def test_order_of_samples_changes_nothing(counts: list[int]) -> None:
     assert fold(CounterState(), samples, {"a"}).total == fold(CounterState(), samples[::-1], {"a"}).total
 
 
-def _pod(uid: str, shard: int = 0, words: tuple[str, ...] = ()) -> Pod:
+def _pod(uid: str, shard: int = 0, words: tuple[str, ...] = (), is_finished: bool = False) -> Pod:
     return Pod(
-        *(KEY, uid, uid, 1, shard, "", "", "", False, True, True, 0, 0.0, 0.0, "", "", "", ""),
+        *(KEY, uid, uid, 1, shard, "", "", "", False, True, True, 0.0, 0, 0.0, 0.0, "", "", "", ""),
         configmaps=(),
         termination_messages=words,
+        is_finished=is_finished,
     )
 
 
@@ -105,6 +144,8 @@ class Fleet(RuleBasedStateMachine):
         self.reported: dict[str, int] = {}
         self.kept: dict[str, int] = {}
         self.pods: dict[str, tuple[int, int]] = {}
+        self.finished: dict[str, tuple[int, int]] = {}
+        self.clock = 0
         self.shards = 1
         self.born = 0
         self.cached = CounterState()
@@ -113,8 +154,10 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 9))
     def a_pod_starts(self, which: int) -> None:
+        if len(self.cached.epochs) + 2 * len(self.pods) > EPOCHS_LIMIT - 4:
+            return  # more than the limit would wait in memory
         self.born += 1
-        self.pods[f"p{self.born}"] = (which % self.shards, 1)
+        self.pods[f"p{self.born}"] = (which % self.shards, self._tick())
 
     @rule(shards=st.integers(1, 3))
     def the_resource_is_scaled(self, shards: int) -> None:
@@ -139,8 +182,7 @@ class Fleet(RuleBasedStateMachine):
         if uid := self._some(which):
             if is_reported:
                 self._send_termination_message(uid)
-            shard, start = self.pods[uid]
-            self.pods[uid] = (shard, start + 1)
+            self.pods[uid] = (self.pods[uid][0], self._tick())
 
     @rule(which=st.integers(0, 9), is_reported=st.booleans())
     def a_pod_vanishes(self, which: int, is_reported: bool) -> None:
@@ -150,9 +192,9 @@ class Fleet(RuleBasedStateMachine):
     @rule(arrives=st.booleans())
     def the_status_is_written(self, arrives: bool) -> None:
         """Writes the status. The operator reads it before each write, so it learns whether the last write arrived."""
-        self.collectors.drop_stored(KEY, self.cached, set(self.pods))
+        self.collectors.drop_stored(KEY, self.cached, set(self.pods), set(self.finished))
         samples = self.collectors.samples(KEY, [_pod(uid, self.pods[uid][0]) for uid in self.pods])
-        state = fold(self.cached, samples, set(self.pods))
+        state = fold(self.cached, samples, set(self.pods), set(self.finished))
         if arrives:
             self.cached = read_counter_state(json.loads(json.dumps(write_counter_state(state))))
             self.kept = {
@@ -161,8 +203,13 @@ class Fleet(RuleBasedStateMachine):
 
     @rule()
     def the_operator_restarts(self) -> None:
-        """Loses the reports that are not written yet, with the memory of the process."""
+        """Loses the reports that are not written yet, with the memory of the process.
+
+        The pods that have finished are read again.
+        """
         self.collectors, self.reported = Collectors(), {}
+        for uid in self.finished:
+            self._finish(uid)
 
     @invariant()
     def totals_never_go_back(self) -> None:
@@ -179,6 +226,23 @@ class Fleet(RuleBasedStateMachine):
         assert len(self.cached.epochs) <= 2 * self.born
         assert {epoch.shard for epoch in self.cached.epochs} | set(self.cached.base) <= {0, 1, 2}
 
+    @rule(which=st.integers(0, 9))
+    def a_pod_fails(self, which: int) -> None:
+        """The pod stays, as after an eviction. Pods are probed every few seconds, so all others are known by then."""
+        for each in self.pods:
+            self._probe(each)
+        self.the_status_is_written(arrives=True)
+        if uid := self._some(which):
+            self.finished[uid] = self.pods.pop(uid)
+            self._finish(uid)
+
+    @rule()
+    def the_finished_pods_are_deleted(self) -> None:
+        for uid in self.finished:
+            self._finish(uid)
+        self.the_status_is_written(arrives=True)
+        self.finished = {}
+
     def teardown(self) -> None:
         """Probe every pod once more and write: the total then holds every count that was reported."""
         for uid in self.pods:
@@ -192,7 +256,11 @@ class Fleet(RuleBasedStateMachine):
         return sorted(self.pods)[which % len(self.pods)] if self.pods else None
 
     def _epoch(self, uid: str) -> str:
-        return f"{uid}/{self.pods[uid][1]:04}"
+        return f"{uid}/{(self.pods | self.finished)[uid][1]:04}"
+
+    def _tick(self) -> int:
+        self.clock += 1
+        return self.clock
 
     def _report_count(self, uid: str) -> int:
         """Reports the count of a pod's current epoch to the operator."""
@@ -203,9 +271,15 @@ class Fleet(RuleBasedStateMachine):
     def _probe(self, uid: str) -> None:
         self.collectors.record_probe(_pod(uid, self.pods[uid][0]), _report(self._epoch(uid), self._report_count(uid)))
 
+    def _finish(self, uid: str) -> None:
+        """Sends the last status of a pod that has finished."""
+        self._send_termination_message(uid)
+        self.collectors.stopped(_pod(uid, self.finished[uid][0], is_finished=True))
+
     def _send_termination_message(self, uid: str) -> None:
         text = json.dumps({"contract": 1, "epoch": self._epoch(uid), "counters": {"messages": self._report_count(uid)}})
-        self.collectors.record_termination(_pod(uid, self.pods[uid][0], (text,)))
+        shard = (self.pods | self.finished)[uid][0]
+        self.collectors.record_termination(_pod(uid, shard, (text,), is_finished=uid in self.finished))
 
     def _vanish(self, uid: str, is_reported: bool) -> None:
         if is_reported:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from market_operator.observed.pods import Pod, owner_key, read_pod
+from market_operator.observed.pods import Pod, read_pod
 from market_operator.resource.naming import Key
 
 Make = Callable[..., Any]
@@ -54,8 +54,20 @@ def test_pod_without_a_status_is_read() -> None:
     assert (found.shard, found.is_running, found.ip) == (-1, False, "")
 
 
-def test_owner_with_a_long_name_is_read_from_the_annotation() -> None:
-    meta = {"namespace": "md", "labels": {"marketcollector.dev/collector": "short-1234"}}
-    assert owner_key({"metadata": meta}) == Key("md", "short-1234")
-    long = {**meta, "annotations": {"marketcollector.dev/resource": "long" * 40}}
-    assert owner_key({"metadata": long}) == Key("md", "long" * 40)
+def test_evicted_pod_has_the_kubelets_reason_words_and_time(pod_document: Make) -> None:
+    document = pod_document(state={"terminated": {"exitCode": 137, "finishedAt": "2026-11-22T10:07:00Z"}})
+    document["status"] |= {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}
+    found = read_pod(document)
+    assert (found.failed, found.failed_message, found.failed_at) == (
+        "Evicted",
+        "The node was low on memory.",
+        1795342020,
+    )
+    assert (found.is_finished, found.is_running, found.is_ready) == (True, False, False)
+
+
+def test_pod_of_a_lost_node_does_not_run(pod_document: Make) -> None:
+    """Kubernetes marks it as failed, and no kubelet corrects the state of its containers."""
+    document = pod_document()
+    document["status"]["phase"] = "Failed"
+    assert not read_pod(document).is_running

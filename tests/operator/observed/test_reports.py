@@ -51,13 +51,35 @@ def test_long_strings_are_cut(report: Callable[..., Report]) -> None:
     assert len(report(reason="x" * 5000).reason) == TEXT_LIMIT
 
 
-@pytest.mark.parametrize("time", ["yesterday", "2026-11-22T10:00:00", "", 7, None])
+@pytest.mark.parametrize(
+    "time", ["yesterday", "2026-11-22T10:00:00", "", 7, None, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+)
 def test_invalid_time_is_none(report: Callable[..., Report], time: object) -> None:
     assert report(lastMessageTime=time).last_message_time == ""
 
 
 def test_times_are_converted_to_utc(report: Callable[..., Report]) -> None:
     assert report(lastMessageTime="2026-11-22T12:00:00+02:00").last_message_time == "2026-11-22T10:00:00Z"
+
+
+def test_time_of_an_early_year_keeps_the_form_of_kubernetes(report: Callable[..., Report]) -> None:
+    assert report(lastMessageTime="0099-01-01T00:00:00Z").last_message_time == "0099-01-01T00:00:00Z"
+
+
+def test_half_a_surrogate_pair_is_replaced(report: Callable[..., Report]) -> None:
+    """The API server stores another text than it was sent, so the status would be written again and again."""
+    assert report(reason="broken \ud800").reason == "broken \ufffd"
+
+
+def test_control_characters_reach_no_status_log_or_terminal(report: Callable[..., Report]) -> None:
+    assert report(reason="a\x1b]0;title\x07\nb\u202ec é").reason == "a\ufffd]0;title\ufffd\ufffdb\ufffdc é"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"contract": 1, "epoch": "a/1", "x": ' + "[" * 100_000])
+def test_deeply_nested_report_is_refused(text: str) -> None:
+    """A RecursionError would end the task that probes all pods."""
+    with pytest.raises(ReportError, match="nested too deeply"):
+        read_report(text)
 
 
 def test_connection_reason_is_read_from_either_field(report: Callable[..., Report]) -> None:

@@ -1,5 +1,12 @@
 from market_operator.resource.naming import Key
-from market_operator.scheduling.event_budget import ALL_BURST, ALL_SECONDS_EACH, BURST, SECONDS_EACH, EventBudget
+from market_operator.scheduling.event_budget import (
+    ALL_BURST,
+    ALL_SECONDS_EACH,
+    BURST,
+    NAMESPACE_BURST,
+    SECONDS_EACH,
+    EventBudget,
+)
 
 KEY = Key("md", "okx-btc")
 
@@ -21,8 +28,18 @@ def test_flapping_resource_takes_nothing_from_another() -> None:
 
 def test_events_are_limited_when_thousands_of_resources_change() -> None:
     budget = EventBudget()
-    assert sum(budget.take(Key("md", str(number)), 0.0) for number in range(10_000)) == ALL_BURST
-    assert budget.take(Key("md", "later"), ALL_SECONDS_EACH)
+    assert sum(budget.take(Key(f"n{number}", "a"), 0.0) for number in range(10_000)) == ALL_BURST
+    assert budget.take(Key("later", "a"), ALL_SECONDS_EACH)
+
+
+def test_flapping_namespace_takes_nothing_from_another() -> None:
+    """400 resources flap for a minute, and a neighbour's dozen Events are written at any time."""
+    budget, written = EventBudget(), 0
+    for second in range(60):
+        written += sum(budget.take(Key("noisy", str(number)), float(second)) for number in range(400))
+        if second in {0, 59}:
+            assert all(budget.take(Key("next-door", f"{second}-{number}"), float(second)) for number in range(12))
+    assert NAMESPACE_BURST <= written <= NAMESPACE_BURST + 2 * 60
 
 
 def test_unused_budget_is_capped() -> None:

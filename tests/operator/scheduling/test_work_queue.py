@@ -4,7 +4,7 @@ from itertools import islice
 import pytest
 
 from market_operator.resource.naming import Key
-from market_operator.scheduling.work_queue import LONGEST_DELAY, WorkQueue, delays
+from market_operator.scheduling.work_queue import LONGEST_DELAY, OLD_AFTER_S, WorkQueue, delays
 
 A, B, C, D = (Key("md", name) for name in "abcd")
 
@@ -135,3 +135,87 @@ async def test_work_duration_is_measured() -> None:
     now = 106.0
     assert (queue.longest_work, queue.unfinished_work) == (3.0, 5.0)
     queue.close()
+
+
+class Neighbour:
+    """A worker in simulated time: each reconcile takes 50 ms, and `noise` are urgent again before each."""
+
+    def __init__(self, noise: list[Key]) -> None:
+        self.now, self.noise = 0.0, noise
+        self.queue = WorkQueue(lambda: self.now)
+
+    async def seconds_until(self, key: Key) -> float:
+        start = self.now
+        while self.now < start + 60:
+            for noisy in self.noise:
+                self.queue.add(noisy, is_urgent=True)
+            taken, _ = await self.queue.take()
+            if taken == key:
+                return self.now - start
+            self.now += 0.05
+            self.queue.done(taken)
+        return self.now - start
+
+
+async def test_constant_changes_do_not_starve_a_neighbours_event() -> None:
+    neighbour = Neighbour([Key("noisy", str(number)) for number in range(12)])
+    neighbour.queue.add(A)
+    assert await neighbour.seconds_until(A) < 1.2
+
+
+async def test_constant_changes_do_not_delay_a_neighbours_change() -> None:
+    neighbour = Neighbour([Key("noisy", str(number)) for number in range(400)])
+    await neighbour.seconds_until(Key("noisy", "9"))
+    neighbour.queue.add(A, is_urgent=True)
+    assert await neighbour.seconds_until(A) <= 0.1
+
+
+async def test_old_keys_of_one_namespace_do_not_hold_up_its_changes() -> None:
+    neighbour = Neighbour([])
+    for number in range(1000):
+        neighbour.queue.add(Key("md", str(number)))
+    neighbour.now = 5.0
+    neighbour.queue.add(A, is_urgent=True)
+    assert await neighbour.seconds_until(A) <= 0.1
+
+
+async def test_old_keys_of_one_namespace_do_not_delay_a_neighbours_event() -> None:
+    neighbour = Neighbour([])
+    for number in range(1000):
+        neighbour.queue.add(Key("noisy", str(number)))
+    neighbour.now = 5.0
+    neighbour.queue.add(A)
+    assert await neighbour.seconds_until(A) <= 1.2
+
+
+async def test_an_old_key_can_become_urgent() -> None:
+    neighbour = Neighbour([])
+    for key in (A, B, C):
+        neighbour.queue.add(key)
+    neighbour.now = 5.0
+    await neighbour.queue.take()
+    neighbour.queue.add(C, is_urgent=True)
+    assert [(await neighbour.queue.take())[0] for _ in range(2)] == [C, B]
+
+
+async def test_events_of_many_new_resources_wait_for_all_of_them() -> None:
+    """Each new resource causes events, which one reconcile handles. It took two when they did not wait."""
+    neighbour = Neighbour([])
+    new = [Key("md", str(number)) for number in range(1000)]
+    for key in new:
+        neighbour.queue.add(key, is_urgent=True)
+    order = []
+    for _ in range(len(new)):
+        key, _ = await neighbour.queue.take()
+        neighbour.now += 0.05
+        neighbour.queue.done(key)
+        neighbour.queue.add(key)
+        order.append(key)
+    assert order == new
+
+
+async def test_constant_changes_of_a_namespace_do_not_starve_its_events() -> None:
+    neighbour = Neighbour([Key("md", f"noisy-{number}") for number in range(12)])
+    neighbour.queue.add(A)
+    neighbour.now = OLD_AFTER_S + 1
+    assert await neighbour.seconds_until(A) < 0.2

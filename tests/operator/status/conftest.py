@@ -9,6 +9,6 @@ from status_scenes import Make, Scene
 
 
 @pytest.fixture
-def scene(resource: Callable[..., Resource], pod: Make, report: Make) -> Scene:
+def scene(resource: Callable[..., Resource], pod: Make, report: Make, pod_document: Make) -> Scene:
     """A resource whose snapshots a test builds."""
-    return Scene(resource, pod, report)
+    return Scene(resource, pod, report, pod_document)

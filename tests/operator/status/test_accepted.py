@@ -31,6 +31,14 @@ class TestAccepted:
         assert found["Ready"].reason == Reason.SYMBOL_NOT_FOUND
         assert found["Stalled"].reason == Reason.SYMBOL_NOT_FOUND
 
+    @pytest.mark.parametrize("reason", ["SymbolNotFound", "PermissionDenied"])
+    def test_refusal_has_the_words_of_the_exchange(self, scene: Scene, reason: str) -> None:
+        words = "OKX error 51001: Instrument ID doesn't exist."
+        stream = {"stream": "BTC-USDT/trade", "state": "refused", "reason": reason, "message": words}
+        probes = {"pod-1": ProbeResult(scene.report(streams=[stream]))}
+        found = conditions(scene.snapshot(scene.pod(), probes=probes))
+        assert f"({words})" in found["Accepted"].message
+
     @pytest.mark.parametrize("reason", [Reason.CREDENTIALS_MISSING, Reason.CREDENTIALS_REFUSED])
     def test_missing_or_refused_key_has_the_collectors_message(self, scene: Scene, reason: str) -> None:
         words = "Secret okx-key: no passphrase in /etc/market-collector-credentials"

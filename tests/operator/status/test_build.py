@@ -1,20 +1,22 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market_operator.errors import ApiError
 from market_operator.manifests.build import build_desired_state
 from market_operator.observed.collectors import ProbeResult
-from market_operator.observed.counters import Counters, CounterState, Sample
+from market_operator.observed.counters import LARGEST, Counters, CounterState, Sample, read_counters
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.status import PENDING, Status
 from market_operator.status.build import new_status, stored_conditions, summarise_symbols
 from market_operator.status.patch import change, merge_patch
-from market_operator.status.snapshot import Snapshot
+from market_operator.status.snapshot import Failure, Snapshot
 
 NOW = 1_795_000_000.0
 TALLY = CounterState({0: Counters(messages=5)}, (Sample("pod-1/1", 0, "p", Counters(messages=7, reconnections=2)),))
@@ -41,6 +43,23 @@ def test_status_has_only_fields_of_the_schema(resource: Make, snapshot: Make) ->
     status = new_status(resource(), snapshot(resource()), TALLY)
     dumped = Status.model_validate(status).model_dump(by_alias=True, exclude_unset=True, mode="json")
     assert dumped == status
+
+
+def test_status_keeps_every_limit_of_the_schema(resource: Make, snapshot: Make) -> None:
+    """The API server would refuse it as a whole, with the conditions."""
+    long, most = "x" * 10_000, 10**30
+    hostile: dict[str, Any] = {
+        "counters": dict.fromkeys(("messages", "records", "missingTrades"), most),
+        "streams": [{"stream": f"{number}{long}", "state": long, "reason": long} for number in range(100)],
+        "lastReconnect": {"time": "0099-01-01T00:00:00Z", "reason": long},
+        "sinks": [{"name": f"{number}{long}", "healthy": False, "error": long} for number in range(100)],
+    }
+    wide = resource(symbols=[f"{number:09}{'C' * 20}-USDT" for number in range(500)], shards=64)
+    seen = replace(snapshot(wide, **hostile), failures=(Failure("Deployment a", ApiError(422, "Invalid", long * 9)),))
+    seen = replace(seen, desired=replace(seen.desired, image=long))
+    counters = CounterState(dict.fromkeys(range(64), read_counters(hostile["counters"])))
+    Status.model_validate(new_status(wide, seen, counters))
+    assert counters.total.messages == LARGEST
 
 
 def test_the_status_in_numbers(resource: Make, snapshot: Make) -> None:

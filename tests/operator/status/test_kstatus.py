@@ -160,10 +160,30 @@ class TestANewGeneration:
     def test_crashing_new_version_has_failed_while_the_old_one_streams(
         self, bench: Bench, after: Resource, old: tuple[Pod, ...]
     ) -> None:
+        """Ready stays True, because data flows."""
         template = bench.snapshot(after).pods[0].template
         new = bench.pod(template, "pod-2", state={"waiting": {"reason": "CrashLoopBackOff"}}, ready=False)
         document = bench.changed(after, bench.snapshot(after, pods=(*old, new)))
-        assert (ready(document), kstatus(document)) == ("False", "Failed")
+        assert (ready(document), kstatus(document)) == ("True", "Failed")
+
+    def test_refusal_of_an_old_pod_does_not_fail_the_new_generation(
+        self, bench: Bench, after: Resource, old: tuple[Pod, ...]
+    ) -> None:
+        """The change may be the correction of the symbol that the old pod is refused."""
+        refused = {"stream": "BTC-USDT/trade", "state": "refused", "reason": "SymbolNotFound"}
+        snapshot = bench.snapshot(after, pods=old, probes={"pod-1": bench.report(streams=[refused])})
+        assert kstatus(bench.changed(after, snapshot)) == "InProgress"
+
+    def test_refusal_of_a_new_pod_fails_the_generation_during_the_rollout(
+        self, bench: Bench, after: Resource, old: tuple[Pod, ...]
+    ) -> None:
+        """Tools wait while Reconciling is True, for minutes after the exchange has said no."""
+        new = bench.pod(bench.snapshot(after).pods[0].template, "pod-2", ready=False)
+        refused = {"stream": "BTC-USDT/trade", "state": "refused", "reason": "SymbolNotFound"}
+        probes = {"pod-1": bench.report(), "pod-2": bench.report("pod-2", streams=[refused])}
+        document = bench.changed(after, bench.snapshot(after, pods=(*old, new), probes=probes))
+        assert kstatus(document) == "Failed"
+        assert "Reconciling" not in {each["type"] for each in document["status"]["conditions"]}
 
     def test_resource_is_current_when_the_new_pods_stream(self, bench: Bench, after: Resource) -> None:
         assert kstatus(bench.changed(after, bench.snapshot(after))) == "Current"

@@ -19,6 +19,8 @@ class TestStreaming:
             (("live", "pending", "live"), ("False", Reason.STREAMS_PENDING)),
             (("live", "refused", "live"), ("False", Reason.STREAMS_REFUSED)),
             (("refused", "stale", "pending"), ("False", Reason.STREAMS_STALE)),
+            (("live", "unknown", "quiet"), ("Unknown", Reason.STREAMS_UNKNOWN)),
+            (("live", "unknown", "stale"), ("False", Reason.STREAMS_STALE)),
         ],
     )
     def test_by_the_streams(self, scene: Scene, states: tuple[str, ...], expected: tuple[str, str]) -> None:
@@ -29,6 +31,24 @@ class TestStreaming:
         assert found["Streaming"].message == (
             "2 of 3 streams deliver; no data for longer than spec.staleAfter: "
             "BTC-USDT/orderbook (since 2026-11-22T10:00:00Z)"
+        )
+
+    def test_stream_whose_market_could_not_be_checked_is_named_with_the_cause(self, scene: Scene) -> None:
+        stream = {"stream": "BTC-USDT/trade", "state": "unknown", "reason": "NotConfirmed", "message": "HTTP 403"}
+        probes = {"pod-1": ProbeResult(scene.report(streams=[stream]))}
+        found = conditions(scene.snapshot(scene.pod(), probes=probes))
+        assert found["Streaming"].message == "0 of 3 streams deliver; quiet or stale: BTC-USDT/trade: HTTP 403"
+        assert (found["Ready"].status, found["Ready"].reason) == ("Unknown", Reason.STREAMS_UNKNOWN)
+
+    def test_quiet_streams_of_a_suspended_instrument_are_named(self, scene: Scene) -> None:
+        names = ("trade", "orderbook", "ticker")
+        halted = {"state": "quiet", "reason": "NotTrading", "message": "its instrument's state is suspend"}
+        streams = [{"stream": f"BTC-USDT/{name}", **halted} for name in names]
+        probes = {"pod-1": ProbeResult(scene.report(streams=streams))}
+        found = conditions(scene.snapshot(scene.pod(), probes=probes))
+        assert found["Streaming"].status == "True"
+        assert found["Streaming"].message == (
+            "3 of 3 streams deliver; not trading: BTC-USDT (its instrument's state is suspend)"
         )
 
     def test_running_process_without_streams_is_not_streaming(self, scene: Scene) -> None:

@@ -1,16 +1,18 @@
 """WorkloadReady as a table of observed state and expected result."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
 
 from market_operator.errors import ApiError
 from market_operator.observed.collectors import ProbeResult
-from market_operator.observed.pods import Pod
+from market_operator.observed.pods import Pod, read_pod
+from market_operator.scheduling.contests import Contest
 from market_operator.status.conditions import conditions, health
 from market_operator.status.reasons import ConditionState, Reason
 from market_operator.status.snapshot import Failure
-from status_scenes import Scene, deployment, said
+from status_scenes import NOW, Scene, deployment, said
 
 
 class TestWorkloadReady:
@@ -93,12 +95,46 @@ class TestRollOut:
         assert found["Ready"].status == "True"
         assert found["Reconciling"].status == "True"
 
-    def test_crashing_new_version_is_not_ready_while_the_old_one_streams(self, scene: Scene) -> None:
+    @pytest.mark.parametrize("reason", ["CrashLoopBackOff", "ErrImagePull"])
+    def test_broken_new_version_leaves_ready_alone_while_the_old_one_streams(self, scene: Scene, reason: str) -> None:
+        """Data flows, so nobody must be woken up because it does not."""
         old = scene.pod("old", template="before")
-        new = scene.pod("new", state={"waiting": {"reason": "CrashLoopBackOff"}})
+        new = scene.pod("new", state={"waiting": {"reason": reason}})
         found = conditions(scene.snapshot(old, new))
-        assert (found["Ready"].status, found["Ready"].reason) == ("False", Reason.CRASH_LOOPING)
-        assert found["Stalled"].status == "True"
+        assert (found["Ready"].status, found["WorkloadReady"].status) == ("True", "False")
+        assert found["WorkloadReady"].message in found["Ready"].message
+        assert found["Stalled"].reason == found["WorkloadReady"].reason
+        assert health(found) == "Degraded"
+
+    @pytest.mark.parametrize(
+        ("progress", "expected"), [("ReplicaSetUpdated", "Reconciling"), ("ProgressDeadlineExceeded", "Stalled")]
+    )
+    def test_rollout_within_a_full_quota_leaves_ready_alone(self, scene: Scene, progress: str, expected: str) -> None:
+        full = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: q, requested: pods=1"}
+        moves = {"type": "Progressing", "status": str(expected == "Reconciling"), "reason": progress}
+        old = scene.pod("old", template="before")
+        found = conditions(scene.snapshot(old, deployments={0: deployment(full, moves)}))
+        assert (found["Ready"].status, found[expected].reason) == ("True", Reason.QUOTA_EXCEEDED)
+        assert health(found) == "Degraded"
+
+    def test_crash_loop_is_not_ready_between_two_crashes(self, scene: Scene) -> None:
+        last = {
+            "terminated": {"exitCode": 1, "startedAt": "1970-01-01T00:16:00Z", "finishedAt": "1970-01-01T00:16:20Z"}
+        }
+        now = {"running": {"startedAt": "1970-01-01T00:16:30Z"}}
+        found = conditions(scene.snapshot(scene.pod(state=now, last_state=last, restarts=3)))
+        assert (found["Streaming"].status, found["Ready"].reason) == ("True", Reason.CRASH_LOOPING)
+
+    def test_rollout_of_somebody_else_is_a_rollout(self, scene: Scene) -> None:
+        """`kubectl rollout restart` changes no version, so only the Deployment tells old pods from new ones."""
+        restarted = deployment()
+        restarted["status"] |= {"replicas": 1, "updatedReplicas": 0}
+        found = conditions(scene.snapshot(scene.pod(), deployments={0: restarted}))
+        assert (found["WorkloadReady"].reason, found["Ready"].status) == (Reason.ROLLING_OUT, "True")
+        late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+        restarted["status"]["conditions"] = [late]
+        found = conditions(scene.snapshot(scene.pod(), deployments={0: restarted}))
+        assert (found["Stalled"].reason, found["Ready"].status) == (Reason.DEADLINE_EXCEEDED, "True")
 
     def test_terminating_pod_is_ignored(self, scene: Scene) -> None:
         old = scene.pod("old", template="before", deletionTimestamp="now")
@@ -141,3 +177,142 @@ class TestDeadline:
     )
     def test_the_pods_own_reason_comes_first(self, scene: Scene, state: dict[str, str], reason: str) -> None:
         assert self.late(scene, scene.pod("new", state={"waiting": state}, ready=False)).reason == reason
+
+
+class TestPaused:
+    """The annotation of a resource stops all changes to its managed objects."""
+
+    def test_in_its_desired_state_it_is_ready_and_says_so(self, scene: Scene) -> None:
+        snapshot = scene.snapshot(scene.pod(), paused=())
+        assert said(snapshot, "WorkloadReady") == ("True", Reason.PAUSED)
+        assert said(snapshot, "Ready") == ("True", Reason.READY)
+        assert health(conditions(snapshot)) == "Healthy"
+
+    def test_waiting_changes_stall_it_while_old_pods_deliver(self, scene: Scene) -> None:
+        snapshot = scene.snapshot(scene.pod(template="old"), paused=("Deployment okx-btc-0",))
+        found = conditions(snapshot)
+        assert found["Stalled"].reason == Reason.PAUSED
+        assert "Deployment okx-btc-0. Remove it to continue" in found["Stalled"].message
+        assert "Reconciling" not in found
+        assert said(snapshot, "Ready") == ("True", Reason.READY)
+
+    def test_without_pods_it_is_not_ready(self, scene: Scene) -> None:
+        snapshot = scene.snapshot(paused=("Deployment okx-btc-0",))
+        assert said(snapshot, "Ready") == ("False", Reason.PAUSED)
+
+
+class TestOtherContainers:
+    """Containers that somebody injects: a crash is reported with the container's name, like that of the collector."""
+
+    CRASH: ClassVar[dict[str, Any]] = {
+        "name": "mesh-proxy",
+        "restartCount": 5,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"reason": "Error", "exitCode": 3, "message": "no certificate"}},
+    }
+
+    def pod(self, scene: Scene, kind: str, status: dict[str, Any], **fields: Any) -> Pod:
+        document = scene.pod_document(**fields)
+        document["status"].setdefault(kind, []).append(status)
+        return read_pod(document)
+
+    @pytest.mark.parametrize("kind", ["containerStatuses", "initContainerStatuses"])
+    def test_crashing_container_is_named(self, scene: Scene, kind: str) -> None:
+        found = conditions(scene.snapshot(self.pod(scene, kind, self.CRASH, ready=False)))
+        assert (found["Ready"].status, found["Ready"].reason) == ("False", Reason.CRASH_LOOPING)
+        words = "container mesh-proxy restarted 5 times: Error, exit code 3; last log line: no certificate"
+        assert words in found["WorkloadReady"].message
+        assert {"Stalled", "Reconciling"} & set(found)
+
+    def test_missing_image_of_an_init_container_is_named(self, scene: Scene) -> None:
+        waits = {"name": "setup", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
+        collector = {"waiting": {"reason": "PodInitializing"}}
+        state = conditions(scene.snapshot(self.pod(scene, "initContainerStatuses", waits, state=collector)))
+        assert state["WorkloadReady"].reason == Reason.IMAGE_PULL_FAILED
+        assert "container setup: ErrImagePull: no such image" in state["WorkloadReady"].message
+
+    def test_completed_init_container_is_no_problem(self, scene: Scene) -> None:
+        done = {"name": "setup", "restartCount": 3, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+        assert said(scene.snapshot(self.pod(scene, "initContainerStatuses", done)), "WorkloadReady")[0] == "True"
+
+    def test_ready_has_the_kubelets_words_about_an_unready_pod(self, scene: Scene) -> None:
+        document = scene.pod_document(ready=False)
+        document["status"]["conditions"][0]["message"] = "containers with unready status: [mesh-proxy]"
+        found = conditions(scene.snapshot(read_pod(document)))
+        assert found["Ready"].status == "True"
+        assert "[mesh-proxy]" in found["Ready"].message
+
+
+class TestFailedPods:
+    """Evicted pods stay as objects. Each took the files of its sinks with it."""
+
+    def failed(self, scene: Scene, uid: str, ago: float = 30.0, template: str | None = None) -> Pod:
+        pod = scene.pod(uid, state={}, template=template)
+        return replace(
+            pod,
+            is_terminating=True,
+            is_finished=True,
+            failed="Evicted",
+            failed_message="The node was low on resource: memory.",
+            failed_at=NOW - ago,
+        )
+
+    def test_eviction_is_reported_until_another_pod_runs(self, scene: Scene) -> None:
+        starting = scene.pod("new", state={"waiting": {"reason": "ContainerCreating"}}, ready=False)
+        found = conditions(scene.snapshot(self.failed(scene, "a"), starting))
+        assert found["WorkloadReady"].reason == found["Reconciling"].reason == Reason.EVICTED
+        assert "1 pod failed within 10 minutes" in found["WorkloadReady"].message
+        assert "The node was low on resource: memory." in found["WorkloadReady"].message
+        found = conditions(scene.snapshot(self.failed(scene, "a"), scene.pod("new")))
+        assert found["Ready"].status == "True"
+        assert "The node was low on resource: memory." in found["WorkloadReady"].message
+
+    def test_of_evictions_within_a_second_the_newest_object_is_the_last(self, scene: Scene) -> None:
+        first = replace(self.failed(scene, "z"), version=8, failed_message="first")
+        last = replace(self.failed(scene, "a"), version=9, failed_message="last")
+        found = conditions(scene.snapshot(last, first))
+        assert "Evicted: last" in found["WorkloadReady"].message
+
+    def test_repeated_evictions_are_like_a_crash_loop(self, scene: Scene) -> None:
+        pods = [self.failed(scene, f"p{number}", ago=90.0 * number + 1) for number in range(3)]
+        found = conditions(scene.snapshot(*pods, scene.pod("new")))
+        assert found["Ready"].reason == found["Stalled"].reason == Reason.EVICTED
+        assert "3 pods failed" in found["WorkloadReady"].message
+        assert health(found) == "Unhealthy"
+
+    def test_files_that_were_lost_are_reported(self, scene: Scene) -> None:
+        scene.want(sinks=[{"name": "files", "type": "file", "file": {"directory": "/data"}}])
+        message = conditions(scene.snapshot(self.failed(scene, "a"), scene.pod("new")))["WorkloadReady"].message
+        assert message.endswith("Files of its sinks are lost")
+
+    def test_pod_older_than_the_failures_keeps_the_resource_ready(self, scene: Scene) -> None:
+        scene.want(replicas=2)
+        pods = [self.failed(scene, f"p{number}", ago=90.0 * number + 1) for number in range(3)]
+        steady = scene.pod("steady", state={"running": {"startedAt": "1970-01-01T00:00:05Z"}})
+        found = conditions(scene.snapshot(*pods, steady, scene.pod("new")))
+        assert (found["Ready"].status, health(found)) == ("True", "Degraded")
+
+    def test_old_failures_and_those_of_another_version_are_forgotten(self, scene: Scene) -> None:
+        pods = [self.failed(scene, f"p{number}", ago=601.0) for number in range(3)]
+        pods += [self.failed(scene, f"q{number}", template="before") for number in range(3)]
+        snapshot = scene.snapshot(*pods, scene.pod("new"))
+        assert conditions(snapshot)["WorkloadReady"].message == "1 pod running"
+
+    def test_conditions_are_computed_again_when_a_failure_is_forgotten(self, scene: Scene) -> None:
+        assert scene.snapshot(self.failed(scene, "a", ago=100.0), scene.pod("new")).expires_in == 500.0
+
+
+class TestContests:
+    """Another writer keeps changing a managed object."""
+
+    @pytest.mark.parametrize(("count", "expected"), [(2, "Reconciling"), (5, "Stalled")])
+    def test_contest_is_reported_and_leaves_ready_alone(self, scene: Scene, count: int, expected: str) -> None:
+        contest = Contest("hash", count, NOW, "Deployment okx-btc-0: kubectl-scale changed spec.replicas")
+        found = conditions(scene.snapshot(scene.pod(), contests=(contest,)))
+        assert found["WorkloadReady"].reason == found[expected].reason == Reason.CHANGED_BY_OTHERS
+        assert f"kubectl-scale changed spec.replicas ({count} times)" in found["WorkloadReady"].message
+        assert (found["Ready"].status, health(found)) == ("True", "Degraded")
+
+    def test_conditions_are_computed_again_when_a_contest_is_over(self, scene: Scene) -> None:
+        contest = Contest("hash", 2, NOW, "changed")
+        assert scene.snapshot(scene.pod(), contests=(contest,)).expires_in == contest.ends - NOW

@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -11,12 +12,14 @@ from market_operator.telemetry.metrics import Metrics
 class Problems:
     live = ""
     ready = "the first listing is not complete"
+    partly = ""
 
 
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[str, Problems]]:
     problems = Problems()
-    runner = await serve(application(lambda: problems.live, lambda: problems.ready, Metrics()), "127.0.0.1", 0)
+    app = application(lambda: problems.live, lambda: problems.ready, Metrics(), lambda: problems.partly)
+    runner = await serve(app, "127.0.0.1", 0)
     host, port = runner.addresses[0][:2]
     yield f"http://{host}:{port}", problems
     await runner.cleanup()
@@ -38,7 +41,24 @@ async def test_probe_endpoints_name_the_problem(served: tuple[str, Problems]) ->
     assert await get(f"{address}/livez") == (503, "a worker has been busy\n")
 
 
+async def test_problem_of_a_part_shows_and_does_not_fail_the_probe(served: tuple[str, Problems]) -> None:
+    address, problems = served
+    problems.ready, problems.partly = "", "not served: ob-b: 403 Forbidden"
+    assert await get(f"{address}/readyz") == (200, "ok\nnot served: ob-b: 403 Forbidden\n")
+    assert await get(f"{address}/livez") == (200, "ok\n")
+
+
 async def test_metrics_are_in_prometheus_format(served: tuple[str, Problems]) -> None:
     status, text = await get(f"{served[0]}/metrics")
     assert status == 200
     assert "# TYPE market_operator_is_leader gauge" in text
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+async def test_all_addresses_are_those_of_both_families(host: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    runner = await serve(application(lambda: "", lambda: "", Metrics()), host, port)
+    assert sorted(address[0] for address in runner.addresses) == ["0.0.0.0", "::"]
+    await runner.cleanup()

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,9 @@ from market_operator.observed.registry import Registry
 from market_operator.observed.reports import Report
 from market_operator.resource.naming import Key
 from market_operator.scheduling.poll_schedule import PollSchedule
-from market_operator.scheduling.work_queue import WorkQueue
+from market_operator.scheduling.work_queue import OVERWRITTEN_DELAY, WorkQueue
+from market_operator.telemetry.containment import Containment
+from market_operator.telemetry.metrics import Metrics
 from market_operator.watch.informer import Informer
 
 KEY = Key("md", "okx-btc")
@@ -21,7 +24,9 @@ Make = Callable[..., Any]
 @pytest.fixture
 def informer() -> Informer:
     """The informer of the leader."""
-    return Informer(Cache(), Registry(), Collectors(), WorkQueue(lambda: 0.0), PollSchedule(), is_leading=True)
+    return Informer(
+        Cache(), Registry(), Collectors(), WorkQueue(lambda: 0.0), PollSchedule(), Containment(Metrics()), True
+    )
 
 
 def resource(generation: int = 1, uid: str = "u", **meta: str) -> dict[str, Any]:
@@ -42,6 +47,17 @@ async def test_change_of_only_the_status_queues_nothing(informer: Informer) -> N
     assert await queued(informer) == [KEY]
     informer.resource(resource())
     assert await queued(informer) == []
+
+
+async def test_status_that_others_write_often_costs_one_reconcile_a_second(informer: Informer) -> None:
+    informer.resource(resource(resourceVersion="1"))
+    assert await queued(informer) == [KEY]
+    informer.registry.left(KEY, "1")
+    for version in range(2, 12):
+        informer.resource(resource(resourceVersion=str(version)))
+    assert await queued(informer) == []
+    await asyncio.sleep(OVERWRITTEN_DELAY + 0.1)
+    assert await queued(informer) == [KEY]
 
 
 @pytest.mark.parametrize("change", [{"generation": 2}, {"uid": "v"}, {"deletionTimestamp": "now"}])
@@ -94,6 +110,26 @@ async def test_termination_message_of_a_gone_pod_is_counted(
     informer.child_gone("Pod", pod_document(version=2, state=words))
     assert [reading.counters.messages for reading in informer.collectors.samples(KEY, [])] == [42]
     assert informer.cache.observe(KEY).pods == ()
+
+
+async def test_copied_pod_counts_nothing(informer: Informer, pod_document: Make, report_document: Make) -> None:
+    """Somebody copies a pod for debugging, with its labels."""
+    words = {"terminated": {"exitCode": 0, "message": json.dumps(report_document())}}
+    informer.child("Pod", pod_document(ownerReferences=[]), 7.0)
+    informer.child_gone("Pod", pod_document(version=2, state=words, ownerReferences=[]))
+    assert informer.collectors.samples(KEY, []) == []
+    assert len(informer.poll_schedule) == 0
+
+
+async def test_released_pod_keeps_its_counts_and_is_not_probed(
+    informer: Informer, pod_document: Make, pod: Callable[..., Pod], report: Callable[..., Report]
+) -> None:
+    """Somebody takes a pod out of its ReplicaSet, by a label. No sample may have a shard that does not exist."""
+    informer.child("Pod", pod_document(), 7.0)
+    informer.collectors.record_probe(pod(), report())
+    informer.child("Pod", pod_document(version=2, ownerReferences=[]), 8.0)
+    assert [(each.shard, each.counters.messages) for each in informer.collectors.samples(KEY, [])] == [(0, 10)]
+    assert (len(informer.poll_schedule), informer.cache.observe(KEY).pods) == (0, ())
 
 
 async def test_pod_missing_in_a_listing_is_counted_by_its_last_report(

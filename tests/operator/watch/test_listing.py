@@ -20,10 +20,12 @@ from market_operator.resource.document import Document
 from market_operator.resource.naming import Key
 from market_operator.scheduling.poll_schedule import PollSchedule
 from market_operator.scheduling.work_queue import WorkQueue
+from market_operator.telemetry.containment import Containment
 from market_operator.telemetry.http import serve
 from market_operator.telemetry.metrics import Metrics
 from market_operator.watch.informer import Informer
 from market_operator.watch.listing import Listing, waits
+from owned import owned
 
 KEY = Key("md", "okx-btc")
 
@@ -36,9 +38,13 @@ class Server:
         self.objects: dict[str, list[Any]] = {}
         self.answers: dict[str, Any] = {}
         self.statuses: dict[str, int] = {}
+        self.refused: dict[str, int] = {}
+        """Status by a part of the path."""
 
     async def answer(self, request: web.Request) -> web.Response:
         name = request.path.rpartition("/")[2]
+        for status in (self.refused[part] for part in request.path.split("/") if part in self.refused):
+            return web.json_response({"reason": "Refused", "message": "no right"}, status=status)
         page = {"metadata": {"resourceVersion": str(self.version)}, "items": self.objects.get(name)}
         return web.json_response(self.answers.get(name, page), status=self.statuses.get(name, 200))
 
@@ -62,14 +68,16 @@ async def cluster(server: Server) -> AsyncIterator[Cluster]:
 
 @pytest.fixture
 def listing(cluster: Cluster) -> Listing:
-    informer = Informer(Cache(), Registry(), Collectors(), WorkQueue(lambda: 0.0), PollSchedule(), is_leading=True)
+    informer = Informer(
+        Cache(), Registry(), Collectors(), WorkQueue(lambda: 0.0), PollSchedule(), Containment(Metrics()), True
+    )
     return Listing(cluster, informer, Metrics(), ("md",), "", 300)
 
 
 def config(version: int, x: str) -> dict[str, Any]:
     annotations = {"marketcollector.dev/resource": "okx-btc"}
     meta = {"name": "a", "namespace": "md", "uid": "u", "resourceVersion": str(version), "annotations": annotations}
-    return {"metadata": {**meta, "managedFields": [{"manager": "m"}]}, "data": {"x": x}}
+    return {"metadata": {**meta, **owned()}, "data": {"x": x}}
 
 
 async def test_listing_reads_only_objects_that_are_newer_than_the_cache(
@@ -112,7 +120,71 @@ async def test_periodic_listing_ends_only_without_the_crd(server: Server, listin
         running.cancel()
 
 
-@pytest.mark.parametrize("answer", [{}, {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {}}]}, "text"])
+def resource(namespace: str) -> dict[str, Any]:
+    return {"metadata": {"name": "okx-btc", "namespace": namespace, "uid": namespace, "resourceVersion": "1"}}
+
+
+async def test_namespace_without_rights_is_left_out_and_reported(
+    server: Server, listing: Listing, caplog: pytest.LogCaptureFixture
+) -> None:
+    listing.namespaces, server.refused = ("gone", "md"), {"gone": 403}
+    server.objects["marketcollectors"] = [resource("md")]
+    await listing.complete()
+    assert listing.is_done
+    assert [*listing.informer.registry] == [KEY]
+    assert "403 Refused: no right" in str(listing.unserved["gone"])
+    assert not listing.serves_nothing
+    assert b'namespace_served{namespace="gone"} 0.0' in listing.metrics.render()
+    assert b'namespace_served{namespace="md"} 1.0' in listing.metrics.render()
+    assert "namespace gone cannot be served" in caplog.text
+
+
+@pytest.mark.parametrize("others", [(), ("later",)])
+async def test_namespace_is_served_again_when_it_is_back(
+    server: Server, listing: Listing, monkeypatch: pytest.MonkeyPatch, others: tuple[str, ...]
+) -> None:
+    """The retry comes before the next complete listing, and queues what waits for a retry of its own."""
+    listing.namespaces, server.refused = ("md", *others), {"md": 403}
+    listing.informer.resource(resource("md"))
+    await listing.informer.queue.take()
+    listing.informer.queue.done(KEY)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        server.refused = {}
+        slept.append(seconds)
+        if len(slept) > 2:
+            raise asyncio.CancelledError
+
+    await listing.complete()
+    assert listing.serves_nothing is not bool(others)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    server.objects["marketcollectors"] = [resource("md")]
+    with pytest.raises(asyncio.CancelledError):
+        await listing.run()
+    assert listing.unserved == {}
+    assert listing.informer.queue.depth == 1
+    assert sum(slept) <= 30
+
+
+async def test_missing_right_in_all_namespaces_ends_the_start(server: Server, listing: Listing) -> None:
+    listing.namespaces, server.refused = (), {"configmaps": 403}
+    with pytest.raises(ApiError, match="403 Refused"):
+        await listing.complete()
+
+
+async def test_failed_listing_of_one_namespace_stops_no_other(server: Server, listing: Listing) -> None:
+    listing.namespaces, listing.interval = ("broken", "md"), 0.01
+    await listing.complete()
+    server.refused, server.objects["marketcollectors"] = {"broken": 503}, [resource("md")]
+    running = asyncio.create_task(listing.run())
+    while KEY not in listing.informer.registry:
+        await asyncio.sleep(0)
+    running.cancel()
+    assert listing.unserved == {}, "time heals it"
+
+
+@pytest.mark.parametrize("answer", [{}, {"metadata": {"resourceVersion": "1"}, "items": {}}, "text"])
 async def test_answer_without_a_list_is_refused(server: Server, cluster: Cluster, answer: Any) -> None:
     server.answers["configmaps"] = answer
     with pytest.raises(ApiError, match="configmaps: the answer is no list of objects"):
@@ -122,3 +194,23 @@ async def test_answer_without_a_list_is_refused(server: Server, cluster: Cluster
 @pytest.mark.parametrize(("interval", "expected"), [(300.0, [10.0, 300.0, 300.0]), (2.0, [2.0, 2.0, 2.0])])
 def test_second_listing_follows_soon_after_the_first(interval: float, expected: list[float]) -> None:
     assert list(itertools.islice(waits(interval), 3)) == expected
+
+
+async def test_objects_that_cannot_be_handled_do_not_end_the_listing(
+    server: Server, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user who may create labelled objects could end the operator, again at each start."""
+    headless = {"metadata": {"name": 5}}
+    unreadable = config(5, "x")
+    unreadable["metadata"] |= {"name": "bad", "uid": "v", "resourceVersion": "6"}
+    server.objects["configmaps"], server.version = [headless, unreadable, config(5, "x")], 7
+    put = Cache.put
+
+    def fail_once(cache: Cache, kind: str, document: Document, is_settled: bool = False) -> bool:
+        if document["metadata"]["name"] == "bad":
+            raise OverflowError
+        return put(cache, kind, document, is_settled)
+
+    monkeypatch.setattr(Cache, "put", fail_once)
+    await listing.complete()
+    assert [*listing.informer.cache.observe(KEY).children] == [("ConfigMap", "a")]

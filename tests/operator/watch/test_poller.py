@@ -16,6 +16,7 @@ from market_operator.resource.naming import Key
 from market_operator.scheduling.poll_schedule import PollSchedule
 from market_operator.scheduling.status_budget import StatusBudget
 from market_operator.scheduling.work_queue import WorkQueue
+from market_operator.telemetry.containment import Containment
 from market_operator.telemetry.metrics import Metrics
 from market_operator.watch.informer import Informer
 from market_operator.watch.poller import MAX_CONCURRENT_PROBES, Poller
@@ -48,7 +49,9 @@ class Reader:
 @asynccontextmanager
 async def polling(reader: Reader) -> AsyncIterator[Informer]:
     queue = WorkQueue(asyncio.get_running_loop().time)
-    informer = Informer(Cache(), Registry(), Collectors(), queue, PollSchedule(), is_leading=True)
+    informer = Informer(
+        Cache(), Registry(), Collectors(), queue, PollSchedule(), Containment(Metrics()), is_leading=True
+    )
     informer.registry.update(RESOURCE)
     poller = Poller(
         reader,
@@ -59,6 +62,7 @@ async def polling(reader: Reader) -> AsyncIterator[Informer]:
         informer.poll_schedule,
         StatusBudget(60.0),
         Metrics(),
+        informer.containment,
     )
     task = asyncio.create_task(poller.run())
     yield informer
@@ -108,12 +112,38 @@ async def test_number_of_concurrent_probes_is_limited(pod_document: Make, report
     reader.gate.clear()
     async with polling(reader) as informer:
         for number in range(2 * MAX_CONCURRENT_PROBES):
-            informer.child("Pod", pod_document(uid=f"p{number}"), time.time())
+            informer.registry.update({"metadata": {**RESOURCE["metadata"], "namespace": f"n{number}"}})
+            informer.child("Pod", pod_document(uid=f"p{number}", namespace=f"n{number}"), time.time())
         await until(lambda: len(reader.asked) == MAX_CONCURRENT_PROBES)
         await asyncio.sleep(0.05)
         assert len(reader.asked) == MAX_CONCURRENT_PROBES
         reader.gate.set()
         await until(lambda: len(reader.asked) == 2 * MAX_CONCURRENT_PROBES)
+
+
+async def test_hanging_pods_do_not_hold_up_a_neighbours_probe(pod_document: Make, report: Make) -> None:
+    reader = Reader(report())
+    reader.gate.clear()
+    async with polling(reader) as informer:
+        informer.registry.update({"metadata": {**RESOURCE["metadata"], "namespace": "noisy"}})
+        for number in range(600):
+            informer.child("Pod", pod_document(uid=f"p{number}", namespace="noisy"), time.time())
+        await until(lambda: reader.asked)
+        await asyncio.sleep(0.05)
+        informer.child("Pod", pod_document(uid="neighbour"), time.time())
+        await until(lambda: "neighbour" in reader.asked)
+
+
+async def test_pod_that_changes_all_the_time_is_queued_later(
+    pod_document: Make, report: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StatusBudget, "flip_wait", lambda *_: 60.0)
+    async with polling(Reader(report())) as informer:
+        informer.child("Pod", pod_document(), time.time())
+        await informer.queue.take()
+        informer.queue.done(KEY)
+        await until(lambda: informer.collectors.probes)
+        assert informer.queue.depth == 0
 
 
 async def test_foreign_pod_is_not_probed_until_its_resource_is_served(pod_document: Make, report: Make) -> None:
@@ -126,3 +156,31 @@ async def test_foreign_pod_is_not_probed_until_its_resource_is_served(pod_docume
         informer.registry.update(RESOURCE)
         informer.poll_schedule.probe_by(KEY, "pod-1", time.time())
         await until(lambda: reader.asked == ["pod-1"])
+
+
+async def test_internal_error_about_one_pod_does_not_end_the_probes(pod_document: Make, report: Make) -> None:
+    class Faulty(Reader):
+        async def read(self, pod: Pod) -> Report:
+            if pod.uid == "bad":
+                raise OverflowError
+            return await super().read(pod)
+
+    reader = Faulty(report())
+    async with polling(reader) as informer:
+        informer.child("Pod", pod_document("bad"), time.time())
+        await asyncio.sleep(0.05)
+        informer.child("Pod", pod_document(), time.time())
+        await asyncio.sleep(0.7)
+        assert reader.asked == ["pod-1"]
+        assert informer.collectors.probes["pod-1"].report is not None
+        assert "bad" not in informer.collectors.probes
+
+
+async def test_answer_of_another_pod_is_a_failed_probe(pod_document: Make, report: Make) -> None:
+    """An address is used again, or a pod's status was changed: its conditions would be those of another collector."""
+    async with polling(Reader(report(uid="other"))) as informer:
+        informer.child("Pod", pod_document(), time.time())
+        await asyncio.sleep(0.1)
+        probe = informer.collectors.probes["pod-1"]
+        assert probe.report is None
+        assert probe.problem.startswith("another pod answered: other/")

@@ -6,6 +6,8 @@ import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from market_spec.no_proxy import is_in_no_proxy_network
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -28,7 +30,8 @@ def runs_in_a_pod() -> bool:
 def proxy_for(server: str) -> str | None:
     """The proxy that the environment names for `server` (HTTPS_PROXY, NO_PROXY)."""
     url = urllib.parse.urlsplit(server)
-    is_direct = urllib.request.proxy_bypass(url.netloc.rpartition("@")[2])
+    host = url.netloc.rpartition("@")[2]
+    is_direct = urllib.request.proxy_bypass(host) or is_in_no_proxy_network(url.hostname or "", os.environ)
     return None if is_direct else urllib.request.getproxies().get(url.scheme)
 
 

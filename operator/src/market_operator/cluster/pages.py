@@ -1,5 +1,6 @@
 """Pages of a listing, read no further than needed to recognise each object."""
 
+import logging
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict, cast
 
@@ -37,6 +38,7 @@ class _List(msgspec.Struct):
     items: list[msgspec.Raw] | None = None  # null in an empty list of metadata
 
 
+logger = logging.getLogger(__name__)
 _LIST, _HEAD = msgspec.json.Decoder(_List), msgspec.json.Decoder(_Head)
 
 
@@ -68,7 +70,17 @@ def read_page(path: str, answer: bytes) -> tuple[Page, str]:
     """A page, and the token of the next one ("" if there is none)."""
     try:
         found = _LIST.decode(answer)
-        items = [Listed(cast(Document, _HEAD.decode(item)), item) for item in found.items or ()]
-    except msgspec.MsgspecError as error:
+        version = int(found.metadata.resourceVersion)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise ApiError(0, "Malformed", f"GET {path}: the answer is no list of objects: {error}") from error
-    return Page(items, int(found.metadata.resourceVersion)), found.metadata.token
+    items = [Listed(head, item) for item in found.items or () if (head := _head(path, item))]
+    return Page(items, version), found.metadata.token
+
+
+def _head(path: str, item: msgspec.Raw) -> Document | None:
+    """The head of an object; None, and a warning, if it cannot be read, so that all others are listed."""
+    try:
+        return cast(Document, _HEAD.decode(item))
+    except (msgspec.MsgspecError, RecursionError) as error:
+        logger.warning("GET %s: an object cannot be read (%s): %.200r", path, error, bytes(item))
+        return None

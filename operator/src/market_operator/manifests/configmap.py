@@ -9,7 +9,16 @@ from market_spec.section import plain
 
 CONTRACT = 1
 # Fields that collectors do not read, so that changing them restarts no collector.
-_NOT_FOR_COLLECTORS = {"shards", "replicas", "suspend", "template", "healthCheckInterval", "symbol", "symbols"}
+_NOT_FOR_COLLECTORS = {
+    "shards",
+    "replicas",
+    "suspend",
+    "template",
+    "commonLabels",
+    "healthCheckInterval",
+    "symbol",
+    "symbols",
+}
 
 
 def configmap(shard: Shard) -> Document:
@@ -38,6 +47,7 @@ def document(shard: Shard) -> Document:
         spec.pop("credentials", None)
         spec["dataTypes"] = [data_type for data_type in spec["dataTypes"] if data_type != BALANCE]
     for sink in spec.get("sinks", ()):
-        sink.get("file", {}).pop("claimName", None)
+        for volume_field in ("claimName", "sizeLimit"):
+            sink.get("file", {}).pop(volume_field, None)
     key = shard.resource.key
     return {"contract": CONTRACT, "name": key.name, "namespace": key.namespace, "shard": shard.number, "spec": spec}

@@ -6,7 +6,7 @@ from market_operator.resource.document import Document
 
 # How long a new pod's streams must stay live before the old pod stops. It affects rollouts only; conditions come from
 # the pods' reports.
-_MIN_READY_SECONDS = 5
+MIN_READY_SECONDS = 5
 
 
 def deployment(shard: Shard, configmap_name: str) -> Document:
@@ -14,6 +14,8 @@ def deployment(shard: Shard, configmap_name: str) -> Document:
 
     A pod is ready when its streams are live, so with maxUnavailable 0 the old pod stops only after that. A
     PersistentVolumeClaim with one writer needs the old pod to stop first; the collector backfills that gap.
+
+    `paused` is set because a rollout that somebody paused would never end.
     """
     return {
         "apiVersion": "apps/v1",
@@ -21,8 +23,9 @@ def deployment(shard: Shard, configmap_name: str) -> Document:
         "metadata": shard.metadata(shard.name),
         "spec": {
             "replicas": shard.replicas,
+            "paused": False,
             "revisionHistoryLimit": 2,
-            "minReadySeconds": _MIN_READY_SECONDS,
+            "minReadySeconds": MIN_READY_SECONDS,
             "progressDeadlineSeconds": 120,
             "strategy": _strategy(shard),
             "selector": {"matchLabels": shard.selector},

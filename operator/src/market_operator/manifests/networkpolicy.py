@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from market_operator.manifests.shard import metadata
+from market_operator.manifests.shard import ORDINARY, PodSettings, common_labels, metadata
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import HTTP_PORT, policy_name, selector
 from market_spec.connection import Endpoint
@@ -25,22 +25,31 @@ class NetworkRules:
     egress: tuple[dict[str, Any], ...] = ()
 
 
-def networkpolicy(resource: Resource, spec: Spec, rules: NetworkRules) -> Document:
+def networkpolicy(resource: Resource, spec: Spec, rules: NetworkRules, settings: PodSettings = ORDINARY) -> Document:
     """The policy of all shards. It allows ingress from readers, and egress to DNS, the exchange and `rules.egress`.
+
+    Pods of the resource reach each other, because a new pod asks its predecessors for their positions.
 
     Without readers ingress stays open, because labels cannot select reads through the API server. A policy never blocks
     probes from the node.
     """
-    ingress = {"ingress": [{"from": [*rules.readers], "ports": _tcp([HTTP_PORT])}]} if rules.readers else {}
+    siblings = {"podSelector": {"matchLabels": selector(resource.key.name)}}
+    readers = {"from": [*rules.readers, siblings], "ports": _tcp([HTTP_PORT])}
+    ingress = {"ingress": [readers]} if rules.readers else {}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": metadata(resource, policy_name(resource.key.name)),
+        "metadata": metadata(resource, policy_name(resource.key.name), common_labels(spec, settings)),
         "spec": {
             "podSelector": {"matchLabels": selector(resource.key.name)},
             "policyTypes": ["Ingress", "Egress"] if ingress else ["Egress"],
             **ingress,
-            "egress": [_DNS, {"ports": _tcp(exchange_ports(spec))}, *rules.egress],
+            "egress": [
+                _DNS,
+                {"ports": _tcp(exchange_ports(spec))},
+                {"to": [siblings], "ports": _tcp([HTTP_PORT])},
+                *rules.egress,
+            ],
         },
     }
 

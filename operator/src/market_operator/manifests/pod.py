@@ -2,9 +2,19 @@
 
 from typing import Any
 
+from market_operator.manifests.handover import HANDOVER_FILE
+from market_operator.manifests.resources import container_resources
 from market_operator.manifests.shard import FILE, Shard, digest
 from market_operator.resource.document import Document
-from market_operator.resource.naming import CONTAINER, HTTP_PORT, RESOURCE_ANNOTATION, TEMPLATE_ANNOTATION, labels
+from market_operator.resource.naming import (
+    CONTAINER,
+    HTTP_PORT,
+    RESOURCE_ANNOTATION,
+    TEMPLATE_ANNOTATION,
+    handover_name,
+    labels,
+)
+from market_spec.environment import EnvVar
 from market_spec.section import plain
 from market_spec.sinks import FileSink
 
@@ -12,11 +22,10 @@ CONFIG_DIRECTORY = "/etc/market-collector"
 CREDENTIALS_DIRECTORY = "/etc/market-collector-credentials"
 CREDENTIALS_KEYS = ("apiKey", "secretKey", "passphrase")
 STATE_DIRECTORY = "/var/lib/market-collector"
+HANDOVER_DIRECTORY = "/etc/market-collector-handover"
 _USER = 65532
-# Measured: a collector of three order books over TLS uses 30 to 40 MB and 1 to 2 % of a core.
-_REQUESTS = {"cpu": "20m", "memory": "48Mi"}
-_LIMITS = {"memory": "128Mi"}
-_PLACEMENT = (
+_USER_AND_GROUPS = {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
+_OF_POD = (
     "nodeSelector",
     "tolerations",
     "affinity",
@@ -24,6 +33,9 @@ _PLACEMENT = (
     "priorityClassName",
     "serviceAccountName",
     "imagePullSecrets",
+    "dnsConfig",
+    "hostAliases",
+    "runtimeClassName",
 )
 # The API server copies the service account name into the deprecated field and back, so a removed account would stay.
 # Empty strings are not stored, so they restart no pod.
@@ -36,7 +48,11 @@ def pod_template(shard: Shard, configmap_name: str) -> Document:
     annotations = {**(template.annotations or {}), RESOURCE_ANNOTATION: shard.resource.key.name}
     built: Document = {
         "metadata": {
-            "labels": {**(template.labels or {}), **labels(shard.resource.key.name, shard.number)},
+            "labels": {
+                **shard.common_labels,
+                **(template.labels or {}),
+                **labels(shard.resource.key.name, shard.number),
+            },
             "annotations": annotations,
         },
         "spec": _pod_spec(shard, configmap_name),
@@ -52,27 +68,32 @@ def _pod_spec(shard: Shard, configmap_name: str) -> Document:
         "terminationGracePeriodSeconds": 30,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
+            **({} if shard.settings.has_arbitrary_user else _USER_AND_GROUPS),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(shard)],
         "volumes": [
             {"name": "config", "configMap": {"name": configmap_name}},
             {"name": "state", "emptyDir": {}},
+            {"name": "handover", "configMap": {"name": handover_name(shard.resource.key.name), "optional": True}},
             *_credentials_volume(shard),
             *(_volume(index, sink) for index, sink in _file_sinks(shard)),
             *map(plain, shard.spec.template.volumes or ()),
         ],
-        **_placement(shard),
+        **_fields_of_pod(shard),
     }
 
 
-def _placement(shard: Shard) -> Document:
-    """The placement fields of spec.template. They do not affect security settings."""
+def _fields_of_pod(shard: Shard) -> Document:
+    """The fields of spec.template that a pod has too. They do not affect security settings."""
     given = plain(shard.spec.template)
-    return _spread(shard) | {name: given[name] for name in _PLACEMENT if name in given}
+    return {**_spread(shard), **_pull_secrets(shard), **{name: given[name] for name in _OF_POD if name in given}}
+
+
+def _pull_secrets(shard: Shard) -> Document:
+    """The installer's pull secrets. spec.template replaces them."""
+    names = shard.settings.pull_secrets
+    return {"imagePullSecrets": [{"name": name} for name in names]} if names else {}
 
 
 def _spread(shard: Shard) -> Document:
@@ -93,11 +114,11 @@ def _container(shard: Shard) -> Document:
     return {
         "name": CONTAINER,
         "image": shard.spec.template.image or shard.image,
-        "imagePullPolicy": "IfNotPresent",
+        "imagePullPolicy": shard.spec.template.image_pull_policy or shard.settings.pull_policy,
         "args": _arguments(),
         "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
         "env": _environment(shard),
-        "resources": _resources(shard),
+        "resources": container_resources(shard),
         "startupProbe": _probe("/livez", periodSeconds=1, failureThreshold=60, timeoutSeconds=2),
         "livenessProbe": _probe("/livez", periodSeconds=10, failureThreshold=3, timeoutSeconds=2),
         "readinessProbe": _probe("/readyz", periodSeconds=2, failureThreshold=3, timeoutSeconds=2),
@@ -111,6 +132,7 @@ def _container(shard: Shard) -> Document:
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
             {"name": "state", "mountPath": STATE_DIRECTORY},
+            {"name": "handover", "mountPath": HANDOVER_DIRECTORY, "readOnly": True},
             *_credentials_mount(shard),
             *(_mount(shard, index, sink) for index, sink in _file_sinks(shard)),
             *map(plain, shard.spec.template.volume_mounts or ()),
@@ -122,7 +144,8 @@ def _arguments() -> list[str]:
     listen = f"0.0.0.0:{HTTP_PORT}"
     return [
         *("run", "-f", f"{CONFIG_DIRECTORY}/{FILE}", "--http", listen),
-        *("--state-dir", STATE_DIRECTORY, "--log-format", "json"),
+        *("--state-dir", STATE_DIRECTORY, "--handover", f"{HANDOVER_DIRECTORY}/{HANDOVER_FILE}"),
+        *("--log-format", "json"),
     ]
 
 
@@ -130,20 +153,16 @@ def _environment(shard: Shard) -> list[Document]:
     return [
         _downward("POD_UID", "metadata.uid"),
         _downward("POD_NAME", "metadata.name"),
-        *({"name": env.name, "value": env.value} for env in shard.spec.template.env or ()),
+        *map(_variable, shard.spec.template.env or ()),
     ]
+
+
+def _variable(env: EnvVar) -> Document:
+    return plain(env) if env.value_from else {"name": env.name, "value": env.value or ""}
 
 
 def _downward(name: str, path: str) -> Document:
     return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
-
-
-def _resources(shard: Shard) -> Document:
-    given = shard.spec.template.resources
-    return {
-        "requests": _REQUESTS if given is None or given.requests is None else given.requests,
-        "limits": _LIMITS if given is None or given.limits is None else given.limits,
-    }
 
 
 def _probe(path: str, **times: int) -> Document:
@@ -173,7 +192,7 @@ def _credentials_mount(shard: Shard) -> list[Document]:
 
 
 def _volume(index: int, sink: FileSink) -> Document:
-    source: dict[str, Any] = {"emptyDir": {}}
+    source: dict[str, Any] = {"emptyDir": {} if sink.size_limit is None else {"sizeLimit": sink.size_limit}}
     if sink.claim_name:
         source = {"persistentVolumeClaim": {"claimName": sink.claim_name}}
     return {"name": f"sink-{index}", **source}

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from market_operator.resource.document import Document, Resource
@@ -15,6 +16,22 @@ FILE = "collector.json"
 
 
 @dataclass(frozen=True, slots=True)
+class PodSettings:
+    """The operator's settings for all collectors; fields of a resource come first."""
+
+    pull_policy: str = "IfNotPresent"
+    pull_secrets: tuple[str, ...] = ()
+    """Names of Secrets in each resource's namespace."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of all managed objects and their pods."""
+    has_arbitrary_user: bool = False
+    """Leave user and groups to the namespace, as OpenShift requires."""
+
+
+ORDINARY = PodSettings()
+
+
+@dataclass(frozen=True, slots=True)
 class Shard:
     """One shard of one resource. `image` is the default collector image."""
 
@@ -23,6 +40,7 @@ class Shard:
     number: int
     symbols: tuple[str, ...]
     image: str
+    settings: PodSettings = ORDINARY
 
     @property
     def name(self) -> str:
@@ -40,16 +58,31 @@ class Shard:
         return self.number == 0 and BALANCE in self.spec.data_types
 
     @property
+    def stream_count(self) -> int:
+        """Number of the shard's streams."""
+        return len(self.symbols) * self.spec.streams_per_symbol + self.collects_account
+
+    @property
     def selector(self) -> dict[str, str]:
         """The labels that select the shard's pods."""
         return selector(self.resource.key.name, self.number)
 
     def metadata(self, name: str) -> Document:
         """Name, labels and owner of an object of the shard."""
-        return metadata(self.resource, name, self.number)
+        return metadata(self.resource, name, self.common_labels, self.number)
+
+    @property
+    def common_labels(self) -> dict[str, str]:
+        """The labels of all managed objects besides the operator's own."""
+        return common_labels(self.spec, self.settings)
 
 
-def metadata(resource: Resource, name: str, shard: int | None = None) -> Document:
+def common_labels(spec: Spec, settings: PodSettings) -> dict[str, str]:
+    """The labels that the installer and the resource add to all managed objects."""
+    return {**settings.labels, **(spec.common_labels or {})}
+
+
+def metadata(resource: Resource, name: str, more_labels: Mapping[str, str], shard: int | None = None) -> Document:
     """Name, labels and owner of an object of a shard, or of the whole resource.
 
     The owner reference does not block deletion, so nothing waits for the operator.
@@ -64,7 +97,7 @@ def metadata(resource: Resource, name: str, shard: int | None = None) -> Documen
     return {
         "name": name,
         "namespace": resource.key.namespace,
-        "labels": labels(resource.key.name, shard),
+        "labels": {**more_labels, **labels(resource.key.name, shard)},
         "annotations": {RESOURCE_ANNOTATION: resource.key.name},
         "ownerReferences": [owner],
     }

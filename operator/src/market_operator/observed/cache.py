@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from market_operator.observed.pods import Pod, owner_key
+from market_operator.observed.ownership import is_managed, owner_key
+from market_operator.observed.pods import Pod
 from market_operator.resource.document import Document
-from market_operator.resource.naming import APPLIED_ANNOTATION, RESOURCE_ANNOTATION, SHARD_LABEL, Key
+from market_operator.resource.naming import APPLIED_ANNOTATION, MANAGER, RESOURCE_ANNOTATION, SHARD_LABEL, Key
 
 Name = tuple[str, str]
 """Kind and name of a managed object; the namespace is the resource's."""
@@ -37,6 +38,8 @@ def name_of(child: Document) -> Name:
     return child["kind"], child["metadata"]["name"]
 
 
+LAST_WRITER = "lastWriter"
+"""Field that the cache adds to the metadata of an object that is not settled: who changed it last."""
 _MAX_REMOVED_UIDS = 20_000
 
 
@@ -83,22 +86,26 @@ class Cache:
     def __init__(self) -> None:
         self._by_resource: dict[Key, _ResourceObjects] = {}
         self._samples: dict[str, bytes] = {}
-        self._removed: dict[str, None] = {}
+        self._removed: dict[str, int] = {}
         self._pods_listed: dict[str | None, int] = {}
 
     def put(self, kind: str, document: Document, is_settled: bool = False) -> bool:
         """Stores a version of a managed object; whether it is newer than the known one.
+
+        An object that is no longer the operator's is removed. Objects of others are never stored.
 
         `is_settled`: it is the answer to the operator's own write, and so in its desired state.
         """
         known, meta = self._known(kind, document), document["metadata"]
         if not self._is_newer(meta["uid"], int(meta["resourceVersion"]), known):
             return False
-        objects, name = self._by_resource.setdefault(owner_key(document), _ResourceObjects()), (kind, meta["name"])
-        version, content = int(meta["resourceVersion"]), _digest(document)
+        key, name, version = owner_key(document), (kind, meta["name"]), int(meta["resourceVersion"])
+        if not is_managed(document):
+            return self._lose(known, kind, key, meta["name"], meta["uid"], version)
+        objects, content = self._by_resource.setdefault(key, _ResourceObjects()), _digest(document)
         was_settled = isinstance(known, _Child) and known.is_settled and known.content == content
         is_settled = is_settled or was_settled
-        packed = self._pack(kind, _outline(document) if is_settled else document)
+        packed = self._pack(kind, _outline(document) if is_settled else _with_writer(document))
         objects.keep(name, _Child(meta["uid"], version, content, packed, is_settled))
         return True
 
@@ -114,7 +121,7 @@ class Cache:
         return objects.pods.get(meta["uid"]) if kind == "Pod" else objects.child((kind, meta["name"]))
 
     def _is_newer(self, uid: str, version: int, known: _Child | Pod | None) -> bool:
-        return uid not in self._removed and (known is None or known.version < version)
+        return version > self._removed.get(uid, -1) and (known is None or known.version < version)
 
     def mark_applied(self, key: Key, names: Iterable[Name]) -> None:
         """Marks observed objects as being in their desired state."""
@@ -128,29 +135,42 @@ class Cache:
     def put_pod(self, pod: Pod) -> bool:
         """Stores a version of a pod; whether it is newer than the known one.
 
-        A pod without a shard label is removed: it is no longer a collector.
+        A pod that no Deployment of the operator controls is removed, or never stored.
         """
-        pods = self._by_resource.setdefault(pod.key, _ResourceObjects()).pods
-        if not self._is_newer(pod.uid, pod.version, pods.get(pod.uid)):
+        known = self.pod(pod.key, pod.uid)
+        if not self._is_newer(pod.uid, pod.version, known):
             return False
-        if pod.shard < 0:
-            return pods.pop(pod.uid, None) is not None
-        pods[pod.uid] = pod
+        if not pod.is_owned:
+            return self._lose(known, "Pod", pod.key, pod.name, pod.uid, pod.version)
+        self._by_resource.setdefault(pod.key, _ResourceObjects()).pods[pod.uid] = pod
         return True
 
     def drop(self, kind: str, document: Document) -> None:
-        """Removes an object. Its UID is never accepted again."""
-        meta, key = document["metadata"], owner_key(document)
-        self._removed[meta["uid"]] = None
+        """Removes an object, unless a newer version of it is known. No version up to this one is accepted again.
+
+        An object whose labels are put back was not deleted, though a watch reported that.
+        """
+        meta = document["metadata"]
+        self._drop(kind, owner_key(document), meta["name"], meta["uid"], int(meta["resourceVersion"]))
+
+    def _lose(self, known: _Child | Pod | None, kind: str, key: Key, name: str, uid: str, version: int) -> bool:
+        """Removes an object of another owner; whether it was known as the operator's."""
+        if known is not None:
+            self._drop(kind, key, name, uid, version)
+        return known is not None
+
+    def _drop(self, kind: str, key: Key, name: str, uid: str, version: int) -> None:
+        self._removed[uid] = max(version, self._removed.get(uid, version))
         while len(self._removed) > _MAX_REMOVED_UIDS:
             del self._removed[next(iter(self._removed))]
         objects = self._by_resource.get(key)
         if objects is None:
             return
-        objects.pods.pop(meta["uid"], None)
-        child = objects.child((kind, meta["name"]))
-        if child and child.uid == meta["uid"]:
-            objects.remove((kind, meta["name"]))
+        pod, child = objects.pods.get(uid), objects.child((kind, name))
+        if pod and pod.version <= version:
+            del objects.pods[uid]
+        if child and child.uid == uid and child.version <= version:
+            objects.remove((kind, name))
         if not objects.kept and not objects.pods:
             del self._by_resource[key]
 
@@ -192,10 +212,10 @@ class Cache:
         `listed` are the UIDs in the listing, `version` is its resource version.
         """
         return [
-            document
+            _stub(key, name, uid, version)
             for key, objects in self._by_resource.items()
             if namespace in (None, key.namespace)
-            for uid, known, document in _members(kind, key, objects)
+            for uid, known, name in _members(kind, objects)
             if uid not in listed and known <= version
         ]
 
@@ -211,19 +231,19 @@ class Cache:
         return document
 
 
-def _members(kind: str, key: Key, objects: _ResourceObjects) -> Iterator[tuple[str, int, Document]]:
+def _members(kind: str, objects: _ResourceObjects) -> Iterator[tuple[str, int, str]]:
     if kind == "Pod":
         for pod in objects.pods.values():
-            yield pod.uid, pod.version, _stub(key, pod.name, pod.uid)
+            yield pod.uid, pod.version, pod.name
         return
     for (_, name), child in objects.children(only=kind):
-        yield child.uid, child.version, _stub(key, name, child.uid)
+        yield child.uid, child.version, name
 
 
-def _stub(key: Key, name: str, uid: str) -> Document:
+def _stub(key: Key, name: str, uid: str, version: int) -> Document:
     """Enough of an object to drop it."""
-    annotations = {RESOURCE_ANNOTATION: key.name}
-    return {"metadata": {"namespace": key.namespace, "name": name, "uid": uid, "annotations": annotations}}
+    meta = {"namespace": key.namespace, "name": name, "uid": uid, "resourceVersion": str(version)}
+    return {"metadata": {**meta, "annotations": {RESOURCE_ANNOTATION: key.name}}}
 
 
 def _digest(document: Document) -> bytes:
@@ -254,6 +274,20 @@ def _outline(document: Document) -> Document:
         "spec": _only(document.get("spec", {}), "replicas"),
     }
     return {**outline, "status": document["status"]} if "status" in document else outline
+
+
+def _with_writer(document: Document) -> Document:
+    """`document` with its last writer, by its managed fields. Controllers that only report a status do not count."""
+    entries = [entry for entry in document["metadata"].get("managedFields", ()) if _is_writer(entry)]
+    newest: Mapping[str, Any] = max(
+        entries, key=lambda entry: (entry.get("time", ""), entry.get("manager") != MANAGER), default={}
+    )
+    return {**document, "metadata": {**document["metadata"], LAST_WRITER: newest.get("manager", "")}}
+
+
+def _is_writer(entry: Mapping[str, Any]) -> bool:
+    is_controller = entry.get("manager") == "kube-controller-manager"
+    return entry.get("subresource") == "scale" or not (is_controller or entry.get("subresource"))
 
 
 def _only(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from market_operator.errors import ReportError
@@ -33,6 +33,8 @@ class Collectors:
     """Probes by pod UID, and final samples by resource and epoch."""
 
     probes: dict[str, ProbeResult] = field(default_factory=dict)
+    positions: dict[Key, dict[str, str]] = field(default_factory=dict)
+    """The newest reported positions by resource and pod UID (`Report.positions`), also of pods that are gone."""
     _final: dict[Key, dict[str, Sample]] = field(default_factory=dict)
     _done: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
@@ -42,6 +44,7 @@ class Collectors:
         if before.report and before.report.epoch != report.epoch:
             self._keep(pod, before.report)
         self.probes[pod.uid] = ProbeResult(report)
+        self._keep_positions(pod, report)
         if before.problem or before.report is None or before.report.condition_inputs != report.condition_inputs:
             return "conditions"
         return "nothing" if before.report == report else "counters"
@@ -79,10 +82,12 @@ class Collectors:
         live = [_sample(pod, report) for pod, report in reports if report.epoch.startswith(f"{pod.uid}/")]
         return [*self._final.get(key, {}).values(), *live]
 
-    def drop_stored(self, key: Key, stored: CounterState, pods: Collection[str]) -> None:
-        """Drops final samples that the stored status contains. `pods` are the UIDs of the existing pods."""
+    def drop_stored(
+        self, key: Key, stored: CounterState, pods: Collection[str], finished: Collection[str] = ()
+    ) -> None:
+        """Drops final samples that the stored status contains. The UIDs are those of `fold`."""
         for sample in [*self._final.get(key, {}).values()]:
-            if adds_nothing(stored, sample, pods):
+            if adds_nothing(stored, sample, pods, finished):
                 del self._final[key][sample.epoch]
                 if sample.uid not in pods:
                     self._forget_pod(sample.uid)
@@ -92,13 +97,27 @@ class Collectors:
     def forget(self, key: Key) -> None:
         """Forgets a resource."""
         self._final.pop(key, None)
+        self.positions.pop(key, None)
 
     def _keep(self, pod: Pod, report: Report) -> None:
         if pod.uid in self._done or not report.epoch.startswith(f"{pod.uid}/"):
             return
+        self._keep_positions(pod, report)
         sample, final = _sample(pod, report), self._final.setdefault(pod.key, {})
         known = final.get(sample.epoch, sample).counters
-        final[sample.epoch] = Sample(sample.epoch, sample.shard, sample.pod, known.latest(sample.counters))
+        final[sample.epoch] = replace(sample, counters=known.latest(sample.counters))
+
+    def _keep_positions(self, pod: Pod, report: Report) -> None:
+        if report.positions and report.epoch.startswith(f"{pod.uid}/"):
+            self.positions.setdefault(pod.key, {})[pod.uid] = report.positions
+
+    def drop_positions(self, key: Key, pods: Collection[str]) -> None:
+        """Drops the positions of pods that are gone. `pods` are the UIDs of the existing pods."""
+        kept = {uid: positions for uid, positions in self.positions.get(key, {}).items() if uid in pods}
+        if kept:
+            self.positions[key] = kept
+        else:
+            self.positions.pop(key, None)
 
     def _forget_pod(self, uid: str) -> None:
         self._done[uid] = None
@@ -107,4 +126,4 @@ class Collectors:
 
 
 def _sample(pod: Pod, report: Report) -> Sample:
-    return Sample(report.epoch, pod.shard, pod.name, report.counters)
+    return Sample(report.epoch, pod.shard, pod.name, report.counters, pod.is_finished)

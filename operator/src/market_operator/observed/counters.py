@@ -9,15 +9,26 @@ arrive. Older epochs are in the base.
 An epoch of a pod that is gone enters the base in two writes. The first stores its last counters. The second moves them,
 after the status was read back with nothing to add. So neither a write whose answer was lost nor a crash between two
 writes counts anything twice.
+
+A finished pod (evicted, failed) may exist for days, and there may be any number of them. Its epochs enter the base like
+those of a pod that is gone. The start of the newest one is stored, so that a new process counts none again. An unknown
+epoch of a finished pod that started no later is in the base.
+
+The list of a shard has a limit. Epochs beyond it wait in memory for later writes.
 """
 
+from collections import Counter as Tally
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from pydantic.alias_generators import to_camel
 
 KEPT_PER_POD = 2
+EPOCHS_LIMIT = 32
+"""Most epochs of one shard in the status, which the CRD enforces."""
+LARGEST = 2**63 - 1
+"""Largest count that the API server stores. Larger ones, as from a broken collector, stay at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,7 @@ class Counters:
 
     def plus(self, other: "Counters") -> "Counters":
         """The sum, number by number."""
-        return Counters(*(a + b for a, b in zip(self.numbers, other.numbers, strict=True)))
+        return Counters(*(min(a + b, LARGEST) for a, b in zip(self.numbers, other.numbers, strict=True)))
 
     def latest(self, other: "Counters") -> "Counters":
         """The larger of each number: the later of two samples of an epoch."""
@@ -66,17 +77,18 @@ def write_counters(counters: Counters) -> dict[str, int]:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return min(value, LARGEST) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The counters of one epoch, with its shard and the name of its pod."""
+    """The counters of one epoch, with its shard and the name of its pod. `is_final`: the pod has finished."""
 
     epoch: str
     shard: int
     pod: str
     counters: Counters
+    is_final: bool = field(default=False, compare=False)
 
     @property
     def uid(self) -> str:
@@ -85,17 +97,25 @@ class Sample:
 
     @property
     def start(self) -> tuple[int, str]:
-        """Sort key for the epochs of one pod: strings of equal length sort like the times or numbers in them."""
-        text = self.epoch.partition("/")[2]
-        return len(text), text
+        """Sort key by the start of the run."""
+        return start_key(self.epoch.partition("/")[2])
+
+
+def start_key(text: str) -> tuple[int, str]:
+    """Sort key for starts of runs: strings of equal length sort like the times or numbers in them."""
+    return len(text), text
 
 
 @dataclass(frozen=True, slots=True)
 class CounterState:
-    """The stored counters: the base of each shard, and the epochs that may still grow."""
+    """The stored counters: the base of each shard, and the epochs that may still grow.
+
+    `counted_through` is, by shard, the newest start among the epochs in the base whose pods had finished.
+    """
 
     base: Mapping[int, Counters] = field(default_factory=dict)
     epochs: tuple[Sample, ...] = ()
+    counted_through: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def total(self) -> Counters:
@@ -105,24 +125,45 @@ class CounterState:
             total = total.plus(part)
         return total
 
+    def has_counted(self, sample: Sample) -> bool:
+        """Whether a sample of a finished pod is in the base. It is not among the epochs."""
+        return sample.is_final and sample.start <= start_key(self.counted_through.get(sample.shard, ""))
 
-def fold(counters: CounterState, samples: Iterable[Sample], pods: Collection[str]) -> CounterState:
-    """The counters with `samples` added. `pods` are the UIDs of the existing pods.
+
+def fold(
+    counters: CounterState, samples: Iterable[Sample], pods: Collection[str], finished: Collection[str] = ()
+) -> CounterState:
+    """The counters with `samples` added. `pods` and `finished` are the UIDs of existing pods: unfinished, and finished.
 
     A sample of a pod that is gone must be dropped once it `adds_nothing` to the stored counters.
     """
     by_pod: dict[str, dict[str, Sample]] = {}
     for epoch in counters.epochs:
         by_pod.setdefault(epoch.uid, {})[epoch.epoch] = epoch
+    known = {epoch.epoch for epoch in counters.epochs}
     for sample in samples:
-        _merge(by_pod.setdefault(sample.uid, {}), sample)
+        if sample.epoch in known or not counters.has_counted(sample):
+            _merge(by_pod.setdefault(sample.uid, {}), sample)
     base, kept, stored = dict(counters.base), list[Sample](), set(counters.epochs)
+    through = dict(counters.counted_through)
     for uid, epochs in by_pod.items():
         growing = _growing(list(epochs.values()), uid in pods, stored)
         kept += growing
         for ended in set(epochs.values()).difference(growing):
             base[ended.shard] = base.get(ended.shard, Counters()).plus(ended.counters)
-    return CounterState(base, tuple(sorted(kept, key=lambda epoch: (epoch.shard, epoch.epoch))))
+            if uid in finished:
+                through[ended.shard] = max(through.get(ended.shard, ""), ended.start[1], key=start_key)
+    return CounterState(base, _bounded(kept, known, pods), through)
+
+
+def _bounded(epochs: list[Sample], known: Collection[str], pods: Collection[str]) -> tuple[Sample, ...]:
+    """At most EPOCHS_LIMIT epochs of each shard: the stored ones, then those of running pods, then the oldest."""
+    kept, taken = list[Sample](), Tally[int]()
+    for epoch in sorted(epochs, key=lambda each: (each.epoch not in known, each.uid not in pods, each.start)):
+        taken[epoch.shard] += 1
+        if taken[epoch.shard] <= EPOCHS_LIMIT:
+            kept.append(epoch)
+    return tuple(sorted(kept, key=lambda epoch: (epoch.shard, epoch.epoch)))
 
 
 def _growing(epochs: list[Sample], exists: bool, stored: Collection[Sample]) -> list[Sample]:
@@ -132,31 +173,33 @@ def _growing(epochs: list[Sample], exists: bool, stored: Collection[Sample]) -> 
     return [epoch for epoch in epochs if epoch not in stored]
 
 
-def adds_nothing(counters: CounterState, sample: Sample, pods: Collection[str]) -> bool:
+def adds_nothing(counters: CounterState, sample: Sample, pods: Collection[str], finished: Collection[str] = ()) -> bool:
     """Whether `sample` changes no total."""
-    return fold(counters, (sample,), pods).total == counters.total
+    return fold(counters, (sample,), pods, finished).total == counters.total
 
 
 def _merge(epochs: dict[str, Sample], sample: Sample) -> None:
     """Adds `sample`, unless its epoch is already in the base."""
     known = epochs.get(sample.epoch)
     if known:
-        epochs[sample.epoch] = Sample(known.epoch, known.shard, known.pod, known.counters.latest(sample.counters))
+        epochs[sample.epoch] = replace(known, counters=known.counters.latest(sample.counters))
     elif len(epochs) < KEPT_PER_POD or sample.start > min(epoch.start for epoch in epochs.values()):
         epochs[sample.epoch] = sample
 
 
 def read_counter_state(shard_statuses: Iterable[Mapping[str, Any]]) -> CounterState:
     """The counters in the status."""
-    base, epochs = {}, []
+    base, epochs, through = {}, [], {}
     for each in shard_statuses:
         shard = int(each["shard"])
         base[shard] = read_counters(each.get("base", {}))
+        if start := each.get("countedThrough"):
+            through[shard] = str(start)
         epochs += [
             Sample(str(epoch["epoch"]), shard, str(epoch.get("pod", "")), read_counters(epoch))
             for epoch in each.get("epochs", ())
         ]
-    return CounterState(base, tuple(epochs))
+    return CounterState(base, tuple(epochs), through)
 
 
 def write_counter_state(counters: CounterState) -> list[dict[str, Any]]:
@@ -171,4 +214,6 @@ def _write_shard(counters: CounterState, shard: int) -> dict[str, Any]:
         for epoch in counters.epochs
         if epoch.shard == shard
     ]
-    return {"shard": shard, "base": write_counters(counters.base.get(shard, Counters())), "epochs": epochs}
+    written = {"shard": shard, "base": write_counters(counters.base.get(shard, Counters())), "epochs": epochs}
+    start = counters.counted_through.get(shard)
+    return {**written, "countedThrough": start} if start else written

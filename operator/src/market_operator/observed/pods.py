@@ -2,26 +2,22 @@
 
 import sys
 from dataclasses import dataclass
-from datetime import datetime
 
+from market_operator.observed.containers import Container, is_completed, read_container, seconds
+from market_operator.observed.ownership import NO_SHARD, owned_shard, owner_key
 from market_operator.resource.document import Document
-from market_operator.resource.naming import (
-    COLLECTOR_LABEL,
-    CONTAINER,
-    RESOURCE_ANNOTATION,
-    SHARD_LABEL,
-    TEMPLATE_ANNOTATION,
-    Key,
-)
+from market_operator.resource.naming import CONTAINER, TEMPLATE_ANNOTATION, Key
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A collector pod. Strings are empty if Kubernetes has no value.
+    """A collector pod. Strings are empty if Kubernetes has no value. `shard` is NO_SHARD if it is not the operator's.
 
-    `started_at` is the start of its container (seconds since 1970, 0 if it does not run). `last_run` is the length of
-    the previous run in seconds. `waiting` is the reason why the container waits. `ended` is the reason of its last end,
-    such as "OOMKilled, exit code 137". `termination_messages` are those of the current and the previous run.
+    The fields of its collector's container are those of Container. `others` are its other containers, such as an
+    injected sidecar, without init containers that completed. `unready` has the kubelet's words about a pod that is not
+    ready. A finished pod never runs again. One that failed has the kubelet's reason and words in `failed` and
+    `failed_message`, and the time of it in `failed_at` (seconds since 1970).
+    `ready_changed_at` is when it became ready or unready (seconds since 1970, 0 if unknown).
     """
 
     key: Key
@@ -35,6 +31,7 @@ class Pod:
     is_terminating: bool
     is_running: bool
     is_ready: bool
+    ready_changed_at: float
     restarts: int
     started_at: float
     last_run: float
@@ -44,69 +41,80 @@ class Pod:
     unschedulable: str
     configmaps: tuple[str, ...]
     termination_messages: tuple[str, ...]
+    others: tuple[Container, ...] = ()
+    unready: str = ""
+    is_finished: bool = False
+    failed: str = ""
+    failed_message: str = ""
+    failed_at: float = 0.0
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether a Deployment of the operator made the pod."""
+        return self.shard != NO_SHARD
 
 
 def read_pod(document: Document) -> Pod:
     """The record of a pod with our labels. Strings that many pods share are interned."""
     meta, status = document["metadata"], document.get("status", {})
-    container = _container(status)
-    state, before = container.get("state", {}), container.get("lastState", {})
-    ended = state.get("terminated") or before.get("terminated") or {}
+    container, key = _collector(status), owner_key(document)
+    is_finished = status.get("phase") in ("Failed", "Succeeded")
+    is_failed = status.get("phase") == "Failed"
+    ready = _condition(status, "Ready")
     return Pod(
-        key=owner_key(document),
+        key=key,
         name=meta["name"],
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
-        shard=_number(meta.get("labels", {}).get(SHARD_LABEL, "")),
+        shard=owned_shard(document, key),
         template=meta.get("annotations", {}).get(TEMPLATE_ANNOTATION, ""),
         ip=status.get("podIP", ""),
         node=sys.intern(document.get("spec", {}).get("nodeName", "")),
-        is_terminating="deletionTimestamp" in meta or status.get("phase") in ("Failed", "Succeeded"),
-        is_running="running" in state and bool(container.get("started")),
-        is_ready=_condition(status, "Ready").get("status") == "True",
-        restarts=container.get("restartCount", 0),
-        started_at=_seconds(state.get("running", {}).get("startedAt")),
-        last_run=_seconds(ended.get("finishedAt")) - _seconds(ended.get("startedAt")),
-        waiting=state.get("waiting", {}).get("reason", ""),
-        waiting_message=state.get("waiting", {}).get("message", ""),
-        ended=_ended(ended),
+        is_terminating="deletionTimestamp" in meta or is_finished,
+        is_running=container.is_running and not is_finished,
+        is_ready=ready.get("status") == "True" and not is_finished,
+        ready_changed_at=seconds(ready.get("lastTransitionTime")),
+        restarts=container.restarts,
+        started_at=container.started_at,
+        last_run=container.last_run,
+        waiting=container.waiting,
+        waiting_message=container.waiting_message,
+        ended=container.ended,
         unschedulable=sys.intern(_unschedulable(status)),
         configmaps=_configmaps(document),
-        termination_messages=tuple(
-            message for each in (before, state) if (message := each.get("terminated", {}).get("message", ""))
-        ),
+        termination_messages=container.termination_messages,
+        others=_others(status),
+        unready=sys.intern(ready.get("message", "")),
+        is_finished=is_finished,
+        failed=(status.get("reason") or container.ended or "Failed") if is_failed else "",
+        failed_message=status.get("message", "") if is_failed else "",
+        failed_at=_failed_at(status) if is_failed else 0.0,
     )
 
 
-def owner_key(document: Document) -> Key:
-    """Key of the resource that a managed object belongs to. Long names are in an annotation, since labels are short."""
-    meta = document["metadata"]
-    name = meta.get("annotations", {}).get(RESOURCE_ANNOTATION) or meta.get("labels", {}).get(COLLECTOR_LABEL, "")
-    return Key.of(meta["namespace"], name)
+def _collector(status: Document) -> Container:
+    found = [each for each in status.get("containerStatuses", ()) if each.get("name") == CONTAINER]
+    return read_container(found[0] if found else {})
 
 
-def _container(status: Document) -> Document:
-    found = [container for container in status.get("containerStatuses", ()) if container.get("name") == CONTAINER]
-    return found[0] if found else {}
+def _others(status: Document) -> tuple[Container, ...]:
+    inits, apps = status.get("initContainerStatuses", ()), status.get("containerStatuses", ())
+    others = [*inits, *(each for each in apps if each.get("name") != CONTAINER)]
+    return tuple(read_container(each) for each in others if not is_completed(each))
 
 
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() else -1
+def _failed_at(status: Document) -> float:
+    """The newest time in the status of a failed pod: of an end, or of a condition."""
+    ends = [
+        each.get("state", {}).get("terminated", {}).get("finishedAt") for each in status.get("containerStatuses", ())
+    ]
+    changes = [each.get("lastTransitionTime") for each in status.get("conditions", ())]
+    return max(map(seconds, [status.get("startTime"), *ends, *changes]))
 
 
 def _condition(status: Document, kind: str) -> Document:
     found = [condition for condition in status.get("conditions", ()) if condition.get("type") == kind]
     return found[0] if found else {}
-
-
-def _seconds(time: str | None) -> float:
-    return datetime.fromisoformat(time).timestamp() if time else 0.0
-
-
-def _ended(terminated: Document) -> str:
-    if not terminated:
-        return ""
-    return f"{terminated.get('reason', 'ended')}, exit code {terminated.get('exitCode', 'unknown')}"
 
 
 def _unschedulable(status: Document) -> str:

@@ -16,11 +16,13 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from market_operator.errors import ReportError
-from market_operator.observed.counters import Counters, read_counters
+from market_operator.observed.counters import LARGEST, Counters, read_counters
 
 CONTRACT = 1
 LIST_LIMIT = 10_000
 TEXT_LIMIT = 300
+POSITION_BYTES = 4_000
+POSITION_NUMBERS = ("last", "head", "time_ns")
 T = TypeVar("T")
 
 
@@ -36,7 +38,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """state: pending, live, quiet, stale, refused.
+    """state: pending, live, quiet, unknown, stale, refused.
 
     `name` is SYMBOL/type, such as BTC-USDT/trade, or account/balance. `message` explains the reason.
     """
@@ -89,6 +91,8 @@ class Report:
     last_message_time: str
     last_reconnect_time: str
     last_reconnect_reason: str
+    positions: str = ""
+    """Where each stream ended, by its name, as JSON: null for one without a position; empty if it was not reported."""
 
     @property
     def condition_inputs(self) -> tuple[object, ...]:
@@ -100,12 +104,21 @@ def read_report(text: str | bytes) -> Report:
     """The report in `text`.
 
     Raises:
-        ReportError: it is not a JSON object, or it has an unknown contract.
+        ReportError: it is not a JSON object, it has an unknown contract, or anything in it cannot be read.
     """
     try:
-        document = json.loads(text)
+        return _checked(json.loads(text))
+    except ReportError:
+        raise
     except ValueError as error:
         raise ReportError("it is no JSON") from error
+    except RecursionError as error:
+        raise ReportError("it is nested too deeply") from error
+    except Exception as error:  # whatever a pod sends must not end the task that reads all pods
+        raise ReportError(f"it cannot be read: {error!r:.200}") from error
+
+
+def _checked(document: Any) -> Report:
     if not isinstance(document, dict):
         raise ReportError("it is no JSON object")
     if document.get("contract") != CONTRACT:
@@ -132,7 +145,35 @@ def _report(document: dict[str, Any]) -> Report:
         last_message_time=_time(document, "lastMessageTime"),
         last_reconnect_time=_time(reconnect, "time"),
         last_reconnect_reason=_text(reconnect, "reason"),
+        positions=_positions(document),
     )
+
+
+def _positions(document: dict[str, Any]) -> str:
+    items = document.get("positions")
+    if not isinstance(items, dict):
+        return ""
+    found = {name[:128]: _position(item) for name, item in [*items.items()][:LIST_LIMIT]}
+    return json.dumps(found, separators=(",", ":"))
+
+
+def _position(item: Any) -> dict[str, Any] | None:
+    """A position with valid numbers, else null. If it is too long, an earlier one that says the same in fewer words."""
+    line = item.get("line") if isinstance(item, dict) else None
+    if not isinstance(line, dict) or not all(map(_is_number, (line.get(name, 0) for name in POSITION_NUMBERS))):
+        return None
+    return item if len(json.dumps(item)) <= POSITION_BYTES else {"line": _before_missing(line)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and abs(value) <= LARGEST
+
+
+def _before_missing(line: dict[str, Any]) -> dict[str, Any]:
+    """The position before everything that is missing: the next pod's backfill then includes that."""
+    kept = {name: line[name] for name in POSITION_NUMBERS if name in line}
+    starts = [each[0] for each in line.get("holes", ()) if isinstance(each, list) and each and _is_number(each[0])]
+    return {**kept, "last": min(starts) - 1} if starts else kept
 
 
 def _connection(item: dict[str, Any]) -> Connection:
@@ -160,23 +201,27 @@ def _all(document: dict[str, Any], name: str, read: Callable[[dict[str, Any]], T
 
 def _text(document: dict[str, Any], name: str) -> str:
     value = document.get(name)
+    if not isinstance(value, str):
+        return ""
+    if not value.isprintable():  # no control character reaches a status, a log or a terminal
+        value = "".join(each if each.isprintable() else "\ufffd" for each in value[:TEXT_LIMIT])
     # Most strings are equal in thousands of reports, so they are interned.
-    return sys.intern(value[:TEXT_LIMIT]) if isinstance(value, str) else ""
+    return sys.intern(value[:TEXT_LIMIT])
 
 
 def _whole(document: dict[str, Any], name: str) -> int:
     value = document.get(name)
-    return value if isinstance(value, int) and value >= 0 else 0
+    return min(value, LARGEST) if isinstance(value, int) and value >= 0 else 0
 
 
 def _time(document: dict[str, Any], name: str) -> str:
     """A time in UTC to the second; empty if it is not a time, since the API server would refuse it."""
     try:
         moment = datetime.fromisoformat(_text(document, name))
-    except ValueError:
+        return _utc(moment) if moment.tzinfo else ""
+    except (ValueError, OverflowError):  # of a first or last year, whose time in UTC does not exist
         return ""
-    return _utc(moment) if moment.tzinfo else ""
 
 
 def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

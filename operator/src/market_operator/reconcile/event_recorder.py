@@ -10,7 +10,7 @@ from market_operator.errors import ApiError
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import Key
 from market_operator.scheduling.event_budget import EventBudget
-from market_operator.status.events import condition_events, event
+from market_operator.status.events import condition_events, event, warning
 from market_operator.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,13 @@ class EventRecorder:
                 await self._write(event(each, resource, self.instance, now))
             else:
                 self._count("left out")
+
+    async def warn(self, resource: Resource, reason: str, note: str, now: float) -> None:
+        """Writes a Warning about something that no condition shows."""
+        if self.budget.take(resource.key, now):
+            await self._write(warning(reason, note, resource, self.instance, now))
+        else:
+            self._count("left out")
 
     def forget(self, key: Key) -> None:
         """Forgets a resource."""

@@ -1,44 +1,65 @@
 """The diff between observed and desired state, as writes. Pure; () means no write."""
 
+from collections.abc import Collection
 from typing import Any
 
 from market_operator.cluster.actions import Action, Apply, Delete
 from market_operator.manifests.desired_state import DesiredState
 from market_operator.observed.cache import Observed, name_of
-from market_operator.reconcile.quantities import amount
 from market_operator.resource.document import Document
 from market_operator.resource.naming import APPLIED_ANNOTATION, SHARD_LABEL
+from market_operator.resource.quantities import amount
 
 # Objects in lists and watches may lack these; the key in the cache has the kind.
-_IDENTITY = ("apiVersion", "kind")
+IDENTITY = ("apiVersion", "kind")
 
 
-def plan(observed: Observed, desired: DesiredState) -> tuple[Action, ...]:
-    """The writes in order: apply missing and changed objects, then delete those no longer desired."""
+def plan(observed: Observed, desired: DesiredState, held: Collection[int] = ()) -> tuple[Action, ...]:
+    """The writes in order: apply missing and changed objects, then delete those no longer desired.
+
+    Of a shard in `held`, the Deployment stays as it is, and nothing is deleted.
+    """
     names = {name_of(child) for child in desired.children}
     applies = [
         Apply(child, is_new=name_of(child) not in observed.children)
         for child in desired.children
-        if not _is_in_sync(observed, child)
+        if not (_is_in_sync(observed, child) or (name_of(child) in observed.children and _is_held(child, held)))
     ]
     deletes = [
         Delete(kind, name, child["metadata"]["namespace"], child["metadata"]["uid"])
         for (kind, name), child in observed.children.items()
-        if (kind, name) not in names and _can_go(kind, name, child, observed)
+        if (kind, name) not in names and _can_go(kind, name, child, observed) and shard_of(child) not in held
     ]
     return (*applies, *deletes)
+
+
+def _is_held(child: Document, held: Collection[int]) -> bool:
+    return child["kind"] == "Deployment" and shard_of(child) in held
+
+
+def shard_of(child: Document) -> int | None:
+    """The shard of a managed object; None if it belongs to the whole resource."""
+    text = child["metadata"].get("labels", {}).get(SHARD_LABEL, "")
+    return int(text) if text.isdigit() else None
+
+
+def deployments(observed: Observed) -> dict[int, Document]:
+    """The observed Deployment of each shard."""
+    found = [child for (kind, _), child in observed.children.items() if kind == "Deployment"]
+    return {shard: child for child in found if (shard := shard_of(child)) is not None}
 
 
 def _is_in_sync(observed: Observed, desired: Document) -> bool:
     name = name_of(desired)
     known = observed.children.get(name)
-    if known is None or _applied(known) != _applied(desired):
+    if known is None or applied(known) != applied(desired):
         return False
-    fields = {key: value for key, value in desired.items() if key not in _IDENTITY}
+    fields = {key: value for key, value in desired.items() if key not in IDENTITY}
     return name in observed.settled or covers(known, fields)
 
 
-def _applied(child: Document) -> str:
+def applied(child: Document) -> str:
+    """Hash of the desired state that was applied last."""
     return str(child["metadata"].get("annotations", {}).get(APPLIED_ANNOTATION, ""))
 
 
@@ -71,25 +92,26 @@ def covers(observed: Any, desired: Any) -> bool:
     """Whether `observed` has every field of `desired`. Fields that others or the API server added do not count.
 
     Lists of named items are compared by name, other lists item by item. Equal quantities are equal however written. So
-    are fields that the API server omits: an empty string or list, and readOnly false.
+    are fields that the API server omits: an empty string or list, and readOnly or paused false.
     """
     if isinstance(desired, dict):
         return isinstance(observed, dict) and all(
-            _covers_field(key, observed.get(key, _omitted_value(key, value)), value) for key, value in desired.items()
+            covers_field(key, observed.get(key, omitted_value(key, value)), value) for key, value in desired.items()
         )
     if isinstance(desired, list):
         return isinstance(observed, list) and _covers_list(observed, desired)
     return bool(observed == desired)
 
 
-def _omitted_value(key: str, desired: Any) -> Any:
+def omitted_value(key: str, desired: Any) -> Any:
     """The value that an omitted field stands for."""
-    if key == "readOnly":
+    if key in ("readOnly", "paused"):
         return False
     return [] if desired == [] else ""
 
 
-def _covers_field(key: str, observed: Any, desired: Any) -> bool:
+def covers_field(key: str, observed: Any, desired: Any) -> bool:
+    """`covers` for the value of a field."""
     if key in ("requests", "limits") and isinstance(desired, dict) and isinstance(observed, dict):
         return _amounts(desired) == _amounts(observed)
     if key == "sizeLimit":

@@ -8,7 +8,7 @@ from market_operator.errors import ApiError, LeadershipError
 from market_operator.observed.registry import Registry
 from market_operator.reconcile.reconciler import Reconciler, Requeue
 from market_operator.resource.naming import Key
-from market_operator.scheduling.work_queue import WorkQueue
+from market_operator.scheduling.work_queue import OVERWRITTEN_DELAY, WorkQueue
 from market_operator.telemetry.logs import about
 from market_operator.telemetry.metrics import Metrics
 
@@ -37,6 +37,8 @@ class Worker:
                 with about(key), self.metrics.work_duration.time():
                     await self._work_on(key)
             finally:
+                if self.registry.was_overwritten(key):
+                    self.queue.add_after(key, OVERWRITTEN_DELAY)
                 self.queue.done(key)
 
     async def _work_on(self, key: Key) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from market_operator.resource.naming import Key
+from market_operator.resource.naming import Key, is_paused
 
 Document = dict[str, Any]
 """A JSON object of Kubernetes."""
@@ -19,6 +19,7 @@ class Resource:
     generation: int
     resource_version: str
     is_deleting: bool
+    is_paused: bool
     labels: Mapping[str, str]
     spec: Document
     status: Document
@@ -33,6 +34,7 @@ def read_resource(document: Document) -> Resource:
         generation=meta.get("generation", 0),
         resource_version=meta["resourceVersion"],
         is_deleting="deletionTimestamp" in meta,
+        is_paused=is_paused(document),
         labels=meta.get("labels", {}),
         spec=document.get("spec", {}),
         status=document.get("status", {}),

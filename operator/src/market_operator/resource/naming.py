@@ -3,7 +3,8 @@
 import hashlib
 import re
 import sys
-from typing import NamedTuple, Self
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
 
 from market_spec.api import GROUP
 
@@ -13,9 +14,12 @@ HTTP_PORT = 8080
 MANAGER = "market-operator"
 SHARD_LABEL = f"{GROUP}/shard"
 COLLECTOR_LABEL = f"{GROUP}/collector"
+POD_HASH_LABEL = "pod-template-hash"
+"""Set by the Deployment controller."""
 RESOURCE_ANNOTATION = f"{GROUP}/resource"
 APPLIED_ANNOTATION = f"{GROUP}/applied"
 TEMPLATE_ANNOTATION = f"{GROUP}/template"
+PAUSED_ANNOTATION = f"{GROUP}/paused"
 OURS = f"app.kubernetes.io/managed-by={MANAGER},{COLLECTOR_LABEL}"
 """Label selector of all managed objects."""
 
@@ -41,6 +45,11 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+def is_paused(document: Mapping[str, Any]) -> bool:
+    """Whether a user asks the operator to change nothing of a resource; its metadata is enough."""
+    return str(document["metadata"].get("annotations", {}).get(PAUSED_ANNOTATION, "false")) != "false"
+
+
 def child_name(resource: str, shard: int) -> str:
     """Name of a shard's Deployment and Service: the resource's name, shortened if it is too long, and the shard."""
     return f"{_short(resource, _LONGEST, '^[a-z][-a-z0-9]*$')}-{shard}"
@@ -49,6 +58,11 @@ def child_name(resource: str, shard: int) -> str:
 def policy_name(resource: str) -> str:
     """Name of the NetworkPolicy of all shards, shortened if it is too long."""
     return f"{_short(resource, _LONGEST_OF_POLICIES, '.*')}-collectors"
+
+
+def handover_name(resource: str) -> str:
+    """Name of the ConfigMap with the handover document, shortened if it is too long."""
+    return f"{_short(resource, _LONGEST_OF_POLICIES, '.*')}-handover"
 
 
 def label_value(resource: str) -> str:

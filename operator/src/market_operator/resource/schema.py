@@ -79,13 +79,12 @@ def _kind(kind: Kind, head: Schema) -> Schema:  # noqa: C901 - one case a kind
         case Duration():
             return {"type": "string", **head, **_duration(kind)}
         case Number():
-            most = {} if kind.maximum is None else {"maximum": kind.maximum}
-            return {"type": "integer", **head, "format": "int32", **most, "minimum": kind.minimum}
+            return {"type": "integer", **head, "format": "int32", **_bounds(kind)}
         case Flag():
             return {"type": "boolean", **head}
         case Quantity():
-            words = {"pattern": kind.pattern, "maxLength": kind.max_length, "x-kubernetes-int-or-string": True}
-            return {"anyOf": [{"type": "integer"}, {"type": "string"}], **head, **words}
+            # Without anyOf, which is optional, a refusal has two lines instead of five.
+            return {**head, "pattern": kind.pattern, "maxLength": kind.max_length, "x-kubernetes-int-or-string": True}
         case Entries():
             values = _kind(kind.value, {})
             return {"type": "object", **head, "maxProperties": kind.maximum, "additionalProperties": values}
@@ -103,6 +102,15 @@ def _string(kind: Text) -> Schema:
     return {name: value for name, value in words.items() if value is not None}
 
 
+def _bounds(kind: Number) -> Schema:
+    """The limits. A minimum with advice is a rule, because the API server's own message has none."""
+    most = {} if kind.maximum is None else {"maximum": kind.maximum}
+    if not kind.advice:
+        return {**most, "minimum": kind.minimum}
+    message = f"must be {kind.minimum} to {kind.maximum}. Nearest: {kind.minimum}. {kind.advice}"
+    return {**most, "x-kubernetes-validations": [{"message": message, "rule": f"self >= {kind.minimum}"}]}
+
+
 def _duration(kind: Duration) -> Schema:
     rule = f"duration(self) >= duration('{kind.low}') && duration(self) <= duration('{kind.high}')"
     return {
@@ -116,10 +124,22 @@ def _items(kind: Items) -> Schema:
     return {
         **({"maxItems": kind.maximum} if kind.maximum is not None else {}),
         **({"minItems": kind.minimum} if kind.minimum else {}),
-        "items": _kind(kind.item, {}),
+        "items": _without_defaults(_kind(kind.item, {})),
         **({"x-kubernetes-list-map-keys": [kind.key]} if kind.key else {}),
         **({"x-kubernetes-list-type": kind.list_type} if kind.list_type else {}),
     }
+
+
+def _without_defaults(schema: Schema) -> Schema:
+    """The schema of a list item. The operator and the collector apply the defaults.
+
+    `kubectl apply` and Argo CD compare lists as a whole. A default that the API server stores in an item would be a
+    difference each time.
+    """
+    kept = {name: value for name, value in schema.items() if name != "default"}
+    if "properties" in kept:
+        kept["properties"] = {name: _without_defaults(each) for name, each in kept["properties"].items()}
+    return kept | ({"items": _without_defaults(kept["items"])} if "items" in kept else {})
 
 
 _ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}

@@ -46,6 +46,11 @@ class ShardStatus(Model):
     epochs: Annotated[tuple[Epoch, ...], Kube(list_type="map", list_map_keys=["epoch"])] = Field(
         default=(), max_length=32, description="Runs that have not ended, each with its last known counters."
     )
+    counted_through: str | None = Field(
+        default=None,
+        max_length=253,
+        description="Start of the newest run in base whose pod had finished, such as after an eviction.",
+    )
 
 
 class Condition(Model):

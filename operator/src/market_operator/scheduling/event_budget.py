@@ -1,33 +1,35 @@
-"""Limits Events per resource and in total, so that a flapping stream or an outage causes no flood. Pure."""
+"""Limits Events per resource, per namespace and in total, so that flapping or an outage causes no flood. Pure."""
 
 from dataclasses import dataclass, field
 
 from market_operator.resource.naming import Key
+from market_operator.scheduling.token_buckets import TokenBuckets
 
 # Per resource, like client-go's recorder: a burst, then one Event per interval.
 BURST, SECONDS_EACH = 25, 300.0
+# Per namespace: half of the burst of all, and a fifth of their rate.
+NAMESPACE_BURST, NAMESPACE_SECONDS_EACH = 50, 0.5
 # In total.
-ALL_BURST, ALL_SECONDS_EACH = 50, 0.1
+ALL_BURST, ALL_SECONDS_EACH = 100, 0.1
 
 
 @dataclass(slots=True)
 class EventBudget:
-    """For each resource, the time at which its burst is available again.
+    """The budgets of Events. One beyond a budget is dropped. The condition in the status says the same."""
 
-    An Event beyond the budget is dropped. The condition in the status says the same.
-    """
-
-    _earned: dict[Key, float] = field(default_factory=dict)
-    _all_earned: float = 0.0
+    _resources: TokenBuckets = field(default_factory=lambda: TokenBuckets(BURST, SECONDS_EACH))
+    _namespaces: TokenBuckets = field(default_factory=lambda: TokenBuckets(NAMESPACE_BURST, NAMESPACE_SECONDS_EACH))
+    _all: TokenBuckets = field(default_factory=lambda: TokenBuckets(ALL_BURST, ALL_SECONDS_EACH))
 
     def take(self, key: Key, now: float) -> bool:
-        """Takes one Event of `key` from the budget at `now` (seconds); whether there was one."""
-        own, of_all = max(self._earned.get(key, now), now), max(self._all_earned, now)
-        if own - now > (BURST - 1) * SECONDS_EACH or of_all - now > (ALL_BURST - 1) * ALL_SECONDS_EACH:
+        """Takes one Event of `key` from the budgets at `now` (seconds); whether each had one."""
+        buckets = ((self._resources, key), (self._namespaces, key.namespace), (self._all, None))
+        if any(bucket.wait(name, now) for bucket, name in buckets):
             return False
-        self._earned[key], self._all_earned = own + SECONDS_EACH, of_all + ALL_SECONDS_EACH
+        for bucket, name in buckets:
+            bucket.take(name, now)
         return True
 
     def forget(self, key: Key) -> None:
         """Forgets a resource."""
-        self._earned.pop(key, None)
+        self._resources.forget(key)

@@ -3,8 +3,9 @@
 A key that is added while a worker processes it is queued again afterwards, so no event is lost. The queue holds at most
 one entry per key.
 
-Urgent keys, a user's changes, come first. While many resources are new, each one's managed objects cause several
-events; these wait, so that one reconcile handles all of them.
+Namespaces take turns, so that many keys of one do not delay another. Within a namespace, urgent keys, a user's changes,
+come first. While many resources are new, each one's managed objects cause several events; these wait, so that one
+reconcile handles all of them. Only after 5 minutes do they alternate with urgent keys, which may never end.
 """
 
 import asyncio
@@ -17,6 +18,9 @@ from market_operator.resource.naming import Key
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 300.0
+OLD_AFTER_S = 300.0
+OVERWRITTEN_DELAY = 1.0
+"""Seconds until a status that another writer changed causes a reconcile, so that many changes cause one."""
 
 
 def delays(chance: Callable[[], float] = random.random) -> Iterator[float]:
@@ -36,13 +40,32 @@ class Counts:
 
 
 @dataclass(slots=True)
+class _Waiting:
+    """The waiting keys of a namespace, each with the time since when it waits."""
+
+    urgent: OrderedDict[Key, float] = field(default_factory=OrderedDict)
+    others: OrderedDict[Key, float] = field(default_factory=OrderedDict)
+    was_urgent: bool = False
+
+    def __len__(self) -> int:
+        return len(self.urgent) + len(self.others)
+
+    def take(self, now: float) -> tuple[Key, float]:
+        """The next key: urgent, unless another one is old and it is that one's turn."""
+        is_old = bool(self.others) and now - next(iter(self.others.values())) > OLD_AFTER_S
+        self.was_urgent = bool(self.urgent) and not (is_old and self.was_urgent)
+        return (self.urgent if self.was_urgent else self.others).popitem(last=False)
+
+
+@dataclass(slots=True)
 class WorkQueue:
     """The queue. All methods are called from the event loop's thread."""
 
     clock: Callable[[], float]
     counts: Counts = field(default_factory=Counts)
-    _urgent: OrderedDict[Key, float] = field(default_factory=OrderedDict)
-    _waiting: OrderedDict[Key, float] = field(default_factory=OrderedDict)
+    _namespaces: OrderedDict[str, _Waiting] = field(default_factory=OrderedDict)
+    """In the order of their turns."""
+    _depth: int = 0
     _working: dict[Key, float] = field(default_factory=dict)
     _again: dict[Key, bool] = field(default_factory=dict)
     _later: dict[Key, tuple[float, asyncio.TimerHandle]] = field(default_factory=dict)
@@ -50,16 +73,18 @@ class WorkQueue:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, key: Key, is_urgent: bool = False) -> None:
-        """Queues `key` now: at the end, or before all keys that are not urgent."""
+        """Queues `key` now: at the end of its namespace, or before those that are not urgent."""
         self._unschedule(key)
         if key in self._working:
             self._again[key] = is_urgent or self._again.get(key, False)
         elif not self._waits(key):
             self.counts.adds += 1
-            (self._urgent if is_urgent else self._waiting)[key] = self.clock()
+            self._depth += 1
+            keys = self._namespaces.setdefault(key.namespace, _Waiting())
+            (keys.urgent if is_urgent else keys.others)[key] = self.clock()
             self._wake.set()
-        elif is_urgent and key in self._waiting:
-            self._urgent[key] = self._waiting.pop(key)
+        elif is_urgent and key in (keys := self._namespaces[key.namespace]).others:
+            keys.urgent[key] = keys.others.pop(key)
 
     def add_after(self, key: Key, delay: float) -> None:
         """Queues `key` in `delay` seconds, unless it is queued for sooner."""
@@ -81,10 +106,10 @@ class WorkQueue:
 
     async def take(self) -> tuple[Key, float]:
         """The next key and its waiting time in seconds. Call `done` after the work."""
-        while not self.depth:
+        while not (found := self._next()):
             self._wake.clear()
             await self._wake.wait()
-        key, since = (self._urgent or self._waiting).popitem(last=False)
+        key, since = found
         now = self.clock()
         self._working[key] = now
         return key, now - since
@@ -94,6 +119,10 @@ class WorkQueue:
         del self._working[key]
         if (is_urgent := self._again.pop(key, None)) is not None:
             self.add(key, is_urgent)
+
+    def is_in_work(self, key: Key) -> bool:
+        """Whether a worker has `key`."""
+        return key in self._working
 
     def forget(self, key: Key) -> None:
         """Cancels everything scheduled for a resource that is gone."""
@@ -108,7 +137,7 @@ class WorkQueue:
     @property
     def depth(self) -> int:
         """Number of waiting keys."""
-        return len(self._urgent) + len(self._waiting)
+        return self._depth
 
     @property
     def longest_work(self) -> float:
@@ -122,7 +151,18 @@ class WorkQueue:
         return sum(now - since for since in self._working.values())
 
     def _waits(self, key: Key) -> bool:
-        return key in self._urgent or key in self._waiting
+        keys = self._namespaces.get(key.namespace)
+        return keys is not None and (key in keys.urgent or key in keys.others)
+
+    def _next(self) -> tuple[Key, float] | None:
+        if not self._namespaces:
+            return None
+        namespace, keys = self._namespaces.popitem(last=False)
+        self._depth -= 1
+        found = keys.take(self.clock())
+        if keys:
+            self._namespaces[namespace] = keys
+        return found
 
     def _unschedule(self, key: Key) -> None:
         if known := self._later.pop(key, None):

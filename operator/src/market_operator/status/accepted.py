@@ -7,7 +7,7 @@ from market_operator.status.diagnosis import pod_problem
 from market_operator.status.reasons import ConditionState, Reason
 from market_operator.status.snapshot import Snapshot, all_shards_report, not_reported
 from market_operator.status.streams import select_streams
-from market_operator.status.text import listed
+from market_operator.status.text import listed, shortened
 
 _CREDENTIALS = (Reason.CREDENTIALS_MISSING, Reason.CREDENTIALS_REFUSED)
 # Refusals stay until the exchange accepts the subscriptions.
@@ -25,7 +25,8 @@ def accepted(snapshot: Snapshot) -> ConditionState:
         return ConditionState("Unknown", Reason.SUSPENDED, "No subscription is sent because spec.suspend is true")
     if missing := _missing_secret(snapshot):
         return missing
-    refused = select_streams(snapshot, lambda stream: stream.state == "refused")
+    # Pods of an older version say nothing about this one: it may no longer have the symbol that they are refused.
+    refused = select_streams(snapshot.only(snapshot.is_current), lambda stream: stream.state == "refused")
     if refused:
         return _refused(refused)
     streams = [stream for report in snapshot.reports for stream in report.streams]
@@ -55,12 +56,19 @@ def _is_accepted(snapshot: Snapshot) -> ConditionState:
 
 
 def _refused(refused: Sequence[Stream]) -> ConditionState:
-    unknown = sorted({stream.symbol for stream in refused if stream.reason.startswith(Reason.SYMBOL_NOT_FOUND)})
+    unknown = [stream for stream in refused if stream.reason.startswith(Reason.SYMBOL_NOT_FOUND)]
     if unknown:
-        message = f"The exchange does not list {listed(unknown)}. Correct or remove the symbol"
+        symbols = listed(sorted({stream.symbol for stream in unknown}))
+        message = f"The exchange does not list {symbols}{_exchange_message(unknown[0])}. Correct or remove the symbol"
         return ConditionState("False", Reason.SYMBOL_NOT_FOUND, message)
     for stream in refused:
         if stream.reason in _CREDENTIALS:
             return ConditionState("False", stream.reason, f"{stream.name}: {stream.message or 'no API key'}")
     names = [f"{stream.name} ({stream.reason or 'no reason given'})" for stream in refused]
-    return ConditionState("False", Reason.SUBSCRIPTION_REFUSED, f"The exchange refused {listed(names)}")
+    message = f"The exchange refused {listed(names)}{_exchange_message(refused[0])}"
+    return ConditionState("False", Reason.SUBSCRIPTION_REFUSED, message)
+
+
+def _exchange_message(stream: Stream) -> str:
+    """The exchange's own words."""
+    return f" ({shortened(stream.message)})" if stream.message else ""

@@ -10,9 +10,11 @@ from market_operator.status.conditions import conditions, health
 from market_operator.status.reasons import ConditionState
 from market_operator.status.snapshot import Snapshot
 from market_operator.status.streams import DELIVERING, best_streams, count_live_streams
+from market_operator.status.text import message, shortened
 from market_spec.spec import Spec
 
 UNHEALTHY_LIMIT = 20
+_LONGEST_IMAGE = 512
 _NEVER = "1970-01-01T00:00:00Z"
 
 
@@ -44,7 +46,7 @@ def _condition(kind: str, state: ConditionState, before: Document | None, genera
         "type": kind,
         "status": state.status,
         "reason": state.reason,
-        "message": state.message,
+        "message": message(state.message),
         "observedGeneration": generation,
         "lastTransitionTime": since,
     }
@@ -104,7 +106,7 @@ def _workload(snapshot: Snapshot) -> Document:
         "shards": spec.shards,
         "readyShards": sum(_is_ready(snapshot, shard) for shard in snapshot.shards),
         "pods": f"{sum(pod.is_ready for pod in pods)}/{desired}",
-        "image": snapshot.desired.image,
+        "image": shortened(snapshot.desired.image, _LONGEST_IMAGE),
     }
 
 

@@ -5,13 +5,15 @@ Reasons come from the closed list in `Reason`. Inside a condition, the order of 
 
 from collections.abc import Mapping
 
+from market_operator.scheduling.contests import HOPELESS
 from market_operator.status.accepted import accepted
-from market_operator.status.diagnosis import is_progressing
+from market_operator.status.diagnosis import is_progressing, pod_problem
+from market_operator.status.failures import fails_repeatedly, succeeds_failures
 from market_operator.status.output import complete, sinks_healthy
 from market_operator.status.reasons import PASSING, ConditionState, Reason
 from market_operator.status.snapshot import Snapshot
 from market_operator.status.streaming import streaming
-from market_operator.status.workload import workload_ready
+from market_operator.status.workload import has_unready_pods, workload_ready
 
 # Conditions that depend on the collectors' reports.
 _REPORT_BASED = ("Accepted", "Streaming", "Complete", "SinksHealthy")
@@ -28,9 +30,15 @@ def conditions(snapshot: Snapshot) -> dict[str, ConditionState]:
     }
     if snapshot.has_unprobed_pods:
         found |= {kind: state for kind, state in snapshot.before.items() if _stays(kind, found)}
-    progress = {"Reconciling": reconciling(found, snapshot), "Stalled": stalled(found, snapshot)}
-    present = {kind: state for kind, state in progress.items() if state is not None}
-    return {"Ready": ready(found, snapshot), **found, **present}
+    return {"Ready": ready(found, snapshot), **found, **_progress(found, snapshot)}
+
+
+def _progress(found: Mapping[str, ConditionState], snapshot: Snapshot) -> dict[str, ConditionState]:
+    """Reconciling or Stalled, never both: kstatus waits as long as Reconciling is True, also for a hopeless change."""
+    if (stall := stalled(found, snapshot)) is not None:
+        return {"Stalled": stall}
+    work = reconciling(found, snapshot)
+    return {} if work is None else {"Reconciling": work}
 
 
 def _stays(kind: str, found: Mapping[str, ConditionState]) -> bool:
@@ -43,22 +51,33 @@ def ready(found: Mapping[str, ConditionState], snapshot: Snapshot) -> ConditionS
     inputs = [found[kind] for kind in ("Accepted", "WorkloadReady", "Streaming", "SinksHealthy")]
     if snapshot.is_suspended:
         return found["WorkloadReady"]
-    if found["Streaming"].status == "True" and _is_temporary(found["WorkloadReady"], snapshot):
-        inputs.remove(found["WorkloadReady"])
+    workload = found["WorkloadReady"]
+    if found["Streaming"].status == "True" and _data_flows_without(workload, snapshot):
+        inputs.remove(workload)
     for status in ("False", "Unknown"):
         for state in inputs:
             if state.status == status:
                 return state
-    return ConditionState("True", Reason.READY, found["Streaming"].message)
+    message = found["Streaming"].message
+    if workload.status != "True" or has_unready_pods(snapshot):
+        message = f"{message}; {workload.message}"
+    return ConditionState("True", Reason.READY, message)
 
 
-def _is_temporary(workload: ConditionState, snapshot: Snapshot) -> bool:
+def _data_flows_without(workload: ConditionState, snapshot: Snapshot) -> bool:
     """Whether data flows although WorkloadReady is not True.
 
-    Old pods or another replica deliver. Or a write failed and is retried, and this generation was Ready before it.
+    Old pods or another replica deliver, or a person paused the resource. Or a write failed and is retried, and this
+    generation was Ready before it.
     """
     before = snapshot.before.get("Ready")
-    return workload.reason in PASSING or (snapshot.is_retrying and before is not None and before.status == "True")
+    was_ready = before is not None and before.status == "True"
+    if snapshot.failures:
+        return snapshot.is_retrying and was_ready
+    if workload.reason in (*PASSING, Reason.PAUSED):
+        return True
+    sound = snapshot.only(lambda pod: not pod_problem(pod, snapshot.now) and not succeeds_failures(snapshot, pod))
+    return was_ready if sound.has_unprobed_pods else streaming(sound).status == "True"
 
 
 def reconciling(found: Mapping[str, ConditionState], snapshot: Snapshot) -> ConditionState | None:
@@ -75,8 +94,12 @@ def _is_in_progress(workload: ConditionState, snapshot: Snapshot) -> bool:
     """
     if workload.status != "False":
         return False
-    if snapshot.failures:
+    if snapshot.failures or snapshot.paused:
         return snapshot.is_retrying
+    if workload.reason == Reason.CHANGED_BY_OTHERS:
+        return all(contest.count < HOPELESS for contest in snapshot.contests)
+    if workload.reason in (Reason.EVICTED, Reason.PODS_FAILED):
+        return not fails_repeatedly(snapshot)
     rolling = [snapshot.deployments[shard] for shard in snapshot.shards if shard in snapshot.deployments]
     return workload.reason in PASSING or any(map(is_progressing, rolling))
 

@@ -1,5 +1,7 @@
 """Reasons why pods do not run or are not ready, from the pod or its Deployment. Pure."""
 
+from typing import Protocol
+
 from market_operator.observed.pods import Pod
 from market_operator.resource.document import Document
 from market_operator.status.reasons import ConditionState, Reason
@@ -12,51 +14,78 @@ TRUST_RESTARTED_AFTER_S = 60.0
 _IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
 
 
-def is_crash_looping(pod: Pod, now: float) -> bool:
-    """Whether the container exited repeatedly and has not run long enough since."""
-    if not pod.is_running:
-        return pod.waiting == "CrashLoopBackOff" or bool(pod.ended and pod.restarts > 1)
-    return seconds_until_trusted(pod, now) > 0
+class Run(Protocol):
+    """The fields that a pod has of its collector's container, and each of its other containers has, too."""
+
+    @property
+    def is_running(self) -> bool: ...
+    @property
+    def restarts(self) -> int: ...
+    @property
+    def started_at(self) -> float: ...
+    @property
+    def last_run(self) -> float: ...
+    @property
+    def waiting(self) -> str: ...
+    @property
+    def waiting_message(self) -> str: ...
+    @property
+    def ended(self) -> str: ...
+    @property
+    def termination_messages(self) -> tuple[str, ...]: ...
 
 
-def seconds_until_trusted(pod: Pod, now: float) -> float:
+def is_crash_looping(run: Run, now: float) -> bool:
+    """Whether a container exited repeatedly and has not run long enough since."""
+    if not run.is_running:
+        return run.waiting == "CrashLoopBackOff" or bool(run.ended and run.restarts > 1)
+    return seconds_until_trusted(run, now) > 0
+
+
+def seconds_until_trusted(run: Run, now: float) -> float:
     """Seconds until a repeatedly restarted container counts as running; 0 if it does now."""
-    if not (pod.is_running and pod.ended and pod.restarts > 1 and pod.last_run < TRUST_RESTARTED_AFTER_S):
+    if not (run.is_running and run.ended and run.restarts > 1 and run.last_run < TRUST_RESTARTED_AFTER_S):
         return 0.0
-    return max(0.0, pod.started_at + TRUST_RESTARTED_AFTER_S - now)
+    return max(0.0, run.started_at + TRUST_RESTARTED_AFTER_S - now)
 
 
 def pod_problem(pod: Pod, now: float) -> ConditionState | None:
-    """A lasting reason why a pod does not run, if there is one."""
-    if is_crash_looping(pod, now):
-        return ConditionState(
-            "False", Reason.OOM_KILLED if "OOMKilled" in pod.ended else Reason.CRASH_LOOPING, _crash(pod)
-        )
-    if pod.is_running:
-        return None
-    if reason := _why_it_waits(pod):
-        return ConditionState("False", reason, f"Pod {pod.name}: {pod.waiting}: {shortened(pod.waiting_message)}")
-    if pod.unschedulable:
+    """A lasting reason why a container of a pod does not run, if there is one: the collector's first."""
+    if found := _problem(pod, f"Pod {pod.name}", now):
+        return found
+    for other in pod.others:
+        if found := _problem(other, f"Pod {pod.name}: container {other.name}", now):
+            return found
+    if pod.unschedulable and not pod.is_running:
         return ConditionState("False", Reason.UNSCHEDULABLE, f"Pod {pod.name}: {shortened(pod.unschedulable)}")
     return None
 
 
-def _why_it_waits(pod: Pod) -> str:
-    if pod.waiting in _IMAGE_REASONS:
+def _problem(run: Run, where: str, now: float) -> ConditionState | None:
+    if is_crash_looping(run, now):
+        reason = Reason.OOM_KILLED if "OOMKilled" in run.ended else Reason.CRASH_LOOPING
+        return ConditionState("False", reason, f"{where} {_crash(run)}")
+    if reason := _why_it_waits(run):
+        return ConditionState("False", reason, f"{where}: {run.waiting}: {shortened(run.waiting_message)}")
+    return None
+
+
+def _why_it_waits(run: Run) -> str:
+    if run.waiting in _IMAGE_REASONS:
         return Reason.IMAGE_PULL_FAILED
-    if pod.waiting == "CreateContainerConfigError" and "secret" in pod.waiting_message.lower():
+    if run.waiting == "CreateContainerConfigError" and "secret" in run.waiting_message.lower():
         return Reason.SECRET_NOT_FOUND
-    return Reason.PODS_REFUSED if pod.waiting.endswith("Error") else ""
+    return Reason.PODS_REFUSED if run.waiting.endswith("Error") else ""
 
 
-def _crash(pod: Pod) -> str:
+def _crash(run: Run) -> str:
     words = (
-        shortened(pod.termination_messages[-1].strip().splitlines()[-1])
-        if pod.termination_messages and pod.termination_messages[-1].strip()
+        shortened(run.termination_messages[-1].strip().splitlines()[-1])
+        if run.termination_messages and run.termination_messages[-1].strip()
         else ""
     )
     log_line = f"; last log line: {words}" if words and not words.startswith("{") else ""
-    return f"Pod {pod.name} restarted {counted(pod.restarts, 'time')}: {pod.ended or 'no reason reported'}{log_line}"
+    return f"restarted {counted(run.restarts, 'time')}: {run.ended or 'no reason reported'}{log_line}"
 
 
 def is_observed(deployment: Document) -> bool:
@@ -64,6 +93,12 @@ def is_observed(deployment: Document) -> bool:
     return bool(
         deployment.get("status", {}).get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     )
+
+
+def has_outdated_pods(deployment: Document) -> bool:
+    """Whether a Deployment has pods of an older template than its current one."""
+    status = deployment.get("status", {})
+    return bool(status.get("replicas", 0) > status.get("updatedReplicas", 0))
 
 
 def is_progressing(deployment: Document) -> bool:

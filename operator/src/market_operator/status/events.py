@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import MANAGER, label_value
 from market_operator.status.reasons import is_problem
+from market_operator.status.text import shortened
 from market_spec.api import API_VERSION, KIND
 
 # Limits of the API server, in characters.
 _LONGEST_NOTE = 1024
 _LONGEST_INSTANCE = 128
+_REPEATED_AFTER_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +59,32 @@ def _is_problem(condition: Document) -> bool:
 
 def event(condition_event: ConditionEvent, resource: Resource, instance: str, now: float) -> Document:
     """The Event (events.k8s.io/v1). Its name is a hash of its content, so a repeated write creates no second one."""
-    return {
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": {"name": _name(condition_event, resource), "namespace": resource.key.namespace},
-        "eventTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    changed = [tuple(each[part] for part in _IDENTITY) for each in condition_event.conditions]
+    return _event(resource, changed, instance, now) | {
         "type": "Warning" if condition_event.is_warning else "Normal",
         "reason": condition_event.conditions[0]["reason"],
         "action": "ConditionTurned",
-        "note": _note(condition_event),
+        "note": _cut(_note(condition_event)),
+    }
+
+
+def warning(reason: str, note: str, resource: Resource, instance: str, now: float) -> Document:
+    """The Event about something that no condition shows. The same one is written once in 10 minutes."""
+    return _event(resource, (reason, note, now // _REPEATED_AFTER_S), instance, now) | {
+        "type": "Warning",
+        "reason": reason,
+        "action": reason,
+        "note": _cut(note),
+    }
+
+
+def _event(resource: Resource, identity: object, instance: str, now: float) -> Document:
+    digest = hashlib.sha256(repr((resource.uid, identity)).encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": f"{label_value(resource.key.name)}.{digest}", "namespace": resource.key.namespace},
+        "eventTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": MANAGER,
         "reportingInstance": instance[:_LONGEST_INSTANCE],
         "regarding": {
@@ -78,17 +97,14 @@ def event(condition_event: ConditionEvent, resource: Resource, instance: str, no
     }
 
 
-def _name(condition_event: ConditionEvent, resource: Resource) -> str:
-    changed = [tuple(each[part] for part in _IDENTITY) for each in condition_event.conditions]
-    digest = hashlib.sha256(repr((resource.uid, changed)).encode()).hexdigest()[:16]
-    return f"{label_value(resource.key.name)}.{digest}"
-
-
 _IDENTITY = ("type", "status", "reason", "lastTransitionTime")
 
 
 def _note(condition_event: ConditionEvent) -> str:
     """Such as `Ready False, WorkloadReady False, Stalled True: Pod okx-btc-0-x restarted 3 times: ...`."""
     changed = ", ".join(f"{each['type']} {each['status']}" for each in condition_event.conditions)
-    note = f"{changed}: {condition_event.conditions[0]['message']}"
-    return note if len(note) <= _LONGEST_NOTE else f"{note[: _LONGEST_NOTE - 3]}..."
+    return f"{changed}: {condition_event.conditions[0]['message']}"
+
+
+def _cut(note: str) -> str:
+    return shortened(note, _LONGEST_NOTE)

@@ -12,6 +12,8 @@ _DEFERRABLE = {
     *("messages", "records", "reconnections", "resyncs", "skippedUpdates", "droppedRecords", "unreadableFrames"),
     *("lastMessageTime", "lastReconnect", "shardStatuses", "unhealthyStreams"),
 }
+# Fields that are written even when the API server refuses the others.
+_ESSENTIAL = ("observedGeneration", "conditions", "health")
 _FIELDS = {field.alias for field in Status.model_fields.values()}
 
 
@@ -32,6 +34,11 @@ def change(old: Document, new: Document) -> Change:
     if _without_messages(old) == _without_messages(new):
         urgent.discard("conditions")
     return Change(patch, is_counting=not urgent)
+
+
+def essential(patch: Document) -> Document:
+    """The part of a patch that says whether data flows."""
+    return {name: patch[name] for name in _ESSENTIAL if name in patch}
 
 
 def _without_messages(status: Document) -> list[tuple[object, ...]]:

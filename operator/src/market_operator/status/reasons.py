@@ -13,6 +13,7 @@ class Reason:
     ALL_LIVE = "AllStreamsLive"
     ALL_RUNNING = "AllPodsRunning"
     APPLY_FAILED = "ApplyFailed"
+    CHANGED_BY_OTHERS = "ChangedByOthers"
     COLLECTOR_UNREACHABLE = "CollectorUnreachable"
     COLLECTOR_NOT_RUNNING = "CollectorNotRunning"
     CREDENTIALS_MISSING = "CredentialsMissing"
@@ -20,12 +21,15 @@ class Reason:
     CRASH_LOOPING = "CrashLooping"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     DISCONNECTED = "Disconnected"
+    EVICTED = "Evicted"
     GAPS_OPEN = "GapsOpen"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     INVALID_SPEC = "InvalidSpec"
     NO_GAPS_OPEN = "NoGapsOpen"
     OOM_KILLED = "OOMKilled"
+    PAUSED = "Paused"
     PENDING = "Pending"
+    PODS_FAILED = "PodsFailed"
     PODS_NOT_READY = "PodsNotReady"
     PODS_REFUSED = "PodsRefused"
     QUOTA_EXCEEDED = "QuotaExceeded"
@@ -38,6 +42,7 @@ class Reason:
     STREAMS_PENDING = "StreamsPending"
     STREAMS_REFUSED = "StreamsRefused"
     STREAMS_STALE = "StreamsStale"
+    STREAMS_UNKNOWN = "StreamsUnknown"
     SUBSCRIPTION_REFUSED = "SubscriptionRefused"
     SUSPENDED = "Suspended"
     SYMBOL_NOT_FOUND = "SymbolNotFound"
@@ -47,7 +52,14 @@ class Reason:
 # Reasons of WorkloadReady that leave Ready alone while data flows: old pods or another replica still deliver.
 PASSING = (Reason.ROLLING_OUT, Reason.PODS_NOT_READY)
 # Reasons of a normal start, change or suspension.
-_ORDINARY = (*PASSING, Reason.PENDING, Reason.STREAMS_PENDING, Reason.COLLECTOR_NOT_RUNNING, Reason.SUSPENDED)
+_ORDINARY = (
+    *PASSING,
+    Reason.PAUSED,
+    Reason.PENDING,
+    Reason.STREAMS_PENDING,
+    Reason.COLLECTOR_NOT_RUNNING,
+    Reason.SUSPENDED,
+)
 
 
 @dataclass(frozen=True, slots=True)

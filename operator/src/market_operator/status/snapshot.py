@@ -1,7 +1,7 @@
 """Everything that the conditions of one resource are computed from, at one moment."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from market_operator.errors import ApiError
 from market_operator.manifests.desired_state import DesiredState
@@ -9,11 +9,14 @@ from market_operator.observed.collectors import ProbeResult
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 from market_operator.resource.document import Document
-from market_operator.status.diagnosis import seconds_until_trusted
+from market_operator.scheduling.contests import Contest
+from market_operator.status.diagnosis import Run, seconds_until_trusted
 from market_operator.status.reasons import ConditionState, Reason
 
 # Seconds for which the last report of an unreachable pod still counts, since one lost packet proves nothing.
 TRUST_REPORT_FOR_S = 10.0
+# Seconds for which a pod that failed, such as by an eviction, is part of the conditions.
+REMEMBER_FAILURE_FOR_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,9 @@ class Snapshot:
     """The input of every condition.
 
     `desired` is None when the spec is invalid; `invalid` then holds the error. `probes` are keyed by pod UID. `before`
-    holds the stored conditions of the same generation by type. `now` is in seconds since 1970.
+    holds the stored conditions of the same generation by type. `now` is in seconds since 1970. `paused` names the
+    objects that a paused resource does not write (None: it is not paused). `contests` are objects that another writer
+    keeps changing.
     """
 
     desired: DesiredState | None
@@ -40,10 +45,21 @@ class Snapshot:
     failures: tuple[Failure, ...]
     before: Mapping[str, ConditionState]
     now: float
+    paused: tuple[str, ...] | None = None
+    contests: tuple[Contest, ...] = ()
 
     def pods_of(self, shard: int) -> list[Pod]:
         """Pods of a shard that are not terminating."""
         return [pod for pod in self.pods if pod.shard == shard and not pod.is_terminating]
+
+    def only(self, is_kept: Callable[[Pod], bool]) -> "Snapshot":
+        """The same with some of the pods."""
+        return replace(self, pods=tuple(pod for pod in self.pods if is_kept(pod)))
+
+    def is_current(self, pod: Pod) -> bool:
+        """Whether a pod is of the desired version of its shard."""
+        assert self.desired
+        return pod.shard in self.shards and pod.template == self.desired.templates[pod.shard]
 
     def reports_of(self, shard: int) -> list[Report]:
         """Trusted reports of the running pods of a shard, old and new ones."""
@@ -62,12 +78,15 @@ class Snapshot:
     def expires_in(self) -> float | None:
         """Seconds until a condition may change without an event; None if none can.
 
-        Either an unreachable pod's report expires, or a restarted container is trusted again.
+        Either an unreachable pod's report expires, a restarted container is trusted again, or a failed pod is old.
         """
         probes = [self.probes.get(pod.uid, ProbeResult()) for pod in self.pods if pod.is_running]
         waits = [probe.failing_since + TRUST_REPORT_FOR_S - self.now for probe in probes if probe.problem]
-        settling = [wait for pod in self.pods if (wait := seconds_until_trusted(pod, self.now))]
-        return min((wait for wait in (*waits, *settling) if wait >= 0), default=None)
+        runs: list[Run] = [*self.pods, *(other for pod in self.pods for other in pod.others)]
+        settling = [wait for run in runs if (wait := seconds_until_trusted(run, self.now))]
+        ends = [contest.ends - self.now for contest in self.contests]
+        failures = [pod.failed_at + REMEMBER_FAILURE_FOR_S - self.now for pod in self.pods if pod.failed]
+        return min((wait for wait in (*waits, *settling, *ends, *failures) if wait >= 0), default=None)
 
     @property
     def is_retrying(self) -> bool:

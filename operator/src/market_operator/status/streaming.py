@@ -1,10 +1,12 @@
 """The condition Streaming."""
 
+from collections.abc import Sequence
+
 from market_operator.observed.reports import Stream
 from market_operator.status.reasons import ConditionState, Reason
 from market_operator.status.snapshot import Snapshot, no_desired_state
 from market_operator.status.streams import DELIVERING, count_live_streams, select_streams
-from market_operator.status.text import listed
+from market_operator.status.text import listed, shortened
 
 _NOT_CONNECTED = ("connecting", "backoff", "stopped")
 
@@ -17,7 +19,7 @@ def streaming(snapshot: Snapshot) -> ConditionState:
         return ConditionState("False", Reason.SUSPENDED, "No stream is collected because spec.suspend is true")
     live, total = count_live_streams(snapshot)
     if live >= total:
-        return ConditionState("True", Reason.ALL_LIVE, f"{live} of {total} streams deliver")
+        return ConditionState("True", Reason.ALL_LIVE, f"{live} of {total} streams deliver{_not_trading(snapshot)}")
     return _not_streaming(snapshot, live, total)
 
 
@@ -31,6 +33,8 @@ def _not_streaming(snapshot: Snapshot, live: int, total: int) -> ConditionState:
         names = [f"{stream.name}{_since(stream)}" for stream in rest if stream.state == state]
         if names:
             return ConditionState("False", reason, f"{counts}; {word}: {listed(names)}")
+    if unknown := [stream for stream in rest if stream.state == "unknown"]:
+        return _unknown(unknown, counts)
     message = f"{counts}; the collectors have not reported the other streams yet"
     return _unreachable(snapshot, counts) or ConditionState("False", Reason.STREAMS_PENDING, message)
 
@@ -40,6 +44,25 @@ _STREAM_REASONS = (
     ("refused", Reason.STREAMS_REFUSED, "refused by the exchange"),
     ("pending", Reason.STREAMS_PENDING, "waiting for first data"),
 )
+
+
+def _not_trading(snapshot: Snapshot) -> str:
+    """The quiet streams whose instrument the exchange has suspended, or not opened yet."""
+    halted = {
+        stream.symbol: stream.message
+        for report in snapshot.reports
+        for stream in report.streams
+        if stream.reason == "NotTrading" and stream.state == "quiet"
+    }
+    symbols = sorted(halted)
+    return f"; not trading: {listed(symbols)} ({shortened(halted[symbols[0]])})" if halted else ""
+
+
+def _unknown(streams: Sequence[Stream], counts: str) -> ConditionState:
+    """Streams without data whose market could not be checked: they may be quiet or stale."""
+    names = listed(f"{stream.name}{_since(stream)}" for stream in streams)
+    why = shortened(streams[0].message or "no reason reported")
+    return ConditionState("Unknown", Reason.STREAMS_UNKNOWN, f"{counts}; quiet or stale: {names}: {why}")
 
 
 def _since(stream: Stream) -> str:

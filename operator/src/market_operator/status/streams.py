@@ -20,7 +20,7 @@ def count_live_streams(snapshot: Snapshot) -> tuple[int, int]:
     return min(len(live), total), total
 
 
-_ORDER = {"live": 0, "quiet": 1, "pending": 2, "stale": 3, "refused": 4}
+_ORDER = {"live": 0, "quiet": 1, "pending": 2, "unknown": 3, "stale": 4, "refused": 5}
 
 
 def best_streams(snapshot: Snapshot) -> dict[str, Stream]:
@@ -29,7 +29,7 @@ def best_streams(snapshot: Snapshot) -> dict[str, Stream]:
     for report in snapshot.reports:
         for stream in report.streams:
             known = best.get(stream.name)
-            if known is None or _ORDER.get(stream.state, 5) < _ORDER.get(known.state, 5):
+            if known is None or _ORDER.get(stream.state, 6) < _ORDER.get(known.state, 6):
                 best[stream.name] = stream
     return best
 

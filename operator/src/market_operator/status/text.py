@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 _NAMED = 5
 _LONGEST = 300
+# The API server allows 32,768 characters in a condition.
+_LONGEST_MESSAGE = 2_000
 
 
 def listed(items: Iterable[str]) -> str:
@@ -13,6 +15,11 @@ def listed(items: Iterable[str]) -> str:
     return ", ".join(known[:_NAMED]) + more
 
 
-def shortened(text: str) -> str:
-    """`text`, cut to 300 characters."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+def shortened(text: str, longest: int = _LONGEST) -> str:
+    """`text`, cut to 300 or `longest` characters."""
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def message(text: str) -> str:
+    """`text` as the message of a condition, cut to 2,000 characters."""
+    return shortened(text, _LONGEST_MESSAGE)

@@ -10,23 +10,27 @@ Problem = Callable[[], str]
 """Returns the problem; an empty string means that there is none."""
 
 
-def application(live: Problem, ready: Problem, metrics: Metrics) -> web.Application:
-    """The routes: a probe answers 200 "ok", or 503 with the problem."""
+def application(live: Problem, ready: Problem, metrics: Metrics, partly: Problem = lambda: "") -> web.Application:
+    """The routes: a probe answers 200 "ok", or 503 with the problem.
+
+    `partly` is a problem that concerns only a part, so that /readyz adds it to its answer, whatever the status.
+    """
 
     async def scrape(_: web.Request) -> web.Response:
         return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()
     app.router.add_get("/livez", _probe(live))
-    app.router.add_get("/readyz", _probe(ready))
+    app.router.add_get("/readyz", _probe(ready, partly))
     app.router.add_get("/metrics", scrape)
     return app
 
 
-def _probe(problem: Problem) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _probe(problem: Problem, partly: Problem = lambda: "") -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(_: web.Request) -> web.Response:
         found = problem()
-        return web.Response(text=f"{found or 'ok'}\n", status=503 if found else 200)
+        lines = filter(None, (found or "ok", partly()))
+        return web.Response(text="".join(f"{line}\n" for line in lines), status=503 if found else 200)
 
     return answer
 
@@ -39,5 +43,13 @@ async def serve(app: web.Application, host: str, port: int) -> web.AppRunner:
     """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    await web.TCPSite(runner, _listening_host(host, port), port).start()
     return runner
+
+
+def _listening_host(host: str, port: int) -> str | None:
+    """None, which listens on all addresses of both families, for all addresses of one: pods may have only IPv6.
+
+    Port 0 would give each family a port of its own.
+    """
+    return None if host in ("0.0.0.0", "::") and port else host  # noqa: S104 - as requested

@@ -45,8 +45,20 @@ class Metrics:
         self.writes = self._counter("api_writes", "Writes to the API server", ("action", "kind", "result"))
         self.status_updates = self._counter("status_updates", "Writes of a status, by what changed", ("change",))
         self.probes = self._counter("health_looks", "Looks at collectors, by result", ("result",))
+        self.contained_errors = self._counter("contained_errors", "Internal errors about one object", ("kind",))
         self.sweeps = self._counter("sweeps", "Complete listings of all objects")
+        self.served = Gauge(
+            "market_operator_namespace_served",
+            "1 while a namespace of --namespace can be read",
+            ("namespace",),
+            registry=self.registry,
+        )
         self.is_leader = Gauge("market_operator_is_leader", "1 while this instance reconciles", registry=self.registry)
+
+    def record_namespace(self, namespace: str | None, *, is_served: bool) -> None:
+        """Shows whether a namespace is served (None: all of them at once, which have no metric)."""
+        if namespace:
+            self.served.labels(namespace).set(is_served)
 
     def watch_queue(self, queue: QueueNumbers) -> None:
         """Shows the queue's own numbers on every scrape."""

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 from market_operator.observed.cache import Cache
 from market_operator.observed.collectors import Collectors
-from market_operator.observed.pods import Pod, owner_key, read_pod
+from market_operator.observed.ownership import owner_key
+from market_operator.observed.pods import Pod, read_pod
 from market_operator.observed.registry import Registry
 from market_operator.resource.document import Document
 from market_operator.resource.naming import Key
 from market_operator.scheduling.poll_schedule import PollSchedule
-from market_operator.scheduling.work_queue import WorkQueue
+from market_operator.scheduling.work_queue import OVERWRITTEN_DELAY, WorkQueue
+from market_operator.telemetry.containment import Containment
 
 
 @dataclass(slots=True)
@@ -24,19 +26,31 @@ class Informer:
     collectors: Collectors
     queue: WorkQueue
     poll_schedule: PollSchedule
+    containment: Containment
     is_leading: bool = False
 
     def resource(self, document: Document) -> None:
         """A custom resource exists, as `document` says; its metadata is enough."""
-        if self.registry.update(document) and self.is_leading:
-            meta = document["metadata"]
-            self.queue.add(Key.of(meta["namespace"], meta["name"]), is_urgent=True)
+        meta = document["metadata"]
+        key, is_changed = Key.of(meta["namespace"], meta["name"]), self.registry.update(document)
+        if not self.is_leading:
+            return
+        if is_changed:
+            self.queue.add(key, is_urgent=True)
+        elif self.registry.is_overwritten(document, self.queue.is_in_work(key)):
+            self.queue.add_after(key, OVERWRITTEN_DELAY)
 
     def resource_gone(self, key: Key) -> None:
         """A custom resource is gone. One last reconcile forgets it."""
         if self.registry.remove(key) and self.is_leading:
             self.queue.forget(key)
             self.queue.add(key, is_urgent=True)
+
+    def requeue(self, namespace: str | None) -> None:
+        """The resources of a namespace (None: of all) can be served again, so they need not wait for their retries."""
+        if self.is_leading:
+            for key in self.registry.keys(namespace):
+                self.queue.add(key, is_urgent=True)
 
     def child(self, kind: str, document: Document, now: float) -> None:
         """A managed object or a pod exists, as `document` says."""
@@ -58,17 +72,25 @@ class Informer:
         for key in self.registry:
             self.queue.add(key, is_urgent=True)
         for pod in [*self.cache.pods()]:
-            self._act_on(pod, now)
+            with self.containment.of("Pod", pod.key.namespace, pod.name):
+                self._act_on(pod, now)
 
     def _pod(self, pod: Pod, now: float) -> bool:
+        known = self.cache.pod(pod.key, pod.uid)
         is_new = self.cache.put_pod(pod)
         if is_new and self.is_leading:
-            self._act_on(pod, now)
+            self._act_on(pod, now) if pod.is_owned else self._release(known)
         return is_new
+
+    def _release(self, pod: Pod | None) -> None:
+        """Counts the last report of a pod that is no longer the operator's."""
+        if pod:
+            self.collectors.stopped(pod)
+            self.poll_schedule.skip(pod.uid)
 
     def _act_on(self, pod: Pod, now: float) -> None:
         self.collectors.record_termination(pod)
-        if pod.is_running and not pod.is_terminating:
+        if pod.is_running:
             self.poll_schedule.probe_by(pod.key, pod.uid, now)
         elif not pod.is_running:
             self.collectors.stopped(pod)
@@ -79,7 +101,7 @@ class Informer:
         known = self.cache.pod(owner_key(document), document["metadata"]["uid"])
         last = read_pod(document) if "status" in document else None
         for pod in (last, known):
-            if pod:
+            if pod and pod.is_owned:
                 self.collectors.record_termination(pod)
                 self.collectors.stopped(pod)
         self.poll_schedule.skip(document["metadata"]["uid"])

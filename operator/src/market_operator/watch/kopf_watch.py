@@ -6,9 +6,10 @@ docs/decisions/0001-kopf-only-as-an-event-source.md.
 """
 
 import asyncio
+import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +22,7 @@ from market_operator.cluster.kinds import CHILDREN, COLLECTORS, PODS, Kind
 from market_operator.errors import NO_CRD, StartError
 from market_operator.resource.document import Document
 from market_operator.resource.naming import MANAGER, OURS, Key
+from market_operator.telemetry.containment import Containment
 from market_operator.watch.informer import Informer
 
 # Kubernetes sends a bookmark every 60 s, so a watch without events for longer is broken.
@@ -29,6 +31,20 @@ _SILENCE = 70.0
 _PAGE = 20
 # kopf keeps each object's last event this long, in case another follows: 0.2 s take 2 MB with thousands of objects.
 _IDLE = 0.02
+
+
+_RETRIES = (1, 1, 2, 3, 5, 8, 13, 21)
+_LONGEST_RETRY = 30
+
+
+class _Backoffs:
+    """Seconds between kopf's attempts, without an end.
+
+    With kopf's own, one namespace whose rights are gone would end the watches of all others, and the process.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain(_RETRIES, itertools.repeat(_LONGEST_RETRY))
 
 
 # kopf's own type of it is private; it is a plain str.
@@ -129,6 +145,7 @@ class _NoMemories(ResourceMemories):
 def _settings(selector: str) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
+    settings.networking.error_backoffs = _Backoffs()
     settings.peering.standalone = True
     settings.scanning.disabled = True
     settings.queueing.idle_timeout = _IDLE
@@ -142,7 +159,17 @@ def _settings(selector: str) -> kopf.OperatorSettings:
     for kind in (*CHILDREN.values(), PODS):
         settings.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kopf._cogs.clients.watching").addFilter(_is_worth_a_line)
     return settings
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Whether a record is more than a further attempt or a missing right, which the listing reports once.
+
+    kopf logs each attempt of each kind in each namespace.
+    """
+    text = record.getMessage()
+    return "will retry" not in text or ("attempt #1 " in text and "APIForbiddenError" not in text)
 
 
 def _registry(informer: Informer, access: Callable[[], Awaitable[Access]]) -> kopf.OperatorRegistry:
@@ -152,9 +179,9 @@ def _registry(informer: Informer, access: Callable[[], Awaitable[Access]]) -> ko
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return _connection(await access())
 
-    _on(registry, COLLECTORS, lambda kind, document: _resource(informer, kind, document))
+    _on(registry, COLLECTORS, informer.containment, lambda kind, document: _resource(informer, kind, document))
     for each in (*CHILDREN.values(), PODS):
-        _on(registry, each, _child_handler(informer, each.name))
+        _on(registry, each, informer.containment, _child_handler(informer, each.name))
     return registry
 
 
@@ -162,10 +189,17 @@ def _child_handler(informer: Informer, name: str) -> Callable[[str | None, Docum
     return lambda kind, document: _child(informer, name, kind, document)
 
 
-def _on(registry: kopf.OperatorRegistry, kind: Kind, handle: Callable[[str | None, Document], None]) -> None:
+def _on(
+    registry: kopf.OperatorRegistry,
+    kind: Kind,
+    containment: Containment,
+    handle: Callable[[str | None, Document], None],
+) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, id=kind.name, registry=registry)
     async def on_event(event: Any, **_: Any) -> None:
-        handle(event["type"], event["object"])
+        meta = event["object"].get("metadata", {})
+        with containment.of(kind.name, meta.get("namespace", ""), meta.get("name", "")):
+            handle(event["type"], event["object"])
 
 
 def _resource(informer: Informer, event: str | None, document: Document) -> None:

@@ -5,11 +5,11 @@ import itertools
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from market_operator.cluster.access import scopes
 from market_operator.cluster.client import Cluster
-from market_operator.cluster.kinds import CHILDREN, PODS, Kind
+from market_operator.cluster.kinds import CHILDREN, COLLECTORS, PODS, Kind
 from market_operator.errors import NO_CRD, ApiError, StartError
 from market_operator.resource.naming import Key
 from market_operator.telemetry.metrics import Metrics
@@ -17,6 +17,8 @@ from market_operator.watch.informer import Informer
 
 logger = logging.getLogger(__name__)
 _SECOND_AFTER_S = 10.0
+_RETRY_AFTER_S = 10.0
+"""Time between two attempts to read a namespace that is not served."""
 
 
 def waits(interval: float) -> Iterator[float]:
@@ -30,7 +32,10 @@ def waits(interval: float) -> Iterator[float]:
 
 @dataclass(slots=True)
 class Listing:
-    """Lists everything at the start and every `interval` seconds. `is_done` after the first complete listing."""
+    """Lists everything at the start and every `interval` seconds. `is_done` after the first complete listing.
+
+    `unserved` has the error of each namespace (None: of all) that the API server refuses to list. All others go on.
+    """
 
     cluster: Cluster
     informer: Informer
@@ -39,20 +44,21 @@ class Listing:
     selector: str
     interval: float
     is_done: bool = False
+    unserved: dict[str | None, ApiError] = field(default_factory=dict)
+
+    @property
+    def serves_nothing(self) -> bool:
+        """Whether no namespace can be read."""
+        return len(self.unserved) == len(scopes(self.namespaces))
 
     async def complete(self) -> None:
-        """One complete listing.
+        """The first complete listing.
 
         Raises:
             StartError: the CRD is not installed.
-            ApiError: a listing failed.
+            ApiError: a listing failed, other than by a missing right in a namespace of its own.
         """
-        try:
-            await self._everything()
-        except ApiError as error:
-            if error.is_not_found:
-                raise StartError(NO_CRD) from error
-            raise
+        await self._list_all(is_first=True)
         self.is_done = True
 
     async def run(self) -> None:
@@ -62,29 +68,69 @@ class Listing:
             StartError: the CRD is gone. The kubelet restarts the process until the CRD is back.
         """
         for wait in waits(self.interval):
-            await asyncio.sleep(wait)
-            try:
-                await self.complete()
-            except ApiError as error:
-                logger.warning("could not list everything, retrying in %.0f s: %s", self.interval, error)
+            await self._wait(wait)
+            await self._list_all()
 
-    async def _everything(self) -> None:
+    async def _list_all(self, *, is_first: bool = False) -> None:
         for scope in scopes(self.namespaces):
-            for kind in (*CHILDREN.values(), PODS):
-                await self._objects(kind, scope)
-            await self._resources(scope)
+            await self._list(scope, is_first=is_first)
         self.metrics.sweeps.inc()
+
+    async def _wait(self, seconds: float) -> None:
+        """Sleeps. Meanwhile, it tries to read the namespaces that are not served."""
+        for _ in range(int(seconds // _RETRY_AFTER_S)):
+            await asyncio.sleep(_RETRY_AFTER_S)
+            for scope in [*self.unserved]:
+                await self._list(scope)
+        await asyncio.sleep(seconds % _RETRY_AFTER_S)
+
+    async def _list(self, scope: str | None, *, is_first: bool = False) -> None:
+        """Lists one namespace. Its failure does not concern the others."""
+        try:
+            await self._everything(scope)
+        except ApiError as error:
+            if error.is_not_found:
+                raise StartError(NO_CRD) from error
+            if is_first and not (scope and error.is_forbidden):
+                raise
+            self._failed(scope, error)
+        else:
+            self._succeeded(scope)
+
+    def _failed(self, scope: str | None, error: ApiError) -> None:
+        if not error.is_forbidden:
+            logger.warning("could not list %s, retrying in %.0f s: %s", _title(scope), self.interval, error)
+            return
+        if scope not in self.unserved:
+            logger.warning("%s cannot be served, retrying every %.0f s: %s", _title(scope), _RETRY_AFTER_S, error)
+        self.unserved[scope] = error
+        self.metrics.record_namespace(scope, is_served=False)
+
+    def _succeeded(self, scope: str | None) -> None:
+        if self.unserved.pop(scope, None):
+            logger.info("%s can be served again", _title(scope))
+            self.informer.requeue(scope)
+        self.metrics.record_namespace(scope, is_served=True)
+
+    async def _everything(self, scope: str | None) -> None:
+        for kind in (*CHILDREN.values(), PODS):
+            await self._objects(kind, scope)
+        await self._resources(scope)
 
     async def _objects(self, kind: Kind, namespace: str | None) -> None:
         listed, version = set[str](), 0
         async for page in self.cluster.list_managed(kind, namespace):
             version = version or page.version
             for item in page.items:
-                listed.add(item.head["metadata"]["uid"])
-                if self.informer.cache.is_new(kind.name, item.head):
-                    self.informer.child(kind.name, item.document(), time.time())
+                meta = item.head["metadata"]
+                listed.add(meta["uid"])
+                with self.informer.containment.of(kind.name, meta["namespace"], meta["name"]):
+                    if self.informer.cache.is_new(kind.name, item.head):
+                        self.informer.child(kind.name, item.document(), time.time())
         for stale in self.informer.cache.stale_objects(kind.name, namespace, listed, version):
-            self.informer.child_gone(kind.name, stale)
+            meta = stale["metadata"]
+            with self.informer.containment.of(kind.name, meta["namespace"], meta["name"]):
+                self.informer.child_gone(kind.name, stale)
         if kind is PODS:
             self.informer.cache.pods_listed(namespace, version)
 
@@ -92,7 +138,13 @@ class Listing:
         known = self.informer.registry.keys(namespace)
         async for page in self.cluster.keys(namespace, self.selector):
             for item in page.items:
-                self.informer.resource(item.head)
-                known.discard(Key.of(item.head["metadata"]["namespace"], item.head["metadata"]["name"]))
+                meta = item.head["metadata"]
+                known.discard(Key.of(meta["namespace"], meta["name"]))
+                with self.informer.containment.of(COLLECTORS.name, meta["namespace"], meta["name"]):
+                    self.informer.resource(item.head)
         for key in known:
             self.informer.resource_gone(key)
+
+
+def _title(scope: str | None) -> str:
+    return f"namespace {scope}" if scope else "all namespaces"

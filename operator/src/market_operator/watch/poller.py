@@ -1,6 +1,7 @@
 """Probes the collectors that are due."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from market_operator.observed.registry import Registry
 from market_operator.observed.reports import Report
 from market_operator.resource.naming import Key
 from market_operator.scheduling.poll_schedule import PollSchedule
+from market_operator.scheduling.slots import Slots
 from market_operator.scheduling.status_budget import StatusBudget
 from market_operator.scheduling.work_queue import WorkQueue
+from market_operator.telemetry.containment import Containment
 from market_operator.telemetry.logs import about
 from market_operator.telemetry.metrics import Metrics
 from market_operator.watch.probe import Reader
@@ -28,7 +31,7 @@ _FOREIGN_INTERVAL_S = 10.0
 
 @dataclass(slots=True)
 class Poller:
-    """Reads /status of the pods that are due, at most MAX_CONCURRENT_PROBES at a time."""
+    """Reads /status of the pods that are due, at most MAX_CONCURRENT_PROBES at a time, in fair shares."""
 
     reader: Reader
     cache: Cache
@@ -38,24 +41,28 @@ class Poller:
     poll_schedule: PollSchedule
     status_budget: StatusBudget
     metrics: Metrics
-    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONCURRENT_PROBES))
+    containment: Containment
+    _slots: Slots = field(default_factory=lambda: Slots(MAX_CONCURRENT_PROBES))
+    _released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Probes pods until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
-                await self._slots.acquire()
                 key, uid = await self._next()
+                self._slots.take(key)
                 group.create_task(self._probe_if_served(key, uid))
 
     async def _next(self) -> tuple[Key, str]:
         while True:
-            if found := self.poll_schedule.take(time.time()):
+            self._released.clear()
+            if found := self.poll_schedule.take(time.time(), self._slots):
                 return found
             due = self.poll_schedule.next_due()
-            await asyncio.sleep(
-                _LONGEST_SLEEP_S if due is None else min(max(due - time.time(), 0.01), _LONGEST_SLEEP_S)
-            )
+            wait = _LONGEST_SLEEP_S if due is None else min(max(due - time.time(), 0.01), _LONGEST_SLEEP_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._released.wait()
 
     async def _probe_if_served(self, key: Key, uid: str) -> None:
         try:
@@ -65,14 +72,20 @@ class Poller:
                 self.poll_schedule.probe_by(key, uid, time.time() + _FOREIGN_INTERVAL_S)
             elif pod and pod.is_running and pod.ip:
                 await self._probe(pod)
+        except Exception as error:  # an error about one pod must not end the probes of all others
+            self.containment.report("Pod", key.namespace, uid, error)
+            self.poll_schedule.probe_after_failure(key, uid, time.time())
         finally:
-            self._slots.release()
+            self._slots.release(key)
+            self._released.set()
 
     async def _probe(self, pod: Pod) -> None:
         """One probe. Its result is dropped if the pod stopped meanwhile."""
         outcome: Report | ReportError
         try:
             outcome = await self.reader.read(pod)
+            if not outcome.epoch.startswith(f"{pod.uid}/"):
+                outcome = ReportError(f"another pod answered: {outcome.epoch}")
         except ReportError as error:
             outcome = error
         current = self.cache.pod(pod.key, pod.uid)
@@ -88,15 +101,24 @@ class Poller:
         self.metrics.probes.labels("read").inc()
         change = self.collectors.record_probe(pod, report)
         if change == "conditions":
-            self.queue.add(pod.key)
+            self._queue_flip(pod.key, now)
         elif change == "counters":
             self.queue.add_after(pod.key, self.status_budget.wait(pod.key, now))
-        self.poll_schedule.probe_again(pod.key, pod.uid, now, report.health == "Healthy" and pod.is_ready)
+        self.poll_schedule.probe_again(
+            pod.key, pod.uid, now, report.health == "Healthy" and pod.is_ready and not pod.is_terminating
+        )
 
     def _record_failure(self, pod: Pod, problem: str, now: float) -> None:
         self.metrics.probes.labels("failed").inc()
         if self.collectors.record_failure(pod, problem, now):
             with about(pod.key):
                 logger.info("could not probe pod %s: %s", pod.name, problem)
-            self.queue.add(pod.key)
-        self.poll_schedule.probe_again(pod.key, pod.uid, now, is_healthy=False)
+            self._queue_flip(pod.key, now)
+        self.poll_schedule.probe_after_failure(pod.key, pod.uid, now)
+
+    def _queue_flip(self, key: Key, now: float) -> None:
+        """Queues a resource whose conditions may change, later if they change all the time."""
+        if wait := self.status_budget.flip_wait(key, now):
+            self.queue.add_after(key, wait)
+        else:
+            self.queue.add(key)

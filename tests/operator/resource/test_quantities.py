@@ -1,6 +1,6 @@
 import pytest
 
-from market_operator.reconcile.quantities import amount
+from market_operator.resource.quantities import amount
 
 
 @pytest.mark.parametrize(

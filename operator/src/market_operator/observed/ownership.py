@@ -1,0 +1,62 @@
+"""Tells the operator's own objects from others. Labels prove nothing, because people and tools copy them. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from market_operator.resource.document import Document
+from market_operator.resource.naming import (
+    COLLECTOR_LABEL,
+    MANAGER,
+    POD_HASH_LABEL,
+    RESOURCE_ANNOTATION,
+    SHARD_LABEL,
+    Key,
+    child_name,
+)
+from market_spec.api import KIND
+
+NO_SHARD = -1
+
+
+def owner_key(document: Document) -> Key:
+    """Key of the resource that an object belongs to, or claims to belong to.
+
+    A managed object has it in its controller reference. Of a pod, the annotation counts, since labels are short.
+    """
+    meta = document["metadata"]
+    owner = controller(meta)
+    name = owner["name"] if owner.get("kind") == KIND else meta.get("annotations", {}).get(RESOURCE_ANNOTATION)
+    return Key.of(meta["namespace"], name or meta.get("labels", {}).get(COLLECTOR_LABEL, ""))
+
+
+def is_managed(document: Document) -> bool:
+    """Whether the operator made an object: a resource controls it, and the operator's field manager applied it.
+
+    A copy of a managed object may keep the reference, but not the manager.
+    """
+    meta = document["metadata"]
+    return controller(meta).get("kind") == KIND and any(map(_is_our_apply, meta.get("managedFields", ())))
+
+
+def owned_shard(pod: Document, key: Key) -> int:
+    """Number of the shard whose Deployment made a pod, through its ReplicaSet; NO_SHARD for any other pod.
+
+    The Deployment controller names a ReplicaSet after the Deployment and the hash of its template. It puts that hash
+    on the pods, too. So ReplicaSets need not be watched.
+    """
+    meta = pod["metadata"]
+    labels, owner = meta.get("labels", {}), controller(meta)
+    shard = labels.get(SHARD_LABEL, "")
+    if not shard.isdigit() or owner.get("kind") != "ReplicaSet":
+        return NO_SHARD
+    name = f"{child_name(key.name, int(shard))}-{labels.get(POD_HASH_LABEL, '')}"
+    return int(shard) if owner["name"] == name else NO_SHARD
+
+
+def controller(meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The owner reference that controls an object; empty if there is none."""
+    return next((owner for owner in meta.get("ownerReferences", ()) if owner.get("controller")), {})
+
+
+def _is_our_apply(entry: Mapping[str, Any]) -> bool:
+    return entry.get("manager") == MANAGER and entry.get("operation") == "Apply"
