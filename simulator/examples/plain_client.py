@@ -65,7 +65,8 @@ class BookClient:
 
     def states(self) -> Iterator["BookClient"]:
         """Yield this client after every message that leaves the book in sync, endlessly."""
-        with connect(f"{self._websocket}/ws/v5/public", max_size=None) as socket:
+        # A reader that has stopped reads no close frame either: it need not wait 10 s for it.
+        with connect(f"{self._websocket}/ws/v5/public", max_size=None, close_timeout=1) as socket:
             ask(socket, "subscribe", "books", self._symbol)
             for text in socket:
                 message = json.loads(text)

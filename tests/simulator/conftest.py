@@ -44,7 +44,8 @@ class Client:
         await self.socket.send(json.dumps({"id": request_id, "op": op, "args": args}))
 
     async def text(self, timeout: float = 5.0) -> str:
-        frame = await asyncio.wait_for(self.socket.recv(), timeout)
+        async with asyncio.timeout(timeout):  # wait_for of Python 3.11 can lose a cancellation
+            frame = await self.socket.recv()
         assert isinstance(frame, str)
         self.frames.append(frame)
         return frame

@@ -12,9 +12,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import tls
+from market_simulator import control, server
+from market_simulator.exchange import Exchange, ServerOptions
+from market_simulator.truth import Truth
+from market_simulator.venue import Venue
 
 pytestmark = pytest.mark.simulator
 
@@ -262,3 +268,21 @@ async def test_account_pushes_its_holdings_and_their_changes(start: Any, dial: A
     client = await dial(program, "private")
     assert (await log_in(client))["code"] == "60024"
     assert await closed(client) == 4001
+
+
+@pytest.mark.parametrize("port", [server, control])
+async def test_a_client_that_leaves_before_its_answer_is_no_error(port: Any, caplog: Any) -> None:
+    """A test client with short timeouts does this all the time."""
+
+    async def leave(request: web.Request) -> web.StreamResponse:
+        request.transport.abort()  # type: ignore[union-attr]
+        response = web.StreamResponse()
+        await response.prepare(request)
+        return response
+
+    app = port.application(Exchange(Venue([]), Truth([], 1, 1), iter(()), 0, True, ServerOptions()))
+    app.router.add_get("/leave", leave)
+    async with TestServer(app) as listening, aiohttp.ClientSession() as http:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await http.get(listening.make_url("/leave"))
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

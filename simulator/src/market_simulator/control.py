@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
 from itertools import islice
@@ -20,18 +20,17 @@ from market_simulator.faults import described
 from market_simulator.okx import merged_trades
 from market_simulator.packed import PackedChange
 from market_simulator.rest import fill_row
-from market_simulator.server import EXCHANGE
+from market_simulator.server import EXCHANGE, Handler, client_may_leave
 from market_simulator.truth import NotKeptError
 
 _EVER = 1 << 62
 _LINES_A_WRITE = 1000
 _Value = TypeVar("_Value")
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def application(exchange: Exchange) -> web.Application:
     """All calls of the control address."""
-    app = web.Application(middlewares=[_errors_as_json])
+    app = web.Application(middlewares=[client_may_leave, _errors_as_json])
     app[EXCHANGE] = exchange
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/state", _state)
@@ -53,7 +52,7 @@ def application(exchange: Exchange) -> web.Application:
 
 
 @web.middleware
-async def _errors_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except NotKeptError as error:

@@ -16,7 +16,7 @@ from market_simulator.faults import Faults
 from market_simulator.faults.calls import NoHistory, joined
 from market_simulator.faults.connections import LoginError, StuckSubscribe, SubscribeError, SubscribeFault
 from market_simulator.faults.market import Crossed, Numbering
-from market_simulator.faults.messages import Skew
+from market_simulator.faults.messages import Delist, Skew
 from market_simulator.hub import Hub
 from market_simulator.truth import Truth
 from market_simulator.venue import Venue
@@ -50,14 +50,17 @@ class Exchange:
     started: float = 0.0
 
     def __post_init__(self) -> None:
-        self.numbering = {name: Numbering() for name in self.names}
+        self.numbering = {name: Numbering() for name in self.venue.boards}
         self.hub = Hub(self.faults, self.options.silence_limit, self.options.unsent_limit)
         self.limits = rest.RateLimits(self.options.has_rate_limits)
 
     @property
     def names(self) -> frozenset[str]:
         """Names of the instruments that clients can subscribe to."""
-        return frozenset(self.venue.boards)
+        return frozenset(self.venue.boards) - self._delisted()
+
+    def _delisted(self) -> frozenset[str]:
+        return frozenset(fault.symbol for fault in self.faults.of(Delist)) if self.faults.active else frozenset()
 
     def first_pushes(self, key: Key) -> list[str]:
         """The messages that a new subscriber gets at once."""
@@ -134,7 +137,7 @@ class Exchange:
             for gap in self._gaps(fault)
         ]
         preopen = frozenset(fault.symbol for fault in faults if isinstance(fault, Crossed) and fault.preopen)
-        return rest.View(joined(gaps), preopen)
+        return rest.View(joined(gaps), preopen, self._delisted())
 
     def _gaps(self, fault: NoHistory) -> list[tuple[int, int]]:
         return self.faults.swallowed.trade_ids(fault.symbol) if fault.swallowed else [(fault.first, fault.last)]

@@ -27,6 +27,7 @@ from market_simulator.faults.messages import (
     Corrupt,
     Cut,
     Damage,
+    Delist,
     Duplicate,
     Latency,
     Lose,
@@ -155,6 +156,11 @@ def _wrong_checksum(exchange: Exchange, body: Body, now: float) -> Answer:
 
 def _silence(exchange: Exchange, body: Body, now: float) -> Answer:
     return _in_force(exchange, body, now, Silence(_stream(exchange, body), _seconds(body, now)))
+
+
+def _delist(exchange: Exchange, body: Body, now: float) -> Answer:
+    symbol = body.required("symbol", body.text("symbol", exchange.names))
+    return _in_force(exchange, body, now, Delist(Stream(symbol=symbol), _seconds(body, now)))
 
 
 def _latency(exchange: Exchange, body: Body, now: float) -> Answer:
@@ -288,6 +294,7 @@ def _sequence_reset(exchange: Exchange, body: Body, now: float) -> Answer:
 CALLS: Final[dict[str, _Call]] = {
     "corrupt": _corrupt,
     "crossed": _crossed,
+    "delist": _delist,
     "drop": _drop,
     "duplicate": _duplicate,
     "half-open": _half_open,

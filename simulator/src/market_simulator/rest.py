@@ -35,10 +35,11 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Differences between REST and the truth: missing trade ids, and instruments in state `preopen`."""
+    """Differences between REST and the truth: missing trade ids, and instruments that are pre-open or delisted."""
 
     gaps: Gaps = ()
     preopen: frozenset[str] = frozenset()
+    delisted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Call:
     def board(self) -> Board:
         """The board of the instrument in `instId`."""
         name = self.required("instId")
-        if name not in self.venue.boards:
+        if name not in self.venue.boards or name in self.view.delisted:
             raise RefusedError("51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist.")
         return self.venue.boards[name]
 
@@ -145,7 +146,8 @@ def _instruments(call: Call) -> list[str]:
     kind, wanted = call.required("instType"), call.query.get("instId")
     if kind not in ("SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION"):
         raise RefusedError("51000", "Parameter instType error")
-    found = [i for i in call.venue.instruments.values() if i.kind == kind and wanted in (None, "", i.id)]
+    listed = (i for i in call.venue.instruments.values() if i.id not in call.view.delisted)
+    found = [i for i in listed if i.kind == kind and wanted in (None, "", i.id)]
     if wanted and not found:
         raise RefusedError("51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist.")
     preopen = {"state": "preopen"}
@@ -207,7 +209,8 @@ def _ticker(call: Call) -> list[str]:
 
 def _tickers(call: Call) -> list[str]:
     kind = call.required("instType")
-    boards = [board for board in call.venue.boards.values() if board.instrument.kind == kind]
+    listed = (board for board in call.venue.boards.values() if board.instrument.id not in call.view.delisted)
+    boards = [board for board in listed if board.instrument.kind == kind]
     rows = [board.row(Key("tickers", board.instrument.id)) for board in boards]
     return [row for row in rows if row is not None]
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import WSMsgType, web
 
@@ -80,11 +80,21 @@ async def end_silent_connections(exchange: Exchange) -> None:
 
 EXCHANGE: web.AppKey[Exchange] = web.AppKey("exchange", Exchange)
 _HANDSHAKES: web.AppKey[Limiter] = web.AppKey("handshakes", Limiter)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def client_may_leave(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer nothing to a client that has left before its answer. aiohttp would log a traceback."""
+    try:
+        return await handler(request)
+    except ConnectionResetError:
+        return web.Response()  # never sent, because the connection has ended
 
 
 def application(exchange: Exchange) -> web.Application:
     """The exchange's port with WebSocket and REST."""
-    app = web.Application()
+    app = web.Application(middlewares=[client_may_leave])
     app[EXCHANGE] = exchange
     app[_HANDSHAKES] = Limiter()
     for path in okx.Path:

@@ -192,6 +192,16 @@ class Silence:
 
 
 @dataclass(slots=True)
+class Delist(Silence):
+    """Delist the instrument of the selected streams: no pushes, refused subscriptions, and REST does not know it."""
+
+    @property
+    def symbol(self) -> str:
+        """The instrument."""
+        return self.stream.symbol or ""
+
+
+@dataclass(slots=True)
 class Latency:
     """Delay frames by `seconds`. Frames of one stream stay in order."""
 
@@ -225,7 +235,7 @@ class Skew:
 
 _TIME: Final = re.compile(r'"ts":"(\d+)"')
 
-SWALLOWING: Final = (Silence, Lose, Corrupt, Truncate)
+SWALLOWING: Final = (Silence, Delist, Lose, Corrupt, Truncate)
 """Faults after which no client can have read the message."""
 
 MESSAGE_FAULTS: Final = (*SWALLOWING, WrongChecksum, Skew, Latency, Reorder, Duplicate)
