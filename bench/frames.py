@@ -23,7 +23,9 @@ The recording has no merged fills, so both channels have the same fills in the s
 """
 Message = dict[str, Any]
 
-INSTRUMENTS = ("BTC-USDT", "BTC-USD-220527")
+RECORDED_FUTURE = "BTC-USD-220527"
+INSTRUMENTS = ("BTC-USDT", "BTC-USD")
+"""The second is the recorded future under the name of a spot instrument: collectors refuse futures."""
 THIRD = "ETH-USDT"
 """A copy of BTC-USDT's messages under another name, for measurements with three books."""
 CHANNELS = ("trades", "books", "tickers")
@@ -70,7 +72,8 @@ def _recorded(books: int) -> tuple[Message, ...]:
     for frame in recordings.received(recordings.OKX_2022):
         message = json.loads(frame.text)
         if "data" in message:
-            found.append(message)
+            is_future = message["arg"]["instId"] == RECORDED_FUTURE
+            found.append(_renamed(message, INSTRUMENTS[1]) if is_future else message)
             if books == 3 and message["arg"]["instId"] == INSTRUMENTS[0]:
                 found.append(_renamed(message, THIRD))
     return tuple(found)

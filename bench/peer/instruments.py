@@ -9,7 +9,7 @@ from cryptofeed.symbols import Symbols  # type: ignore[import-not-found]
 ROWS: tuple[dict[str, str], ...] = (
     {"instType": "SPOT", "instId": "BTC-USDT", "baseCcy": "BTC", "quoteCcy": "USDT", "tickSz": "0.1"},
     {"instType": "SPOT", "instId": "ETH-USDT", "baseCcy": "ETH", "quoteCcy": "USDT", "tickSz": "0.01"},
-    {"instType": "FUTURES", "instId": "BTC-USD-220527", "tickSz": "0.1"},
+    {"instType": "SPOT", "instId": "BTC-USD", "baseCcy": "BTC", "quoteCcy": "USD", "tickSz": "0.1"},
 )
 
 

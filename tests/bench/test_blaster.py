@@ -1,15 +1,17 @@
 """The exchange that only sends, tested with an independent client."""
 
+import asyncio
 import json
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bench import frames, subjects
 from bench.blaster import CHUNK_BYTES, _chunks
 from bench.worker import Worker
-from websockets.sync.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection, connect
 
 import tls
 
@@ -27,30 +29,39 @@ def exchange(tmp_path: Path) -> Iterator[tuple[Worker, str, ssl.SSLContext]]:
         yield worker, f"wss://localhost:{port}/ws/v5/", trust
 
 
-def subscribe(client: ClientConnection, channels: Sequence[str]) -> None:
+async def subscribe(client: ClientConnection, channels: Sequence[str]) -> None:
     args = [{"channel": channel, "instId": name} for channel in channels for name in frames.INSTRUMENTS]
-    client.send(json.dumps({"op": "subscribe", "args": args}))
+    await client.send(json.dumps({"op": "subscribe", "args": args}))
 
 
-def test_a_subscriber_gets_the_first_loop_and_then_what_is_ordered(
+async def received(client: ClientConnection, count: int) -> list[str | bytes]:
+    async with asyncio.timeout(DEADLINE_S):
+        return [await client.recv() for _ in range(count)]
+
+
+async def asked(worker: Worker, order: str, **arguments: float) -> Any:
+    return await asyncio.to_thread(worker.ask, order, **arguments)
+
+
+async def test_a_subscriber_gets_the_first_loop_and_then_what_is_ordered(
     exchange: tuple[Worker, str, ssl.SSLContext],
 ) -> None:
     worker, url, trust = exchange
-    with connect(url, ssl=trust, open_timeout=DEADLINE_S) as client:
-        subscribe(client, frames.CHANNELS[:1])
-        subscribe(client, frames.CHANNELS)
+    async with connect(url, ssl=trust, open_timeout=DEADLINE_S) as client:
+        await subscribe(client, frames.CHANNELS[:1])
+        await subscribe(client, frames.CHANNELS)
         first = frames.tape("sequence", range(1))
         by_request = sorted(first, key=lambda text: '"channel":"trades"' not in text)
-        assert [client.recv(DEADLINE_S) for _ in first] == by_request
-        assert worker.ask("served") == {"messages": len(first)}
+        assert await received(client, len(first)) == by_request
+        assert await asked(worker, "served") == {"messages": len(first)}
         second = frames.tape("sequence", [1])
-        assert worker.ask("blast", loops=1)["messages"] == len(second)
-        assert [client.recv(DEADLINE_S) for _ in second] == second
-        client.send("ping")
-        assert client.recv(DEADLINE_S) == "pong"
+        assert (await asked(worker, "blast", loops=1))["messages"] == len(second)
+        assert await received(client, len(second)) == second
+        await client.send("ping")
+        assert await received(client, 1) == ["pong"]
 
 
-def test_a_program_may_read_single_fills_on_a_connection_of_their_own(
+async def test_a_program_may_read_single_fills_on_a_connection_of_their_own(
     exchange: tuple[Worker, str, ssl.SSLContext],
 ) -> None:
     worker, url, trust = exchange
@@ -58,25 +69,26 @@ def test_a_program_may_read_single_fills_on_a_connection_of_their_own(
     fills = [text for text in tape if '"trades-all"' in text]
     others = [text for text in tape if '"trades-all"' not in text]
     for _ in range(2):  # the next program starts with the first loop again
-        with (
+        async with (
             connect(url + "public", ssl=trust, open_timeout=DEADLINE_S) as public,
             connect(url + "business", ssl=trust, open_timeout=DEADLINE_S) as business,
         ):
-            subscribe(public, frames.CHANNELS[1:])
-            subscribe(business, ["trades-all"])
-            worker.ask("served")
-            assert worker.ask("blast", loops=1)["messages"] * 2 == len(tape)
-            assert [business.recv(DEADLINE_S) for _ in fills] == fills
-            assert [public.recv(DEADLINE_S) for _ in others] == others
+            await subscribe(public, frames.CHANNELS[1:])
+            await subscribe(business, ["trades-all"])
+            await asked(worker, "served")
+            assert (await asked(worker, "blast", loops=1))["messages"] * 2 == len(tape)
+            assert await received(business, len(fills)) == fills
+            assert await received(public, len(others)) == others
 
 
-def test_a_pace_is_kept(exchange: tuple[Worker, str, ssl.SSLContext]) -> None:
+async def test_a_pace_is_kept(exchange: tuple[Worker, str, ssl.SSLContext]) -> None:
     worker, url, trust = exchange
-    with connect(url, ssl=trust, open_timeout=DEADLINE_S) as client:
-        subscribe(client, frames.CHANNELS)
-        worker.ask("served")
-        paced = worker.ask("pace", loops=1, per_second=1_000.0)
-        assert [client.recv(DEADLINE_S) for _ in range(2 * paced["messages"])] == frames.tape("sequence", range(2))
+    async with connect(url, ssl=trust, open_timeout=DEADLINE_S) as client:
+        await subscribe(client, frames.CHANNELS)
+        await asked(worker, "served")
+        paced = await asked(worker, "pace", loops=1, per_second=1_000.0)
+        expected = frames.tape("sequence", range(2))
+        assert await received(client, 2 * paced["messages"]) == expected
         assert paced["seconds"] >= paced["messages"] / 1_000.0
 
 
