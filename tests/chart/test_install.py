@@ -72,7 +72,8 @@ def test_restricted_standard_refuses_a_pod_without_a_seccomp_profile(
         ('namespaces=["default","kube-system"]',),
         ("replicas=1", 'selector="team in (a,b)"'),
         ("rbac.aggregate=false",),
-        ("serviceAccount.create=false",),
+        ("serviceAccount.create=false", 'serviceAccount.name="given"'),
+        ('commonLabels={"team":"data"}', "arbitraryUser=true"),
     ],
 )
 def test_the_api_server_accepts_every_object_of_the_chart(
@@ -110,6 +111,39 @@ def test_service_account_has_only_the_rights_of_the_operator(cluster: Tools, nam
         assert "*.*" not in may
     finally:
         cluster.helm("uninstall", namespace, "--namespace", namespace)
+
+
+def test_upgrade_goes_on_without_a_namespace_that_is_gone(cluster: Tools, namespace: str) -> None:
+    tenant, missing = f"{namespace}-a", f"{namespace}-b"
+    values = f"crds.install=false,replicas=0,namespaces={{{tenant},{missing}}}"
+    cluster.apply(restricted_namespace(tenant))
+    try:
+        notes = cluster.helm("install", namespace, str(CHART), "--namespace", namespace, "--set", values)
+        assert f"The namespace {missing} does not exist" in notes
+        assert _role_exists(cluster, namespace, tenant)
+        cluster.kubectl("delete", "namespace", tenant)
+        upgraded = cluster.helm("upgrade", namespace, str(CHART), "--namespace", namespace, "--reuse-values")
+        assert f"The namespace {tenant} does not exist" in upgraded
+        cluster.apply(restricted_namespace(tenant))
+        cluster.helm("upgrade", namespace, str(CHART), "--namespace", namespace, "--reuse-values")
+        assert _role_exists(cluster, namespace, tenant)
+    finally:
+        cluster.helm("uninstall", namespace, "--namespace", namespace)
+        cluster.delete_namespaces(tenant)
+
+
+def _role_exists(cluster: Tools, release: str, namespace: str) -> bool:
+    name = f"{release}-{release}-market-operator"
+    return f"role.rbac.authorization.k8s.io/{name}" in cluster.kubectl("get", "role", "-n", namespace, "-o", "name")
+
+
+@pytest.mark.parametrize("settings", [(), ("arbitraryUser=true",)])
+def test_the_test_pod_meets_the_restricted_standard(
+    cluster: Tools, render: Any, namespace: str, settings: tuple[str, ...]
+) -> None:
+    [pod] = [each for each in render(*settings, namespace=namespace) if each["kind"] == "Pod"]
+    made = cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(pod))
+    assert "created (server dry run)" in made
 
 
 @pytest.fixture

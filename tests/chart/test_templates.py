@@ -38,6 +38,9 @@ MATRIX = {
     "paused": ("replicas=0",),
     "single": ("replicas=1",),
     "selected": ('selector="team in (a,b)"',),
+    "common labels": ('commonLabels={"team":"data"}',),
+    "OpenShift": ("arbitraryUser=true",),
+    "pulled": ('collectorImage={"repository":"mirror/x","pullPolicy":"Always","pullSecrets":["a"]}',),
     "spread by hand": ('topologySpreadConstraints=[{"maxSkew":1}]',),
 }
 
@@ -48,6 +51,12 @@ def of_kind(documents: list[Document], kind: str) -> list[Document]:
 
 def the(documents: list[Document], kind: str) -> Document:
     (found,) = of_kind(documents, kind)
+    return found
+
+
+def policy_of(documents: list[Document]) -> Document:
+    """The standing NetworkPolicy; another exists only while `helm test` runs."""
+    (found,) = [each for each in of_kind(documents, "NetworkPolicy") if "annotations" not in each["metadata"]]
     return found
 
 
@@ -252,12 +261,12 @@ def test_readers_and_extra_egress_come_from_the_values(render: Any) -> None:
     )
     assert allowed(documents, "allow-from")[1:] == [office]
     assert allowed(documents, "allow-to") == [proxy]
-    [way_in] = the(documents, "NetworkPolicy")["spec"]["ingress"]
+    [way_in] = policy_of(documents)["spec"]["ingress"]
     assert (way_in["from"], way_in["ports"]) == ([office], [{"port": "http", "protocol": "TCP"}])
 
 
 def test_ingress_is_closed_without_readers_and_open_without_policies(render: Any) -> None:
-    assert the(render("networkPolicy.readers=[]"), "NetworkPolicy")["spec"]["ingress"] == []
+    assert policy_of(render("networkPolicy.readers=[]"))["spec"]["ingress"] == []
     documents = render("networkPolicy.enabled=false")
     assert not of_kind(documents, "NetworkPolicy")
     assert not allowed(documents, "allow-from")
@@ -269,3 +278,34 @@ def test_one_pod_monitor_finds_the_collectors_of_all_resources(render: Any) -> N
     assert monitor["spec"]["namespaceSelector"] == {"any": True}
     (monitor,) = of_kind(render("podMonitor.collectors=true", 'namespaces=["a","b"]'), "PodMonitor")
     assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["a", "b"]}
+
+
+def test_common_labels_reach_the_release_and_what_the_operator_manages(render: Any) -> None:
+    labelled = render('commonLabels={"team":"data"}', "podMonitor.enabled=true")
+    assert {document["metadata"]["labels"]["team"] for document in labelled} == {"data"}
+    assert pod_of(labelled)["metadata"]["labels"]["team"] == "data"
+    assert "--label=team=data" in arguments_of(labelled)
+
+
+def test_pull_settings_of_collectors_reach_the_operator(render: Any) -> None:
+    arguments = arguments_of(render('collectorImage.pullPolicy="Always"', 'collectorImage.pullSecrets=["a","b"]'))
+    expected = {"--collector-pull-policy=Always", "--collector-pull-secret=a", "--collector-pull-secret=b"}
+    assert expected <= set(arguments)
+
+
+def test_users_are_left_to_the_namespace_on_openshift(render: Any) -> None:
+    documents = render("arbitraryUser=true")
+    for pod in (pod_of(documents)["spec"], the(documents, "Pod")["spec"]):
+        assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert "--arbitrary-user" in arguments_of(documents)
+
+
+def test_helm_test_is_no_part_of_the_operator(render: Any) -> None:
+    """Otherwise the Service and the PodDisruptionBudget would count it."""
+    documents = render()
+    pod, selector = the(documents, "Pod"), the(documents, "Deployment")["spec"]["selector"]["matchLabels"]
+    assert not selector.items() <= pod["metadata"]["labels"].items()
+    policies = of_kind(documents, "NetworkPolicy")
+    [way_in] = [each for each in policies if each["metadata"].get("annotations")]
+    [peer] = way_in["spec"]["ingress"][0]["from"]
+    assert peer["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()

@@ -36,6 +36,15 @@ REFUSED = {
     "a port that is none": ('networkPolicy.extraEgress=[{"ports":[{"port":70000}]}]', "port"),
     "egress to everywhere": ("networkPolicy.extraEgress=[{}]", "extraEgress"),
     "a secret without a name": ("imagePullSecrets=[{}]", "name"),
+    "a pull secret as an object": ('collectorImage.pullSecrets=[{"name":"a"}]', "pullSecrets"),
+    "an unknown pull policy of collectors": ('collectorImage.pullPolicy="Sometimes"', "pullPolicy"),
+    "a common label that is not a string": ('commonLabels={"a":1}', "commonLabels"),
+    "a common label of the operator": (
+        'commonLabels={"app.kubernetes.io/component":"x"}',
+        "app.kubernetes.io/component",
+    ),
+    "a word for a switch": ('arbitraryUser="yes"', "arbitraryUser"),
+    "an account of nobody": ("serviceAccount.create=false", "set serviceAccount.name"),
 }
 
 
@@ -69,7 +78,7 @@ def test_the_readme_names_every_value(leaf: str) -> None:
 
 
 def test_the_readme_names_no_value_that_does_not_exist() -> None:
-    lines = (CHART / "README.md").read_text().split("## Values")[1].split("## Upgrade")[0].splitlines()
+    lines = (CHART / "README.md").read_text().split("## Values")[1].split("\n## ")[0].splitlines()
     named = {line.split("`")[1] for line in lines if line.startswith("| `")}
     assert named == set(leaves(VALUES))
 

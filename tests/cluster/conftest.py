@@ -44,6 +44,7 @@ PATHS = {
     "deployments": "apis/apps/v1/namespaces/{}/deployments",
     "services": "api/v1/namespaces/{}/services",
     "configmaps": "api/v1/namespaces/{}/configmaps",
+    "handovers": "api/v1/namespaces/{}/configmaps",
     "poddisruptionbudgets": "apis/policy/v1/namespaces/{}/poddisruptionbudgets",
     "networkpolicies": "apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "pods": "api/v1/namespaces/{}/pods",
@@ -126,8 +127,12 @@ class Api:
         return self.call("GET", f"{PATHS[kind].format(namespace)}/{name}")
 
     def all(self, kind: str, namespace: str) -> list[Document]:
+        """All objects of a kind. Handover documents are a kind of their own, besides other ConfigMaps."""
         found: list[Document] = self.call("GET", PATHS[kind].format(namespace))["items"]
-        return [each for each in found if each["metadata"]["name"] != "kube-root-ca.crt"]
+        found = [each for each in found if each["metadata"]["name"] != "kube-root-ca.crt"]
+        if PATHS[kind] != PATHS["handovers"]:
+            return found
+        return [each for each in found if each["metadata"]["name"].endswith("-handover") == (kind == "handovers")]
 
     def merge(self, kind: str, namespace: str, name: str, patch: Document, subresource: str = "") -> Document:
         path = f"{PATHS[kind].format(namespace)}/{name}{subresource}"
@@ -376,7 +381,9 @@ class Kubelet:
 
     def living(self) -> list[Document]:
         pods = self._api.all("pods", self._namespace)
-        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return [
+            pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] != "Failed"
+        ]
 
     def run(self, document: Document, ready: bool = True, **report: Any) -> PlayPod:
         pod = PlayPod(document)
@@ -424,6 +431,20 @@ class Kubelet:
             ],
         }
         self._api.merge("pods", self._namespace, pod.name, {"status": status}, "/status")
+
+    def evict(self, pod: PlayPod, message: str = "The node was low on resource: memory.") -> None:
+        """Ends a pod as a kubelet that evicts it. Its object stays, and its ReplicaSet makes another."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        ready = {"type": "Ready", "status": "False", "reason": "PodFailed", "lastTransitionTime": now}
+        status = {
+            "phase": "Failed",
+            "reason": "Evicted",
+            "message": message,
+            "conditions": [ready],
+            "containerStatuses": [],
+        }
+        self._api.merge("pods", self._namespace, pod.name, {"status": status}, "/status")
+        self.pods[pod.uid].close()
 
     def close(self) -> None:
         for pod in self.pods.values():

@@ -21,7 +21,6 @@ from end_state import differences, end_state
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.repeats,
     pytest.mark.timeout(560),
 ]  # one crash after another, up to 10 for a part of a step
 

@@ -1,10 +1,11 @@
-"""Nine false reports known from other operators and collectors, each with its upstream issue.
+"""False reports known from other operators and collectors, each with its upstream issue.
 
 Where the collector could be wrong, a real one runs against the simulator. The operator reads its /status through a
 play-pod.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -84,6 +85,28 @@ def test_resource_is_not_ready_while_a_sink_fails(place: Any, collect: Any, tmp_
     place.expect("Ready", "True", "Ready", seconds=60)
 
 
+def test_a_delisted_symbol_is_not_found_until_it_is_listed_again(place: Any, collect: Any) -> None:
+    """freqtrade #6104, #11235. The exchange's own code and words reach the condition."""
+    _, exchange = collect(**FAST)
+    place.expect("Ready", "True", "Ready")
+    exchange.post("/faults/delist", {"symbol": "BTC-USDT", "seconds": 600})
+    message = place.expect("Accepted", "False", "SymbolNotFound", seconds=60)
+    assert re.search("OKX error (51001|60018)", message), "by REST or by a subscription, whichever is first"
+    exchange.clear_faults()
+    place.expect("Ready", "True", "Ready", seconds=60)
+
+
+def test_stream_is_unknown_while_rest_is_blocked(place: Any, collect: Any) -> None:
+    """ccxt #7071, #25107. The WebSocket works, REST does not, so a quiet market cannot be confirmed."""
+    _, exchange = collect(**FAST)
+    place.expect("Ready", "True", "Ready")
+    exchange.post("/faults/rest", {"status": 451, "seconds": 600})
+    exchange.post("/faults/silence", {"channel": "trades-all", "seconds": 600})
+    assert "HTTP 451" in place.expect("Streaming", "Unknown", "StreamsUnknown", seconds=60)
+    exchange.clear_faults()
+    place.expect("Ready", "True", "Ready", seconds=60)
+
+
 def test_resource_is_not_ready_while_a_stream_is_stale(place: Any, collect: Any) -> None:
     """cryptofeed #545, #893, ccxt #17081, hummingbot #8250. The socket is open and the book moves without trades."""
     running, exchange = collect()
@@ -159,7 +182,7 @@ def test_deletion_needs_no_operator_and_no_finalizer(
     place: Any, pod: Any, operator: Any, eventually: Eventually
 ) -> None:
     """opentelemetry-operator #4367. No object has a finalizer, and all are deleted while no operator runs."""
-    kinds = ("mcol", "deployments", "services", "configmaps")
+    kinds = ("mcol", "deployments", "services", "configmaps", "handovers")
     for kind in kinds:
         assert all("finalizers" not in each["metadata"] for each in place.api.all(kind, place.namespace)), kind
     operator.process.kill()

@@ -1,5 +1,6 @@
 """Tools that wait for a resource: none succeeds before the resource is ready."""
 
+import json
 import subprocess
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 from helm_release import Release
 from kstatus import kstatus
+from market_spec.api import API_VERSION, KIND
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
@@ -84,3 +86,14 @@ def test_kubectl_wait_ignores_conditions_of_an_older_generation(
     started = time.monotonic()
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
     assert time.monotonic() - started > 2
+
+
+def test_second_kubectl_apply_changes_nothing(namespace: str, tmp_path: Path) -> None:
+    file = tmp_path / "resource.yaml"
+    sinks = [{"name": "a", "type": "file", "file": {"directory": "/data", "rotate": {"size": "1Gi"}}}]
+    spec = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade"], "suspend": True, "sinks": sinks}
+    given = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "okx-btc"}, "spec": spec}
+    file.write_text(json.dumps(given))
+    command = ["kubectl", "apply", "-n", namespace, "-f", str(file)]
+    printed = [subprocess.run(command, capture_output=True, check=True, text=True).stdout for _ in range(2)]
+    assert [line.split()[-1] for line in printed] == ["created", "unchanged"]

@@ -9,7 +9,7 @@ import pytest
 
 from api_calls import Call, Document
 
-pytestmark = [pytest.mark.long, pytest.mark.repeats]
+pytestmark = pytest.mark.long
 
 SYMBOLS = ["ADA-USDT", "BTC-USDT", "ETH-USDT"]
 GOLDEN: dict[str, Document] = {

@@ -17,7 +17,7 @@ from api_proxy import Pick
 from end_state import differences
 
 # One worker for all: they share one setup of many resources.
-pytestmark = [pytest.mark.xdist_group("lost events"), pytest.mark.repeats]
+pytestmark = pytest.mark.xdist_group("lost events")
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,12 @@ def test_fields_of_another_manager_survive_our_apply(
 ) -> None:
     """Backup and cost tools set fields of their own in objects of others."""
     meta = {"name": "okx-btc-0", "namespace": place.namespace, "labels": {"cost": "a"}}
-    own = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"paused": True}}
+    own = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": meta,
+        "spec": {"template": {"metadata": {"annotations": {"cost": "b"}}}},
+    }
     apply = ("apply", "--server-side", "--field-manager=another", "-f", "-")
     kubectl(*apply, stdin=json.dumps(own))
     place.change(symbol="ETH-USDT", template={"labels": {"ours": "new"}})
@@ -70,7 +75,8 @@ def test_fields_of_another_manager_survive_our_apply(
 
     eventually(is_applied)
     found = deployment()
-    assert (found["metadata"]["labels"]["cost"], found["spec"]["paused"]) == ("a", True)
+    theirs = found["spec"]["template"]["metadata"]["annotations"]["cost"]
+    assert (found["metadata"]["labels"]["cost"], theirs) == ("a", "b")
     managers = {each["manager"] for each in found["metadata"]["managedFields"] if each["operation"] == "Apply"}
     assert managers == {"another", "market-operator"}
     refused = subprocess.run(
@@ -130,3 +136,87 @@ def test_rollout_completes_when_a_managed_object_is_deleted_during_it(
         assert len(place.names("pods")) == len(place.names("services")) == 1
 
     eventually(rolled_out)
+
+
+HACKED = {"type": "Ready", "status": "False", "reason": "Hacked", "message": "x"}
+
+
+@pytest.mark.parametrize("spec", [{"suspend": True}, {}], ids=["suspended", "running"])
+def test_overwritten_status_is_put_right(place: Any, start: Start, eventually: Eventually, spec: Document) -> None:
+    """velero #8205, #1272. No event of a managed object or a pod follows."""
+    start()
+    place.create(**spec)
+
+    def is_right() -> None:
+        assert place.status()["observedGeneration"] == 1
+        assert {each["type"] for each in place.status()["conditions"]} >= {"Ready", "Accepted", "Complete"}
+        assert place.condition("Ready")[1] != "Hacked"
+
+    eventually(is_right)
+    hacked = [{**HACKED, "lastTransitionTime": "2026-01-01T00:00:00Z"}]
+    for status in ({"conditions": hacked}, {"conditions": None}, None):
+        place.api.merge("mcol", place.namespace, "okx-btc", {"status": status}, "/status")
+        eventually(is_right)
+
+
+def test_paused_rollout_is_continued_and_reported(
+    place: Any, kubelet: Any, start: Start, eventually: Eventually
+) -> None:
+    """kubeblocks #6969. A paused Deployment never ends a rollout."""
+    start()
+    place.create()
+    kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
+    kubectl("-n", place.namespace, "rollout", "pause", "deployment/okx-btc-0")
+    generation = place.change(symbol="ETH-USDT")["metadata"]["generation"]
+
+    def rolled_out() -> None:
+        kubelet.catch_up()
+        assert place.status()["observedGeneration"] == generation
+        assert place.condition("WorkloadReady")[:2] == ("True", "AllPodsRunning")
+
+    eventually(rolled_out)
+    eventually(lambda: expect("changed spec.paused. It is put back" in notes(place)))
+
+
+def test_writer_that_changes_an_object_again_and_again_is_reported(
+    place: Any, deployment: Callable[[], Document], eventually: Eventually
+) -> None:
+    """As an autoscaler of a managed Deployment does. Pauses between the operator's writes grow."""
+
+    def is_stalled() -> None:
+        place.api.merge("deployments", place.namespace, "okx-btc-0", {"spec": {"replicas": 3}})
+        assert place.condition("WorkloadReady")[1] == "ChangedByOthers"
+        assert "changed spec.replicas" in place.condition("Stalled")[2]
+
+    eventually(is_stalled)
+    assert deployment()["spec"]["replicas"] == 3, "the operator waits before it writes again"
+
+
+def notes(place: Any) -> str:
+    """The notes of all Events of the resource."""
+    events = place.api.call("GET", f"apis/events.k8s.io/v1/namespaces/{place.namespace}/events")["items"]
+    return "\n".join(event.get("note", "") for event in events)
+
+
+def expect(claim: bool) -> None:
+    assert claim
+
+
+def test_second_operator_with_the_same_settings_is_reported(
+    place: Any, kubelet: Any, start: Start, eventually: Eventually
+) -> None:
+    """They write the same, except for positions, which each one reads at other times."""
+    start()
+    start()
+    place.create(healthCheckInterval="1s")
+    [pod] = kubelet.run_all(1)
+
+    def is_reported() -> None:
+        pod.report["counters"]["messages"] += 1
+        last = pod.report["counters"]["messages"]
+        pod.report["positions"] = {"BTC-USDT/trade": {"line": {"last": last, "time_ns": last}}}
+        assert place.condition("WorkloadReady")[1] == "ChangedByOthers"
+
+    eventually(is_reported)
+    assert "Stop the other writer" in place.condition("WorkloadReady")[2]

@@ -25,7 +25,7 @@ def test_managed_objects_belong_to_their_resource(place: Any, start: Start, even
     uid = place.create()["metadata"]["uid"]
     start()
     eventually(lambda: place.api.get("deployments", place.namespace, "okx-btc-0"))
-    for kind in ("deployments", "services", "configmaps"):
+    for kind in ("deployments", "services", "configmaps", "handovers"):
         for managed in place.api.all(kind, place.namespace):
             [owner] = managed["metadata"]["ownerReferences"]
             assert (owner["uid"], owner["controller"], owner.get("blockOwnerDeletion")) == (uid, True, None)
@@ -60,12 +60,17 @@ def test_second_reconcile_writes_nothing_even_by_a_new_operator(place: Any, kube
     assert place.api.versions(place.namespace) == before
 
 
-def test_deleted_managed_object_is_created_again(place: Any, start: Start, eventually: Eventually) -> None:
+def test_deleted_managed_object_is_created_again(
+    place: Any, kubelet: Any, start: Start, eventually: Eventually
+) -> None:
     start()
     place.create()
-    eventually(lambda: place.api.get("services", place.namespace, "okx-btc-0"))
+    kubelet.run_all(1)
+    place.expect("Ready", "True", "Ready")
     [config] = place.names("configmaps")
-    for kind, name in (("services", "okx-btc-0"), ("configmaps", config), ("deployments", "okx-btc-0")):
+    [handover] = place.names("handovers")
+    objects = [("services", "okx-btc-0"), ("configmaps", config), ("handovers", handover), ("deployments", "okx-btc-0")]
+    for kind, name in objects:
         old = place.api.get(kind, place.namespace, name)["metadata"]["uid"]
         place.api.delete(kind, place.namespace, name)
 
@@ -176,7 +181,7 @@ def test_resource_created_again_at_once_is_served(
     def is_served() -> None:
         kubelet.catch_up()
         assert place.condition("Ready")[:2] == ("True", "Ready")
-        for kind in ("deployments", "services", "configmaps"):
+        for kind in ("deployments", "services", "configmaps", "handovers"):
             [managed] = place.api.all(kind, place.namespace)
             assert [owner["uid"] for owner in managed["metadata"]["ownerReferences"]] == [uid]
 

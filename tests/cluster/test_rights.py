@@ -1,5 +1,7 @@
 """RBAC: with the rights of the chart, cluster-wide or in one namespace, no call is refused."""
 
+import contextlib
+import urllib.error
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,7 @@ def _protected(place: Any) -> None:
 
 
 def _empty(place: Any) -> None:
-    kinds = ("mcol", "deployments", "services", "configmaps", "poddisruptionbudgets", "networkpolicies")
+    kinds = ("mcol", "deployments", "services", "configmaps", "handovers", "poddisruptionbudgets", "networkpolicies")
     assert not [name for kind in kinds for name in place.names(kind)]
 
 
@@ -162,3 +164,59 @@ def _without_writing_services(rule: dict[str, Any]) -> list[dict[str, Any]]:
         return [rule]
     others = [name for name in rule["resources"] if name != "services"]
     return [{**rule, "resources": others}, {**rule, "resources": ["services"], "verbs": ["get", "list", "watch"]}]
+
+
+def rights_path(account: Account, kind: str, namespace: str) -> str:
+    """Path of the account's Role or RoleBinding in a namespace."""
+    [name] = [
+        each["metadata"]["name"]
+        for each in account.objects
+        if each["kind"] == kind and each["metadata"]["namespace"] == namespace
+    ]
+    return f"apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{kind.lower()}s/{name}"
+
+
+@pytest.fixture
+def tenant(api: Any, namespace: str) -> Iterator[str]:
+    """Another served namespace, which sorts before the first."""
+    name = f"a-{namespace}"
+    api.call("POST", "api/v1/namespaces", {"metadata": {"name": name}})
+    yield name
+    api.call("DELETE", f"api/v1/namespaces/{name}")
+
+
+def test_namespace_without_rights_concerns_no_other(
+    place: Any, start: Start, grant: Grant, namespace: str, tenant: str, eventually: Eventually
+) -> None:
+    """An admin of one namespace deletes the operator's binding there: before its start, and while it runs."""
+    account = grant(f'namespaces=["{tenant}", "{namespace}"]')
+    path = rights_path(account, "RoleBinding", tenant)
+    binding = place.api.call("GET", path)
+    place.api.call("DELETE", path)
+    operator = start(
+        *("--sweep-interval", "1s", *account.arguments), environment=account.environment, everywhere=True, wait=False
+    )
+    eventually(lambda: _serves_all_but(operator, tenant))
+    place.create()
+    place.expect("WorkloadReady", "False", "Unschedulable")
+    theirs = type(place)(place.api, tenant)
+    theirs.create()
+    binding["metadata"] = {"name": binding["metadata"]["name"]}
+    place.api.call("POST", path.rpartition("/")[0], binding)
+    theirs.expect("WorkloadReady", "False", "Unschedulable")
+    assert operator.get("/readyz") == (200, "ok\n")
+    place.api.call("DELETE", path)
+    eventually(lambda: _serves_all_but(operator, tenant))
+    sweeps = operator.metric("sweeps_total")
+    eventually(lambda: _listed_twice_more(operator, sweeps))
+    place.change(suspend=True)
+    place.expect("Ready", "True", "Suspended")
+    assert operator.process.poll() is None
+
+
+def _serves_all_but(operator: Any, namespace: str) -> None:
+    status, text = 0, "not listening"
+    with contextlib.suppress(urllib.error.URLError):
+        status, text = operator.get("/readyz")
+    assert (status, text.partition("\n")[0]) == (200, "ok"), text
+    assert f"not served: {namespace}: 403 Forbidden" in text

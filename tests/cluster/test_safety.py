@@ -1,12 +1,14 @@
 """Isolation of collectors and cluster: policies, disruption budgets, Pod Security, checked by the API server."""
 
 import json
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.cluster.conftest import resource
 
 from market_operator.manifests.build import build_desired_state
 from market_operator.manifests.networkpolicy import NetworkRules
@@ -96,7 +98,8 @@ def test_resource_has_one_policy_while_policies_are_enabled(place: Any, start: S
         assert sorted(found) == sorted(["okx-btc", name])
         spec = found["okx-btc"]["spec"]
         assert spec["podSelector"]["matchLabels"] == {"marketcollector.dev/collector": "okx-btc"}
-        assert spec["ingress"] == [{"from": [OPERATOR], "ports": [{"port": 8080, "protocol": "TCP"}]}]
+        siblings = {"podSelector": {"matchLabels": {"marketcollector.dev/collector": "okx-btc"}}}
+        assert spec["ingress"] == [{"from": [OPERATOR, siblings], "ports": [{"port": 8080, "protocol": "TCP"}]}]
         assert proxy in spec["egress"]
 
     eventually(limited)
@@ -194,3 +197,37 @@ def test_restricted_namespace_refuses_a_pod_without_the_field(api: Any, restrict
     del pod["spec"]["securityContext"][part]
     with pytest.raises(Exception, match="violates PodSecurity"):
         api.call("POST", f"api/v1/namespaces/{restricted}/pods?dryRun=All", pod)
+
+
+EARLIEST = "0001-01-01T00:00:00+23:59"
+"""A time whose moment in UTC does not exist."""
+
+
+def create_deep(namespace: str, depth: int) -> None:
+    """Creates a resource that is nested more deeply than Python's own limit."""
+    document = json.dumps(resource("deep", template={"affinity": {"x": "DEEP"}}))
+    text = document.replace('"DEEP"', '{"x":' * depth + "{}" + "}" * depth)
+    create = ["kubectl", "-n", namespace, "create", "-f", "-"]
+    done = subprocess.run(create, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_hostile_objects_do_not_end_the_operator(place: Any, kubelet: Any, start: Start) -> None:
+    """They also come with the first listing after a restart. The neighbour's status goes on."""
+    operator = start()
+    create_deep(place.namespace, 1_200)
+    place.create()
+    pods = [pod for pod in kubelet.run_all(1) if pod.name.startswith("okx-btc")]
+    for message in (
+        "[" * 4_000,
+        json.dumps({"contract": 1, "epoch": f"{pods[0].uid}/t0", "lastMessageTime": EARLIEST}),
+    ):
+        ended = {"terminated": {"exitCode": 1, "message": message, "finishedAt": "2026-11-22T10:00:00Z"}}
+        kubelet.say(pods[0], {"running": {"startedAt": "2026-11-22T10:00:00Z"}}, True, last_state=ended)
+        place.expect("Ready", "True", "Ready")
+    assert operator.stop() == 0
+    second = start()
+    place.change(logLevel="debug")
+    kubelet.run_all(2)
+    place.expect("Ready", "True", "Ready")
+    assert second.process.poll() is None

@@ -75,7 +75,7 @@ def test_status_is_never_ahead_of_the_applied_spec(place: Any, pod: Any, kubelet
         assert kstatus(document) == "Current"
         assert {each["observedGeneration"] for each in status["conditions"]} == {generation}
         template = place.api.get("deployments", place.namespace, "okx-btc-0")["spec"]["template"]
-        [name] = [each["configMap"]["name"] for each in template["spec"]["volumes"] if "configMap" in each]
+        [name] = [each["configMap"]["name"] for each in template["spec"]["volumes"] if each["name"] == "config"]
         text = place.api.get("configmaps", place.namespace, name)["data"]["collector.json"]
         assert json.loads(text)["spec"]["staleAfter"] == stale_after
 
@@ -322,3 +322,49 @@ def test_stored_object_that_breaks_a_newer_rule_is_reported(
         assert place.names("deployments") == set()
     finally:
         api.call("PATCH", crd_path, {"spec": spec}, "application/merge-patch+json")
+
+
+def test_repeated_evictions_are_reported_with_the_kubelets_words(place: Any, pod: Any, kubelet: Any) -> None:
+    """vtmocanu/uzi #224. Between two evictions, a pod streams."""
+    for number in (1, 2):
+        kubelet.evict(pod, f"Pod ephemeral local storage usage exceeds the total limit ({number}).")
+        [pod] = kubelet.run_all(1)
+    message = place.expect("WorkloadReady", "False", "Evicted")
+    assert "2 pods failed within 10 minutes" in message
+    assert "Pod ephemeral local storage usage exceeds the total limit (2)." in message
+    place.expect("Stalled", "True", "Evicted")
+    place.change(logLevel="debug")
+    kubelet.run_all(2)
+    place.expect("Ready", "True", "Ready")
+
+
+def test_rollout_that_a_quota_prevents_leaves_ready_alone(place: Any, pod: Any) -> None:
+    """kubernetes #89209. A surge needs room for one more pod."""
+    quota = {"metadata": {"name": "full"}, "spec": {"hard": {"pods": "1"}}}
+    place.api.create("resourcequotas", place.namespace, quota)
+    place.change(logLevel="debug")
+    message = place.expect("WorkloadReady", "False", "QuotaExceeded")
+    assert "exceeded quota: full" in message
+    place.expect("Reconciling", "True", "QuotaExceeded")
+    assert place.condition("Ready")[:2] == ("True", "Ready")
+    assert place.status()["health"] == "Degraded"
+    assert pod.name in place.names("pods")
+
+
+def test_status_stays_true_however_many_failed_pods_pile_up(
+    place: Any, pod: Any, kubelet: Any, start: Start, eventually: Eventually
+) -> None:
+    """envoyproxy/gateway #5228. The status lists runs, and the list has a limit."""
+    for _ in range(34):
+        kubelet.evict(pod)
+        [pod] = kubelet.run_all(1)
+        pod.report = {**pod.report, "counters": {"messages": 1}}
+
+    def is_counted() -> None:
+        assert place.status()["messages"] >= 35, "each pod counts, with its last report"
+        [shard] = place.status()["shardStatuses"]
+        assert len(shard["epochs"]) <= 32
+
+    eventually(is_counted)
+    place.change(symbol="ETH-USDT")
+    eventually(lambda: place.condition("Reconciling"))

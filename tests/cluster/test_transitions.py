@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from collector_specs import SPECS
+from end_state import is_handover
 from market_operator.cluster.kinds import CHILDREN
 
-pytestmark = [pytest.mark.long, pytest.mark.repeats]
+pytestmark = pytest.mark.long
 
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
@@ -57,7 +58,10 @@ def _objects(place: Any, name: str) -> dict[str, list[Document]]:
     found = {kind: place.api.call("GET", path + query)["items"] for kind, path in urls.items()}
     shard = "marketcollector.dev/shard"
     return {
-        kind: sorted(each, key=lambda managed: managed["metadata"]["labels"].get(shard, ""))
+        kind: sorted(
+            (managed for managed in each if not is_handover(managed)),
+            key=lambda managed: managed["metadata"]["labels"].get(shard, ""),
+        )
         for kind, each in found.items()
     }
 

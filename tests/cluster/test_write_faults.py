@@ -19,7 +19,7 @@ from end_state import differences
 from market_operator.scheduling.work_queue import delays
 
 # One worker for all: they share one setup of many resources.
-pytestmark = [pytest.mark.xdist_group("failing writes"), pytest.mark.repeats, pytest.mark.timeout(560)]
+pytestmark = [pytest.mark.xdist_group("failing writes"), pytest.mark.timeout(560)]
 
 FAULTS: dict[str, Fault] = {
     "403": Refuse(403),

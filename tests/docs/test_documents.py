@@ -38,7 +38,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MUL
 MAKE_SPAN = re.compile(r"^(?:[A-Z_]+=\S+ )*make ((?:[\w-]+ ?)+)$")
 ASSIGNMENT = re.compile(r"^[A-Z_]+=")
 OTHER_PROGRAMS = {"docker", "echo", "eval", "for", "helm", "kubectl", "pip"}
-OPTIONS_OF_OTHERS = {"--build-arg", "--take-ownership", "--wait"}
+OPTIONS_OF_OTHERS = {"--build-arg", "--delete-emptydir-data", "--force-conflicts", "--take-ownership", "--wait"}
 
 
 def relative(paths: list[Path]) -> list[str]:

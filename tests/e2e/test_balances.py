@@ -13,7 +13,15 @@ from kube import ROOT, Document, eventually
 pytestmark = pytest.mark.e2e
 
 SECRET: Document = yaml.safe_load((ROOT / "crds" / "samples" / "secrets" / "okx-key.yaml").read_text())
-BALANCES: dict[str, Any] = {"dataTypes": ["trade", "balance"], "credentials": {"secretName": "okx-key"}}
+PLAIN_LOGIN = {
+    "backoff": {"initial": "100ms", "max": "1s"},
+    "endpoint": {"websocket": "ws://simulator:8443", "rest": "http://simulator:8443", "allowPlainLogin": True},
+}
+BALANCES: dict[str, Any] = {
+    "dataTypes": ["trade", "balance"],
+    "credentials": {"secretName": "okx-key"},
+    "connection": PLAIN_LOGIN,
+}
 
 
 def test_resource_with_balances_is_ready_and_records_them(place: Place) -> None:

@@ -81,7 +81,8 @@ def rollout(seen: list[Document], old: str) -> list[str]:
 def test_old_pod_stops_once_the_new_one_streams_when_the_symbol_changes(place: Place) -> None:
     place.apply(market_collector(symbol="BTC-USDT"))
     place.wait_ready()
-    place.wait_condition("WorkloadReady", "True")  # streams may deliver before the kubelet has probed the pod
+    place.wait_condition("WorkloadReady", "True")
+    place.wait_available()
     old = place.pod()["metadata"]["uid"]
     with place.history("pods", "-l", place.selector()) as pods:
         place.patch({"symbol": "ETH-USDT"})
@@ -103,6 +104,7 @@ def test_every_fill_is_written_exactly_once_during_a_rollout(place: Place) -> No
     """Merge the records of both pods by their documented identity, because the pods overlap."""
     place.apply(market_collector())
     place.wait_ready()
+    place.wait_available()
     old = place.pod()["metadata"]["name"]
     with place.log(old) as before:
         eventually(lambda: before.records(), what="records of the old pod")

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
-from e2e_places import LABEL, Place, condition, market_collector, restarts
+from e2e_places import Place, condition, kill_container, market_collector, restarts, volume
 from kube import Document, eventually
 
 pytestmark = pytest.mark.e2e
@@ -28,27 +24,6 @@ def decreases(versions: list[Document], total: str) -> list[tuple[int, int]]:
 def not_ready(versions: list[Document]) -> list[str]:
     """The reasons of every version that was not Ready."""
     return [condition(v, "Ready").reason for v in versions if condition(v, "Ready").status != "True"]
-
-
-def kill_container(place: Place, pod: Document) -> None:
-    """SIGKILL for the collector's process, as the kernel does when memory runs out.
-
-    Inside the container the kernel protects process 1, so the signal is sent on the node, which is this machine. On
-    another node, SIGTERM from inside the container has to suffice.
-    """
-    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("//")[2]
-    processes = [p for p in Path("/proc").glob("[0-9]*") if container in read_cgroup(p)]
-    if processes:
-        os.kill(min(int(process.name) for process in processes), signal.SIGKILL)
-    else:
-        place.kubectl("exec", pod["metadata"]["name"], "--", "sh", "-c", "kill 1")
-
-
-def read_cgroup(process: Path) -> str:
-    try:
-        return (process / "cgroup").read_text()
-    except OSError:
-        return ""
 
 
 def test_totals_only_grow_when_the_process_is_killed(place: Place) -> None:
@@ -211,53 +186,13 @@ def test_gap_in_the_order_book_is_reported_and_resynced(place: Place) -> None:
     place.wait_ready()
 
 
-VOLUMES = Path("/var/tmp")
-
-
-def volume_of_root(name: str) -> Document:
-    """A volume that belongs to root: the collector's user may not write to it, and no fsGroup changes that."""
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name, "labels": LABEL},
-        "spec": {
-            "capacity": {"storage": "1Mi"},
-            "accessModes": ["ReadWriteOnce"],
-            "persistentVolumeReclaimPolicy": "Retain",
-            "storageClassName": "",
-            "claimRef": {"namespace": name, "name": "archive"},
-            "hostPath": {"path": str(VOLUMES / name), "type": "DirectoryOrCreate"},
-        },
-    }
-
-
-def claim(volume: str) -> Document:
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "archive"},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": "1Mi"}},
-            "storageClassName": "",
-            "volumeName": volume,
-        },
-    }
-
-
 def test_unwritable_directory_is_reported(place: Place) -> None:
-    place.tools.apply(volume_of_root(place.namespace))
-    try:
-        archive = {"name": "archive", "type": "file", "file": {"directory": "/data", "claimName": "archive"}}
-        place.apply(claim(place.namespace), market_collector(sinks=[archive]))
+    with volume(place) as archive:
+        place.apply(market_collector(sinks=[archive]))
         found = place.wait_condition("SinksHealthy", "False")
         assert found.reason
         assert "archive" in found.message
         assert condition(place.resource(), "Ready").status == "False"
-    finally:
-        place.kubectl("delete", "marketcollector", "okx", "--ignore-not-found")
-        place.tools.kubectl("delete", "persistentvolume", place.namespace, "--wait=false")
-        shutil.rmtree(VOLUMES / place.namespace, ignore_errors=True)
 
 
 def test_file_sink_acknowledges_records_and_compresses_finished_files(place: Place) -> None:

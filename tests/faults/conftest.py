@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from market_collector.feed import backfill, subscription
-from market_collector.net import rest
+from market_collector.net import http_client, rest
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,6 +15,6 @@ def _impatience() -> Iterator[None]:
         patch.setattr(backfill, "RETRY_S", (0.2, 0.5, 1.0))
         patch.setattr(subscription, "RETRY_S", (0.3, 0.6, 1.0))
         patch.setattr(subscription, "REFUSED_RETRY_S", 1.0)
-        patch.setattr(rest, "TIMEOUT_S", 1.0)
+        patch.setattr(http_client, "TIMEOUT_S", 1.0)
         patch.setattr(rest, "TOO_MANY_PAUSE_S", 0.5)
         yield

@@ -7,10 +7,15 @@ collectors are reached through the API server's proxy, which also works with a k
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -145,6 +150,15 @@ class Place:
 
         return eventually(ready, f"{name} in {self.namespace} is Ready", within)
 
+    def wait_available(self, name: str = "okx", within: float = PATIENCE_S) -> None:
+        """Wait until the resource's pods have been ready for minReadySeconds, which is later than Ready.
+
+        Only then does a rollout keep the old pod until the new one is available.
+        """
+        which = ("-n", self.namespace, "deployments", "--selector", self.selector(name))
+        limit = f"--timeout={within:g}s"
+        self.tools.kubectl("wait", *which, "--for=condition=Available", limit, timeout=within + 10)
+
     def wait_condition(self, kind: str, status: str, name: str = "okx", within: float = PATIENCE_S) -> Condition:
         """Wait until the condition has that status, and return it."""
 
@@ -241,3 +255,71 @@ class Places:
         self.tools.apply(namespace)
         place.apply(*simulator_objects())
         return place
+
+
+def kill_container(place: Place, pod: Document) -> None:
+    """SIGKILL for the collector's process, as the kernel does when memory runs out.
+
+    Inside the container the kernel protects process 1, so the signal is sent on the node, which is this machine. On
+    another node, SIGTERM from inside the container has to suffice.
+    """
+    if processes := local_processes(pod):
+        os.kill(min(processes), signal.SIGKILL)
+    else:
+        place.kubectl("exec", pod["metadata"]["name"], "--", "sh", "-c", "kill 1")
+
+
+def local_processes(pod: Document) -> list[int]:
+    """The processes of a pod's container; none if the node is another machine."""
+    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("//")[2]
+    return [int(process.name) for process in Path("/proc").glob("[0-9]*") if container in _read_cgroup(process)]
+
+
+def _read_cgroup(process: Path) -> str:
+    try:
+        return (process / "cgroup").read_text()
+    except OSError:
+        return ""
+
+
+def volume_directory(place: Place) -> Path:
+    """The directory on the node behind `volume`."""
+    return Path("/var/tmp") / place.namespace
+
+
+@contextmanager
+def volume(place: Place) -> Iterator[Document]:
+    """A file sink on a claim. Unless the directory exists, it belongs to root, and no fsGroup changes that."""
+    name, directory = place.namespace, volume_directory(place)
+    of_node = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "labels": LABEL},
+        "spec": {
+            "capacity": {"storage": "1Mi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": "",
+            "claimRef": {"namespace": name, "name": "archive"},
+            "hostPath": {"path": str(directory), "type": "DirectoryOrCreate"},
+        },
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "archive"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Mi"}},
+            "storageClassName": "",
+            "volumeName": name,
+        },
+    }
+    place.tools.apply(of_node)
+    try:
+        place.apply(claim)
+        yield {"name": "archive", "type": "file", "file": {"directory": "/data", "claimName": "archive"}}
+    finally:
+        place.kubectl("delete", "marketcollector", "okx", "--ignore-not-found")
+        place.tools.kubectl("delete", "persistentvolume", name, "--wait=false")
+        shutil.rmtree(directory, ignore_errors=True)

@@ -28,7 +28,7 @@ def end_state(name: str, resource: Document, children: Iterable[Document], pods:
     """The state of the resource `name`. Pods count only by shard and readiness, as their owners have the templates."""
     state = {
         "resource": {**resource, "status": _status(resource.get("status", {}))},
-        "children": sorted((_masked(_child(child), name) for child in children), key=json.dumps),
+        "children": sorted((_masked(_child(each), name) for each in children if not is_handover(each)), key=json.dumps),
         "pods": dict(Counter(map(_pod, pods))),
     }
     found: Document = _masked(state, name)
@@ -53,6 +53,12 @@ def _child(child: Document) -> Document:
     metadata = {**child["metadata"], "annotations": kept, "generation": 1}
     status = {key: value for key, value in child.get("status", {}).items() if key != "observedGeneration"}
     return {**child, "metadata": metadata, "status": status}
+
+
+def is_handover(child: Document) -> bool:
+    """Whether an object is a handover document. Its content depends on the pods that ran before."""
+    name: str = child["metadata"]["name"]
+    return name.endswith("-handover")
 
 
 def _status(status: Document) -> Document:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from market_collector.book.book import Book
+from market_collector.errors import RequestFailedError
 from market_collector.exchanges.interface import Request
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Send
@@ -23,6 +24,7 @@ TRADES = Stream("BTC-USDT", DataType.TRADE)
 BOOK = Stream("BTC-USDT", DataType.ORDERBOOK)
 TICKER = Stream("BTC-USDT", DataType.TICKER)
 CHANNELS = {TRADES: "trades-all", BOOK: "books", TICKER: "tickers"}
+NO_ANSWER = RequestFailedError("GET https://x/y: HTTP 403 Forbidden: Access denied")
 CANDLES = Stream("BTC-USDT", DataType.CANDLE, "1m")
 
 

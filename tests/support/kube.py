@@ -166,7 +166,7 @@ def cluster_environment() -> dict[str, str]:
 
 
 def missing(what: str) -> NoReturn:
-    """Skip the test with a reason. In CI, fail instead, because a skipped cluster test would hide an error."""
+    """Skip the test with a reason. In CI, fail instead, because a skipped test would hide an error."""
     if os.environ.get("CI"):
         pytest.fail(f"{what}; CI runs these tests, so this is an error", pytrace=False)
     pytest.skip(what)

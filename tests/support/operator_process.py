@@ -13,8 +13,6 @@ from multiprocessing import forkserver
 from pathlib import Path
 from unittest.mock import patch
 
-from unmeasured import NOT_MEASURED, current_coverage
-
 HERE = Path(__file__).parent
 PRELOADED = "operator_imports"
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -65,11 +63,13 @@ class OperatorProcess:
 def _ensure_server() -> None:
     """Start the server with an environment of its own.
 
-    It finds what it must import only by PYTHONPATH, and ignores modules that it does not find. Coverage is measured in
+    It finds what it must import only by PYTHONPATH, and ignores modules that it does not find. A PYTHONPATH that is set
+    already names another checkout, whose operator the tests then run. Coverage is measured in
     the operators only: in the tests themselves, it would double the CPU of this rung.
     """
     _CONTEXT.set_forkserver_preload([PRELOADED])
-    changes = {"PYTHONPATH": str(HERE)}
+    path = os.environ.get("PYTHONPATH")
+    changes = {"PYTHONPATH": f"{HERE}{os.pathsep}{path}" if path else str(HERE)}
     if os.environ.get("MEASURED"):
         changes["COVERAGE_PROCESS_START"] = str(HERE.parents[1] / "pyproject.toml")
     with patch.dict(os.environ, changes):
@@ -81,8 +81,6 @@ def _run(arguments: list[str], log: str, environment: dict[str, str]) -> None:
     assert PRELOADED in sys.modules, "the server did not import the operator"
     os.environ.clear()
     os.environ.update(environment)
-    if environment.items() >= NOT_MEASURED.items() and (coverage := current_coverage()):
-        coverage.stop()
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for standard in (1, 2):
         os.dup2(output, standard)

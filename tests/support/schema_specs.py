@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 Schema = dict[str, Any]
 Strategy = st.SearchStrategy[Any]
 _BOUNDS = re.compile(r"duration\(self\) >= duration\('(\w+)'\) && duration\(self\) <= duration\('(\w+)'\)")
+_LEAST = re.compile(r"self >= (\d+)$")
 _DURATIONS = ("0s", "10ms", "100ms", "1s", "1500ms", "5s", "25s", "1m", "1m30s", "10m", "1h", "24h")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 # Printable ASCII with quotes, and characters of two, three and four bytes, which often cause errors.
@@ -80,7 +81,9 @@ def seconds(text: str) -> float:
 
 
 def _integers(schema: Schema) -> Strategy:
-    return st.integers(schema.get("minimum", 0), min(schema.get("maximum", 1000), schema.get("minimum", 0) + 1000))
+    rules = [_LEAST.match(each["rule"]) for each in schema.get("x-kubernetes-validations", ())]
+    low = schema.get("minimum", max((int(found[1]) for found in rules if found), default=0))
+    return st.integers(low, min(schema.get("maximum", 1000), low + 1000))
 
 
 _OF_TYPE: dict[str, Callable[[Schema], Strategy]] = {
@@ -114,6 +117,8 @@ def _with_dependencies(spec: Schema) -> Schema:
 
 def _whole(sink: Schema) -> Schema:
     """A sink with only the block of its type."""
+    if "claimName" in sink.get("file", {}):
+        sink["file"].pop("sizeLimit", None)
     if sink["type"] == "file":
         return {"file": {"directory": f"/data/{sink['name']}"}, **sink}
     return {name: value for name, value in sink.items() if name in ("name", "type", sink["type"])}

@@ -19,8 +19,8 @@ Make = Callable[..., Any]
 class Scene:
     """Builds snapshots of one resource."""
 
-    def __init__(self, resource: Make, pod: Make, report: Make) -> None:
-        self._resource, self._pod, self._report = resource, pod, report
+    def __init__(self, resource: Make, pod: Make, report: Make, pod_document: Make) -> None:
+        self._resource, self._pod, self._report, self._pod_document = resource, pod, report, pod_document
         self.desired = self.want()
 
     def want(self, **spec: Any) -> DesiredState:
@@ -30,6 +30,11 @@ class Scene:
 
     def pod(self, uid: str = "pod-1", shard: int = 0, template: str | None = None, **fields: Any) -> Pod:
         made: Pod = self._pod(uid=uid, shard=shard, template=template or self.desired.templates[shard], **fields)
+        return made
+
+    def pod_document(self, **fields: Any) -> dict[str, Any]:
+        """A pod of the desired version, as the API server returns it."""
+        made: dict[str, Any] = self._pod_document(template=self.desired.templates[0], **fields)
         return made
 
     def report(self, uid: str = "pod-1", **fields: Any) -> Report:

@@ -15,8 +15,10 @@
 {{- end -}}
 
 {{- define "market-operator.serviceAccountName" -}}
-{{- $own := ternary (include "market-operator.fullname" .) "default" .Values.serviceAccount.create -}}
-{{- default $own .Values.serviceAccount.name -}}
+{{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) -}}
+{{- fail "serviceAccount.create is false, so set serviceAccount.name. Otherwise the account `default`, and with it every pod of the namespace, would get the operator's rights" -}}
+{{- end -}}
+{{- default (include "market-operator.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
 {{- define "market-operator.selectorLabels" -}}
@@ -24,7 +26,12 @@ app.kubernetes.io/name: {{ include "market-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* The chart's own labels come last, because selectors need them. */}}
 {{- define "market-operator.labels" -}}
+{{- mustMergeOverwrite (deepCopy .Values.commonLabels) (include "market-operator.ownLabels" . | fromYaml) | toYaml -}}
+{{- end -}}
+
+{{- define "market-operator.ownLabels" -}}
 {{ include "market-operator.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/component: operator
@@ -40,6 +47,19 @@ namespaceSelector:
     kubernetes.io/metadata.name: {{ .Release.Namespace }}
 podSelector:
   matchLabels: {{- include "market-operator.selectorLabels" . | nindent 4 }}
+{{- end -}}
+
+{{/*
+Whether a namespace exists and is not being deleted. Roles are left out where it does not, so that one tenant's namespace
+cannot make an upgrade fail. Without the API server, as in `helm template` and Argo CD, every namespace counts as existing.
+*/}}
+{{- define "market-operator.hasNamespace" -}}
+{{- $root := index . 0 -}}
+{{- if not (lookup "v1" "Namespace" "" $root.Release.Namespace) -}}
+true
+{{- else if not (dig "metadata" "deletionTimestamp" "" (default (dict "metadata" (dict "deletionTimestamp" "gone")) (lookup "v1" "Namespace" "" (index . 1)))) -}}
+true
+{{- end -}}
 {{- end -}}
 
 {{/* What the operator may do, once for the ClusterRole and for each Role. Nothing here reads a Secret. */}}

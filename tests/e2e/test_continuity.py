@@ -1,0 +1,314 @@
+"""Every loss is reported when a pod moves. `verify` over the output of all pods is the judge.
+
+With the default sink the output is the pods' logs. Each is followed from its start, and kept after the pod has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e_operator import Operator
+from e2e_places import (
+    Place,
+    condition,
+    is_ready,
+    kill_container,
+    local_processes,
+    market_collector,
+    restarts,
+    volume,
+    volume_directory,
+)
+from kube import CommandError, Document, Log, eventually
+
+pytestmark = pytest.mark.e2e
+SYMBOLS = ["BTC-USDT", "ETH-USDT"]
+TYPES = ["trade", "orderbook", "candle"]
+WALK_S = float(os.environ.get("WALK_SECONDS", "60"))
+"""Length of the random walk. `WALK_SECONDS=600` is the long one."""
+
+
+class Output:
+    """The logs of all pods that a resource ever had."""
+
+    def __init__(self, place: Place, folder: Path) -> None:
+        self._place, self._folder = place, folder
+        self._logs: dict[str, Log] = {}
+        """By pod and number of its container."""
+        self._stack = ExitStack()
+        self._ends = threading.Event()
+        self._follower = threading.Thread(target=self._follow, daemon=True)
+        self._follower.start()
+
+    def _follow(self) -> None:
+        while not self._ends.wait(0.2):
+            for pod in self._place.pods():
+                name = pod["metadata"]["name"]
+                container = f"{name}.{restarts(pod)}"
+                if container not in self._logs and _has_started(pod):
+                    self._logs[container] = self._stack.enter_context(self._place.log(name))
+
+    def close(self) -> None:
+        self._ends.set()
+        self._follower.join()
+        self._stack.close()
+
+    def records(self) -> dict[str, list[Document]]:
+        return {name: log.records() for name, log in self._logs.items()}
+
+    def of_type(self, *types: str) -> list[Document]:
+        return [record for records in self.records().values() for record in records if record["type"] in types]
+
+    def verdict(self) -> Any:
+        """The report of `verify` about the output so far, each pod's in a file of its own."""
+        folder = self._folder / f"output-{time.monotonic_ns()}"
+        folder.mkdir()
+        for name, records in self.records().items():
+            (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        return verified(folder)
+
+
+def verified(folder: Path) -> Any:
+    command = [sys.executable, "-m", "market_collector", "verify", "-o", "json", str(folder)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert answer.stdout, answer.stderr
+    return json.loads(answer.stdout)
+
+
+def _has_started(pod: Document) -> bool:
+    containers = pod["status"].get("containerStatuses", [])
+    return bool(containers) and bool(containers[0].get("started"))
+
+
+@contextmanager
+def following(place: Place, folder: Path) -> Iterator[Output]:
+    output = Output(place, folder)
+    try:
+        yield output
+    finally:
+        output.close()
+
+
+@pytest.fixture
+def output(place: Place, tmp_path: Path) -> Iterator[Output]:
+    """The output of a resource with two symbols, which is ready and available."""
+    place.apply(collector(shards=1))
+    place.wait_ready()
+    place.wait_available()
+    with following(place, tmp_path) as found:
+        yield found
+
+
+def collector(**spec: Any) -> Document:
+    fields = {"symbol": None, "symbols": SYMBOLS, "dataTypes": TYPES, "candle": {"intervals": ["1s"]}}
+    return market_collector(**{**fields, **spec})
+
+
+def comes_to_rest(place: Place, output: Output) -> Any:
+    """Wait until only wanted pods are left and no gap is open, and return the verdict."""
+    wait_for_rest(place)
+    return output.verdict()
+
+
+def wait_for_rest(place: Place) -> None:
+    def is_at_rest() -> bool:
+        resource = place.resource()
+        wanted = resource["spec"].get("shards", 1)
+        pods = place.pods()
+        return is_ready(resource) and condition(resource, "Complete").status == "True" and len(pods) == wanted
+
+    eventually(is_at_rest, "only wanted pods are left, and no gap is open", within=120)
+    time.sleep(3)  # the last records reach the logs
+
+
+def check_nothing_is_missing(place: Place, output: Output) -> None:
+    """Every trade, candle and book update is there, and nobody reported a gap."""
+    report = comes_to_rest(place, output)
+    assert report["verdict"] == "complete", json.dumps(report)[:4000]
+    assert output.of_type("gap") == []
+    assert place.status()["gaps"]["detected"] == 0
+
+
+def check_only_reported_updates_are_missing(place: Place, output: Output) -> None:
+    """Every trade and candle is there. Updates of books may be lost if a gap record says so, and the status too."""
+    check_only_reported_updates(comes_to_rest(place, output), place)
+
+
+def check_only_reported_updates(report: Any, place: Place) -> None:
+    for stream in report["streams"]:
+        gaps = stream["holes"]
+        assert gaps["unreported"] == gaps["open"] == 0, json.dumps(stream)[:4000]
+        if not stream["stream"].endswith("/orderbook"):
+            assert gaps["lost"] == 0, json.dumps(stream)[:4000]
+        assert stream["findings"] == []
+    counted = place.status()["gaps"]
+    assert counted["open"] == 0
+    assert counted["detected"] >= counted["repaired"] + counted["lost"], "a killed pod's open gap is detected again"
+
+
+def evict(place: Place) -> None:
+    pod = place.pods()[0]["metadata"]["name"]
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": place.namespace}}
+    path = f"/api/v1/namespaces/{place.namespace}/pods/{pod}/eviction"
+    place.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+
+
+def delete(place: Place) -> None:
+    place.kubectl("delete", "pod", place.pods()[0]["metadata"]["name"], "--wait=false")
+
+
+def kill(place: Place) -> None:
+    """As after the loss of a node: nobody asks the collector, and its emptyDir is gone."""
+    place.kubectl("delete", "pod", place.pods()[0]["metadata"]["name"], "--grace-period=0", "--force")
+
+
+@contextmanager
+def unless_gone() -> Iterator[None]:
+    """Accept that a pod ended by itself between the choice and the request."""
+    try:
+        yield
+    except CommandError as error:
+        if "NotFound" not in error.stderr:
+            raise
+
+
+def scale(place: Place, shards: int) -> None:
+    place.kubectl("scale", "marketcollector", "okx", f"--replicas={shards}")
+
+
+@pytest.mark.parametrize("replace", [evict, delete])
+def test_replaced_pod_leaves_only_reported_gaps(place: Place, output: Output, replace: Callable[[Place], None]) -> None:
+    before = {pod["metadata"]["name"] for pod in place.pods()}
+    replace(place)
+    eventually(lambda: before.isdisjoint(pod["metadata"]["name"] for pod in place.pods()), "the pod was replaced")
+    check_only_reported_updates_are_missing(place, output)
+
+
+def test_killed_pod_leaves_only_reported_gaps(place: Place, output: Output) -> None:
+    before = place.pod()["metadata"]["name"]
+    kill(place)
+    eventually(lambda: place.pods() and place.pod()["metadata"]["name"] != before, "the pod was replaced")
+    check_only_reported_updates_are_missing(place, output)
+    assert {gap["reason"] for gap in output.of_type("gap")} <= {"Restarted"}, "the kubelet may grant it seconds"
+
+
+def test_killed_process_leaves_only_reported_gaps(place: Place, output: Output) -> None:
+    """As when its memory runs out: the container is started again in the same pod."""
+    kill_container(place, place.pod())
+    eventually(lambda: restarts(place.pod()) == 1, "the container is started again")
+    check_only_reported_updates_are_missing(place, output)
+
+
+def test_claims_lose_nothing_when_symbols_move_between_shards(place: Place) -> None:
+    """A shard with a claim stops before its successor starts, so each move is a gap that history fills."""
+    directory = volume_directory(place)
+    directory.mkdir()
+    directory.chmod(0o777)
+    with volume(place) as archive:
+        place.apply(collector(sinks=[archive]))
+        place.wait_ready()
+        if not local_processes(place.pod()):
+            pytest.skip("the files of the claim are on another machine")
+        for shards in (2, 1):
+            scale(place, shards)
+            place.wait_ready()
+            eventually(lambda wanted=shards: len(place.pods()) == wanted, f"{shards} pods are left", within=120)  # type: ignore[misc]
+        wait_for_rest(place)
+        assert sorted(each.name for each in directory.iterdir()) == ["shard-0", "shard-1"]
+        check_only_reported_updates(verified(directory), place)
+
+
+def test_scaling_down_and_up_leaves_no_gap(place: Place, output: Output) -> None:
+    for shards in (2, 1):
+        scale(place, shards)
+        place.wait_ready()
+        eventually(lambda wanted=shards: len(place.pods()) == wanted, f"{shards} pods are left", within=120)  # type: ignore[misc]
+    check_nothing_is_missing(place, output)
+
+
+def test_shard_that_has_no_room_yet_costs_nothing(place: Place, output: Output) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "room"}, "spec": {"hard": {"pods": "2"}}}
+    place.apply(quota)
+    old = place.pod()["metadata"]["name"]
+    scale(place, 2)
+    place.wait_condition("Reconciling", "True")
+    time.sleep(5)
+    assert place.pod()["metadata"]["name"] == old, "it delivers both symbols until the new shard delivers one"
+    place.kubectl("delete", "resourcequota", "room")
+    check_nothing_is_missing(place, output)
+
+
+def test_added_and_removed_symbols_leave_no_gap(place: Place, tmp_path: Path) -> None:
+    place.apply(collector(symbols=SYMBOLS[:1]))
+    place.wait_ready()
+    with following(place, tmp_path) as output:
+        place.patch({"symbols": SYMBOLS})
+        eventually(lambda: place.status()["streams"]["live"] == 2 * len(TYPES), "the new symbol is delivered")
+        place.patch({"symbols": SYMBOLS[:1]})
+        check_nothing_is_missing(place, output)
+
+
+def test_fields_that_restart_pods_leave_no_gap(place: Place, output: Output) -> None:
+    place.patch({"logLevel": "debug"})
+    place.patch({"logLevel": "info", "staleAfter": "11s"})
+    place.patch({"logLevel": "warning"})
+    check_nothing_is_missing(place, output)
+
+
+def test_change_before_the_pod_is_available_leaves_no_gap(place: Place, tmp_path: Path) -> None:
+    place.apply(collector())
+    place.wait_ready()
+    with following(place, tmp_path) as output:
+        place.patch({"logLevel": "debug"})
+        time.sleep(1.5)
+        place.patch({"logLevel": "warning"})
+        check_nothing_is_missing(place, output)
+
+
+@pytest.mark.alone
+def test_killed_pod_without_an_operator_leaves_only_reported_gaps(
+    place: Place, output: Output, operator: Operator
+) -> None:
+    before = place.pod()["metadata"]["name"]
+    operator.pause()
+    try:
+        kill(place)
+        eventually(lambda: place.pods() and place.pod()["metadata"]["name"] != before, "the pod was replaced")
+        eventually(lambda: output.of_type("gap"), "the new pod reports the gap without an operator")
+    finally:
+        operator.resume()
+    check_only_reported_updates_are_missing(place, output)
+
+
+@pytest.mark.alone
+def test_random_walk_leaves_only_reported_gaps(place: Place, output: Output, operator: Operator) -> None:
+    seed = int(os.environ.get("WALK_SEED", str(random.randrange(10**6))))
+    print(f"WALK_SEED={seed}")
+    chance = random.Random(seed)
+    steps: list[Callable[[], None]] = [
+        lambda: scale(place, chance.choice((1, 2))),
+        lambda: evict(place),
+        lambda: delete(place),
+        lambda: kill(place),
+        lambda: place.patch({"logLevel": chance.choice(("debug", "info", "warning"))}),
+        operator.kill,
+    ]
+    end = time.monotonic() + WALK_S
+    while time.monotonic() < end:
+        if place.pods():
+            with unless_gone():
+                chance.choice(steps)()
+        time.sleep(chance.uniform(0.5, 8))
+    check_only_reported_updates_are_missing(place, output)
