@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help prepare setup try cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator soak requirements
+.PHONY: help prepare setup try cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator bench-symbols soak requirements
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench-collector: setup ## the collector against cryptofeed, in an environment of
 
 bench-operator: setup cluster ## the operator with 1 and 1,000 resources, with FULL=1 also 10,000; writes bench/results/operator.json
 	@bench/operator.sh
+
+bench-symbols: setup ## one collector with SYMBOLS (500) symbols, at rest, scraped and busy; writes bench/results/symbols.json
+	@PYTHONPATH=tests/support $(BIN)/python -m bench.symbols
 
 soak: setup ## ten minutes at 2,000 messages/s with a fault every 5 s (MINUTES, RATE, FAULT_EVERY, SEED); writes bench/results/soak.json
 	@PYTHONPATH=tests/support $(BIN)/python -m bench.soak

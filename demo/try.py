@@ -190,7 +190,7 @@ def simulator(folder: Path) -> Iterator[dict[str, str]]:
 def collector(folder: Path, exchange: dict[str, str]) -> Iterator[str]:
     """A collector of the resource in try.yaml; yields the address of its status."""
     resource = yaml.safe_load((HERE / "try.yaml").read_text())
-    resource["spec"]["connection"] = {"endpoint": {"websocket": exchange["listen"], "rest": exchange["rest"]}}
+    resource["spec"]["connection"]["endpoint"] = {"websocket": exchange["listen"], "rest": exchange["rest"]}
     resource["spec"]["sinks"][0]["file"]["directory"] = str(folder / "records")
     file = folder / "try.yaml"
     file.write_text(yaml.safe_dump(resource, sort_keys=False))

@@ -7,7 +7,7 @@ export PATH="$PWD/.venv/bin:$PATH"
 # Some containers set it. Every process of a rung would then compile all tests again: 10 s of CPU each.
 unset PYTHONDONTWRITEBYTECODE
 
-# mypy keeps only one core busy, and the unit tests depend neither on ports nor on clocks.
+# mypy keeps only one core busy, and no unit test has a deadline that a busy machine misses.
 FAST=(lint contracts types unit)
 # End-to-end tests wait for pods half of their time. The fast rungs use it with a lower priority.
 WITH_FAST=(e2e)
@@ -61,7 +61,8 @@ simulator() {
 # shellcheck disable=SC2046 # folders
 faults() { MEASURED='' pytest_rung $(folders_with faults) -m "faults and not alone" --timeout=560 --numprocesses=2 --dist=loadfile; }
 
-# Tests that change what all others of the cluster share, one at a time.
+# Tests that change what all others of the cluster share, one at a time. Their operators measure their own coverage
+# (tests/support/operator_process.py).
 # shellcheck disable=SC2046 # folders
 cluster_wide() {
   with_cluster without_demo python -m pytest $(folders_with cluster) -m "alone and cluster and not e2e" --timeout=300
@@ -87,12 +88,12 @@ without_demo() {
 
 cluster() { with_cluster without_demo cluster_tests; }
 
-# Their operators measure their own coverage (tests/support/operator_process.py).
+# Not measured: the operators of the cluster-wide tests cover every module.
 # shellcheck disable=SC2046 # folders
 cluster_tests() {
   trap 'hack/cluster/endpoints.sh CONT' EXIT
   hack/cluster/endpoints.sh STOP
-  python -m pytest $(folders_with cluster) -m "cluster and not e2e and not alone" \
+  MEASURED='' python -m pytest $(folders_with cluster) -m "cluster and not e2e and not alone" \
     --timeout=300 --numprocesses=4 --dist=loadgroup
 }
 
@@ -110,7 +111,7 @@ e2e_tests() {
 # Runs one rung as a process of its own, so that errexit works in it, and notes its wall time and its CPU time.
 timed() {
   local code=0 TIMEFORMAT='%R %U %S' niceness=0
-  if [[ ${LOW_PRIORITY[*]} == *$1* ]]; then niceness=5; fi
+  if [[ " ${LOW_PRIORITY[*]} " == *" $1 "* ]]; then niceness=5; fi
   { time MEASURED=$MEASURED nice -n "$niceness" bash hack/test.sh --rung "$1" 2>&3; } 3>&2 2>"$WORK/$1.time" || code=$?
   return "$code"
 }
