@@ -139,9 +139,9 @@ class BookLine:
         else:
             self.chains.append(Chain(mark, mark))
         if self._book is not None and self._watch is not None:
-            self._report_crossing(self._watch.lasted(time_ns), time_ns)
+            self._report_crossing(self._watch.lasted(time_ns, record.receive_time_ns), time_ns)
         self._book = Book(record)
-        self._watch = CrossWatch(self._book, time_ns)
+        self._watch = CrossWatch(self._book, time_ns, record.receive_time_ns)
         self._prove(record, time_ns)
 
     def _update(self, record: Orderbook, time_ns: int) -> None:
