@@ -92,6 +92,7 @@ class Collector:
         self._acknowledged = Positions({}, [], [], {})
         self._handover = HandoverFile(handover) if handover else None
         self._replaced = asyncio.Event()
+        self._takeover: Takeover | None = None
         self._replaced_at = float("-inf")
         self._asked = asyncio.Event()
         self._asked_at = float("-inf")
@@ -153,11 +154,11 @@ class Collector:
             return await self._run(stop)
 
     async def _run(self, stop: asyncio.Event) -> int:
-        takeover = await self._resume()
+        await self._resume()
         async with asyncio.TaskGroup() as writing:
             writing.create_task(self.fanout.run(), name="sinks")
             try:
-                await self._read_until(stop, takeover)
+                await self._read_until(stop)
             finally:
                 left = await self.fanout.drain(DRAIN_S)
                 self._advance_checkpoint()
@@ -165,37 +166,35 @@ class Collector:
                     log.error("%d records could not be written before the end", left)
         return left
 
-    async def _resume(self) -> Takeover | None:
+    async def _resume(self) -> None:
         """Resumes each stream from the checkpoint, or from the end of a sink's files, or from where another pod ended.
 
         Then saves a checkpoint at once, so that the next run detects even a crash before the first data.
         """
         if not self.checkpoint:
-            return None
+            return
         saved = self.checkpoint.load() or Positions({}, [], [], {})
         memory = await self.fanout.recall(saved.places) or Memory()
         written = Written(memory.numbers, memory.heads, memory.gaps, memory.closed)
-        takeover = None
         if self._handover:
             own_uid = os.environ.get("POD_UID", "")
-            takeover = Takeover(self.ledger, self._handover.read_change(), own_uid)
-            saved, records = takeover.inherit(saved, written, read_clock())
+            self._takeover = Takeover(self.ledger, self._handover.read_change(), own_uid)
+            saved, records = self._takeover.inherit(saved, written, read_clock())
             self.fanout.emit(records)
         for effect in resume(self.ledger, saved, written, read_clock()):
             self.fanout.emit(effect.records, effect.sink)
         if not saved.places:
             self.checkpoint.save(self._positions())
-        return takeover
 
-    async def _read_until(self, stop: asyncio.Event, takeover: Takeover | None) -> None:
+    async def _read_until(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as reading:
             tasks = [
                 reading.create_task(self.supervisor.run(), name="supervisor"),
                 reading.create_task(self.backfill.run(), name="backfill"),
                 reading.create_task(self._save_checkpoints(), name="checkpoints"),
             ]
-            if self._handover and takeover:
-                asking = self._predecessors(self._handover, takeover).run()
+            if self._handover and self._takeover:
+                asking = self._predecessors(self._handover, self._takeover).run()
                 tasks.append(reading.create_task(asking, name="predecessors"))
             await stop.wait()
             if self._handover:
@@ -227,7 +226,8 @@ class Collector:
             self.checkpoint.save(newest)
 
     def _positions(self) -> Positions:
-        return positions(self.ledger, self.fanout.unreported_losses(), self.fanout.places())
+        unsettled = self._takeover.unsettled if self._takeover else ()
+        return positions(self.ledger, self.fanout.unreported_losses(), self.fanout.places(), unsettled)
 
 
 async def _until(event: asyncio.Event, longest_s: float) -> None:

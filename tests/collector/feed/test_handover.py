@@ -289,6 +289,31 @@ def test_own_entry_of_a_crashed_container_counts_as_ended() -> None:
     assert pod.overdue() == [("101", "104", "Restarted")]
 
 
+def test_crash_of_a_pod_that_was_not_settled_loses_no_question() -> None:
+    first = Pod(has_document=False)
+    first.trades(105, 106)
+    assert first.takeover.unsettled == (str(TRADES), str(BOOK), str(CANDLES))
+    saved = positions(first.ledger, [], {}, first.takeover.unsettled)
+
+    at_start = Pod({str(TRADES): trades_at(100)}, saved=saved)
+    at_start.trades(109)
+    assert at_start.overdue() == [("101", "108", "Restarted")], "from the predecessor's end, delivered ones included"
+
+    later = Pod(has_document=False, saved=saved)
+    later.trades(109)
+    assert later.reads({str(TRADES): trades_at(100)}) == []
+    assert later.overdue() == [("107", "108", "Restarted"), ("101", "105", "Restarted")]
+
+    nothing_before = Pod(running={"me": {}}, saved=saved)
+    assert nothing_before.takeover.is_settled
+    nothing_before.trades(109)
+    assert nothing_before.overdue() == [("107", "108", "Restarted")]
+
+    overlapping = Pod({str(TRADES): trades_at(106)}, saved=saved)
+    overlapping.trades(109)
+    assert overlapping.overdue() == [("107", "108", "Restarted")]
+
+
 def test_positions_by_stream_keep_everything() -> None:
     loss = Loss("out", str(TRADES), 2, ((3, 4),))
     gap = OpenGap(Gap("okx", "BTC-USDT", None, 1, "g", str(BOOK), "91", None, None, None, None, "Disconnected"))

@@ -51,6 +51,8 @@ class Positions(msgspec.Struct, frozen=True):
     """By sink, the offset at which its durable data ended."""
     contract: int = 2
     """Version of the format; 1 had only the last trade ids."""
+    unsettled: tuple[str, ...] = ()
+    """Streams that other pods may have delivered before this one, which nobody has said so far (`handover`)."""
 
 
 class StreamPosition(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,11 +97,15 @@ def of_streams(by_name: Mapping[str, StreamPosition]) -> Positions:
     )
 
 
-def positions(ledger: Ledger, losses: Sequence[Loss], places: Mapping[str, str]) -> Positions:
+def positions(
+    ledger: Ledger, losses: Sequence[Loss], places: Mapping[str, str], unsettled: tuple[str, ...] = ()
+) -> Positions:
     """Return the present checkpoint."""
     streams = {str(stream): position(progress) for stream, progress in ledger.streams.items()}
     gaps = [_open_gap(known) for known in ledger.gaps.all_open()]
-    return Positions({name: each for name, each in streams.items() if each}, gaps, list(losses), dict(places))
+    return Positions(
+        {name: each for name, each in streams.items() if each}, gaps, list(losses), dict(places), unsettled=unsettled
+    )
 
 
 def position(progress: StreamProgress) -> LinePosition | None:

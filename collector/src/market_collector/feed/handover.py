@@ -18,6 +18,7 @@ from market_collector.feed.checkpoint_state import (
     Positions,
     StreamPosition,
     Written,
+    by_stream,
     of_streams,
     resume_gaps,
 )
@@ -106,7 +107,9 @@ class Takeover:
         self._gone: set[str] = set()
         self._held: dict[str, _Held] = {}
         self._fresh: dict[str, IdProgress | BookProgress] = {}
-        """Streams without a position so far. They are new, or the document is too old."""
+        """Streams without a position of other pods so far. They are new, or the document is too old."""
+        self._resumed: dict[str, StreamPosition] = {}
+        """Those of `_fresh` that this pod delivered before it was started again, with their checkpoint."""
 
     @property
     def is_covered(self) -> bool:
@@ -117,6 +120,11 @@ class Takeover:
     def is_settled(self) -> bool:
         """Whether each stream has a position or is known to be new."""
         return not self._fresh
+
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        """Names of the others, for the checkpoint: after a crash, the question is still open."""
+        return tuple(self._fresh)
 
     @property
     def awaited(self) -> set[str]:
@@ -134,9 +142,15 @@ class Takeover:
         Returns also the records about streams whose position is unknown.
         """
         inherited, records = dict[str, StreamPosition](), list[Record]()
+        known = by_stream(saved)
+        self._resumed = {name: known[name] for name in saved.unsettled if name in known}
         for progress in self._ledger.streams.values():
             name = str(progress.stream)
-            if isinstance(progress, IdProgress | BookProgress) and name not in saved.streams:
+            if not isinstance(progress, IdProgress | BookProgress):
+                continue
+            if name in self._resumed:
+                records += self._ask_again(progress, name, inherited, now)
+            elif name not in saved.streams:
                 records += self._inherit(progress, name, inherited, written, now)
         new = of_streams(inherited)
         return (
@@ -152,7 +166,7 @@ class Takeover:
         written: Written,
         now: Moment,
     ) -> list[Record]:
-        pods = {uid for uid, streams in self._seen.items() if name in streams}
+        pods = self._deliverers(name)
         at = self._furthest(name, pods) or self._ended.get(name)
         last_written = _last_written(progress, name, written)
         if at is None:
@@ -170,6 +184,21 @@ class Takeover:
             progress.is_held = True
             inherited[name] = StreamPosition(msgspec.structs.replace(at.line, missing=()))
         return []
+
+    def _ask_again(
+        self, progress: IdProgress | BookProgress, name: str, inherited: dict[str, StreamPosition], now: Moment
+    ) -> list[Record]:
+        """Continue a stream that was unsettled when this pod crashed: from the earlier one of two positions."""
+        at = self._furthest(name, self._deliverers(name)) or self._document.ended.get(name)
+        if at is None:
+            self._fresh[name] = progress
+            return self._settle(name, self._document, now)
+        if at.number < self._resumed[name].number:
+            inherited[name] = at
+        return []
+
+    def _deliverers(self, name: str) -> set[str]:
+        return {uid for uid, streams in self._seen.items() if name in streams}
 
     def _report_unknown(self, progress: StreamProgress, now: Moment) -> list[Record]:
         if isinstance(progress, BookProgress):
@@ -238,8 +267,9 @@ class Takeover:
         if ids.last_id is None:
             ids.last_id, ids.last_time_ns = at.number, at.line.time_ns
             return
-        held.first = ids.first_id or ids.last_id
+        held.first = self._resumed[name].number if name in self._resumed else ids.first_id or ids.last_id
         if at.number + 1 < held.first:
+            ids.give_up(at.number + 1, held.first - 1)
             ids.waiting.append(IdRange(at.number + 1, held.first - 1, now.at))
 
     def on_gone(self, uid: str, now: Moment) -> list[Emit]:
