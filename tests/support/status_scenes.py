@@ -12,7 +12,7 @@ from market_operator.observed.reports import Report
 from market_operator.status.conditions import conditions
 from market_operator.status.snapshot import Snapshot
 
-NOW = 1_000.0
+NOW = 1_795_345_600.0
 Make = Callable[..., Any]
 
 

@@ -10,6 +10,7 @@ from market_operator.observed.collectors import Collectors
 from market_operator.observed.counters import (
     EPOCHS_LIMIT,
     LARGEST,
+    LARGEST_COUNT,
     Counters,
     CounterState,
     Sample,
@@ -92,8 +93,25 @@ def test_older_pod_that_still_runs_is_counted_after_a_younger_one_failed() -> No
 
 
 def test_impossible_count_stays_within_what_the_api_server_stores() -> None:
-    huge = read_counters({"messages": 10**30})
+    huge = read_counters({"messages": 10**30}, LARGEST)
     assert huge.plus(huge).messages == LARGEST
+
+
+def test_impossible_count_of_one_pod_leaves_room_for_all_others() -> None:
+    """A total at its limit would hide what every other pod counts, for as long as the resource exists."""
+    state = CounterState()
+    for number in range(200):
+        hostile = Sample(f"p{number}/1", number % 64, "pod", read_counters({"messages": 10**30}))
+        state = fold(fold(state, [hostile], {hostile.uid}), [sample("good/1", number)], {"good"})
+        state = read_counter_state(write_counter_state(state))
+    before = state.total.messages
+    assert before < LARGEST
+    assert fold(state, [sample("good/1", 205)], {"good"}).total.messages == before + 6
+
+
+def test_stored_count_of_an_epoch_that_is_impossible_is_corrected() -> None:
+    state = CounterState({0: Counters(messages=3)}, (sample("a/1", LARGEST),))
+    assert read_counter_state(write_counter_state(state)).total.messages == LARGEST_COUNT + 3
 
 
 def test_removed_shard_keeps_its_counts() -> None:

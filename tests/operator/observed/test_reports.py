@@ -52,7 +52,12 @@ def test_long_strings_are_cut(report: Callable[..., Report]) -> None:
 
 
 @pytest.mark.parametrize(
-    "time", ["yesterday", "2026-11-22T10:00:00", "", 7, None, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+    "time",
+    [
+        *("yesterday", "2026-11-22T10:00:00", "", 7, None),
+        *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"),
+        *("0099-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "2101-01-01T00:00:00Z", "9999-12-31T23:59:59Z"),
+    ],
 )
 def test_invalid_time_is_none(report: Callable[..., Report], time: object) -> None:
     assert report(lastMessageTime=time).last_message_time == ""
@@ -60,10 +65,6 @@ def test_invalid_time_is_none(report: Callable[..., Report], time: object) -> No
 
 def test_times_are_converted_to_utc(report: Callable[..., Report]) -> None:
     assert report(lastMessageTime="2026-11-22T12:00:00+02:00").last_message_time == "2026-11-22T10:00:00Z"
-
-
-def test_time_of_an_early_year_keeps_the_form_of_kubernetes(report: Callable[..., Report]) -> None:
-    assert report(lastMessageTime="0099-01-01T00:00:00Z").last_message_time == "0099-01-01T00:00:00Z"
 
 
 def test_half_a_surrogate_pair_is_replaced(report: Callable[..., Report]) -> None:

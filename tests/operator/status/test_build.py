@@ -18,7 +18,7 @@ from market_operator.status.build import new_status, stored_conditions, summaris
 from market_operator.status.patch import change, merge_patch
 from market_operator.status.snapshot import Failure, Snapshot
 
-NOW = 1_795_000_000.0
+NOW = 1_795_345_600.0
 TALLY = CounterState({0: Counters(messages=5)}, (Sample("pod-1/1", 0, "p", Counters(messages=7, reconnections=2)),))
 JSON = st.recursive(
     st.booleans() | st.integers() | st.text(max_size=3),
@@ -57,7 +57,7 @@ def test_status_keeps_every_limit_of_the_schema(resource: Make, snapshot: Make) 
     wide = resource(symbols=[f"{number:09}{'C' * 20}-USDT" for number in range(500)], shards=64)
     seen = replace(snapshot(wide, **hostile), failures=(Failure("Deployment a", ApiError(422, "Invalid", long * 9)),))
     seen = replace(seen, desired=replace(seen.desired, image=long))
-    counters = CounterState(dict.fromkeys(range(64), read_counters(hostile["counters"])))
+    counters = CounterState(dict.fromkeys(range(64), read_counters(hostile["counters"], LARGEST)))
     Status.model_validate(new_status(wide, seen, counters))
     assert counters.total.messages == LARGEST
 
@@ -70,6 +70,38 @@ def test_the_status_in_numbers(resource: Make, snapshot: Make) -> None:
     assert (status["image"], status["symbols"], status["health"]) == ("image:1", "BTC-USDT", "Healthy")
     assert status["selector"] == "marketcollector.dev/collector=okx-btc"
     assert status["lastMessageTime"] == "2026-11-22T10:05:00Z"
+
+
+LATE = "2026-11-22T11:07:41Z"
+"""61 s after NOW."""
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59Z", LATE, "0099-01-01T00:00:00Z"])
+def test_impossible_time_of_a_pod_is_not_kept(resource: Make, snapshot: Make, time: str) -> None:
+    """The newest time is kept, so a wrong clock would hide every later message."""
+    stored = {"lastMessageTime": "2026-11-22T11:00:00Z", "lastReconnect": {"time": "2026-11-22T10:00:00Z"}}
+    known = resource(status=stored)
+    fields = {"lastMessageTime": time, "lastReconnect": {"time": time, "reason": "z"}}
+    status = new_status(known, snapshot(known, **fields), TALLY)
+    assert status["lastMessageTime"] == "2026-11-22T11:00:00Z"
+    assert status["lastReconnect"] == {"time": "2026-11-22T10:00:00Z", "reason": ""}
+
+
+def test_impossible_time_in_the_status_is_corrected(resource: Make, snapshot: Make) -> None:
+    stored = {"lastMessageTime": LATE, "lastReconnect": {"time": "9999-12-31T23:59:59Z", "reason": "z"}}
+    known = resource(status=stored)
+    time = "2026-11-22T11:07:39Z"
+    status = new_status(known, snapshot(known, lastMessageTime=time, lastReconnect=None), TALLY)
+    assert status["lastMessageTime"] == time
+    assert change(stored, status).patch["lastReconnect"] is None
+
+
+def test_impossible_time_of_a_stream_is_not_shown(resource: Make, snapshot: Make) -> None:
+    stale = {"stream": "BTC-USDT/trade", "state": "stale", "since": LATE}
+    known = resource()
+    status = new_status(known, snapshot(known, streams=[stale]), TALLY)
+    assert status["unhealthyStreams"] == [{"stream": "BTC-USDT/trade", "reason": "stale"}]
+    assert LATE not in str(status["conditions"])
 
 
 def test_gap_totals_are_reported(resource: Make, snapshot: Make) -> None:
@@ -123,7 +155,7 @@ def test_conditions_of_another_generation_are_not_kept(resource: Make) -> None:
 
 
 def test_times_never_go_back(resource: Make, snapshot: Make) -> None:
-    old = {"lastMessageTime": "2027-01-01T00:00:00Z", "lastReconnect": {"time": "2027-01-01T00:00:00Z", "reason": "x"}}
+    old = {"lastMessageTime": "2026-11-22T11:00:00Z", "lastReconnect": {"time": "2026-11-22T11:00:00Z", "reason": "x"}}
     stored = resource(status=old)
     status = new_status(stored, snapshot(stored), TALLY)
     assert (status["lastMessageTime"], status["lastReconnect"]) == (old["lastMessageTime"], old["lastReconnect"])

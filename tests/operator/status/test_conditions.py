@@ -154,7 +154,7 @@ class TestRandomSnapshots:
     STATES = st.sampled_from(
         [
             {"running": {"startedAt": "2026-11-22T10:00:00Z"}},
-            {"running": {"startedAt": "1970-01-01T00:16:30Z"}},
+            {"running": {"startedAt": "2026-11-22T11:06:30Z"}},
             {"terminated": {"exitCode": 1, "reason": "OOMKilled"}},
             *(
                 {"waiting": {"reason": reason, "message": 'secret "k" not found'}}

@@ -119,9 +119,9 @@ class TestRollOut:
 
     def test_crash_loop_is_not_ready_between_two_crashes(self, scene: Scene) -> None:
         last = {
-            "terminated": {"exitCode": 1, "startedAt": "1970-01-01T00:16:00Z", "finishedAt": "1970-01-01T00:16:20Z"}
+            "terminated": {"exitCode": 1, "startedAt": "2026-11-22T11:06:00Z", "finishedAt": "2026-11-22T11:06:20Z"}
         }
-        now = {"running": {"startedAt": "1970-01-01T00:16:30Z"}}
+        now = {"running": {"startedAt": "2026-11-22T11:06:30Z"}}
         found = conditions(scene.snapshot(scene.pod(state=now, last_state=last, restarts=3)))
         assert (found["Streaming"].status, found["Ready"].reason) == ("True", Reason.CRASH_LOOPING)
 
@@ -257,6 +257,10 @@ class TestFailedPods:
             failed_at=NOW - ago,
         )
 
+    def new(self, scene: Scene) -> Pod:
+        """A pod that started 5 s ago, after the failures."""
+        return scene.pod("new", state={"running": {"startedAt": "2026-11-22T11:06:35Z"}})
+
     def test_eviction_is_reported_until_another_pod_runs(self, scene: Scene) -> None:
         starting = scene.pod("new", state={"waiting": {"reason": "ContainerCreating"}}, ready=False)
         found = conditions(scene.snapshot(self.failed(scene, "a"), starting))
@@ -275,7 +279,7 @@ class TestFailedPods:
 
     def test_repeated_evictions_are_like_a_crash_loop(self, scene: Scene) -> None:
         pods = [self.failed(scene, f"p{number}", ago=90.0 * number + 1) for number in range(3)]
-        found = conditions(scene.snapshot(*pods, scene.pod("new")))
+        found = conditions(scene.snapshot(*pods, self.new(scene)))
         assert found["Ready"].reason == found["Stalled"].reason == Reason.EVICTED
         assert "3 pods failed" in found["WorkloadReady"].message
         assert health(found) == "Unhealthy"
@@ -289,7 +293,7 @@ class TestFailedPods:
         scene.want(replicas=2)
         pods = [self.failed(scene, f"p{number}", ago=90.0 * number + 1) for number in range(3)]
         steady = scene.pod("steady", state={"running": {"startedAt": "1970-01-01T00:00:05Z"}})
-        found = conditions(scene.snapshot(*pods, steady, scene.pod("new")))
+        found = conditions(scene.snapshot(*pods, steady, self.new(scene)))
         assert (found["Ready"].status, health(found)) == ("True", "Degraded")
 
     def test_old_failures_and_those_of_another_version_are_forgotten(self, scene: Scene) -> None:

@@ -27,8 +27,10 @@ from pydantic.alias_generators import to_camel
 KEPT_PER_POD = 2
 EPOCHS_LIMIT = 32
 """Most epochs of one shard in the status, which the CRD enforces."""
+LARGEST_COUNT = 2**53
+"""Largest count of one epoch that is believed. A collector that is broken or lies reports more."""
 LARGEST = 2**63 - 1
-"""Largest count that the API server stores. Larger ones, as from a broken collector, stay at it."""
+"""Largest sum that the API server stores. It refuses a whole status with a larger one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,9 @@ class Counters:
 NAMES = {each.name: to_camel(each.name) for each in fields(Counters)}
 
 
-def read_counters(document: Mapping[str, Any]) -> Counters:
-    """The counters in a status or report. Missing or invalid ones are 0."""
-    return Counters(**{name: _count(document.get(alias)) for name, alias in NAMES.items()})
+def read_counters(document: Mapping[str, Any], most: int = LARGEST_COUNT) -> Counters:
+    """The counters in a status or report. Missing or invalid ones are 0, and larger ones than `most` are `most`."""
+    return Counters(**{name: _count(document.get(alias), most) for name, alias in NAMES.items()})
 
 
 def write_counters(counters: Counters) -> dict[str, int]:
@@ -76,8 +78,8 @@ def write_counters(counters: Counters) -> dict[str, int]:
     return {alias: getattr(counters, name) for name, alias in NAMES.items()}
 
 
-def _count(value: object) -> int:
-    return min(value, LARGEST) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+def _count(value: object, most: int) -> int:
+    return min(value, most) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ def read_counter_state(shard_statuses: Iterable[Mapping[str, Any]]) -> CounterSt
     base, epochs, through = {}, [], {}
     for each in shard_statuses:
         shard = int(each["shard"])
-        base[shard] = read_counters(each.get("base", {}))
+        base[shard] = read_counters(each.get("base", {}), LARGEST)
         if start := each.get("countedThrough"):
             through[shard] = str(start)
         epochs += [

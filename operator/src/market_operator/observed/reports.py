@@ -21,6 +21,8 @@ from market_operator.observed.counters import LARGEST, Counters, read_counters
 CONTRACT = 1
 LIST_LIMIT = 10_000
 TEXT_LIMIT = 300
+YEARS = range(2000, 2101)
+"""Times outside of these years are not believed."""
 POSITION_BYTES = 4_000
 POSITION_NUMBERS = ("last", "head", "time_ns")
 T = TypeVar("T")
@@ -215,10 +217,10 @@ def _whole(document: dict[str, Any], name: str) -> int:
 
 
 def _time(document: dict[str, Any], name: str) -> str:
-    """A time in UTC to the second; empty if it is not a time, since the API server would refuse it."""
+    """A time in UTC to the second; empty if it is not a time of this century, which also the API server reads."""
     try:
         moment = datetime.fromisoformat(_text(document, name))
-        return _utc(moment) if moment.tzinfo else ""
+        return _utc(moment) if moment.tzinfo and moment.year in YEARS else ""
     except (ValueError, OverflowError):  # of a first or last year, whose time in UTC does not exist
         return ""
 

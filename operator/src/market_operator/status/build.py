@@ -1,7 +1,6 @@
 """Builds the status: conditions with their transition times, totals, pods and streams. Pure."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from market_operator.observed.counters import CounterState, write_counter_state
 from market_operator.resource.document import Document, Resource
@@ -11,6 +10,7 @@ from market_operator.status.reasons import ConditionState
 from market_operator.status.snapshot import Snapshot
 from market_operator.status.streams import DELIVERING, best_streams, count_live_streams
 from market_operator.status.text import message, shortened
+from market_operator.status.times import believed_time, kubernetes_time
 from market_spec.spec import Spec
 
 UNHEALTHY_LIMIT = 20
@@ -41,7 +41,7 @@ def _with_times(resource: Resource, found: Mapping[str, ConditionState], now: fl
 
 def _condition(kind: str, state: ConditionState, before: Document | None, generation: int, now: float) -> Document:
     unchanged = before and before["status"] == state.status and before["lastTransitionTime"] != _NEVER
-    since = before["lastTransitionTime"] if before and unchanged else _time(now)
+    since = before["lastTransitionTime"] if before and unchanged else kubernetes_time(now)
     return {
         "type": kind,
         "status": state.status,
@@ -63,10 +63,12 @@ def stored_conditions(resource: Resource) -> dict[str, ConditionState]:
 
 def _totals(before: Document, snapshot: Snapshot, counters: CounterState) -> Document:
     total, reports = counters.total, snapshot.reports
-    last_message = max([report.last_message_time for report in reports] + [before.get("lastMessageTime") or ""])
-    reconnects = [(r.last_reconnect_time, r.last_reconnect_reason) for r in reports]
+    message_times = [*(report.last_message_time for report in reports), before.get("lastMessageTime") or ""]
+    last_message = max(believed_time(time, snapshot.now) for time in message_times)
     stored = before.get("lastReconnect") or {}
-    last_reconnect = max([*reconnects, (stored.get("time", ""), stored.get("reason", ""))])
+    reconnects = [*((r.last_reconnect_time, r.last_reconnect_reason) for r in reports)]
+    reconnects.append((stored.get("time", ""), stored.get("reason", "")))
+    last_reconnect = max((believed_time(time, snapshot.now), reason) for time, reason in reconnects)
     return {
         "messages": total.messages,
         "records": total.records,
@@ -130,7 +132,7 @@ def _streams(resource: Resource, snapshot: Snapshot) -> Document:
             {
                 "stream": stream.name,
                 "reason": f"{stream.state}: {stream.reason}" if stream.reason else stream.state,
-                **({"since": stream.since} if stream.since else {}),
+                **({"since": since} if (since := believed_time(stream.since, snapshot.now)) else {}),
             }
             for stream in bad[:UNHEALTHY_LIMIT]
         ],
@@ -141,7 +143,3 @@ def summarise_symbols(spec: Spec) -> str:
     """The first three symbols and the number of the others."""
     more = len(spec.all_symbols) - 3
     return ", ".join(spec.all_symbols[:3]) + (f" +{more}" if more > 0 else "")
-
-
-def _time(now: float) -> str:
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,6 +7,7 @@ from market_operator.status.reasons import ConditionState, Reason
 from market_operator.status.snapshot import Snapshot, no_desired_state
 from market_operator.status.streams import DELIVERING, count_live_streams, select_streams
 from market_operator.status.text import listed, shortened
+from market_operator.status.times import believed_time
 
 _NOT_CONNECTED = ("connecting", "backoff", "stopped")
 
@@ -30,11 +31,11 @@ def _not_streaming(snapshot: Snapshot, live: int, total: int) -> ConditionState:
         if found := find(snapshot, counts):
             return found
     for state, reason, word in _STREAM_REASONS:
-        names = [f"{stream.name}{_since(stream)}" for stream in rest if stream.state == state]
+        names = [f"{stream.name}{_since(stream.since, snapshot.now)}" for stream in rest if stream.state == state]
         if names:
             return ConditionState("False", reason, f"{counts}; {word}: {listed(names)}")
     if unknown := [stream for stream in rest if stream.state == "unknown"]:
-        return _unknown(unknown, counts)
+        return _unknown(unknown, counts, snapshot.now)
     message = f"{counts}; the collectors have not reported the other streams yet"
     return _unreachable(snapshot, counts) or ConditionState("False", Reason.STREAMS_PENDING, message)
 
@@ -58,15 +59,16 @@ def _not_trading(snapshot: Snapshot) -> str:
     return f"; not trading: {listed(symbols)} ({shortened(halted[symbols[0]])})" if halted else ""
 
 
-def _unknown(streams: Sequence[Stream], counts: str) -> ConditionState:
+def _unknown(streams: Sequence[Stream], counts: str, now: float) -> ConditionState:
     """Streams without data whose market could not be checked: they may be quiet or stale."""
-    names = listed(f"{stream.name}{_since(stream)}" for stream in streams)
+    names = listed(f"{stream.name}{_since(stream.since, now)}" for stream in streams)
     why = shortened(streams[0].message or "no reason reported")
     return ConditionState("Unknown", Reason.STREAMS_UNKNOWN, f"{counts}; quiet or stale: {names}: {why}")
 
 
-def _since(stream: Stream) -> str:
-    return f" (since {stream.since})" if stream.since else ""
+def _since(time: str, now: float) -> str:
+    since = believed_time(time, now)
+    return f" (since {since})" if since else ""
 
 
 def _stopped(snapshot: Snapshot, counts: str) -> ConditionState | None:
@@ -90,7 +92,8 @@ def _disconnected(snapshot: Snapshot, counts: str) -> ConditionState | None:
         down = [connection for connection in connections if connection.state in _NOT_CONNECTED]
         if down and len(down) == len(connections) and not fresh and any(c.state != "connecting" for c in down):
             changed = next((c for c in down if c.reason), down[0])
-            since = f" since {changed.since}" if changed.since else ""
+            since = believed_time(changed.since, snapshot.now)
+            since = f" since {since}" if since else ""
             why = changed.reason or next((report.reason for report in reports if report.reason), "no reason reported")
             return ConditionState(
                 "False", Reason.DISCONNECTED, f"{counts}; no connection to the exchange{since}: {why}"
