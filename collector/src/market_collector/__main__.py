@@ -71,12 +71,11 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
     try:
         return int(options.command(options))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
     except CollectorError as error:
-        print(error, file=sys.stderr)
-        return 1
+        from market_spec.messages import escaped_lines
+
+        print(escaped_lines(str(error)), file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
 
 
 def parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from market_spec.durations import DURATION_MAX_LENGTH, DURATION_PATTERN, seconds, suggested
-from market_spec.messages import Path, counted, not_among, shown, wrong_type
+from market_spec.messages import Path, counted, escaped, not_among, shown, wrong_type
 
 
 class Fault(NamedTuple):
@@ -30,8 +30,8 @@ class Findings:
         """Whether unknown fields are ignored; otherwise each is a fault."""
 
     def add(self, path: Path, text: str) -> None:
-        """Record a fault."""
-        self.faults.append(Fault(path, text))
+        """Record a fault. Its text may quote a foreign value."""
+        self.faults.append(Fault(path, escaped(text)))
 
 
 class Kind(msgspec.Struct, frozen=True):

@@ -10,10 +10,25 @@ Path = tuple[str | int, ...]
 LONGEST_VALUE = 60
 
 
+def escaped(text: str) -> str:
+    """Escape control characters, direction marks and lone surrogates (``\\x1b``, ``\\u202e``, ``\\ud800``) in one line.
+
+    The one rule for foreign text that reaches a log, a status or a terminal: it cannot steer or forge any of them.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def escaped_lines(text: str) -> str:
+    """Like `escaped`, for text of several lines."""
+    return "\n".join(map(escaped, text.split("\n")))
+
+
 def path_text(path: Path) -> str:
     """``spec.dataTypes[1]``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
+    return escaped(text.removeprefix("."))
 
 
 def shown(value: object) -> str:

@@ -41,3 +41,13 @@ def test_an_invalid_file_does_not_hide_the_others(tmp_path: Path, capsys: pytest
         f'{bad}:4: spec.dataTypes[0]: "trades" is not allowed: must be trade, orderbook, ticker, candle or balance. Did you mean trade?',
     ]
     assert output.out.startswith(f"{good}: ok")
+
+
+def test_control_characters_of_a_file_reach_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = GOOD.replace("BTC-USDT", r'"\x1b[2J\u202e"').replace("dataTypes", r'"\x9bx": 1, dataTypes')
+    assert validate([write(tmp_path, "a.yaml", hostile), write(tmp_path, "\x1b\udcff.yaml", GOOD)]) == 2
+    output = capsys.readouterr()
+    assert r"\u001b[2J\u202e" in output.err
+    assert r"spec.\x9bx: unknown field" in output.err
+    assert r"\x1b\udcff.yaml: ok" in output.out
+    assert all(line.isprintable() for line in (output.err + output.out).split("\n"))

@@ -91,6 +91,11 @@ async def test_failed_probe_answers_503_with_the_reason(server: HttpServer, coll
     assert (await get(server, "/livez"))[::2] == (503, "the supervisor has not run for 31 s\n")
 
 
+async def test_reason_of_a_failed_probe_is_one_printable_line(server: HttpServer, collector: Collector) -> None:
+    collector.ready = (False, "\x1b[2J\nforged\ud800")
+    assert (await get(server, "/readyz"))[::2] == (503, "\\x1b[2J\\nforged\\ud800\n")
+
+
 async def test_the_status_is_json(server: HttpServer) -> None:
     code, fields, body = await get(server, "/status")
     assert (code, fields["Content-Type"]) == (200, "application/json")

@@ -96,3 +96,18 @@ def test_logs_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("x").info("here")
     output = capsys.readouterr()
     assert ("here" in output.err, output.out) == (True, "")
+
+
+HOSTILE = "\x1b[2J\r\u202e\x9b\ud800"
+SHOWN = r"\x1b[2J\r\u202e\x9b\ud800"
+
+
+@pytest.mark.parametrize(("form", "shown"), [("text", SHOWN), ("json", SHOWN.replace("\\", "\\\\"))])
+def test_control_characters_are_escaped_everywhere(form: Format, shown: str) -> None:
+    """In the message, in extras and in a traceback. A lone surrogate would lose the line: it has no UTF-8."""
+    stream, log = logged(form)
+    failure = ValueError(HOSTILE)
+    log.error("m: %s", HOSTILE, exc_info=failure, extra={"sink": HOSTILE, "path": Path(HOSTILE)})
+    output = stream.getvalue()
+    assert output.encode().count(shown.encode()) == 4
+    assert all(line.isprintable() for line in output.splitlines())

@@ -183,3 +183,22 @@ def test_a_time_has_milliseconds_and_is_utc(time_ns: int, text: str) -> None:
 @given(st.integers(0, 4_000_000_000_000))
 def test_a_time_can_be_read_back(milliseconds: int) -> None:
     assert unix_seconds(rfc3339(milliseconds * 1_000_000)) == pytest.approx(milliseconds / 1000)
+
+
+HOSTILE = "\x1b]0;PWN\x07\u202e\n\ud800"
+SHOWN = "\\x1b]0;PWN\\x07\\u202e\n\\ud800"
+
+
+def test_words_of_an_exchange_are_escaped_in_every_part() -> None:
+    document = status(
+        reason=HOSTILE,
+        checkpoint_error=HOSTILE,
+        connections=(ConnectionStatus(name="public", state=ConnectionState.BACKOFF, since=TIME, reason=HOSTILE),),
+        last_reconnect=LastReconnect(time=TIME, reason=HOSTILE),
+        last_unreadable=UnreadableFrame(time=TIME, reason=HOSTILE, frame=HOSTILE),
+        streams=(StreamStatus(stream="A-B/trade", state=StreamState.REFUSED, message=HOSTILE),),
+        gaps=(gap(1, reason=HOSTILE),),
+        sinks=(SinkStatus(name="out", type="stdout", error=HOSTILE),),
+    )
+    assert encode(document).count(json.dumps(SHOWN).encode()) == 9
+    assert json.loads(termination_message(document))["reason"] == SHOWN.replace("\n", " ")

@@ -19,7 +19,7 @@ from loopback import new_address
 from market_collector.exchanges.okx.channels import channel
 from market_collector.model.events import Record
 from market_collector.model.streams import DataType, Stream
-from market_collector.verify.command import escaped, examine
+from market_collector.verify.command import examine
 from market_collector.verify.report import Completeness
 from record_lines import lines
 from records import candle, connected, disconnected, gap, lost, raw, repaired, snapshot, trade, update
@@ -238,5 +238,10 @@ def test_after_a_loss_the_verdict_is_the_exchanges_own_truth(exchange: Simulator
     assert sum(stream["holes"].values()) == stream["events"]["gap"] >= 1
 
 
-def test_control_characters_of_names_are_escaped() -> None:
-    assert escaped("okx\x1b]0;PWN\x07 \u202e\n█ ä") == "okx\\x1b]0;PWN\\x07 \\u202e\n█ ä"
+def test_control_characters_of_names_reach_no_terminal(tmp_path: Path) -> None:
+    hostile = lines([trade(1)]).replace(b'"okx"', b'"okx\\u001b]0;PWN\\u0007 \\u202e"')
+    (tmp_path / "\x1b[2J\udcff.jsonl").write_bytes(hostile + b"torn")
+    _, output = verify(tmp_path)
+    assert "okx\\x1b]0;PWN\\x07 \\u202e BTC-USDT/trade" in output
+    assert "\\x1b[2J\\udcff.jsonl:2: torn last line" in output
+    assert all(line.isprintable() for line in output.split("\n"))

@@ -42,3 +42,10 @@ def test_the_level_is_set_for_all() -> None:
     finally:
         logging.getLogger().handlers[:], level = before
         logging.getLogger().setLevel(level)
+
+
+def test_control_characters_of_others_are_escaped() -> None:
+    """A lone surrogate would lose the line, a newline would forge one."""
+    record = logging.LogRecord("a", logging.INFO, "", 0, "pod said %s", ("\x1b[2J\n\u202e\ud800",), None)
+    assert TextFormatter("%(message)s").format(record) == r"pod said \x1b[2J\n\u202e\ud800"
+    assert json.loads(JsonFormatter().format(record))["message"] == "pod said \\x1b[2J\n\\u202e\\ud800"

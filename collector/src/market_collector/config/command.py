@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from market_collector.config.settings import Document, load
 from market_collector.errors import InputError
-from market_spec.messages import counted
+from market_spec.messages import counted, escaped, escaped_lines
 
 
 def validate(paths: Sequence[str]) -> int:
@@ -22,10 +22,10 @@ def _validate_file(path: str) -> int:
     try:
         documents = load(path)
     except InputError as error:
-        print(error, file=sys.stderr)
+        print(escaped_lines(str(error)), file=sys.stderr)
         return 2
     for document in documents:
-        print(f"{document.file}: ok ({_summary(document)})")
+        print(escaped(f"{document.file}: ok ({_summary(document)})"))
     return 0
 
 

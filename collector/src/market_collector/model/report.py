@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
+from market_spec.messages import escaped_lines
+
 
 class Part(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """A part of the /status document, whose fields are camelCase."""
+    """A part of the /status document, whose fields are camelCase. Strings may quote an exchange, so they are escaped."""
+
+    def __post_init__(self) -> None:
+        """Escape the strings: a reader shows them in a terminal, and JSON has no form for lone surrogates."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if type(value) is str and not value.isprintable():
+                msgspec.structs.force_setattr(self, name, escaped_lines(value))
 
 
 class SinkStatus(Part, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from websockets.http11 import Request, Response
 
 from market_collector.errors import InputError
 from market_collector.net.predecessors import REPLACED, TAKES_OVER
+from market_spec.messages import escaped
 
 REQUEST_S = 30.0
 """Time limit for a client to send its request, and for the answer: a busy machine takes seconds for a long page."""
@@ -157,7 +158,8 @@ async def _answer_path(path: str, answers: Answers) -> Response:
 
 def _probe_response(answer: ProbeAnswer) -> Response:
     is_ok, reason = answer
-    return _response(HTTPStatus.OK if is_ok else HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason or 'ok'}\n".encode())
+    status = HTTPStatus.OK if is_ok else HTTPStatus.SERVICE_UNAVAILABLE
+    return _response(status, TEXT, f"{escaped(reason or 'ok')}\n".encode())
 
 
 def _response(status: HTTPStatus, content_type: str, body: bytes, **more: str) -> Response:

@@ -1,4 +1,7 @@
-"""Logs to standard error: plain text for people, or JSON for machines, one object per line."""
+"""Logs to standard error: plain text for people, or JSON for machines, one object per line.
+
+Messages quote what others sent, so control characters in them are escaped.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from typing import Any, Literal, TextIO
 import msgspec
 
 from market_collector.telemetry.status import rfc3339
+from market_spec.messages import escaped, escaped_lines
 
 Format = Literal["text", "json"]
 
 _OWN_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 """Attributes of every log record. All others come from ``extra``."""
+_PLAIN = (int, float, type(None))
 
 
 def set_up(level: str, form: Format, stream: TextIO | None = None) -> None:
@@ -33,8 +38,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line (newlines in the message are shown as ``\\n``), and a traceback below it if there is one."""
         more = ", ".join(f"{name}={value}" for name, value in _extras(record).items())
-        message = record.getMessage().replace("\n", "\\n") + (f" ({more})" if more else "")
-        line = f"{_time(record)} {record.levelname:<7} {record.name}: {message}"
+        message = record.getMessage() + (f" ({more})" if more else "")
+        line = escaped(f"{_time(record)} {record.levelname:<7} {record.name}: {message}")
         exception = _exception(self, record)
         return f"{line}\n{exception}" if exception else line
 
@@ -43,17 +48,17 @@ class JsonFormatter(logging.Formatter):
     """``{"time": ..., "level": "warning", "logger": ..., "message": ..., "sink": "out"}``; ``exception`` with one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON. Converts values without a JSON form to strings."""
+        """One line of JSON."""
         fields: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": escaped_lines(record.getMessage()),
         }
         exception = _exception(self, record)
         fields |= {"exception": exception} if exception else {}
         extras = {name: value for name, value in _extras(record).items() if name not in fields}
-        return msgspec.json.encode(fields | extras, enc_hook=str).decode()
+        return msgspec.json.encode(fields | extras).decode()
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -61,8 +66,12 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _OWN_FIELDS}
+    """The values of ``extra``: numbers and null as they are, all others as strings."""
+    more = {name: value for name, value in vars(record).items() if name not in _OWN_FIELDS}
+    return {name: value if isinstance(value, _PLAIN) else escaped_lines(str(value)) for name, value in more.items()}
 
 
 def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    return formatter.formatException(record.exc_info) if record.exc_info and record.exc_info[0] else ""
+    if not record.exc_info or not record.exc_info[0]:
+        return ""
+    return escaped_lines(formatter.formatException(record.exc_info))

@@ -200,8 +200,7 @@ def termination_message(document: Status) -> bytes:
 
     These are contract, epoch, shard, health, a reason of one line, the counters, and the known positions if they fit.
     """
-    printable = "".join(each if each.isprintable() else " " for each in document.reason)
-    reason = " ".join(printable.split()).encode(errors="replace")[:REASON_BYTES].decode(errors="ignore")
+    reason = " ".join(document.reason.split()).encode()[:REASON_BYTES].decode(errors="ignore")
     kept = {"contract": document.contract, "epoch": document.epoch, "shard": document.shard, "health": document.health}
     short = {**kept, "reason": reason, "counters": document.counters}
     known = {name: position for name, position in document.positions.items() if position}

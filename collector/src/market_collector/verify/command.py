@@ -14,6 +14,7 @@ from market_collector.verify.files import Reader, recordings
 from market_collector.verify.report import EXIT_CODES, Report, Trouble
 from market_collector.verify.table import text
 from market_collector.verify.timeline import BLOCKS
+from market_spec.messages import escaped_lines
 
 WIDTH_WITHOUT_TERMINAL = 120
 NOTHING = "there is nothing in it to check: no market data. Check the collector's log, and the disk that it wrote to"
@@ -26,7 +27,7 @@ def verify(paths: Sequence[str], output: str) -> int:
         print(json.dumps(document(report), indent=2))
     else:
         width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
-        print(escaped(text(report, width, _has_blocks(sys.stdout.encoding))))
+        print(escaped_lines(text(report, width, _has_blocks(sys.stdout.encoding))))
     return EXIT_CODES[report.verdict]
 
 
@@ -44,11 +45,6 @@ def examine(paths: Sequence[str]) -> Report:
         notes=reader.notes,
     )
     return replace(report, troubles=[Trouble(path, None, NOTHING) for path in paths]) if report.is_empty else report
-
-
-def escaped(lines: str) -> str:
-    """The text with control and direction characters escaped: names in foreign files must not steer a terminal."""
-    return "".join(each if each == "\n" or each.isprintable() else ascii(each)[1:-1] for each in lines)
 
 
 def _has_blocks(encoding: str | None) -> bool:

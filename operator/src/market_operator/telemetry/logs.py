@@ -1,4 +1,7 @@
-"""Logs to stderr: text for people, JSON lines for machines, one line a message, each with the resource it is about."""
+"""Logs to stderr: text for people, JSON lines for machines, one line a message, each with the resource it is about.
+
+Messages quote what pods and users sent, so control characters in them are escaped.
+"""
 
 import contextlib
 import json
@@ -9,6 +12,7 @@ from contextvars import ContextVar
 from typing import Literal
 
 from market_operator.resource.naming import Key
+from market_spec.messages import escaped, escaped_lines
 
 _resource = ContextVar[Key | None]("resource", default=None)
 
@@ -30,7 +34,11 @@ class TextFormatter(logging.Formatter):
         """The record as a line of text."""
         key = _resource.get()
         record.about = f" {key}:" if key else ""
-        return super().format(record)
+        return escaped_lines(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of logging.Formatter
+        """The line above a traceback, in which no newline can forge a second one."""
+        return escaped(super().formatMessage(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -42,12 +50,12 @@ class JsonFormatter(logging.Formatter):
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": escaped_lines(record.getMessage()),
         }
         if key := _resource.get():
             line |= {"namespace": key.namespace, "name": key.name}
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+            line["error"] = escaped_lines(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
 
