@@ -1,6 +1,7 @@
 """Objects of others that look like the operator's: they are neither deleted nor counted."""
 
 import subprocess
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -89,3 +90,36 @@ def test_managed_object_that_lost_its_labels_is_known_again(served: Any, eventua
     eventually(is_labelled)
     api.merge("services", namespace, "okx-btc-0", {"metadata": {"labels": {"app.kubernetes.io/name": "other"}}})
     eventually(is_labelled)
+
+
+def test_foreign_kind_of_the_same_name_keeps_its_object(served: Any, kubelet: Any, eventually: Eventually) -> None:
+    """Another API group may have a MarketCollector too. The field manager's name is not protected either."""
+    api, namespace = served.api, served.namespace
+    owner = {"apiVersion": "other.dev/v1", "kind": "MarketCollector", "name": "okx-btc", "controller": True}
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "foreign", "labels": LABELS, "ownerReferences": [{**owner, "uid": str(uuid.uuid4())}]},
+        "spec": {"ports": [{"port": 80}]},
+    }
+    path = f"api/v1/namespaces/{namespace}/services/foreign?fieldManager=market-operator&force=true"
+    made = api.call("PATCH", path, theirs, "application/apply-patch+yaml")
+    roll_out(served, kubelet, eventually)
+    assert api.get("services", namespace, "foreign")["metadata"]["uid"] == made["metadata"]["uid"]
+
+
+def test_resource_created_again_gets_objects_of_its_own(served: Any, kubelet: Any, eventually: Eventually) -> None:
+    """The garbage collector may need a while for those of the deleted resource, which are not taken over."""
+    api, namespace = served.api, served.namespace
+    before = {each["metadata"]["uid"] for each in api.all("deployments", namespace)}
+    api.delete("mcol", namespace, "okx-btc")
+    uid = served.create()["metadata"]["uid"]
+
+    def is_replaced() -> None:
+        kubelet.catch_up()
+        [deployment] = api.all("deployments", namespace)
+        assert deployment["metadata"]["uid"] not in before
+        assert [each["uid"] for each in deployment["metadata"]["ownerReferences"]] == [uid]
+        assert served.condition("Ready")[:2] == ("True", "Ready")
+
+    eventually(is_replaced)

@@ -23,6 +23,7 @@ from market_spec.messages import counted, shown
 from market_spec.section import Rule, Section, Violation
 from market_spec.sinks import Sink
 
+MAX_SHARDS = 64
 INSTEAD_OF_NONE = "To stop the collectors, set suspend to true"
 
 
@@ -284,7 +285,7 @@ class Collection(Section, frozen=True, kw_only=True):
     ] = (Sink(name="out", type="stdout"),)
     shards: Annotated[
         int,
-        integer(1, 64, INSTEAD_OF_NONE),
+        integer(1, MAX_SHARDS, INSTEAD_OF_NONE),
         "Number of pods that share the symbols (the scale subresource), 1 to 64, at most the number of symbols. "
         "Default 1. Raise it when one pod uses a whole core.",
     ] = 1

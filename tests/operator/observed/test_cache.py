@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from market_operator.observed.cache import Cache
+from market_operator.observed.cache import Cache, Observed
 from market_operator.observed.pods import read_pod
 from market_operator.resource.naming import Key
 from owned import owned
@@ -125,12 +125,16 @@ def test_object_whose_labels_are_put_back_is_known_again(cache: Cache) -> None:
     assert ("Service", "okx-btc-0") in cache.observe(KEY).children, "a late event deletes nothing newer"
 
 
+[OWNER] = owned()["ownerReferences"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"ownerReferences": []},
-        {"ownerReferences": [{"kind": "MarketCollector", "name": "okx-btc", "uid": "uid-1"}]},
-        {"ownerReferences": [{"kind": "Deployment", "name": "okx-btc", "uid": "d", "controller": True}]},
+        {"ownerReferences": [{**OWNER, "controller": False}]},
+        {"ownerReferences": [{**OWNER, "apiVersion": "other.dev/v1alpha1"}]},
+        {"ownerReferences": [{**OWNER, "kind": "Deployment"}]},
         {"managedFields": [{"manager": "kubectl-expose", "operation": "Update"}]},
         {"managedFields": [{"manager": "market-operator", "operation": "Update"}]},
     ],
@@ -247,3 +251,10 @@ def test_released_pod_belongs_to_no_resource(cache: Cache, pod_document: Make) -
     assert cache.put_pod(read_pod(taken))
     assert cache.observe(KEY).pods == ()
     assert not cache.put_pod(read_pod(taken)), "a repeated event changes nothing"
+
+
+def test_object_of_an_earlier_resource_is_not_the_new_ones(cache: Cache) -> None:
+    cache.put("Service", managed(version=1))
+    assert cache.observe(KEY, "uid-2") == Observed({}, (), earlier=frozenset({("Service", "okx-btc-0")}))
+    assert [*cache.observe(KEY, "uid-1").children] == [("Service", "okx-btc-0")]
+    assert cache.observe(KEY, "uid-1").earlier == frozenset()

@@ -9,6 +9,7 @@ from market_operator.resource.naming import Key, child_name, labels
 from owned import made_by_replicaset, owned
 
 LONG = "long" * 40
+[REPLICASET] = made_by_replicaset("okx-btc-1-6d4c")["ownerReferences"]
 
 
 def pod(resource: str = "okx-btc", shard: int = 1, **meta: Any) -> dict[str, Any]:
@@ -38,13 +39,29 @@ def test_pod_of_our_deployment_belongs_to_its_shard(name: str) -> None:
         made_by_replicaset("okx-btc-1-debug-6d4c"),
         made_by_replicaset("okx-btc-1-77ff"),
         made_by_replicaset("okx-btc-0-6d4c"),
-        {"ownerReferences": [{"kind": "ReplicaSet", "name": "okx-btc-1-6d4c"}]},
-        {"ownerReferences": [{"kind": "Job", "name": "okx-btc-1-6d4c", "controller": True}]},
+        {"ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "okx-btc-1-6d4c"}]},
+        {"ownerReferences": [{**REPLICASET, "kind": "Job"}]},
+        {"ownerReferences": [{**REPLICASET, "apiVersion": "example.com/v1"}]},
         {"labels": {"marketcollector.dev/collector": "okx-btc", "pod-template-hash": "6d4c"}},
     ],
 )
 def test_pod_of_another_owner_belongs_to_no_shard(change: dict[str, Any]) -> None:
     assert owned_shard(pod(**change), Key("md", "okx-btc")) == NO_SHARD
+
+
+@pytest.mark.parametrize("shard", ["64", "99999999999", "-1", "\u00b2", ""])
+def test_pod_of_a_shard_that_no_resource_may_have_is_not_ours(shard: str) -> None:
+    """The API server would refuse a status with its counters."""
+    name = f"okx-btc-{shard}-6d4c"
+    labels = {"marketcollector.dev/shard": shard, "pod-template-hash": "6d4c"}
+    assert owned_shard(pod(labels=labels, **made_by_replicaset(name)), Key("md", "okx-btc")) == NO_SHARD
+
+
+def test_kind_of_the_same_name_in_another_group_is_not_ours() -> None:
+    meta: dict[str, Any] = {"namespace": "md", **owned("okx-btc")}
+    meta["ownerReferences"][0] |= {"apiVersion": "other.dev/v1", "name": "theirs"}
+    assert not is_managed({"metadata": meta})
+    assert owner_key({"metadata": meta}) == Key("md", "")
 
 
 def test_owner_of_an_unowned_object_is_the_one_that_it_names() -> None:

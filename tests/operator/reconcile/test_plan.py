@@ -53,6 +53,14 @@ def test_nothing_is_written_when_the_observed_state_is_the_desired_one(desired: 
     assert plan(stored(desired), desired) == ()
 
 
+def test_object_of_an_earlier_resource_is_left_to_the_garbage_collector(desired: DesiredState) -> None:
+    """Neither applied, which would take it over, nor deleted."""
+    deployment = ("Deployment", "okx-btc-0")
+    actions = plan(Observed({}, (), earlier=frozenset({deployment, ("Service", "old")})), desired)
+    assert [action.manifest["kind"] for action in actions if isinstance(action, Apply)] == ["ConfigMap", "Service"]
+    assert len(actions) == 2
+
+
 def test_settled_object_is_not_compared_again(desired: DesiredState) -> None:
     observed = stored(desired)
     for child in observed.children.values():

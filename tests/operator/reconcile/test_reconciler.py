@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 
 from market_operator.app import assemble
+from market_operator.cluster.actions import Action, Apply
 from market_operator.reconcile.reconciler import Requeue
+from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import Key
 from market_operator.settings import Settings
+from owned import owned
 
 
 class Empty:
@@ -27,3 +30,44 @@ async def test_missing_resource_is_checked_again_when_no_event_confirms_it() -> 
     app = assemble(Settings(), cluster, cluster)
     assert await app.reconciler.reconcile(Key("md", "okx-btc"), 0.0) == Requeue(5.0)
     app.informer.queue.close()
+
+
+class Recreated:
+    """A cluster with a resource, and a record of the writes."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+        self.status: Document = {}
+
+    async def read(self, key: Key) -> Document:
+        meta = {"name": key.name, "namespace": key.namespace, "uid": "uid-2", "generation": 1, "resourceVersion": "9"}
+        return {"metadata": meta, "spec": {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": ["trade"]}}
+
+    async def run(self, action: Action) -> None:
+        self.kinds.append(action.manifest["kind"] if isinstance(action, Apply) else f"delete {action.kind}")
+
+    async def write_status(self, _: Resource, patch: Document) -> Document:
+        self.status = patch
+        return {"metadata": {"resourceVersion": "10"}}
+
+    async def create_event(self, _: Document) -> None:
+        """Nothing."""
+
+
+async def test_resource_waits_for_the_objects_of_its_predecessor_to_go() -> None:
+    """A resource was deleted and created again at once. Its name's objects belong to the deleted one's UID."""
+    fake = Recreated()
+    cluster: Any = fake
+    app = assemble(Settings(), cluster, cluster)
+    for kind, name in (("Deployment", "okx-btc-0"), ("ConfigMap", "okx-btc-old")):
+        meta = {"namespace": "md", "name": name, "uid": name, "resourceVersion": "5", **owned()}
+        app.informer.cache.put(kind, {"metadata": meta, "spec": {"replicas": 1}})
+    requeue = await app.reconciler.reconcile(Key("md", "okx-btc"), 1_795_000_000.0)
+    app.informer.queue.close()
+    assert fake.kinds == ["ConfigMap", "Service"]
+    assert requeue.failed
+    [workload] = [each for each in fake.status["conditions"] if each["type"] == "WorkloadReady"]
+    assert workload["message"] == (
+        "Could not write Deployment okx-btc-0: 409 NotYetDeleted: it belongs to a deleted resource of the same name. "
+        "Kubernetes' garbage collector deletes it; retrying"
+    )

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from market_operator.observed.ownership import is_managed, owner_key
+from market_operator.observed.ownership import controller, is_managed, owner_key
 from market_operator.observed.pods import Pod
 from market_operator.resource.document import Document
 from market_operator.resource.naming import APPLIED_ANNOTATION, MANAGER, RESOURCE_ANNOTATION, SHARD_LABEL, Key
@@ -26,11 +26,15 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The observed objects and pods of a resource. `settled` objects are in their last desired state."""
+    """The observed objects and pods of a resource. `settled` objects are in their last desired state.
+
+    `earlier` objects are none of them: they belong to a deleted resource of the same name, and are about to be deleted.
+    """
 
     children: Mapping[Name, Document]
     pods: tuple[Pod, ...]
     settled: frozenset[Name] = frozenset()
+    earlier: frozenset[Name] = frozenset()
 
 
 def name_of(child: Document) -> Name:
@@ -49,6 +53,8 @@ class _Child(NamedTuple):
     content: bytes
     packed: bytes
     is_settled: bool
+    owner: bytes
+    """Digest of the UID of the resource that controls it."""
 
 
 @dataclass(slots=True)
@@ -106,7 +112,8 @@ class Cache:
         was_settled = isinstance(known, _Child) and known.is_settled and known.content == content
         is_settled = is_settled or was_settled
         packed = self._pack(kind, _outline(document) if is_settled else _with_writer(document))
-        objects.keep(name, _Child(meta["uid"], version, content, packed, is_settled))
+        owner = _owner_digest(str(controller(meta).get("uid")))
+        objects.keep(name, _Child(meta["uid"], version, content, packed, is_settled, owner))
         return True
 
     def is_new(self, kind: str, document: Document) -> bool:
@@ -174,15 +181,17 @@ class Cache:
         if not objects.kept and not objects.pods:
             del self._by_resource[key]
 
-    def observe(self, key: Key) -> Observed:
-        """The observed state of a resource."""
+    def observe(self, key: Key, uid: str | None = None) -> Observed:
+        """The observed state of the resource with this UID (None: of any resource with this name)."""
         objects = self._by_resource.get(key)
         if objects is None:
             return Observed({}, ())
-        children = dict(objects.children())
+        owner = None if uid is None else _owner_digest(uid)
+        children = {name: child for name, child in objects.children() if owner in (None, child.owner)}
         documents = {name: self._unpack(name[0], child.packed) for name, child in children.items()}
         settled = frozenset(name for name, child in children.items() if child.is_settled)
-        return Observed(documents, tuple(sorted(objects.pods.values(), key=lambda pod: pod.name)), settled)
+        earlier = frozenset(name for name, _ in objects.children() if name not in children)
+        return Observed(documents, tuple(sorted(objects.pods.values(), key=lambda pod: pod.name)), settled, earlier)
 
     def pods(self) -> Iterator[Pod]:
         """All pods."""
@@ -244,6 +253,10 @@ def _stub(key: Key, name: str, uid: str, version: int) -> Document:
     """Enough of an object to drop it."""
     meta = {"namespace": key.namespace, "name": name, "uid": uid, "resourceVersion": str(version)}
     return {"metadata": {**meta, "annotations": {RESOURCE_ANNOTATION: key.name}}}
+
+
+def _owner_digest(uid: str) -> bytes:
+    return hashlib.blake2b(uid.encode(), digest_size=8).digest()
 
 
 def _digest(document: Document) -> bytes:

@@ -13,9 +13,12 @@ from market_operator.resource.naming import (
     Key,
     child_name,
 )
-from market_spec.api import KIND
+from market_spec.api import GROUP, KIND
+from market_spec.collection import MAX_SHARDS
 
 NO_SHARD = -1
+_SHARDS = frozenset(map(str, range(MAX_SHARDS)))
+"""The shards that a resource may have. The API server refuses a status with others."""
 
 
 def owner_key(document: Document) -> Key:
@@ -25,17 +28,18 @@ def owner_key(document: Document) -> Key:
     """
     meta = document["metadata"]
     owner = controller(meta)
-    name = owner["name"] if owner.get("kind") == KIND else meta.get("annotations", {}).get(RESOURCE_ANNOTATION)
+    name = owner["name"] if _is_of(owner, KIND, GROUP) else meta.get("annotations", {}).get(RESOURCE_ANNOTATION)
     return Key.of(meta["namespace"], name or meta.get("labels", {}).get(COLLECTOR_LABEL, ""))
 
 
 def is_managed(document: Document) -> bool:
     """Whether the operator made an object: a resource controls it, and the operator's field manager applied it.
 
-    A copy of a managed object may keep the reference, but not the manager.
+    A copy of a managed object may keep the reference, but not the manager. Which resource of that name it is, only the
+    reference's UID tells: see `Cache.observe`.
     """
     meta = document["metadata"]
-    return controller(meta).get("kind") == KIND and any(map(_is_our_apply, meta.get("managedFields", ())))
+    return _is_of(controller(meta), KIND, GROUP) and any(map(_is_our_apply, meta.get("managedFields", ())))
 
 
 def owned_shard(pod: Document, key: Key) -> int:
@@ -43,11 +47,16 @@ def owned_shard(pod: Document, key: Key) -> int:
 
     The Deployment controller names a ReplicaSet after the Deployment and the hash of its template. It puts that hash
     on the pods, too. So ReplicaSets need not be watched.
+
+    The UID in the reference is not checked. Who may create pods may write any reference, and only a right to read
+    ReplicaSets, which the operator does not have, would reveal that. But Kubernetes acts on a forged pod. The
+    ReplicaSet takes a pod with its UID as its own, and the garbage collector deletes a pod with another UID within
+    seconds. Until then, it may affect the status of a resource in its own namespace.
     """
     meta = pod["metadata"]
     labels, owner = meta.get("labels", {}), controller(meta)
     shard = labels.get(SHARD_LABEL, "")
-    if not shard.isdigit() or owner.get("kind") != "ReplicaSet":
+    if shard not in _SHARDS or not _is_of(owner, "ReplicaSet", "apps"):
         return NO_SHARD
     name = f"{child_name(key.name, int(shard))}-{labels.get(POD_HASH_LABEL, '')}"
     return int(shard) if owner["name"] == name else NO_SHARD
@@ -56,6 +65,11 @@ def owned_shard(pod: Document, key: Key) -> int:
 def controller(meta: Mapping[str, Any]) -> Mapping[str, Any]:
     """The owner reference that controls an object; empty if there is none."""
     return next((owner for owner in meta.get("ownerReferences", ()) if owner.get("controller")), {})
+
+
+def _is_of(owner: Mapping[str, Any], kind: str, group: str) -> bool:
+    """Whether an owner reference names an object of this kind. Another API group may have a kind of the same name."""
+    return owner.get("kind") == kind and str(owner.get("apiVersion", "")).startswith(f"{group}/")
 
 
 def _is_our_apply(entry: Mapping[str, Any]) -> bool:

@@ -17,13 +17,15 @@ IDENTITY = ("apiVersion", "kind")
 def plan(observed: Observed, desired: DesiredState, held: Collection[int] = ()) -> tuple[Action, ...]:
     """The writes in order: apply missing and changed objects, then delete those no longer desired.
 
-    Of a shard in `held`, the Deployment stays as it is, and nothing is deleted.
+    Objects of an earlier resource are left to the garbage collector. Of a shard in `held`, the Deployment stays as it
+    is, and nothing is deleted.
     """
     names = {name_of(child) for child in desired.children}
     applies = [
         Apply(child, is_new=name_of(child) not in observed.children)
         for child in desired.children
-        if not (_is_in_sync(observed, child) or (name_of(child) in observed.children and _is_held(child, held)))
+        if name_of(child) not in observed.earlier
+        and not (_is_in_sync(observed, child) or (name_of(child) in observed.children and _is_held(child, held)))
     ]
     deletes = [
         Delete(kind, name, child["metadata"]["namespace"], child["metadata"]["uid"])

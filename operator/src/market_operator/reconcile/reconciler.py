@@ -92,13 +92,15 @@ class Reconciler:
         is_overwritten = self.registry.left(key, resource.resource_version)
         if resource.is_deleting or not self.settings.selector.matches(resource.labels):
             return self.forget(key)
-        before = self.cache.observe(key)
+        before = self.cache.observe(key, resource.uid)
         desired, invalid = self._desire(resource, before, now)
         planned, held = self._plan(key, desired, before, now) if desired else ((), frozenset[int]())
         actions = tuple(filter(_is_handover, planned)) if resource.is_paused else planned
         due, wait = self._put_off(key, actions, now)
         failures = [failure for action in due if (failure := await self._put_right(resource, action, now))]
-        observed = self.cache.observe(key)
+        if desired and not resource.is_paused:
+            failures += _not_yet_deleted(desired, before)
+        observed = self.cache.observe(key, resource.uid)
         snapshot = self._snapshot(resource, observed, desired, invalid, failures, now)
         if resource.is_paused:
             waiting = tuple(" ".join(_object_of(action)) for action in planned if not _is_handover(action))
@@ -159,7 +161,7 @@ class Reconciler:
             actions = plan(observed, desired, held)
         differ = {name_of(action.manifest) for action in actions if isinstance(action, Apply)}
         applied = {name_of(child) for child in desired.children if shard_of(child) not in held}
-        self.cache.mark_applied(key, applied - differ)
+        self.cache.mark_applied(key, applied - differ - observed.earlier)
         return actions, held
 
     def _put_off(self, key: Key, actions: Iterable[Action], now: float) -> tuple[list[Action], float]:
@@ -176,7 +178,7 @@ class Reconciler:
         """Carries an action out, and reports what another writer had changed."""
         if not (isinstance(action, Apply) and is_repeat(action)):
             return await self._try(action)
-        before, key, name = self.cache.observe(resource.key), resource.key, " ".join(_object_of(action))
+        before, key, name = self.cache.observe(resource.key, resource.uid), resource.key, " ".join(_object_of(action))
         failure = await self._try(action)
         if failure is None:
             state, message = applied(action.manifest), describe(action, before)
@@ -326,6 +328,14 @@ def _object_of(action: Action) -> tuple[str, str]:
     if isinstance(action, Apply):
         return action.manifest["kind"], action.manifest["metadata"]["name"]
     return action.kind, action.name
+
+
+def _not_yet_deleted(desired: DesiredState, observed: Observed) -> list[Failure]:
+    """Desired objects whose names are taken until the garbage collector deletes those of an earlier resource."""
+    message = "it belongs to a deleted resource of the same name. Kubernetes' garbage collector deletes it"
+    names = [name_of(child) for child in desired.children]
+    error = ApiError(409, "NotYetDeleted", message)
+    return [Failure(f"{kind} {name}", error) for kind, name in names if (kind, name) in observed.earlier]
 
 
 def _describe_error(error: ApiError, action: Action) -> ApiError:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from market_operator.resource.schema import Kube, Model, Words
+from market_spec.collection import MAX_SHARDS
 
 Int32 = Annotated[int, Words(format="int32")]
 Int64 = Annotated[int, Words(format="int64")]
@@ -157,7 +158,7 @@ class Status(Model):
     last_message_time: Time | None = Field(default=None, description="When the exchange last sent a message.")
     last_reconnect: LastReconnect | None = Field(default=None, description="The newest reconnect.")
     shard_statuses: Annotated[tuple[ShardStatus, ...], Kube(list_type="map", list_map_keys=["shard"])] | None = Field(
-        default=None, max_length=64, description="Counters per shard, which keep the totals over restarts."
+        default=None, max_length=MAX_SHARDS, description="Counters per shard, which keep the totals over restarts."
     )
 
 
