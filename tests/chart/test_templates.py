@@ -198,6 +198,25 @@ def test_images_fall_back_to_the_version_of_the_chart(render: Any) -> None:
     assert "--collector-image=localhost/market-collector:dev" in arguments_of(tagged)
 
 
+def test_digest_names_the_image_with_or_without_a_tag(render: Any) -> None:
+    digest = f"sha256:{'a' * 64}"
+    documents = render(f'image.digest="{digest}"', f'collectorImage={{"digest":"{digest}","tag":"v9"}}')
+    image = f"localhost/market-operator@{digest}"
+    assert pod_of(documents)["spec"]["containers"][0]["image"] == image
+    assert the(documents, "Pod")["spec"]["containers"][0]["image"] == image
+    assert f"--collector-image=localhost/market-collector:v9@{digest}" in arguments_of(documents)
+
+
+def test_pod_monitors_limit_what_one_pod_may_send(render: Any) -> None:
+    """Any pod with the labels of a collector is scraped, in every namespace."""
+    both = ("podMonitor.enabled=true", "podMonitor.collectors=true")
+    for monitor in of_kind(render(*both), "PodMonitor"):
+        spec = monitor["spec"]
+        assert (spec["sampleLimit"], spec["labelLimit"], spec["bodySizeLimit"]) == (200_000, 32, "64MB")
+    for monitor in of_kind(render(*both, "podMonitor.sampleLimit=5000000"), "PodMonitor"):
+        assert monitor["spec"]["sampleLimit"] == 5_000_000
+
+
 def test_the_operators_pod_has_no_more_than_it_needs(render: Any) -> None:
     pod = pod_of(render())["spec"]
     (container,) = pod["containers"]

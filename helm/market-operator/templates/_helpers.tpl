@@ -21,6 +21,14 @@
 {{- default (include "market-operator.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
+{{/* An image by digest, by tag, or by both. Without either, the tag is the chart's appVersion. */}}
+{{- define "market-operator.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- $tag := ternary $image.tag (default $root.Chart.AppVersion $image.tag) (not (empty $image.digest)) -}}
+{{- $image.repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with $image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
 {{- define "market-operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "market-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -38,6 +46,15 @@ app.kubernetes.io/component: operator
 app.kubernetes.io/part-of: market-collector
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* Limits of a scrape, because any pod with a collector's labels is scraped. */}}
+{{- define "market-operator.scrapeLimits" -}}
+{{- with .Values.podMonitor -}}
+sampleLimit: {{ int64 .sampleLimit }}
+labelLimit: {{ int64 .labelLimit }}
+bodySizeLimit: {{ .bodySizeLimit | quote }}
+{{- end -}}
 {{- end -}}
 
 {{/* The operator's pods, for NetworkPolicies. */}}
