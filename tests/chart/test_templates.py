@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kube import CHART, ROOT, Document, Tools
-from market_operator.resource.naming import labels
+from market_operator.resource.naming import HTTP_PORT, labels
 
 # helm is one of the cluster's tools, so these tests run with the cluster tests and are never skipped silently.
 pytestmark = pytest.mark.cluster
@@ -282,6 +282,44 @@ def test_readers_and_extra_egress_come_from_the_values(render: Any) -> None:
     assert allowed(documents, "allow-to") == [proxy]
     [way_in] = policy_of(documents)["spec"]["ingress"]
     assert (way_in["from"], way_in["ports"]) == ([office], [{"port": "http", "protocol": "TCP"}])
+
+
+def test_default_readers_are_prometheus_in_one_named_namespace(render: Any) -> None:
+    """Any pod of any tenant may call itself Prometheus."""
+    documents = render()
+    [reader] = allowed(documents, "allow-from")[1:]
+    assert reader["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+    assert reader["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}
+    assert policy_of(documents)["spec"]["ingress"][0]["from"] == [reader]
+
+
+def test_metadata_services_are_blocked_unless_the_values_say_otherwise(render: Any) -> None:
+    arguments = arguments_of(render())
+    assert {"--block=169.254.0.0/16", "--block=fe80::/10", "--block=fd00:ec2::/32"} <= set(arguments)
+    assert "--block=10.0.0.0/8" in arguments_of(render('networkPolicy.blocked=["10.0.0.0/8"]'))
+    for setting in ("networkPolicy.blocked=[]", "networkPolicy.enabled=false"):
+        assert not [each for each in arguments_of(render(setting)) if each.startswith("--block")]
+
+
+def test_operator_connects_only_to_dns_collectors_and_the_api_server(render: Any) -> None:
+    spec = policy_of(render())["spec"]
+    dns, collectors, api_server = spec["egress"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert {each["port"] for each in dns["ports"]} == {53}
+    [peer] = collectors["to"]
+    assert peer["namespaceSelector"] == {}
+    assert peer["podSelector"]["matchLabels"].items() <= labels("any", 0).items()
+    assert collectors["ports"] == [{"port": HTTP_PORT, "protocol": "TCP"}]
+    assert [each["port"] for each in api_server["ports"]] == [443, 6443, 8443, 16443]
+
+
+def test_operator_connects_to_collectors_of_served_namespaces_only(render: Any) -> None:
+    proxy = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 3128, "protocol": "TCP"}]}
+    egress = f"networkPolicy.operatorEgress={json.dumps([proxy])}"
+    _, collectors, other = policy_of(render('namespaces=["a","b"]', egress))["spec"]["egress"]
+    [requirement] = collectors["to"][0]["namespaceSelector"]["matchExpressions"]
+    assert requirement == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["a", "b"]}
+    assert other == proxy
 
 
 def test_ingress_is_closed_without_readers_and_open_without_policies(render: Any) -> None:

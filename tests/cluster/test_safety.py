@@ -88,7 +88,8 @@ def test_only_several_replicas_are_spread_over_nodes(place: Any, start: Start, e
 def test_resource_has_one_policy_while_policies_are_enabled(place: Any, start: Start, eventually: Eventually) -> None:
     name = "n" * 63 + ("." + "n" * 63) * 2 + "." + "n" * 61
     proxy = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 3128, "protocol": "TCP"}]}
-    options = ("--allow-from", json.dumps(OPERATOR), "--allow-to", json.dumps(proxy))
+    blocked = ("--block", "169.254.0.0/16", "--block", "fd00:ec2::/32")
+    options = ("--allow-from", json.dumps(OPERATOR), "--allow-to", json.dumps(proxy), *blocked)
     first = start(*options)
     place.create(symbols=["A-B", "C-D"], shards=2)
     place.create(name)
@@ -101,6 +102,8 @@ def test_resource_has_one_policy_while_policies_are_enabled(place: Any, start: S
         siblings = {"podSelector": {"matchLabels": {"marketcollector.dev/collector": "okx-btc"}}}
         assert spec["ingress"] == [{"from": [OPERATOR, siblings], "ports": [{"port": 8080, "protocol": "TCP"}]}]
         assert proxy in spec["egress"]
+        blocks = [peer["ipBlock"] for peer in spec["egress"][1]["to"]]
+        assert [each["except"] for each in blocks] == [["169.254.0.0/16"], ["fd00:ec2::/32"]]
 
     eventually(limited)
     first.stop()

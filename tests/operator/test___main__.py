@@ -51,6 +51,8 @@ def test_network_policies_need_allowed_readers() -> None:
         readers=({"podSelector": {}},), egress=({"ports": [{"port": 3128}]},)
     )
     assert settings("--allow-to", rule).traffic == NetworkRules(egress=({"ports": [{"port": 3128}]},))
+    blocked = settings("--block", "169.254.0.0/16", "--block", "FE80::/10").traffic
+    assert blocked == NetworkRules(blocked=("169.254.0.0/16", "fe80::/10"))
 
 
 def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +72,8 @@ def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.M
         (["run", "--allow-from", "prometheus"], "is not a JSON object"),
         (["run", "--allow-from", "{}"], "is not a JSON object"),
         (["run", "--allow-to", "[]"], "is not a JSON object"),
+        (["run", "--block", "169.254.169.254/16"], "has host bits set. Write it like 169.254.0.0/16"),
+        (["run", "--block", "0.0.0.0/0"], "has every address"),
         (["run", "--health-via", "guess"], "invalid choice"),
         (["run", "--selector", "team in a"], "'team in a' is not a label requirement: must be a=b"),
         *(

@@ -48,6 +48,21 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{/* A selector of the served namespaces. */}}
+{{- define "market-operator.servedNamespaces" -}}
+{{- with .Values.namespaces -}}
+matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}]
+{{- else -}}
+{}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels of every collector's pod. */}}
+{{- define "market-operator.collectorLabels" -}}
+app.kubernetes.io/managed-by: market-operator
+app.kubernetes.io/component: collector
+{{- end -}}
+
 {{/* Limits of a scrape, because any pod with a collector's labels is scraped. */}}
 {{- define "market-operator.scrapeLimits" -}}
 {{- with .Values.podMonitor -}}

@@ -15,6 +15,7 @@ if os.getpid() == 1:
 import argparse
 import json
 from collections.abc import Sequence
+from ipaddress import ip_network
 from typing import Any, get_args
 
 from market_operator import __version__
@@ -126,7 +127,8 @@ def _pods(args: argparse.Namespace) -> PodSettings:
 
 
 def _traffic(args: argparse.Namespace) -> NetworkRules | None:
-    return NetworkRules(tuple(args.allow_from), tuple(args.allow_to)) if args.allow_from or args.allow_to else None
+    rules = NetworkRules(tuple(args.allow_from), tuple(args.allow_to), tuple(dict.fromkeys(args.block)))
+    return rules if any((rules.readers, rules.egress, rules.blocked)) else None
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -192,6 +194,16 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(found, dict) or not found:
         raise argparse.ArgumentTypeError(f'{text!r} is not a JSON object. Write it like {{"podSelector": {{}}}}')
     return found
+
+
+def _network(text: str) -> str:
+    try:
+        found = ip_network(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}. Write it like 169.254.0.0/16") from error
+    if not found.prefixlen:
+        raise argparse.ArgumentTypeError(f"{text!r} has every address. Block smaller networks")
+    return str(found)
 
 
 def _workers(text: str) -> int:
@@ -275,6 +287,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "RULE",
         "help": "create NetworkPolicies that allow this NetworkPolicyEgressRule (JSON) besides DNS and the exchange "
         "(repeatable)",
+    },
+    "--block": {
+        "action": "append",
+        "default": [],
+        "type": _network,
+        "metavar": "CIDR",
+        "help": "create NetworkPolicies that keep collectors from these addresses, such as a cloud's metadata "
+        "service (repeatable)",
     },
     "--log-level": {"choices": ("debug", "info", "warning", "error"), "default": _DEFAULTS.log_level},
     "--log-format": {"choices": ("text", "json"), "default": _DEFAULTS.log_format},

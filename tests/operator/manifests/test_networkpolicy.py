@@ -53,6 +53,25 @@ def test_extra_egress_follows_the_builtin_rules(policy: Callable[..., Any]) -> N
     assert policy(NetworkRules(egress=(rule,)))["egress"][3:] == [rule]
 
 
+def test_blocked_networks_are_excluded_from_the_exchange_rule(policy: Callable[..., Any]) -> None:
+    """The tenant chooses the port, so that a policy by port would allow a cloud's metadata service."""
+    endpoint = {"rest": "http://169.254.169.254"}
+    rules = NetworkRules(readers=(OPERATOR,), blocked=("169.254.0.0/16", "fe80::/10"))
+    dns, exchange, _ = policy(rules, connection={"endpoint": endpoint})["egress"]
+    assert exchange["to"] == [
+        {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}},
+        {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10"]}},
+    ]
+    assert ports(exchange) == [(80, "TCP"), (8443, "TCP")]
+    assert "to" not in dns, "a DNS cache on the node has a link-local address"
+
+
+def test_exchange_rule_has_both_families_when_one_has_blocked_networks(policy: Callable[..., Any]) -> None:
+    exchange = policy(NetworkRules(blocked=("fd00:ec2::/32",)))["egress"][1]
+    assert [each["ipBlock"]["cidr"] for each in exchange["to"]] == ["0.0.0.0/0", "::/0"]
+    assert "except" not in exchange["to"][0]["ipBlock"]
+
+
 @pytest.mark.parametrize(
     ("endpoint", "expected"),
     [

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,11 +19,13 @@ class NetworkRules:
     """Traffic that NetworkPolicies allow in addition to DNS and the exchange.
 
     `readers` (NetworkPolicyPeers, including the operator) may reach the HTTP port; empty means everyone may.
-    `egress` holds further NetworkPolicyEgressRules.
+    `egress` holds further NetworkPolicyEgressRules. `blocked` are networks (CIDR) that the exchange's rule leaves out;
+    empty means that it allows every address.
     """
 
     readers: tuple[dict[str, Any], ...] = ()
     egress: tuple[dict[str, Any], ...] = ()
+    blocked: tuple[str, ...] = ()
 
 
 def networkpolicy(resource: Resource, spec: Spec, rules: NetworkRules, settings: PodSettings = ORDINARY) -> Document:
@@ -46,12 +49,25 @@ def networkpolicy(resource: Resource, spec: Spec, rules: NetworkRules, settings:
             **ingress,
             "egress": [
                 _DNS,
-                {"ports": _tcp(exchange_ports(spec))},
+                {**_everywhere_but(rules.blocked), "ports": _tcp(exchange_ports(spec))},
                 {"to": [siblings], "ports": _tcp([HTTP_PORT])},
                 *rules.egress,
             ],
         },
     }
+
+
+def _everywhere_but(blocked: Iterable[str]) -> Document:
+    """All addresses of both families but those in `blocked`."""
+    networks = [ip_network(each) for each in blocked]
+    if not networks:
+        return {}
+    families = {version: [str(each) for each in networks if each.version == version] for version in (4, 6)}
+    return {"to": [_block("0.0.0.0/0", families[4]), _block("::/0", families[6])]}
+
+
+def _block(cidr: str, excluded: list[str]) -> Document:
+    return {"ipBlock": {"cidr": cidr, **({"except": excluded} if excluded else {})}}
 
 
 def exchange_ports(spec: Spec) -> list[int]:
