@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_operator.errors import ReportError
-from market_operator.observed.reports import TEXT_LIMIT, Report, read_report
+from market_operator.observed.reports import TEXT_LIMIT, VALUES_LIMIT, Report, read_report
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -81,6 +81,13 @@ def test_deeply_nested_report_is_refused(text: str) -> None:
     """A RecursionError would end the task that probes all pods."""
     with pytest.raises(ReportError, match="nested too deeply"):
         read_report(text)
+
+
+@pytest.mark.parametrize("value", ["{}", "[]", '{"a":1}', "1"])
+def test_report_of_more_values_than_a_collector_has_is_refused(value: str) -> None:
+    text = '{"contract": 1, "epoch": "a/1", "x": [' + ",".join([value] * (VALUES_LIMIT + 1)) + "]}"
+    with pytest.raises(ReportError, match="more than 300000 values"):
+        read_report(text.encode())
 
 
 def test_connection_reason_is_read_from_either_field(report: Callable[..., Report]) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
 
+from market_operator.cluster.client import Cluster
 from market_operator.errors import ReportError
 from market_operator.observed.pods import Pod
 from market_operator.resource.naming import HTTP_PORT
+from market_operator.watch.answers import LARGEST
 from market_operator.watch.probe import Direct, Proxied, reader
 
 ADDRESS = "127.78.0.1"
@@ -21,17 +24,22 @@ ADDRESS = "127.78.0.1"
 class Collector:
     """A server that answers what a test says."""
 
-    status, body, delay = 200, "", 0.0
+    status, body, delay, encoding = 200, "", 0.0, ""
 
-    async def answer(self, _: web.Request) -> web.Response:
+    def __init__(self) -> None:
+        self.asked: list[web.Request] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request)
         await asyncio.sleep(self.delay)
-        return web.Response(status=self.status, text=self.body)
+        headers = {"Content-Encoding": self.encoding} if self.encoding else {}
+        return web.Response(status=self.status, body=self.body.encode(), headers=headers)
 
 
 @pytest.fixture
 async def collector() -> AsyncIterator[Collector]:
     served, app = Collector(), web.Application()
-    app.router.add_get("/status", served.answer)
+    app.router.add_get("/{path:.*}", served.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, ADDRESS, HTTP_PORT).start()
@@ -97,3 +105,41 @@ async def test_probe_method_depends_on_where_the_operator_runs(
     made = reader(via, nobody, 4)
     assert isinstance(made, expected)
     await made.close()
+
+
+async def test_no_compressed_answer_is_asked_for_or_read(direct: Direct, collector: Collector, here: Pod) -> None:
+    collector.encoding = "gzip"
+    with pytest.raises(ReportError, match="is invalid: it is compressed"):
+        await direct.read(here)
+    assert collector.asked[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.fixture
+async def proxied(collector: Collector) -> AsyncIterator[Proxied]:
+    """A stand-in for the API server, which passes on what a pod answers."""
+    configuration = Configuration(host=f"http://{ADDRESS}:{HTTP_PORT}")
+    cluster = Cluster(configuration, None)
+    yield Proxied(cluster)
+    await cluster.close()
+
+
+async def test_a_report_is_read_through_the_api_server(
+    proxied: Proxied, collector: Collector, here: Pod, report_document: Callable[..., Any]
+) -> None:
+    collector.body = json.dumps(report_document())
+    assert (await proxied.read(here)).counters.messages == 10
+    assert collector.asked[0].path == f"/api/v1/namespaces/md/pods/{here.name}:8080/proxy/status"
+
+
+async def test_hostile_answers_through_the_api_server_are_refused(
+    proxied: Proxied, collector: Collector, here: Pod
+) -> None:
+    collector.body = "x" * (LARGEST + 1)
+    with pytest.raises(ReportError, match="is invalid: it has"):
+        await proxied.read(here)
+    collector.encoding = "gzip"
+    with pytest.raises(ReportError, match="is invalid: it is compressed"):
+        await proxied.read(here)
+    collector.status, collector.encoding = 503, ""
+    with pytest.raises(ReportError, match="through the API server failed: 503 HTTP503"):
+        await proxied.read(here)

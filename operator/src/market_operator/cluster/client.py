@@ -22,6 +22,7 @@ Server-side apply needs patch, and create for new objects. Managed objects do no
 no right on finalizers is needed. `--health-via proxy`, used from a shell, also needs get on pods/proxy.
 """
 
+import contextlib
 import math
 import os
 import re
@@ -52,6 +53,9 @@ _PAGE = 100
 # With its character set named, the client sends the body as we wrote it.
 _APPLY = "application/apply-patch+yaml; charset=utf-8"
 _NOT_PLAIN_IN_YAML = re.compile("[\x7f-\x9f\ufeff\ufffe\uffff]")
+IDENTITY = {"Accept-Encoding": "identity"}
+"""Header that asks for no compression, as 1 MB from a pod may become 1 GB. Nor does the API server spend CPU on it."""
+_LONGEST_REFUSAL = 4096
 _MERGE = "application/merge-patch+json"
 _METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 
@@ -68,7 +72,11 @@ class Cluster:
         configuration.connection_pool_maxsize = _CONNECTIONS
         # Left to itself the session asks the environment (a thread and a file each time) before every single call.
         configuration.proxy = configuration.proxy or proxy_for(configuration.host)
-        configuration.client_session_kwargs = {"trust_env": False, "request_class": FencedRequest}
+        configuration.client_session_kwargs = {
+            "trust_env": False,
+            "request_class": FencedRequest,
+            "auto_decompress": False,
+        }
         self._configuration = configuration
         self._client = ApiClient(configuration)
         self._client.user_agent = MANAGER
@@ -212,10 +220,16 @@ class Cluster:
             if not token:
                 return
 
-    async def pod_status(self, namespace: str, pod: str, port: int, timeout: float) -> bytes:
-        """A pod's /status through the API server's proxy."""
+    @contextlib.asynccontextmanager
+    async def pod_status(
+        self, namespace: str, pod: str, port: int, timeout: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A pod's /status through the API server's proxy. Its content is not read yet: it may be of any length."""
         path = f"{PODS.path(namespace, f'{pod}:{port}')}/proxy/status"
-        return await self._bytes("GET", path, None, None, {}, "application/json", timeout)
+        async with self._answer("GET", path, None, None, {}, "application/json", timeout) as response:
+            if response.status >= 400:
+                raise _refusal(response.status, "", await response.content.read(_LONGEST_REFUSAL))
+            yield response
 
     async def _call(
         self,
@@ -241,8 +255,26 @@ class Cluster:
         accept: str,
         timeout: float,
     ) -> bytes:
+        async with self._answer(method, path, body, content_type, query, accept, timeout) as response:
+            content = await response.read()
+        if response.status >= 400:
+            raise _refusal(response.status, response.headers.get("Retry-After", ""), content)
+        return content
+
+    @contextlib.asynccontextmanager
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        content_type: str | None,
+        query: dict[str, str],
+        accept: str,
+        timeout: float,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer to a call, whose content is read inside the context."""
         url = f"{self._configuration.host}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
-        headers = {**self._client.default_headers, **await self._headers(), "Accept": accept}
+        headers = {**self._client.default_headers, **await self._headers(), **IDENTITY, "Accept": accept}
         headers |= {"Content-Type": content_type} if content_type else {}
         if method != "GET":
             timeout = min(timeout, self.fence())
@@ -250,13 +282,11 @@ class Cluster:
         # What the fence allows is kept to, not rounded up to seconds.
         limit = aiohttp.ClientTimeout(total=timeout, ceil_threshold=math.inf)
         try:
-            response = await self._client.call_api(method, url, headers, body=body, _request_timeout=limit)
-            content = bytes(await response.read())  # type: ignore[no-untyped-call]
+            answer = await self._client.call_api(method, url, headers, body=body, _request_timeout=limit)
+            async with answer.response as response:
+                yield response
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ApiError(0, type(error).__name__, f"{method} {path}: {error}") from error
-        if response.status >= 400:
-            raise _refusal(response.status, response.headers.get("Retry-After", ""), content)
-        return content
 
     async def _headers(self) -> dict[str, str]:
         """The authorization header. The client reads a pod's token again every minute."""

@@ -1,19 +1,18 @@
 """Reads one collector's /status, directly from its pod or through the API server."""
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 import aiohttp
 
 from market_operator.cluster.access import runs_in_a_pod
-from market_operator.cluster.client import Cluster
+from market_operator.cluster.client import IDENTITY, Cluster
 from market_operator.errors import ApiError, ReportError
 from market_operator.observed.pods import Pod
-from market_operator.observed.reports import Report, read_report
+from market_operator.observed.reports import Report
 from market_operator.resource.naming import HTTP_PORT
 from market_operator.settings import HealthVia
-
-TIMEOUT = 2.5
-_LARGEST = 4 * 1024 * 1024
+from market_operator.watch.answers import TIMEOUT, Answers
 
 
 class Reader(Protocol):
@@ -38,8 +37,14 @@ class Direct:
     def __init__(self, connections: int) -> None:
         # No proxy from the environment, because pods are in the cluster's own network.
         connector = aiohttp.TCPConnector(limit=connections, force_close=True)
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+            trust_env=False,
+            headers=IDENTITY,
+            auto_decompress=False,
+        )
+        self._answers = Answers()
 
     async def read(self, pod: Pod) -> Report:
         """The report of `pod`, from http://ADDRESS:8080/status."""
@@ -47,14 +52,11 @@ class Direct:
         url = f"http://{host}:{HTTP_PORT}/status"
         try:
             async with self._session.get(url, allow_redirects=False) as response:
-                content = await response.content.read(_LARGEST)
-                while len(content) < _LARGEST and (more := await response.content.read(_LARGEST - len(content))):
-                    content += more
+                if response.status != 200:
+                    raise ReportError(f"GET {url} was answered with status {response.status}")
+                return await _report(url, self._answers.read(pod.key.namespace, response))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ReportError(f"GET {url} failed: {_describe_error(error)}") from error
-        if response.status != 200:
-            raise ReportError(f"GET {url} was answered with status {response.status}")
-        return _parse(url, content)
 
     async def close(self) -> None:
         """Ends all connections."""
@@ -66,15 +68,16 @@ class Proxied:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._answers = Answers()
 
     async def read(self, pod: Pod) -> Report:
         """The report of `pod`, through the API server."""
         url = f"pods/{pod.name}:{HTTP_PORT}/proxy/status"
         try:
-            content = await self._cluster.pod_status(pod.key.namespace, pod.name, HTTP_PORT, TIMEOUT)
+            async with self._cluster.pod_status(pod.key.namespace, pod.name, HTTP_PORT, TIMEOUT) as response:
+                return await _report(url, self._answers.read(pod.key.namespace, response))
         except ApiError as error:
             raise ReportError(f"GET {url} through the API server failed: {error.status} {error.reason}") from error
-        return _parse(url, content)
 
     async def close(self) -> None:
         """Nothing: the cluster owns the connections."""
@@ -90,9 +93,9 @@ def is_direct(via: HealthVia) -> bool:
     return via == "direct" or (via == "auto" and runs_in_a_pod())
 
 
-def _parse(url: str, content: bytes) -> Report:
+async def _report(url: str, reading: Awaitable[Report]) -> Report:
     try:
-        return read_report(content)
+        return await reading
     except ReportError as error:
         raise ReportError(f"the answer of GET {url} is invalid: {error}") from error
 

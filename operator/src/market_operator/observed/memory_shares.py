@@ -1,0 +1,30 @@
+"""Shares of the operator's memory, so that what one namespace sends cannot fill it. Pure."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class MemoryShares:
+    """`limit` bytes. A namespace takes more only while it then has no more than were free before.
+
+    One thus gets half of them, two get a third each, and a further namespace finds some.
+    """
+
+    limit: int
+    _by_namespace: Counter[str] = field(default_factory=Counter)
+
+    def may_take(self, namespace: str, size: int) -> bool:
+        """Whether a namespace may take `size` bytes."""
+        return self._by_namespace[namespace] + size <= self.limit - self._by_namespace.total()
+
+    def take(self, namespace: str, size: int) -> None:
+        """Takes `size` bytes for a namespace."""
+        self._by_namespace[namespace] += size
+
+    def release(self, namespace: str, size: int) -> None:
+        """Gives `size` bytes of a namespace back."""
+        self._by_namespace[namespace] -= size
+        if not self._by_namespace[namespace]:
+            # A Counter keeps names whose count is 0.
+            del self._by_namespace[namespace]
