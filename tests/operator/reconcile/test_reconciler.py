@@ -1,11 +1,13 @@
 """The time of the next reconcile. tests/cluster covers the rest on a real API server."""
 
+import json
 from typing import Any
 
 import pytest
 
 from market_operator.app import assemble
 from market_operator.cluster.actions import Action, Apply
+from market_operator.cluster.pages import parse
 from market_operator.reconcile.reconciler import Requeue
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import Key
@@ -71,3 +73,26 @@ async def test_resource_waits_for_the_objects_of_its_predecessor_to_go() -> None
         "Could not write Deployment okx-btc-0: 409 NotYetDeleted: it belongs to a deleted resource of the same name. "
         "Kubernetes' garbage collector deletes it; retrying"
     )
+
+
+class Nested(Recreated):
+    """A cluster with a resource that has 300 levels, as it arrives."""
+
+    async def read(self, key: Key) -> Document:
+        affinity = '{"x":' * 300 + "1" + "}" * 300
+        whole = json.dumps(await super().read(key)).replace(
+            '"exchange"', f'"template": {{"affinity": {affinity}}}, "exchange"'
+        )
+        return parse("GET", whole.encode())
+
+
+async def test_deeply_nested_resource_is_stalled_with_advice() -> None:
+    fake = Nested()
+    cluster: Any = fake
+    app = assemble(Settings(), cluster, cluster)
+    requeue = await app.reconciler.reconcile(Key("md", "okx-btc"), 1_795_000_000.0)
+    app.informer.queue.close()
+    assert (fake.kinds, requeue.failed) == ([], False)
+    [stalled] = [each for each in fake.status["conditions"] if each["type"] == "Stalled"]
+    assert (stalled["status"], stalled["reason"]) == ("True", "InvalidSpec")
+    assert stalled["message"] == "spec.template.affinity.x: is nested deeper than 60 levels. Remove it"

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from market_operator.errors import SpecError
-from market_operator.resource.document import Resource, read_resource
+from market_operator.resource.document import Document, Resource, read_resource
 from market_operator.resource.naming import Key
 from market_operator.resource.spec import read_spec
 
@@ -31,3 +31,17 @@ def test_a_stored_object_that_breaks_a_rule_is_an_error(resource: Callable[..., 
         SpecError, match=r'spec\.staleAfter: "2h" is out of range: must be 1s to 1h. Nearest: 1h; spec.shards: '
     ):
         read_spec(broken)
+
+
+@pytest.mark.parametrize("levels", [58, 59, 9_000])
+def test_deeply_nested_spec_is_an_error_that_names_the_place(resource: Callable[..., Resource], levels: int) -> None:
+    """The API server stores 10,000 levels of what the schema does not describe, as in a CRD of an older release."""
+    value: Document = {}
+    for _ in range(levels):
+        value = {"x": [value]} if levels == 9_000 else {"x": value}
+    nested = resource(unknown=value)
+    if levels == 58:
+        assert read_spec(nested)
+        return
+    with pytest.raises(SpecError, match=r"spec\.unknown\.x.* is nested deeper than 60 levels. Remove it"):
+        read_spec(nested)

@@ -41,7 +41,7 @@ from market_operator.cluster.access import Access, proxy_for, runs_in_a_pod
 from market_operator.cluster.actions import Action, Apply, Delete
 from market_operator.cluster.fence import FencedRequest, current_fence
 from market_operator.cluster.kinds import CHILDREN, COLLECTORS, EVENTS, LEASES, PODS, Kind
-from market_operator.cluster.pages import Page, read_page
+from market_operator.cluster.pages import Page, parse, read_page
 from market_operator.errors import ApiError, StartError
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import MANAGER, OURS, Key
@@ -242,8 +242,7 @@ class Cluster:
         timeout: float = CALL_TIMEOUT,
     ) -> Document:
         answer = await self._bytes(method, path, body, content_type, query or {}, accept, timeout)
-        document: Document = from_json(answer)
-        return document
+        return parse(f"{method} {path}", answer)
 
     async def _bytes(
         self,
