@@ -10,6 +10,7 @@ import yaml
 
 from kube import CHART, ROOT, Document, Tools
 from market_operator.resource.naming import HTTP_PORT, labels
+from market_operator.resource.tenants import TenantRules
 
 # helm is one of the cluster's tools, so these tests run with the cluster tests and are never skipped silently.
 pytestmark = pytest.mark.cluster
@@ -335,6 +336,33 @@ def test_one_pod_monitor_finds_the_collectors_of_all_resources(render: Any) -> N
     assert monitor["spec"]["namespaceSelector"] == {"any": True}
     (monitor,) = of_kind(render("podMonitor.collectors=true", 'namespaces=["a","b"]'), "PodMonitor")
     assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["a", "b"]}
+
+
+def limits_of(documents: list[Document]) -> Any:
+    [option] = [each for each in arguments_of(documents) if each.startswith("--tenants-allow=")]
+    return json.loads(option.partition("=")[2])
+
+
+def test_limits_of_tenants_reach_the_operator(render: Any) -> None:
+    assert not [each for each in arguments_of(render()) if each.startswith("--tenants-allow")]
+    limited = render('tenants.allow={"image":["registry/team/"],"env":false,"volumes":true,"endpoint":[]}')
+    assert limits_of(limited) == {"image": ["registry/team/"], "env": [], "endpoint": []}
+    TenantRules.read(limits_of(limited))
+
+
+def test_admission_policy_for_tenants_covers_the_served_namespaces(render: Any) -> None:
+    """It is an option, and without a limit there is nothing to refuse."""
+    limit, policy = 'tenants.allow.image=["registry/team/"]', "tenants.admissionPolicy=true"
+    for settings in ((), (limit,), (policy,)):
+        assert not of_kind(render(*settings), "ValidatingAdmissionPolicy")
+    everywhere = the(render(limit, policy), "ValidatingAdmissionPolicy")
+    assert everywhere["metadata"]["name"] == "markets-market-operator-tenants"
+    assert everywhere["spec"]["matchConstraints"]["namespaceSelector"] == {}
+    documents = render(limit, policy, 'namespaces=["a","b"]')
+    selector = the(documents, "ValidatingAdmissionPolicy")["spec"]["matchConstraints"]["namespaceSelector"]
+    assert selector["matchExpressions"][0]["values"] == ["a", "b"]
+    binding = the(documents, "ValidatingAdmissionPolicyBinding")["spec"]
+    assert binding == {"policyName": "markets-market-operator-tenants", "validationActions": ["Deny"]}
 
 
 def test_common_labels_reach_the_release_and_what_the_operator_manages(render: Any) -> None:

@@ -174,6 +174,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"template": {"labels": {"marketcollector.dev/shard": "1"}}}, "are the operator's own"),
     ({"template": {"labels": {"app.kubernetes.io/name": "x"}}}, "are the operator's own"),
     ({"template": {"annotations": {"marketcollector.dev/template": "x"}}}, "are the operator's own"),
+    (
+        {"template": {"annotations": {"container.apparmor.security.beta.kubernetes.io/collector": "unconfined"}}},
+        "annotations container.apparmor.security.beta.kubernetes.io/* are refused",
+    ),
     ({"template": {"env": [{"name": "POD_UID"}]}}, "POD_NAME and POD_UID are set by the operator"),
     ({"template": {"resources": {"limits": {"cpu": "much"}}}}, "in body should match"),
     ({"connection": {"endpoint": {"websocket": "ws://:443"}}}, "websocket in body should match"),

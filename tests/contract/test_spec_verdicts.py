@@ -158,6 +158,7 @@ GOOD: list[Json] = [
     {"commonLabels": {"team": "a"}, "template": {"imagePullPolicy": "Never", "dnsConfig": {"options": []}}},
     {"template": {"hostAliases": [{"ip": "10.0.0.1"}], "runtimeClassName": "gvisor"}},
     file(sizeLimit="10Gi"),
+    {"template": {"annotations": {"apparmor.security.beta.kubernetes.io/x": "1", "container.apparmor": "2"}}},
     {"template": {"resources": {"limits": {"cpu": 1, "memory": "1Gi"}}, "tolerations": [{"operator": "Exists"}]}},
     volume(configMap={"name": "ca", "items": [{"key": "a", "path": "b/.c", "mode": 0}], "optional": True}),
     volume(emptyDir={"medium": "Memory", "sizeLimit": 1024}),
@@ -292,6 +293,7 @@ BAD: list[Json] = [
     {"template": {"labels": {"app.kubernetes.io/name": "x"}}},
     {"template": {"labels": {"a": "b" * 64}}},
     {"template": {"annotations": {"marketcollector.dev/x": "1"}}},
+    {"template": {"annotations": {"container.apparmor.security.beta.kubernetes.io/collector": "unconfined"}}},
     {"template": {"annotations": {str(number): "" for number in range(33)}}},
     {"template": {"env": [{"name": "POD_UID"}]}},
     *variables(

@@ -10,6 +10,7 @@ from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.manifests.shard import PodSettings
 from market_operator.resource.crd import crd_yaml
 from market_operator.resource.naming import Key
+from market_operator.resource.tenants import TenantRules
 from market_operator.settings import Settings
 
 
@@ -55,6 +56,11 @@ def test_network_policies_need_allowed_readers() -> None:
     assert blocked == NetworkRules(blocked=("169.254.0.0/16", "fe80::/10"))
 
 
+def test_limits_of_tenants_become_settings() -> None:
+    rules = settings("--tenants-allow", '{"image": ["registry/team/"], "env": false}').tenants
+    assert rules == TenantRules({"image": ("registry/team/",), "env": False})
+
+
 def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLLECTOR_IMAGE", "theirs")
     assert settings().collector_image == "theirs"
@@ -73,6 +79,8 @@ def test_the_collector_image_may_come_from_the_environment(monkeypatch: pytest.M
         (["run", "--allow-from", "{}"], "is not a JSON object"),
         (["run", "--allow-to", "[]"], "is not a JSON object"),
         (["run", "--block", "169.254.169.254/16"], "has host bits set. Write it like 169.254.0.0/16"),
+        (["run", "--tenants-allow", '{"images": true}'], "images is unknown"),
+        (["run", "--tenants-allow", "{"], "Write it like"),
         (["run", "--block", "0.0.0.0/0"], "has every address"),
         (["run", "--health-via", "guess"], "invalid choice"),
         (["run", "--selector", "team in a"], "'team in a' is not a label requirement: must be a=b"),

@@ -126,6 +126,10 @@ def test_a_collection_is_the_spec_without_labels_and_template() -> None:
         ({"replicas": 2, "sinks": [{**FILE, "file": {"directory": "/d", "claimName": "c"}}]}, "needs replicas 1"),
         ({"template": {"labels": {"marketcollector.dev/shard": "9"}}}, "the operator's own"),
         ({"template": {"annotations": {"marketcollector.dev/template": "x"}}}, "the operator's own"),
+        (
+            {"template": {"annotations": {"container.apparmor.security.beta.kubernetes.io/collector": "unconfined"}}},
+            "pods keep the restricted Pod Security Standard",
+        ),
         ({"template": {"env": [{"name": "POD_UID", "value": "x"}]}}, "set by the operator"),
         ({"template": {"env": [{"name": "A", "value": "", "valueFrom": {"fieldRef": NODE}}]}}, "not be set together"),
         ({"template": {"env": [{"name": "A", "valueFrom": {}}]}}, "valueFrom needs exactly one of"),

@@ -57,6 +57,19 @@ matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: {{ t
 {{- end -}}
 {{- end -}}
 
+{{/* The fields of tenants.allow that do not allow everything, each with its list. */}}
+{{- define "market-operator.tenantLimits" -}}
+{{- $limits := dict -}}
+{{- range $field, $allowed := .Values.tenants.allow -}}
+{{- if kindIs "slice" $allowed -}}
+{{- $_ := set $limits $field $allowed -}}
+{{- else if not $allowed -}}
+{{- $_ := set $limits $field list -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $limits -}}
+{{- end -}}
+
 {{/* Labels of every collector's pod. */}}
 {{- define "market-operator.collectorLabels" -}}
 app.kubernetes.io/managed-by: market-operator

@@ -24,6 +24,7 @@ from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.manifests.shard import PodSettings
 from market_operator.resource.naming import Key
 from market_operator.resource.selector import Requirement, Selector, read_selector
+from market_operator.resource.tenants import TenantRules
 from market_operator.settings import HealthVia, Settings
 from market_spec.durations import seconds
 from market_spec.template import PULL_POLICIES, is_operator_label
@@ -116,6 +117,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         sweep_interval=args.sweep_interval,
         workers=args.workers,
         traffic=_traffic(args),
+        tenants=args.tenants_allow,
         log_level=args.log_level,
         log_format=args.log_format,
     )
@@ -194,6 +196,13 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(found, dict) or not found:
         raise argparse.ArgumentTypeError(f'{text!r} is not a JSON object. Write it like {{"podSelector": {{}}}}')
     return found
+
+
+def _tenants(text: str) -> TenantRules:
+    try:
+        return TenantRules.read(json.loads(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'{text!r}: {error}. Write it like {{"image": false}}') from error
 
 
 def _network(text: str) -> str:
@@ -295,6 +304,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "CIDR",
         "help": "create NetworkPolicies that keep collectors from these addresses, such as a cloud's metadata "
         "service (repeatable)",
+    },
+    "--tenants-allow": {
+        "type": _tenants,
+        "default": _DEFAULTS.tenants,
+        "metavar": "RULES",
+        "help": "what a resource may ask for, as in the chart's value tenants.allow (JSON); by default everything",
     },
     "--log-level": {"choices": ("debug", "info", "warning", "error"), "default": _DEFAULTS.log_level},
     "--log-format": {"choices": ("text", "json"), "default": _DEFAULTS.log_format},

@@ -2,6 +2,7 @@
 
 OperatorError
 ├── SpecError       the user: the resource says something impossible
+│   └── NotAllowedError  the user or the installer: the installer's limits do not allow what the resource asks for
 ├── StartError      the person who installs: no cluster, no CRD, no rights
 ├── ReportError     nobody: a collector's status document is invalid
 ├── LeadershipError nobody: another instance may lead now, so this one must write no more and end
@@ -17,6 +18,10 @@ class OperatorError(Exception):
 
 class SpecError(OperatorError):
     """The spec is invalid; retrying without a change is useless."""
+
+
+class NotAllowedError(SpecError):
+    """The spec asks for something that the installer does not allow."""
 
 
 class StartError(OperatorError):

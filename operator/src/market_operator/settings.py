@@ -1,6 +1,6 @@
 """The operator's settings, with defaults and units."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from market_operator.cluster.lease import DEFAULT_TERMS, Terms
@@ -8,6 +8,7 @@ from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.manifests.shard import ORDINARY, PodSettings
 from market_operator.resource.naming import Key
 from market_operator.resource.selector import EVERYTHING, Selector
+from market_operator.resource.tenants import TenantRules
 
 HealthVia = Literal["direct", "proxy", "auto"]
 
@@ -40,5 +41,7 @@ class Settings:
     """Number of resources reconciled at the same time."""
     traffic: NetworkRules | None = None
     """Rules of NetworkPolicies; None creates none, because only the installer knows the readers."""
+    tenants: TenantRules = field(default_factory=TenantRules)
+    """What a resource may ask for."""
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"

@@ -18,7 +18,7 @@ _FIELD_PATH = (
     r"^(metadata\.(name|namespace|uid)|metadata\.(labels|annotations)\['[^']+'\]|"
     r"spec\.(nodeName|serviceAccountName)|status\.(hostIPs?|podIPs?))$"
 )
-_OPTIONAL_TEXT = "Start the pods without the variable if it does not exist. Default false: they wait for it."
+_OPTIONAL_TEXT = "Start the pods also if it does not exist. Default false: they wait for it."
 
 
 class ConfigMapKey(Section, frozen=True, kw_only=True):

@@ -72,6 +72,16 @@ def _operator_annotations(template: "Template") -> Iterator[Violation]:
             yield Violation(("annotations", key))
 
 
+_APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
+"""Annotations that switch a container's AppArmor profile off."""
+
+
+def _apparmor_annotations(template: "Template") -> Iterator[Violation]:
+    for key in template.annotations or {}:
+        if key.startswith(_APPARMOR):
+            yield Violation(("annotations", key))
+
+
 def _operator_env(template: "Template") -> Iterator[Violation]:
     for number, env in enumerate(template.env or ()):
         if env.name in OPERATOR_ENV:
@@ -102,6 +112,12 @@ class Template(Section, frozen=True):
             "annotations",
         ),
         Rule(
+            f"!has(self.annotations) || !self.annotations.exists(key, key.startsWith('{_APPARMOR}'))",
+            f"annotations {_APPARMOR}* are refused: {_RESTRICTED}",
+            _apparmor_annotations,
+            "annotations",
+        ),
+        Rule(
             f"!has(self.env) || !self.env.exists(e, e.name in {[*OPERATOR_ENV]})",
             "POD_NAME and POD_UID are set by the operator",
             _operator_env,
@@ -127,13 +143,13 @@ class Template(Section, frozen=True):
     labels: Annotated[
         Labels | None,
         Entries(32),
-        "Labels that are added to the pods, for cost reports or network policies. Default none. commonLabels reach "
-        "all managed objects.",
+        "Labels of the pods, for cost reports or network policies. Default none. commonLabels reach all managed "
+        "objects.",
     ] = None
     annotations: Annotated[
         dict[str, Annotated[str, up_to(4096)]] | None,
         Entries(32),
-        "Annotations that are added to the pods, for example for a service mesh. Default none.",
+        "Annotations of the pods, for example for a service mesh. Default none.",
     ] = None
     resources: Annotated[
         Resources | None,
@@ -148,7 +164,7 @@ class Template(Section, frozen=True):
     tolerations: Annotated[
         tuple[Unstructured, ...] | None,
         Items(0, 16, "atomic"),
-        "Taints that the pods tolerate, as in a pod's spec. Default none.",
+        "Tolerated taints, as in a pod's spec. Default none.",
     ] = None
     affinity: Annotated[
         Unstructured | None, "Preferred or required nodes and neighbours, as in a pod's spec. Default none."
@@ -160,7 +176,7 @@ class Template(Section, frozen=True):
         "where possible. Set it to spread over zones, or to make the spread mandatory.",
     ] = None
     priority_class_name: Annotated[
-        DnsName | None, "Priority class of the pods. Default none: the cluster's default priority."
+        DnsName | None, "Priority class of the pods. Default: the cluster's default priority."
     ] = None
     service_account_name: Annotated[
         DnsName | None,
@@ -205,7 +221,7 @@ class Template(Section, frozen=True):
     volumes: Annotated[
         tuple[Volume, ...] | None,
         Items(0, 16, "map", "name"),
-        "Volumes that are added to the pods, at most 16, as in a pod's spec. Allowed: ConfigMaps, Secrets and claims "
+        "More volumes of the pods, at most 16, as in a pod's spec. Allowed: ConfigMaps, Secrets and claims "
         "of the namespace, and empty directories. Default none. Sinks bring their own volumes for records.",
     ] = None
     volume_mounts: Annotated[

@@ -43,6 +43,14 @@ def test_an_invalid_spec_needs_a_person(scene: Scene) -> None:
     assert health(found) == "Unhealthy"
 
 
+def test_spec_that_is_not_allowed_has_a_reason_of_its_own() -> None:
+    text = "spec.template.image: not allowed"
+    found = conditions(Snapshot(None, text, {}, (), {}, (), {}, NOW, invalid_reason=Reason.NOT_ALLOWED))
+    assert {state.reason for state in found.values()} == {Reason.NOT_ALLOWED}
+    assert (found["Stalled"].status, found["Stalled"].message) == ("True", text)
+    assert found["Streaming"].message == "Nothing is built from a spec that is not allowed"
+
+
 class TestUnprobed:
     def test_failed_probe_is_unknown_and_names_the_request(self, scene: Scene) -> None:
         probe = ProbeResult(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from market_operator.cluster.actions import Action, Apply, Delete
 from market_operator.cluster.client import Cluster
-from market_operator.errors import ApiError, SpecError
+from market_operator.errors import ApiError, NotAllowedError, SpecError
 from market_operator.manifests.build import build_desired_state, with_hash
 from market_operator.manifests.desired_state import DesiredState
 from market_operator.manifests.handover import handover, is_handover, stored_handover
@@ -124,14 +124,17 @@ class Reconciler:
         self.contests.forget(key)
         return Requeue()
 
-    def _desire(self, resource: Resource, observed: Observed, now: float) -> tuple[DesiredState | None, str]:
+    def _desire(
+        self, resource: Resource, observed: Observed, now: float
+    ) -> tuple[DesiredState | None, SpecError | None]:
         try:
             settings = self.settings
             desired = build_desired_state(resource, settings.collector_image, settings.traffic, settings.pods)
+            settings.tenants.check(desired.spec)
         except SpecError as error:
-            return None, str(error)
+            return None, error
         self.poll_schedule.request(resource.key, seconds(desired.spec.health_check_interval))
-        return self._with_handover(resource, desired, observed, now), ""
+        return self._with_handover(resource, desired, observed, now), None
 
     def _with_handover(self, resource: Resource, desired: DesiredState, observed: Observed, now: float) -> DesiredState:
         """Adds the handover document. It comes first: pods that are created next mount it."""
@@ -220,13 +223,13 @@ class Reconciler:
         resource: Resource,
         observed: Observed,
         desired: DesiredState | None,
-        invalid: str,
+        invalid: SpecError | None,
         failures: Iterable[Failure],
         now: float,
     ) -> Snapshot:
         return Snapshot(
             desired=desired,
-            invalid=invalid,
+            invalid=str(invalid or ""),
             deployments=deployments(observed),
             pods=observed.pods,
             probes=self.collectors.probes,
@@ -234,6 +237,7 @@ class Reconciler:
             before=stored_conditions(resource),
             now=now,
             contests=self.contests.repeated(resource.key, now),
+            invalid_reason=Reason.NOT_ALLOWED if isinstance(invalid, NotAllowedError) else Reason.INVALID_SPEC,
         )
 
     async def _write_status(

@@ -20,7 +20,7 @@ def accepted(snapshot: Snapshot) -> ConditionState:
     Once known for a generation, it stays until a report or a pod contradicts it.
     """
     if snapshot.invalid:
-        return ConditionState("False", Reason.INVALID_SPEC, snapshot.invalid)
+        return ConditionState("False", snapshot.invalid_reason, snapshot.invalid)
     if snapshot.is_suspended:
         return ConditionState("Unknown", Reason.SUSPENDED, "No subscription is sent because spec.suspend is true")
     if missing := _missing_secret(snapshot):

@@ -9,7 +9,7 @@ from market_spec.messages import counted
 def complete(snapshot: Snapshot) -> ConditionState:
     """Whether no gap is open."""
     if snapshot.desired is None:
-        return no_desired_state()
+        return no_desired_state(snapshot)
     if snapshot.is_suspended:
         return ConditionState("Unknown", Reason.SUSPENDED, "Nothing is collected because spec.suspend is true")
     if not all_shards_report(snapshot):
@@ -24,7 +24,7 @@ def complete(snapshot: Snapshot) -> ConditionState:
 def sinks_healthy(snapshot: Snapshot) -> ConditionState:
     """Whether every sink stores the records."""
     if snapshot.desired is None:
-        return no_desired_state()
+        return no_desired_state(snapshot)
     if snapshot.is_suspended:
         return ConditionState("Unknown", Reason.SUSPENDED, "Nothing is written because spec.suspend is true")
     failing = sorted(

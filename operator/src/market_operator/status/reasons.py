@@ -26,6 +26,7 @@ class Reason:
     IMAGE_PULL_FAILED = "ImagePullFailed"
     INVALID_SPEC = "InvalidSpec"
     NO_GAPS_OPEN = "NoGapsOpen"
+    NOT_ALLOWED = "NotAllowed"
     OOM_KILLED = "OOMKilled"
     PAUSED = "Paused"
     PENDING = "Pending"

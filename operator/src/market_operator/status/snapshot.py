@@ -31,10 +31,10 @@ class Failure:
 class Snapshot:
     """The input of every condition.
 
-    `desired` is None when the spec is invalid; `invalid` then holds the error. `probes` are keyed by pod UID. `before`
-    holds the stored conditions of the same generation by type. `now` is in seconds since 1970. `paused` names the
-    objects that a paused resource does not write (None: it is not paused). `contests` are objects that another writer
-    keeps changing.
+    `desired` is None when the spec is invalid or not allowed; `invalid` then holds the error, and `invalid_reason` says
+    which of both it is. `probes` are keyed by pod UID. `before` holds the stored conditions of the same generation by
+    type. `now` is in seconds since 1970. `paused` names the objects that a paused resource does not write (None: it is
+    not paused). `contests` are objects that another writer keeps changing.
     """
 
     desired: DesiredState | None
@@ -47,6 +47,7 @@ class Snapshot:
     now: float
     paused: tuple[str, ...] | None = None
     contests: tuple[Contest, ...] = ()
+    invalid_reason: str = Reason.INVALID_SPEC
 
     def pods_of(self, shard: int) -> list[Pod]:
         """Pods of a shard that are not terminating."""
@@ -125,9 +126,10 @@ class Snapshot:
         return bool(probe.problem) and self.now - probe.failing_since > TRUST_REPORT_FOR_S
 
 
-def no_desired_state() -> ConditionState:
-    """The state of a condition that cannot be computed because the spec is invalid."""
-    return ConditionState("Unknown", Reason.INVALID_SPEC, "No collector runs from an invalid spec")
+def no_desired_state(snapshot: Snapshot) -> ConditionState:
+    """The state of a condition that cannot be computed because the spec is invalid or not allowed."""
+    kind = "an invalid spec" if snapshot.invalid_reason == Reason.INVALID_SPEC else "a spec that is not allowed"
+    return ConditionState("Unknown", snapshot.invalid_reason, f"Nothing is built from {kind}")
 
 
 def not_reported(snapshot: Snapshot) -> ConditionState:

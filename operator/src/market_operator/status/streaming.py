@@ -15,7 +15,7 @@ _NOT_CONNECTED = ("connecting", "backoff", "stopped")
 def streaming(snapshot: Snapshot) -> ConditionState:
     """Whether at least one replica delivers each desired stream, or the exchange confirms a quiet market."""
     if snapshot.desired is None:
-        return no_desired_state()
+        return no_desired_state(snapshot)
     if snapshot.is_suspended:
         return ConditionState("False", Reason.SUSPENDED, "No stream is collected because spec.suspend is true")
     live, total = count_live_streams(snapshot)

@@ -10,7 +10,7 @@ from market_operator.resource.naming import PAUSED_ANNOTATION
 from market_operator.status.diagnosis import deployment_problem, has_outdated_pods, is_observed, pod_problem
 from market_operator.status.failures import describe_failures, failed_pods, failure_state, is_repeated
 from market_operator.status.reasons import PASSING, ConditionState, Reason
-from market_operator.status.snapshot import Snapshot
+from market_operator.status.snapshot import Snapshot, no_desired_state
 from market_operator.status.text import listed
 from market_spec.messages import counted
 
@@ -21,7 +21,7 @@ def workload_ready(snapshot: Snapshot) -> ConditionState:
     Pod readiness does not count: a pod whose exchange is unreachable is not ready, but it runs.
     """
     if snapshot.desired is None:
-        return ConditionState("Unknown", Reason.INVALID_SPEC, "No object is built from an invalid spec")
+        return no_desired_state(snapshot)
     if snapshot.failures:
         return _apply_failed(snapshot)
     if snapshot.paused:
