@@ -1,5 +1,6 @@
 """Positions across restarts: never ahead of the sinks, never fatal."""
 
+import asyncio
 import errno
 import fcntl
 import logging
@@ -7,13 +8,18 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from collector_settings import settings_of
+from market_collector.app import Collector
 from market_collector.checkpoint import FILE, LOCK, SAMPLES_KEPT, Checkpoint, Samples
 from market_collector.errors import InputError
 from market_collector.feed.checkpoint_state import LinePosition, Positions
+from market_collector.feed.stream_state import IdProgress
+from market_collector.model.streams import DataType, Stream
 
 
 def at(last: int) -> Positions:
@@ -120,3 +126,26 @@ def test_a_sink_that_hangs_does_not_pile_up_positions() -> None:
     for _ in range(SAMPLES_KEPT * 2):
         samples.take(lambda: at(1), marks.append)
     assert len(marks) == SAMPLES_KEPT
+
+
+def test_internal_error_of_one_checkpoint_is_shown_until_the_next(tmp_path: Path) -> None:
+    collector = Collector(settings_of("ws://127.0.0.1:9", DataType.TRADE), tmp_path)
+    progress = collector.ledger.streams[Stream("BTC-USDT", DataType.TRADE)]
+    assert isinstance(progress, IdProgress)
+    right, progress.ids = progress.ids, None  # type: ignore[assignment] # the internal error
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("market_collector.app.CHECKPOINT_S", 0.01)
+        asyncio.run(_checkpoints_until(collector, lambda: collector.ledger.complaints.internal_errors >= 2))
+        progress.ids = right
+        assert "a crash would lose the positions: internal error: AttributeError" in collector.status().checkpoint_error
+        asyncio.run(_checkpoints_until(collector, lambda: not collector.status().checkpoint_error))
+    assert Checkpoint(tmp_path).load() is not None
+
+
+async def _checkpoints_until(collector: Collector, is_so: Callable[[], bool]) -> None:
+    task = asyncio.create_task(collector._save_checkpoints())
+    async with asyncio.timeout(20):
+        while not is_so():
+            await asyncio.sleep(0.01)
+    assert not task.done()
+    task.cancel()

@@ -14,6 +14,7 @@ from typing import TypeVar
 from market_collector import __version__
 from market_collector.checkpoint import Checkpoint, Samples
 from market_collector.config.settings import Settings
+from market_collector.containment import Containment
 from market_collector.errors import CollectorError, InputError
 from market_collector.exchanges import EXCHANGES
 from market_collector.feed.backfill import Backfiller
@@ -71,6 +72,7 @@ class Collector:
         host = os.environ.get("POD_NAME") or socket.gethostname()
         origin = Origin(settings.name, settings.shard, host)
         all_sinks = [*make_sinks(settings.sinks, origin, read_clock), *sinks]
+        self._containment = Containment(self.ledger.complaints, read_clock)
         self.fanout = Fanout(all_sinks, read_clock, queue_limit=queue_limit, on_loss=self.ledger.on_sink_loss)
         self.supervisor = Supervisor(
             settings,
@@ -204,7 +206,9 @@ class Collector:
 
     def _predecessors(self, file: HandoverFile, takeover: Takeover) -> Predecessors:
         names = {str(stream) for stream in self.ledger.streams}
-        return Predecessors(takeover, file, names, self.fanout.emit, lambda: self.is_ready()[0], read_clock)
+        return Predecessors(
+            takeover, file, names, self.fanout.emit, lambda: self.is_ready()[0], read_clock, self._containment
+        )
 
     async def _await_successor(self) -> None:
         """Keeps the streams until a successor delivers them all, for `HANDOVER_S` at most."""
@@ -219,6 +223,14 @@ class Collector:
             await asyncio.sleep(CHECKPOINT_S)
 
     def _advance_checkpoint(self) -> None:
+        try:
+            self._save_acknowledged()
+        except Exception as error:  # also at the end, when the sinks have written everything
+            reason = self._containment.report("checkpoint", error)
+            if self.checkpoint:
+                self.checkpoint.fail(reason)
+
+    def _save_acknowledged(self) -> None:
         self._samples.take(self._positions, self.fanout.mark)
         newest = self._samples.acknowledged(self.fanout.reached())
         if newest is not None and self.checkpoint:

@@ -94,6 +94,7 @@ class Checkpoint:
         """Replaces the file atomically."""
         text = msgspec.json.encode(positions)
         if text == self._saved:
+            self._unwritten = ""
             return
         part = self._path.with_suffix(".part")
         try:
@@ -104,12 +105,13 @@ class Checkpoint:
                 os.fsync(file.fileno())
             part.replace(self._path)
         except OSError as error:
-            self._fail(f"{self._path}: cannot be written, so a crash would lose the positions: {error.strerror}")
+            self.fail(error.strerror or str(error))
             return
         self._saved, self._unwritten = text, ""
 
-    def _fail(self, error: str) -> None:
-        """Log an error once, although each second has another attempt."""
+    def fail(self, reason: str) -> None:
+        """Show that the positions are not saved. The log has each reason once, although each second tries again."""
+        error = f"{self._path}: cannot be written, so a crash would lose the positions: {reason}"
         if error != self._unwritten:
             log.warning("%s", error)
         self._unwritten = error

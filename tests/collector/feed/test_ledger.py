@@ -79,3 +79,11 @@ def test_closed_gaps_are_forgotten_but_counted_and_open_ones_never() -> None:
     assert len(book.gaps.known) == CLOSED_GAPS_KEPT + 1
     assert len(book.gaps.all_open()) == 1
     assert book.gaps.detected == 101
+
+
+def test_internal_error_about_one_stream_leaves_the_others_their_state() -> None:
+    book = ledger()
+    book.streams[TRADES].unreadable_at = None  # type: ignore[assignment] # the internal error
+    ((stream, error),) = book.age(at(61))
+    assert (stream, type(error)) == (TRADES, TypeError)
+    assert [book.streams[each].state for each in (TRADES, BOOK)] == [StreamState.PENDING, StreamState.STALE]

@@ -224,3 +224,14 @@ async def test_a_gone_exchange_does_not_stop_the_collector() -> None:
             with simulator(*MARKET, listen=address):
                 await running.comes(lambda: all(page.state is StreamState.LIVE for page in pages), within_s=20)
             assert running.supervisor.reconnections == 2  # of both connections
+
+
+async def test_internal_error_about_one_stream_ends_no_other(exchange: Simulator) -> None:
+    async with collection(exchange, stale_after_s=1.0) as running:
+        await running.streams_flow()
+        first, *others = running.ledger.streams.values()
+        first.unreadable_at = None  # type: ignore[assignment] # the internal error
+        await running.comes(lambda: running.ledger.complaints.internal_errors >= 2)
+        exchange.post("/faults/silence", {"seconds": 5})
+        await running.comes(lambda: all(progress.state is StreamState.STALE for progress in others))
+        assert not running.supervisor.is_stuck()

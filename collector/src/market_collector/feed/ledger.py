@@ -74,10 +74,18 @@ class Ledger:
 
     # -- time
 
-    def age(self, now: Moment) -> None:
-        """Update every stream's state. Call it about once a second, connected or not."""
-        for progress in self.streams.values():
-            progress.age(now, self.stale_after_s)
+    def age(self, now: Moment) -> list[tuple[Stream, Exception]]:
+        """Update every stream's state. Call it about once a second, connected or not.
+
+        Returns internal errors by stream, which must not keep other streams from it.
+        """
+        errors: list[tuple[Stream, Exception]] = []
+        for stream, progress in self.streams.items():
+            try:
+                progress.age(now, self.stale_after_s)
+            except Exception as error:
+                errors.append((stream, error))
+        return errors
 
     def confirm(self, progress: StreamProgress, now: Moment) -> None:
         """Record that the exchange has no newer data for the stream."""

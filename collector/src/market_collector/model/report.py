@@ -8,7 +8,7 @@ from market_spec.messages import escaped_lines
 
 
 class Part(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """A part of the /status document, whose fields are camelCase. Strings may quote an exchange, so they are escaped."""
+    """A part of the /status document, whose fields are camelCase. Strings, which may quote an exchange, are escaped."""
 
     def __post_init__(self) -> None:
         """Escape the strings: a reader shows them in a terminal, and JSON has no form for lone surrogates."""

@@ -5,13 +5,13 @@ import logging
 from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
+from market_collector.containment import Containment
 from market_collector.errors import RequestFailedError
 from market_collector.feed.backfill import Backfiller, HistoryRequest
 from market_collector.feed.complaints import Complaints
 from market_collector.feed.effects import Emit, Warn
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
-from market_collector.net.containment import Containment
 from market_collector.net.rest import Rest
 
 log = logging.getLogger(__name__)

@@ -5,12 +5,12 @@ import logging
 import time
 from collections.abc import Callable
 
+from market_collector.containment import Containment
 from market_collector.errors import FrameError, RequestFailedError
 from market_collector.exchanges.interface import RestApi
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.ledger import Ledger
 from market_collector.model.moment import Moment
-from market_collector.net.containment import Containment
 from market_collector.net.rest import Rest
 
 log = logging.getLogger(__name__)

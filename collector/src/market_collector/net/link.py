@@ -9,12 +9,12 @@ from contextlib import suppress
 import msgspec
 
 from market_collector.config.settings import Settings
+from market_collector.containment import Containment
 from market_collector.errors import CollectorError, ConnectionFailedError
 from market_collector.feed.feed import Feed
 from market_collector.model.moment import Moment
 from market_collector.model.streams import ConnectionState, Stream
 from market_collector.net.backoff import Backoff
-from market_collector.net.containment import Containment
 from market_collector.net.deadlines import Deadlines
 from market_collector.net.dialer import Dialer
 from market_collector.net.link_state import Dismiss, LastReconnect, LinkEffect, LinkMachine, LinkPolicy, Log, Open

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from market_collector.containment import Containment
 from market_collector.errors import UNREADABLE, RequestFailedError
 from market_collector.feed.checkpoint_state import StreamPosition
 from market_collector.feed.effects import Emit
@@ -101,6 +102,7 @@ class Predecessors:
         emit: Callable[[Sequence[Record], str | None], None],
         is_ready: Callable[[], bool],
         clock: Callable[[], Moment],
+        containment: Containment,
     ) -> None:
         """``file`` is the document; ``streams`` are this pod's streams, ``is_ready`` whether it delivers them."""
         self._takeover = takeover
@@ -109,6 +111,7 @@ class Predecessors:
         self._emit = emit
         self._is_ready = is_ready
         self._clock = clock
+        self._containment = containment
         self._failing_since: dict[str, float] = {}
         self._subsets: set[str] = set()
         """UIDs of pods of which this one has every stream."""
@@ -117,12 +120,22 @@ class Predecessors:
     async def run(self) -> None:
         """Ask until each stream has a position or is new, and each predecessor is gone or knows that it is replaced."""
         ends_at = self._clock().at + SETTLE_S
-        while (asked := self._to_ask()) or not self._takeover.is_settled:
-            await asyncio.gather(*(self._ask(uid) for uid in asked))
-            await self._read_again()
-            if self._clock().at >= ends_at:
-                self._carry_out(self._takeover.give_up(self._clock()))
+        while True:
+            with self._containment.of("handover"):
+                if not await self._ask_all(ends_at):
+                    return
             await asyncio.sleep(POLL_S)
+
+    async def _ask_all(self, ends_at: float) -> bool:
+        """Ask every predecessor once; returns False when nothing is left to ask."""
+        asked = self._to_ask()
+        if not asked and self._takeover.is_settled:
+            return False
+        await asyncio.gather(*(self._ask(uid) for uid in asked))
+        await self._read_again()
+        if self._clock().at >= ends_at:
+            self._carry_out(self._takeover.give_up(self._clock()))
+        return True
 
     async def _read_again(self) -> None:
         """Read the document if it may say more about a stream, or about a predecessor that does not answer."""
@@ -146,19 +159,31 @@ class Predecessors:
 
     async def _ask(self, uid: str) -> None:
         try:
-            answer = await self._fetch(uid)
+            await self._follow(uid)
         except RequestFailedError as error:
-            now = self._clock()
-            if now.at - self._failing_since.setdefault(uid, now.at) >= GONE_S:
-                log.info("predecessor %s is gone: %s", uid, error)
-                del self._failing_since[uid]
-                self._carry_out(self._takeover.on_gone(uid, now))
-            return
-        self._failing_since.pop(uid, None)
+            self._note_failure(uid, str(error))
+        except Exception as error:
+            self._note_failure(uid, self._containment.report(f"predecessor {uid}", error))
+
+    def _note_failure(self, uid: str, reason: str) -> None:
+        now = self._clock()
+        if now.at - self._failing_since.setdefault(uid, now.at) >= GONE_S:
+            log.info("predecessor %s is gone: %s", uid, reason)
+            del self._failing_since[uid]
+            self._carry_out(self._takeover.on_gone(uid, now))
+
+    async def _follow(self, uid: str) -> None:
+        """Ask where its streams are.
+
+        Raises:
+            RequestFailedError: no answer that can be used.
+        """
+        answer = await self._fetch(uid)
         if {each.stream for each in answer.streams} <= self._streams:
             self._subsets.add(uid)
         known = {name: position for name, position in answer.positions.items() if position}
         self._carry_out(self._takeover.on_report(uid, known, self._clock()))
+        self._failing_since.pop(uid, None)
 
     async def _fetch(self, uid: str) -> Answer:
         """Its answer.

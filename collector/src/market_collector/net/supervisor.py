@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable, Sequence
 
 from market_collector.config.settings import Settings
+from market_collector.containment import Containment
 from market_collector.exchanges.interface import Exchange
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.feed import Feed
@@ -18,7 +19,6 @@ from market_collector.model.events import Record
 from market_collector.model.moment import Moment
 from market_collector.model.streams import Stream
 from market_collector.net.clock import ClockWatch
-from market_collector.net.containment import Containment
 from market_collector.net.deadlines import DEADLINES, Deadlines
 from market_collector.net.dialer import Dialer
 from market_collector.net.link import Link, LinkContext
@@ -66,9 +66,9 @@ class Supervisor:
         """When the aging task last ran, monotonic seconds; None while not running."""
         self._lock = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
-        containment = Containment(ledger.complaints, clock)
+        self._containment = Containment(ledger.complaints, clock)
         slow = exchange.slow_reader_code
-        context = LinkContext(settings, deadlines, dialer, self._session, slow, clock, chance, containment)
+        context = LinkContext(settings, deadlines, dialer, self._session, slow, clock, chance, self._containment)
         self.links = [Link(route, streams, context) for route, streams in _routes(exchange, ledger).items()]
 
     @property
@@ -147,7 +147,8 @@ class Supervisor:
         while True:
             now = self._clock()
             self._aged_at = now.at
-            self._ledger.age(now)
+            for stream, error in self._ledger.age(now):
+                self._containment.report(f"{stream}: its state", error)
             await asyncio.sleep(AGING_INTERVAL_S)
 
     def _session(self, route: str, streams: Sequence[Stream], replace: Callable[[str], None]) -> Session:
