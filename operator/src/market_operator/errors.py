@@ -5,6 +5,7 @@ OperatorError
 │   └── NotAllowedError  the user or the installer: the installer's limits do not allow what the resource asks for
 ├── StartError      the person who installs: no cluster, no CRD, no rights
 ├── ReportError     nobody: a collector's status document is invalid
+├── ObjectError     nobody: an object has not the form that the API server guarantees
 ├── LeadershipError nobody: another instance may lead now, so this one must write no more and end
 └── ApiError        time, or an administrator: the API server refused a call or was not there
 """
@@ -30,6 +31,10 @@ class StartError(OperatorError):
 
 class ReportError(OperatorError):
     """An answer is not a status document of a known contract."""
+
+
+class ObjectError(OperatorError):
+    """An object of the cluster has not the form that the API server guarantees."""
 
 
 class LeadershipError(OperatorError):

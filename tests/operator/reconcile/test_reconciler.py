@@ -96,3 +96,28 @@ async def test_deeply_nested_resource_is_stalled_with_advice() -> None:
     [stalled] = [each for each in fake.status["conditions"] if each["type"] == "Stalled"]
     assert (stalled["status"], stalled["reason"]) == ("True", "InvalidSpec")
     assert stalled["message"] == "spec.template.affinity.x: is nested deeper than 60 levels. Remove it"
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Recreated:
+    """A cluster, and an operator with an error in the code that builds manifests."""
+    error = ZeroDivisionError("a bug")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("market_operator.reconcile.reconciler.build_desired_state", fail)
+    return Recreated()
+
+
+async def test_internal_error_of_a_reconcile_shows_in_the_status(broken: Recreated) -> None:
+    """Otherwise the resource would stay Ready, as it was before the error."""
+    cluster: Any = broken
+    app = assemble(Settings(), cluster, cluster)
+    with pytest.raises(ZeroDivisionError):
+        await app.reconciler.reconcile(Key("md", "okx-btc"), 1_795_000_000.0)
+    app.informer.queue.close()
+    [ready] = broken.status["conditions"]
+    assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "Unknown", "InternalError")
+    assert "ZeroDivisionError('a bug')" in ready["message"]
+    assert broken.status["health"] == "Unknown"

@@ -14,7 +14,7 @@ from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.status import PENDING, Status
-from market_operator.status.build import new_status, stored_conditions, summarise_symbols
+from market_operator.status.build import new_status, status_after_error, stored_conditions, summarise_symbols
 from market_operator.status.patch import change, merge_patch
 from market_operator.status.snapshot import Failure, Snapshot
 
@@ -102,6 +102,17 @@ def test_impossible_time_of_a_stream_is_not_shown(resource: Make, snapshot: Make
     status = new_status(known, snapshot(known, streams=[stale]), TALLY)
     assert status["unhealthyStreams"] == [{"stream": "BTC-USDT/trade", "reason": "stale"}]
     assert LATE not in str(status["conditions"])
+
+
+def test_status_after_an_error_keeps_the_other_conditions(resource: Make, snapshot: Make) -> None:
+    before = resource(status=new_status(resource(), snapshot(resource()), TALLY))
+    failed = status_after_error(before, "KeyError('x')", NOW + 60)
+    ready, accepted = failed["conditions"][0], failed["conditions"][1]
+    assert (ready["status"], ready["reason"], accepted["status"]) == ("Unknown", "InternalError", "True")
+    assert ready["lastTransitionTime"] > accepted["lastTransitionTime"]
+    again = resource(status={**before.status, **failed})
+    assert status_after_error(again, "KeyError('x')", NOW + 90) == failed, "nothing to write a second time"
+    assert Status.model_validate(failed)
 
 
 def test_gap_totals_are_reported(resource: Make, snapshot: Make) -> None:

@@ -173,3 +173,19 @@ async def test_new_leader_queues_every_resource_and_probes_every_pod(
     assert await queued(informer) == [KEY]
     assert len(informer.poll_schedule) == 1
     assert len(informer.collectors.samples(KEY, [])) == 1, "termination messages of existing pods are read"
+
+
+async def test_pod_that_cannot_be_read_is_shown_as_unreachable(informer: Informer, pod_document: Make) -> None:
+    """Its resource would otherwise keep its old status."""
+    informer.resource(resource())
+    informer.child("Pod", pod_document(), 7.0)
+    assert set(await queued(informer)) == {KEY}
+    damaged = pod_document(version=2)
+    damaged["status"]["containerStatuses"] = 7
+    informer.child("Pod", damaged, 8.0)
+    assert await queued(informer) == [KEY]
+    [pod] = informer.cache.observe(KEY).pods
+    assert (pod.is_running, pod.ip, pod.is_owned) == (True, "", True)
+    assert "its object cannot be read: internal error" in informer.collectors.probes["pod-1"].problem
+    informer.child_gone("Pod", damaged)
+    assert informer.cache.observe(KEY).pods == ()

@@ -173,7 +173,7 @@ async def test_internal_error_about_one_pod_does_not_end_the_probes(pod_document
         await asyncio.sleep(0.7)
         assert reader.asked == ["pod-1"]
         assert informer.collectors.probes["pod-1"].report is not None
-        assert "bad" not in informer.collectors.probes
+        assert informer.collectors.probes["bad"].problem == "internal error: OverflowError()", "its resource says so"
 
 
 async def test_answer_of_another_pod_is_a_failed_probe(pod_document: Make, report: Make) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from market_operator.resource.document import Document
+from market_operator.resource.document import Document, reads_object
 from market_operator.resource.naming import (
     COLLECTOR_LABEL,
     MANAGER,
@@ -21,10 +21,14 @@ _SHARDS = frozenset(map(str, range(MAX_SHARDS)))
 """The shards that a resource may have. The API server refuses a status with others."""
 
 
+@reads_object
 def owner_key(document: Document) -> Key:
     """Key of the resource that an object belongs to, or claims to belong to.
 
     A managed object has it in its controller reference. Of a pod, the annotation counts, since labels are short.
+
+    Raises:
+        ObjectError: the object has no valid metadata.
     """
     meta = document["metadata"]
     owner = controller(meta)
@@ -32,16 +36,21 @@ def owner_key(document: Document) -> Key:
     return Key.of(meta["namespace"], name or meta.get("labels", {}).get(COLLECTOR_LABEL, ""))
 
 
+@reads_object
 def is_managed(document: Document) -> bool:
     """Whether the operator made an object: a resource controls it, and the operator's field manager applied it.
 
     A copy of a managed object may keep the reference, but not the manager. Which resource of that name it is, only the
     reference's UID tells: see `Cache.observe`.
+
+    Raises:
+        ObjectError: the object has no valid metadata.
     """
     meta = document["metadata"]
     return _is_of(controller(meta), KIND, GROUP) and any(map(_is_our_apply, meta.get("managedFields", ())))
 
 
+@reads_object
 def owned_shard(pod: Document, key: Key) -> int:
     """Number of the shard whose Deployment made a pod, through its ReplicaSet; NO_SHARD for any other pod.
 
@@ -52,6 +61,9 @@ def owned_shard(pod: Document, key: Key) -> int:
     ReplicaSets, which the operator does not have, would reveal that. But Kubernetes acts on a forged pod. The
     ReplicaSet takes a pod with its UID as its own, and the garbage collector deletes a pod with another UID within
     seconds. Until then, it may affect the status of a resource in its own namespace.
+
+    Raises:
+        ObjectError: the pod has no valid metadata.
     """
     meta = pod["metadata"]
     labels, owner = meta.get("labels", {}), controller(meta)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from market_operator.observed.containers import Container, is_completed, read_container, seconds
 from market_operator.observed.ownership import NO_SHARD, owned_shard, owner_key
-from market_operator.resource.document import Document
+from market_operator.resource.document import Document, reads_object
 from market_operator.resource.naming import CONTAINER, TEMPLATE_ANNOTATION, Key
 
 
@@ -54,8 +54,13 @@ class Pod:
         return self.shard != NO_SHARD
 
 
+@reads_object
 def read_pod(document: Document) -> Pod:
-    """The record of a pod with our labels. Strings that many pods share are interned."""
+    """The record of a pod with our labels. Strings that many pods share are interned.
+
+    Raises:
+        ObjectError: the document is no pod.
+    """
     meta, status = document["metadata"], document.get("status", {})
     container, key = _collector(status), owner_key(document)
     is_finished = status.get("phase") in ("Failed", "Succeeded")
@@ -90,6 +95,16 @@ def read_pod(document: Document) -> Pod:
         failed_message=status.get("message", "") if is_failed else "",
         failed_at=_failed_at(status) if is_failed else 0.0,
     )
+
+
+def unreadable_pod(document: Document) -> Pod:
+    """The record of a pod of which only the metadata can be read: it may run, but cannot be probed.
+
+    Raises:
+        ObjectError: not even the metadata can be read.
+    """
+    status = {"containerStatuses": [{"name": CONTAINER, "started": True, "state": {"running": {}}}]}
+    return read_pod({**document, "spec": {}, "status": status})
 
 
 def _collector(status: Document) -> Container:

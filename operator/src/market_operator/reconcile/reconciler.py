@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from market_operator.cluster.actions import Action, Apply, Delete
 from market_operator.cluster.client import Cluster
-from market_operator.errors import ApiError, NotAllowedError, SpecError
+from market_operator.errors import ApiError, LeadershipError, NotAllowedError, SpecError
 from market_operator.manifests.build import build_desired_state, with_hash
 from market_operator.manifests.desired_state import DesiredState
 from market_operator.manifests.handover import handover, is_handover, stored_handover
@@ -29,8 +29,8 @@ from market_operator.scheduling.contests import Contests
 from market_operator.scheduling.poll_schedule import PollSchedule
 from market_operator.scheduling.status_budget import StatusBudget
 from market_operator.settings import Settings
-from market_operator.status.build import new_status, stored_conditions
-from market_operator.status.patch import change, essential
+from market_operator.status.build import new_status, status_after_error, stored_conditions
+from market_operator.status.patch import change, essential, merge_patch
 from market_operator.status.reasons import Reason
 from market_operator.status.snapshot import Failure, Snapshot
 from market_operator.telemetry.metrics import Metrics
@@ -84,6 +84,7 @@ class Reconciler:
 
         Raises:
             ApiError: the resource could not be read, or its status could not be written.
+            Exception: an internal error. The status says so.
         """
         document = await self.cluster.read(key)
         if document is None:  # without an event so far, so the answer may be wrong
@@ -92,6 +93,16 @@ class Reconciler:
         is_overwritten = self.registry.left(key, resource.resource_version)
         if resource.is_deleting or not self.settings.selector.matches(resource.labels):
             return self.forget(key)
+        try:
+            return await self._reconcile(resource, is_overwritten, now)
+        except (ApiError, LeadershipError):
+            raise
+        except Exception as error:
+            await self._report_internal_error(resource, error, now)
+            raise
+
+    async def _reconcile(self, resource: Resource, is_overwritten: bool, now: float) -> Requeue:
+        key = resource.key
         before = self.cache.observe(key, resource.uid)
         desired, invalid = self._desire(resource, before, now)
         planned, held = self._plan(key, desired, before, now) if desired else ((), frozenset[int]())
@@ -111,6 +122,18 @@ class Reconciler:
         if held:
             requeue = requeue.at_most(_HELD_RECHECK_S)
         return requeue.at_most(_RECHECK_AFTER_S) if _deletes(actions) and not requeue.failed else requeue
+
+    async def _report_internal_error(self, resource: Resource, error: Exception, now: float) -> None:
+        """Writes that this resource could not be reconciled, unless its status says so already."""
+        status = status_after_error(resource, f"{error!r:.200}", now)
+        self.health[resource.key] = status["health"]
+        if patch := merge_patch(resource.status, {**resource.status, **status}):
+            try:
+                await self._patch_status(resource, patch)
+            except ApiError as failure:
+                logger.warning("could not write that the reconcile failed: %s", failure)
+            else:
+                await self.event_recorder.create_event(resource, status["conditions"], now)
 
     def forget(self, key: Key) -> Requeue:
         """Forgets a resource that is gone, terminating, or another operator's."""

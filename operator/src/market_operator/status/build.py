@@ -6,7 +6,7 @@ from market_operator.observed.counters import CounterState, write_counter_state
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.naming import COLLECTOR_LABEL, label_value
 from market_operator.status.conditions import conditions, health
-from market_operator.status.reasons import ConditionState
+from market_operator.status.reasons import ConditionState, Reason
 from market_operator.status.snapshot import Snapshot
 from market_operator.status.streams import DELIVERING, best_streams, count_live_streams
 from market_operator.status.text import message, shortened
@@ -50,6 +50,18 @@ def _condition(kind: str, state: ConditionState, before: Document | None, genera
         "observedGeneration": generation,
         "lastTransitionTime": since,
     }
+
+
+def status_after_error(resource: Resource, error: str, now: float) -> Document:
+    """The part of a status that says that nothing is known, since the operator failed on this resource.
+
+    The other conditions stay as they are: the last ones that could be computed.
+    """
+    known = {each["type"]: each for each in resource.status.get("conditions", ())}
+    text = f"The operator failed on this resource: {error}. It retries; its log has the details"
+    state = ConditionState("Unknown", Reason.INTERNAL_ERROR, text)
+    ready = _condition("Ready", state, known.get("Ready"), resource.generation, now)
+    return {"conditions": [*({**known, "Ready": ready}).values()], "health": "Unknown"}
 
 
 def stored_conditions(resource: Resource) -> dict[str, ConditionState]:

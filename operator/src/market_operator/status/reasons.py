@@ -24,6 +24,7 @@ class Reason:
     EVICTED = "Evicted"
     GAPS_OPEN = "GapsOpen"
     IMAGE_PULL_FAILED = "ImagePullFailed"
+    INTERNAL_ERROR = "InternalError"
     INVALID_SPEC = "InvalidSpec"
     NO_GAPS_OPEN = "NoGapsOpen"
     NOT_ALLOWED = "NotAllowed"

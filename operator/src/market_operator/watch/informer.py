@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from market_operator.errors import ObjectError
 from market_operator.observed.cache import Cache
 from market_operator.observed.collectors import Collectors
 from market_operator.observed.ownership import owner_key
-from market_operator.observed.pods import Pod, read_pod
+from market_operator.observed.pods import Pod, read_pod, unreadable_pod
 from market_operator.observed.registry import Registry
 from market_operator.resource.document import Document
 from market_operator.resource.naming import Key
@@ -54,7 +55,7 @@ class Informer:
 
     def child(self, kind: str, document: Document, now: float) -> None:
         """A managed object or a pod exists, as `document` says."""
-        is_new = self._pod(read_pod(document), now) if kind == "Pod" else self.cache.put(kind, document)
+        is_new = self._pod(document, now) if kind == "Pod" else self.cache.put(kind, document)
         if is_new and self.is_leading:
             self.queue.add(owner_key(document))
 
@@ -75,7 +76,18 @@ class Informer:
             with self.containment.of("Pod", pod.key.namespace, pod.name):
                 self._act_on(pod, now)
 
-    def _pod(self, pod: Pod, now: float) -> bool:
+    def _pod(self, document: Document, now: float) -> bool:
+        try:
+            return self._put_pod(read_pod(document), now)
+        except ObjectError as error:
+            pod = unreadable_pod(document)
+            is_new = self._put_pod(pod, now)
+            if is_new and pod.is_owned:
+                problem = self.containment.report("Pod", pod.key.namespace, pod.name, error)
+                self.collectors.record_failure(pod, f"its object cannot be read: {problem}", now)
+            return is_new
+
+    def _put_pod(self, pod: Pod, now: float) -> bool:
         known = self.cache.pod(pod.key, pod.uid)
         is_new = self.cache.put_pod(pod)
         if is_new and self.is_leading:
@@ -99,9 +111,15 @@ class Informer:
     def _record_last_state(self, document: Document) -> None:
         """Counts the last report and termination messages of a pod that is gone."""
         known = self.cache.pod(owner_key(document), document["metadata"]["uid"])
-        last = read_pod(document) if "status" in document else None
-        for pod in (last, known):
+        for pod in (_last_state(document), known):
             if pod and pod.is_owned:
                 self.collectors.record_termination(pod)
                 self.collectors.stopped(pod)
         self.poll_schedule.skip(document["metadata"]["uid"])
+
+
+def _last_state(document: Document) -> Pod | None:
+    try:
+        return read_pod(document) if "status" in document else None
+    except ObjectError:
+        return None

@@ -73,8 +73,9 @@ class Poller:
             elif pod and pod.is_running and pod.ip:
                 await self._probe(pod)
         except Exception as error:  # an error about one pod must not end the probes of all others
-            self.containment.report("Pod", key.namespace, uid, error)
-            self.poll_schedule.probe_after_failure(key, uid, time.time())
+            problem = self.containment.report("Pod", key.namespace, uid, error)
+            if pod := self.cache.pod(key, uid):
+                self._record_failure(pod, problem, time.time())
         finally:
             self._slots.release(key)
             self._released.set()
