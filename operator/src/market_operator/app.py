@@ -177,7 +177,7 @@ def assemble(settings: Settings, cluster: Cluster, for_lease: Cluster) -> App:
         settings,
         metrics,
         EventRecorder(cluster, metrics),
-        Handovers(),
+        Handovers(informer.collectors.shares),
         StatusBudget(HANDOVER_INTERVAL_S, HANDOVERS_PER_SECOND),
     )
     metrics.watch_queue(queue)

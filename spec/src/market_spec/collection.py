@@ -24,6 +24,8 @@ from market_spec.section import Rule, Section, Violation
 from market_spec.sinks import Sink
 
 MAX_SHARDS = 64
+MAX_SYMBOLS = 500
+MAX_SINKS = 8
 INSTEAD_OF_NONE = "To stop the collectors, set suspend to true"
 
 
@@ -230,7 +232,7 @@ class Collection(Section, frozen=True, kw_only=True):
     ] = None
     symbols: Annotated[
         tuple[Symbol, ...] | None,
-        Items(1, 500, "set"),
+        Items(1, MAX_SYMBOLS, "set"),
         "Symbols of spot instruments, 1 to 500. Default none; exactly one of symbol and symbols is required.",
     ] = None
     data_types: Annotated[
@@ -280,7 +282,7 @@ class Collection(Section, frozen=True, kw_only=True):
     ] = None
     sinks: Annotated[
         tuple[Sink, ...],
-        Items(1, 8, "map", "name"),
+        Items(1, MAX_SINKS, "map", "name"),
         "Destinations of records, 1 to 8. Default: one sink named out of type stdout. Every record goes to every sink.",
     ] = (Sink(name="out", type="stdout"),)
     shards: Annotated[

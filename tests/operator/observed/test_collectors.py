@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from market_operator.observed.collectors import Collectors
+from market_operator.observed.collectors import KEPT_BYTES, Collectors
 from market_operator.observed.counters import fold, read_counter_state, write_counter_state
+from market_operator.observed.memory_shares import MemoryShares
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 
@@ -102,3 +103,38 @@ def test_deleted_resource_leaves_no_termination_messages(
     seen.record_termination(pod(last_state=ended(report_document())))
     seen.forget(pod().key)
     assert seen.samples(pod().key, []) == []
+
+
+def test_reports_of_many_streams_have_a_share_of_the_memory(
+    seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
+) -> None:
+    seen.shares = MemoryShares(1_000_000)
+
+    def large(uid: str, count: int = 3_000) -> Report:
+        streams = [{"stream": f"S{number:04d}-USDT/trade", "state": "stale"} for number in range(count)]
+        return report(uid, streams=streams, positions={"S0001-USDT/trade": {"line": {"last": 7}}})
+
+    pods = [pod(uid) for uid in ("a", "b", "c", "d", "e")]
+    while seen.has_room(pods[0], large(pods[0].uid)):
+        first = pods.pop(0)
+        seen.record_probe(first, large(first.uid))
+    assert len(seen.probes) == 3
+    assert seen.has_room(pods[0], report(pods[0].uid)), "few streams take no share"
+    assert seen.has_room(pod("next-door", namespace="quiet"), large("next-door"))
+    assert seen.has_room(first, large(first.uid)), "its next report takes the place of the last one"
+    seen.record_probe(first, report(first.uid))
+    assert seen.has_room(pods[0], large(pods[0].uid))
+
+
+def test_memory_of_a_stopped_pod_is_free_again(
+    seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
+) -> None:
+    positions = {f"S{number:04d}-USDT/trade": {"line": {"last": 7}} for number in range(3_000)}
+    for uid in ("a", "b", "c"):
+        seen.record_probe(pod(uid), report(uid, positions=positions))
+        seen.stopped(pod(uid))
+    assert not seen.shares.may_take("md", KEPT_BYTES - 1), "where it ended is still needed"
+    seen.drop_positions(pod().key, ["a", "b"])
+    seen.drop_positions(pod().key, ["a"])
+    seen.forget(pod().key)
+    assert seen.shares == MemoryShares(KEPT_BYTES)

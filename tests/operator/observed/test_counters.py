@@ -20,6 +20,7 @@ from market_operator.observed.counters import (
     write_counter_state,
 )
 from market_operator.observed.pods import Pod
+from market_operator.observed.reported_streams import Streams
 from market_operator.observed.reports import Report
 from market_operator.resource.naming import Key
 
@@ -146,7 +147,7 @@ def _pod(uid: str, shard: int = 0, words: tuple[str, ...] = (), is_finished: boo
 
 
 def _report(epoch: str, count: int) -> Report:
-    return Report(epoch, 0, "Healthy", "", Counters(messages=count), (), (), (), (), "", "", "")
+    return Report(epoch, 0, "Healthy", "", Counters(messages=count), (), Streams(), (), (), "", "", "")
 
 
 class Fleet(RuleBasedStateMachine):

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -200,3 +201,33 @@ def test_the_document_fits_a_configmap_and_loses_no_position(named: Callable[[st
     found = resource.document(named("a"), named("b"), desired=tuple(streams), a=streams, b=streams)
     assert len(resource.stored or "") <= MAX_BYTES
     assert found["ended"] == streams or found["running"].keys() == {"a"}
+
+
+def test_pods_say_nothing_of_streams_that_nobody_asked_for(named: Callable[[str], Pod]) -> None:
+    others = {f"X{number}-USDT/trade": trade(1) for number in range(9_000)}
+    found = Resource().document(named("a"), a={TRADE: trade(7), **others})
+    assert found["running"]["a"]["streams"] == {TRADE: trade(7)}
+
+
+def test_positions_of_many_pods_are_not_all_parsed_at_once(named: Callable[[str], Pod]) -> None:
+    """Each has 800 kB, which would take 15 MB as Python objects."""
+    streams = {f"{number}-USDT/trade": {**trade(number), "gaps": [[]] * 1_300} for number in range(200)}
+    pods = {f"pod-{number}": json.dumps(streams, separators=(",", ":")) for number in range(20)}
+    handovers, alive = Handovers(), [named(uid) for uid in pods]
+    tracemalloc.start()
+    text, _ = handovers.document(KEY, None, alive, pods, tuple(streams), lambda: False)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(text) <= MAX_BYTES
+    assert peak < 35_000_000
+
+
+def test_documents_have_a_share_of_the_memory(named: Callable[[str], Pod]) -> None:
+    resource = Resource()
+    resource.handovers.shares.take("md", 50 * MAX_BYTES)
+    streams = {f"{number}-USDT/trade": trade(number) for number in range(500)}
+    assert resource.document(named("a"), desired=tuple(streams), a=streams)["running"] == {}
+    assert resource.document(named("a"), desired=tuple(streams), a=streams)["ended"] == dict.fromkeys(streams)
+    resource.handovers.forget(KEY)
+    resource.handovers.shares.release("md", 50 * MAX_BYTES)
+    assert resource.handovers.shares == Handovers().shares

@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_operator.errors import ReportError
-from market_operator.observed.reports import TEXT_LIMIT, VALUES_LIMIT, Report, read_report
+from market_operator.observed.reported_streams import STREAMS_LIMIT
+from market_operator.observed.reports import (
+    CONNECTIONS_LIMIT,
+    OPEN_GAPS_LIMIT,
+    TEXT_LIMIT,
+    VALUES_LIMIT,
+    Report,
+    read_report,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -88,6 +97,42 @@ def test_report_of_more_values_than_a_collector_has_is_refused(value: str) -> No
     text = '{"contract": 1, "epoch": "a/1", "x": [' + ",".join([value] * (VALUES_LIMIT + 1)) + "]}"
     with pytest.raises(ReportError, match="more than 300000 values"):
         read_report(text.encode())
+
+
+def test_words_of_tenants_are_not_interned(report: Callable[..., Report]) -> None:
+    """CPython 3.12 never frees an interned string."""
+    found = report(reason="a reason that only this report has")
+    assert sys.intern("".join(["a reason that only ", "this report has"])) is not found.reason
+
+
+def test_lists_are_as_long_as_those_of_a_resource(report: Callable[..., Report]) -> None:
+    found = report(
+        connections=[{"name": str(number)} for number in range(1_000)],
+        sinks=[{"name": str(number)} for number in range(1_000)],
+        gaps=[{"state": "open", "stream": str(number)} for number in range(10_000)],
+        positions={str(number): None for number in range(20_000)},
+    )
+    assert (len(found.connections), len(found.sinks), len(found.open_gaps)) == (CONNECTIONS_LIMIT, 8, OPEN_GAPS_LIMIT)
+    assert len(json.loads(found.positions)) == STREAMS_LIMIT
+
+
+def test_closed_gaps_are_not_kept(report: Callable[..., Report]) -> None:
+    gaps = [{"id": "1", "stream": "BTC-USDT/trade", "state": state} for state in ("repaired", "open", "lost")]
+    assert report(gaps=gaps).open_gaps == ("BTC-USDT/trade",)
+
+
+def test_small_report_has_no_size(report: Callable[..., Report]) -> None:
+    streams = [{"stream": f"S{number}-USDT/trade", "state": "live"} for number in range(50)]
+    assert report(streams=streams).size == 0
+    assert report(streams=streams * 1_000, positions={"a": {"line": {"last": 1}, "gaps": "x" * 3_900}}).size > 0
+
+
+def test_long_positions_become_earlier_ones_and_then_unknown(report: Callable[..., Report]) -> None:
+    """Without any, the operator says of every stream that nobody knows where it ended."""
+    position = {"line": {"last": 9, "holes": [[5, 6]]}, "gaps": ["x" * 3_000]}
+    found = json.loads(report(positions={str(number): position for number in range(1_000)}).positions)
+    assert set(map(json.dumps, found.values())) == {'{"line": {"last": 4}}'}
+    assert report(positions={f"{number:0128d}": position for number in range(9_000)}).positions == ""
 
 
 def test_connection_reason_is_read_from_either_field(report: Callable[..., Report]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from market_operator.errors import ReportError
 from market_operator.observed.cache import Cache
-from market_operator.observed.collectors import Collectors
+from market_operator.observed.collectors import KEPT_BYTES, Collectors
 from market_operator.observed.pods import Pod
 from market_operator.observed.registry import Registry
 from market_operator.observed.reports import Report
@@ -184,3 +184,14 @@ async def test_answer_of_another_pod_is_a_failed_probe(pod_document: Make, repor
         probe = informer.collectors.probes["pod-1"]
         assert probe.report is None
         assert probe.problem.startswith("another pod answered: other/")
+
+
+async def test_report_without_room_in_memory_is_a_failed_probe(pod_document: Make, report: Make) -> None:
+    streams = [{"stream": f"S{number}-USDT/trade", "state": "live"} for number in range(1_000)]
+    async with polling(Reader(report(streams=streams))) as informer:
+        informer.collectors.shares.take("md", KEPT_BYTES // 2)
+        informer.child("Pod", pod_document(), time.time())
+        await until(lambda: informer.collectors.probes)
+        probe = informer.collectors.probes["pod-1"]
+        assert probe.report is None
+        assert "no memory left" in probe.problem

@@ -12,11 +12,12 @@ null means that a pod may have delivered the stream, but nobody knows how far. I
 the pod runs and has not reported. A position that is too old is harmless: it only makes the next pod's backfill longer.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+import msgspec
+
+from market_operator.observed.memory_shares import MemoryShares
 from market_operator.observed.pods import Pod
 from market_operator.resource.naming import HTTP_PORT, Key
 
@@ -25,9 +26,36 @@ MAX_BYTES = 900_000
 """Longest document. A ConfigMap may have 1 MiB."""
 EMPTY = '{"contract":1,"ended":{},"running":{}}'
 
-Position = dict[str, Any]
-Streams = dict[str, Position | None]
-"""Where a pod's streams ended; null for those without a position."""
+SHORT_BYTES = 4096
+"""Longest document in a namespace whose documents and reports take its share of the memory."""
+Streams = dict[str, msgspec.Raw]
+"""Where a pod's streams ended, as JSON; null for those without a position. Parsed, it would take 20 times as much."""
+_NULL = msgspec.Raw(b"null")
+
+
+class _RunningPod(msgspec.Struct):
+    address: str
+    streams: Streams | None
+
+
+class _Document(msgspec.Struct):
+    ended: Streams
+    running: dict[str, _RunningPod]
+    contract: int = CONTRACT
+
+
+class _Line(msgspec.Struct):
+    time_ns: int = 0
+    last: int | None = None
+    head: int = 0
+
+
+class _Position(msgspec.Struct):
+    line: _Line
+
+
+_DOCUMENT, _STREAMS = msgspec.json.Decoder(_Document), msgspec.json.Decoder(Streams)
+_POSITION = msgspec.json.Decoder(_Position | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +71,9 @@ class _Known:
 
 @dataclass(slots=True)
 class Handovers:
-    """The documents by resource."""
+    """The documents by resource. `shares` are those of the memory for them."""
 
+    shares: MemoryShares = field(default_factory=lambda: MemoryShares(100 * MAX_BYTES))
     _known: dict[Key, _Known] = field(default_factory=dict)
 
     def document(
@@ -76,21 +105,42 @@ class Handovers:
             return "", False
         is_new = key not in self._known
         if running == known.running and not gone and (is_new or not is_old()):
-            self._known[key] = replace(known, unreported=unreported)
+            self._keep(key, replace(known, unreported=unreported))
             return known.text or EMPTY, is_new
-        text = _compose(_read(known.text), alive, reported, gone, known.unreported | unreported, desired)
-        self._known[key] = _Known(text, running, unreported)
+        document = _compose(_read(known.text), alive, reported, gone, known.unreported | unreported, desired)
+        text = _bounded(document, desired, MAX_BYTES)
+        if not self._has_room(key, text):
+            text = _bounded(document, desired, SHORT_BYTES)
+        self._keep(key, _Known(text, running, unreported))
         return text, True
+
+    def _has_room(self, key: Key, text: str) -> bool:
+        more = _size(text) - self._size(key)
+        return more <= 0 or self.shares.may_take(key.namespace, more)
+
+    def _keep(self, key: Key, known: _Known) -> None:
+        self.shares.release(key.namespace, self._size(key))
+        self.shares.take(key.namespace, _size(known.text))
+        self._known[key] = known
+
+    def _size(self, key: Key) -> int:
+        known = self._known.get(key)
+        return _size(known.text) if known else 0
 
     def forget(self, key: Key) -> None:
         """Forgets a resource."""
+        self.shares.release(key.namespace, self._size(key))
         self._known.pop(key, None)
 
 
+def _size(text: str) -> int:
+    return max(0, len(text) - SHORT_BYTES)
+
+
 def _known(stored: str) -> _Known:
-    pods = _read(stored)["running"]
-    counts = {uid: sum(map(bool, (pod["streams"] or {}).values())) for uid, pod in pods.items()}
-    unreported = frozenset(uid for uid, pod in pods.items() if pod["streams"] is None)
+    pods = _read(stored).running
+    counts = {uid: sum(each != _NULL for each in (pod.streams or {}).values()) for uid, pod in pods.items()}
+    unreported = frozenset(uid for uid, pod in pods.items() if pod.streams is None)
     return _Known(stored, tuple(sorted((uid, count, False) for uid, count in counts.items())), unreported)
 
 
@@ -110,72 +160,77 @@ def _count(positions: str) -> int:
     return positions.count('"line"')
 
 
-def _read(text: str) -> dict[str, Any]:
+def _read(text: str) -> _Document:
     """The document, or an empty one if it is damaged: its pods report again."""
     try:
-        document = json.loads(text or EMPTY)
-        ended, running = dict(document["ended"]), dict(document["running"])
-        if all(isinstance(pod["streams"], dict | None) for pod in running.values()):
-            return {"ended": ended, "running": running}
-    except (ValueError, KeyError, TypeError):
-        pass
-    return {"ended": {}, "running": {}}
+        return _DOCUMENT.decode(text or EMPTY)
+    except (msgspec.MsgspecError, RecursionError):
+        return _Document({}, {})
 
 
 def _compose(
-    before: dict[str, Any],
+    before: _Document,
     running: Mapping[str, Pod],
     reported: Mapping[str, str],
     gone: Collection[str],
     unreported: Collection[str],
     desired: Collection[str],
-) -> str:
+) -> _Document:
     def streams(uid: str) -> Streams | None:
         if uid in reported:
-            positions: Streams = json.loads(reported[uid])
-            return positions
-        return None if uid in unreported else before["running"].get(uid, {"streams": {}})["streams"]
+            return _read_streams(reported[uid], desired)
+        return None if uid in unreported else before.running.get(uid, _RunningPod("", {})).streams
 
-    ended = {name: position for name, position in before["ended"].items() if name in desired}
-    for uid in {uid for uid in before["running"] if uid not in running} | set(gone):
+    ended = {name: position for name, position in before.ended.items() if name in desired}
+    for uid in {uid for uid in before.running if uid not in running} | set(gone):
         _end(ended, streams(uid), desired)
-    pods = {uid: {"address": _address(pod), "streams": streams(uid)} for uid, pod in running.items()}
-    return _bounded(ended, pods, desired)
+    return _Document(ended, {uid: _RunningPod(_address(pod), streams(uid)) for uid, pod in running.items()})
+
+
+def _read_streams(positions: str, desired: Collection[str]) -> Streams | None:
+    """The positions of desired streams. A pod may report any number of others."""
+    try:
+        return {name: position for name, position in _STREAMS.decode(positions).items() if name in desired}
+    except (msgspec.MsgspecError, RecursionError):
+        return None
 
 
 def _end(ended: Streams, streams: Streams | None, desired: Collection[str]) -> None:
     """Adds where a pod ended. An earlier position is better than an unknown one."""
-    for name, position in (dict.fromkeys(desired) if streams is None else streams).items():
-        if name in desired and (name not in ended or _is_further(position, ended[name])):
+    for name, position in (dict.fromkeys(desired, _NULL) if streams is None else streams).items():
+        if name in desired and (name not in ended or _order(position) > _order(ended[name])):
             ended[name] = position
 
 
-def _is_further(one: Position | None, other: Position | None) -> bool:
-    if one is None or other is None:
-        return one is not None
-    return _order(one) > _order(other)
-
-
-def _order(position: Position) -> tuple[int, int]:
-    """Time first: an exchange may restart its ids."""
-    line = position["line"]
-    return line.get("time_ns", 0), line.get("last", line.get("head", 0))
+def _order(position: msgspec.Raw) -> tuple[bool, int, int]:
+    """A position is further than none. Then time comes first: an exchange may restart its ids."""
+    try:
+        found = _POSITION.decode(position)
+    except (msgspec.MsgspecError, RecursionError):
+        found = None
+    if found is None:
+        return False, 0, 0
+    return True, found.line.time_ns, found.line.head if found.line.last is None else found.line.last
 
 
 def _address(pod: Pod) -> str:
     return f"[{pod.ip}]:{HTTP_PORT}" if ":" in pod.ip else f"{pod.ip}:{HTTP_PORT}"
 
 
-def _bounded(ended: Streams, pods: dict[str, Any], desired: Collection[str]) -> str:
+def _bounded(document: _Document, desired: Collection[str], limit: int) -> str:
     """The document. If it is too long, pods count as ended: their successors then report a gap that may be none."""
-    text = _dump(ended, pods)
-    while len(text) > MAX_BYTES and pods:
+    ended, pods = dict(document.ended), dict(document.running)
+    sizes = {uid: len(_dump({}, {uid: pod})) for uid, pod in pods.items()}
+    size = len(_dump(ended, {}))
+    while pods and size + sum(sizes.values()) > limit:
         uid = max(pods)
-        _end(ended, pods.pop(uid)["streams"], desired)
-        text = _dump(ended, pods)
-    return text if len(text) <= MAX_BYTES else _dump(dict.fromkeys(sorted(ended)[:4_000]), {})
+        del sizes[uid]
+        _end(ended, pods.pop(uid).streams, desired)
+        # Once it is too long without any pod, it need not be measured again.
+        size = len(_dump(ended, {})) if size <= limit else size
+    text = _dump(ended, pods) if size <= limit else ""
+    return text or _dump(dict.fromkeys(sorted(ended)[:4_000], _NULL), {})
 
 
-def _dump(ended: Streams, pods: Mapping[str, Any]) -> str:
-    document = {"contract": CONTRACT, "ended": ended, "running": pods}
-    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+def _dump(ended: Streams, pods: dict[str, _RunningPod]) -> str:
+    return msgspec.json.encode(_Document(ended, pods), order="deterministic").decode()

@@ -9,25 +9,36 @@ It comes from a pod, so it is not trusted: strings are cut, lists are bounded, t
 """
 
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any
 
 from market_operator.errors import ReportError
 from market_operator.observed.counters import LARGEST, Counters, read_counters
+from market_operator.observed.reported_streams import STREAMS_LIMIT, Stream, Streams, pack
+from market_spec.collection import MAX_SINKS
 
 CONTRACT = 1
-LIST_LIMIT = 10_000
 TEXT_LIMIT = 300
+NAME_LIMIT = 128
+CONNECTIONS_LIMIT = 32
+OPEN_GAPS_LIMIT = 1_000
+"""A collector reports at most 100 gaps, the open ones first."""
+SMALL = 4096
+"""Bytes of a report that take no share of the memory, like the record of its pod."""
 YEARS = range(2000, 2101)
 """Times outside of these years are not believed."""
 VALUES_LIMIT = 300_000
 """Most values in a document. 8,000 streams with eight sinks, as 500 symbols with all data types have, are 160,000."""
 POSITION_BYTES = 4_000
+POSITIONS_BYTES = 900_000
+"""Longest positions of a report. Those of 8,000 streams have 400 kB. Longer ones would not fit into a ConfigMap."""
 POSITION_NUMBERS = ("last", "head", "time_ns")
-T = TypeVar("T")
+_WORDS = {
+    word: word for word in ("live", "quiet", "pending", "stale", "connected", "public", "business", "Healthy", "")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,47 +52,20 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """state: pending, live, quiet, unknown, stale, refused.
-
-    `name` is SYMBOL/type, such as BTC-USDT/trade, or account/balance. `message` explains the reason.
-    """
-
-    name: str
-    state: str
-    since: str
-    reason: str
-    message: str = ""
-
-    @property
-    def symbol(self) -> str:
-        """The part of the name before the slash."""
-        return self.name.partition("/")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """An open or closed gap. The states are those of /status."""
-
-    id: str
-    stream: str
-    state: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Sink:
     """`error` is the sink's last error."""
 
     name: str
     healthy: bool
-    dropped: int
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One status document. Times are RFC 3339 strings, empty if absent."""
+    """The parts of a status document that the operator reads. Times are RFC 3339 strings, empty if absent.
+
+    `open_gaps` has the stream of each open gap.
+    """
 
     epoch: str
     shard: int
@@ -89,8 +73,8 @@ class Report:
     reason: str
     counters: Counters
     connections: tuple[Connection, ...]
-    streams: tuple[Stream, ...]
-    gaps: tuple[Gap, ...]
+    streams: Streams
+    open_gaps: tuple[str, ...]
     sinks: tuple[Sink, ...]
     last_message_time: str
     last_reconnect_time: str
@@ -101,7 +85,14 @@ class Report:
     @property
     def condition_inputs(self) -> tuple[object, ...]:
         """The fields that conditions depend on: no counters, and no times that change with every message."""
-        return self.epoch, self.health, self.reason, self.connections, self.streams, self.gaps, self.sinks
+        return self.epoch, self.health, self.reason, self.connections, self.streams, self.open_gaps, self.sinks
+
+    @property
+    def size(self) -> int:
+        """Estimate of the memory in bytes, beside what a small report takes."""
+        texts = (text for part in (self.connections, self.sinks) for each in part for text in astuple(each))
+        own = sum(len(text) for text in (*texts, *self.open_gaps) if isinstance(text, str))
+        return max(0, own + self.streams.size + len(self.positions) - SMALL)
 
 
 def read_report(text: str | bytes | bytearray) -> Report:
@@ -150,10 +141,10 @@ def _report(document: dict[str, Any]) -> Report:
         health=_text(document, "health"),
         reason=_text(document, "reason"),
         counters=read_counters(counters if isinstance(counters, dict) else {}),
-        connections=_all(document, "connections", _connection),
-        streams=_all(document, "streams", _stream),
-        gaps=_all(document, "gaps", _gap),
-        sinks=_all(document, "sinks", _sink),
+        connections=tuple(map(_connection, _items(document, "connections", CONNECTIONS_LIMIT))),
+        streams=pack(map(_stream, _items(document, "streams", STREAMS_LIMIT))),
+        open_gaps=tuple(_open_gaps(document)),
+        sinks=tuple(map(_sink, _items(document, "sinks", MAX_SINKS))),
         last_message_time=_time(document, "lastMessageTime"),
         last_reconnect_time=_time(reconnect, "time"),
         last_reconnect_reason=_text(reconnect, "reason"),
@@ -165,8 +156,15 @@ def _positions(document: dict[str, Any]) -> str:
     items = document.get("positions")
     if not isinstance(items, dict):
         return ""
-    found = {name[:128]: _position(item) for name, item in [*items.items()][:LIST_LIMIT]}
-    return json.dumps(found, separators=(",", ":"))
+    found = {_word(name)[:NAME_LIMIT]: _position(item) for name, item in islice(items.items(), STREAMS_LIMIT)}
+    text = _dump(found)
+    if len(text) > POSITIONS_BYTES:
+        text = _dump({name: item and {"line": _before_missing(item["line"])} for name, item in found.items()})
+    return text if len(text) <= POSITIONS_BYTES else ""
+
+
+def _dump(document: dict[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"))
 
 
 def _position(item: Any) -> dict[str, Any] | None:
@@ -174,7 +172,7 @@ def _position(item: Any) -> dict[str, Any] | None:
     line = item.get("line") if isinstance(item, dict) else None
     if not isinstance(line, dict) or not all(map(_is_number, (line.get(name, 0) for name in POSITION_NUMBERS))):
         return None
-    return item if len(json.dumps(item)) <= POSITION_BYTES else {"line": _before_missing(line)}
+    return item if len(_dump(item)) <= POSITION_BYTES else {"line": _before_missing(line)}
 
 
 def _is_number(value: object) -> bool:
@@ -194,31 +192,39 @@ def _connection(item: dict[str, Any]) -> Connection:
 
 
 def _stream(item: dict[str, Any]) -> Stream:
-    name, state = _text(item, "stream")[:128], _text(item, "state")
+    name, state = _text(item, "stream")[:NAME_LIMIT], _text(item, "state")[:NAME_LIMIT]
     return Stream(name, state, _time(item, "since"), _text(item, "reason"), _text(item, "message"))
 
 
-def _gap(item: dict[str, Any]) -> Gap:
-    return Gap(_text(item, "id"), _text(item, "stream"), _text(item, "state"), _text(item, "reason"))
+def _open_gaps(document: dict[str, Any]) -> Iterator[str]:
+    """The stream of each gap that is open."""
+    items = document.get("gaps")
+    found = items if isinstance(items, list) else []
+    gaps = (each for each in found if isinstance(each, dict) and each.get("state") == "open")
+    return (_text(gap, "stream")[:NAME_LIMIT] for gap in islice(gaps, OPEN_GAPS_LIMIT))
 
 
 def _sink(item: dict[str, Any]) -> Sink:
-    return Sink(_text(item, "name"), item.get("healthy") is True, _whole(item, "dropped"), _text(item, "error"))
+    return Sink(_text(item, "name"), item.get("healthy") is True, _text(item, "error"))
 
 
-def _all(document: dict[str, Any], name: str, read: Callable[[dict[str, Any]], T]) -> tuple[T, ...]:
+def _items(document: dict[str, Any], name: str, limit: int) -> Iterator[dict[str, Any]]:
+    """The first objects in a list."""
     items = document.get(name)
-    return tuple(read(item) for item in items[:LIST_LIMIT] if isinstance(item, dict)) if isinstance(items, list) else ()
+    return islice((item for item in items if isinstance(item, dict)), limit) if isinstance(items, list) else iter(())
 
 
 def _text(document: dict[str, Any], name: str) -> str:
     value = document.get(name)
-    if not isinstance(value, str):
-        return ""
-    if not value.isprintable():  # no control character reaches a status, a log or a terminal
-        value = "".join(each if each.isprintable() else "\ufffd" for each in value[:TEXT_LIMIT])
-    # Most strings are equal in thousands of reports, so they are interned.
-    return sys.intern(value[:TEXT_LIMIT])
+    return _word(value) if isinstance(value, str) else ""
+
+
+def _word(value: str) -> str:
+    """A string without control characters, since they must reach no status, log or terminal. States exist only once."""
+    value = value[:TEXT_LIMIT]
+    if not value.isprintable():
+        value = "".join(each if each.isprintable() else "\ufffd" for each in value)
+    return _WORDS.get(value, value)
 
 
 def _whole(document: dict[str, Any], name: str) -> int:

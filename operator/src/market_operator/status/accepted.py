@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from market_operator.observed.reports import Stream
+from market_operator.observed.reported_streams import Stream
 from market_operator.status.diagnosis import pod_problem
 from market_operator.status.reasons import ConditionState, Reason
 from market_operator.status.snapshot import Snapshot, all_shards_report, not_reported

@@ -107,7 +107,7 @@ def _totals(before: Document, snapshot: Snapshot, counters: CounterState) -> Doc
 def _open_gaps(before: Document, snapshot: Snapshot) -> int:
     if snapshot.has_unprobed_pods:
         return int(before.get("gaps", {}).get("open", 0))
-    return sum(gap.state == "open" for report in snapshot.reports for gap in report.gaps)
+    return sum(len(report.open_gaps) for report in snapshot.reports)
 
 
 def _workload(snapshot: Snapshot) -> Document:

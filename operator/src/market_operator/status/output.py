@@ -14,9 +14,9 @@ def complete(snapshot: Snapshot) -> ConditionState:
         return ConditionState("Unknown", Reason.SUSPENDED, "Nothing is collected because spec.suspend is true")
     if not all_shards_report(snapshot):
         return not_reported(snapshot)
-    gaps = [gap for report in snapshot.reports for gap in report.gaps if gap.state == "open"]
+    gaps = [stream for report in snapshot.reports for stream in report.open_gaps]
     if gaps:
-        names = sorted({gap.stream for gap in gaps})
+        names = sorted(set(gaps))
         return ConditionState("False", Reason.GAPS_OPEN, f"{counted(len(gaps), 'gap')} open in {listed(names)}")
     return ConditionState("True", Reason.NO_GAPS_OPEN, "No gap is open")
 

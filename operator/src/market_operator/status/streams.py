@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from market_operator.observed.reports import Stream
+from market_operator.observed.reported_streams import Stream
 from market_operator.status.snapshot import Snapshot
 
 DELIVERING = ("live", "quiet")
@@ -29,9 +29,14 @@ def best_streams(snapshot: Snapshot) -> dict[str, Stream]:
     for report in snapshot.reports:
         for stream in report.streams:
             known = best.get(stream.name)
-            if known is None or _ORDER.get(stream.state, 6) < _ORDER.get(known.state, 6):
+            if known is None or _rank(stream) < _rank(known):
                 best[stream.name] = stream
     return best
+
+
+def _rank(stream: Stream) -> tuple[int, bool]:
+    """Sort key: the best state first, and of equal ones those whose words were kept."""
+    return _ORDER.get(stream.state, 6), not stream.has_words
 
 
 def select_streams(snapshot: Snapshot, is_selected: Callable[[Stream], bool]) -> list[Stream]:

@@ -87,6 +87,8 @@ class Poller:
             outcome = await self.reader.read(pod)
             if not outcome.epoch.startswith(f"{pod.uid}/"):
                 outcome = ReportError(f"another pod answered: {outcome.epoch}")
+            elif not self.collectors.has_room(pod, outcome):
+                outcome = ReportError("the operator has no memory left for reports of so many streams in a namespace")
         except ReportError as error:
             outcome = error
         current = self.cache.pod(pod.key, pod.uid)
