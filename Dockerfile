@@ -7,7 +7,7 @@ FROM ${BASE_IMAGE} AS build
 RUN python3 -m venv /opt/tools && python3 -m venv --without-pip /opt/venv
 WORKDIR /build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY hack/image/*.sh hack/image/
+COPY hack/image/*.sh hack/image/unused-packages.txt hack/image/
 COPY requirements/build.txt requirements/
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip hack/image/install-packages.sh requirements/build.txt /opt/tools/bin/python
 
@@ -16,6 +16,7 @@ COPY requirements/operator.txt requirements/
 # Of the Kubernetes client the operator uses neither its models nor a class a group of the API: 115 MB. They are loaded
 # when they are asked for, and check.py proves that nothing asks.
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip hack/image/install-packages.sh requirements/operator.txt && \
+    /opt/tools/bin/pip --python /opt/venv/bin/python uninstall --quiet --yes -r hack/image/unused-packages.txt && \
     find /opt/venv/lib/python3*/site-packages/kubernetes \( -path '*/client/api/*' -o -path '*/client/models/*' \) -type f ! -name '__init__*' -delete
 COPY spec spec
 COPY operator operator
@@ -41,6 +42,8 @@ RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/s
     /usr/lib/python3*/ensurepip /usr/local/lib/python3*/ensurepip
 # Compiled modules are in the image, so a read-only root costs no start-up time.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# The entry points ignore PYTHON* variables (-I), with which whoever sets the environment of a container could run code
+# of their own in this image. So their options stand there again: unbuffered (-u), no compiled files (-B).
 USER 65532:65532
 WORKDIR /
 
@@ -48,14 +51,14 @@ FROM run AS operator
 COPY --from=build-operator /opt/venv /opt/venv
 RUN --mount=type=bind,source=hack/image,target=/mnt python3 /mnt/check.py market_operator
 EXPOSE 8080
-ENTRYPOINT ["market-operator"]
+ENTRYPOINT ["/opt/venv/bin/python3", "-I", "-u", "-B", "-m", "market_operator"]
 CMD ["run"]
 
 FROM run AS collector
 COPY --from=build-collector /opt/venv /opt/venv
 RUN --mount=type=bind,source=hack/image,target=/mnt python3 /mnt/check.py market_collector
 EXPOSE 8080
-ENTRYPOINT ["market-collector"]
+ENTRYPOINT ["/opt/venv/bin/python3", "-I", "-u", "-B", "-m", "market_collector"]
 CMD ["run", "-f", "/etc/market-collector/collector.json"]
 
 FROM run AS simulator

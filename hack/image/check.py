@@ -1,9 +1,10 @@
 """Run in each image when it is built: `check.py market_operator`. What it finds ends the build.
 
 An image has neither pip nor a compiler. The operator's lacks most of the Kubernetes client (Dockerfile), so everything
-is imported, and real calls are made.
+is imported, and real calls are made. What is not loaded then is never used: such a package only adds advisories.
 """
 
+import ast
 import asyncio
 import importlib
 import json
@@ -13,8 +14,10 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 COMPILERS = r"(.+-)?(gcc|g\+\+|cc|c\+\+|cpp|clang|as|ld|make|rustc|cargo|go)[\d.]*(-[\d.]+)?"
@@ -26,17 +29,62 @@ PROGRAMS = {
     "market_simulator": ("market-simulator", "--help"),
 }
 ELSEWHERE = ("/proc", "/sys", "/dev", "/mnt")
+MAY_BE_UNUSED: dict[str, str] = {}
+"""Installed packages that are not loaded, by name with the reason. There are none."""
 
 
 def main(package: str) -> None:
     found = sorted(intruders(Path("/")))
     if found:
         sys.exit(f"the image holds what installs or compiles: {', '.join(map(str, found))}")
-    for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-        importlib.import_module(module.name)
-    subprocess.run(PROGRAMS[package], check=True)  # noqa: S603 - ours
+    if package == "market_operator":
+        from market_operator.cluster.slim_import import leave_out_synchronous_client
+
+        leave_out_synchronous_client()
+    import_all(package)
+    program, argument = PROGRAMS[package]
+    for command in ((program,), (sys.executable, "-I", "-u", "-B", "-m", package)):
+        subprocess.run((*command, argument), check=True)  # noqa: S603 - ours
     if package == "market_operator":
         asyncio.run(call_an_api_server())
+    if unused := sorted(never_loaded(distributions(), loaded_files()) - MAY_BE_UNUSED.keys()):
+        sys.exit(
+            f"no module of these packages is loaded: {', '.join(unused)}. Add them to hack/image/unused-packages.txt"
+        )
+
+
+def import_all(package: str) -> None:
+    """Import each module of a package, and all that its functions import later, such as a parser of YAML."""
+    path = importlib.import_module(package).__path__
+    for module in pkgutil.walk_packages(path, f"{package}."):
+        importlib.import_module(module.name)
+    for file in [file for folder in path for file in Path(folder).rglob("*.py")]:
+        for name in imported_names(file.read_text()):
+            with suppress(ImportError):  # names that only type checkers need
+                importlib.import_module(name)
+
+
+def imported_names(source: str) -> Iterator[str]:
+    """Yield the absolute names of the modules that a source imports anywhere."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def loaded_files() -> set[str]:
+    """The files of all modules that are loaded."""
+    return {str(Path(file).resolve()) for each in [*sys.modules.values()] if (file := getattr(each, "__file__", None))}
+
+
+def never_loaded(installed: Iterable[Distribution], files: set[str]) -> set[str]:
+    """Names of installed packages of which no file is loaded."""
+    return {
+        each.metadata["Name"].lower()
+        for each in installed
+        if not any(str(Path(str(each.locate_file(file))).resolve()) in files for file in each.files or ())
+    }
 
 
 def intruders(root: Path) -> Iterator[Path]:

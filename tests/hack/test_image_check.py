@@ -1,6 +1,9 @@
 """The check that each image runs when it is built: what it finds, and what it leaves alone."""
 
 import importlib.util
+import subprocess
+import sys
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 from types import ModuleType
 
@@ -47,3 +50,46 @@ def test_what_installs_or_compiles_is_found_wherever_it_lies(check: ModuleType, 
 
 async def test_the_operators_client_answers_what_the_check_asks(check: ModuleType) -> None:
     await check.call_an_api_server()
+
+
+def installed(folder: Path, name: str) -> None:
+    """A package as pip installs it."""
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").touch()
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.capitalize()}\nVersion: 1.0\n")
+    (info / "RECORD").write_text(f"{name}/__init__.py,,\n{info.name}/METADATA,,\n")
+
+
+def test_package_that_no_module_loads_is_found(check: ModuleType, tmp_path: Path) -> None:
+    installed(tmp_path, "used")
+    installed(tmp_path, "ballast")
+    loaded = {str(tmp_path / "used" / "__init__.py")}
+    assert check.never_loaded(distributions(path=[str(tmp_path)]), loaded) == {"ballast"}
+    assert str(Path(pytest.__file__).resolve()) in check.loaded_files()
+
+
+def test_imports_inside_of_functions_count(check: ModuleType) -> None:
+    source = "import a.b as c\nfrom . import d\nfrom .e import f\ndef g():\n    from h.i import j, k\n"
+    assert [*check.imported_names(source)] == ["a.b", "h.i"]
+
+
+REMOVED = [line for line in (CHECK.parent / "unused-packages.txt").read_text().splitlines() if line[0] != "#"]
+
+
+def test_operator_starts_without_the_packages_that_its_image_lacks() -> None:
+    """As in the image, where every module is imported and an API server is called."""
+    top_levels = {name for each in REMOVED for name in (distribution(each).read_text("top_level.txt") or each).split()}
+    code = (
+        "import sys, asyncio\n"
+        f"sys.modules.update(dict.fromkeys({sorted(top_levels)}))\n"  # None: importing it is an ImportError
+        f"sys.path.insert(0, {str(CHECK.parent)!r})\n"
+        "from market_operator.cluster.slim_import import leave_out_synchronous_client as leave_out\n"
+        "leave_out()\n"
+        "import check\n"
+        "check.import_all('market_operator')\n"
+        "asyncio.run(check.call_an_api_server())\n"
+    )
+    assert len(REMOVED) == 9
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from market_collector import __version__
+from market_collector import __version__, core_dumps
 from market_collector.checkpoint import Checkpoint, Samples
 from market_collector.config.settings import Settings
 from market_collector.containment import Containment
@@ -272,6 +272,8 @@ async def run(
     handover: Path | None = None,
 ) -> int:
     """Runs a collector until SIGTERM or SIGINT; returns the exit code."""
+    if DataType.BALANCE in settings.data_types:
+        core_dumps.forbid()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
