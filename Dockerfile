@@ -42,8 +42,8 @@ RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/s
     /usr/lib/python3*/ensurepip /usr/local/lib/python3*/ensurepip
 # Compiled modules are in the image, so a read-only root costs no start-up time.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# The entry points ignore PYTHON* variables (-I), with which whoever sets the environment of a container could run code
-# of their own in this image. So their options stand there again: unbuffered (-u), no compiled files (-B).
+# The entry points ignore PYTHON* variables (-I). Otherwise an author of a pod could run code of a ConfigMap in this image.
+# So the options of the variables above stand there again: unbuffered (-u), no compiled files (-B).
 USER 65532:65532
 WORKDIR /
 
