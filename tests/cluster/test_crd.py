@@ -51,6 +51,9 @@ ITEMS = [{"key": "ca.crt", "path": "certificates/ca.crt", "mode": 256}]
 PROJECTED = {"sources": [{"secret": {"name": "s", "items": ITEMS}}, {"configMap": {"name": "c", "optional": True}}]}
 
 
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+POD = {"podAffinityTerm": {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "a"}}}}
+SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
 NODE = {"fieldRef": {"fieldPath": "spec.nodeName"}}
 KEY = {"credentials": {"secretName": "okx-key"}}
 ACCEPTED: list[dict[str, Any]] = [
@@ -70,7 +73,9 @@ ACCEPTED: list[dict[str, Any]] = [
     {"replicas": 5, "suspend": True, "logLevel": "debug"},
     {"template": {"labels": {"team": "a"}, "annotations": {"a": "b"}, "env": [{"name": "A", "value": "b"}]}},
     {"template": {"resources": {"limits": {"cpu": 1, "memory": "1Gi"}}, "tolerations": [{"operator": "Exists"}]}},
-    {"template": {"affinity": {"nodeAffinity": {"anything": [1]}}}},
+    {"template": {"tolerations": [{"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute"}, {}]}},
+    {"template": {"affinity": {"nodeAffinity": {}, "podAntiAffinity": {PREFERRED: [{"weight": 9, **POD}]}}}},
+    {"template": {"topologySpreadConstraints": [{**SPREAD, "minDomains": 2, "nodeTaintsPolicy": "Honor"}]}},
     {"connection": {"endpoint": {"websocket": "wss://[2001:db8::1]:65535", "rest": "https://proxy.example.com/"}}},
     volume({"configMap": {"name": "ca-bundle", "items": ITEMS, "defaultMode": 0, "optional": True}}),
     volume({"secret": {"secretName": "client.certificate", "items": ITEMS}}),
@@ -228,6 +233,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"commonLabels": {"app.kubernetes.io/name": "x"}}, "are the operator's own"),
     ({"sinks": file_sink(sizeLimit="1Gi", claimName="disk")}, "sizeLimit is only for a sink without claimName"),
     *(({"template": {field: value}}, f"{field} is refused") for field, value in REFUSED_OF_PODS.items()),
+    ({"template": {"tolerations": [{"key": 1}]}}, "tolerations[0].key in body must be of type string"),
+    ({"template": {"tolerations": [{"effect": "NoExec"}]}}, 'Unsupported value: "NoExec"'),
+    ({"template": {"affinity": {"podAffinity": {PREFERRED: [{"weight": 101, **POD}]}}}}, "less than or equal to 100"),
+    ({"template": {"affinity": {"podAffinity": {PREFERRED: [{"weight": 1, "podAffinityTerm": {}}]}}}}, "topologyKey"),
+    ({"template": {"topologySpreadConstraints": [{**SPREAD, "maxSkew": 0}]}}, "greater than or equal to 1"),
 ]
 
 
@@ -365,6 +375,20 @@ def test_defaults_are_filled_in_inside_given_objects(api: Any) -> None:
     spec = api.create("mcol", "default", given, DRY)["spec"]
     assert spec["candle"] == {"intervals": ["1m"]}
     assert spec["connection"]["backoff"] == {"initial": "1s", "max": "5s"}
+
+
+def test_unknown_fields_of_placement_are_dropped(api: Any) -> None:
+    """They could be nested 10,000 levels deep, which few programs can read."""
+    template = {
+        "tolerations": [{"key": "a", "unknown": {"a": [1]}}],
+        "affinity": {"nodeAffinty": {}, "podAffinity": {PREFERRED: [{"weight": 1, **POD, "x": 1}]}},
+        "topologySpreadConstraints": [{**SPREAD, "x": {}}],
+    }
+    assert api.create("mcol", "default", document(template=template), DRY)["spec"]["template"] == {
+        "tolerations": [{"key": "a"}],
+        "affinity": {"podAffinity": {PREFERRED: [{"weight": 1, **POD}]}},
+        "topologySpreadConstraints": [SPREAD],
+    }
 
 
 def test_lists_are_stored_as_given(api: Any) -> None:

@@ -111,14 +111,24 @@ def test_foreign_kind_of_the_same_name_keeps_its_object(served: Any, kubelet: An
 def test_resource_created_again_gets_objects_of_its_own(served: Any, kubelet: Any, eventually: Eventually) -> None:
     """The garbage collector may need a while for those of the deleted resource, which are not taken over."""
     api, namespace = served.api, served.namespace
-    before = {each["metadata"]["uid"] for each in api.all("deployments", namespace)}
+    slow = api.merge("deployments", namespace, "okx-btc-0", {"metadata": {"finalizers": ["op-test/slow"]}})
     api.delete("mcol", namespace, "okx-btc")
     uid = served.create()["metadata"]["uid"]
+
+    def is_waiting() -> None:
+        found = served.condition("WorkloadReady")
+        assert found[:2] == ("False", "ApplyFailed")
+        assert "Deployment okx-btc-0: 409 NotYetDeleted" in found[2]
+
+    eventually(is_waiting)
+    kept = api.get("deployments", namespace, "okx-btc-0")["metadata"]
+    assert (kept["uid"], kept["ownerReferences"]) == (slow["metadata"]["uid"], slow["metadata"]["ownerReferences"])
+    api.merge("deployments", namespace, "okx-btc-0", {"metadata": {"finalizers": None}})
 
     def is_replaced() -> None:
         kubelet.catch_up()
         [deployment] = api.all("deployments", namespace)
-        assert deployment["metadata"]["uid"] not in before
+        assert deployment["metadata"]["uid"] != slow["metadata"]["uid"]
         assert [each["uid"] for each in deployment["metadata"]["ownerReferences"]] == [uid]
         assert served.condition("Ready")[:2] == ("True", "Ready")
 

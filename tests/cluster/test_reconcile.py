@@ -203,12 +203,12 @@ def test_foreign_object_of_the_same_name_is_left_alone(place: Any, start: Start)
 
 def test_misspelt_template_field_is_reported_with_its_path(place: Any, start: Start, kubelet: Any) -> None:
     start()
-    place.create(template={"affinity": {"nodeAffinty": {}}})
+    place.create(template={"dnsConfig": {"nameserver": []}})
     message = place.expect("WorkloadReady", "False", "ApplyFailed")
     assert "Deployment okx-btc-0" in message
-    assert ".spec.template.spec.affinity.nodeAffinty: field not declared in schema" in message
+    assert ".spec.template.spec.dnsConfig.nameserver: field not declared in schema" in message
     assert place.condition("Stalled")[:2] == ("True", "ApplyFailed"), "a user must act"
-    place.change(template={"affinity": None})
+    place.change(template={"dnsConfig": None})
     kubelet.run_all(1)
     place.expect("Ready", "True", "Ready")
 

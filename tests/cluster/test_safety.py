@@ -208,10 +208,18 @@ EARLIEST = "0001-01-01T00:00:00+23:59"
 
 def create_deep(namespace: str, depth: int) -> None:
     """Creates a resource that is nested more deeply than Python's own limit."""
-    document = json.dumps(resource("deep", template={"affinity": {"x": "DEEP"}}))
+    document = json.dumps(resource("deep", template={"dnsConfig": {"x": "DEEP"}}))
     text = document.replace('"DEEP"', '{"x":' * depth + "{}" + "}" * depth)
     create = ["kubectl", "-n", namespace, "create", "-f", "-"]
     done = subprocess.run(create, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def expect_invalid(namespace: str, name: str, message: str) -> None:
+    """Waits for Stalled. Python's parser cannot read such a resource here, so kubectl does."""
+    field = '{.status.conditions[?(@.type=="Stalled")].message}'
+    wait = ["kubectl", "-n", namespace, "wait", f"mcol/{name}", f"--for=jsonpath={field}={message}", "--timeout=60s"]
+    done = subprocess.run(wait, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -219,6 +227,7 @@ def test_hostile_objects_do_not_end_the_operator(place: Any, kubelet: Any, start
     """They also come with the first listing after a restart. The neighbour's status goes on."""
     operator = start()
     create_deep(place.namespace, 1_200)
+    expect_invalid(place.namespace, "deep", "spec.template.dnsConfig.x: is nested deeper than 60 levels. Remove it")
     place.create()
     pods = [pod for pod in kubelet.run_all(1) if pod.name.startswith("okx-btc")]
     for message in (

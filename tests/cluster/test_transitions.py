@@ -114,7 +114,7 @@ GOOD: Document = {"symbol": "BTC-USDT", "dataTypes": ["trade"]}
 BAD: dict[str, tuple[Document, tuple[str, str, str]]] = {
     "bad-image": ({"template": {"image": "nowhere/nothing:typo"}}, ("WorkloadReady", "False", "ImagePullFailed")),
     "bad-label": ({"template": {"labels": {"no label!": "x"}}}, ("WorkloadReady", "False", "ApplyFailed")),
-    "bad-affinity": ({"template": {"affinity": {"nonsense": 1}}}, ("WorkloadReady", "False", "ApplyFailed")),
+    "bad-dns": ({"template": {"dnsConfig": {"nonsense": 1}}}, ("WorkloadReady", "False", "ApplyFailed")),
     "bad-account": ({"template": {"serviceAccountName": "nobody"}}, ("WorkloadReady", "False", "PodsRefused")),
     "bad-size": ({"template": {"resources": {"requests": {"cpu": "9k"}}}}, ("WorkloadReady", "False", "Unschedulable")),
     "bad-symbol": ({"symbol": "NO-SUCH"}, ("Accepted", "False", "SymbolNotFound")),

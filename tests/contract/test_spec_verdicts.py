@@ -116,6 +116,25 @@ def variables(*fields: Json) -> list[Json]:
     return [{"template": {"env": [{"name": "A", **each}]}} for each in fields]
 
 
+TERM: Json = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "a"}}, "namespaces": ["md"]}
+SPREAD: Json = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+NODES: Json = {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}
+REQUIRED, PREFERRED = (f"{word}DuringSchedulingIgnoredDuringExecution" for word in ("required", "preferred"))
+
+
+def template(**fields: Any) -> Json:
+    return {"template": fields}
+
+
+def node_affinity(**fields: Any) -> Json:
+    return template(affinity={"nodeAffinity": fields})
+
+
+def near(**fields: Any) -> Json:
+    """Affinity to pods with a term with some fields changed."""
+    return template(affinity={"podAffinity": {REQUIRED: [{**TERM, **fields}]}})
+
+
 def mount(path: str, **fields: Any) -> Json:
     mounts = [{"name": "v", "mountPath": path, **fields}]
     return {"template": {**volume(emptyDir={})["template"], "volumeMounts": mounts}}
@@ -147,7 +166,7 @@ GOOD: list[Json] = [
     file(rotate={"size": "1Ki", "interval": "24h"}, compression="gzip"),
     file(directory="/var/lib/market-data/a_b.c"),
     {"logLevel": "debug"},
-    {"template": {"labels": {"team": "a"}, "env": [{"name": "A"}], "image": "a:b", "affinity": {"a": [1]}}},
+    {"template": {"labels": {"team": "a"}, "env": [{"name": "A"}], "image": "a:b", "affinity": {}}},
     *variables(
         {"value": "x"},
         {"valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.labels['team']"}}},
@@ -165,6 +184,14 @@ GOOD: list[Json] = [
     volume(projected={"sources": [{"secret": {"name": "s"}}, {"configMap": {"name": "c"}}]}),
     mount("/tls", subPath=".dockerconfigjson", readOnly=True),
     {**mount("/data2"), "sinks": [FILE]},
+    template(tolerations=[{"key": "a", "value": "b", "effect": "NoExecute", "tolerationSeconds": 0}, {}]),
+    template(tolerations=[], topologySpreadConstraints=[]),
+    node_affinity(**{REQUIRED: {"nodeSelectorTerms": [NODES, {}]}, PREFERRED: [{"weight": 1, "preference": NODES}]}),
+    node_affinity(),
+    near(),
+    near(labelSelector={}, namespaceSelector={"matchExpressions": [{"key": "a", "operator": "Exists"}]}),
+    template(affinity={"podAntiAffinity": {PREFERRED: [{"weight": 100, "podAffinityTerm": TERM}]}}),
+    template(topologySpreadConstraints=[SPREAD, {**SPREAD, "minDomains": 2, "nodeTaintsPolicy": "Honor"}]),
 ]
 BAD: list[Json] = [
     {"exchange": None},
@@ -317,6 +344,30 @@ BAD: list[Json] = [
     {"template": {"image": "a b"}},
     {"template": {"resources": {"limits": {"cpu": "much"}}}},
     {"template": {"tolerations": ["a"]}},
+    template(tolerations=[{"key": 1}]),
+    template(tolerations=[{"effect": "NoExec"}]),
+    template(tolerations=[{"operator": "In"}]),
+    template(tolerations=[{"tolerationSeconds": "60"}]),
+    template(tolerations=[{"tolerationSeconds": 2**31}]),
+    template(tolerations=[{"seconds": 60}]),
+    template(tolerations=[{}] * 17),
+    template(affinity={"nodeAffinty": {}}),
+    template(affinity=[]),
+    node_affinity(**{REQUIRED: {}}),
+    node_affinity(**{REQUIRED: {"nodeSelectorTerms": []}}),
+    node_affinity(**{REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Near"}]}]}}),
+    node_affinity(**{REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [{"operator": "Exists"}]}]}}),
+    node_affinity(**{PREFERRED: [{"weight": 0, "preference": NODES}]}),
+    node_affinity(**{PREFERRED: [{"weight": 1}]}),
+    near(topologyKey=None),
+    near(namespaces=["Not a name"]),
+    near(labelSelector={"matchLabels": {"a": 1}}),
+    near(labelSelector={"matchExpressions": [{"key": "a", "operator": "Gt"}]}),
+    near(labels={}),
+    template(topologySpreadConstraints=[{**SPREAD, "maxSkew": 0}]),
+    template(topologySpreadConstraints=[{"maxSkew": 1}]),
+    template(topologySpreadConstraints=[{**SPREAD, "whenUnsatisfiable": "Never"}]),
+    template(topologySpreadConstraints=[{**SPREAD, "nodeAffinityPolicy": "Maybe"}]),
     {"template": {"hostNetwork": True}},
     {"template": {"containers": [{"name": "x"}]}},
     {"template": {"volumeMounts": [{"name": "v", "mountPath": "/tls"}]}},

@@ -61,6 +61,9 @@ def up_to(length: int, *, at_least: int | None = None, pattern: str = "", form: 
     return Text("allowed", form, pattern=pattern, min_length=at_least, max_length=length)
 
 
+Labels = dict[str, Annotated[str, up_to(63)]]
+
+
 def integer(minimum: int, maximum: int | None = None, advice: str = "") -> Kind:
     """An integer between two others; `advice` says what to do instead of a smaller one."""
     return Number(minimum, maximum, advice)

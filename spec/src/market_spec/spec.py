@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from market_spec.collection import Collection
-from market_spec.fields import overlap
+from market_spec.fields import Labels, overlap
 from market_spec.kinds import Entries, Findings
 from market_spec.messages import shown
 from market_spec.section import Block, Rule, Violation
-from market_spec.template import Labels, Template, labels_rule
+from market_spec.template import Template, labels_rule
 
 
 def _mounts_over_sinks(spec: "Spec") -> Iterator[Violation]:

@@ -5,13 +5,12 @@ from typing import Annotated, Any
 
 from market_spec.api import GROUP
 from market_spec.environment import EnvVar
-from market_spec.fields import Amount, DnsName, Unstructured, up_to
+from market_spec.fields import Amount, DnsName, Labels, Unstructured, up_to
 from market_spec.kinds import Entries, Items, OneOf
 from market_spec.messages import shown
+from market_spec.placement import Affinity, SpreadConstraint, Toleration
 from market_spec.section import Refused, Rule, Section, Violation
 from market_spec.volumes import Volume, VolumeMount
-
-Labels = dict[str, Annotated[str, up_to(63)]]
 
 
 class LocalReference(Section, frozen=True):
@@ -162,15 +161,15 @@ class Template(Section, frozen=True):
         "Labels that a node must have. Default none: any node.",
     ] = None
     tolerations: Annotated[
-        tuple[Unstructured, ...] | None,
+        tuple[Toleration, ...] | None,
         Items(0, 16, "atomic"),
         "Tolerated taints, as in a pod's spec. Default none.",
     ] = None
     affinity: Annotated[
-        Unstructured | None, "Preferred or required nodes and neighbours, as in a pod's spec. Default none."
+        Affinity | None, "Preferred or required nodes and neighbours, as in a pod's spec. Default none."
     ] = None
     topology_spread_constraints: Annotated[
-        tuple[Unstructured, ...] | None,
+        tuple[SpreadConstraint, ...] | None,
         Items(0, 8, "atomic"),
         "How the pods spread over zones or nodes, as in a pod's spec. Default: several replicas spread over nodes "
         "where possible. Set it to spread over zones, or to make the spread mandatory.",

@@ -46,7 +46,7 @@ def found(document: Any) -> list[tuple[str, str]]:
         {"connection": {"backoff": {"initial": "1m", "max": "1m"}, "endpoint": {"websocket": "ws://127.0.0.1:1"}}},
         {"sinks": [{"name": "out", "type": "stdout"}, FILE]},
         {"staleAfter": "1h", "healthCheckInterval": "10m", "replicas": 5, "logLevel": "debug"},
-        {"template": {"labels": {"a": "b"}, "affinity": {"anything": [1, {"x": None}]}}},
+        {"template": {"labels": {"a": "b"}, "dnsConfig": {"anything": [1, {"x": None}]}}},
     ],
 )
 def test_a_valid_spec_has_no_faults(spec: dict[str, Any]) -> None:

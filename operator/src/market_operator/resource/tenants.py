@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from market_operator.errors import NotAllowedError
 from market_spec.messages import Path, listed, path_text, shown
+from market_spec.section import plain
 from market_spec.spec import Spec
 from market_spec.volumes import Volume
 
@@ -117,8 +118,7 @@ def _single(name: str, attribute: str) -> Callable[[Spec], _Asked]:
 def _tolerations(spec: Spec) -> _Asked:
     """A toleration without a key tolerates every taint."""
     for number, each in enumerate(spec.template.tolerations or ()):
-        key = each.get("key")
-        yield ("template", "tolerations", number), each, key if isinstance(key, str) and key else None
+        yield ("template", "tolerations", number), plain(each), each.key or None
 
 
 def _annotations(spec: Spec) -> _Asked:
