@@ -365,6 +365,36 @@ def test_admission_policy_for_tenants_covers_the_served_namespaces(render: Any) 
     assert binding == {"policyName": "markets-market-operator-tenants", "validationActions": ["Deny"]}
 
 
+def test_accounts_policy_needs_a_cluster_that_has_the_kind(helm: Tools, chart: str) -> None:
+    """It names the release's own account, so that several releases do not limit each other."""
+    kind = "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"
+
+    def policies(*flags: str) -> list[Document]:
+        text = helm.helm("template", "mo", chart, "--namespace", "markets", *flags)
+        found = [document for document in yaml.safe_load_all(text) if document]
+        return [*of_kind(found, "ValidatingAdmissionPolicy"), *of_kind(found, "ValidatingAdmissionPolicyBinding")]
+
+    assert policies() == []
+    assert policies("--api-versions", kind, "--set", "rbac.admissionPolicy=false") == []
+    policy, binding = policies("--api-versions", kind)
+    assert policy["metadata"]["name"] == binding["spec"]["policyName"] == "markets-mo-market-operator-account"
+    assert binding["spec"]["validationActions"] == ["Deny"]
+    [condition] = policy["spec"]["matchConditions"]
+    assert condition["expression"] == (
+        "request.userInfo.username == 'system:serviceaccount:markets:mo-market-operator'"
+    )
+    (given, _) = policies("--api-versions", kind, "--set", "serviceAccount.create=false,serviceAccount.name=given")
+    assert "'system:serviceaccount:markets:given'" in given["spec"]["matchConditions"][0]["expression"]
+
+
+def test_accounts_policy_spares_kube_system_only_if_it_is_not_served(helm: Tools, chart: str) -> None:
+    flags = ("--api-versions", "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy")
+    refused = "request.namespace != 'kube-system'"
+    assert refused in helm.helm("template", "mo", chart, *flags)
+    assert refused in helm.helm("template", "mo", chart, *flags, "--set", "namespaces={a}")
+    assert refused not in helm.helm("template", "mo", chart, *flags, "--set", "namespaces={kube-system}")
+
+
 def test_common_labels_reach_the_release_and_what_the_operator_manages(render: Any) -> None:
     labelled = render('commonLabels={"team":"data"}', "podMonitor.enabled=true")
     assert {document["metadata"]["labels"]["team"] for document in labelled} == {"data"}

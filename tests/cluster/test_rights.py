@@ -101,7 +101,9 @@ def test_chart_grants_only_rights_that_are_used(
         place.create("later")
         eventually(lambda: _has_policies(place, {"later-collectors"}))
         operator.stop()
-        without_policies = [argument for argument in account.arguments if not argument.startswith("--allow-")]
+        without_policies = [
+            argument for argument in account.arguments if not argument.startswith(("--allow-", "--block"))
+        ]
         start(*without_policies, environment=through, everywhere=True)
         eventually(lambda: _has_policies(place, set()))
         used = {right for call in proxy.calls for right in _rights(call)}

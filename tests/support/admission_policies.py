@@ -37,8 +37,7 @@ class Policies:
         """Wait until the API server has checked the types of all expressions, and found no mistake."""
         for each in self._installed:
             if each["kind"] == KINDS[0]:
-                path = f"apis/{API}/validatingadmissionpolicies/{each['metadata']['name']}"
-                eventually(lambda path=path: _is_checked(self._api.call("GET", path)))
+                eventually(lambda name=each["metadata"]["name"]: expect_no_warnings(self._api, name))
 
     def remove(self) -> None:
         """Delete the objects."""
@@ -51,7 +50,9 @@ API_VERSIONS = ("--api-versions", f"{API}/ValidatingAdmissionPolicy")
 """Options of `helm template` for a cluster that has the policies."""
 
 
-def _is_checked(policy: Document) -> None:
+def expect_no_warnings(api: Any, name: str) -> None:
+    """Assert that the API server has checked the types in a policy's expressions, and found no mistake."""
+    policy = api.call("GET", f"apis/{API}/validatingadmissionpolicies/{name}")
     status = policy.get("status", {})
     assert status.get("observedGeneration") == policy["metadata"]["generation"]
     assert not status.get("typeChecking", {}).get("expressionWarnings"), status

@@ -1,4 +1,4 @@
-"""The chart's service account of the operator: its objects at the API server, and settings of a process that uses it.
+"""The chart's service account of the operator, with its rights and limits, and settings of a process that uses it.
 
 Rules, arguments and environment come from the output of `helm template` and not from a copy in the tests. So a right
 that the chart lacks is missing in the tests as well.
@@ -13,11 +13,12 @@ from typing import Any
 
 import yaml
 
+from admission_policies import API_VERSIONS, KINDS
 from kube import CHART
 
 Document = dict[str, Any]
 RELEASE = "market-operator"
-_RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+_RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", *KINDS)
 # Options that a test sets itself, such as the address and the access to play-pods.
 _OWN = ("--http", "--health-via", "--counter-interval", "--sweep-interval", "--log-format")
 # Words with which we or kopf log a refusal.
@@ -35,7 +36,7 @@ class Account:
     def remove(self) -> None:
         """Delete the objects that do not belong to a namespace."""
         for each in self.objects:
-            if each["kind"].startswith("Cluster"):
+            if "namespace" not in each["metadata"]:
                 name = f"{each['kind'].lower()}/{each['metadata']['name']}"
                 _run("kubectl", "delete", name, "--ignore-not-found", "--wait=false")
 
@@ -43,7 +44,8 @@ class Account:
 def chart_account(namespace: str, directory: Path, *settings: str) -> Account:
     """Installs the rights of a release in `namespace`; `settings` are values as JSON, `directory` takes the KUBECONFIG."""
     flags = [flag for setting in settings for flag in ("--set-json", setting)]
-    rendered = yaml.safe_load_all(_run("helm", "template", RELEASE, str(CHART), "--namespace", namespace, *flags))
+    command = ("helm", "template", RELEASE, str(CHART), "--namespace", namespace, *API_VERSIONS)
+    rendered = yaml.safe_load_all(_run(*command, *flags))
     documents = [document for document in rendered if document]
     [deployment] = [each for each in documents if each["kind"] == "Deployment"]
     objects = tuple(each for each in documents if each["kind"] in _RIGHTS)
