@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -109,6 +110,20 @@ def test_service_account_has_only_the_rights_of_the_operator(cluster: Tools, nam
         assert "secrets" not in may
         assert "pods/exec" not in may
         assert "*.*" not in may
+    finally:
+        cluster.helm("uninstall", namespace, "--namespace", namespace)
+
+
+def test_install_limits_the_operators_account(cluster: Tools, namespace: str) -> None:
+    """Helm finds out by itself that this cluster has the kind."""
+    options = ("crds.install=false", "replicas=0", f"namespaces={{{namespace}}}")
+    flags = [flag for option in options for flag in ("--set", option)]
+    cluster.helm("install", namespace, str(CHART), "--namespace", namespace, *flags)
+    try:
+        policy = cluster.get("validatingadmissionpolicy", f"{namespace}-{namespace}-market-operator-account")
+        assert f"'system:serviceaccount:{namespace}:{namespace}-market-operator'" in json.dumps(policy["spec"])
+        bound = cluster.get("validatingadmissionpolicybinding", policy["metadata"]["name"])
+        assert bound["spec"]["validationActions"] == ["Deny"]
     finally:
         cluster.helm("uninstall", namespace, "--namespace", namespace)
 

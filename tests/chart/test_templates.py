@@ -214,8 +214,10 @@ def test_pod_monitors_limit_what_one_pod_may_send(render: Any) -> None:
     for monitor in of_kind(render(*both), "PodMonitor"):
         spec = monitor["spec"]
         assert (spec["sampleLimit"], spec["labelLimit"], spec["bodySizeLimit"]) == (200_000, 32, "64MB")
-    for monitor in of_kind(render(*both, "podMonitor.sampleLimit=5000000"), "PodMonitor"):
+    limits = ("podMonitor.sampleLimit=5000000", "podMonitor.labelLimit=0", 'podMonitor.bodySizeLimit="0"')
+    for monitor in of_kind(render(*both, *limits), "PodMonitor"):
         assert monitor["spec"]["sampleLimit"] == 5_000_000
+        assert not {"labelLimit", "bodySizeLimit"} & set(monitor["spec"]), "older Prometheus operators refuse them"
 
 
 def test_the_operators_pod_has_no_more_than_it_needs(render: Any) -> None:
@@ -336,6 +338,13 @@ def test_one_pod_monitor_finds_the_collectors_of_all_resources(render: Any) -> N
     assert monitor["spec"]["namespaceSelector"] == {"any": True}
     (monitor,) = of_kind(render("podMonitor.collectors=true", 'namespaces=["a","b"]'), "PodMonitor")
     assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["a", "b"]}
+
+
+def test_values_of_an_older_release_still_render(render: Any) -> None:
+    """`helm upgrade --reuse-values` brings no new defaults."""
+    new = ("tenants", "rbac.admissionPolicy", "image.digest", "networkPolicy.blocked", "podMonitor.bodySizeLimit")
+    documents = render(*(f"{each}=null" for each in new), "podMonitor.enabled=true")
+    assert not [each for each in arguments_of(documents) if each.startswith(("--tenants-allow", "--block"))]
 
 
 def limits_of(documents: list[Document]) -> Any:

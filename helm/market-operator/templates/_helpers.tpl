@@ -60,7 +60,7 @@ matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: {{ t
 {{/* The fields of tenants.allow that do not allow everything, each with its list. */}}
 {{- define "market-operator.tenantLimits" -}}
 {{- $limits := dict -}}
-{{- range $field, $allowed := .Values.tenants.allow -}}
+{{- range $field, $allowed := (.Values.tenants).allow -}}
 {{- if kindIs "slice" $allowed -}}
 {{- $_ := set $limits $field $allowed -}}
 {{- else if not $allowed -}}
@@ -76,13 +76,17 @@ app.kubernetes.io/managed-by: market-operator
 app.kubernetes.io/component: collector
 {{- end -}}
 
-{{/* Limits of a scrape, because any pod with a collector's labels is scraped. */}}
+{{/* Limits of a scrape, because any pod with a collector's labels is scraped. Without a limit the field is absent. */}}
 {{- define "market-operator.scrapeLimits" -}}
-{{- with .Values.podMonitor -}}
-sampleLimit: {{ int64 .sampleLimit }}
-labelLimit: {{ int64 .labelLimit }}
-bodySizeLimit: {{ .bodySizeLimit | quote }}
-{{- end -}}
+{{- with int64 .Values.podMonitor.sampleLimit }}
+sampleLimit: {{ . }}
+{{- end }}
+{{- with int64 .Values.podMonitor.labelLimit }}
+labelLimit: {{ . }}
+{{- end }}
+{{- if not (has .Values.podMonitor.bodySizeLimit (list nil "0")) }}
+bodySizeLimit: {{ .Values.podMonitor.bodySizeLimit | quote }}
+{{- end }}
 {{- end -}}
 
 {{/* The operator's pods, for NetworkPolicies. */}}
