@@ -1,10 +1,13 @@
 """From a file to settings."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from market_collector.config.settings import (
     DocumentError,
@@ -165,3 +168,38 @@ def test_problems_before_an_unreadable_document_are_reported(tmp_path: Path) -> 
         load(write(tmp_path, RESOURCE.replace("trade", "trades") + "---\na: [1\n"))
     assert [(each.line, each.path) for each in caught.value.problems] == [(8, "spec.dataTypes[0]"), (12, "")]
     assert "is not YAML" in caught.value.problems[1].text
+
+
+words = st.sampled_from(
+    ["okx", "BTC-USDT", "1s", "9" * 400 + "s", "256Mi", "/data", "\ud800", "x\n", "", "trade", "ws://a:1", "file"]
+)
+scalars = st.one_of(words, st.none(), st.booleans(), st.integers(), st.just(10**400), st.floats(), st.just("[" * 99))
+FIELDS = [
+    *("exchange", "symbol", "symbols", "dataTypes", "sinks", "name", "type", "file", "directory", "rotate", "size"),
+    *("connection", "endpoint", "websocket", "backoff", "initial", "staleAfter", "template", "env", "value", "shards"),
+    *("candle", "intervals", "credentials", "secretName", "contract", "spec", "metadata", "kind", "namespace"),
+]
+anything = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS) | words, inner, max_size=5),
+    max_leaves=15,
+)
+mounted_documents = st.fixed_dictionaries(
+    {"contract": st.just(1), "name": st.just("a"), "namespace": st.just("b"), "shard": st.just(0), "spec": anything}
+)
+
+
+@given(st.one_of(anything, mounted_documents).map(lambda value: json.dumps(value).encode()) | st.binary(max_size=99))
+@example(b"[" * 100_000)
+@example(b"a: " + b":".join([b"1"] * 40_000))
+@example(b"a: &a [1]\nb: [" + b"*a, " * 9 + b"]")
+@example(
+    b'{"contract":1,"name":"a","namespace":"b","shard":0,"spec":{"exchange":"okx","symbol":"BTC-USDT\\n","dataTypes":["trade"]}}'
+)
+@example(b'{"contract":1,"name":"a\\n","namespace":"b","shard":' + b"9" * 5_000 + b',"spec":{}}')
+def test_any_document_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    file = tmp_path_factory.mktemp("document") / "collector.json"
+    file.write_bytes(content)
+    with suppress(InputError):
+        for each in load(str(file)):
+            read_settings(each)

@@ -4,6 +4,8 @@ import gzip
 import zlib
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from market_collector.net.http_answer import LONGEST_BYTES, read_answer
 
@@ -68,3 +70,20 @@ def test_retry_after_counts_seconds(after: str, delay_s: float | None) -> None:
     answer = read_answer(f"HTTP/1.1 429 F\r\nretry-after: {after}\r\n\r\n".encode())
     assert answer is not None
     assert answer.retry_after_s == delay_s
+
+
+PIECES = [
+    b"HTTP/1.1 429 ", b"Too Many", b"\r\n", b"\n", b"\r\n\r\n", b"Retry-After: ", b"Content-Length: ", b"9" * 5_000, b"7",
+    "²".encode("latin-1"), b"-1", b"Transfer-Encoding: chunked", b"Content-Encoding: gzip", b"ffffffff", b"0\r\n\r\n", b"Location: ",
+    b"http://[", b"\x1f\x8b", b"\x00", b"\xff", b": ",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=9), max_size=14).map(b"".join))
+@example(b"HTTP/1.1 429 x\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n")
+@example(b"HTTP/1.1 429 x\r\nRetry-After: " + b"9" * 5_000 + b"\r\n\r\n")
+def test_any_answer_is_read(data: bytes) -> None:
+    answer = read_answer(data)
+    if answer is not None:
+        assert str(answer).isprintable()
+        assert answer.retry_after_s is None or answer.retry_after_s >= 0

@@ -1,5 +1,6 @@
 """Checkpoint: the progress of every stream as a document, so that the next process misses nothing."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -11,21 +12,23 @@ from market_collector.feed.ledger import Ledger, Loss
 from market_collector.feed.stream_state import BookProgress, IdProgress, StreamProgress
 from market_collector.model.events import Gap, Record
 from market_collector.model.moment import Moment
+from market_collector.model.streams import LATEST_NS, StoredId, StoredTime
 
-IdPair = tuple[int, int]
+IdPair = tuple[StoredId, StoredId]
 """First and last of consecutive ids."""
+_is_id = re.compile("-?[0-9]{1,30}").fullmatch
 
 
 class LinePosition(msgspec.Struct, frozen=True, omit_defaults=True):
     """Progress of a stream with consecutive ids, or of a book (``head`` only)."""
 
-    last: int | None = None
+    last: StoredId | None = None
     """The highest id."""
-    time_ns: int = 0
+    time_ns: StoredTime = 0
     """The latest exchange time, nanoseconds since 1970."""
     missing: tuple[IdPair, ...] = msgspec.field(default=(), name="holes")
     """Missing ids below ``last``."""
-    head: int | None = None
+    head: StoredId | None = None
     """Books: the sequence published last."""
 
 
@@ -33,11 +36,25 @@ class OpenGap(msgspec.Struct, frozen=True, omit_defaults=True):
     """A gap that was open."""
 
     gap: Gap
-    recovered: int = 0
+    recovered: StoredId = 0
     lost: tuple[IdPair, ...] = ()
     sink: str | None = None
     missing: tuple[IdPair, ...] = msgspec.field(default=(), name="holes")
     """Missing ids, where ``sink`` is set."""
+
+    def __post_init__(self) -> None:
+        """Refuse a gap that cannot be continued; a reader reports the document as unreadable.
+
+        Raises:
+            ValueError: a bound is no id, or a number is too large.
+        """
+        gap = self.gap
+        for text in (gap.first, gap.last):
+            if text and not _is_id(text):
+                raise ValueError(f"{text[:40]!r} is no id of a gap")
+        for number in (gap.receive_time_ns, gap.exchange_time_ns, gap.from_time_ns, gap.to_time_ns, gap.missing):
+            if abs(number or 0) > LATEST_NS:
+                raise ValueError("a number of a gap is out of range")
 
 
 class Positions(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from market_collector.feed.stream_state import (
 )
 from market_collector.model.events import Disconnected, Event, Record, Refused, Resync
 from market_collector.model.moment import Moment
-from market_collector.model.streams import Stream, StreamState
+from market_collector.model.streams import StoredId, Stream, StreamState
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -39,9 +39,9 @@ class Loss(msgspec.Struct, frozen=True):
 
     sink: str
     stream: str
-    count: int
+    count: StoredId
     """Number of records."""
-    ids: tuple[tuple[int, int], ...] = ()
+    ids: tuple[tuple[StoredId, StoredId], ...] = ()
     """Trades and closed candles: first and last id of each consecutive range."""
 
 

@@ -1,6 +1,7 @@
 """Data types, streams, and the states of streams, connections and gaps."""
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -17,6 +18,13 @@ class DataType(StrEnum):
 
 ACCOUNT = "account"
 """Replaces the symbol in streams and records of the account."""
+
+StoredId = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""An id, sequence or count of a document. Far above any real one, and the difference of two can be written again."""
+LATEST_NS = 2**62
+"""In the year 2116."""
+StoredTime = Annotated[int, msgspec.Meta(ge=0, le=LATEST_NS)]
+"""A time of a document, nanoseconds since 1970."""
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 """Seconds per unit of an interval."""

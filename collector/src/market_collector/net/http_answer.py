@@ -79,7 +79,7 @@ def _is_whole(body: bytes, headers: dict[str, str]) -> bool:
     if _is_chunked(headers):
         return body.endswith(b"0\r\n\r\n")
     length = headers.get("content-length", "")
-    return length.isdecimal() and len(body) >= int(length)
+    return length.isdecimal() and len(length) < 20 and len(body) >= int(length)
 
 
 def _is_chunked(headers: dict[str, str]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from market_collector.errors import UNREADABLE
 from market_collector.model.events import AnyRecord, Candle, Gap, Lost, Orderbook, Record, Repaired, Trade
 from market_collector.sinks.interface import Memory, Origin
 from market_collector.sinks.names import COMPRESSED, PLAIN, our_files, parts_of
@@ -60,7 +61,7 @@ def _records(path: Path, offset: int, *, is_in_line: bool = False) -> Iterator[R
         for line in lines:
             if line.endswith(b"\n"):
                 yield decode(line)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path.name}: {error}") from error
 
 
