@@ -228,7 +228,7 @@ class Cluster:
         path = f"{PODS.path(namespace, f'{pod}:{port}')}/proxy/status"
         async with self._answer("GET", path, None, None, {}, "application/json", timeout) as response:
             if response.status >= 400:
-                raise _refusal(response.status, "", await response.content.read(_LONGEST_REFUSAL))
+                raise read_refusal(response.status, "", await response.content.read(_LONGEST_REFUSAL))
             yield response
 
     async def _call(
@@ -257,7 +257,7 @@ class Cluster:
         async with self._answer(method, path, body, content_type, query, accept, timeout) as response:
             content = await response.read()
         if response.status >= 400:
-            raise _refusal(response.status, response.headers.get("Retry-After", ""), content)
+            raise read_refusal(response.status, response.headers.get("Retry-After", ""), content)
         return content
 
     @contextlib.asynccontextmanager
@@ -303,14 +303,27 @@ def _yaml(document: Document) -> str:
     return _NOT_PLAIN_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _refusal(status: int, retry_after: str, content: bytes) -> ApiError:
+def read_refusal(status: int, retry_after: str, content: bytes) -> ApiError:
+    """The error in an answer with an HTTP status of 400 or more. A proxy may answer instead of the API server."""
     try:
         answer = from_json(content)
     except ValueError:
         answer = {}
     answer = answer if isinstance(answer, dict) else {}
-    message = answer.get("message") or content[:300].decode(errors="replace")
-    delay = float(retry_after) if retry_after.isdigit() else 0.0
-    details = answer.get("details") or {}
-    causes = tuple(cause.get("reason", "") for cause in details.get("causes") or ())
-    return ApiError(status, answer.get("reason") or f"HTTP{status}", message, delay, causes, details.get("kind", ""))
+    details = answer.get("details")
+    details = details if isinstance(details, dict) else {}
+    causes = details.get("causes")
+    causes = [cause for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
+    return ApiError(
+        status,
+        _text(answer, "reason") or f"HTTP{status}",
+        _text(answer, "message") or content[:300].decode(errors="replace"),
+        float(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else 0.0,
+        tuple(_text(cause, "reason") for cause in causes),
+        _text(details, "kind"),
+    )
+
+
+def _text(document: Document, name: str) -> str:
+    value = document.get(name)
+    return value if isinstance(value, str) else ""

@@ -19,6 +19,8 @@ from typing import Any
 from market_operator.errors import LeadershipError
 
 Document = dict[str, Any]
+_MOST = 2**31 - 1
+"""Largest number in a Lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,13 @@ class Candidate:
     @property
     def holder(self) -> str:
         """The last known holder; empty if there is none."""
-        return str((self._lease or {}).get("spec", {}).get("holderIdentity") or "")
+        return str(self._spec.get("holderIdentity") or "")
+
+    @property
+    def _spec(self) -> Document:
+        """The spec of the last known Lease; empty if it has none."""
+        spec = (self._lease or {}).get("spec")
+        return spec if isinstance(spec, dict) else {}
 
     @property
     def _title(self) -> str:
@@ -84,18 +92,28 @@ class Candidate:
 
     def claim(self, now: float, stamp: str) -> Document | None:
         """The Lease to write to hold it for another duration; None while another instance holds it."""
-        spec = (self._lease or {}).get("spec") or {}
         is_ours = self.holder == self.identity
-        if self.holder and not is_ours and now < self._changed + (spec.get("leaseDurationSeconds") or 0):
+        if self.holder and not is_ours and now < self._changed + self._held_for:
             return None
         changes = 0 if is_ours or self._lease is None else 1
         return self._written(
             holderIdentity=self.identity,
             leaseDurationSeconds=max(1, round(self.terms.duration)),
-            acquireTime=spec.get("acquireTime", stamp) if is_ours else stamp,
+            acquireTime=self._spec.get("acquireTime", stamp) if is_ours else stamp,
             renewTime=stamp,
-            leaseTransitions=(spec.get("leaseTransitions") or 0) + changes,
+            leaseTransitions=self._transitions + changes,
         )
+
+    @property
+    def _held_for(self) -> float:
+        """Seconds for which another instance may hold the Lease without a change."""
+        seconds = self._spec.get("leaseDurationSeconds") or 0
+        return seconds if isinstance(seconds, int) and seconds < _MOST else self.terms.duration
+
+    @property
+    def _transitions(self) -> int:
+        count = self._spec.get("leaseTransitions")
+        return count if isinstance(count, int) and 0 < count < _MOST else 0
 
     def claimed(self, lease: Document, sent: float, now: float) -> None:
         """The claim sent at `sent` has succeeded; `lease` is the answer."""
@@ -119,15 +137,15 @@ class Candidate:
     def release(self, stamp: str) -> Document:
         """The Lease to write so that another instance takes over at once. From now on, this one does not lead."""
         self._claimed, self.must_look = None, True
-        spec = (self._lease or {}).get("spec") or {}
         return self._written(
             holderIdentity="",
             leaseDurationSeconds=1,
             acquireTime=stamp,
             renewTime=stamp,
-            leaseTransitions=spec.get("leaseTransitions") or 0,
+            leaseTransitions=self._transitions,
         )
 
     def _written(self, **spec: object) -> Document:
-        metadata = (self._lease or {}).get("metadata") or self.name
+        metadata = (self._lease or {}).get("metadata")
+        metadata = metadata if isinstance(metadata, dict) and metadata else self.name
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}

@@ -56,6 +56,7 @@ class _Position(msgspec.Struct):
 
 _DOCUMENT, _STREAMS = msgspec.json.Decoder(_Document), msgspec.json.Decoder(Streams)
 _POSITION = msgspec.json.Decoder(_Position | None)
+_DAMAGED = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ def _read(text: str) -> _Document:
     """The document, or an empty one if it is damaged: its pods report again."""
     try:
         return _DOCUMENT.decode(text or EMPTY)
-    except (msgspec.MsgspecError, RecursionError):
+    except _DAMAGED:
         return _Document({}, {})
 
 
@@ -191,7 +192,7 @@ def _read_streams(positions: str, desired: Collection[str]) -> Streams | None:
     """The positions of desired streams. A pod may report any number of others."""
     try:
         return {name: position for name, position in _STREAMS.decode(positions).items() if name in desired}
-    except (msgspec.MsgspecError, RecursionError):
+    except _DAMAGED:
         return None
 
 
@@ -206,7 +207,7 @@ def _order(position: msgspec.Raw) -> tuple[bool, int, int]:
     """A position is further than none. Then time comes first: an exchange may restart its ids."""
     try:
         found = _POSITION.decode(position)
-    except (msgspec.MsgspecError, RecursionError):
+    except _DAMAGED:
         found = None
     if found is None:
         return False, 0, 0

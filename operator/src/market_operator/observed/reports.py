@@ -164,7 +164,7 @@ def _positions(document: dict[str, Any]) -> str:
 
 
 def _dump(document: dict[str, Any]) -> str:
-    return json.dumps(document, separators=(",", ":"))
+    return json.dumps(document, separators=(",", ":"), allow_nan=False)
 
 
 def _position(item: Any) -> dict[str, Any] | None:
@@ -172,7 +172,10 @@ def _position(item: Any) -> dict[str, Any] | None:
     line = item.get("line") if isinstance(item, dict) else None
     if not isinstance(line, dict) or not all(map(_is_number, (line.get(name, 0) for name in POSITION_NUMBERS))):
         return None
-    return item if len(_dump(item)) <= POSITION_BYTES else {"line": _before_missing(line)}
+    try:
+        return item if len(_dump(item)) <= POSITION_BYTES else {"line": _before_missing(line)}
+    except ValueError:  # NaN or Infinity, which other parsers refuse with the whole document
+        return None
 
 
 def _is_number(value: object) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -197,9 +197,20 @@ def _on(
 ) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, id=kind.name, registry=registry)
     async def on_event(event: Any, **_: Any) -> None:
-        meta = event["object"].get("metadata", {})
-        with containment.of(kind.name, meta.get("namespace", ""), meta.get("name", "")):
-            handle(event["type"], event["object"])
+        handle_event(kind.name, containment, handle, event)
+
+
+def handle_event(
+    kind: str, containment: Containment, handle: Callable[[str | None, Document], None], event: Mapping[str, Any]
+) -> None:
+    """Calls `handle` with an event. An error about its object is contained, whatever the object is."""
+    namespace = name = ""
+    try:
+        meta = event["object"]["metadata"]
+        namespace, name = str(meta["namespace"]), str(meta["name"])
+        handle(event["type"], event["object"])
+    except Exception as error:
+        containment.report(kind, namespace, name, error)
 
 
 def _resource(informer: Informer, event: str | None, document: Document) -> None:
