@@ -15,6 +15,7 @@ from market_operator.errors import StartError
 from market_operator.observed.cache import Cache
 from market_operator.observed.collectors import Collectors
 from market_operator.observed.handover import Handovers
+from market_operator.observed.memory_shares import KEPT_BYTES, MemoryShares
 from market_operator.observed.registry import Registry
 from market_operator.reconcile.event_recorder import EventRecorder
 from market_operator.reconcile.reconciler import Reconciler
@@ -133,6 +134,7 @@ async def _watch(app: App, stop: asyncio.Event) -> None:
     """kopf installs signal handlers of its own and would wait for tasks that it does not own, so ours replace them."""
     await kopf_watch.watch(
         app.informer,
+        app.listing.kind,
         app.settings.namespaces,
         app.settings.selector.text,
         app.cluster.access,
@@ -166,7 +168,10 @@ def assemble(settings: Settings, cluster: Cluster, for_lease: Cluster) -> App:
         cluster.fence = election.fence
     metrics = Metrics()
     queue = WorkQueue(asyncio.get_running_loop().time)
-    informer = Informer(Cache(), Registry(), Collectors(), queue, PollSchedule(), Containment(metrics))
+    shares = MemoryShares(KEPT_BYTES)
+    informer = Informer(
+        Cache(shares), Registry(), Collectors(shares=shares), queue, PollSchedule(), Containment(metrics)
+    )
     reconciler = Reconciler(
         cluster,
         informer.cache,
@@ -177,7 +182,7 @@ def assemble(settings: Settings, cluster: Cluster, for_lease: Cluster) -> App:
         settings,
         metrics,
         EventRecorder(cluster, metrics),
-        Handovers(informer.collectors.shares),
+        Handovers(shares),
         StatusBudget(HANDOVER_INTERVAL_S, HANDOVERS_PER_SECOND),
     )
     metrics.watch_queue(queue)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from market_operator.observed.cache import Cache, Observed
+from market_operator.observed.memory_shares import MemoryShares
 from market_operator.observed.pods import read_pod
 from market_operator.resource.naming import Key
 from owned import owned
@@ -258,3 +259,47 @@ def test_object_of_an_earlier_resource_is_not_the_new_ones(cache: Cache) -> None
     assert cache.observe(KEY, "uid-2") == Observed({}, (), earlier=frozenset({("Service", "okx-btc-0")}))
     assert [*cache.observe(KEY, "uid-1").children] == [("Service", "okx-btc-0")]
     assert cache.observe(KEY, "uid-1").earlier == frozenset()
+
+
+def foreign(kind: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Metadata as of a managed object, but made by somebody else."""
+    labels = {"marketcollector.dev/collector": "okx-btc", "marketcollector.dev/shard": "0"}
+    return {"metadata": {**managed()["metadata"], "labels": labels, "ownerReferences": [], **metadata}}
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Pod"])
+def test_objects_of_others_need_not_be_read(cache: Cache, kind: str) -> None:
+    assert not cache.is_new(kind, foreign(kind, {"uid": "theirs"}))
+
+
+def test_managed_object_that_becomes_another_s_is_read(cache: Cache) -> None:
+    cache.put("ConfigMap", managed(version=1))
+    assert cache.is_new("ConfigMap", foreign("ConfigMap", {"resourceVersion": "2"}))
+
+
+def test_large_objects_have_a_share_of_the_memory() -> None:
+    """They look like the operator's. Without room, their outline is kept: enough to delete or apply them."""
+    shares = MemoryShares(4_000_000)
+    cache = Cache(shares)
+    for number in range(60):
+        cache.put("ConfigMap", managed(f"u{number}", name=f"cm{number}", x="y" * 900_000))
+    kept = [child for child in cache.observe(KEY).children.values() if "data" in child]
+    assert len(kept) == 2
+    assert cache.observe(KEY).children["ConfigMap", "cm59"]["metadata"]["uid"] == "u59"
+    cache.put("Service", managed("small", name="small", x="y"))
+    assert cache.observe(KEY).children["Service", "small"]["data"] == {"x": "y"}
+    cache.put("ConfigMap", managed("next", name="next", namespace="quiet", x="y" * 900_000))
+    assert cache.observe(Key("quiet", "okx-btc")).children["ConfigMap", "next"]["data"]
+    cache.put("ConfigMap", managed("u0", version=2, name="cm0", x="y" * 900_000))
+    assert cache.observe(KEY).children["ConfigMap", "cm0"]["data"], "it takes the place of its older version"
+
+
+def test_share_of_an_object_is_free_when_it_is_settled_or_gone() -> None:
+    shares = MemoryShares(4_000_000)
+    cache = Cache(shares)
+    for number in range(2):
+        cache.put("ConfigMap", managed(f"u{number}", name=f"cm{number}", x="y" * 900_000))
+    assert shares != MemoryShares(4_000_000)
+    cache.mark_applied(KEY, [("ConfigMap", "cm0")])
+    cache.drop("ConfigMap", managed("u1", version=2, name="cm1"))
+    assert shares == MemoryShares(4_000_000)

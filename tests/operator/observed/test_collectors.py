@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from market_operator.observed.collectors import KEPT_BYTES, Collectors
+from market_operator.observed.collectors import Collectors
 from market_operator.observed.counters import fold, read_counter_state, write_counter_state
-from market_operator.observed.memory_shares import MemoryShares
+from market_operator.observed.memory_shares import KEPT_BYTES, MemoryShares
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from market_operator.observed.handover import EMPTY, MAX_BYTES, Handovers
+from market_operator.observed.memory_shares import KEPT_BYTES
 from market_operator.observed.pods import Pod
 from market_operator.resource.naming import Key
 
@@ -224,10 +225,10 @@ def test_positions_of_many_pods_are_not_all_parsed_at_once(named: Callable[[str]
 
 def test_documents_have_a_share_of_the_memory(named: Callable[[str], Pod]) -> None:
     resource = Resource()
-    resource.handovers.shares.take("md", 50 * MAX_BYTES)
+    resource.handovers.shares.take("md", KEPT_BYTES // 2)
     streams = {f"{number}-USDT/trade": trade(number) for number in range(500)}
     assert resource.document(named("a"), desired=tuple(streams), a=streams)["running"] == {}
     assert resource.document(named("a"), desired=tuple(streams), a=streams)["ended"] == dict.fromkeys(streams)
     resource.handovers.forget(KEY)
-    resource.handovers.shares.release("md", 50 * MAX_BYTES)
+    resource.handovers.shares.release("md", KEPT_BYTES // 2)
     assert resource.handovers.shares == Handovers().shares

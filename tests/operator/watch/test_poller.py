@@ -8,7 +8,8 @@ import pytest
 
 from market_operator.errors import ReportError
 from market_operator.observed.cache import Cache
-from market_operator.observed.collectors import KEPT_BYTES, Collectors
+from market_operator.observed.collectors import Collectors
+from market_operator.observed.memory_shares import KEPT_BYTES
 from market_operator.observed.pods import Pod
 from market_operator.observed.registry import Registry
 from market_operator.observed.reports import Report

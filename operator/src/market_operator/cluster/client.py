@@ -50,6 +50,8 @@ CALL_TIMEOUT = 30.0
 _CONNECTIONS = 20
 # Larger pages are parsed no faster, and their objects set the peak of the memory at the start.
 _PAGE = 100
+# 100 usual objects have 0.6 MB, but a tenant may make objects of 1.5 MB, of which a page then has only one.
+_PAGE_BYTES = 2 * 1024 * 1024
 # With its character set named, the client sends the body as we wrote it.
 _APPLY = "application/apply-patch+yaml; charset=utf-8"
 _NOT_PLAIN_IN_YAML = re.compile("[\x7f-\x9f\ufeff\ufffe\uffff]")
@@ -211,14 +213,21 @@ class Cluster:
             yield page
 
     async def _pages(self, kind: Kind, namespace: str | None, selector: str, accept: str) -> AsyncIterator[Page]:
-        path, token = kind.path(namespace), ""
+        path, token, limit = kind.path(namespace), "", _PAGE
         while True:
-            query = {"limit": str(_PAGE), **({"labelSelector": selector} if selector else {})}
+            query = {"limit": str(limit), **({"labelSelector": selector} if selector else {})}
             query |= {"continue": token} if token else {}
-            page, token = read_page(path, await self._bytes("GET", path, None, None, query, accept, CALL_TIMEOUT))
+            most = _PAGE_BYTES if limit > 1 else math.inf
+            content = await self._bytes("GET", path, None, None, query, accept, CALL_TIMEOUT, most)
+            if len(content) > most:
+                limit = max(limit // 4, 1)
+                continue
+            page, token = read_page(path, content)
+            del content
             yield page
             if not token:
                 return
+            limit = min(2 * limit, _PAGE)
 
     @contextlib.asynccontextmanager
     async def pod_status(
@@ -253,12 +262,18 @@ class Cluster:
         query: dict[str, str],
         accept: str,
         timeout: float,
+        most: float = math.inf,
     ) -> bytes:
+        """The content of an answer. If it has more than `most` bytes, the rest is not read."""
         async with self._answer(method, path, body, content_type, query, accept, timeout) as response:
-            content = await response.read()
+            content = bytearray()
+            async for part in response.content.iter_any():
+                content += part
+                if len(content) > most:
+                    break
         if response.status >= 400:
-            raise read_refusal(response.status, response.headers.get("Retry-After", ""), content)
-        return content
+            raise read_refusal(response.status, response.headers.get("Retry-After", ""), bytes(content))
+        return bytes(content)
 
     @contextlib.asynccontextmanager
     async def _answer(

@@ -12,6 +12,19 @@ from market_operator.errors import ApiError
 from market_operator.resource.document import Document
 
 
+class _Owner(TypedDict):
+    apiVersion: str
+    kind: str
+    name: str
+    uid: str
+    controller: NotRequired[bool]
+
+
+class _Writer(TypedDict):
+    manager: NotRequired[str]
+    operation: NotRequired[str]
+
+
 class _Metadata(TypedDict):
     """The metadata that identifies an object, its version and its owner."""
 
@@ -23,6 +36,8 @@ class _Metadata(TypedDict):
     deletionTimestamp: NotRequired[str]
     labels: NotRequired[dict[str, str]]
     annotations: NotRequired[dict[str, str]]
+    ownerReferences: NotRequired[list[_Owner]]
+    managedFields: NotRequired[list[_Writer]]
 
 
 class _Head(TypedDict):

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from market_operator.observed.ownership import controller, is_managed, owner_key
+from market_operator.observed.memory_shares import KEPT_BYTES, MemoryShares
+from market_operator.observed.ownership import NO_SHARD, controller, is_managed, owned_shard, owner_key
 from market_operator.observed.pods import Pod
 from market_operator.resource.document import Document
 from market_operator.resource.naming import APPLIED_ANNOTATION, MANAGER, RESOURCE_ANNOTATION, SHARD_LABEL, Key
@@ -45,6 +46,10 @@ def name_of(child: Document) -> Name:
 LAST_WRITER = "lastWriter"
 """Field that the cache adds to the metadata of an object that is not settled: who changed it last."""
 _MAX_REMOVED_UIDS = 20_000
+SMALL = 32 * 1024
+"""Bytes of an object that take no share of the memory. A Deployment has 6 kB, a handover document up to 900 kB."""
+_WINDOW = 32 * 1024
+"""Part of a dictionary that zlib uses."""
 
 
 class _Child(NamedTuple):
@@ -55,6 +60,8 @@ class _Child(NamedTuple):
     is_settled: bool
     owner: bytes
     """Digest of the UID of the resource that controls it."""
+    size: int
+    """Bytes that it takes of the share of its namespace, unpacked."""
 
 
 @dataclass(slots=True)
@@ -87,9 +94,13 @@ def _child(kept: bytes) -> _Child:
 
 
 class Cache:
-    """Managed objects and pods by resource."""
+    """Managed objects and pods by resource. `shares` are those of the memory for objects that are not settled.
 
-    def __init__(self) -> None:
+    Without room, only the outline of an object is kept. It then counts as changed by others, and is applied again.
+    """
+
+    def __init__(self, shares: MemoryShares | None = None) -> None:
+        self._shares = shares or MemoryShares(KEPT_BYTES)
         self._by_resource: dict[Key, _ResourceObjects] = {}
         self._samples: dict[str, bytes] = {}
         self._removed: dict[str, int] = {}
@@ -111,15 +122,28 @@ class Cache:
         objects, content = self._by_resource.setdefault(key, _ResourceObjects()), _digest(document)
         was_settled = isinstance(known, _Child) and known.is_settled and known.content == content
         is_settled = is_settled or was_settled
-        packed = self._pack(kind, _outline(document) if is_settled else _with_writer(document))
+        packed, size = self._pack(kind, _outline(document) if is_settled else _with_writer(document))
+        more = size - (known.size if isinstance(known, _Child) else 0)
+        if more > 0 and not self._shares.may_take(key.namespace, more):
+            packed, size = self._pack(kind, _outline(document))
         owner = _owner_digest(str(controller(meta).get("uid")))
-        objects.keep(name, _Child(meta["uid"], version, content, packed, is_settled, owner))
+        self._keep(key, objects, name, _Child(meta["uid"], version, content, packed, is_settled, owner, size))
         return True
 
+    def _keep(self, key: Key, objects: _ResourceObjects, name: Name, child: _Child) -> None:
+        before = objects.child(name)
+        self._shares.release(key.namespace, before.size if before else 0)
+        self._shares.take(key.namespace, child.size)
+        objects.keep(name, child)
+
     def is_new(self, kind: str, document: Document) -> bool:
-        """Whether a version of an object is newer than the known one. Its metadata is enough."""
-        meta = document["metadata"]
-        return self._is_newer(meta["uid"], int(meta["resourceVersion"]), self._known(kind, document))
+        """Whether a version of an object is newer than the known one. Its metadata is enough.
+
+        One of others is new only if it was the operator's before.
+        """
+        meta, known = document["metadata"], self._known(kind, document)
+        is_ours = known is not None or (_is_owned_pod(document) if kind == "Pod" else is_managed(document))
+        return is_ours and self._is_newer(meta["uid"], int(meta["resourceVersion"]), known)
 
     def _known(self, kind: str, document: Document) -> _Child | Pod | None:
         meta, objects = document["metadata"], self._by_resource.get(owner_key(document))
@@ -136,8 +160,8 @@ class Cache:
         for name in names:
             child = objects.child(name)
             if child and not child.is_settled:
-                packed = self._pack(name[0], _outline(self._unpack(name[0], child.packed)))
-                objects.keep(name, child._replace(packed=packed, is_settled=True))
+                packed, size = self._pack(name[0], _outline(self._unpack(name[0], child.packed)))
+                self._keep(key, objects, name, child._replace(packed=packed, is_settled=True, size=size))
 
     def put_pod(self, pod: Pod) -> bool:
         """Stores a version of a pod; whether it is newer than the known one.
@@ -177,6 +201,7 @@ class Cache:
         if pod and pod.version <= version:
             del objects.pods[uid]
         if child and child.uid == uid and child.version <= version:
+            self._shares.release(key.namespace, child.size)
             objects.remove((kind, name))
         if not objects.kept and not objects.pods:
             del self._by_resource[key]
@@ -228,16 +253,21 @@ class Cache:
             if uid not in listed and known <= version
         ]
 
-    def _pack(self, kind: str, document: Document) -> bytes:
+    def _pack(self, kind: str, document: Document) -> tuple[bytes, int]:
+        """The packed object, and the bytes that it takes of a share."""
         metadata = _without(document["metadata"], "managedFields")
         plain = _dumped({**_without(document, "apiVersion"), "kind": kind, "metadata": metadata})
-        packer = zlib.compressobj(level=1, zdict=self._samples.setdefault(kind, plain))
-        return packer.compress(plain) + packer.flush()
+        packer = zlib.compressobj(level=1, zdict=self._samples.setdefault(kind, plain[-_WINDOW:]))
+        return packer.compress(plain) + packer.flush(), max(0, len(plain) - SMALL)
 
     def _unpack(self, kind: str, packed: bytes) -> Document:
         plain = zlib.decompressobj(zdict=self._samples[kind]).decompress(packed)
         document: Document = marshal.loads(plain)  # noqa: S302 - written by this process
         return document
+
+
+def _is_owned_pod(document: Document) -> bool:
+    return owned_shard(document, owner_key(document)) != NO_SHARD
 
 
 def _members(kind: str, objects: _ResourceObjects) -> Iterator[tuple[str, int, str]]:

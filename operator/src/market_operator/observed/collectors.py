@@ -7,14 +7,12 @@ from typing import Literal
 
 from market_operator.errors import ReportError
 from market_operator.observed.counters import CounterState, Sample, adds_nothing
-from market_operator.observed.memory_shares import MemoryShares
+from market_operator.observed.memory_shares import KEPT_BYTES, MemoryShares
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import SMALL, Report, read_report
 from market_operator.resource.naming import Key
 
 _MAX_FINISHED_PODS = 10_000
-KEPT_BYTES = 48 * 1024 * 1024
-"""Memory for reports and handover documents. A report of 8,000 streams takes 0.9 MB, one of 50 streams nothing."""
 ReportChange = Literal["conditions", "counters", "nothing"]
 
 

@@ -5,6 +5,9 @@ from datetime import datetime
 
 from market_operator.resource.document import Document
 
+WORDS_LIMIT = 1_000
+"""Longest message of Kubernetes that is kept. A status shows 300 characters of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Container:
@@ -37,7 +40,7 @@ def read_container(status: Document) -> Container:
         started_at=seconds(state.get("running", {}).get("startedAt")),
         last_run=seconds(ended.get("finishedAt")) - seconds(ended.get("startedAt")),
         waiting=state.get("waiting", {}).get("reason", ""),
-        waiting_message=state.get("waiting", {}).get("message", ""),
+        waiting_message=state.get("waiting", {}).get("message", "")[:WORDS_LIMIT],
         ended=_ended(ended),
         termination_messages=tuple(
             message for each in (before, state) if (message := each.get("terminated", {}).get("message", ""))

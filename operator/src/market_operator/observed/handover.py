@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from market_operator.observed.memory_shares import MemoryShares
+from market_operator.observed.memory_shares import KEPT_BYTES, MemoryShares
 from market_operator.observed.pods import Pod
 from market_operator.resource.naming import HTTP_PORT, Key
 
@@ -74,7 +74,7 @@ class _Known:
 class Handovers:
     """The documents by resource. `shares` are those of the memory for them."""
 
-    shares: MemoryShares = field(default_factory=lambda: MemoryShares(100 * MAX_BYTES))
+    shares: MemoryShares = field(default_factory=lambda: MemoryShares(KEPT_BYTES))
     _known: dict[Key, _Known] = field(default_factory=dict)
 
     def document(

@@ -3,6 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+KEPT_BYTES = 48 * 1024 * 1024
+"""Memory for reports, handover documents and objects, as far as they are not small.
+
+A report of 8,000 streams takes 0.9 MB, one of 50 streams nothing.
+"""
+
 
 @dataclass(slots=True)
 class MemoryShares:

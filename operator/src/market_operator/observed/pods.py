@@ -1,9 +1,8 @@
 """A small record of each collector pod, since there may be ten thousand."""
 
-import sys
 from dataclasses import dataclass
 
-from market_operator.observed.containers import Container, is_completed, read_container, seconds
+from market_operator.observed.containers import WORDS_LIMIT, Container, is_completed, read_container, seconds
 from market_operator.observed.ownership import NO_SHARD, owned_shard, owner_key
 from market_operator.resource.document import Document, reads_object
 from market_operator.resource.naming import CONTAINER, TEMPLATE_ANNOTATION, Key
@@ -74,7 +73,7 @@ def read_pod(document: Document) -> Pod:
         shard=owned_shard(document, key),
         template=meta.get("annotations", {}).get(TEMPLATE_ANNOTATION, ""),
         ip=status.get("podIP", ""),
-        node=sys.intern(document.get("spec", {}).get("nodeName", "")),
+        node=document.get("spec", {}).get("nodeName", ""),
         is_terminating="deletionTimestamp" in meta or is_finished,
         is_running=container.is_running and not is_finished,
         is_ready=ready.get("status") == "True" and not is_finished,
@@ -85,14 +84,14 @@ def read_pod(document: Document) -> Pod:
         waiting=container.waiting,
         waiting_message=container.waiting_message,
         ended=container.ended,
-        unschedulable=sys.intern(_unschedulable(status)),
+        unschedulable=_unschedulable(status)[:WORDS_LIMIT],
         configmaps=_configmaps(document),
         termination_messages=container.termination_messages,
         others=_others(status),
-        unready=sys.intern(ready.get("message", "")),
+        unready=ready.get("message", "")[:WORDS_LIMIT],
         is_finished=is_finished,
         failed=(status.get("reason") or container.ended or "Failed") if is_failed else "",
-        failed_message=status.get("message", "") if is_failed else "",
+        failed_message=status.get("message", "")[:WORDS_LIMIT] if is_failed else "",
         failed_at=_failed_at(status) if is_failed else 0.0,
     )
 

@@ -9,17 +9,19 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import kopf
-from kopf._cogs.structs.references import Insights
+from kopf._cogs.clients import fetching
+from kopf._cogs.structs.bodies import RawBody
+from kopf._cogs.structs.references import Insights, Namespace, Resource
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from market_operator.cluster.access import Access
 from market_operator.cluster.kinds import CHILDREN, COLLECTORS, PODS, Kind
-from market_operator.errors import NO_CRD, StartError
+from market_operator.errors import NO_CRD, ApiError, StartError
 from market_operator.resource.document import Document
 from market_operator.resource.naming import MANAGER, OURS, Key
 from market_operator.telemetry.containment import Containment
@@ -27,8 +29,6 @@ from market_operator.watch.informer import Informer
 
 # Kubernetes sends a bookmark every 60 s, so a watch without events for longer is broken.
 _SILENCE = 70.0
-# kopf keeps every object of a page until a handler has run: pages of 100 take 11 MB more at the start.
-_PAGE = 20
 # kopf keeps each object's last event this long, in case another follows: 0.2 s take 2 MB with thousands of objects.
 _IDLE = 0.02
 
@@ -47,12 +47,14 @@ class _Backoffs:
         return itertools.chain(_RETRIES, itertools.repeat(_LONGEST_RETRY))
 
 
+_KINDS = {(kind.group, kind.version, kind.plural): kind for kind in (*CHILDREN.values(), PODS, COLLECTORS)}
 # kopf's own type of it is private; it is a plain str.
 _IDENTITY: Any = MANAGER
 
 
 async def watch(
     informer: Informer,
+    listed: Callable[[Kind, str | None], Awaitable[int]],
     namespaces: tuple[str, ...],
     selector: str,
     access: Callable[[], Awaitable[Access]],
@@ -60,6 +62,7 @@ async def watch(
 ) -> None:
     """Feeds `informer` with the events of all our kinds until cancelled; calls `started` once kopf runs.
 
+    `listed` lists a kind in a namespace (None: in all), and returns the resource version from which it is watched.
     `selector` is a label selector of the resources.
 
     Raises:
@@ -67,6 +70,7 @@ async def watch(
         Exception: any other error that ends kopf, such as a refused login.
     """
     registry, settings = _registry(informer, access), _settings(selector)
+    fetching.fetch_objs = _listing(listed)
     existing = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
     found = Insights()
     tasks = await kopf.spawn_tasks(
@@ -90,6 +94,31 @@ async def watch(
         if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:
             raise StartError(NO_CRD) from error
         raise
+
+
+def _listing(
+    listed: Callable[[Kind, str | None], Awaitable[int]],
+) -> Callable[..., AsyncIterator[tuple[Collection[RawBody], str]]]:
+    """The listing before each watch, in place of kopf's.
+
+    kopf keeps every object of a page until a handler has run, of all kinds at the same time. Tenants could fill the
+    memory with large objects. It would also not report those that are gone.
+    """
+
+    async def fetch(*, resource: Resource, namespace: Namespace, **_: Any) -> AsyncIterator[tuple[list[RawBody], str]]:
+        kind = _KINDS[resource.group, resource.version, resource.plural]
+        for wait in _Backoffs():
+            try:
+                version = await listed(kind, str(namespace) if namespace else None)
+            except ApiError as error:
+                if error.is_not_found:
+                    raise
+                await asyncio.sleep(wait)
+            else:
+                yield [], str(version)
+                return
+
+    return fetch
 
 
 async def _require_crd(found: Insights) -> None:
@@ -150,7 +179,6 @@ def _settings(selector: str) -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.queueing.idle_timeout = _IDLE
     settings.queueing.exit_timeout = 0.5
-    settings.watching.chunk_size = _PAGE
     settings.watching.inactivity_timeout = _SILENCE
     settings.persistence.diffbase_storage = _NoDiffs()
     settings.persistence.finalizer = "marketcollector.dev/unused"

@@ -45,6 +45,7 @@ class Listing:
     interval: float
     is_done: bool = False
     unserved: dict[str | None, ApiError] = field(default_factory=dict)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def serves_nothing(self) -> bool:
@@ -113,11 +114,21 @@ class Listing:
         self.metrics.record_namespace(scope, is_served=True)
 
     async def _everything(self, scope: str | None) -> None:
-        for kind in (*CHILDREN.values(), PODS):
-            await self._objects(kind, scope)
-        await self._resources(scope)
+        for kind in (*CHILDREN.values(), PODS, COLLECTORS):
+            await self.kind(kind, scope)
 
-    async def _objects(self, kind: Kind, namespace: str | None) -> None:
+    async def kind(self, kind: Kind, namespace: str | None) -> int:
+        """Lists one kind in a namespace (None: in all), and returns the resource version of the listing.
+
+        One listing is read at a time, because tenants may fill its pages.
+
+        Raises:
+            ApiError: the listing failed.
+        """
+        async with self._lock:
+            return await (self._resources(namespace) if kind is COLLECTORS else self._objects(kind, namespace))
+
+    async def _objects(self, kind: Kind, namespace: str | None) -> int:
         listed, version = set[str](), 0
         async for page in self.cluster.list_managed(kind, namespace):
             version = version or page.version
@@ -133,10 +144,12 @@ class Listing:
                 self.informer.child_gone(kind.name, stale)
         if kind is PODS:
             self.informer.cache.pods_listed(namespace, version)
+        return version
 
-    async def _resources(self, namespace: str | None) -> None:
-        known = self.informer.registry.keys(namespace)
+    async def _resources(self, namespace: str | None) -> int:
+        known, version = self.informer.registry.keys(namespace), 0
         async for page in self.cluster.keys(namespace, self.selector):
+            version = version or page.version
             for item in page.items:
                 meta = item.head["metadata"]
                 known.discard(Key.of(meta["namespace"], meta["name"]))
@@ -144,6 +157,7 @@ class Listing:
                     self.informer.resource(item.head)
         for key in known:
             self.informer.resource_gone(key)
+        return version
 
 
 def _title(scope: str | None) -> str:
