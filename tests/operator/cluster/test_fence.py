@@ -19,13 +19,11 @@ async def server() -> AsyncIterator[Server]:
     """An API server that accepts every request and records it."""
     came: list[str] = []
 
-    async def take(request: web.Request) -> web.Response:
+    async def take(request: web.BaseRequest) -> web.Response:
         came.append(request.method)
         return web.json_response({})
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", take)
-    runner = await serve(app, "127.0.0.1", 0)
+    runner = await serve(take, "127.0.0.1", 0)
     yield f"http://127.0.0.1:{runner.addresses[0][1]}", came
     await runner.cleanup()
 

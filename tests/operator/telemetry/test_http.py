@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from market_operator.telemetry import http
 from market_operator.telemetry.http import application, serve
 from market_operator.telemetry.metrics import Metrics
 
@@ -62,3 +63,43 @@ async def test_all_addresses_are_those_of_both_families(host: str) -> None:
     runner = await serve(application(lambda: "", lambda: "", Metrics()), host, port)
     assert sorted(address[0] for address in runner.addresses) == ["0.0.0.0", "::"]
     await runner.cleanup()
+
+
+async def half_request(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /metrics HTTP/1.1\r\nX: a")
+    return reader, writer
+
+
+async def test_half_a_request_is_ended(served: tuple[str, Problems], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such connections stayed open forever."""
+    monkeypatch.setattr(http, "CONNECTION_S", 0.2)
+    reader, writer = await half_request(served[0])
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_requests_are_answered_while_half_ones_come(
+    served: tuple[str, Problems], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "CONNECTIONS", 16)
+    halves = [await half_request(served[0]) for _ in range(100)]
+    assert await get(f"{served[0]}/livez") == (200, "ok\n")
+    ends = [asyncio.create_task(reader.read()) for reader, _ in halves]
+    await asyncio.sleep(0.2)
+    assert sum(not end.done() for end in ends) <= 16
+    for end in ends:
+        end.cancel()
+    for _, writer in halves:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/", 404), ("POST", "/livez", 405), ("HEAD", "/livez", 200)]
+)
+async def test_other_requests_are_refused(served: tuple[str, Problems], method: str, path: str, status: int) -> None:
+    async with aiohttp.ClientSession() as session, session.request(method, served[0] + path) as response:
+        assert response.status == status
+        assert response.headers["Connection"] == "close"
