@@ -215,6 +215,26 @@ def create_deep(namespace: str, depth: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("depth", [1_200, 9_000])
+def test_resource_with_deep_managed_fields_is_served(place: Any, start: Start, depth: int) -> None:
+    """The API server stores managedFields as a writer sends them, also of an object whose schema is typed."""
+    api = "/apis/marketcollector.dev/v1alpha1/namespaces"
+    document = resource("deep")
+    writer = {"manager": "me", "operation": "Update", "apiVersion": document["apiVersion"]}
+    document["metadata"]["managedFields"] = [{**writer, "fieldsType": "FieldsV1", "fieldsV1": "DEEP"}]
+    text = json.dumps(document).replace('"DEEP"', '{"f:x":' * depth + "{}" + "}" * depth)
+    create = ["kubectl", "create", "--raw", f"{api}/{place.namespace}/marketcollectors", "-f", "-"]
+    done = subprocess.run(create, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for _ in ("new", "listed after a restart"):
+        operator = start()
+        wait = ["kubectl", "-n", place.namespace, "wait", "mcol/deep", "--for=jsonpath={.status.observedGeneration}=1"]
+        done = subprocess.run([*wait, "--timeout=60s"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert operator.stop() == 0
+    assert "deep-0" in place.names("deployments")
+
+
 def expect_invalid(namespace: str, name: str, message: str) -> None:
     """Waits for Stalled. Python's parser cannot read such a resource here, so kubectl does."""
     field = '{.status.conditions[?(@.type=="Stalled")].message}'
