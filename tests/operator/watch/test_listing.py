@@ -33,7 +33,7 @@ class Server:
     """Answers by the last part of the path, with an empty list by default."""
 
     def __init__(self) -> None:
-        self.address, self.version = "", 1
+        self.address, self.version, self.is_compressed = "", 1, False
         self.objects: dict[str, list[Any]] = {}
         self.answers: dict[str, Any] = {}
         self.statuses: dict[str, int] = {}
@@ -45,7 +45,10 @@ class Server:
         for status in (self.refused[part] for part in request.path.split("/") if part in self.refused):
             return web.json_response({"reason": "Refused", "message": "no right"}, status=status)
         page = {"metadata": {"resourceVersion": str(self.version)}, "items": self.objects.get(name)}
-        return web.json_response(self.answers.get(name, page), status=self.statuses.get(name, 200))
+        response = web.json_response(self.answers.get(name, page), status=self.statuses.get(name, 200))
+        if self.is_compressed:
+            response.enable_compression(web.ContentCoding.gzip)
+        return response
 
 
 class Pages(Server):
@@ -202,6 +205,14 @@ async def test_failed_listing_of_one_namespace_stops_no_other(server: Server, li
         await asyncio.sleep(0)
     running.cancel()
     assert listing.unserved == {}, "time heals it"
+
+
+async def test_list_that_a_proxy_has_compressed_is_read(server: Pages, listing: Listing) -> None:
+    """Some do that although no compression is asked for."""
+    server.is_compressed = True
+    server.objects["configmaps"], server.version = [config(5, "x")], 5
+    await listing.complete()
+    assert listing.informer.cache.observe(KEY).children
 
 
 @pytest.mark.parametrize("answer", [{}, {"metadata": {"resourceVersion": "1"}, "items": {}}, "text"])

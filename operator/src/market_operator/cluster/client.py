@@ -56,7 +56,7 @@ _PAGE_BYTES = 2 * 1024 * 1024
 _APPLY = "application/apply-patch+yaml; charset=utf-8"
 _NOT_PLAIN_IN_YAML = re.compile("[\x7f-\x9f\ufeff\ufffe\uffff]")
 IDENTITY = {"Accept-Encoding": "identity"}
-"""Header that asks for no compression, as 1 MB from a pod may become 1 GB. Nor does the API server spend CPU on it."""
+"""Header that asks for no compression, as 1 MB from a pod may become 1 GB. A proxy may still compress lists."""
 _LONGEST_REFUSAL = 4096
 _MERGE = "application/merge-patch+json"
 _METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
@@ -74,11 +74,7 @@ class Cluster:
         configuration.connection_pool_maxsize = _CONNECTIONS
         # Left to itself the session asks the environment (a thread and a file each time) before every single call.
         configuration.proxy = configuration.proxy or proxy_for(configuration.host)
-        configuration.client_session_kwargs = {
-            "trust_env": False,
-            "request_class": FencedRequest,
-            "auto_decompress": False,
-        }
+        configuration.client_session_kwargs = {"trust_env": False, "request_class": FencedRequest}
         self._configuration = configuration
         self._client = ApiClient(configuration)
         self._client.user_agent = MANAGER
