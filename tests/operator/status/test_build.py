@@ -15,6 +15,7 @@ from market_operator.observed.reports import Report
 from market_operator.resource.document import Document, Resource
 from market_operator.resource.status import PENDING, Status
 from market_operator.status.build import new_status, status_after_error, stored_conditions, summarise_symbols
+from market_operator.status.events import condition_events, event, warning
 from market_operator.status.patch import change, merge_patch
 from market_operator.status.snapshot import Failure, Snapshot
 
@@ -113,6 +114,19 @@ def test_status_after_an_error_keeps_the_other_conditions(resource: Make, snapsh
     again = resource(status={**before.status, **failed})
     assert status_after_error(again, "KeyError('x')", NOW + 90) == failed, "nothing to write a second time"
     assert Status.model_validate(failed)
+
+
+def test_control_characters_of_a_container_reach_no_status(resource: Make, snapshot: Make, pod: Make) -> None:
+    words = {"terminated": {"reason": "Error", "exitCode": 1, "message": "\x1b]0;x\x07\u202e\n\x9b2J"}}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off\x1b[2J"}}
+    seen = snapshot(resource())
+    crashing = pod(template=seen.desired.templates[0], state=waiting, last_state=words, restarts=5)
+    status = new_status(resource(), replace(seen, pods=(crashing,)), TALLY)
+    assert "CrashLooping" in str(status)
+    assert all(each["message"].isprintable() for each in status["conditions"])
+    [event_] = [each for each in condition_events([], status["conditions"]) if each.is_warning][:1]
+    assert event(event_, resource(), "operator-0", NOW)["note"].isprintable()
+    assert warning("StatusRefused", "a\x1b[2J", resource(), "operator-0", NOW)["note"].isprintable()
 
 
 def test_gap_totals_are_reported(resource: Make, snapshot: Make) -> None:

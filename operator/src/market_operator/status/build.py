@@ -11,6 +11,7 @@ from market_operator.status.snapshot import Snapshot
 from market_operator.status.streams import DELIVERING, best_streams, count_live_streams
 from market_operator.status.text import message, shortened
 from market_operator.status.times import believed_time, kubernetes_time
+from market_spec.messages import escaped
 from market_spec.spec import Spec
 
 UNHEALTHY_LIMIT = 20
@@ -120,7 +121,7 @@ def _workload(snapshot: Snapshot) -> Document:
         "shards": spec.shards,
         "readyShards": sum(_is_ready(snapshot, shard) for shard in snapshot.shards),
         "pods": f"{sum(pod.is_ready for pod in pods)}/{desired}",
-        "image": shortened(snapshot.desired.image, _LONGEST_IMAGE),
+        "image": shortened(escaped(snapshot.desired.image), _LONGEST_IMAGE),
     }
 
 

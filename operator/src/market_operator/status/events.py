@@ -14,6 +14,7 @@ from market_operator.resource.naming import MANAGER, label_value
 from market_operator.status.reasons import is_problem
 from market_operator.status.text import shortened
 from market_spec.api import API_VERSION, KIND
+from market_spec.messages import escaped
 
 # Limits of the API server, in characters.
 _LONGEST_NOTE = 1024
@@ -107,4 +108,4 @@ def _note(condition_event: ConditionEvent) -> str:
 
 
 def _cut(note: str) -> str:
-    return shortened(note, _LONGEST_NOTE)
+    return shortened(escaped(note), _LONGEST_NOTE)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from market_spec.messages import escaped
+
 _NAMED = 5
 _LONGEST = 300
 # The API server allows 32,768 characters in a condition.
@@ -21,5 +23,5 @@ def shortened(text: str, longest: int = _LONGEST) -> str:
 
 
 def message(text: str) -> str:
-    """`text` as the message of a condition, cut to 2,000 characters."""
-    return shortened(text, _LONGEST_MESSAGE)
+    """`text` as the message of a condition, cut to 2,000 characters. It may quote pods, so it is escaped."""
+    return shortened(escaped(text), _LONGEST_MESSAGE)
