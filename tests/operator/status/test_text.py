@@ -12,6 +12,6 @@ def test_long_text_is_cut() -> None:
 
 
 def test_message_quotes_no_control_character() -> None:
-    """The last words of a container could steer the terminal of whoever reads the status."""
+    """The termination message of a container could steer the terminal of a user who reads the status."""
     assert message("exited: \x1b[2J\n\u202eok") == r"exited: \x1b[2J\n\u202eok"
     assert len(message("\n" * 5_000)) == 2_000
