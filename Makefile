@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help prepare setup try cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator bench-symbols soak requirements
+.PHONY: help prepare setup try cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator bench-symbols soak advisories requirements
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ bench-symbols: setup ## one collector with SYMBOLS (500) symbols, at rest, scrap
 
 soak: setup ## ten minutes at 2,000 messages/s with a fault every 5 s (MINUTES, RATE, FAULT_EVERY, SEED); writes bench/results/soak.json
 	@PYTHONPATH=tests/support $(BIN)/python -m bench.soak
+
+advisories: ## advisories about the pinned packages; says which could not be checked (OSV_URL, ALLOW_UNCHECKED=1)
+	@$(BIN)/python hack/advisories.py
 
 requirements: ## compile the pins with hashes again from the pyprojects
 	@requirements/compile

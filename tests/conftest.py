@@ -9,10 +9,10 @@ from hypothesis import is_hypothesis_test, settings
 
 from unmeasured import NOT_MEASURED, current_coverage
 
-# No deadline, because a busy machine is not a failure. CI uses the same examples each time, so that a failure comes
-# from the change. Local runs use new examples.
-settings.register_profile("local", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
+# No deadline, because a busy machine is not a failure. CI has a fixed budget and uses the same examples each time, so
+# that a failure comes from the change. Local runs use new examples. Both print what repeats a failure.
+settings.register_profile("local", deadline=None, print_blob=True)
+settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, max_examples=100, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
