@@ -5,6 +5,7 @@ schema and refuses unknown fields, as kubectl does. Google's CEL library evaluat
 API server.
 """
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,8 @@ def strict(schema: Any) -> Any:
                 more["uniqueItems"] = True
             if schema.get("x-kubernetes-int-or-string"):
                 more["type"] = ["integer", "string"]
+            if isinstance(schema.get("pattern"), str):  # $ is the very end for the API server
+                more["pattern"] = re.sub(r"\$\Z", r"\\Z", schema["pattern"])
             if schema.get("type") == "object" and "properties" in schema:
                 more["additionalProperties"] = False
             return {key: strict(value) for key, value in schema.items()} | more
@@ -403,6 +406,26 @@ def test_both_accept_a_valid_spec(fields: Json) -> None:
 def test_both_refuse_an_invalid_spec(fields: Json) -> None:
     spec = complete(fields)
     assert (api_server_accepts(spec), python_accepts(spec)) == (False, False)
+
+
+def with_newlines(value: Any) -> Iterator[Any]:
+    """Copies of a value, each with a newline after one of its strings."""
+    match value:
+        case str():
+            yield f"{value}\n"
+        case dict():
+            yield from ({**value, name: each} for name, inner in value.items() for each in with_newlines(inner))
+        case list():
+            yield from (
+                [*value[:at], each, *value[at + 1 :]] for at, inner in enumerate(value) for each in with_newlines(inner)
+            )
+
+
+@pytest.mark.parametrize("fields", GOOD)
+def test_both_agree_on_a_newline_after_any_string(fields: Json) -> None:
+    """Python's own ``$`` also matches before it."""
+    for spec in with_newlines(complete(fields)):
+        assert api_server_accepts(spec) == python_accepts(spec), spec
 
 
 @hypothesis_settings(max_examples=100, deadline=None)

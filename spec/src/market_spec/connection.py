@@ -1,12 +1,11 @@
 """The fields of spec.connection and spec.credentials."""
 
-import re
 from collections.abc import Iterator
 from typing import Annotated
 
 from market_spec.durations import seconds
 from market_spec.fields import DnsName
-from market_spec.kinds import Duration, Number, Text
+from market_spec.kinds import Duration, Number, Text, has_match
 from market_spec.section import Rule, Section, Violation
 
 # A host (a name, an IPv4 address or an IPv6 address in brackets), and optionally a port up to 65535.
@@ -29,7 +28,7 @@ PLAIN_LOGIN = (
 
 def is_login_address(address: str) -> bool:
     """Whether an API key may be sent to the address."""
-    return re.fullmatch(LOGIN_ADDRESS.rstrip("$"), address) is not None
+    return has_match(LOGIN_ADDRESS, address)
 
 
 INITIAL_ABOVE_MAX = "{} must not be longer than {}"

@@ -3,12 +3,11 @@
 Defaults are the pod's, and not filled in, for the reason given in `market_spec.volumes`.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Annotated
 
 from market_spec.fields import DnsName, up_to
-from market_spec.kinds import OneOf, Text
+from market_spec.kinds import OneOf, Text, has_match
 from market_spec.messages import shown
 from market_spec.section import Refused, Rule, Section, Violation, exactly_one
 from market_spec.volumes import DataKey
@@ -81,17 +80,13 @@ _PASSWORD = "^([A-Za-z0-9]+://)?[^/]*:[^/]*@"  # noqa: S105 - a pattern
 
 
 def _loader_variable(env: "EnvVar") -> Iterator[Violation]:
-    if _found(_LOADER_NAME, env.name):
+    if has_match(_LOADER_NAME, env.name):
         yield Violation(("name",), shown(env.name))
 
 
 def _plain_password(env: "EnvVar") -> Iterator[Violation]:
-    if env.value is not None and _found(_PROXY_NAME, env.name) and _found(_PASSWORD, env.value):
+    if env.value is not None and has_match(_PROXY_NAME, env.name) and has_match(_PASSWORD, env.value):
         yield Violation(("value",), f"of {env.name}")
-
-
-def _found(pattern: str, text: str) -> bool:
-    return re.search(pattern.replace("$", r"\Z"), text) is not None
 
 
 class EnvVar(Section, frozen=True, kw_only=True):

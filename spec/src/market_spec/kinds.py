@@ -61,7 +61,7 @@ class Text(Kind, frozen=True):
 
     def _is_within(self, value: str) -> bool:
         most = len(value) if self.max_length is None else self.max_length
-        return (self.min_length or 0) <= len(value) <= most and bool(_compiled(self.pattern).search(value))
+        return (self.min_length or 0) <= len(value) <= most and has_match(self.pattern, value)
 
 
 class OneOf(Kind, frozen=True):
@@ -94,7 +94,7 @@ class Duration(Kind, frozen=True):
         if not isinstance(value, str):
             wanted = f"a duration from {self.low} to {self.high}"
             findings.add(path, wrong_type(wanted, value) + self._hint(value if _is_number(value) else ""))
-        elif len(value) > DURATION_MAX_LENGTH or not _compiled(DURATION_PATTERN).search(value):
+        elif len(value) > DURATION_MAX_LENGTH or not has_match(DURATION_PATTERN, value):
             form = f"numbers with ms, s, m or h, such as 30s or 1m30s, from {self.low} to {self.high}"
             findings.add(path, f"{shown(value)} is not a duration: must be {form}" + self._hint(value))
         elif not seconds(self.low) <= seconds(value) <= seconds(self.high):
@@ -157,7 +157,7 @@ class Quantity(Kind, frozen=True):
         """See `Kind.read`."""
         if not isinstance(value, (str, int)) or isinstance(value, bool):
             findings.add(path, wrong_type("a quantity such as 100m or 1Gi", value) + _in_quotes(value))
-        elif len(str(value)) > self.max_length or not _compiled(self.pattern).search(str(value)):
+        elif len(str(value)) > self.max_length or not has_match(self.pattern, str(value)):
             findings.add(path, f"{shown(value)} is not a quantity: must be a number with a unit, such as 100m or 1Gi")
         return value
 
@@ -265,7 +265,12 @@ def _entries(count: int) -> str:
     return "1 entry" if count == 1 else f"{count} entries"
 
 
+def has_match(pattern: str, text: str) -> bool:
+    """Whether the API server finds the pattern in the string."""
+    return _compiled(pattern).search(text) is not None
+
+
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     """Like the API server's RE2, ``$`` is the very end: Python's also matches before a newline at the end."""
-    return re.compile(re.sub(r"\$\Z", r"\\Z", pattern))
+    return re.compile(re.sub(r"(?<!\\)\$", r"\\Z", pattern))
