@@ -1,5 +1,6 @@
 # One file, three images: `--target operator`, `collector` or `simulator`.
-# Users build on the public Python image; the tests build this very file on a Debian base of their own.
+# Users build on the public Python image; the tests build this very file on a Debian base of their own. For a build that
+# can be repeated, name the base by its digest: --build-arg BASE_IMAGE=docker.io/library/python:3.13-slim@sha256:...
 ARG BASE_IMAGE=docker.io/library/python:3.13-slim
 
 FROM ${BASE_IMAGE} AS build
@@ -37,9 +38,10 @@ RUN hack/image/install-project.sh ./simulator
 COPY tests/recordings/okx /opt/recordings/okx
 
 FROM ${BASE_IMAGE} AS run
-# What the base brings for installing more Python.
+# Without what installs more Python, and without programs that run as another user (setuid).
 RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/share/python-wheels \
-    /usr/lib/python3*/ensurepip /usr/local/lib/python3*/ensurepip
+    /usr/lib/python3*/ensurepip /usr/local/lib/python3*/ensurepip && \
+    find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 # Compiled modules are in the image, so a read-only root costs no start-up time.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # The entry points ignore PYTHON* variables (-I). Otherwise an author of a pod could run code of a ConfigMap in this image.

@@ -1,7 +1,7 @@
 """Run in each image when it is built: `check.py market_operator`. What it finds ends the build.
 
-An image has neither pip nor a compiler. The operator's lacks most of the Kubernetes client (Dockerfile), so everything
-is imported, and real calls are made. What is not loaded then is never used: such a package only adds advisories.
+An image has no pip, no compiler and no setuid program. The operator's lacks most of the Kubernetes client
+(Dockerfile), so everything is imported, and real calls are made. What is not loaded then is never used: such a package only adds advisories.
 """
 
 import ast
@@ -11,6 +11,7 @@ import json
 import os
 import pkgutil
 import re
+import stat
 import subprocess
 import sys
 import threading
@@ -37,6 +38,8 @@ def main(package: str) -> None:
     found = sorted(intruders(Path("/")))
     if found:
         sys.exit(f"the image holds what installs or compiles: {', '.join(map(str, found))}")
+    if raising := sorted(setuid_programs(Path("/"))):
+        sys.exit(f"the image has programs that run as another user: {', '.join(map(str, raising))}")
     if package == "market_operator":
         from market_operator.cluster.slim_import import leave_out_synchronous_client
 
@@ -96,6 +99,18 @@ def intruders(root: Path) -> Iterator[Path]:
         programs = files if here.name in ("bin", "sbin") else [name for name in files if name.endswith(".whl")]
         packages = folders if "python3" in folder else ()
         yield from (here / name for name in (*programs, *packages) if NOT_WANTED.fullmatch(name))
+
+
+def setuid_programs(root: Path) -> Iterator[Path]:
+    """Yield the files that run with another user or group than their caller's."""
+    for folder, folders, files in os.walk(root):
+        if folder in ELSEWHERE:
+            folders.clear()
+            continue
+        paths = [Path(folder) / name for name in files]
+        yield from (
+            path for path in paths if not path.is_symlink() and path.stat().st_mode & (stat.S_ISUID | stat.S_ISGID)
+        )
 
 
 class NothingIsThere(BaseHTTPRequestHandler):

@@ -48,6 +48,14 @@ def test_what_installs_or_compiles_is_found_wherever_it_lies(check: ModuleType, 
     assert found == {name.removesuffix("/__init__.py") for name in unwanted}
 
 
+def test_setuid_programs_are_found(check: ModuleType, tmp_path: Path) -> None:
+    for name, mode in (("su", 0o4755), ("wall", 0o2755), ("cat", 0o755)):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "link").symlink_to("su")
+    assert {path.name for path in check.setuid_programs(tmp_path)} == {"su", "wall"}
+
+
 async def test_the_operators_client_answers_what_the_check_asks(check: ModuleType) -> None:
     await check.call_an_api_server()
 
