@@ -1,7 +1,8 @@
 """Run in each image when it is built: `check.py market_operator`. What it finds ends the build.
 
-An image has no pip, no compiler and no setuid program. The operator's lacks most of the Kubernetes client
-(Dockerfile), so everything is imported, and real calls are made. What is not loaded then is never used: such a package only adds advisories.
+An image has no pip, no compiler and no setuid program. The operator's lacks most of the Kubernetes client (Dockerfile),
+so everything is imported, and real calls are made. What is not loaded then is never used: such a package only adds
+advisories.
 """
 
 import ast
