@@ -17,11 +17,14 @@ from market_operator.resource.document import read_resource
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
 OPERATOR = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "market-operator"}}}
+ANYBODY = {"topologyKey": "zone", "labelSelector": {"matchLabels": {}, "matchExpressions": []}, "namespaces": []}
 EVERYTHING = {
     "labels": {"team": "a"},
     "annotations": {"note": "b"},
     "resources": {"requests": {"cpu": "0.5"}, "limits": {"memory": "128Mi"}},
     "tolerations": [],
+    "nodeSelector": {},
+    "affinity": {"nodeAffinity": {}, "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [ANYBODY]}},
     "env": [{"name": "SSL_CERT_FILE", "value": "/tls/ca.crt"}, {"name": "EMPTY"}],
     "volumes": [
         {"name": "a", "configMap": {"name": "ca", "items": [{"key": "ca.crt", "path": "ca.crt"}], "optional": True}},

@@ -12,6 +12,8 @@ from market_operator.resource.quantities import amount
 
 # Objects in lists and watches may lack these; the key in the cache has the kind.
 IDENTITY = ("apiVersion", "kind")
+_MAPS = ("matchLabels", "nodeSelector", "requests", "limits")
+"""Fields that the API server omits if they are empty. An empty object, such as emptyDir, is not omitted."""
 
 
 def plan(observed: Observed, desired: DesiredState, held: Collection[int] = ()) -> tuple[Action, ...]:
@@ -94,7 +96,7 @@ def covers(observed: Any, desired: Any) -> bool:
     """Whether `observed` has every field of `desired`. Fields that others or the API server added do not count.
 
     Lists of named items are compared by name, other lists item by item. Equal quantities are equal however written. So
-    are fields that the API server omits: an empty string or list, and readOnly or paused false.
+    are fields that the API server omits: an empty string, list or map, and readOnly or paused false.
     """
     if isinstance(desired, dict):
         return isinstance(observed, dict) and all(
@@ -109,6 +111,8 @@ def omitted_value(key: str, desired: Any) -> Any:
     """The value that an omitted field stands for."""
     if key in ("readOnly", "paused"):
         return False
+    if key in _MAPS and desired == {}:
+        return {}
     return [] if desired == [] else ""
 
 
