@@ -86,7 +86,7 @@ def test_connections_arrive_with_state_and_reason() -> None:
 
 
 def test_streams_arrive_with_state_and_reason() -> None:
-    """What a live one says, nobody reads."""
+    """The words of a live one are dropped: nobody reads them."""
     found = {each.state: each for each in received(FULL).streams}
     live = found.pop(StreamState.LIVE.value)
     assert (live.name, live.reason) == ("LIVE-USDT/trade", "Whylive")
