@@ -36,6 +36,7 @@ from market_operator.telemetry.containment import Containment
 from market_operator.telemetry.metrics import Metrics
 from market_operator.watch.informer import Informer
 from market_operator.watch.kopf_watch import handle_event
+from mutations import mutated
 from owned import made_by_replicaset, owned
 
 KEY = Key("md", "okx-btc")
@@ -105,7 +106,9 @@ def as_text(document: Any) -> st.SearchStrategy[str]:
 
 
 def as_bytes(document: Any) -> st.SearchStrategy[bytes]:
-    return as_text(document).map(lambda text: text.encode(errors="surrogatepass")) | st.binary(max_size=64)
+    """The same as bytes, or mutated bytes."""
+    whole = as_text(document).map(lambda text: text.encode(errors="surrogatepass"))
+    return whole | mutated([json.dumps(document).encode()])
 
 
 def no_number(text: str) -> None:
@@ -217,6 +220,7 @@ def test_any_handover_document_is_read_or_replaced(pod: Callable[..., Pod], stor
 
 
 @given(answer=as_bytes(PAGE))
+@example(answer=json.dumps(PAGE).encode().replace(b"okx-btc-0-x", b"\xf2"))
 @example(answer=b'{"metadata": {"resourceVersion": "1"}, "items": [' + b"[" * 100_000 + b"]}")
 @example(answer=b'{"metadata": {"resourceVersion": "' + b"9" * 5_000 + b'"}}')
 @example(answer=json.dumps({"metadata": {"resourceVersion": "1"}, "items": [{"a": deep(800)}, MANAGED]}).encode())

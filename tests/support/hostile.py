@@ -1,4 +1,7 @@
-"""Strategies for what a tenant, a broken program or a proxy may send: any JSON, and documents with one part replaced."""
+"""Strategies for what a tenant, a broken program or a proxy may send: any JSON, and documents with parts replaced.
+
+`mutations` has the same for bytes.
+"""
 
 from typing import Any
 

@@ -128,6 +128,6 @@ def _head(path: str, item: msgspec.Raw) -> Document | None:
     """The head of an object; None, and a warning, if it cannot be read, so that all others are listed."""
     try:
         return cast(Document, _HEAD.decode(item))
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:  # ValueError: it is not UTF-8
         logger.warning("GET %s: an object cannot be read (%s): %.200r", path, error, bytes(item))
         return None
