@@ -25,7 +25,7 @@ class _Writer(TypedDict):
     operation: NotRequired[str]
 
 
-class _Metadata(TypedDict):
+class Metadata(TypedDict):
     """The metadata that identifies an object, its version and its owner."""
 
     name: str
@@ -41,7 +41,7 @@ class _Metadata(TypedDict):
 
 
 class _Head(TypedDict):
-    metadata: _Metadata
+    metadata: Metadata
 
 
 class _ListMetadata(msgspec.Struct):
@@ -62,7 +62,7 @@ _LIST, _HEAD = msgspec.json.Decoder(_List), msgspec.json.Decoder(_Head)
 class Listed:
     """An object in a listing, of which only the head is parsed: a whole one costs ten times as much.
 
-    `head` is a document with the metadata of _Metadata only.
+    `head` is a document with the metadata of Metadata only.
     """
 
     head: Document

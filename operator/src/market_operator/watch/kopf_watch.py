@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from http import HTTPStatus
 from typing import Any
 
+import aiohttp
 import kopf
-from kopf._cogs.clients import fetching
+from kopf._cogs.clients import api, fetching
 from kopf._cogs.structs.bodies import RawBody
 from kopf._cogs.structs.references import Insights, Namespace, Resource
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
@@ -26,6 +27,7 @@ from market_operator.resource.document import Document
 from market_operator.resource.naming import MANAGER, OURS, Key
 from market_operator.telemetry.containment import Containment
 from market_operator.watch.informer import Informer
+from market_operator.watch.large_events import reduced
 
 # Kubernetes sends a bookmark every 60 s, so a watch without events for longer is broken.
 _SILENCE = 70.0
@@ -48,6 +50,7 @@ class _Backoffs:
 
 
 _KINDS = {(kind.group, kind.version, kind.plural): kind for kind in (*CHILDREN.values(), PODS, COLLECTORS)}
+_KOPF_LINES = api.iter_jsonlines
 # kopf's own type of it is private; it is a plain str.
 _IDENTITY: Any = MANAGER
 
@@ -71,6 +74,7 @@ async def watch(
     """
     registry, settings = _registry(informer, access), _settings(selector)
     fetching.fetch_objs = _listing(listed)
+    api.iter_jsonlines = _lines(informer)
     existing = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
     found = Insights()
     tasks = await kopf.spawn_tasks(
@@ -119,6 +123,16 @@ def _listing(
                 return
 
     return fetch
+
+
+def _lines(informer: Informer) -> Callable[..., AsyncIterator[bytes]]:
+    """The lines of a watch, in place of kopf's, which parses each as a whole."""
+
+    async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+        async for line in _KOPF_LINES(content):
+            yield reduced(line, informer.cache.is_new)
+
+    return lines
 
 
 async def _require_crd(found: Insights) -> None:

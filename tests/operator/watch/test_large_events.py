@@ -1,0 +1,72 @@
+import json
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from market_operator.observed.cache import Cache
+from market_operator.watch.large_events import LARGE, reduced
+from owned import owned
+
+
+def line(kind: str, change: str = "MODIFIED", size: int = LARGE, **meta: Any) -> bytes:
+    metadata = {"name": "a", "namespace": "md", "uid": "u", "resourceVersion": "5", **meta}
+    document = {"apiVersion": "v1", "kind": kind, "metadata": metadata, "data": {"x": "y" * size}}
+    return json.dumps({"type": change, "object": document}).encode()
+
+
+@pytest.mark.parametrize("change", ["ADDED", "MODIFIED", "DELETED"])
+@pytest.mark.parametrize("kind", ["ConfigMap", "Deployment", "Pod"])
+def test_objects_of_others_are_only_bookmarks(kind: str, change: str) -> None:
+    event = json.loads(reduced(line(kind, change), Cache().is_new))
+    assert event == {"type": "BOOKMARK", "object": {"kind": kind, "metadata": {"resourceVersion": "5"}}}
+
+
+def test_managed_object_is_whole() -> None:
+    whole = line("ConfigMap", **owned())
+    assert reduced(whole, Cache().is_new) == whole
+
+
+def test_managed_object_that_is_deleted_or_becomes_another_s_is_whole() -> None:
+    cache = Cache()
+    cache.put("ConfigMap", json.loads(line("ConfigMap", resourceVersion="4", **owned()))["object"])
+    changed = line("ConfigMap", ownerReferences=owned()["ownerReferences"])
+    deleted = line("ConfigMap", "DELETED", **owned())
+    assert reduced(changed, cache.is_new) == changed
+    assert reduced(deleted, cache.is_new) == deleted
+
+
+def test_custom_resource_has_only_its_metadata() -> None:
+    annotations = {"marketcollector.dev/paused": "true"}
+    event = json.loads(reduced(line("MarketCollector", generation=3, annotations=annotations), Cache().is_new))
+    meta = {"name": "a", "namespace": "md", "uid": "u", "resourceVersion": "5"}
+    assert event["type"] == "MODIFIED"
+    assert event["object"] == {
+        "apiVersion": "v1",
+        "kind": "MarketCollector",
+        "metadata": {**meta, "generation": 3, "annotations": annotations},
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [line("ConfigMap", size=100), b'{"type":"ERROR","object":{"code":410,"x":"' + b"y" * LARGE + b'"}}', b"{" * LARGE],
+)
+def test_small_events_and_errors_stay_as_they_are(text: bytes) -> None:
+    assert reduced(text, Cache().is_new) == text
+
+
+def test_large_event_takes_little_memory() -> None:
+    """Parsed by kopf, it takes twenty times its size."""
+    fields: dict[str, Any] = {f"f:{number:06}": {} for number in range(60_000)}
+    manager = {"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:data": fields}}
+    event = line("ConfigMap", managedFields=[manager])
+    del fields, manager
+    tracemalloc.start()
+    reduced(event, Cache().is_new)
+    peak = tracemalloc.get_traced_memory()[1]
+    json.loads(event)
+    parsed = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000
+    assert parsed > 5_000_000
