@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help prepare setup try cluster kubeconfig images demo demo-down cluster-down test test-fast lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator bench-symbols soak advisories requirements
+.PHONY: help prepare setup try cluster kubeconfig images demo demo-down cluster-down test test-fast fuzz lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator bench-symbols soak advisories requirements
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: setup ## set up, then everything: lint, types, contracts, unit, simulator,
 
 test-fast: setup ## what needs neither network nor cluster, in about two minutes
 	@hack/test.sh fast
+
+fuzz: setup ## readers of foreign input with new examples; prints its seed (SEED, EXAMPLES)
+	@hack/test.sh fuzz
 
 lint: ## ruff, format, shell scripts, prose
 	@hack/test.sh lint

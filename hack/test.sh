@@ -48,6 +48,15 @@ unit() {
     --timeout=120 --numprocesses="$(nproc)" --dist=worksteal
 }
 
+# Readers of foreign input, with new examples in each run. The printed seed repeats them.
+fuzz() {
+  local seed=${SEED:-$RANDOM} files
+  mapfile -t files < <(git ls-files ':(glob)tests/**/test_*hostile*.py' ':(glob)tests/**/test_*_fuzz.py' ':(glob)tests/**/test_documents_of_others.py')
+  echo "SEED=$seed hack/test.sh fuzz repeats this run"
+  python -m pytest "${files[@]}" -m "not cluster" --hypothesis-profile=fuzz --hypothesis-seed="$seed" \
+    --timeout=600 --numprocesses="$(nproc)" --dist=worksteal
+}
+
 # Folders with tests that have a marker: each worker collects only those.
 folders_with() { grep -rlE --include='*.py' "mark\.$1\b" tests | xargs -n 1 dirname | sort -u; }
 

@@ -13,6 +13,9 @@ from unmeasured import NOT_MEASURED, current_coverage
 # that a failure comes from the change. Local runs use new examples. Both print what repeats a failure.
 settings.register_profile("local", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, max_examples=100, database=None)
+# `hack/test.sh fuzz` prints its seed, and EXAMPLES is the budget of each test that has none of its own.
+BUDGET = int(os.environ.get("EXAMPLES", "300"))
+settings.register_profile("fuzz", deadline=None, print_blob=True, max_examples=BUDGET, derandomize=False, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 

@@ -31,11 +31,21 @@ def test_budget():
 """
 
 
-def run(folder: Path, test: str, **environment: str) -> str:
+def run(folder: Path, test: str, *options: str, **environment: str) -> str:
     (folder / "conftest.py").write_text((TESTS / "conftest.py").read_text())
     (folder / "test_one.py").write_text(test)
     clean = {name: value for name, value in os.environ.items() if name != "CI"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={folder}", "test_one.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--rootdir={folder}",
+        *options,
+        "test_one.py",
+    ]
     path = os.pathsep.join([str(TESTS / "support"), os.environ.get("PYTHONPATH", "")])
     ran = subprocess.run(
         command,
@@ -67,3 +77,20 @@ def test_ci_uses_the_same_examples_each_time(tmp_path: Path) -> None:
     assert all("examples = [" in each or "assert 100 == [" in each for each in runs)
     first, second = (re.findall(r"assert 100 == (.+)", each) for each in runs)
     assert first == second != []
+
+
+def test_fuzz_run_prints_its_seed_and_keeps_its_budget(tmp_path: Path) -> None:
+    """The stage of hack/test.sh, with its options on a test of a known budget."""
+    script = (TESTS.parent / "hack" / "test.sh").read_text()
+    stage = script.split("\nfuzz() {")[1].split("\n}")[0]
+    assert 'echo "SEED=$seed hack/test.sh fuzz repeats this run"' in stage
+    options = re.findall(r"--hypothesis-\S+", stage.replace('"$seed"', "7"))
+    assert options == ["--hypothesis-profile=fuzz", "--hypothesis-seed=7"]
+    budget = COUNTED.replace("100", "12").replace("examples.append", "print(number); examples.append")
+    other = [*options[:1], "--hypothesis-seed=8"]
+    first, again, different = (
+        run(tmp_path, budget, *each, "-s", CI="1", EXAMPLES="12").partition(" passed")[0]
+        for each in (options, options, other)
+    )
+    assert first.endswith("\n2")
+    assert first == again != different
