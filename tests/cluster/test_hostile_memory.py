@@ -215,7 +215,7 @@ def test_hostile_tenant_cannot_fill_the_operator_s_memory(
         filled.result()
         sweeps = operator.metric("sweeps_total")
         stack.enter_context(half_requests(operator.address))
-        eventually(is_served)
+        eventually(is_served, 180 + RESOURCES)
         eventually(lambda: is_probed_and_listed(sweeps + 1))
         print(f"peak {operator.peak_mb:.0f} MiB with {RESOURCES} honest resources")
         assert operator.peak_mb < LIMIT_MB
