@@ -76,12 +76,15 @@ faults() { MEASURED='' pytest_rung $(folders_with faults) -m "faults and not alo
 # (tests/support/operator_process.py).
 # shellcheck disable=SC2046 # folders
 cluster_wide() {
-  with_cluster without_demo python -m pytest $(folders_with cluster) -m "alone and cluster and not e2e" --timeout=300
+  with_cluster without_demo python -m pytest $(folders_with cluster) -m "alone and cluster and not e2e and not quiet" --timeout=300
 }
 
 # Tests that measure: one at a time, when nothing else runs.
 # shellcheck disable=SC2046 # folders
-alone() { python -m pytest $(folders_with alone) -m "alone and not cluster and not e2e and not cluster_lifecycle" --timeout=300; }
+alone() {
+  with_cluster without_demo python -m pytest $(folders_with alone) \
+    -m "quiet or (alone and not cluster and not e2e and not cluster_lifecycle)" --timeout=300
+}
 
 coverage_per_module() { coverage combine --quiet --append .coverage.* 2>/dev/null || true; python hack/coverage_per_module.py; }
 

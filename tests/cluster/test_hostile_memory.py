@@ -147,7 +147,7 @@ class Operator:
 
     def metric(self, name: str) -> float:
         try:
-            with urlopen(f"http://{self.address}/metrics", timeout=5) as answer:
+            with urlopen(f"http://{self.address}/metrics", timeout=30) as answer:
                 lines = answer.read().decode().splitlines()
         except URLError as error:
             raise AssertionError(str(error)) from error
@@ -186,6 +186,7 @@ def fill(place: Any) -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.quiet
 @pytest.mark.long
 @pytest.mark.timeout(300 if RESOURCES <= 200 else 1800)
 def test_hostile_tenant_cannot_fill_the_operator_s_memory(

@@ -86,6 +86,7 @@ def observe_probes(pod: Any) -> list[float]:
 
 
 @pytest.mark.alone
+@pytest.mark.quiet
 @pytest.mark.long
 @pytest.mark.timeout(300 if SCALE <= 0.1 else 1800)
 def test_noisy_namespace_does_not_slow_a_neighbour_down(

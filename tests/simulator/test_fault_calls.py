@@ -22,7 +22,7 @@ pytestmark = pytest.mark.simulator
 
 MARKET = ("--market", "7", "--symbols", "BTC-USDT,ETH-USDT", "--rate", "200")
 QUIET = ("--market", "7", "--symbols", "BTC-USDT", "--rate", "0.001")
-A_SECOND = 65  # about one second of trade messages of a symbol in `MARKET`, after which a requested fault has acted
+A_SECOND = 65  # about one second of trade messages of a symbol in `MARKET`
 
 
 def is_data(channel: str, symbol: str | None = None) -> Any:
@@ -57,6 +57,28 @@ async def fills(dial: Any, program: Any, symbol: str = "BTC-USDT") -> Any:
     return client
 
 
+async def a_second_later(control: Any, client: Any) -> list[str]:
+    """Read until a second after the faults were requested, and return all frames. Older ones may wait in the socket."""
+    newest = (await control.get("/truth/summary"))["symbols"]["BTC-USDT"]["lastTradeId"]
+    while not is_good(frame := await client.text()) or not is_newer(json.loads(frame), newest):
+        pass
+    for _ in range(A_SECOND):
+        await client.text()
+    return list(client.frames)
+
+
+def is_good(frame: str) -> bool:
+    try:
+        return all(float(row["px"]) > 0 for row in json.loads(frame)["data"])
+    except ValueError:
+        return False
+
+
+def is_newer(message: Any, trade_id: int) -> bool:
+    """Whether a message has a later trade of BTC-USDT."""
+    return message["arg"]["instId"] == "BTC-USDT" and int(message["data"][-1]["tradeId"]) > trade_id
+
+
 def test_the_readme_names_every_fault() -> None:
     readme = (pathlib.Path(__file__).parents[2] / "simulator" / "README.md").read_text()
     assert [name for name in CALLS if f"`{name}`" not in readme] == []
@@ -86,7 +108,7 @@ async def test_lost_messages_break_the_chain_by_exactly_their_number(start: Any,
     await client.until(lambda m: is_data("trades")(m) and m["arg"]["instId"] == "BTC-USDT")
     answer = await control.post("/faults/lose", channel="trades", symbol="BTC-USDT", count=2)
     assert (answer["fault"], answer["count"]) == ("lose", 2)
-    await client.messages(2 * A_SECOND)
+    await a_second_later(control, client)
     seen: dict[str, list[int]] = {"BTC-USDT": [], "ETH-USDT": []}
     for message in map(json.loads, client.frames):
         for row in message.get("data", ()):
@@ -393,7 +415,7 @@ async def test_duplicated_and_reordered_fills_are_all_there(start: Any, dial: An
     control, client = control_of(program), await fills(dial, program)
     await control.post("/faults/duplicate", channel="trades-all", count=3)
     await control.post("/faults/reorder", channel="trades-all", count=4, after=3)
-    messages = await client.messages(A_SECOND)
+    messages = [json.loads(frame) for frame in await a_second_later(control, client)]
     got = ids(messages)
     assert sorted(set(got)) == list(range(min(got), max(got) + 1))
     assert len(got) > len(set(got))
@@ -412,23 +434,16 @@ async def test_corrupt_messages_reach_the_client(
         how = await ended(client)
         assert how.sent.code == code
     else:
-        frames = [await client.text() for _ in range(A_SECOND)]
-        assert sum(not _is_good(frame) for frame in frames) == 1
+        frames = await a_second_later(control, client)
+        assert sum(not is_good(frame) for frame in frames) == 1
     assert len(await control.get("/truth/lost")) == 1
-
-
-def _is_good(frame: str) -> bool:
-    try:
-        return all(float(row["px"]) > 0 for row in json.loads(frame)["data"])
-    except ValueError:
-        return False
 
 
 async def test_a_truncated_text_is_half_a_message(start: Any, dial: Any, control_of: Any) -> None:
     program = start(*MARKET)
     control, client = control_of(program), await fills(dial, program)
     await control.post("/faults/truncate", channel="trades-all", count=1)
-    frames = [await client.text() for _ in range(A_SECOND)]
+    frames = await a_second_later(control, client)
     assert [frame.endswith("]}") for frame in frames].count(False) == 1
     assert len(await control.get("/truth/lost")) == 1
 
@@ -691,9 +706,9 @@ async def test_lost_list_equals_unreadable_messages_under_all_message_faults(
         await client.text()
     # A slow client still has damaged messages to read.
     last = (await control.get("/truth/summary"))["symbols"]["BTC-USDT"]["lastTradeId"]
-    while not (_is_good(frame := await client.text()) and ids([json.loads(frame)])[0] > last):
+    while not (is_good(frame := await client.text()) and ids([json.loads(frame)])[0] > last):
         pass
-    got = {n for frame in client.frames if _is_good(frame) for n in ids([json.loads(frame)])}
+    got = {n for frame in client.frames if is_good(frame) for n in ids([json.loads(frame)])}
     lost = await control.get("/truth/lost")
     swallowed = {n for row in lost for n in range(row["firstTradeId"], row["lastTradeId"] + 1)}
     assert set(range(min(got), max(got) + 1)) - got == {n for n in swallowed if min(got) < n < max(got)}
