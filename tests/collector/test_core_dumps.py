@@ -33,6 +33,14 @@ def test_process_is_closed_to_others_of_its_user() -> None:
     assert found.split() == ["1", "0", "0", "0"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux'")
+def test_refusal_of_the_kernel_is_logged() -> None:
+    """The kernel refuses an option that it does not know."""
+    refused = "from market_collector import core_dumps; core_dumps.PR_SET_DUMPABLE = 10_000; core_dumps.forbid()"
+    found = subprocess.run([sys.executable, "-c", refused], capture_output=True, text=True, check=True)
+    assert "others of its user may read the API key" in found.stderr
+
+
 def test_crash_leaves_no_core_dump() -> None:
     crash = "import os; from market_collector import core_dumps; core_dumps.forbid(); os.abort()"
     child = subprocess.Popen([sys.executable, "-c", crash], preexec_fn=unlimited_core)
