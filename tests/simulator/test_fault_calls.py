@@ -57,11 +57,16 @@ async def fills(dial: Any, program: Any, symbol: str = "BTC-USDT") -> Any:
     return client
 
 
-async def a_second_later(control: Any, client: Any) -> list[str]:
-    """Read until a second after the faults were requested, and return all frames. Older ones may wait in the socket."""
+async def catch_up(control: Any, client: Any) -> None:
+    """Read what was sent before this moment: a slow client still has it in the socket."""
     newest = (await control.get("/truth/summary"))["symbols"]["BTC-USDT"]["lastTradeId"]
     while not is_good(frame := await client.text()) or not is_newer(json.loads(frame), newest):
         pass
+
+
+async def a_second_later(control: Any, client: Any) -> list[str]:
+    """Read until a second after the faults were requested, and return all frames."""
+    await catch_up(control, client)
     for _ in range(A_SECOND):
         await client.text()
     return list(client.frames)
@@ -704,10 +709,7 @@ async def test_lost_list_equals_unreadable_messages_under_all_message_faults(
     await control.post("/faults/silence", channel="trades-all", seconds=0.4)
     while await control.get("/faults"):
         await client.text()
-    # A slow client still has damaged messages to read.
-    last = (await control.get("/truth/summary"))["symbols"]["BTC-USDT"]["lastTradeId"]
-    while not (is_good(frame := await client.text()) and ids([json.loads(frame)])[0] > last):
-        pass
+    await catch_up(control, client)
     got = {n for frame in client.frames if is_good(frame) for n in ids([json.loads(frame)])}
     lost = await control.get("/truth/lost")
     swallowed = {n for row in lost for n in range(row["firstTradeId"], row["lastTradeId"] + 1)}
