@@ -15,11 +15,11 @@ from market_operator.errors import StartError
 from market_operator.observed.cache import Cache
 from market_operator.observed.collectors import Collectors
 from market_operator.observed.handover import Handovers
-from market_operator.observed.memory_shares import KEPT_BYTES, MemoryShares
 from market_operator.observed.registry import Registry
 from market_operator.reconcile.event_recorder import EventRecorder
 from market_operator.reconcile.reconciler import Reconciler
 from market_operator.reconcile.worker import Worker
+from market_operator.resource.shares import KEPT_BYTES, Shares
 from market_operator.scheduling.poll_schedule import PollSchedule
 from market_operator.scheduling.status_budget import HANDOVER_INTERVAL_S, HANDOVERS_PER_SECOND, StatusBudget
 from market_operator.scheduling.work_queue import WorkQueue
@@ -168,7 +168,7 @@ def assemble(settings: Settings, cluster: Cluster, for_lease: Cluster) -> App:
         cluster.fence = election.fence
     metrics = Metrics()
     queue = WorkQueue(asyncio.get_running_loop().time)
-    shares = MemoryShares(KEPT_BYTES)
+    shares = Shares(KEPT_BYTES)
     informer = Informer(
         Cache(shares), Registry(), Collectors(shares=shares), queue, PollSchedule(), Containment(metrics)
     )

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from market_operator.observed.cache import Cache, Observed
-from market_operator.observed.memory_shares import MemoryShares
 from market_operator.observed.pods import read_pod
 from market_operator.resource.naming import Key
+from market_operator.resource.shares import Shares
 from owned import owned
 
 Make = Callable[..., Any]
@@ -279,7 +279,7 @@ def test_managed_object_that_becomes_another_s_is_read(cache: Cache) -> None:
 
 def test_large_objects_have_a_share_of_the_memory() -> None:
     """They look like the operator's. Without room, their outline is kept: enough to delete or apply them."""
-    shares = MemoryShares(4_000_000)
+    shares = Shares(4_000_000)
     cache = Cache(shares)
     for number in range(60):
         cache.put("ConfigMap", managed(f"u{number}", name=f"cm{number}", x="y" * 900_000))
@@ -295,11 +295,11 @@ def test_large_objects_have_a_share_of_the_memory() -> None:
 
 
 def test_share_of_an_object_is_free_when_it_is_settled_or_gone() -> None:
-    shares = MemoryShares(4_000_000)
+    shares = Shares(4_000_000)
     cache = Cache(shares)
     for number in range(2):
         cache.put("ConfigMap", managed(f"u{number}", name=f"cm{number}", x="y" * 900_000))
-    assert shares != MemoryShares(4_000_000)
+    assert shares != Shares(4_000_000)
     cache.mark_applied(KEY, [("ConfigMap", "cm0")])
     cache.drop("ConfigMap", managed("u1", version=2, name="cm1"))
-    assert shares == MemoryShares(4_000_000)
+    assert shares == Shares(4_000_000)

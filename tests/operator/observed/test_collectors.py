@@ -6,9 +6,9 @@ import pytest
 
 from market_operator.observed.collectors import Collectors
 from market_operator.observed.counters import fold, read_counter_state, write_counter_state
-from market_operator.observed.memory_shares import KEPT_BYTES, MemoryShares
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import Report
+from market_operator.resource.shares import KEPT_BYTES, Shares
 
 Make = Callable[..., Any]
 
@@ -108,7 +108,7 @@ def test_deleted_resource_leaves_no_termination_messages(
 def test_reports_of_many_streams_have_a_share_of_the_memory(
     seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report]
 ) -> None:
-    seen.shares = MemoryShares(1_000_000)
+    seen.shares = Shares(1_000_000)
 
     def large(uid: str, count: int = 3_000) -> Report:
         streams = [{"stream": f"S{number:04d}-USDT/trade", "state": "stale"} for number in range(count)]
@@ -137,4 +137,4 @@ def test_memory_of_a_stopped_pod_is_free_again(
     seen.drop_positions(pod().key, ["a", "b"])
     seen.drop_positions(pod().key, ["a"])
     seen.forget(pod().key)
-    assert seen.shares == MemoryShares(KEPT_BYTES)
+    assert seen.shares == Shares(KEPT_BYTES)

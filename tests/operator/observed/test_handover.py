@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from market_operator.observed.handover import EMPTY, MAX_BYTES, Handovers
-from market_operator.observed.memory_shares import KEPT_BYTES
 from market_operator.observed.pods import Pod
 from market_operator.resource.naming import Key
+from market_operator.resource.shares import KEPT_BYTES
 
 KEY = Key("md", "okx-btc")
 TRADE, BOOK = "BTC-USDT/trade", "BTC-USDT/orderbook"

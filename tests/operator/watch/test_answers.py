@@ -13,8 +13,8 @@ import pytest
 from aiohttp import web
 
 from market_operator.errors import ReportError
-from market_operator.observed.memory_shares import MemoryShares
 from market_operator.observed.reports import Report
+from market_operator.resource.shares import Shares
 from market_operator.watch import answers
 from market_operator.watch.answers import LARGEST, SMALL, Answers
 
@@ -103,13 +103,13 @@ async def test_compressed_answer_is_refused_and_not_decompressed(pods: Pods) -> 
 async def test_long_answers_of_one_namespace_leave_room_for_others(pods: Pods, report_document: Make) -> None:
     """Those of a noisy one do not end. What its other pods would send stays in the network."""
     pods.body = padded(report_document(), 1_000_000)
-    pods.reading.shares = MemoryShares(8_000_000)
+    pods.reading.shares = Shares(8_000_000)
     pods.waits.clear()
     noisy = [asyncio.create_task(pods.read("noisy")) for _ in range(32)]
     while pods.reading.shares.may_take("noisy", 1_000_000):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.2)
-    expected = MemoryShares(8_000_000, Counter({"noisy": 4_000_000}))
+    expected = Shares(8_000_000, Counter({"noisy": 4_000_000}))
     assert pods.reading.shares == expected
     quiet = asyncio.create_task(pods.read("quiet"))
     while pods.reading.shares == expected:

@@ -9,11 +9,11 @@ import pytest
 from market_operator.errors import ReportError
 from market_operator.observed.cache import Cache
 from market_operator.observed.collectors import Collectors
-from market_operator.observed.memory_shares import KEPT_BYTES
 from market_operator.observed.pods import Pod
 from market_operator.observed.registry import Registry
 from market_operator.observed.reports import Report
 from market_operator.resource.naming import Key
+from market_operator.resource.shares import KEPT_BYTES
 from market_operator.scheduling.poll_schedule import PollSchedule
 from market_operator.scheduling.status_budget import StatusBudget
 from market_operator.scheduling.work_queue import WorkQueue

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from market_operator.observed.memory_shares import KEPT_BYTES, MemoryShares
 from market_operator.observed.ownership import NO_SHARD, controller, is_managed, owned_shard, owner_key
 from market_operator.observed.pods import Pod
 from market_operator.resource.document import Document
 from market_operator.resource.naming import APPLIED_ANNOTATION, MANAGER, RESOURCE_ANNOTATION, SHARD_LABEL, Key
+from market_operator.resource.shares import KEPT_BYTES, Shares
 
 Name = tuple[str, str]
 """Kind and name of a managed object; the namespace is the resource's."""
@@ -99,8 +99,8 @@ class Cache:
     Without room, only the outline of an object is kept. It then counts as changed by others, and is applied again.
     """
 
-    def __init__(self, shares: MemoryShares | None = None) -> None:
-        self._shares = shares or MemoryShares(KEPT_BYTES)
+    def __init__(self, shares: Shares | None = None) -> None:
+        self._shares = shares or Shares(KEPT_BYTES)
         self._by_resource: dict[Key, _ResourceObjects] = {}
         self._samples: dict[str, bytes] = {}
         self._removed: dict[str, int] = {}

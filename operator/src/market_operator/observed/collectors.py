@@ -7,10 +7,10 @@ from typing import Literal
 
 from market_operator.errors import ReportError
 from market_operator.observed.counters import CounterState, Sample, adds_nothing
-from market_operator.observed.memory_shares import KEPT_BYTES, MemoryShares
 from market_operator.observed.pods import Pod
 from market_operator.observed.reports import SMALL, Report, read_report
 from market_operator.resource.naming import Key
+from market_operator.resource.shares import KEPT_BYTES, Shares
 
 _MAX_FINISHED_PODS = 10_000
 ReportChange = Literal["conditions", "counters", "nothing"]
@@ -36,7 +36,7 @@ class Collectors:
     probes: dict[str, ProbeResult] = field(default_factory=dict)
     positions: dict[Key, dict[str, str]] = field(default_factory=dict)
     """The newest reported positions by resource and pod UID (`Report.positions`), also of pods that are gone."""
-    shares: MemoryShares = field(default_factory=lambda: MemoryShares(KEPT_BYTES))
+    shares: Shares = field(default_factory=lambda: Shares(KEPT_BYTES))
     """Shares of the memory for reports."""
     _sizes: dict[str, int] = field(default_factory=dict)
     _final: dict[Key, dict[str, Sample]] = field(default_factory=dict)

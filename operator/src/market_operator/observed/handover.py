@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from market_operator.observed.memory_shares import KEPT_BYTES, MemoryShares
 from market_operator.observed.pods import Pod
 from market_operator.resource.naming import HTTP_PORT, Key
+from market_operator.resource.shares import KEPT_BYTES, Shares
 
 CONTRACT = 1
 MAX_BYTES = 900_000
@@ -74,7 +74,7 @@ class _Known:
 class Handovers:
     """The documents by resource. `shares` are those of the memory for them."""
 
-    shares: MemoryShares = field(default_factory=lambda: MemoryShares(KEPT_BYTES))
+    shares: Shares = field(default_factory=lambda: Shares(KEPT_BYTES))
     _known: dict[Key, _Known] = field(default_factory=dict)
 
     def document(

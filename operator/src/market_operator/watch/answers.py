@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from market_operator.errors import ReportError
-from market_operator.observed.memory_shares import MemoryShares
 from market_operator.observed.reports import Report, read_report
+from market_operator.resource.shares import Shares
 
 TIMEOUT = 2.5
 """Seconds for an answer."""
@@ -23,7 +23,7 @@ IN_FLIGHT = 4 * LARGEST
 class Answers:
     """The answers that are being read. Longer ones wait until `shares` has room for them."""
 
-    shares: MemoryShares = field(default_factory=lambda: MemoryShares(IN_FLIGHT))
+    shares: Shares = field(default_factory=lambda: Shares(IN_FLIGHT))
     _released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def read(self, namespace: str, response: aiohttp.ClientResponse) -> Report:
