@@ -19,6 +19,7 @@ def seconds_since(timestamp: str) -> float:
 
 
 @pytest.mark.alone
+@pytest.mark.quiet
 def test_new_resource_is_ready_within_15_s_and_its_counters_increase(place: Place) -> None:
     started = time.monotonic()
     place.apply(market_collector())
