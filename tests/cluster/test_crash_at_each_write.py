@@ -43,7 +43,7 @@ SHARDED = {"symbols": CHANGED, "shards": 2}
 STEPS = {
     "create": Step(None, {"symbols": SYMBOLS}),
     "shards from 1 to 3": Step({"symbols": SYMBOLS}, {"shards": 3}, parts=3),
-    "change a symbol": Step({"symbols": SYMBOLS, "shards": 3}, {"symbols": CHANGED}),
+    "change a symbol": Step({"symbols": SYMBOLS, "shards": 3}, {"symbols": CHANGED}, parts=2),
     "change the image": Step(SHARDED, {"template": IMAGE}),
     "suspend": Step(SHARDED, {"suspend": True}),
     "delete": Step(SHARDED, None),
