@@ -8,6 +8,7 @@ import contextlib
 import http.server
 import json
 import os
+import selectors
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import urllib.request
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -323,8 +325,7 @@ class PlayPod:
         self.report: Document | None = None
         self.source: Callable[[], Document] | None = None
         self._server = http.server.ThreadingHTTPServer((self.address, 8080), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        acceptor().add(self._server)
 
     def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
         pod = self
@@ -343,8 +344,41 @@ class PlayPod:
         return Handler
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        acceptor().remove(self._server)
+
+
+class Acceptor:
+    """Accepts the connections of all pods in one thread.
+
+    Each server's `serve_forever` wakes up many times a second: 1,000 pods would take more than a core.
+    """
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._changes = threading.Lock()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def add(self, server: http.server.HTTPServer) -> None:
+        server.timeout = 0
+        with self._changes:
+            self._selector.register(server, selectors.EVENT_READ, server)
+
+    def remove(self, server: http.server.HTTPServer) -> None:
+        with self._changes:
+            self._selector.unregister(server)
+            server.server_close()
+
+    def _run(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                with self._changes:
+                    if key.fileobj in self._selector.get_map():
+                        key.data.handle_request()
+
+
+@cache
+def acceptor() -> Acceptor:
+    return Acceptor()
 
 
 class Kubelet:
