@@ -14,6 +14,7 @@ from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.effects import Effect, Emit, Fetch, Send
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
+from market_collector.feed.subscription import RETRY_S
 from market_collector.model.events import Gap, Lost, Orderbook, Record, Repaired
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream
@@ -204,9 +205,10 @@ class Play:
         assert self.published.bids == self.market.at(place)
 
     def come_to_rest(self) -> None:
-        """All connections get all that there is, undisturbed, for as long as a resubscription may take."""
+        """All connections get all that there is, undisturbed, for longer than any delay of a resubscription."""
         end = max(line.place for line in self.lines) + 5
-        for _ in range(100):
+        start = self.now
+        while self.now < start + max(RETRY_S) + 15:
             for which, line in enumerate(self.lines):
                 self.act(which, "next" if line.place < end else "none")
                 self._answer(line)
