@@ -365,8 +365,9 @@ class Acceptor:
 
     def remove(self, server: http.server.HTTPServer) -> None:
         with self._changes:
-            self._selector.unregister(server)
-            server.server_close()
+            if server.fileno() >= 0:  # a pod may be closed twice
+                self._selector.unregister(server)
+                server.server_close()
 
     def _run(self) -> None:
         while True:

@@ -138,7 +138,7 @@ def test_every_trade_is_delivered_once_when_a_collector_is_killed(exchange: Simu
             collector.process.wait(5)
         time.sleep(0.5)  # the market goes on
     with program(tmp_path, wanted, *state) as collector:
-        collector.comes(lambda: collector.status()["counters"]["gapsRepaired"] > 0)
+        collector.comes(lambda: collector.status()["counters"]["missingTrades"] > 0)
         collector.comes(lambda: is_whole(stored(data)))
         collector.comes(lambda: all(gap["state"] != "open" for gap in collector.status()["gaps"]))
         collector.stop()
