@@ -372,9 +372,10 @@ class Acceptor:
     def _run(self) -> None:
         while True:
             for key, _ in self._selector.select():
+                server = key.data
                 with self._changes:
-                    if key.fileobj in self._selector.get_map():
-                        key.data.handle_request()
+                    if server.fileno() >= 0:  # it was not closed meanwhile
+                        server.handle_request()
 
 
 @cache
