@@ -82,16 +82,8 @@ cluster_wide() {
 # Tests that measure: one at a time, when nothing else runs.
 # shellcheck disable=SC2046 # folders
 alone() {
-  with_cluster without_demo measured_tests
-}
-
-# shellcheck disable=SC2046 # folders
-measured_tests() {
-  python -m pytest $(folders_with alone) \
+  with_cluster without_demo python -m pytest $(folders_with alone) \
     -m "not e2e and (quiet or (alone and not cluster and not cluster_lifecycle))" --timeout=300
-  # Last: the operator that these install would serve the tests above.
-  hack/cluster/images.sh
-  python -m pytest tests/e2e -m "e2e and quiet" --timeout=600
 }
 
 coverage_per_module() { coverage combine --quiet --append .coverage.* 2>/dev/null || true; python hack/coverage_per_module.py; }
@@ -124,7 +116,7 @@ e2e() { with_cluster e2e_tests; }
 # First those that stop or replace the operator, the demo too. The others share one: they wait for pods, beside one another.
 e2e_tests() {
   hack/cluster/images.sh
-  python -m pytest tests/e2e -m "e2e and alone and not quiet" --timeout=600
+  python -m pytest tests/e2e -m "e2e and alone" --timeout=600
   python -m pytest tests/e2e -m "e2e and not alone" --timeout=600 --numprocesses=3 --dist=worksteal
 }
 

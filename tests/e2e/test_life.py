@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -18,13 +17,9 @@ def seconds_since(timestamp: str) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds()
 
 
-@pytest.mark.alone
-@pytest.mark.quiet
-def test_new_resource_is_ready_within_15_s_and_its_counters_increase(place: Place) -> None:
-    started = time.monotonic()
+def test_new_resource_becomes_ready_and_its_counters_increase(place: Place) -> None:
     place.apply(market_collector())
-    place.wait_ready(within=15)
-    print(f"Ready {time.monotonic() - started:.1f} s after kubectl apply")
+    place.wait_ready()
     place.wait_moving("messages")
     place.wait_moving("records")
     status = place.status()

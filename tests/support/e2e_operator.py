@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 
@@ -9,6 +10,10 @@ from kube import CHART, CommandError, Document, Tools, eventually, restricted_na
 
 RELEASE = "market-operator"
 REPLICAS = 2
+IMAGES = {
+    part: os.environ.get(f"{part.upper()}_IMAGE", f"localhost/market-{part}:dev") for part in ("operator", "collector")
+}
+"""Those of this working copy, unless the environment names others."""
 OF_OPERATOR = "app.kubernetes.io/name=market-operator"
 # A terminating namespace also refuses new objects with 403, which is not about rights.
 NO_RIGHT = re.compile(r"^(?!.*because it is being terminated).*(\b403\b|forbidden)", re.IGNORECASE)

@@ -141,14 +141,14 @@ class Place:
         found = self.tools.items("-n", self.namespace, kind, "-l", "app.kubernetes.io/name!=market-simulator")
         return [object_ for object_ in found if object_["metadata"].get("ownerReferences")]
 
-    def wait_ready(self, name: str = "okx", within: float = PATIENCE_S) -> Document:
+    def wait_ready(self, name: str = "okx", within: float = PATIENCE_S, every: float = 0.3) -> Document:
         """Wait until the resource is Ready for its current spec, and return it."""
 
         def ready() -> Document | None:
             resource = self.resource(name)
             return resource if is_ready(resource) else None
 
-        return eventually(ready, f"{name} in {self.namespace} is Ready", within)
+        return eventually(ready, f"{name} in {self.namespace} is Ready", within, every)
 
     def wait_available(self, name: str = "okx", within: float = PATIENCE_S) -> None:
         """Wait until the resource's pods have been ready for minReadySeconds, which is later than Ready.
