@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -190,8 +191,17 @@ def delete(place: Place) -> None:
 
 
 def kill(place: Place) -> None:
-    """As after the loss of a node: nobody asks the collector, and its emptyDir is gone."""
-    place.kubectl("delete", "pod", place.pods()[0]["metadata"]["name"], "--grace-period=0", "--force")
+    """As after the loss of a node: nobody asks the collector, and its emptyDir is gone.
+
+    The kubelet grants even a pod deleted by force a second or two, in which its replacement may start. On this machine
+    its processes are therefore killed.
+    """
+    pod = place.pods()[0]
+    processes = local_processes(pod)
+    place.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 @contextmanager
