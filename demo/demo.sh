@@ -52,8 +52,8 @@ start_simulator() {
 
 apply_and_wait() {
   # The resource of an earlier demo is deleted first, so that the printed time is that of a new one.
-  in_demo delete marketcollector "$COLLECTOR" --ignore-not-found --timeout 60s >/dev/null
-  # A foreground deletion would keep the Deployment, and so its name, until the pod has ended: more than 10 s.
+  in_demo delete marketcollector "$COLLECTOR" --ignore-not-found --cascade=foreground --timeout 60s >/dev/null
+  # Its pod streams for 10 s more, in case a replacement starts. Until then the Deployment stays.
   in_demo wait deployment -l "marketcollector.dev/collector=$COLLECTOR" --for=delete --timeout 60s >/dev/null
   local start_ns
   start_ns=$(date +%s%N)
