@@ -11,7 +11,10 @@ from market_collector.model.streams import DataType
 from record_lines import lines
 
 TRADE = Trade("okx", "BTC-USDT", 1_700_000_000_123_456_789, 1_700_000_001_000_000_000, "7", "7", 1, "buy", "1.10", "2")
-CANDLE = Candle("okx", "BTC-USDT", None, 1_700_000_001_000_000_000, "1m", 60, "1", "2", "1", "2", "9", None, None, True)
+OPEN_NS = 1_699_999_920_000_000_000
+CANDLE = Candle(
+    "okx", "BTC-USDT", None, 1_700_000_001_000_000_000, "1m", OPEN_NS, "1", "2", "1", "2", "9", None, None, True
+)
 BOOK = Orderbook("okx", "BTC-USDT", 1, 2, "update", [Level("1", "0")], [], 5, 4)
 
 
@@ -23,8 +26,13 @@ def test_a_trade_is_a_point_with_its_fields_and_the_exchanges_time() -> None:
     assert point.timestamp == datetime(2023, 11, 14, 22, 13, 20, 123_456, UTC)
 
 
-def test_where_the_exchange_gives_no_time_it_is_that_of_receiving() -> None:
-    assert data_point(CANDLE).timestamp == datetime(2023, 11, 14, 22, 13, 21, tzinfo=UTC)
+def test_timestamp_of_a_candle_is_its_open_time() -> None:
+    assert data_point(CANDLE).timestamp == datetime(2023, 11, 14, 22, 12, tzinfo=UTC)
+
+
+def test_timestamp_without_a_time_of_the_exchange_is_that_of_receipt() -> None:
+    ticker = Ticker("okx", "BTC-USDT", None, 1_700_000_001_000_000_000, *[None] * 11)
+    assert data_point(ticker).timestamp == datetime(2023, 11, 14, 22, 13, 21, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("record", [TRADE, CANDLE, BOOK], ids=lambda record: type(record).__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from market_collector.model.events import Data, Event
+from market_collector.model.events import AnyData, AnyEvent, Candle, Data, Event
 from market_collector.model.streams import DataType
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,7 +25,18 @@ class DataPoint:
     """The record's fields, those of the JSON lines (README, "Records"): prices and amounts are exact decimal strings,
     ``exchange_time_ns`` and ``receive_time_ns`` are integers. Each callback gets a dictionary of its own."""
     timestamp: datetime
-    """The exchange's time of the event, in UTC; the time of receipt where the exchange gives none (candles)."""
+    """The exchange's time of the event, in UTC; the open time of a candle; the time of receipt where the exchange gives
+    no time."""
+
+    @property
+    def record(self) -> AnyData:
+        """``data`` as a typed record of `market_collector.records`; a new one each time.
+
+        Raises:
+            msgspec.ValidationError: A callback has changed ``data``, and it is no record any more.
+        """
+        record: AnyData = msgspec.convert(self.data, AnyData)
+        return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +53,20 @@ class StreamEvent:
     timestamp: datetime
     """When it was detected, in UTC."""
 
+    @property
+    def record(self) -> AnyEvent:
+        """``data`` as a typed record of `market_collector.records`; a new one each time.
+
+        Raises:
+            msgspec.ValidationError: A callback has changed ``data``, and it is no record any more.
+        """
+        record: AnyEvent = msgspec.convert(self.data, AnyEvent)
+        return record
+
 
 def data_point(record: Data) -> DataPoint:
     """A record as the argument of a callback."""
-    time_ns = record.receive_time_ns if record.exchange_time_ns is None else record.exchange_time_ns
-    return DataPoint(record.exchange, record.symbol, data_type(type(record)), _fields(record), _time(time_ns))
+    return DataPoint(record.exchange, record.symbol, data_type(type(record)), _fields(record), _time(_time_ns(record)))
 
 
 def stream_event(event: Event) -> StreamEvent:
@@ -59,6 +79,12 @@ def stream_event(event: Event) -> StreamEvent:
 def data_type(kind: type[Data]) -> DataType:
     """The data type of a kind of record; both have the same name."""
     return DataType(str(kind.__struct_config__.tag))
+
+
+def _time_ns(record: Data) -> int:
+    if isinstance(record, Candle):
+        return record.open_time_ns
+    return record.receive_time_ns if record.exchange_time_ns is None else record.exchange_time_ns
 
 
 def _fields(record: Data | Event) -> dict[str, Any]:

@@ -217,20 +217,11 @@ class Raw(Event, tag="raw", frozen=True):
 Record = Data | Event
 """Any record, by its base class."""
 
-AnyRecord = (
-    Trade
-    | Orderbook
-    | Ticker
-    | Candle
-    | Balance
-    | Connected
-    | Disconnected
-    | Resync
-    | Refused
-    | Gap
-    | Repaired
-    | Lost
-    | Dropped
-    | Raw
-)
-"""Any record, type by type, for decoders of stored lines. Add each new record type here."""
+AnyData = Trade | Orderbook | Ticker | Candle | Balance
+"""Any market data record, type by type. Add each new one here."""
+
+AnyEvent = Connected | Disconnected | Resync | Refused | Gap | Repaired | Lost | Dropped | Raw
+"""Any event, type by type. Add each new one here."""
+
+AnyRecord = AnyData | AnyEvent
+"""Any record, type by type, for decoders of stored lines."""
