@@ -25,11 +25,12 @@ from simulator_process import MARKET, Simulator, simulator
 pytestmark = [pytest.mark.simulator, pytest.mark.usefixtures("folder", "nothing_is_left")]
 
 
-def collector(exchange: Simulator, *types: DataType, symbol: str = "BTC-USDT", **more: Any) -> ExchangeCollector:
+def collector(exchange: Simulator, *types: DataType, **more: Any) -> ExchangeCollector:
+    more |= {} if "symbols" in more else {"symbol": more.get("symbol", "BTC-USDT")}
     endpoints = {"websocket_endpoint": exchange.websocket, "rest_endpoint": exchange.rest}
     params = endpoints | {"backoff_initial": 0.05, "backoff_max": 0.2} | more.pop("custom_params", {})
     return ExchangeCollector(
-        ExchangeCollectorConfig("okx", symbol, types or (DataType.TRADE,), custom_params=params, **more)
+        ExchangeCollectorConfig("okx", data_types=types or (DataType.TRADE,), custom_params=params, **more)
     )
 
 
@@ -93,6 +94,22 @@ async def test_each_type_goes_to_its_own_callbacks_over_two_connections(exchange
     for each in types:
         assert {point.data_type for point in points[each]} == {each}
     assert points[DataType.ORDERBOOK][0].data["action"] == "snapshot"
+
+
+async def test_several_symbols_share_the_connections(exchange: Simulator) -> None:
+    points = list[DataPoint]()
+    symbols = ["BTC-USDT", "ETH-USDT"]
+    made = collector(exchange, DataType.TRADE, DataType.ORDERBOOK, symbols=symbols)
+    assert made.name == "okx_btc_usdt_and_1_more"
+    made.add_data_callback(DataType.TRADE, points.append)
+    async with running(made):
+        await comes(lambda: {point.symbol for point in points} == set(symbols))
+        status = made.get_status()
+    assert sorted(row["name"] for row in status["connections"]) == ["business", "public"]
+    assert (status["symbol"], status["symbols"], len(status["streams"])) == ("", symbols, 4)
+    for symbol in symbols:
+        ids = [int(point.data["trade_id"]) for point in points if point.symbol == symbol]
+        assert ids == list(range(ids[0], ids[-1] + 1))
 
 
 async def test_balances_need_a_key_and_a_missing_one_is_named(exchange: Simulator, folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from market_collector.api.configuration import (
-    ONE_SYMBOL_EACH,
+    EITHER_SYMBOLS,
     ExchangeCollectorConfig,
     ExchangeOptions,
     collected_type,
@@ -83,6 +83,31 @@ def test_it_cannot_be_changed_and_compares_by_value() -> None:
     assert ExchangeCollectorConfig.model_validate(made.model_dump()) == made
 
 
+SEVERAL = ["BTC-USDT", "ETH-USDT", "SOL-USDT"]
+
+
+def test_several_symbols_are_collected_by_one_collector() -> None:
+    made = ExchangeCollectorConfig("okx", symbols=SEVERAL, data_types=["trade"])
+    assert (made.symbol, made.symbols, made.title) == ("", tuple(SEVERAL), "BTC-USDT-and-2-more")
+    settings = settings_of(made, ExchangeOptions())
+    assert (settings.symbols, settings.name) == (tuple(SEVERAL), "okx-btc-usdt-and-2-more")
+    assert create_okx_collector(symbols=SEVERAL, data_types=["trade"]).config == made
+
+
+def test_list_of_one_symbol_is_the_same_as_the_symbol() -> None:
+    assert ExchangeCollectorConfig("okx", symbols=["BTC-USDT"], data_types=["trade"]) == config()
+    assert (config().symbols, config().title) == (("BTC-USDT",), "BTC-USDT")
+    assert settings_of(config(), ExchangeOptions()).name == "okx-btc-usdt"
+
+
+def test_dump_of_a_configuration_has_symbol_or_symbols() -> None:
+    assert config().model_dump()["symbol"] == "BTC-USDT"
+    several = ExchangeCollectorConfig("okx", symbols=SEVERAL, data_types=["trade"])
+    assert "symbols" not in config().model_dump()
+    assert "symbol" not in several.model_dump()
+    assert ExchangeCollectorConfig.model_validate(several.model_dump()) == several
+
+
 # -- faults
 
 
@@ -121,10 +146,16 @@ def test_a_fault_names_the_field_and_the_constraint(changes: dict[str, Any], lin
     ("changes", "line"),
     [
         ({"exchange": "OKX"}, 'exchange: "OKX" is not allowed: must be okx. Did you mean okx?'),
-        ({"symbol": ["BTC-USDT"]}, f"symbol: must be a string, not a list. {ONE_SYMBOL_EACH}"),
-        ({"symbols": ["BTC-USDT"]}, f"symbols: a collector has one symbol. {ONE_SYMBOL_EACH}"),
+        ({"symbol": ["BTC-USDT"]}, f"symbol: must be a string, not a list. {EITHER_SYMBOLS}"),
+        ({"symbols": ["BTC-USDT"]}, f"symbols: both are set. {EITHER_SYMBOLS}"),
+        ({"symbol": None}, f"symbol: is required. {EITHER_SYMBOLS}"),
+        ({"symbol": None, "symbols": []}, "symbols: has 0 items: must have 1 to 500"),
+        ({"symbol": None, "symbols": "BTC-USDT"}, 'symbols: must be a list, not a string ("BTC-USDT"). Write ["BTC-USDT"]'),
+        ({"symbol": None, "symbols": ["A-B", "A-B"]}, 'symbols[1]: "A-B" is listed twice. List each only once'),
+        ({"symbol": None, "symbols": ["A-B", "x"]}, 'symbols[1]: "x" is not a symbol: must be BASE-QUOTE in capitals, such as BTC-USDT'),
+        ({"data_types": None}, "data_types: is required"),
         ({"stale_after": 9}, 'stale_after: is a field of custom_params: {"stale_after": ...}. Move it there'),
-        ({"data_type": "trade"}, "data_type: unknown field. Did you mean data_types? Allowed: exchange, symbol, data_types, auto_restart, health_check_interval, store_raw_data, custom_params"),
+        ({"data_type": "trade"}, "data_type: unknown field. Did you mean data_types? Allowed: exchange, symbol, symbols, data_types, auto_restart, health_check_interval, store_raw_data, custom_params"),
         ({"data_types": "trade"}, 'data_types: must be a list, not a string ("trade"). Write ["trade"]'),
         ({"data_types": DataType.TRADE}, 'data_types: must be a list, not a string ("trade"). Write ["trade"]'),
         ({"data_types": {DataType.TRADE}}, 'data_types: must be a list, not a set. Write ["trade"]'),
@@ -142,8 +173,8 @@ def test_a_message_about_an_argument_says_how_to_write_it(changes: dict[str, Any
 
 def test_an_unknown_argument_is_explained_though_another_is_missing() -> None:
     for make in (ExchangeCollectorConfig, create_okx_collector):
-        with pytest.raises(ConfigurationError, match="symbols: a collector has one symbol"):
-            make(symbols=["BTC-USDT"], data_types=["trade"])  # type: ignore[call-arg]
+        with pytest.raises(ConfigurationError, match=r"^pairs: unknown field\. .*Allowed: exchange, symbol, symbols"):
+            make(pairs=["BTC-USDT"], data_types=["trade"])  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

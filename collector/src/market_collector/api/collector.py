@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class ExchangeCollector:
-    """Collects one symbol of one exchange and calls callbacks; `ExchangeFactory.create_collector` makes one.
+    """Collects symbols of one exchange and calls callbacks; `ExchangeFactory.create_collector` makes one.
 
     While it runs, it belongs to the event loop of `start` and is not thread-safe. Elsewhere its methods raise
     `WrongLoopError`, except for the status. Callbacks run on that loop, each in order, one call at a time. After 10 ms
@@ -55,7 +55,7 @@ class ExchangeCollector:
             InputError: ``config/EXCHANGE_config.json`` cannot be read, or something in it is not allowed.
         """
         self.config = instance_of(ExchangeCollectorConfig, "config", config, CONFIG_EXAMPLE)
-        self.name = f"{config.exchange}_{config.symbol.lower().replace('-', '_')}"
+        self.name = f"{config.exchange}_{config.title.lower().replace('-', '_')}"
         self._options = options_of(config.exchange, config.custom_params)
         self._settings = settings_of(config, self._options)
         self._subscriptions = Subscriptions()
@@ -192,6 +192,7 @@ class ExchangeCollector:
             "name": self.name,
             "exchange": self.config.exchange,
             "symbol": self.config.symbol,
+            "symbols": list(self.config.symbols),
             "data_types": [str(each) for each in self.config.data_types],
             "state": str(self.state),
             "error": self._error(),
@@ -289,7 +290,7 @@ class _Run:
     # --- the task ---
 
     async def _collect(self) -> None:
-        with debug_log(file_of(self._config.exchange, self._config.symbol)):
+        with debug_log(file_of(self._config.exchange, self._config.title)):
             log.info("%s: starting", self._name)
             log.debug("%s: %s", self._name, self.collector.settings)
             watch = asyncio.create_task(self._watch_health(), name=f"health of {self._name}")

@@ -17,7 +17,7 @@ from market_collector.config.yaml_source import Source, UnreadableError, read
 from market_collector.errors import ConfigurationError, InputError
 from market_collector.exchanges import EXCHANGES
 from market_collector.model.streams import DataType
-from market_spec.collection import Candle, Collection, OrderBook
+from market_spec.collection import MAX_SYMBOLS, Candle, Collection, OrderBook
 from market_spec.connection import INITIAL_ABOVE_MAX, REST_ADDRESS, WEBSOCKET_ADDRESS, Backoff, Connection
 from market_spec.durations import seconds, size_bytes
 from market_spec.exchanges import CAPABILITIES, Exchange, Interval, Symbol, depths_message, types_message
@@ -26,7 +26,7 @@ from market_spec.messages import not_among, path_text, shown
 from market_spec.section import fields_of
 from market_spec.sinks import Rotate
 
-ONE_SYMBOL_EACH = "Make a collector for each symbol, and add them to a CollectorManager"
+EITHER_SYMBOLS = 'Set exactly one of symbol="BTC-USDT" (one) and symbols=["BTC-USDT", "ETH-USDT"] (several)'
 CONFIG_DIRECTORY = Path("config")
 """Directory of the exchanges' files, below the working directory."""
 RECORD_DIRECTORY = Path("records")
@@ -80,10 +80,13 @@ class ExchangeOptions(Model):
 
 
 class ExchangeCollectorConfig(Model):
-    """The configuration of one collector: one symbol of one exchange. It is frozen."""
+    """The configuration of one collector: one or several symbols of one exchange. It is frozen."""
 
     exchange: Exchange
-    symbol: Symbol
+    symbol: Symbol = ""
+    """The only symbol; empty if there are several."""
+    symbols: Annotated[tuple[Symbol, ...], Items(1, MAX_SYMBOLS, "set")] = ()
+    """All symbols, also if there is only one."""
     data_types: Annotated[list[Annotated[DataType, TypeOf()]], Items(1, None, "set")]
     auto_restart: bool
     health_check_interval: Annotated[float, Seconds.of(Collection, "healthCheckInterval")]
@@ -98,19 +101,22 @@ class ExchangeCollectorConfig(Model):
     def __init__(
         self,
         exchange: str,
-        symbol: str,
-        data_types: Sequence[DataType | str],
+        symbol: str | None = None,
+        data_types: Sequence[DataType | str] | None = None,
         auto_restart: bool = True,
         health_check_interval: float = 30.0,
         store_raw_data: bool = False,
         custom_params: Mapping[str, Any] | None = None,
+        *,
+        symbols: Sequence[str] | None = None,
     ) -> None:
         """Checks everything that can be known without asking the exchange.
 
         Args:
             exchange: one of `get_supported_exchanges`.
-            symbol: canonical BASE-QUOTE, for example ``BTC-USDT``.
-            data_types: at least one of those that the exchange offers (`ExchangeFactory.get_exchange_info`).
+            symbol: canonical BASE-QUOTE, for example ``BTC-USDT``. Exactly one of symbol and symbols is required.
+            symbols: several of them, up to 500. They share the connections.
+            data_types: required; at least one of those that the exchange offers (`ExchangeFactory.get_exchange_info`).
             auto_restart: reconnect without limit, and let a `CollectorManager` restart a failed collector. False: give
                 up after ``max_reconnect_attempts``.
             health_check_interval: seconds between two checks of the collector's health; a change is logged.
@@ -121,9 +127,10 @@ class ExchangeCollectorConfig(Model):
         Raises:
             ConfigurationError: something is not allowed; the message lists every problem, one per line.
         """
+        given_symbols = {"symbol": symbol, "symbols": symbols}
         super().__init__(
             exchange=exchange,
-            symbol=symbol,
+            **{name: value for name, value in given_symbols.items() if value is not None},
             data_types=data_types,
             auto_restart=auto_restart,
             health_check_interval=health_check_interval,
@@ -140,8 +147,6 @@ class ExchangeCollectorConfig(Model):
     @classmethod
     def unknown(cls, name: str) -> str:
         """See `Model.unknown`."""
-        if name == "symbols":
-            return f"a collector has one symbol. {ONE_SYMBOL_EACH}"
         is_option = name in ExchangeOptions.model_fields
         return f'is a field of custom_params: {{"{name}": ...}}. Move it there' if is_option else super().unknown(name)
 
@@ -149,12 +154,26 @@ class ExchangeCollectorConfig(Model):
     def check(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
         """See `Model.check`; checks ``custom_params`` too."""
         values, faults = super().check(given)
-        if "data_types" in values:
-            values["data_types"] = list(values["data_types"])
-        faults = [_symbol_fault(fault, given) for fault in faults]
+        faults = [*_symbol_faults(given), *(_with_advice(fault, given) for fault in faults)]
+        if not faults:
+            symbols = values["symbols"] or (values["symbol"],)
+            only = symbols[0] if len(symbols) == 1 else ""
+            values |= {"symbol": only, "symbols": symbols, "data_types": list(values["data_types"])}
         params = given.get("custom_params")
         options = _option_faults(str(given.get("exchange")), params) if isinstance(params, dict) else []
         return values, faults + [Fault(("custom_params", *path), text) for path, text in options]
+
+    def model_dump(self) -> dict[str, Any]:
+        """The arguments that make the same configuration."""
+        values = super().model_dump()
+        del values["symbols" if self.symbol else "symbol"]
+        return values
+
+    @property
+    def title(self) -> str:
+        """The only symbol, or ``BTC-USDT-and-2-more``, for the names of collectors and files."""
+        first, *others = self.symbols
+        return f"{first}-and-{len(others)}-more" if others else first
 
     def faults(self) -> Iterator[Fault]:
         """See `Model.faults`."""
@@ -198,7 +217,7 @@ def collected_type(config: ExchangeCollectorConfig, given: object) -> DataType:
     """
     data_type = known_type(given)
     if data_type not in config.data_types:
-        collected = f"{config.symbol} is collected with data_types {shown(config.data_types)}"
+        collected = f"{config.title} is collected with data_types {shown(config.data_types)}"
         raise ConfigurationError(f'data_type: {collected}, so "{data_type}" would never come. Add it to data_types')
     return data_type
 
@@ -257,11 +276,11 @@ def settings_of(config: ExchangeCollectorConfig, options: ExchangeOptions) -> Se
 
 def _settings_of(config: ExchangeCollectorConfig, options: ExchangeOptions) -> Settings:
     return Settings(
-        name=f"{config.exchange}-{config.symbol.lower()}",
+        name=f"{config.exchange}-{config.title.lower()}",
         namespace="default",
         shard=0,
         exchange=config.exchange,
-        symbols=(config.symbol,),
+        symbols=config.symbols,
         data_types=tuple(config.data_types),
         book_depth=options.orderbook_depth,
         candle_intervals=options.candle_intervals,
@@ -287,9 +306,16 @@ def _file_sinks(directory: Path | None) -> tuple[FileSinkSettings, ...]:
     return (FileSinkSettings("records", directory, size, age_s, compression="none", fsync_interval_s=1.0),)
 
 
-def _symbol_fault(fault: Fault, given: Mapping[str, Any]) -> Fault:
+def _symbol_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
+    names = [name for name in ("symbol", "symbols") if name in given]
+    if len(names) != 1:
+        state = "both are set" if names else "is required"
+        yield Fault(("symbols" if names else "symbol",), f"{state}. {EITHER_SYMBOLS}")
+
+
+def _with_advice(fault: Fault, given: Mapping[str, Any]) -> Fault:
     is_list = fault.path == ("symbol",) and isinstance(given.get("symbol"), (list, tuple, set))
-    return Fault(fault.path, f"{fault.text}. {ONE_SYMBOL_EACH}") if is_list else fault
+    return Fault(fault.path, f"{fault.text}. {EITHER_SYMBOLS}") if is_list else fault
 
 
 def _option_faults(exchange: str, given: Mapping[str, Any]) -> list[Fault]:

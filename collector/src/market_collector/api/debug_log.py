@@ -23,9 +23,9 @@ _current: ContextVar[object] = ContextVar("collector", default=None)
 log = logging.getLogger(__name__)
 
 
-def file_of(exchange: str, symbol: str) -> Path:
-    """``logs/okx_collector_btc_usdt_debug.log``."""
-    return LOG_DIRECTORY / f"{exchange}_collector_{symbol.lower().replace('-', '_')}_debug.log"
+def file_of(exchange: str, title: str) -> Path:
+    """``logs/okx_collector_btc_usdt_debug.log``; the title is the configuration's."""
+    return LOG_DIRECTORY / f"{exchange}_collector_{title.lower().replace('-', '_')}_debug.log"
 
 
 @contextmanager

@@ -107,12 +107,14 @@ def _checks_names(create: Callable[P, ExchangeCollector]) -> Callable[P, Exchang
 
 @_checks_names
 def create_okx_collector(
-    symbol: str,
-    data_types: Sequence[DataType | str],
+    symbol: str | None = None,
+    data_types: Sequence[DataType | str] | None = None,
     auto_restart: bool = True,
     health_check_interval: float = 30.0,
     store_raw_data: bool = False,
     custom_params: Mapping[str, Any] | None = None,
+    *,
+    symbols: Sequence[str] | None = None,
 ) -> ExchangeCollector:
     """A collector of OKX that is not started; the arguments are those of `ExchangeCollectorConfig`.
 
@@ -120,7 +122,7 @@ def create_okx_collector(
         InputError: an argument, or something in ``config/okx_config.json``, is not allowed.
     """
     config = ExchangeCollectorConfig(
-        "okx", symbol, data_types, auto_restart, health_check_interval, store_raw_data, custom_params
+        "okx", symbol, data_types, auto_restart, health_check_interval, store_raw_data, custom_params, symbols=symbols
     )
     return ExchangeFactory.create_collector(config)
 

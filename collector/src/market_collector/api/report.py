@@ -75,6 +75,8 @@ class CollectorStatus(TypedDict):
     name: str
     exchange: str
     symbol: str
+    """The only symbol; empty if there are several."""
+    symbols: list[str]
     data_types: list[str]
     state: str
     """``stopped``, ``starting``, ``running``, ``stopping`` or ``failed``."""
