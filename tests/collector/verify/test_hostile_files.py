@@ -25,6 +25,7 @@ RECORDS: list[Record] = [
 LINES = [line + b"\n" for line in lines(RECORDS).splitlines()]
 DEEP = b'{"type":"trade","x":' + b"[" * 100_000 + b"\n"
 FAR = LINES[2].replace(b'"receive_time_ns":', b'"receive_time_ns":9223372036854775807,"x":')
+BEYOND = LINES[2].replace(b'"exchange_time_ns":', b'"exchange_time_ns":17900000010000001790000001000000000,"x":')
 NEVER = LINES[2].replace(b'"exchange_time_ns":', b'"exchange_time_ns":-9223372036854775808,"x":')
 LONG_ID = LINES[2].replace(b'"trade_id":"1"', b'"trade_id":"' + b"9" * 5_000 + b'"')
 ESCAPES = b'{"type":"trade","exchange":"okx\\u001b]0;PWN\\u0007","symbol":"BTC\\u001b[2J-USDT","receive_time_ns":1}\n'
@@ -43,6 +44,7 @@ PACKED: list[tuple[str, Callable[[bytes], bytes]]] = [
 @example(content=DEEP)
 @example(content=FAR + LINES[2])
 @example(content=NEVER + LINES[2])
+@example(content=BEYOND + LINES[2])
 @example(content=LONG_ID)
 @example(content=ESCAPES)
 def test_any_file_is_reported_on(

@@ -33,7 +33,10 @@ def moment(time_ns: int | None) -> str:
     """``2026-11-22 10:00:00.123`` in UTC; ``-`` for None."""
     if time_ns is None:
         return "-"
-    seconds = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC)
+    try:
+        seconds = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC)
+    except (ValueError, OverflowError, OSError):  # a damaged record
+        return f"{time_ns} ns"
     return f"{seconds:%Y-%m-%d %H:%M:%S}.{time_ns // 1_000_000 % 1000:03d}"
 
 
