@@ -2,7 +2,9 @@
 
 CollectorError
 ├── InputError         the user: a bad file, argument or setting (exit code 2)
-│   └── ConfigurationError  the same in the Python API; a ValueError too
+│   ├── ConfigurationError  the same in the Python API; a ValueError too
+│   ├── RecordingError      a recorded file is missing or damaged
+│   └── MissingLibraryError an optional library is not installed; an ImportError too
 ├── WrongLoopError     the user: a collector is used outside its event loop; a RuntimeError too
 ├── CredentialsMissingError  the user: a required API key is missing; the collector retries until it is there
 ├── StreamRefusedError      the user, mostly: the exchange does not serve a requested stream
@@ -36,6 +38,14 @@ class InputError(CollectorError):
 
 class ConfigurationError(InputError, ValueError):
     """A collector's configuration is invalid. The message lists every problem, one per line."""
+
+
+class RecordingError(InputError):
+    """A recorded file is missing, or a line of it cannot be read. The message names file and line."""
+
+
+class MissingLibraryError(InputError, ImportError):
+    """An optional library is not installed. The message says how to install it."""
 
 
 class WrongLoopError(CollectorError, RuntimeError):

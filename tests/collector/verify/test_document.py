@@ -2,6 +2,7 @@
 
 import json
 
+from market_collector.reading.trouble import Trouble
 from market_collector.verify.document import TIMELINE_CELLS, document
 from market_collector.verify.report import (
     Books,
@@ -11,7 +12,6 @@ from market_collector.verify.report import (
     Reckoning,
     Report,
     StreamReport,
-    Trouble,
 )
 from records import at
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from market_collector.reading.trouble import Trouble
 from market_collector.verify.report import (
     EXIT_CODES,
     FINDINGS_KEPT,
@@ -13,7 +14,6 @@ from market_collector.verify.report import (
     Reckoning,
     Report,
     StreamReport,
-    Trouble,
     find,
     of,
 )

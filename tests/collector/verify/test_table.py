@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from market_collector.reading.trouble import Trouble
 from market_collector.verify.report import (
     Books,
     Finding,
@@ -10,7 +11,6 @@ from market_collector.verify.report import (
     Reckoning,
     Report,
     StreamReport,
-    Trouble,
 )
 from market_collector.verify.table import LINES_KEPT, moment, text
 from records import at

@@ -9,25 +9,27 @@ Fields that several records share:
 * ``sequence``: the exchange's number of the event. At OKX, trades and books of an instrument share one sequence.
 * Absent values are null, never 0 or "".
 
-A record's identity is (exchange, symbol, type, id). The id is trade_id, sequence or open_time_ns; for a balance it is
-asset and exchange_time_ns. It uses exchange data only, so any sink can merge the records of two replicas, of a rolling
-update's overlap, or of a backfill.
+A record's identity (docs/records.md) uses exchange data only. So any sink can merge the records of two replicas, of a
+rolling update's overlap, or of a backfill.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 Side = Literal["buy", "sell"]
 
+Number = Annotated[str, msgspec.Meta(description="a decimal number")]
+"""A price or an amount, as the exact string that the exchange sent. The annotation tells numbers from other strings."""
+
 
 class Level(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One price of a book as ``[price, amount]``; the amount is the new total at that price, "0" deletes it."""
 
-    price: str
-    amount: str
+    price: Number
+    amount: Number
 
 
 class Data(msgspec.Struct, tag_field="type", frozen=True, gc=False):
@@ -59,8 +61,8 @@ class Trade(Data, tag="trade", frozen=True, gc=False):
     """Number of fills merged into this record."""
     side: Side
     """The taker's side."""
-    price: str
-    amount: str
+    price: Number
+    amount: Number
     sequence: int | None = None
     backfilled: bool = False
     """Whether the record came from the exchange's history, after a gap."""
@@ -84,17 +86,17 @@ class Orderbook(Data, tag="orderbook", frozen=True, gc=False):
 class Ticker(Data, tag="ticker", frozen=True, gc=False):
     """Best prices, last trade and the last 24 hours; volumes in base and in quote currency."""
 
-    bid: str | None
-    bid_amount: str | None
-    ask: str | None
-    ask_amount: str | None
-    last: str | None
-    last_amount: str | None
-    open_24h: str | None
-    high_24h: str | None
-    low_24h: str | None
-    volume_24h: str | None
-    quote_volume_24h: str | None
+    bid: Number | None
+    bid_amount: Number | None
+    ask: Number | None
+    ask_amount: Number | None
+    last: Number | None
+    last_amount: Number | None
+    open_24h: Number | None
+    high_24h: Number | None
+    low_24h: Number | None
+    volume_24h: Number | None
+    quote_volume_24h: Number | None
 
 
 class Candle(Data, tag="candle", frozen=True, gc=False):
@@ -102,12 +104,12 @@ class Candle(Data, tag="candle", frozen=True, gc=False):
 
     interval: str
     open_time_ns: int
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
-    quote_volume: str | None
+    open: Number
+    high: Number
+    low: Number
+    close: Number
+    volume: Number
+    quote_volume: Number | None
     trades: int | None
     closed: bool
     backfilled: bool = False
@@ -122,10 +124,10 @@ class Balance(Data, tag="balance", frozen=True, gc=False):
 
     asset: str
     """The currency, for example ``USDT``."""
-    total: str | None
-    available: str | None
+    total: Number | None
+    available: Number | None
     """Available for orders and withdrawals."""
-    locked: str | None
+    locked: Number | None
     """Not available: in open orders, or frozen otherwise."""
 
 

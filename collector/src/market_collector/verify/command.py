@@ -8,10 +8,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from market_collector.reading.files import recordings
+from market_collector.reading.trouble import Trouble
 from market_collector.verify import merge
 from market_collector.verify.document import document
-from market_collector.verify.files import Reader, recordings
-from market_collector.verify.report import EXIT_CODES, Report, Trouble
+from market_collector.verify.files import Reader
+from market_collector.verify.report import EXIT_CODES, Report
 from market_collector.verify.table import text
 from market_collector.verify.timeline import BLOCKS
 from market_spec.messages import escaped_lines

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from market_collector.model.events import Dropped, Gap, Lost, Repaired
 from market_collector.model.streams import DataType, GapState, Stream
-from market_collector.verify.ranges import IdRuns, Run, absent, common, merged, minus, size
+from market_collector.reading.ranges import IdRuns, Run, absent, common, merged, minus, size
 from market_collector.verify.report import Finding, MissingRange, RangeState, Reckoning, find, of
 
 UNBOUNDED: Run = (0, -1)

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from market_collector.reading.ranges import merged
 from market_collector.verify import books, ids
 from market_collector.verify.books import BookLine
 from market_collector.verify.ids import NumberLine
-from market_collector.verify.ranges import merged
 from market_collector.verify.replica import ReplicaCheck
 from market_collector.verify.report import Reckoning, Span, StreamReport, of
 from market_collector.verify.stream import StreamCheck

@@ -24,6 +24,7 @@ from market_collector.model.events import (
     Trade,
 )
 from market_collector.model.streams import DataType, Stream
+from market_collector.reading.identity import event_time_ns
 from market_collector.verify.books import BookLine
 from market_collector.verify.ids import NumberLine
 from market_collector.verify.report import Span
@@ -189,11 +190,6 @@ class ReplicaCheck:
         if check is None:
             check = self.streams[exchange, name] = StreamCheck(_line(_stream_of(name)))
         return check
-
-
-def event_time_ns(record: Data) -> int:
-    """Time of the event: the exchange's time, or the receive time if the exchange sends none."""
-    return record.receive_time_ns if record.exchange_time_ns is None else record.exchange_time_ns
 
 
 def _kind(record: Record) -> str:

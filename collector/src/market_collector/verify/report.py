@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from market_collector.reading.trouble import Trouble
+
 FINDINGS_KEPT = 100
 """Findings kept per stream and replica."""
 Span = tuple[int, int]
@@ -144,16 +146,6 @@ class StreamReport:
     def is_complete(self) -> bool:
         """Whether no record is missing and no records contradict each other."""
         return not self.reckoning.findings and not any(self.counts[state] for state in MISSING)
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that could not be read."""
-
-    file: str
-    line: int | None
-    reason: str
-    """The problem, and the advice for the user."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_collector.verify.ranges import IdRuns, Run, absent, common, merged, minus, size
+from market_collector.reading.ranges import IdRuns, Run, absent, common, merged, minus, size
 
 PARTS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 6)).map(lambda pair: (pair[0], pair[0] + pair[1])))
 

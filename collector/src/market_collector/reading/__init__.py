@@ -1,0 +1,9 @@
+"""Reads recorded files: `read` gives all records of one type, `replay` everything in the order of arrival.
+
+Files of several replicas are merged. A line that cannot be read raises `RecordingError`, which names file and line.
+"""
+
+from market_collector.errors import RecordingError
+from market_collector.reading.read import Recorded, read
+
+__all__ = ["Recorded", "RecordingError", "read"]

@@ -1,0 +1,148 @@
+"""Tables of polars and pandas. Columns follow the record types; both libraries are optional and loaded on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from types import ModuleType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from market_collector.errors import InputError, MissingLibraryError
+from market_collector.model.events import AnyRecord, Number
+from market_spec.messages import not_among
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+Numbers = Literal["float", "text"]
+TIME_SUFFIX = "_ns"
+"""Fields with this suffix are nanoseconds since 1970."""
+NOT_A_TIME = -(2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    field: str
+    """Name of the attribute of the record."""
+    hint: Any
+    """Type of the values, without None; `Number` for prices and amounts."""
+    is_nullable: bool
+    is_time: bool
+
+
+@cache
+def columns(kind: type[AnyRecord]) -> tuple[Column, ...]:
+    """Return the columns of a record type, in the order of its fields."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(_column(field.name, field.encode_name, hints[field.name]) for field in msgspec.structs.fields(kind))
+
+
+def to_polars(kind: type[AnyRecord], records: Sequence[AnyRecord], numbers: Numbers) -> polars.DataFrame:
+    """Return a table of these records; see `Recorded.to_polars`."""
+    _check_numbers(numbers)
+    pl = _library("polars")
+    table: polars.DataFrame = pl.DataFrame([_polars_series(pl, each, records, numbers) for each in columns(kind)])
+    return table
+
+
+def to_pandas(kind: type[AnyRecord], records: Sequence[AnyRecord], numbers: Numbers) -> pandas.DataFrame:
+    """Return a table of these records; see `Recorded.to_pandas`."""
+    _check_numbers(numbers)
+    pd = _library("pandas")
+    return pd.DataFrame({column.name: _pandas_series(pd, column, records, numbers) for column in columns(kind)})
+
+
+def _column(field: str, name: str, hint: Any) -> Column:
+    choices = get_args(hint) if get_origin(hint) is UnionType or _is_optional(hint) else (hint,)
+    kinds = [choice for choice in choices if choice is not type(None)]
+    is_time = field.endswith(TIME_SUFFIX)
+    return Column(name.removesuffix(TIME_SUFFIX), field, kinds[0], len(kinds) < len(choices), is_time)
+
+
+def _is_optional(hint: Any) -> bool:
+    """Whether it is a union: one with an annotated type is no `UnionType`."""
+    return type(None) in get_args(hint)
+
+
+def _check_numbers(numbers: str) -> None:
+    if numbers not in get_args(Numbers):
+        raise InputError(f"numbers: {not_among(numbers, get_args(Numbers))}")
+
+
+def _library(name: str) -> Any:
+    try:
+        module: ModuleType = import_module(name)
+    except ImportError as error:
+        raise MissingLibraryError(f"{name} is not installed. Run pip install 'market-collector[{name}]'") from error
+    return module
+
+
+# -- polars
+
+
+def _polars_series(pl: Any, column: Column, records: Sequence[AnyRecord], numbers: Numbers) -> Any:
+    """A column. polars itself converts strings to numbers, which is exact and fast."""
+    values = [getattr(record, column.field) for record in records]
+    if column.is_time:
+        return pl.Series(column.name, values, pl.Int64).cast(pl.Datetime("ns", "UTC"))
+    if get_origin(column.hint) is list:
+        values = [None if each is None else [_plain(item) for item in each] for each in values]
+    series = pl.Series(column.name, values, _polars_type(pl, column.hint, "text"))
+    return series if numbers == "text" else series.cast(_polars_type(pl, column.hint, numbers))
+
+
+def _polars_type(pl: Any, hint: Any, numbers: Numbers) -> Any:
+    if hint == Number:
+        return pl.Float64 if numbers == "float" else pl.String
+    if get_origin(hint) in (list, tuple):
+        return pl.List(_polars_type(pl, get_args(hint)[0], numbers))
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        fields = get_type_hints(hint, include_extras=True)
+        return pl.Struct({name: _polars_type(pl, each, numbers) for name, each in fields.items()})
+    return {int: pl.Int64, bool: pl.Boolean}.get(hint, pl.String)
+
+
+def _plain(item: Any) -> Any:
+    return msgspec.structs.asdict(item) if isinstance(item, msgspec.Struct) else item
+
+
+# -- pandas
+
+
+def _pandas_series(pd: Any, column: Column, records: Sequence[AnyRecord], numbers: Numbers) -> Any:
+    values = [getattr(record, column.field) for record in records]
+    if column.is_time:
+        return _pandas_times(pd, values)
+    if column.hint == Number and numbers == "float":
+        return pd.Series([float("nan") if each is None else float(each) for each in values], dtype="float64")
+    if get_origin(column.hint) is list:
+        convert = float if numbers == "float" else str
+        return pd.Series([_pandas_list(each, convert) for each in values], dtype="object")
+    if column.hint in (int, bool):
+        names = {int: ("int64", "Int64"), bool: ("bool", "boolean")}[column.hint]
+        return pd.Series(values, dtype=names[column.is_nullable])
+    return pd.Series(values, dtype=None if any(each is not None for each in values) else "object")
+
+
+def _pandas_times(pd: Any, values: Sequence[int | None]) -> Any:
+    """Times in UTC. Every nanosecond is kept, which pandas' own conversion of nullable integers does not."""
+    numpy = import_module("numpy")
+    whole = numpy.array([NOT_A_TIME if each is None else each for each in values], dtype="int64")
+    return pd.Series(whole.view("datetime64[ns]")).dt.tz_localize("UTC")
+
+
+def _pandas_list(items: Sequence[Any] | None, convert: Callable[[str], Any]) -> list[Any] | None:
+    if items is None:
+        return None
+    return [
+        tuple(convert(each) for each in msgspec.structs.astuple(item)) if isinstance(item, msgspec.Struct) else item
+        for item in items
+    ]

@@ -1,0 +1,85 @@
+"""The records of recordings for readers that stop at the first line that cannot be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from market_collector.errors import InputError, RecordingError
+from market_collector.model.events import AnyRecord
+from market_collector.reading.files import Recording, recordings
+from market_collector.reading.stored_file import KINDS, Decode, StoredFile, damage, decoder, start_of
+from market_collector.reading.trouble import Trouble
+from market_collector.sinks.reader import DamagedError
+from market_spec.messages import not_among
+
+AnyPath = str | os.PathLike[str]
+Files = AnyPath | Iterable[AnyPath]
+"""A recorded file or a folder with such files, or several of them."""
+Symbols = str | Iterable[str] | None
+"""A symbol or several; None for all."""
+RESTORE = "Restore the file from a copy, or read the others without it"
+
+
+def find_recordings(files: Files) -> list[Recording]:
+    """Return the recordings in ``files``, one for each replica.
+
+    Raises:
+        RecordingError: there is no such file, or a folder has none.
+    """
+    paths = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+    found, troubles = recordings([os.fspath(path) for path in paths])
+    if troubles:
+        raise RecordingError("\n".join(map(str, troubles)))
+    return found
+
+
+def records_of(recording: Recording, kinds: Collection[str], decode: Decode | None = None) -> Iterator[AnyRecord]:
+    """Yield the records of these types in one replica's files, in the order of writing.
+
+    A torn last line is left out, since its file may still grow. So are records of types that this version does not
+    know.
+
+    Raises:
+        RecordingError: a line or the rest of a file cannot be read. All records before were yielded.
+    """
+    decode = decode or decoder()
+    skipped = tuple(start_of(kind) for kind in KINDS if kind not in kinds)
+    for run in recording.runs:
+        for path in run:
+            yield from _records(path, skipped, decode)
+
+
+def check_kind(name: str, argument: str) -> str:
+    """Return a record type.
+
+    Raises:
+        InputError: there is no such type.
+    """
+    if name not in KINDS:
+        raise InputError(f"{argument}: {not_among(str(name), tuple(KINDS))}")
+    return str(name)
+
+
+def symbols_of(symbols: Symbols) -> frozenset[str] | None:
+    """Return the symbols as a set; None for all."""
+    if symbols is None:
+        return None
+    return frozenset([symbols] if isinstance(symbols, str) else symbols)
+
+
+def _records(path: Path, skipped: tuple[bytes, ...], decode: Decode) -> Iterator[AnyRecord]:
+    file = StoredFile(path, decode, _raise)
+    try:
+        yield from file.records(skipped)
+    except (OSError, DamagedError) as error:
+        raise _error(file, file.line + 1, damage(error)) from error
+
+
+def _raise(file: StoredFile, error: Exception) -> None:
+    raise _error(file, file.line, str(error)) from error
+
+
+def _error(file: StoredFile, line: int, reason: str) -> RecordingError:
+    return RecordingError(str(Trouble(str(file.path), line, f"{reason}. {RESTORE}")))

@@ -1,0 +1,65 @@
+"""One file: records, and lines that are none."""
+
+from pathlib import Path
+
+import pytest
+
+from market_collector.model.events import AnyRecord
+from market_collector.reading.stored_file import StoredFile, damage, decoder, start_of
+from market_collector.sinks.reader import DamagedError
+from record_lines import lines
+from records import gap, raw, snapshot, trade
+
+NEWER = lines([trade(9)]).replace(b'"type":"trade"', b'"type":"header"')
+
+
+def read(path: Path, content: bytes, skipped: tuple[bytes, ...] = ()) -> tuple[StoredFile, list[AnyRecord], list[int]]:
+    path.write_bytes(content)
+    rejected: list[int] = []
+    file = StoredFile(path, decoder(), lambda file, error: rejected.append(file.line))
+    return file, list(file.records(skipped)), rejected
+
+
+def test_records_are_read_and_unreadable_lines_are_rejected(tmp_path: Path) -> None:
+    content = lines([trade(1)]) + b"nonsense\n" + NEWER + lines([trade(2)])
+    file, records, rejected = read(tmp_path / "a.jsonl", content)
+    assert (records, rejected) == ([trade(1), trade(2)], [2])
+    assert (file.line, file.unreadable, file.unknown, file.torn_bytes) == (4, 1, {"header": 1}, 0)
+    assert not file.is_foreign
+
+
+def test_torn_last_line_is_no_unreadable_line(tmp_path: Path) -> None:
+    file, records, rejected = read(tmp_path / "a.jsonl", lines([trade(1), trade(2)])[:-9])
+    assert (records, rejected, file.unreadable) == ([trade(1)], [], 0)
+    assert file.torn_bytes == len(lines([trade(2)])) - 9
+
+
+def test_lines_of_skipped_types_are_not_decoded(tmp_path: Path) -> None:
+    content = lines([trade(1), snapshot(2), raw(), gap("g", 3, 4)]) + start_of("raw") + b"damaged\n"
+    _, records, rejected = read(tmp_path / "a.jsonl", content, (start_of("raw"), start_of("orderbook")))
+    assert (records, rejected) == ([trade(1), gap("g", 3, 4)], [])
+
+
+def test_file_without_any_record_is_foreign(tmp_path: Path) -> None:
+    file, _, rejected = read(tmp_path / "a.jsonl", b"a,b\n1,2\n")
+    assert (file.is_foreign, rejected) == (True, [1, 2])
+
+
+def test_caller_can_reject_a_record(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([trade(1)]))
+    rejected: list[str] = []
+    file = StoredFile(tmp_path / "a.jsonl", decoder(), lambda file, error: rejected.append(f"{file.line}: {error}"))
+    for _ in file.records():
+        file.reject(ValueError("impossible"))
+    assert (rejected, file.unreadable) == (["1: impossible"], 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (DamagedError("it was cut off"), "it was cut off"),
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+    ],
+)
+def test_damage_names_the_reason(error: OSError | ValueError, reason: str) -> None:
+    assert damage(error) == f"unreadable from here on: {reason}"

@@ -1,0 +1,66 @@
+"""Records of recordings, with an error that names the first unreadable line."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from market_collector.errors import InputError, RecordingError
+from market_collector.model.events import AnyRecord
+from market_collector.reading.strict import check_kind, find_recordings, records_of, symbols_of
+from market_collector.reading.stored_file import KINDS
+from record_lines import lines
+from records import raw, snapshot, trade
+
+
+def records(path: Path, *kinds: str) -> list[AnyRecord]:
+    (recording,) = find_recordings(path)
+    return list(records_of(recording, kinds or tuple(KINDS)))
+
+
+def test_only_records_of_the_wanted_types_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([trade(1), snapshot(2), raw(), trade(2)]))
+    assert records(tmp_path, "trade", "raw") == [trade(1), raw(), trade(2)]
+
+
+@pytest.mark.parametrize("given", ["PATH", ["PATH"], ("PATH", "PATH")])
+def test_files_are_a_path_or_several(tmp_path: Path, given: str | list[str]) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([trade(1)]))
+    assert len(find_recordings(str(tmp_path) if given == "PATH" else [tmp_path for _ in given])) == 1
+
+
+def test_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"nothing\.jsonl: no such file or folder"):
+        find_recordings([tmp_path / "nothing.jsonl"])
+
+
+def test_first_unreadable_line_is_an_error_after_the_records_before(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([trade(1)]) + b"nonsense\n" + lines([trade(2)]))
+    (recording,) = find_recordings(tmp_path)
+    found = records_of(recording, tuple(KINDS))
+    assert next(found) == trade(1)
+    with pytest.raises(RecordingError, match=r"a\.jsonl:2: .*\. Restore the file"):
+        next(found)
+
+
+def test_damaged_compressed_file_is_an_error_with_its_line(tmp_path: Path) -> None:
+    whole = gzip.compress(lines([trade(1)])) + gzip.compress(lines([trade(2)] * 50))[:-8]
+    (tmp_path / "a.jsonl.gz").write_bytes(whole)
+    with pytest.raises(RecordingError, match=r"a\.jsonl\.gz:\d+: unreadable from here on: it was cut off\. Restore"):
+        records(tmp_path)
+
+
+def test_torn_line_and_records_of_newer_versions_are_left_out(tmp_path: Path) -> None:
+    newer = lines([trade(9)]).replace(b'"type":"trade"', b'"type":"header"')
+    (tmp_path / "a.jsonl").write_bytes(newer + lines([trade(1), trade(2)])[:-9])
+    assert records(tmp_path) == [trade(1)]
+
+
+def test_unknown_type_is_an_error_with_the_nearest_one() -> None:
+    assert check_kind("trade", "type") == "trade"
+    with pytest.raises(InputError, match=r'type: "trades" is not allowed: .*Did you mean trade\?'):
+        check_kind("trades", "type")
+
+
+def test_symbols_are_one_or_several() -> None:
+    assert [symbols_of(each) for each in (None, "A", ["A", "B"])] == [None, frozenset("A"), frozenset("AB")]
