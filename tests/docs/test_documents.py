@@ -149,8 +149,9 @@ def blocks(language: str) -> Iterator[tuple[str, str]]:
                 yield f"{document.relative_to(ROOT)}#{number}", text
 
 
-# tests/simulator/test_examples.py runs the excerpts in the simulator's README.
-PYTHON = [(name, text) for name, text in blocks("python") if not name.startswith("simulator/")]
+# tests/simulator/test_examples.py runs the excerpts in the simulator's README, test_reading.py those that read files.
+ELSEWHERE = ("simulator/", "docs/reading.md")
+PYTHON = [(name, text) for name, text in blocks("python") if not name.startswith(ELSEWHERE)]
 YAML, CONSOLE = (list(blocks(kind)) for kind in ("yaml", "console"))
 
 
