@@ -4,8 +4,7 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from library_collector import collector, comes, running
 from loopback import new_address
 from market_collector.api import callbacks
 from market_collector.api.collector import ExchangeCollector
@@ -23,28 +23,6 @@ from market_collector.model.streams import DataType
 from simulator_process import MARKET, Simulator, simulator
 
 pytestmark = [pytest.mark.simulator, pytest.mark.usefixtures("folder", "nothing_is_left")]
-
-
-def collector(exchange: Simulator, *types: DataType, **more: Any) -> ExchangeCollector:
-    more |= {} if "symbols" in more else {"symbol": more.get("symbol", "BTC-USDT")}
-    endpoints = {"websocket_endpoint": exchange.websocket, "rest_endpoint": exchange.rest}
-    params = endpoints | {"backoff_initial": 0.05, "backoff_max": 0.2} | more.pop("custom_params", {})
-    return ExchangeCollector(
-        ExchangeCollectorConfig("okx", data_types=types or (DataType.TRADE,), custom_params=params, **more)
-    )
-
-
-@asynccontextmanager
-async def running(made: ExchangeCollector) -> AsyncIterator[ExchangeCollector]:
-    async with made:
-        yield made
-    assert made.state == "stopped"
-
-
-async def comes(is_so: Callable[[], Any], within_s: float = 60.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not is_so():
-            await asyncio.sleep(0.01)
 
 
 def stored_in(folder: Path) -> list[Any]:
