@@ -374,6 +374,7 @@ def test_slow_sink_drops_records_and_reports_them_in_order() -> None:
         note = store.durable[10]
         assert isinstance(note, Dropped)
         assert (note.stream, note.sink, note.count) == ("BTC-USDT/trade", "out", 4)
+        assert fanout.next_number("out") == len(store.durable) == 13
         assert [*store.durable[:10], *store.durable[11:]] == [*trades(1, 10), *trades(15, 16)]
         (status,) = fanout.status()
         assert (status.healthy, status.dropped, fanout.dropped, status.acknowledged) == (True, 4, 4, 12)
@@ -643,6 +644,7 @@ def test_records_for_one_sink_go_to_that_sink() -> None:
         fanout = Fanout(stores, clock)
         running = asyncio.create_task(fanout.run())
         fanout.emit(trades(1, 2), "b")
+        assert (fanout.next_number("a"), fanout.next_number("b")) == (0, 2)
         await fanout.drain(5.0)
         await running
         assert [store.durable for store in stores] == [[], trades(1, 2)]

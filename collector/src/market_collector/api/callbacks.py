@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from time import monotonic
@@ -44,12 +44,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class Subscription:
-    """One callback for one data type (None: stream events), with its counters."""
+    """One callback for one data type (None: stream events), or one stream, with its counters."""
 
     data_type: DataType | None
     callback: object
     """The object that the user gave; it names and identifies the subscription."""
-    call: Callable[[Record], Awaitable[object] | object]
+    call: Callable[[Record], Awaitable[object] | object] | None
+    """None: a stream (`api/stream.py`), whose user takes the records."""
+    starts_at: int = 0
+    """Number of its first record among all that the sink writes."""
     waiting: deque[Record] = field(default_factory=deque)
     calls: int = 0
     failures: int = 0
@@ -64,6 +67,16 @@ class Subscription:
     running_since: float | None = None
     """Start of the current call, monotonic seconds; None without one."""
     is_removed: bool = False
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is a stream, not a callback."""
+        return self.call is None
+
+    @property
+    def title(self) -> str:
+        """The subject of a sentence about it."""
+        return "stream()" if self.is_stream else f"callback {self.name}"
 
     @property
     def name(self) -> str:
@@ -84,7 +97,7 @@ class Subscriptions:
         self._by_type: dict[DataType | None, tuple[Subscription, ...]] = {}
 
     def __iter__(self) -> Iterator[Subscription]:
-        return (each for group in self._by_type.values() for each in group)
+        return iter(dict.fromkeys(each for group in self._by_type.values() for each in group))
 
     def add_data(self, wanted: DataType, callback: DataCallback) -> None:
         """One that is added twice is called twice."""
@@ -104,6 +117,13 @@ class Subscriptions:
 
         self._add(Subscription(None, callback, call))
 
+    def add_stream(self, wanted: Iterable[DataType], stream: object, starts_at: int) -> Subscription:
+        """One queue for several types and all events, in the order of the records."""
+        subscription = Subscription(None, stream, None, starts_at)
+        for each in (*wanted, None):
+            self._by_type[each] = (*self._by_type.get(each, ()), subscription)
+        return subscription
+
     def _add(self, subscription: Subscription) -> None:
         if not callable(subscription.callback):
             raise ConfigurationError(_no_function(subscription.callback))
@@ -111,13 +131,26 @@ class Subscriptions:
 
     def remove(self, wanted: DataType | None, callback: object) -> bool:
         """Removes every subscription of the callback, and its queue. False: there was none."""
-        group = self._by_type.get(wanted, ())
-        gone = [each for each in group if each.callback == callback]
-        self._by_type[wanted] = tuple(each for each in group if each not in gone)
+        gone = [each for each in self._by_type.get(wanted, ()) if each.callback == callback and not each.is_stream]
         for each in gone:
-            each.is_removed = True
-            each.waiting.clear()
+            self.discard(each)
         return bool(gone)
+
+    def discard(self, subscription: Subscription) -> None:
+        """Removes a subscription and its queue."""
+        self._release(subscription)
+        subscription.is_removed = True
+        subscription.waiting.clear()
+
+    def release_streams(self) -> None:
+        """Ends the streams of a run that is over. Their users may take the queued records later."""
+        for each in self:
+            if each.is_stream:
+                self._release(each)
+
+    def _release(self, subscription: Subscription) -> None:
+        for wanted, group in self._by_type.items():
+            self._by_type[wanted] = tuple(each for each in group if each is not subscription)
 
     def of(self, record: Record) -> tuple[Subscription, ...]:
         """The subscriptions for this record; raw frames go only to files."""
@@ -136,7 +169,12 @@ class CallbackSink:
 
     def __init__(self, subscriptions: Subscriptions) -> None:
         self._subscriptions = subscriptions
-        self._workers: dict[Subscription, _Worker] = {}
+        self._inlets: dict[Subscription, Inlet] = {}
+        self._written = 0
+
+    def add_stream(self, inlet: Inlet) -> None:
+        """Queues the records of a subscription here, instead of calling a callback."""
+        self._inlets[inlet.subscription] = inlet
 
     def pack(self, record: Record) -> Record:
         """The record itself; callbacks get its fields."""
@@ -152,15 +190,20 @@ class CallbackSink:
             if isinstance(record, Event) and not isinstance(record, Raw):
                 log.debug("%s", record)
             for subscription in self._subscriptions.of(record):
-                await self._worker(subscription).put(record)
+                if self._written >= subscription.starts_at:
+                    await self._inlet(subscription).put(record)
+            self._written += 1
         return False
 
     async def sync(self) -> None:
         """Nothing to do."""
 
     async def close(self) -> None:
-        """Waits for the callbacks, at most 4.5 s; cancels them after 4 s and logs undelivered records."""
-        workers = list(self._workers.values())
+        """Waits for the callbacks, at most 4.5 s; cancels them after 4 s and logs undelivered records.
+
+        A stream keeps its queue, from which its user may take the rest after the stop.
+        """
+        workers = self._workers
         for worker in workers:
             worker.finish()
         try:
@@ -171,20 +214,30 @@ class CallbackSink:
             await _ended(workers, CANCEL_S)
             for worker in workers:
                 worker.report_survival()
-            self._workers.clear()
+                self._inlets.pop(worker.subscription, None)
+
+    def finish_streams(self, run: asyncio.Task[None]) -> None:
+        """Ends the streams after the queued records: the run has ended, and its state is known."""
+        for inlet in self._inlets.values():
+            inlet.finish()
 
     def owns(self, task: asyncio.Task[object] | None) -> bool:
         """Whether this task is one that calls callbacks."""
-        return any(worker.task is task for worker in self._workers.values())
+        return any(worker.task is task for worker in self._workers)
 
-    def _worker(self, subscription: Subscription) -> _Worker:
-        if subscription not in self._workers:
-            self._workers[subscription] = _Worker(subscription)
-        return self._workers[subscription]
+    @property
+    def _workers(self) -> list[_Worker]:
+        return [each for each in self._inlets.values() if isinstance(each, _Worker)]
+
+    def _inlet(self, subscription: Subscription) -> Inlet:
+        if subscription not in self._inlets:
+            self._inlets[subscription] = _Worker(subscription)
+        return self._inlets[subscription]
 
     def _finish_removed(self) -> None:
-        for subscription in [each for each in self._workers if each.is_removed and each.running_since is None]:
-            self._workers.pop(subscription).finish()
+        for each in list(self._inlets):
+            if each.is_removed and (each.is_stream or each.running_since is None):
+                self._inlets.pop(each).finish()
 
 
 def _no_function(callback: object) -> str:
@@ -198,26 +251,26 @@ async def _ended(workers: Sequence[_Worker], timeout_s: float) -> None:
         await asyncio.wait([worker.task for worker in workers], timeout=timeout_s)
 
 
-class _Worker:
-    """Calls one callback, one record after the other."""
+class Inlet:
+    """Fills the bounded queue of one subscription."""
 
     def __init__(self, subscription: Subscription) -> None:
-        self._subscription = subscription
+        self.subscription = subscription
         self._wake = asyncio.Event()
         self._is_finishing = False
         self._is_cancelled = False
-        self._is_given_up = False
-        self._turns = turns_of(asyncio.get_running_loop())
-        self.task = asyncio.create_task(self._work(), name=f"callback {subscription.name}")
 
     async def put(self, record: Record) -> None:
         """Queues a record, as soon as there is room."""
-        subscription = self._subscription
-        while len(subscription.waiting) >= QUEUE_RECORDS and not self._is_cancelled:
+        subscription = self.subscription
+        while len(subscription.waiting) >= QUEUE_RECORDS and self._may_wait():
             await self._room()
         if not subscription.is_removed:
             subscription.waiting.append(record)
             self._wake.set()
+
+    def _may_wait(self) -> bool:
+        return not self._is_cancelled
 
     async def _room(self) -> None:
         """Waits for room. A cancellation is the end of the program, and the queue may then be longer."""
@@ -227,26 +280,36 @@ class _Worker:
             self._is_cancelled = True
 
     def finish(self) -> None:
-        """Lets the task end after the queued records."""
+        """Ends the subscription after the queued records."""
         self._is_finishing = True
         self._wake.set()
+
+
+class _Worker(Inlet):
+    """Calls one callback, one record after the other."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        super().__init__(subscription)
+        self._is_given_up = False
+        self._turns = turns_of(asyncio.get_running_loop())
+        self.task = asyncio.create_task(self._work(), name=f"callback {subscription.name}")
 
     def give_up(self) -> None:
         """Cancels the current call, clears the queue, and logs the undelivered records."""
         self._is_given_up = True
         self.task.cancel()
-        if left := len(self._subscription.waiting):
-            log.error("callback %s: %d records were not delivered before the stop", self._subscription.name, left)
-        self._subscription.waiting.clear()
+        if left := len(self.subscription.waiting):
+            log.error("callback %s: %d records were not delivered before the stop", self.subscription.name, left)
+        self.subscription.waiting.clear()
 
     def report_survival(self) -> None:
         """Logs a callback that ignores its cancellation."""
         if not self.task.done():
-            log.error("callback %s ignores its cancellation and still runs", self._subscription.name)
+            log.error("callback %s ignores its cancellation and still runs", self.subscription.name)
 
     async def _work(self) -> None:
         """Delivers until `finish` or `give_up`. The end of the program cancels every task, and does not end it."""
-        while self._subscription.waiting or not self._is_finishing:
+        while self.subscription.waiting or not self._is_finishing:
             try:
                 await self._deliver_waiting()
             except asyncio.CancelledError:
@@ -256,7 +319,7 @@ class _Worker:
                 task.uncancel()
 
     async def _deliver_waiting(self) -> None:
-        waiting = self._subscription.waiting
+        waiting = self.subscription.waiting
         self._wake.clear()
         await self._turns.wait()
         while waiting:
@@ -264,7 +327,7 @@ class _Worker:
             try:
                 await self._deliver(record)
             except asyncio.CancelledError:
-                if not (self._is_given_up or self._subscription.is_removed):
+                if not (self._is_given_up or self.subscription.is_removed):
                     waiting.appendleft(record)
                 raise
             if self._turns.are_over:
@@ -273,7 +336,7 @@ class _Worker:
             await self._wake.wait()
 
     async def _deliver(self, record: Record) -> None:
-        subscription = self._subscription
+        subscription = self.subscription
         subscription.calls += 1
         subscription.running_since = started = monotonic()
         try:
@@ -293,19 +356,20 @@ class _Worker:
             subscription.slowest_s = max(subscription.slowest_s, monotonic() - started)
 
     def _call(self, record: Record) -> Awaitable[object] | object:
-        started = monotonic()
+        call, started = self.subscription.call, monotonic()
+        assert call is not None
         try:
-            return self._subscription.call(record)
+            return call(record)
         finally:
             self._take(monotonic() - started)
 
     def _take(self, duration_s: float) -> None:
         self._turns.used_s += duration_s
         if duration_s > BLOCK_S:
-            self._subscription.add_block(duration_s)
+            self.subscription.add_block(duration_s)
 
     def _fail(self, error: BaseException) -> None:
-        subscription = self._subscription
+        subscription = self.subscription
         subscription.failures += 1
         subscription.last_error = f"{type(error).__name__}: {error}"
         if subscription.failures <= FAILURES_LOGGED or subscription.failures % 100 == 0:

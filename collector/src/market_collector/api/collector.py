@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -21,9 +21,11 @@ from market_collector.api.debug_log import debug_log, file_of
 from market_collector.api.loop import check_loop
 from market_collector.api.model import instance_of
 from market_collector.api.report import CollectorStatus, HealthStatus, State
+from market_collector.api.stream import RecordStream, StreamInlet
 from market_collector.app import Collector, single_errors
-from market_collector.errors import CollectorError, ConnectionFailedError, StreamRefusedError
+from market_collector.errors import CollectorError, ConfigurationError, ConnectionFailedError, StreamRefusedError
 from market_collector.model.streams import ConnectionState, DataType, StreamState
+from market_collector.net.clock import read_clock
 from market_collector.net.link import Link
 from market_collector.telemetry.status import Health, Status
 
@@ -89,6 +91,33 @@ class ExchangeCollector:
         self._check_loop()
         return self._subscriptions.remove(None, callback)
 
+    # --- stream ---
+
+    def stream(self, *data_types: DataType | str) -> RecordStream:
+        """The records of these types, or of all, and all events, in the order in which they were collected.
+
+        ``async for record in collector.stream():`` yields records of `market_collector.records`. It starts with a
+        snapshot of each order book that is in sync, and ends with the collector. A failed collector raises its error.
+        After a stop, records that are still queued follow. Leaving the loop ends the stream; with a reference to it,
+        ``aclose()`` does. Its queue has the bound of a callback's queue, and the same happens when it is full.
+
+        Raises:
+            ConfigurationError: The collector does not run, or does not collect such a type, or has a stream already.
+            WrongLoopError: The collector runs in another event loop.
+        """
+        self._check_loop()
+        wanted = [collected_type(self.config, each) for each in data_types] or self.config.data_types
+        if self._run is None or self._run.state not in (State.STARTING, State.RUNNING):
+            raise ConfigurationError(
+                f"{self.name}: stream() needs a collector that runs, and it is {self.state}. Await start() first, or"
+                " write: async with collector"
+            )
+        if any(each.is_stream for each in self._subscriptions):
+            raise ConfigurationError(
+                f"{self.name}: has a stream already. Use that one for all data types, or end it with aclose()"
+            )
+        return self._run.open_stream(self._subscriptions, dict.fromkeys(wanted), self.stream)
+
     def _check_loop(self) -> None:
         if self._run is not None and not self._run.is_over:
             check_loop(self.name, self._run.loop)
@@ -124,6 +153,7 @@ class ExchangeCollector:
         while self._run is not None and self._run.state is State.STOPPING:
             await self._run.ended()
         if self._run is None or self._run.is_over:
+            self._subscriptions.release_streams()
             sink = CallbackSink(self._subscriptions)
             collector = Collector(self._settings, self._options.state_directory, [sink])
             self._run = _Run(self.name, self.config, collector, sink)
@@ -254,6 +284,7 @@ class _Run:
         self.collector = collector
         self.loop = asyncio.get_running_loop()
         self.task = asyncio.create_task(self._collect(), name=f"collector {name}")
+        self.task.add_done_callback(sink.finish_streams)
 
     @property
     def state(self) -> State:
@@ -286,6 +317,19 @@ class _Run:
     def is_in_callback(self) -> bool:
         """Whether the present task is one that calls its callbacks."""
         return self._sink.owns(asyncio.current_task())
+
+    # --- streams ---
+
+    def open_stream(self, subscriptions: Subscriptions, wanted: Collection[DataType], name: object) -> RecordStream:
+        """A stream of these types, from the next record on; before that, snapshots of the books that are in sync."""
+        books, now = self.collector.ledger.books, read_clock()
+        subscription = subscriptions.add_stream(wanted, name, self.collector.fanout.next_number(self._sink.name))
+        if DataType.ORDERBOOK in wanted:
+            for progress in books.streams.values():
+                subscription.waiting.extend(books.current_snapshots(progress, now))
+        inlet = StreamInlet(subscription, self._stop.is_set)
+        self._sink.add_stream(inlet)
+        return RecordStream(self._name, subscriptions, inlet, self.loop, lambda: self.error)
 
     # --- the task ---
 

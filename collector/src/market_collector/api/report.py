@@ -54,15 +54,16 @@ class CallbackStatus(TypedDict):
 
     callback: str
     data_type: str
-    """``event`` for a callback of stream events."""
+    """``event`` for a callback of stream events, ``stream`` for `ExchangeCollector.stream`."""
     calls: int
+    """Records of a stream that its user took."""
     failures: int
     last_error: str
     """Of the last call; empty when it succeeded."""
     queued: int
     """Records in its queue."""
     running_seconds: float
-    """Duration of the current call so far; 0 without one."""
+    """Duration of the current call so far; 0 without one. For a stream, the time since its user took a record."""
     slowest_seconds: float
     blocks: int
     """Times that it held up the event loop for more than 0.05 s."""
@@ -174,7 +175,7 @@ def callback(subscription: Subscription) -> CallbackStatus:
     since = subscription.running_since
     return {
         "callback": subscription.name,
-        "data_type": str(subscription.data_type or "event"),
+        "data_type": "stream" if subscription.is_stream else str(subscription.data_type or "event"),
         "calls": subscription.calls,
         "failures": subscription.failures,
         "last_error": subscription.last_error,
@@ -223,4 +224,4 @@ def _late(subscriptions: Iterable[Subscription], now_ns: int) -> Iterator[str]:
         late_s = (now_ns - each.waiting[0].receive_time_ns) / 1e9 if each.waiting else 0.0
         if late_s > LATE_S:
             records = counted(len(each.waiting), "record")
-            yield f"callback {each.name} is slower than the data: {records} wait, the oldest for {late_s:.0f} s"
+            yield f"{each.title} is slower than the data: {records} wait, the oldest for {late_s:.0f} s"

@@ -74,6 +74,10 @@ class Fanout:
             if sink is None or sink == writer.name:
                 writer.put(records)
 
+    def next_number(self, sink: str) -> int:
+        """Number of the next record that is queued for this sink, which gets them in this order; the first has 0."""
+        return sum(writer.queue.taken for writer in self._writers if writer.name == sink)
+
     def full_sinks(self) -> frozenset[str]:
         """Sinks that are far behind."""
         return frozenset(writer.name for writer in self._writers if writer.queue.share > BEHIND_RATIO)

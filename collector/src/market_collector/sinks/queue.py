@@ -66,6 +66,11 @@ class Queue:
         return len(self._records) - len(self._notes)
 
     @property
+    def taken(self) -> int:
+        """Records that were queued, in total, with the queue's own `Dropped` records."""
+        return self._taken
+
+    @property
     def waiting(self) -> int:
         """Records that are not written."""
         return len(self._records) - self._written
