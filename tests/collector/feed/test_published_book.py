@@ -88,3 +88,45 @@ def test_book_resyncs_when_no_connection_continues_it() -> None:
     assert isinstance(state, Orderbook)
     assert (state.action, state.sequence, book.books.streams[BOOK].head) == ("snapshot", 9, 9)
     assert book.check_overdue(at(6)) == book.check_overdue(at(9)) == []
+
+
+def test_proved_book_is_the_one_with_the_state_published_last() -> None:
+    life = Life(BOOK)
+    second, progress = second_of(life), life.progress(BOOK)
+    assert life.ledger.books.proved(progress) is None
+    life.gets(book_message("snapshot", 10, -1))
+    gets(second, book_message("snapshot", 10, -1))
+    gets(second, book_message("update", 11, 10))
+    assert life.ledger.books.proved(progress) is progress.books[2]
+    life.gets(book_message("update", 11, 10))
+    life.gets(book_message("update", 12, 11))
+    assert life.ledger.books.proved(progress) is progress.books[1]
+
+
+def test_no_book_is_proved_while_it_is_out_of_sync() -> None:
+    life = Life(BOOK)
+    life.gets(book_message("snapshot", 10, -1))
+    life.gets(book_message("update", 13, 12))
+    assert life.ledger.books.proved(life.progress(BOOK)) is None
+    life.gets(book_message("snapshot", 13, -1))
+    proved = life.ledger.books.proved(life.progress(BOOK))
+    assert proved is not None
+    assert proved.sequence == 13
+
+
+def test_no_book_is_proved_while_all_lag_behind_the_published_one() -> None:
+    book = ledger()
+    start_book(book, 7, 1)
+    start_book(book, 5, 2, connection=2)
+    book.disconnected(1, [BOOK], "cut", at(3))
+    assert book.books.proved(book.books.streams[BOOK]) is None
+
+
+def test_no_book_is_proved_while_its_stream_is_stale() -> None:
+    book = ledger()
+    progress = book.books.streams[BOOK]
+    start_book(book, 7, 1)
+    book.age(at(12))
+    assert book.books.proved(progress) is None
+    book.confirm(progress, at(13))  # the exchange has nothing newer
+    assert book.books.proved(progress) is progress.books[1]

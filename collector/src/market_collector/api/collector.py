@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from market_collector.api import report
+from market_collector.api.book import BookView
 from market_collector.api.callbacks import CallbackSink, DataCallback, EventCallback, Subscriptions
 from market_collector.api.configuration import (
     ExchangeCollectorConfig,
@@ -23,11 +25,13 @@ from market_collector.api.model import instance_of
 from market_collector.api.report import CollectorStatus, HealthStatus, State
 from market_collector.api.stream import RecordStream, StreamInlet
 from market_collector.app import Collector, single_errors
+from market_collector.book.book import Book
 from market_collector.errors import CollectorError, ConfigurationError, ConnectionFailedError, StreamRefusedError
-from market_collector.model.streams import ConnectionState, DataType, StreamState
+from market_collector.model.streams import ConnectionState, DataType, Stream, StreamState
 from market_collector.net.clock import read_clock
 from market_collector.net.link import Link
 from market_collector.telemetry.status import Health, Status
+from market_spec.messages import shown
 
 POLL_S = 0.02
 """Interval at which a start checks the connections."""
@@ -117,6 +121,28 @@ class ExchangeCollector:
                 f"{self.name}: has a stream already. Use that one for all data types, or end it with aclose()"
             )
         return self._run.open_stream(self._subscriptions, dict.fromkeys(wanted), self.stream)
+
+    # --- books ---
+
+    def book(self, symbol: str) -> BookView:
+        """The present order book of a symbol, to read at any time; without values while the book is not proved.
+
+        Raises:
+            ConfigurationError: The collector does not collect this symbol, or no order books.
+            WrongLoopError: The collector runs in another event loop.
+        """
+        self._check_loop()
+        collected_type(self.config, DataType.ORDERBOOK)
+        if symbol not in self.config.symbols:
+            raise ConfigurationError(f"symbol: {self.name} does not collect {shown(symbol)}. Add it to its symbols")
+        return BookView(symbol, partial(self._proved_book, Stream(symbol, DataType.ORDERBOOK)))
+
+    def _proved_book(self, stream: Stream) -> Book | None:
+        self._check_loop()
+        if self._run is None or not self._run.is_running:
+            return None
+        books = self._run.collector.ledger.books
+        return books.proved(books.streams[stream])
 
     def _check_loop(self) -> None:
         if self._run is not None and not self._run.is_over:

@@ -66,13 +66,13 @@ class StreamEvent:
 
 def data_point(record: Data) -> DataPoint:
     """A record as the argument of a callback."""
-    return DataPoint(record.exchange, record.symbol, data_type(type(record)), _fields(record), _time(_time_ns(record)))
+    return DataPoint(record.exchange, record.symbol, data_type(type(record)), _fields(record), utc(_time_ns(record)))
 
 
 def stream_event(event: Event) -> StreamEvent:
     """An event as the argument of a callback."""
     fields = _fields(event)
-    return StreamEvent(event.exchange, event.symbol, fields["type"], fields, _time(event.receive_time_ns))
+    return StreamEvent(event.exchange, event.symbol, fields["type"], fields, utc(event.receive_time_ns))
 
 
 @cache
@@ -92,6 +92,6 @@ def _fields(record: Data | Event) -> dict[str, Any]:
     return fields
 
 
-def _time(time_ns: int) -> datetime:
-    """Exact to the microsecond, which a float of seconds is not."""
+def utc(time_ns: int) -> datetime:
+    """A time of a record, exact to the microsecond, which a float of seconds is not."""
     return EPOCH + timedelta(microseconds=time_ns // 1000)

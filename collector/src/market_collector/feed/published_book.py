@@ -11,8 +11,10 @@ from market_collector.feed.gaps import GapBounds, Gaps
 from market_collector.feed.stream_state import BookProgress
 from market_collector.model.events import Event, Orderbook, Record
 from market_collector.model.moment import Moment
-from market_collector.model.streams import Stream
+from market_collector.model.streams import Stream, StreamState
 
+CERTAIN = (StreamState.LIVE, StreamState.QUIET)
+"""States of a stream whose last data is the exchange's newest."""
 ALL_LEVELS = 1_000_000
 """More levels than any book has."""
 
@@ -70,6 +72,13 @@ class PublishedBooks:
     def current_snapshots(self, progress: BookProgress, now: Moment) -> list[Record]:
         """Return the state published last as a snapshot, if a connection has exactly that state."""
         return [self._snapshot(progress, book, now) for book in self._current(progress)]
+
+    def proved(self, progress: BookProgress) -> Book | None:
+        """Return the book that has the state published last. Read it only.
+
+        None while that is uncertain: out of sync, behind or ahead of the published state, or stale.
+        """
+        return next(iter(self._current(progress)), None) if progress.state in CERTAIN else None
 
     def resume(self, progress: BookProgress, head: int | None, now: Moment) -> list[Record]:
         """Continue from the sequence that an earlier process published last.
