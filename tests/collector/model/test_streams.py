@@ -22,7 +22,13 @@ def candles(interval: str) -> Stream:
     ],
 )
 def test_stream_name_has_symbol_type_and_interval(stream: Stream, name: str) -> None:
-    assert str(stream) == name
+    assert (str(stream), Stream.parse(name)) == (name, stream)
+
+
+@pytest.mark.parametrize("name", ["", "BTC-USDT", "BTC-USDT/quote"])
+def test_other_names_are_no_streams(name: str) -> None:
+    with pytest.raises(ValueError, match="is not a valid DataType"):
+        Stream.parse(name)
 
 
 @pytest.mark.parametrize(

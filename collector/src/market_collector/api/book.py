@@ -8,9 +8,8 @@ from decimal import Context, Decimal
 from typing import NamedTuple
 
 from market_collector.api.points import utc
-from market_collector.book.book import Book
+from market_collector.book.book import ALL_LEVELS, Book
 from market_collector.errors import ConfigurationError
-from market_collector.feed.published_book import ALL_LEVELS
 from market_collector.model.events import Level
 from market_spec.messages import shown
 

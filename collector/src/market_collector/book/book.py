@@ -6,6 +6,8 @@ from market_collector.book.ranking import Ranking
 from market_collector.book.side import Side
 from market_collector.model.events import Level, Orderbook
 
+ALL_LEVELS = 1_000_000
+"""More levels than any book has."""
 CHANGES_KEPT = 4096
 """Changes of a side above which deleted levels are removed, if no reader has removed them before (0.5 MB)."""
 
@@ -104,6 +106,13 @@ class Book:
     def best_asks(self, count: int) -> list[Level]:
         """Return the lowest asks, best first."""
         return nsmallest(count, self._present(1), key=_value)
+
+    def snapshot(self, exchange: str, symbol: str, receive_time_ns: int) -> Orderbook:
+        """Return the present state as a record."""
+        return Orderbook(
+            exchange, symbol, self.exchange_time_ns, receive_time_ns, "snapshot",
+            self.best_bids(ALL_LEVELS), self.best_asks(ALL_LEVELS), self.sequence, None,
+        )  # fmt: skip
 
     def _present(self, number: int) -> list[Level]:
         """Return all present levels of a side."""

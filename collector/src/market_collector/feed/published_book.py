@@ -15,8 +15,6 @@ from market_collector.model.streams import Stream, StreamState
 
 CERTAIN = (StreamState.LIVE, StreamState.QUIET)
 """States of a stream whose last data is the exchange's newest."""
-ALL_LEVELS = 1_000_000
-"""More levels than any book has."""
 
 
 class PublishedBooks:
@@ -113,10 +111,7 @@ class PublishedBooks:
 
     def _snapshot(self, progress: BookProgress, book: Book, now: Moment) -> Orderbook:
         """Return the book as a record: the exchange sends none, since nothing is wrong on its side."""
-        return Orderbook(
-            self._exchange, progress.stream.symbol, book.exchange_time_ns, now.wall_ns, "snapshot",
-            book.best_bids(ALL_LEVELS), book.best_asks(ALL_LEVELS), book.sequence, None,
-        )  # fmt: skip
+        return book.snapshot(self._exchange, progress.stream.symbol, now.wall_ns)
 
     def _open_gap(self, progress: BookProgress, reason: str, now: Moment) -> list[Record]:
         if progress.gap_id is not None or not isinstance(progress.last, Orderbook):

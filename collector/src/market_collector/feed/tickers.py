@@ -1,12 +1,15 @@
 """Publishes each ticker once and in order. Overlapping connections and a lagging channel deliver old ones again."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
 from market_collector.feed.stream_state import TickerProgress
-from market_collector.model.events import Record, Ticker
+from market_collector.model.events import Balance, Record, Ticker
 from market_collector.model.moment import Moment
+
+State = TypeVar("State", Ticker, Balance)
 
 
 def take_tickers(progress: TickerProgress, tickers: Sequence[Ticker], now: Moment) -> Sequence[Record]:
@@ -23,13 +26,14 @@ def take_tickers(progress: TickerProgress, tickers: Sequence[Ticker], now: Momen
 def _newer(last: Ticker | None, tickers: Sequence[Ticker]) -> Sequence[Ticker]:
     newer = []
     for ticker in tickers:
-        if last is None or _is_newer(last, ticker):
+        if last is None or is_newer_state(last, ticker):
             newer.append(ticker)
             last = ticker
     return newer
 
 
-def _is_newer(last: Ticker, ticker: Ticker) -> bool:
+def is_newer_state(last: State, ticker: State) -> bool:
+    """Return whether a state is newer than the last one, or differs from it at the same time."""
     known_ns, time_ns = last.exchange_time_ns, ticker.exchange_time_ns
     if known_ns is None or time_ns is None or time_ns > known_ns:
         return True

@@ -1,5 +1,7 @@
 """Data types, streams, and the states of streams, connections and gaps."""
 
+from __future__ import annotations
+
 from enum import StrEnum
 from typing import Annotated
 
@@ -41,6 +43,17 @@ class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False)
     data_type: DataType
     interval: str = ""
     """Candles only: ``1m``, ``1h``, ..."""
+
+    @classmethod
+    def parse(cls, name: str) -> Stream:
+        """Return the stream with this name, as in events and ``/status``.
+
+        Raises:
+            ValueError: it is no name of a stream.
+        """
+        symbol, _, kind = name.rpartition("/")
+        data_type, _, interval = kind.partition(":")
+        return cls(symbol, DataType(data_type), interval)
 
     def candle_number(self, open_time_ns: int) -> int:
         """Return a candle's number: intervals since 1970, consecutive."""

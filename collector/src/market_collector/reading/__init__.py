@@ -5,5 +5,6 @@ Files of several replicas are merged. A line that cannot be read raises `Recordi
 
 from market_collector.errors import RecordingError
 from market_collector.reading.read import Recorded, read
+from market_collector.reading.replay import Replay, replay
 
-__all__ = ["Recorded", "RecordingError", "read"]
+__all__ = ["Recorded", "RecordingError", "Replay", "read", "replay"]

@@ -188,7 +188,7 @@ class ReplicaCheck:
     def _stream(self, exchange: str, name: str) -> StreamCheck:
         check = self.streams.get((exchange, name))
         if check is None:
-            check = self.streams[exchange, name] = StreamCheck(_line(_stream_of(name)))
+            check = self.streams[exchange, name] = StreamCheck(_line(Stream.parse(name)))
         return check
 
 
@@ -204,10 +204,3 @@ def _line(stream: Stream) -> Line | None:
         case DataType.ORDERBOOK:
             return BookLine()
     return None
-
-
-def _stream_of(name: str) -> Stream:
-    """The stream with this name: ``BTC-USDT/candle:1m``."""
-    symbol, _, kind = name.rpartition("/")
-    data_type, _, interval = kind.partition(":")
-    return Stream(symbol, DataType(data_type), interval)

@@ -1,0 +1,176 @@
+"""Merges replicas: each fact once, as if one collector had recorded what any of them has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from market_collector.feed.candle_order import CandleOrder
+from market_collector.feed.tickers import is_newer_state
+from market_collector.model.events import (
+    AnyRecord,
+    Balance,
+    Candle,
+    Disconnected,
+    Gap,
+    Lost,
+    Orderbook,
+    Repaired,
+    Ticker,
+    Trade,
+)
+from market_collector.model.streams import DataType, Stream
+from market_collector.reading.book_merge import BookMerge
+from market_collector.reading.gap_order import numbers_of
+from market_collector.reading.ranges import IdRuns
+
+BOOK_SUFFIX = f"/{DataType.ORDERBOOK}"
+"""End of the names of streams of order books."""
+
+Name = tuple[str, str]
+"""Exchange and symbol, or exchange and name of a stream."""
+
+
+class Merge:
+    """All streams of all replicas. Methods return the records to emit.
+
+    Memory grows with the number of gaps, not with that of records.
+    """
+
+    def __init__(self) -> None:
+        self._trades: dict[Name, _Numbers] = {}
+        self._candles: dict[tuple[str, str, str], _Candles] = {}
+        self._tickers: dict[Name, Ticker] = {}
+        self._balances: dict[tuple[str, str, str], Balance] = {}
+        self._books: dict[Name, BookMerge] = {}
+        self._bridged: set[tuple[int, str, str]] = set()
+        """Replica, exchange and id of gaps that were dropped because another replica has the records."""
+        self._takers: dict[type[AnyRecord], Callable[[int, Any], Sequence[AnyRecord]]] = {
+            Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
+            Balance: self._balance, Gap: self._gap, Repaired: self._closed, Lost: self._closed,
+        }  # fmt: skip
+
+    def take(self, replica: int, record: AnyRecord) -> Sequence[AnyRecord]:
+        """Take the next record of a replica. Records of all replicas come in the order of their receive times."""
+        taker = self._takers.get(type(record))
+        if taker is not None:
+            return taker(replica, record)
+        if isinstance(record, Disconnected) and record.reason == "stopped":
+            self.end(replica)
+        return [record]
+
+    def end(self, replica: int) -> None:
+        """End the records of a replica's process: it continues no book."""
+        for book in self._books.values():
+            book.end(replica)
+
+    def _trade(self, replica: int, record: Trade) -> Sequence[AnyRecord]:
+        numbers = self._trades.setdefault((record.exchange, record.symbol), _Numbers())
+        last = int(record.trade_id)
+        first = last if record.first_trade_id == record.trade_id else int(record.first_trade_id)
+        return [record] if numbers.add(first, last, record.exchange_time_ns or 0) else []
+
+    def _candle(self, replica: int, record: Candle) -> Sequence[AnyRecord]:
+        key = record.exchange, record.symbol, record.interval
+        candles = self._candles.get(key)
+        if candles is None:
+            candles = self._candles[key] = _Candles(Stream(record.symbol, DataType.CANDLE, record.interval))
+        return [record] if candles.add(record) else []
+
+    def _ticker(self, replica: int, record: Ticker) -> Sequence[AnyRecord]:
+        key = record.exchange, record.symbol
+        last = self._tickers.get(key)
+        if last is not None and not is_newer_state(last, record):
+            return []
+        self._tickers[key] = record
+        return [record]
+
+    def _balance(self, replica: int, record: Balance) -> Sequence[AnyRecord]:
+        key = record.exchange, record.symbol, record.asset
+        last = self._balances.get(key)
+        if last is not None and not is_newer_state(last, record):
+            return []
+        self._balances[key] = record
+        return [record]
+
+    def _orderbook(self, replica: int, record: Orderbook) -> Sequence[AnyRecord]:
+        return self._book(record.exchange, record.symbol).take(replica, record)
+
+    def _book(self, exchange: str, symbol: str) -> BookMerge:
+        book = self._books.get((exchange, symbol))
+        if book is None:
+            book = self._books[exchange, symbol] = BookMerge()
+        return book
+
+    def _gap(self, replica: int, gap: Gap) -> Sequence[AnyRecord]:
+        if gap.symbol is not None and is_of_book(gap):
+            return self._book(gap.exchange, gap.symbol).gap(replica, gap)
+        if self._has_all(gap):
+            self._bridged.add((replica, gap.exchange, gap.gap_id))
+            return []
+        return [gap]
+
+    def _has_all(self, gap: Gap) -> bool:
+        """Whether all records of a gap were emitted."""
+        stream, first, last = numbers_of(gap) or (None, 0, None)
+        if stream is None or last is None:
+            return False
+        if stream.data_type is DataType.TRADE:
+            numbers = self._trades.get((gap.exchange, stream.symbol))
+            return numbers is not None and numbers.has_all(first, last)
+        candles = self._candles.get((gap.exchange, stream.symbol, stream.interval))
+        return candles is not None and candles.closed.has_all(first, last)
+
+    def _closed(self, replica: int, event: Repaired | Lost) -> Sequence[AnyRecord]:
+        key = replica, event.exchange, event.gap_id
+        if key in self._bridged:
+            self._bridged.discard(key)
+            return []
+        if event.symbol is not None and is_of_book(event):
+            return self._book(event.exchange, event.symbol).close(replica, event)
+        return [event]
+
+
+def is_of_book(event: Gap | Repaired | Lost) -> bool:
+    """Whether the event is about an order book."""
+    return event.stream.endswith(BOOK_SUFFIX)
+
+
+class _Numbers:
+    """Numbers of one stream that were emitted."""
+
+    def __init__(self) -> None:
+        self._runs = IdRuns()
+        self._newest_ns = 0
+
+    def add(self, first: int, last: int, time_ns: int) -> bool:
+        """Return whether a record has a new number, or an old one that the exchange gave again at a later time."""
+        is_new = self._runs.add(first, last, time_ns) > 0
+        if not is_new and time_ns > self._newest_ns:
+            self._runs = IdRuns()
+            self._runs.add(first, last, time_ns)
+            is_new = True
+        self._newest_ns = max(time_ns, self._newest_ns)
+        return is_new
+
+    def has_all(self, first: int, last: int) -> bool:
+        """Return whether all numbers from first to last were emitted."""
+        return self._runs.has_all(first, last)
+
+
+class _Candles:
+    """Candles of one stream that were emitted."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.closed = IdRuns()
+        self._stream = stream
+        self._order = CandleOrder()
+
+    def add(self, candle: Candle) -> bool:
+        """Return whether a candle is newer than all of its interval, and a closed one is the first of its interval."""
+        number, running = self._stream.candle_number(candle.open_time_ns), self._order.running
+        if candle.closed:
+            return self.closed.add(number, number, candle.open_time_ns) > 0
+        if self.closed.has(number) or (running is not None and candle.open_time_ns < running.open_time_ns):
+            return False
+        return self._order.advance(candle)

@@ -1,0 +1,106 @@
+"""Replicas as one: trades, candles, tickers, balances and the events about them."""
+
+from msgspec.structs import replace
+
+from market_collector.model.events import AnyRecord, Balance
+from market_collector.reading.merge import Merge, is_of_book
+from records import (
+    BOOK,
+    CANDLES,
+    at,
+    candle,
+    connected,
+    disconnected,
+    gap,
+    lost,
+    open_ms,
+    repaired,
+    snapshot,
+    ticker,
+    trade,
+    update,
+)
+
+A, B = 0, 1
+
+
+def merged(*steps: tuple[int, AnyRecord]) -> list[AnyRecord]:
+    merge = Merge()
+    return [each for step in steps for each in merge.take(*step)]
+
+
+def test_each_trade_appears_once() -> None:
+    history = trade(2, backfilled=True)
+    assert merged((A, trade(1)), (B, trade(1)), (A, trade(3)), (B, trade(2)), (A, history)) == [
+        trade(1),
+        trade(3),
+        trade(2),
+    ]
+
+
+def test_trade_with_new_ids_among_known_ones_is_kept() -> None:
+    assert merged((A, trade(3, first=2)), (A, trade(4, first=3))) == [trade(3, first=2), trade(4, first=3)]
+
+
+def test_id_at_a_later_time_is_a_restart_of_the_numbers() -> None:
+    again = [trade(1, 50), trade(2, 51)]
+    assert merged((A, trade(1)), (A, trade(2)), *((A, each) for each in again), (B, again[0])) == [
+        trade(1),
+        trade(2),
+        *again,
+    ]
+
+
+def test_gap_of_trades_is_left_out_if_another_replica_has_them() -> None:
+    found = merged((A, trade(1)), (B, trade(2)), (B, trade(3)), (A, gap("g", 2, 3)), (A, trade(4)), (A, repaired("g")))
+    assert found == [trade(1), trade(2), trade(3), trade(4)]
+
+
+def test_gap_of_trades_that_no_replica_has_is_kept_with_its_end() -> None:
+    steps: list[AnyRecord] = [gap("g", 1, 2), trade(3), gap("h", 2, 3), lost("g", [(1, 2)]), gap("i", None, 2)]
+    assert merged(*((A, each) for each in steps)) == steps
+
+
+def test_gap_of_candles_is_left_out_if_another_replica_has_them() -> None:
+    bounds = open_ms(1), open_ms(2)
+    steps: list[AnyRecord] = [candle(1), candle(2)]
+    gaps = [gap("g", *bounds, stream=CANDLES), gap("h", *bounds, stream="BTC-USDT/candle:5m")]
+    assert merged(*((B, each) for each in steps), *((A, each) for each in gaps)) == [*steps, gaps[1]]
+
+
+def test_candles_never_go_back() -> None:
+    running = [replace(candle(2, closed=False), volume=volume) for volume in ("1", "2")]
+    steps = [candle(1), running[0], running[1], running[0], candle(1, closed=False), candle(2), candle(2), running[1]]
+    assert merged(*((A, each) for each in steps)) == [candle(1), *running, candle(2)]
+    assert merged((A, candle(3, closed=False)), (B, candle(2, closed=False))) == [candle(3, closed=False)]
+
+
+def test_tickers_and_balances_never_go_back() -> None:
+    changed = replace(ticker(2), bid="7")
+    assert merged((A, ticker(2)), (B, ticker(2)), (B, ticker(1)), (A, changed)) == [ticker(2), changed]
+    balance = Balance("okx", "account", at(1), at(2), "USDT", "1", "1", "0")
+    later = replace(balance, exchange_time_ns=at(3))
+    assert merged((A, balance), (B, balance), (A, later), (B, balance)) == [balance, later]
+
+
+def test_other_events_of_all_replicas_are_kept() -> None:
+    steps: list[tuple[int, AnyRecord]] = [(A, connected()), (B, connected()), (B, disconnected())]
+    assert merged(*steps) == [record for _, record in steps]
+
+
+def test_books_are_merged_with_their_gaps() -> None:
+    steps: list[tuple[int, AnyRecord]] = [
+        (A, snapshot(1)), (B, snapshot(1)), (A, gap("g", 1, None, stream=BOOK)), (B, update(1, 2)),
+        (A, lost("g", stream=BOOK)), (A, snapshot(2)),
+    ]  # fmt: skip
+    assert merged(*steps) == [snapshot(1), update(1, 2)]
+
+
+def test_replica_that_stopped_bridges_no_gap() -> None:
+    missing = gap("g", 1, None, stream=BOOK)
+    stop = disconnected(reason="stopped")
+    assert merged((A, snapshot(1)), (B, snapshot(1)), (B, stop), (A, missing)) == [snapshot(1), stop, missing]
+
+
+def test_events_know_whether_they_are_about_a_book() -> None:
+    assert [is_of_book(gap("g", 1, 2, stream=name)) for name in (BOOK, CANDLES)] == [True, False]
