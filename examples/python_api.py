@@ -19,6 +19,7 @@ from market_collector import (
     create_okx_collector,
     get_supported_exchanges,
 )
+from market_collector.records import Gap, Trade
 
 for exchange in get_supported_exchanges():
     info = ExchangeFactory.get_exchange_info(exchange)
@@ -85,11 +86,29 @@ async def several_collectors() -> None:
     print("traded:", volume)
 
 
-# %% In a notebook: `await one_collector()` and `await several_collectors()`
+# %% One loop over typed records and events of several symbols, beside their books
+async def one_stream() -> None:
+    """Leaving the loop ends the stream."""
+    trades = 0
+    async with create_okx_collector(symbols=["BTC-USDT", "ETH-USDT"], data_types=["trade", "orderbook"]) as collector:
+        async for record in collector.stream():
+            match record:
+                case Trade():
+                    book = collector.book(record.symbol)  # without values while it is not proved
+                    print(f"{record.symbol} {record.side} {record.price} of {book.bid} / {book.ask}")
+                    trades += 1
+                case Gap():
+                    print(f"missing: {record.stream} {record.first} to {record.last}")
+            if trades == 10:
+                break
+
+
+# %% In a notebook: `await one_collector()`, `await several_collectors()` and `await one_stream()`
 async def main() -> None:
     """All cells."""
     await one_collector()
     await several_collectors()
+    await one_stream()
 
 
 if __name__ == "__main__" and "get_ipython" not in globals():

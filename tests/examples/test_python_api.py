@@ -1,4 +1,4 @@
-"""The notebook-style example and the program in docs/library.md run against the simulator."""
+"""The notebook-style example and the programs in docs/library.md run against the simulator."""
 
 import json
 import os
@@ -50,21 +50,33 @@ def test_the_example_runs_and_prints_its_records(run: Callable[[Path], str], tmp
     assert "health: Healthy" in said
     assert "2 pairs, for example BTC-USDT, ETH-USDT" in said
     assert "2 of 2 run" in said
+    assert re.search(r"(?:BTC|ETH)-USDT (?:buy|sell) [\d.]+ of [\d.]+ / [\d.]+", said)
     assert re.search(r"traded: .*'ETH-USDT': Decimal\('[\d.]+'\)", said)
     assert {file.name for file in (tmp_path / "logs").iterdir()} == {
         "okx_collector_btc_usdt_debug.log",
         "okx_collector_eth_usdt_debug.log",
+        "okx_collector_btc_usdt_and_1_more_debug.log",
     }
 
 
+def program(number: int, folder: Path) -> Path:
+    """One of the programs in docs/library.md, by its number there."""
+    file = folder / "library.py"
+    file.write_text(re.findall(r"```python\n(.*?)```", LIBRARY_PAGE.read_text(), re.DOTALL)[number])
+    return file
+
+
 def test_program_in_library_page_prints_trades_and_health(run: Callable[[Path], str], tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", LIBRARY_PAGE.read_text(), re.DOTALL)
-    program = tmp_path / "library.py"
-    program.write_text(code)
-    said = run(program)
+    said = run(program(0, tmp_path))
     assert len(re.findall(r"\+00:00 BTC-USDT (?:buy|sell) [\d.]+ [\d.]+\n", said)) > 10
     assert "connected {" in said
     assert "{'reconnections': 0, 'pings_sent': 0, 'pongs_received': 0} Healthy" in said
+
+
+def test_program_with_a_stream_prints_trades_beside_the_book(run: Callable[[Path], str], tmp_path: Path) -> None:
+    said = run(program(1, tmp_path)).splitlines()
+    assert re.fullmatch(r"\d+ bids \d+ asks", said[0])
+    assert len([line for line in said if re.fullmatch(r"BTC-USDT (?:buy|sell) [\d.]+ mid [\d.]+", line)]) == 20
 
 
 def test_library_page_names_every_option() -> None:
