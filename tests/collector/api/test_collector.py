@@ -18,7 +18,7 @@ from market_collector.api import callbacks
 from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig
 from market_collector.api.points import DataPoint, StreamEvent
-from market_collector.errors import ConnectionFailedError, InputError, StreamRefusedError
+from market_collector.errors import ConfigurationError, ConnectionFailedError, InputError, StreamRefusedError
 from market_collector.model.streams import DataType
 from simulator_process import MARKET, Simulator, simulator
 
@@ -443,7 +443,9 @@ async def test_a_callback_may_restart_its_collector_in_a_new_task(exchange: Simu
     await made.stop()
 
 
-STEPS = st.lists(st.sampled_from(["start", "stop", "cancelled start", "ask", "pause", "drop"]), min_size=1, max_size=8)
+STEPS = st.lists(
+    st.sampled_from(["start", "stop", "cancelled start", "ask", "pause", "drop", "stream"]), min_size=1, max_size=8
+)
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -481,6 +483,11 @@ async def take(exchange: Simulator, made: ExchangeCollector, step: str) -> None:
             await made.stop()
         case "ask":
             made.ask_to_stop()
+        case "stream":
+            with suppress(ConfigurationError, TimeoutError):  # it does not run; nothing has come
+                async with asyncio.timeout(0.05):
+                    async for _ in made.stream():
+                        break
         case "drop":
             await asyncio.to_thread(exchange.post, "/faults/drop", {})
         case "pause":

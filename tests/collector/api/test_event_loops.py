@@ -92,6 +92,17 @@ def test_everything_is_collected_in_cells_of_a_notebook(exchange: Simulator, not
     assert asyncio.all_tasks(notebook.loop) == set()
 
 
+def test_stream_and_book_are_read_in_cells_of_a_notebook(exchange: Simulator, notebook: Notebook) -> None:
+    made = notebook.cell(lambda: collector(exchange, DataType.TRADE, DataType.ORDERBOOK))
+    notebook.cell(lambda: made.start())
+    records = notebook.cell(lambda: made.stream(DataType.TRADE))
+    ids = [int(notebook.cell(lambda: anext(records)).trade_id) for _ in range(20)]
+    assert ids == list(range(ids[0], ids[0] + 20))
+    assert notebook.cell(lambda: made.book("BTC-USDT").spread) > 0
+    notebook.cell(lambda: made.stop())
+    assert asyncio.all_tasks(notebook.loop) == set()
+
+
 def test_a_manager_runs_in_cells_of_a_notebook(exchange: Simulator, notebook: Notebook) -> None:
     made = collector(exchange)
     manager = manager_of(made)
@@ -110,6 +121,8 @@ CALLS_OF_A_COLLECTOR: list[Callable[[ExchangeCollector], Any]] = [
     lambda made: made.remove_data_callback(DataType.TRADE, print),
     lambda made: made.add_event_callback(print),
     lambda made: made.remove_event_callback(print),
+    lambda made: made.stream(),
+    lambda made: made.book("BTC-USDT"),
 ]
 
 CALLS_OF_A_MANAGER: list[Callable[[CollectorManager, ExchangeCollector], Any]] = [
