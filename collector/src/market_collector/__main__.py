@@ -39,6 +39,9 @@ and a timeline.
 
 Exit code: 0 complete; 1 gaps, or records that contradict each other; 2 something could not be read, or there is
 nothing to check (the file and line are named, the rest is still checked)."""
+REPLAY = """\
+Prints what the file sink wrote as JSON lines, in the order of receipt: each record once, however many replicas have
+it. A gap record precedes every record beyond the gap; gaps that another replica bridges are left out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -134,6 +137,19 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("-o", "--output", choices=("table", "json"), default="table", help="(default %(default)s)")
     verify.set_defaults(command=_verify)
 
+    replay = commands.add_parser("replay", help="print recorded files in the order of receipt", description=REPLAY)
+    replay.add_argument(
+        "files", nargs="+", metavar="FILE", help="a recorded file, or a directory with all such files below it"
+    )
+    time = "receive time, such as 2026-11-28T05:00:00Z"
+    replay.add_argument("--from", dest="start", metavar="TIME", help=f"the earliest {time}")
+    replay.add_argument("--to", dest="end", metavar="TIME", help=f"print records before this {time}")
+    pace = "1 for the speed of the recording, 10 for ten times it (default: no delays)"
+    replay.add_argument("--speed", type=float, metavar="X", help=pace)
+    replay.add_argument("--symbol", action="append", metavar="SYMBOL", help="only this symbol; may be repeated")
+    replay.add_argument("--type", action="append", metavar="TYPE", help="only this record type; may be repeated")
+    replay.set_defaults(command=_replay)
+
     exchanges = commands.add_parser("exchanges", help="list the exchanges and what they offer")
     exchanges.add_argument("-o", "--output", choices=("table", "json"), default="table")
     exchanges.set_defaults(command=_exchanges)
@@ -188,6 +204,12 @@ def _verify(options: argparse.Namespace) -> int:
     from market_collector.verify.command import verify
 
     return verify(options.files, options.output)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from market_collector.reading.command import print_replay
+
+    return print_replay(options.files, options.start, options.end, options.speed, options.symbol, options.type)
 
 
 def _exchanges(options: argparse.Namespace) -> int:

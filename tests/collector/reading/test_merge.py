@@ -57,7 +57,21 @@ def test_gap_of_trades_is_left_out_if_another_replica_has_them() -> None:
 
 
 def test_gap_of_trades_that_no_replica_has_is_kept_with_its_end() -> None:
-    steps: list[AnyRecord] = [gap("g", 1, 2), trade(3), gap("h", 2, 3), lost("g", [(1, 2)]), gap("i", None, 2)]
+    steps: list[AnyRecord] = [gap("g", 1, 2), trade(3), gap("h", 4, 5), lost("g", [(1, 2)]), gap("i", None, 2)]
+    assert merged(*((A, each) for each in steps)) == steps
+
+
+def test_gap_of_several_replicas_is_reported_once() -> None:
+    """The second replica reports a part of it."""
+    steps: list[tuple[int, AnyRecord]] = [
+        (A, trade(1)), (A, gap("g", 2, 4)), (B, gap("h", 2, 3)), (B, repaired("h")), (A, repaired("g"))
+    ]  # fmt: skip
+    assert merged(*steps) == [trade(1), gap("g", 2, 4), repaired("g")]
+    assert merged(*steps[:3], (B, gap("i", 4, 5))) == [trade(1), gap("g", 2, 4), gap("i", 4, 5)]
+
+
+def test_gap_after_a_restart_of_the_numbers_is_reported_again() -> None:
+    steps: list[AnyRecord] = [trade(1), gap("g", 2, 3), trade(4), trade(1, 50), gap("h", 2, 3), trade(4, 51)]
     assert merged(*((A, each) for each in steps)) == steps
 
 

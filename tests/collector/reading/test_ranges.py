@@ -48,11 +48,3 @@ def test_the_algebra_is_that_of_sets(left: list[Run], right: list[Run]) -> None:
     assert ids(common(whole, other)) == ids(left) & ids(right)
     assert ids(absent(whole, 10, 40)) == set(range(10, 41)) - ids(left)
     assert size(whole) == len(ids(left))
-
-
-@given(PARTS, st.integers(0, 70), st.integers(0, 6))
-def test_has_all_compares_with_a_set(parts: list[Run], first: int, size_: int) -> None:
-    runs = IdRuns()
-    for low, high in parts:
-        runs.add(low, high, 0)
-    assert runs.has_all(first, first + size_) == (set(range(first, first + size_ + 1)) <= ids(runs.runs()))

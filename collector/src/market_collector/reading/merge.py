@@ -22,7 +22,7 @@ from market_collector.model.events import (
 from market_collector.model.streams import DataType, Stream
 from market_collector.reading.book_merge import BookMerge
 from market_collector.reading.gap_order import numbers_of
-from market_collector.reading.ranges import IdRuns
+from market_collector.reading.ranges import IdRuns, absent, merged
 
 BOOK_SUFFIX = f"/{DataType.ORDERBOOK}"
 """End of the names of streams of order books."""
@@ -71,11 +71,8 @@ class Merge:
         return [record] if numbers.add(first, last, record.exchange_time_ns or 0) else []
 
     def _candle(self, replica: int, record: Candle) -> Sequence[AnyRecord]:
-        key = record.exchange, record.symbol, record.interval
-        candles = self._candles.get(key)
-        if candles is None:
-            candles = self._candles[key] = _Candles(Stream(record.symbol, DataType.CANDLE, record.interval))
-        return [record] if candles.add(record) else []
+        stream = Stream(record.symbol, DataType.CANDLE, record.interval)
+        return [record] if self._candles_of(record.exchange, stream).add(record) else []
 
     def _ticker(self, replica: int, record: Ticker) -> Sequence[AnyRecord]:
         key = record.exchange, record.symbol
@@ -105,21 +102,26 @@ class Merge:
     def _gap(self, replica: int, gap: Gap) -> Sequence[AnyRecord]:
         if gap.symbol is not None and is_of_book(gap):
             return self._book(gap.exchange, gap.symbol).gap(replica, gap)
-        if self._has_all(gap):
-            self._bridged.add((replica, gap.exchange, gap.gap_id))
-            return []
-        return [gap]
+        numbers = numbers_of(gap)
+        if numbers is None or numbers[2] is None:
+            return [gap]
+        stream, first, last = numbers[0], numbers[1], numbers[2]
+        if self._numbers_of(gap.exchange, stream).report(first, last):
+            return [gap]
+        self._bridged.add((replica, gap.exchange, gap.gap_id))
+        return []
 
-    def _has_all(self, gap: Gap) -> bool:
-        """Whether all records of a gap were emitted."""
-        stream, first, last = numbers_of(gap) or (None, 0, None)
-        if stream is None or last is None:
-            return False
+    def _numbers_of(self, exchange: str, stream: Stream) -> _Numbers:
         if stream.data_type is DataType.TRADE:
-            numbers = self._trades.get((gap.exchange, stream.symbol))
-            return numbers is not None and numbers.has_all(first, last)
-        candles = self._candles.get((gap.exchange, stream.symbol, stream.interval))
-        return candles is not None and candles.closed.has_all(first, last)
+            return self._trades.setdefault((exchange, stream.symbol), _Numbers())
+        return self._candles_of(exchange, stream).closed
+
+    def _candles_of(self, exchange: str, stream: Stream) -> _Candles:
+        key = exchange, stream.symbol, stream.interval
+        candles = self._candles.get(key)
+        if candles is None:
+            candles = self._candles[key] = _Candles(stream)
+        return candles
 
     def _closed(self, replica: int, event: Repaired | Lost) -> Sequence[AnyRecord]:
         key = replica, event.exchange, event.gap_id
@@ -131,38 +133,41 @@ class Merge:
         return [event]
 
 
-def is_of_book(event: Gap | Repaired | Lost) -> bool:
-    """Whether the event is about an order book."""
-    return event.stream.endswith(BOOK_SUFFIX)
-
-
 class _Numbers:
-    """Numbers of one stream that were emitted."""
+    """Numbers of one stream that were emitted, or reported as missing."""
 
     def __init__(self) -> None:
-        self._runs = IdRuns()
+        self._emitted = IdRuns()
+        self._reported = IdRuns()
         self._newest_ns = 0
 
     def add(self, first: int, last: int, time_ns: int) -> bool:
         """Return whether a record has a new number, or an old one that the exchange gave again at a later time."""
-        is_new = self._runs.add(first, last, time_ns) > 0
+        is_new = self._emitted.add(first, last, time_ns) > 0
         if not is_new and time_ns > self._newest_ns:
-            self._runs = IdRuns()
-            self._runs.add(first, last, time_ns)
+            self._emitted, self._reported = IdRuns(), IdRuns()
+            self._emitted.add(first, last, time_ns)
             is_new = True
         self._newest_ns = max(time_ns, self._newest_ns)
         return is_new
 
-    def has_all(self, first: int, last: int) -> bool:
-        """Return whether all numbers from first to last were emitted."""
-        return self._runs.has_all(first, last)
+    def has(self, number: int) -> bool:
+        """Return whether a record with this number was emitted."""
+        return self._emitted.has(number)
+
+    def report(self, first: int, last: int) -> bool:
+        """Return whether a gap has numbers that were neither emitted nor reported, which are now reported."""
+        known = merged([self._emitted.runs(), self._reported.runs()])
+        is_new = bool(absent(known, first, last))
+        self._reported.add(first, last, 0)
+        return is_new
 
 
 class _Candles:
     """Candles of one stream that were emitted."""
 
     def __init__(self, stream: Stream) -> None:
-        self.closed = IdRuns()
+        self.closed = _Numbers()
         self._stream = stream
         self._order = CandleOrder()
 
@@ -170,7 +175,12 @@ class _Candles:
         """Return whether a candle is newer than all of its interval, and a closed one is the first of its interval."""
         number, running = self._stream.candle_number(candle.open_time_ns), self._order.running
         if candle.closed:
-            return self.closed.add(number, number, candle.open_time_ns) > 0
+            return self.closed.add(number, number, candle.open_time_ns)
         if self.closed.has(number) or (running is not None and candle.open_time_ns < running.open_time_ns):
             return False
         return self._order.advance(candle)
+
+
+def is_of_book(event: Gap | Repaired | Lost) -> bool:
+    """Whether the event is about an order book."""
+    return event.stream.endswith(BOOK_SUFFIX)

@@ -64,11 +64,6 @@ class IdRuns:
         at = bisect_left(self._lasts, number)
         return at < len(self._firsts) and self._firsts[at] <= number
 
-    def has_all(self, first: int, last: int) -> bool:
-        """Whether the set contains all of first..last."""
-        at = bisect_left(self._lasts, last)
-        return at < len(self._firsts) and self._firsts[at] <= first
-
     def times_around(self, first: int, last: int) -> tuple[int | None, int | None]:
         """Return the exchange times around the missing part of first..last; None for an open end."""
         before, after = bisect_right(self._firsts, first) - 1, bisect_left(self._lasts, last)
