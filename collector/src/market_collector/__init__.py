@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BookView",
     "CollectorError",
     "CollectorManager",
     "ConfigurationError",
@@ -25,6 +26,7 @@ __all__ = [
     "ExchangeFactory",
     "ExchangeOptions",
     "InputError",
+    "RecordStream",
     "RequestFailedError",
     "StreamEvent",
     "StreamRefusedError",

@@ -5,11 +5,13 @@ get `DataPoint`s. ``CollectorManager`` keeps several collectors. Underneath runs
 ``market-collector run``; the callbacks are one more sink.
 """
 
+from market_collector.api.book import BookView
 from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig, ExchangeOptions
 from market_collector.api.factory import ExchangeFactory, create_okx_collector, get_supported_exchanges
 from market_collector.api.manager import CollectorManager
 from market_collector.api.points import DataPoint, StreamEvent
+from market_collector.api.stream import RecordStream
 from market_collector.errors import (
     CollectorError,
     ConfigurationError,
@@ -22,6 +24,7 @@ from market_collector.errors import (
 from market_collector.model.streams import DataType
 
 __all__ = [
+    "BookView",
     "CollectorError",
     "CollectorManager",
     "ConfigurationError",
@@ -33,6 +36,7 @@ __all__ = [
     "ExchangeFactory",
     "ExchangeOptions",
     "InputError",
+    "RecordStream",
     "RequestFailedError",
     "StreamEvent",
     "StreamRefusedError",
