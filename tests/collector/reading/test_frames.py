@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from market_collector.errors import InputError, MissingLibraryError
@@ -61,6 +63,12 @@ def test_times_keep_every_nanosecond() -> None:
 def test_numbers_are_floats_or_exact_strings(table: Any) -> None:
     assert list(table(type(TRADE), [TRADE], "float")["amount"]) == [12345678.12345678]
     assert list(table(type(TRADE), [TRADE], "text")["amount"]) == ["12345678.12345678"]
+
+
+@given(st.decimals(0, 10**12, allow_nan=False, allow_infinity=False, places=12).map(str))
+def test_numbers_are_the_nearest_floats(number: str) -> None:
+    record = replace(TRADE, price=number)
+    assert [table(type(TRADE), [record], "float")["price"][0] for table in TABLES] == [float(number)] * 2
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -9,7 +9,8 @@ from importlib import import_module
 from types import ModuleType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple, fields
 
 from market_collector.errors import InputError, MissingLibraryError
 from market_collector.model.events import AnyRecord, Number
@@ -23,6 +24,8 @@ Numbers = Literal["float", "text"]
 TIME_SUFFIX = "_ns"
 """Fields with this suffix are nanoseconds since 1970."""
 NOT_A_TIME = -(2**63)
+ROW = ""
+"""Name of a column that no record has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Column:
 def columns(kind: type[AnyRecord]) -> tuple[Column, ...]:
     """Return the columns of a record type, in the order of its fields."""
     hints = get_type_hints(kind, include_extras=True)
-    return tuple(_column(field.name, field.encode_name, hints[field.name]) for field in msgspec.structs.fields(kind))
+    return tuple(_column(field.name, field.encode_name, hints[field.name]) for field in fields(kind))
 
 
 def to_polars(kind: type[AnyRecord], records: Sequence[AnyRecord], numbers: Numbers) -> polars.DataFrame:
@@ -93,10 +96,30 @@ def _polars_series(pl: Any, column: Column, records: Sequence[AnyRecord], number
     values = [getattr(record, column.field) for record in records]
     if column.is_time:
         return pl.Series(column.name, values, pl.Int64).cast(pl.Datetime("ns", "UTC"))
-    if get_origin(column.hint) is list:
-        values = [None if each is None else [_plain(item) for item in each] for each in values]
+    if _is_list_of_structs(column.hint):
+        return _polars_lists(pl, column, values, numbers)
     series = pl.Series(column.name, values, _polars_type(pl, column.hint, "text"))
     return series if numbers == "text" else series.cast(_polars_type(pl, column.hint, numbers))
+
+
+def _is_list_of_structs(hint: Any) -> bool:
+    item = get_args(hint)[0] if get_origin(hint) is list else None
+    return isinstance(item, type) and issubclass(item, Struct)
+
+
+def _polars_lists(pl: Any, column: Column, values: Sequence[Sequence[Any]], numbers: Numbers) -> Any:
+    """A column of lists, made of flat columns, which takes a seventh of the time of a dictionary for each level."""
+    kind = get_args(column.hint)[0]
+    rows = [row for row, items in enumerate(values) for _ in items]
+    flat = pl.DataFrame({ROW: pl.Series(rows, dtype=pl.Int64)})
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        texts = [getattr(item, name) for items in values for item in items]
+        flat = flat.with_columns(pl.Series(name, texts, pl.String).cast(_polars_type(pl, hint, numbers)))
+    lists = flat.group_by(ROW, maintain_order=True).agg(pl.struct(pl.exclude(ROW)).alias(column.name))
+    every = pl.DataFrame({ROW: pl.Series(range(len(values)), dtype=pl.Int64)})
+    joined = every.join(lists, on=ROW, how="left", maintain_order="left")[column.name]
+    empty = pl.Series([[]], dtype=_polars_type(pl, column.hint, numbers))
+    return joined.fill_null(pl.lit(empty))
 
 
 def _polars_type(pl: Any, hint: Any, numbers: Numbers) -> Any:
@@ -104,14 +127,10 @@ def _polars_type(pl: Any, hint: Any, numbers: Numbers) -> Any:
         return pl.Float64 if numbers == "float" else pl.String
     if get_origin(hint) in (list, tuple):
         return pl.List(_polars_type(pl, get_args(hint)[0], numbers))
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        fields = get_type_hints(hint, include_extras=True)
-        return pl.Struct({name: _polars_type(pl, each, numbers) for name, each in fields.items()})
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        hints = get_type_hints(hint, include_extras=True)
+        return pl.Struct({name: _polars_type(pl, each, numbers) for name, each in hints.items()})
     return {int: pl.Int64, bool: pl.Boolean}.get(hint, pl.String)
-
-
-def _plain(item: Any) -> Any:
-    return msgspec.structs.asdict(item) if isinstance(item, msgspec.Struct) else item
 
 
 # -- pandas
@@ -142,7 +161,4 @@ def _pandas_times(pd: Any, values: Sequence[int | None]) -> Any:
 def _pandas_list(items: Sequence[Any] | None, convert: Callable[[str], Any]) -> list[Any] | None:
     if items is None:
         return None
-    return [
-        tuple(convert(each) for each in msgspec.structs.astuple(item)) if isinstance(item, msgspec.Struct) else item
-        for item in items
-    ]
+    return [tuple(map(convert, astuple(item))) if isinstance(item, Struct) else item for item in items]

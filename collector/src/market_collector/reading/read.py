@@ -61,7 +61,8 @@ def read(files: Files, type: str, symbols: Symbols = None) -> Recorded:
     Records of one identity become one; docs/records.md says which is kept. Trades, books, tickers and balances are
     sorted by exchange time and number, candles by open time, events by receive time.
 
-    Memory grows with the records of that type, by about 0.5 kB each. Other types are skipped without decoding.
+    Memory grows with the records of that type, by about 1 kB each, books more. Other types are skipped without
+    decoding.
 
     Args:
         files: a file, a folder with all recorded files below it, or several. Files of replicas are merged.
