@@ -1,22 +1,72 @@
-"""The recipes of docs/reading.md, run on a recording."""
+"""The recipes of docs/reading.md, run on a recording with faults."""
 
 import re
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
-from record_lines import lines
-from records import trade
+from recorded_market import record_market
 
 PAGE = Path(__file__).parents[2] / "docs" / "reading.md"
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+PRICES = ("open", "high", "low", "close")
 
 
-def test_recipes_run_on_a_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "records").mkdir()
-    (tmp_path / "records" / "a.jsonl").write_bytes(lines(map(trade, range(1, 9))))
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for program in PROGRAMS:
-        exec(program, names)
-    assert len(names["trades"]) == 8  # type: ignore[arg-type]
+@pytest.mark.parametrize("program", PROGRAMS, ids=[program.split("\n")[-2][:40] for program in PROGRAMS])
+def test_recipe_has_at_most_ten_lines(program: str) -> None:
+    assert len([line for line in program.splitlines() if line]) <= 10
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The variables after all programs of the page, with candles of one second instead of a minute."""
+    folder = tmp_path_factory.mktemp("recording")
+    record_market(folder, records=150)
+    names: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for program in PROGRAMS:
+            exec(program.replace('"1m"', '"1s"'), names)
+    return names
+
+
+pytestmark = pytest.mark.simulator
+
+
+def test_bars_equal_the_candles(names: dict[str, Any]) -> None:
+    whole = names["whole"]
+    assert len(whole) >= 3
+    assert all(whole[name].to_list() == whole[f"{name}_of_trades"].to_list() for name in PRICES)
+    assert (whole["volume"] - whole["volume_of_trades"]).abs().max() < 1e-9
+
+
+def test_trades_trade_at_the_touch(names: dict[str, Any]) -> None:
+    assert len(names["joined"]) > 100
+    assert names["joined"].select(names["is_at_touch"].all()).item()
+    assert names["quotes"]["bid"].null_count() > 0
+
+
+def test_book_at_a_time_is_a_snapshot(names: dict[str, Any]) -> None:
+    state, newest = names["state"], names["quotes"]["sequence"].max()
+    assert (state.action, state.sequence < newest) == ("snapshot", True)
+
+
+def test_latencies_are_those_of_live_trades(names: dict[str, Any]) -> None:
+    trades, latency = names["trades"], names["latency"]
+    assert len(latency) == len(trades) - trades["backfilled"].sum() < len(trades)
+    assert latency["milliseconds"].min() >= 0
+
+
+def test_duplicates_of_replicas_are_removed(names: dict[str, Any]) -> None:
+    assert names["trades"]["trade_id"].n_unique() == len(names["trades"]) >= len(names["first"])
+    assert len(names["lacking"]) == len(names["trades"]) - len(names["first"])
+
+
+def test_filled_gaps_leave_one_segment(names: dict[str, Any]) -> None:
+    returns = names["returns"]
+    assert returns["segment"].max() == 0
+    assert returns["log_return"].null_count() == 1
+    cut = names["trades"].filter(pl.int_range(pl.len()) != 5).with_columns(step=names["step"])
+    assert cut["step"].to_list().count(2) == 1
