@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from library_collector import collector, comes
 from market_collector.errors import InputError, RecordingError
-from market_collector.model.events import AnyRecord, Data, Gap, Level, Orderbook, Trade
+from market_collector.model.events import AnyRecord, Data, Gap, Level, Orderbook, Repaired, Trade
+from market_collector.model.streams import DataType
 from market_collector.reading import replay
 from record_lines import lines
 from records import BOOK, at, connected, disconnected, gap, lost, raw, repaired, snapshot, ticker, trade, update
+from simulator_process import MARKET, simulator
 
 TRUTH = 24
 """Number of the last trade and of the last book update, one of each every second."""
@@ -155,6 +158,46 @@ def test_unreadable_line_is_an_error_with_its_place(tmp_path: Path, bad: bytes) 
     (tmp_path / "a.jsonl").write_bytes(lines([trade(1)]) + bad)
     with pytest.raises(RecordingError, match=r"a\.jsonl:2: "):
         list(replay(tmp_path))
+
+
+def test_impossible_level_of_a_book_is_an_error(tmp_path: Path) -> None:
+    broken = replace(snapshot(1), bids=[Level("ten", "1"), Level("9", "1")])
+    folder = recorded(tmp_path, a=[broken, trade(2)])
+    assert list(replay(folder)) == [broken, trade(2)]
+    with pytest.raises(RecordingError, match=r"a\.jsonl: impossible book: could not convert .* verify"):
+        list(replay(folder, start=at(2)))
+
+
+# -- a live collector
+
+
+@pytest.mark.simulator
+async def test_replay_yields_what_the_stream_of_a_collector_yielded(tmp_path: Path) -> None:
+    """From the first trade on. Only gap records come earlier."""
+    with simulator(*MARKET) as exchange:
+        made = collector(
+            exchange, DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, custom_params={"record_directory": tmp_path}
+        )
+        live: list[AnyRecord] = []
+
+        async def follow() -> None:
+            async for record in made.stream():
+                live.append(record)  # noqa: PERF401 - read meanwhile
+
+        async with made:
+            following = asyncio.create_task(follow())
+            await comes(lambda: len(live) > 100)
+            exchange.post("/faults/lose", {"channel": "trades-all", "count": 5})
+            await comes(lambda: any(isinstance(each, Repaired) for each in live))
+        await following
+    stored = list(replay(tmp_path))
+    first = next(each for each in live if isinstance(each, Trade))
+    assert _without_gaps(live[live.index(first) :]) == _without_gaps(stored[stored.index(first) :])
+    assert any(isinstance(each, Gap) for each in stored)
+
+
+def _without_gaps(records: Iterable[AnyRecord]) -> list[AnyRecord]:
+    return [each for each in records if not isinstance(each, Gap)]
 
 
 # -- replicas with faults

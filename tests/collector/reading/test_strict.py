@@ -4,6 +4,7 @@ import gzip
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from market_collector.errors import InputError, RecordingError
 from market_collector.model.events import AnyRecord
@@ -21,6 +22,15 @@ def records(path: Path, *kinds: str) -> list[AnyRecord]:
 def test_only_records_of_the_wanted_types_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines([trade(1), snapshot(2), raw(), trade(2)]))
     assert records(tmp_path, "trade", "raw") == [trade(1), raw(), trade(2)]
+
+
+def test_order_of_fields_does_not_matter(tmp_path: Path) -> None:
+    turned = b"{" + lines([snapshot(1)]).removeprefix(b'{"type":"orderbook",').replace(
+        b"}\n", b',"type":"orderbook"}\n'
+    )
+    (tmp_path / "a.jsonl").write_bytes(turned + lines([trade(1)]))
+    assert records(tmp_path, "trade") == [trade(1)]
+    assert records(tmp_path, "orderbook") == [snapshot(1)]
 
 
 @pytest.mark.parametrize("given", ["PATH", ["PATH"], ("PATH", "PATH")])
@@ -64,3 +74,9 @@ def test_unknown_type_is_an_error_with_the_nearest_one() -> None:
 
 def test_symbols_are_one_or_several() -> None:
     assert [symbols_of(each) for each in (None, "A", ["A", "B"])] == [None, frozenset("A"), frozenset("AB")]
+
+
+def test_impossible_value_is_an_error_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([trade(1), replace(trade(2), price="one")]))
+    with pytest.raises(RecordingError, match=r"a\.jsonl:2: could not convert string to float: 'one'\. Restore"):
+        records(tmp_path)

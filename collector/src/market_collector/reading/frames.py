@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
-from types import ModuleType, UnionType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
-from msgspec.structs import astuple, fields
+from msgspec.structs import astuple
 
 from market_collector.errors import InputError, MissingLibraryError
 from market_collector.model.events import AnyRecord, Number
+from market_collector.reading.columns import Column, columns, is_list_of_structs, item_hints
 from market_spec.messages import not_among
 
 if TYPE_CHECKING:
@@ -21,31 +20,9 @@ if TYPE_CHECKING:
     import polars
 
 Numbers = Literal["float", "text"]
-TIME_SUFFIX = "_ns"
-"""Fields with this suffix are nanoseconds since 1970."""
 NOT_A_TIME = -(2**63)
 ROW = ""
 """Name of a column that no record has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table."""
-
-    name: str
-    field: str
-    """Name of the attribute of the record."""
-    hint: Any
-    """Type of the values, without None; `Number` for prices and amounts."""
-    is_nullable: bool
-    is_time: bool
-
-
-@cache
-def columns(kind: type[AnyRecord]) -> tuple[Column, ...]:
-    """Return the columns of a record type, in the order of its fields."""
-    hints = get_type_hints(kind, include_extras=True)
-    return tuple(_column(field.name, field.encode_name, hints[field.name]) for field in fields(kind))
 
 
 def to_polars(kind: type[AnyRecord], records: Sequence[AnyRecord], numbers: Numbers) -> polars.DataFrame:
@@ -61,18 +38,6 @@ def to_pandas(kind: type[AnyRecord], records: Sequence[AnyRecord], numbers: Numb
     _check_numbers(numbers)
     pd = _library("pandas")
     return pd.DataFrame({column.name: _pandas_series(pd, column, records, numbers) for column in columns(kind)})
-
-
-def _column(field: str, name: str, hint: Any) -> Column:
-    choices = get_args(hint) if get_origin(hint) is UnionType or _is_optional(hint) else (hint,)
-    kinds = [choice for choice in choices if choice is not type(None)]
-    is_time = field.endswith(TIME_SUFFIX)
-    return Column(name.removesuffix(TIME_SUFFIX), field, kinds[0], len(kinds) < len(choices), is_time)
-
-
-def _is_optional(hint: Any) -> bool:
-    """Whether it is a union: one with an annotated type is no `UnionType`."""
-    return type(None) in get_args(hint)
 
 
 def _check_numbers(numbers: str) -> None:
@@ -92,29 +57,28 @@ def _library(name: str) -> Any:
 
 
 def _polars_series(pl: Any, column: Column, records: Sequence[AnyRecord], numbers: Numbers) -> Any:
-    """A column. polars itself converts strings to numbers, which is exact and fast."""
     values = [getattr(record, column.field) for record in records]
     if column.is_time:
         return pl.Series(column.name, values, pl.Int64).cast(pl.Datetime("ns", "UTC"))
-    if _is_list_of_structs(column.hint):
+    if is_list_of_structs(column.hint):
         return _polars_lists(pl, column, values, numbers)
-    series = pl.Series(column.name, values, _polars_type(pl, column.hint, "text"))
-    return series if numbers == "text" else series.cast(_polars_type(pl, column.hint, numbers))
+    return pl.Series(column.name, _numbers(values, column.hint, numbers), _polars_type(pl, column.hint, numbers))
 
 
-def _is_list_of_structs(hint: Any) -> bool:
-    item = get_args(hint)[0] if get_origin(hint) is list else None
-    return isinstance(item, type) and issubclass(item, Struct)
+def _numbers(values: Sequence[Any], hint: Any, numbers: Numbers) -> Sequence[Any]:
+    """Prices and amounts as floats if so required. Other values stay as they are."""
+    if hint != Number or numbers == "text":
+        return values
+    return [None if each is None else float(each) for each in values]
 
 
 def _polars_lists(pl: Any, column: Column, values: Sequence[Sequence[Any]], numbers: Numbers) -> Any:
     """A column of lists, made of flat columns, which takes a seventh of the time of a dictionary for each level."""
-    kind = get_args(column.hint)[0]
     rows = [row for row, items in enumerate(values) for _ in items]
     flat = pl.DataFrame({ROW: pl.Series(rows, dtype=pl.Int64)})
-    for name, hint in get_type_hints(kind, include_extras=True).items():
+    for name, hint in item_hints(column.hint).items():
         texts = [getattr(item, name) for items in values for item in items]
-        flat = flat.with_columns(pl.Series(name, texts, pl.String).cast(_polars_type(pl, hint, numbers)))
+        flat = flat.with_columns(pl.Series(name, _numbers(texts, hint, numbers), _polars_type(pl, hint, numbers)))
     lists = flat.group_by(ROW, maintain_order=True).agg(pl.struct(pl.exclude(ROW)).alias(column.name))
     every = pl.DataFrame({ROW: pl.Series(range(len(values)), dtype=pl.Int64)})
     joined = every.join(lists, on=ROW, how="left", maintain_order="left")[column.name]
@@ -141,7 +105,7 @@ def _pandas_series(pd: Any, column: Column, records: Sequence[AnyRecord], number
     if column.is_time:
         return _pandas_times(pd, values)
     if column.hint == Number and numbers == "float":
-        return pd.Series([float("nan") if each is None else float(each) for each in values], dtype="float64")
+        return pd.Series(_numbers(values, column.hint, numbers), dtype="float64")
     if get_origin(column.hint) is list:
         convert = float if numbers == "float" else str
         return pd.Series([_pandas_list(each, convert) for each in values], dtype="object")

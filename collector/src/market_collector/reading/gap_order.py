@@ -11,12 +11,10 @@ from collections.abc import Iterable, Iterator
 
 from market_collector.model.events import AnyRecord, Candle, Gap, Trade
 from market_collector.model.streams import DataType, Stream
+from market_collector.reading.plausible import IMPOSSIBLE
 
 WINDOW_NS = 10_000_000_000
 """Receive time of the records that are held back. A gap that is reported later comes after some records beyond it."""
-
-IMPOSSIBLE = (ValueError, KeyError, ArithmeticError)
-"""Errors of ids, intervals and names of streams that this version does not write."""
 
 Timed = tuple[int, AnyRecord]
 """A record with its place in the replay: its receive time, or that of the record which it precedes."""

@@ -10,11 +10,13 @@ from operator import itemgetter
 
 from market_collector.book.book import Book
 from market_collector.book.continuity import is_next
+from market_collector.errors import RecordingError
 from market_collector.model.events import AnyRecord, Data, Gap, Orderbook
 from market_collector.model.streams import DataType
 from market_collector.reading.files import Recording
 from market_collector.reading.gap_order import gaps_first
 from market_collector.reading.merge import Merge, is_of_book
+from market_collector.reading.plausible import check_ids
 from market_collector.reading.speed import Pace, Time, time_ns
 from market_collector.reading.stored_file import KINDS
 from market_collector.reading.strict import (
@@ -26,6 +28,7 @@ from market_collector.reading.strict import (
     symbols_of,
 )
 
+FIND_LINE = "Find the line with market-collector verify, and restore the file from a copy"
 TURN = 100
 """Records after which an asynchronous replay lets other tasks run."""
 RAW = "raw"
@@ -74,7 +77,14 @@ class Replay:
             yield record
 
     def _records(self) -> Iterator[tuple[int, AnyRecord]]:
-        """The wanted records with their places in time."""
+        """The required records with their places in time."""
+        try:
+            yield from self._between()
+        except ValueError as error:  # from a book: checking each level would take a third of the time of a replay
+            names = ", ".join(recording.replica for recording in self._recordings)
+            raise RecordingError(f"{names}: impossible book: {error}. {FIND_LINE}") from error
+
+    def _between(self) -> Iterator[tuple[int, AnyRecord]]:
         books: dict[tuple[str, str], Book] = {}
         start_ns = self._start_ns
         for placed_ns, record in self._merged():
@@ -104,7 +114,7 @@ class Replay:
         kinds = self._needed_kinds()
         placed_ns = 0
         for run in recording.runs:
-            for placed_ns, record in gaps_first(self._of_symbols(records_of_run(run, kinds))):
+            for placed_ns, record in gaps_first(self._of_symbols(records_of_run(run, kinds, check_ids))):
                 yield placed_ns, replica, record
             yield placed_ns, replica, None
 

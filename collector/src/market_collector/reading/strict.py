@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from market_collector.errors import InputError, RecordingError
-from market_collector.model.events import AnyRecord, Candle, Trade
-from market_collector.model.streams import DataType, Stream
+from market_collector.model.events import AnyRecord
 from market_collector.reading.files import Recording, recordings
-from market_collector.reading.gap_order import IMPOSSIBLE
+from market_collector.reading.plausible import IMPOSSIBLE, Check, check_values
 from market_collector.reading.stored_file import KINDS, Decode, StoredFile, damage, decoder, start_of
 from market_collector.reading.trouble import Trouble
 from market_collector.sinks.reader import DamagedError
@@ -37,8 +36,8 @@ def find_recordings(files: Files) -> list[Recording]:
     return found
 
 
-def records_of(recording: Recording, kinds: Collection[str]) -> Iterator[AnyRecord]:
-    """Yield the records of these types in one replica's files, in the order of writing.
+def records_of(recording: Recording, kinds: Collection[str], check: Check = check_values) -> Iterator[AnyRecord]:
+    """Yield the records of these types in one replica's files, in the order of writing. Each must pass a check.
 
     A torn last line is left out, since its file may still grow. So are records of types that this version does not
     know.
@@ -47,15 +46,18 @@ def records_of(recording: Recording, kinds: Collection[str]) -> Iterator[AnyReco
         RecordingError: a line or the rest of a file cannot be read. All records before were yielded.
     """
     for run in recording.runs:
-        yield from records_of_run(run, kinds)
+        yield from records_of_run(run, kinds, check)
 
 
-def records_of_run(run: Iterable[Path], kinds: Collection[str]) -> Iterator[AnyRecord]:
+def records_of_run(run: Iterable[Path], kinds: Collection[str], check: Check) -> Iterator[AnyRecord]:
     """Yield the records of one process, like `records_of`."""
     decode = decoder()
     skipped = tuple(start_of(kind) for kind in KINDS if kind not in kinds)
+    classes = {KINDS[kind] for kind in kinds}
     for path in run:
-        yield from _records(path, skipped, decode)
+        for record in _records(path, skipped, decode, check):
+            if type(record) in classes:  # another program may have written the fields in another order
+                yield record
 
 
 def check_kind(name: str, argument: str) -> str:
@@ -76,27 +78,17 @@ def symbols_of(symbols: Symbols) -> frozenset[str] | None:
     return frozenset([symbols] if isinstance(symbols, str) else symbols)
 
 
-def _records(path: Path, skipped: tuple[bytes, ...], decode: Decode) -> Iterator[AnyRecord]:
+def _records(path: Path, skipped: tuple[bytes, ...], decode: Decode, check: Check) -> Iterator[AnyRecord]:
     file = StoredFile(path, decode, _raise)
     try:
         for record in file.records(skipped):
             try:
-                _check(record)
+                check(record)
             except IMPOSSIBLE as error:
                 file.reject(error)
             yield record
     except (OSError, DamagedError) as error:
         raise _error(file, file.line + 1, damage(error)) from error
-
-
-def _check(record: AnyRecord) -> None:
-    """Raise an error for ids and intervals that no collector writes."""
-    match record:
-        case Trade():
-            int(record.trade_id), int(record.first_trade_id)
-        case Candle():
-            Stream(record.symbol, DataType.CANDLE, record.interval).candle_number(record.open_time_ns)
-            float(record.volume)
 
 
 def _raise(file: StoredFile, error: Exception) -> None:
