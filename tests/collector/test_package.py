@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import market_collector
 from market_collector import api
 
 REPOSITORY = Path(__file__).parents[2]
-TOO_BIG = ("pydantic", "market_collector.api", "aiohttp", "kubernetes", "pyarrow")
+TABLES = ("polars", "pandas", "numpy")
+TOO_BIG = ("pydantic", "market_collector.api", "market_collector.reading", "aiohttp", "kubernetes", "pyarrow", *TABLES)
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -66,6 +68,16 @@ def test_all_names_can_be_imported() -> None:
 def test_unknown_attribute_is_an_error() -> None:
     with pytest.raises(AttributeError, match="module 'market_collector' has no attribute 'Nothing'"):
         _ = market_collector.Nothing
+
+
+def test_reading_loads_no_library_for_tables() -> None:
+    assert loaded("import market_collector.reading") == ["market_collector.reading"]
+
+
+def test_libraries_for_tables_are_extras() -> None:
+    project = tomllib.loads((REPOSITORY / "collector" / "pyproject.toml").read_text())["project"]
+    assert set(project["optional-dependencies"]) == {"polars", "pandas"}
+    assert not [each for each in project["dependencies"] if each.startswith(TABLES)]
 
 
 def test_the_api_needs_no_pydantic() -> None:
