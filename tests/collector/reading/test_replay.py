@@ -133,6 +133,16 @@ def test_replica_whose_files_ended_bridges_no_gap(tmp_path: Path) -> None:
     assert list(replay(folder)) == [snapshot(1), update(1, 2), *gap_and_recovery]
 
 
+def test_files_of_later_replicas_are_not_read_before_their_time(tmp_path: Path) -> None:
+    """With a pod after the other, the memory is that of one."""
+    folder = recorded(tmp_path, a=[trade(1), trade(2)], b=[trade(3)], c=[])
+    (folder / "b.jsonl").write_bytes(lines([trade(3)]) + b"{}\n")
+    found = iter(replay(folder))
+    assert [next(found), next(found)] == [trade(1), trade(2)]
+    with pytest.raises(RecordingError, match=r"b\.jsonl:2: "):
+        list(found)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from market_collector.errors import InputError, RecordingError
 from market_collector.model.events import AnyRecord
 from market_collector.reading.stored_file import KINDS
-from market_collector.reading.strict import check_kind, find_recordings, records_of, symbols_of
+from market_collector.reading.strict import check_kind, find_recordings, first_time_ns, records_of, symbols_of
 from record_lines import lines
-from records import raw, snapshot, trade
+from records import at, raw, snapshot, trade
 
 
 def records(path: Path, *kinds: str) -> list[AnyRecord]:
@@ -80,3 +80,10 @@ def test_impossible_value_is_an_error_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines([trade(1), replace(trade(2), price="one")]))
     with pytest.raises(RecordingError, match=r"a\.jsonl:2: could not convert string to float: 'one'\. Restore"):
         records(tmp_path)
+
+
+@pytest.mark.parametrize(("content", "time_ns"), [(lines([trade(7), trade(8)]), at(7)), (b"", 0), (b"{}\n", 0)])
+def test_first_time_is_that_of_the_first_record(tmp_path: Path, content: bytes, time_ns: int) -> None:
+    (tmp_path / "a.jsonl").write_bytes(content)
+    (recording,) = find_recordings(tmp_path)
+    assert first_time_ns(recording) == time_ns

@@ -24,6 +24,7 @@ from market_collector.reading.strict import (
     Symbols,
     check_kind,
     find_recordings,
+    first_time_ns,
     records_of_run,
     symbols_of,
 )
@@ -38,7 +39,7 @@ OF_BOOKS = GAPS | {"disconnected"}
 DATA = {kind for kind, record in KINDS.items() if issubclass(record, Data)}
 ORDERBOOK = str(DataType.ORDERBOOK)
 Placed = tuple[int, int, AnyRecord | None]
-"""Time, number of the replica, and a record; None at the end of a process."""
+"""Time, number of the replica, and a record; None before and after the records of a process."""
 
 
 class Replay:
@@ -112,7 +113,8 @@ class Replay:
 
     def _placed(self, replica: int, recording: Recording) -> Iterator[Placed]:
         kinds = self._needed_kinds()
-        placed_ns = 0
+        placed_ns = first_time_ns(recording)
+        yield placed_ns, replica, None  # later pods' files stay closed until it is their time
         for run in recording.runs:
             for placed_ns, record in gaps_first(self._of_symbols(records_of_run(run, kinds, check_ids))):
                 yield placed_ns, replica, record

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from pathlib import Path
 
 from market_collector.errors import InputError, RecordingError
@@ -36,7 +37,7 @@ def find_recordings(files: Files) -> list[Recording]:
     return found
 
 
-def records_of(recording: Recording, kinds: Collection[str], check: Check = check_values) -> Iterator[AnyRecord]:
+def records_of(recording: Recording, kinds: Collection[str], check: Check = check_values) -> Generator[AnyRecord]:
     """Yield the records of these types in one replica's files, in the order of writing. Each must pass a check.
 
     A torn last line is left out, since its file may still grow. So are records of types that this version does not
@@ -58,6 +59,14 @@ def records_of_run(run: Iterable[Path], kinds: Collection[str], check: Check) ->
         for record in _records(path, skipped, decode, check):
             if type(record) in classes:  # another program may have written the fields in another order
                 yield record
+
+
+def first_time_ns(recording: Recording) -> int:
+    """Return the receive time of the first record; 0 if there is none, or if it cannot be read."""
+    records = records_of(recording, KINDS.keys(), check=lambda _: None)
+    with contextlib.closing(records), contextlib.suppress(RecordingError):
+        return next((record.receive_time_ns for record in records), 0)
+    return 0
 
 
 def check_kind(name: str, argument: str) -> str:
