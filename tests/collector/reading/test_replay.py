@@ -288,3 +288,47 @@ def test_single_replica_keeps_every_record(
             newest = int(each.trade_id)
         elif isinstance(each, Gap) and each.stream != BOOK:
             assert newest < int(each.first or 0)
+
+
+both = {"faulty": st.tuples(faults, faults), "delays": st.tuples(latencies, latencies)}
+"""Both replicas may be down at once."""
+
+
+@given(**both, killed=st.tuples(st.integers(1, 80), st.integers(1, 80)))
+def test_book_stays_linked_whatever_happens(
+    tmp_path_factory: pytest.TempPathFactory,
+    faulty: tuple[list[int], list[int]],
+    delays: tuple[list[int], list[int]],
+    killed: tuple[int, int],
+) -> None:
+    """Each replica ends after some record. Every update follows the last state, or a gap and a snapshot come before."""
+    records = [replica(number, faulty[number], delays[number])[: killed[number]] for number in (0, 1)]
+    head = None
+    for each in replay(recorded(tmp_path_factory.mktemp("replicas"), a=records[0], b=records[1])):
+        match each:
+            case Orderbook():
+                assert each.action == "snapshot" or each.previous_sequence == head
+                head = each.sequence
+            case Gap(stream="BTC-USDT/orderbook"):
+                head = None
+
+
+@given(**both)
+def test_missing_trades_are_announced_whatever_happens(
+    tmp_path_factory: pytest.TempPathFactory,
+    faulty: tuple[list[int], list[int]],
+    delays: tuple[list[int], list[int]],
+) -> None:
+    """Each trade comes once, and a gap record covers all missing ids below it."""
+    records = [replica(number, faulty[number], delays[number]) for number in (0, 1)]
+    ids: set[int] = set()
+    announced: set[int] = set()
+    for each in replay(recorded(tmp_path_factory.mktemp("replicas"), a=records[0], b=records[1])):
+        match each:
+            case Gap() if each.stream != BOOK:
+                announced |= set(range(int(each.first or 0), int(each.last or 0) + 1))
+            case Trade():
+                assert int(each.trade_id) not in ids
+                ids.add(int(each.trade_id))
+                assert set(range(1, max(ids))) <= ids | announced
+    assert len(ids) == TRUTH
