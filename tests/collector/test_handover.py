@@ -1,5 +1,9 @@
-"""Pods that follow each other, as processes with the simulator. `verify` over the output of all of them is the judge."""
+"""Pods that follow each other, as processes with the simulator. `verify` over the output of all of them is the judge.
 
+How long a pod that is asked to stop keeps its streams is measured on a simulated clock.
+"""
+
+import asyncio
 import json
 import signal
 import time
@@ -9,6 +13,12 @@ from typing import Any
 import pytest
 
 from collector_program import Program, document, program, verified
+from collector_settings import settings_of
+from leaping_loop import clock, leap
+from market_collector import app
+from market_collector.app import Collector
+from market_collector.model.streams import DataType
+from market_collector.sinks import fanout
 from simulator_process import MARKET, simulator
 
 pytestmark = pytest.mark.simulator
@@ -114,6 +124,70 @@ def test_termination_message_has_the_last_positions(place: Place) -> None:
     assert place.verdict()["streams"]
     reported = [int(gap["from"]) for gap in gaps_of(new) if gap["stream"] == "BTC-USDT/trade"]
     assert reported == [trades[-1] + 1]
+
+
+def test_pod_without_a_successor_delivers_for_a_while_and_ends(place: Place) -> None:
+    with place.pod("old") as old:
+        streams(old)
+        old.process.send_signal(signal.SIGTERM)
+        old.comes(lambda: "asked to stop: waiting 10 s at most" in old.log.read_text())
+        asked = len(old.records())
+        old.comes(lambda: len(old.records()) > asked + 20)
+        assert old.process.wait(30) == 0  # then Kubernetes would kill it
+    assert place.verdict()["verdict"] == "complete"
+
+
+def test_pod_that_has_been_replaced_ends_at_once(place: Place) -> None:
+    with place.pod("old") as old:
+        streams(old)
+        assert old.get("/status?successor=ready")[0] == 200
+        assert old.stop() == 0
+    assert "asked to stop" not in old.log.read_text()
+
+
+class Stop:
+    """A pod without an exchange on a simulated clock. The stop is requested at 0 s, or after a successor's question."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[float, bool], stop_at: float) -> None:
+        """``asked`` are the times at which a successor asks, and whether it is ready then."""
+        monkeypatch.setattr(app, "read_clock", clock)
+        self._handover, self._asked, self._stop_at = folder / "handover.json", asked, stop_at
+
+    async def seconds(self) -> float:
+        """Time from the request to the end of the streams."""
+        settings = settings_of("ws://127.0.0.1:9", DataType.TRADE, sinks=())
+        collector, stop = Collector(settings, handover=self._handover), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for at, is_ready in self._asked.items():
+            loop.call_at(at, collector.on_successor, is_ready)
+        loop.call_at(self._stop_at, stop.set)
+        await collector.run(stop)
+        return loop.time() - self._stop_at
+
+
+@pytest.mark.parametrize(
+    ("asked", "stop_at", "seconds"),
+    [
+        ({}, 1.0, 10.0),
+        ({4.0: True}, 1.0, 3.0),
+        ({4.0: False}, 1.0, 10.0),
+        ({4.0: False, 6.0: True}, 1.0, 5.0),
+        ({1.0: True}, 1.5, 0.0),
+        ({1.0: True}, 5.5, 0.0),
+        ({1.0: True}, 7.0, 10.0),
+        ({1.0: False}, 1.5, 10.0),
+    ],
+    ids=["none", "comes", "starts", "starts-and-comes", "replaced", "replaced-before", "answer-too-old", "not-ready"],
+)
+def test_streams_are_kept_until_a_successor_delivers_or_for_10_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[float, bool], stop_at: float, seconds: float
+) -> None:
+    assert leap(Stop(tmp_path, monkeypatch, asked, stop_at).seconds()) == pytest.approx(seconds)
+
+
+def test_handover_and_drain_fit_into_the_grace_period_of_a_pod() -> None:
+    """Even if calls into a sink hang."""
+    assert app.HANDOVER_S + app.DRAIN_S + fanout.ABANDON_S + fanout.CLOSE_S + app.LAST_ANSWER_S < 30.0
 
 
 def test_process_without_the_operators_document_ends_at_once(place: Place) -> None:

@@ -38,8 +38,9 @@ E = TypeVar("E", bound=Exception)
 
 log = logging.getLogger(__name__)
 
-DRAIN_S = 15.0
-"""Time for the sinks to acknowledge their queues at a stop. Kubernetes kills the process after 30 s in total."""
+DRAIN_S = 12.0
+"""Time for the sinks to acknowledge their queues at a stop. Kubernetes kills the process after 30 s in total: the
+handover, this, the end of calls into sinks that hang, and the last answer."""
 CHECKPOINT_S = 1.0
 HANDOVER_S = 10.0
 """How long a pod that is asked to stop keeps its streams for its successor, within the 30 s that Kubernetes grants."""

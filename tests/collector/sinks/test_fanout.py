@@ -3,55 +3,20 @@
 import asyncio
 import contextlib
 import random
-import selectors
-from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from leaping_loop import clock, leap
 from market_collector.errors import SinkError, SinkGoneError
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import Dropped, Record, Trade
 from market_collector.model.moment import Moment
 from market_collector.sinks.fanout import BATCH_RECORDS, STALL_TIMEOUT_S, UNSYNCED_RECORDS, Fanout
 from market_collector.sinks.interface import PAUSE_S, Memory
-
-T = TypeVar("T")
-
-
-class LeapingSelector(selectors.SelectSelector):
-    """Instead of waiting it moves the clock."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "nothing will ever happen"
-        self.now += max(timeout, 0.0)
-        return super().select(0)
-
-
-class LeapingLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.selector = LeapingSelector()
-        super().__init__(self.selector)
-
-    def time(self) -> float:
-        return self.selector.now
-
-
-def leap(work: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
-        return runner.run(work)
-
-
-def clock() -> Moment:
-    now = asyncio.get_running_loop().time()
-    return Moment(now, int(now * 1e9))
 
 
 class Store:
