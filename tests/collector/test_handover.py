@@ -179,9 +179,10 @@ class Stop:
     ],
     ids=["none", "comes", "starts", "starts-and-comes", "replaced", "replaced-before", "answer-too-old", "not-ready"],
 )
-def test_streams_are_kept_until_a_successor_delivers_or_for_10_s(
+def test_streams_are_kept_until_a_successor_delivers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[float, bool], stop_at: float, seconds: float
 ) -> None:
+    """And 10 s at most."""
     assert leap(Stop(tmp_path, monkeypatch, asked, stop_at).seconds()) == pytest.approx(seconds)
 
 
