@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from leaping_loop import LeapingLoop, clock, leap
+from market_collector import app
 from market_collector.api import callbacks, loop
 from market_collector.api.callbacks import CallbackSink, Subscription, Subscriptions
 from market_collector.api.points import DataPoint, StreamEvent
@@ -355,6 +357,65 @@ async def test_closing_ends_while_a_callback_ignores_its_cancellation(
     go_on.set()
     await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
     assert ids(calls) == [1]
+
+
+def blocking(
+    subscriptions: Subscriptions, call_s: float, points: list[DataPoint], monkeypatch: pytest.MonkeyPatch
+) -> asyncio.AbstractEventLoop:
+    """Adds a plain callback that moves the simulated clock by ``call_s``, and returns the loop with that clock."""
+    running = asyncio.get_running_loop()
+    assert isinstance(running, LeapingLoop)
+    selector = running.selector
+    monkeypatch.setattr(loop, "monotonic", running.time)
+    monkeypatch.setattr(callbacks, "monotonic", running.time)
+
+    def slow(point: DataPoint) -> None:
+        selector.now += call_s
+        points.append(point)
+
+    subscriptions.add_data(DataType.TRADE, slow)
+    return running
+
+
+@pytest.mark.parametrize("records", [1_000, 25_000], ids=["queued", "more-than-its-queue"])
+@pytest.mark.parametrize("call_s", [0.005, 0.1, 2.0])
+def test_stop_ends_in_time_with_a_slow_plain_callback_that_is_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, call_s: float, records: int
+) -> None:
+    """The last step of a run; `stop` promises 20 s."""
+    subscriptions, points = Subscriptions(), list[DataPoint]()
+
+    async def seconds() -> float:
+        simulated = blocking(subscriptions, call_s, points, monkeypatch)
+        fanout = Fanout([CallbackSink(subscriptions)], clock)
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, records))
+        await asyncio.sleep(1.0)
+        started = simulated.time()
+        await fanout.drain(app.DRAIN_S)
+        await running
+        return simulated.time() - started
+
+    assert leap(seconds()) <= 20.0
+    assert "records were not delivered before the stop" in caplog.text
+    assert ids(points) == list(range(1, len(points) + 1))
+
+
+@pytest.mark.parametrize("call_s", [0.005, 0.1, 2.0])
+def test_closing_ends_in_time_with_a_slow_plain_callback_that_is_behind(
+    monkeypatch: pytest.MonkeyPatch, call_s: float
+) -> None:
+    """The call during which the time ends is waited for."""
+    subscriptions, points = Subscriptions(), list[DataPoint]()
+
+    async def seconds() -> float:
+        simulated = blocking(subscriptions, call_s, points, monkeypatch)
+        made = CallbackSink(subscriptions)
+        await made.write(trades(1, 10_000))
+        await made.close()
+        return simulated.time()
+
+    assert leap(seconds()) <= 4.5 + 2 * call_s
 
 
 async def test_the_sink_knows_its_own_tasks() -> None:
