@@ -5,6 +5,8 @@ A port that was free a moment ago is no such address: another program, or an out
 
 import itertools
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _PORT = 8080
 _numbers = itertools.count(1)
@@ -35,3 +37,20 @@ def new_host() -> str:
 def new_address() -> str:
     """Host and port where nothing listens yet."""
     return f"{new_host()}:{_PORT}"
+
+
+@contextmanager
+def silent_server(host: str, port: int) -> Iterator[socket.socket]:
+    """A server that accepts TCP connections and never answers."""
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after an earlier run of the tests
+        listening.bind((host, port))
+        listening.listen()
+        listening.settimeout(30)
+        yield listening
+
+
+def first_bytes(listening: socket.socket, count: int) -> bytes:
+    """The first bytes of the next connection to a `silent_server`."""
+    with listening.accept()[0] as peer:
+        return peer.recv(count)

@@ -5,7 +5,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 import tls
-from loopback import new_address, new_host
+from loopback import first_bytes, new_address, new_host, silent_server
 from market_collector.errors import ConnectionFailedError, InputError
 from market_collector.net.connection import MAX_MESSAGE_BYTES, Connection
 from market_collector.net.opening import open_connection
@@ -391,9 +391,12 @@ async def test_only_the_first_open_connection_of_several_addresses_is_used(monke
         assert inbox.frames == [b"hello"]
 
 
-async def test_each_address_has_its_full_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight addresses accept TCP and answer late; a share of the timeout would not suffice for any of them."""
-    hosts, port = tuple(new_host() for _ in range(8)), 8080
+@pytest.mark.parametrize("answering", [0, 1], ids=["none-answers", "last-answers"])
+async def test_each_address_has_its_full_time(monkeypatch: pytest.MonkeyPatch, answering: int) -> None:
+    """Eight addresses accept TCP and do not answer; a share of the timeout would not suffice for a far one."""
+    monkeypatch.setattr("market_collector.net.addresses.NEXT_AFTER_S", 0.01)
+    monkeypatch.setattr("market_collector.net.addresses.NEXT_AFTER_ACCEPTED_S", 0.01)
+    hosts, port, timeout_s = tuple(new_host() for _ in range(8)), 8080, 30.0 if answering else 0.5
     monkeypatch.setattr(socket, "getaddrinfo", partial(_addresses_of, hosts))
     timeouts: list[float | None] = []
     real = asyncio.timeout
@@ -402,10 +405,22 @@ async def test_each_address_has_its_full_time(monkeypatch: pytest.MonkeyPatch) -
         timeouts.append(delay)
         return real(delay)
 
-    monkeypatch.setattr(asyncio, "timeout", noted)
-    with pytest.raises(ConnectionFailedError, match="none of 8 addresses connects: Connection refused"):
-        await open_connection(f"ws://exchange.example:{port}/ws", Inbox(), tls=None, timeout_s=4.0)
-    assert timeouts == [4.0] * 9  # the name, and each address
+    silent = hosts[: 8 - answering]
+    async with AsyncExitStack() as servers:
+        waiting = [servers.enter_context(silent_server(host, port)) for host in silent]
+        for host in hosts[len(silent) :]:
+            await servers.enter_async_context(serve(ServerConnection.wait_closed, host, port))
+        monkeypatch.setattr(asyncio, "timeout", noted)
+        opening = open_connection(f"ws://exchange.example:{port}/ws", Inbox(), tls=None, timeout_s=timeout_s)
+        if answering:
+            connection = await opening
+            connection.end("done")
+            await connection.ended()
+        else:
+            with pytest.raises(ConnectionFailedError, match=r"none of 8 .*: no WebSocket connection within 0\.5 s \("):
+                await opening
+        assert timeouts.count(timeout_s) == 9  # the name, and each address
+        assert [first_bytes(silent, 4) for silent in waiting] == [b"GET "] * len(silent)
 
 
 async def test_garbage_instead_of_websocket_frames_ends_the_connection() -> None:

@@ -2,10 +2,13 @@
 
 import asyncio
 import base64
+import re
 import socket
 import ssl
 import traceback
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,6 +17,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.uri import parse_uri
 
 import tls
+from loopback import first_bytes, new_host, silent_server
 from market_collector.errors import ConnectionFailedError, InputError
 from market_collector.net.opening import open_connection
 from market_collector.net.proxy import proxy_for
@@ -86,9 +90,9 @@ async def exchange(tmp_path: Path) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
         yield f"wss://localhost:{port}/ws", ssl.create_default_context(cafile=str(authority.file))
 
 
-async def greeting(url: str, trust: ssl.SSLContext | None) -> bytes:
+async def greeting(url: str, trust: ssl.SSLContext | None, timeout_s: float = 10) -> bytes:
     came: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-    connection = await open_connection(url, lambda frames: came.set_result(frames[0]), tls=trust, timeout_s=10)
+    connection = await open_connection(url, lambda frames: came.set_result(frames[0]), tls=trust, timeout_s=timeout_s)
     try:
         async with asyncio.timeout(10):
             return await came
@@ -145,14 +149,57 @@ async def test_the_next_address_of_its_name_is_tried(
     """No server listens at 127.0.0.2."""
     (one, address), (url, trust) = proxy, exchange
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:pass%20word@proxy.example:{address.partition(':')[2]}")
-    monkeypatch.setattr(socket, "getaddrinfo", _two_addresses)
+    monkeypatch.setattr(socket, "getaddrinfo", partial(_addresses_of, ("127.0.0.2", "127.0.0.1")))
     assert await greeting(url, trust) == b"hello"
     assert len(one.asked) == 1
 
 
-def _two_addresses(host: str, port: int, *others: int, **more: int) -> list[tuple[object, ...]]:
+@pytest.mark.parametrize(
+    ("refusal", "why"),
+    [(b"HTTP/1.1 503 Later\r\n\r\n", r"it refused: HTTP 503 Later"), (None, "Connection refused")],
+    ids=["refuses", "closed-port"],
+)
+@pytest.mark.parametrize("silent", [0, 1], ids=["silent-first", "silent-last"])
+async def test_every_address_of_a_silent_and_refusing_proxy_is_reported(
+    monkeypatch: pytest.MonkeyPatch, refusal: bytes | None, why: str, silent: int
+) -> None:
+    hosts, port, one = (new_host(), new_host()), 8080, Proxy()
+    _sets_proxy(monkeypatch, hosts, port)
+    async with AsyncExitStack() as servers:
+        waiting = servers.enter_context(silent_server(hosts[silent], port))
+        if refusal is not None:
+            one.answers = refusal
+            await servers.enter_async_context(await asyncio.start_server(one.serve, hosts[1 - silent], port))
+        with pytest.raises(ConnectionFailedError, match=r"proxy proxy\.example:8080: none of 2 addresses") as failed:
+            await open_connection("ws://127.0.0.1:9/ws", lambda frames: None, tls=None, timeout_s=0.5)
+        assert re.search(rf"{why} \({re.escape(hosts[1 - silent])}\)", str(failed.value))
+        assert f"no WebSocket connection within 0.5 s ({hosts[silent]})" in str(failed.value)
+        assert first_bytes(waiting, 8) == b"CONNECT "
+
+
+async def test_silent_proxy_does_not_hide_another_address(
+    exchange: tuple[str, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("market_collector.net.addresses.NEXT_AFTER_ACCEPTED_S", 0.01)
+    (url, trust), hosts, port, one = exchange, (new_host(), new_host()), 8080, Proxy()
+    _sets_proxy(monkeypatch, hosts, port)
+    async with await asyncio.start_server(one.serve, hosts[1], port):
+        with silent_server(hosts[0], port) as waiting:
+            assert await greeting(url, trust, timeout_s=600) == b"hello"
+            assert first_bytes(waiting, 8) == b"CONNECT "
+    assert len(one.asked) == 1
+
+
+def _sets_proxy(monkeypatch: pytest.MonkeyPatch, hosts: tuple[str, ...], port: int) -> None:
+    """A proxy whose name has these addresses."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, f"http://user:pass%20word@proxy.example:{port}")
+    monkeypatch.setattr(socket, "getaddrinfo", partial(_addresses_of, hosts))
+
+
+def _addresses_of(hosts: tuple[str, ...], host: str, port: int, *others: int, **more: int) -> list[tuple[object, ...]]:
     kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-    addresses = ("127.0.0.2", "127.0.0.1") if host == "proxy.example" else ("127.0.0.1",)
+    addresses = hosts if host == "proxy.example" else ("127.0.0.1",)
     return [(*kind, (address, port)) for address in addresses]
 
 
