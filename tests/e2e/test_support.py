@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from e2e_operator import NO_RIGHT
-from e2e_places import condition, is_ready, market_collector, simulator_objects
+from e2e_places import condition, is_ready, local_processes, market_collector, simulator_objects
 from kube import Document, TooLateError, eventually, whole_documents
 
 
@@ -32,6 +32,12 @@ def test_ready_counts_only_for_the_current_generation(given: Document, expected:
 
 def test_missing_condition_is_unknown() -> None:
     assert condition({}, "Ready").status == "Unknown"
+
+
+@pytest.mark.parametrize("statuses", [{}, {"containerStatuses": []}, {"containerStatuses": [{"restartCount": 0}]}])
+def test_pod_that_has_not_started_has_no_processes(statuses: Document) -> None:
+    """A new pod has a status without containers, and then a container without an ID."""
+    assert local_processes({"status": statuses}) == []
 
 
 def test_watch_output_is_split_into_objects() -> None:

@@ -270,8 +270,11 @@ def kill_container(place: Place, pod: Document) -> None:
 
 
 def local_processes(pod: Document) -> list[int]:
-    """The processes of a pod's container; none if the node is another machine."""
-    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("//")[2]
+    """The processes of a pod's container; none if it has not started, or if the node is another machine."""
+    statuses = pod["status"].get("containerStatuses") or [{}]
+    container = statuses[0].get("containerID", "").rpartition("//")[2]
+    if not container:
+        return []
     return [int(process.name) for process in Path("/proc").glob("[0-9]*") if container in _read_cgroup(process)]
 
 
