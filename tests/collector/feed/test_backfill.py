@@ -304,6 +304,30 @@ def test_closed_candles_are_backfilled_from_history() -> None:
     assert isinstance(got[-1], Repaired)
 
 
+@pytest.mark.parametrize(
+    ("odd", "row"), [(CANDLES, minute(8)[:5]), (TRADES, {"tradeId": "101", "sz": "2", "side": "sell", "ts": "1"})]
+)
+def test_history_row_that_lacks_a_field_leaves_other_gaps_alone(odd: Stream, row: object) -> None:
+    setup = Setup(100, 102)
+    take_candles(setup, 5, 9)
+    setup.ledger.check_overdue(at(3))
+    answers = {
+        TRADES: page_of([101]),
+        CANDLES: json.dumps({"code": "0", "data": [minute(n) for n in (8, 7, 6)]}).encode(),
+    }
+    answers[odd] = json.dumps({"code": "0", "data": [row]}).encode()
+    effects: list[Emit | Warn] = []
+    for second in range(4, 10):
+        while request := setup.backfiller.next_request(at(second)):
+            effects += setup.backfiller.answered(request, answers[request.stream], at(second))
+    (warning,) = {effect.message for effect in effects if isinstance(effect, Warn)}
+    assert warning.startswith(f"{odd}: ")
+    assert f"OKX's answer for {odd} cannot be read" in warning
+    assert [known.stream for known in setup.ledger.gaps.all_open()] == [odd]
+    (repaired,) = [record for record in emitted(effects) if isinstance(record, Repaired)]
+    assert repaired.missing == 0
+
+
 def test_an_interval_without_trades_has_no_candle_and_nothing_is_missing() -> None:
     setup = candle_setup()
     body = json.dumps({"code": "0", "data": [minute(n) for n in (8, 6, 5)]}).encode()

@@ -44,12 +44,16 @@ def fetched(effects: Sequence[Effect], question: Question = Question.NEWEST) -> 
 
 def market(*types: DataType, quantity: int) -> tuple[Life, list[Stream]]:
     """A life with these streams of so many symbols, all acknowledged at 0.5 s."""
-    streams = [Stream(f"S{n}-USDT", data_type) for n in range(quantity) for data_type in types]
+    return served(*(Stream(f"S{n}-USDT", data_type) for n in range(quantity) for data_type in types))
+
+
+def served(*streams: Stream) -> tuple[Life, list[Stream]]:
+    """A life with these streams, all acknowledged at 0.5 s."""
     life = Life(*streams)
     for stream in streams:
         name = {"channel": CHANNEL[stream.data_type], "instId": stream.symbol}
         life.gets({"event": "subscribe", "arg": name}, 0.5)
-    return life, streams
+    return life, list(streams)
 
 
 def overview(*rows: dict[str, Any]) -> bytes:
@@ -153,6 +157,38 @@ def test_an_unanswered_or_unreadable_question_proves_nothing() -> None:
     assert life.feed.answered(ask(TRADES), b"<html>", at(11.2)) == []
     life.ledger.age(at(12))
     assert life.progress(TRADES).state is StreamState.UNKNOWN
+
+
+ODD_ROWS: dict[DataType, dict[str, Any]] = {
+    DataType.TRADE: {"px": "1"},
+    DataType.ORDERBOOK: {"asks": []},
+    DataType.TICKER: {"last": "1"},
+}
+
+
+@pytest.mark.parametrize("odd_type", ODD_ROWS)
+def test_answer_that_lacks_a_field_concerns_its_stream_only(odd_type: DataType) -> None:
+    """The probes of others go on. Its own stream says so, is logged once a minute, and is probed less often."""
+    odd = [Stream(f"ODD{n}-USDT", odd_type) for n in range(2 * liveness.MAX_CONCURRENT_PROBES)]
+    good = [Stream(f"S{n}-USDT", DataType.TRADE) for n in range(20)]
+    life, _ = served(*odd, *good)
+    probed, warnings = list[float](), list[str]()
+    for second in range(3, 200):
+        fetches = [effect for effect in life.feed.woken(at(second)) if isinstance(effect, Fetch)]
+        for fetch in fetches:
+            row = [ODD_ROWS[odd_type]] if fetch.stream in odd else []
+            effects = life.feed.answered(fetch, overview(*row), at(second))
+            fetches += fetched(effects)
+            probed += [second] if fetch.stream == odd[0] else []
+            warnings += [effect.message for effect in effects if isinstance(effect, Warn)]
+        life.ledger.age(at(second))
+        assert {life.progress(stream).state for stream in good} == {StreamState.QUIET}
+    for stream in odd:
+        progress, problem = life.progress(stream), f"OKX's answer for {stream} cannot be read"
+        assert (progress.state, progress.reason) == (StreamState.UNKNOWN, "NotConfirmed")
+        assert problem in progress.message
+        assert 1 <= len([warning for warning in warnings if problem in warning]) <= 4
+    assert min(after - before for before, after in pairwise(probed)) >= life.ledger.stale_after_s / 2
 
 
 def test_few_streams_are_probed_at_once_and_the_next_with_each_answer() -> None:

@@ -76,6 +76,23 @@ def test_stream_says_that_its_messages_cannot_be_read() -> None:
     assert (progress.state, progress.reason) == (StreamState.LIVE, "")
 
 
+@pytest.mark.parametrize("length", [0, 5, 8])
+def test_candle_that_is_too_short_concerns_its_stream_only(length: int) -> None:
+    life = Life(TRADES, CANDLES)
+    name = {"channel": "candle1m", "instId": "BTC-USDT"}
+    life.gets({"event": "subscribe", "arg": name})
+    life.is_acked(TRADES)
+    row = ["60000", "1", "3", "0.5", "2", "10", "20", "20", "1"]
+    effects = life.gets({"arg": name, "data": [row[:length]]}, 2)
+    (warning,) = warnings(effects)
+    assert warning.startswith(f"{CANDLES}: OKX frame cannot be read: Expected `array` of at least length 9")
+    assert not emitted(effects)
+    assert not reconnects(effects)
+    assert (life.progress(CANDLES).reason, life.progress(TRADES).reason) == ("Unreadable", "NoDataYet")
+    assert len(emitted(life.gets({"arg": name, "data": [row]}, 3))) == 1
+    assert len(emitted(life.gets(trade_message(1), 3))) == 1
+
+
 def test_live_stream_names_an_unreadable_message_until_it_is_old() -> None:
     life = Life(TRADES)
     life.gets(trade_message(1))

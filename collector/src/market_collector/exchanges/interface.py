@@ -196,7 +196,8 @@ class RestApi(Protocol):
 
         Raises:
             InstrumentRefusedError: the exchange does not know the instrument, or does not serve it any more.
-            FrameError: the answer is malformed, or reports another error.
+            FrameError: the answer is malformed, or reports another error. It has the stream if the exchange answers,
+                but the stream's data cannot be read: other streams are not concerned.
         """
         ...
 

@@ -98,6 +98,7 @@ class Liveness:
         """Return the time without data, and between two probes. It is short until a subscribed stream is known."""
         progress, acked_at = subscription.progress, subscription.acked_at or 0.0
         is_known = max(progress.last_at, progress.confirmed_at) >= acked_at or progress.state is StreamState.REFUSED
+        is_known = is_known or subscription.is_answer_unreadable
         return self._ledger.stale_after_s / 2 if is_known else min(self._ledger.stale_after_s / 2, PROBE_AFTER_S)
 
     def _ask_due(
@@ -174,11 +175,24 @@ class Liveness:
             self._failures = 0
             effects = self._check.on_refusal(subscription, error, now)
         except (RequestFailedError, FrameError) as error:
-            return self._on_failure([subscription, *self._withdraw_queue()], error, now)
+            if not isinstance(error, FrameError) or error.stream is None:
+                return self._on_failure([subscription, *self._withdraw_queue()], error, now)
+            effects = self._on_unreadable(subscription, error, now)
         else:
-            self._failures = 0
+            self._failures, subscription.is_answer_unreadable = 0, False
             effects = self._check.on_newest(subscription, newest, now)
         return [*effects, *self._ask_queued(now)]
+
+    def _on_unreadable(self, subscription: StreamSubscription, error: FrameError, now: Moment) -> list[Effect]:
+        """The exchange answers, but its data of this stream cannot be read. The probes of others go on."""
+        self._failures, subscription.is_answer_unreadable = 0, True
+        self._check.leave_unchecked(subscription, str(error), now)
+        stream = subscription.progress.stream
+        return [
+            *self._ledger.complaints.warn(
+                f"{stream}: REST", f"{stream}: REST cannot confirm that it is quiet: {error}", now
+            )
+        ]
 
     def _newest_mark(self, stream: Stream, answer: Answer) -> int | None:
         """Read the answer. An HTTP error may come with a body that refuses the instrument."""

@@ -41,6 +41,8 @@ class StreamSubscription(msgspec.Struct):
     probed_at: float = float("-inf")
     probe_mark: int | None = None
     """REST's newest mark at the last probe, for a stream without data of its own."""
+    is_answer_unreadable: bool = False
+    """Whether its data in the answer to the last probe could not be read."""
     newer_at: float = float("-inf")
     """When REST last had newer data."""
     resubscribes: int = 0

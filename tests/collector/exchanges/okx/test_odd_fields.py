@@ -123,6 +123,22 @@ def test_trade_without_a_required_field_is_unreadable(name: str, value: object) 
     assert raised.value.stream == TRADES
 
 
+@pytest.mark.parametrize("length", range(len(CANDLE_ROW)))
+def test_candle_that_is_too_short_is_unreadable(length: int) -> None:
+    with pytest.raises(FrameError) as raised:
+        codec_after_good_frames().read(push(CANDLE, CANDLE_ROW[:length]), 7)
+    assert raised.value.stream == CANDLE
+
+
+@pytest.mark.parametrize("value", [ABSENT, None, ""])
+@pytest.mark.parametrize("name", ["asks", "bids"])
+def test_book_without_a_side_is_unreadable(name: str, value: object) -> None:
+    row = {"asks": [], "bids": [], "ts": "1786538760218", "checksum": 0, "seqId": 10, "prevSeqId": 9}
+    with pytest.raises(FrameError) as raised:
+        codec_after_good_frames().read(push(BOOK, changed(row, name, value), action="update"), 7)
+    assert raised.value.stream == BOOK
+
+
 @pytest.mark.parametrize("value", [None, ""])
 def test_absent_quote_volume_of_a_candle_is_null(value: object) -> None:
     record: Any = read(codec_after_good_frames(), push(CANDLE, [*CANDLE_ROW[:7], value, "1"]))
@@ -216,6 +232,52 @@ def test_unreadable_row_of_history_does_not_hide_the_others() -> None:
         rest.read_history(TRADES, answer(TRADE_ROW | {"px": "1.2.3"}), 7)
     (candle,) = rest.read_history(CANDLE, answer(["1", "nan", *CANDLE_ROW[2:]], CANDLE_ROW), 7)
     assert candle.open == "1"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("value", [ABSENT, None, ""])
+@pytest.mark.parametrize(
+    ("stream", "row", "name"),
+    [
+        (TRADES, TRADE_ROW, "tradeId"),
+        (BOOK, {"asks": [], "bids": [], "ts": "1", "seqId": 77}, "seqId"),
+        (TICKER, TICKER_ROW, "ts"),
+    ],
+)
+def test_newest_row_without_its_mark_names_its_stream(
+    stream: Stream, row: dict[str, Any], name: str, value: object
+) -> None:
+    rest = Okx().rest_api
+    assert rest.newest_mark(stream, answer(row)) is not None
+    with pytest.raises(FrameError, match=rf"answer for {stream} cannot be read: .*`{name}`") as raised:
+        rest.newest_mark(stream, answer(changed(row, name, value)))
+    assert raised.value.stream == stream
+
+
+@pytest.mark.parametrize("length", range(len(CANDLE_ROW)))
+def test_candle_of_rest_that_is_too_short_is_unreadable(length: int) -> None:
+    rest, short = Okx().rest_api, CANDLE_ROW[:length]
+    with pytest.raises(FrameError, match="answer for BTC-USDT/candle:1m cannot be read") as raised:
+        rest.newest_mark(CANDLE, answer(short))
+    assert raised.value.stream == CANDLE
+    with pytest.raises(FrameError, match="answer for BTC-USDT/candle:1m cannot be read"):
+        rest.read_history(CANDLE, answer(short), 7)
+    assert len(rest.read_history(CANDLE, answer(short, CANDLE_ROW), 7)) == 1
+
+
+@pytest.mark.parametrize("name", ["tradeId", "px", "sz", "side"])
+def test_trade_of_history_without_a_required_field_is_left_out(name: str) -> None:
+    """`read_history` names the stream; its gap stays open."""
+    rest, odd = Okx().rest_api, changed(TRADE_ROW, name, ABSENT)
+    with pytest.raises(FrameError, match=f"answer for BTC-USDT/trade cannot be read: .*`{name}`"):
+        rest.read_history(TRADES, answer(odd), 7)
+    assert len(rest.read_history(TRADES, answer(odd, TRADE_ROW), 7)) == 1
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"code":"50011","msg":"Too Many Requests","data":[]}'])
+def test_answer_that_is_no_data_concerns_no_stream_in_particular(body: bytes) -> None:
+    with pytest.raises(FrameError) as raised:
+        Okx().rest_api.newest_mark(TRADES, body)
+    assert raised.value.stream is None
 
 
 def test_unreadable_ticker_of_one_instrument_does_not_hide_the_others() -> None:

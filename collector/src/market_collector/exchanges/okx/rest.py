@@ -220,12 +220,24 @@ def _sign(stream: Stream, row: TickerMark) -> Sign:
 
 @contextmanager
 def _reading(what: Stream | str, body: bytes) -> Iterator[None]:
-    """Turn a decoding error into a FrameError that names the request and shows the answer."""
+    """Turn a decoding error into a FrameError that names the request and shows the answer.
+
+    It has the stream if only the stream's data cannot be read.
+    """
     try:
         yield
     except UNREADABLE as error:
         cause = str(error) if body.lstrip().startswith(b"{") else "it is not a JSON object"
-        raise FrameError(f"OKX's answer for {what} cannot be read: {cause}: {first_words(body)}") from error
+        stream = what if isinstance(what, Stream) and _is_reply(body) else None
+        raise FrameError(f"OKX's answer for {what} cannot be read: {cause}: {first_words(body)}", stream) from error
+
+
+def _is_reply(body: bytes) -> bool:
+    try:
+        read_reply(body)
+    except UNREADABLE:
+        return False
+    return True
 
 
 def _rows(what: Stream | str, body: bytes) -> list[msgspec.Raw]:
