@@ -148,6 +148,29 @@ def test_available_or_silent_pods_hold_no_change(situation: Callable[[int], Situ
     assert here.held(here.before) == set()
 
 
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_scaled_shards_stay_until_their_pods_are_probed(
+    situation: Callable[[int], Situation], before: int, after: int
+) -> None:
+    """As after a start of the operator, when a resource was scaled meanwhile."""
+    here = situation(before)
+    for shard, symbols in enumerate(here.before.symbols):
+        here.runs(shard, *symbols)
+    known, here.probes = here.probes, {}
+    assert here.held(here.spec(after)) == {*range(before)}
+    assert here.held(here.spec(before, logLevel="debug")) == set(), "no stream moves"
+    here.probes = {uid: ProbeResult(problem="no answer") for uid in known}
+    assert here.held(here.spec(after)) == set()
+
+
+@pytest.mark.parametrize("state", [{"ip": ""}, {"is_running": False}, {"is_terminating": True}])
+def test_pod_that_is_not_probed_holds_nothing(situation: Callable[[int], Situation], state: dict[str, Any]) -> None:
+    here = situation(1)
+    here.runs(0, *SYMBOLS, **state)
+    here.probes = {}
+    assert here.held(here.spec(2)) == set()
+
+
 def test_held_shard_keeps_all_of_its_objects(situation: Callable[[int], Situation]) -> None:
     here = situation(2)
     for child in here.before.children:

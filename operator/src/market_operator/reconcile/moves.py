@@ -21,15 +21,20 @@ def held_shards(
 
     A shard that loses a stream to another one stays until that one delivers it. So does a shard in a rollout, whose old
     pods deliver but are not available. At one more change, a Deployment controller would remove such pods first.
+
+    After a start of the operator, nothing is known about the pods until they are probed. Meanwhile a shard stays if the
+    number of shards changes.
     """
     if desired.spec.suspend:
         return frozenset()
     streams = desired.streams
     delivered = {pod.uid: _delivered(pod, probes) for pod in observed.pods}
+    is_scaled = {pod.shard for pod in observed.pods if pod.is_running} != set(range(len(desired.symbols)))
     return frozenset(
         shard
         for shard, deployment in deployments(observed).items()
-        if _waits_for_others(shard, desired, streams, observed.pods, delivered)
+        if (is_scaled and _is_unprobed(shard, observed.pods, probes))
+        or _waits_for_others(shard, desired, streams, observed.pods, delivered)
         or (not is_rolled_out(deployment) and _waits_for_own(shard, desired, observed.pods, delivered, now))
     )
 
@@ -39,6 +44,12 @@ def _delivered(pod: Pod, probes: Mapping[str, ProbeResult]) -> frozenset[str]:
     if report is None or not pod.is_running or pod.is_terminating:
         return frozenset()
     return frozenset(stream.name for stream in report.streams if stream.state in DELIVERING)
+
+
+def _is_unprobed(shard: int, pods: Iterable[Pod], probes: Mapping[str, ProbeResult]) -> bool:
+    """Whether a pod of the shard is about to be probed for the first time."""
+    running = (pod for pod in pods if pod.shard == shard and pod.is_running and not pod.is_terminating)
+    return any(pod.ip and pod.uid not in probes for pod in running)
 
 
 def _waits_for_others(
