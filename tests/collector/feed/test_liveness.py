@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Any
 
@@ -25,7 +26,7 @@ from feed_life import (
 )
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed import liveness
-from market_collector.feed.effects import Effect, Fetch, Question, Warn
+from market_collector.feed.effects import Effect, Fetch, Question, Send, Warn
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import (
@@ -33,6 +34,7 @@ from market_collector.model.events import (
     Resync,
 )
 from market_collector.model.streams import DataType, Stream, StreamState
+from market_collector.telemetry.report import readiness
 
 EMPTY = b'{"code":"0","data":[]}'
 CHANNEL = {stream.data_type: channel for stream, channel in CHANNELS.items()}
@@ -236,6 +238,72 @@ def test_one_answer_confirms_many_streams_without_data_of_their_own(data_type: D
         life.ledger.age(at(second + 0.2))
     assert states(life) == {StreamState.QUIET}
     assert requests < 20
+
+
+class PacedRest:
+    """REST of a quiet market. Each path is asked at its pace, as by `net/rest.py`, and an answer takes 250 ms."""
+
+    def __init__(self, tickers: bytes) -> None:
+        self._tickers = tickers
+        self._next_at: dict[str, float] = {}
+        self._sent: list[tuple[float, int, Fetch]] = []
+        self.requests = 0
+
+    def take(self, effects: Sequence[Effect], now: float) -> None:
+        """Queue the requests among the effects."""
+        for fetch in [effect for effect in effects if isinstance(effect, Fetch)]:
+            path = fetch.request.path.partition("?")[0]
+            turn = max(now, self._next_at.get(path, 0.0))
+            self._next_at[path] = turn + 1 / fetch.request.per_second
+            self.requests += 1
+            heappush(self._sent, (turn + 0.25, self.requests, fetch))
+
+    def answers(self, life: Life, until: float) -> list[Effect]:
+        """Give the answers that come before this time; return all effects."""
+        effects: list[Effect] = []
+        while self._sent and self._sent[0][0] < until:
+            now, _, fetch = heappop(self._sent)
+            caused = life.feed.answered(fetch, self._body(fetch), at(now))
+            self.take(caused, now)
+            effects += caused
+        return effects
+
+    def _body(self, fetch: Fetch) -> bytes:
+        if fetch.question is Question.OVERVIEW:
+            return self._tickers
+        if fetch.stream is None:
+            return EMPTY  # no instrument is halted
+        rows: dict[DataType, dict[str, Any]] = {
+            DataType.TRADE: {"tradeId": "5"},
+            DataType.ORDERBOOK: {"seqId": 10},
+            DataType.TICKER: {"ts": "5"},
+        }
+        return overview(rows[fetch.stream.data_type])
+
+
+@pytest.mark.repeats
+def test_five_hundred_quiet_symbols_with_three_types_stay_ready() -> None:
+    """For 18 minutes, in which trades and books are also probed by themselves. Trades have no data of their own."""
+    life, streams = market(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, quantity=500)
+    for stream in streams:
+        name = {"channel": CHANNEL[stream.data_type], "instId": stream.symbol}
+        if stream.data_type is DataType.ORDERBOOK:
+            life.gets(book_message("snapshot", 10, -1) | {"arg": name}, 1)
+        elif stream.data_type is DataType.TICKER:
+            life.gets({"arg": name, "data": [ticker(stream, 5)]}, 1)
+    rest = PacedRest(overview(*(ticker(stream, 5) for stream in streams[::3])))
+    for second in range(2, 1100):
+        effects = life.feed.woken(at(second))
+        rest.take(effects, second)
+        effects += rest.answers(life, second + 1)
+        life.ledger.age(at(second + 1))
+        assert not [effect for effect in effects if not isinstance(effect, Fetch | Send)]
+        assert not [request for request in sent(effects) if request != "ping"], "nothing is subscribed again"
+        if second >= 10:
+            assert readiness(life.ledger, []) == (True, "1500 streams")
+        life.gets("pong", second + 1)
+    assert states(life) == {StreamState.QUIET}
+    assert 1_000 < rest.requests < 1_100, "trades and books once, and the overviews"
 
 
 def books(quantity: int) -> tuple[Life, bytes]:

@@ -24,6 +24,8 @@ LONGEST_PAUSE_S = 30.0
 """After failed probes. The pause starts with 2 s and doubles."""
 MAX_BOOKS_COMPARED = 20
 """Books that are compared with an overview in one step; each takes 0.4 ms."""
+MAX_QUEUED_PROOFS = 100
+"""Streams with an old proof that wait for their probe at the same time. Overviews confirm the others meanwhile."""
 OVERVIEW_INTERVAL_S = 5.0
 """Shortest time between two overviews."""
 HALTS_INTERVAL_S = 60.0
@@ -226,7 +228,8 @@ class Liveness:
             return []
         subscription.probed_at = now.at
         effects = self._check.on_sign(subscription, sign, now)
-        if effects is None:
+        is_confirmed = subscription.progress.confirmed_at == now.at
+        if effects is None and not (is_confirmed and len(self._queue) >= MAX_QUEUED_PROOFS):
             subscription.is_probed = True
             self._queue.append(subscription)
         return effects or []

@@ -50,23 +50,22 @@ class QuietCheck:
     # -- the overview
 
     def on_sign(self, subscription: StreamSubscription, sign: Sign, now: Moment) -> list[Effect] | None:
-        """Judge the sign of a stream's newest event; None if the stream needs a probe of its own."""
+        """Judge the sign of a stream's newest event; None if the stream needs a probe of its own.
+
+        One whose proof is old is confirmed until its probe is answered.
+        """
         progress = subscription.progress
         subscription.seen = sign
         if isinstance(sign, int):
             return self.on_newest(subscription, sign, now)
-        if self._is_proven(subscription, sign, now):
+        if subscription.proven == sign and subscription.proven_at >= progress.last_at:
             self._confirm(subscription, now)
-            return []
+            return [] if now.at - subscription.proven_at < PROOF_S else None
         is_first = progress.last is None and subscription.proven is None and progress.state is not StreamState.REFUSED
         if is_first and sign:
             self._prove(subscription, now)
             return []
         return None
-
-    def _is_proven(self, subscription: StreamSubscription, sign: Sign, now: Moment) -> bool:
-        is_equal = subscription.proven == sign and subscription.proven_at >= subscription.progress.last_at
-        return is_equal and now.at - subscription.proven_at < PROOF_S
 
     def confirm_book(self, subscription: StreamSubscription, now: Moment) -> bool:
         """Confirm a book whose best prices agree with the overview. It reads the whole book, so compare few at once."""
