@@ -233,6 +233,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"commonLabels": {"app.kubernetes.io/name": "x"}}, "are the operator's own"),
     ({"sinks": file_sink(sizeLimit="1Gi", claimName="disk")}, "sizeLimit is only for a sink without claimName"),
     *(({"template": {field: value}}, f"{field} is refused") for field, value in REFUSED_OF_PODS.items()),
+    ({"template": {"resources": {"limits": {"cpu": 0.5}}}}, "limits.cpu in body must be of type integer,string"),
     ({"template": {"tolerations": [{"key": 1}]}}, "tolerations[0].key in body must be of type string"),
     ({"template": {"tolerations": [{"effect": "NoExec"}]}}, 'Unsupported value: "NoExec"'),
     ({"template": {"affinity": {"podAffinity": {PREFERRED: [{"weight": 101, **POD}]}}}}, "less than or equal to 100"),

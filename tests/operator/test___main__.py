@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 
@@ -111,6 +113,17 @@ def test_printing_command_writes_to_standard_output(
     with pytest.raises(SystemExit) as ended:
         main([command])
     assert (ended.value.code, capsys.readouterr().out) == (0, text)
+
+
+@pytest.mark.parametrize("command", ["crd", "version"])
+def test_command_whose_reader_has_gone_ends_without_a_traceback(command: str) -> None:
+    """As in ``market-operator crd | head -1``."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = [sys.executable, "-m", "market_operator", command]
+    result = subprocess.run(program, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_printing_the_crd_needs_no_cluster_libraries() -> None:

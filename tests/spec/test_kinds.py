@@ -174,3 +174,24 @@ def test_check_range_names_the_nearest_number(value: float, message: str) -> Non
     assert [fault.text for fault in findings.faults] == [message]
     check_range(1.5, 0.5, 1.5, (), findings)
     assert len(findings.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("cpu", 0.5, '. Write "500m"'),
+        ("cpu", 1.25, '. Write "1250m"'),
+        ("cpu", 0.29, '. Write "290m"'),
+        ("cpu", 0.0005, '. Put it in quotes: "0.0005"'),
+        ("memory", 1.5, '. Put it in quotes: "1.5"'),
+        ("cpu", -0.5, ""),
+        ("cpu", math.nan, ""),
+        ("cpu", math.inf, ""),
+    ],
+)
+def test_fraction_as_a_quantity_names_the_valid_form(name: str, value: float, hint: str) -> None:
+    """YAML reads ``cpu: 0.5`` as a number, which the API server refuses."""
+    findings = Findings()
+    Quantity().read(value, ("limits", name), findings)
+    [fault] = findings.faults
+    assert fault.text.endswith(f"){hint}")

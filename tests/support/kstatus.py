@@ -1,4 +1,4 @@
-"""The status that kstatus (Flux, Argo CD, `helm --wait`) computes for a resource.
+"""The status that kstatus (Flux, `helm --wait`) computes for a resource.
 
 Source: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
 

@@ -16,14 +16,13 @@ if os.getpid() == 1:
 
 import argparse
 import asyncio
-import errno
 from collections.abc import Sequence
 from pathlib import Path
 
 from market_collector import __version__
 from market_collector.errors import CollectorError, InputError
+from market_spec.command import exit_code
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 VERIFY = """\
 Reads what the file sink wrote (.jsonl, .jsonl.gz, .jsonl.zst; several pods, rotated, still growing) and checks:
 
@@ -46,28 +45,7 @@ it. A gap record precedes every record beyond the gap; gaps that another replica
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    try:
-        try:
-            return _run_command(arguments)
-        finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
-    except BrokenPipeError:  # such as ``| head``
-        _discard_output()
-        return 128 + signal.SIGPIPE
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        _discard_output()
-        print(f"standard output: {error.strerror}. Make room, or write elsewhere", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-
-
-def _discard_output() -> None:
-    """Lets the interpreter's last flush succeed, which would otherwise print a traceback."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exit_code(lambda: _run_command(arguments))
 
 
 def _run_command(arguments: Sequence[str] | None) -> int:

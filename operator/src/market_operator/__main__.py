@@ -1,6 +1,6 @@
 """The command line: `market-operator run | crd | version`.
 
-Exit codes: 0 done or stopped as asked, 1 failed, 2 bad input.
+Exit codes: 0 done or stopped as asked, 1 failed, 2 bad input. A command whose reader has gone ends with 141.
 """
 
 import os
@@ -26,6 +26,7 @@ from market_operator.resource.naming import Key
 from market_operator.resource.selector import Requirement, Selector, read_selector
 from market_operator.resource.tenants import TenantRules
 from market_operator.settings import HealthVia, Settings
+from market_spec.command import exit_code
 from market_spec.durations import seconds
 from market_spec.template import PULL_POLICIES, is_operator_label
 
@@ -37,8 +38,12 @@ NESTING_LIMIT = 11_500
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command in `arguments` (default: the process's) and exit."""
+    sys.exit(exit_code(lambda: _run_command(arguments)))
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
     args = parser().parse_args(arguments)
-    sys.exit(_COMMANDS[args.command](args))
+    return _COMMANDS[args.command](args)
 
 
 def _run(args: argparse.Namespace) -> int:

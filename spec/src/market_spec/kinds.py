@@ -156,10 +156,16 @@ class Quantity(Kind, frozen=True):
     def read(self, value: Any, path: Path, findings: Findings) -> Any:
         """See `Kind.read`."""
         if not isinstance(value, (str, int)) or isinstance(value, bool):
-            findings.add(path, wrong_type("a quantity such as 100m or 1Gi", value) + _in_quotes(value))
+            findings.add(path, wrong_type("a quantity such as 100m or 1Gi", value) + self._hint(value, path))
         elif len(str(value)) > self.max_length or not has_match(self.pattern, str(value)):
             findings.add(path, f"{shown(value)} is not a quantity: must be a number with a unit, such as 100m or 1Gi")
         return value
+
+    def _hint(self, value: Any, path: Path) -> str:
+        if not isinstance(value, float) or not has_match(self.pattern, str(value)):
+            return ""
+        thousandths = f"{value * 1000:.15g}"
+        return f'. Write "{thousandths}m"' if path[-1:] == ("cpu",) and thousandths.isdigit() else _in_quotes(value)
 
 
 class Unchecked(Kind, frozen=True):

@@ -191,6 +191,11 @@ def test_a_valid_spec_has_no_faults(spec: dict[str, Any]) -> None:
             '"much" is not a quantity: must be a number with a unit, such as 100m or 1Gi',
         ),
         (
+            {"template": {"resources": {"limits": {"cpu": 0.5}}}},
+            "spec.template.resources.limits.cpu",
+            'must be a quantity such as 100m or 1Gi, not a number (0.5). Write "500m"',
+        ),
+        (
             {"template": {"volumes": [{"name": "v"}]}},
             "spec.template.volumes[0]",
             "a volume needs exactly one of configMap, secret",
