@@ -1,13 +1,12 @@
-"""A short run with few symbols, with every part of it."""
+"""A short run with few symbols, with every part of it, and its table."""
 
 from pathlib import Path
 
 import pytest
 from bench import symbols
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
-
+@pytest.mark.faults
 def test_short_run_measures_every_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"SYMBOLS": 5, "SECONDS": 1.0, "UPDATES": 50.0, "SCRAPES": 1}.items():
         monkeypatch.setattr(symbols, name, value)
@@ -18,3 +17,14 @@ def test_short_run_measures_every_part(tmp_path: Path, monkeypatch: pytest.Monke
     assert written["busy_cpu_percent"] > 0
     assert symbols.GOALS.keys() <= written.keys()
     assert len(symbols.rows(written)) == len(written) + 1
+
+
+@pytest.mark.parametrize("missed", [None, *symbols.GOALS])
+def test_table_shows_each_missed_goal_as_missed(missed: str | None) -> None:
+    written: dict[str, float] = {name: goal.bound for name, goal in symbols.GOALS.items()}
+    if missed is not None:
+        written[missed] *= 1.5
+    expected = {name: "MISSED by 50 %" if name == missed else "reached" for name in symbols.GOALS}
+    assert symbols.rows(written)[1:] == [
+        (name, str(value), f"≤ {symbols.GOALS[name].bound:g}: {expected[name]}") for name, value in written.items()
+    ]
