@@ -339,6 +339,19 @@ def test_an_interval_without_trades_has_no_candle_and_nothing_is_missing() -> No
     assert (got[-1].recovered, got[-1].missing, got[-1].reason) == (2, 0, "NothingTraded")
 
 
+def test_candle_of_history_that_cannot_be_read_is_lost() -> None:
+    """It exists, so its interval is not one without trades."""
+    setup = candle_setup()
+    body = json.dumps({"code": "0", "data": [minute(8), minute(7)[:5], minute(6), minute(5)]}).encode()
+    got: list[Record] = []
+    for tenth in range(40, 500):
+        if request := setup.backfiller.next_request(at(tenth / 10)):
+            got += emitted(setup.backfiller.answered(request, body, at(tenth / 10)))
+    assert [r.open_time_ns // 60_000_000_000 for r in got if isinstance(r, Candle) and r.backfilled] == [6, 8]
+    assert lost_ranges(got) == [("420000", "420000")]
+    assert not setup.ledger.gaps.all_open()
+
+
 @pytest.mark.parametrize(("oldest", "kind"), [(1, Repaired), (100_000, Lost)])
 def test_candles_of_a_long_halt_do_not_exist_but_too_old_ones_are_lost(oldest: int, kind: type[Record]) -> None:
     """History shows the candles around a halt. Before its oldest candle it proves nothing."""

@@ -5,11 +5,12 @@ from collections.abc import Container, Iterator, Sequence
 
 import pytest
 
+from market_collector.exchanges.interface import History
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.feed.backfill import Backfiller
 from market_collector.feed.ledger import Ledger
-from market_collector.model.events import Data, Record, Repaired, Trade
+from market_collector.model.events import Record, Repaired, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream
 from market_collector.net.backfill_task import BackfillTask
@@ -96,7 +97,7 @@ async def test_an_internal_error_does_not_end_the_backfill(
     mistakes = [OverflowError("int too large")]
     read_history = OkxRestApi.read_history
 
-    def mistaken(self: OkxRestApi, stream: Stream, body: bytes, receive_time_ns: int) -> list[Data]:
+    def mistaken(self: OkxRestApi, stream: Stream, body: bytes, receive_time_ns: int) -> History:
         if mistakes:
             raise mistakes.pop()
         return read_history(self, stream, body, receive_time_ns)

@@ -56,6 +56,15 @@ Sign = int | str | Top
 """
 
 
+class History(msgspec.Struct, frozen=True, gc=False):
+    """The content of an answer to `RestApi.history`."""
+
+    records: Sequence[Data]
+    """Oldest first, ``backfilled``."""
+    unreadable: int
+    """Further rows that cannot be read. Their records exist, but nobody knows which ones they are."""
+
+
 class Batch(msgspec.Struct, frozen=True, gc=False):
     """Data of one stream, in the exchange's order. A struct, since one is made for nearly every frame."""
 
@@ -252,11 +261,11 @@ class RestApi(Protocol):
         """
         ...
 
-    def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> Sequence[Data]:
-        """The records of an answer to `history`, oldest first, ``backfilled``.
+    def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> History:
+        """The records of an answer to `history`.
 
         Raises:
-            FrameError: the answer is malformed, or reports an error.
+            FrameError: the answer or all of its rows are malformed, or it reports an error.
         """
         ...
 

@@ -57,6 +57,8 @@ class Attempt(msgspec.Struct):
     """Answers that lacked them."""
     agreed: set[int] = msgspec.field(default_factory=set)
     """Ids of a page that all these answers lacked."""
+    has_unreadable: bool = False
+    """Whether the last answer had rows that cannot be read."""
     search: HistorySearch | None = None
     """For the next id that history has, after a page that had none of the missing ids."""
 
@@ -131,11 +133,12 @@ class Backfiller:
         if known is None or attempt is None or known.state is not GapState.OPEN:
             return []  # merged with a neighbour or filled by late rows meanwhile
         try:
-            records = self._rest_api.read_history(request.stream, body, now.wall_ns)
+            history = self._rest_api.read_history(request.stream, body, now.wall_ns)
         except FrameError as error:
             return self.failed(request, str(error), now)
         progress = self._ledger.ids.streams[request.stream]
-        found = {progress.id_of(record): record for record in records}
+        attempt.has_unreadable = history.unreadable > 0
+        found = {progress.id_of(record): record for record in history.records}
         take = self._take if attempt.search is None else self._search
         return take(known, attempt, request, found, now)
 
@@ -208,13 +211,16 @@ class Backfiller:
         """Return the effects of ids given up (may be none), after the records that history has.
 
         They are lost, except candles that history skips between others: nothing was traded in them.
+        A row that cannot be read may be any of them, so that nothing is skipped for certain.
         """
         effects: list[Emit | Warn] = []
         if ranges:
-            is_skipped = any(number < ranges[0].first for number in found)
+            has_unreadable = self._attempts[known.gap.gap_id].has_unreadable
+            is_skipped = any(number < ranges[0].first for number in found) and not has_unreadable
             is_candle = known.stream.data_type is DataType.CANDLE
             give_up = self._ledger.ids.mark_nonexistent if is_candle and is_skipped else self._ledger.ids.lose
             records = [*records, *give_up(known, ranges, now)]
             ids = f"{sum(each.size for each in ranges)} of {ranges[0].first} to {ranges[-1].last}"
-            effects.append(Warn(f"{known.stream}: {ids} are not in the exchange's history"))
+            absent = "cannot be read in" if has_unreadable else "are not in"
+            effects.append(Warn(f"{known.stream}: {ids} {absent} the exchange's history"))
         return [*effects, Emit(records, known.sink)] if records else effects

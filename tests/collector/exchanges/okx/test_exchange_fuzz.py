@@ -85,7 +85,7 @@ def test_an_answer_of_rest_is_read_or_refused(answer: bytes, stream: Stream) -> 
         lambda: questions.live_symbols(answer),
         lambda: questions.halted(answer),
         lambda: questions.read_overview(STREAMS, answer),
-        lambda: lines(questions.read_history(stream, answer, 1)) if stream.data_type in HISTORY else b"",
+        lambda: lines(questions.read_history(stream, answer, 1).records) if stream.data_type in HISTORY else b"",
     ):
         try:
             read()

@@ -227,10 +227,11 @@ def test_unreadable_row_of_history_does_not_hide_the_others() -> None:
         TRADE_ROW | {"tradeId": "9"}, TRADE_ROW | {"tradeId": "8", "px": "1.2.3"}, changed(TRADE_ROW, "ts", None)
     )
     found: Any = rest.read_history(TRADES, body, 7)
-    assert [(each.trade_id, each.exchange_time_ns is None) for each in found] == [("7", True), ("9", False)]
+    assert found.unreadable == 1
+    assert [(each.trade_id, each.exchange_time_ns is None) for each in found.records] == [("7", True), ("9", False)]
     with pytest.raises(FrameError, match=r"'1\.2\.3' is not a plain decimal"):
         rest.read_history(TRADES, answer(TRADE_ROW | {"px": "1.2.3"}), 7)
-    (candle,) = rest.read_history(CANDLE, answer(["1", "nan", *CANDLE_ROW[2:]], CANDLE_ROW), 7)
+    (candle,) = rest.read_history(CANDLE, answer(["1", "nan", *CANDLE_ROW[2:]], CANDLE_ROW), 7).records
     assert candle.open == "1"  # type: ignore[attr-defined]
 
 
@@ -261,7 +262,8 @@ def test_candle_of_rest_that_is_too_short_is_unreadable(length: int) -> None:
     assert raised.value.stream == CANDLE
     with pytest.raises(FrameError, match="answer for BTC-USDT/candle:1m cannot be read"):
         rest.read_history(CANDLE, answer(short), 7)
-    assert len(rest.read_history(CANDLE, answer(short, CANDLE_ROW), 7)) == 1
+    history = rest.read_history(CANDLE, answer(short, CANDLE_ROW), 7)
+    assert (len(history.records), history.unreadable) == (1, 1)
 
 
 @pytest.mark.parametrize("name", ["tradeId", "px", "sz", "side"])
@@ -270,7 +272,8 @@ def test_trade_of_history_without_a_required_field_is_left_out(name: str) -> Non
     rest, odd = Okx().rest_api, changed(TRADE_ROW, name, ABSENT)
     with pytest.raises(FrameError, match=f"answer for BTC-USDT/trade cannot be read: .*`{name}`"):
         rest.read_history(TRADES, answer(odd), 7)
-    assert len(rest.read_history(TRADES, answer(odd, TRADE_ROW), 7)) == 1
+    history = rest.read_history(TRADES, answer(odd, TRADE_ROW), 7)
+    assert (len(history.records), history.unreadable) == (1, 1)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"code":"50011","msg":"Too Many Requests","data":[]}'])

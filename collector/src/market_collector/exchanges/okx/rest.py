@@ -11,7 +11,7 @@ from msgspec import structs
 from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedError
 from market_collector.excerpt import first_words
 from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds
-from market_collector.exchanges.interface import Request, Sign, Top
+from market_collector.exchanges.interface import History, Request, Sign, Top
 from market_collector.exchanges.okx.events import refusal_reason
 from market_collector.exchanges.okx.rows import (
     BARS,
@@ -191,11 +191,13 @@ class OkxRestApi:
         which = "candles" if newest - last + self.history_page < RECENT_CANDLES else "history-candles"
         return Request(f"/api/v5/market/{which}?{instrument}&bar={BARS[stream.interval]}&{page}")
 
-    def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> list[Data]:
-        """Return single fills, which have no sequence here, or closed candles. Unreadable rows are left out."""
+    def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> History:
+        """Read single fills, which have no sequence here, or closed candles."""
         with _reading(stream, body):
-            records = _readable(reversed(_rows(stream, body)), partial(_record_of, stream, receive_time_ns))
-        return [structs.replace(each, backfilled=True) for each in records if isinstance(each, Trade) or each.closed]
+            rows = _rows(stream, body)
+            records = _readable(reversed(rows), partial(_record_of, stream, receive_time_ns))
+        closed = [structs.replace(each, backfilled=True) for each in records if isinstance(each, Trade) or each.closed]
+        return History(closed, len(rows) - len(records))
 
 
 def _instruments(body: bytes) -> list[InstrumentRow]:
