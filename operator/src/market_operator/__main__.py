@@ -33,9 +33,6 @@ from market_spec.template import PULL_POLICIES, is_operator_label
 _DEFAULTS = Settings()
 
 
-NESTING_LIMIT = 11_500
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command in `arguments` (default: the process's) and exit."""
     sys.exit(exit_code(lambda: _run_command(arguments)))
@@ -58,8 +55,6 @@ def _run(args: argparse.Namespace) -> int:
     from market_operator.errors import OperatorError
     from market_operator.telemetry.logs import configure
 
-    # The API server accepts 10,000 levels, and Python's default of 1,000 would end the listings and the watches.
-    sys.setrecursionlimit(NESTING_LIMIT)
     settings = _settings(args)
     configure(settings.log_level, settings.log_format)
     # Imported objects stay. Scanning them in each garbage collection took a twelfth of the CPU under load.

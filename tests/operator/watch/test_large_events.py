@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from market_operator.observed.cache import Cache
-from market_operator.watch.large_events import LARGE, reduced
+from market_operator.telemetry.containment import Containment
+from market_operator.telemetry.metrics import Metrics
+from market_operator.watch.large_events import LARGE, readable, reduced
 from owned import owned
 
 
@@ -70,3 +72,42 @@ def test_large_event_takes_little_memory() -> None:
     tracemalloc.stop()
     assert peak < 100_000
     assert parsed > 5_000_000
+
+
+def contained(metrics: Metrics) -> float:
+    return sum(
+        sample.value for sample in metrics.contained_errors.collect()[0].samples if sample.name.endswith("total")
+    )
+
+
+@pytest.mark.parametrize("levels", [400, 5_000, 9_994, 100_000])
+def test_event_loses_values_that_are_nested_too_deeply(levels: int, caplog: pytest.LogCaptureFixture) -> None:
+    """kopf's parser would end the operator. Python 3.12 to 3.14 have no setting for more levels."""
+    metrics = Metrics()
+    event = line("MarketCollector", managedFields=["X"]).replace(b'"X"', b'{"f:a":' * levels + b"{}" + b"}" * levels)
+    kept = readable(event, Containment(metrics))
+    assert kept is not None
+    assert json.loads(kept)["object"]["metadata"]["name"] == "a"
+    assert json.loads(reduced(kept, Cache().is_new))["object"]["metadata"]["uid"] == "u"
+    assert contained(metrics) == 1
+    assert "WatchEvent md/a: " in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b'{"type":"ADDED","object":{"metadata":{"name":"a"', b"[]", b"<html>", b"\xff", line("Pod")[:-9], b"[" * 9_999],
+)
+def test_event_that_cannot_be_parsed_is_dropped(text: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Such as half a line of a connection that broke."""
+    metrics = Metrics()
+    assert readable(text, Containment(metrics)) is None
+    assert contained(metrics) == 1
+    assert "WatchEvent" in caplog.text
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+def test_event_that_can_be_parsed_is_the_same(size: int) -> None:
+    metrics = Metrics()
+    event = line("Pod", size=size)
+    assert readable(event, Containment(metrics)) is event
+    assert contained(metrics) == 0

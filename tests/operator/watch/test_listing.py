@@ -228,10 +228,10 @@ def test_second_listing_follows_soon_after_the_first(interval: float, expected: 
 
 
 async def test_objects_that_cannot_be_handled_do_not_end_the_listing(
-    server: Server, listing: Listing, monkeypatch: pytest.MonkeyPatch
+    server: Server, listing: Listing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A user who may create labelled objects could end the operator, again at each start."""
-    headless = {"metadata": {"name": 5}}
+    headless = {"metadata": {"name": "nobody", "namespace": "md"}}
     unreadable = config(5, "x")
     unreadable["metadata"] |= {"name": "bad", "uid": "v", "resourceVersion": "6"}
     server.objects["configmaps"], server.version = [headless, unreadable, config(5, "x")], 7
@@ -245,6 +245,9 @@ async def test_objects_that_cannot_be_handled_do_not_end_the_listing(
     monkeypatch.setattr(Cache, "put", fail_once)
     await listing.complete()
     assert [*listing.informer.cache.observe(KEY).children] == [("ConfigMap", "a")]
+    assert "ConfigMap md/nobody: " in caplog.text
+    text = listing.informer.containment._metrics.render().decode()
+    assert 'contained_errors_total{kind="ConfigMap"} 2.0' in text
 
 
 async def test_pages_of_large_objects_are_small(

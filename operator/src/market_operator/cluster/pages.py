@@ -1,13 +1,14 @@
 """Pages of a listing, read no further than needed to recognise each object."""
 
-import json
+import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict, cast
 
 import msgspec
 from pydantic_core import from_json
 
+from market_operator.cluster.nesting import CUT, MAX_LEVELS, shallow
 from market_operator.errors import ApiError
 from market_operator.resource.document import Document
 
@@ -56,6 +57,9 @@ class _List(msgspec.Struct):
 
 logger = logging.getLogger(__name__)
 _LIST, _HEAD = msgspec.json.Decoder(_List), msgspec.json.Decoder(_Head)
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)  # ValueError: it is not UTF-8
+NESTED = f"values nested more than {MAX_LEVELS} levels are left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,39 +78,71 @@ class Listed:
         Raises:
             ApiError: it cannot be parsed.
         """
-        return parse("GET", bytes(self._text))
+        meta = self.head["metadata"]
+        return parse(f"GET {meta['namespace']}/{meta['name']}", bytes(self._text))
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """An object in a listing that cannot be read, or only in part, with as much of its name as can be read."""
+
+    namespace: str
+    name: str
+    error: ApiError
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a listing, with the resource version of the whole."""
+    """A part of a listing, with the resource version of the whole.
+
+    An object whose head can be read is in `items`, also if it is damaged.
+    """
 
     items: list[Listed]
     version: int
+    damaged: list[Damaged] = field(default_factory=list)
 
 
 def parse(call: str, answer: bytes) -> Document:
-    """The object in an answer of the API server.
-
-    pydantic's parser is three times as fast, but stops at 200 levels. An object may have 10,000.
+    """The object in an answer of the API server, without values that are nested too deeply.
 
     Raises:
         ApiError: it cannot be parsed. `call` is in the message.
     """
     try:
-        document: Any = from_json(answer)
-    except ValueError:
-        document = _parse_nested(call, answer)
+        document: Any = _parse(call, answer)
+    except ValueError as error:
+        raise ApiError(0, "Malformed", f"{call}: the answer cannot be parsed: {error}") from error
     if not isinstance(document, dict):
         raise ApiError(0, "Malformed", f"{call}: the answer is no object: {answer[:100]!r}")
     return document
 
 
-def _parse_nested(call: str, answer: bytes) -> Any:
+def _parse(call: str, answer: bytes) -> Any:
     try:
-        return json.loads(answer)
-    except (ValueError, RecursionError) as error:
-        raise ApiError(0, "Malformed", f"{call}: the answer cannot be parsed: {error}") from error
+        return from_json(answer)
+    except ValueError:  # also at 200 levels
+        if (rest := shallow(answer)) is answer:
+            raise
+        logger.warning("%s: %s", call, NESTED)
+        return from_json(rest)
+
+
+def names(text: bytes | msgspec.Raw) -> tuple[str, str]:
+    """Namespace and name of an object, or of the object of a watch event; "?" for what cannot be read."""
+    meta = dict[str, msgspec.Raw]()
+    with contextlib.suppress(KeyError, *_UNREADABLE):
+        fields = _FIELDS.decode(shallow(bytes(text)))
+        fields = _FIELDS.decode(fields["object"]) if "object" in fields else fields
+        meta = _FIELDS.decode(fields["metadata"])
+    return _name(meta, "namespace"), _name(meta, "name")
+
+
+def _name(meta: dict[str, msgspec.Raw], field_name: str) -> str:
+    try:
+        return msgspec.json.decode(meta[field_name], type=str)
+    except (KeyError, *_UNREADABLE):
+        return "?"
 
 
 def read_page(path: str, answer: bytes) -> tuple[Page, str]:
@@ -116,18 +152,30 @@ def read_page(path: str, answer: bytes) -> tuple[Page, str]:
         ApiError: the answer is no list of objects.
     """
     try:
-        found = _LIST.decode(answer)
+        found = _list(answer)
         version = int(found.metadata.resourceVersion)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+    except _UNREADABLE as error:
         raise ApiError(0, "Malformed", f"GET {path}: the answer is no list of objects: {error}") from error
-    items = [Listed(head, item) for item in found.items or () if (head := _head(path, item))]
-    return Page(items, version), found.metadata.token
+    page = Page([], version)
+    for item in found.items or ():
+        _add(page, path, item)
+    return page, found.metadata.token
 
 
-def _head(path: str, item: msgspec.Raw) -> Document | None:
-    """The head of an object; None, and a warning, if it cannot be read, so that all others are listed."""
+def _list(answer: bytes) -> _List:
+    """The list. A single object that is nested deeply must not hide the others."""
     try:
-        return cast(Document, _HEAD.decode(item))
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:  # ValueError: it is not UTF-8
-        logger.warning("GET %s: an object cannot be read (%s): %.200r", path, error, bytes(item))
-        return None
+        return _LIST.decode(answer)
+    except RecursionError:
+        return _LIST.decode(shallow(answer))
+
+
+def _add(page: Page, path: str, item: msgspec.Raw) -> None:
+    """Adds an object. One that is damaged must not hide the others."""
+    problem = NESTED if CUT in bytes(item) else ""
+    try:
+        page.items.append(Listed(cast(Document, _HEAD.decode(item)), item))
+    except _UNREADABLE as error:
+        problem = f"an object cannot be read: {error}"
+    if problem:
+        page.damaged.append(Damaged(*names(item), ApiError(0, "Malformed", f"GET {path}: {problem}")))

@@ -27,7 +27,7 @@ from market_operator.resource.document import Document
 from market_operator.resource.naming import MANAGER, OURS, Key
 from market_operator.telemetry.containment import Containment
 from market_operator.watch.informer import Informer
-from market_operator.watch.large_events import reduced
+from market_operator.watch.large_events import readable, reduced
 
 # Kubernetes sends a bookmark every 60 s, so a watch without events for longer is broken.
 _SILENCE = 70.0
@@ -130,7 +130,8 @@ def _lines(informer: Informer) -> Callable[..., AsyncIterator[bytes]]:
 
     async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         async for line in _KOPF_LINES(content):
-            yield reduced(line, informer.cache.is_new)
+            if (event := readable(line, informer.containment)) is not None:
+                yield reduced(event, informer.cache.is_new)
 
     return lines
 

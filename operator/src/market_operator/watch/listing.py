@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from market_operator.cluster.access import scopes
 from market_operator.cluster.client import Cluster
 from market_operator.cluster.kinds import CHILDREN, COLLECTORS, PODS, Kind
+from market_operator.cluster.pages import Page
 from market_operator.errors import NO_CRD, ApiError, StartError
 from market_operator.resource.naming import Key
 from market_operator.telemetry.metrics import Metrics
@@ -132,6 +133,7 @@ class Listing:
         listed, version = set[str](), 0
         async for page in self.cluster.list_managed(kind, namespace):
             version = version or page.version
+            self._report_damaged(kind, page)
             for item in page.items:
                 meta = item.head["metadata"]
                 listed.add(meta["uid"])
@@ -150,6 +152,7 @@ class Listing:
         known, version = self.informer.registry.keys(namespace), 0
         async for page in self.cluster.keys(namespace, self.selector):
             version = version or page.version
+            self._report_damaged(COLLECTORS, page)
             for item in page.items:
                 meta = item.head["metadata"]
                 known.discard(Key.of(meta["namespace"], meta["name"]))
@@ -158,6 +161,10 @@ class Listing:
         for key in known:
             self.informer.resource_gone(key)
         return version
+
+    def _report_damaged(self, kind: Kind, page: Page) -> None:
+        for item in page.damaged:
+            self.informer.containment.report(kind.name, item.namespace, item.name, item.error)
 
 
 def _title(scope: str | None) -> str:

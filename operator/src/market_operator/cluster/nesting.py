@@ -1,0 +1,45 @@
+"""Bounds the nesting of JSON from the API server, which accepts 10,000 levels.
+
+Parsers recurse. CPython 3.12 to 3.14 bound that by the C stack, whatever `sys.setrecursionlimit` says, and end with a
+RecursionError far below 10,000 levels. So deep values are cut out of the bytes.
+"""
+
+import itertools
+import re
+
+MAX_LEVELS = 150
+"""Levels that are kept, counted from the outermost. Objects of Kubernetes have at most 30; pydantic reads 200."""
+CUT = b'"nested too deeply"'
+"""Stands for a value that was cut out."""
+
+# The last string may have no end. Each byte is scanned once.
+_STRING = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
+_STRINGS = re.compile(_STRING, re.DOTALL)
+_TOKENS = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
+_STEPS = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def shallow(text: bytes) -> bytes:
+    """The JSON in `text` with at most MAX_LEVELS levels; `text` itself if it has no more."""
+    if text.count(b"{") + text.count(b"[") <= MAX_LEVELS:
+        return text
+    brackets = _STRINGS.sub(b"", text).translate(_STEPS, _NO_BRACKETS)
+    levels = itertools.accumulate(memoryview(brackets).cast("b"))
+    return _cut(text) if max(levels, default=0) > MAX_LEVELS else text
+
+
+def _cut(text: bytes) -> bytes:
+    kept, level, start = list[bytes](), 0, 0
+    for token in _TOKENS.finditer(text):
+        match token[0]:
+            case b"{" | b"[":
+                level += 1
+                if level == MAX_LEVELS + 1:
+                    kept += text[start : token.start()], CUT
+                    start = len(text)
+            case b"}" | b"]":
+                level -= 1
+                if level == MAX_LEVELS:
+                    start = token.end()
+    return b"".join([*kept, text[start:]])
