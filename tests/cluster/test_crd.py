@@ -225,8 +225,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({**mount("/a"), "sinks": file_sink(directory="/a/b")}, "a volumeMount and a sink's directory must not overlap"),
     (variable(value="", valueFrom=NODE), "value and valueFrom must not be set together"),
     (variable(valueFrom={}), "valueFrom needs exactly one of"),
-    (variable(name="LD_PRELOAD", value="/data/own.so"), "LD_*, GLIBC_TUNABLES and SSLKEYLOGFILE are refused"),
-    (variable(name="HTTPS_PROXY", value="http://user:secret@proxy:3128"), "a proxy's password must use valueFrom"),
+    *(
+        (variable(name=name, value="/data/own"), "PATH and others are refused: they change the image's program")
+        for name in ("LD_PRELOAD", "OPENSSL_CONF", "GCONV_PATH")
+    ),
+    *(
+        (variable(name=name, value="http://user:secret@proxy:3128"), "a proxy's password must use valueFrom")
+        for name in ("HTTPS_PROXY", "Https_Proxy")
+    ),
     (variable(valueFrom={"fieldRef": {"fieldPath": "spec.hostNetwork"}}), "fieldPath in body should match"),
     (variable(valueFrom={**NODE, "resourceFieldRef": {}}), "resourceFieldRef is refused"),
     (variable(valueFrom={**NODE, "fileKeyRef": {}}), "fileKeyRef is refused"),

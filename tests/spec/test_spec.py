@@ -12,6 +12,13 @@ LEAST: dict[str, Any] = {"exchange": "okx", "symbol": "BTC-USDT", "dataTypes": [
 NODE = {"fieldPath": "spec.nodeName"}
 FILE = {"name": "a", "type": "file", "file": {"directory": "/data"}}
 
+LOADER_VARIABLES = (
+    *("PYTHONPATH", "LD_PRELOAD", "GLIBC_TUNABLES", "SSLKEYLOGFILE", "OPENSSL_CONF", "OPENSSL_MODULES"),
+    *("OPENSSL_ENGINES", "OPENSSL_CONF_INCLUDE", "GCONV_PATH", "GETCONF_DIR", "LOCPATH", "NLSPATH", "MALLOC_TRACE"),
+    *("HOSTALIASES", "LOCALDOMAIN", "RES_OPTIONS", "RESOLV_HOST_CONF", "NIS_PATH", "TZDIR"),
+    *("PATH", "TMPDIR"),
+)
+
 
 def faults(**fields: Any) -> str:
     findings = Findings()
@@ -134,13 +141,11 @@ def test_a_collection_is_the_spec_without_labels_and_template() -> None:
         ({"template": {"env": [{"name": "A", "value": "", "valueFrom": {"fieldRef": NODE}}]}}, "not be set together"),
         ({"template": {"env": [{"name": "A", "valueFrom": {}}]}}, "valueFrom needs exactly one of"),
         ({"template": {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}]}}, "one such as"),
+        *(({"template": {"env": [{"name": name}]}}, f'program ("{name}")') for name in LOADER_VARIABLES),
         *(
-            ({"template": {"env": [{"name": name}]}}, f'program ("{name}")')
-            for name in ("PYTHONPATH", "LD_PRELOAD", "GLIBC_TUNABLES", "SSLKEYLOGFILE")
-        ),
-        *(
-            ({"template": {"env": [{"name": "HTTPS_PROXY", "value": value}]}}, "use valueFrom (of HTTPS_PROXY)")
+            ({"template": {"env": [{"name": name, "value": value}]}}, f"use valueFrom (of {name})")
             for value in ("http://user:pass@proxy:3128", "user:p@ss@proxy")
+            for name in ("HTTPS_PROXY", "http_proxy", "Https_Proxy", "ALL_pROXY")
         ),
         ({"commonLabels": {"marketcollector.dev/shard": "9"}}, "the operator's own"),
         (
@@ -175,6 +180,8 @@ def test_an_invalid_spec_is_refused_with_the_constraint(fields: dict[str, Any], 
         {"connection": {"endpoint": {"websocket": "ws://10.0.0.1:8443", "rest": "http://10.0.0.1:8443"}}},
         {"template": {"env": [{"name": "https_proxy", "value": "http://proxy:3128/a:b@c"}, {"name": "OLD_X"}]}},
         {"template": {"env": [{"name": "HTTPS_PROXY", "value": "http://user@proxy:3128"}]}},
+        {"template": {"env": [{"name": "SSL_CERT_FILE", "value": "/tls/ca.crt"}, {"name": "SSL_CERT_DIR"}]}},
+        {"template": {"env": [{"name": "MY_PATH"}, {"name": "PATHS"}, {"name": "MALLOC_ARENA_MAX"}, {"name": "TZ"}]}},
         login(websocket="wss://h", rest="https://h:8443/"),
         login(websocket="ws://127.0.0.1:8443", rest="http://localhost:1"),
         login(websocket="ws://[::1]:8443/"),

@@ -73,9 +73,15 @@ def _two_values(env: "EnvVar") -> Iterator[Violation]:
         yield Violation(("valueFrom",), f"value is {shown(env.value)}")
 
 
-_LOADER_NAME = "^(PYTHON|LD_|GLIBC_TUNABLES$|SSLKEYLOGFILE$)"
-"""Variables that load code into the collector, or write its TLS keys to a file."""
-_PROXY_NAME = "_(PROXY|proxy)$"
+_LOADER_NAME = (
+    "^(PYTHON|LD_|OPENSSL_|MALLOC_TRACE$|GLIBC_TUNABLES$|SSLKEYLOGFILE$|GCONV_PATH$|GETCONF_DIR$|LOCPATH$|NLSPATH$|"
+    "HOSTALIASES$|LOCALDOMAIN$|RES_OPTIONS$|RESOLV_HOST_CONF$|NIS_PATH$|TZDIR$|PATH$|TMPDIR$)"
+)
+"""Variables by which the interpreter, OpenSSL or the C library load code or settings, or write TLS keys to a file.
+
+SSL_CERT_FILE and SSL_CERT_DIR are allowed: they are how a collector trusts an authority of one's own.
+"""
+_PROXY_NAME = "_[Pp][Rr][Oo][Xx][Yy]$"
 _PASSWORD = "^([A-Za-z0-9]+://)?[^/]*:[^/]*@"  # noqa: S105 - a pattern
 
 
@@ -101,7 +107,7 @@ class EnvVar(Section, frozen=True, kw_only=True):
         ),
         Rule(
             f"!self.name.matches('{_LOADER_NAME}')",
-            "PYTHON*, LD_*, GLIBC_TUNABLES and SSLKEYLOGFILE are refused: they change the image's program",
+            "PYTHON*, LD_*, OPENSSL_*, PATH and others are refused: they change the image's program",
             _loader_variable,
             "name",
         ),
