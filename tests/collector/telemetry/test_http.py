@@ -1,6 +1,7 @@
 """A real server on loopback with plain HTTP clients."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from market_collector.errors import InputError
+from market_collector.telemetry import http
 from market_collector.telemetry.http import HttpServer, ProbeAnswer, _is_local, serve
 from market_collector.telemetry.status import Health, Status, encode
 
@@ -194,6 +196,43 @@ async def test_probes_are_answered_while_a_long_page_is_made(server: HttpServer,
     assert (await get(server, "/livez"))[::2] == (200, "ok\n")
     may_end.set()
     assert (await page)[::2] == (200, "made\n")
+
+
+async def half_request(server: HttpServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nX: a")
+    return reader, writer
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    with contextlib.suppress(ConnectionResetError):
+        return await reader.read() == b""
+    return True
+
+
+async def test_oldest_of_too_many_connections_is_ended(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half requests stayed open for 30 s, in any number."""
+    monkeypatch.setattr(http, "CONNECTIONS", 16)
+    server = await start(collector)
+    halves = [await half_request(server) for _ in range(100)]
+    assert (await get(server, "/livez"))[::2] == (200, "ok\n")
+    async with asyncio.timeout(5):
+        assert all([await ended(reader) for reader, _ in halves[:84]])
+    for _, writer in halves:
+        writer.close()
+    await server.close()
+
+
+async def test_ended_connections_make_room_for_others(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "CONNECTIONS", 2)
+    server = await start(collector)
+    reader, writer = await half_request(server)
+    for _ in range(5):
+        assert (await get(server, "/livez"))[::2] == (200, "ok\n")
+    writer.write(b"\r\nHost: localhost\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 200")
+    writer.close()
+    await server.close()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import cast
 
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection
@@ -26,6 +27,8 @@ from market_spec.messages import escaped
 
 REQUEST_S = 30.0
 """Time limit for a client to send its request, and for the answer: a busy machine takes seconds for a long page."""
+CONNECTIONS = 256
+"""Most connections at a time. One more ends the oldest, since that has had the most time for its request."""
 CLOSE_S = 1.0
 TEXT = "text/plain; charset=utf-8"
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -92,6 +95,7 @@ async def serve(
             port,
             process_request=process,
             open_timeout=REQUEST_S,
+            create_connection=_limited(),
             logger=_silent_logger(),
             server_header=None,
         )
@@ -165,6 +169,25 @@ def _probe_response(answer: ProbeAnswer) -> Response:
 def _response(status: HTTPStatus, content_type: str, body: bytes, **more: str) -> Response:
     fields = {"Content-Type": content_type, "Content-Length": str(len(body)), "Cache-Control": "no-store"}
     return Response(status.value, status.phrase, Headers({**fields, "Connection": "close", **more}), body)
+
+
+def _limited() -> type[ServerConnection]:
+    """The connections of one server, at most CONNECTIONS, as in the operator's server."""
+    transports = dict[ServerConnection, asyncio.BaseTransport]()
+
+    class Limited(ServerConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            transports[self] = transport
+            if len(transports) > CONNECTIONS:
+                oldest = transports.pop(next(iter(transports)))
+                cast(asyncio.Transport, oldest).abort()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            transports.pop(self, None)
+            super().connection_lost(exc)
+
+    return Limited
 
 
 async def _refuse_websocket(connection: ServerConnection) -> None:
