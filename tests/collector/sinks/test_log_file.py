@@ -31,6 +31,17 @@ def test_a_batch_is_appended_whole(segment: Segment) -> None:
     assert (segment.size, segment.started_at) == (14, 5.0)
 
 
+def test_new_file_is_private_to_its_user_and_group(tmp_path: Path) -> None:
+    """Balances are records too. A pod's fsGroup may read them."""
+    mask = os.umask(0)
+    try:
+        segment = create(tmp_path / "a.jsonl", 5.0)
+    finally:
+        os.umask(mask)
+    assert segment.path.stat().st_mode & 0o777 == 0o640
+    segment.close()
+
+
 def test_a_batch_that_fails_leaves_nothing_behind(segment: Segment) -> None:
     segment.append(b"one\n")
     with files_of_at_most(6), pytest.raises(OSError, match="File too large"):

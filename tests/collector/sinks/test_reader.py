@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from market_collector.sinks import reader
 from market_collector.sinks.compress import compress
 from market_collector.sinks.reader import BUFFER_BYTES, LONGEST_LINE_BYTES, DamagedError, stored_lines
 
@@ -68,15 +69,17 @@ def test_changed_byte_in_a_compressed_file_is_an_error(tmp_path: Path, compressi
 
 
 @pytest.mark.parametrize("ending", ["", *PACK])
-def test_a_line_without_an_end_is_damage(tmp_path: Path, ending: str) -> None:
+def test_a_line_without_an_end_is_damage(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read only as far as the limit."""
+    monkeypatch.setattr(reader, "LONGEST_LINE_BYTES", 1 << 22)
     path = tmp_path / f"a.jsonl{ending}"
-    text = LINES[0] + b"x" * (LONGEST_LINE_BYTES + 1)
+    text = LINES[0] + b"x" * LONGEST_LINE_BYTES
     path.write_bytes(PACK[ending](text) if ending else text)
     tracemalloc.start()
     lines = stored_lines(path)
     assert next(lines) == LINES[0]
-    with pytest.raises(DamagedError, match="a line of more than 64 MiB"):
+    with pytest.raises(DamagedError, match="a line of more than 4 MiB"):
         next(lines)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 3 * LONGEST_LINE_BYTES
+    assert peak < LONGEST_LINE_BYTES / 2

@@ -23,6 +23,7 @@ from market_operator.observed.pods import Pod
 from market_operator.observed.reported_streams import Streams
 from market_operator.observed.reports import Report
 from market_operator.resource.naming import Key
+from market_operator.resource.status import ShardStatus
 
 KEY = Key("md", "okx-btc")
 
@@ -75,6 +76,15 @@ def test_any_number_of_finished_pods_is_counted_within_the_limit() -> None:
         assert len(state.epochs) <= EPOCHS_LIMIT
     assert (state.total.messages, state.epochs) == (460, ())
     assert fold(state, samples, (), uids) == state, "a new process reads the same termination messages again"
+
+
+def test_epochs_are_as_many_as_the_schema_takes() -> None:
+    """The API server refuses the whole status beyond that, so that it would stay as it is."""
+    samples = [sample(f"p{number}/2026-11-22T10:{number:02}:00Z", 1) for number in range(60)]
+    state = fold(CounterState(), samples, {each.uid for each in samples})
+    assert len(state.epochs) == EPOCHS_LIMIT
+    [limit] = [each.max_length for each in ShardStatus.model_fields["epochs"].metadata if hasattr(each, "max_length")]
+    assert limit == EPOCHS_LIMIT
 
 
 def test_running_pods_are_counted_before_finished_ones() -> None:

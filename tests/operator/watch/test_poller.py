@@ -96,6 +96,16 @@ async def test_failed_probe_is_stored_with_its_problem(pod_document: Make) -> No
         assert informer.collectors.probes["pod-1"].problem == "timed out"
 
 
+async def test_pod_whose_probes_fail_is_probed_less_often(pod_document: Make) -> None:
+    async with polling(Reader(ReportError("timed out"))) as informer:
+        informer.child("Pod", pod_document(), time.time())
+        for _ in range(5):
+            await until(lambda: informer.collectors.probes.pop("pod-1", None) and informer.poll_schedule.next_due())
+            due = informer.poll_schedule.next_due() or 0.0
+            informer.poll_schedule.probe_by(KEY, "pod-1", time.time())
+        assert due > time.time() + 15, "the fifth interval is 30 s; without a backoff it is 2 s"
+
+
 async def test_answer_is_dropped_when_the_pod_is_gone_meanwhile(pod_document: Make, report: Make) -> None:
     reader = Reader(report())
     reader.gate.clear()
