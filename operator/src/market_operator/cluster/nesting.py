@@ -13,20 +13,24 @@ CUT = b'"nested too deeply"'
 """Stands for a value that was cut out."""
 
 # The last string may have no end. Each byte is scanned once.
-_STRING = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
-_STRINGS = re.compile(_STRING, re.DOTALL)
-_TOKENS = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+_STRINGS = re.compile(rb'"[^"]*+"?')
 _STEPS = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
 
 
 def shallow(text: bytes) -> bytes:
     """The JSON in `text` with at most MAX_LEVELS levels; `text` itself if it has no more."""
     if text.count(b"{") + text.count(b"[") <= MAX_LEVELS:
         return text
-    brackets = _STRINGS.sub(b"", text).translate(_STEPS, _NO_BRACKETS)
-    levels = itertools.accumulate(memoryview(brackets).cast("b"))
-    return _cut(text) if max(levels, default=0) > MAX_LEVELS else text
+    return _cut(text) if _levels(text) > MAX_LEVELS else text
+
+
+def _levels(text: bytes) -> int:
+    """The most levels. Almost every string is removed without a regular expression, which takes longer than parsing."""
+    quotes = text.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _OTHERS).replace(b'""', b"")
+    steps = _STRINGS.sub(b"", quotes).translate(_STEPS)
+    return max(itertools.accumulate(memoryview(steps).cast("b")), default=0)
 
 
 def _cut(text: bytes) -> bytes:
