@@ -28,7 +28,9 @@ def shallow(text: bytes) -> bytes:
 
 def _levels(text: bytes) -> int:
     """The most levels. Almost every string is removed without a regular expression, which takes longer than parsing."""
-    quotes = text.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _OTHERS).replace(b'""', b"")
+    if b"\\" in text:
+        text = text.replace(rb"\\", b"").replace(rb"\"", b"")
+    quotes = text.translate(None, _OTHERS).replace(b'""', b"")
     steps = _STRINGS.sub(b"", quotes).translate(_STEPS)
     return max(itertools.accumulate(memoryview(steps).cast("b")), default=0)
 
