@@ -96,4 +96,6 @@ def test_snapshot_is_the_present_state_with_the_best_levels_first() -> None:
     book = Book(record("snapshot", [("9", "1"), ("10", "1")], [("11", "1")], 1))
     book.apply(record("update", [("9.5", "2"), ("9", "0")], [("10.5", "3")], 2))
     bids, asks = [Level("10", "1"), Level("9.5", "2")], [Level("10.5", "3"), Level("11", "1")]
-    assert book.snapshot("okx", "X-Y", 7) == Orderbook("okx", "X-Y", 2, 7, "snapshot", bids, asks, 2, None)
+    assert book.snapshot("okx", "X-Y", 7) == Orderbook(
+        "okx", "X-Y", 2, 7, "snapshot", bids, asks, 2, None, None, "exchange"
+    )

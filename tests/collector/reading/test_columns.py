@@ -4,7 +4,7 @@ import pytest
 
 from market_collector.model.events import AnyRecord, Gap, Level, Number, Orderbook, Trade
 from market_collector.reading.columns import Column, columns, is_list_of_structs, item_hints
-from market_collector.reading.stored_file import KINDS
+from market_collector.reading.newer import KINDS
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from market_collector.errors import InputError, MissingLibraryError
 from market_collector.model.events import AnyRecord, Candle, Lost, Ticker
 from market_collector.reading import frames
-from market_collector.reading.stored_file import KINDS
+from market_collector.reading.newer import KINDS
 from records import START_NS, candle, gap, lost, raw, ticker, trade, update
 
 ODD_NS = START_NS + 123_456_789

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from market_collector.errors import RecordingError
 from market_collector.model.events import Balance, Record
 from market_collector.reading import read, replay
-from market_collector.reading.stored_file import KINDS
+from market_collector.reading.newer import KINDS
 from mutations import mutated
 from record_lines import lines
 from records import (

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from market_collector.model.events import AnyRecord
 from market_collector.reading.stored_file import StoredFile, damage, decoder, start_of
@@ -52,6 +53,17 @@ def test_caller_can_reject_a_record(tmp_path: Path) -> None:
     for _ in file.records():
         file.reject(ValueError("impossible"))
     assert (rejected, file.unreadable) == (["1: impossible"], 1)
+
+
+def test_records_with_words_of_a_newer_version_are_no_damage(tmp_path: Path) -> None:
+    content = lines([trade(1), snapshot(2)])
+    newer = content.replace(b'"side":"buy"', b'"side":"both"').replace(b'"snapshot"', b'"whole"')
+    file, records, rejected = read(tmp_path / "a.jsonl", newer)
+    assert (records, rejected) == ([replace(trade(1), side=None)], [])
+    assert {(each.field, each.word): count for each, count in file.unknown_words.items()} == {
+        ("side", "both"): 1,
+        ("action", "whole"): 1,
+    }
 
 
 @pytest.mark.parametrize(

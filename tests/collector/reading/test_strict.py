@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from market_collector.errors import InputError, RecordingError
 from market_collector.model.events import AnyRecord
-from market_collector.reading.stored_file import KINDS
+from market_collector.reading.newer import KINDS
 from market_collector.reading.strict import check_kind, find_recordings, first_time_ns, records_of, symbols_of
 from record_lines import lines
 from records import at, raw, snapshot, trade

@@ -203,3 +203,14 @@ def test_records_of_a_newer_version_are_a_note(tmp_path: Path) -> None:
     assert not reader.troubles
     assert reader.notes == [f"{path}: 2 records of unknown type 'funding' not checked"]
     assert trades(check) == [(1, 1)]
+
+
+def test_words_of_a_newer_version_are_notes(tmp_path: Path) -> None:
+    content = lines([trade(1), raw()]).replace(b'"side":"buy"', b'"side":"both"')
+    (path := tmp_path / "a.jsonl").write_bytes(content.replace(b'"in"', b'"inside"'))
+    reader, (check,) = read(path)
+    assert (reader.troubles, trades(check)) == ([], [(1, 1)])
+    assert reader.notes == [
+        f"{path}: 1 trade record with unknown side 'both' read as null",
+        f"{path}: 1 raw record with unknown direction 'inside' not checked",
+    ]

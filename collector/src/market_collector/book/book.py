@@ -21,13 +21,15 @@ class Book:
     same way, so the string is a key; readers merge equal prices.
     """
 
-    __slots__ = ("_asks", "_bids", "_is_best_read", "_rankings", "exchange_time_ns", "sequence")
+    __slots__ = ("_asks", "_bids", "_is_best_read", "_rankings", "depth", "exchange_time_ns", "sequence")
 
     def __init__(self, snapshot: Orderbook, *, is_packed: bool = False) -> None:
         self._bids = Side(snapshot.bids, best="highest", is_packed=is_packed)
         self._asks = Side(snapshot.asks, best="lowest", is_packed=is_packed)
         self.sequence = snapshot.sequence
         self.exchange_time_ns = snapshot.exchange_time_ns
+        self.depth = snapshot.depth
+        """Levels that the exchange keeps on each side; None for all."""
         self._rankings: tuple[Ranking, Ranking] | None = None
         self._is_best_read = False
 
@@ -107,11 +109,12 @@ class Book:
         """Return the lowest asks, best first."""
         return nsmallest(count, self._present(1), key=_value)
 
-    def snapshot(self, exchange: str, symbol: str, receive_time_ns: int) -> Orderbook:
-        """Return the present state as a record."""
+    def snapshot(self, exchange: str, symbol: str, receive_time_ns: int, cause: str = "exchange") -> Orderbook:
+        """Return the present state as a record, with this `Orderbook.cause`."""
+        previous = None if cause == "exchange" else self.sequence
         return Orderbook(
-            exchange, symbol, self.exchange_time_ns, receive_time_ns, "snapshot",
-            self.best_bids(ALL_LEVELS), self.best_asks(ALL_LEVELS), self.sequence, None,
+            exchange, symbol, self.exchange_time_ns, receive_time_ns, "snapshot", self.best_bids(ALL_LEVELS),
+            self.best_asks(ALL_LEVELS), self.sequence, previous, None, cause, self.depth,
         )  # fmt: skip
 
     def _present(self, number: int) -> list[Level]:

@@ -7,7 +7,8 @@ Fields that several records share:
 * ``price`` and ``amount``: the decimal string that the exchange sent, never a float. Amounts are in the base currency
   for spot instruments and in contracts for derivatives. In a book, amount "0" deletes the level.
 * ``sequence``: the exchange's number of the event. At OKX, trades and books of an instrument share one sequence.
-* Absent values are null, never 0 or "".
+* Absent values are null, never 0 or "". Fields that schema 1 added are left out when they are null.
+* Lists of words are closed (a `Literal`) or open (a string, whose words are named). An open list may get new words.
 
 A record's identity (docs/records.md) uses exchange data only. So any sink can merge the records of two replicas, of a
 rolling update's overlap, or of a backfill.
@@ -21,6 +22,9 @@ import msgspec
 
 Side = Literal["buy", "sell"]
 
+NULL = type(None)
+"""Makes the default of a field that is written even when it is null: a plain default is left out."""
+
 Number = Annotated[str, msgspec.Meta(description="a decimal number")]
 """A price or an amount, as the exact string that the exchange sent. The annotation tells numbers from other strings."""
 
@@ -32,8 +36,8 @@ class Level(msgspec.Struct, array_like=True, frozen=True, gc=False):
     amount: Number
 
 
-class Data(msgspec.Struct, tag_field="type", frozen=True, gc=False):
-    """Base of all market data records."""
+class Data(msgspec.Struct, tag_field="type", frozen=True, gc=False, omit_defaults=True):
+    """Base of all market data records. A field with a plain default is not written when it has that value."""
 
     exchange: str
     symbol: str
@@ -59,13 +63,16 @@ class Trade(Data, tag="trade", frozen=True, gc=False):
     """Id of the first fill in this record; equals ``trade_id`` where nothing was merged."""
     count: int
     """Number of fills merged into this record."""
-    side: Side
-    """The taker's side."""
+    side: Side | None
+    """The taker's side; null if the exchange does not say, as in an auction."""
     price: Number
     amount: Number
-    sequence: int | None = None
-    backfilled: bool = False
+    sequence: int | None = msgspec.field(default_factory=NULL)
+    backfilled: bool = msgspec.field(default_factory=bool)
     """Whether the record came from the exchange's history, after a gap."""
+    kind: str | None = None
+    """Open list: ``block``, ``liquidation``, ``auction``, ``rpi`` (a retail price improvement order). Null for an
+    ordinary trade, or if the exchange does not say."""
 
 
 class Orderbook(Data, tag="orderbook", frozen=True, gc=False):
@@ -78,13 +85,22 @@ class Orderbook(Data, tag="orderbook", frozen=True, gc=False):
     """Best (lowest) first in a snapshot."""
     sequence: int | None
     previous_sequence: int | None
-    """The sequence that this update follows; null for a snapshot."""
-    checksum: int | None = None
+    """The sequence that this update follows; null for a snapshot that starts a book."""
+    checksum: int | None = msgspec.field(default_factory=NULL)
     """The exchange's checksum of the book after this record, where it sends one."""
+    cause: str | None = None
+    """Open list: why a snapshot was written; null for an update.
+
+    * ``exchange``: a book starts, with a state that the exchange sent.
+    * ``interval``, ``rotation``: the collector repeats its book, so that a file can be used by itself.
+      ``previous_sequence`` equals ``sequence``, and the next update continues.
+    """
+    depth: int | None = None
+    """Snapshots only: levels that are kept on each side; null for the whole book."""
 
 
 class Ticker(Data, tag="ticker", frozen=True, gc=False):
-    """Best prices, last trade and the last 24 hours; volumes in base and in quote currency."""
+    """Best prices, last trade and the last 24 hours."""
 
     bid: Number | None
     bid_amount: Number | None
@@ -96,7 +112,11 @@ class Ticker(Data, tag="ticker", frozen=True, gc=False):
     high_24h: Number | None
     low_24h: Number | None
     volume_24h: Number | None
+    """In the unit of amounts: base currency, or contracts."""
     quote_volume_24h: Number | None
+    """In quote currency."""
+    base_volume_24h: Number | None = None
+    """In base currency, if amounts are contracts and the exchange says it."""
 
 
 class Candle(Data, tag="candle", frozen=True, gc=False):
@@ -109,10 +129,14 @@ class Candle(Data, tag="candle", frozen=True, gc=False):
     low: Number
     close: Number
     volume: Number
+    """In the unit of amounts: base currency, or contracts."""
     quote_volume: Number | None
+    """In quote currency."""
     trades: int | None
     closed: bool
-    backfilled: bool = False
+    backfilled: bool = msgspec.field(default_factory=bool)
+    base_volume: Number | None = None
+    """In base currency, if amounts are contracts and the exchange says it."""
 
 
 class Balance(Data, tag="balance", frozen=True, gc=False):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from market_collector.model.events import AnyRecord, Data
 from market_collector.reading import frames
 from market_collector.reading.identity import identity, is_better, order
-from market_collector.reading.stored_file import KINDS
+from market_collector.reading.newer import KINDS
 from market_collector.reading.strict import Files, Symbols, check_kind, find_recordings, records_of, symbols_of
 
 if TYPE_CHECKING:

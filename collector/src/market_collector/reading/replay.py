@@ -16,9 +16,9 @@ from market_collector.model.streams import DataType
 from market_collector.reading.files import Recording
 from market_collector.reading.gap_order import gaps_first
 from market_collector.reading.merge import Merge, is_of_book
+from market_collector.reading.newer import KINDS
 from market_collector.reading.plausible import check_ids
 from market_collector.reading.speed import Pace, Time, time_ns
-from market_collector.reading.stored_file import KINDS
 from market_collector.reading.strict import (
     Files,
     Symbols,

@@ -6,21 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import get_args
 
 import msgspec
 
 from market_collector.errors import UNREADABLE
 from market_collector.model.events import AnyRecord
 from market_collector.reading.files import present
+from market_collector.reading.newer import KINDS, Word, without_unknown_words
 from market_collector.sinks.names import COMPRESSED
 from market_collector.sinks.reader import stored_lines
 
 START_OF_RECORD = b'{"type":"'
 """First bytes of every record."""
-KINDS = {kind.__struct_config__.tag: kind for kind in get_args(AnyRecord)}
-"""Record types by name."""
-
 Decode = Callable[[bytes], AnyRecord]
 
 
@@ -44,6 +41,8 @@ class StoredFile:
         """Size of a last line that was not written completely; 0 if there is none."""
         self.unknown: Counter[str] = Counter()
         """Number of records by type, for types that this version does not know."""
+        self.unknown_words: Counter[Word] = Counter()
+        """Number of records by word, for words that this version does not know."""
         self._decode = decode
         self._reject = reject
 
@@ -61,7 +60,8 @@ class StoredFile:
             try:
                 record = decode(line)
             except UNREADABLE as error:
-                self._cannot_read(line, error)
+                if (newer := self._read_again(line, error)) is not None:
+                    yield newer
                 continue
             yield record
 
@@ -74,6 +74,14 @@ class StoredFile:
     def is_foreign(self) -> bool:
         """Whether no line is a record."""
         return 0 < self.line == self.unreadable
+
+    def _read_again(self, line: bytes, error: Exception) -> AnyRecord | None:
+        """Return a record of a newer version without its unknown words. Count or reject any other line."""
+        words, record = without_unknown_words(line)
+        self.unknown_words.update(words)
+        if not words:
+            self._cannot_read(line, error)
+        return record
 
     def _cannot_read(self, line: bytes, error: Exception) -> None:
         if not line.endswith(b"\n") and not self._is_compressed and self._may_be_torn(line):

@@ -10,8 +10,9 @@ from pathlib import Path
 from market_collector.errors import InputError, RecordingError
 from market_collector.model.events import AnyRecord
 from market_collector.reading.files import Recording, recordings
+from market_collector.reading.newer import KINDS
 from market_collector.reading.plausible import IMPOSSIBLE, Check, check_values
-from market_collector.reading.stored_file import KINDS, Decode, StoredFile, damage, decoder, start_of
+from market_collector.reading.stored_file import Decode, StoredFile, damage, decoder, start_of
 from market_collector.reading.trouble import Trouble
 from market_collector.sinks.reader import DamagedError
 from market_spec.messages import not_among

@@ -64,6 +64,9 @@ class Reader:
             )
         for kind, count in file.unknown.items():
             self.notes.append(f"{file.path}: {counted(count, 'record')} of unknown type {kind!r} not checked")
+        for word, count in file.unknown_words.items():
+            records = f"{counted(count, f'{word.kind} record')} with unknown {word.field} {word.word!r}"
+            self.notes.append(f"{file.path}: {records} {'read as null' if word.is_nullable else 'not checked'}")
 
     def _reject(self, file: StoredFile, error: Exception) -> None:
         if file.unreadable <= TROUBLES_KEPT:

@@ -1,6 +1,8 @@
 """OKX's frames and numbers, from its documentation; recorded frames are in feed/test_recordings.py."""
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -89,6 +91,48 @@ def test_a_merged_row_of_a_recording_covers_its_fills() -> None:
             ],
         ),
     )  # fmt: skip
+
+
+def test_source_of_a_trade_tells_orders_of_retail_price_improvement() -> None:
+    row = {"tradeId": "7", "px": "1", "sz": "1", "side": "buy", "ts": "5"}
+    frame = {"arg": {"channel": "trades-all", "instId": "BTC-USDT"}, "data": [row | {"source": each} for each in "01"]}
+    assert [each.kind for each in records_of(frame)] == [None, "rpi"]
+
+
+def records_of(frame: object, stream: Stream = TRADES) -> Sequence[Any]:
+    (batch,) = Okx().codec(Okx().route(stream), [stream]).read(json.dumps(frame, separators=(",", ":")).encode(), 7)
+    assert isinstance(batch, Batch)
+    return batch.records
+
+
+@pytest.mark.parametrize(("symbol", "units"), [("BTC-USDT", ("7", None, "9")), ("BTC-USDT-SWAP", ("7", "9", None))])
+def test_volumes_of_a_ticker_are_named_by_their_unit(symbol: str, units: tuple[str | None, ...]) -> None:
+    row = {"instId": symbol, "last": "1.5", "vol24h": "7", "volCcy24h": "9", "ts": "1597026383085"}
+    (ticker,) = records_of(
+        {"arg": {"channel": "tickers", "instId": symbol}, "data": [row]}, Stream(symbol, DataType.TICKER)
+    )
+    assert (ticker.volume_24h, ticker.base_volume_24h, ticker.quote_volume_24h) == units
+
+
+@pytest.mark.parametrize(("symbol", "units"), [("BTC-USDT", ("7", None, "9")), ("BTC-USDT-SWAP", ("7", "8", "9"))])
+def test_volumes_of_a_candle_are_named_by_their_unit(symbol: str, units: tuple[str | None, ...]) -> None:
+    row = ["1786538760000", "1", "3", "0.5", "2", "7", "8", "9", "1"]
+    (candle,) = records_of(
+        {"arg": {"channel": "candle1H", "instId": symbol}, "data": [row]}, Stream(symbol, DataType.CANDLE, "1h")
+    )
+    assert (candle.volume, candle.base_volume, candle.quote_volume) == units
+
+
+def test_snapshot_has_its_cause_and_depth_and_an_update_has_none() -> None:
+    row = {"asks": [["8", "4", "0", "1"]], "bids": [], "ts": "1597026383085", "seqId": 5, "prevSeqId": 4}
+    books = [
+        records_of({"arg": {"channel": "books", "instId": "BTC-USDT"}, "action": action, "data": [row]}, BOOK)[0]
+        for action in ("snapshot", "update")
+    ]
+    assert [(each.cause, each.depth, each.previous_sequence) for each in books] == [
+        ("exchange", 400, None),
+        (None, None, 4),
+    ]
 
 
 def test_a_checksum_of_zero_is_no_checksum() -> None:

@@ -109,14 +109,14 @@ def test_absent_field_of_a_ticker_is_null(name: str, field: str, value: object) 
 
 
 @pytest.mark.parametrize("value", [ABSENT, None, ""])
-@pytest.mark.parametrize(("name", "field"), [("seqId", "sequence"), ("ts", "exchange_time_ns")])
+@pytest.mark.parametrize(("name", "field"), [("seqId", "sequence"), ("ts", "exchange_time_ns"), ("side", "side")])
 def test_absent_optional_field_of_a_trade_is_null(name: str, field: str, value: object) -> None:
     record = read(codec_after_good_frames(), push(TRADES, changed(TRADE_ROW, name, value)))
     assert getattr(record, field) is None
 
 
 @pytest.mark.parametrize("value", [ABSENT, None, ""])
-@pytest.mark.parametrize("name", ["tradeId", "px", "sz", "side"])
+@pytest.mark.parametrize("name", ["tradeId", "px", "sz"])
 def test_trade_without_a_required_field_is_unreadable(name: str, value: object) -> None:
     with pytest.raises(FrameError) as raised:
         codec_after_good_frames().read(push(TRADES, changed(TRADE_ROW, name, value)), 7)
@@ -137,6 +137,12 @@ def test_book_without_a_side_is_unreadable(name: str, value: object) -> None:
     with pytest.raises(FrameError) as raised:
         codec_after_good_frames().read(push(BOOK, changed(row, name, value), action="update"), 7)
     assert raised.value.stream == BOOK
+
+
+@pytest.mark.parametrize("value", [ABSENT, None, "", 1, "0", "7", {}])
+def test_trade_of_an_unknown_source_has_no_kind(value: object) -> None:
+    record: Any = read(codec_after_good_frames(), push(TRADES, changed(TRADE_ROW, "source", value)))
+    assert record.kind is None
 
 
 @pytest.mark.parametrize("value", [None, ""])

@@ -14,7 +14,7 @@ from market_collector.book.checksum import interleaved_crc32
 from market_collector.exchanges.interface import Codec, Credentials, Heartbeat, RestApi
 from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, OkxCodec
 from market_collector.exchanges.okx.rest import OkxRestApi
-from market_collector.exchanges.okx.rows import BARS, NAME
+from market_collector.exchanges.okx.rows import BARS, BOOK_DEPTH, NAME
 from market_collector.model.streams import DataType, Stream
 
 
@@ -23,7 +23,7 @@ class Okx:
 
     name = NAME
     offers = frozenset({DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE, DataType.BALANCE})
-    book_depths: tuple[int, ...] = (400,)
+    book_depths: tuple[int, ...] = (BOOK_DEPTH,)
     candle_intervals: tuple[str, ...] = tuple(BARS)
     websocket = "wss://ws.okx.com:8443"
     rest = "https://openapi.okx.com"

@@ -11,6 +11,7 @@ from msgspec import structs
 from market_collector.exchanges.decimals import DECIMAL, check_decimals
 from market_collector.exchanges.interface import Batch
 from market_collector.exchanges.okx.rows import (
+    BOOK_DEPTH,
     NAME,
     BookRow,
     CandleRow,
@@ -87,13 +88,15 @@ def _books(stream: Stream, symbol: str, frame: bytes, receive_time_ns: int) -> B
     push = read_book_push(frame)
     if not has_decimal_levels(frame):
         check_decimals(text for row in push.data for level in (*row.bids, *row.asks) for text in structs.astuple(level))
+    is_snapshot = push.action == "snapshot"
+    cause, depth = ("exchange", BOOK_DEPTH) if is_snapshot else (None, None)
     records = []
     for row in push.data:
         time_ms = row.ts
         records.append(
             Orderbook(
                 NAME, symbol, None if time_ms is None else time_ms * 1_000_000, receive_time_ns, push.action, row.bids,
-                row.asks, row.seqId, None if push.action == "snapshot" else row.prevSeqId, row.checksum or None,
+                row.asks, row.seqId, None if is_snapshot else row.prevSeqId, row.checksum or None, cause, depth,
             )
         )  # fmt: skip
     return Batch(stream, records)

@@ -19,6 +19,7 @@ from market_collector.exchanges.okx.rows import (
     TradeRow,
     candle_of,
     decode_row,
+    is_spot,
     trade_of,
 )
 from market_collector.model.events import Candle, Data, Orderbook, Trade
@@ -168,7 +169,7 @@ class OkxRestApi:
 
     def state(self, stream: Stream) -> Request:
         """Request the instrument's state. Limit: 20 requests per 2 s, IP address and instrument type."""
-        kind = "SPOT" if stream.symbol.count("-") == 1 else "SWAP" if stream.symbol.endswith("-SWAP") else "FUTURES"
+        kind = "SPOT" if is_spot(stream.symbol) else "SWAP" if stream.symbol.endswith("-SWAP") else "FUTURES"
         return Request(f"/api/v5/public/instruments?instType={kind}&instId={stream.symbol}")
 
     def is_trading(self, stream: Stream, body: bytes) -> bool:

@@ -22,11 +22,17 @@ BARS = {
 """Our interval names to OKX's. Bars of 6 hours and longer open on UTC+8 boundaries unless "utc" is appended."""
 
 
+BOOK_DEPTH = 400
+"""Levels on each side of a book of the channel `books`."""
+
+
 class TradeRow(msgspec.Struct, gc=False):
     """One fill; ``side`` is the taker's.
 
     ``{"instId":"BTC-USDT","tradeId":"1040968613","px":"64040.2","sz":"0.00240857","side":"buy",
     "ts":"1786538760218","source":"0","seqId":79706765242}``
+
+    ``source`` is "1" for a retail price improvement (RPI) order, which books lack.
 
     A row of channel `trades` may merge fills of one taker order at one price [rec]. ``"count":"2"`` is their number,
     ``tradeId`` the last of their ids. The 2022 recording has neither count nor seqId.
@@ -35,10 +41,11 @@ class TradeRow(msgspec.Struct, gc=False):
     tradeId: Id
     px: str
     sz: str
-    side: Side
+    side: Side | None = None
     ts: Milliseconds | None = None
     count: Annotated[int, msgspec.Meta(ge=1)] = 1
     seqId: Id | None = None
+    source: Any = None
 
 
 class BookRow(msgspec.Struct, gc=False):
@@ -63,8 +70,8 @@ class TickerRow(msgspec.Struct, gc=False):
 
     ``{"instType":"SPOT","instId":"BTC-USDT","last":"64028.6","lastSz":"0.0011553","askPx":"64028.7",...}`` [rec]
 
-    Since 2025-11-26 best bid and ask may lie inside the book's (RPI orders). For SPOT, ``vol24h`` is in base and
-    ``volCcy24h`` in quote currency.
+    Since 2025-11-26 best bid and ask may lie inside the book's (RPI orders). ``vol24h`` is in base currency for SPOT
+    and in contracts for others; ``volCcy24h`` is in quote currency for SPOT and in base currency for others.
     """
 
     bidPx: str | None = None
@@ -82,7 +89,10 @@ class TickerRow(msgspec.Struct, gc=False):
 
 
 class CandleRow(msgspec.Struct, array_like=True, gc=False):
-    """``["1786538760000","64040.2","64040.2","64025.7","64033.5","2.16787395","138825.2","138825.2","0"]`` [rec]."""
+    """``["1786538760000","64040.2","64040.2","64025.7","64033.5","2.16787395","138825.2","138825.2","0"]`` [rec].
+
+    ``vol`` and ``volCcy`` have the units of a ticker's; ``volCcyQuote`` is in quote currency.
+    """
 
     ts: Milliseconds
     open: str
@@ -121,6 +131,11 @@ def _without_empty(value: Any) -> Any:
     return [_without_empty(each) for each in value] if isinstance(value, list) else value
 
 
+def is_spot(symbol: str) -> bool:
+    """Whether this is a spot instrument; the ids of swaps, futures and options have more parts."""
+    return symbol.count("-") == 1
+
+
 def trade_of(symbol: str, row: TradeRow, receive_time_ns: int) -> Trade:
     if not (is_decimal(row.px) and is_decimal(row.sz)):
         check_decimals((row.px, row.sz))
@@ -129,7 +144,10 @@ def trade_of(symbol: str, row: TradeRow, receive_time_ns: int) -> Trade:
         raise ValueError(f"trade {last} has {fills} fills, more than there are ids")
     first = last if fills == 1 else str(row.tradeId - fills + 1)
     time_ns = None if time_ms is None else time_ms * 1_000_000
-    return Trade(NAME, symbol, time_ns, receive_time_ns, last, first, fills, row.side, row.px, row.sz, row.seqId)
+    kind = "rpi" if row.source == "1" else None
+    return Trade(
+        NAME, symbol, time_ns, receive_time_ns, last, first, fills, row.side, row.px, row.sz, row.seqId, False, kind
+    )  # fmt: skip
 
 
 def ticker_of(symbol: str, row: TickerRow, receive_time_ns: int) -> Ticker:
@@ -137,6 +155,8 @@ def ticker_of(symbol: str, row: TickerRow, receive_time_ns: int) -> Ticker:
     numbers = [text or None for text in numbers]
     if not _are_numbers(";".join([text or "0" for text in numbers])):
         check_decimals(numbers)
+    if not is_spot(symbol):
+        numbers[-1:] = None, numbers[-1]
     return Ticker(NAME, symbol, None if time_ms is None else time_ms * 1_000_000, receive_time_ns, *numbers)
 
 
@@ -146,8 +166,9 @@ _are_numbers = re.compile(f"{DECIMAL}(?:;{DECIMAL}){{{len(TickerRow.__struct_fie
 
 def candle_of(stream: Stream, row: CandleRow, receive_time_ns: int) -> Candle:
     quote_volume = row.volCcyQuote or None
-    check_decimals((row.open, row.high, row.low, row.close, row.vol, quote_volume))
+    base_volume = None if is_spot(stream.symbol) else row.volCcy or None
+    check_decimals((row.open, row.high, row.low, row.close, row.vol, quote_volume, base_volume))
     return Candle(
         NAME, stream.symbol, None, receive_time_ns, stream.interval, row.ts * 1_000_000, row.open, row.high, row.low,
-        row.close, row.vol, quote_volume, None, row.confirm == "1",
+        row.close, row.vol, quote_volume, None, row.confirm == "1", False, base_volume,
     )  # fmt: skip
