@@ -5,11 +5,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 import evidence
 from collector_thread import CollectorThread, ListSink, collector_thread, settings_for
 from market_collector.feed import backfill
+from market_collector.model.events import Trade
+from market_collector.model.identity import union
 from simulator_process import Simulator, simulator
 from truth import Truth
 
@@ -75,13 +78,10 @@ def port_of(peer: str) -> int:
 
 
 def merge(*outputs: list[Any]) -> list[Any]:
-    """Merge by the documented identity (docs/records.md): exchange, symbol, type, trade id."""
-    rows = {
-        (record["exchange"], record["symbol"], record["type"], record["trade_id"]): record
-        for output in outputs
-        for record in evidence.of_type(output, "trade")
-    }
-    return list(rows.values())
+    """Merge trades by their identity."""
+    trades = [msgspec.convert(evidence.of_type(output, "trade"), list[Trade]) for output in outputs]
+    merged: list[Any] = msgspec.to_builtins(union(*trades))
+    return merged
 
 
 def test_an_announced_end_loses_and_doubles_nothing_and_breaks_no_book(exchange: Simulator) -> None:

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from market_collector.errors import InputError, RecordingError
 from market_collector.model.events import Candle, Data, Trade
+from market_collector.model.identity import identity
 from market_collector.reading import read
-from market_collector.reading.identity import identity
 from record_lines import lines
 from records import at, candle, gap, snapshot, ticker, trade, update
 

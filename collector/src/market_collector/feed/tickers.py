@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-import msgspec
-
 from market_collector.feed.stream_state import TickerProgress
 from market_collector.model.events import Balance, Record, Ticker
+from market_collector.model.identity import identity
 from market_collector.model.moment import Moment
 
 State = TypeVar("State", Ticker, Balance)
@@ -37,4 +36,4 @@ def is_newer_state(last: State, ticker: State) -> bool:
     known_ns, time_ns = last.exchange_time_ns, ticker.exchange_time_ns
     if known_ns is None or time_ns is None or time_ns > known_ns:
         return True
-    return time_ns == known_ns and msgspec.structs.replace(ticker, receive_time_ns=last.receive_time_ns) != last
+    return time_ns == known_ns and identity(ticker) != identity(last)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from market_collector.book.book import Book
 from market_collector.book.continuity import is_next
 from market_collector.model.events import Gap, Lost, Orderbook, Repaired
-from market_collector.reading.identity import event_time_ns
+from market_collector.reading.order import event_time_ns
 
 CATCH_UP_NS = 1_000_000_000
 """Receive time after which a replica whose book is ahead replaces those that do not reach it."""

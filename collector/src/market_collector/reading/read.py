@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from market_collector.model.events import AnyRecord, Data
+from market_collector.model.events import AnyRecord
+from market_collector.model.identity import union
 from market_collector.reading import frames
-from market_collector.reading.identity import identity, is_better, order
 from market_collector.reading.newer import KINDS
+from market_collector.reading.order import order
 from market_collector.reading.strict import Files, Symbols, check_kind, find_recordings, records_of, symbols_of
 
 if TYPE_CHECKING:
@@ -74,16 +75,8 @@ def read(files: Files, type: str, symbols: Symbols = None) -> Recorded:
         InputError: there is no such record type.
     """
     name, wanted = check_kind(type, "type"), symbols_of(symbols)
-    best: dict[Hashable, AnyRecord] = {}
-    events: list[AnyRecord] = []
-    for recording in find_recordings(files):
-        for record in records_of(recording, [name]):
-            if wanted is not None and record.symbol not in wanted:
-                continue
-            if not isinstance(record, Data):
-                events.append(record)
-                continue
-            known = best.setdefault(key := identity(record), record)
-            if known is not record and isinstance(known, Data) and is_better(record, known):
-                best[key] = record
-    return Recorded(KINDS[name], sorted([*best.values(), *events], key=order))
+    replicas = [
+        (record for record in records_of(recording, [name]) if wanted is None or record.symbol in wanted)
+        for recording in find_recordings(files)
+    ]
+    return Recorded(KINDS[name], sorted(union(*replicas), key=order))

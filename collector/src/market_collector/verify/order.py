@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from market_collector.model.events import Candle, Ticker
+from market_collector.model.identity import identity
 from market_collector.verify.report import Finding, find
 
 CLOSED_KEPT = 1000
@@ -37,7 +38,7 @@ class StateOrder:
             self._ticker = last
             detail = f"the ticker of {_ms(ticker.exchange_time_ns)} came after that of {_ms(last.exchange_time_ns)}"
             find(self.findings, "TickerBackInTime", detail, ticker.exchange_time_ns)
-        elif _is_same(last, ticker):
+        elif identity(last) == identity(ticker):
             self.duplicates += 1
 
     def candle(self, candle: Candle, *, was_closed: bool) -> None:
@@ -71,16 +72,12 @@ class StateOrder:
                 detail = f"volume of open candle {_ms(open_ns)} fell from {last.volume} to {candle.volume}"
                 find(self.findings, "CandleBackInTime", detail, open_ns)
                 return
-            self.duplicates += _is_same(last, candle)
+            self.duplicates += replace(last, receive_time_ns=candle.receive_time_ns) == candle
         self._running = candle
 
 
 def _values(candle: Candle) -> tuple[float, ...]:
     return tuple(map(float, (candle.open, candle.high, candle.low, candle.close, candle.volume)))
-
-
-def _is_same(one: Candle | Ticker, other: Candle | Ticker) -> bool:
-    return replace(one, receive_time_ns=other.receive_time_ns) == other
 
 
 def _ms(time_ns: int) -> int:

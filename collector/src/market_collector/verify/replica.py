@@ -24,7 +24,7 @@ from market_collector.model.events import (
     Trade,
 )
 from market_collector.model.streams import DataType, Stream
-from market_collector.reading.identity import event_time_ns
+from market_collector.reading.order import event_time_ns
 from market_collector.verify.books import BookLine
 from market_collector.verify.ids import NumberLine
 from market_collector.verify.report import Span
