@@ -8,6 +8,7 @@ from market_collector.model.events import (
     Disconnected,
     Dropped,
     Gap,
+    Instrument,
     Level,
     Lost,
     Orderbook,
@@ -117,6 +118,16 @@ def dropped(count: int, *, stream: str = TRADES, seconds: float = 0) -> Dropped:
 def resync(reason: str, *, stream: str = TRADES, seconds: float = 0) -> Resync:
     """A record of a stream that starts again."""
     return Resync("okx", "BTC-USDT", None, at(seconds), stream, reason)
+
+
+def instrument(seconds: float = 0, *, status: str = "trading", symbol: str = "BTC-USDT") -> Instrument:
+    """A spot instrument."""
+    time_ns, (base, quote) = at(seconds), symbol.split("-")
+    increments = "0.1", "0.00000001", "0.00001", None
+    return Instrument(
+        "okx", symbol, None, time_ns, time_ns, symbol, "spot", base, quote, "base", *increments, status,
+        START_NS, "dense", "exchange", True, ["rpi"],
+    )  # fmt: skip
 
 
 def connected(seconds: float = 0) -> Connected:

@@ -25,6 +25,7 @@ from market_collector.model.streams import ACCOUNT, DataType, Stream
 from market_collector.net.backfill_task import BackfillTask
 from market_collector.net.clock import read_clock
 from market_collector.net.deadlines import DEADLINES, Deadlines
+from market_collector.net.instrument_watch import InstrumentWatch
 from market_collector.net.predecessors import HandoverFile, Predecessors
 from market_collector.net.supervisor import Supervisor
 from market_collector.sinks.fanout import QUEUE_LIMIT, Fanout
@@ -90,6 +91,9 @@ class Collector:
             self.fanout,
             read_clock,
             self.ledger.complaints,
+        )
+        self._instruments = InstrumentWatch(
+            EXCHANGES[settings.exchange].rest_api, self.ledger, self.supervisor.rest, self.fanout.emit, read_clock
         )
         self._samples = Samples()
         self._acknowledged = Positions({}, [], [], {})
@@ -195,6 +199,7 @@ class Collector:
                 reading.create_task(self.supervisor.run(), name="supervisor"),
                 reading.create_task(self.backfill.run(), name="backfill"),
                 reading.create_task(self._save_checkpoints(), name="checkpoints"),
+                reading.create_task(self._instruments.run(), name="instruments"),
             ]
             if self._handover and self._takeover:
                 asking = self._predecessors(self._handover, self._takeover).run()

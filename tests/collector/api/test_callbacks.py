@@ -16,6 +16,7 @@ from market_collector.model.events import Connected, Raw, Record, Ticker, Trade
 from market_collector.model.streams import DataType
 from market_collector.net.clock import read_clock
 from market_collector.sinks.fanout import Fanout
+from records import instrument
 
 CONNECTED = Connected("okx", None, None, 1, None, "public")
 RAW = Raw("okx", None, None, 1, "public", "in", "{}")
@@ -70,7 +71,7 @@ async def test_each_callback_gets_its_type_and_none_gets_raw_frames() -> None:
     subscriptions.add_data(DataType.TICKER, points.append)
     subscriptions.add_events(events.append)
     async with sink(subscriptions) as made:
-        await made.write([*trades(1, 2), TICKER, RAW, CONNECTED])
+        await made.write([*trades(1, 2), TICKER, RAW, instrument(), CONNECTED])
     assert [point.data_type for point in points] == [DataType.TICKER]
     assert [event.kind for event in events] == ["connected"]
 

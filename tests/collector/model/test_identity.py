@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from market_collector.model.events import Balance, Candle, Data, Record, Trade
+from market_collector.model.events import Balance, Candle, Data, Instrument, Record, Trade
 from market_collector.model.identity import identity, supersedes, union
-from records import at, candle, gap, snapshot, ticker, trade, update
+from records import at, candle, gap, instrument, snapshot, ticker, trade, update
 
 BALANCE = Balance("okx", "account", at(1), at(2), "USDT", "1", "1", "0")
-RECORDS = [trade(1), snapshot(1), update(1, 2), ticker(1), candle(1), BALANCE]
+RECORDS: list[Data | Instrument] = [trade(1), snapshot(1), update(1, 2), ticker(1), candle(1), BALANCE, instrument(1)]
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
-def test_receive_time_does_not_change_the_identity(record: Data) -> None:
+def test_receive_time_does_not_change_the_identity(record: Data | Instrument) -> None:
     assert identity(replace(record, receive_time_ns=at(9))) == identity(record)
 
 
@@ -28,7 +28,7 @@ def test_receive_time_does_not_change_the_identity(record: Data) -> None:
         (candle(1), {"closed": False, "volume": "9", "backfilled": True}),
     ],
 )
-def test_other_fields_do_not_change_the_identity(record: Data, change: dict[str, object]) -> None:
+def test_other_fields_do_not_change_the_identity(record: Data | Instrument, change: dict[str, object]) -> None:
     assert identity(replace(record, **change)) == identity(record)
 
 
@@ -38,7 +38,7 @@ def test_records_of_different_types_differ() -> None:
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
 @pytest.mark.parametrize("change", [{"symbol": "ETH-USDT"}, {"exchange": "kraken"}])
-def test_exchange_and_symbol_belong_to_the_identity(record: Data, change: dict[str, str]) -> None:
+def test_exchange_and_symbol_belong_to_the_identity(record: Data | Instrument, change: dict[str, str]) -> None:
     assert identity(replace(record, **change)) != identity(record)
 
 
@@ -57,9 +57,10 @@ def test_exchange_and_symbol_belong_to_the_identity(record: Data, change: dict[s
         (BALANCE, {"asset": "BTC"}),
         (BALANCE, {"exchange_time_ns": at(7)}),
         (BALANCE, {"total": "2"}),
+        (instrument(1), {"valid_from_ns": at(7)}),
     ],
 )
-def test_each_part_of_the_identity_counts(record: Data, change: dict[str, object]) -> None:
+def test_each_part_of_the_identity_counts(record: Data | Instrument, change: dict[str, object]) -> None:
     assert identity(replace(record, **change)) != identity(record)
 
 
@@ -86,21 +87,22 @@ def test_events_of_all_replicas_are_kept() -> None:
     assert union(replica, replica[::-1]) == [*replica, gap("g", 1, 2)]
 
 
-FACTS: list[Data] = [
+Fact = Data | Instrument
+FACTS: list[Fact] = [
     *(trade(number) for number in (1, 2)),
-    snapshot(1), update(1, 2), update(2, 3), *(candle(minute) for minute in (1, 2)), ticker(1), ticker(2), BALANCE,
+    snapshot(1), update(1, 2), update(2, 3), *(candle(minute) for minute in (1, 2)), ticker(1), ticker(2), BALANCE, instrument(1),
 ]  # fmt: skip
 
 
-def winner(fact: Data) -> Data:
+def winner(fact: Fact) -> Fact:
     """The state of a fact that no other one supersedes, with the values that a replica in time has."""
     return replace(fact, receive_time_ns=at(100))
 
 
 @st.composite
-def replicas(draw: st.DrawFn) -> list[list[Data]]:
+def replicas(draw: st.DrawFn) -> list[list[Fact]]:
     """Two replicas with faults: late, backfilled, unfinished, repeated or missing, but each fact is in one of them."""
-    found: list[list[Data]] = [[], []]
+    found: list[list[Fact]] = [[], []]
     for fact in FACTS:
         (owner, other) = draw(st.permutations([0, 1]))
         found[owner].append(winner(fact))
@@ -109,7 +111,7 @@ def replicas(draw: st.DrawFn) -> list[list[Data]]:
     return [draw(st.permutations(each)) for each in found]
 
 
-def worse(fact: Data) -> st.SearchStrategy[Data]:
+def worse(fact: Fact) -> st.SearchStrategy[Fact]:
     """States of the fact that lose against `winner`, each by the rule of its type."""
     later, earlier = st.integers(at(101), at(200)), st.integers(at(1), at(99))
     match fact:
@@ -127,7 +129,7 @@ def worse(fact: Data) -> st.SearchStrategy[Data]:
 
 
 @given(replicas=replicas())
-def test_union_of_two_replicas_has_each_fact_once_in_its_best_state(replicas: list[list[Data]]) -> None:
+def test_union_of_two_replicas_has_each_fact_once_in_its_best_state(replicas: list[list[Fact]]) -> None:
     expected = {identity(fact): winner(fact) for fact in FACTS}
     for order in (replicas, replicas[::-1], [union(*replicas)]):
         found = union(*order)
@@ -136,9 +138,9 @@ def test_union_of_two_replicas_has_each_fact_once_in_its_best_state(replicas: li
 
 
 @given(replicas=replicas())
-def test_upsert_of_any_order_ends_with_the_best_state(replicas: list[list[Data]]) -> None:
+def test_upsert_of_any_order_ends_with_the_best_state(replicas: list[list[Fact]]) -> None:
     """A database compares each new row with its own only."""
-    table: dict[object, Data] = {}
+    table: dict[object, Fact] = {}
     for record in [*replicas[1], *replicas[0]]:
         key = identity(record)
         if key not in table or supersedes(record, table[key]):

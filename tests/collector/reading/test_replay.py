@@ -16,7 +16,21 @@ from market_collector.model.events import AnyRecord, Data, Gap, Level, Orderbook
 from market_collector.model.streams import DataType
 from market_collector.reading import replay
 from record_lines import lines
-from records import BOOK, at, connected, disconnected, gap, lost, raw, repaired, snapshot, ticker, trade, update
+from records import (
+    BOOK,
+    at,
+    connected,
+    disconnected,
+    gap,
+    instrument,
+    lost,
+    raw,
+    repaired,
+    snapshot,
+    ticker,
+    trade,
+    update,
+)
 from simulator_process import MARKET, simulator
 
 TRUTH = 24
@@ -65,9 +79,10 @@ async def test_speed_changes_no_record(tmp_path: Path, speed: float | None) -> N
 
 def test_types_and_symbols_select_records(tmp_path: Path) -> None:
     other = replace(trade(9), symbol="ETH-USDT")
-    folder = recorded(tmp_path, a=[connected(0), trade(1), snapshot(2), raw(), other])
+    folder = recorded(tmp_path, a=[connected(0), trade(1), snapshot(2), raw(), instrument(), other], b=[instrument(1)])
     assert list(replay(folder)) == [connected(0), trade(1), snapshot(2), other]
     assert list(replay(folder, types="raw")) == [raw()]
+    assert list(replay(folder, types="instrument")) == [instrument()]
     assert list(replay(folder, types=["trade", "orderbook"], symbols="BTC-USDT")) == [trade(1), snapshot(2)]
     assert list(replay(folder, symbols=["ETH-USDT"])) == [connected(0), other]
 

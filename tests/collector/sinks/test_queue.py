@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import Candle, Connected, Dropped, Level, Orderbook, Raw, Record, Ticker, Trade
 from market_collector.sinks.queue import EVENT_ROOM, Queue, dense_number, stream_name, weight
+from records import instrument
 
 
 def queue_of(limit: int) -> Queue:
@@ -146,6 +147,7 @@ def test_every_record_is_acknowledged_or_dropped(steps: list[tuple[int, int, boo
         (Raw("okx", None, None, 1, "public", "in", "{}"), "public/raw"),
         (Connected("okx", "A-B", None, 1, "A-B/trade", ""), "A-B/trade"),
         (Connected("okx", None, None, 1, None, ""), "events"),
+        (instrument(), "events"),
     ],
 )
 def test_a_record_is_counted_with_its_stream(record: Record, name: str) -> None:

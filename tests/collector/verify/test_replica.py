@@ -19,6 +19,7 @@ from records import (
     disconnected,
     dropped,
     gap,
+    instrument,
     lost,
     raw,
     refused,
@@ -50,14 +51,16 @@ def numbers(replica: ReplicaCheck, name: str) -> NumberLine:
 
 
 def test_data_goes_to_its_stream() -> None:
-    replica = check(trade(1), trade(2), snapshot(1), ticker(1), ticker(0), candle(0), candle(1, closed=False), raw())
+    replica = check(
+        trade(1), trade(2), snapshot(1), ticker(1), ticker(0), candle(0), candle(1, closed=False), raw(), instrument()
+    )
     assert {name: each.records for (_, name), each in replica.streams.items()} == {
         TRADES: 2,
         BOOK: 1,
         TICKER: 2,
         CANDLES: 2,
     }
-    assert (replica.records, replica.raw) == (8, 1)
+    assert (replica.records, replica.raw) == (9, 1)
     assert numbers(replica, TRADES).numberings[0].runs.runs() == [(1, 2)]
     assert len(numbers(replica, CANDLES).numberings[0].runs.runs()) == 1
     assert stream(replica, TICKER).out_of_order == 1

@@ -20,7 +20,7 @@ from types import CoroutineType
 from market_collector.api.loop import timed, turns_of
 from market_collector.api.points import DataPoint, StreamEvent, data_point, data_type, stream_event
 from market_collector.errors import ConfigurationError
-from market_collector.model.events import Data, Event, Raw, Record
+from market_collector.model.events import Data, Event, Instrument, Raw, Record
 from market_collector.model.streams import DataType
 
 QUEUE_RECORDS = 10_000
@@ -153,10 +153,10 @@ class Subscriptions:
             self._by_type[wanted] = tuple(each for each in group if each is not subscription)
 
     def of(self, record: Record) -> tuple[Subscription, ...]:
-        """The subscriptions for this record; raw frames go only to files."""
+        """The subscriptions for this record; raw frames and instruments go only to files."""
         if isinstance(record, Data):
             return self._by_type.get(data_type(type(record)), ())
-        return () if isinstance(record, Raw) else self._by_type.get(None, ())
+        return () if isinstance(record, Raw | Instrument) else self._by_type.get(None, ())
 
 
 class CallbackSink:

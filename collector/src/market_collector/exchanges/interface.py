@@ -10,13 +10,13 @@ Continuity rules are the same for all exchanges, because each exchange maps its 
 * with ``has_dense_trade_ids``, the trade ids of a stream are dense: the next record starts at the last id + 1.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from market_collector.book.book import Book
-from market_collector.model.events import Balance, Data
+from market_collector.model.events import Balance, Data, Instrument
 from market_collector.model.streams import DataType, Stream
 
 
@@ -178,6 +178,14 @@ class RestApi(Protocol):
 
     def live_symbols(self, body: bytes) -> list[str]:
         """The symbols that trade now, sorted, from the answer to `instruments`.
+
+        Raises:
+            FrameError: the answer is malformed, or reports an error.
+        """
+        ...
+
+    def read_instruments(self, symbols: Container[str], body: bytes, receive_time_ns: int) -> Sequence[Instrument]:
+        """The descriptions of those of these symbols that the answer to `instruments` or `state` lists.
 
         Raises:
             FrameError: the answer is malformed, or reports an error.

@@ -13,6 +13,7 @@ from market_collector.feed.account import changed_balances
 from market_collector.feed.complaints import Complaints
 from market_collector.feed.gaps import Gaps
 from market_collector.feed.id_gaps import IdGaps
+from market_collector.feed.instruments import Instruments
 from market_collector.feed.published_book import PublishedBooks
 from market_collector.feed.stream_state import (
     AccountProgress,
@@ -57,6 +58,7 @@ class Ledger:
         books = {stream: each for stream, each in self.streams.items() if isinstance(each, BookProgress)}
         self.ids = IdGaps(exchange, ids, self.gaps)
         self.books = PublishedBooks(exchange, books, self.gaps)
+        self.instruments = Instruments()
         self.connections = 0
         """Connections opened so far; the count numbers a connection."""
         self.messages = 0

@@ -155,6 +155,40 @@ class Balance(Data, tag="balance", frozen=True, gc=False):
     """Not available: in open orders, or frozen otherwise."""
 
 
+class Instrument(Event, tag="instrument", frozen=True):
+    """The exchange's description of a symbol: once at the start of the collector, and again when it changes."""
+
+    valid_from_ns: int
+    """When the collector first read this description, nanoseconds since 1970; equal in repetitions."""
+    native_symbol: str
+    """The exchange's own name."""
+    kind: str
+    """Open list: ``spot``."""
+    base: str | None
+    quote: str | None
+    amount_unit: str
+    """Open list: ``base``, ``quote``, ``contract``. The unit of amounts in trades, books, tickers and candles."""
+    price_increment: Number | None
+    """Prices are multiples of it."""
+    amount_increment: Number | None
+    min_amount: Number | None
+    """Smallest amount of an order."""
+    min_notional: Number | None
+    """Smallest price times amount of an order, in quote currency."""
+    status: str
+    """Open list: ``trading``, ``auction``, ``halted``, ``cancel_only``, ``post_only``, ``pre_launch``, ``delisted``,
+    or the exchange's own word."""
+    listed_time_ns: int | None
+    trade_ids: str
+    """Open list: ``dense`` if each trade id is one above the last, otherwise ``unnumbered``."""
+    sequence_scope: str
+    """Open list: ``exchange`` if ``sequence`` is the exchange's, so that replicas agree; ``collector`` if not."""
+    trades_share_sequence: bool
+    """Whether ``sequence`` of trades and books is one numbering."""
+    trade_kinds: list[str]
+    """Values of `Trade.kind` that the exchange marks."""
+
+
 class Connected(Event, tag="connected", frozen=True):
     """A connection is open and its streams were requested; the reason names the connection."""
 
@@ -246,7 +280,7 @@ Record = Data | Event
 AnyData = Trade | Orderbook | Ticker | Candle | Balance
 """Any market data record, type by type. Add each new one here."""
 
-AnyEvent = Connected | Disconnected | Resync | Refused | Gap | Repaired | Lost | Dropped | Raw
+AnyEvent = Instrument | Connected | Disconnected | Resync | Refused | Gap | Repaired | Lost | Dropped | Raw
 """Any event, type by type. Add each new one here."""
 
 AnyRecord = AnyData | AnyEvent

@@ -1,7 +1,7 @@
 """Identity of records: two market data records of one identity are the same fact (docs/records.md).
 
-It uses exchange data only, so records of replicas, of a rollout's overlap and of a backfill agree. Events have none,
-because each collector has its own.
+It uses exchange data only, so records of replicas, of a rollout's overlap and of a backfill agree. An instrument's has
+the time from which it is valid, which differs between replicas. Events have none, because each collector has its own.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import msgspec
 
-from market_collector.model.events import Candle, Data, Orderbook, Record, Trade
+from market_collector.model.events import Candle, Data, Instrument, Orderbook, Record, Trade
 
 AnyOf = TypeVar("AnyOf", bound=Record)
 
 
-def identity(record: Data) -> Hashable:
-    """Return the identity of a market data record. Equal values are the same fact, also of different types."""
+def identity(record: Data | Instrument) -> Hashable:
+    """Return the identity of a record. Equal values are the same fact, also of different types."""
     source = type(record), record.exchange, record.symbol
     match record:
         case Trade():  # an exchange may restart its ids and sequences, so the time belongs to them
@@ -26,10 +26,12 @@ def identity(record: Data) -> Hashable:
             return *source, record.sequence, record.exchange_time_ns, record.action, record.cause
         case Candle():
             return *source, record.interval, record.open_time_ns
+        case Instrument():
+            return *source, record.valid_from_ns
     return type(record), *msgspec.structs.astuple(msgspec.structs.replace(record, receive_time_ns=0))
 
 
-def supersedes(new: Data, old: Data) -> bool:
+def supersedes(new: Data | Instrument, old: Data | Instrument) -> bool:
     """Return whether a record replaces another one of its identity.
 
     Live trades win over backfilled ones, and closed candles over open ones. Then the later candle wins, but the
@@ -52,10 +54,10 @@ def union(*replicas: Iterable[AnyOf]) -> list[AnyOf]:
     best: dict[Hashable, AnyOf] = {}
     for replica in replicas:
         for record in replica:
-            if not isinstance(record, Data):
+            if not isinstance(record, Data | Instrument):
                 best[object()] = record
                 continue
             known = best.setdefault(key := identity(record), record)
-            if isinstance(known, Data) and supersedes(record, known):
+            if isinstance(known, Data | Instrument) and supersedes(record, known):
                 best[key] = record
     return list(best.values())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from market_collector.feed.candle_order import CandleOrder
+from market_collector.feed.instruments import Instruments
 from market_collector.feed.tickers import is_newer_state
 from market_collector.model.events import (
     AnyRecord,
@@ -13,6 +14,7 @@ from market_collector.model.events import (
     Candle,
     Disconnected,
     Gap,
+    Instrument,
     Lost,
     Orderbook,
     Repaired,
@@ -42,12 +44,14 @@ class Merge:
         self._candles: dict[tuple[str, str, str], _Candles] = {}
         self._tickers: dict[Name, Ticker] = {}
         self._balances: dict[tuple[str, str, str], Balance] = {}
+        self._instruments: dict[str, Instruments] = {}
         self._books: dict[Name, BookMerge] = {}
         self._bridged: set[tuple[int, str, str]] = set()
         """Replica, exchange and id of gaps that were dropped because another replica has the records."""
         self._takers: dict[type[AnyRecord], Callable[[int, Any], Sequence[AnyRecord]]] = {
             Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
-            Balance: self._balance, Gap: self._gap, Repaired: self._closed, Lost: self._closed,
+            Balance: self._balance, Instrument: self._instrument, Gap: self._gap, Repaired: self._closed,
+            Lost: self._closed,
         }  # fmt: skip
 
     def take(self, replica: int, record: AnyRecord) -> Sequence[AnyRecord]:
@@ -89,6 +93,10 @@ class Merge:
             return []
         self._balances[key] = record
         return [record]
+
+    def _instrument(self, replica: int, record: Instrument) -> Sequence[AnyRecord]:
+        known = self._instruments.setdefault(record.exchange, Instruments())
+        return known.update([record])
 
     def _orderbook(self, replica: int, record: Orderbook) -> Sequence[AnyRecord]:
         return self._book(record.exchange, record.symbol).take(replica, record)

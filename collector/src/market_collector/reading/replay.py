@@ -32,7 +32,8 @@ from market_collector.reading.strict import (
 FIND_LINE = "Find the line with market-collector verify, and restore the file from a copy"
 TURN = 100
 """Records after which an asynchronous replay lets other tasks run."""
-RAW = "raw"
+OF_FILES = {"raw", "instrument"}
+"""Types that a stream does not have: left out unless they are asked for."""
 GAPS = {"gap", "repaired", "lost"}
 OF_BOOKS = GAPS | {"disconnected"}
 """Events that change whether a book is in sync."""
@@ -157,14 +158,14 @@ def replay(
         end: the receive time before which the replay ends.
         speed: 1 replays at the speed of the recording, 10 ten times faster; None without delays.
         symbols: a symbol such as ``BTC-USDT``, or several. Events of whole connections are always included.
-        types: record types, such as ``trade`` or ``gap``; all but ``raw`` if absent.
+        types: record types, such as ``trade`` or ``gap``; all but ``raw`` and ``instrument`` if absent.
 
     Raises:
         RecordingError: a file is missing or, while iterating, a line cannot be read. The message names file and line.
         InputError: an argument is invalid.
     """
     given = [types] if isinstance(types, str) else types
-    kinds = KINDS.keys() - {RAW} if given is None else {check_kind(kind, "types") for kind in given}
+    kinds = KINDS.keys() - OF_FILES if given is None else {check_kind(kind, "types") for kind in given}
     span = time_ns(start, "start"), time_ns(end, "end")
     return Replay(find_recordings(files), frozenset(kinds), symbols_of(symbols), span, speed)
 

@@ -15,6 +15,7 @@ from market_collector.model.events import (
     Dropped,
     Event,
     Gap,
+    Instrument,
     Lost,
     Orderbook,
     Raw,
@@ -238,6 +239,8 @@ def stream_name(record: Record) -> str:
             return f"{record.symbol}/balance"
         case Raw():
             return f"{record.connection}/raw"
+        case Instrument():
+            return "events"
         case Gap() | Repaired() | Lost() | Dropped() | Connected() | Disconnected() | Resync() | Refused():
             return record.stream or "events"
     raise TypeError(f"{type(record).__name__} is no record")

@@ -13,6 +13,7 @@ from market_collector.model.events import (
     Disconnected,
     Dropped,
     Gap,
+    Instrument,
     Lost,
     Orderbook,
     Raw,
@@ -57,7 +58,7 @@ class ReplicaCheck:
         self._newest_ns = 0
         self._takers: dict[type[Record], Callable[[Any], None]] = {
             Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
-            Balance: self._balance,
+            Balance: self._balance, Instrument: self._instrument,
             Connected: self._event, Disconnected: self._disconnected, Resync: self._resync, Refused: self._event,
             Gap: self._gap, Repaired: self._closed, Lost: self._closed, Dropped: self._dropped, Raw: self._raw,
         }  # fmt: skip
@@ -140,6 +141,9 @@ class ReplicaCheck:
         if check is None:
             check = self._known[key] = self._stream(record.exchange, str(Stream(record.symbol, data_type, interval)))
         return check
+
+    def _instrument(self, record: Instrument) -> None:
+        """Nothing to check: it belongs to no stream."""
 
     def _raw(self, record: Raw) -> None:
         self.raw += 1

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 
 import recordings
 from market_collector.errors import FrameError, InstrumentRefusedError
 from market_collector.exchanges.interface import Batch, Request, Sign, Top
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.model.events import Instrument
 from market_collector.model.streams import DataType, Stream
 
 TRADES = Stream("BTC-USDT", DataType.TRADE)
@@ -136,3 +138,49 @@ def test_live_symbols_are_those_that_trade_now_in_order() -> None:
 def test_instruments_that_cannot_be_read_are_an_error(body: bytes) -> None:
     with pytest.raises(FrameError, match="instruments"):
         QUESTIONS.live_symbols(body)
+
+
+def instruments(row: object, symbol: str = "BTC-USDT") -> list[Instrument]:
+    body = json.dumps({"code": "0", "msg": "", "data": [{"instId": "OTHER-USDT"}, row]}).encode()
+    return list(QUESTIONS.read_instruments({symbol}, body, 7))
+
+
+def test_recorded_instrument_has_its_increments_and_units() -> None:
+    (line, *_) = recordings.OKX_REST.read_text().splitlines()
+    body = json.loads(line)["raw"].encode()
+    (btc,) = QUESTIONS.read_instruments({"BTC-USDT"}, body, 7)
+    assert msgspec.to_builtins(btc) == {
+        "type": "instrument", "exchange": "okx", "symbol": "BTC-USDT", "exchange_time_ns": None, "receive_time_ns": 7,
+        "valid_from_ns": 7, "native_symbol": "BTC-USDT", "kind": "spot", "base": "BTC", "quote": "USDT",
+        "amount_unit": "base", "price_increment": "0.1", "amount_increment": "0.00000001", "min_amount": "0.00001",
+        "min_notional": None, "status": "trading", "listed_time_ns": 1_548_133_413_000_000_000, "trade_ids": "dense",
+        "sequence_scope": "exchange", "trades_share_sequence": True, "trade_kinds": ["rpi"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [("live", "trading"), ("suspend", "halted"), ("rebase", "halted"), ("preopen", "pre_launch"), ("later", "later")],
+)
+def test_state_of_an_instrument_has_one_word_for_all_exchanges(state: str, status: str) -> None:
+    row = {"instId": "BTC-USDT", "instType": "SPOT", "state": state}
+    assert [each.status for each in instruments(row)] == [status]
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_absent_fields_of_an_instrument_are_null(empty: str | None) -> None:
+    names = ("baseCcy", "quoteCcy", "tickSz", "lotSz", "minSz", "listTime")
+    (found,) = instruments({"instId": "BTC-USDT", "instType": "SPOT", "state": "live"} | dict.fromkeys(names, empty))
+    absent = (found.base, found.quote, found.price_increment, found.amount_increment, found.min_amount)
+    assert (*absent, found.listed_time_ns) == (None,) * 6
+
+
+def test_amounts_of_derivatives_are_contracts() -> None:
+    row = {"instId": "BTC-USDT-SWAP", "instType": "SWAP", "state": "live"}
+    assert [(each.kind, each.amount_unit) for each in instruments(row, "BTC-USDT-SWAP")] == [("perpetual", "contract")]
+
+
+@pytest.mark.parametrize("row", [{"instId": "BTC-USDT"}, {"instId": "BTC-USDT", "state": "live", "tickSz": "1e-8"}])
+def test_instrument_that_cannot_be_read_is_an_error(row: object) -> None:
+    with pytest.raises(FrameError, match="instruments"):
+        instruments(row)

@@ -1,6 +1,6 @@
 """OKX v5 over REST: requests, and readers for their answers. exchange.py names the sources."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -10,11 +10,12 @@ from msgspec import structs
 
 from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedError
 from market_collector.excerpt import first_words
-from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds
+from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds, check_decimals
 from market_collector.exchanges.interface import History, Request, Sign, Top
 from market_collector.exchanges.okx.events import refusal_reason
 from market_collector.exchanges.okx.rows import (
     BARS,
+    NAME,
     CandleRow,
     TradeRow,
     candle_of,
@@ -22,7 +23,7 @@ from market_collector.exchanges.okx.rows import (
     is_spot,
     trade_of,
 )
-from market_collector.model.events import Candle, Data, Orderbook, Trade
+from market_collector.model.events import Candle, Data, Instrument, Orderbook, Trade
 from market_collector.model.streams import DataType, Stream
 
 RECENT_CANDLES = 1440
@@ -74,6 +75,29 @@ class InstrumentRow(msgspec.Struct, gc=False):
     state: str
 
 
+class InstrumentName(msgspec.Struct, gc=False):
+    """The name of an instrument."""
+
+    instId: str
+
+
+class InstrumentDetails(InstrumentRow, gc=False):
+    """``{...,"baseCcy":"BTC","quoteCcy":"USDT","tickSz":"0.1","lotSz":"0.00000001","minSz":"0.00001",...}`` [rec]."""
+
+    instType: str = ""
+    baseCcy: str | None = None
+    quoteCcy: str | None = None
+    tickSz: str | None = None
+    lotSz: str | None = None
+    minSz: str | None = None
+    listTime: Milliseconds | None = None
+
+
+KINDS = {"SPOT": "spot", "SWAP": "perpetual", "FUTURES": "future", "OPTION": "option"}
+STATUSES = {"live": "trading", "suspend": "halted", "rebase": "halted", "preopen": "pre_launch"}
+"""Our words for OKX's states; others are published as they are."""
+
+
 class TimeMark(msgspec.Struct, gc=False):
     """The time of a ticker."""
 
@@ -105,6 +129,12 @@ class OkxRestApi:
     def halted(self, body: bytes) -> Mapping[str, str]:
         """Return the states that are not live: suspend, preopen, test, rebase, post_only."""
         return {row.instId: row.state for row in _instruments(body) if row.state != "live"}
+
+    def read_instruments(self, symbols: Container[str], body: bytes, receive_time_ns: int) -> list[Instrument]:
+        """Return a record for each listed symbol. Only spot instruments have amounts in base currency."""
+        with _reading("its instruments", body):
+            rows = [row for row in _rows("its instruments", body) if decode_row(row, InstrumentName).instId in symbols]
+            return _readable(rows, partial(_instrument_of, receive_time_ns))
 
     def time(self) -> Request:
         """Request the time. Limit: 10 requests per 2 s and IP address."""
@@ -204,6 +234,33 @@ class OkxRestApi:
 def _instruments(body: bytes) -> list[InstrumentRow]:
     with _reading("its instruments", body):
         return _readable(_rows("its instruments", body), lambda row: decode_row(row, InstrumentRow))
+
+
+def _instrument_of(receive_time_ns: int, row: msgspec.Raw) -> Instrument:
+    """Make a record. Trade ids are dense, and OKX numbers trades and books together (sections 6 and 7)."""
+    details = decode_row(row, InstrumentDetails)
+    increments = details.tickSz or None, details.lotSz or None, details.minSz or None
+    check_decimals(increments)
+    listed_ms = details.listTime
+    return Instrument(
+        NAME, details.instId, None, receive_time_ns,
+        valid_from_ns=receive_time_ns,
+        native_symbol=details.instId,
+        kind=KINDS.get(details.instType, details.instType.lower()),
+        base=details.baseCcy or None,
+        quote=details.quoteCcy or None,
+        amount_unit="base" if details.instType == "SPOT" else "contract",
+        price_increment=increments[0],
+        amount_increment=increments[1],
+        min_amount=increments[2],
+        min_notional=None,
+        status=STATUSES.get(details.state, details.state),
+        listed_time_ns=None if listed_ms is None else listed_ms * 1_000_000,
+        trade_ids="dense",
+        sequence_scope="exchange",
+        trades_share_sequence=True,
+        trade_kinds=["rpi"],
+    )  # fmt: skip
 
 
 def _sign(stream: Stream, row: TickerMark) -> Sign:

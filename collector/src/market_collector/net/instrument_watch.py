@@ -1,0 +1,64 @@
+"""Reads the exchange's description of the collected instruments, at the start and then regularly."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from market_collector.containment import Containment
+from market_collector.errors import FrameError, RequestFailedError
+from market_collector.exchanges.interface import Request, RestApi
+from market_collector.feed.ledger import Ledger
+from market_collector.model.events import Record
+from market_collector.model.moment import Moment
+from market_collector.model.streams import ACCOUNT
+from market_collector.net.rest import Rest
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 300.0
+"""Interval of requests. Each is one answer for all symbols, of 0.6 MB at OKX."""
+RETRY_S = 30.0
+"""Delay of the next request after one that failed."""
+
+
+class InstrumentWatch:
+    """Emits an `Instrument` record for each collected symbol, and for each change; cancel `run` to end it."""
+
+    def __init__(
+        self,
+        rest_api: RestApi,
+        ledger: Ledger,
+        rest: Rest,
+        emit: Callable[[Sequence[Record]], None],
+        clock: Callable[[], Moment],
+    ) -> None:
+        self._rest_api = rest_api
+        self._ledger = ledger
+        self._rest = rest
+        self._emit = emit
+        self._clock = clock
+        self._containment = Containment(ledger.complaints, clock)
+
+    async def run(self) -> None:
+        """Read the instruments until cancelled."""
+        streams = {stream.symbol: stream for stream in self._ledger.streams if stream.symbol != ACCOUNT}
+        if not streams:
+            return
+        (first, *others) = streams.values()
+        request = self._rest_api.instruments() if others else self._rest_api.state(first)
+        while True:
+            is_read = False
+            with self._containment.of("instruments"):
+                is_read = await self._read(request, frozenset(streams))
+            await asyncio.sleep(INTERVAL_S if is_read else RETRY_S)
+
+    async def _read(self, request: Request, symbols: frozenset[str]) -> bool:
+        try:
+            body = await self._rest.get(request)
+            found = self._rest_api.read_instruments(symbols, body, self._clock().wall_ns)
+        except (RequestFailedError, FrameError) as error:
+            log.info("cannot read the exchange's instruments: %s", error)
+            return False
+        if changed := self._ledger.instruments.update(found):
+            self._emit(changed)
+        return True

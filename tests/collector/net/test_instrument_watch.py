@@ -1,0 +1,89 @@
+"""The task that reads instruments, with the simulator's REST API."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from market_collector.exchanges.okx.exchange import Okx
+from market_collector.feed.ledger import Ledger
+from market_collector.model.events import Instrument, Record
+from market_collector.model.streams import ACCOUNT, DataType, Stream
+from market_collector.net import instrument_watch
+from market_collector.net.clock import read_clock
+from market_collector.net.instrument_watch import InstrumentWatch
+from market_collector.net.rest import Rest
+from simulator_process import MARKET, Simulator, simulator
+
+pytestmark = pytest.mark.simulator
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Simulator]:
+    with simulator(*MARKET) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instrument_watch, "INTERVAL_S", 0.02)
+    monkeypatch.setattr(instrument_watch, "RETRY_S", 0.02)
+
+
+@asynccontextmanager
+async def watched(rest: str, *streams: Stream) -> AsyncIterator[list[Record]]:
+    """The records of a watch that runs until the block ends."""
+    records: list[Record] = []
+    ledger = Ledger("okx", streams, 60.0, read_clock())
+    watch = InstrumentWatch(Okx().rest_api, ledger, Rest(rest, tls=None), records.extend, read_clock)
+    task = asyncio.create_task(watch.run())
+    try:
+        yield records
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def comes(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+async def test_each_symbol_is_described_once(exchange: Simulator) -> None:
+    streams = [
+        Stream(symbol, data_type)
+        for symbol in ("BTC-USDT", "ETH-USDT")
+        for data_type in (DataType.TRADE, DataType.ORDERBOOK)
+    ]
+    async with watched(exchange.rest, *streams, Stream(ACCOUNT, DataType.BALANCE)) as records:
+        await comes(lambda: len(records) >= 2)
+        await asyncio.sleep(0)
+    assert sorted(str(record.symbol) for record in records) == ["BTC-USDT", "ETH-USDT"]
+    assert all(type(record) is Instrument for record in records)
+
+
+async def test_change_of_the_state_is_published(exchange: Simulator) -> None:
+    async with watched(exchange.rest, Stream("BTC-USDT", DataType.TRADE)) as records:
+        await comes(lambda: len(records) == 1)
+        exchange.post("/faults/crossed", {"symbol": "BTC-USDT", "seconds": 0.3, "preopen": True})
+        await comes(lambda: len(records) == 3)
+    found = [record for record in records if isinstance(record, Instrument)]
+    assert [each.status for each in found] == ["trading", "pre_launch", "trading"]
+    assert [each.valid_from_ns for each in found] == [each.receive_time_ns for each in found]
+
+
+async def test_failed_request_is_repeated(exchange: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with watched("http://127.0.0.1:9", Stream("BTC-USDT", DataType.TRADE)) as records:
+        await comes(lambda: caplog.text.count("cannot read the exchange's instruments") >= 2)
+    assert records == []
+
+
+async def test_account_has_no_instrument(exchange: Simulator) -> None:
+    watch = InstrumentWatch(
+        Okx().rest_api, Ledger("okx", [Stream(ACCOUNT, DataType.BALANCE)], 60.0, read_clock()),
+        Rest(exchange.rest, tls=None), lambda records: None, read_clock,
+    )  # fmt: skip
+    await watch.run()
