@@ -17,7 +17,7 @@ FULL: dict[str, Any] = {
     "exchange": "okx",
     "symbols": ["BTC-USDT", "ETH-USDT", "SOL-USDT"],
     "dataTypes": ["trade", "orderbook", "ticker", "candle"],
-    "orderbook": {"depth": 400},
+    "orderbook": {"depth": 400, "snapshotInterval": "1m"},
     "candle": {"intervals": ["1h", "1m"]},
     "storeRawData": True,
     "autoRestart": False,

@@ -38,6 +38,8 @@ class ListSink:
     type = "memory"
     sync_interval_s = 0.0
     pause_s = 0.05
+    is_recording = False
+    needs_header = False
 
     def __init__(self, name: str = "memory") -> None:
         self.name = name

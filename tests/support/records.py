@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from market_collector.model.events import (
     Candle,
     Connected,
     Disconnected,
     Dropped,
     Gap,
+    Header,
     Instrument,
     Level,
     Lost,
@@ -29,6 +32,18 @@ TRADES, BOOK, TICKER, CANDLES = "BTC-USDT/trade", "BTC-USDT/orderbook", "BTC-USD
 def at(seconds: float) -> int:
     """Convert seconds since `START_NS` to nanoseconds since 1970."""
     return START_NS + int(seconds * SECOND_NS)
+
+
+def header(seconds: float = 0, *, schema: int = 1) -> Header:
+    """A header as the collector queues it, before a file sink completes it."""
+    time_ns = at(seconds)
+    return Header("okx", None, None, time_ns, schema, "0.1.0", "okx-btc", 0, "pod-1", at(0), time_ns, [TRADES, BOOK])
+
+
+def repeat(book: Orderbook, seconds: float | None = None, cause: str = "rotation") -> Orderbook:
+    """A snapshot that repeats this one's state."""
+    received_ns = book.receive_time_ns if seconds is None else at(seconds)
+    return replace(book, receive_time_ns=received_ns, previous_sequence=book.sequence, cause=cause)
 
 
 def trade(number: int, seconds: float | None = None, *, first: int | None = None, backfilled: bool = False) -> Trade:

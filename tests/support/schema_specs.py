@@ -107,7 +107,7 @@ def _with_dependencies(spec: Schema) -> Schema:
         if data_type not in spec["dataTypes"]:
             spec.pop(field, None)
     if "depth" in spec.get("orderbook", {}):
-        spec["orderbook"] = {"depth": 400}
+        spec["orderbook"] |= {"depth": 400}
     if "shards" in spec:
         spec["shards"] = min(spec["shards"], len(spec.get("symbols", ["one"])))
     if any("claimName" in sink.get("file", {}) for sink in spec.get("sinks", ())):

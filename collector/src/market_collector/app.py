@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from market_collector import __version__, core_dumps
 from market_collector.checkpoint import Checkpoint, Samples
 from market_collector.config.settings import Settings
@@ -21,6 +23,8 @@ from market_collector.feed.backfill import Backfiller
 from market_collector.feed.checkpoint_state import Positions, StreamPosition, Written, positions, reported, resume
 from market_collector.feed.handover import Takeover
 from market_collector.feed.ledger import Ledger
+from market_collector.model.events import SCHEMA, Header, Record
+from market_collector.model.moment import Moment
 from market_collector.model.streams import ACCOUNT, DataType, Stream
 from market_collector.net.backfill_task import BackfillTask
 from market_collector.net.clock import read_clock
@@ -43,6 +47,8 @@ DRAIN_S = 12.0
 """Time for the sinks to acknowledge their queues at a stop. Kubernetes kills the process after 30 s in total: the
 handover, this, the end of calls into sinks that hang, and the last answer."""
 CHECKPOINT_S = 1.0
+REPEAT_CHECK_S = 1.0
+"""Interval of checks whether a snapshot of a book is due."""
 HANDOVER_S = 10.0
 """How long a pod that is asked to stop keeps its streams for its successor, within the 30 s that Kubernetes grants."""
 ANSWER_HOLDS_S = 5.0
@@ -72,10 +78,16 @@ class Collector:
         self.ledger = Ledger(settings.exchange, streams(settings), settings.stale_after_s, now)
         self.checkpoint = Checkpoint(state_dir) if state_dir else None
         host = os.environ.get("POD_NAME") or socket.gethostname()
-        origin = Origin(settings.name, settings.shard, host)
-        all_sinks = [*make_sinks(settings.sinks, origin, read_clock), *sinks]
+        self._origin = Origin(settings.name, settings.shard, host)
+        all_sinks = [*make_sinks(settings.sinks, self._origin, read_clock), *sinks]
         self._containment = Containment(self.ledger.complaints, read_clock)
-        self.fanout = Fanout(all_sinks, read_clock, queue_limit=queue_limit, on_loss=self.ledger.on_sink_loss)
+        self.fanout = Fanout(
+            all_sinks,
+            read_clock,
+            queue_limit=queue_limit,
+            on_loss=self.ledger.on_sink_loss,
+            begin_file=self._begin_file,
+        )
         self.supervisor = Supervisor(
             settings,
             EXCHANGES[settings.exchange],
@@ -160,7 +172,23 @@ class Collector:
         with self.checkpoint.held() if self.checkpoint else contextlib.nullcontext():
             return await self._run(stop)
 
+    def _begin_file(self, now: Moment) -> Sequence[Record]:
+        """The records that make a file usable by itself: a header, the instruments, and each book in sync."""
+        with self._containment.of("header of a file"):
+            books = self.ledger.books.repeat_all("rotation", now)
+            return () if books is None else [self._header(now), *self.ledger.instruments.repeat(now), *books]
+        return ()
+
+    def _header(self, now: Moment) -> Header:
+        name, shard, host = msgspec.structs.astuple(self._origin)
+        names = sorted(map(str, self.ledger.streams))
+        return Header(
+            self.settings.exchange, None, None, now.wall_ns, SCHEMA, __version__, name, shard, host,
+            self._identity.started_ns, now.wall_ns, names,
+        )  # fmt: skip
+
     async def _run(self, stop: asyncio.Event) -> int:
+        self.fanout.begin()
         await self._resume()
         async with asyncio.TaskGroup() as writing:
             writing.create_task(self.fanout.run(), name="sinks")
@@ -200,6 +228,7 @@ class Collector:
                 reading.create_task(self.backfill.run(), name="backfill"),
                 reading.create_task(self._save_checkpoints(), name="checkpoints"),
                 reading.create_task(self._instruments.run(), name="instruments"),
+                reading.create_task(self._repeat_books(), name="snapshots of books"),
             ]
             if self._handover and self._takeover:
                 asking = self._predecessors(self._handover, self._takeover).run()
@@ -227,6 +256,14 @@ class Collector:
         while True:
             self._advance_checkpoint()
             await asyncio.sleep(CHECKPOINT_S)
+
+    async def _repeat_books(self) -> None:
+        """Writes snapshots of books that are due, for readers that start in the middle."""
+        while self.fanout.is_recording:
+            await asyncio.sleep(REPEAT_CHECK_S)
+            with self._containment.of("snapshots of books"):
+                due = self.ledger.books.repeat_due(self.settings.snapshot_interval_s, read_clock())
+                self.fanout.repeat(due)
 
     def _advance_checkpoint(self) -> None:
         try:

@@ -54,6 +54,7 @@ def test_a_minimal_resource_has_all_defaults(tmp_path: Path) -> None:
         symbols=("BTC-USDT", "ETH-USDT"),
         data_types=(DataType.TRADE, DataType.ORDERBOOK),
         book_depth=400,
+        snapshot_interval_s=60.0,
         candle_intervals=("1m",),
         store_raw_data=False,
         auto_restart=True,
@@ -79,7 +80,7 @@ def test_the_operators_document_has_the_same_fields(tmp_path: Path) -> None:
 def test_every_field_reaches_the_settings(tmp_path: Path) -> None:
     text = mounted(
         dataTypes=["candle", "orderbook"],
-        orderbook={"depth": 400},
+        orderbook={"depth": 400, "snapshotInterval": "5m"},
         candle={"intervals": ["1m", "1h"]},
         storeRawData=True,
         autoRestart=False,
@@ -92,6 +93,7 @@ def test_every_field_reaches_the_settings(tmp_path: Path) -> None:
     )
     wanted = read_settings(load(write(tmp_path, text))[0])
     assert (wanted.book_depth, wanted.candle_intervals) == (400, ("1m", "1h"))
+    assert wanted.snapshot_interval_s == 300.0
     assert (wanted.store_raw_data, wanted.auto_restart) == (True, False)
     assert (wanted.ping_interval_s, wanted.max_reconnect_attempts) == (5.0, 7)
     assert (wanted.backoff_initial_s, wanted.backoff_max_s) == (0.01, 90.0)

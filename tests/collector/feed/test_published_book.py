@@ -1,14 +1,20 @@
 """One published book, merged from the connections that carry it."""
 
+from msgspec.structs import replace
+
 from feed_life import BOOK, TRADES, Life, at, book_message, emitted, gets, ledger, second_of, snapshot, start_book
+from market_collector.book.book import Book
+from market_collector.feed.ledger import Ledger
+from market_collector.feed.published_book import MAX_REPEATS, UPDATES_PER_LEVEL
 from market_collector.model.events import (
     Disconnected,
     Gap,
+    Level,
     Lost,
     Orderbook,
     Repaired,
 )
-from market_collector.model.streams import GapState
+from market_collector.model.streams import DataType, GapState, Stream
 
 
 def test_two_connections_publish_each_book_update_once_whichever_is_first() -> None:
@@ -130,3 +136,61 @@ def test_no_book_is_proved_while_its_stream_is_stale() -> None:
     assert book.books.proved(progress) is None
     book.confirm(progress, at(13))  # the exchange has nothing newer
     assert book.books.proved(progress) is progress.books[1]
+
+
+# -- repeated snapshots
+
+
+def test_repeated_snapshot_has_the_published_state_and_continues_it() -> None:
+    life = Life(BOOK)
+    life.gets(book_message("snapshot", 10, -1, amount="1"))
+    life.gets(book_message("update", 11, 10, amount="2"))
+    (repeated,) = life.ledger.books.repeat_all("rotation", at(7)) or ()
+    assert (repeated.action, repeated.cause, repeated.bids) == ("snapshot", "rotation", [Level("100", "2")])
+    assert (repeated.sequence, repeated.previous_sequence, repeated.receive_time_ns) == (11, 11, at(7).wall_ns)
+
+
+def test_book_out_of_sync_is_not_repeated() -> None:
+    life = Life(BOOK)
+    assert life.ledger.books.repeat_all("rotation", at(1)) == []
+    life.gets(book_message("snapshot", 10, -1))
+    life.gets(book_message("update", 13, 12))
+    assert life.ledger.books.repeat_all("rotation", at(2)) == []
+
+
+def test_nothing_is_repeated_while_a_book_lags_behind_its_published_state() -> None:
+    """Its connection will continue that state: a file without the snapshot would have unproved updates."""
+    life = Life(BOOK)
+    second = second_of(life)
+    life.gets(book_message("snapshot", 10, -1))
+    gets(second, book_message("snapshot", 10, -1))
+    life.gets(book_message("update", 11, 10))
+    life.feed.closed("cut", at(3))
+    assert life.ledger.books.repeat_all("rotation", at(3)) is None
+    assert life.ledger.books.repeat_due(0.0, at(3)) == []
+    gets(second, book_message("update", 11, 10))
+    assert [each.sequence for each in life.ledger.books.repeat_all("rotation", at(4)) or ()] == [11]
+
+
+def test_book_is_repeated_after_the_interval_and_enough_updates() -> None:
+    life = Life(BOOK)
+    life.gets(book_message("snapshot", 10, -1), seconds=1)
+    due = life.ledger.books.repeat_due
+    for number in range(11, 11 + UPDATES_PER_LEVEL):
+        assert due(60.0, at(61)) == []
+        life.gets(book_message("update", number, number - 1), seconds=2)
+    assert due(60.0, at(60.9)) == []
+    (repeated,) = due(60.0, at(61))
+    assert (repeated.cause, repeated.sequence) == ("interval", 10 + UPDATES_PER_LEVEL)
+    assert due(60.0, at(1000)) == []
+
+
+def test_few_books_are_repeated_at_one_check() -> None:
+    streams = [Stream(f"A{number}-B", DataType.ORDERBOOK) for number in range(MAX_REPEATS + 1)]
+    book = Ledger("okx", streams, 10.0, at(0))
+    for stream in streams:
+        progress, record = book.books.streams[stream], replace(snapshot(1), symbol=stream.symbol)
+        book.books.add_snapshot(progress, 1, Book(record), record, at(1))
+    first, second = book.books.repeat_due(1.0, at(3)), book.books.repeat_due(1.0, at(3))
+    assert sorted(each.symbol for each in [*first, *second]) == sorted(stream.symbol for stream in streams)
+    assert len(first) == MAX_REPEATS

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from market_collector.model.events import Orderbook
 from market_collector.reading.book_merge import CATCH_UP_NS, BookMerge, BookRecord
-from records import BOOK, at, gap, lost, repaired, snapshot, update
+from records import BOOK, at, gap, lost, repaired, repeat, snapshot, update
 
 A, B = 0, 1
 GAP, LOST = gap("a", 3, None, stream=BOOK), lost("a", stream=BOOK)
@@ -123,3 +123,30 @@ def test_replica_without_a_snapshot_does_not_disturb_the_others() -> None:
     two, three = numbers(2, 3)
     found = merged((A, snapshot(1)), (B, update(7, 8, 1)), (A, two), (B, update(8, 9, 1)), (A, three))
     assert found == [snapshot(1), two, three]
+
+
+def test_repeated_snapshot_of_a_known_state_is_left_out() -> None:
+    two, three = numbers(2, 3)
+    found = merged((A, snapshot(1)), (A, two), (A, repeat(snapshot(2))), (A, three))
+    assert found == [snapshot(1), two, three]
+
+
+def test_repeated_snapshot_of_a_replica_behind_is_left_out() -> None:
+    two, three, four = numbers(2, 4)
+    found = merged(
+        (A, snapshot(1)), (B, snapshot(1)), (A, two), (B, two), (A, three), (B, repeat(snapshot(2), 3)), (B, three),
+        (B, four), (A, four),
+    )  # fmt: skip
+    assert found == [snapshot(1), two, three, four]
+
+
+def test_repeated_snapshot_starts_the_book_of_a_file_alone() -> None:
+    start = repeat(snapshot(2))
+    assert merged((A, start), (A, update(2, 3)), (A, repeat(snapshot(3)))) == [start, update(2, 3)]
+
+
+def test_repeated_snapshot_lets_another_replica_continue() -> None:
+    """B alone starts in the middle of A."""
+    two, three, four = numbers(2, 4)
+    found = merged((A, snapshot(1)), (A, two), (B, repeat(snapshot(2))), (A, GAP), (B, three), (A, LOST), (B, four))
+    assert found == [snapshot(1), two, three, four]

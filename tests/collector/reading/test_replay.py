@@ -22,6 +22,7 @@ from records import (
     connected,
     disconnected,
     gap,
+    header,
     instrument,
     lost,
     raw,
@@ -79,9 +80,10 @@ async def test_speed_changes_no_record(tmp_path: Path, speed: float | None) -> N
 
 def test_types_and_symbols_select_records(tmp_path: Path) -> None:
     other = replace(trade(9), symbol="ETH-USDT")
-    folder = recorded(tmp_path, a=[connected(0), trade(1), snapshot(2), raw(), instrument(), other], b=[instrument(1)])
+    records = [header(), connected(0), trade(1), snapshot(2), raw(), instrument(), other]
+    folder = recorded(tmp_path, a=records, b=[instrument(1)])
     assert list(replay(folder)) == [connected(0), trade(1), snapshot(2), other]
-    assert list(replay(folder, types="raw")) == [raw()]
+    assert list(replay(folder, types=["raw", "header"])) == [header(), raw()]
     assert list(replay(folder, types="instrument")) == [instrument()]
     assert list(replay(folder, types=["trade", "orderbook"], symbols="BTC-USDT")) == [trade(1), snapshot(2)]
     assert list(replay(folder, symbols=["ETH-USDT"])) == [connected(0), other]

@@ -11,7 +11,7 @@ from market_collector.sinks.reader import DamagedError
 from record_lines import lines
 from records import gap, raw, snapshot, trade
 
-NEWER = lines([trade(9)]).replace(b'"type":"trade"', b'"type":"header"')
+NEWER = lines([trade(9)]).replace(b'"type":"trade"', b'"type":"auction"')
 
 
 def read(path: Path, content: bytes, skipped: tuple[bytes, ...] = ()) -> tuple[StoredFile, list[AnyRecord], list[int]]:
@@ -25,7 +25,7 @@ def test_records_are_read_and_unreadable_lines_are_rejected(tmp_path: Path) -> N
     content = lines([trade(1)]) + b"nonsense\n" + NEWER + lines([trade(2)])
     file, records, rejected = read(tmp_path / "a.jsonl", content)
     assert (records, rejected) == ([trade(1), trade(2)], [2])
-    assert (file.line, file.unreadable, file.unknown, file.torn_bytes) == (4, 1, {"header": 1}, 0)
+    assert (file.line, file.unreadable, file.unknown, file.torn_bytes) == (4, 1, {"auction": 1}, 0)
     assert not file.is_foreign
 
 

@@ -11,7 +11,7 @@ from market_collector.model.events import AnyRecord
 from market_collector.reading.newer import KINDS
 from market_collector.reading.strict import check_kind, find_recordings, first_time_ns, records_of, symbols_of
 from record_lines import lines
-from records import at, raw, snapshot, trade
+from records import at, header, raw, snapshot, trade
 
 
 def records(path: Path, *kinds: str) -> list[AnyRecord]:
@@ -61,7 +61,7 @@ def test_damaged_compressed_file_is_an_error_with_its_line(tmp_path: Path) -> No
 
 
 def test_torn_line_and_records_of_newer_versions_are_left_out(tmp_path: Path) -> None:
-    newer = lines([trade(9)]).replace(b'"type":"trade"', b'"type":"header"')
+    newer = lines([trade(9)]).replace(b'"type":"trade"', b'"type":"auction"')
     (tmp_path / "a.jsonl").write_bytes(newer + lines([trade(1), trade(2)])[:-9])
     assert records(tmp_path) == [trade(1)]
 
@@ -87,3 +87,28 @@ def test_first_time_is_that_of_the_first_record(tmp_path: Path, content: bytes, 
     (tmp_path / "a.jsonl").write_bytes(content)
     (recording,) = find_recordings(tmp_path)
     assert first_time_ns(recording) == time_ns
+
+
+def test_header_is_a_record_only_if_it_is_wanted(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([header(), trade(1)]))
+    assert records(tmp_path, "trade") == [trade(1)]
+    assert records(tmp_path, "header") == [header()]
+
+
+@pytest.mark.parametrize("change", [b"", b', "host": {}'])
+def test_later_schema_is_an_error_that_says_what_to_do(tmp_path: Path, change: bytes) -> None:
+    """Also if its header has another form."""
+    text = lines([header(schema=2)]).rstrip(b"}\n") + change + b"}\n"
+    (tmp_path / "a.jsonl").write_bytes(text + lines([trade(1)]))
+    with pytest.raises(RecordingError) as raised:
+        records(tmp_path, "trade")
+    assert str(raised.value) == (
+        f"{tmp_path}/a.jsonl:1: has schema 2 of market-collector 0.1.0, but this version reads up to 1. "
+        "Read it with market-collector 0.1.0 or later"
+    )
+
+
+def test_damaged_header_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([header()]).replace(b'"schema":1', b'"schema":"x"') + lines([trade(1)]))
+    with pytest.raises(RecordingError, match=r"a\.jsonl:1: Expected `int`, got `str`"):
+        records(tmp_path, "trade")

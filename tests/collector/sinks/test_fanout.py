@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from leaping_loop import clock, leap
 from market_collector.errors import SinkError, SinkGoneError
 from market_collector.feed.ledger import Loss
-from market_collector.model.events import Dropped, Record, Trade
+from market_collector.model.events import Dropped, Header, Record, Trade
 from market_collector.model.moment import Moment
 from market_collector.sinks.fanout import BATCH_RECORDS, STALL_TIMEOUT_S, UNSYNCED_RECORDS, Fanout
 from market_collector.sinks.interface import PAUSE_S, Memory
+from records import header
 
 
 class Store:
@@ -24,6 +25,8 @@ class Store:
 
     type = "memory"
     pause_s = PAUSE_S
+    is_recording = False
+    needs_header = False
 
     def __init__(self, name: str = "out", sync_interval_s: float = 1.0) -> None:
         self.name = name
@@ -699,3 +702,117 @@ def test_recall_logs_a_sink_that_cannot_be_read(caplog: pytest.LogCaptureFixture
 
     leap(story())
     assert "cannot be read" in caplog.text
+
+
+class Recording(Store):
+    """A store of files: it needs another header after some records."""
+
+    is_recording = True
+    needs_header = True
+
+    def __init__(self, name: str = "out", records_per_file: int = 2) -> None:
+        super().__init__(name)
+        self._records_per_file = records_per_file
+
+    async def write(self, records: Sequence[Record]) -> bool:
+        assert not any(isinstance(record, Header) for record in records[1:])
+        if isinstance(records[0], Header):
+            assert not self.written, "a header before the file is synced"
+            self.needs_header = False
+        return await super().write(records)
+
+    async def sync(self) -> None:
+        await super().sync()
+        last = max((at for at, record in enumerate(self.durable) if isinstance(record, Header)), default=0)
+        self.needs_header = len(self.durable) - last > self._records_per_file
+
+
+def test_header_precedes_the_records_queued_after_it() -> None:
+    async def story() -> None:
+        store = Recording()
+        fanout = Fanout([store], clock, begin_file=lambda now: [header()])
+        fanout.begin()
+        fanout.emit(trades(1, 2))
+        running = asyncio.create_task(fanout.run())
+        await asyncio.sleep(2)
+        fanout.emit(trades(3, 3))
+        await asyncio.sleep(2)
+        assert store.durable == [header(), *trades(1, 2), header(), *trades(3, 3)]
+        assert (fanout.records, fanout.status()[0].acknowledged, fanout.status()[0].queued) == (3, 3, 0)
+        fanout.emit(trades(4, 4))
+        assert await fanout.drain(5.0) == 0
+        await running
+        assert store.durable[-1] == trade(4), "a file for nothing at the end"
+
+    leap(story())
+
+
+def test_header_comes_again_after_a_failed_sync() -> None:
+    async def story() -> None:
+        store = Recording(records_per_file=9)
+        store.sync_script = ["no disk"]
+        fanout = Fanout([store], clock, begin_file=lambda now: [header()])
+        fanout.begin()
+        running = asyncio.create_task(fanout.run())
+        fanout.emit(trades(1, 2))
+        assert await fanout.drain(5.0) == 0
+        await running
+        assert store.durable == [header(), *trades(1, 2)]
+
+    leap(story())
+
+
+def test_header_waits_while_a_book_has_no_certain_state() -> None:
+    async def story() -> None:
+        store, answers = Recording(), [[header()], [], [], [header()]]
+        fanout = Fanout([store], clock, begin_file=lambda now: answers.pop(0))
+        fanout.begin()
+        fanout.emit(trades(1, 2))
+        running = asyncio.create_task(fanout.run())
+        await asyncio.sleep(0.5)
+        fanout.emit(trades(3, 3))
+        await asyncio.sleep(5)
+        fanout.emit(trades(4, 4))
+        await asyncio.sleep(2)
+        assert store.durable == [header(), *trades(1, 3), header(), *trades(4, 4)]
+        await fanout.drain(5.0)
+        await running
+
+    leap(story())
+
+
+def test_header_waits_until_dropped_records_are_reported() -> None:
+    async def story() -> None:
+        store = Recording(records_per_file=2)
+        store.sync_script = [0.0, 5.0]
+        fanout = Fanout([store], clock, queue_limit=10, begin_file=lambda now: [header()])
+        fanout.begin()
+        running = asyncio.create_task(fanout.run())
+        await asyncio.sleep(2)
+        fanout.emit(trades(1, 5))
+        await asyncio.sleep(1.5)
+        fanout.emit(trades(6, 30))
+        await asyncio.sleep(20)
+        kinds = [type(record) for record in store.durable]
+        assert kinds.count(Dropped) == 1
+        assert kinds.index(Header, 1) > kinds.index(Dropped)
+        await fanout.drain(5.0)
+        await running
+
+    leap(story())
+
+
+def test_repeated_records_go_to_recording_sinks_only() -> None:
+    async def story() -> None:
+        recording, other = Recording(), Store("other")
+        fanout = Fanout([recording, other], clock)
+        assert fanout.is_recording
+        assert not Fanout([other], clock).is_recording
+        fanout.repeat(trades(1, 1))
+        fanout.repeat([])
+        running = asyncio.create_task(fanout.run())
+        await fanout.drain(5.0)
+        await running
+        assert (recording.durable, other.durable) == (trades(1, 1), [])
+
+    leap(story())

@@ -13,19 +13,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from limits import files_of_at_most
 from market_collector.config.settings import FileSinkSettings
 from market_collector.errors import SinkError
-from market_collector.model.events import Record, Trade
+from market_collector.model.events import Header, Record, Trade
 from market_collector.model.moment import Moment
 from market_collector.sinks.encode import line
 from market_collector.sinks.fanout import Fanout
-from market_collector.sinks.file import FileSink
+from market_collector.sinks.file import HEADER, FileSink
 from market_collector.sinks.interface import Origin
 from record_lines import lines
+from records import header
 
 OKX = Origin("okx-btc", 0, "pod-1")
 
@@ -49,6 +52,21 @@ def packed(first: int, last: int) -> list[bytes]:
     return list(map(line, trades(first, last)))
 
 
+async def put(sink: FileSink, first: int, last: int) -> bool:
+    """Write trades, after a header if the sink needs one."""
+    return await sink.write([*([line(header())] if sink.needs_header else []), *packed(first, last)])
+
+
+def headers(directory: Path) -> list[Header]:
+    """The first line of each file, in order."""
+    return [msgspec.json.decode(unpacked(path).split(b"\n")[0], type=Header) for path in files(directory)]
+
+
+def data(directory: Path) -> bytes:
+    """The lines of all files except headers."""
+    return b"".join(each for each in content(directory).splitlines(keepends=True) if not each.startswith(HEADER))
+
+
 def make(
     directory: Path,
     clock: Clock | None = None,
@@ -65,6 +83,10 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name.partition("Z_")[2] for path in directory.iterdir())
 
 
+def files(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir(), key=lambda path: path.name)
+
+
 def only_file(directory: Path) -> Path:
     (path,) = directory.iterdir()
     return path
@@ -75,7 +97,7 @@ def remount(place: Path, how: str) -> None:
 
 
 def content(directory: Path) -> bytes:
-    return b"".join(unpacked(path) for path in sorted(directory.iterdir(), key=lambda path: path.name))
+    return b"".join(unpacked(path) for path in files(directory))
 
 
 def unpacked(path: Path) -> bytes:
@@ -127,31 +149,88 @@ async def test_without_records_there_is_no_file(tmp_path: Path) -> None:
 
 
 async def test_a_large_file_is_followed_by_a_new_one(tmp_path: Path) -> None:
-    sink = make(tmp_path, size=1000)
+    """Each starts with its header. Without one, the file grows on: the queue may have records from before."""
+    sink = make(tmp_path, size=1500)
     await sink.open()
-    for start in range(1, 20, 3):
-        if await sink.write(packed(start, start + 2)):
-            await sink.sync()
+    assert await put(sink, 1, 3) is False
+    assert await put(sink, 4, 6) is True
+    await sink.sync()
+    assert sink.needs_header
+    await sink.write(packed(7, 9))
+    await sink.sync()
+    assert names(tmp_path) == ["000001.jsonl"]
+    await put(sink, 10, 12)
+    await sink.sync()
+    assert not sink.needs_header
     await sink.close()
-    assert names(tmp_path) == ["000001.jsonl", "000002.jsonl", "000003.jsonl", "000004.jsonl"]
-    assert content(tmp_path) == lines(trades(1, 21))
+    assert names(tmp_path) == ["000001.jsonl", "000002.jsonl"]
+    first, _ = paths = files(tmp_path)
+    assert headers(tmp_path) == [
+        replace(header(), file=1),
+        replace(header(), file=2, previous_file=first.name),
+    ]
+    assert [len(path.read_bytes().splitlines()) for path in paths] == [10, 4]
+    assert data(tmp_path) == lines(trades(1, 12))
+
+
+async def test_file_that_had_to_begin_without_a_header_has_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lacks the snapshots, so it asks for another header at once."""
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    clock = Clock()
+    sink = make(tmp_path, clock)
+    await sink.open()
+    await put(sink, 1, 2)
+    await sink.sync()
+    await sink.write(packed(3, 4))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(SinkError):
+            await sink.sync()
+    await sink.write(packed(3, 4))
+    assert sink.needs_header
+    await sink.sync()
+    await sink.close()
+    first, second = headers(tmp_path)
+    now_ns = clock().wall_ns
+    last = files(tmp_path)[0].name
+    assert second == replace(first, file=2, previous_file=last, receive_time_ns=now_ns, begin_time_ns=now_ns)
+    assert data(tmp_path) == lines(trades(1, 4))
+
+
+async def test_failed_write_of_a_header_starts_only_one_file(tmp_path: Path) -> None:
+    sink = make(tmp_path, size=1)
+    await sink.open()
+    await put(sink, 1, 1)
+    await sink.sync()
+    batch = [line(header()), *packed(2, 9)]
+    with files_of_at_most(1000), pytest.raises(SinkError, match="File too large"):
+        await sink.write(batch)
+    await sink.write(batch)
+    await sink.sync()
+    await sink.close()
+    assert [each.file for each in headers(tmp_path)] == [1, 2]
+    assert data(tmp_path) == lines(trades(1, 9))
 
 
 async def test_old_file_is_finished_without_new_records(tmp_path: Path) -> None:
     clock = Clock()
     sink = make(tmp_path, clock, interval_s=60, compression="gzip")
     await sink.open()
-    await sink.write(packed(1, 2))
+    await put(sink, 1, 2)
     clock.now += 59
     await sink.sync()
-    assert names(tmp_path) == ["000001.jsonl"]
+    assert not sink.needs_header
     clock.now += 1
     await sink.sync()
-    await until_names_are(tmp_path, ["000001.jsonl.gz"])
-    await sink.write(packed(3, 3))
+    await sink.write([line(header())])
+    await until_names_are(tmp_path, ["000001.jsonl.gz", "000002.jsonl"])
     await sink.close()
-    assert names(tmp_path) == ["000001.jsonl.gz", "000002.jsonl"]
-    assert content(tmp_path) == lines(trades(1, 3))
+    assert data(tmp_path) == lines(trades(1, 2))
 
 
 @pytest.mark.parametrize(("compression", "ending"), [("gzip", ".gz"), ("zstd", ".zst")])
@@ -159,12 +238,12 @@ async def test_finished_files_are_compressed_beside_the_writing(tmp_path: Path, 
     sink = make(tmp_path, size=1, compression=compression)
     await sink.open()
     for number in range(1, 4):
-        assert await sink.write(packed(number, number))
+        assert await put(sink, number, number)
         await sink.sync()
         await sink.sync()
-    await until_names_are(tmp_path, [f"00000{number}.jsonl{ending}" for number in (1, 2, 3)])
+    await until_names_are(tmp_path, [f"000001.jsonl{ending}", f"000002.jsonl{ending}", "000003.jsonl"])
     await sink.close()
-    assert content(tmp_path) == lines(trades(1, 3))
+    assert data(tmp_path) == lines(trades(1, 3))
 
 
 async def test_the_last_file_of_a_run_is_compressed_by_the_next(tmp_path: Path) -> None:
@@ -184,11 +263,12 @@ async def test_the_last_file_of_a_run_is_compressed_by_the_next(tmp_path: Path) 
 async def test_closing_breaks_off_a_compression_and_keeps_the_data(tmp_path: Path) -> None:
     sink = make(tmp_path, size=1, compression="gzip")
     await sink.open()
-    await sink.write(packed(1, 50_000))
+    await put(sink, 1, 50_000)
     await sink.sync()
+    await put(sink, 50_001, 50_001)
     await sink.close()
-    assert names(tmp_path) in (["000001.jsonl"], ["000001.jsonl.gz"])
-    assert content(tmp_path) == lines(trades(1, 50_000))
+    assert names(tmp_path) in (["000001.jsonl", "000002.jsonl"], ["000001.jsonl.gz", "000002.jsonl"])
+    assert data(tmp_path) == lines(trades(1, 50_001))
 
 
 async def test_data_is_kept_and_the_error_logged_when_compression_fails(
@@ -196,15 +276,16 @@ async def test_data_is_kept_and_the_error_logged_when_compression_fails(
 ) -> None:
     sink = make(tmp_path, size=1, compression="gzip")
     await sink.open()
-    await sink.write(packed(1, 2))
+    await put(sink, 1, 2)
     path = only_file(tmp_path)
     path.with_name(path.name + ".gz.part").mkdir()
     await sink.sync()
+    await put(sink, 3, 3)
     async with asyncio.timeout(10):
         while "stays uncompressed until the next start" not in caplog.text:
             await asyncio.sleep(0.001)
     await sink.close()
-    assert path.read_bytes() == lines(trades(1, 2))
+    assert path.read_bytes().endswith(lines(trades(1, 2)))
 
 
 async def test_new_run_starts_new_files_and_recovers_old_ones(tmp_path: Path) -> None:
@@ -395,11 +476,14 @@ from market_collector.model.moment import Moment
 from market_collector.sinks.fanout import Fanout
 from market_collector.sinks.file import FileSink
 from market_collector.sinks.interface import Origin
+from records import header
 
 async def main():
     clock = lambda: Moment(time.monotonic(), time.time_ns())
     settings = FileSinkSettings("archive", Path(sys.argv[1]), 200_000, 3600.0, "zstd", 0.02)
-    fanout = Fanout([FileSink(settings, Origin("okx-btc", 0, "pod-1"), clock)], clock)
+    sink = FileSink(settings, Origin("okx-btc", 0, "pod-1"), clock)
+    fanout = Fanout([sink], clock, begin_file=lambda now: [header()])
+    fanout.begin()
     running = asyncio.create_task(fanout.run())
     for number in range(1, 10**9):
         text = str(number)
@@ -435,6 +519,6 @@ async def test_acknowledged_records_survive_a_kill(tmp_path: Path, after: int) -
         while any(not name.endswith(".jsonl.zst") for name in names(tmp_path)):
             await asyncio.sleep(0.001)
     await sink.close()
-    numbers = [int(json.loads(line)["trade_id"]) for line in content(tmp_path).splitlines()]
+    numbers = [int(json.loads(line)["trade_id"]) for line in data(tmp_path).splitlines()]
     assert numbers == list(range(1, len(numbers) + 1))
     assert len(numbers) >= acknowledged >= after

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import Candle, Connected, Dropped, Level, Orderbook, Raw, Record, Ticker, Trade
 from market_collector.sinks.queue import EVENT_ROOM, Queue, dense_number, stream_name, weight
-from records import instrument
+from records import header, instrument, snapshot
 
 
 def queue_of(limit: int) -> Queue:
@@ -40,6 +40,30 @@ def test_rewound_records_are_written_again_first() -> None:
     queue.mark_written(2)
     queue.rewind()
     assert queue.next_batch(9) == trades(1, 2, 3)
+
+
+def test_header_starts_a_batch_and_is_not_counted() -> None:
+    queue = queue_of(10)
+    queue.put(trades(1), "slow")
+    queue.begin_file([header(), snapshot(5)])
+    queue.put(trades(2), "slow")
+    assert (len(queue), queue.waiting, queue.has_header, queue.is_at_header) == (2, 4, True, False)
+    assert queue.next_batch(9) == trades(1)
+    queue.mark_written(1)
+    assert queue.is_at_header
+    assert queue.next_batch(9) == [header(), snapshot(5), *trades(2)]
+    queue.mark_written(3)
+    queue.rewind()
+    assert queue.next_batch(9) == trades(1)
+    queue.mark_written(1)
+    queue.acknowledge()
+    queue.mark_written(1)
+    queue.acknowledge()
+    assert (queue.has_header, queue.is_at_header, queue.acknowledged) == (False, False, 1)
+    assert queue.next_batch(1) == [snapshot(5)]
+    queue.mark_written(2)
+    queue.acknowledge()
+    assert queue.acknowledged == 2
 
 
 def test_full_queue_accepts_fitting_records_and_counts_the_others() -> None:

@@ -14,6 +14,7 @@ from market_collector.model.events import Record, Trade
 from market_collector.sinks.encode import line
 from market_collector.sinks.stdout import StdoutSink
 from record_lines import lines
+from records import header
 
 
 def trades(first: int, last: int) -> list[Record]:
@@ -55,6 +56,16 @@ async def test_records_become_lines() -> None:
     await sink.close()
     reader.thread.start()
     assert reader.finish() == lines(trades(1, 3))
+
+
+async def test_only_the_first_write_needs_a_header() -> None:
+    reader = Reader()
+    sink = StdoutSink("out", reader.writer)
+    assert sink.needs_header
+    await sink.write([line(header())])
+    assert not sink.needs_header
+    reader.thread.start()
+    assert reader.finish() == lines([header()])
 
 
 async def test_a_full_pipe_does_not_stop_the_event_loop() -> None:

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 import records
 from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
-from market_collector.model.events import Dropped, Gap, Lost, Orderbook, Record, Repaired
+from market_collector.model.events import Dropped, Gap, Level, Lost, Orderbook, Record, Repaired
 from market_collector.verify.books import BookLine, Chain, Mark, joined, reckon
 from market_collector.verify.report import MISSING, Books, RangeState, Reckoning
-from records import at, snapshot, update
+from records import at, repeat, snapshot, update
 
 NEW_RUN = "new run"
 REPAIRED, BRIDGED, LOST, OPEN, UNREPORTED = RangeState
@@ -219,3 +220,69 @@ def test_gap_is_bridged_exactly_when_the_replicas_have_every_change(
     reckoning = judge(*(entries for entries, _, _ in made))
     assert [missing_range.state for missing_range in reckoning.missing_ranges] == expected
     assert any(missing_range.state in MISSING for missing_range in reckoning.missing_ranges) == (LOST in expected)
+
+
+# -- snapshots that repeat the book
+
+
+def test_repeated_snapshot_is_proved_and_continues_the_chain() -> None:
+    states: list[Entry] = [snapshot(1), update(1, 2, bids=[("10", "7")]), repeat(book_at(2)), update(2, 3)]
+    found = judge(states)
+    assert (found.findings, found.missing_ranges, found.pauses) == ((), (), ())
+    assert found.books == Books(4, 0)
+
+
+@pytest.mark.parametrize("cause", ["interval", "rotation"])
+def test_file_alone_is_proved_from_its_repeated_snapshot(cause: str) -> None:
+    found = judge([repeat(book_at(2), cause=cause), update(2, 3)])
+    assert (found.findings, found.books) == ((), Books(2, 0))
+
+
+def test_repeated_snapshot_ends_an_unproved_start() -> None:
+    assert judge([update(1, 2), repeat(book_at(2)), update(2, 3)]).books == Books(2, 1)
+
+
+@pytest.mark.parametrize("levels", [[("10", "1")], [("10", "7"), ("9", "1")], [("10.5", "7")], []])
+def test_repeated_snapshot_with_other_levels_is_a_finding(levels: list[tuple[str, str]]) -> None:
+    wrong = replace(book_at(2), bids=[Level(*level) for level in levels])
+    (finding,) = judge([snapshot(1), update(1, 2, bids=[("10", "7")]), repeat(wrong)]).findings
+    assert (finding.kind, finding.detail) == (
+        "WrongSnapshot",
+        "the snapshot at sequence 2 differs from the book that led to it",
+    )
+
+
+def test_repeated_snapshot_may_write_numbers_in_another_way() -> None:
+    same = replace(book_at(2), bids=[Level("10.0", "7.00")])
+    assert judge([snapshot(1), update(1, 2, bids=[("10", "7")]), repeat(same)]).findings == ()
+
+
+def test_repeated_snapshot_of_an_earlier_state_is_a_finding() -> None:
+    found = judge([snapshot(1), update(1, 2, bids=[("10", "7")]), update(2, 3), repeat(book_at(2)), update(3, 4)])
+    (finding,) = found.findings
+    assert finding.detail == "the snapshot at sequence 2 came after sequence 3"
+    assert found.books == Books(4, 1)
+
+
+def test_repeated_snapshot_beyond_missing_updates_is_an_unreported_gap() -> None:
+    """As after a file that is missing. Another replica that has the updates bridges it."""
+    alone: list[Entry] = [snapshot(1), repeat(book_at(3)), update(3, 4)]
+    assert missing_ranges(judge(alone)) == [(UNREPORTED, "1", "3")]
+    other = [snapshot(1), update(1, 2), update(2, 3), update(3, 4)]
+    assert missing_ranges(judge(alone, other)) == [(BRIDGED, "1", "3")]
+
+
+def test_repeated_snapshot_of_a_book_out_of_sync_is_a_finding() -> None:
+    found = judge([snapshot(1), gap("a", 1), repeat(snapshot(1)), lost("a"), snapshot(5)])
+    assert [finding.detail for finding in found.findings] == [
+        "the snapshot at sequence 1 repeats a book that is out of sync"
+    ]
+
+
+def test_repeated_snapshot_ends_a_drop_of_the_sink() -> None:
+    found = judge([snapshot(1), dropped(2), repeat(book_at(3)), update(3, 4)])
+    assert (missing_ranges(found), found.findings) == ([(LOST, "1", "3")], ())
+
+
+def book_at(sequence: int) -> Orderbook:
+    return snapshot(sequence, bid="10") if sequence != 2 else replace(snapshot(2), bids=[Level("10", "7")])

@@ -16,7 +16,7 @@ from market_collector.verify.files import TROUBLES_KEPT, Reader
 from market_collector.verify.ids import NumberLine
 from market_collector.verify.replica import ReplicaCheck
 from record_lines import lines
-from records import TRADES, at, raw, trade
+from records import TRADES, at, header, raw, trade
 
 NAME = "okx-btc_0_{host}_20261122T1000{second:02d}.000Z_{counter:06d}.jsonl"
 
@@ -214,3 +214,13 @@ def test_words_of_a_newer_version_are_notes(tmp_path: Path) -> None:
         f"{path}: 1 trade record with unknown side 'both' read as null",
         f"{path}: 1 raw record with unknown direction 'inside' not checked",
     ]
+
+
+def test_later_schema_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", header(schema=2), trade(1))
+    reader, (check,) = read(path, write(tmp_path / "b.jsonl", header(), trade(2)))[0], read(tmp_path / "b.jsonl")[1]
+    assert list(map(str, reader.troubles)) == [
+        f"{path}:1: has schema 2 of market-collector 0.1.0, but this version reads up to 1. "
+        "Read it with market-collector 0.1.0 or later"
+    ]
+    assert (trades(check), check.records, reader.notes) == ([(2, 2)], 2, [])

@@ -166,6 +166,8 @@ class CallbackSink:
     type = "callback"
     sync_interval_s = 0.0
     pause_s = 0.0
+    is_recording = False
+    needs_header = False
 
     def __init__(self, subscriptions: Subscriptions) -> None:
         self._subscriptions = subscriptions

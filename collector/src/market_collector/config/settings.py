@@ -84,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True):
     symbols: tuple[str, ...]
     data_types: tuple[DataType, ...]
     book_depth: int = OrderBook().depth
+    snapshot_interval_s: float = seconds(OrderBook().snapshot_interval)
     candle_intervals: tuple[str, ...] = Candle().intervals
     store_raw_data: bool = False
     auto_restart: bool = True
@@ -160,6 +161,7 @@ def read_settings(
         symbols=symbols_of(spec),
         data_types=tuple(DataType(name) for name in spec.data_types),
         book_depth=(spec.orderbook or OrderBook()).depth,
+        snapshot_interval_s=seconds((spec.orderbook or OrderBook()).snapshot_interval),
         candle_intervals=(spec.candle or Candle()).intervals,
         store_raw_data=spec.store_raw_data,
         auto_restart=spec.auto_restart,

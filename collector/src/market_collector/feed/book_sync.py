@@ -87,6 +87,7 @@ class BookSync:
         if update.previous_sequence != progress.head:
             return []  # another connection has published it, or will
         progress.head = update.sequence
+        progress.updates_left -= 1
         return [Emit([update])]
 
     def on_unreadable(self, subscription: BookSubscription, message: str, now: Moment) -> list[Effect]:

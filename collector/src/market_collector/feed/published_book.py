@@ -15,6 +15,10 @@ from market_collector.model.streams import Stream, StreamState
 
 CERTAIN = (StreamState.LIVE, StreamState.QUIET)
 """States of a stream whose last data is the exchange's newest."""
+UPDATES_PER_LEVEL = 4
+"""Updates for each level of a snapshot before the book is repeated. A level takes a tenth of an update's bytes."""
+MAX_REPEATS = 24
+"""Books repeated at one check. One takes up to 1 ms, so a check holds up the data for less than 25 ms."""
 
 
 class PublishedBooks:
@@ -36,6 +40,7 @@ class PublishedBooks:
         progress.head = snapshot.sequence
         if progress.first is None:
             progress.first = snapshot.sequence
+        _count_from(progress, snapshot, now)
         return [*self._close_gap(progress, snapshot.sequence, now), snapshot]
 
     def remove(self, progress: BookProgress, connection: int, reason: str, now: Moment) -> list[Record]:
@@ -70,6 +75,34 @@ class PublishedBooks:
     def current_snapshots(self, progress: BookProgress, now: Moment) -> list[Record]:
         """Return the state published last as a snapshot, if a connection has exactly that state."""
         return [self._snapshot(progress, book, now) for book in self._current(progress)]
+
+    def repeat_all(self, cause: str, now: Moment) -> list[Orderbook] | None:
+        """Return a snapshot of the published state of each book that is in sync.
+
+        None while a book is between two connections: the one that has its state is gone, the other one lags. Updates
+        of the second will continue that state.
+        """
+        repeated: list[Orderbook] = []
+        for progress in self.streams.values():
+            current = self._current(progress)
+            if progress.books and not current:
+                return None
+            repeated += [self._repeat(progress, book, cause, now) for book in current]
+        return repeated
+
+    def repeat_due(self, interval_s: float, now: Moment) -> list[Orderbook]:
+        """Return snapshots of books whose last one is older than the interval, and small against the updates since."""
+        due = [
+            (progress, book)
+            for progress in self.streams.values()
+            if progress.updates_left <= 0 and now.at - progress.snapshot_at >= interval_s
+            for book in self._current(progress)
+        ]
+        repeated = []
+        for progress, book in due[:MAX_REPEATS]:
+            repeated.append(snapshot := self._repeat(progress, book, "interval", now))
+            _count_from(progress, snapshot, now)
+        return repeated
 
     def proved(self, progress: BookProgress) -> Book | None:
         """Return the book that has the state published last. Read it only.
@@ -107,7 +140,12 @@ class PublishedBooks:
     def _republish_snapshot(self, progress: BookProgress, book: Book, reason: str, now: Moment) -> list[Record]:
         events = self._open_gap(progress, reason, now)
         progress.head = book.sequence
-        return [*events, *self._close_gap(progress, book.sequence, now), self._snapshot(progress, book, now)]
+        snapshot = self._snapshot(progress, book, now)
+        _count_from(progress, snapshot, now)
+        return [*events, *self._close_gap(progress, book.sequence, now), snapshot]
+
+    def _repeat(self, progress: BookProgress, book: Book, cause: str, now: Moment) -> Orderbook:
+        return book.snapshot(self._exchange, progress.stream.symbol, now.wall_ns, cause)
 
     def _snapshot(self, progress: BookProgress, book: Book, now: Moment) -> Orderbook:
         """Return the book as a record: the exchange sends none, since nothing is wrong on its side."""
@@ -133,3 +171,9 @@ class PublishedBooks:
         if known.gap.first is not None and known.gap.first == str(sequence):
             return [self._gaps.close(known, "NothingChanged", now)]
         return [self._gaps.close_lost(known, f"ReplacedBySnapshot {sequence}", now)]
+
+
+def _count_from(progress: BookProgress, snapshot: Orderbook, now: Moment) -> None:
+    """Start to count the updates after a published snapshot."""
+    progress.snapshot_at = now.at
+    progress.updates_left = UPDATES_PER_LEVEL * (len(snapshot.bids) + len(snapshot.asks))

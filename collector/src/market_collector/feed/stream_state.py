@@ -154,6 +154,10 @@ class BookProgress(StreamProgress):
     """The open gap of a book that is out of sync."""
     left_behind_at: float | None = None
     """Since when no connection has the state published last, monotonic seconds."""
+    snapshot_at: float = 0.0
+    """When the last snapshot was published, monotonic seconds."""
+    updates_left: int = 0
+    """Updates to publish until another snapshot is small against them."""
 
 
 class AccountProgress(StreamProgress):

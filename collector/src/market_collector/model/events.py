@@ -20,6 +20,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
+SCHEMA = 1
+"""Version of the records, for `Header.schema`."""
+
+REPEATED = frozenset({"interval", "rotation"})
+"""Causes of snapshots that repeat the present book: `Orderbook.cause`."""
+
 Side = Literal["buy", "sell"]
 
 NULL = type(None)
@@ -155,6 +161,32 @@ class Balance(Data, tag="balance", frozen=True, gc=False):
     """Not available: in open orders, or frozen otherwise."""
 
 
+class Header(Event, tag="header", frozen=True, omit_defaults=True):
+    """First line of a file, and of standard output: who wrote the records after it, and what they mean.
+
+    ``schema`` and ``writer_version`` keep their names in each later schema.
+    """
+
+    schema: int
+    """Version of the records. A reader of an earlier version must not read the file."""
+    writer_version: str
+    """Version of market-collector."""
+    resource: str
+    shard: int
+    host: str
+    """The pod, or the host outside of Kubernetes."""
+    run_id: int
+    """Start of the process, nanoseconds since 1970."""
+    begin_time_ns: int
+    """Start of the file."""
+    streams: list[str]
+    """All streams that the process collects."""
+    file: int | None = None
+    """Number of the file in its run, from 1; null on standard output."""
+    previous_file: str | None = None
+    """Name of the file before, uncompressed; null for the first one of a run."""
+
+
 class Instrument(Event, tag="instrument", frozen=True):
     """The exchange's description of a symbol: once at the start of the collector, and again when it changes."""
 
@@ -280,7 +312,7 @@ Record = Data | Event
 AnyData = Trade | Orderbook | Ticker | Candle | Balance
 """Any market data record, type by type. Add each new one here."""
 
-AnyEvent = Instrument | Connected | Disconnected | Resync | Refused | Gap | Repaired | Lost | Dropped | Raw
+AnyEvent = Header | Instrument | Connected | Disconnected | Resync | Refused | Gap | Repaired | Lost | Dropped | Raw
 """Any event, type by type. Add each new one here."""
 
 AnyRecord = AnyData | AnyEvent

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from market_collector.book.book import Book
 from market_collector.book.continuity import is_next
-from market_collector.model.events import Gap, Lost, Orderbook, Repaired
+from market_collector.model.events import REPEATED, Gap, Lost, Orderbook, Repaired
 from market_collector.reading.order import event_time_ns
 
 CATCH_UP_NS = 1_000_000_000
@@ -83,6 +83,8 @@ class BookMerge:
         self._events.pop(replica, None)
 
     def _snapshot(self, replica: int, record: Orderbook, mark: Mark) -> Sequence[BookRecord]:
+        if record.cause in REPEATED and replica in self._in_sync and self._is_known(mark):
+            return []  # it only repeats the state for readers that start here
         events = self._events.pop(replica, [])
         self._ahead.pop(replica, None)
         if not self._in_sync - {replica}:

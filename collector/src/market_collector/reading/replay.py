@@ -32,7 +32,7 @@ from market_collector.reading.strict import (
 FIND_LINE = "Find the line with market-collector verify, and restore the file from a copy"
 TURN = 100
 """Records after which an asynchronous replay lets other tasks run."""
-OF_FILES = {"raw", "instrument"}
+OF_FILES = {"raw", "header", "instrument"}
 """Types that a stream does not have: left out unless they are asked for."""
 GAPS = {"gap", "repaired", "lost"}
 OF_BOOKS = GAPS | {"disconnected"}
@@ -158,7 +158,7 @@ def replay(
         end: the receive time before which the replay ends.
         speed: 1 replays at the speed of the recording, 10 ten times faster; None without delays.
         symbols: a symbol such as ``BTC-USDT``, or several. Events of whole connections are always included.
-        types: record types, such as ``trade`` or ``gap``; all but ``raw`` and ``instrument`` if absent.
+        types: record types, such as ``trade`` or ``gap``. If absent, all but ``raw``, ``header`` and ``instrument``.
 
     Raises:
         RecordingError: a file is missing or, while iterating, a line cannot be read. The message names file and line.

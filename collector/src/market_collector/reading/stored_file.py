@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from market_collector.errors import UNREADABLE
-from market_collector.model.events import AnyRecord
+from market_collector.model.events import SCHEMA, AnyRecord, Header
 from market_collector.reading.files import present
 from market_collector.reading.newer import KINDS, Word, without_unknown_words
 from market_collector.sinks.names import COMPRESSED
@@ -18,6 +18,7 @@ from market_collector.sinks.reader import stored_lines
 
 START_OF_RECORD = b'{"type":"'
 """First bytes of every record."""
+HEADER = Header.__struct_config__.tag
 Decode = Callable[[bytes], AnyRecord]
 
 
@@ -25,6 +26,10 @@ Decode = Callable[[bytes], AnyRecord]
 def decoder() -> Decode:
     """A function that decodes a line. Making it takes 2 ms."""
     return msgspec.json.Decoder(AnyRecord).decode
+
+
+class LaterSchemaError(Exception):
+    """The file has a later schema than this version reads. The message says what to do."""
 
 
 class StoredFile:
@@ -51,6 +56,7 @@ class StoredFile:
 
         Raises:
             OSError, DamagedError: as `stored_lines`. All records before were yielded.
+            LaterSchemaError: a header names a later schema.
         """
         decode = self._decode
         for line in stored_lines(present(self.path)):
@@ -63,6 +69,8 @@ class StoredFile:
                 if (newer := self._read_again(line, error)) is not None:
                     yield newer
                 continue
+            if type(record) is Header:
+                _check_schema(record.schema, record.writer_version)
             yield record
 
     def reject(self, error: Exception) -> None:
@@ -86,6 +94,9 @@ class StoredFile:
     def _cannot_read(self, line: bytes, error: Exception) -> None:
         if not line.endswith(b"\n") and not self._is_compressed and self._may_be_torn(line):
             self.torn_bytes = len(line)
+        elif line.startswith(start_of(str(HEADER))):
+            _check_header(line)
+            self.reject(error)
         elif (kind := _unknown_kind(line)) is not None:
             self.unknown[kind] += 1
         else:
@@ -119,6 +130,28 @@ class _Kind(msgspec.Struct):
     type: str
     exchange: str
     receive_time_ns: int
+
+
+class _Header(msgspec.Struct):
+    """Fields of a header in each schema."""
+
+    schema: int
+    writer_version: str
+
+
+def _check_header(line: bytes) -> None:
+    try:
+        header = msgspec.json.decode(line, type=_Header)
+    except UNREADABLE:
+        return
+    _check_schema(header.schema, header.writer_version)
+
+
+def _check_schema(schema: int, writer_version: str) -> None:
+    """Raise `LaterSchemaError` for a schema that this version does not read."""
+    if schema > SCHEMA:
+        reason = f"has schema {schema} of market-collector {writer_version}, but this version reads up to {SCHEMA}"
+        raise LaterSchemaError(f"{reason}. Read it with market-collector {writer_version} or later")
 
 
 def _is_json(line: bytes) -> bool:

@@ -12,7 +12,7 @@ from market_collector.model.events import AnyRecord
 from market_collector.reading.files import Recording, recordings
 from market_collector.reading.newer import KINDS
 from market_collector.reading.plausible import IMPOSSIBLE, Check, check_values
-from market_collector.reading.stored_file import Decode, StoredFile, damage, decoder, start_of
+from market_collector.reading.stored_file import HEADER, Decode, LaterSchemaError, StoredFile, damage, decoder, start_of
 from market_collector.reading.trouble import Trouble
 from market_collector.sinks.reader import DamagedError
 from market_spec.messages import not_among
@@ -54,7 +54,7 @@ def records_of(recording: Recording, kinds: Collection[str], check: Check = chec
 def records_of_run(run: Iterable[Path], kinds: Collection[str], check: Check) -> Iterator[AnyRecord]:
     """Yield the records of one process, like `records_of`."""
     decode = decoder()
-    skipped = tuple(start_of(kind) for kind in KINDS if kind not in kinds)
+    skipped = tuple(start_of(kind) for kind in KINDS if kind not in kinds and kind != HEADER)  # it has the schema
     classes = {KINDS[kind] for kind in kinds}
     for path in run:
         for record in _records(path, skipped, decode, check):
@@ -97,6 +97,8 @@ def _records(path: Path, skipped: tuple[bytes, ...], decode: Decode, check: Chec
             except IMPOSSIBLE as error:
                 file.reject(error)
             yield record
+    except LaterSchemaError as error:
+        raise RecordingError(str(Trouble(str(path), file.line, str(error)))) from error
     except (OSError, DamagedError) as error:
         raise _error(file, file.line + 1, damage(error)) from error
 

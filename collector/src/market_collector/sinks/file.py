@@ -3,6 +3,9 @@
 Every run starts new files and never appends to those of an older run. When the sink opens, it recovers and compresses
 older files. A file is written uncompressed and compressed after it is finished. The last file of a run stays
 uncompressed until the next run.
+
+A file that is large or old enough needs a header (`Sink.needs_header`). The next file starts with the header's batch,
+so that the snapshots behind the header show the books at exactly this place.
 """
 
 from __future__ import annotations
@@ -20,10 +23,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from msgspec.json import decode
+from msgspec.structs import replace
 
 from market_collector.config.settings import FileSinkSettings
 from market_collector.errors import SinkError
-from market_collector.model.events import Candle, Record, Trade
+from market_collector.model.events import Candle, Header, Record, Trade
 from market_collector.model.moment import Moment
 from market_collector.sinks.compress import compress
 from market_collector.sinks.encode import line
@@ -51,6 +55,7 @@ ADVICE = {
 
 NUMBERED = (b'{"type":"trade"', b'{"type":"candle"')
 """Prefixes of the records with dense numbers."""
+HEADER = b'{"type":"header"'
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -61,6 +66,7 @@ class FileSink:
 
     type = "file"
     pause_s = PAUSE_S
+    is_recording = True
 
     def __init__(self, settings: FileSinkSettings, origin: Origin, clock: Callable[[], Moment]) -> None:
         self.name = settings.name
@@ -68,6 +74,11 @@ class FileSink:
         self._settings = settings
         self._origin = origin
         self._clock = clock
+        self.needs_header = True
+        self._header: Header | None = None
+        """The last one, without the fields that differ between files."""
+        self._last_file: str | None = None
+        """Name of the last file with a durable part."""
         self._counter = 0
         self._place = f"{file_name(origin, clock().wall_ns, 0)}:0"
         self._to_recall: str | None = None
@@ -95,12 +106,16 @@ class FileSink:
         return line(record)
 
     async def write(self, batch: Sequence[bytes]) -> bool:
-        """Appends complete lines to the present file, or to a new one."""
-        text = b"".join([each for each in batch if not self._holds(each)] if self._held else batch)
-        return await self._in_thread(lambda: self._write(text))
+        """Appends complete lines to the present file, or to a new one after a header."""
+        header = decode(batch[0], type=Header) if batch and batch[0].startswith(HEADER) else None
+        lines = batch if header is None else batch[1:]
+        text = b"".join([each for each in lines if not self._holds(each)] if self._held else lines)
+        is_full = await self._in_thread(lambda: self._write(header, text))
+        self._compress_finished()
+        return is_full
 
     async def sync(self) -> None:
-        """Makes everything durable. Starts a new file if this one is large or old enough."""
+        """Makes everything durable. Needs a header if the file is large or old enough."""
         await self._in_thread(self._sync)
         self._compress_finished()
 
@@ -174,15 +189,31 @@ class FileSink:
         probe.write_bytes(b"\n")
         probe.unlink()
 
-    def _write(self, text: bytes) -> bool:
+    def _write(self, header: Header | None, text: bytes) -> bool:
+        if header is not None:
+            self._header, self.needs_header = header, False
+            if self._segment is not None and self._segment.size:
+                self._finish(self._segment)
+                self._segment = None
         if self._segment is None:
             self._segment = self._start()
+        if self._segment.size == 0:
+            self.needs_header = self.needs_header or header is None
+            text = self._header_line() + text
         try:
             self._segment.append(text)
         except OSError as error:
             self._cannot_grow = error.errno == errno.EFBIG
             raise OSError(error.errno, error.strerror, str(self._segment.path)) from error
         return self._segment.size >= self._settings.rotate_bytes
+
+    def _header_line(self) -> bytes:
+        """The header of the present file, which may begin without one after a failure."""
+        if self._header is None:
+            return b""
+        now_ns = self._clock().wall_ns if self.needs_header else self._header.begin_time_ns
+        times = {"receive_time_ns": now_ns, "begin_time_ns": now_ns}
+        return line(replace(self._header, file=self._counter, previous_file=self._last_file, **times))
 
     def _start(self) -> Segment:
         self._settings.directory.mkdir(parents=True, exist_ok=True)
@@ -200,9 +231,12 @@ class FileSink:
         if not segment.is_synced:
             self._sync_or_abandon(segment)
             self._place = f"{segment.path.name}:{segment.synced_size}"
-        if self._is_finished(segment):
+            self._last_file = segment.path.name
+        if self._cannot_grow:
             self._segment = None
             self._finish(segment)
+        elif self._is_finished(segment):
+            self.needs_header = True
 
     def _sync_or_abandon(self, segment: Segment) -> None:
         try:
@@ -216,7 +250,7 @@ class FileSink:
     def _is_finished(self, segment: Segment) -> bool:
         age_s = self._clock().at - segment.started_at
         is_old = age_s >= self._settings.rotate_interval_s
-        return segment.size >= self._settings.rotate_bytes or is_old or self._cannot_grow
+        return segment.size >= self._settings.rotate_bytes or is_old
 
     def _finish(self, segment: Segment) -> None:
         self._cannot_grow = False

@@ -40,6 +40,10 @@ class Sink(Protocol):
     """Longest time between a write and its `sync`; 0 = after every write."""
     pause_s: float
     """Time between two writes of less than a full batch. After a longer pause, the next two writes are immediate."""
+    is_recording: bool
+    """Whether its readers may start in the middle, so that it gets headers and snapshots that repeat a book."""
+    needs_header: bool
+    """Whether the fan-out should queue a `Header`, because the next file is due. Only of a recording sink."""
 
     def pack(self, record: Record) -> Packed:
         """The form in which a record waits for the sink; called when the record arrives.
@@ -55,6 +59,7 @@ class Sink(Protocol):
     async def write(self, batch: Sequence[Any]) -> bool:
         """Stores packed records, all or none: after a `SinkError`, the same batch comes again.
 
+        A header is the first record of its batch, and everything before it was synced.
         Returns True if the sink needs `sync` at once, because a file is full.
         """
         ...

@@ -15,6 +15,7 @@ from market_collector.model.events import (
     Dropped,
     Event,
     Gap,
+    Header,
     Instrument,
     Lost,
     Orderbook,
@@ -47,7 +48,9 @@ class Queue:
         self._records: deque[Packed] = deque()
         self._written = 0
         self._notes: deque[int] = deque()
-        """Positions of the queue's own `Dropped` records, counted in ``_taken``."""
+        """Positions of the queue's own records, counted in ``_taken``: `Dropped`, headers and what belongs to them."""
+        self._headers: deque[int] = deque()
+        """Positions of headers."""
         self._load = 0
         self._lost: dict[tuple[str, str | None, str], _Missed] = {}
         self._reported: list[Loss] = []
@@ -63,12 +66,12 @@ class Queue:
         """Records, in total."""
 
     def __len__(self) -> int:
-        """Records that are not acknowledged; the queue's own `Dropped` records do not count."""
+        """Records that are not acknowledged; the queue's own records do not count."""
         return len(self._records) - len(self._notes)
 
     @property
     def taken(self) -> int:
-        """Records that were queued, in total, with the queue's own `Dropped` records."""
+        """Records that were queued, in total, with the queue's own records."""
         return self._taken
 
     @property
@@ -85,6 +88,16 @@ class Queue:
     def is_losing(self) -> bool:
         """Whether records were dropped without a `Dropped` record yet."""
         return bool(self._lost)
+
+    @property
+    def has_header(self) -> bool:
+        """Whether a header is not acknowledged."""
+        return bool(self._headers)
+
+    @property
+    def is_at_header(self) -> bool:
+        """Whether the next record to be written is a header."""
+        return self._done + self._written in self._headers
 
     @property
     def share(self) -> float:
@@ -117,6 +130,16 @@ class Queue:
             else:
                 self._drop(record, reason)
 
+    def begin_file(self, records: Sequence[Record]) -> None:
+        """Queues a header and the records that belong to it. They do not count as records of the collector."""
+        self._headers.append(self._taken)
+        self._take_own(records)
+
+    def _take_own(self, records: Sequence[Record]) -> None:
+        packed = list(map(self._pack, records))
+        self._notes.extend(range(self._taken, self._taken + len(packed)))
+        self._take(packed, sum(map(weight, packed)))
+
     def _take(self, packed: Sequence[Packed], load: int) -> None:
         self._records.extend(packed)
         self._taken += len(packed)
@@ -132,12 +155,12 @@ class Queue:
         """Queues a `Dropped` record for each stream that lost records, if the queue is half empty."""
         if self._lost and self._load <= self._limit // 2:
             self._reported += self.losses()
-            notes = [
-                self._pack(Dropped(exchange, symbol, None, now_ns, stream, self._sink, missed.count, self._reason))
-                for (exchange, symbol, stream), missed in self._lost.items()
-            ]
-            self._notes.extend(range(self._taken, self._taken + len(notes)))
-            self._take(notes, sum(map(weight, notes)))
+            self._take_own(
+                [
+                    Dropped(exchange, symbol, None, now_ns, stream, self._sink, missed.count, self._reason)
+                    for (exchange, symbol, stream), missed in self._lost.items()
+                ]
+            )
             self._lost.clear()
 
     def losses(self) -> list[Loss]:
@@ -159,8 +182,10 @@ class Queue:
         self.dropped += 1
 
     def next_batch(self, longest: int) -> list[Packed]:
-        """The oldest records that are not written; they stay here until `acknowledge`."""
-        return list(islice(self._records, self._written, self._written + longest))
+        """The oldest records that are not written; they stay here until `acknowledge`. A header comes first only."""
+        start = self._done + self._written
+        end = next((at for at in self._headers if at > start), start + longest)
+        return list(islice(self._records, self._written, self._written + min(longest, end - start)))
 
     def mark_written(self, count: int) -> None:
         """Moves the oldest ``count`` waiting records to the written ones."""
@@ -176,6 +201,8 @@ class Queue:
         while self._notes and self._notes[0] < self._done:
             self._notes.popleft()
             self.acknowledged -= 1
+        while self._headers and self._headers[0] < self._done:
+            self._headers.popleft()
         self._reach()
 
     def rewind(self) -> None:
@@ -239,7 +266,7 @@ def stream_name(record: Record) -> str:
             return f"{record.symbol}/balance"
         case Raw():
             return f"{record.connection}/raw"
-        case Instrument():
+        case Header() | Instrument():
             return "events"
         case Gap() | Repaired() | Lost() | Dropped() | Connected() | Disconnected() | Resync() | Refused():
             return record.stream or "events"

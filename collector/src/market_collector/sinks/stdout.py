@@ -35,9 +35,11 @@ class StdoutSink:
     type = "stdout"
     pause_s = PAUSE_S
     sync_interval_s = 0.0
+    is_recording = True
 
     def __init__(self, name: str, descriptor: int = STDOUT) -> None:
         self.name = name
+        self.needs_header = True
         self._descriptor = descriptor
         self._rest = memoryview(b"")
         self._is_closed = threading.Event()
@@ -53,6 +55,7 @@ class StdoutSink:
 
     async def write(self, batch: Sequence[bytes]) -> bool:
         """Writes all lines, or fails and keeps the rest for the same batch's next attempt."""
+        self.needs_header = False
         if not self._rest:
             self._rest = memoryview(b"".join(batch))
         await finish_in_thread(self._send_rest)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from market_collector.book.book import Book
+from market_collector.book.book import ALL_LEVELS, Book
 from market_collector.book.checksum import interleaved_crc32
-from market_collector.model.events import Dropped, Gap, Lost, Orderbook, Repaired
+from market_collector.model.events import REPEATED, Dropped, Gap, Level, Lost, Orderbook, Repaired
 from market_collector.model.streams import GapState
 from market_collector.verify.crossing import CrossWatch
 from market_collector.verify.report import Books, Finding, MissingRange, RangeState, Reckoning, find, of
@@ -25,6 +25,9 @@ class Mark(NamedTuple):
 
     time_ns: int
     sequence: int
+
+
+WRONG_SNAPSHOT = "WrongSnapshot"
 
 
 @dataclass(slots=True)
@@ -86,7 +89,9 @@ class BookLine:
 
     def take(self, record: Orderbook, time_ns: int) -> None:
         """Check the next record, whose event happened at ``time_ns``."""
-        if record.action == "snapshot":
+        if record.action == "snapshot" and record.cause in REPEATED:
+            self._repeated(record, time_ns)
+        elif record.action == "snapshot":
             self._snapshot(record, time_ns)
         else:
             self._update(record, time_ns)
@@ -125,6 +130,35 @@ class BookLine:
     @property
     def _end(self) -> Mark | None:
         return self.chains[-1].end if self.chains else None
+
+    def _repeated(self, record: Orderbook, time_ns: int) -> None:
+        """Check a snapshot that must show the present state. It starts the book where that is not known."""
+        mark, end = Mark(time_ns, _sequence(record.sequence)), self._end
+        if end is None or self._dropped is not None:
+            self._snapshot(record, time_ns)
+        elif self._out_of_sync is not None:
+            self._reject(f"the snapshot at sequence {record.sequence} repeats a book that is out of sync", time_ns)
+        elif mark.sequence == end.sequence:
+            self._compare(record, time_ns)
+        elif self.chains[-1].holds(mark):
+            self._reject(f"the snapshot at sequence {record.sequence} came after sequence {end.sequence}", time_ns)
+        else:
+            self.breaks.append(Break(end, mark))
+            self._snapshot(record, time_ns)
+
+    def _reject(self, detail: str, time_ns: int) -> None:
+        self.unproved += 1
+        find(self.findings, WRONG_SNAPSHOT, detail, time_ns)
+
+    def _compare(self, record: Orderbook, time_ns: int) -> None:
+        if self._book is not None and _is_same(self._book, record):
+            self.chains[-1].end = max(Mark(time_ns, _sequence(record.sequence)), self.chains[-1].end)
+            self._prove(record, time_ns)
+            return
+        if self._book is not None:
+            detail = f"the snapshot at sequence {record.sequence} differs from the book that led to it"
+            find(self.findings, WRONG_SNAPSHOT, detail, time_ns)
+        self._snapshot(record, time_ns)
 
     def _snapshot(self, record: Orderbook, time_ns: int) -> None:
         mark = Mark(time_ns, _sequence(record.sequence))
@@ -201,6 +235,16 @@ class BookLine:
     def _report_crossing(self, crossed_ns: int | None, time_ns: int) -> None:
         if crossed_ns is not None:
             find(self.findings, "Crossed", f"bids stood at or above asks for {crossed_ns / 1e9:.3f} s", time_ns)
+
+
+def _is_same(book: Book, snapshot: Orderbook) -> bool:
+    """Whether a snapshot has exactly the levels of the book."""
+    sides = (book.best_bids(ALL_LEVELS), snapshot.bids), (book.best_asks(ALL_LEVELS), snapshot.asks)
+    return all(_values(ours) == _values(others) for ours, others in sides)
+
+
+def _values(levels: Iterable[Level]) -> list[tuple[float, float]]:
+    return [(float(level.price), float(level.amount)) for level in levels]
 
 
 def _sequence(number: int | None) -> int:

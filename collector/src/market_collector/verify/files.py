@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from market_collector.reading.files import NAME_A_RECORDING, Recording
-from market_collector.reading.stored_file import StoredFile, damage, decoder
+from market_collector.reading.stored_file import LaterSchemaError, StoredFile, damage, decoder
 from market_collector.reading.trouble import Trouble
 from market_collector.sinks.reader import DamagedError
 from market_collector.verify.replica import RecordError, ReplicaCheck
@@ -45,6 +45,8 @@ class Reader:
         file = StoredFile(path, self._decode, self._reject)
         try:
             _check_records(file, check)
+        except LaterSchemaError as error:
+            self._trouble(file, file.line, str(error))
         except (OSError, DamagedError) as error:
             self._trouble(file, file.line + 1, f"{damage(error)}. {RESTORE}")
         if file.line == 0 and len(self.troubles) == listed_before:

@@ -13,6 +13,7 @@ from market_collector.model.events import (
     Disconnected,
     Dropped,
     Gap,
+    Header,
     Instrument,
     Lost,
     Orderbook,
@@ -58,7 +59,7 @@ class ReplicaCheck:
         self._newest_ns = 0
         self._takers: dict[type[Record], Callable[[Any], None]] = {
             Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
-            Balance: self._balance, Instrument: self._instrument,
+            Balance: self._balance, Header: self._header, Instrument: self._instrument,
             Connected: self._event, Disconnected: self._disconnected, Resync: self._resync, Refused: self._event,
             Gap: self._gap, Repaired: self._closed, Lost: self._closed, Dropped: self._dropped, Raw: self._raw,
         }  # fmt: skip
@@ -141,6 +142,9 @@ class ReplicaCheck:
         if check is None:
             check = self._known[key] = self._stream(record.exchange, str(Stream(record.symbol, data_type, interval)))
         return check
+
+    def _header(self, record: Header) -> None:
+        """Nothing to check: the reader has compared the schema."""
 
     def _instrument(self, record: Instrument) -> None:
         """Nothing to check: it belongs to no stream."""
