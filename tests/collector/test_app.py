@@ -72,7 +72,7 @@ def test_standard_output_starts_with_a_header(exchange: Simulator, tmp_path: Pat
     assert (header["type"], header["schema"], header["writer_version"]) == ("header", 1, __version__)
     assert (header["resource"], header["shard"], header["exchange"]) == ("okx-btc", 0, "okx")
     assert header["streams"] == ["BTC-USDT/orderbook", "BTC-USDT/trade"]
-    assert header["run_id"] <= header["begin_time_ns"] == header["receive_time_ns"] <= others[0]["receive_time_ns"]
+    assert header["run_id"] <= header["start_time_ns"] == header["receive_time_ns"] <= others[0]["receive_time_ns"]
     assert "file" not in header
     assert status["counters"]["records"] <= len(others)
     assert not [each for each in others if each["type"] == "header"]

@@ -1,4 +1,4 @@
-"""Files that are rotated under faults: any of them can be used by itself."""
+"""Files that are rotated under faults: each can be used by itself."""
 
 import shutil
 import time
@@ -50,7 +50,9 @@ def by_file(directory: Path) -> dict[str, list[Any]]:
     }
 
 
-def test_each_file_alone_proves_its_books(exchange: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_single_file_proves_its_books(
+    exchange: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two runs, so that a file continues the output of an earlier process as well."""
     monkeypatch.setattr(published_book, "UPDATES_PER_LEVEL", 0)
     directory = tmp_path / "data"
@@ -71,14 +73,14 @@ def test_each_file_alone_proves_its_books(exchange: Simulator, tmp_path: Path, m
     evidence.check(stored(directory), Truth(exchange))
     evidence.check_verdict(verified(directory))
     for number, (name, records) in enumerate(files.items()):
-        alone = tmp_path / str(number)
-        alone.mkdir()
-        shutil.copy(directory / name, alone)
-        check_alone(records, verified(alone))
+        single = tmp_path / str(number)
+        single.mkdir()
+        shutil.copy(directory / name, single)
+        check_single(records, verified(single))
     check_headers(list(files.items()))
 
 
-def check_alone(records: list[Any], document: Any) -> None:
+def check_single(records: list[Any], document: Any) -> None:
     books = [record for record in records if record["type"] == "orderbook"]
     assert not document["unreadable"]
     for stream in document["streams"]:

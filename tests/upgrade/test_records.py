@@ -27,7 +27,7 @@ NEW_FIELDS = {
     "candle": {"base_volume"},
 }
 """Fields of schema 1, by record type."""
-NEW_TYPES = {"instrument"}
+NEW_TYPES = {"header", "instrument"}
 """Record types of schema 1."""
 
 

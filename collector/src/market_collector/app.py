@@ -86,7 +86,7 @@ class Collector:
             read_clock,
             queue_limit=queue_limit,
             on_loss=self.ledger.on_sink_loss,
-            begin_file=self._begin_file,
+            start_file=self._start_file,
         )
         self.supervisor = Supervisor(
             settings,
@@ -172,7 +172,7 @@ class Collector:
         with self.checkpoint.held() if self.checkpoint else contextlib.nullcontext():
             return await self._run(stop)
 
-    def _begin_file(self, now: Moment) -> Sequence[Record]:
+    def _start_file(self, now: Moment) -> Sequence[Record]:
         """The records that make a file usable by itself: a header, the instruments, and each book in sync."""
         with self._containment.of("header of a file"):
             books = self.ledger.books.repeat_all("rotation", now)
@@ -188,7 +188,7 @@ class Collector:
         )  # fmt: skip
 
     async def _run(self, stop: asyncio.Event) -> int:
-        self.fanout.begin()
+        self.fanout.start_files()
         await self._resume()
         async with asyncio.TaskGroup() as writing:
             writing.create_task(self.fanout.run(), name="sinks")

@@ -35,14 +35,12 @@ class OrderBook(Section, frozen=True):
     depth: Annotated[
         int,
         integer(1),
-        "Levels per side of the order book. Default 400. Set it only where the exchange offers a choice; okx offers "
-        "400.",
+        "Levels per side of the order book. Default 400. okx offers 400.",
     ] = 400
     snapshot_interval: Annotated[
         str,
         Duration("1s", "24h"),
-        "Shortest time between two snapshots of a book in the records, a duration from 1s to 24h. Default 1m. "
-        "A book with few updates has fewer, so that snapshots take about 1 % of the output.",
+        "Shortest time between repeated snapshots of a book, a duration from 1s to 24h. Default 1m.",
     ] = "1m"
 
 
@@ -258,8 +256,7 @@ class Collection(Section, frozen=True, kw_only=True):
     ] = None
     store_raw_data: Annotated[
         bool,
-        "Keep the exchange's own frames as records of type raw next to the normalised ones. Default false. "
-        "Turn it on to prove or decode again what was received. It doubles the volume.",
+        "Keep the exchange's own frames as records of type raw too, as proof. Default false. It doubles the volume.",
     ] = False
     auto_restart: Annotated[
         bool,

@@ -140,13 +140,13 @@ def test_repeated_snapshot_of_a_replica_behind_is_left_out() -> None:
     assert found == [snapshot(1), two, three, four]
 
 
-def test_repeated_snapshot_starts_the_book_of_a_file_alone() -> None:
+def test_repeated_snapshot_starts_the_book_of_a_file() -> None:
     start = repeat(snapshot(2))
     assert merged((A, start), (A, update(2, 3)), (A, repeat(snapshot(3)))) == [start, update(2, 3)]
 
 
 def test_repeated_snapshot_lets_another_replica_continue() -> None:
-    """B alone starts in the middle of A."""
+    """B starts in the middle of A."""
     two, three, four = numbers(2, 4)
     found = merged((A, snapshot(1)), (A, two), (B, repeat(snapshot(2))), (A, GAP), (B, three), (A, LOST), (B, four))
     assert found == [snapshot(1), two, three, four]

@@ -730,8 +730,8 @@ class Recording(Store):
 def test_header_precedes_the_records_queued_after_it() -> None:
     async def story() -> None:
         store = Recording()
-        fanout = Fanout([store], clock, begin_file=lambda now: [header()])
-        fanout.begin()
+        fanout = Fanout([store], clock, start_file=lambda now: [header()])
+        fanout.start_files()
         fanout.emit(trades(1, 2))
         running = asyncio.create_task(fanout.run())
         await asyncio.sleep(2)
@@ -751,8 +751,8 @@ def test_header_comes_again_after_a_failed_sync() -> None:
     async def story() -> None:
         store = Recording(records_per_file=9)
         store.sync_script = ["no disk"]
-        fanout = Fanout([store], clock, begin_file=lambda now: [header()])
-        fanout.begin()
+        fanout = Fanout([store], clock, start_file=lambda now: [header()])
+        fanout.start_files()
         running = asyncio.create_task(fanout.run())
         fanout.emit(trades(1, 2))
         assert await fanout.drain(5.0) == 0
@@ -765,8 +765,8 @@ def test_header_comes_again_after_a_failed_sync() -> None:
 def test_header_waits_while_a_book_has_no_certain_state() -> None:
     async def story() -> None:
         store, answers = Recording(), [[header()], [], [], [header()]]
-        fanout = Fanout([store], clock, begin_file=lambda now: answers.pop(0))
-        fanout.begin()
+        fanout = Fanout([store], clock, start_file=lambda now: answers.pop(0))
+        fanout.start_files()
         fanout.emit(trades(1, 2))
         running = asyncio.create_task(fanout.run())
         await asyncio.sleep(0.5)
@@ -785,8 +785,8 @@ def test_header_waits_until_dropped_records_are_reported() -> None:
     async def story() -> None:
         store = Recording(records_per_file=2)
         store.sync_script = [0.0, 5.0]
-        fanout = Fanout([store], clock, queue_limit=10, begin_file=lambda now: [header()])
-        fanout.begin()
+        fanout = Fanout([store], clock, queue_limit=10, start_file=lambda now: [header()])
+        fanout.start_files()
         running = asyncio.create_task(fanout.run())
         await asyncio.sleep(2)
         fanout.emit(trades(1, 5))

@@ -173,7 +173,7 @@ async def test_a_large_file_is_followed_by_a_new_one(tmp_path: Path) -> None:
     assert data(tmp_path) == lines(trades(1, 12))
 
 
-async def test_file_that_had_to_begin_without_a_header_has_the_last_one(
+async def test_file_that_had_to_start_without_a_header_has_the_last_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It lacks the snapshots, so it asks for another header at once."""
@@ -198,7 +198,7 @@ async def test_file_that_had_to_begin_without_a_header_has_the_last_one(
     first, second = headers(tmp_path)
     now_ns = clock().wall_ns
     last = files(tmp_path)[0].name
-    assert second == replace(first, file=2, previous_file=last, receive_time_ns=now_ns, begin_time_ns=now_ns)
+    assert second == replace(first, file=2, previous_file=last, receive_time_ns=now_ns, start_time_ns=now_ns)
     assert data(tmp_path) == lines(trades(1, 4))
 
 
@@ -482,8 +482,8 @@ async def main():
     clock = lambda: Moment(time.monotonic(), time.time_ns())
     settings = FileSinkSettings("archive", Path(sys.argv[1]), 200_000, 3600.0, "zstd", 0.02)
     sink = FileSink(settings, Origin("okx-btc", 0, "pod-1"), clock)
-    fanout = Fanout([sink], clock, begin_file=lambda now: [header()])
-    fanout.begin()
+    fanout = Fanout([sink], clock, start_file=lambda now: [header()])
+    fanout.start_files()
     running = asyncio.create_task(fanout.run())
     for number in range(1, 10**9):
         text = str(number)

@@ -45,7 +45,7 @@ def test_rewound_records_are_written_again_first() -> None:
 def test_header_starts_a_batch_and_is_not_counted() -> None:
     queue = queue_of(10)
     queue.put(trades(1), "slow")
-    queue.begin_file([header(), snapshot(5)])
+    queue.start_file([header(), snapshot(5)])
     queue.put(trades(2), "slow")
     assert (len(queue), queue.waiting, queue.has_header, queue.is_at_header) == (2, 4, True, False)
     assert queue.next_batch(9) == trades(1)

@@ -233,7 +233,7 @@ def test_repeated_snapshot_is_proved_and_continues_the_chain() -> None:
 
 
 @pytest.mark.parametrize("cause", ["interval", "rotation"])
-def test_file_alone_is_proved_from_its_repeated_snapshot(cause: str) -> None:
+def test_single_file_is_proved_from_its_repeated_snapshot(cause: str) -> None:
     found = judge([repeat(book_at(2), cause=cause), update(2, 3)])
     assert (found.findings, found.books) == ((), Books(2, 0))
 
@@ -266,10 +266,10 @@ def test_repeated_snapshot_of_an_earlier_state_is_a_finding() -> None:
 
 def test_repeated_snapshot_beyond_missing_updates_is_an_unreported_gap() -> None:
     """As after a file that is missing. Another replica that has the updates bridges it."""
-    alone: list[Entry] = [snapshot(1), repeat(book_at(3)), update(3, 4)]
-    assert missing_ranges(judge(alone)) == [(UNREPORTED, "1", "3")]
+    single: list[Entry] = [snapshot(1), repeat(book_at(3)), update(3, 4)]
+    assert missing_ranges(judge(single)) == [(UNREPORTED, "1", "3")]
     other = [snapshot(1), update(1, 2), update(2, 3), update(3, 4)]
-    assert missing_ranges(judge(alone, other)) == [(BRIDGED, "1", "3")]
+    assert missing_ranges(judge(single, other)) == [(BRIDGED, "1", "3")]
 
 
 def test_repeated_snapshot_of_a_book_out_of_sync_is_a_finding() -> None:

@@ -177,7 +177,7 @@ class Header(Event, tag="header", frozen=True, omit_defaults=True):
     """The pod, or the host outside of Kubernetes."""
     run_id: int
     """Start of the process, nanoseconds since 1970."""
-    begin_time_ns: int
+    start_time_ns: int
     """Start of the file."""
     streams: list[str]
     """All streams that the process collects."""

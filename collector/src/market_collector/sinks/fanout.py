@@ -34,7 +34,7 @@ STALL_TIMEOUT_S = 10.0
 Clock = Callable[[], Moment]
 OnLoss = Callable[[Loss, Moment], Sequence[Record]]
 """Called with the loss of a sink that accepts data again; returns records to write to it at once."""
-BeginFile = Callable[[Moment], Sequence[Record]]
+StartFile = Callable[[Moment], Sequence[Record]]
 """Returns a header and the records after it that make a file usable by itself; empty: not now."""
 T = TypeVar("T")
 SLOW = "the sink is slower than the data"
@@ -56,10 +56,10 @@ class Fanout:
         *,
         queue_limit: int = QUEUE_LIMIT,
         on_loss: OnLoss = lambda loss, now: (),
-        begin_file: BeginFile = lambda now: (),
+        start_file: StartFile = lambda now: (),
     ) -> None:
         self._clock = clock
-        self._writers = [_Writer(sink, clock, queue_limit, on_loss, begin_file) for sink in sinks]
+        self._writers = [_Writer(sink, clock, queue_limit, on_loss, start_file) for sink in sinks]
         self.records = 0
         """Records emitted, in total."""
 
@@ -73,10 +73,10 @@ class Fanout:
         """Whether a sink has readers that may start in the middle."""
         return any(writer.sink.is_recording for writer in self._writers)
 
-    def begin(self) -> None:
+    def start_files(self) -> None:
         """Queues the header of the first file of each sink that has files. Call it before `emit`."""
         for writer in self._writers:
-            writer.begin_file()
+            writer.start_file()
 
     def emit(self, records: Sequence[Record], sink: str | None = None) -> None:
         """Queues records for every sink, or for one. A full queue drops and counts them."""
@@ -196,10 +196,10 @@ async def _wait(event: asyncio.Event, longest_s: float) -> None:
 class _Writer:
     """One sink, its queue, and the task between them."""
 
-    def __init__(self, sink: Sink, clock: Clock, queue_limit: int, on_loss: OnLoss, begin_file: BeginFile) -> None:
+    def __init__(self, sink: Sink, clock: Clock, queue_limit: int, on_loss: OnLoss, start_file: StartFile) -> None:
         self.sink = sink
         self._on_loss = on_loss
-        self._begin_file = begin_file
+        self._start_file = start_file
         self._clock = clock
         self._is_open = False
         self._again: list[Packed] = []
@@ -227,15 +227,15 @@ class _Writer:
         if self.queue.waiting >= BATCH_RECORDS:
             self._full.set()
 
-    def begin_file(self) -> None:
+    def start_file(self) -> None:
         """Queues a header if the sink needs one: the records so far are those that led to the states in it.
 
         A queue that drops records lacks some of them. The sink then writes on in its present file.
         """
         if not self.sink.needs_header or self.queue.has_header or self.queue.is_losing:
             return
-        if records := self._begin_file(self._clock()):
-            self.queue.begin_file(records)
+        if records := self._start_file(self._clock()):
+            self.queue.start_file(records)
             self._wake.set()
 
     async def recall(self, place: str | None, *, keep: bool) -> Memory | None:
@@ -388,7 +388,7 @@ class _Writer:
         self.queue.acknowledge()
         self._synced_at = self._clock().at
         if not self._hurry.is_set():
-            self.begin_file()
+            self.start_file()
 
     async def _timed(self, call: Coroutine[object, object, T]) -> T:
         self._calling_since = self._clock().at

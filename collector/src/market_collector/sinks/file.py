@@ -208,11 +208,11 @@ class FileSink:
         return self._segment.size >= self._settings.rotate_bytes
 
     def _header_line(self) -> bytes:
-        """The header of the present file, which may begin without one after a failure."""
+        """The header of the present file, which may start without one after a failure."""
         if self._header is None:
             return b""
-        now_ns = self._clock().wall_ns if self.needs_header else self._header.begin_time_ns
-        times = {"receive_time_ns": now_ns, "begin_time_ns": now_ns}
+        now_ns = self._clock().wall_ns if self.needs_header else self._header.start_time_ns
+        times = {"receive_time_ns": now_ns, "start_time_ns": now_ns}
         return line(replace(self._header, file=self._counter, previous_file=self._last_file, **times))
 
     def _start(self) -> Segment:

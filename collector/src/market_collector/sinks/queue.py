@@ -130,7 +130,7 @@ class Queue:
             else:
                 self._drop(record, reason)
 
-    def begin_file(self, records: Sequence[Record]) -> None:
+    def start_file(self, records: Sequence[Record]) -> None:
         """Queues a header and the records that belong to it. They do not count as records of the collector."""
         self._headers.append(self._taken)
         self._take_own(records)
