@@ -35,7 +35,7 @@ class OrderBook(Section, frozen=True):
     depth: Annotated[
         int,
         integer(1),
-        "Levels per side of the order book. Default 400. okx offers 400.",
+        "Levels per side of the book. Default 400. okx offers 400.",
     ] = 400
     snapshot_interval: Annotated[
         str,
@@ -256,7 +256,7 @@ class Collection(Section, frozen=True, kw_only=True):
     ] = None
     store_raw_data: Annotated[
         bool,
-        "Keep the exchange's own frames as records of type raw too, as proof. Default false. It doubles the volume.",
+        "Keep the exchange's own frames as records of type raw, as proof. Default false. It doubles the volume.",
     ] = False
     auto_restart: Annotated[
         bool,
