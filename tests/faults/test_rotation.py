@@ -91,7 +91,8 @@ def check_single(records: list[Any], document: Any) -> None:
 
 
 def check_headers(files: list[tuple[str, list[Any]]]) -> None:
-    last, previous = None, ""
+    last: Any = None
+    previous = ""
     for name, (header, *_) in files:
         is_first = last is None or header["run_id"] != last["run_id"]
         assert (header["type"], header["schema"], header["resource"], header["shard"]) == ("header", 1, "okx", 0)

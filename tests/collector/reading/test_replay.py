@@ -80,7 +80,7 @@ async def test_speed_changes_no_record(tmp_path: Path, speed: float | None) -> N
 
 def test_types_and_symbols_select_records(tmp_path: Path) -> None:
     other = replace(trade(9), symbol="ETH-USDT")
-    records = [header(), connected(0), trade(1), snapshot(2), raw(), instrument(), other]
+    records: list[AnyRecord] = [header(), connected(0), trade(1), snapshot(2), raw(), instrument(), other]
     folder = recorded(tmp_path, a=records, b=[instrument(1)])
     assert list(replay(folder)) == [connected(0), trade(1), snapshot(2), other]
     assert list(replay(folder, types=["raw", "header"])) == [header(), raw()]
