@@ -2,10 +2,11 @@
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from market_collector.model.events import Record
 from market_collector.verify.books import BookLine
-from market_collector.verify.ids import NumberLine
+from market_collector.verify.ids import NumberLine, reckon
 from market_collector.verify.replica import RecordError, ReplicaCheck
 from market_collector.verify.stream import StreamCheck
 from records import (
@@ -19,6 +20,7 @@ from records import (
     disconnected,
     dropped,
     gap,
+    header,
     instrument,
     lost,
     raw,
@@ -120,3 +122,18 @@ def test_it_ran_from_the_first_record_of_a_run_to_its_last() -> None:
 def test_impossible_values_are_errors(record: Record, words: str) -> None:
     with pytest.raises(RecordError, match=words):
         check(record)
+
+
+def test_backfill_of_a_gap_in_an_earlier_file_leaves_no_gap() -> None:
+    """The file is the only one read. Its header says that there is an earlier one, which has the gap record."""
+    backfilled = [trade(number, backfilled=True) for number in (11, 12)]
+    for previous, missing in (("a.jsonl", []), (None, [("13", "19")])):
+        check = ReplicaCheck("a")
+        records: list[Record] = [replace(header(), previous_file=previous), *backfilled, trade(20), trade(21)]
+        for record in records:
+            check.take(record)
+        check.finish()
+        line = check.streams["okx", TRADES].line
+        assert isinstance(line, NumberLine)
+        found = reckon([("a", line)])
+        assert [(each.first, each.last) for each in found.missing_ranges] == missing

@@ -68,17 +68,21 @@ class Numbering:
     drops: list[Drop] = field(default_factory=list)
     between_runs: list[Run] = field(default_factory=list)
     """Numbers missing between the end of one run and the start of the next."""
+    live_from: int | None = None
+    """The first live number, if the recording lacks earlier files of its run. Backfilled ones may be lower."""
 
 
 class NumberLine:
     """One stream in one replica's files, in the order in which they were written."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, *, starts_inside: bool = False) -> None:
+        """``starts_inside``: earlier files of the run are not there, and may have gaps that are filled here."""
         self.stream = stream
         self.numberings = [Numbering()]
+        self._starts_inside = starts_inside
         self.duplicates = 0
         self.findings: list[Finding] = []
-        self._is_watching = False
+        self._is_watching = starts_inside
         """Whether the next live record starts a run, restarts the numbering, or ends a drop."""
         self._starts_run = False
         self._restarts = False
@@ -161,6 +165,8 @@ class NumberLine:
     def _on_first_live(self, first: int, time_ns: int) -> Numbering:
         self._is_watching = False
         numbering = self.numberings[-1]
+        if self._starts_inside:
+            numbering.live_from, self._starts_inside = first, False
         if self._restarts or (self._starts_run and _restarts(numbering, first, time_ns)):
             numbering = Numbering(is_restart=True)
             self.numberings.append(numbering)
@@ -378,7 +384,8 @@ def _add_unreported(account: _Account) -> None:
     """
     expected = [_spans(member.numbering) for member in account.members]
     if account.there:
-        expected.append([(account.there[0][0], account.there[-1][1])])
+        starts = [start for member in account.members if (start := _start(member)) is not None]
+        expected.append([(min(starts), account.there[-1][1])])
     missing = minus(minus(merged(expected), account.there), account.claimed())
     name = account.members[0].line.name
     for first, last in missing:
@@ -391,6 +398,13 @@ def _add_unreported(account: _Account) -> None:
             MissingRange(RangeState.UNREPORTED, name(first), name(last), last - first + 1, start, end, reason)
         )
     account.claim(RangeState.UNREPORTED, missing)
+
+
+def _start(member: _Member) -> int | None:
+    """The number from which everything is expected; None without records."""
+    if member.numbering.live_from is not None:
+        return member.numbering.live_from
+    return member.there[0][0] if member.there else None
 
 
 def _spans(numbering: Numbering) -> list[Run]:

@@ -56,6 +56,8 @@ class ReplicaCheck:
         self._known: dict[tuple[str, str, DataType, str], StreamCheck] = {}
         """The same by fields of data records, since building a stream name for each record is slow."""
         self._starts = True
+        self._starts_inside = False
+        """Whether the recording starts with a file that is not the first of its run."""
         self._newest_ns = 0
         self._takers: dict[type[Record], Callable[[Any], None]] = {
             Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
@@ -144,7 +146,9 @@ class ReplicaCheck:
         return check
 
     def _header(self, record: Header) -> None:
-        """Nothing to check: the reader has compared the schema."""
+        """The reader has compared the schema. The first header tells whether earlier files are not there."""
+        if self.records == 1:
+            self._starts_inside = record.previous_file is not None
 
     def _instrument(self, record: Instrument) -> None:
         """Nothing to check: it belongs to no stream."""
@@ -196,7 +200,8 @@ class ReplicaCheck:
     def _stream(self, exchange: str, name: str) -> StreamCheck:
         check = self.streams.get((exchange, name))
         if check is None:
-            check = self.streams[exchange, name] = StreamCheck(_line(Stream.parse(name)))
+            line = _line(Stream.parse(name), starts_inside=self._starts_inside)
+            check = self.streams[exchange, name] = StreamCheck(line)
         return check
 
 
@@ -204,11 +209,11 @@ def _kind(record: Record) -> str:
     return type(record).__name__.lower()
 
 
-def _line(stream: Stream) -> Line | None:
+def _line(stream: Stream, *, starts_inside: bool) -> Line | None:
     """The continuity rule of a stream; None if it has none."""
     match stream.data_type:
         case DataType.TRADE | DataType.CANDLE:
-            return NumberLine(stream)
+            return NumberLine(stream, starts_inside=starts_inside)
         case DataType.ORDERBOOK:
             return BookLine()
     return None
