@@ -144,6 +144,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"orderbook": {"depth": 400}}, "orderbook is only for dataTypes with orderbook"),
     ({**BOOK, "orderbook": {"depth": 50}}, "okx offers order books of depth 400"),
     ({"candle": {"intervals": ["1m"]}}, "candle is only for dataTypes with candle"),
+    ({"dataTypes": ["quote", "trade"]}, "quote needs orderbook in dataTypes"),
     ({"dataTypes": ["candle"], "candle": {"intervals": ["7m"]}}, 'Unsupported value: "7m"'),
     ({"staleAfter": "2h"}, "out of range: must be 1s to 1h"),
     ({"staleAfter": "soon"}, "spec.staleAfter in body should match"),

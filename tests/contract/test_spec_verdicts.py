@@ -228,6 +228,7 @@ BAD: list[Json] = [
     {**ACCOUNT, "dataTypes": ["balance"], "symbol": None, "symbols": ["A-B", "C-D"], "shards": 2},
     {"orderbook": {}},
     {"candle": {}},
+    {"dataTypes": ["trade", "quote"]},
     {"dataTypes": ["orderbook"], "orderbook": {"depth": 5}},
     {"dataTypes": ["orderbook"], "orderbook": {"depth": 0}},
     {"dataTypes": ["orderbook"], "orderbook": {"snapshotInterval": "0s"}},

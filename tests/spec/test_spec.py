@@ -60,6 +60,10 @@ def test_each_candle_interval_is_a_stream() -> None:
     assert found.streams_per_symbol == 3
 
 
+def test_quotes_have_no_stream_of_their_own() -> None:
+    assert spec(dataTypes=["orderbook", "quote"]).streams_per_symbol == 1
+
+
 def test_the_account_is_one_more_stream() -> None:
     found = spec(symbol=None, symbols=["A-B", "C-D"], dataTypes=["trade", "balance"], credentials={"secretName": "key"})
     assert (found.stream_count, set(found.subjects)) == (3, {"A-B", "C-D", "account"})
@@ -103,7 +107,7 @@ def test_a_collection_is_the_spec_without_labels_and_template() -> None:
             },
             "shards must be 1 when balance is the only data type",
         ),
-        ({"dataTypes": []}, "must have 1 to 5"),
+        ({"dataTypes": []}, "must have 1 to 6"),
         ({"symbol": "BTC-USDT-SWAP"}, '"BTC-USDT-SWAP" is a perpetual swap. Only spot instruments are supported'),
         ({"symbol": "btc-usd-swap"}, '"btc-usd-swap" is a perpetual swap'),
         ({"symbol": "BTC-USDT-250328"}, '"BTC-USDT-250328" is a future'),
@@ -114,6 +118,7 @@ def test_a_collection_is_the_spec_without_labels_and_template() -> None:
         ({"orderbook": {"depth": 400}}, "orderbook is only for dataTypes with orderbook"),
         ({"dataTypes": ["orderbook"], "orderbook": {"depth": 5}}, "okx offers order books of depth 400"),
         ({"candle": {}}, "candle is only for dataTypes with candle"),
+        ({"dataTypes": ["quote", "trade"]}, "quote needs orderbook in dataTypes"),
         ({"staleAfter": "2h"}, "must be 1s to 1h"),
         ({"connection": {"backoff": {"initial": "30s", "max": "1s"}}}, "initial must not be longer than max"),
         ({"connection": {"endpoint": {"websocket": "http://x"}}}, "is not a base address"),

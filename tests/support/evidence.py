@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from truth import SIDES, Tracked, Truth
+from truth import SIDES, Sides, Tracked, Truth
 
 Records = Iterable[Any]
 NAMES = {"1s": 1_000, "1m": 60_000}
@@ -152,6 +152,45 @@ def check_books(records: Records, truth: Truth) -> None:
 def is_out_of_sync(record: Any) -> bool:
     """Whether the next orderbook record must be a snapshot."""
     return record["type"] in ("gap", "resync", "dropped") and record["stream"].endswith("/orderbook")
+
+
+def check_quotes(records: Records) -> None:
+    """Check that each quote has the best prices of the book record before it, and that each change has a quote.
+
+    `check_books` compares the books themselves with the exchange's.
+    """
+    book: Tracked | None = None
+    quoted: tuple[str | None, ...] | None = None
+    sequence, is_due = None, False
+    for record in records:
+        if record["type"] == "quote":
+            assert is_due, f"{record} without a change of the best prices"
+            assert (record["sequence"], best(record)) == (sequence, quoted)
+            is_due = False
+            continue
+        assert not is_due, f"no quote between the book record {sequence} and {record}"
+        if is_out_of_sync(record):
+            book = quoted = None
+        elif record["type"] == "orderbook":
+            if record["action"] == "snapshot":
+                book = Tracked({side: {price: amount for price, amount, *_ in record[side]} for side in SIDES})
+            else:
+                assert book is not None
+                book.apply(record)
+            before, quoted, sequence = quoted, best_of(book.sides), record["sequence"]
+            is_due = quoted != before
+
+
+def best(quote: Any) -> tuple[str | None, ...]:
+    """Best bid and ask with their amounts."""
+    return quote["bid"], quote["bid_amount"], quote["ask"], quote["ask_amount"]
+
+
+def best_of(sides: Sides) -> tuple[str | None, ...]:
+    """The same of a book."""
+    bid = max(sides["bids"], key=float, default=None)
+    ask = min(sides["asks"], key=float, default=None)
+    return bid, sides["bids"].get(bid or ""), ask, sides["asks"].get(ask or "")
 
 
 # -- candles

@@ -15,6 +15,7 @@ from market_collector.model.events import (
     Level,
     Lost,
     Orderbook,
+    Quote,
     Raw,
     Refused,
     Repaired,
@@ -76,6 +77,12 @@ def update(
     time_ns = at(sequence if seconds is None else seconds)
     sides = [Level(*level) for level in bids], [Level(*level) for level in asks]
     return Orderbook("okx", "BTC-USDT", time_ns, time_ns, "update", *sides, sequence, previous, checksum)
+
+
+def quote(sequence: int, seconds: float | None = None, *, bid: str = "10") -> Quote:
+    """Best prices of a book. By default, sequence 7 has second 7 as its time."""
+    time_ns = at(sequence if seconds is None else seconds)
+    return Quote("okx", "BTC-USDT", time_ns, time_ns, bid, "1", "11", "1", sequence, "book")
 
 
 def ticker(seconds: float) -> Ticker:

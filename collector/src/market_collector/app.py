@@ -75,7 +75,8 @@ class Collector:
         """
         now = read_clock()
         self.settings = settings
-        self.ledger = Ledger(settings.exchange, streams(settings), settings.stale_after_s, now)
+        has_quotes = DataType.QUOTE in settings.data_types
+        self.ledger = Ledger(settings.exchange, streams(settings), settings.stale_after_s, now, has_quotes=has_quotes)
         self.checkpoint = Checkpoint(state_dir) if state_dir else None
         host = os.environ.get("POD_NAME") or socket.gethostname()
         self._origin = Origin(settings.name, settings.shard, host)
@@ -300,7 +301,7 @@ def streams(settings: Settings) -> list[Stream]:
         Stream(symbol, data_type, interval)
         for symbol in settings.symbols
         for data_type in settings.data_types
-        if data_type is not DataType.BALANCE
+        if data_type not in (DataType.BALANCE, DataType.QUOTE)
         for interval in (settings.candle_intervals if data_type is DataType.CANDLE else ("",))
     ]
 

@@ -9,6 +9,7 @@ from market_spec.exchanges import (
     BALANCE,
     CAPABILITIES,
     DATA_TYPES,
+    QUOTE,
     Capabilities,
     DataType,
     Exchange,
@@ -42,6 +43,9 @@ class OrderBook(Section, frozen=True):
         Duration("1s", "24h"),
         "Shortest time between repeated snapshots of a book, a duration from 1s to 24h. Default 1m.",
     ] = "1m"
+
+
+QUOTE_NEEDS_BOOK = "quote needs orderbook in dataTypes"
 
 
 class Candle(Section, frozen=True):
@@ -102,6 +106,11 @@ def _not_one_of_symbol_and_symbols(spec: "Collection") -> Iterator[Violation]:
 def _orderbook_without_type(spec: "Collection") -> Iterator[Violation]:
     if spec.orderbook is not None and "orderbook" not in spec.data_types:
         yield Violation(("orderbook",), _given_types(spec))
+
+
+def _quote_without_book(spec: "Collection") -> Iterator[Violation]:
+    if QUOTE in spec.data_types and "orderbook" not in spec.data_types:
+        yield Violation(("dataTypes",), _given_types(spec))
 
 
 def _candle_without_type(spec: "Collection") -> Iterator[Violation]:
@@ -170,6 +179,12 @@ _RULES = (
         "orderbook is only for dataTypes with orderbook",
         _orderbook_without_type,
         "orderbook",
+    ),
+    Rule(
+        "!('quote' in self.dataTypes) || 'orderbook' in self.dataTypes",
+        QUOTE_NEEDS_BOOK,
+        _quote_without_book,
+        "dataTypes",
     ),
     Rule(
         "!has(self.candle) || 'candle' in self.dataTypes",
@@ -241,9 +256,8 @@ class Collection(Section, frozen=True, kw_only=True):
     ] = None
     data_types: Annotated[
         tuple[DataType, ...],
-        Items(1, 5, "set"),
-        "Data to collect. Of each symbol: trade, orderbook, ticker, candle. "
-        "balance covers all currencies of the account, whatever the symbols, and needs credentials. Required.",
+        Items(1, len(DATA_TYPES), "set"),
+        "Data to collect. quote needs orderbook; balance needs credentials. Required.",
     ]
     orderbook: Annotated[
         OrderBook | None,
@@ -317,9 +331,10 @@ class Collection(Section, frozen=True, kw_only=True):
 
     @property
     def streams_per_symbol(self) -> int:
-        """Number of streams of one symbol: one per data type, and one per candle interval."""
+        """Number of streams of one symbol: one per data type but quote, and one per candle interval."""
         intervals = len((self.candle or Candle()).intervals)
-        return sum(intervals if data_type == "candle" else 1 for data_type in self.data_types if data_type != BALANCE)
+        streamed = (data_type for data_type in self.data_types if data_type not in (BALANCE, QUOTE))
+        return sum(intervals if data_type == "candle" else 1 for data_type in streamed)
 
     @property
     def subjects(self) -> frozenset[str]:

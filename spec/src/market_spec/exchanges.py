@@ -26,7 +26,9 @@ class Capabilities(msgspec.Struct, frozen=True):
 
 ACCOUNT, BALANCE = "account", "balance"
 """The stream of the account is called account/balance."""
-DATA_TYPES = ("trade", "orderbook", "ticker", "candle", BALANCE)
+QUOTE = "quote"
+"""Quotes are made from order books, so they have no stream of their own."""
+DATA_TYPES = ("trade", "orderbook", "ticker", "candle", QUOTE, BALANCE)
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w")
 CAPABILITIES = {"okx": Capabilities(data_types=DATA_TYPES, depths=(400,), websocket_port=8443)}
 

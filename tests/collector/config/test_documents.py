@@ -81,7 +81,7 @@ def test_a_valid_spec_has_no_faults(spec: dict[str, Any]) -> None:
         (
             {"dataTypes": ["trade", "trades"]},
             "spec.dataTypes[1]",
-            '"trades" is not allowed: must be trade, orderbook, ticker, candle or balance. Did you mean trade?',
+            '"trades" is not allowed: must be trade, orderbook, ticker, candle, quote or balance. Did you mean trade?',
         ),
         (
             {"dataTypes": ["balance"]},

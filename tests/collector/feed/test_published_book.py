@@ -4,7 +4,8 @@ from msgspec.structs import replace
 
 from feed_life import BOOK, TRADES, Life, at, book_message, emitted, gets, ledger, second_of, snapshot, start_book
 from market_collector.book.book import Book
-from market_collector.feed.ledger import Ledger
+from market_collector.feed.feed import Feed
+from market_collector.feed.ledger import Ledger, Loss
 from market_collector.feed.published_book import MAX_REPEATS, UPDATES_PER_LEVEL
 from market_collector.model.events import (
     Disconnected,
@@ -12,6 +13,8 @@ from market_collector.model.events import (
     Level,
     Lost,
     Orderbook,
+    Quote,
+    Record,
     Repaired,
 )
 from market_collector.model.streams import DataType, GapState, Stream
@@ -195,3 +198,70 @@ def test_few_books_are_repeated_at_one_check() -> None:
     first, second = book.books.repeat_due(1.0, at(3)), book.books.repeat_due(1.0, at(3))
     assert sorted(each.symbol for each in [*first, *second]) == sorted(stream.symbol for stream in streams)
     assert len(first) == MAX_REPEATS
+
+
+# -- quotes
+
+
+def quoting() -> tuple[Life, Feed]:
+    """A book on two connections, with quotes."""
+    life = Life(BOOK)
+    life.ledger.books.has_quotes = True
+    return life, second_of(life)
+
+
+def bids(records: list[Record]) -> list[tuple[str | None, str | None, int | None]]:
+    return [(each.bid, each.bid_amount, each.sequence) for each in records if isinstance(each, Quote)]
+
+
+def test_quote_follows_each_change_of_the_best_prices_only() -> None:
+    life, _ = quoting()
+    first = emitted(life.gets(book_message("snapshot", 10, -1)))
+    assert [type(each) for each in first] == [Orderbook, Quote]
+    assert first[1] == Quote("okx", "BTC-USDT", 5_000_000, at(1).wall_ns, "100", "1", None, None, 10, "book")
+    assert bids(emitted(life.gets(book_message("update", 11, 10, price="99")))) == []
+    assert bids(emitted(life.gets(book_message("update", 12, 11, amount="2")))) == [("100", "2", 12)]
+    assert bids(emitted(life.gets(book_message("update", 13, 12, price="101")))) == [("101", "1", 13)]
+    assert bids(emitted(life.gets(book_message("update", 14, 13, price="101", amount="0")))) == [("100", "2", 14)]
+
+
+def test_side_without_levels_is_null_in_a_quote() -> None:
+    life, _ = quoting()
+    life.gets(book_message("snapshot", 10, -1))
+    assert bids(emitted(life.gets(book_message("update", 11, 10, amount="0")))) == [(None, None, 11)]
+
+
+def test_quote_comes_once_whichever_connection_is_first() -> None:
+    life, second = quoting()
+    life.gets(book_message("snapshot", 10, -1))
+    assert gets(second, book_message("snapshot", 10, -1)) == []
+    assert bids(gets(second, book_message("update", 11, 10, amount="2"))) == [("100", "2", 11)]
+    assert emitted(life.gets(book_message("update", 11, 10, amount="2"))) == []
+    assert bids(emitted(life.gets(book_message("update", 12, 11, amount="2")))) == []
+
+
+def test_equal_prices_after_a_gap_are_quoted_again() -> None:
+    life, _ = quoting()
+    life.gets(book_message("snapshot", 10, -1))
+    life.gets(book_message("update", 12, 11))
+    assert bids(emitted(life.gets(book_message("snapshot", 20, -1)))) == [("100", "1", 20)]
+
+
+def test_book_that_was_left_behind_is_quoted_again() -> None:
+    life, second = quoting()
+    for feed in (life.feed, second):
+        gets(feed, book_message("snapshot", 10, -1))
+    gets(second, book_message("snapshot", 15, -1, amount="3"))
+    assert bids(emitted(life.feed.closed("cut", at(3)))) == [("100", "3", 15)]
+
+
+def test_no_quotes_without_the_data_type() -> None:
+    life = Life(BOOK)
+    assert [type(each) for each in emitted(life.gets(book_message("snapshot", 10, -1)))] == [Orderbook]
+
+
+def test_sink_that_dropped_quotes_gets_the_current_one() -> None:
+    life, _ = quoting()
+    life.gets(book_message("snapshot", 10, -1))
+    assert bids(life.ledger.on_sink_loss(Loss("archive", "BTC-USDT/quote", 3), at(2))) == [("100", "1", 10)]
+    assert life.ledger.on_sink_loss(Loss("archive", "ETH-USDT/quote", 3), at(2)) == []

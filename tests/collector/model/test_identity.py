@@ -9,10 +9,19 @@ from msgspec.structs import replace
 
 from market_collector.model.events import Balance, Candle, Data, Instrument, Record, Trade
 from market_collector.model.identity import identity, supersedes, union
-from records import at, candle, gap, instrument, snapshot, ticker, trade, update
+from records import at, candle, gap, instrument, quote, snapshot, ticker, trade, update
 
 BALANCE = Balance("okx", "account", at(1), at(2), "USDT", "1", "1", "0")
-RECORDS: list[Data | Instrument] = [trade(1), snapshot(1), update(1, 2), ticker(1), candle(1), BALANCE, instrument(1)]
+RECORDS: list[Data | Instrument] = [
+    quote(1),
+    trade(1),
+    snapshot(1),
+    update(1, 2),
+    ticker(1),
+    candle(1),
+    BALANCE,
+    instrument(1),
+]
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
@@ -58,6 +67,8 @@ def test_exchange_and_symbol_belong_to_the_identity(record: Data | Instrument, c
         (BALANCE, {"exchange_time_ns": at(7)}),
         (BALANCE, {"total": "2"}),
         (instrument(1), {"valid_from_ns": at(7)}),
+        (quote(1), {"sequence": 9}),
+        (quote(1), {"bid": "9"}),
     ],
 )
 def test_each_part_of_the_identity_counts(record: Data | Instrument, change: dict[str, object]) -> None:
@@ -90,7 +101,7 @@ def test_events_of_all_replicas_are_kept() -> None:
 Fact = Data | Instrument
 FACTS: list[Fact] = [
     *(trade(number) for number in (1, 2)),
-    snapshot(1), update(1, 2), update(2, 3), *(candle(minute) for minute in (1, 2)), ticker(1), ticker(2), BALANCE, instrument(1),
+    snapshot(1), update(1, 2), update(2, 3), *(candle(minute) for minute in (1, 2)), ticker(1), ticker(2), BALANCE, quote(3), instrument(1),
 ]  # fmt: skip
 
 

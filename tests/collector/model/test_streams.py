@@ -25,7 +25,7 @@ def test_stream_name_has_symbol_type_and_interval(stream: Stream, name: str) -> 
     assert (str(stream), Stream.parse(name)) == (name, stream)
 
 
-@pytest.mark.parametrize("name", ["", "BTC-USDT", "BTC-USDT/quote"])
+@pytest.mark.parametrize("name", ["", "BTC-USDT", "BTC-USDT/quotes"])
 def test_other_names_are_no_streams(name: str) -> None:
     with pytest.raises(ValueError, match="is not a valid DataType"):
         Stream.parse(name)

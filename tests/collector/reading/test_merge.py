@@ -12,8 +12,10 @@ from records import (
     connected,
     disconnected,
     gap,
+    instrument,
     lost,
     open_ms,
+    quote,
     repaired,
     snapshot,
     ticker,
@@ -118,3 +120,18 @@ def test_replica_that_stopped_bridges_no_gap() -> None:
 
 def test_events_know_whether_they_are_about_a_book() -> None:
     assert [is_of_book(gap("g", 1, 2, stream=name)) for name in (BOOK, CANDLES)] == [True, False]
+
+
+def test_each_quote_appears_once_and_never_goes_back() -> None:
+    same_time = [quote(7, 1), quote(8, 1, bid="9")]
+    found = merged(*((A, each) for each in same_time), *((B, each) for each in [*same_time, quote(9, 2)]))
+    assert found == [*same_time, quote(9, 2)]
+    assert merged((A, replace(quote(7), sequence=None)), (B, replace(quote(7), sequence=None))) == [
+        replace(quote(7), sequence=None)
+    ]
+
+
+def test_instrument_appears_once_until_it_changes() -> None:
+    halted = instrument(3, status="halted")
+    steps = [(A, instrument(1)), (B, instrument(2)), (A, halted), (B, instrument(4, status="halted"))]
+    assert merged(*steps) == [instrument(1), halted]

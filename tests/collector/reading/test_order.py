@@ -4,13 +4,14 @@ import pytest
 
 from market_collector.model.events import Record
 from market_collector.reading.order import event_time_ns, order
-from records import at, candle, connected, snapshot, ticker, trade, update
+from records import at, candle, connected, quote, snapshot, ticker, trade, update
 
 ORDERED: list[list[Record]] = [
     [trade(9, 1), trade(10, 1), trade(2, 2)],
     [update(4, 5, 1), snapshot(5, 1), update(5, 6, 1), snapshot(1, 2)],
     [candle(1), candle(2)],
     [ticker(1), ticker(2)],
+    [quote(7, 1), quote(8, 1), quote(1, 2)],
     [connected(1), connected(2)],
 ]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import Candle, Connected, Dropped, Level, Orderbook, Raw, Record, Ticker, Trade
 from market_collector.sinks.queue import EVENT_ROOM, Queue, dense_number, stream_name, weight
-from records import header, instrument, snapshot
+from records import header, instrument, quote, snapshot
 
 
 def queue_of(limit: int) -> Queue:
@@ -172,6 +172,7 @@ def test_every_record_is_acknowledged_or_dropped(steps: list[tuple[int, int, boo
         (Connected("okx", "A-B", None, 1, "A-B/trade", ""), "A-B/trade"),
         (Connected("okx", None, None, 1, None, ""), "events"),
         (instrument(), "events"),
+        (quote(1), "BTC-USDT/quote"),
     ],
 )
 def test_a_record_is_counted_with_its_stream(record: Record, name: str) -> None:

@@ -23,6 +23,7 @@ from records import (
     header,
     instrument,
     lost,
+    quote,
     raw,
     refused,
     repaired,
@@ -54,15 +55,17 @@ def numbers(replica: ReplicaCheck, name: str) -> NumberLine:
 
 def test_data_goes_to_its_stream() -> None:
     replica = check(
-        trade(1), trade(2), snapshot(1), ticker(1), ticker(0), candle(0), candle(1, closed=False), raw(), instrument()
+        *(trade(1), trade(2), snapshot(1), ticker(1), ticker(0), candle(0), candle(1, closed=False)),
+        *(raw(), instrument(), quote(1)),
     )
     assert {name: each.records for (_, name), each in replica.streams.items()} == {
         TRADES: 2,
         BOOK: 1,
         TICKER: 2,
         CANDLES: 2,
+        "BTC-USDT/quote": 1,
     }
-    assert (replica.records, replica.raw) == (9, 1)
+    assert (replica.records, replica.raw) == (10, 1)
     assert numbers(replica, TRADES).numberings[0].runs.runs() == [(1, 2)]
     assert len(numbers(replica, CANDLES).numberings[0].runs.runs()) == 1
     assert stream(replica, TICKER).out_of_order == 1

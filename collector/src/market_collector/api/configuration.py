@@ -182,6 +182,8 @@ class ExchangeCollectorConfig(Model):
             if data_type not in offer.data_types:
                 text = f"{types_message(self.exchange, offer)} ({shown(data_type)})"
                 yield Fault(("data_types", number), text)
+        if DataType.QUOTE in self.data_types and DataType.ORDERBOOK not in self.data_types:
+            yield Fault(("data_types",), f'quotes are made from order books. Add "{DataType.ORDERBOOK}"')
 
 
 def known_exchange(name: str) -> str:

@@ -88,6 +88,8 @@ class BookSync:
             return []  # another connection has published it, or will
         progress.head = update.sequence
         progress.updates_left -= 1
+        if self._ledger.books.has_quotes:
+            return [Emit([update, *self._ledger.books.quotes(progress, book, update)])]
         return [Emit([update])]
 
     def on_unreadable(self, subscription: BookSubscription, message: str, now: Moment) -> list[Effect]:

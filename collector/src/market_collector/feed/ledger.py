@@ -24,7 +24,7 @@ from market_collector.feed.stream_state import (
 )
 from market_collector.model.events import Disconnected, Event, Record, Refused, Resync
 from market_collector.model.moment import Moment
-from market_collector.model.streams import StoredId, Stream, StreamState
+from market_collector.model.streams import DataType, StoredId, Stream, StreamState
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -49,7 +49,10 @@ class Loss(msgspec.Struct, frozen=True):
 class Ledger:
     """All streams of one process."""
 
-    def __init__(self, exchange: str, streams: Iterable[Stream], stale_after_s: float, now: Moment) -> None:
+    def __init__(
+        self, exchange: str, streams: Iterable[Stream], stale_after_s: float, now: Moment, *, has_quotes: bool = False
+    ) -> None:
+        """With ``has_quotes``, the best prices of each book are published as `Quote` records."""
         self.exchange = exchange
         self.stale_after_s = stale_after_s
         self.streams = {stream: start_progress(stream, now) for stream in streams}
@@ -57,7 +60,7 @@ class Ledger:
         ids = {stream: each for stream, each in self.streams.items() if isinstance(each, IdProgress)}
         books = {stream: each for stream, each in self.streams.items() if isinstance(each, BookProgress)}
         self.ids = IdGaps(exchange, ids, self.gaps)
-        self.books = PublishedBooks(exchange, books, self.gaps)
+        self.books = PublishedBooks(exchange, books, self.gaps, has_quotes=has_quotes)
         self.instruments = Instruments()
         self.connections = 0
         """Connections opened so far; the count numbers a connection."""
@@ -121,7 +124,11 @@ class Ledger:
 
     def on_sink_loss(self, loss: Loss, now: Moment) -> list[Record]:
         """Return records for a sink that accepts data again after it dropped some. They are for this sink only."""
-        progress = next((each for stream, each in self.streams.items() if str(stream) == loss.stream), None)
+        is_quote = loss.stream.endswith(f"/{DataType.QUOTE}")
+        name = loss.stream.replace(f"/{DataType.QUOTE}", f"/{DataType.ORDERBOOK}") if is_quote else loss.stream
+        progress = next((each for stream, each in self.streams.items() if str(stream) == name), None)
+        if is_quote and isinstance(progress, BookProgress):
+            return self.books.current_quotes(progress, now)
         if isinstance(progress, BookProgress):
             return self.books.current_snapshots(progress, now)
         if isinstance(progress, IdProgress):

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from market_collector.book.book import Book
 from market_collector.book.continuity import REORDER_WINDOW_S
 from market_collector.feed.gaps import GapBounds, Gaps
-from market_collector.feed.stream_state import BookProgress
-from market_collector.model.events import Event, Orderbook, Record
+from market_collector.feed.stream_state import Best, BookProgress
+from market_collector.model.events import Event, Orderbook, Quote, Record
 from market_collector.model.moment import Moment
 from market_collector.model.streams import Stream, StreamState
 
@@ -24,8 +24,11 @@ MAX_REPEATS = 24
 class PublishedBooks:
     """All order books of one process."""
 
-    def __init__(self, exchange: str, streams: Mapping[Stream, BookProgress], gaps: Gaps) -> None:
+    def __init__(
+        self, exchange: str, streams: Mapping[Stream, BookProgress], gaps: Gaps, *, has_quotes: bool = False
+    ) -> None:
         self.streams = streams
+        self.has_quotes = has_quotes
         self._exchange = exchange
         self._gaps = gaps
 
@@ -41,7 +44,7 @@ class PublishedBooks:
         if progress.first is None:
             progress.first = snapshot.sequence
         _count_from(progress, snapshot, now)
-        return [*self._close_gap(progress, snapshot.sequence, now), snapshot]
+        return [*self._close_gap(progress, snapshot.sequence, now), *self._started(progress, book, snapshot)]
 
     def remove(self, progress: BookProgress, connection: int, reason: str, now: Moment) -> list[Record]:
         """Drop a connection's book: it is out of sync, or the connection ended.
@@ -104,6 +107,20 @@ class PublishedBooks:
             _count_from(progress, snapshot, now)
         return repeated
 
+    def quotes(self, progress: BookProgress, book: Book, record: Orderbook) -> list[Quote]:
+        """Return the best prices after a published record, if they have changed."""
+        if not self.has_quotes:
+            return []
+        top = _top(book)
+        if top == progress.top:
+            return []
+        progress.top = top
+        return [_quote(record, top)]
+
+    def current_quotes(self, progress: BookProgress, now: Moment) -> list[Record]:
+        """Return the quote of the state published last, if a connection has exactly that state."""
+        return [_quote(self._snapshot(progress, book, now), _top(book)) for book in self._current(progress)]
+
     def proved(self, progress: BookProgress) -> Book | None:
         """Return the book that has the state published last. Read it only.
 
@@ -142,7 +159,12 @@ class PublishedBooks:
         progress.head = book.sequence
         snapshot = self._snapshot(progress, book, now)
         _count_from(progress, snapshot, now)
-        return [*events, *self._close_gap(progress, book.sequence, now), snapshot]
+        return [*events, *self._close_gap(progress, book.sequence, now), *self._started(progress, book, snapshot)]
+
+    def _started(self, progress: BookProgress, book: Book, snapshot: Orderbook) -> list[Record]:
+        """Return a snapshot that starts the book, with its quote even if the prices are those before a gap."""
+        progress.top = None
+        return [snapshot, *self.quotes(progress, book, snapshot)]
 
     def _repeat(self, progress: BookProgress, book: Book, cause: str, now: Moment) -> Orderbook:
         return book.snapshot(self._exchange, progress.stream.symbol, now.wall_ns, cause)
@@ -177,3 +199,17 @@ def _count_from(progress: BookProgress, snapshot: Orderbook, now: Moment) -> Non
     """Start to count the updates after a published snapshot."""
     progress.snapshot_at = now.at
     progress.updates_left = UPDATES_PER_LEVEL * (len(snapshot.bids) + len(snapshot.asks))
+
+
+def _top(book: Book) -> Best:
+    """Return the best bid with its amount, and the best ask with its amount."""
+    bids, bid_amounts, asks, ask_amounts = book.best(1)
+    bid = (bids[0], bid_amounts[0]) if bids else (None, None)
+    ask = (asks[0], ask_amounts[0]) if asks else (None, None)
+    return *bid, *ask
+
+
+def _quote(record: Orderbook, top: Best) -> Quote:
+    return Quote(
+        record.exchange, record.symbol, record.exchange_time_ns, record.receive_time_ns, *top, record.sequence, "book"
+    )

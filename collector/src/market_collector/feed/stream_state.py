@@ -141,6 +141,10 @@ class TickerProgress(StreamProgress):
     last: Ticker | None = None
 
 
+Best = tuple[str | None, str | None, str | None, str | None]
+"""Best bid with its amount, and best ask with its amount."""
+
+
 class BookProgress(StreamProgress):
     """Progress of an order book, merged from all connections that carry it."""
 
@@ -150,6 +154,8 @@ class BookProgress(StreamProgress):
     """The sequence of the first snapshot published."""
     books: dict[int, Book] = msgspec.field(default_factory=dict)
     """By connection number, the book on each connection that is in sync."""
+    top: Best | None = None
+    """Those of the last quote since the last snapshot."""
     gap_id: str | None = None
     """The open gap of a book that is out of sync."""
     left_behind_at: float | None = None

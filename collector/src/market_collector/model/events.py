@@ -105,6 +105,19 @@ class Orderbook(Data, tag="orderbook", frozen=True, gc=False):
     """Snapshots only: levels that are kept on each side; null for the whole book."""
 
 
+class Quote(Data, tag="quote", frozen=True, gc=False):
+    """Best bid and ask, at each change of a price or an amount. A side that has no level is null."""
+
+    bid: Number | None
+    bid_amount: Number | None
+    ask: Number | None
+    ask_amount: Number | None
+    sequence: int | None
+    """Sequence of the book that has these prices."""
+    source: str
+    """Open list: ``book``, from the order book that the collector keeps in sync."""
+
+
 class Ticker(Data, tag="ticker", frozen=True, gc=False):
     """Best prices, last trade and the last 24 hours."""
 
@@ -309,7 +322,7 @@ class Raw(Event, tag="raw", frozen=True):
 Record = Data | Event
 """Any record, by its base class."""
 
-AnyData = Trade | Orderbook | Ticker | Candle | Balance
+AnyData = Trade | Orderbook | Quote | Ticker | Candle | Balance
 """Any market data record, type by type. Add each new one here."""
 
 AnyEvent = Header | Instrument | Connected | Disconnected | Resync | Refused | Gap | Repaired | Lost | Dropped | Raw

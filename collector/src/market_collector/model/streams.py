@@ -15,6 +15,8 @@ class DataType(StrEnum):
     ORDERBOOK = "orderbook"
     TICKER = "ticker"
     CANDLE = "candle"
+    QUOTE = "quote"
+    """Made from the order book: it has no stream of its own."""
     BALANCE = "balance"
 
 

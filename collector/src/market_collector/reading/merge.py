@@ -17,6 +17,7 @@ from market_collector.model.events import (
     Instrument,
     Lost,
     Orderbook,
+    Quote,
     Repaired,
     Ticker,
     Trade,
@@ -24,6 +25,7 @@ from market_collector.model.events import (
 from market_collector.model.streams import DataType, Stream
 from market_collector.reading.book_merge import BookMerge
 from market_collector.reading.gap_order import numbers_of
+from market_collector.reading.order import event_time_ns
 from market_collector.reading.ranges import IdRuns, absent, merged
 
 BOOK_SUFFIX = f"/{DataType.ORDERBOOK}"
@@ -43,6 +45,8 @@ class Merge:
         self._trades: dict[Name, _Numbers] = {}
         self._candles: dict[tuple[str, str, str], _Candles] = {}
         self._tickers: dict[Name, Ticker] = {}
+        self._quotes: dict[Name, tuple[int, int]] = {}
+        """Time and sequence of the newest quote."""
         self._balances: dict[tuple[str, str, str], Balance] = {}
         self._instruments: dict[str, Instruments] = {}
         self._books: dict[Name, BookMerge] = {}
@@ -50,8 +54,8 @@ class Merge:
         """Replica, exchange and id of gaps that were dropped because another replica has the records."""
         self._takers: dict[type[AnyRecord], Callable[[int, Any], Sequence[AnyRecord]]] = {
             Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
-            Balance: self._balance, Instrument: self._instrument, Gap: self._gap, Repaired: self._closed,
-            Lost: self._closed,
+            Quote: self._quote, Balance: self._balance, Instrument: self._instrument,
+            Gap: self._gap, Repaired: self._closed, Lost: self._closed,
         }  # fmt: skip
 
     def take(self, replica: int, record: AnyRecord) -> Sequence[AnyRecord]:
@@ -84,6 +88,14 @@ class Merge:
         if last is not None and not is_newer_state(last, record):
             return []
         self._tickers[key] = record
+        return [record]
+
+    def _quote(self, replica: int, record: Quote) -> Sequence[AnyRecord]:
+        key = record.exchange, record.symbol
+        mark = event_time_ns(record), -1 if record.sequence is None else record.sequence
+        if (last := self._quotes.get(key)) is not None and mark <= last:
+            return []
+        self._quotes[key] = mark
         return [record]
 
     def _balance(self, replica: int, record: Balance) -> Sequence[AnyRecord]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from market_collector.model.events import Balance, Candle, Orderbook, Record, Ticker, Trade
+from market_collector.model.events import Balance, Candle, Orderbook, Quote, Record, Ticker, Trade
 
 
 def event_time_ns(record: Record) -> int:
@@ -21,6 +21,8 @@ def order(record: Record) -> tuple[Any, ...]:
         case Orderbook():  # a snapshot shows the state after the update of its sequence
             sequence = -1 if record.sequence is None else record.sequence
             return event_time_ns(record), *source, sequence, record.action == "snapshot"
+        case Quote():
+            return event_time_ns(record), *source, -1 if record.sequence is None else record.sequence
         case Candle():
             return record.open_time_ns, *source, record.interval
         case Balance() | Ticker():

@@ -19,6 +19,7 @@ from market_collector.model.events import (
     Instrument,
     Lost,
     Orderbook,
+    Quote,
     Raw,
     Record,
     Refused,
@@ -262,6 +263,8 @@ def stream_name(record: Record) -> str:
             return f"{record.symbol}/orderbook"
         case Ticker():
             return f"{record.symbol}/ticker"
+        case Quote():
+            return f"{record.symbol}/quote"
         case Balance():
             return f"{record.symbol}/balance"
         case Raw():

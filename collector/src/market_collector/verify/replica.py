@@ -17,6 +17,7 @@ from market_collector.model.events import (
     Instrument,
     Lost,
     Orderbook,
+    Quote,
     Raw,
     Record,
     Refused,
@@ -61,7 +62,7 @@ class ReplicaCheck:
         self._newest_ns = 0
         self._takers: dict[type[Record], Callable[[Any], None]] = {
             Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
-            Balance: self._balance, Header: self._header, Instrument: self._instrument,
+            Quote: self._quote, Balance: self._balance, Header: self._header, Instrument: self._instrument,
             Connected: self._event, Disconnected: self._disconnected, Resync: self._resync, Refused: self._event,
             Gap: self._gap, Repaired: self._closed, Lost: self._closed, Dropped: self._dropped, Raw: self._raw,
         }  # fmt: skip
@@ -123,6 +124,10 @@ class ReplicaCheck:
     def _ticker(self, record: Ticker) -> None:
         check = self._of_data(record, DataType.TICKER)
         check.order.ticker(record)
+        check.note_in_order(event_time_ns(record), record.receive_time_ns)
+
+    def _quote(self, record: Quote) -> None:
+        check = self._of_data(record, DataType.QUOTE)
         check.note_in_order(event_time_ns(record), record.receive_time_ns)
 
     def _candle(self, record: Candle) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from market_operator.resource.document import Document
 from market_spec.collection import Candle
-from market_spec.exchanges import BALANCE
+from market_spec.exchanges import BALANCE, QUOTE
 from market_spec.spec import Spec
 
 
@@ -32,5 +32,5 @@ def stream_names(spec: Spec, symbols: Iterable[str]) -> Iterator[str]:
     """The names of the streams of `symbols`: SYMBOL/type, or SYMBOL/candle:interval."""
     intervals = (spec.candle or Candle()).intervals
     kinds = [f"candle:{each}" for each in intervals] if "candle" in spec.data_types else []
-    kinds += [each for each in spec.data_types if each not in ("candle", BALANCE)]
+    kinds += [each for each in spec.data_types if each not in ("candle", QUOTE, BALANCE)]
     return (f"{symbol}/{kind}" for symbol in symbols for kind in kinds)

@@ -22,7 +22,7 @@ class Okx:
     """Facts about OKX. Regional and demo hosts differ: ``spec.connection.endpoint`` replaces the addresses."""
 
     name = NAME
-    offers = frozenset({DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE, DataType.BALANCE})
+    offers = frozenset(DataType)
     book_depths: tuple[int, ...] = (BOOK_DEPTH,)
     candle_intervals: tuple[str, ...] = tuple(BARS)
     websocket = "wss://ws.okx.com:8443"
