@@ -814,5 +814,20 @@ def test_repeated_records_go_to_recording_sinks_only() -> None:
         await fanout.drain(5.0)
         await running
         assert (recording.durable, other.durable) == (trades(1, 1), [])
+        assert (fanout.records, fanout.status()[0].acknowledged) == (0, 0)
+
+    leap(story())
+
+
+def test_sink_that_is_behind_gets_no_repeated_records() -> None:
+    async def story() -> None:
+        recording = Recording()
+        fanout = Fanout([recording], clock, queue_limit=10)
+        fanout.emit(trades(1, 6))
+        fanout.repeat(trades(9, 9))
+        running = asyncio.create_task(fanout.run())
+        await fanout.drain(5.0)
+        await running
+        assert recording.durable == trades(1, 6)
 
     leap(story())

@@ -88,10 +88,13 @@ class Fanout:
                 writer.put(records)
 
     def repeat(self, records: Sequence[Record]) -> None:
-        """Queues records that repeat a state, for the recording sinks."""
+        """Queues records that repeat a state, for the recording sinks. They do not count as records.
+
+        A sink that is behind gets none.
+        """
         for writer in self._writers:
             if writer.sink.is_recording and records:
-                writer.put(records)
+                writer.repeat(records)
 
     def next_number(self, sink: str) -> int:
         """Number of the next record that is queued for this sink, which gets them in this order; the first has 0."""
@@ -226,6 +229,11 @@ class _Writer:
         self._wake.set()
         if self.queue.waiting >= BATCH_RECORDS:
             self._full.set()
+
+    def repeat(self, records: Sequence[Record]) -> None:
+        if not self.queue.is_losing and self.queue.share <= BEHIND_RATIO:
+            self.queue.put_own(records)
+            self._wake.set()
 
     def start_file(self) -> None:
         """Queues a header if the sink needs one: the records so far are those that led to the states in it.

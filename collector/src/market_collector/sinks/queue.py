@@ -49,7 +49,7 @@ class Queue:
         self._records: deque[Packed] = deque()
         self._written = 0
         self._notes: deque[int] = deque()
-        """Positions of the queue's own records, counted in ``_taken``: `Dropped`, headers and what belongs to them."""
+        """Positions of the queue's own records, counted in ``_taken``: `Dropped`, headers, repeated books."""
         self._headers: deque[int] = deque()
         """Positions of headers."""
         self._load = 0
@@ -132,11 +132,12 @@ class Queue:
                 self._drop(record, reason)
 
     def start_file(self, records: Sequence[Record]) -> None:
-        """Queues a header and the records that belong to it. They do not count as records of the collector."""
+        """Queues a header and the records that belong to it."""
         self._headers.append(self._taken)
-        self._take_own(records)
+        self.put_own(records)
 
-    def _take_own(self, records: Sequence[Record]) -> None:
+    def put_own(self, records: Sequence[Record]) -> None:
+        """Queues records that do not count as records of the collector, beyond the limit if need be."""
         packed = list(map(self._pack, records))
         self._notes.extend(range(self._taken, self._taken + len(packed)))
         self._take(packed, sum(map(weight, packed)))
@@ -156,7 +157,7 @@ class Queue:
         """Queues a `Dropped` record for each stream that lost records, if the queue is half empty."""
         if self._lost and self._load <= self._limit // 2:
             self._reported += self.losses()
-            self._take_own(
+            self.put_own(
                 [
                     Dropped(exchange, symbol, None, now_ns, stream, self._sink, missed.count, self._reason)
                     for (exchange, symbol, stream), missed in self._lost.items()
