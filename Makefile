@@ -65,7 +65,8 @@ check-crds: ## fail when crds/ or the chart's copy differ from the models
 
 SPEC_PAGES := spec spec-template
 
-docs: ## write the spec reference in docs/ from the CRD
+docs: ## write the spec reference in docs/ from the CRD, and the schema of records
+	@$(BIN)/python hack/records_schema.py > docs/records.schema.json
 	@for page in $(SPEC_PAGES); do $(BIN)/python hack/spec_reference.py $$page > docs/$${page}.md || exit; done
 
 check-docs: ## fail when the spec reference differs from the CRD

@@ -1,4 +1,4 @@
-"""Readers of one version read the records of another (docs/records.md, "Versions")."""
+"""Readers of one version read the records of another (docs/record-versions.md)."""
 
 import json
 from pathlib import Path
