@@ -26,7 +26,7 @@ FRAMES = [frame.bytes for path in SOURCES for frame in recordings.received(path)
 ANSWERS = [frame.bytes for frame in recordings.frames(recordings.OKX_REST) if len(frame.text) < 10_000]
 STREAMS = [
     Stream("BTC-USDT", kind, "1m" if kind is DataType.CANDLE else "")
-    for kind in sorted(Okx.offers - {DataType.BALANCE})
+    for kind in sorted(Okx.offers - {DataType.BALANCE, DataType.QUOTE})
 ]
 ARG = {"channel": "books", "instId": "BTC-USDT"}
 BOOK = Stream("BTC-USDT", DataType.ORDERBOOK)

@@ -24,7 +24,7 @@ FRAMES = [frame.bytes for path in SOURCES for frame in recordings.received(path)
 STREAMS = [
     Stream(symbol, data_type, "1m" if data_type is DataType.CANDLE else "")
     for symbol in ("BTC-USDT", "BTC-USDT-SWAP")
-    for data_type in Okx.offers - {DataType.BALANCE}
+    for data_type in Okx.offers - {DataType.BALANCE, DataType.QUOTE}
 ]
 ANSWERS = [frame.bytes for frame in recordings.frames(recordings.OKX_REST) if len(frame.text) < 10_000]
 CANDLES = b'{"code":"0","msg":"","data":[["1786538760000","64040.2","64040.2","64025.7","64033.5","2.1","138.2","138.2","1"]]}'
