@@ -53,7 +53,7 @@ def test_the_short_way_gives_the_same(made: Any) -> None:
 
 def test_capabilities_need_no_request() -> None:
     info = ExchangeFactory.get_exchange_info("okx")
-    assert info["data_types"] == ["trade", "orderbook", "ticker", "candle", "balance"]
+    assert info["data_types"] == ["trade", "orderbook", "ticker", "candle", "quote", "balance"]
     assert info["orderbook_depths"] == [400]
     assert "1m" in info["candle_intervals"]
     assert (info["websocket"], info["rest"]) == (Okx.websocket, Okx.rest)
