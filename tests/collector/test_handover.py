@@ -88,7 +88,7 @@ def test_successor_of_a_killed_pod_reports_and_fills_its_gaps(place: Place) -> N
         new.comes(lambda: new.status()["counters"]["gapsRepaired"] >= 2)
     assert {record["stream"] for record in gaps_of(new)} >= {"BTC-USDT/trade", "BTC-USDT/orderbook"}
     (book,) = [record for record in gaps_of(new) if record["stream"] == "BTC-USDT/orderbook"]
-    assert book["from"] == str(last["BTC-USDT/orderbook"]["line"]["head"])
+    assert book["after_sequence"] == last["BTC-USDT/orderbook"]["line"]["head"]
 
 
 def test_successor_reads_where_a_pod_ended_when_the_document_changes(place: Place) -> None:
@@ -122,7 +122,7 @@ def test_termination_message_has_the_last_positions(place: Place) -> None:
     with place.pod("new") as new:
         new.comes(lambda: new.status()["counters"]["gapsRepaired"] >= 1)
     assert place.verdict()["streams"]
-    reported = [int(gap["from"]) for gap in gaps_of(new) if gap["stream"] == "BTC-USDT/trade"]
+    reported = [int(gap["first_id"]) for gap in gaps_of(new) if gap["stream"] == "BTC-USDT/trade"]
     assert reported == [trades[-1] + 1]
 
 

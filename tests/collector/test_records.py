@@ -7,8 +7,9 @@ import pytest
 
 from market_collector import records
 from market_collector.api.points import data_point, stream_event
-from market_collector.records import AnyRecord, Balance, Candle, Gap, Level, Lost, Orderbook, Ticker, Trade
+from market_collector.records import AnyRecord, Balance, Candle, Level, Orderbook, Ticker, Trade
 from record_lines import lines
+from records import gap, lost
 
 TRADE = Trade("okx", "BTC-USDT", 5, 6, "7", "6", 2, "buy", "1.10", "2", 9)
 RECORDS: list[AnyRecord] = [
@@ -17,8 +18,8 @@ RECORDS: list[AnyRecord] = [
     Ticker("okx", "BTC-USDT", 5, 6, "1", None, *["2"] * 9),
     Candle("okx", "BTC-USDT", None, 6, "1m", 60, "1", "2", "1", "2", "9", None, None, True),
     Balance("okx", "account", 5, 6, "USDT", "-1", None, "0"),
-    Gap("okx", "BTC-USDT", None, 6, "g", "BTC-USDT/trade", "1", "3", None, 4, 3, "why", ["f"]),
-    Lost("okx", "BTC-USDT", None, 6, "g", "BTC-USDT/trade", 1, 2, "why", [("1", "2")]),
+    gap("g", 1, 3, from_time_ns=2, to_time_ns=4, missing=3, merges=["f"]),
+    lost("g", [(1, 2)]),
 ]
 
 

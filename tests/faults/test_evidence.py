@@ -19,7 +19,8 @@ class SmallMarket(Truth):
     """Trades 1 to 9, a book of three states, three candles."""
 
     def fills(self, first: int, last: int) -> Iterator[Any]:
-        return ({"tradeId": str(n), "px": "1", "sz": "1", "side": "buy"} for n in range(first, last + 1))
+        row = {"px": "1", "sz": "1", "side": "buy"}
+        return (row | {"tradeId": str(n), "ts": str(records.at(n) // 1_000_000)} for n in range(first, last + 1))
 
     def book_states(self) -> dict[int, set[int]]:
         bids = {1: {"10": "1"}, 2: {"10": "1", "9": "2"}, 3: {"9": "2"}}
@@ -31,17 +32,25 @@ class SmallMarket(Truth):
         return {open_ms: [str(open_ms), "1", "1", "1", "1", "1", "1", "1", "1"] for open_ms in opens}
 
 
-def end(kind: type[Repaired] | type[Lost], recovered: int, missing: int) -> Record:
+def end(kind: type[Repaired] | type[Lost], recovered: int, missing: int, to_seconds: int = 6) -> Record:
     ranges = {"ranges": [("4", "5")]} if kind is Lost else {}
-    return kind("okx", "BTC-USDT", None, 1, "g", records.TRADES, recovered, missing, "why", **ranges)
+    bounds = {"first_id": "4", "last_id": "5", "from_time_ns": records.at(3), "to_time_ns": records.at(to_seconds)}
+    fields = {**records.fields_of(records.TRADES), **bounds, **ranges}
+    return kind("okx", "BTC-USDT", None, 1, gap_id="g", recovered=recovered, missing=missing, reason="why", **fields)
 
 
-GAP = records.gap("g", 4, 5, missing=2)
+def gap(missing: int = 2, from_seconds: int = 3) -> Record:
+    times = {"from_time_ns": records.at(from_seconds), "to_time_ns": records.at(6)}
+    return records.gap("g", 4, 5, missing=missing, **times)
+
+
+GAP = gap()
 HONEST: list[Record] = [
     records.snapshot(1),
-    *(records.trade(n) for n in (1, 2, 3, 6)),
+    *(records.trade(n) for n in (1, 2, 3)),
     records.update(1, 2, bids=[("9", "2")]),
     GAP,
+    records.trade(6),
     records.candle(0),
     records.candle(1),
     records.candle(2),
@@ -77,7 +86,10 @@ def test_reported_loss_passes() -> None:
         (lambda out: out.insert(1, records.trade(4)), "although \\[4\\] were there"),
         (lambda out: swap(out, end(Repaired, 2, 0), end(Repaired, 1, 0)), "recovered"),
         (lambda out: swap(out, end(Repaired, 2, 0), end(Lost, 0, 2)), "not there are"),
-        (lambda out: swap(out, GAP, records.gap("g", 4, 5, missing=3)), "missing"),
+        (lambda out: swap(out, GAP, gap(missing=3)), "missing"),
+        (lambda out: out.insert(1, out.pop(out.index(records.trade(6)))), "comes after trade 6"),
+        (lambda out: swap(out, GAP, gap(from_seconds=2)), "from_time_ns"),
+        (lambda out: swap(out, end(Repaired, 2, 0), end(Repaired, 2, 0, to_seconds=7)), "to_time_ns"),
         (lambda out: out.remove(records.update(1, 2, bids=[("9", "2")])), "after"),
         (lambda out: swap(out, out[-1], records.update(2, 3, bids=[("9", "0")])), "is not the exchange's"),
         (lambda out: out.insert(-1, records.gap("b", 2, None, stream=records.BOOK)), "without an end"),

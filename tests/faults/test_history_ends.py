@@ -93,9 +93,7 @@ def test_restart_of_trade_ids_is_reported_and_open_gaps_are_lost(exchange: Simul
         collector.stop()
     output = sink.output()
     (place,) = [
-        n
-        for n, record in enumerate(output)
-        if "trade ids restarted" in record.get("reason", "") and record["type"] == "resync"
+        n for n, record in enumerate(output) if record["type"] == "resync" and record["reason"] == "NumberingRestarted"
     ]
     before, after = (
         {evidence.trade_id(r) for r in evidence.of_type(part, "trade")} for part in (output[:place], output[place:])

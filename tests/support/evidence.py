@@ -11,13 +11,14 @@ from typing import Any
 from truth import SIDES, Sides, Tracked, Truth
 
 Records = Iterable[Any]
-NAMES = {"1s": 1_000, "1m": 60_000}
-"""Lengths of the tests' intervals in milliseconds."""
+LENGTHS = {"1s": 1_000_000_000, "1m": 60_000_000_000}
+"""Lengths of the tests' intervals in nanoseconds."""
 
 
 def check(records: Records, truth: Truth, *, interval: str = "1s") -> None:
     """Check everything that holds for any output after any fault."""
     check_gaps(records)
+    check_gap_times(records, truth)
     check_trades(records, truth)
     check_books(records, truth)
     check_candles(records, truth, interval)
@@ -74,17 +75,17 @@ def _check_dense(records: Records, stream: str) -> None:
     """
     has_dropped = bool(of_type(records, "dropped"))
     ended: list[tuple[Any, Any]] = []
-    step = NAMES.get(stream.rpartition(":")[2], 1)
+    step = LENGTHS.get(stream.rpartition(":")[2], 1)
     there: set[int] = set()
     open_gaps: dict[str, Any] = {}
     for record in records:
         if (number := dense_number(record, stream)) is not None:
             there.add(number)
             if record["backfilled"]:
-                is_in_gap = any(int(gap["from"]) <= number <= int(gap["to"]) for gap in open_gaps.values())
+                is_in_gap = any(int(gap["first_id"]) <= number <= int(gap["last_id"]) for gap in open_gaps.values())
                 assert is_in_gap, f"backfilled without an open gap: {record}"
         elif record["type"] == "gap" and record["stream"] == stream:
-            first, last = int(record["from"]), int(record["to"])
+            first, last = int(record["first_id"]), int(record["last_id"])
             early = [number for number in range(first, last + 1, step) if number in there]
             assert not early, f"{record} although {early[:9]} were there"
             assert record["missing"] == (last - first) // step + 1, record
@@ -98,7 +99,7 @@ def _check_dense(records: Records, stream: str) -> None:
 
 
 def _check_end(gap: Any, end: Any, there: set[int], step: int) -> None:
-    numbers = range(int(gap["from"]), int(gap["to"]) + 1, step)
+    numbers = range(int(gap["first_id"]), int(gap["last_id"]) + 1, step)
     absent = [number for number in numbers if number not in there]
     lost = [n for first, last in end.get("ranges") or () for n in range(int(first), int(last) + 1, step)]
     if end["reason"] == "NothingTraded":
@@ -108,18 +109,95 @@ def _check_end(gap: Any, end: Any, there: set[int], step: int) -> None:
 
 
 def dense_number(record: Any, stream: str) -> int | None:
-    """A trade's id, or a closed candle's open time in milliseconds, if the record belongs to this stream."""
+    """A trade's id, or a closed candle's open time in nanoseconds, if the record belongs to this stream."""
     if record["type"] == "trade" and stream.endswith("/trade"):
         return trade_id(record)
     if record["type"] == "candle" and record["closed"] and stream.endswith(f"/candle:{record['interval']}"):
-        return int(record["open_time_ns"]) // 1_000_000
+        return int(record["open_time_ns"])
     return None
 
 
 def lost_numbers(records: Records, stream: str) -> set[int]:
-    """Numbers that are reported as lost for streams whose names end with `stream`."""
+    """Numbers that are reported as lost for streams whose names end with `stream`: ids, or open times."""
+    step = LENGTHS.get(stream.rpartition(":")[2], 1)
     ends = [record for record in of_type(records, "lost") if record["stream"].endswith(stream)]
-    return {n for end in ends for first, last in end["ranges"] for n in range(int(first), int(last) + 1)}
+    return {n for end in ends for first, last in end["ranges"] for n in range(int(first), int(last) + 1, step)}
+
+
+# -- order and times of gaps
+
+BOUNDS = (
+    "stream", "data_type", "interval", "first_id", "last_id", "after_sequence", "resumed_sequence", "from_time_ns",
+    "to_time_ns",
+)  # fmt: skip
+
+
+def check_gap_times(records: Records, truth: Truth) -> None:
+    """Check that each gap precedes every record beyond it, and has the times of the records around it.
+
+    A gap of a single sink may have any place, and no times. If the sink dropped records, others may be absent, too.
+    """
+    if of_type(records, "dropped"):
+        return
+    gaps = {gap["gap_id"]: gap for gap in of_type(records, "gap") if gap["reason"] != "Dropped"}
+    for end in records:
+        if end["type"] in ("repaired", "lost") and (gap := gaps.get(end["gap_id"])) is not None:
+            known = {name for name in BOUNDS if gap[name] is not None}
+            assert {name: end[name] for name in known} == {name: gap[name] for name in known}, (gap, end)
+    ends = {end["gap_id"]: end for end in records if end["type"] in ("repaired", "lost")}
+    for stream in {gap["stream"] for gap in gaps.values()}:
+        mine = {gap_id: gap for gap_id, gap in gaps.items() if gap["stream"] == stream and gap["reason"] != "Merged"}
+        if stream.endswith("/trade"):
+            _check_trade_gaps(records, mine, ends, truth)
+        elif stream.endswith("/orderbook"):
+            _check_book_gaps(records, mine, ends)
+        else:
+            _check_candle_gaps(records, mine, stream)
+
+
+def _check_trade_gaps(records: Records, gaps: dict[str, Any], ends: dict[str, Any], truth: Truth) -> None:
+    ids = sorted(trade_id(trade) for trade in each(records, "trade"))
+    live = sorted(trade_id(trade) for trade in each(records, "trade") if not trade["backfilled"])
+    told = {int(fill["tradeId"]): int(fill["ts"]) * 1_000_000 for fill in truth.fills(ids[0], ids[-1])}
+    newest: int | None = None
+    for record in records:
+        if record["type"] == "trade" and not record["backfilled"]:
+            newest = max(trade_id(record), newest or 0)
+        elif record["type"] == "gap" and record["gap_id"] in gaps and newest is not None:
+            first, last, end = int(record["first_id"]), int(record["last_id"]), ends[record["gap_id"]]
+            assert newest < first, f"{record} comes after trade {newest}"
+            assert end["from_time_ns"] == told[newest], (end, newest)
+            if last < live[-1]:
+                after = next(number for number in live if number > last)
+                assert end["to_time_ns"] == told[after], (end, after)
+
+
+def _check_book_gaps(records: Records, gaps: dict[str, Any], ends: dict[str, Any]) -> None:
+    state: tuple[int, int] | None = None
+    resumed: list[Any] = []
+    for record in records:
+        if record["type"] == "orderbook":
+            state = record["sequence"], record["exchange_time_ns"]
+            for end in resumed:
+                assert record["action"] == "snapshot"
+                assert (end["resumed_sequence"], end["to_time_ns"]) == state, (end, record)
+            resumed = []
+        elif record["type"] == "gap" and record["gap_id"] in gaps and state is not None:
+            assert (record["after_sequence"], record["from_time_ns"]) == state, record
+            assert (record["resumed_sequence"], record["to_time_ns"]) == (None, None), record
+            if record["gap_id"] in ends:
+                resumed.append(ends[record["gap_id"]])
+
+
+def _check_candle_gaps(records: Records, gaps: dict[str, Any], stream: str) -> None:
+    length, newest = LENGTHS[stream.rpartition(":")[2]], 0
+    for record in records:
+        if record["type"] == "candle" and not record["backfilled"] and stream.endswith(f":{record['interval']}"):
+            newest = max(record["open_time_ns"], newest)
+        elif record["type"] == "gap" and record["gap_id"] in gaps:
+            first, last = int(record["first_id"]), int(record["last_id"])
+            assert newest <= first, f"{record} comes after the candle of {newest}"
+            assert (record["from_time_ns"], record["to_time_ns"]) == (first - length, last + length), record
 
 
 # -- books
@@ -206,7 +284,8 @@ def check_candles(records: Records, truth: Truth, interval: str) -> None:
     history = truth.candles(interval)
     expected = {open_ms for open_ms in history if min(opens) <= open_ms <= max(opens)}
     missing = expected - set(opens)
-    assert missing == expected & lost_numbers(records, f"/candle:{interval}"), f"candles missing: {sorted(missing)}"
+    lost = {open_ns // 1_000_000 for open_ns in lost_numbers(records, f"/candle:{interval}")}
+    assert missing == expected & lost, f"candles missing: {sorted(missing)}"
     for record, open_ms in zip(closed, opens, strict=True):
         if open_ms in history:
             row = [record[name] for name in ("open", "high", "low", "close", "volume")]

@@ -57,7 +57,7 @@ MESSAGES = [
     Case("lose-candles", [("lose", CANDLES | {"seconds": 2.5})], GAP),
     Case("lose-some", [("lose", {"chance": 0.2, "seed": 3, "seconds": 1})], GAP),
     Case("duplicate", [("duplicate", {"count": 300})], ("duplicates",)),
-    Case("reorder-trades", [("reorder", TRADES | {"count": 5})]),
+    Case("reorder-trades", [("reorder", TRADES | {"count": 5})], REPAIRED),
     Case("reorder-books", [("reorder", BOOKS | {"count": 3})], RESYNC),
     *(Case(f"corrupt-{damage}", [("corrupt", {"damage": damage, "count": 8})], UNREADABLE) for damage in ("json", "value", "utf8")),
     Case("corrupt-frame", [("corrupt", TRADES | {"damage": "frame", "count": 1})], AGAIN),

@@ -1,6 +1,7 @@
 """Records for tests, with defaults for all other fields."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -106,40 +107,102 @@ def candle(minute: int, *, closed: bool = True, backfilled: bool = False) -> Can
 def gap(
     gap_id: str,
     first: int | None,
-    last: int | None,
+    last: int | None = None,
     *,
     stream: str = TRADES,
     seconds: float = 0,
     merges: list[str] | None = None,
     missing: int | None = None,
+    reason: str = "IdsMissing",
+    from_time_ns: int | None = None,
+    to_time_ns: int | None = None,
 ) -> Gap:
-    """A record of a new gap."""
-    start, end = (None if number is None else str(number) for number in (first, last))
-    reason = "IdsMissing"
-    return Gap("okx", "BTC-USDT", None, at(seconds), gap_id, stream, start, end, None, None, missing, reason, merges)
+    """A record of a new gap. ``first`` is a book's last sequence, a trade id, or an open time in milliseconds."""
+    ids = (None, None) if stream == BOOK else (_id(stream, first), _id(stream, last))
+    return Gap(
+        "okx",
+        "BTC-USDT",
+        None,
+        at(seconds),
+        gap_id=gap_id,
+        first_id=ids[0],
+        last_id=ids[1],
+        after_sequence=first if stream == BOOK else None,
+        from_time_ns=from_time_ns,
+        to_time_ns=to_time_ns,
+        missing=missing,
+        reason=reason,
+        merges=merges,
+        **fields_of(stream),
+    )
+
+
+def _id(stream: str, number: int | None) -> str | None:
+    if number is None:
+        return None
+    return str(number * 1_000_000 if "/candle" in stream else number)
+
+
+def fields_of(stream: str) -> dict[str, Any]:
+    """The fields of an event that name its stream."""
+    data_type, _, interval = stream.rpartition("/")[2].partition(":")
+    return {"stream": stream, "data_type": data_type, "interval": interval or None}
 
 
 def repaired(gap_id: str, *, stream: str = TRADES, seconds: float = 0) -> Repaired:
     """A record of a filled gap."""
-    return Repaired("okx", "BTC-USDT", None, at(seconds), gap_id, stream, 1, 0, "Backfilled")
+    return Repaired(
+        "okx",
+        "BTC-USDT",
+        None,
+        at(seconds),
+        gap_id=gap_id,
+        recovered=1,
+        missing=0,
+        reason="Backfilled",
+        **fields_of(stream),
+    )
 
 
 def lost(
     gap_id: str, ranges: Sequence[tuple[int, int]] | None = None, *, stream: str = TRADES, seconds: float = 0
 ) -> Lost:
     """A record of a lost gap."""
-    id_ranges = None if ranges is None else [(str(first), str(last)) for first, last in ranges]
-    return Lost("okx", "BTC-USDT", None, at(seconds), gap_id, stream, 0, 1, "NotInHistory", id_ranges)
+    return Lost(
+        "okx",
+        "BTC-USDT",
+        None,
+        at(seconds),
+        gap_id=gap_id,
+        recovered=0,
+        missing=1,
+        reason="NotInHistory",
+        ranges=None
+        if ranges is None
+        else [(_id(stream, first) or "", _id(stream, last) or "") for first, last in ranges],
+        **fields_of(stream),
+    )
 
 
 def dropped(count: int, *, stream: str = TRADES, seconds: float = 0) -> Dropped:
     """A record of records that a slow sink has dropped."""
-    return Dropped("okx", "BTC-USDT", None, at(seconds), stream, "archive", count, "the sink is slower than the data")
+    named = fields_of(stream) if "/" in stream and not stream.endswith("/raw") else {"stream": stream}
+    return Dropped(
+        "okx",
+        "BTC-USDT",
+        None,
+        at(seconds),
+        sink="archive",
+        count=count,
+        reason="SinkFailed",
+        detail="the sink is slower than the data",
+        **named,
+    )
 
 
-def resync(reason: str, *, stream: str = TRADES, seconds: float = 0) -> Resync:
+def resync(reason: str, *, stream: str = TRADES, seconds: float = 0, detail: str | None = None) -> Resync:
     """A record of a stream that starts again."""
-    return Resync("okx", "BTC-USDT", None, at(seconds), stream, reason)
+    return Resync("okx", "BTC-USDT", None, at(seconds), reason=reason, detail=detail, **fields_of(stream))
 
 
 def instrument(seconds: float = 0, *, status: str = "trading", symbol: str = "BTC-USDT") -> Instrument:
@@ -164,7 +227,8 @@ def disconnected(seconds: float = 0, reason: str = "reset") -> Disconnected:
 
 def refused(stream: str = TRADES) -> Refused:
     """A record of a stream that the exchange refuses."""
-    return Refused("okx", "BTC-USDT", None, at(0), stream, "OKX error 60018")
+    detail = "OKX error 60018"
+    return Refused("okx", "BTC-USDT", None, at(0), reason="SymbolNotFound", detail=detail, **fields_of(stream))
 
 
 def raw() -> Raw:

@@ -211,7 +211,7 @@ class Collector:
             return
         saved = self.checkpoint.load() or Positions({}, [], [], {})
         memory = await self.fanout.recall(saved.places) or Memory()
-        written = Written(memory.numbers, memory.heads, memory.gaps, memory.closed)
+        written = Written(memory.numbers, memory.heads, memory.gaps, memory.closed, memory.head_times)
         if self._handover:
             own_uid = os.environ.get("POD_UID", "")
             self._takeover = Takeover(self.ledger, self._handover.read_change(), own_uid)

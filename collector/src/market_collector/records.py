@@ -1,8 +1,7 @@
 """The typed records: market data, and events about the data.
 
 ``DataPoint.record`` and ``StreamEvent.record`` return them. A line of a JSON lines file becomes one with
-``msgspec.json.decode(line, type=AnyRecord)``. Records are frozen. Their fields are those of docs/records.md; in `Gap`,
-``first`` and ``last`` are the fields that JSON calls ``from`` and ``to``.
+``msgspec.json.decode(line, type=AnyRecord)``. Records are frozen. Their fields are those of docs/records.md.
 
 * ``exchange_time_ns`` and ``receive_time_ns`` are nanoseconds since 1970 (UTC); the former is None where the exchange
   gives no time.

@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from market_collector.api.points import data_point, data_type, stream_event
-from market_collector.model.events import Candle, Data, Gap, Level, Orderbook, Ticker, Trade
+from market_collector.model.events import Candle, Data, Level, Orderbook, Ticker, Trade
 from market_collector.model.streams import DataType
 from record_lines import lines
+from records import gap
 
 TRADE = Trade("okx", "BTC-USDT", 1_700_000_000_123_456_789, 1_700_000_001_000_000_000, "7", "7", 1, "buy", "1.10", "2")
 OPEN_NS = 1_699_999_920_000_000_000
@@ -51,7 +53,6 @@ def test_every_kind_of_record_has_its_data_type() -> None:
 
 
 def test_an_event_tells_its_kind_and_bounds() -> None:
-    gap = Gap("okx", "BTC-USDT", None, 1_700_000_001_000_000_000, "g", "BTC-USDT/trade", "1", "3", None, None, 3, "why")
-    event = stream_event(gap)
-    assert (event.kind, event.symbol, event.data["from"], event.data["to"]) == ("gap", "BTC-USDT", "1", "3")
+    event = stream_event(replace(gap("g", 1, 3), receive_time_ns=1_700_000_001_000_000_000))
+    assert (event.kind, event.symbol, event.data["first_id"], event.data["last_id"]) == ("gap", "BTC-USDT", "1", "3")
     assert event.timestamp == datetime(2023, 11, 14, 22, 13, 21, tzinfo=UTC)

@@ -56,7 +56,7 @@ def test_missing_ids_are_named_once_and_only_after_the_reorder_window() -> None:
     ids = IdTracker(100, 1)
     ids.take(106, 107, 2, 10.0)
     assert ids.take_overdue(10.0 + REORDER_WINDOW_S / 2) == []
-    assert ids.take_overdue(10.0 + REORDER_WINDOW_S) == [IdRange(101, 105, 10.0)]
+    assert ids.take_overdue(10.0 + REORDER_WINDOW_S) == [IdRange(101, 105, 10.0, from_ns=1, to_ns=2)]
     assert ids.take_overdue(99.0) == []
     assert missing_count(ids, 101, 105) == 5
 
@@ -103,7 +103,7 @@ def test_ids_between_the_first_rows_are_missing_when_they_do_not_come() -> None:
     ids.take(100, 100, 10, 5.0)
     ids.take(96, 97, 10, 5.5)
     assert ids.take(99, 99, 10, 5.9) is Arrival.LATE
-    assert ids.take_overdue(9.0) == [IdRange(98, 98, 5.5)]
+    assert ids.take_overdue(9.0) == [IdRange(98, 98, 5.5, from_ns=10, to_ns=10)]
 
 
 def test_merged_row_that_overlaps_the_first_one_is_late() -> None:
@@ -173,3 +173,13 @@ def test_every_id_is_delivered_or_open_and_none_is_both(rows: list[tuple[int, in
     assert ids.last_id == max(there)
     for number in range(1, max(there) + 1):
         assert missing_count(ids, number, number) == (0 if number in there else 1)
+
+
+def test_row_of_a_known_gap_before_the_start_is_late_and_opens_nothing() -> None:
+    """A backfill may deliver it within a second of the first row."""
+    ids = IdTracker(90, 1)
+    ids.first_id = 100
+    ids.take(100, 100, 9, 5.0)
+    assert ids.take_below(100) == [IdRange(91, 99, 5.0, from_ns=1, to_ns=9)]
+    assert ids.take(91, 91, 2, 5.1) is Arrival.LATE
+    assert (ids.waiting, ids.missing) == ([], [IdRange(92, 99, 5.0, from_ns=2, to_ns=9)])

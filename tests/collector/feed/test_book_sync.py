@@ -41,9 +41,9 @@ def test_sequence_gap_is_recorded_and_requests_a_snapshot() -> None:
     effects = life.gets(book_message("update", 20, 17), 2)
     gap, resync = emitted(effects)
     assert isinstance(gap, Gap)
-    assert (gap.first, gap.reason) == ("10", "SequenceGap")
+    assert (gap.after_sequence, gap.reason) == (10, "SequenceGap")
     assert isinstance(resync, Resync)
-    assert resync.reason == "SequenceGap: after sequence 10 came 17 → 20"
+    assert (resync.reason, resync.detail) == ("SequenceGap", "after sequence 10 came 17 → 20")
     assert [(request["op"], request["args"]) for request in sent(effects)] == [
         ("unsubscribe", [arg(BOOK)]),
         ("subscribe", [arg(BOOK)]),
@@ -53,6 +53,10 @@ def test_sequence_gap_is_recorded_and_requests_a_snapshot() -> None:
     lost, snapshot = emitted(life.gets(book_message("snapshot", 30, -1), 2.2))
     assert isinstance(lost, Lost)
     assert isinstance(snapshot, Orderbook)
+    assert (gap.from_time_ns, lost.from_time_ns) == (5_000_000, 5_000_000)
+    assert (gap.resumed_sequence, lost.after_sequence, lost.resumed_sequence) == (None, 10, 30)
+    assert (gap.to_time_ns, lost.to_time_ns) == (None, snapshot.exchange_time_ns)
+    assert (lost.reason, lost.data_type) == ("ReplacedBySnapshot", "orderbook")
     assert emitted(life.gets(book_message("update", 31, 30), 2.3)) != []
 
 

@@ -28,6 +28,10 @@ def take(one: Ledger, *numbers: int, seconds: float = 1.0) -> list[Record]:
     return one.ids.take_trades(one.ids.streams[TRADES], trades, at(seconds))
 
 
+def gaps(records: list[Record]) -> list[tuple[str | None, str | None, str]]:
+    return [(gap.first_id, gap.last_id, gap.reason) for gap in records if isinstance(gap, Gap)]
+
+
 def start_book(one: Ledger, sequence: int) -> list[Record]:
     record = Orderbook("okx", "BTC-USDT", sequence, 2, "snapshot", [], [], sequence, None)
     records = one.books.add_snapshot(one.books.streams[BOOK], 1, Book(record), record, at(1))
@@ -40,16 +44,11 @@ def saved(one: Ledger, *losses: Loss) -> Positions:
     return msgspec.json.decode(msgspec.json.encode(positions(one, losses, {"out": "a:1"})), type=Positions)
 
 
-def gaps(one: Ledger, seconds: float) -> list[tuple[str | None, str | None, str]]:
-    return [(gap.first, gap.last, gap.reason) for gap in one.check_overdue(at(seconds)) if isinstance(gap, Gap)]
-
-
 def test_gap_since_the_last_process_has_its_reason() -> None:
     before, after = ledger(), ledger()
     take(before, 100)
     assert resume(after, saved(before), NOTHING_WRITTEN, at(2)) == []
-    take(after, 105, seconds=3)
-    assert gaps(after, 9) == [("101", "104", "Restarted")]
+    assert gaps(take(after, 105, seconds=3)) == [("101", "104", "Restarted")]
 
 
 def test_ids_before_those_that_were_read_back_are_not_taken_for_late_ones() -> None:
@@ -57,7 +56,7 @@ def test_ids_before_those_that_were_read_back_are_not_taken_for_late_ones() -> N
     after = ledger()
     resume(after, saved(ledger()), Written({"BTC-USDT/trade": [(101, 1_000), (100, 1_000)]}, {}, {}, ()), at(2))
     assert take(after, 98, 100, seconds=2.1) == []
-    assert gaps(after, 9) == []
+    assert after.check_overdue(at(9)) == []
 
 
 def test_data_written_after_the_checkpoint_is_neither_missing_nor_repeated() -> None:
@@ -65,17 +64,21 @@ def test_data_written_after_the_checkpoint_is_neither_missing_nor_repeated() -> 
     take(before, 100)
     written = Written({"BTC-USDT/trade": [(101, 101), (102, 102), (104, 104)]}, {}, {}, ())
     resume(after, saved(before), written, at(2))
-    assert take(after, 102, 107, seconds=3)[-1:] == take(ledger(), 107)
+    records = take(after, 102, 107, seconds=3)
+    assert records[-1:] == take(ledger(), 107)
     assert after.duplicates == 1
-    assert gaps(after, 9) == [("103", "103", "Restarted"), ("105", "106", "Restarted")]
+    assert gaps(records) == [("103", "103", "Restarted"), ("105", "106", "Restarted")]
+    assert [(each.from_time_ns, each.to_time_ns) for each in records if isinstance(each, Gap)] == [
+        (102, 104),
+        (104, 107),
+    ]
 
 
 def test_an_open_gap_goes_on_under_its_old_id() -> None:
     before, after = ledger(), ledger()
-    take(before, 100, 104)
-    (gap,) = before.check_overdue(at(3))
+    _, gap, _ = take(before, 100, 104)
     resume(after, saved(before), NOTHING_WRITTEN, at(5))
-    assert gaps(after, 9) == []
+    assert after.check_overdue(at(9)) == []
     *_, end = take(after, 101, 102, 103, seconds=6)
     assert isinstance(gap, Gap)
     assert isinstance(end, Repaired)
@@ -84,8 +87,7 @@ def test_an_open_gap_goes_on_under_its_old_id() -> None:
 
 def test_gap_written_after_the_checkpoint_resumes_unless_closed() -> None:
     before, after = ledger(), ledger()
-    take(before, 100, 104)
-    (gap,) = before.check_overdue(at(3))
+    _, gap, _ = take(before, 100, 104)
     assert isinstance(gap, Gap)
     early = saved(ledger())
     filled = {"BTC-USDT/trade": [(100, 1), (104, 1)]}
@@ -100,7 +102,6 @@ def test_gap_written_after_the_checkpoint_resumes_unless_closed() -> None:
 def test_gap_filled_before_the_crash_is_closed_at_once() -> None:
     before, after = ledger(), ledger()
     take(before, 100, 103)
-    before.check_overdue(at(3))
     filled = {"BTC-USDT/trade": [(101, 1), (102, 1)]}
     (effect,) = resume(after, saved(before), Written(filled, {}, {}, ()), at(5))
     (end,) = effect.records
@@ -111,7 +112,6 @@ def test_gap_filled_before_the_crash_is_closed_at_once() -> None:
 def test_ids_written_before_the_crash_count_as_recovered() -> None:
     before, after = ledger(), ledger()
     take(before, 100, 104)
-    before.check_overdue(at(3))
     resume(after, saved(before), Written({"BTC-USDT/trade": [(101, 1), (102, 1)]}, {}, {}, ()), at(5))
     (known,) = after.gaps.all_open()
     assert (known.recovered, [missing.size for missing in after.ids.still_missing(known)]) == (2, [1])
@@ -123,9 +123,10 @@ def test_book_updates_missed_between_two_runs_are_a_gap() -> None:
     (effect,) = resume(after, saved(before), Written({}, {"BTC-USDT/orderbook": 9}, {}, ()), at(5))
     (gap,) = effect.records
     assert isinstance(gap, Gap)
-    assert (gap.first, gap.reason) == ("9", "Restarted")
+    assert (gap.after_sequence, gap.reason) == (9, "Restarted")
     lost, _ = start_book(after, 30)
     assert isinstance(lost, Lost)
+    assert (lost.after_sequence, lost.resumed_sequence, lost.to_time_ns) == (9, 30, 30)
 
 
 def test_records_dropped_before_a_crash_are_backfilled_after_it() -> None:
@@ -142,6 +143,5 @@ def test_records_dropped_before_a_crash_are_backfilled_after_it() -> None:
 def test_streams_that_are_not_collected_any_more_are_left_alone() -> None:
     before = ledger()
     take(before, 100, 104)
-    before.check_overdue(at(3))
     other = Ledger("okx", [BOOK], 60.0, at(0))
     assert resume(other, saved(before), NOTHING_WRITTEN, at(5)) == []

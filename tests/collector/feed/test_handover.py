@@ -16,13 +16,15 @@ from market_collector.feed.checkpoint_state import (
     positions,
     resume,
 )
-from market_collector.feed.handover import CONTRACT, UNKNOWN, Handover, RunningPod, Takeover
+from market_collector.feed.handover import CONTRACT, Handover, RunningPod, Takeover
 from market_collector.feed.ledger import Ledger, Loss
 from market_collector.feed.stream_state import CandleProgress
 from market_collector.model.events import Candle, Gap, Lost, Orderbook, Record, Repaired, Trade
 from market_collector.model.moment import Moment
+from market_collector.model.schema_0 import StoredGap
 from market_collector.model.streams import DataType, Stream
 
+UNKNOWN = "PositionUnknown"
 NOTHING = Positions({}, [], [], {})
 NOTHING_WRITTEN = Written({}, {}, {}, ())
 TRADES = Stream("BTC-USDT", DataType.TRADE)
@@ -68,6 +70,8 @@ class Pod:
     ) -> None:
         document = document_of(ended, running) if has_document else None
         self.ledger = Ledger("okx", [TRADES, BOOK, CANDLES, Stream("BTC-USDT", DataType.TICKER)], 60.0, at(0))
+        self.gaps: list[Record] = []
+        """Those that were reported with data."""
         self.takeover = Takeover(self.ledger, document, "me")
         completed, self.events = self.takeover.inherit(saved, written, at(10))
         self.events += [each for effect in resume(self.ledger, completed, written, at(10)) for each in effect.records]
@@ -75,13 +79,14 @@ class Pod:
     def trades(self, *numbers: int, seconds: float = 11) -> list[str]:
         records = [Trade("okx", "BTC-USDT", n, 1, str(n), str(n), 1, "buy", "1", "1") for n in numbers]
         taken = self.ledger.ids.take_trades(self.ledger.ids.streams[TRADES], records, at(seconds))
+        self.gaps += [each for each in taken if isinstance(each, Gap)]
         return [each.trade_id for each in taken if isinstance(each, Trade)]
 
     def candle(self, minute: int, *, closed: bool = True, seconds: float = 11) -> None:
         one = Candle("okx", "BTC-USDT", 1, 1, "1m", minute * MINUTE_NS, "1", "1", "1", "1", "1", "1", None, closed)
         progress = self.ledger.ids.streams[CANDLES]
         assert isinstance(progress, CandleProgress)
-        self.ledger.ids.take_candles(progress, [one], at(seconds))
+        self.gaps += [r for r in self.ledger.ids.take_candles(progress, [one], at(seconds)) if isinstance(r, Gap)]
 
     def book(self, sequence: int, seconds: float = 11) -> list[Record]:
         record = Orderbook("okx", "BTC-USDT", sequence, 2, "snapshot", [], [], sequence, None)
@@ -106,11 +111,18 @@ class Pod:
         return [each for effect in effects for each in effect.records]
 
     def overdue(self, seconds: float = 20) -> list[tuple[str | None, str | None, str]]:
-        return bounds(self.ledger.check_overdue(at(seconds)))
+        self.gaps += self.ledger.check_overdue(at(seconds))
+        found, self.gaps = bounds(self.gaps), []
+        return found
 
 
 def bounds(records: list[Record]) -> list[tuple[str | None, str | None, str]]:
-    return [(gap.first, gap.last, gap.reason) for gap in records if isinstance(gap, Gap)]
+    """First and last missing id, or the sequence before the gap of a book; and the reason."""
+    return [
+        (gap.first_id if gap.after_sequence is None else str(gap.after_sequence), gap.last_id, gap.reason)
+        for gap in records
+        if isinstance(gap, Gap)
+    ]
 
 
 def test_trades_that_nobody_delivered_are_a_gap() -> None:
@@ -122,7 +134,7 @@ def test_trades_that_nobody_delivered_are_a_gap() -> None:
 def test_closed_candles_that_nobody_delivered_are_a_gap() -> None:
     pod = Pod({str(CANDLES): StreamPosition(LinePosition(7))})
     pod.candle(10)
-    assert pod.overdue() == [("480000", "540000", "Restarted")]
+    assert pod.overdue() == [("480000000000", "540000000000", "Restarted")]
 
 
 def test_book_updates_that_nobody_delivered_are_a_gap() -> None:
@@ -130,7 +142,7 @@ def test_book_updates_that_nobody_delivered_are_a_gap() -> None:
     assert bounds(pod.events) == [("50", None, "Restarted")]
     (lost,) = pod.book(70)
     assert isinstance(lost, Lost)
-    assert lost.reason == "ReplacedBySnapshot 70"
+    assert (lost.reason, lost.resumed_sequence) == ("ReplacedBySnapshot", 70)
 
 
 def test_first_start_has_no_gap() -> None:
@@ -191,7 +203,7 @@ def test_predecessor_that_ends_too_early_leaves_a_gap_with_exact_bounds() -> Non
     gap, lost = pod.loses("old")
     assert isinstance(gap, Gap)
     assert isinstance(lost, Lost)
-    assert (gap.first, gap.reason, lost.reason) == ("60", "Restarted", "ReplacedBySnapshot 70")
+    assert (gap.after_sequence, gap.reason, lost.resumed_sequence) == (60, "Restarted", 70)
     assert pod.overdue() == [("106", "109", "Restarted")]
 
 
@@ -231,8 +243,7 @@ def test_gap_that_a_predecessor_leaves_open_is_continued() -> None:
     old = Ledger("okx", [TRADES], 60.0, at(0))
     progress = old.ids.streams[TRADES]
     rows = [Trade("okx", "BTC-USDT", n, 1, str(n), str(n), 1, "buy", "1", "1") for n in (90, 100)]
-    old.ids.take_trades(progress, rows, at(1))
-    (opened,) = old.check_overdue(at(5))
+    _, opened, _ = old.ids.take_trades(progress, rows, at(1))
     assert isinstance(opened, Gap)
     left = by_stream(positions(old, [], {}))[str(TRADES)]
     for pod in (Pod({str(TRADES): left}), Pod(running={"old": {str(TRADES): left}})):
@@ -247,7 +258,7 @@ def test_gap_that_a_predecessor_leaves_open_is_continued() -> None:
 
 
 def test_predecessors_with_open_gaps_are_awaited_after_the_overlap() -> None:
-    gap = Gap("okx", "BTC-USDT", None, 1, "g", str(TRADES), "91", "99", None, None, 9, "IdsMissing")
+    gap = StoredGap("okx", "BTC-USDT", None, 1, "g", str(TRADES), "91", "99", None, None, 9, "IdsMissing")
     pod = Pod(running={"old": {str(TRADES): trades_at(100, OpenGap(gap))}})
     pod.trades(101)
     pod.hears("old", trades=trades_at(100, OpenGap(gap)))
@@ -258,7 +269,7 @@ def test_predecessors_with_open_gaps_are_awaited_after_the_overlap() -> None:
 
 
 def test_gap_of_a_predecessor_after_its_position_is_continued() -> None:
-    gap = Gap("okx", "BTC-USDT", None, 1, "g", str(TRADES), "103", "104", None, None, 2, "IdsMissing")
+    gap = StoredGap("okx", "BTC-USDT", None, 1, "g", str(TRADES), "103", "104", None, None, 2, "IdsMissing")
     pod = Pod(running={"old": {str(TRADES): trades_at(100)}})
     pod.trades(107, 110)
     left = StreamPosition(LinePosition(120, 120, ((103, 104),)), (OpenGap(gap),))
@@ -316,7 +327,7 @@ def test_crash_of_a_pod_that_was_not_settled_loses_no_question() -> None:
 
 def test_positions_by_stream_keep_everything() -> None:
     loss = Loss("out", str(TRADES), 2, ((3, 4),))
-    gap = OpenGap(Gap("okx", "BTC-USDT", None, 1, "g", str(BOOK), "91", None, None, None, None, "Disconnected"))
+    gap = OpenGap(StoredGap("okx", "BTC-USDT", None, 1, "g", str(BOOK), "91", None, None, None, None, "Disconnected"))
     whole = Positions({str(TRADES): LinePosition(9, 9, ((1, 2),)), str(BOOK): LinePosition(head=4)}, [gap], [loss], {})
     assert of_streams(by_stream(whole)) == whole
 
@@ -349,7 +360,7 @@ def test_end_that_the_first_document_did_not_know(has_data: bool) -> None:
     if not has_data:
         pod.trades(105)
         pod.candle(9)
-    assert pod.overdue() == [("103", "104", "Restarted"), ("360000", "480000", "Restarted")]
+    assert pod.overdue() == [("103", "104", "Restarted"), ("360000000000", "480000000000", "Restarted")]
     assert pod.takeover.is_settled
 
 

@@ -1,7 +1,5 @@
 """Gaps in consecutive ids of trades and candles: found, filled and lost."""
 
-import json
-
 import pytest
 from msgspec.structs import replace
 
@@ -12,6 +10,7 @@ from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.stream_state import CandleProgress
 from market_collector.model.events import (
+    Disconnected,
     Gap,
     Lost,
     Repaired,
@@ -26,14 +25,14 @@ def candles_of(book: Ledger) -> CandleProgress:
     return progress
 
 
-def test_trade_gap_is_recorded_after_the_reorder_window() -> None:
+def test_trade_gap_precedes_the_first_trade_beyond_it() -> None:
     life = Life(TRADES)
     life.gets(trade_message(100))
-    life.gets(trade_message(108, ts=2_000), 2)
-    assert emitted(life.feed.woken(at(2.5))) == []
-    (gap,) = emitted(life.feed.woken(at(3.1)))
+    gap, beyond = emitted(life.gets(trade_message(108, ts=2_000), 2))
     assert isinstance(gap, Gap)
-    assert (gap.first, gap.last, gap.missing) == ("101", "107", 7)
+    assert (gap.first_id, gap.last_id, gap.missing) == ("101", "107", 7)
+    assert (gap.from_time_ns, gap.to_time_ns) == (1_000_000_000, 2_000_000_000)
+    assert isinstance(beyond, Trade)
 
 
 def test_gap_across_a_reconnect_is_found() -> None:
@@ -42,10 +41,9 @@ def test_gap_across_a_reconnect_is_found() -> None:
     life.feed.closed("reset", at(2))
     second = Feed("public", Okx(), [TRADES], life.ledger, ping_interval_s=20.0)
     second.opened(at(3))
-    second.received(json.dumps(trade_message(103), separators=(",", ":")).encode(), at(4))
-    (gap,) = emitted(second.woken(at(6)))
+    gap, _ = gets(second, trade_message(103), 4)
     assert isinstance(gap, Gap)
-    assert (gap.first, gap.last) == ("101", "102")
+    assert (gap.first_id, gap.last_id) == ("101", "102")
 
 
 def test_two_connections_deliver_each_trade_once() -> None:
@@ -60,11 +58,11 @@ def test_two_connections_deliver_each_trade_once() -> None:
 def test_missing_trade_ids_become_a_gap_with_bounds() -> None:
     book = ledger()
     progress = book.ids.streams[TRADES]
-    book.ids.take_trades(progress, [trade(100), trade(106, time_ns=9)], at(1))
-    assert book.check_overdue(at(1.5)) == []
-    (gap,) = book.check_overdue(at(2.5))
+    first, gap, beyond = book.ids.take_trades(progress, [trade(100), trade(106, time_ns=9)], at(1))
     assert isinstance(gap, Gap)
-    assert (gap.stream, gap.first, gap.last, gap.missing, gap.to_time_ns) == ("BTC-USDT/trade", "101", "105", 5, 9)
+    assert (gap.stream, gap.data_type, gap.interval) == ("BTC-USDT/trade", "trade", None)
+    assert (gap.first_id, gap.last_id, gap.missing, gap.from_time_ns, gap.to_time_ns) == ("101", "105", 5, 5, 9)
+    assert (first, beyond) == (trade(100), trade(106, time_ns=9))
     assert (book.gaps.detected, book.gaps.missing_trades, book.gaps.repaired) == (1, 5, 0)
     assert [known.gap for known in book.gaps.all_open()] == [gap]
 
@@ -79,14 +77,15 @@ def test_duplicates_are_counted_and_not_delivered() -> None:
 def test_very_late_trades_fill_their_gap() -> None:
     book = ledger()
     progress = book.ids.streams[TRADES]
-    book.ids.take_trades(progress, [trade(100), trade(103)], at(1))
-    (gap,) = book.check_overdue(at(3))
+    _, gap, _ = book.ids.take_trades(progress, [trade(100), trade(103)], at(1))
     assert book.ids.take_trades(progress, [trade(101)], at(4)) == [trade(101)]
     late, repaired = book.ids.take_trades(progress, [trade(102)], at(5))
     assert late == trade(102)
     assert isinstance(repaired, Repaired)
     assert isinstance(gap, Gap)
     assert (repaired.gap_id, repaired.recovered, repaired.missing) == (gap.gap_id, 2, 0)
+    assert (repaired.first_id, repaired.last_id, repaired.reason) == ("101", "102", "LateRecords")
+    assert (repaired.from_time_ns, repaired.to_time_ns) == (gap.from_time_ns, gap.to_time_ns)
     assert (book.gaps.repaired, book.gaps.all_open()) == (1, [])
 
 
@@ -96,7 +95,7 @@ def test_restarted_trade_ids_are_delivered_with_an_event() -> None:
     book.ids.take_trades(progress, [trade(1_000, time_ns=10)], at(1))
     said, first = book.ids.take_trades(progress, [trade(3, time_ns=20)], at(2))
     assert isinstance(said, Resync)
-    assert "restarted at 3" in said.reason
+    assert (said.reason, said.detail) == ("NumberingRestarted", "trade ids restarted at 3")
     assert first == trade(3, time_ns=20)
 
 
@@ -105,10 +104,8 @@ def test_only_the_first_gap_after_a_disconnect_has_its_reason() -> None:
     progress = book.ids.streams[TRADES]
     book.ids.take_trades(progress, [trade(1)], at(1))
     book.disconnected(1, [TRADES], "reset", at(2))
-    book.ids.take_trades(progress, [trade(4)], at(3))
-    (first,) = book.check_overdue(at(5))
-    book.ids.take_trades(progress, [trade(9)], at(6))
-    (second,) = book.check_overdue(at(8))
+    first, _ = book.ids.take_trades(progress, [trade(4)], at(3))
+    second, _ = book.ids.take_trades(progress, [trade(9)], at(6))
     assert isinstance(first, Gap)
     assert isinstance(second, Gap)
     assert (first.reason, second.reason) == ("Disconnected", "IdsMissing")
@@ -120,8 +117,7 @@ def test_later_gap_is_not_blamed_on_a_complete_reconnect() -> None:
     book.ids.take_trades(progress, [trade(1)], at(1))
     book.disconnected(1, [TRADES], "reset", at(2))
     book.ids.take_trades(progress, [trade(2)], at(3))
-    book.ids.take_trades(progress, [trade(9)], at(6))
-    (gap,) = book.check_overdue(at(8))
+    gap, _ = book.ids.take_trades(progress, [trade(9)], at(6))
     assert isinstance(gap, Gap)
     assert gap.reason == "IdsMissing"
 
@@ -130,10 +126,12 @@ def test_running_candle_implies_that_earlier_candles_are_closed() -> None:
     book = Ledger("okx", [CANDLES], 10.0, at(0))
     progress = candles_of(book)
     rows = [candle(7, closed=False), candle(7, closed=True), candle(10, closed=False)]
-    assert book.ids.take_candles(progress, rows, at(1)) == rows
-    (gap,) = book.check_overdue(at(3))
+    *before, gap, beyond = book.ids.take_candles(progress, rows, at(1))
+    assert [*before, beyond] == rows
     assert isinstance(gap, Gap)
-    assert (gap.first, gap.last, gap.missing) == ("480000", "540000", 2)
+    assert (gap.stream, gap.data_type, gap.interval) == ("BTC-USDT/candle:1m", "candle", "1m")
+    assert (gap.first_id, gap.last_id, gap.missing) == ("480000000000", "540000000000", 2)
+    assert (gap.from_time_ns, gap.to_time_ns) == (420_000_000_000, 600_000_000_000)
     assert book.gaps.missing_trades == 0
 
 
@@ -141,7 +139,6 @@ def test_closed_candle_is_delivered_once_and_fills_a_gap_when_late() -> None:
     book = Ledger("okx", [CANDLES], 10.0, at(0))
     progress = candles_of(book)
     book.ids.take_candles(progress, [candle(7, closed=True), candle(9, closed=True)], at(1))
-    book.check_overdue(at(3))
     late, repaired = book.ids.take_candles(progress, [candle(8, closed=True), candle(8, closed=True)], at(4))
     assert late == candle(8, closed=True)
     assert isinstance(repaired, Repaired)
@@ -183,7 +180,9 @@ def test_running_candle_is_not_published_after_a_newer_one() -> None:
     book = Ledger("okx", [CANDLES], 10.0, at(0))
     progress = candles_of(book)
     assert len(book.ids.take_candles(progress, [candle(8, closed=False), candle(7, closed=False)], at(1))) == 1
-    assert book.ids.take_candles(progress, [candle(9, closed=True), candle(8, closed=False)], at(2))[1:] == []
+    gap, *rest = book.ids.take_candles(progress, [candle(9, closed=True), candle(8, closed=False)], at(2))
+    assert isinstance(gap, Gap)
+    assert rest == [candle(9, closed=True)]
 
 
 def test_running_candle_of_the_last_process_is_not_published() -> None:
@@ -200,8 +199,9 @@ def test_closed_candle_with_other_values_is_an_event() -> None:
     assert book.ids.take_candles(progress, [candle(7, closed=True), candle(7, closed=True)], at(1))[1:] == []
     (event,) = book.ids.take_candles(progress, [changed, changed], at(2))
     assert isinstance(event, Resync)
-    assert event.reason == (
-        "closed candle 420000 came again with other values: open 1, high 2, low 3, close 9, volume 5"
+    assert event.reason == "CandleChanged"
+    assert event.detail == (
+        "closed candle 420000000000 came again with other values: open 1, high 2, low 3, close 9, volume 5"
     )
     assert book.duplicates == 3
 
@@ -210,7 +210,6 @@ def test_backfilled_candle_that_comes_with_other_values_is_an_event() -> None:
     book = Ledger("okx", [CANDLES], 10.0, at(0))
     progress = candles_of(book)
     book.ids.take_candles(progress, [candle(7, closed=True), candle(9, closed=True)], at(1))
-    book.check_overdue(at(3))
     (known,) = book.gaps.all_open()
     book.ids.backfill(known, [replace(candle(8, closed=True), backfilled=True)], at(4))
     assert book.ids.take_candles(progress, [candle(8, closed=True)], at(5)) == []
@@ -243,7 +242,6 @@ def test_restarted_numbering_ends_gaps_of_the_old_numbering() -> None:
     book = ledger()
     progress = book.ids.streams[TRADES]
     book.ids.take_trades(progress, [trade(100, time_ns=10), trade(103, time_ns=11)], at(1))
-    book.check_overdue(at(3))
     lost, said, first = book.ids.take_trades(progress, [trade(3, time_ns=20)], at(4))
     assert isinstance(lost, Lost)
     assert lost.ranges == [("101", "102")]
@@ -251,16 +249,108 @@ def test_restarted_numbering_ends_gaps_of_the_old_numbering() -> None:
 
 
 def test_numbering_restart_loses_exactly_the_missing_ids() -> None:
-    """Ids recovered before the restart are not lost. Ids still waited for are."""
+    """Ids recovered before the restart are not lost."""
     book = ledger()
     progress = book.ids.streams[TRADES]
     book.ids.take_trades(progress, [trade(100, time_ns=10), trade(104, time_ns=11)], at(1))
-    book.check_overdue(at(3))
     book.ids.take_trades(progress, [trade(101, time_ns=10), trade(106, time_ns=12)], at(4))
-    gap, first, second, *_ = book.ids.take_trades(progress, [trade(3, time_ns=20)], at(4.5))
-    assert isinstance(gap, Gap)
+    first, second, *_ = book.ids.take_trades(progress, [trade(3, time_ns=20)], at(4.5))
     assert isinstance(first, Lost)
     assert isinstance(second, Lost)
-    assert (gap.first, gap.last, first.ranges, second.ranges) == ("105", "105", [("102", "103")], [("105", "105")])
+    assert (first.ranges, second.ranges) == ([("102", "103")], [("105", "105")])
     assert (progress.ids.waiting, progress.ids.missing, book.gaps.all_open()) == ([], [], [])
     assert book.gaps.lost_trades == 3
+
+
+# -- overlapping connections
+
+
+def test_trade_that_skips_ids_waits_for_the_other_connection() -> None:
+    """Otherwise a connection that starts ahead of the one that it replaces would open a gap each time."""
+    life = Life(TRADES)
+    second = second_of(life)
+    life.gets(trade_message(100), 1)
+    assert gets(second, trade_message(103), 2) == []
+    assert [type(each) for each in emitted(life.gets(trade_message(101), 2.1))] == [Trade]
+    assert [type(each) for each in emitted(life.gets(trade_message(102), 2.2))] == [Trade, Trade]
+    assert life.ledger.gaps.detected == 0
+
+
+def test_trade_that_no_other_connection_continues_is_beyond_a_gap() -> None:
+    life = Life(TRADES)
+    second = second_of(life)
+    life.gets(trade_message(100, 1), 1)
+    assert gets(second, trade_message(103, 5), 2) == []
+    assert emitted(life.feed.woken(at(2.5))) == []
+    gap, beyond = emitted(life.feed.woken(at(3.1)))
+    assert isinstance(gap, Gap)
+    assert isinstance(beyond, Trade)
+    assert (gap.first_id, gap.last_id, gap.from_time_ns, gap.to_time_ns) == ("101", "102", 1_000_000, 5_000_000)
+
+
+def test_trade_that_waits_is_taken_when_the_other_connection_ends() -> None:
+    life = Life(TRADES)
+    second = second_of(life)
+    life.gets(trade_message(100), 1)
+    gets(second, trade_message(103), 2)
+    ended, gap, beyond = emitted(life.feed.closed("reset", at(2.1)))
+    assert [type(each) for each in (ended, gap, beyond)] == [Disconnected, Gap, Trade]
+
+
+def test_running_candle_waits_for_the_closed_one_of_the_other_connection() -> None:
+    book = Ledger("okx", [CANDLES], 10.0, at(0))
+    progress = candles_of(book)
+    book.opened(1, [CANDLES])
+    book.opened(2, [CANDLES])
+    book.ids.take_candles(progress, [candle(7, closed=True)], at(1))
+    assert book.ids.take_candles(progress, [candle(9, closed=False)], at(2)) == []
+    late, running = candle(8, closed=True), candle(9, closed=False)
+    assert book.ids.take_candles(progress, [late, running], at(2.5)) == [late, running]
+    assert book.ids.take_candles(progress, [candle(11, closed=False)], at(3)) == []
+    gap, _ = book.ids.take_candles(progress, [candle(11, closed=False)], at(4.1))
+    assert isinstance(gap, Gap)
+
+
+# -- times of gaps
+
+
+def test_gap_without_a_later_trade_gets_its_end_from_the_next_one() -> None:
+    """REST may know newer trades before any arrives."""
+    book = ledger()
+    progress = book.ids.streams[TRADES]
+    book.ids.take_trades(progress, [trade(100, time_ns=5)], at(1))
+    book.ids.expect(progress, 102, at(2))
+    (gap,) = book.check_overdue(at(4))
+    assert isinstance(gap, Gap)
+    assert (gap.last_id, gap.from_time_ns, gap.to_time_ns) == ("102", 5, None)
+    book.ids.take_trades(progress, [trade(103, time_ns=9)], at(5))
+    *_, repaired = book.ids.take_trades(progress, [trade(101, time_ns=6), trade(102, time_ns=7)], at(6))
+    assert isinstance(repaired, Repaired)
+    assert (repaired.from_time_ns, repaired.to_time_ns) == (5, 9)
+
+
+def test_gap_that_rest_knew_first_gets_its_end_from_the_next_trade() -> None:
+    book = ledger()
+    progress = book.ids.streams[TRADES]
+    book.ids.take_trades(progress, [trade(100, time_ns=5)], at(1))
+    book.ids.expect(progress, 102, at(2))
+    gap, beyond = book.ids.take_trades(progress, [trade(103, time_ns=9)], at(2.1))
+    assert isinstance(gap, Gap)
+    assert isinstance(beyond, Trade)
+    assert (gap.from_time_ns, gap.to_time_ns) == (5, 9)
+
+
+def test_times_of_two_gaps_in_one_message_are_those_around_each() -> None:
+    book = ledger()
+    progress = book.ids.streams[TRADES]
+    rows = [trade(100, time_ns=5), trade(103, time_ns=6), trade(106, time_ns=7)]
+    records = book.ids.take_trades(progress, rows, at(1))
+    assert [type(each) for each in records] == [Trade, Gap, Trade, Gap, Trade]
+    assert [(each.from_time_ns, each.to_time_ns) for each in records if isinstance(each, Gap)] == [(5, 6), (6, 7)]
+
+
+def test_trades_of_one_message_in_any_order_are_no_gap() -> None:
+    book = ledger()
+    progress = book.ids.streams[TRADES]
+    rows = [trade(100), trade(103), trade(101), trade(102)]
+    assert book.ids.take_trades(progress, rows, at(1)) == rows

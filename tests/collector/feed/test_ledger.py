@@ -29,10 +29,11 @@ def test_a_book_that_never_was_has_no_gap() -> None:
 def test_stop_opens_gaps_for_everything_missing_until_now() -> None:
     book = ledger()
     start_book(book, 7, 1)
-    book.ids.take_trades(book.ids.streams[TRADES], [trade(1), trade(4)], at(1))
+    book.ids.take_trades(book.ids.streams[TRADES], [trade(1)], at(1))
+    book.ids.expect(book.ids.streams[TRADES], 3, at(1))
     gap, end = book.stopped(1, [BOOK, TRADES], at(1.1))
     assert isinstance(gap, Gap)
-    assert (gap.first, gap.last) == ("2", "3")
+    assert (gap.first_id, gap.last_id) == ("2", "3")
     assert isinstance(end, Disconnected)
 
 
@@ -40,7 +41,7 @@ def test_dropped_trades_are_a_gap_of_only_that_sink() -> None:
     book = ledger()
     (gap,) = book.on_sink_loss(Loss("out", str(TRADES), 3, ((5, 7),)), at(1))
     assert isinstance(gap, Gap)
-    assert (gap.first, gap.last, gap.missing, gap.reason) == ("5", "7", 3, "Dropped")
+    assert (gap.first_id, gap.last_id, gap.missing, gap.reason) == ("5", "7", 3, "Dropped")
     (known,) = book.gaps.all_open()
     assert (known.sink, book.ids.streams[TRADES].ids.missing_in(1, 99)) == ("out", [])
 

@@ -209,7 +209,7 @@ def test_newer_data_at_rest_is_a_gap_when_a_stream_is_stale() -> None:
     life.feed.answered(ask(TRADES), b'{"code":"0","data":[{"tradeId":"103"}]}', at(6.1))
     (gap,) = emitted(life.feed.woken(at(7.2)))
     assert isinstance(gap, Gap)
-    assert (gap.first, gap.last) == ("101", "103")
+    assert (gap.first_id, gap.last_id) == ("101", "103")
 
 
 def test_stream_without_data_is_checked_soon_after_a_reconnect() -> None:

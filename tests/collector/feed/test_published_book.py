@@ -17,6 +17,7 @@ from market_collector.model.events import (
     Record,
     Repaired,
 )
+from market_collector.model.reasons import GapReason
 from market_collector.model.streams import DataType, GapState, Stream
 
 
@@ -47,10 +48,10 @@ def test_a_lost_book_is_one_open_gap_until_its_snapshot() -> None:
     book = ledger()
     progress = book.books.streams[BOOK]
     assert start_book(book, 7, 1) == [snapshot(7)]
-    (gap,) = book.books.remove(progress, 1, "SequenceGap", at(2))
-    assert book.books.remove(progress, 1, "SequenceGap", at(3)) == []
+    (gap,) = book.books.remove(progress, 1, GapReason.SEQUENCE_GAP, at(2))
+    assert book.books.remove(progress, 1, GapReason.SEQUENCE_GAP, at(3)) == []
     assert isinstance(gap, Gap)
-    assert (gap.first, gap.last, gap.missing, gap.from_time_ns) == ("7", None, None, 7)
+    assert (gap.after_sequence, gap.last_id, gap.missing, gap.from_time_ns) == (7, None, None, 7)
     lost, published = start_book(book, 20, 4)
     assert isinstance(lost, Lost)
     assert (lost.gap_id, lost.ranges, published) == (gap.gap_id, None, snapshot(20))

@@ -100,7 +100,7 @@ def test_newer_data_makes_an_unknown_stream_stale() -> None:
     effects = probed(life, TRADES, trades(140), 12)
     (resync,) = emitted(effects)
     assert isinstance(resync, Resync)
-    assert resync.reason == "silent, but the exchange has newer data (140 after 100)"
+    assert resync.detail == "silent, but the exchange has newer data (140 after 100)"
 
 
 def test_stream_with_newer_data_stays_stale_during_the_next_probe() -> None:

@@ -77,7 +77,7 @@ def test_error_that_names_a_served_stream_refuses_it_until_it_has_data() -> None
     gone = {"event": "error", "code": "51001", "msg": "Instrument ID does not exist", "arg": arg(TRADES)}
     (refused,) = emitted(life.gets(gone, 2))
     assert isinstance(refused, Refused)
-    assert refused.reason == "OKX error 51001: Instrument ID does not exist"
+    assert (refused.reason, refused.detail) == ("SymbolNotFound", "OKX error 51001: Instrument ID does not exist")
     assert life.progress(TRADES).reason == "SymbolNotFound"
     assert life.progress(TICKER).state is StreamState.PENDING
     life.gets(trade_message(101), 3)

@@ -132,7 +132,7 @@ def test_book_that_got_a_bad_level_resyncs() -> None:
     gap, resync = emitted(effects)
     assert isinstance(gap, Gap)
     assert isinstance(resync, Resync)
-    assert (gap.first, gap.reason, resync.reason.split(":")[0]) == ("10", "Unreadable", "Unreadable")
+    assert (gap.after_sequence, gap.reason, resync.reason) == (10, "Unreadable", "Unreadable")
     assert [request["op"] for request in sent(effects)] == ["unsubscribe", "subscribe"]
     assert emitted(life.gets(book_message("update", 12, 11), 3)) == []
     assert any(isinstance(each, Orderbook) for each in emitted(life.gets(book_message("snapshot", 13, -1), 4)))

@@ -48,7 +48,12 @@ def test_candle_number_is_the_interval_that_contains_a_time(interval: str, opens
     assert stream.candle_open_ns(number + 1) > int(datetime(2026, 11, 28, 13, 7, tzinfo=UTC).timestamp()) * 10**9
 
 
-def test_gap_ids_are_trade_ids_or_open_times_in_milliseconds() -> None:
+def test_ids_of_records_are_trade_ids_or_open_times_in_nanoseconds() -> None:
     assert (TRADES.format_id(105), TRADES.parse_id("105")) == ("105", 105)
-    assert (candles("1m").format_id(8), candles("1m").parse_id("480000")) == ("480000", 8)
-    assert candles("1w").format_id(0) == str(4 * 86_400_000)
+    assert (candles("1m").format_id(8), candles("1m").parse_id("480000000000")) == ("480000000000", 8)
+
+
+def test_positions_are_trade_ids_or_open_times_in_milliseconds() -> None:
+    assert (TRADES.format_position(105), TRADES.parse_position("105")) == ("105", 105)
+    assert (candles("1m").format_position(8), candles("1m").parse_position("480000")) == ("480000", 8)
+    assert candles("1w").format_position(0) == str(4 * 86_400_000)

@@ -101,7 +101,7 @@ def test_events_become_tables() -> None:
     assert ranges.to_list() == [[["1", "2"]], None]
     assert list(frames.to_pandas(Lost, [lost("g", [(1, 2)])], "float")["ranges"]) == [[("1", "2")]]
     assert list(frames.to_pandas(type(raw()), [raw()], "float")["frame"]) == ["pong"]
-    assert list(frames.to_pandas(type(gap("g", 3, 4)), [gap("g", 3, 4)], "float")["from"]) == ["3"]
+    assert list(frames.to_pandas(type(gap("g", 3, 4)), [gap("g", 3, 4)], "float")["first_id"]) == ["3"]
 
 
 @pytest.mark.parametrize(("table", "name"), [(frames.to_polars, "polars"), (frames.to_pandas, "pandas")])

@@ -94,6 +94,6 @@ def test_each_gap_precedes_what_is_beyond_it(numbers: list[int], delay: int) -> 
     seen = 0
     for each in found:
         if isinstance(each, Gap):
-            assert seen < int(each.first or 0)
+            assert seen < int(each.first_id or 0)
         else:
             seen = int(getattr(each, "trade_id", 0))

@@ -304,7 +304,7 @@ def test_single_replica_keeps_every_record(
         if isinstance(each, Trade) and not each.backfilled:
             newest = int(each.trade_id)
         elif isinstance(each, Gap) and each.stream != BOOK:
-            assert newest < int(each.first or 0)
+            assert newest < int(each.first_id or 0)
 
 
 both = {"faulty": st.tuples(faults, faults), "delays": st.tuples(latencies, latencies)}
@@ -343,7 +343,7 @@ def test_missing_trades_are_announced_whatever_happens(
     for each in replay(recorded(tmp_path_factory.mktemp("replicas"), a=records[0], b=records[1])):
         match each:
             case Gap() if each.stream != BOOK:
-                announced |= set(range(int(each.first or 0), int(each.last or 0) + 1))
+                announced |= set(range(int(each.first_id or 0), int(each.last_id or 0) + 1))
             case Trade():
                 assert int(each.trade_id) not in ids
                 ids.add(int(each.trade_id))

@@ -121,8 +121,9 @@ def test_losses_are_reported_before_newer_data() -> None:
     queue.acknowledge()
     queue.put(trades(6), "disk full")
     first, second = queue.next_batch(9)
-    assert first == Dropped("okx", "BTC-USDT", None, 6, "BTC-USDT/trade", "out", 2, "disk full")
-    assert second == Dropped("okx", "ETH-USDT", None, 6, "ETH-USDT/trade", "out", 1, "disk full")
+    fields = {"reason": "SinkFailed", "detail": "disk full", "data_type": "trade", "sink": "out"}
+    assert first == Dropped("okx", "BTC-USDT", None, 6, stream="BTC-USDT/trade", count=2, **fields)
+    assert second == Dropped("okx", "ETH-USDT", None, 6, stream="ETH-USDT/trade", count=1, **fields)
     assert queue.dropped == 4
     assert queue.is_losing  # 6 came when the two notes had filled the queue
 

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 import zstandard
 
-from market_collector.model.events import Gap, Orderbook, Record, Repaired, Trade
+from market_collector.model.events import Orderbook, Record, Trade
 from market_collector.sinks.interface import Origin
 from market_collector.sinks.replay import END_BYTES, recall, recall_end
 from record_lines import lines
+from records import gap, repaired
 
 FIRST = "okx-btc_0_pod-a_20261122T100000.000Z_000001.jsonl"
 SECOND = "okx-btc_0_pod-a_20261122T110000.000Z_000002.jsonl"
@@ -62,12 +63,13 @@ def test_a_file_that_was_compressed_meanwhile_is_read_the_same(directory: Path, 
 
 def test_gaps_heads_and_times_are_remembered(tmp_path: Path) -> None:
     book = Orderbook("okx", "BTC-USDT", 1, 2, "update", [], [], 17, 16)
-    opened = [Gap("okx", "BTC-USDT", None, 1, name, "BTC-USDT/trade", "1", "2", None, None, 2, "x") for name in "abc"]
-    merged = Gap("okx", "BTC-USDT", None, 1, "d", "BTC-USDT/trade", "1", "2", None, None, 4, "Merged", ["b", "c"])
-    end = Repaired("okx", "BTC-USDT", None, 1, "a", "BTC-USDT/trade", 2, 0, "")
+    opened = [gap(name, 1, 2) for name in "abc"]
+    merged = gap("d", 1, 2, reason="Merged", merges=["b", "c"])
+    end = repaired("a")
     (tmp_path / FIRST).write_bytes(text([book, trade(5), *opened, merged, end]))
     memory = recall(tmp_path, f"{FIRST}:0")
     assert memory.heads == {"BTC-USDT/orderbook": 17}
+    assert memory.head_times == {"BTC-USDT/orderbook": 1}
     assert memory.numbers == {"BTC-USDT/trade": [(5, 50)]}
     assert memory.gaps == {"d": merged}
     assert memory.closed == {"a", "b", "c"}

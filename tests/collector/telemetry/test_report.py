@@ -10,6 +10,7 @@ from market_collector.feed.gaps import GapBounds
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Orderbook, Ticker, Trade
 from market_collector.model.moment import Moment
+from market_collector.model.reasons import GapReason
 from market_collector.model.report import SinkStatus
 from market_collector.model.streams import DataType, Stream, StreamState
 from market_collector.net.link_state import LastReconnect
@@ -77,7 +78,7 @@ def test_health(states: dict[str, StreamState], sink: SinkStatus, word: Health, 
 def test_an_open_gap_degrades() -> None:
     one = ledger(A=LIVE)
     page = next(iter(one.streams.values()))
-    one.gaps.open(page.stream, GapBounds("5"), "SequenceGap", at(2))
+    one.gaps.open(page.stream, GapBounds(after=5), GapReason.SEQUENCE_GAP, at(2))
     assert report.health(one, [], [GOOD]) == (Health.DEGRADED, "1 open gaps")
 
 

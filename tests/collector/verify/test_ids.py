@@ -207,7 +207,8 @@ def test_gap_lies_between_the_times_of_its_neighbours() -> None:
 
 
 def test_closed_candles_follow_each_other() -> None:
-    entries: list[Entry] = [candle(0), candle(1), candle(4), gap("g", open_ms(2), open_ms(2)), candle(5)]
+    missing = gap("g", open_ms(2), open_ms(2), stream=str(CANDLES))
+    entries: list[Entry] = [candle(0), candle(1), candle(4), missing, candle(5)]
     reckoning = reckon([("0", line(entries, CANDLES))])
     assert missing_ranges(reckoning) == [
         (OPEN, str(open_ms(2)), str(open_ms(2)), 1),

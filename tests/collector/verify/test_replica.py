@@ -117,7 +117,7 @@ def test_it_ran_from_the_first_record_of_a_run_to_its_last() -> None:
     ("record", "words"),
     [
         (msgspec.structs.replace(trade(1), trade_id="x"), "a trade record.*'x'"),
-        (msgspec.structs.replace(gap("g", 1, 2), first="x"), "a gap record.*'x'"),
+        (msgspec.structs.replace(gap("g", 1, 2), first_id="x"), "a gap record.*'x'"),
         (msgspec.structs.replace(candle(1), interval="1y"), "a candle record.*'y'"),
         (gap("g", 1, 2, stream="BTC-USDT/nonsense"), "'nonsense'"),
     ],

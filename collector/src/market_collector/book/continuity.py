@@ -1,5 +1,6 @@
 """Continuity rules: whether a book update follows the last one, and which consecutive ids are missing."""
 
+from collections.abc import Iterable
 from enum import Enum
 from itertools import pairwise
 
@@ -23,18 +24,27 @@ def is_next(book: Book, update: Orderbook) -> bool:
     return update.previous_sequence == book.sequence
 
 
-class IdRange(msgspec.Struct, frozen=True, order=True):
+class IdRange(msgspec.Struct, frozen=True):
     """Missing ids ``first`` to ``last``, both inclusive."""
 
     first: int
     last: int
     since: float
     """When the range was found missing, monotonic seconds."""
+    from_ns: int | None = None
+    """Exchange time of the last record before the range, nanoseconds since 1970; None if unknown."""
+    to_ns: int | None = None
+    """Exchange time of the first record after it; None if unknown, or while there is none."""
 
     @property
     def size(self) -> int:
         """Number of ids in the range."""
         return self.last - self.first + 1
+
+
+def in_order(ranges: Iterable[IdRange]) -> list[IdRange]:
+    """Return the ranges, lowest ids first."""
+    return sorted(ranges, key=lambda each: (each.first, each.last))
 
 
 class Arrival(Enum):
@@ -85,7 +95,7 @@ class IdTracker:
             return NEW
         if first > self.last_id:
             if first > self.last_id + 1:
-                self.waiting.append(IdRange(self.last_id + 1, first - 1, now))
+                self.waiting.append(IdRange(self.last_id + 1, first - 1, now, self.last_time_ns or None, time_ns))
             self.last_id = last
             if time_ns > self.last_time_ns:
                 self.last_time_ns = time_ns
@@ -100,10 +110,10 @@ class IdTracker:
         is_later, self.last_time_ns = time_ns > self.last_time_ns, max(time_ns, self.last_time_ns)
         is_late = bool(self.missing_in(first, last))
         if is_late:
-            self.waiting = without(self.waiting, first, last)
-            self.missing = without(self.missing, first, last)
-        if first < self.first_id and self._is_before_start(last, now, is_later=is_later):
-            self._extend_start(first, last, now)
+            self.waiting = without(self.waiting, first, last, time_ns)
+            self.missing = without(self.missing, first, last, time_ns)
+        elif first < self.first_id and self._is_before_start(last, now, is_later=is_later):
+            self._extend_start(first, last, time_ns, now)
             is_late = True
         if last > self.last_id:
             self.last_id = last
@@ -119,9 +129,9 @@ class IdTracker:
         """Return whether a row with an unknown id below `first_id` is a late one, not of another numbering."""
         return now - self._started_at < REORDER_WINDOW_S or (last >= self.first_id - 1 and not is_later)
 
-    def _extend_start(self, first: int, last: int, now: float) -> None:
+    def _extend_start(self, first: int, last: int, time_ns: int, now: float) -> None:
         if last < self.first_id - 1:
-            self.waiting.append(IdRange(last + 1, self.first_id - 1, now))
+            self.waiting.append(IdRange(last + 1, self.first_id - 1, now, time_ns))
         self.first_id = first
 
     def expect(self, last: int, now: float) -> None:
@@ -129,17 +139,27 @@ class IdTracker:
         if self.last_id is None:
             self._start(last + 1, last, now)
         elif last > self.last_id:
-            self.waiting.append(IdRange(self.last_id + 1, last, now))
+            self.waiting.append(IdRange(self.last_id + 1, last, now, self.last_time_ns or None))
             self.last_id = last
+
+    def take_below(self, number: int) -> list[IdRange]:
+        """Return ranges before a delivered id and count them as missing. Each is returned once."""
+        below = [each for each in self.waiting if each.last < number]
+        self.waiting = [each for each in self.waiting if each.last >= number]
+        self._add_missing(below)
+        return below
 
     def take_overdue(self, now: float) -> list[IdRange]:
         """Return ranges older than `REORDER_WINDOW_S` and count them as missing. Each is returned once."""
         overdue = [each for each in self.waiting if now - each.since >= REORDER_WINDOW_S]
         self.waiting = self.waiting[len(overdue) :]
-        self.missing += overdue
+        self._add_missing(overdue)
+        return overdue
+
+    def _add_missing(self, ranges: list[IdRange]) -> None:
+        self.missing += ranges
         if len(self.missing) > MISSING_RANGES_KEPT:
             self.missing = _halved(self.missing)
-        return overdue
 
     def take_waiting(self) -> list[IdRange]:
         """Return all ranges that are still waited for and count them as missing."""
@@ -156,7 +176,7 @@ class IdTracker:
     def missing_in(self, first: int, last: int) -> list[IdRange]:
         """Return the undelivered ranges among ``first`` to ``last``, in order."""
         parts = (each for each in (*self.missing, *self.waiting) if each.first <= last and each.last >= first)
-        return sorted(IdRange(max(each.first, first), min(each.last, last), each.since) for each in parts)
+        return in_order(_part(each, max(each.first, first), min(each.last, last)) for each in parts)
 
     def give_up(self, first: int, last: int) -> None:
         """Stop waiting for ids ``first`` to ``last``: they will never arrive."""
@@ -166,19 +186,31 @@ class IdTracker:
 
 def _halved(ranges: list[IdRange]) -> list[IdRange]:
     """Merge pairs of neighbours. Ids between them may be delivered twice, but none is skipped."""
-    ranges = sorted(ranges)
-    merged = [IdRange(left.first, right.last, left.since) for left, right in pairwise(ranges)][::2]
+    ranges = in_order(ranges)
+    merged = [
+        IdRange(left.first, right.last, left.since, left.from_ns, right.to_ns) for left, right in pairwise(ranges)
+    ][::2]
     return merged + ranges[len(merged) * 2 :]
 
 
-def without(ranges: list[IdRange], first: int, last: int) -> list[IdRange]:
-    """Return the parts of the ranges outside ``first`` to ``last``."""
-    return [part for each in ranges for part in _without(each, first, last)]
+def without(ranges: list[IdRange], first: int, last: int, time_ns: int | None = None) -> list[IdRange]:
+    """Return the parts of the ranges outside ``first`` to ``last``, whose exchange time is ``time_ns``."""
+    return [part for each in ranges for part in _without(each, first, last, time_ns)]
 
 
-def _without(one: IdRange, first: int, last: int) -> list[IdRange]:
+def _without(one: IdRange, first: int, last: int, time_ns: int | None) -> list[IdRange]:
     if last < one.first or first > one.last:
         return [one]
-    left = [IdRange(one.first, first - 1, one.since)] if first > one.first else []
-    right = [IdRange(last + 1, one.last, one.since)] if last < one.last else []
+    left = [IdRange(one.first, first - 1, one.since, one.from_ns, time_ns)] if first > one.first else []
+    right = [IdRange(last + 1, one.last, one.since, time_ns, one.to_ns)] if last < one.last else []
     return left + right
+
+
+def _part(one: IdRange, first: int, last: int) -> IdRange:
+    return IdRange(
+        first,
+        last,
+        one.since,
+        one.from_ns if first == one.first else None,
+        one.to_ns if last == one.last else None,
+    )

@@ -14,10 +14,10 @@ from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Exchange
 from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Warn
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.stream_state import UNREADABLE
 from market_collector.feed.subscription import BookSubscription, Subscriptions, retry_delay_s
 from market_collector.model.events import Data, Orderbook, Record
 from market_collector.model.moment import Moment
+from market_collector.model.reasons import GapReason, ResyncReason
 
 MAX_RESYNCS = 6
 """More resyncs of one book than this within `RESYNC_WINDOW_S` need another connection."""
@@ -59,9 +59,11 @@ class BookSync:
         """Replace the whole book. A snapshot may arrive at any time (steps 1 and 5)."""
         book = Book(snapshot, is_packed=snapshot.checksum is None)
         if snapshot.checksum is not None and not self._exchange.is_intact(book, snapshot.checksum):
-            return self.start_resync(subscription, "ChecksumMismatch", describe_link(subscription, snapshot), now)
+            return self.start_resync(
+                subscription, ResyncReason.CHECKSUM_MISMATCH, describe_link(subscription, snapshot), now
+            )
         if subscription.was_crossed and book.is_crossed:
-            return self.start_resync(subscription, "Crossed", "the new snapshot, too", now)
+            return self.start_resync(subscription, ResyncReason.CROSSED, "the new snapshot, too", now)
         subscription.was_crossed = False
         subscription.book = book
         subscription.has_data = True
@@ -78,15 +80,17 @@ class BookSync:
             self._ledger.skipped_updates += 1
             return []
         if not is_next(book, update):
-            return self.start_resync(subscription, "SequenceGap", describe_link(subscription, update), now)
+            return self.start_resync(subscription, ResyncReason.SEQUENCE_GAP, describe_link(subscription, update), now)
         book.apply(update)
         if update.checksum is not None and not self._exchange.is_intact(book, update.checksum):
-            return self.start_resync(subscription, "ChecksumMismatch", describe_link(subscription, update), now)
+            return self.start_resync(
+                subscription, ResyncReason.CHECKSUM_MISMATCH, describe_link(subscription, update), now
+            )
         progress = subscription.progress
         progress.observe(update, now)
         if update.previous_sequence != progress.head:
             return []  # another connection has published it, or will
-        progress.head = update.sequence
+        progress.head, progress.head_ns = update.sequence, update.exchange_time_ns
         progress.updates_left -= 1
         if self._ledger.books.has_quotes:
             return [Emit([update, *self._ledger.books.quotes(progress, book, update)])]
@@ -95,34 +99,36 @@ class BookSync:
     def on_unreadable(self, subscription: BookSubscription, message: str, now: Moment) -> list[Effect]:
         """Resync a book that lacks a message."""
         if subscription.book is not None:
-            return self.start_resync(subscription, UNREADABLE, message, now)
+            return self.start_resync(subscription, ResyncReason.UNREADABLE, message, now)
         self._subscriptions.on_unreadable(subscription, now)
         return []
 
     # -- out of sync
 
-    def start_resync(self, subscription: BookSubscription, reason: str, detail: str, now: Moment) -> list[Effect]:
+    def start_resync(
+        self, subscription: BookSubscription, reason: ResyncReason, detail: str, now: Moment
+    ) -> list[Effect]:
         """Stop publishing a book whose continuity is broken, and request a snapshot (steps 2 and 8)."""
         stream = subscription.progress.stream
         recent = (at for at in subscription.resyncs if now.at - at < RESYNC_WINDOW_S)
         subscription.resyncs = (*recent, now.at)
-        detail = f"{reason}: {detail}"
-        events = [*self.discard(subscription, reason, now), self._ledger.resync(stream, detail, now)]
-        effects: list[Effect] = [Emit(events), Warn(f"{stream}: {detail}; asking for a new snapshot")]
+        gap_reason = GapReason(reason)
+        events = [*self.discard(subscription, gap_reason, now), self._ledger.resync(stream, reason, detail, now)]
+        effects: list[Effect] = [Emit(events), Warn(f"{stream}: {reason}: {detail}; asking for a new snapshot")]
         return effects + self._request_snapshot(subscription, reason, now)
 
-    def discard(self, subscription: BookSubscription, reason: str, now: Moment) -> list[Record]:
+    def discard(self, subscription: BookSubscription, reason: GapReason, now: Moment) -> list[Record]:
         """Drop the connection's book; returns the records of the gap that this opens, if any."""
         subscription.book = None
         return self._ledger.books.remove(subscription.progress, self._connection, reason, now)
 
-    def _request_snapshot(self, subscription: BookSubscription, reason: str, now: Moment) -> list[Effect]:
+    def _request_snapshot(self, subscription: BookSubscription, reason: ResyncReason, now: Moment) -> list[Effect]:
         """Subscribe again: first at once, then after growing delays, finally on another connection.
 
         Messages that cannot be read would be the same on another connection, whose other streams would suffer.
         """
         stream, attempts = subscription.progress.stream, len(subscription.resyncs)
-        if attempts > MAX_RESYNCS and reason != UNREADABLE:
+        if attempts > MAX_RESYNCS and reason != ResyncReason.UNREADABLE:
             return [Reconnect(f"{stream} lost its sequence {attempts} times in {RESYNC_WINDOW_S:g} s")]
         if attempts == 1:
             return self._subscriptions.resubscribe([stream], now)
@@ -164,7 +170,7 @@ class BookSync:
             return []
         if self._is_trading(subscription, answer):
             subscription.was_crossed = True
-            return self.start_resync(subscription, "Crossed", "best bid at or above best ask", now)
+            return self.start_resync(subscription, ResyncReason.CROSSED, "best bid at or above best ask", now)
         return [Warn(f"{stream}: the book is crossed, and the instrument is in an auction")]
 
     def _is_trading(self, subscription: BookSubscription, answer: bytes | None) -> bool:

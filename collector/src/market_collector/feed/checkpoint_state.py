@@ -5,13 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from market_collector.book.continuity import IdRange, IdTracker
+from market_collector.book.continuity import IdRange, IdTracker, in_order
 from market_collector.feed.effects import Emit
 from market_collector.feed.gaps import KnownGap
 from market_collector.feed.ledger import Ledger, Loss
 from market_collector.feed.stream_state import BookProgress, IdProgress, StreamProgress
 from market_collector.model.events import Gap, Record
 from market_collector.model.moment import Moment
+from market_collector.model.reasons import EndReason, GapReason
+from market_collector.model.schema_0 import StoredGap
 from market_collector.model.streams import LATEST_NS, StoredId, StoredTime
 
 IdPair = tuple[StoredId, StoredId]
@@ -25,7 +27,7 @@ class LinePosition(msgspec.Struct, frozen=True, omit_defaults=True):
     last: StoredId | None = None
     """The highest id."""
     time_ns: StoredTime = 0
-    """The latest exchange time, nanoseconds since 1970."""
+    """The latest exchange time, nanoseconds since 1970; 0 if unknown."""
     missing: tuple[IdPair, ...] = msgspec.field(default=(), name="holes")
     """Missing ids below ``last``."""
     head: StoredId | None = None
@@ -35,7 +37,7 @@ class LinePosition(msgspec.Struct, frozen=True, omit_defaults=True):
 class OpenGap(msgspec.Struct, frozen=True, omit_defaults=True):
     """A gap that was open."""
 
-    gap: Gap
+    gap: StoredGap
     recovered: StoredId = 0
     lost: tuple[IdPair, ...] = ()
     sink: str | None = None
@@ -50,7 +52,7 @@ class OpenGap(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         gap = self.gap
         for text in (gap.first, gap.last):
-            if text and not _is_id(text):
+            if text is not None and not _is_id(text):
                 raise ValueError(f"{text[:40]!r} is no id of a gap")
         for number in (gap.receive_time_ns, gap.exchange_time_ns, gap.from_time_ns, gap.to_time_ns, gap.missing):
             if abs(number or 0) > LATEST_NS:
@@ -128,19 +130,19 @@ def positions(
 def position(progress: StreamProgress) -> LinePosition | None:
     """Return a stream's checkpoint; None before its first data, and for kinds that have none."""
     match progress:
-        case BookProgress(head=head) if head is not None:
-            return LinePosition(head=head)
+        case BookProgress(head=head, head_ns=head_ns) if head is not None:
+            return LinePosition(head=head, time_ns=head_ns or 0)
         case IdProgress(ids=ids) if ids.last_id is not None:
             return LinePosition(ids.last_id, ids.last_time_ns, _pairs((*ids.missing, *ids.waiting)))
     return None
 
 
 def _open_gap(known: KnownGap) -> OpenGap:
-    return OpenGap(known.gap, known.recovered, _pairs(known.lost), known.sink, _pairs(known.missing))
+    return OpenGap(StoredGap.of(known.gap), known.recovered, _pairs(known.lost), known.sink, _pairs(known.missing))
 
 
 def _pairs(ranges: Iterable[IdRange]) -> tuple[IdPair, ...]:
-    return tuple((each.first, each.last) for each in sorted(ranges))
+    return tuple((each.first, each.last) for each in in_order(ranges))
 
 
 def _ranges(pairs: Iterable[IdPair], now: Moment) -> list[IdRange]:
@@ -156,6 +158,8 @@ class Written(msgspec.Struct, frozen=True):
     gaps: Mapping[str, Gap]
     closed: Iterable[str]
     """Ids of gaps that were closed."""
+    head_times: Mapping[str, int] = {}
+    """By stream of `heads`: exchange times."""
 
 
 def resume(ledger: Ledger, saved: Positions, written: Written, now: Moment) -> list[Emit]:
@@ -170,8 +174,8 @@ def resume(ledger: Ledger, saved: Positions, written: Written, now: Moment) -> l
     records = resume_gaps(ledger, _unclosed(saved, written), now)
     for name, progress in by_name.items():
         if isinstance(progress, BookProgress):
-            head = _head(saved.streams.get(name), written.heads.get(name))
-            records += ledger.books.resume(progress, head, now)
+            head, head_ns = _head(name, saved, written)
+            records += ledger.books.resume(progress, head, head_ns, now)
     lost = [Emit(events, loss.sink) for loss in saved.losses if (events := ledger.on_sink_loss(loss, now))]
     return [Emit(records), *lost] if records else lost
 
@@ -185,7 +189,7 @@ def resume_gaps(ledger: Ledger, gaps: Iterable[OpenGap], now: Moment) -> list[Re
 
 def _unclosed(saved: Positions, written: Written) -> list[OpenGap]:
     known = {each.gap.gap_id: each for each in saved.gaps}
-    later = {gap_id: OpenGap(gap) for gap_id, gap in written.gaps.items() if gap_id not in known}
+    later = {gap_id: OpenGap(StoredGap.of(gap)) for gap_id, gap in written.gaps.items() if gap_id not in known}
     closed = set(written.closed)
     return [gap for gap_id, gap in (known | later).items() if gap_id not in closed]
 
@@ -200,24 +204,26 @@ def _resume_ids(
         progress.ids.take(number, number, time_ns, now.at)
     progress.ids.first_id = 0
     if progress.ids.last_id is not None:
-        progress.interruption = "Restarted"
+        progress.interruption = GapReason.RESTARTED
 
 
 def _resume_gap(ledger: Ledger, progress: StreamProgress, saved: OpenGap, now: Moment) -> Sequence[Record]:
-    known = KnownGap(saved.gap, progress.stream, saved.sink, recovered=saved.recovered)
+    known = KnownGap(saved.gap.record(), progress.stream, saved.sink, recovered=saved.recovered)
     known.lost, known.missing = _ranges(saved.lost, now), _ranges(saved.missing, now)
     ledger.gaps.resume(known)
     if isinstance(progress, BookProgress):
         progress.gap_id = saved.gap.gap_id
         return ()
     if saved.sink is None and isinstance(progress, IdProgress):
-        progress.ids.mark_missing(*ledger.ids.bounds(known))
+        progress.ids.mark_missing(*known.ids)
+        progress.has_open_end = progress.has_open_end or known.gap.to_time_ns is None
         known.recovered = ledger.ids.recovered(known)  # includes data written after the checkpoint
-    return ledger.ids.close_if_filled(known, "Backfilled", now)
+    return ledger.ids.close_if_filled(known, EndReason.BACKFILLED, now)
 
 
-def _head(saved: LinePosition | None, written: int | None) -> int | None:
-    """Return the sequence a book published last. The output is newer than the checkpoint."""
-    if written is not None:
-        return written
-    return saved.head if saved else None
+def _head(name: str, saved: Positions, written: Written) -> tuple[int | None, int | None]:
+    """Return the sequence that a book published last, with its time. The output is newer than the checkpoint."""
+    if name in written.heads:
+        return written.heads[name], written.head_times.get(name) or None
+    line = saved.streams.get(name)
+    return (line.head, line.time_ns or None) if line else (None, None)

@@ -38,6 +38,7 @@ from market_collector.feed.subscription import (
 from market_collector.feed.tickers import take_tickers
 from market_collector.model.events import Connected, Record
 from market_collector.model.moment import Moment
+from market_collector.model.reasons import GapReason
 from market_collector.model.streams import Stream
 
 TICK_S = 1.0
@@ -122,6 +123,7 @@ class Feed:
         """The connection is open: log in or subscribe."""
         self._received_at = now.at
         self.wake_at = now.at + self._tick_s
+        self._ledger.opened(self._number, self._subscriptions)
         connected = Emit([Connected(self._exchange.name, None, None, now.wall_ns, None, self.route)])
         if self._login.is_pending:
             return [connected, *self._login.log_in(now)]
@@ -199,7 +201,7 @@ class Feed:
         Books are out of sync until another connection has their snapshots.
         """
         is_slow = code is not None and code == self._exchange.slow_reader_code
-        cause = "SlowReading" if is_slow else "Disconnected"
+        cause = GapReason.SLOW_READING if is_slow else GapReason.DISCONNECTED
         events = self._ledger.disconnected(self._number, list(self._subscriptions), reason, now, cause)
         if code not in self._exchange.key_refused_codes:
             return [Emit(events)]

@@ -3,19 +3,24 @@
 A `Gap` record holds a gap's bounds, a `KnownGap` its progress. Methods return the records to emit.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
-from market_collector.book.continuity import IdRange
-from market_collector.model.events import Gap, Lost, Repaired
+from market_collector.book.continuity import IdRange, in_order
+from market_collector.model.events import Gap, GapEvent, Lost, Repaired
 from market_collector.model.moment import Moment
+from market_collector.model.reasons import EndReason, GapReason
 from market_collector.model.streams import DataType, GapState, Stream
 
 CLOSED_GAPS_KEPT = 20
 """Closed gaps that /status still lists. The counters count all."""
 OPEN_GAPS_KEPT = 500
 """Open gaps kept separately for one stream. Beyond that, the two nearest neighbours are merged."""
+_OF_THE_END = {"receive_time_ns", "reason", "detail", "missing"}
+_REPEATED = [field.name for field in msgspec.structs.fields(GapEvent) if field.name not in _OF_THE_END]
+"""Fields of a gap that the record of its end repeats."""
 
 
 class KnownGap(msgspec.Struct):
@@ -33,19 +38,29 @@ class KnownGap(msgspec.Struct):
     """Ids still missing, only if ``sink`` is set. Otherwise the stream's `IdTracker` has them."""
 
     @property
-    def written_bounds(self) -> tuple[int, int]:
-        """First and last missing id as written in the record, for candles the open times. Both bounds must be set."""
-        return int(self.gap.first or 0), int(self.gap.last or 0)
+    def ids(self) -> tuple[int, int]:
+        """First and last missing id, or number of a candle. Both bounds must be set."""
+        return self.stream.parse_id(self.gap.first_id or "0"), self.stream.parse_id(self.gap.last_id or "0")
+
+    def resumes(self, *, to_ns: int | None, sequence: int | None = None) -> None:
+        """Note the first record after the gap, for the record of its end."""
+        self.gap = msgspec.structs.replace(self.gap, to_time_ns=to_ns, resumed_sequence=sequence)
 
 
 class GapBounds(msgspec.Struct, frozen=True):
-    """First and last missing id or sequence, and the exchange times around them, nanoseconds since 1970."""
+    """First and last missing id, or a book's last sequence, and the exchange times around the gap."""
 
-    first: str | None
-    last: str | None = None
-    missing: int | None = None
+    first: int | None = None
+    last: int | None = None
+    after: int | None = None
+    """Books: the last sequence before the gap."""
     from_ns: int | None = None
     to_ns: int | None = None
+
+    @property
+    def missing(self) -> int | None:
+        """Number of missing ids; None if unknown."""
+        return None if self.first is None or self.last is None else self.last - self.first + 1
 
 
 class Gaps:
@@ -67,22 +82,24 @@ class Gaps:
         self,
         stream: Stream,
         span: GapBounds,
-        reason: str,
+        reason: GapReason,
         now: Moment,
         *,
+        detail: str | None = None,
         sink: str | None = None,
         missing: Iterable[IdRange] = (),
     ) -> list[Gap]:
         """Open a gap. Returns its record, and that of a merged gap when too many were open.
 
         Args:
+            detail: the reason for people, where the word is not enough.
             sink: the only sink that lacks the data.
             missing: the missing ids, where ``sink`` is set.
         """
         self.detected += 1
         if stream.data_type is DataType.TRADE:
             self.missing_trades += span.missing or 0
-        gap = self._new(stream, span, reason, now)
+        gap = self._new(stream, span, reason, now, detail=detail)
         self.known[gap.gap_id] = KnownGap(gap, stream, sink, missing=list(missing))
         return [gap, *self._merge_nearest(stream, sink, now)]
 
@@ -110,72 +127,98 @@ class Gaps:
         if known.stream.data_type is DataType.TRADE:
             self.lost_trades += sum(each.size for each in ranges)
 
-    def close(
-        self, known: KnownGap, reason: str, now: Moment, format_id: Callable[[int], str] = str
-    ) -> Repaired | Lost:
+    def close(self, known: KnownGap, reason: EndReason, now: Moment) -> Repaired | Lost:
         """Close a gap whose ids are all delivered or lost. It is filled unless some ids were lost."""
         if known.lost:
-            ranges = [(format_id(each.first), format_id(each.last)) for each in known.lost]
+            name = known.stream.format_id
+            ranges = [(name(each.first), name(each.last)) for each in known.lost]
             return self._lost(known, sum(each.size for each in known.lost), reason, now, ranges)
         self.repaired += 1
-        return Repaired(*self._end(known, GapState.REPAIRED, now), known.recovered, 0, reason)
+        fields = self._end(known, GapState.REPAIRED, reason, now)
+        return Repaired(**fields, missing=0, recovered=known.recovered)
 
-    def close_lost(self, known: KnownGap, reason: str, now: Moment) -> Lost:
+    def close_lost(self, known: KnownGap, reason: EndReason, now: Moment) -> Lost:
         """Close a gap as lost when the number of missing records is unknown (updates of a book)."""
         return self._lost(known, None, reason, now, None)
 
     def _lost(
-        self, known: KnownGap, missing: int | None, reason: str, now: Moment, ranges: list[tuple[str, str]] | None
+        self, known: KnownGap, missing: int | None, reason: EndReason, now: Moment, ranges: list[tuple[str, str]] | None
     ) -> Lost:
         self.lost += 1
-        return Lost(*self._end(known, GapState.LOST, now), known.recovered, missing, reason, ranges)
+        fields = self._end(known, GapState.LOST, reason, now)
+        return Lost(**fields, missing=missing, recovered=known.recovered, ranges=ranges)
 
-    def _end(self, known: KnownGap, state: GapState, now: Moment) -> tuple[str, str | None, None, int, str, str]:
+    def _end(self, known: KnownGap, state: GapState, reason: EndReason, now: Moment) -> dict[str, Any]:
         known.state = state
         closed = [gap_id for gap_id, each in self.known.items() if each.state is not GapState.OPEN]
         for gap_id in closed[:-CLOSED_GAPS_KEPT]:
             del self.known[gap_id]
-        gap = known.gap
-        return self._exchange, gap.symbol, None, now.wall_ns, gap.gap_id, gap.stream
+        bounds = {name: getattr(known.gap, name) for name in _REPEATED}
+        return {**bounds, "receive_time_ns": now.wall_ns, "reason": reason}
 
     def _merge_nearest(self, stream: Stream, sink: str | None, now: Moment) -> list[Gap]:
         mergeable = sorted(
-            (known for known in self.open_of(stream, sink) if known.gap.last), key=lambda known: known.written_bounds
+            (known for known in self.open_of(stream, sink) if known.gap.last_id), key=lambda known: known.ids
         )
         if len(mergeable) <= OPEN_GAPS_KEPT:
             return []
-        bounds = [known.written_bounds for known in mergeable]
+        bounds = [known.ids for known in mergeable]
         at = min(range(len(mergeable) - 1), key=lambda i: bounds[i + 1][0] - bounds[i][1])
         left, right = mergeable[at], mergeable[at + 1]
         del self.known[left.gap.gap_id], self.known[right.gap.gap_id]
-        merged = self._new(stream, _around(left.gap, right.gap), "Merged", now, [left.gap.gap_id, right.gap.gap_id])
+        around = GapBounds(left.ids[0], right.ids[1], from_ns=left.gap.from_time_ns, to_ns=right.gap.to_time_ns)
+        missing = (left.gap.missing or 0) + (right.gap.missing or 0)
+        merges = [left.gap.gap_id, right.gap.gap_id]
+        merged = self._new(stream, around, GapReason.MERGED, now, merges=merges, missing=missing)
         self.known[merged.gap_id] = KnownGap(
             merged, stream, sink, GapState.OPEN, left.recovered + right.recovered, left.lost + right.lost,
             left.missing + right.missing,
         )  # fmt: skip
         return [merged]
 
-    def _new(self, stream: Stream, span: GapBounds, reason: str, now: Moment, merges: list[str] | None = None) -> Gap:
-        gap_id = f"{stream}:{span.first or 'start'}@{now.wall_ns // 1_000_000}"
+    def _new(
+        self,
+        stream: Stream,
+        span: GapBounds,
+        reason: GapReason,
+        now: Moment,
+        *,
+        detail: str | None = None,
+        merges: list[str] | None = None,
+        missing: int | None = None,
+    ) -> Gap:
+        first_id = None if span.first is None else stream.format_id(span.first)
+        start = "start" if span.first is None and span.after is None else first_id or str(span.after)
+        gap_id = f"{stream}:{start}@{now.wall_ns // 1_000_000}"
         while gap_id in self.known:
             gap_id += "+"
         return Gap(
-            self._exchange, stream.symbol, None, now.wall_ns, gap_id, str(stream), span.first, span.last, span.from_ns,
-            span.to_ns, span.missing, reason, merges,
-        )  # fmt: skip
+            self._exchange,
+            stream.symbol,
+            None,
+            now.wall_ns,
+            stream=str(stream),
+            data_type=stream.data_type,
+            interval=stream.interval or None,
+            reason=reason,
+            detail=detail,
+            gap_id=gap_id,
+            first_id=first_id,
+            last_id=None if span.last is None else stream.format_id(span.last),
+            after_sequence=span.after,
+            from_time_ns=span.from_ns,
+            to_time_ns=span.to_ns,
+            missing=span.missing if missing is None else missing,
+            merges=merges,
+        )
 
 
 def joined(ranges: Iterable[IdRange]) -> list[IdRange]:
     """Return the ranges in order, adjacent ones merged."""
     merged: list[IdRange] = []
-    for each in sorted(ranges):
+    for each in in_order(ranges):
         if merged and merged[-1].last + 1 == each.first:
-            merged[-1] = IdRange(merged[-1].first, each.last, merged[-1].since)
+            merged[-1] = IdRange(merged[-1].first, each.last, merged[-1].since, merged[-1].from_ns, each.to_ns)
         else:
             merged.append(each)
     return merged
-
-
-def _around(left: Gap, right: Gap) -> GapBounds:
-    missing = (left.missing or 0) + (right.missing or 0)
-    return GapBounds(left.first, right.last, missing, left.from_time_ns, right.to_time_ns)

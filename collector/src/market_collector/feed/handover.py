@@ -28,10 +28,9 @@ from market_collector.feed.ledger import Ledger
 from market_collector.feed.stream_state import BookProgress, IdProgress, StreamProgress
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
+from market_collector.model.reasons import EndReason, GapReason
 
 CONTRACT = 1
-UNKNOWN = "PositionUnknown"
-"""Reason of a gap whose beginning nobody knows."""
 _ENDED = ""
 """Stands for the pods whose ends are in `Handover.ended`."""
 
@@ -202,10 +201,10 @@ class Takeover:
 
     def _report_unknown(self, progress: StreamProgress, now: Moment) -> list[Record]:
         if isinstance(progress, BookProgress):
-            return self._ledger.books.open_unseen(progress, None, UNKNOWN, now)
+            return self._ledger.books.open_unseen(progress, None, None, GapReason.POSITION_UNKNOWN, now)
         gaps = self._ledger.gaps
-        gap, *_ = gaps.open(progress.stream, GapBounds(None, to_ns=now.wall_ns), UNKNOWN, now)
-        return [gap, gaps.close_lost(gaps.known[gap.gap_id], UNKNOWN, now)]
+        gap, *_ = gaps.open(progress.stream, GapBounds(), GapReason.POSITION_UNKNOWN, now)
+        return [gap, gaps.close_lost(gaps.known[gap.gap_id], EndReason.POSITION_UNKNOWN, now)]
 
     def on_report(self, uid: str, streams: Mapping[str, StreamPosition], now: Moment) -> list[Emit]:
         """A predecessor said where its streams are."""
@@ -263,7 +262,7 @@ class Takeover:
         if not isinstance(progress, IdProgress):
             return
         ids = progress.ids
-        progress.is_held, progress.interruption = True, "Restarted"
+        progress.is_held, progress.interruption = True, GapReason.RESTARTED
         if ids.last_id is None:
             ids.last_id, ids.last_time_ns = at.number, at.line.time_ns
             return
@@ -311,8 +310,9 @@ class Takeover:
 
     def _resume_book(self, progress: BookProgress, at: StreamPosition, now: Moment) -> list[Record]:
         if progress.first is None:
-            return self._ledger.books.resume(progress, at.number, now)
-        return self._ledger.books.open_unseen(progress, str(at.number), "Restarted", now)
+            return self._ledger.books.resume(progress, at.number, at.line.time_ns or None, now)
+        from_ns = at.line.time_ns or None
+        return self._ledger.books.open_unseen(progress, at.number, from_ns, GapReason.RESTARTED, now)
 
     def _furthest(self, name: str, pods: Iterable[str]) -> StreamPosition | None:
         known = [self._seen[uid][name] for uid in pods]

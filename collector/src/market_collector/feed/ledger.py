@@ -12,7 +12,7 @@ from market_collector.exchanges.interface import AccountUpdate
 from market_collector.feed.account import changed_balances
 from market_collector.feed.complaints import Complaints
 from market_collector.feed.gaps import Gaps
-from market_collector.feed.id_gaps import IdGaps
+from market_collector.feed.id_gaps import IdGaps, resync
 from market_collector.feed.instruments import Instruments
 from market_collector.feed.published_book import PublishedBooks
 from market_collector.feed.stream_state import (
@@ -24,6 +24,7 @@ from market_collector.feed.stream_state import (
 )
 from market_collector.model.events import Disconnected, Event, Record, Refused, Resync
 from market_collector.model.moment import Moment
+from market_collector.model.reasons import GapReason, ResyncReason
 from market_collector.model.streams import DataType, StoredId, Stream, StreamState
 
 
@@ -104,9 +105,11 @@ class Ledger:
                 progress.last_wall_ns = now.wall_ns - int((now.at - progress.last_at) * 1e9)
 
     def check_overdue(self, now: Moment) -> list[Record]:
-        """Open gaps for overdue ids, and republish books that no connection continues."""
+        """Open gaps for ids that did not come in time, and republish books that no connection continues."""
         records: list[Record] = []
         for ids in self.ids.streams.values():
+            if ids.ahead:
+                records += self.ids.check_ahead(ids, now)
             if ids.ids.waiting and not ids.is_held:
                 records += self.ids.open_overdue(ids, now)
         for book in self.books.streams.values():
@@ -137,10 +140,10 @@ class Ledger:
 
     # -- events
 
-    def resync(self, stream: Stream, reason: str, now: Moment) -> Resync:
+    def resync(self, stream: Stream, reason: ResyncReason, detail: str, now: Moment) -> Resync:
         """Record that a stream is out of sync and is subscribed again."""
         self.resyncs += 1
-        return Resync(self.exchange, stream.symbol, None, now.wall_ns, str(stream), reason)
+        return resync(self.exchange, stream, reason, detail, now)
 
     def expect_data(self, progress: StreamProgress, now: Moment) -> None:
         """End a refusal: the stream is subscribed again, or was accepted at last."""
@@ -151,23 +154,58 @@ class Ledger:
         """Record that the exchange refuses the stream. Repeating a refusal emits nothing."""
         is_new = progress.state is not StreamState.REFUSED or progress.message != message
         progress.set_state(StreamState.REFUSED, reason, now, message)
+        if not is_new:
+            return []
         stream = progress.stream
-        return [Refused(self.exchange, stream.symbol, None, now.wall_ns, str(stream), message)] if is_new else []
+        refused = Refused(
+            self.exchange,
+            stream.symbol,
+            None,
+            now.wall_ns,
+            stream=str(stream),
+            reason=reason,
+            detail=message,
+            data_type=stream.data_type,
+            interval=stream.interval or None,
+        )
+        return [refused]
+
+    def opened(self, connection: int, streams: Iterable[Stream]) -> None:
+        """Record that a connection carries these streams."""
+        for stream in streams:
+            if stream in self.ids.streams:
+                self.ids.streams[stream].connections.add(connection)
+
+    def _closed(self, connection: int, streams: Iterable[Stream], now: Moment) -> list[Record]:
+        """Take what waited for this connection."""
+        records: list[Record] = []
+        for stream in streams:
+            if (ids := self.ids.streams.get(stream)) is not None:
+                ids.connections.discard(connection)
+                records += self.ids.check_ahead(ids, now)
+        return records
 
     def stopped(self, connection: int, streams: Iterable[Stream], now: Moment) -> list[Record]:
         """Record that a connection was ended on purpose: reports everything missing until now."""
-        events: list[Record] = list(self.check_overdue(Moment(float("inf"), now.wall_ns)))
+        streams = list(streams)
+        events = [*self._closed(connection, streams, now), *self.check_overdue(Moment(float("inf"), now.wall_ns))]
         for progress in self._books_of(streams):
             if len(progress.books) > 1:
-                events += self.books.remove(progress, connection, "Disconnected", now)
+                events += self.books.remove(progress, connection, GapReason.DISCONNECTED, now)
             progress.books.pop(connection, None)
         return [*events, Disconnected(self.exchange, None, None, now.wall_ns, None, "stopped")]
 
     def disconnected(
-        self, connection: int, streams: Sequence[Stream], reason: str, now: Moment, cause: str = "Disconnected"
+        self,
+        connection: int,
+        streams: Sequence[Stream],
+        reason: str,
+        now: Moment,
+        cause: GapReason = GapReason.DISCONNECTED,
     ) -> list[Record]:
         """Record that a connection ended. Books that no other connection has are out of sync until their snapshot."""
         events: list[Record] = [Disconnected(self.exchange, None, None, now.wall_ns, None, reason)]
+        events += self._closed(connection, streams, now)
         for stream in streams:
             progress = self.streams[stream]
             progress.unchecked = ""  # it is known why there is no data

@@ -11,6 +11,7 @@ from market_collector.feed.gaps import GapBounds, Gaps
 from market_collector.feed.stream_state import Best, BookProgress
 from market_collector.model.events import Event, Orderbook, Quote, Record
 from market_collector.model.moment import Moment
+from market_collector.model.reasons import EndReason, GapReason
 from market_collector.model.streams import Stream, StreamState
 
 CERTAIN = (StreamState.LIVE, StreamState.QUIET)
@@ -40,13 +41,16 @@ class PublishedBooks:
         progress.books[connection] = book
         if is_covered:
             return []
-        progress.head = snapshot.sequence
+        progress.head, progress.head_ns = snapshot.sequence, snapshot.exchange_time_ns
         if progress.first is None:
-            progress.first = snapshot.sequence
+            progress.first, progress.first_ns = snapshot.sequence, snapshot.exchange_time_ns
         _count_from(progress, snapshot, now)
-        return [*self._close_gap(progress, snapshot.sequence, now), *self._started(progress, book, snapshot)]
+        return [
+            *self._close_gap(progress, snapshot.sequence, snapshot.exchange_time_ns, now),
+            *self._started(progress, book, snapshot),
+        ]
 
-    def remove(self, progress: BookProgress, connection: int, reason: str, now: Moment) -> list[Record]:
+    def remove(self, progress: BookProgress, connection: int, reason: GapReason, now: Moment) -> list[Record]:
         """Drop a connection's book: it is out of sync, or the connection ended.
 
         Opens the stream's gap unless another connection continues from the state published last.
@@ -72,7 +76,9 @@ class PublishedBooks:
         if progress.left_behind_at is None:
             progress.left_behind_at = now.at
         if now.at - progress.left_behind_at >= REORDER_WINDOW_S:
-            return self._republish_snapshot(progress, next(reversed(progress.books.values())), "LeftBehind", now)
+            return self._republish_snapshot(
+                progress, next(reversed(progress.books.values())), GapReason.LEFT_BEHIND, now
+            )
         return []
 
     def current_snapshots(self, progress: BookProgress, now: Moment) -> list[Record]:
@@ -128,38 +134,46 @@ class PublishedBooks:
         """
         return next(iter(self._current(progress)), None) if progress.state in CERTAIN else None
 
-    def resume(self, progress: BookProgress, head: int | None, now: Moment) -> list[Record]:
-        """Continue from the sequence that an earlier process published last.
+    def resume(self, progress: BookProgress, head: int | None, head_ns: int | None, now: Moment) -> list[Record]:
+        """Continue from the sequence that an earlier process published last, with its exchange time.
 
         Later updates are missing until the first snapshot: opens a gap, unless one is open already.
         """
         if head is None:
             return []
-        progress.head = head
-        return self.open_unseen(progress, str(head), "Restarted", now)
+        progress.head, progress.head_ns = head, head_ns
+        return self.open_unseen(progress, head, head_ns, GapReason.RESTARTED, now)
 
-    def open_unseen(self, progress: BookProgress, first: str | None, reason: str, now: Moment) -> list[Record]:
+    def open_unseen(
+        self, progress: BookProgress, after: int | None, from_ns: int | None, reason: GapReason, now: Moment
+    ) -> list[Record]:
         """Open the gap in which no process of the resource saw the book, unless one is open already.
 
-        ``first`` is the sequence published last, None if unknown. If a snapshot was published since, the gap is lost at
-        once: no exchange offers past updates.
+        ``after`` is the sequence published last, with its exchange time ``from_ns``; None if unknown. If a snapshot was
+        published since, the gap is lost at once: no exchange offers past updates.
         """
         events: list[Record] = []
         if progress.gap_id is None:
-            gap, *_ = self._gaps.open(progress.stream, GapBounds(first), reason, now)
+            gap, *_ = self._gaps.open(progress.stream, GapBounds(after=after, from_ns=from_ns), reason, now)
             progress.gap_id = gap.gap_id
             events.append(gap)
-        return events if progress.first is None else [*events, *self._close_gap(progress, progress.first, now)]
+        if progress.first is None:
+            return events
+        return [*events, *self._close_gap(progress, progress.first, progress.first_ns, now)]
 
     def _current(self, progress: BookProgress) -> list[Book]:
         return [book for book in progress.books.values() if book.sequence == progress.head][:1]
 
-    def _republish_snapshot(self, progress: BookProgress, book: Book, reason: str, now: Moment) -> list[Record]:
+    def _republish_snapshot(self, progress: BookProgress, book: Book, reason: GapReason, now: Moment) -> list[Record]:
         events = self._open_gap(progress, reason, now)
-        progress.head = book.sequence
+        progress.head, progress.head_ns = book.sequence, book.exchange_time_ns
         snapshot = self._snapshot(progress, book, now)
         _count_from(progress, snapshot, now)
-        return [*events, *self._close_gap(progress, book.sequence, now), *self._started(progress, book, snapshot)]
+        return [
+            *events,
+            *self._close_gap(progress, book.sequence, book.exchange_time_ns, now),
+            *self._started(progress, book, snapshot),
+        ]
 
     def _started(self, progress: BookProgress, book: Book, snapshot: Orderbook) -> list[Record]:
         """Return a snapshot that starts the book, with its quote even if the prices are those before a gap."""
@@ -173,26 +187,26 @@ class PublishedBooks:
         """Return the book as a record: the exchange sends none, since nothing is wrong on its side."""
         return book.snapshot(self._exchange, progress.stream.symbol, now.wall_ns)
 
-    def _open_gap(self, progress: BookProgress, reason: str, now: Moment) -> list[Record]:
+    def _open_gap(self, progress: BookProgress, reason: GapReason, now: Moment) -> list[Record]:
         if progress.gap_id is not None or not isinstance(progress.last, Orderbook):
             return []
-        first = None if progress.head is None else str(progress.head)
-        bounds = GapBounds(first, from_ns=progress.last.exchange_time_ns)
+        bounds = GapBounds(after=progress.head, from_ns=progress.head_ns)
         gap, *_ = self._gaps.open(progress.stream, bounds, reason, now)
         progress.gap_id = gap.gap_id
         return [gap]
 
-    def _close_gap(self, progress: BookProgress, sequence: int | None, now: Moment) -> list[Event]:
-        """Close the stream's gap: a snapshot with this sequence replaces the book.
+    def _close_gap(self, progress: BookProgress, sequence: int | None, time_ns: int | None, now: Moment) -> list[Event]:
+        """Close the stream's gap: a snapshot with this sequence and exchange time replaces the book.
 
         No exchange offers past updates, so the gap is lost, unless the sequence shows that there were none.
         """
         if progress.gap_id is None:
             return []
         known, progress.gap_id = self._gaps.known[progress.gap_id], None
-        if known.gap.first is not None and known.gap.first == str(sequence):
-            return [self._gaps.close(known, "NothingChanged", now)]
-        return [self._gaps.close_lost(known, f"ReplacedBySnapshot {sequence}", now)]
+        known.resumes(to_ns=time_ns, sequence=sequence)
+        if sequence is not None and known.gap.after_sequence == sequence:
+            return [self._gaps.close(known, EndReason.NOTHING_CHANGED, now)]
+        return [self._gaps.close_lost(known, EndReason.REPLACED_BY_SNAPSHOT, now)]
 
 
 def _count_from(progress: BookProgress, snapshot: Orderbook, now: Moment) -> None:

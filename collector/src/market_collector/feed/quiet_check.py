@@ -9,6 +9,7 @@ from market_collector.feed.stream_state import IdProgress
 from market_collector.feed.subscription import BookSubscription, StreamSubscription, Subscriptions, retry_delay_s
 from market_collector.model.events import Level, Record
 from market_collector.model.moment import Moment
+from market_collector.model.reasons import GapReason, ResyncReason
 from market_collector.model.streams import StreamState
 
 PROOF_S = 600.0
@@ -136,9 +137,9 @@ class QuietCheck:
 
     def _resubscribe(self, subscription: StreamSubscription, reason: str, now: Moment) -> list[Effect]:
         stream = subscription.progress.stream
-        events: list[Record] = [self._ledger.resync(stream, reason, now)]
+        events: list[Record] = [self._ledger.resync(stream, ResyncReason.SILENT, reason, now)]
         if isinstance(subscription, BookSubscription):
-            events += self._book_sync.discard(subscription, "Silent", now)
+            events += self._book_sync.discard(subscription, GapReason.SILENT, now)
         return [Emit(events), Warn(f"{stream}: {reason}"), *self._subscriptions.resubscribe([stream], now)]
 
     # -- instruments that the exchange does not serve

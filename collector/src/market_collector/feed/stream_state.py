@@ -9,9 +9,10 @@ from market_collector.feed.candle_order import CandleOrder
 from market_collector.feed.latency import LatencyHistogram
 from market_collector.model.events import Candle, Data, Ticker, Trade
 from market_collector.model.moment import Moment
+from market_collector.model.reasons import GapReason, ResyncReason
 from market_collector.model.streams import DataType, Stream, StreamState
 
-UNREADABLE = "Unreadable"
+UNREADABLE = ResyncReason.UNREADABLE
 """Reason of a stream whose messages cannot be read."""
 LIVE = StreamState.LIVE
 """Used for each message: before Python 3.12 an enum member lookup takes 70 ns."""
@@ -116,8 +117,16 @@ class IdProgress(StreamProgress):
     """Progress of a stream with consecutive ids: trades, and closed candles counted in intervals since 1970."""
 
     ids: IdTracker = msgspec.field(default_factory=IdTracker)
-    interruption: str = ""
+    interruption: GapReason | None = None
     """Reason of the next gap, when known before it is found: a lost connection, a restart."""
+    connections: set[int] = msgspec.field(default_factory=set)
+    """Numbers of the connections that carry the stream."""
+    ahead: list[Trade] = msgspec.field(default_factory=list)
+    """Trades that skip ids which another connection may still bring. They count as not received."""
+    ahead_since: float = 0.0
+    """Since when a connection is ahead, monotonic seconds; 0 if none is."""
+    has_open_end: bool = False
+    """Whether a gap was reported before there was a record after it."""
     is_held: bool = False
     """Whether another pod may have delivered the missing ids, so that no gap is opened yet (`handover`)."""
 
@@ -150,8 +159,12 @@ class BookProgress(StreamProgress):
 
     head: int | None = None
     """The sequence published last."""
+    head_ns: int | None = None
+    """The exchange time of that record, nanoseconds since 1970."""
     first: int | None = None
     """The sequence of the first snapshot published."""
+    first_ns: int | None = None
+    """The exchange time of that snapshot."""
     books: dict[int, Book] = msgspec.field(default_factory=dict)
     """By connection number, the book on each connection that is in sync."""
     top: Best | None = None

@@ -248,67 +248,77 @@ class Disconnected(Event, tag="disconnected", frozen=True):
     reason: str
 
 
-class Resync(Event, tag="resync", frozen=True):
+class EventOfStream(Event, frozen=True, kw_only=True):
+    """Base of the events of one stream. Files of earlier versions lack the fields that have defaults."""
+
+    stream: str
+    """Its name, such as ``BTC-USDT/candle:1m``."""
+    reason: str
+    """A word of `model.reasons`, or one of a later version."""
+    detail: str | None = None
+    """The reason for people, where the word is not enough."""
+    data_type: str | None = None
+    """The type of the stream's records, such as ``candle``."""
+    interval: str | None = None
+    """Candles only."""
+
+
+class Resync(EventOfStream, tag="resync", frozen=True):
     """A stream is out of sync; a book is valid again from its next snapshot."""
 
-    stream: str | None
-    reason: str
 
-
-class Refused(Event, tag="refused", frozen=True):
+class Refused(EventOfStream, tag="refused", frozen=True):
     """The exchange refuses to serve this stream."""
 
-    stream: str | None
-    reason: str
 
-
-class Gap(Event, tag="gap", frozen=True):
-    """Missing data: ``from`` and ``to`` are the first and last missing trade id or sequence, null where unknown."""
+class GapEvent(EventOfStream, frozen=True, kw_only=True):
+    """Base of the events of a gap. The last event of a gap has its final bounds."""
 
     gap_id: str
-    stream: str
-    first: str | None = msgspec.field(name="from")
-    last: str | None = msgspec.field(name="to")
-    from_time_ns: int | None
-    """Exchange time of the last data before the gap."""
-    to_time_ns: int | None
-    """Exchange time of the first data after it."""
-    missing: int | None
-    """Number of missing records; null if the exchange's ids are not dense."""
-    reason: str
+    first_id: str | None = None
+    """First missing trade id, or open time of the first missing candle; null for books, or where unknown."""
+    last_id: str | None = None
+    """Last missing trade id, or open time of the last missing candle."""
+    after_sequence: int | None = None
+    """Books: the last sequence before the gap."""
+    resumed_sequence: int | None = None
+    """Books: the first sequence after it; null while the gap is open."""
+    from_time_ns: int | None = None
+    """Exchange time of the last record before the gap. Candles: the open time before the first missing one."""
+    to_time_ns: int | None = None
+    """Exchange time of the first record after the gap; null while there is none. Candles: the open time."""
+    missing: int | None = None
+    """Number of missing records; null if the exchange's ids are not dense, as for books."""
+
+
+class Gap(GapEvent, tag="gap", frozen=True, kw_only=True):
+    """Missing data. The record precedes every record beyond the gap."""
+
     merges: list[str] | None = None
     """Ids of the gaps that this one replaces, when too many were open."""
 
 
-class Repaired(Event, tag="repaired", frozen=True):
+class Repaired(GapEvent, tag="repaired", frozen=True, kw_only=True):
     """A gap is closed: every missing record was delivered, or a snapshot showed that none was missing."""
 
-    gap_id: str
-    stream: str
-    recovered: int | None
-    missing: int | None
-    reason: str
+    recovered: int | None = None
+    """Number of records that were delivered."""
 
 
-class Lost(Event, tag="lost", frozen=True):
+class Lost(GapEvent, tag="lost", frozen=True, kw_only=True):
     """A gap that can never be filled: ``missing`` records stay missing."""
 
-    gap_id: str
-    stream: str
-    recovered: int | None
-    missing: int | None
-    reason: str
+    recovered: int | None = None
+    """Number of records that were delivered."""
     ranges: list[tuple[str, str]] | None = None
     """First and last id of each range that stays missing; null if ids are not dense (books)."""
 
 
-class Dropped(Event, tag="dropped", frozen=True):
+class Dropped(EventOfStream, tag="dropped", frozen=True, kw_only=True):
     """A sink's queue was full: ``count`` records of this stream were not written to it."""
 
-    stream: str
     sink: str
     count: int
-    reason: str
 
 
 class Raw(Event, tag="raw", frozen=True):

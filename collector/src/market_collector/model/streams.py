@@ -66,11 +66,19 @@ class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False)
         return number * self._interval_ns + self._first_ns
 
     def format_id(self, number: int) -> str:
-        """A trade id or a candle's number as gaps write it: the id, or the candle's open time in milliseconds."""
-        return str(self.candle_open_ns(number) // 1_000_000 if self.data_type is DataType.CANDLE else number)
+        """A trade id or a candle's number as records write it: the id, or the candle's open time in nanoseconds."""
+        return str(self.candle_open_ns(number) if self.data_type is DataType.CANDLE else number)
 
     def parse_id(self, text: str) -> int:
         """The reverse of `format_id`."""
+        return self.candle_number(int(text)) if self.data_type is DataType.CANDLE else int(text)
+
+    def format_position(self, number: int) -> str:
+        """The same as ``/status``, checkpoints and `verify` write it: candles by their open time in milliseconds."""
+        return str(self.candle_open_ns(number) // 1_000_000 if self.data_type is DataType.CANDLE else number)
+
+    def parse_position(self, text: str) -> int:
+        """The reverse of `format_position`."""
         return self.candle_number(int(text) * 1_000_000) if self.data_type is DataType.CANDLE else int(text)
 
     @property

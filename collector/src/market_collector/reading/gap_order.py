@@ -44,9 +44,9 @@ def numbers_of(gap: Gap) -> tuple[Stream, int, int | None] | None:
     """Return the stream of trades or candles with the first and last missing number. None for any other gap."""
     try:
         stream = Stream.parse(gap.stream)
-        if gap.first is None or stream.data_type not in (DataType.TRADE, DataType.CANDLE):
+        if gap.first_id is None or stream.data_type not in (DataType.TRADE, DataType.CANDLE):
             return None
-        return stream, stream.parse_id(gap.first), None if gap.last is None else stream.parse_id(gap.last)
+        return stream, stream.parse_id(gap.first_id), None if gap.last_id is None else stream.parse_id(gap.last_id)
     except IMPOSSIBLE:  # a newer version
         return None
 

@@ -11,6 +11,7 @@ import msgspec
 
 from market_collector.errors import UNREADABLE
 from market_collector.model.events import SCHEMA, AnyRecord, Header
+from market_collector.model.schema_0 import record_decoder
 from market_collector.reading.files import present
 from market_collector.reading.newer import KINDS, Word, without_unknown_words
 from market_collector.sinks.names import COMPRESSED
@@ -25,7 +26,7 @@ Decode = Callable[[bytes], AnyRecord]
 @cache
 def decoder() -> Decode:
     """A function that decodes a line. Making it takes 2 ms."""
-    return msgspec.json.Decoder(AnyRecord).decode
+    return record_decoder()
 
 
 class LaterSchemaError(Exception):

@@ -37,7 +37,6 @@ OnLoss = Callable[[Loss, Moment], Sequence[Record]]
 StartFile = Callable[[Moment], Sequence[Record]]
 """Returns a header and the records after it that make a file usable by itself; empty: not now."""
 T = TypeVar("T")
-SLOW = "the sink is slower than the data"
 
 log = logging.getLogger(__name__)
 
@@ -224,7 +223,7 @@ class _Writer:
         self.queue = Queue(sink.name, queue_limit, sink.pack)
 
     def put(self, records: Sequence[Record]) -> None:
-        self.queue.put(records, self._error or SLOW)
+        self.queue.put(records, self._error)
         self._report_losses()
         self._wake.set()
         if self.queue.waiting >= BATCH_RECORDS:
@@ -259,7 +258,7 @@ class _Writer:
         """Passes newly reported losses to ``on_loss`` and queues the records that it returns."""
         for loss in self.queue.take_reported():
             if records := self._on_loss(loss, self._clock()):
-                self.queue.put(records, SLOW)
+                self.queue.put(records)
 
     def start(self) -> asyncio.Task[None]:
         """Starts the writing task, unless it has run. A task that is cancelled before its first step never runs."""

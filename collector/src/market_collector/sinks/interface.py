@@ -83,6 +83,8 @@ class Memory(msgspec.Struct):
     """By stream: dense numbers (`queue.dense_number`) with their exchange times (nanoseconds), as they were written."""
     heads: dict[str, int] = msgspec.field(default_factory=dict)
     """By stream: sequence of the last book record."""
+    head_times: dict[str, int] = msgspec.field(default_factory=dict)
+    """By stream: exchange time of the last book record, nanoseconds since 1970; 0 if unknown."""
     gaps: dict[str, Gap] = msgspec.field(default_factory=dict)
     """Open gaps by id."""
     closed: set[str] = msgspec.field(default_factory=set)

@@ -28,6 +28,7 @@ from market_collector.model.events import (
     Ticker,
     Trade,
 )
+from market_collector.model.reasons import DropReason
 from market_collector.model.streams import DataType, Stream
 from market_collector.sinks.interface import Packed
 
@@ -58,7 +59,7 @@ class Queue:
         self._marks: deque[tuple[int, int]] = deque()
         self._taken = 0
         self._done = 0
-        self._reason = ""
+        self._error = ""
         self.reached = 0
         """The newest `mark` up to which everything was acknowledged."""
         self.acknowledged = 0
@@ -114,10 +115,10 @@ class Queue:
         while self._marks and self._marks[0][0] <= self._done:
             self.reached = self._marks.popleft()[1]
 
-    def put(self, records: Sequence[Record], reason: str) -> None:
+    def put(self, records: Sequence[Record], error: str = "") -> None:
         """Queues one or more records and drops those that do not fit.
 
-        ``reason`` says why the sink is behind, for the `Dropped` record.
+        ``error`` is that of a sink which cannot write, for the `Dropped` record.
         """
         packed = list(map(self._pack, records))
         load = sum(map(weight, packed))
@@ -129,7 +130,7 @@ class Queue:
             if self._fits(record, weight(item)):
                 self._take((item,), weight(item))
             else:
-                self._drop(record, reason)
+                self._drop(record, error)
 
     def start_file(self, records: Sequence[Record]) -> None:
         """Queues a header and the records that belong to it."""
@@ -159,11 +160,27 @@ class Queue:
             self._reported += self.losses()
             self.put_own(
                 [
-                    Dropped(exchange, symbol, None, now_ns, stream, self._sink, missed.count, self._reason)
+                    self._dropped_record(exchange, symbol, stream, missed.count, now_ns)
                     for (exchange, symbol, stream), missed in self._lost.items()
                 ]
             )
             self._lost.clear()
+
+    def _dropped_record(self, exchange: str, symbol: str | None, name: str, count: int, now_ns: int) -> Dropped:
+        stream = stream_of(name)
+        return Dropped(
+            exchange,
+            symbol,
+            None,
+            now_ns,
+            stream=name,
+            reason=DropReason.SINK_FAILED if self._error else DropReason.SINK_SLOW,
+            detail=self._error or None,
+            data_type=stream.data_type if stream else None,
+            interval=(stream.interval or None) if stream else None,
+            sink=self._sink,
+            count=count,
+        )
 
     def losses(self) -> list[Loss]:
         """Drops that no `Dropped` record reports yet."""
@@ -177,10 +194,10 @@ class Queue:
         reported, self._reported = self._reported, []
         return reported
 
-    def _drop(self, record: Record, reason: str) -> None:
+    def _drop(self, record: Record, error: str) -> None:
         place = (record.exchange, record.symbol, stream_name(record))
         self._lost.setdefault(place, _Missed()).add(record)
-        self._reason = reason
+        self._error = error
         self.dropped += 1
 
     def next_batch(self, longest: int) -> list[Packed]:
@@ -239,6 +256,14 @@ def dense_number(record: Record) -> int | None:
     if isinstance(record, Candle) and record.closed:
         return Stream(record.symbol, DataType.CANDLE, record.interval).candle_number(record.open_time_ns)
     return None
+
+
+def stream_of(name: str) -> Stream | None:
+    """The stream with this name of `stream_name`; None for a substitute name."""
+    try:
+        return Stream.parse(name)
+    except ValueError:
+        return None
 
 
 def weight(record: Packed) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-import msgspec
-
 from market_collector.errors import UNREADABLE
 from market_collector.model.events import AnyRecord, Candle, Gap, Lost, Orderbook, Record, Repaired, Trade
+from market_collector.model.schema_0 import record_decoder
 from market_collector.sinks.interface import Memory, Origin
 from market_collector.sinks.names import COMPRESSED, PLAIN, our_files, parts_of
 from market_collector.sinks.queue import dense_number, stream_name
@@ -56,7 +55,7 @@ def _records(path: Path, offset: int, *, is_in_line: bool = False) -> Iterator[R
     lines = stored_lines(path, offset)
     if is_in_line:
         next(lines, None)
-    decode = _decoder().decode
+    decode = _decoder()
     try:
         for line in lines:
             if line.endswith(b"\n"):
@@ -66,9 +65,9 @@ def _records(path: Path, offset: int, *, is_in_line: bool = False) -> Iterator[R
 
 
 @cache
-def _decoder() -> msgspec.json.Decoder[Record]:
+def _decoder() -> Callable[[bytes], AnyRecord]:
     """Creates the decoder when needed: it takes 2 ms, and most starts have no earlier files."""
-    return msgspec.json.Decoder(AnyRecord)
+    return record_decoder()
 
 
 def _remember(memory: Memory, record: Record) -> None:
@@ -83,6 +82,7 @@ def _remember(memory: Memory, record: Record) -> None:
             memory.closed.add(record.gap_id)
         case Orderbook() if record.sequence is not None:
             memory.heads[stream_name(record)] = record.sequence
+            memory.head_times[stream_name(record)] = record.exchange_time_ns or 0
         case _ if (number := dense_number(record)) is not None:
             memory.numbers.setdefault(stream_name(record), []).append((number, record.exchange_time_ns or 0))
 

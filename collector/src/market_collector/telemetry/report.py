@@ -11,6 +11,7 @@ from market_collector.feed.ledger import Ledger
 from market_collector.feed.stream_state import StreamProgress
 from market_collector.model.moment import Moment
 from market_collector.model.report import SinkStatus
+from market_collector.model.schema_0 import StoredGap
 from market_collector.model.streams import GapState, StreamState
 from market_collector.net.link import Link
 from market_collector.net.supervisor import Supervisor
@@ -213,7 +214,7 @@ def _stream(page: StreamProgress, acknowledged: Mapping[str, Positions]) -> Stre
 def _place(page: StreamProgress, at: LinePosition | None) -> str | None:
     if at is None:
         return None
-    return str(at.head) if at.last is None else page.stream.format_id(at.last)
+    return str(at.head) if at.last is None else page.stream.format_position(at.last)
 
 
 def _gaps(known: list[KnownGap]) -> tuple[GapStatus, ...]:
@@ -224,8 +225,8 @@ def _gaps(known: list[KnownGap]) -> tuple[GapStatus, ...]:
             id=one.gap.gap_id,
             stream=one.gap.stream,
             state=one.state,
-            first=one.gap.first,
-            last=one.gap.last,
+            first=stored.first,
+            last=stored.last,
             missing=one.gap.missing,
             recovered=one.recovered,
             detected_at=rfc3339(one.gap.receive_time_ns),
@@ -233,4 +234,5 @@ def _gaps(known: list[KnownGap]) -> tuple[GapStatus, ...]:
             sink=one.sink,
         )
         for one in by_need
+        for stored in [StoredGap.of(one.gap)]
     )

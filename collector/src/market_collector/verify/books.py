@@ -338,4 +338,8 @@ def _reason(each: Break, state: RangeState) -> str:
         )
     if each.gaps:
         return each.gaps[-1].reason
-    return "" if each.dropped is None else f"{each.dropped.count} records dropped: {each.dropped.reason}"
+    return (
+        ""
+        if each.dropped is None
+        else f"{each.dropped.count} records dropped: {each.dropped.detail or each.dropped.reason}"
+    )

@@ -121,8 +121,8 @@ class NumberLine:
     def gap(self, gap: Gap) -> None:
         """Add a gap. One without bounds cannot be compared with numbers, so it keeps the state of its records."""
         numbering = self.numberings[-1]
-        is_bounded = gap.first is not None and gap.last is not None
-        first, last = (self._number(gap.first), self._number(gap.last)) if is_bounded else UNBOUNDED
+        is_bounded = gap.first_id is not None and gap.last_id is not None
+        first, last = (self._number(gap.first_id), self._number(gap.last_id)) if is_bounded else UNBOUNDED
         before, after = numbering.runs.times_around(first, last) if is_bounded else (None, None)
         start = max((time for time in (before, gap.from_time_ns) if time is not None), default=None)
         end = min((time for time in (after, gap.to_time_ns) if time is not None), default=None)
@@ -150,17 +150,15 @@ class NumberLine:
         """Note that the sink dropped records here."""
         numbering = self.numberings[-1]
         after = numbering.runs.high if numbering.runs else None
-        numbering.drops.append(Drop(after, None, event.count, event.receive_time_ns, event.reason))
+        numbering.drops.append(Drop(after, None, event.count, event.receive_time_ns, event.detail or event.reason))
         self._is_watching = True
 
     def name(self, number: int) -> str:
-        """Return a number as in gap records: a trade id, or a candle's open time in milliseconds."""
-        is_trade = self.stream.data_type is DataType.TRADE
-        return str(number if is_trade else self.stream.candle_open_ns(number) // 1_000_000)
+        """Return a number as in reports: a trade id, or a candle's open time in milliseconds."""
+        return self.stream.format_position(number)
 
     def _number(self, text: str | None) -> int:
-        number = int(text or "0")
-        return number if self.stream.data_type is DataType.TRADE else self.stream.candle_number(number * 1_000_000)
+        return self.stream.parse_id(text or "0")
 
     def _on_first_live(self, first: int, time_ns: int) -> Numbering:
         self._is_watching = False

@@ -26,6 +26,7 @@ from market_collector.model.events import (
     Ticker,
     Trade,
 )
+from market_collector.model.reasons import ResyncReason
 from market_collector.model.streams import DataType, Stream
 from market_collector.reading.order import event_time_ns
 from market_collector.verify.books import BookLine
@@ -35,8 +36,8 @@ from market_collector.verify.stream import Line, StreamCheck
 
 STOPPED = "stopped"
 """Reason of the `disconnected` record at a regular stop, which is not shown as a reconnect."""
-RESTARTED = "trade ids restarted"
-"""Prefix of the reason of a `resync` record when the exchange restarts its trade ids."""
+RESTARTED = (ResyncReason.NUMBERING_RESTARTED, "trade ids restarted")
+"""Reason of a `resync` record when the exchange restarts its trade ids, and its prefix in schema 0."""
 
 
 class RecordError(ValueError):
@@ -190,8 +191,6 @@ class ReplicaCheck:
         self._event(event)
 
     def _resync(self, event: Resync) -> None:
-        if event.stream is None:
-            return
         check = self._stream(event.exchange, event.stream)
         check.reconnects.add(event.receive_time_ns)
         if isinstance(check.line, NumberLine) and event.reason.startswith(RESTARTED):

@@ -1,0 +1,68 @@
+"""Reasons in the records about the data: a closed list of words for each record type (docs/gaps.md, docs/records.md).
+
+Records hold them as strings, so that a reader accepts words of a later version. ``detail`` explains one for people.
+"""
+
+from enum import StrEnum
+
+
+class GapReason(StrEnum):
+    """Why data is missing (``gap``)."""
+
+    IDS_MISSING = "IdsMissing"
+    DISCONNECTED = "Disconnected"
+    SLOW_READING = "SlowReading"
+    RESTARTED = "Restarted"
+    POSITION_UNKNOWN = "PositionUnknown"
+    NUMBERING_RESTARTED = "NumberingRestarted"
+    DROPPED = "Dropped"
+    MERGED = "Merged"
+    SEQUENCE_GAP = "SequenceGap"
+    CHECKSUM_MISMATCH = "ChecksumMismatch"
+    CROSSED = "Crossed"
+    SILENT = "Silent"
+    LEFT_BEHIND = "LeftBehind"
+    UNREADABLE = "Unreadable"
+
+
+class EndReason(StrEnum):
+    """How a gap ended (``repaired``, ``lost``)."""
+
+    BACKFILLED = "Backfilled"
+    LATE_RECORDS = "LateRecords"
+    NOTHING_TRADED = "NothingTraded"
+    NOTHING_CHANGED = "NothingChanged"
+    NOT_IN_HISTORY = "NotInHistory"
+    NUMBERING_RESTARTED = "NumberingRestarted"
+    POSITION_UNKNOWN = "PositionUnknown"
+    REPLACED_BY_SNAPSHOT = "ReplacedBySnapshot"
+
+
+class ResyncReason(StrEnum):
+    """Why a stream starts again (``resync``)."""
+
+    SEQUENCE_GAP = "SequenceGap"
+    CHECKSUM_MISMATCH = "ChecksumMismatch"
+    CROSSED = "Crossed"
+    SILENT = "Silent"
+    UNREADABLE = "Unreadable"
+    NUMBERING_RESTARTED = "NumberingRestarted"
+    CANDLE_CHANGED = "CandleChanged"
+
+
+class RefusedReason(StrEnum):
+    """Why the exchange does not serve a stream (``refused``)."""
+
+    SYMBOL_NOT_FOUND = "SymbolNotFound"
+    CHANNEL_NOT_OFFERED = "ChannelNotOffered"
+    PERMISSION_DENIED = "PermissionDenied"
+    EXCHANGE_ERROR = "ExchangeError"
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    CREDENTIALS_REFUSED = "CredentialsRefused"
+
+
+class DropReason(StrEnum):
+    """Why a sink did not take records (``dropped``)."""
+
+    SINK_SLOW = "SinkSlow"
+    SINK_FAILED = "SinkFailed"
