@@ -98,7 +98,7 @@ async def one_stream() -> None:
                     print(f"{record.symbol} {record.side} {record.price} of {book.bid} / {book.ask}")
                     trades += 1
                 case Gap():
-                    print(f"missing: {record.stream} {record.first} to {record.last}")
+                    print(f"missing: {record.stream} {record.first_id} to {record.last_id}")
             if trades == 10:
                 break
 

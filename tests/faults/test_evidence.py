@@ -40,8 +40,8 @@ def end(kind: type[Repaired] | type[Lost], recovered: int, missing: int, to_seco
 
 
 def gap(missing: int = 2, from_seconds: int = 3) -> Record:
-    times = {"from_time_ns": records.at(from_seconds), "to_time_ns": records.at(6)}
-    return records.gap("g", 4, 5, missing=missing, **times)
+    start_ns, end_ns = records.at(from_seconds), records.at(6)
+    return records.gap("g", 4, 5, missing=missing, from_time_ns=start_ns, to_time_ns=end_ns)
 
 
 GAP = gap()

@@ -158,7 +158,7 @@ def check_gap_times(records: Records, truth: Truth) -> None:
 def _check_trade_gaps(records: Records, gaps: dict[str, Any], ends: dict[str, Any], truth: Truth) -> None:
     ids = sorted(trade_id(trade) for trade in each(records, "trade"))
     live = sorted(trade_id(trade) for trade in each(records, "trade") if not trade["backfilled"])
-    told = {int(fill["tradeId"]): int(fill["ts"]) * 1_000_000 for fill in truth.fills(ids[0], ids[-1])}
+    true_ns = {int(fill["tradeId"]): int(fill["ts"]) * 1_000_000 for fill in truth.fills(ids[0], ids[-1])}
     newest: int | None = None
     for record in records:
         if record["type"] == "trade" and not record["backfilled"]:
@@ -166,10 +166,10 @@ def _check_trade_gaps(records: Records, gaps: dict[str, Any], ends: dict[str, An
         elif record["type"] == "gap" and record["gap_id"] in gaps and newest is not None:
             first, last, end = int(record["first_id"]), int(record["last_id"]), ends[record["gap_id"]]
             assert newest < first, f"{record} comes after trade {newest}"
-            assert end["from_time_ns"] == told[newest], (end, newest)
+            assert end["from_time_ns"] == true_ns[newest], (end, newest)
             if last < live[-1]:
                 after = next(number for number in live if number > last)
-                assert end["to_time_ns"] == told[after], (end, after)
+                assert end["to_time_ns"] == true_ns[after], (end, after)
 
 
 def _check_book_gaps(records: Records, gaps: dict[str, Any], ends: dict[str, Any]) -> None:

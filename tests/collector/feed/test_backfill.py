@@ -290,7 +290,6 @@ def take_candles(setup: Setup, *numbers: int) -> None:
 def candle_setup() -> Setup:
     setup = Setup()
     take_candles(setup, 5, 9)
-    setup.gaps = setup.ledger.check_overdue(at(3))
     return setup
 
 

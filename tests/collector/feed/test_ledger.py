@@ -9,6 +9,7 @@ from market_collector.model.events import (
     Orderbook,
     Refused,
 )
+from market_collector.model.reasons import GapReason
 from market_collector.model.streams import StreamState
 
 
@@ -72,10 +73,9 @@ def test_closed_gaps_are_forgotten_but_counted_and_open_ones_never() -> None:
     book = ledger()
     progress, other = book.books.streams[BOOK], book.ids.streams[TRADES]
     book.ids.take_trades(other, [trade(1), trade(5)], at(1))
-    book.check_overdue(at(5))
     for number in range(100):
         start_book(book, number * 10, 10 + number)
-        book.books.remove(progress, 1, "SequenceGap", at(10 + number))
+        book.books.remove(progress, 1, GapReason.SEQUENCE_GAP, at(10 + number))
     start_book(book, 9_999, 200)
     assert len(book.gaps.known) == CLOSED_GAPS_KEPT + 1
     assert len(book.gaps.all_open()) == 1

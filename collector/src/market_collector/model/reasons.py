@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class GapReason(StrEnum):
-    """Why data is missing (``gap``)."""
+    """Reasons of missing data (``gap``)."""
 
     IDS_MISSING = "IdsMissing"
     DISCONNECTED = "Disconnected"
@@ -26,7 +26,7 @@ class GapReason(StrEnum):
 
 
 class EndReason(StrEnum):
-    """How a gap ended (``repaired``, ``lost``)."""
+    """Ends of a gap (``repaired``, ``lost``)."""
 
     BACKFILLED = "Backfilled"
     LATE_RECORDS = "LateRecords"
@@ -39,7 +39,7 @@ class EndReason(StrEnum):
 
 
 class ResyncReason(StrEnum):
-    """Why a stream starts again (``resync``)."""
+    """Reasons of a stream that starts again (``resync``)."""
 
     SEQUENCE_GAP = "SequenceGap"
     CHECKSUM_MISMATCH = "ChecksumMismatch"
@@ -51,7 +51,7 @@ class ResyncReason(StrEnum):
 
 
 class RefusedReason(StrEnum):
-    """Why the exchange does not serve a stream (``refused``)."""
+    """Reasons of a stream that the exchange does not serve (``refused``)."""
 
     SYMBOL_NOT_FOUND = "SymbolNotFound"
     CHANNEL_NOT_OFFERED = "ChannelNotOffered"
@@ -62,7 +62,7 @@ class RefusedReason(StrEnum):
 
 
 class DropReason(StrEnum):
-    """Why a sink did not take records (``dropped``)."""
+    """Reasons of records that a sink did not take (``dropped``)."""
 
     SINK_SLOW = "SinkSlow"
     SINK_FAILED = "SinkFailed"

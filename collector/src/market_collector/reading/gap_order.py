@@ -1,7 +1,7 @@
 """Puts gap records before the first record beyond their gap.
 
-A collector reports missing trades and candles only once they cannot come late any more, up to 2 s after the first
-record beyond. A reader in the order of the file would have crossed the gap by then.
+Files of version 0.1 have the gaps of trades and candles up to 2 s after the first record beyond. So may those of a pod
+that takes over from another one: it waits for the other's position.
 """
 
 from __future__ import annotations
