@@ -203,7 +203,7 @@ def test_sigterm_drains_received_records(exchange: Simulator, tmp_path: Path) ->
         assert time.monotonic() - start < 10
     records = collector.records()
     assert [record["type"] for record in records][-1] == "disconnected"
-    assert records[-1]["reason"] == "stopped"
+    assert records[-1]["reason"] == "Stopped"
 
 
 def test_the_last_counters_are_left_for_kubernetes(exchange: Simulator, tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def instrument(seconds: float = 0, *, status: str = "trading", symbol: str = "BT
 
 def connected(seconds: float = 0) -> Connected:
     """A record of an opened connection."""
-    return Connected("okx", None, None, at(seconds), None, "public")
+    return Connected("okx", None, None, at(seconds), None, "Opened", None, "public", 1, [TRADES])
 
 
 def disconnected(seconds: float = 0, reason: str = "reset") -> Disconnected:

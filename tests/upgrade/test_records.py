@@ -25,6 +25,8 @@ NEW_FIELDS = {
     "orderbook": {"cause", "depth"},
     "ticker": {"base_volume_24h"},
     "candle": {"base_volume"},
+    "connected": {"detail", "connection", "connection_id", "streams"},
+    "disconnected": {"detail", "connection", "connection_id", "streams"},
 }
 """Fields of schema 1, by record type."""
 NEW_TYPES = {"header", "instrument"}

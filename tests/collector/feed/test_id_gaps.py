@@ -300,8 +300,8 @@ def test_trade_that_waits_is_taken_when_the_other_connection_ends() -> None:
 def test_running_candle_waits_for_the_closed_one_of_the_other_connection() -> None:
     book = Ledger("okx", [CANDLES], 10.0, at(0))
     progress = candles_of(book)
-    book.opened(1, [CANDLES])
-    book.opened(2, [CANDLES])
+    book.opened(1, "public", [CANDLES], at(0))
+    book.opened(2, "public", [CANDLES], at(0))
     book.ids.take_candles(progress, [candle(7, closed=True)], at(1))
     assert book.ids.take_candles(progress, [candle(9, closed=False)], at(2)) == []
     late, running = candle(8, closed=True), candle(9, closed=False)

@@ -1,15 +1,19 @@
 """State of the streams across connections: disconnects, stops, refusals and sink losses."""
 
-from feed_life import BOOK, TRADES, at, ledger, start_book, trade
+import pytest
+
+from feed_life import BOOK, TRADES, Life, at, emitted, ledger, second_of, start_book, trade
+from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.gaps import CLOSED_GAPS_KEPT
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import (
+    Connected,
     Disconnected,
     Gap,
     Orderbook,
     Refused,
 )
-from market_collector.model.reasons import GapReason
+from market_collector.model.reasons import DisconnectReason, GapReason
 from market_collector.model.streams import StreamState
 
 
@@ -18,9 +22,40 @@ def test_disconnect_is_an_event_and_opens_gaps_of_books() -> None:
     start_book(book, 7, 1)
     lost, gap = book.disconnected(1, [TRADES, BOOK], "connection reset", at(2))
     assert isinstance(lost, Disconnected)
-    assert lost.reason == "connection reset"
+    assert (lost.reason, lost.detail) == ("ConnectionLost", "connection reset")
     assert isinstance(gap, Gap)
     assert gap.stream == "BTC-USDT/orderbook"
+
+
+def test_events_of_a_connection_name_it_and_its_streams() -> None:
+    life, names = Life(TRADES, BOOK), ["BTC-USDT/orderbook", "BTC-USDT/trade"]
+    (connected,) = emitted(life.opening)
+    second = second_of(life)
+    (first_end,) = emitted(life.feed.closed("closed by the exchange: 4005", at(2), 4005))
+    (second_end,) = emitted(second.stopped(at(3)))
+    assert isinstance(connected, Connected)
+    assert isinstance(first_end, Disconnected)
+    assert isinstance(second_end, Disconnected)
+    assert (connected.connection, connected.connection_id, connected.streams) == ("public", 1, names)
+    assert (first_end.connection, first_end.connection_id, first_end.streams) == ("public", 1, names)
+    assert (first_end.reason, first_end.detail) == ("ClosedByExchange", "closed by the exchange: 4005")
+    assert (second_end.connection, second_end.connection_id, second_end.reason) == ("public", 2, "Stopped")
+
+
+@pytest.mark.parametrize(
+    ("code", "ended_as", "reason"),
+    [
+        (None, None, "ConnectionLost"),
+        (4004, None, "ClosedByExchange"),
+        (Okx.slow_reader_code, None, "SlowReading"),
+        (1000, DisconnectReason.REPLACED, "Replaced"),
+        (None, DisconnectReason.FAULTY, "Faulty"),
+    ],
+)
+def test_end_of_a_connection_has_its_reason(code: int | None, ended_as: DisconnectReason | None, reason: str) -> None:
+    (ended,) = emitted(Life(TRADES).feed.closed("why", at(2), code, ended_as))
+    assert isinstance(ended, Disconnected)
+    assert (ended.reason, ended.detail) == (reason, "why")
 
 
 def test_a_book_that_never_was_has_no_gap() -> None:

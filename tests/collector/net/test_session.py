@@ -10,6 +10,7 @@ from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Connected, Disconnected, Record, Trade
+from market_collector.model.reasons import DisconnectReason
 from market_collector.model.streams import DataType, Stream, StreamState
 from market_collector.net.clock import read_clock
 from market_collector.net.opening import open_connection
@@ -58,7 +59,21 @@ async def test_session_ends_with_the_reason_when_the_exchange_disconnects(exchan
     exchange.post("/faults/drop", {"path": None, "code": 4004})
     assert "4004" in await task
     assert isinstance(running.records[0], Connected)
-    assert isinstance(running.records[-1], Disconnected)
+    ended = running.records[-1]
+    assert isinstance(ended, Disconnected)
+    assert (ended.reason, ended.connection, ended.streams) == ("ClosedByExchange", "business", [str(TRADES)])
+
+
+@pytest.mark.parametrize("word", [DisconnectReason.REPLACED, DisconnectReason.FAULTY])
+async def test_session_that_is_ended_has_the_reason_of_the_caller(exchange: Simulator, word: DisconnectReason) -> None:
+    running = RunningSession(exchange)
+    task = await running.start()
+    await running.comes(lambda: running.feed.is_serving)
+    running.session.end("enough", word)
+    assert await task == "enough"
+    ended = running.records[-1]
+    assert isinstance(ended, Disconnected)
+    assert (ended.reason, ended.detail) == (word, "enough")
 
 
 async def test_cancelling_it_ends_the_connection_and_leaves_no_task(exchange: Simulator) -> None:

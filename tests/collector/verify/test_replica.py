@@ -95,6 +95,12 @@ def test_an_ended_connection_is_shown_on_all_streams_of_the_exchange() -> None:
         assert start <= at(3) <= end
 
 
+def test_an_ended_connection_is_shown_on_the_streams_that_it_carried() -> None:
+    ended = msgspec.structs.replace(disconnected(3, "Faulty"), streams=[TRADES])
+    replica = check(trade(1), snapshot(1), ended, msgspec.structs.replace(ended, reason="Stopped"))
+    assert [len(stream(replica, name).reconnects.spans()) for name in (TRADES, BOOK)] == [1, 0]
+
+
 def test_a_restart_of_the_numbering_is_taken_from_its_resync() -> None:
     replica = check(trade(9), resync("trade ids restarted at 1"), trade(1, 10), resync("SequenceGap: ...", stream=BOOK))
     assert len(numbers(replica, TRADES).numberings) == 2

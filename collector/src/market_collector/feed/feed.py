@@ -36,9 +36,9 @@ from market_collector.feed.subscription import (
     is_proven,
 )
 from market_collector.feed.tickers import take_tickers
-from market_collector.model.events import Connected, Record
+from market_collector.model.events import Record
 from market_collector.model.moment import Moment
-from market_collector.model.reasons import GapReason
+from market_collector.model.reasons import DisconnectReason, GapReason
 from market_collector.model.streams import Stream
 
 TICK_S = 1.0
@@ -123,8 +123,7 @@ class Feed:
         """The connection is open: log in or subscribe."""
         self._received_at = now.at
         self.wake_at = now.at + self._tick_s
-        self._ledger.opened(self._number, self._subscriptions)
-        connected = Emit([Connected(self._exchange.name, None, None, now.wall_ns, None, self.route)])
+        connected = Emit([self._ledger.opened(self._number, self.route, self._subscriptions, now)])
         if self._login.is_pending:
             return [connected, *self._login.log_in(now)]
         return [connected, *self._requests.subscribe_all(now)]
@@ -195,14 +194,20 @@ class Feed:
         state = answer if isinstance(answer, bytes) else None
         return self._book_sync.on_trading_state(subscription, state, now)
 
-    def closed(self, reason: str, now: Moment, code: int | None = None) -> list[Effect]:
+    def closed(
+        self, reason: str, now: Moment, code: int | None = None, ended_as: DisconnectReason | None = None
+    ) -> list[Effect]:
         """The connection ended; ``code`` is that of the exchange's close frame.
+
+        ``ended_as`` is set if the collector has ended it.
 
         Books are out of sync until another connection has their snapshots.
         """
         is_slow = code is not None and code == self._exchange.slow_reader_code
         cause = GapReason.SLOW_READING if is_slow else GapReason.DISCONNECTED
-        events = self._ledger.disconnected(self._number, list(self._subscriptions), reason, now, cause)
+        lost = DisconnectReason.CONNECTION_LOST if code is None else DisconnectReason.CLOSED_BY_EXCHANGE
+        word = DisconnectReason.SLOW_READING if is_slow else ended_as or lost
+        events = self._ledger.disconnected(self._number, list(self._subscriptions), reason, now, cause, word=word)
         if code not in self._exchange.key_refused_codes:
             return [Emit(events)]
         return [Emit(events), *self._login.on_refusing_close(reason, now)]

@@ -22,9 +22,9 @@ from market_collector.feed.stream_state import (
     StreamProgress,
     start_progress,
 )
-from market_collector.model.events import Disconnected, Event, Record, Refused, Resync
+from market_collector.model.events import Connected, Disconnected, Event, Record, Refused, Resync
 from market_collector.model.moment import Moment
-from market_collector.model.reasons import GapReason, ResyncReason
+from market_collector.model.reasons import ConnectReason, DisconnectReason, GapReason, ResyncReason
 from market_collector.model.streams import DataType, StoredId, Stream, StreamState
 
 
@@ -65,6 +65,8 @@ class Ledger:
         self.instruments = Instruments()
         self.connections = 0
         """Connections opened so far; the count numbers a connection."""
+        self._names: dict[int, str] = {}
+        """Names of the open connections by number."""
         self.messages = 0
         self.resyncs = 0
         self.skipped_updates = 0
@@ -170,11 +172,33 @@ class Ledger:
         )
         return [refused]
 
-    def opened(self, connection: int, streams: Iterable[Stream]) -> None:
-        """Record that a connection carries these streams."""
+    def opened(self, connection: int, name: str, streams: Iterable[Stream], now: Moment) -> Connected:
+        """Record that a connection is open and carries these streams."""
+        streams = list(streams)
+        self._names[connection] = name
         for stream in streams:
             if stream in self.ids.streams:
                 self.ids.streams[stream].connections.add(connection)
+        return Connected(
+            self.exchange,
+            None,
+            None,
+            now.wall_ns,
+            None,
+            ConnectReason.OPENED,
+            None,
+            name,
+            connection,
+            names_of(streams),
+        )
+
+    def _ended(
+        self, connection: int, streams: Iterable[Stream], reason: DisconnectReason, detail: str | None, now: Moment
+    ) -> Disconnected:
+        name = self._names.pop(connection, None)
+        return Disconnected(
+            self.exchange, None, None, now.wall_ns, None, reason, detail, name, connection, names_of(streams)
+        )
 
     def _closed(self, connection: int, streams: Iterable[Stream], now: Moment) -> list[Record]:
         """Take what waited for this connection."""
@@ -193,7 +217,7 @@ class Ledger:
             if len(progress.books) > 1:
                 events += self.books.remove(progress, connection, GapReason.DISCONNECTED, now)
             progress.books.pop(connection, None)
-        return [*events, Disconnected(self.exchange, None, None, now.wall_ns, None, "stopped")]
+        return [*events, self._ended(connection, streams, DisconnectReason.STOPPED, None, now)]
 
     def disconnected(
         self,
@@ -202,9 +226,11 @@ class Ledger:
         reason: str,
         now: Moment,
         cause: GapReason = GapReason.DISCONNECTED,
+        *,
+        word: DisconnectReason = DisconnectReason.CONNECTION_LOST,
     ) -> list[Record]:
         """Record that a connection ended. Books that no other connection has are out of sync until their snapshot."""
-        events: list[Record] = [Disconnected(self.exchange, None, None, now.wall_ns, None, reason)]
+        events: list[Record] = [self._ended(connection, streams, word, reason, now)]
         events += self._closed(connection, streams, now)
         for stream in streams:
             progress = self.streams[stream]
@@ -224,3 +250,8 @@ class Ledger:
         """Count a frame that could not be decoded."""
         self.unreadable_frames += 1
         self.last_unreadable = Unreadable(now.wall_ns, reason, frame[:120].decode(errors="replace"))
+
+
+def names_of(streams: Iterable[Stream]) -> list[str]:
+    """Return the names of streams, sorted."""
+    return sorted(map(str, streams))

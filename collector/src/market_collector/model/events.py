@@ -234,18 +234,29 @@ class Instrument(Event, tag="instrument", frozen=True):
     """Values of `Trade.kind` that the exchange marks."""
 
 
-class Connected(Event, tag="connected", frozen=True):
-    """A connection is open and its streams were requested; the reason names the connection."""
+class ConnectionEvent(Event, frozen=True):
+    """Base of the events of a connection. Files of earlier versions lack the fields that have defaults."""
 
     stream: str | None
+    """Null: the event is about all streams of the connection."""
     reason: str
+    """A word of `model.reasons`, or one of a later version."""
+    detail: str | None = None
+    """The reason for people, where the word is not enough."""
+    connection: str | None = None
+    """The connection's name, such as ``public``."""
+    connection_id: int | None = None
+    """The connection's number in its process, from 1. A new connection has a new number."""
+    streams: list[str] | None = None
+    """Names of the streams that the connection carries."""
 
 
-class Disconnected(Event, tag="disconnected", frozen=True):
-    """A connection ended: it delivers nothing until the next ``connected``."""
+class Connected(ConnectionEvent, tag="connected", frozen=True):
+    """A connection is open and its streams were requested."""
 
-    stream: str | None
-    reason: str
+
+class Disconnected(ConnectionEvent, tag="disconnected", frozen=True):
+    """A connection ended: it delivers nothing any more."""
 
 
 class EventOfStream(Event, frozen=True, kw_only=True):

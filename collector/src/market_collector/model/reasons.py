@@ -50,6 +50,23 @@ class ResyncReason(StrEnum):
     CANDLE_CHANGED = "CandleChanged"
 
 
+class ConnectReason(StrEnum):
+    """Reasons of an open connection (``connected``)."""
+
+    OPENED = "Opened"
+
+
+class DisconnectReason(StrEnum):
+    """Reasons of an ended connection (``disconnected``)."""
+
+    STOPPED = "Stopped"
+    CLOSED_BY_EXCHANGE = "ClosedByExchange"
+    SLOW_READING = "SlowReading"
+    CONNECTION_LOST = "ConnectionLost"
+    REPLACED = "Replaced"
+    FAULTY = "Faulty"
+
+
 class RefusedReason(StrEnum):
     """Reasons of a stream that the exchange does not serve (``refused``)."""
 

@@ -22,6 +22,7 @@ from market_collector.feed.effects import (
 from market_collector.feed.feed import Feed
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
+from market_collector.model.reasons import DisconnectReason
 from market_collector.net.connection import Connection
 from market_collector.net.login import LoginGate
 from market_collector.net.rest import Rest
@@ -52,6 +53,8 @@ class Session:
         """Set for connections that need a login."""
         self._connection: Connection | None = None
         self._early: list[bytes] = []
+        self._ended_as: DisconnectReason | None = None
+        """The reason if the collector itself ends the connection."""
         self._timer: asyncio.TimerHandle | None = None
         self._requests: set[asyncio.Task[None]] = set()
 
@@ -85,7 +88,7 @@ class Session:
             self.frames(self._early)
             self._arm()
             reason = await connection.ended()
-            self._carry_out(self.feed.closed(reason, self._clock(), connection.close_code))
+            self._carry_out(self.feed.closed(reason, self._clock(), connection.close_code, self._ended_as))
         except asyncio.CancelledError:
             await self._close(connection)
             self._carry_out(self.feed.stopped(self._clock()))
@@ -95,8 +98,9 @@ class Session:
             await self._release()
         return reason
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, word: DisconnectReason = DisconnectReason.REPLACED) -> None:
         """Start to end the connection; `run` returns this reason."""
+        self._ended_as = self._ended_as or word
         if self._connection is not None:
             self._connection.end(reason)
 
@@ -127,7 +131,7 @@ class Session:
                     self._fetch(effect)
                 case Reconnect(reason):
                     log.warning("%s connection: %s", self.feed.route, reason)
-                    self._connection.end(reason)
+                    self.end(reason, DisconnectReason.FAULTY)
                 case Replace(reason):
                     log.warning("%s connection: %s", self.feed.route, reason)
                     self._replace(reason)
@@ -162,7 +166,7 @@ class Session:
             self._carry_out(decide())
         except Exception as error:
             log.exception("internal error on the %s connection", self.feed.route)
-            self.end(f"internal error: {error!r}")
+            self.end(f"internal error: {error!r}", DisconnectReason.FAULTY)
 
     def _fetch(self, fetch: Fetch) -> None:
         task = asyncio.create_task(self._answer(fetch))

@@ -22,12 +22,15 @@ from market_collector.model.events import (
     Ticker,
     Trade,
 )
+from market_collector.model.reasons import DisconnectReason
 from market_collector.model.streams import DataType, Stream
 from market_collector.reading.book_merge import BookMerge
 from market_collector.reading.gap_order import numbers_of
 from market_collector.reading.order import event_time_ns
 from market_collector.reading.ranges import IdRuns, absent, merged
 
+STOPPED = (DisconnectReason.STOPPED, "stopped")
+"""Reason of a `disconnected` record at a regular stop, in both schemas."""
 BOOK_SUFFIX = f"/{DataType.ORDERBOOK}"
 """End of the names of streams of order books."""
 
@@ -63,7 +66,7 @@ class Merge:
         taker = self._takers.get(type(record))
         if taker is not None:
             return taker(replica, record)
-        if isinstance(record, Disconnected) and record.reason == "stopped":
+        if isinstance(record, Disconnected) and record.reason in STOPPED:
             self.end(replica)
         return [record]
 

@@ -28,14 +28,13 @@ from market_collector.model.events import (
 )
 from market_collector.model.reasons import ResyncReason
 from market_collector.model.streams import DataType, Stream
+from market_collector.reading.merge import STOPPED
 from market_collector.reading.order import event_time_ns
 from market_collector.verify.books import BookLine
 from market_collector.verify.ids import NumberLine
 from market_collector.verify.report import Span
 from market_collector.verify.stream import Line, StreamCheck
 
-STOPPED = "stopped"
-"""Reason of the `disconnected` record at a regular stop, which is not shown as a reconnect."""
 RESTARTED = (ResyncReason.NUMBERING_RESTARTED, "trade ids restarted")
 """Reason of a `resync` record when the exchange restarts its trade ids, and its prefix in schema 0."""
 
@@ -183,10 +182,10 @@ class ReplicaCheck:
             line.dropped(event)
 
     def _disconnected(self, event: Disconnected) -> None:
-        """The record does not name the streams of the connection, so all of the exchange show the reconnect."""
-        if event.reason != STOPPED:
-            for (exchange, _), check in self.streams.items():
-                if exchange == event.exchange:
+        """In schema 0 it does not name the streams of the connection, so all of the exchange show the reconnect."""
+        if event.reason not in STOPPED:
+            for (exchange, name), check in self.streams.items():
+                if exchange == event.exchange and (event.streams is None or name in event.streams):
                     check.reconnects.add(event.receive_time_ns)
         self._event(event)
 
