@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from collector_thread import CollectorThread, ListSink, collector_thread, settin
 from market_collector.feed import backfill
 from market_collector.model.events import Trade
 from market_collector.model.identity import union
+from market_collector.verify import Interval, coverage
 from simulator_process import Simulator, simulator
 from truth import Truth
 
@@ -58,6 +60,70 @@ def test_two_replicas_merged_by_identity_are_every_fill_once(
     ids = sorted(evidence.trade_id(record) for record in merged)
     assert ids == list(range(ids[0], ids[-1] + 1))
     evidence.check_trades(merged, Truth(exchange))
+
+
+def test_coverage_of_two_replicas_is_that_of_the_truth(
+    exchange: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each replica loses its connections, once both at the same time. History has nothing, so only replicas help."""
+    monkeypatch.setattr(backfill, "GIVE_UP_AFTER_S", 1.0)
+    monkeypatch.setattr(backfill, "GIVE_UP_ANSWERS", 2)
+    exchange.post("/faults/no-history", {"symbol": "BTC-USDT", "from": 0, "to": 1 << 60})
+    sinks = [ListSink("a"), ListSink("b")]
+    with (
+        collector_thread(settings_for(exchange), sinks[0]) as first,
+        collector_thread(settings_for(exchange), sinks[1]) as second,
+    ):
+        for together in (False, True, False):
+            first.is_served()
+            second.is_served()
+            time.sleep(0.7)
+            mine, others = of_each(exchange, first, second)
+            for connection in [*mine, *others] if together else others:
+                exchange.post("/faults/drop", {"connection": connection})
+        for collector in (first, second):
+            collector.is_served()
+            collector.stop()
+    outputs = [sink.output() for sink in sinks]
+    for name, output in zip("ab", outputs, strict=True):
+        (tmp_path / f"{name}.jsonl").write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in output))
+    trades = {evidence.trade_id(record) for output in outputs for record in evidence.of_type(output, "trade")}
+    expected = truth_intervals(Truth(exchange), trades)
+    assert len(expected) > 1
+    assert [(each.from_time_ns, each.to_time_ns) for each in coverage(tmp_path, "trade")] == expected
+    check_book_coverage(outputs, coverage(tmp_path, "orderbook"))
+
+
+def truth_intervals(truth: Truth, ids: set[int]) -> list[tuple[int, int]]:
+    """Exchange times of the first and the last fill of each range of the exchange's fills that all have these ids."""
+    found: list[list[int]] = []
+    is_open = False
+    for fill in truth.fills(min(ids), max(ids)):
+        time_ns = int(fill["ts"]) * 1_000_000
+        if int(fill["tradeId"]) not in ids:
+            is_open = False
+        elif is_open:
+            found[-1][1] = time_ns
+        else:
+            found.append([time_ns, time_ns])
+            is_open = True
+    return [(start, end) for start, end in found]
+
+
+def check_book_coverage(outputs: list[list[Any]], intervals: list[Interval]) -> None:
+    """Check that each interval is one chain of updates, and that every published state lies in one."""
+    books = [record for output in outputs for record in evidence.of_type(output, "orderbook")]
+    assert len(intervals) > 1
+    for each in intervals:
+        inside = [book for book in books if each.from_time_ns <= book["exchange_time_ns"] <= each.to_time_ns]
+        known = {book["sequence"] for book in inside}
+        first = min(known)
+        updates = {book["sequence"]: book["previous_sequence"] for book in inside if book["action"] == "update"}
+        assert all(previous in known or sequence == first for sequence, previous in updates.items())
+        assert known <= updates.keys() | {first}, "a state without the update that led to it"
+    assert all(
+        any(each.from_time_ns <= book["exchange_time_ns"] <= each.to_time_ns for each in intervals) for book in books
+    )
 
 
 def of_each(exchange: Simulator, *collectors: CollectorThread) -> list[list[str]]:

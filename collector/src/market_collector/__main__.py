@@ -112,7 +112,13 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "files", nargs="+", metavar="FILE", help="a recorded file, or a directory with all such files below it"
     )
-    verify.add_argument("-o", "--output", choices=("table", "json"), default="table", help="(default %(default)s)")
+    verify.add_argument(
+        "-o",
+        "--output",
+        choices=("table", "json", "intervals", "intervals-csv"),
+        default="table",
+        help="(default %(default)s)",
+    )
     verify.set_defaults(command=_verify)
 
     replay = commands.add_parser("replay", help="print recorded files in the order of receipt", description=REPLAY)

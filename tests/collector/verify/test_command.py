@@ -16,13 +16,14 @@ import pytest
 import zstandard
 
 from loopback import new_address
+from market_collector.errors import RecordingError
 from market_collector.exchanges.okx.channels import channel
 from market_collector.model.events import Record
 from market_collector.model.streams import DataType, Stream
-from market_collector.verify.command import examine
+from market_collector.verify.command import coverage, examine
 from market_collector.verify.report import Completeness
 from record_lines import lines
-from records import candle, connected, disconnected, gap, lost, raw, repaired, snapshot, trade, update
+from records import at, candle, connected, disconnected, gap, lost, raw, repaired, snapshot, trade, update
 from simulator_process import MARKET, Simulator, simulator
 
 HISTORY = [trade(3, backfilled=True), trade(4, backfilled=True)]
@@ -83,6 +84,33 @@ def test_exit_code_is_2_and_the_rest_is_reported_when_a_file_is_unreadable(tmp_p
     assert f"{bad}:{len(COMPLETE) + 1}: " in output
     assert "nothing.jsonl: no such file" in output
     assert "okx BTC-USDT/trade" in output
+
+
+def test_intervals_are_printed_as_json_and_as_csv(tmp_path: Path) -> None:
+    path = recorded(tmp_path, trade(1), trade(2), trade(4))
+    code, output = verify("-o", "intervals", path)
+    assert code == 1
+    assert [(each["from_time_ns"], each["to_time_ns"]) for each in json.loads(output)] == [
+        (at(1), at(2)),
+        (at(4), at(4)),
+    ]
+    code, output = verify("-o", "intervals-csv", path)
+    assert (code, len(output.splitlines())) == (1, 3)
+
+
+def test_coverage_has_the_intervals_of_a_type_and_symbols(tmp_path: Path) -> None:
+    path = recorded(tmp_path, trade(1), trade(2), snapshot(3), update(3, 4))
+    assert [each.data_type for each in coverage(path)] == ["orderbook", "trade"]
+    (only,) = coverage(path, "trade", "BTC-USDT")
+    assert (only.from_time_ns, only.to_time_ns) == (at(1), at(2))
+    assert coverage([path], "trade", ["ETH-USDT"]) == []
+
+
+def test_coverage_of_damaged_files_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(lines([trade(1)]) + b"{\n")
+    with pytest.raises(RecordingError, match=r"records.jsonl:2: "):
+        coverage(path)
 
 
 @pytest.mark.parametrize(

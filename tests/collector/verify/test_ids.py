@@ -146,7 +146,10 @@ def test_restarted_numbering_is_no_gap() -> None:
     restart = resync("trade ids restarted at 1")
     again = [trade(number, 100 + number) for number in (1, 2, 3)]
     assert judge([*trades(50, 51), restart, *again]) == Reckoning(
-        missing={LOST: 0, OPEN: 0, UNREPORTED: 0}, duplicates=0, distinct=5
+        missing={LOST: 0, OPEN: 0, UNREPORTED: 0},
+        duplicates=0,
+        distinct=5,
+        proved=((at(50), at(51)), (at(101), at(103))),
     )
     assert judge([*trades(1, 2, 3), NEW_RUN, *again]).duplicates == 0
     assert judge([*trades(1, 3), restart, again[0], again[2]]).missing[UNREPORTED] == 2

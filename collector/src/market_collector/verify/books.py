@@ -36,6 +36,8 @@ class Chain:
 
     start: Mark
     end: Mark
+    proved: Mark | None = None
+    """The first state that a snapshot shows; all states from there on are proved."""
 
     def holds(self, mark: Mark) -> bool:
         """Whether the chain contains this state. A restarted sequence is still later in time."""
@@ -170,8 +172,9 @@ class BookLine:
         self._dropped = None
         if is_same:
             self.chains[-1].end = max(mark, self.chains[-1].end)
+            self.chains[-1].proved = self.chains[-1].proved or mark
         else:
-            self.chains.append(Chain(mark, mark))
+            self.chains.append(Chain(mark, mark, mark))
         if self._book is not None and self._watch is not None:
             self._report_crossing(self._watch.lasted(time_ns, record.receive_time_ns), time_ns)
         self._book = Book(record)
@@ -271,6 +274,7 @@ def reckon(lines: Sequence[tuple[str, BookLine]]) -> Reckoning:
         findings=tuple(finding for replica, line in lines for finding in of(replica, line.findings)),
         pauses=tuple(pauses),
         duplicates=sum(line.duplicates for _, line in lines),
+        proved=tuple((chain.proved.time_ns, chain.end.time_ns) for chain in cover if chain.proved is not None),
         books=Books(sum(line.proved for _, line in lines), sum(line.unproved for _, line in lines)),
     )
 
@@ -281,8 +285,9 @@ def joined(chains: Iterable[Chain]) -> list[Chain]:
     for chain in sorted(chains, key=lambda each: (each.start, each.end)):
         if merged and _touch(merged[-1], chain):
             merged[-1].end = max(merged[-1].end, chain.end)
+            merged[-1].proved = min(filter(None, (merged[-1].proved, chain.proved)), default=None)
         else:
-            merged.append(Chain(chain.start, chain.end))
+            merged.append(Chain(chain.start, chain.end, chain.proved))
     return merged
 
 

@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from market_collector.model.events import Dropped, Gap, Lost, Repaired
+from market_collector.model.reasons import EndReason
 from market_collector.model.streams import DataType, GapState, Stream
 from market_collector.reading.ranges import IdRuns, Run, absent, common, merged, minus, size
-from market_collector.verify.report import Finding, MissingRange, RangeState, Reckoning, find, of
+from market_collector.verify.report import MISSING, Finding, MissingRange, RangeState, Reckoning, Span, find, of
 
 UNBOUNDED: Run = (0, -1)
 """An empty run, for a record without bounds."""
@@ -39,6 +40,8 @@ class GapLife:
     """Another gap replaced it."""
     given_up: list[Run] | None = None
     """Lost ids; None means the entire gap."""
+    has_nothing: bool = False
+    """The exchange's history shows that the missing candles never existed."""
     newest_backfill: int | None = None
     before: int | None = None
     """The next number of its process, when the bounds are unknown."""
@@ -145,6 +148,7 @@ class NumberLine:
             self.numberings[-1].gaps[event.gap_id] = life
         life.state = GapState.REPAIRED if isinstance(event, Repaired) else GapState.LOST
         life.given_up = given_up
+        life.has_nothing = event.reason == EndReason.NOTHING_TRADED
 
     def dropped(self, event: Dropped) -> None:
         """Note that the sink dropped records here."""
@@ -256,7 +260,27 @@ def reckon(lines: Sequence[tuple[str, NumberLine]]) -> Reckoning:
         findings=(*own, *(finding for account in accounts for finding in account.findings)),
         duplicates=sum(line.duplicates for _, line in lines),
         distinct=sum(size(account.there) for account in accounts),
+        proved=tuple(span for account in accounts for span in _proved(account)),
     )
+
+
+def _proved(account: _Account) -> Iterator[Span]:
+    """Yield the times from the first to the last record of each range without a missing number."""
+    if not account.there:
+        return
+    missing = merged(account.claims.get(state, []) for state in MISSING)
+    stream = account.members[0].line.stream
+    for first, last in absent(missing, account.there[0][0], account.there[-1][1]):
+        if stream.data_type is DataType.CANDLE:
+            yield stream.candle_open_ns(first), stream.candle_open_ns(last + 1)
+        else:
+            starts = [each.numbering.runs.times_around(first - 1, first - 1)[1] for each in _having(account, first)]
+            ends = [each.numbering.runs.times_around(last + 1, last + 1)[0] for each in _having(account, last)]
+            yield min(filter(None, starts)), max(filter(None, ends))
+
+
+def _having(account: _Account, number: int) -> list[_Member]:
+    return [each for each in account.members if each.numbering.runs.has(number)]
 
 
 def _same_numberings(lines: Sequence[tuple[str, NumberLine]]) -> list[list[_Member]]:
@@ -306,6 +330,9 @@ def _judge_gap(account: _Account, member: _Member, life: GapLife) -> None:
         _judge_unbounded(account, member, life)
         return
     missing = absent(account.there, life.first, life.last)
+    if life.has_nothing:
+        account.claim(RangeState.REPAIRED, missing)
+        missing = []
     state, claimed, reason = RangeState.OPEN, missing, life.reason
     if life.state is GapState.LOST:
         state = RangeState.LOST
@@ -317,7 +344,7 @@ def _judge_gap(account: _Account, member: _Member, life: GapLife) -> None:
         reason = f"gap {life.gap_id} is reported as filled, but is not"
     if not claimed:
         own = absent(member.there, life.first, life.last)
-        state = RangeState.BRIDGED if own and not missing else RangeState.REPAIRED
+        state = RangeState.BRIDGED if own and not missing and not life.has_nothing else RangeState.REPAIRED
     account.claim(state, claimed)
     first, last = member.line.name(life.first), member.line.name(life.last)
     account.missing_ranges.append(

@@ -43,6 +43,12 @@ def _report(exchange: str, name: str, parts: Sequence[Part]) -> StreamReport:
         longest_silence_ns=max(check.longest_silence_ns for check in checks),
         busy=_joined(span for check in checks for span in check.busy.spans()),
         reconnects=_joined(span for check in checks for span in check.reconnects.spans()),
+        connected=_joined(
+            span
+            for replica, _ in parts
+            if (known := replica.connections.get((exchange, name))) is not None
+            for span in known.spans
+        ),
         running=_joined(span for replica, _ in parts for span in replica.running),
     )
 

@@ -31,6 +31,7 @@ from market_collector.model.streams import DataType, Stream
 from market_collector.reading.merge import STOPPED
 from market_collector.reading.order import event_time_ns
 from market_collector.verify.books import BookLine
+from market_collector.verify.connections import Connections
 from market_collector.verify.ids import NumberLine
 from market_collector.verify.report import Span
 from market_collector.verify.stream import Line, StreamCheck
@@ -54,6 +55,8 @@ class ReplicaCheck:
         """By exchange and name of the stream."""
         self.running: list[Span] = []
         """First and last receive time of each run."""
+        self.connections: dict[tuple[str, str], Connections] = {}
+        """By exchange and name of the stream: when a connection carried it."""
         self._known: dict[tuple[str, str, DataType, str], StreamCheck] = {}
         """The same by fields of data records, since building a stream name for each record is slow."""
         self._starts = True
@@ -63,7 +66,7 @@ class ReplicaCheck:
         self._takers: dict[type[Record], Callable[[Any], None]] = {
             Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
             Quote: self._quote, Balance: self._balance, Header: self._header, Instrument: self._instrument,
-            Connected: self._event, Disconnected: self._disconnected, Resync: self._resync, Refused: self._event,
+            Connected: self._connected, Disconnected: self._disconnected, Resync: self._resync, Refused: self._event,
             Gap: self._gap, Repaired: self._closed, Lost: self._closed, Dropped: self._dropped, Raw: self._raw,
         }  # fmt: skip
 
@@ -81,6 +84,8 @@ class ReplicaCheck:
                 check.line.finish()
 
     def _end_run(self) -> None:
+        for each in self.connections.values():
+            each.end(self._newest_ns)
         if not self._starts:
             self.running[-1] = (self.running[-1][0], self._newest_ns)
         self._starts, self._newest_ns = True, 0
@@ -181,8 +186,17 @@ class ReplicaCheck:
         if "/" in event.stream and not event.stream.endswith("/raw") and (line := self._of(event).line) is not None:
             line.dropped(event)
 
+    def _connected(self, event: Connected) -> None:
+        for name in event.streams or ():
+            known = self.connections.setdefault((event.exchange, name), Connections())
+            known.open(event.connection_id, event.receive_time_ns)
+        self._event(event)
+
     def _disconnected(self, event: Disconnected) -> None:
         """In schema 0 it does not name the streams of the connection, so all of the exchange show the reconnect."""
+        for name in event.streams or ():
+            if (known := self.connections.get((event.exchange, name))) is not None:
+                known.close(event.connection_id, event.receive_time_ns)
         if event.reason not in STOPPED:
             for (exchange, name), check in self.streams.items():
                 if exchange == event.exchange and (event.streams is None or name in event.streams):

@@ -111,6 +111,8 @@ class Reckoning:
     distinct: int | None = None
     """Trades and candles: ids that are there."""
     books: Books | None = None
+    proved: tuple[Span, ...] = ()
+    """Intervals in which the data of all replicas together is whole, in exchange time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ class StreamReport:
     """Times of disconnections and resyncs."""
     running: tuple[Span, ...]
     """Times at which a replica ran."""
+    connected: tuple[Span, ...] = ()
+    """Receive times between which a connection of some replica carried the stream."""
 
     @property
     def counts(self) -> Counter[RangeState]:
