@@ -183,9 +183,9 @@ async def test_lost_trades_are_a_gap_with_the_ids_that_were_lost(exchange: Simul
         await running.comes(lambda: running.kinds(Gap))
         (gap,) = running.kinds(Gap)
         assert gap.stream == "BTC-USDT/trade"
-        rows = exchange.lines(f"/truth/trades?symbol=BTC-USDT&from={gap.first}&to={gap.last}")
+        rows = exchange.lines(f"/truth/trades?symbol=BTC-USDT&from={gap.first_id}&to={gap.last_id}")
         truth = {row["tradeId"] for row in rows}
-        assert truth == {str(number) for number in range(int(gap.first), int(gap.last) + 1)}
+        assert truth == {str(number) for number in range(int(gap.first_id), int(gap.last_id) + 1)}
         received = {trade.trade_id for trade in running.kinds(Trade)}
         assert not truth & received
         assert running.ledger.gaps.missing_trades == gap.missing == len(truth)
