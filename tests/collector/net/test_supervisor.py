@@ -186,7 +186,7 @@ async def test_lost_trades_are_a_gap_with_the_ids_that_were_lost(exchange: Simul
         rows = exchange.lines(f"/truth/trades?symbol=BTC-USDT&from={gap.first_id}&to={gap.last_id}")
         truth = {row["tradeId"] for row in rows}
         assert truth == {str(number) for number in range(int(gap.first_id), int(gap.last_id) + 1)}
-        received = {trade.trade_id for trade in running.kinds(Trade)}
+        received = {trade.trade_id for trade in running.kinds(Trade) if not trade.backfilled}
         assert not truth & received
         assert running.ledger.gaps.missing_trades == gap.missing == len(truth)
 
