@@ -21,7 +21,7 @@ def test_columns_know_times_numbers_and_absent_values() -> None:
 
 
 def test_names_are_those_of_the_json_lines() -> None:
-    assert [column.name for column in columns(Gap) if column.field in ("first", "last")] == ["from", "to"]
+    assert [column.name for column in columns(Gap) if column.field.endswith("_id")] == ["gap_id", "first_id", "last_id"]
 
 
 def test_levels_of_a_book_are_lists_of_structs() -> None:

@@ -10,7 +10,7 @@ from market_collector.feed.stream_state import CandleProgress, IdProgress
 from market_collector.model.events import Candle, Data, Event, Record, Resync, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.reasons import EndReason, GapReason, ResyncReason
-from market_collector.model.streams import DataType, Stream
+from market_collector.model.streams import LATEST_NS, DataType, Stream
 
 NEW = Arrival.NEW
 """Used for each message: before Python 3.12 an enum member lookup takes 70 ns."""
@@ -305,7 +305,10 @@ def _bounds(stream: Stream, missing: IdRange) -> GapBounds:
     """Return the bounds of missing ids. The times around candles are the open times of their neighbours."""
     from_ns, to_ns = missing.from_ns, missing.to_ns
     if stream.data_type is DataType.CANDLE:
-        from_ns, to_ns = stream.candle_open_ns(missing.first - 1), stream.candle_open_ns(missing.last + 1)
+        from_ns, to_ns = (
+            time_ns if 0 <= time_ns <= LATEST_NS else None
+            for time_ns in (stream.candle_open_ns(missing.first - 1), stream.candle_open_ns(missing.last + 1))
+        )
     return GapBounds(missing.first, missing.last, from_ns=from_ns, to_ns=to_ns)
 
 
