@@ -31,14 +31,14 @@ def test_events_of_a_connection_name_it_and_its_streams() -> None:
     life, names = Life(TRADES, BOOK), ["BTC-USDT/orderbook", "BTC-USDT/trade"]
     (connected,) = emitted(life.opening)
     second = second_of(life)
-    (first_end,) = emitted(life.feed.closed("closed by the exchange: 4005", at(2), 4005))
+    (first_end,) = emitted(life.feed.closed("closed by the exchange: 4004", at(2), 4004))
     (second_end,) = emitted(second.stopped(at(3)))
     assert isinstance(connected, Connected)
     assert isinstance(first_end, Disconnected)
     assert isinstance(second_end, Disconnected)
     assert (connected.connection, connected.connection_id, connected.streams) == ("public", 1, names)
     assert (first_end.connection, first_end.connection_id, first_end.streams) == ("public", 1, names)
-    assert (first_end.reason, first_end.detail) == ("ClosedByExchange", "closed by the exchange: 4005")
+    assert (first_end.reason, first_end.detail) == ("ClosedByExchange", "closed by the exchange: 4004")
     assert (second_end.connection, second_end.connection_id, second_end.reason) == ("public", 2, "Stopped")
 
 
