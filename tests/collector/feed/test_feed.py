@@ -107,7 +107,7 @@ def test_stop_is_recorded_and_leaves_no_gap() -> None:
     life.gets(book_message("snapshot", 10, -1))
     (event,) = emitted(life.feed.stopped(at(2)))
     assert isinstance(event, Disconnected)
-    assert (event.reason, life.ledger.gaps.detected) == ("stopped", 0)
+    assert (event.reason, life.ledger.gaps.detected) == ("Stopped", 0)
 
 
 @pytest.mark.parametrize("frame", ["", "{", "no json", '{"event":"party"}', '{"arg":{"channel":"books"', "\x00\xff"])
