@@ -1,5 +1,7 @@
 """Intervals in which data is proved whole."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from market_collector.model.events import Record
@@ -38,11 +40,11 @@ def check(name: str, *records: Record) -> ReplicaCheck:
     return replica
 
 
-def found(*replicas: list[Record]) -> list[Interval]:
+def found(*replicas: Sequence[Record]) -> list[Interval]:
     return list(intervals(streams([check(str(number), *records) for number, records in enumerate(replicas)])))
 
 
-def spans(*replicas: list[Record]) -> list[Span]:
+def spans(*replicas: Sequence[Record]) -> list[Span]:
     return [(each.from_time_ns, each.to_time_ns) for each in found(*replicas)]
 
 
