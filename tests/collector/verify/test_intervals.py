@@ -55,13 +55,14 @@ def test_interval_names_its_stream_and_its_proof() -> None:
 
 
 def test_lost_trades_divide_the_interval() -> None:
-    records = [trade(1), trade(2), gap("g", 3, 4), trade(5), trade(7), lost("g", [(3, 4)])]
+    records: list[Record] = [trade(1), trade(2), gap("g", 3, 4), trade(5), trade(7), lost("g", [(3, 4)])]
     assert spans(records) == [(at(1), at(2)), (at(5), at(5)), (at(7), at(7))]
 
 
 def test_gap_that_is_partly_filled_ends_at_its_lost_trades() -> None:
     filled = trade(3, backfilled=True)
-    assert spans([trade(2), gap("g", 3, 5), trade(6), filled, lost("g", [(4, 5)])]) == [(at(2), at(3)), (at(6), at(6))]
+    records: list[Record] = [trade(2), gap("g", 3, 5), trade(6), filled, lost("g", [(4, 5)])]
+    assert spans(records) == [(at(2), at(3)), (at(6), at(6))]
 
 
 def test_stream_is_covered_where_any_replica_has_it() -> None:
@@ -71,7 +72,7 @@ def test_stream_is_covered_where_any_replica_has_it() -> None:
 
 
 def test_restarted_numbers_have_intervals_of_their_own() -> None:
-    records = [trade(8), trade(9), resync("NumberingRestarted"), trade(1, 20), trade(2, 21)]
+    records: list[Record] = [trade(8), trade(9), resync("NumberingRestarted"), trade(1, 20), trade(2, 21)]
     assert spans(records) == [(at(8), at(9)), (at(20), at(21))]
 
 
@@ -79,7 +80,8 @@ def test_interval_without_a_candle_is_whole_if_nothing_was_traded() -> None:
     nothing = gap("g", open_ms(1), open_ms(1), stream=CANDLES)
     end = msgspec.structs.replace(repaired("g", stream=CANDLES), reason="NothingTraded")
     whole = (open_ms(0) * 1_000_000, open_ms(3) * 1_000_000)
-    assert spans([candle(0), nothing, candle(2), end]) == [whole]
+    records: list[Record] = [candle(0), nothing, candle(2), end]
+    assert spans(records) == [whole]
 
 
 def test_book_is_covered_from_its_snapshot() -> None:
@@ -87,8 +89,8 @@ def test_book_is_covered_from_its_snapshot() -> None:
 
 
 def test_gap_of_a_book_is_covered_by_the_chain_of_another_replica() -> None:
-    left = [snapshot(1), update(1, 2), gap("g", 2, stream=BOOK), snapshot(5), update(5, 6)]
-    right = [snapshot(2), update(2, 3), update(3, 5)]
+    left: list[Record] = [snapshot(1), update(1, 2), gap("g", 2, stream=BOOK), snapshot(5), update(5, 6)]
+    right: list[Record] = [snapshot(2), update(2, 3), update(3, 5)]
     assert spans(left) == [(at(1), at(2)), (at(5), at(6))]
     assert spans(left, right) == [(at(1), at(6))]
 
@@ -97,10 +99,11 @@ def test_stream_without_numbers_is_covered_while_a_connection_carries_it() -> No
     carried = msgspec.structs.replace(connected(1), streams=[TICKER])
     ended = msgspec.structs.replace(disconnected(5), connection_id=1, streams=[TICKER])
     again = msgspec.structs.replace(carried, receive_time_ns=at(7), connection_id=2)
-    first = [carried, ticker(2), ended, again, ticker(9)]
+    first: list[Record] = [carried, ticker(2), ended, again, ticker(9)]
     assert [(each.proof, each.data_type) for each in found(first)] == [("connection", "ticker")] * 2
     assert spans(first) == [(at(1), at(5)), (at(7), at(9))]
-    assert spans(first, [msgspec.structs.replace(carried, receive_time_ns=at(4)), ticker(8)]) == [(at(1), at(9))]
+    second: list[Record] = [msgspec.structs.replace(carried, receive_time_ns=at(4)), ticker(8)]
+    assert spans(first, second) == [(at(1), at(9))]
     assert spans([ticker(2)]) == [], "schema 0 does not name the streams of a connection"
 
 
