@@ -69,7 +69,9 @@ docs: ## write the spec reference in docs/ from the CRD, and the schema of recor
 	@$(BIN)/python hack/records_schema.py > docs/records.schema.json
 	@for page in $(SPEC_PAGES); do $(BIN)/python hack/spec_reference.py $$page > docs/$${page}.md || exit; done
 
-check-docs: ## fail when the spec reference differs from the CRD
+check-docs: ## fail when the spec reference or the schema of records is not current
+	@$(BIN)/python hack/records_schema.py | diff -u docs/records.schema.json - || \
+	  { echo "docs/records.schema.json differs from the record types: run make docs" >&2; exit 1; }
 	@for page in $(SPEC_PAGES); do $(BIN)/python hack/spec_reference.py $$page | diff -u docs/$${page}.md - || \
 	  { echo "docs/$${page}.md differs from the CRD: run make docs" >&2; exit 1; }; done
 
