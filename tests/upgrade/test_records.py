@@ -29,7 +29,7 @@ NEW_FIELDS = {
     "disconnected": {"detail", "connection", "connection_id", "streams"},
 }
 """Fields of schema 1, by record type."""
-NEW_TYPES = {"header", "instrument"}
+NEW_TYPES = {"header", "instrument", "recording"}
 """Record types of schema 1."""
 
 

@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 DRAIN_S = 12.0
 """Time for the sinks to acknowledge their queues at a stop. Kubernetes kills the process after 30 s in total: the
 handover, this, the end of calls into sinks that hang, and the last answer."""
+RECORDING_S = 60.0
+"""Interval of `recording` records."""
 CHECKPOINT_S = 1.0
 REPEAT_CHECK_S = 1.0
 """Interval of checks whether a snapshot of a book is due."""
@@ -230,6 +232,7 @@ class Collector:
                 reading.create_task(self._save_checkpoints(), name="checkpoints"),
                 reading.create_task(self._instruments.run(), name="instruments"),
                 reading.create_task(self._repeat_books(), name="snapshots of books"),
+                reading.create_task(self._report_recordings(), name="recordings"),
             ]
             if self._handover and self._takeover:
                 asking = self._predecessors(self._handover, self._takeover).run()
@@ -265,6 +268,12 @@ class Collector:
             with self._containment.of("snapshots of books"):
                 due = self.ledger.books.repeat_due(self.settings.snapshot_interval_s, read_clock())
                 self.fanout.repeat(due)
+
+    async def _report_recordings(self) -> None:
+        while True:
+            await asyncio.sleep(RECORDING_S)
+            with self._containment.of("recordings"):
+                self.fanout.emit(self.ledger.recordings(read_clock()))
 
     def _advance_checkpoint(self) -> None:
         try:

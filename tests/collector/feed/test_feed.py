@@ -105,7 +105,7 @@ def test_gap_reason_is_slow_reading_after_a_slow_reader_close() -> None:
 def test_stop_is_recorded_and_leaves_no_gap() -> None:
     life = Life()
     life.gets(book_message("snapshot", 10, -1))
-    (event,) = emitted(life.feed.stopped(at(2)))
+    *_, event = emitted(life.feed.stopped(at(2)))
     assert isinstance(event, Disconnected)
     assert (event.reason, life.ledger.gaps.detected) == ("Stopped", 0)
 

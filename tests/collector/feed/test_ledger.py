@@ -67,7 +67,7 @@ def test_stop_opens_gaps_for_everything_missing_until_now() -> None:
     start_book(book, 7, 1)
     book.ids.take_trades(book.ids.streams[TRADES], [trade(1)], at(1))
     book.ids.expect(book.ids.streams[TRADES], 3, at(1))
-    gap, end = book.stopped(1, [BOOK, TRADES], at(1.1))
+    gap, *_, end = book.stopped(1, [BOOK, TRADES], at(1.1))
     assert isinstance(gap, Gap)
     assert (gap.first_id, gap.last_id) == ("2", "3")
     assert isinstance(end, Disconnected)

@@ -20,7 +20,7 @@ from types import CoroutineType
 from market_collector.api.loop import timed, turns_of
 from market_collector.api.points import DataPoint, StreamEvent, data_point, data_type, stream_event
 from market_collector.errors import ConfigurationError
-from market_collector.model.events import Data, Event, Instrument, Raw, Record
+from market_collector.model.events import Data, Event, Instrument, Raw, Record, Recording
 from market_collector.model.streams import DataType
 
 QUEUE_RECORDS = 10_000
@@ -156,7 +156,7 @@ class Subscriptions:
         """The subscriptions for this record; raw frames and instruments go only to files."""
         if isinstance(record, Data):
             return self._by_type.get(data_type(type(record)), ())
-        return () if isinstance(record, Raw | Instrument) else self._by_type.get(None, ())
+        return () if isinstance(record, Raw | Instrument | Recording) else self._by_type.get(None, ())
 
 
 class CallbackSink:

@@ -15,6 +15,7 @@ from market_collector.feed.gaps import Gaps
 from market_collector.feed.id_gaps import IdGaps, resync
 from market_collector.feed.instruments import Instruments
 from market_collector.feed.published_book import PublishedBooks
+from market_collector.feed.recording import recordings
 from market_collector.feed.stream_state import (
     AccountProgress,
     BookProgress,
@@ -176,9 +177,10 @@ class Ledger:
         """Record that a connection is open and carries these streams."""
         streams = list(streams)
         self._names[connection] = name
-        for stream in streams:
-            if stream in self.ids.streams:
-                self.ids.streams[stream].connections.add(connection)
+        for progress in map(self.streams.__getitem__, streams):
+            if not progress.connections:
+                progress.carried_since_ns = now.wall_ns
+            progress.connections.add(connection)
         return Connected(
             self.exchange,
             None,
@@ -201,18 +203,26 @@ class Ledger:
         )
 
     def _closed(self, connection: int, streams: Iterable[Stream], now: Moment) -> list[Record]:
-        """Take what waited for this connection."""
+        """Take what waited for this connection, and report the tickers and balances that it was the last to carry."""
         records: list[Record] = []
-        for stream in streams:
-            if (ids := self.ids.streams.get(stream)) is not None:
-                ids.connections.discard(connection)
-                records += self.ids.check_ahead(ids, now)
+        for progress in map(self.streams.__getitem__, streams):
+            if progress.connections == {connection} and not isinstance(progress, IdProgress | BookProgress):
+                records += recordings(self.exchange, [progress], now)
+            progress.connections.discard(connection)
+            if isinstance(progress, IdProgress):
+                records += self.ids.check_ahead(progress, now)
         return records
+
+    def recordings(self, now: Moment) -> list[Record]:
+        """Return a record of the time in which each stream was recorded. Call it once a minute."""
+        return list(recordings(self.exchange, self.streams.values(), now))
 
     def stopped(self, connection: int, streams: Iterable[Stream], now: Moment) -> list[Record]:
         """Record that a connection was ended on purpose: reports everything missing until now."""
         streams = list(streams)
+        numbered = [each for stream in streams if isinstance(each := self.streams[stream], IdProgress | BookProgress)]
         events = [*self._closed(connection, streams, now), *self.check_overdue(Moment(float("inf"), now.wall_ns))]
+        events += recordings(self.exchange, [each for each in numbered if not each.connections], now)
         for progress in self._books_of(streams):
             if len(progress.books) > 1:
                 events += self.books.remove(progress, connection, GapReason.DISCONNECTED, now)

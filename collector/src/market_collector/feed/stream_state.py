@@ -30,6 +30,8 @@ class StreamProgress(msgspec.Struct):
     reason: str = "NotConnected"
     message: str = ""
     """The reason as a sentence, where one word is not enough."""
+    first: Data | None = None
+    """The first data of this process."""
     last: Data | None = None
     """The newest data."""
     last_at: float = 0.0
@@ -42,6 +44,10 @@ class StreamProgress(msgspec.Struct):
     """When the exchange last confirmed that it has no newer data, monotonic seconds."""
     unchecked: str = ""
     """Why it is unknown whether the exchange has newer data; empty if it has, or if nobody has asked."""
+    connections: set[int] = msgspec.field(default_factory=set)
+    """Numbers of the connections that carry the stream."""
+    carried_since_ns: int = 0
+    """Since when there is such a connection, nanoseconds since 1970."""
     halt: str = ""
     """The exchange's word for an instrument that does not trade now: ``suspend``, ``preopen``."""
     latency: LatencyHistogram = msgspec.field(default_factory=LatencyHistogram)
@@ -59,6 +65,7 @@ class StreamProgress(msgspec.Struct):
         if record.exchange_time_ns is not None:
             self.latency.observe((now.wall_ns - record.exchange_time_ns) / 1e9)
         if self.state is not LIVE:
+            self.first = self.first or record
             self.set_state(LIVE, "", now)
 
     def observe_late(self, record: Data, now: Moment) -> None:
@@ -71,6 +78,7 @@ class StreamProgress(msgspec.Struct):
         """Record the arrival of data without its latency: it may have been valid for a long time."""
         self.last, self.last_at, self.last_wall_ns = record, now.at, now.wall_ns
         if self.state is not LIVE:
+            self.first = self.first or record
             self.set_state(LIVE, "", now)
 
     def observe_unreadable(self, message: str, now: Moment) -> None:
@@ -119,8 +127,6 @@ class IdProgress(StreamProgress):
     ids: IdTracker = msgspec.field(default_factory=IdTracker)
     interruption: GapReason | None = None
     """Reason of the next gap, when known before it is found: a lost connection, a restart."""
-    connections: set[int] = msgspec.field(default_factory=set)
-    """Numbers of the connections that carry the stream."""
     ahead: list[Trade] = msgspec.field(default_factory=list)
     """Trades that skip ids which another connection may still bring. They count as not received."""
     ahead_since: float = 0.0

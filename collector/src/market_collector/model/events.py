@@ -332,6 +332,21 @@ class Dropped(EventOfStream, tag="dropped", frozen=True, kw_only=True):
     count: int
 
 
+class Recording(Event, tag="recording", frozen=True):
+    """The time in which a stream was recorded: whole, except for gaps in it that are open or lost.
+
+    One record a minute and one at the end replace those of the same ``stream`` and ``from_time_ns``.
+    """
+
+    stream: str
+    data_type: str
+    interval: str | None
+    from_time_ns: int
+    """Exchange time of the first record; candles: its open time; tickers and balances: when they were subscribed."""
+    to_time_ns: int
+    """Exchange time of the newest record; candles: the open time; tickers and balances: the present or the end."""
+
+
 class Raw(Event, tag="raw", frozen=True):
     """A frame as sent or received, text unchanged (``spec.storeRawData``)."""
 
@@ -346,7 +361,20 @@ Record = Data | Event
 AnyData = Trade | Orderbook | Quote | Ticker | Candle | Balance
 """Any market data record, type by type. Add each new one here."""
 
-AnyEvent = Header | Instrument | Connected | Disconnected | Resync | Refused | Gap | Repaired | Lost | Dropped | Raw
+AnyEvent = (
+    Header
+    | Instrument
+    | Connected
+    | Disconnected
+    | Resync
+    | Refused
+    | Gap
+    | Repaired
+    | Lost
+    | Dropped
+    | Recording
+    | Raw
+)
 """Any event, type by type. Add each new one here."""
 
 AnyRecord = AnyData | AnyEvent

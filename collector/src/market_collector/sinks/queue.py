@@ -22,6 +22,7 @@ from market_collector.model.events import (
     Quote,
     Raw,
     Record,
+    Recording,
     Refused,
     Repaired,
     Resync,
@@ -297,6 +298,8 @@ def stream_name(record: Record) -> str:
             return f"{record.connection}/raw"
         case Header() | Instrument():
             return "events"
-        case Gap() | Repaired() | Lost() | Dropped() | Connected() | Disconnected() | Resync() | Refused():
+        case (
+            Gap() | Repaired() | Lost() | Dropped() | Connected() | Disconnected() | Resync() | Refused() | Recording()
+        ):
             return record.stream or "events"
     raise TypeError(f"{type(record).__name__} is no record")

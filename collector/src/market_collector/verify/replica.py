@@ -20,6 +20,7 @@ from market_collector.model.events import (
     Quote,
     Raw,
     Record,
+    Recording,
     Refused,
     Repaired,
     Resync,
@@ -67,7 +68,8 @@ class ReplicaCheck:
             Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
             Quote: self._quote, Balance: self._balance, Header: self._header, Instrument: self._instrument,
             Connected: self._connected, Disconnected: self._disconnected, Resync: self._resync, Refused: self._event,
-            Gap: self._gap, Repaired: self._closed, Lost: self._closed, Dropped: self._dropped, Raw: self._raw,
+            Gap: self._gap, Repaired: self._closed, Lost: self._closed, Dropped: self._dropped,
+            Recording: self._recording, Raw: self._raw,
         }  # fmt: skip
 
     def start_run(self) -> None:
@@ -202,6 +204,9 @@ class ReplicaCheck:
                 if exchange == event.exchange and (event.streams is None or name in event.streams):
                     check.reconnects.add(event.receive_time_ns)
         self._event(event)
+
+    def _recording(self, event: Recording) -> None:
+        """It tells nothing that the records do not show."""
 
     def _resync(self, event: Resync) -> None:
         check = self._stream(event.exchange, event.stream)

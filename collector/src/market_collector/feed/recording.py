@@ -1,0 +1,40 @@
+"""Records of the time in which each stream was recorded."""
+
+from collections.abc import Iterable, Iterator
+
+from market_collector.feed.stream_state import BookProgress, CandleProgress, IdProgress, StreamProgress
+from market_collector.model.events import Candle, Recording
+from market_collector.model.moment import Moment
+
+
+def recordings(exchange: str, streams: Iterable[StreamProgress], now: Moment) -> Iterator[Recording]:
+    """Yield a record for each stream that was recorded so far."""
+    for progress in streams:
+        stream, span = progress.stream, _span(progress, now)
+        if span is not None:
+            yield Recording(
+                exchange,
+                stream.symbol,
+                None,
+                now.wall_ns,
+                str(stream),
+                stream.data_type,
+                stream.interval or None,
+                *span,
+            )
+
+
+def _span(progress: StreamProgress, now: Moment) -> tuple[int, int] | None:
+    first, last = progress.first, progress.last
+    if isinstance(progress, IdProgress | BookProgress) and (first is None or last is None):
+        return None
+    match progress:
+        case CandleProgress():
+            assert isinstance(first, Candle)
+            assert isinstance(last, Candle)
+            return first.open_time_ns, last.open_time_ns
+        case IdProgress(ids=ids):
+            return (first.exchange_time_ns or 0) if first else 0, ids.last_time_ns
+        case BookProgress(first_ns=first_ns, head_ns=head_ns):
+            return None if first_ns is None or head_ns is None else (first_ns, head_ns)
+    return (progress.carried_since_ns, now.wall_ns) if progress.connections else None
