@@ -4,6 +4,7 @@ from feed_life import BOOK, CANDLES, TICKER, TRADES, Life, at, book_message, can
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.stream_state import CandleProgress
 from market_collector.model.events import Disconnected, Record, Recording
+from records import ticker
 
 
 def spans(records: list[Record]) -> dict[str, tuple[int, int]]:
@@ -39,6 +40,7 @@ def test_candles_are_recorded_by_their_open_times() -> None:
 
 def test_ticker_is_recorded_while_any_connection_carries_it() -> None:
     life = Life(TICKER)
+    life.progress(TICKER).last = ticker(1)
     second = second_of(life)
     assert spans(life.ledger.recordings(at(9))) == {str(TICKER): (0, 9_000_000_000)}
     assert spans(emitted(life.feed.closed("reset", at(10)))) == {}
@@ -51,6 +53,7 @@ def test_ticker_is_recorded_while_any_connection_carries_it() -> None:
 
 def test_stop_ends_with_the_recordings_and_the_connection() -> None:
     life = Life(TRADES, TICKER)
+    life.progress(TICKER).last = ticker(1)
     life.gets(trade_message(1, ts=1_000))
     *records, end = emitted(life.feed.stopped(at(2)))
     assert set(spans(records)) == {str(TRADES), str(TICKER)}

@@ -25,7 +25,7 @@ def recordings(exchange: str, streams: Iterable[StreamProgress], now: Moment) ->
 
 
 def _span(progress: StreamProgress, now: Moment) -> tuple[int, int] | None:
-    first, last = progress.first, progress.last
+    first, last = progress.first_data, progress.last
     if isinstance(progress, IdProgress | BookProgress) and (first is None or last is None):
         return None
     match progress:
@@ -37,4 +37,4 @@ def _span(progress: StreamProgress, now: Moment) -> tuple[int, int] | None:
             return (first.exchange_time_ns or 0) if first else 0, ids.last_time_ns
         case BookProgress(first_ns=first_ns, head_ns=head_ns):
             return None if first_ns is None or head_ns is None else (first_ns, head_ns)
-    return (progress.carried_since_ns, now.wall_ns) if progress.connections else None
+    return (progress.carried_since_ns, now.wall_ns) if progress.connections and last else None

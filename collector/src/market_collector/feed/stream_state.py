@@ -30,7 +30,7 @@ class StreamProgress(msgspec.Struct):
     reason: str = "NotConnected"
     message: str = ""
     """The reason as a sentence, where one word is not enough."""
-    first: Data | None = None
+    first_data: Data | None = None
     """The first data of this process."""
     last: Data | None = None
     """The newest data."""
@@ -65,7 +65,7 @@ class StreamProgress(msgspec.Struct):
         if record.exchange_time_ns is not None:
             self.latency.observe((now.wall_ns - record.exchange_time_ns) / 1e9)
         if self.state is not LIVE:
-            self.first = self.first or record
+            self.first_data = self.first_data or record
             self.set_state(LIVE, "", now)
 
     def observe_late(self, record: Data, now: Moment) -> None:
@@ -78,7 +78,7 @@ class StreamProgress(msgspec.Struct):
         """Record the arrival of data without its latency: it may have been valid for a long time."""
         self.last, self.last_at, self.last_wall_ns = record, now.at, now.wall_ns
         if self.state is not LIVE:
-            self.first = self.first or record
+            self.first_data = self.first_data or record
             self.set_state(LIVE, "", now)
 
     def observe_unreadable(self, message: str, now: Moment) -> None:
