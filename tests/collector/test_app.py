@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import tls
-from collector_program import TYPES, document, program, stored
+from collector_program import TYPES, Program, document, program, stored
 from market_collector import __version__
 from simulator_process import MARKET, REPLAY, Simulator, simulator
 
@@ -177,16 +177,24 @@ def test_pod_fills_the_gap_since_the_last_pod_when_it_takes_over_a_volume(
     for pod in ("pod-a", "pod-b", "pod-b"):
         monkeypatch.setenv("POD_NAME", pod)
         with program(tmp_path, wanted, "--state-dir", str(tmp_path / pod)) as collector:
-            seen = len(stored(data))
-            collector.comes(lambda: any(record["type"] == "trade" for record in stored(data)[seen:]))  # noqa: B023
+            wait_for_a_trade(collector, data)
             collector.process.kill()
             collector.process.wait(5)
         time.sleep(0.3)
     with program(tmp_path, wanted, "--state-dir", str(tmp_path / "pod-b")) as collector:
+        wait_for_a_trade(collector, data)
         collector.comes(lambda: collector.status()["counters"]["gapsRepaired"] > 0)
         collector.comes(lambda: is_whole(stored(data)))
         collector.stop()
     assert is_whole(stored(data))
+
+
+def wait_for_a_trade(collector: Program, data: Path) -> None:
+    """Until this process has written a trade that it received live."""
+    seen = len(stored(data))
+    collector.comes(
+        lambda: any(record["type"] == "trade" and not record["backfilled"] for record in stored(data)[seen:])
+    )
 
 
 def is_whole(records: list[Any]) -> bool:

@@ -32,7 +32,7 @@ from market_collector.reading.strict import (
 FIND_LINE = "Find the line with market-collector verify, and restore the file from a copy"
 TURN = 100
 """Records after which an asynchronous replay lets other tasks run."""
-OF_FILES = {"raw", "header", "instrument"}
+OF_FILES = {"raw", "header", "instrument", "recording"}
 """Types that a stream does not have: left out unless they are asked for."""
 GAPS = {"gap", "repaired", "lost"}
 OF_BOOKS = GAPS | {"disconnected"}
