@@ -498,7 +498,10 @@ asyncio.run(main())
 
 def kill_while_it_writes(directory: Path, after: int) -> int:
     """Runs a collector's sink in a process of its own and kills it; returns how many records it had acknowledged."""
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(directory)], stdout=subprocess.PIPE, text=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(directory)], stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert child.stdout is not None
     acknowledged = 0
     for text in child.stdout:
