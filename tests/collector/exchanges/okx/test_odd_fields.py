@@ -272,7 +272,7 @@ def test_candle_of_rest_that_is_too_short_is_unreadable(length: int) -> None:
     assert (len(history.records), history.unreadable) == (1, 1)
 
 
-@pytest.mark.parametrize("name", ["tradeId", "px", "sz", "side"])
+@pytest.mark.parametrize("name", ["tradeId", "px", "sz"])
 def test_trade_of_history_without_a_required_field_is_left_out(name: str) -> None:
     """`read_history` names the stream; its gap stays open."""
     rest, odd = Okx().rest_api, changed(TRADE_ROW, name, ABSENT)
