@@ -91,12 +91,19 @@ def test_terminating_namespace_causes_no_error(
 
 
 @pytest.fixture
-def only_test_resources(api: Any, namespace: str) -> Iterator[None]:
-    """Deleting the CRD deletes every resource of the cluster, so all of them must belong to a test."""
-    found = api.call("GET", "apis/marketcollector.dev/v1alpha1/marketcollectors")["items"]
-    others = {each["metadata"]["namespace"] for each in found} - {namespace}
-    if theirs := [name for name in others if not name.startswith("op-")]:
-        pytest.fail(f"MarketCollectors in {', '.join(theirs)} would be deleted with the CRD")
+def only_test_resources(api: Any, namespace: str, eventually: Eventually) -> Iterator[None]:
+    """Deleting the CRD deletes every resource of the cluster, so all of them must belong to a test.
+
+    Namespaces of earlier end-to-end tests may not have ended yet: their pods stream for 10 s more.
+    """
+
+    def are_ours() -> None:
+        found = api.call("GET", "apis/marketcollector.dev/v1alpha1/marketcollectors")["items"]
+        others = {each["metadata"]["namespace"] for each in found} - {namespace}
+        theirs = [name for name in others if not name.startswith("op-")]
+        assert not theirs, f"MarketCollectors in {', '.join(theirs)} would be deleted with the CRD"
+
+    eventually(are_ours)
     yield
     apply_crd()
 
