@@ -174,6 +174,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"sinks": file_sink(directory="/proc/self")}, "directory must not be or be below a directory of the system"),
     ({"sinks": file_sink(rotate={"size": "10"})}, "size in body should match"),
     ({"sinks": file_sink(rotate={"interval": "25h"})}, "out of range: must be 1s to 24h"),
+    ({"orderbook": {"snapshotInterval": "25h"}}, "out of range: must be 1s to 24h"),
     ({"sinks": file_sink(compression="lzma")}, 'supported values: "none", "gzip", "zstd"'),
     ({"sinks": file_sink(fsyncInterval="2m")}, "out of range: must be 0s to 1m"),
     ({"sinks": file_sink(claimName="disk"), "replicas": 2}, "a sink with claimName needs replicas 1"),
