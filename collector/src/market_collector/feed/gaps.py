@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from market_collector.book.continuity import IdRange, in_order
+from market_collector.feed.event_head import event_head
 from market_collector.model.events import Gap, GapEvent, Lost, Repaired
 from market_collector.model.moment import Moment
 from market_collector.model.reasons import EndReason, GapReason
@@ -193,13 +194,7 @@ class Gaps:
         while gap_id in self.known:
             gap_id += "+"
         return Gap(
-            self._exchange,
-            stream.symbol,
-            None,
-            now.wall_ns,
-            stream=str(stream),
-            data_type=stream.data_type,
-            interval=stream.interval or None,
+            **event_head(self._exchange, stream, now),
             reason=reason,
             detail=detail,
             gap_id=gap_id,

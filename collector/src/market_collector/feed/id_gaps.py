@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from market_collector.book.continuity import REORDER_WINDOW_S, Arrival, IdRange, without
+from market_collector.feed.event_head import event_head
 from market_collector.feed.gaps import GapBounds, Gaps, KnownGap
 from market_collector.feed.stream_state import CandleProgress, IdProgress
 from market_collector.model.events import Candle, Data, Event, Record, Resync, Trade
@@ -329,14 +330,4 @@ def _is_ahead(progress: CandleProgress, number: int, now: Moment) -> bool:
 
 def resync(exchange: str, stream: Stream, reason: ResyncReason, detail: str, now: Moment) -> Resync:
     """Return the record of a stream that starts again."""
-    return Resync(
-        exchange,
-        stream.symbol,
-        None,
-        now.wall_ns,
-        stream=str(stream),
-        reason=reason,
-        detail=detail,
-        data_type=stream.data_type,
-        interval=stream.interval or None,
-    )
+    return Resync(**event_head(exchange, stream, now), reason=reason, detail=detail)

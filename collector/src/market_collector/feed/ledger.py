@@ -11,6 +11,7 @@ import msgspec
 from market_collector.exchanges.interface import AccountUpdate
 from market_collector.feed.account import changed_balances
 from market_collector.feed.complaints import Complaints
+from market_collector.feed.event_head import event_head
 from market_collector.feed.gaps import Gaps
 from market_collector.feed.id_gaps import IdGaps, resync
 from market_collector.feed.instruments import Instruments
@@ -159,19 +160,7 @@ class Ledger:
         progress.set_state(StreamState.REFUSED, reason, now, message)
         if not is_new:
             return []
-        stream = progress.stream
-        refused = Refused(
-            self.exchange,
-            stream.symbol,
-            None,
-            now.wall_ns,
-            stream=str(stream),
-            reason=reason,
-            detail=message,
-            data_type=stream.data_type,
-            interval=stream.interval or None,
-        )
-        return [refused]
+        return [Refused(**event_head(self.exchange, progress.stream, now), reason=reason, detail=message)]
 
     def opened(self, connection: int, name: str, streams: Iterable[Stream], now: Moment) -> Connected:
         """Record that a connection is open and carries these streams."""

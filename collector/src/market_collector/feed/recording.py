@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from market_collector.feed.event_head import event_head
 from market_collector.feed.stream_state import BookProgress, CandleProgress, IdProgress, StreamProgress
 from market_collector.model.events import Candle, Recording
 from market_collector.model.moment import Moment
@@ -10,18 +11,8 @@ from market_collector.model.moment import Moment
 def recordings(exchange: str, streams: Iterable[StreamProgress], now: Moment) -> Iterator[Recording]:
     """Yield a record for each stream that was recorded so far."""
     for progress in streams:
-        stream, span = progress.stream, _span(progress, now)
-        if span is not None:
-            yield Recording(
-                exchange,
-                stream.symbol,
-                None,
-                now.wall_ns,
-                str(stream),
-                stream.data_type,
-                stream.interval or None,
-                *span,
-            )
+        if (span := _span(progress, now)) is not None:
+            yield Recording(**event_head(exchange, progress.stream, now), from_time_ns=span[0], to_time_ns=span[1])
 
 
 def _span(progress: StreamProgress, now: Moment) -> tuple[int, int] | None:
