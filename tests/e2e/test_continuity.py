@@ -149,7 +149,7 @@ def is_passing(stream: Any) -> bool:
 
 def gap_counts(stream: Any) -> Mapping[str, int]:
     """A stream's gaps by state."""
-    counts: Mapping[str, int] = stream["holes"]  # the key in verify's JSON, until schema 1
+    counts: Mapping[str, int] = stream["holes"]  # the key in verify's JSON
     return counts
 
 

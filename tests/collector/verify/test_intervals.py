@@ -7,7 +7,6 @@ import msgspec
 from market_collector.model.events import Record
 from market_collector.verify.intervals import Interval, intervals, to_csv
 from market_collector.verify.merge import streams
-from market_collector.verify.replica import ReplicaCheck
 from records import (
     BOOK,
     CANDLES,
@@ -27,17 +26,9 @@ from records import (
     trade,
     update,
 )
+from replica_checks import check
 
 Span = tuple[int, int]
-
-
-def check(name: str, *records: Record) -> ReplicaCheck:
-    replica = ReplicaCheck(name)
-    replica.start_run()
-    for record in records:
-        replica.take(record)
-    replica.finish()
-    return replica
 
 
 def found(*replicas: Sequence[Record]) -> list[Interval]:

@@ -1,19 +1,10 @@
 """Replicas put together."""
 
-from market_collector.model.events import Record
 from market_collector.verify.merge import streams
 from market_collector.verify.replica import ReplicaCheck
 from market_collector.verify.report import RangeState, StreamReport
 from records import BOOK, TICKER, TRADES, at, gap, lost, snapshot, ticker, trade, update
-
-
-def check(name: str, *records: Record) -> ReplicaCheck:
-    replica = ReplicaCheck(name)
-    replica.start_run()
-    for record in records:
-        replica.take(record)
-    replica.finish()
-    return replica
+from replica_checks import check
 
 
 def by_name(*replicas: ReplicaCheck) -> dict[str, StreamReport]:
