@@ -61,6 +61,17 @@ def test_missing_ids_are_named_once_and_only_after_the_reorder_window() -> None:
     assert missing_count(ids, 101, 105) == 5
 
 
+def test_gap_starts_at_the_row_before_it_when_the_clock_goes_back() -> None:
+    ids = IdTracker(100, 1)
+    ids.take(101, 101, 5_000, 10.0)
+    ids.take(102, 102, 2_000, 10.1)
+    ids.take(104, 104, 2_100, 10.2)
+    assert ids.take_overdue(99.0) == [IdRange(103, 103, 10.2, from_ns=2_000, to_ns=2_100)]
+    ids.expect(105, 20.0)
+    assert ids.take_overdue(99.0) == [IdRange(105, 105, 20.0, from_ns=2_100)]
+    assert ids.take(50, 50, 4_000, 30.0) is Arrival.DUPLICATE
+
+
 def test_late_row_fills_its_range_and_is_not_a_duplicate() -> None:
     ids = IdTracker(100, 1)
     ids.take(104, 104, 2, 10.0)

@@ -71,13 +71,10 @@ class IdTracker:
     of order as well: an id before the first one is late, unless `first_id` is 0.
     """
 
-    __slots__ = ("_started_at", "first_id", "last_id", "last_time_ns", "missing", "waiting")
+    __slots__ = ("_started_at", "first_id", "head_ns", "last_id", "last_time_ns", "missing", "waiting")
 
     def __init__(self, last_id: int | None = None, last_time_ns: int = 0) -> None:
-        self.last_id = last_id
-        """Highest id that was delivered or is known to exist; None before the first."""
-        self.last_time_ns = last_time_ns
-        """Latest exchange time delivered, nanoseconds since 1970."""
+        self.resume(last_id, last_time_ns)
         self.first_id = 0
         """Lowest id that was delivered or is known to exist. 0 if an earlier process delivered those before."""
         self._started_at = 0.0
@@ -87,23 +84,33 @@ class IdTracker:
         self.missing: list[IdRange] = []
         """Ranges that `take_overdue` has returned; a backfill or a very late row still fills them."""
 
+    def resume(self, last_id: int | None, time_ns: int) -> None:
+        """Continue after an id that another process delivered, with its exchange time."""
+        self.last_id = last_id
+        """Highest id that was delivered or is known to exist; None before the first."""
+        self.last_time_ns = time_ns
+        """Latest exchange time delivered, nanoseconds since 1970."""
+        self.head_ns = time_ns
+        """Exchange time of the delivered row with the highest id: earlier than `last_time_ns` after the exchange set
+        its clock back. 0 if unknown."""
+
     def take(self, first: int, last: int, time_ns: int, now: float) -> Arrival:
         """Record the arrival of ids ``first`` to ``last``, with exchange time ``time_ns``."""
         if self.last_id is None:
             self.last_time_ns = time_ns
-            self._start(first, last, now)
+            self._start(first, last, time_ns, now)
             return NEW
         if first > self.last_id:
             if first > self.last_id + 1:
-                self.waiting.append(IdRange(self.last_id + 1, first - 1, now, self.last_time_ns or None, time_ns))
-            self.last_id = last
+                self.waiting.append(IdRange(self.last_id + 1, first - 1, now, self.head_ns or None, time_ns))
+            self.last_id, self.head_ns = last, time_ns
             if time_ns > self.last_time_ns:
                 self.last_time_ns = time_ns
             return NEW
         return self._take_late(first, last, time_ns, now)
 
-    def _start(self, first: int, last: int, now: float) -> None:
-        self.first_id, self.last_id, self._started_at = first, last, now
+    def _start(self, first: int, last: int, time_ns: int, now: float) -> None:
+        self.first_id, self.last_id, self.head_ns, self._started_at = first, last, time_ns, now
 
     def _take_late(self, first: int, last: int, time_ns: int, now: float) -> Arrival:
         assert self.last_id is not None
@@ -116,12 +123,12 @@ class IdTracker:
             self._extend_start(first, last, time_ns, now)
             is_late = True
         if last > self.last_id:
-            self.last_id = last
+            self.last_id, self.head_ns = last, time_ns
             return Arrival.LATE if is_late else Arrival.NEW
         if is_late:
             return Arrival.LATE
         if is_later:
-            self._start(first, last, now)
+            self._start(first, last, time_ns, now)
             return Arrival.RESTART
         return Arrival.DUPLICATE
 
@@ -137,9 +144,9 @@ class IdTracker:
     def expect(self, last: int, now: float) -> None:
         """Record that ids up to ``last`` exist; those not delivered are missing."""
         if self.last_id is None:
-            self._start(last + 1, last, now)
+            self._start(last + 1, last, 0, now)
         elif last > self.last_id:
-            self.waiting.append(IdRange(self.last_id + 1, last, now, self.last_time_ns or None))
+            self.waiting.append(IdRange(self.last_id + 1, last, now, self.head_ns or None))
             self.last_id = last
 
     def take_below(self, number: int) -> list[IdRange]:

@@ -264,7 +264,7 @@ class Takeover:
         ids = progress.ids
         progress.is_held, progress.interruption = True, GapReason.RESTARTED
         if ids.last_id is None:
-            ids.last_id, ids.last_time_ns = at.number, at.line.time_ns
+            ids.resume(at.number, at.line.time_ns)
             return
         held.first = self._resumed[name].number if name in self._resumed else ids.first_id or ids.last_id
         if at.number + 1 < held.first:
@@ -340,6 +340,6 @@ def _release(held: _Held, at: StreamPosition) -> None:
         return
     progress.is_held = False
     if held.first is None:
-        progress.ids.last_id, progress.ids.last_time_ns = at.number, at.line.time_ns
+        progress.ids.resume(at.number, at.line.time_ns)
     else:
         progress.ids.give_up(held.start + 1, min(at.number, held.first - 1))
