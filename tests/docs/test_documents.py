@@ -124,6 +124,13 @@ def cited_document(file: str, name: str) -> Path | None:
     return next((path for path in candidates if path.exists()), None)
 
 
+def test_no_file_has_the_markers_of_a_conflict() -> None:
+    found = subprocess.run(
+        ["git", "grep", "-nE", "^(<{7}|>{7}) "], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert found.stdout == ""
+
+
 def test_code_cites_only_documents_that_exist() -> None:
     cited = sorted(set(citations()))
     assert cited

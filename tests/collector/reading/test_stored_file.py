@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from market_collector.model.events import AnyRecord
-from market_collector.reading.stored_file import StoredFile, damage, decoder, start_of
+from market_collector.reading.stored_file import LONGEST_NAME, UNKNOWN_KEPT, StoredFile, damage, decoder, start_of
 from market_collector.sinks.reader import DamagedError
 from record_lines import lines
 from records import gap, raw, snapshot, trade
@@ -64,6 +64,17 @@ def test_records_with_words_of_a_newer_version_are_no_damage(tmp_path: Path) -> 
         ("side", "both"): 1,
         ("action", "whole"): 1,
     }
+
+
+def test_names_of_unknown_types_and_words_do_not_fill_the_memory(tmp_path: Path) -> None:
+    line = lines([trade(1)])
+    kinds = [line.replace(b'"trade"', b'"%d%s"' % (number, b"x" * 1000)) for number in range(50)]
+    words = [line.replace(b'"buy"', b'"%d%s"' % (number, b"x" * 1000)) for number in range(50)]
+    file, _, _ = read(tmp_path / "a.jsonl", b"".join(kinds + words))
+    assert file.unknown.total() == file.unknown_words.total() == 50
+    assert len(file.unknown) == len(file.unknown_words) == UNKNOWN_KEPT + 1
+    names = [*file.unknown, *(each.word for each in file.unknown_words)]
+    assert max(map(len, names)) == LONGEST_NAME
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import zstandard
 
 from market_collector.model.events import Record
 from market_collector.reading.files import recordings
+from market_collector.reading.trouble import LONGEST_ERROR
 from market_collector.sinks.compress import compress
 from market_collector.sinks.interface import Origin
 from market_collector.sinks.names import file_name
@@ -16,7 +17,7 @@ from market_collector.verify.files import TROUBLES_KEPT, Reader
 from market_collector.verify.ids import NumberLine
 from market_collector.verify.replica import ReplicaCheck
 from record_lines import lines
-from records import TRADES, at, header, raw, trade
+from records import TRADES, at, gap, header, raw, trade
 
 NAME = "okx-btc_0_{host}_20261122T1000{second:02d}.000Z_{counter:06d}.jsonl"
 
@@ -224,3 +225,13 @@ def test_later_schema_is_named_with_what_to_do(tmp_path: Path) -> None:
         "Read it with market-collector 0.1.0 or later"
     ]
     assert (trades(check), check.records, reader.notes) == ([(2, 2)], 2, [])
+
+
+def test_error_with_a_long_value_is_cut(tmp_path: Path) -> None:
+    content = lines([gap("g", 2, 3)]).replace(b"/trade", b"/" + b"x" * 10_000)
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines([trade(1)]) + content)
+    reader, _ = read(path)
+    (trouble,) = reader.troubles
+    assert trouble.line == 2
+    assert len(trouble.reason) < 2 * LONGEST_ERROR

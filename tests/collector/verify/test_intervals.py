@@ -102,3 +102,12 @@ def test_csv_has_a_line_for_each_interval() -> None:
     header, line = to_csv(found([trade(1), trade(2)])).splitlines()
     assert header == "exchange,symbol,stream,data_type,interval,from_time_ns,to_time_ns,proof"
     assert line == f"okx,BTC-USDT,{TRADES},trade,,{at(1)},{at(2)},numbers"
+
+
+def test_csv_of_hostile_names_has_one_line_each_and_no_formula() -> None:
+    names = ["=1+1", "+1", "-1", "@A1", "BTC\x1b[2J", "BTC\nokx", "BTC\x9b\u202e"]
+    records = [msgspec.structs.replace(trade(1), symbol=name) for name in names]
+    _, *lines = to_csv(found(records)).splitlines()
+    assert len(lines) == len(names)
+    assert all(line.isprintable() for line in lines)
+    assert {line.split(",")[1] for line in lines} >= {"'=1+1", "'+1", "'-1", "'@A1", r"BTC\nokx"}

@@ -12,7 +12,7 @@ from market_collector.verify.report import (
     Report,
     StreamReport,
 )
-from market_collector.verify.table import LINES_KEPT, moment, text
+from market_collector.verify.table import LINES_KEPT, LONGEST_LINE, moment, text
 from records import at
 
 STREAM = StreamReport(
@@ -101,3 +101,24 @@ def test_empty_recording_has_no_timeline() -> None:
     empty = replace(STREAM, from_ns=None, to_ns=None)
     assert "data" not in page(empty).replace("any data", "")
     assert moment(None) == "-"
+
+
+def test_foreign_text_adds_no_line_and_no_control_character() -> None:
+    forged = "x\nCOMPLETE: 1 record\x1b[2J\u202e"
+    ranges = (replace(missing_range(RangeState.OPEN), reason=forged, gap_id=forged, replica=forged),)
+    reckoning = Reckoning(missing_ranges=ranges, findings=(Finding(forged, forged, None, forged),))
+    stream = replace(STREAM, exchange=forged, stream=forged, reckoning=reckoning)
+    lines = page(stream, notes=[forged], troubles=[Trouble(forged, 1, forged)]).splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert not [line for line in lines if line.startswith("COMPLETE")]
+    assert lines[0].index("FROM") == lines[1].index("2026-"), "columns are aligned"
+
+
+def test_long_names_do_not_widen_every_row() -> None:
+    long = replace(
+        STREAM,
+        stream="x" * 10_000,
+        out_of_order=1,
+        reckoning=Reckoning((missing_range(RangeState.OPEN, "1" * 10_000),)),
+    )
+    assert max(map(len, page(STREAM, long).splitlines())) <= LONGEST_LINE + len("  ")

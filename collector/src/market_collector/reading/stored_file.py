@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,12 @@ from market_collector.sinks.reader import stored_lines
 START_OF_RECORD = b'{"type":"'
 """First bytes of every record."""
 HEADER = Header.__struct_config__.tag
+UNKNOWN_KEPT = 20
+"""Unknown types, and unknown words, that are counted by name for one file."""
+LONGEST_NAME = 60
+"""Characters of such a name that are kept. A line may have 64 MiB."""
+OTHERS = "others"
+"""Stands for the unknown types and words above `UNKNOWN_KEPT`."""
 Decode = Callable[[bytes], AnyRecord]
 
 
@@ -87,7 +94,10 @@ class StoredFile:
     def _read_again(self, line: bytes, error: Exception) -> AnyRecord | None:
         """Return a record of a newer version without its unknown words. Count or reject any other line."""
         words, record = without_unknown_words(line)
-        self.unknown_words.update(words)
+        for word in words:
+            count = self.unknown_words
+            short = word._replace(word=word.word[:LONGEST_NAME])
+            count[short if _is_counted(short, count) else word._replace(word=OTHERS)] += 1
         if not words:
             self._cannot_read(line, error)
         return record
@@ -99,7 +109,7 @@ class StoredFile:
             _check_header(line)
             self.reject(error)
         elif (kind := _unknown_kind(line)) is not None:
-            self.unknown[kind] += 1
+            self.unknown[kind if _is_counted(kind, self.unknown) else OTHERS] += 1
         else:
             self.reject(error)
 
@@ -151,6 +161,7 @@ def _check_header(line: bytes) -> None:
 def _check_schema(schema: int, writer_version: str) -> None:
     """Raise `LaterSchemaError` for a schema that this version does not read."""
     if schema > SCHEMA:
+        writer_version = writer_version[:LONGEST_NAME]
         reason = f"has schema {schema} of market-collector {writer_version}, but this version reads up to {SCHEMA}"
         raise LaterSchemaError(f"{reason}. Read it with market-collector {writer_version} or later")
 
@@ -169,4 +180,9 @@ def _unknown_kind(line: bytes) -> str | None:
         kind = msgspec.json.decode(line, type=_Kind).type
     except UNREADABLE:
         return None
-    return None if kind in KINDS else kind
+    return None if kind in KINDS else kind[:LONGEST_NAME]
+
+
+def _is_counted(name: str | Word, counts: Counter[Any]) -> bool:
+    """Whether an unknown name is counted by itself, so that a file of such names does not fill the memory."""
+    return name in counts or len(counts) < UNKNOWN_KEPT

@@ -13,7 +13,7 @@ from market_collector.reading.files import Recording, recordings
 from market_collector.reading.newer import KINDS
 from market_collector.reading.plausible import IMPOSSIBLE, Check, check_values
 from market_collector.reading.stored_file import HEADER, Decode, LaterSchemaError, StoredFile, damage, decoder, start_of
-from market_collector.reading.trouble import Trouble
+from market_collector.reading.trouble import LONGEST_ERROR, Trouble
 from market_collector.sinks.reader import DamagedError
 from market_spec.messages import not_among
 
@@ -104,7 +104,7 @@ def _records(path: Path, skipped: tuple[bytes, ...], decode: Decode, check: Chec
 
 
 def _raise(file: StoredFile, error: Exception) -> None:
-    raise _error(file, file.line, str(error)) from error
+    raise _error(file, file.line, f"{error!s:.{LONGEST_ERROR}}") from error
 
 
 def _error(file: StoredFile, line: int, reason: str) -> RecordingError:

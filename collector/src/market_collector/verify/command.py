@@ -22,7 +22,6 @@ from market_collector.verify.intervals import Interval, intervals, to_csv
 from market_collector.verify.report import EXIT_CODES, Report
 from market_collector.verify.table import text
 from market_collector.verify.timeline import BLOCKS
-from market_spec.messages import escaped_lines
 
 OUTPUTS = ("table", "json", "intervals", "intervals-csv")
 WIDTH_WITHOUT_TERMINAL = 120
@@ -40,7 +39,7 @@ def verify(paths: Sequence[str], output: str) -> int:
         print(to_csv(list(intervals(report.streams))), end="")
     else:
         width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
-        print(escaped_lines(text(report, width, _has_blocks(sys.stdout.encoding))))
+        print(text(report, width, _has_blocks(sys.stdout.encoding)))
     return EXIT_CODES[report.verdict]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from market_collector.reading.files import NAME_A_RECORDING, Recording
 from market_collector.reading.stored_file import LaterSchemaError, StoredFile, damage, decoder
-from market_collector.reading.trouble import Trouble
+from market_collector.reading.trouble import LONGEST_ERROR, Trouble
 from market_collector.sinks.reader import DamagedError
 from market_collector.verify.replica import RecordError, ReplicaCheck
 from market_spec.messages import counted
@@ -72,7 +72,7 @@ class Reader:
 
     def _reject(self, file: StoredFile, error: Exception) -> None:
         if file.unreadable <= TROUBLES_KEPT:
-            self._trouble(file, file.line, f"{error}. {RESTORE}")
+            self._trouble(file, file.line, f"{error!s:.{LONGEST_ERROR}}. {RESTORE}")
         else:
             self._unlisted[file] += 1
 

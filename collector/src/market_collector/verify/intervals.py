@@ -10,6 +10,10 @@ import msgspec
 
 from market_collector.model.streams import DataType, Stream
 from market_collector.verify.report import StreamReport
+from market_spec.messages import escaped
+
+FORMULA = ("=", "+", "-", "@")
+"""Starts of a cell that spreadsheets calculate."""
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -52,9 +56,16 @@ def intervals(streams: Iterable[StreamReport]) -> Iterator[Interval]:
 
 
 def to_csv(found: Sequence[Interval]) -> str:
-    """Return intervals as CSV with a header line."""
+    """Return intervals as CSV with a header line. Names can steer neither a terminal nor a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Interval.__struct_fields__)
-    writer.writerows(msgspec.structs.astuple(each) for each in found)
+    writer.writerows(map(_cell, msgspec.structs.astuple(each)) for each in found)
     return text.getvalue()
+
+
+def _cell(value: str | int | None) -> str | int | None:
+    if not isinstance(value, str):
+        return value
+    text = escaped(value)
+    return f"'{text}" if text.startswith(FORMULA) else text

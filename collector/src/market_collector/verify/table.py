@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from market_collector.verify.report import MISSING, Completeness, MissingRange, RangeState, Report, Span, StreamReport
 from market_collector.verify.timeline import blocks, legend, paint, whole_time
-from market_spec.messages import counted
+from market_spec.messages import counted, escaped
 
 HEADINGS = ("STREAM", "FROM (UTC)", "TO", "RECORDS", "REPAIRED", "LOST", "OPEN", "UNREPORTED", "DUPLICATES", "PROVED")
 ALWAYS_SHOWN = 4
@@ -16,17 +16,24 @@ EMPTY = ("0", "-")
 LINES_KEPT = 20
 """Gaps, findings and pauses that are listed for one stream; `-o json` lists all."""
 NARROWEST_TIMELINE = 20
+LONGEST_NAME = 120
+"""Characters of a stream's name that are shown: every row is as wide as the longest one."""
+LONGEST_LINE = 500
 
 
 def text(report: Report, width: int, has_blocks: bool) -> str:
-    """The whole report. Its timeline has at most ``width`` columns."""
+    """The whole report. Its timeline has at most ``width`` columns. Foreign text adds no line and steers no terminal."""
     parts = [_table(report.streams)] if report.streams else []
     parts += [_details(stream) for stream in report.streams]
     parts.append(_timeline(report.streams, width, has_blocks))
-    parts.append("\n".join(f"note: {note}" for note in report.notes))
-    parts.append("\n".join(f"{t.file}{f':{t.line}' if t.line else ''}: {t.reason}" for t in report.troubles))
+    parts.append("\n".join(f"note: {escaped(note)}" for note in report.notes))
+    parts.append("\n".join(map(str, report.troubles)))
     parts.append(verdict(report))
     return "\n\n".join(part for part in parts if part)
+
+
+def _name(stream: StreamReport) -> str:
+    return escaped(f"{stream.exchange} {stream.stream}"[:LONGEST_NAME])
 
 
 def moment(time_ns: int | None) -> str:
@@ -56,7 +63,7 @@ def _what_is_wrong(streams: Sequence[StreamReport]) -> str:
     gaps = sum(stream.counts[state] for stream in bad for state in MISSING)
     findings = sum(len(stream.reckoning.findings) for stream in bad)
     counts = [counted(number, noun) for number, noun in ((gaps, "gap"), (findings, "contradiction")) if number]
-    names = ", ".join(f"{stream.exchange} {stream.stream}" for stream in bad)
+    names = ", ".join(map(_name, bad))
     return f"{', '.join(counts)} in {names}"
 
 
@@ -72,7 +79,7 @@ def _table(streams: Sequence[StreamReport]) -> str:
 def _row(stream: StreamReport) -> tuple[str, ...]:
     counts, books = stream.counts, stream.reckoning.books
     return (
-        f"{stream.exchange} {stream.stream}",
+        _name(stream),
         moment(stream.from_ns),
         moment(stream.to_ns),
         f"{stream.records:,}",
@@ -92,10 +99,10 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _details(stream: StreamReport) -> str:
-    lines = list(_detail_lines(stream))
+    lines = [escaped(line[:LONGEST_LINE]) for line in _detail_lines(stream)]
     more = len(lines) - LINES_KEPT
     kept = lines[:LINES_KEPT] + ([f"... and {more} more (-o json lists all)"] if more > 0 else [])
-    return "\n".join([f"{stream.exchange} {stream.stream}:", *(f"  {line}" for line in kept)]) if kept else ""
+    return "\n".join([f"{_name(stream)}:", *(f"  {line}" for line in kept)]) if kept else ""
 
 
 def _detail_lines(stream: StreamReport) -> Iterator[str]:
@@ -136,7 +143,7 @@ def _timeline(streams: Sequence[StreamReport], width: int, has_blocks: bool) -> 
     time = whole_time(streams)
     if time is None:
         return ""
-    names = [f"{stream.exchange} {stream.stream}" for stream in streams]
+    names = list(map(_name, streams))
     margin = max(map(len, names)) + 1
     room = max(NARROWEST_TIMELINE, width - margin)
     lines_painted = [paint(stream, time, room) for stream in streams]
