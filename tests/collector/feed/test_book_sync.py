@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from feed_life import BOOK, NO_ANSWER, Life, arg, at, book_message, emitted, reconnects, sent
-from market_collector.book.book import Book
+from market_collector.book.book import LEVELS_PER_DEPTH, Book
+from market_collector.exchanges.okx.rows import BOOK_DEPTH
 from market_collector.feed import book_sync
-from market_collector.feed.effects import Answer, Fetch, Question, Send
+from market_collector.feed.effects import Answer, Effect, Fetch, Question, Send
 from market_collector.model.events import (
     Gap,
     Lost,
@@ -229,3 +230,25 @@ def test_progress_keeps_no_levels_of_a_snapshot() -> None:
     life.gets(book_message("snapshot", 10, -1))
     last = life.progress(BOOK).last
     assert (last.sequence, last.bids, last.asks) == (10, [], [])
+
+
+@pytest.mark.parametrize("is_sorted", [False, True])
+def test_book_that_only_grows_is_out_of_sync(is_sorted: bool) -> None:
+    """A hostile exchange would fill the memory."""
+    life = Life()
+    life.is_acked(BOOK)
+    life.gets(book_message("snapshot", 10, -1))
+    books: dict[int, Book] = life.progress(BOOK).books
+    sequence, effects = 10, list[Effect]()
+    while not (resyncs := [each for each in emitted(effects) if isinstance(each, Resync)]):
+        update = book_message("update", sequence + 1, sequence)
+        update["data"][0]["bids"] = [[f"{sequence}.{number}", "1", "0", "1"] for number in range(200)]
+        life.gets(update, sequence)
+        sequence += 1
+        (book,) = books.values()
+        assert book.size < 2 * LEVELS_PER_DEPTH * BOOK_DEPTH
+        if is_sorted:
+            book.best(1)
+        effects = life.feed.woken(at(sequence))
+    assert [each.reason for each in resyncs] == ["Unreadable"]
+    assert not books

@@ -8,6 +8,10 @@ from market_collector.model.events import Level, Orderbook
 
 ALL_LEVELS = 1_000_000
 """More levels than any book has."""
+LEVELS_OF_A_WHOLE_BOOK = 500_000
+"""Most levels of a book whose depth the exchange does not limit (15 MB)."""
+LEVELS_PER_DEPTH = 20
+"""Most levels for each of `Book.depth`. The exchange deletes those beyond, and adds others, in the same update."""
 CHANGES_KEPT = 4096
 """Changes of a side above which deleted levels are removed, if no reader has removed them before (0.5 MB)."""
 
@@ -60,6 +64,18 @@ class Book:
     def unpacked_levels(self) -> int:
         """Number of levels that `pack` would pack, and of those deleted since."""
         return len(self._bids.changes) + len(self._asks.changes)
+
+    @property
+    def size(self) -> int:
+        """Number of levels in memory, nearly that of the present levels after `pack`."""
+        if self._rankings is not None:
+            return sum(len(ranking.amounts) for ranking in self._rankings)
+        return self._bids.size + self._asks.size
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the exchange adds levels without an end, which would fill the memory. Call `pack` first."""
+        return self.size > (LEVELS_PER_DEPTH * self.depth if self.depth else LEVELS_OF_A_WHOLE_BOOK)
 
     def pack(self) -> None:
         """Reduce the memory of a book that is read seldom to a fifth. Does nothing while it is kept sorted."""

@@ -19,16 +19,22 @@ class Side:
     level: readers keep the text that came last for the first time.
     """
 
-    __slots__ = ("_best_packed", "_is_best_highest", "_is_sorted", "_packed", "_worst", "changes")
+    __slots__ = ("_best_packed", "_is_best_highest", "_is_sorted", "_packed", "_packed_levels", "_worst", "changes")
 
     def __init__(self, levels: Sequence[Level], *, best: Literal["highest", "lowest"], is_packed: bool = False) -> None:
         self._is_best_highest = best == "highest"
         self._best_packed = self._worst = float("-inf") if self._is_best_highest else float("inf")
         self._packed = _encode(levels) if is_packed else b""
+        self._packed_levels = len(levels) if is_packed else 0
         self._is_sorted = not is_packed
         """Whether the packed levels are sorted, the best first, each price once."""
         self.changes = {} if is_packed else {level.price: level for level in levels}
         """The last level of each price that changed since the side was packed, deleted levels included."""
+
+    @property
+    def size(self) -> int:
+        """Number of levels in memory; changed and deleted ones may count twice until the side is packed."""
+        return self._packed_levels + len(self.changes)
 
     def levels(self) -> list[Level]:
         """Return all present levels, unsorted. Removes deleted ones if they are the most."""
@@ -47,6 +53,7 @@ class Side:
         present = self._by_price()
         prices = sorted(present, reverse=self._is_best_highest)
         self._packed, self._is_sorted, self.changes = _encode([present[price] for price in prices]), True, {}
+        self._packed_levels = len(prices)
         self._best_packed = prices[0] if prices else self._worst
 
     def bound(self) -> float:

@@ -138,16 +138,15 @@ class BookSync:
     # -- crossed books
 
     def check_crossed(self, now: Moment) -> list[Effect]:
-        """Ask REST whether instruments whose book stays crossed are in an auction.
+        """Ask REST whether instruments whose book stays crossed are in an auction. Resync a book that only grows.
 
         Only books that changed since their last examination are examined, the least recently examined first.
         """
         changed = sorted(filter(_is_changed, self._books), key=lambda each: each.looked_at)
-        for subscription in changed[:MAX_LOOKS]:
-            self._look(subscription, now)
-        return [self._ask_state(each, now) for each in self._books if _is_crossed_for_long(each, now)]
+        effects = [effect for subscription in changed[:MAX_LOOKS] for effect in self._look(subscription, now)]
+        return effects + [self._ask_state(each, now) for each in self._books if _is_crossed_for_long(each, now)]
 
-    def _look(self, subscription: BookSubscription, now: Moment) -> None:
+    def _look(self, subscription: BookSubscription, now: Moment) -> list[Effect]:
         book = subscription.book
         assert book is not None
         subscription.looked_at = now.at
@@ -157,6 +156,10 @@ class BookSync:
             subscription.crossed_since = now.at
         if book.unpacked_levels > CHANGES_UNPACKED:
             book.pack()
+        if not book.is_too_large:
+            return []
+        detail = f"the book has {book.size} levels, and the exchange keeps {book.depth or 'fewer'} on each side"
+        return self.start_resync(subscription, ResyncReason.UNREADABLE, detail, now)
 
     def _ask_state(self, subscription: BookSubscription, now: Moment) -> Fetch:
         subscription.crossed_since = now.at + AUCTION_RECHECK_S

@@ -22,7 +22,7 @@ LONGEST_LINE = 500
 
 
 def text(report: Report, width: int, has_blocks: bool) -> str:
-    """The whole report. Its timeline has at most ``width`` columns. Foreign text adds no line and steers no terminal."""
+    """The whole report. Its timeline has at most ``width`` columns. Foreign text cannot add lines or escapes."""
     parts = [_table(report.streams)] if report.streams else []
     parts += [_details(stream) for stream in report.streams]
     parts.append(_timeline(report.streams, width, has_blocks))
