@@ -138,3 +138,15 @@ async def test_internal_error_of_a_round_does_not_end_the_task(
     assert successor.takeover.predecessors == {}
     assert successor.ledger.complaints.internal_errors == 2
     assert "handover: internal error: RecursionError('deep')" in caplog.text
+
+
+async def test_positions_of_another_pod_are_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The address may belong to a pod of somebody else by now, whose answer must not fill the memory."""
+    caplog.set_level("INFO")
+    async with pod(status("other", "no positions")) as address, asyncio.timeout(20):
+        successor = Successor(tmp_path, old=address)
+        task = asyncio.create_task(successor.task.run())
+        while successor.takeover.predecessors:
+            await asyncio.sleep(0.01)
+        task.cancel()
+    assert "belongs to another pod now" in caplog.text

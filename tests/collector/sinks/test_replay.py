@@ -1,6 +1,7 @@
 """Records after a place, from plain and compressed files, also with torn lines."""
 
 import gzip
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -104,3 +105,19 @@ def test_recall_end_reads_only_the_end_and_skips_leading_backfills(tmp_path: Pat
     assert {number for number, _ in recall_end(tmp_path, ORIGIN).numbers["BTC-USDT/trade"]} == {1}
     (tmp_path / FIRST).write_bytes(text([backfill, trade(50), backfill]))
     assert recall_end(tmp_path, ORIGIN).numbers == {"BTC-USDT/trade": [(50, 500), (7, 70)]}
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory"])
+def test_recall_reads_only_regular_files(directory: Path, kind: str) -> None:
+    """Others may write to a shared volume."""
+    newest = directory / "okx-btc_0_pod-a_20261122T120000.000Z_000003.jsonl"
+    match kind:
+        case "link":
+            newest.symlink_to(directory / OTHERS)
+        case "pipe":
+            os.mkfifo(newest)
+        case "directory":
+            newest.mkdir()
+    assert numbers(directory, f"{SECOND}:0") == [4]
+    (directory / OTHERS).unlink()
+    assert recall_end(directory, ORIGIN).numbers == {"BTC-USDT/trade": [(4, 40)]}

@@ -21,7 +21,7 @@ END_BYTES = 16 * 2**20
 def recall_end(directory: Path, origin: Origin) -> Memory:
     """Reads the end of the newest file of a shard, from any host. Raises like `recall`."""
     memory = Memory()
-    newest = max(our_files(directory, origin), key=_start, default=None)
+    newest = max(filter(_is_regular, our_files(directory, origin)), key=_start, default=None)
     if newest is None:
         return memory
     is_plain = newest.name.endswith(PLAIN)
@@ -93,9 +93,14 @@ def _files_from(directory: Path, name: str) -> list[Path]:
     found: dict[str, Path] = {}
     for path in sorted(directory.iterdir(), reverse=True):  # X.jsonl.gz first, X.jsonl in its place
         plain = _plain_name(path)
-        if plain is not None and plain.startswith(prefix) and plain >= name:
+        if plain is not None and plain.startswith(prefix) and plain >= name and _is_regular(path):
             found[plain] = path
     return [found[plain] for plain in sorted(found)]
+
+
+def _is_regular(path: Path) -> bool:
+    """Whether a sink may have made it: others plant links on a shared volume, and a pipe would be read for hours."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _start(path: Path) -> tuple[str, int]:
