@@ -18,6 +18,8 @@ REPLICAS = 4
 HANGING = [f"hanging-{number}" for number in range(round(600 * SCALE) // REPLICAS)]
 FLAPPING = [f"flapping-{number}" for number in range(round(400 * SCALE))]
 INTERVAL_S, WATCHED_S = 1.0, 15.0
+RESTART_S = 5.0
+"""Until a restarted pod of the neighbour is Ready, and until a restarted operator serves the neighbour."""
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
 
@@ -92,7 +94,7 @@ def observe_probes(pod: Any) -> list[float]:
 def test_noisy_namespace_does_not_slow_a_neighbour_down(
     place: Any, kubelet: Any, start: Start, neighbour: Any, eventually: Eventually
 ) -> None:
-    start("--namespace", neighbour.namespace)
+    operator = start("--namespace", neighbour.namespace)
     quiet = neighbour.place
     quiet.create(healthCheckInterval="1s")
     [pod] = neighbour.kubelet.run_all(1)
@@ -111,9 +113,24 @@ def test_noisy_namespace_does_not_slow_a_neighbour_down(
         quiet.expect("Ready", "False", "StreamsStale")
         eventually(lambda: _has_event(quiet, "StreamsStale"))
 
+        quiet.api.delete("pods", quiet.namespace, pod.name)
+        [pod] = neighbour.kubelet.run_all(1)
+        quiet.expect("Ready", "True", "Ready", seconds=RESTART_S)
+
+        assert operator.stop() == 0
+        changed = quiet.change(healthCheckInterval="1s")
+        seen = observe_probes(pod)
+        start("--namespace", neighbour.namespace)
+        eventually(lambda: _is_reconciled(quiet, changed["metadata"]["generation"]), RESTART_S)
+        eventually(lambda: _has_probes(seen, 2), RESTART_S)
+
 
 def _has_passed(moment: float) -> None:
     assert time.monotonic() >= moment
+
+
+def _has_probes(seen: list[float], count: int) -> None:
+    assert len(seen) >= count
 
 
 def _is_reconciled(place: Any, generation: int) -> None:
