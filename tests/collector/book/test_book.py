@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import pytest
+
 from market_collector.book.book import CHANGES_KEPT, Book
 from market_collector.model.events import Level, Orderbook
 
@@ -43,6 +45,32 @@ def test_book_reads_the_same_however_often_it_is_read() -> None:
         if number in (2, 4, 6):
             assert seldom.best(9) == shown
     assert (always.bids, always.asks) == (seldom.bids, seldom.asks)
+
+
+@pytest.mark.parametrize("is_sorted", [False, True])
+def test_equal_prices_are_one_level_whichever_form_comes_last(is_sorted: bool) -> None:
+    book = Book(record("snapshot", [("100.0", "5"), ("99", "1")], [("100.5", "1")], 1))
+    steps = [
+        (("100", "7"), [Level("100", "7"), Level("99", "1")]),
+        (("100.0", "3"), [Level("100.0", "3"), Level("99", "1")]),
+        (("100", "8"), [Level("100", "8"), Level("99", "1")]),
+        (("100.00", "0"), [Level("99", "1")]),
+        (("0100", "2"), [Level("0100", "2"), Level("99", "1")]),
+    ]
+    for number, (level, expected) in enumerate(steps, 2):
+        if is_sorted:
+            book.best(1)
+        book.apply(record("update", [level], [], number))
+        assert book.best_bids(9) == expected
+        assert book.bids == {each.price: each.amount for each in expected}
+
+
+def test_deleted_best_price_in_another_form_does_not_cross_the_book() -> None:
+    book = Book(record("snapshot", [("100", "1"), ("99", "1")], [("101", "1")], 1))
+    book.apply(record("update", [("100", "2")], [("101", "0"), ("100", "1")], 2))
+    assert book.is_crossed
+    book.apply(record("update", [("100.0", "0")], [], 3))
+    assert not book.is_crossed
 
 
 def test_is_crossed_when_the_best_bid_is_at_or_above_the_best_ask() -> None:

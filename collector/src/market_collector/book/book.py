@@ -21,8 +21,8 @@ class Book:
 
     A side maps each price string to its last level, unsorted. Deleted levels stay until the book is read. An update is
     then one assignment per level: a third of the cost of removing deletions, a tenth of keeping order. A side is kept
-    sorted only while `best` is called after each update, as a checksum does. An exchange writes a price always in the
-    same way, so the string is a key; readers merge equal prices.
+    sorted only while `best` is called after each update, as a checksum does. The price's text is the key; readers merge
+    equal prices.
     """
 
     __slots__ = ("_asks", "_bids", "_is_best_read", "_rankings", "depth", "exchange_time_ns", "sequence")
@@ -90,8 +90,10 @@ class Book:
         if self._rankings is None:
             bids, asks = self._bids.changes, self._asks.changes
             for level in update.bids:
+                bids.pop(level.price, None)  # the last change of a price is the last in order
                 bids[level.price] = level
             for level in update.asks:
+                asks.pop(level.price, None)
                 asks[level.price] = level
             if len(bids) > CHANGES_KEPT or len(asks) > CHANGES_KEPT:
                 self.pack()

@@ -10,7 +10,8 @@ from market_collector.model.events import Level
 class Ranking:
     """The prices of a side in order, best last. All changes must go through `apply`.
 
-    Most changes are near the best price, and lists change fastest at their end.
+    Equal prices, such as "100" and "100.0", are one level with the text that came last. Most changes are near the best
+    price, and lists change fastest at their end.
     """
 
     __slots__ = ("_order", "_prices", "_sign", "_value_of", "amounts")
@@ -34,14 +35,18 @@ class Ranking:
                 if price not in side:
                     value_of[price] = value = sign * float(price)
                     at = bisect_left(order, value)
-                    order.insert(at, value)
-                    prices.insert(at, price)
+                    if order[at : at + 1] == [value]:  # the same price in another form
+                        del side[prices[at]], value_of[prices[at]]
+                        prices[at] = price
+                    else:
+                        order.insert(at, value)
+                        prices.insert(at, price)
                 side[price] = amount
-            elif side.pop(price, None) is not None:
-                at = bisect_left(order, value_of.pop(price))
-                while prices[at] != price:  # another string of the same value
-                    at += 1
-                del order[at], prices[at]
+            else:
+                value = value_of[price] if price in side else sign * float(price)
+                at = bisect_left(order, value)
+                if order[at : at + 1] == [value]:
+                    del side[prices[at]], value_of[prices[at]], order[at], prices[at]
 
     def best(self, count: int) -> tuple[list[str], list[str]]:
         """Return the best prices, best first, and their amounts."""

@@ -16,7 +16,7 @@ class Side:
 
     A packed level takes 30 bytes, one in a dictionary 200. Changes of packed levels need no unpacking: a reader merges
     both. A side that was never packed costs its readers no decoding. Equal prices, such as "100" and "100.0", are one
-    level: readers keep the text that came last for the first time.
+    level: the last one in `changes` counts.
     """
 
     __slots__ = ("_best_packed", "_is_best_highest", "_is_sorted", "_packed", "_packed_levels", "_worst", "changes")
@@ -29,7 +29,7 @@ class Side:
         self._is_sorted = not is_packed
         """Whether the packed levels are sorted, the best first, each price once."""
         self.changes = {} if is_packed else {level.price: level for level in levels}
-        """The last level of each price that changed since the side was packed, deleted levels included."""
+        """The last level of each price that changed since the side was packed, in order, deleted levels included."""
 
     @property
     def size(self) -> int:
@@ -71,7 +71,8 @@ class Side:
 
     def _better(self, price: float) -> float:
         """Return the best of this price and the changed levels' prices."""
-        prices = [price, *map(_value, filter(is_present, self.changes.values()))]
+        changed = {_value(level): level for level in self.changes.values()}
+        prices = [price, *(value for value, level in changed.items() if is_present(level))]
         return max(prices) if self._is_best_highest else min(prices)
 
 
