@@ -10,11 +10,13 @@ from typing import Annotated
 
 import msgspec
 
+from market_collector.model.streams import LARGEST_ID
+
 DECIMAL = r"[0-9]{1,40}+(?:\.[0-9]{1,40}+)?+"
 """Pattern of a plain decimal: digits with at most one dot between them; no sign and no exponent."""
 
-Id = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
-"""A trade id or a sequence."""
+Id = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ID)]
+"""A trade id or a sequence. A larger one would make the checkpoint of all streams unreadable."""
 EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000
 """The years 2000 to 2100."""
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)]

@@ -23,7 +23,8 @@ class DataType(StrEnum):
 ACCOUNT = "account"
 """Replaces the symbol in streams and records of the account."""
 
-StoredId = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+LARGEST_ID = 2**53
+StoredId = Annotated[int, msgspec.Meta(ge=-LARGEST_ID, le=LARGEST_ID)]
 """An id, sequence or count of a document. Far above any real one, and the difference of two can be written again."""
 LATEST_NS = 2**62
 """In the year 2116."""

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from market_collector.errors import FrameError
@@ -10,6 +11,7 @@ from market_collector.exchanges.interface import AccountUpdate, Batch, Codec
 from market_collector.exchanges.okx.account import OkxAccount
 from market_collector.exchanges.okx.channels import channel
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.feed.checkpoint_state import LinePosition
 from market_collector.model.events import Data
 from market_collector.model.streams import ACCOUNT, DataType, Stream
 from odd_decimals import NOT_DECIMAL
@@ -151,11 +153,25 @@ def test_absent_quote_volume_of_a_candle_is_null(value: object) -> None:
     assert record.quote_volume is None
 
 
-@pytest.mark.parametrize("number", ["-1", "9223372036854775808", "1e30", "1.5", "x", "\u0663", True])
+@pytest.mark.parametrize("number", ["-1", "9007199254740993", "1e30", "1.5", "x", "\u0663", True])
 @pytest.mark.parametrize("name", ["ts", "tradeId", "seqId"])
 def test_time_or_id_out_of_range_is_unreadable(name: str, number: object) -> None:
     with pytest.raises(FrameError):
         codec_after_good_frames().read(push(TRADES, TRADE_ROW | {name: number}), 7)
+
+
+@pytest.mark.parametrize("name", ["seqId", "prevSeqId"])
+def test_sequence_of_a_book_out_of_range_is_unreadable(name: str) -> None:
+    row = {"asks": [], "bids": [], "ts": "1786538760218", "seqId": 10, "prevSeqId": 9, name: 2**53 + 1}
+    with pytest.raises(FrameError) as raised:
+        codec_after_good_frames().read(push(BOOK, row, action="update"), 7)
+    assert raised.value.stream == BOOK
+
+
+def test_largest_id_can_be_stored_in_a_checkpoint() -> None:
+    trade: Any = read(codec_after_good_frames(), push(TRADES, TRADE_ROW | {"tradeId": str(2**53)}))
+    line = LinePosition(int(trade.trade_id), missing=((0, 2**53 - 1),))
+    assert msgspec.json.decode(msgspec.json.encode(line), type=LinePosition) == line
 
 
 def test_trade_of_more_fills_than_there_are_ids_is_unreadable() -> None:

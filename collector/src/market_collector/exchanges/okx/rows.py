@@ -11,7 +11,7 @@ from msgspec import structs
 
 from market_collector.exchanges.decimals import DECIMAL, Id, Milliseconds, check_decimals, is_decimal
 from market_collector.model.events import Candle, Level, Side, Ticker, Trade
-from market_collector.model.streams import Stream
+from market_collector.model.streams import LARGEST_ID, Stream
 
 NAME = "okx"
 
@@ -62,7 +62,7 @@ class BookRow(msgspec.Struct, gc=False):
     ts: Milliseconds | None = None
     checksum: int = 0
     seqId: Id | None = None
-    prevSeqId: Annotated[int, msgspec.Meta(ge=-1, le=(1 << 63) - 1)] | None = None
+    prevSeqId: Annotated[int, msgspec.Meta(ge=-1, le=LARGEST_ID)] | None = None
 
 
 class TickerRow(msgspec.Struct, gc=False):
