@@ -8,10 +8,13 @@ import pytest
 from market_operator.cluster.actions import Apply, Delete
 from market_operator.manifests.build import build_desired_state
 from market_operator.manifests.desired_state import DesiredState
+from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.observed.cache import Observed, name_of
 from market_operator.observed.pods import Pod
 from market_operator.reconcile.plan import covers, is_rolled_out, plan
 from market_operator.resource.document import Document, Resource
+
+EXISTS = {"key": "version", "operator": "Exists"}
 
 
 def stored(desired: DesiredState) -> Observed:
@@ -89,12 +92,26 @@ def test_changed_desired_state_is_detected_by_its_hash(
         ("Service", lambda child: child["spec"].update(selector={"app": "evil"})),
         ("Service", lambda child: child["spec"]["ports"][0].update(port=1)),
         ("ConfigMap", lambda child: child["data"].clear()),
+        ("Service", lambda child: child["spec"]["selector"].update(version="2")),
+        ("PodDisruptionBudget", lambda child: child["spec"]["selector"]["matchLabels"].update(version="2")),
+        ("NetworkPolicy", lambda child: child["spec"]["podSelector"]["matchLabels"].update(version="2")),
+        ("NetworkPolicy", lambda child: child["spec"]["podSelector"].update(matchExpressions=[EXISTS])),
+        ("NetworkPolicy", lambda child: child["spec"]["ingress"][0]["ports"][0].update(endPort=9000)),
+        ("NetworkPolicy", lambda child: child["spec"]["egress"][0].update(to=[{"podSelector": {}}])),
+        ("NetworkPolicy", lambda child: child["spec"]["egress"][-1]["to"][0].update(namespaceSelector={})),
     ],
 )
 def test_edit_of_an_owned_field_is_reverted(
-    desired: DesiredState, kind: str, edit: Callable[[Document], object]
+    resource: Callable[..., Resource], kind: str, edit: Callable[[Document], object]
 ) -> None:
-    [action] = plan(edited(stored(desired), kind, edit), desired)
+    reader, lookup = {"podSelector": {"matchLabels": {"app": "prometheus"}}}, {"ports": [{"port": 5353}]}
+    rules = NetworkRules((reader,), ({**lookup, "to": [reader]},))
+    desired = build_desired_state(resource(replicas=2), "image", rules)
+    observed = stored(desired)
+    for policy in (child for (kind, _), child in observed.children.items() if kind == "NetworkPolicy"):
+        policy["spec"]["egress"][-1]["ports"][0]["protocol"] = "TCP"  # as the API server fills it in
+    assert plan(observed, desired) == ()
+    [action] = plan(edited(observed, kind, edit), desired)
     assert isinstance(action, Apply)
     assert action.manifest["kind"] == kind
 

@@ -12,6 +12,8 @@ from market_operator.resource.quantities import amount
 
 # Objects in lists and watches may lack these; the key in the cache has the kind.
 IDENTITY = ("apiVersion", "kind")
+_ATOMIC = ("selector", "podSelector", "namespaceSelector", "labelSelector", "ingress", "egress")
+"""Fields that have one writer as a whole. A label that another writer adds to a selector selects other pods."""
 _MAPS = ("matchLabels", "nodeSelector", "requests", "limits")
 """Fields that the API server omits if they are empty. An empty object, such as emptyDir, is not omitted."""
 
@@ -93,10 +95,13 @@ def is_rolled_out(deployment: Document) -> bool:
 
 
 def covers(observed: Any, desired: Any) -> bool:
-    """Whether `observed` has every field of `desired`. Fields that others or the API server added do not count.
+    """Whether `observed` has every field of `desired`.
+
+    Fields that others or the API server added do not count, except inside a field that has one writer as a whole.
 
     Lists of named items are compared by name, other lists item by item. Equal quantities are equal however written. So
-    are fields that the API server omits: an empty string, list or map, and readOnly or paused false.
+    are fields that the API server omits or fills in: an empty string, list or map, readOnly or paused false, and the
+    protocol TCP.
     """
     if isinstance(desired, dict):
         return isinstance(observed, dict) and all(
@@ -111,6 +116,8 @@ def omitted_value(key: str, desired: Any) -> Any:
     """The value that an omitted field stands for."""
     if key in ("readOnly", "paused"):
         return False
+    if key == "protocol":
+        return "TCP"
     if key in _MAPS and desired == {}:
         return {}
     return [] if desired == [] else ""
@@ -122,7 +129,7 @@ def covers_field(key: str, observed: Any, desired: Any) -> bool:
         return _amounts(desired) == _amounts(observed)
     if key == "sizeLimit":
         return amount(desired) == amount(observed)
-    return covers(observed, desired)
+    return covers(observed, desired) and (key not in _ATOMIC or covers(desired, observed))
 
 
 def _amounts(quantities: Document) -> dict[str, object]:
