@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 import evidence
-from collector_thread import CollectorThread, ListSink, collector_thread, settings_for
+from collector_thread import ListSink, collector_thread, settings_for
+from cut_replicas import connections_of
 from market_collector.feed import backfill
 from market_collector.model.events import Trade
 from market_collector.model.identity import union
@@ -47,7 +48,7 @@ def test_two_replicas_merged_by_identity_are_every_fill_once(
             first.is_served()
             second.is_served()
             time.sleep(0.5)
-            for connection in chance.choice(of_each(exchange, first, second)):
+            for connection in chance.choice(connections_of(exchange, first, second)):
                 exchange.post(f"/faults/{chance.choice(['drop', 'reset'])}", {"connection": connection})
         for collector in (first, second):
             collector.is_served()
@@ -78,7 +79,7 @@ def test_coverage_of_two_replicas_is_that_of_the_truth(
             first.is_served()
             second.is_served()
             time.sleep(0.7)
-            mine, others = of_each(exchange, first, second)
+            mine, others = connections_of(exchange, first, second)
             for connection in [*mine, *others] if together else others:
                 exchange.post("/faults/drop", {"connection": connection})
         for collector in (first, second):
@@ -124,23 +125,6 @@ def check_book_coverage(outputs: list[list[Any]], intervals: list[Interval]) -> 
     assert all(
         any(each.from_time_ns <= book["exchange_time_ns"] <= each.to_time_ns for each in intervals) for book in books
     )
-
-
-def of_each(exchange: Simulator, *collectors: CollectorThread) -> list[list[str]]:
-    """The connections of each collector, by the ports of their sockets."""
-    rows = exchange.get("/state")["connections"]
-    peers = [set(collector.ask(lambda c: [life_port(link) for link in c.supervisor.links])) for collector in collectors]
-    return [[row["id"] for row in rows if port_of(row["peer"]) in ports] for ports in peers]
-
-
-def life_port(link: Any) -> int:
-    """The local port of a link's newest connection."""
-    (*_, session) = link._sessions.values()
-    return int(session._connection._transport.get_extra_info("sockname")[1])
-
-
-def port_of(peer: str) -> int:
-    return int(peer.rpartition(":")[2])
 
 
 def merge(*outputs: list[Any]) -> list[Any]:

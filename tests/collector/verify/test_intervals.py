@@ -16,9 +16,11 @@ from records import (
     candle,
     connected,
     disconnected,
+    dropped,
     gap,
     lost,
     open_ms,
+    quote,
     repaired,
     resync,
     snapshot,
@@ -29,6 +31,7 @@ from records import (
 from replica_checks import check
 
 Span = tuple[int, int]
+QUOTES = "BTC-USDT/quote"
 
 
 def found(*replicas: Sequence[Record]) -> list[Interval]:
@@ -96,6 +99,31 @@ def test_stream_without_numbers_is_covered_while_a_connection_carries_it() -> No
     second: list[Record] = [msgspec.structs.replace(carried, receive_time_ns=at(4)), ticker(8)]
     assert spans(first, second) == [(at(1), at(9))]
     assert spans([ticker(2)]) == [], "schema 0 does not name the streams of a connection"
+
+
+def test_dropped_tickers_are_not_covered() -> None:
+    carried = msgspec.structs.replace(connected(1), streams=[TICKER])
+    reported = dropped(3, stream=TICKER, seconds=6)
+    records: list[Record] = [carried, ticker(2), ticker(3), reported, ticker(7), ticker(8)]
+    assert spans(records) == [(at(1), at(3)), (at(6), at(8))]
+    ended = msgspec.structs.replace(disconnected(5), connection_id=1, streams=[TICKER])
+    again = msgspec.structs.replace(carried, receive_time_ns=at(5.5), connection_id=2)
+    assert spans([carried, ticker(3), ended, again, reported, ticker(8)]) == [(at(1), at(3)), (at(6), at(8))]
+    assert spans(records, [carried, ticker(4), ticker(7)]) == [(at(1), at(8))]
+
+
+def test_quotes_are_covered_where_their_book_is() -> None:
+    records: list[Record] = [snapshot(1), quote(1), update(1, 2), gap("g", 2, stream=BOOK), snapshot(5), quote(5)]
+    records += [update(5, 6), update(6, 9), quote(9)]
+    assert {(each.data_type, each.proof) for each in found(records)} == {("orderbook", "links"), ("quote", "links")}
+    assert spans_of("quote", records) == spans_of("orderbook", records) == [(at(1), at(2)), (at(5), at(9))]
+    cut = [*records[:-1], dropped(2, stream=QUOTES, seconds=8), quote(9)]
+    assert spans_of("orderbook", cut) == [(at(1), at(2)), (at(5), at(9))]
+    assert spans_of("quote", cut) == [(at(1), at(2)), (at(5), at(5)), (at(9), at(9))]
+
+
+def spans_of(data_type: str, *replicas: Sequence[Record]) -> list[Span]:
+    return [(each.from_time_ns, each.to_time_ns) for each in found(*replicas) if each.data_type == data_type]
 
 
 def test_csv_has_a_line_for_each_interval() -> None:

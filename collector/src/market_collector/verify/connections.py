@@ -22,6 +22,12 @@ class Connections:
         if (since := self._since.pop(number, None)) is not None:
             self.spans.append((since, time_ns))
 
+    def cut(self, from_ns: int, to_ns: int) -> None:
+        """Leave out the time from ``from_ns`` to now, ``to_ns``: the sink dropped records in it."""
+        self.spans = [(start, min(end, from_ns)) for start, end in self.spans if start <= from_ns]
+        self.spans += [(since, from_ns) for since in self._since.values() if since <= from_ns]
+        self._since = dict.fromkeys(self._since, to_ns)
+
     def end(self, time_ns: int) -> None:
         """End all connections with their process, whose last record has this time."""
         for number in list(self._since):

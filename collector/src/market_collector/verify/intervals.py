@@ -30,7 +30,8 @@ class Interval(msgspec.Struct, frozen=True):
     to_time_ns: int
     """Time of the last record, inclusive; candles: the end of the last one, exclusive."""
     proof: str
-    """``numbers`` of trades and candles, ``links`` of books; ``connection`` if only an open connection shows it."""
+    """``numbers`` of trades and candles, ``links`` of books and their quotes; ``connection`` if only an open connection
+    shows it."""
 
 
 def intervals(streams: Iterable[StreamReport]) -> Iterator[Interval]:
@@ -40,7 +41,7 @@ def intervals(streams: Iterable[StreamReport]) -> Iterator[Interval]:
         proof, spans = "connection", report.connected
         if stream.data_type in (DataType.TRADE, DataType.CANDLE):
             proof, spans = "numbers", report.reckoning.proved
-        elif stream.data_type is DataType.ORDERBOOK:
+        elif stream.data_type in (DataType.ORDERBOOK, DataType.QUOTE):
             proof, spans = "links", report.reckoning.proved
         for start, end in sorted(spans):
             yield Interval(

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from market_collector.reading.ranges import merged
+from market_collector.model.streams import DataType
+from market_collector.reading.ranges import merged, minus
 from market_collector.verify import books, ids
 from market_collector.verify.books import BookLine
 from market_collector.verify.ids import NumberLine
@@ -14,6 +15,7 @@ from market_collector.verify.replica import ReplicaCheck
 from market_collector.verify.report import Reckoning, Span, StreamReport, of
 from market_collector.verify.stream import StreamCheck
 
+QUOTES, BOOKS = f"/{DataType.QUOTE}", f"/{DataType.ORDERBOOK}"
 Part = tuple[ReplicaCheck, StreamCheck]
 
 
@@ -23,7 +25,19 @@ def streams(replicas: Sequence[ReplicaCheck]) -> list[StreamReport]:
     for replica in replicas:
         for key, check in replica.streams.items():
             parts.setdefault(key, []).append((replica, check))
-    return [_report(exchange, name, parts[exchange, name]) for exchange, name in sorted(parts)]
+    reports = {(exchange, name): _report(exchange, name, parts[exchange, name]) for exchange, name in sorted(parts)}
+    for (exchange, name), report in reports.items():
+        book = reports.get((exchange, name.replace(QUOTES, BOOKS)))
+        if name.endswith(QUOTES) and book is not None:
+            proved = _of_quotes(book.reckoning.proved, parts[exchange, name])
+            reports[exchange, name] = replace(report, reckoning=replace(report.reckoning, proved=proved))
+    return list(reports.values())
+
+
+def _of_quotes(book: Sequence[Span], parts: Sequence[Part]) -> tuple[Span, ...]:
+    """Quotes are whole where their book is, except between the quotes around those that a sink dropped."""
+    drops = [(before + 1, after - 1) for _, check in parts for before, after in check.drops]
+    return tuple(minus(book, merged([drops])))
 
 
 def _report(exchange: str, name: str, parts: Sequence[Part]) -> StreamReport:

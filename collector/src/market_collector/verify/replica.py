@@ -185,8 +185,15 @@ class ReplicaCheck:
 
     def _dropped(self, event: Dropped) -> None:
         """Skips dropped raw frames and events without a stream, whose names are no streams."""
-        if "/" in event.stream and not event.stream.endswith("/raw") and (line := self._of(event).line) is not None:
-            line.dropped(event)
+        if "/" not in event.stream or event.stream.endswith("/raw"):
+            return
+        check = self._of(event)
+        if check.line is not None:
+            check.line.dropped(event)
+            return
+        check.dropped()
+        if (known := self.connections.get((event.exchange, event.stream))) is not None:
+            known.cut(check.received_ns or self.running[-1][0], event.receive_time_ns)
 
     def _connected(self, event: Connected) -> None:
         for name in event.streams or ():
