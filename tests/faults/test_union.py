@@ -32,7 +32,7 @@ CHANGES = "/truth/changes?symbol=BTC-USDT"
 
 @dataclass(frozen=True)
 class Recorded:
-    """What two replicas with faults and one without recorded of one market."""
+    """Records of one market by two replicas with faults, and by one without."""
 
     exchange: Simulator
     outputs: list[list[Any]]

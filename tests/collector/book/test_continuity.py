@@ -72,6 +72,23 @@ def test_gap_starts_at_the_row_before_it_when_the_clock_goes_back() -> None:
     assert ids.take(50, 50, 4_000, 30.0) is Arrival.DUPLICATE
 
 
+def test_gap_starts_at_the_row_before_it_when_that_comes_late() -> None:
+    ids = IdTracker(100, 1)
+    ids.expect(102, 10.0)
+    ids.take(102, 102, 7, 11.0)
+    ids.take(105, 105, 9, 11.0)
+    ids.take(108, 108, 12, 11.1)
+    ids.take(104, 104, 8, 11.2)
+    assert [(each.first, each.from_ns, each.to_ns) for each in ids.take_overdue(99.0)] == [
+        (101, 1, 7), (103, 7, 8), (106, 9, 12),
+    ]  # fmt: skip
+    ids.expect(110, 20.0)
+    ids.expect(112, 20.1)
+    ids.take(110, 110, 14, 20.2)
+    ids.take(109, 109, 13, 20.2)
+    assert [(each.first, each.from_ns) for each in ids.take_overdue(99.0)] == [(111, 14)]
+
+
 def test_late_row_fills_its_range_and_is_not_a_duplicate() -> None:
     ids = IdTracker(100, 1)
     ids.take(104, 104, 2, 10.0)

@@ -21,6 +21,15 @@ def test_streams_are_recorded_from_their_first_to_their_newest_data() -> None:
     assert spans(life.ledger.recordings(at(60))) == expected
 
 
+def test_recording_of_a_book_never_ends_before_it_starts() -> None:
+    life = Life(BOOK)
+    life.gets(book_message("snapshot", 10, -1))
+    update = book_message("update", 11, 10)
+    update["data"][0]["ts"] = "3"
+    life.gets(update)
+    assert spans(life.ledger.recordings(at(60))) == {str(BOOK): (5_000_000, 5_000_000)}
+
+
 def test_recording_survives_a_reconnect_since_gaps_show_it() -> None:
     life = Life(TRADES)
     life.gets(trade_message(1, ts=1_000))

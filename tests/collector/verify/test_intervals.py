@@ -65,6 +65,20 @@ def test_stream_is_covered_where_any_replica_has_it() -> None:
     assert spans(left, right) == [(at(1), at(4)), (at(6), at(8))]
 
 
+def test_times_on_both_sides_of_a_gap_are_not_covered() -> None:
+    trades: list[Record] = [trade(1, 10), trade(2, 20), gap("g", 3, 3), trade(4, 15), trade(5, 30), lost("g", [(3, 3)])]
+    assert spans(trades) == [(at(10), at(15) - 1), (at(20) + 1, at(30))]
+    assert spans([trade(1, 20), trade(2, 15)]) == [(at(15), at(20))]
+    books: list[Record] = [
+        snapshot(1, 10),
+        update(1, 2, 20),
+        gap("g", 2, stream=BOOK),
+        snapshot(4, 15),
+        update(4, 5, 30),
+    ]
+    assert spans(books) == [(at(10), at(15) - 1), (at(20) + 1, at(30))]
+
+
 def test_restarted_numbers_have_intervals_of_their_own() -> None:
     records: list[Record] = [trade(8), trade(9), resync("NumberingRestarted"), trade(1, 20), trade(2, 21)]
     assert spans(records) == [(at(8), at(9)), (at(20), at(21))]

@@ -50,6 +50,11 @@ def test_gap_without_an_end_continues_and_without_a_start_is_a_point() -> None:
     assert paint(replace(STREAM, reckoning=Reckoning(missing_ranges=missing_ranges)), TIME, 10) == "..x....???"
 
 
+def test_gap_across_a_clock_that_goes_back_is_painted() -> None:
+    lost = missing_range(RangeState.LOST, at(7), at(5))
+    assert paint(replace(STREAM, reckoning=Reckoning(missing_ranges=(lost,))), TIME, 10) == ".....xxx.."
+
+
 def test_times_outside_the_timeline_are_not_painted() -> None:
     stream = replace(STREAM, running=(), busy=((at(-5), at(-1)), (at(-1), at(0)), (at(9), at(20)), (at(11), at(20))))
     assert paint(stream, TIME, 10) == "#        #"

@@ -125,6 +125,8 @@ class IdTracker:
         if last > self.last_id:
             self.last_id, self.head_ns = last, time_ns
             return Arrival.LATE if is_late else Arrival.NEW
+        if is_late and last == self.last_id:
+            self.head_ns = time_ns
         if is_late:
             return Arrival.LATE
         if is_later:
@@ -206,6 +208,8 @@ def without(ranges: list[IdRange], first: int, last: int, time_ns: int | None = 
 
 
 def _without(one: IdRange, first: int, last: int, time_ns: int | None) -> list[IdRange]:
+    if time_ns is not None and last == one.first - 1:
+        return [IdRange(one.first, one.last, one.since, time_ns, one.to_ns)]
     if last < one.first or first > one.last:
         return [one]
     left = [IdRange(one.first, first - 1, one.since, one.from_ns, time_ns)] if first > one.first else []

@@ -27,5 +27,5 @@ def _span(progress: StreamProgress, now: Moment) -> tuple[int, int] | None:
         case IdProgress(ids=ids):
             return (first.exchange_time_ns or 0) if first else 0, ids.last_time_ns
         case BookProgress(first_ns=first_ns, head_ns=head_ns):
-            return None if first_ns is None or head_ns is None else (first_ns, head_ns)
+            return None if first_ns is None or head_ns is None else (first_ns, max(first_ns, head_ns))
     return (progress.carried_since_ns, now.wall_ns) if progress.connections and last else None

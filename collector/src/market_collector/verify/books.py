@@ -6,7 +6,6 @@ overlap or touch are merged. A break in one replica is bridged if it lies within
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,11 +16,11 @@ from market_collector.book.checksum import interleaved_crc32
 from market_collector.model.events import REPEATED, Dropped, Gap, Level, Lost, Orderbook, Repaired
 from market_collector.model.streams import GapState
 from market_collector.verify.crossing import CrossWatch
-from market_collector.verify.report import Books, Finding, MissingRange, RangeState, Reckoning, find, of
+from market_collector.verify.report import Books, Finding, MissingRange, RangeState, Reckoning, apart, find, of
 
 
 class Mark(NamedTuple):
-    """A state of the book. Exchange time comes first, because a sequence may legally decrease."""
+    """A state of the book. The exchange may restart its sequence or set its clock back, so neither orders states."""
 
     time_ns: int
     sequence: int
@@ -30,7 +29,7 @@ class Mark(NamedTuple):
 WRONG_SNAPSHOT = "WrongSnapshot"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Chain:
     """States from ``start`` to ``end`` without a break."""
 
@@ -38,10 +37,36 @@ class Chain:
     end: Mark
     proved: Mark | None = None
     """The first state that a snapshot shows; all states from there on are proved."""
+    parts: list[list[Mark]] = field(default_factory=list)
+    """First and last state of each part in which neither time nor sequence goes back."""
+    part_of: Chain | None = None
+    """The chain of all replicas that it was joined to."""
+
+    def __post_init__(self) -> None:
+        """Start the first part."""
+        self.parts = self.parts or [[self.start, self.end]]
+
+    def advance(self, mark: Mark) -> None:
+        """Add the next state, or a later time of the last one."""
+        if mark.time_ns >= self.end.time_ns and mark.sequence >= self.end.sequence:
+            self.parts[-1][1] = mark
+        else:
+            self.parts.append([mark, mark])
+        self.end = mark
 
     def holds(self, mark: Mark) -> bool:
-        """Whether the chain contains this state. A restarted sequence is still later in time."""
-        return self.start < mark <= self.end
+        """Whether the chain contains this state."""
+        return any(
+            a.time_ns <= mark.time_ns <= b.time_ns and a.sequence <= mark.sequence <= b.sequence for a, b in self.parts
+        )
+
+    def earliest_ns(self) -> int:
+        """Return the earliest time of a state."""
+        return min(start.time_ns for start, _ in self.parts)
+
+    def whole(self) -> Chain:
+        """Return the chain of all replicas that contains it."""
+        return self if self.part_of is None else self.part_of.whole()
 
 
 @dataclass(slots=True)
@@ -59,6 +84,8 @@ class Break:
 
     start: Mark | None
     """The last good state."""
+    number: int
+    """Number of the chains before it."""
     end: Mark | None = None
     """The state at which the data continues; None at the end of the recording."""
     gaps: list[BookGap] = field(default_factory=list)
@@ -108,7 +135,7 @@ class BookLine:
         for gap_id in gap.merges or ():
             self._gaps[gap_id] = life
         if self._out_of_sync is None:
-            self._out_of_sync = Break(self._end)
+            self._out_of_sync = self._break()
             self.breaks.append(self._out_of_sync)
         self._out_of_sync.gaps.append(life)
         if self._watch is not None:
@@ -126,12 +153,15 @@ class BookLine:
     def finish(self) -> None:
         """End the recording."""
         if self._dropped is not None and self._out_of_sync is None:
-            self.breaks.append(Break(self._end, dropped=self._dropped))
+            self.breaks.append(self._break(dropped=self._dropped))
             self._dropped = None
 
     @property
     def _end(self) -> Mark | None:
         return self.chains[-1].end if self.chains else None
+
+    def _break(self, end: Mark | None = None, dropped: Dropped | None = None) -> Break:
+        return Break(self._end, len(self.chains), end, dropped=dropped)
 
     def _repeated(self, record: Orderbook, time_ns: int) -> None:
         """Check a snapshot that must show the present state. It starts the book where that is not known."""
@@ -142,10 +172,10 @@ class BookLine:
             self._reject(f"the snapshot at sequence {record.sequence} repeats a book that is out of sync", time_ns)
         elif mark.sequence == end.sequence:
             self._compare(record, time_ns)
-        elif self.chains[-1].holds(mark):
+        elif _is_inside(self.chains[-1], mark):
             self._reject(f"the snapshot at sequence {record.sequence} came after sequence {end.sequence}", time_ns)
         else:
-            self.breaks.append(Break(end, mark))
+            self.breaks.append(self._break(mark))
             self._snapshot(record, time_ns)
 
     def _reject(self, detail: str, time_ns: int) -> None:
@@ -154,7 +184,7 @@ class BookLine:
 
     def _compare(self, record: Orderbook, time_ns: int) -> None:
         if self._book is not None and _is_same(self._book, record):
-            self.chains[-1].end = max(Mark(time_ns, _sequence(record.sequence)), self.chains[-1].end)
+            self._stay(time_ns)
             self._prove(record, time_ns)
             return
         if self._book is not None:
@@ -168,10 +198,10 @@ class BookLine:
         if self._out_of_sync is not None:
             self._out_of_sync.end, self._out_of_sync.is_healed, self._out_of_sync = mark, is_same, None
         elif self._dropped is not None and not is_same:
-            self.breaks.append(Break(self._end, mark, dropped=self._dropped))
+            self.breaks.append(self._break(mark, self._dropped))
         self._dropped = None
         if is_same:
-            self.chains[-1].end = max(mark, self.chains[-1].end)
+            self._stay(time_ns)
             self.chains[-1].proved = self.chains[-1].proved or mark
         else:
             self.chains.append(Chain(mark, mark, mark))
@@ -181,12 +211,17 @@ class BookLine:
         self._watch = CrossWatch(self._book, time_ns, record.receive_time_ns)
         self._prove(record, time_ns)
 
+    def _stay(self, time_ns: int) -> None:
+        """Note that a snapshot showed the last state at this time."""
+        chain = self.chains[-1]
+        chain.advance(Mark(max(time_ns, chain.end.time_ns), chain.end.sequence))
+
     def _update(self, record: Orderbook, time_ns: int) -> None:
         chain = self.chains[-1] if self.chains else None
         if chain is not None and record.previous_sequence == chain.end.sequence:
-            chain.end = Mark(time_ns, _sequence(record.sequence))
+            chain.advance(Mark(time_ns, _sequence(record.sequence)))
             self._continue(record, time_ns)
-        elif chain is not None and chain.holds(Mark(time_ns, _sequence(record.sequence))):
+        elif chain is not None and _is_inside(chain, Mark(time_ns, _sequence(record.sequence))):
             self.duplicates += 1
         elif self._out_of_sync is not None:
             self._unsynced(self._out_of_sync, record, time_ns)
@@ -219,7 +254,7 @@ class BookLine:
         """Handle a broken link, or a recording that starts late. The state is unknown until the next snapshot."""
         mark = Mark(time_ns, _sequence(record.previous_sequence))
         if self._end is not None or self._dropped is not None:
-            self.breaks.append(Break(self._end, mark, dropped=self._dropped))
+            self.breaks.append(self._break(mark, self._dropped))
         self._dropped = None
         self.chains.append(Chain(mark, Mark(time_ns, _sequence(record.sequence))))
         self._book = None
@@ -238,6 +273,11 @@ class BookLine:
     def _report_crossing(self, crossed_ns: int | None, time_ns: int) -> None:
         if crossed_ns is not None:
             find(self.findings, "Crossed", f"bids stood at or above asks for {crossed_ns / 1e9:.3f} s", time_ns)
+
+
+def _is_inside(chain: Chain, mark: Mark) -> bool:
+    """Whether the chain contains this state after its start."""
+    return mark != chain.start and chain.holds(mark)
 
 
 def _is_same(book: Book, snapshot: Orderbook) -> bool:
@@ -265,49 +305,73 @@ def reckon(lines: Sequence[tuple[str, BookLine]]) -> Reckoning:
         missing_range
         for replica, line in lines
         for each in line.breaks
-        if (missing_range := _judge(each, replica, line.chains, cover)) is not None
+        if (missing_range := _judge(each, replica, line.chains)) is not None
     ]
     ends = {each.start for _, line in lines for each in line.breaks}
-    pauses = [(a.end.time_ns, b.start.time_ns) for a, b in pairwise(cover) if a.end not in ends]
+    between = [(a.end.time_ns, b.start.time_ns) for a, b in pairwise(cover) if a.end not in ends]
     return Reckoning(
         missing_ranges=tuple(missing_ranges),
         findings=tuple(finding for replica, line in lines for finding in of(replica, line.findings)),
-        pauses=tuple(pauses),
+        pauses=tuple((start, end) for start, end in between if start <= end),
         duplicates=sum(line.duplicates for _, line in lines),
-        proved=tuple((chain.proved.time_ns, chain.end.time_ns) for chain in cover if chain.proved is not None),
+        proved=apart((chain.proved.time_ns, chain.end.time_ns) for chain in cover if chain.proved is not None),
         books=Books(sum(line.proved for _, line in lines), sum(line.unproved for _, line in lines)),
     )
 
 
 def joined(chains: Iterable[Chain]) -> list[Chain]:
-    """Merge chains that overlap or touch."""
-    merged: list[Chain] = []
-    for chain in sorted(chains, key=lambda each: (each.start, each.end)):
-        if merged and _touch(merged[-1], chain):
-            merged[-1].end = max(merged[-1].end, chain.end)
-            merged[-1].proved = min(filter(None, (merged[-1].proved, chain.proved)), default=None)
-        else:
-            merged.append(Chain(chain.start, chain.end, chain.proved))
-    return merged
+    """Join chains that overlap or touch. Chains of one replica do so only by way of another replica's."""
+    whole: list[Chain] = []
+    near: list[Chain] = []
+    """Those that later ones may touch: they reach their times, or are the last one."""
+    for each in sorted(chains, key=lambda each: (each.earliest_ns(), each.end)):
+        near = [other for other in near[:-1] if _latest_ns(other) >= each.earliest_ns()] + near[-1:]
+        each.part_of = chain = Chain(each.start, each.end, each.proved, [*each.parts])
+        for other in [other for other in near if _touch(other, chain)]:
+            _join(other, chain)
+            whole = [one for one in whole if one is not chain]
+            near = [one for one in near if one is not chain]
+            chain = other
+        if chain is each.part_of:
+            whole.append(chain)
+            near.append(chain)
+    return whole
+
+
+def _latest_ns(chain: Chain) -> int:
+    return max(end.time_ns for _, end in chain.parts)
 
 
 def _touch(earlier: Chain, later: Chain) -> bool:
     """Compare sequences too, since a snapshot may be later than the change that led to its state."""
-    return later.start <= earlier.end or later.start.sequence == earlier.end.sequence
+    is_later = later.start.sequence == earlier.end.sequence and later.start.time_ns >= earlier.end.time_ns
+    return is_later or earlier.holds(later.start) or later.holds(earlier.start)
 
 
-def _is_covered(each: Break, cover: Sequence[Chain]) -> bool:
-    """Whether one chain spans the break. The chains are disjoint and in order."""
+def _join(chain: Chain, other: Chain) -> None:
+    if other.holds(chain.start) and not chain.holds(other.start):
+        chain.start = other.start
+    if not chain.holds(other.end):
+        chain.end = other.end
+    chain.proved = min(filter(None, (chain.proved, other.proved)), default=None)
+    chain.parts += other.parts
+    other.part_of = chain
+
+
+def _is_covered(each: Break, own: Sequence[Chain]) -> bool:
+    """Whether one joined chain spans the break between two chains of a replica."""
     if each.start is None:
         return False
-    chain = cover[bisect_right(cover, each.start, key=lambda chain: chain.start) - 1]
-    return each.start < chain.end if each.end is None else each.end <= chain.end
+    whole = own[each.number - 1].whole()
+    if each.end is None:
+        return whole.end != each.start
+    return each.number < len(own) and own[each.number].whole() is whole
 
 
-def _judge(each: Break, replica: str, own: Sequence[Chain], cover: Sequence[Chain]) -> MissingRange | None:
+def _judge(each: Break, replica: str, own: Sequence[Chain]) -> MissingRange | None:
     if each.is_healed and not each.gaps:
         return None
-    state = _state(each, cover)
+    state = _state(each, own)
     return MissingRange(
         state,
         None if each.start is None else str(each.start.sequence),
@@ -321,10 +385,10 @@ def _judge(each: Break, replica: str, own: Sequence[Chain], cover: Sequence[Chai
     )
 
 
-def _state(each: Break, cover: Sequence[Chain]) -> RangeState:
+def _state(each: Break, own: Sequence[Chain]) -> RangeState:
     if each.is_healed:
         return RangeState.REPAIRED
-    if _is_covered(each, cover):
+    if _is_covered(each, own):
         return RangeState.BRIDGED
     if each.gaps:
         by_record = {GapState.OPEN: RangeState.OPEN, GapState.LOST: RangeState.LOST}

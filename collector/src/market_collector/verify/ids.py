@@ -14,7 +14,7 @@ from market_collector.model.events import Dropped, Gap, Lost, Repaired
 from market_collector.model.reasons import EndReason
 from market_collector.model.streams import DataType, GapState, Stream
 from market_collector.reading.ranges import IdRuns, Run, absent, common, merged, minus, size
-from market_collector.verify.report import MISSING, Finding, MissingRange, RangeState, Reckoning, Span, find, of
+from market_collector.verify.report import MISSING, Finding, MissingRange, RangeState, Reckoning, Span, apart, find, of
 
 UNBOUNDED: Run = (0, -1)
 """An empty run, for a record without bounds."""
@@ -260,7 +260,7 @@ def reckon(lines: Sequence[tuple[str, NumberLine]]) -> Reckoning:
         findings=(*own, *(finding for account in accounts for finding in account.findings)),
         duplicates=sum(line.duplicates for _, line in lines),
         distinct=sum(size(account.there) for account in accounts),
-        proved=tuple(span for account in accounts for span in _proved(account)),
+        proved=apart(span for account in accounts for span in _proved(account)),
     )
 
 

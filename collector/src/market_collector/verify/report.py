@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from market_collector.reading.ranges import merged, minus
 from market_collector.reading.trouble import Trouble
 
 FINDINGS_KEPT = 100
@@ -87,6 +88,19 @@ def find(findings: list[Finding], kind: str, detail: str, time_ns: int | None) -
 def of(replica: str, findings: Iterable[Finding]) -> list[Finding]:
     """The findings with the name of the replica in which they were made."""
     return [replace(finding, replica=replica) for finding in findings]
+
+
+def apart(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Spans without the times that two of them have.
+
+    A gap is between two spans. They overlap only if the exchange set its clock back, and data is missing then.
+    """
+    ordered, twice, latest = sorted((min(span), max(span)) for span in spans), list[Span](), 0
+    for start, end in ordered:
+        if start < latest:
+            twice.append((start, min(end, latest)))
+        latest = max(latest, end)
+    return tuple(minus(ordered, merged([twice])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,8 @@ def _bounds(from_ns: int | None, to_ns: int | None, time: Span) -> Span | None:
     """An open gap lasts until the recording ends. A gap without times appears only in the table."""
     if from_ns is None:
         return None if to_ns is None else (to_ns, to_ns)
-    return from_ns, time[1] if to_ns is None else to_ns
+    end = time[1] if to_ns is None else to_ns
+    return min(from_ns, end), max(from_ns, end)  # the exchange may have set its clock back
 
 
 def _fill(cells: list[str], time: Span, spans: Sequence[Span], letter: str) -> None:
