@@ -3,9 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from market_collector.model.events import AnyRecord, Level
-from market_collector.reading.plausible import IMPOSSIBLE, check_ids, check_values
-from records import candle, connected, gap, lost, snapshot, ticker, trade, update
+from market_collector.model.events import AnyRecord, Balance, Data, Level
+from market_collector.reading.plausible import IMPOSSIBLE, check_ids, check_numbers, check_values
+from odd_decimals import NOT_DECIMAL
+from records import candle, connected, gap, lost, quote, snapshot, ticker, trade, update
 
 RECORDS: list[AnyRecord] = [
     trade(1),
@@ -52,3 +53,32 @@ def test_impossible_ids_and_intervals_are_errors(record: AnyRecord) -> None:
 def test_values_that_fit_into_no_column_are_errors(record: AnyRecord) -> None:
     with pytest.raises(IMPOSSIBLE):
         check_values(record)
+
+
+def with_number(text: str) -> list[Data]:
+    """Records with this text as one of their numbers."""
+    account = Balance("okx", "account", None, 0, "BTC", "1", "1", "0")
+    return [
+        replace(trade(1), price=text),
+        replace(trade(1), amount=text),
+        replace(candle(1), quote_volume=text),
+        replace(ticker(1), volume_24h=text),
+        replace(quote(1), ask_amount=text),
+        replace(account, available=text),
+        replace(snapshot(1), bids=[Level(text, "1"), Level("3", "1")]),
+        replace(update(1, 2), bids=[], asks=[Level("3", "1"), Level("4", text)]),
+    ]
+
+
+@pytest.mark.parametrize("text", [*NOT_DECIMAL, ""])
+def test_number_that_is_no_plain_decimal_is_an_error(text: str) -> None:
+    for record in with_number(text):
+        with pytest.raises(ValueError, match="is not a plain decimal"):
+            check_numbers(record)
+
+
+@pytest.mark.parametrize("text", ["0", "0.00", "007", "1.5", "9" * 40])
+def test_plain_decimals_absent_numbers_and_debts_pass(text: str) -> None:
+    absent = replace(ticker(1), bid=None, ask=None)
+    for record in (*with_number(text), absent, update(1, 2), Balance("okx", "a", None, 0, "BTC", "-5.5", None, None)):
+        check_numbers(record)

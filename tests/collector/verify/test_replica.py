@@ -146,3 +146,11 @@ def test_backfill_of_a_gap_in_an_earlier_file_leaves_no_gap() -> None:
         assert isinstance(line, NumberLine)
         found = reckon([("a", line)])
         assert [(each.first, each.last) for each in found.missing_ranges] == missing
+
+
+@pytest.mark.parametrize(
+    "record", [replace(trade(1), price="nan"), replace(ticker(1), last="-1"), replace(quote(1), bid="")]
+)
+def test_number_that_is_no_plain_decimal_is_an_impossible_value(record: Record) -> None:
+    with pytest.raises(RecordError, match=r"record with an impossible value: .* is not a plain decimal"):
+        check(record)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import filterfalse
 from typing import Any
 
-from market_collector.model.events import AnyRecord, Candle, Number, Trade
+from market_collector.exchanges.decimals import DECIMAL, is_decimal
+from market_collector.model.events import AnyRecord, Balance, Candle, Data, Number, Orderbook, Trade
 from market_collector.model.streams import DataType, Stream
 from market_collector.reading.columns import columns, is_list_of_structs, item_hints
 
+_are_decimals = re.compile(rf"{DECIMAL}(?:;{DECIMAL})*+").fullmatch
 IMPOSSIBLE = (ValueError, KeyError, ArithmeticError)
 """Errors that the checks raise."""
 LIMIT = 2**63
@@ -44,6 +48,22 @@ def check_values(record: AnyRecord) -> None:
                 float(getattr(item, number))
 
 
+def check_numbers(record: Data) -> None:
+    """Raise `ValueError` for a price or amount that is no plain decimal. The total of a balance may be negative."""
+    if isinstance(record, Orderbook):
+        levels = [*record.bids, *record.asks]
+        text, count = ";".join([f"{level.price};{level.amount}" for level in levels]), 2 * len(levels)
+    else:
+        found = [getattr(record, name) for name in _fields(type(record)).numbers]
+        texts = [each for each in found if each is not None]
+        text, count = ";".join(texts), len(texts)
+    if isinstance(record, Balance):
+        text = text.removeprefix("-")
+    if count and (text.count(";") != count - 1 or not _are_decimals(text)):
+        odd = next(filterfalse(is_decimal, text.split(";")), text)
+        raise ValueError(f"{odd[:60]!r} is not a plain decimal")
+
+
 @dataclass(frozen=True, slots=True)
 class _Fields:
     """Names of fields of a record type."""
@@ -56,7 +76,7 @@ class _Fields:
 
 
 @cache
-def _fields(kind: type[AnyRecord]) -> _Fields:
+def _fields(kind: type[AnyRecord] | type[Data]) -> _Fields:
     return _Fields(
         tuple(each.field for each in columns(kind) if each.hint is int),
         tuple(each.field for each in columns(kind) if each.hint == Number),

@@ -31,6 +31,7 @@ from market_collector.model.reasons import ResyncReason
 from market_collector.model.streams import DataType, Stream
 from market_collector.reading.merge import STOPPED
 from market_collector.reading.order import event_time_ns
+from market_collector.reading.plausible import check_numbers
 from market_collector.verify.books import BookLine
 from market_collector.verify.connections import Connections
 from market_collector.verify.ids import NumberLine
@@ -106,6 +107,8 @@ class ReplicaCheck:
         if received_ns > self._newest_ns:
             self._newest_ns = received_ns
         try:
+            if isinstance(record, Data):
+                check_numbers(record)
             self._takers[type(record)](record)
         except (ValueError, KeyError) as error:
             raise RecordError(f"a {_kind(record)} record with an impossible value: {error}") from error
