@@ -9,11 +9,11 @@ unset PYTHONDONTWRITEBYTECODE
 
 # mypy keeps only one core busy, and no unit test has a deadline that a busy machine misses.
 FAST=(lint contracts types unit)
-# End-to-end tests wait for pods half of their time. The fast rungs use it with a lower priority.
-WITH_FAST=(e2e)
 # They wait for processes and clocks. The cluster rung beside them would make tests late: it needs both cores.
-WAITING=(simulator faults cluster_wide)
-LAST=(cluster alone coverage)
+WAITING=(simulator faults)
+# They wait for pods half of their time, and last longest. The fast rungs use it with a lower priority, then the waiting ones.
+LONGEST=(e2e)
+LAST=(cluster_wide cluster alone coverage)
 
 lint() {
   ruff check --quiet .
@@ -138,9 +138,9 @@ run() {
   return "$code"
 }
 
-# Output of rungs side by side does not mix: each is printed when the rung has ended.
-run_side_by_side() {
-  local stage code=0
+# Starts rungs side by side. Their output does not mix: `finish` prints it.
+start() {
+  local stage
   printf '\n==> %s (side by side)\n' "$*"
   set -m # a process group each, so that all of a rung can be interrupted; then bash leaves them the terminal's input
   for stage in "$@"; do
@@ -148,6 +148,11 @@ run_side_by_side() {
     PIDS[$stage]=$!
   done
   set +m
+}
+
+# Waits for rungs that were started.
+finish() {
+  local stage code=0
   for stage in "$@"; do
     local stage_code=0
     wait "${PIDS[$stage]}" || stage_code=$?
@@ -158,6 +163,11 @@ run_side_by_side() {
     ((stage_code == 0)) || code=$stage_code
   done
   return "$code"
+}
+
+run_side_by_side() {
+  start "$@"
+  finish "$@"
 }
 
 # note STAGE CODE
@@ -205,8 +215,10 @@ main() {
   case ${1:-all} in
     all)
       LOW_PRIORITY=("${FAST[@]}")
-      run_side_by_side "${FAST[@]}" "${WITH_FAST[@]}"
-      run_side_by_side "${WAITING[@]}"
+      start "${FAST[@]}" "${LONGEST[@]}"
+      finish "${FAST[@]}"
+      start "${WAITING[@]}"
+      finish "${WAITING[@]}" "${LONGEST[@]}"
       for stage in "${LAST[@]}"; do run "$stage"; done
       ;;
     fast) run_side_by_side "${FAST[@]}" ;;
