@@ -602,7 +602,7 @@ async def test_history_lacks_swallowed_trades_when_requested(start: Any, dial: A
     while not (missing := set(range(got[0], got[-1])) - set(got)):
         got += ids(await client.messages(1))
     page = (await rest.ask(f"&after={got[-1] + 1}"))[1]
-    assert set(range(got[0], got[-1])) - set(page) == missing
+    assert set(range(min(page), got[-1])) - set(page) == missing  # a page has only 100 trades
 
 
 async def test_skew_also_shifts_the_clock_of_rest(start: Any, http: Any, control_of: Any) -> None:
