@@ -13,6 +13,17 @@ def test_new_and_changed_instruments_are_published_once() -> None:
     assert known.update([instrument(2), replace(other, receive_time_ns=at(2))]) == []
     assert known.update([instrument(3, status="halted"), other]) == [instrument(3, status="halted")]
     assert known.update([instrument(4)]) == [instrument(4)]
+    finer = replace(instrument(5), price_increment="0.01")
+    assert known.update([finer, other]) == [finer]
+
+
+def test_delisted_instrument_is_published_once_until_it_is_listed_again() -> None:
+    known, gone = Instruments(), replace(instrument(3), status="delisted")
+    known.update([instrument(1)])
+    assert known.remove({"BTC-USDT", "NEVER-LISTED"}, Moment(3.0, at(3))) == [gone]
+    assert known.remove({"BTC-USDT"}, Moment(4.0, at(4))) == []
+    assert known.repeat(Moment(5.0, at(5))) == [replace(gone, receive_time_ns=at(5))]
+    assert known.update([instrument(6)]) == [instrument(6)]
 
 
 def test_repetition_is_valid_since_the_same_time() -> None:

@@ -74,6 +74,18 @@ async def test_change_of_the_state_is_published(exchange: Simulator) -> None:
     assert [each.valid_from_ns for each in found] == [each.receive_time_ns for each in found]
 
 
+@pytest.mark.parametrize("symbols", [("BTC-USDT",), ("BTC-USDT", "ETH-USDT")])
+async def test_delisted_instrument_is_published(exchange: Simulator, symbols: tuple[str, ...]) -> None:
+    """One symbol is refused by name; of several, the list lacks it."""
+    async with watched(exchange.rest, *(Stream(symbol, DataType.TRADE) for symbol in symbols)) as records:
+        await comes(lambda: len(records) == len(symbols))
+        exchange.post("/faults/delist", {"symbol": "BTC-USDT", "seconds": 0.3})
+        await comes(lambda: len(records) == len(symbols) + 2)
+    found = [record for record in records if isinstance(record, Instrument) and record.symbol == "BTC-USDT"]
+    assert [each.status for each in found] == ["trading", "delisted", "trading"]
+    assert [each.valid_from_ns for each in found] == [each.receive_time_ns for each in found]
+
+
 async def test_failed_request_is_repeated(exchange: Simulator, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     async with watched("http://127.0.0.1:9", Stream("BTC-USDT", DataType.TRADE)) as records:

@@ -10,7 +10,7 @@ Continuity rules are the same for all exchanges, because each exchange maps its 
 * with ``has_dense_trade_ids``, the trade ids of a stream are dense: the next record starts at the last id + 1.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from typing import Protocol
 
 import msgspec
@@ -189,6 +189,14 @@ class RestApi(Protocol):
 
         Raises:
             FrameError: the answer is malformed, or reports an error.
+        """
+        ...
+
+    def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
+        """Those of these symbols that the exchange does not list, by the same answer.
+
+        Raises:
+            FrameError: the answer is malformed.
         """
         ...
 

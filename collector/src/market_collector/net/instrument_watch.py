@@ -55,10 +55,13 @@ class InstrumentWatch:
     async def _read(self, request: Request, symbols: frozenset[str]) -> bool:
         try:
             body = await self._rest.get(request)
-            found = self._rest_api.read_instruments(symbols, body, self._clock().wall_ns)
+            gone = self._rest_api.unlisted(symbols, body)
+            now = self._clock()
+            found = [] if gone == symbols else self._rest_api.read_instruments(symbols, body, now.wall_ns)
         except (RequestFailedError, FrameError) as error:
             log.info("cannot read the exchange's instruments: %s", error)
             return False
-        if changed := self._ledger.instruments.update(found):
+        instruments = self._ledger.instruments
+        if changed := [*instruments.update(found), *instruments.remove(gone, now)]:
             self._emit(changed)
         return True

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import pytest
@@ -178,6 +179,20 @@ def test_absent_fields_of_an_instrument_are_null(empty: str | None) -> None:
 def test_amounts_of_derivatives_are_contracts() -> None:
     row = {"instId": "BTC-USDT-SWAP", "instType": "SWAP", "state": "live"}
     assert [(each.kind, each.amount_unit) for each in instruments(row, "BTC-USDT-SWAP")] == [("perpetual", "contract")]
+
+
+@pytest.mark.parametrize(
+    ("symbols", "answer", "unlisted"),
+    [
+        ({"BTC-USDT", "GONE-USDT"}, {"code": "0", "data": [{"instId": "BTC-USDT"}]}, {"GONE-USDT"}),
+        ({"GONE-USDT"}, {"code": "51001", "data": []}, {"GONE-USDT"}),
+        ({"BTC-USDT", "GONE-USDT"}, {"code": "51001", "data": []}, set()),
+        ({"BTC-USDT"}, {"code": "50011", "data": []}, set()),
+        ({"BTC-USDT"}, {"code": "0", "data": []}, set()),
+    ],
+)
+def test_symbol_is_unlisted_if_the_list_lacks_it(symbols: set[str], answer: dict[str, Any], unlisted: set[str]) -> None:
+    assert QUESTIONS.unlisted(symbols, json.dumps({"msg": ""} | answer).encode()) == unlisted
 
 
 @pytest.mark.parametrize("row", [{"instId": "BTC-USDT"}, {"instId": "BTC-USDT", "state": "live", "tickSz": "1e-8"}])

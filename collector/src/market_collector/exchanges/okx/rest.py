@@ -1,6 +1,6 @@
 """OKX v5 over REST: requests, and readers for their answers. exchange.py names the sources."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -135,6 +135,19 @@ class OkxRestApi:
         with _reading("its instruments", body):
             rows = [row for row in _rows("its instruments", body) if decode_row(row, InstrumentName).instId in symbols]
             return _readable(rows, partial(_instrument_of, receive_time_ns))
+
+    def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
+        """Return the symbols that the answer lacks. A request for one symbol is refused if it is not listed.
+
+        An answer without any row says nothing about the symbols.
+        """
+        with _reading("its instruments", body):
+            reply = read_reply(body)
+            if reply.code != "0":
+                is_refused = len(symbols) == 1 and refusal_reason(reply.code, reply.msg) == "SymbolNotFound"
+                return symbols if is_refused else frozenset()
+            listed = {decode_row(row, InstrumentName).instId for row in reply.data}
+        return symbols - listed if listed else frozenset()
 
     def time(self) -> Request:
         """Request the time. Limit: 10 requests per 2 s and IP address."""
