@@ -57,3 +57,9 @@ def test_positions_are_trade_ids_or_open_times_in_milliseconds() -> None:
     assert (TRADES.format_position(105), TRADES.parse_position("105")) == ("105", 105)
     assert (candles("1m").format_position(8), candles("1m").parse_position("480000")) == ("480000", 8)
     assert candles("1w").format_position(0) == str(4 * 86_400_000)
+
+
+@pytest.mark.parametrize("interval", ["", "0s", "-1m", "m", "x1m"])
+def test_candle_of_an_impossible_interval_has_no_number(interval: str) -> None:
+    with pytest.raises(ValueError, match=r"is no interval|invalid literal"):
+        candles(interval).candle_number(0)

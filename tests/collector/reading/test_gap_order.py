@@ -1,11 +1,14 @@
 """Gap records come before every record beyond their gap."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from market_collector.model.events import AnyRecord, Gap
+from market_collector.reading import gap_order
 from market_collector.reading.gap_order import WINDOW_NS, gaps_first, numbers_of
 from records import BOOK, CANDLES, SECOND_NS, at, candle, gap, open_ms, snapshot, ticker, trade
 
@@ -63,6 +66,29 @@ def test_records_are_held_back_for_the_window_only() -> None:
     assert next(stream) == (at(1), trade(1))
     assert next(source, None) is None
     assert [record for _, record in stream] == [trade(2), ticker(seconds + 1.5)]
+
+
+def test_gap_after_a_long_silence_comes_before_the_record_beyond() -> None:
+    late = gap("g", 2, 4, seconds=60)
+    assert ordered(trade(1), trade(5), late, trade(6, 61)) == [trade(1), late, trade(5), trade(6, 61)]
+
+
+@pytest.mark.parametrize("step_s", [-3600, -1, 0], ids=["set back", "going back", "standing still"])
+def test_number_of_held_records_is_bounded_when_time_does_not_pass(
+    step_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock may be set back, and a hostile file may have any times."""
+    monkeypatch.setattr(gap_order, "MOST_HELD", 100)
+    taken = 0
+
+    def records() -> Iterator[AnyRecord]:
+        nonlocal taken
+        for taken in range(1, 501):
+            yield trade(taken, taken * step_s)
+
+    held = [taken - number for number, _ in enumerate(gaps_first(records()), 1) if taken < 500]
+    assert held
+    assert max(held) <= 100
 
 
 def test_numbers_of_a_gap_are_ids_or_intervals() -> None:

@@ -84,6 +84,10 @@ def test_restarted_numbers_have_intervals_of_their_own() -> None:
     assert spans(records) == [(at(8), at(9)), (at(20), at(21))]
 
 
+def test_trades_whose_times_are_zero_have_no_interval() -> None:
+    assert found([msgspec.structs.replace(trade(number), exchange_time_ns=0) for number in (1, 2)]) == []
+
+
 def test_interval_without_a_candle_is_whole_if_nothing_was_traded() -> None:
     nothing = gap("g", open_ms(1), open_ms(1), stream=CANDLES)
     end = msgspec.structs.replace(repaired("g", stream=CANDLES), reason="NothingTraded")

@@ -59,7 +59,11 @@ class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False)
         return cls(symbol, DataType(data_type), interval)
 
     def candle_number(self, open_time_ns: int) -> int:
-        """Return a candle's number: intervals since 1970, consecutive."""
+        """Return a candle's number: intervals since 1970, consecutive.
+
+        Raises:
+            ValueError, KeyError: the interval of the stream is none.
+        """
         return (open_time_ns - self._first_ns) // self._interval_ns
 
     def candle_open_ns(self, number: int) -> int:
@@ -84,7 +88,10 @@ class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False)
 
     @property
     def _interval_ns(self) -> int:
-        return int(self.interval[:-1]) * SECONDS[self.interval[-1]] * 1_000_000_000
+        count = int(self.interval[:-1])
+        if count < 1:
+            raise ValueError(f"{self.interval[:20]!r} is no interval")
+        return count * SECONDS[self.interval[-1]] * 1_000_000_000
 
     @property
     def _first_ns(self) -> int:

@@ -16,6 +16,9 @@ from market_collector.reading.plausible import IMPOSSIBLE
 WINDOW_NS = 10_000_000_000
 """Receive time of the records that are held back. A gap that is reported later comes after some records beyond it."""
 
+MOST_HELD = 100_000
+"""Records that are held back, whatever their times say."""
+
 Timed = tuple[int, AnyRecord]
 """A record with its place in the replay: its receive time, or that of the record which it precedes."""
 
@@ -29,7 +32,7 @@ def gaps_first(records: Iterable[AnyRecord]) -> Iterator[Timed]:
             _insert(held, record)
         else:
             held.append((time_ns, record))
-        while held[0][0] < time_ns - WINDOW_NS:
+        while held and (abs(time_ns - held[0][0]) > WINDOW_NS or len(held) > MOST_HELD):  # a clock may go back
             yield held.popleft()
     yield from held
 

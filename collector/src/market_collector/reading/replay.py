@@ -148,7 +148,8 @@ def replay(
     gap that another replica bridges is left out. Any other gap record precedes every record beyond the gap. Its
     ``receive_time_ns`` is when the gap was noticed, so it may be later than that of the next records.
 
-    Memory holds the last 10 s of records of each replica, 0.5 to 5 kB each. Ranges of ids grow with the number of gaps.
+    Memory holds the last 10 s of records of each replica, at most 100,000, 0.5 to 5 kB each. Ranges of ids grow with
+    the number of gaps.
     ``start`` adds one book for each symbol.
 
     Args:

@@ -276,7 +276,8 @@ def _proved(account: _Account) -> Iterator[Span]:
         else:
             starts = [each.numbering.runs.times_around(first - 1, first - 1)[1] for each in _having(account, first)]
             ends = [each.numbering.runs.times_around(last + 1, last + 1)[0] for each in _having(account, last)]
-            yield min(filter(None, starts)), max(filter(None, ends))
+            if any(starts) and any(ends):  # not in a damaged file
+                yield min(filter(None, starts)), max(filter(None, ends))
 
 
 def _having(account: _Account, number: int) -> list[_Member]:
