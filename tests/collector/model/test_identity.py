@@ -1,6 +1,8 @@
 """Identity of records, and which record of an identity wins."""
 
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from market_collector.model.events import Balance, Candle, Data, Instrument, Rec
 from market_collector.model.identity import identity, supersedes, union
 from records import at, candle, gap, instrument, quote, snapshot, ticker, trade, update
 
+PAGE = Path(__file__).parents[3] / "docs" / "records.md"
 BALANCE = Balance("okx", "account", at(1), at(2), "USDT", "1", "1", "0")
 RECORDS: list[Data | Instrument] = [
     quote(1),
@@ -73,6 +76,22 @@ def test_exchange_and_symbol_belong_to_the_identity(record: Data | Instrument, c
 )
 def test_each_part_of_the_identity_counts(record: Data | Instrument, change: dict[str, object]) -> None:
     assert identity(replace(record, **change)) != identity(record)
+
+
+def documented(kind: str) -> set[str]:
+    """The fields in the table of identities; ``receive_time_ns`` stands for all others."""
+    rows = PAGE.read_text().split("\n## Identity\n")[1].split("\n## ")[0].splitlines()
+    (fields,) = [cells[2] for row in rows if len(cells := row.split("|")) > 2 and f"`{kind}`" in cells[1]]
+    return set(re.findall(r"`(\w+)`", fields))
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_document_names_exactly_the_fields_of_an_identity(record: Data | Instrument) -> None:
+    names = {*record.__struct_fields__} - {"exchange", "symbol"}
+    changed = {name: replace(record, **{name: "another"}) for name in names if name != "receive_time_ns"}
+    parts = {name for name, other in changed.items() if identity(other) != identity(record)}
+    known = documented(type(record).__name__.lower())
+    assert parts == (names - known if known == {"receive_time_ns"} else known)
 
 
 def test_live_trade_wins_over_a_backfilled_one() -> None:

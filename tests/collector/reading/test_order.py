@@ -1,6 +1,7 @@
 """Order of records."""
 
 import pytest
+from msgspec.structs import replace
 
 from market_collector.model.events import Record
 from market_collector.reading.order import event_time_ns, order
@@ -9,7 +10,7 @@ from records import at, candle, connected, quote, snapshot, ticker, trade, updat
 ORDERED: list[list[Record]] = [
     [trade(9, 1), trade(10, 1), trade(2, 2)],
     [update(4, 5, 1), snapshot(5, 1), update(5, 6, 1), snapshot(1, 2)],
-    [candle(1), candle(2)],
+    [replace(candle(1, backfilled=True), receive_time_ns=at(999)), candle(2)],
     [ticker(1), ticker(2)],
     [quote(7, 1), quote(8, 1), quote(1, 2)],
     [connected(1), connected(2)],
