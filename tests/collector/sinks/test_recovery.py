@@ -130,3 +130,22 @@ def test_links_and_special_files_are_skipped(tmp_path: Path, caplog: pytest.LogC
     assert target.read_bytes() == b"no newline at the end"
     assert link.is_symlink()
     assert caplog.text.count("is not a regular file") == 2
+
+
+def test_folder_with_the_name_of_an_unfinished_file_is_skipped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unfinished_path(compressed_path(tmp_path / file_name(OKX, 0, 1), "gzip")).mkdir()
+    assert recover(tmp_path) == []
+    assert "is not a regular file" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_file_stays_when_something_else_has_its_compressed_name(tmp_path: Path, kind: str) -> None:
+    plain = leave(tmp_path, b"{}\n")
+    if kind == "link":
+        compressed_path(plain, "gzip").symlink_to(plain)
+    else:
+        compressed_path(plain, "gzip").mkdir()
+    assert recover(tmp_path) == [plain]
+    assert plain.read_bytes() == b"{}\n"

@@ -126,6 +126,11 @@ def open_no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
 
 
+def is_regular(path: Path) -> bool:
+    """Whether a sink may have made it: others plant links on a shared volume, and a pipe would be read for hours."""
+    return path.is_file() and not path.is_symlink()
+
+
 def sync_directory(directory: Path) -> None:
     """Makes names that were added to or removed from a directory durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from market_collector.sinks.interface import Origin
-from market_collector.sinks.log_file import lock, open_no_link, sync_directory
+from market_collector.sinks.log_file import is_regular, lock, open_no_link, sync_directory
 from market_collector.sinks.names import COMPRESSED, compressed_path, plain_files, plain_of, unfinished_files
 
 BLOCK_BYTES = 1 << 16
@@ -39,7 +39,9 @@ def put_in_order(directory: Path, origin: Origin) -> list[Leftover]:
     kept = [leftover for path in plain_files(directory, origin) if (leftover := _adopt(path)) is not None]
     for unfinished in unfinished_files(directory, origin):
         plain = plain_of(unfinished)
-        if not plain.exists() or any(leftover.path == plain for leftover in kept):
+        if unfinished.is_dir() and not unfinished.is_symlink():
+            _warn_of(unfinished)
+        elif not plain.exists() or any(leftover.path == plain for leftover in kept):
             unfinished.unlink(missing_ok=True)
     sync_directory(directory)
     return kept
@@ -74,7 +76,7 @@ def _warn_of(path: Path) -> None:
 
 def _is_superfluous(path: Path, descriptor: int) -> bool:
     """Cuts a torn last line. Removes the file and returns True if it is empty or was compressed already."""
-    is_compressed = any(compressed_path(path, compression).exists() for compression in COMPRESSED)
+    is_compressed = any(is_regular(compressed_path(path, compression)) for compression in COMPRESSED)
     if not is_compressed:
         cut_torn_line(path, descriptor)
     if is_compressed or os.fstat(descriptor).st_size == 0:

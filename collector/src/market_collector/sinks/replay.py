@@ -10,6 +10,7 @@ from market_collector.errors import UNREADABLE
 from market_collector.model.events import AnyRecord, Candle, Gap, Lost, Orderbook, Record, Repaired, Trade
 from market_collector.model.schema_0 import record_decoder
 from market_collector.sinks.interface import Memory, Origin
+from market_collector.sinks.log_file import is_regular
 from market_collector.sinks.names import COMPRESSED, PLAIN, our_files, parts_of
 from market_collector.sinks.queue import dense_number, stream_name
 from market_collector.sinks.reader import stored_lines
@@ -21,7 +22,7 @@ END_BYTES = 16 * 2**20
 def recall_end(directory: Path, origin: Origin) -> Memory:
     """Reads the end of the newest file of a shard, from any host. Raises like `recall`."""
     memory = Memory()
-    newest = max(filter(_is_regular, our_files(directory, origin)), key=_start, default=None)
+    newest = max(filter(is_regular, our_files(directory, origin)), key=_start, default=None)
     if newest is None:
         return memory
     is_plain = newest.name.endswith(PLAIN)
@@ -93,14 +94,9 @@ def _files_from(directory: Path, name: str) -> list[Path]:
     found: dict[str, Path] = {}
     for path in sorted(directory.iterdir(), reverse=True):  # X.jsonl.gz first, X.jsonl in its place
         plain = _plain_name(path)
-        if plain is not None and plain.startswith(prefix) and plain >= name and _is_regular(path):
+        if plain is not None and plain.startswith(prefix) and plain >= name and is_regular(path):
             found[plain] = path
     return [found[plain] for plain in sorted(found)]
-
-
-def _is_regular(path: Path) -> bool:
-    """Whether a sink may have made it: others plant links on a shared volume, and a pipe would be read for hours."""
-    return path.is_file() and not path.is_symlink()
 
 
 def _start(path: Path) -> tuple[str, int]:
