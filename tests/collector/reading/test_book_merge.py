@@ -78,6 +78,22 @@ def test_gap_is_reported_when_no_replica_bridges_it() -> None:
     assert found == [snapshot(1), two, three, OTHER_GAP, GAP, LOST, snapshot(9), OTHER_LOST, update(9, 10)]
 
 
+def test_gap_is_reported_when_the_clock_went_back_across_it() -> None:
+    """The other replica's snapshot is beyond the gap, although it has an earlier time."""
+    ahead, later = snapshot(60, 0.5), update(60, 61, 0.6)
+    found = merged(
+        (A, snapshot(1)), (B, snapshot(1)), (B, OTHER_GAP), (B, OTHER_LOST), (B, ahead), (A, update(1, 2)), (B, later),
+        (A, GAP), (A, LOST), (A, snapshot(61, 0.6)),
+    )  # fmt: skip
+    assert found == [snapshot(1), update(1, 2), GAP, LOST, snapshot(61, 0.6)]
+
+
+def test_replica_behind_is_known_after_the_clock_went_back() -> None:
+    two, three, four = update(1, 2), update(2, 3, 0.5), update(3, 4, 0.6)
+    found = merged((A, snapshot(1)), (B, snapshot(1)), (A, two), (A, three), (B, two), (A, GAP), (B, three), (B, four))
+    assert found == [snapshot(1), two, three, four]
+
+
 def test_replica_ahead_takes_over_after_a_second_with_its_gap() -> None:
     """The other replica is silent: it was killed."""
     late = replace(update(4, 5), receive_time_ns=at(3) + CATCH_UP_NS)

@@ -1,7 +1,7 @@
 """Recordings as the stream that a collector would deliver."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from market_collector.reading import replay
 from record_lines import lines
 from records import (
     BOOK,
+    SECOND_NS,
     at,
     connected,
     disconnected,
@@ -271,20 +272,40 @@ def replica(number: int, faulty: list[int], delays: list[int]) -> list[AnyRecord
     return records
 
 
+clocks = st.tuples(st.integers(0, TRUTH), st.integers(0, 12))
+"""The second at which the exchange sets its clock back, and by how many."""
+
+
+def set_back(records: Sequence[Any], clock: tuple[int, int]) -> list[Any]:
+    """The records of an exchange with this clock."""
+    turn, seconds = clock
+    return [
+        replace(each, exchange_time_ns=each.exchange_time_ns - seconds * SECOND_NS)
+        if each.exchange_time_ns is not None and each.exchange_time_ns >= at(turn)
+        else each
+        for each in records
+    ]
+
+
 def delayed(record: Any, milliseconds: int) -> Any:
     return replace(record, receive_time_ns=record.receive_time_ns + milliseconds * 1_000_000)
 
 
-@given(faulty=faults, delays=st.tuples(latencies, latencies))
+@given(faulty=faults, delays=st.tuples(latencies, latencies), clock=clocks)
 def test_replicas_with_faults_replay_as_one_undisturbed_replica(
-    tmp_path_factory: pytest.TempPathFactory, faulty: list[int], delays: tuple[list[int], list[int]]
+    tmp_path_factory: pytest.TempPathFactory,
+    faulty: list[int],
+    delays: tuple[list[int], list[int]],
+    clock: tuple[int, int],
 ) -> None:
     """Each replica is down while the other one runs. No gap is left, and every update and trade appears once."""
     folder = recorded(
-        tmp_path_factory.mktemp("replicas"), a=replica(0, faulty, delays[0]), b=replica(1, faulty, delays[1])
+        tmp_path_factory.mktemp("replicas"),
+        a=set_back(replica(0, faulty, delays[0]), clock),
+        b=set_back(replica(1, faulty, delays[1]), clock),
     )
     found = [replace(each, receive_time_ns=0) for each in replay(folder)]
-    expected = [replace(each, receive_time_ns=0) for each in undisturbed()]
+    expected = [replace(each, receive_time_ns=0) for each in set_back(undisturbed(), clock)]
     for kind in (Orderbook, Trade, Gap):
         assert [each for each in found if isinstance(each, kind)] == [
             each for each in expected if isinstance(each, kind)
@@ -307,7 +328,7 @@ def test_single_replica_keeps_every_record(
             assert newest < int(each.first_id or 0)
 
 
-both = {"faulty": st.tuples(faults, faults), "delays": st.tuples(latencies, latencies)}
+both = {"faulty": st.tuples(faults, faults), "delays": st.tuples(latencies, latencies), "clock": clocks}
 """Both replicas may be down at once."""
 
 
@@ -317,9 +338,10 @@ def test_book_stays_linked_whatever_happens(
     faulty: tuple[list[int], list[int]],
     delays: tuple[list[int], list[int]],
     killed: tuple[int, int],
+    clock: tuple[int, int],
 ) -> None:
     """Each replica ends after some record. Every update follows the last state, or a gap and a snapshot come before."""
-    records = [replica(number, faulty[number], delays[number])[: killed[number]] for number in (0, 1)]
+    records = [set_back(replica(n, faulty[n], delays[n])[: killed[n]], clock) for n in (0, 1)]
     head = None
     for each in replay(recorded(tmp_path_factory.mktemp("replicas"), a=records[0], b=records[1])):
         match each:
@@ -335,9 +357,10 @@ def test_missing_trades_are_announced_whatever_happens(
     tmp_path_factory: pytest.TempPathFactory,
     faulty: tuple[list[int], list[int]],
     delays: tuple[list[int], list[int]],
+    clock: tuple[int, int],
 ) -> None:
     """Each trade comes once, and a gap record covers all missing ids below it."""
-    records = [replica(number, faulty[number], delays[number]) for number in (0, 1)]
+    records = [set_back(replica(number, faulty[number], delays[number]), clock) for number in (0, 1)]
     ids: set[int] = set()
     announced: set[int] = set()
     for each in replay(recorded(tmp_path_factory.mktemp("replicas"), a=records[0], b=records[1])):

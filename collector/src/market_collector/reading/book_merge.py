@@ -17,8 +17,11 @@ CATCH_UP_NS = 1_000_000_000
 BookRecord = Orderbook | Gap | Repaired | Lost
 
 
+TURNS_KEPT = 4
+
+
 class Mark(NamedTuple):
-    """A state of the book. Exchange time comes first, because a sequence may legally decrease."""
+    """A state of the book. The exchange may restart its sequence or set its clock back, so neither orders states."""
 
     time_ns: int
     sequence: int
@@ -44,6 +47,8 @@ class BookMerge:
 
     def __init__(self) -> None:
         self._head: Mark | None = None
+        self._turns: list[Mark] = []
+        """The last states before time or sequence went back."""
         self._in_sync: set[int] = set()
         self._ahead: dict[int, _Ahead] = {}
         self._events: dict[int, list[BookRecord]] = {}
@@ -98,21 +103,31 @@ class BookMerge:
 
     def _is_known(self, mark: Mark) -> bool:
         """Whether the merged book has been in this state. A snapshot may be later than the change that led to it."""
-        return self._head is not None and (mark <= self._head or mark.sequence == self._head.sequence)
+        return self._head is not None and (self._is_past(mark) or mark.sequence == self._head.sequence)
+
+    def _is_past(self, mark: Mark) -> bool:
+        ends = self._turns if self._head is None else [self._head, *self._turns]
+        return any(mark.time_ns <= end.time_ns and mark.sequence <= end.sequence for end in ends)
+
+    def _advance(self, mark: Mark) -> None:
+        head, self._head = self._head, mark
+        if head is not None and (mark.time_ns < head.time_ns or mark.sequence < head.sequence):
+            self._turns = [head, *self._turns][:TURNS_KEPT]
 
     def _start(self, replica: int, snapshot: Orderbook, mark: Mark) -> Sequence[BookRecord]:
-        self._head, self._is_proved, self._in_sync = mark, True, {replica}
+        self._advance(mark)
+        self._is_proved, self._in_sync = True, {replica}
         return [snapshot]
 
     def _update(self, replica: int, record: Orderbook, mark: Mark) -> Sequence[BookRecord]:
         head = self._head
-        if head is not None and (mark <= head or record.previous_sequence == head.sequence):
+        if head is not None and (self._is_past(mark) or record.previous_sequence == head.sequence):
             self._ahead.pop(replica, None)
             if self._is_proved:
                 self._in_sync.add(replica)
             if record.previous_sequence != head.sequence or mark == head:
                 return []
-            self._head = mark
+            self._advance(mark)
             return [record]
         return self._update_ahead(replica, record, mark)
 
@@ -130,5 +145,6 @@ class BookMerge:
         if ahead.book is not None:
             snapshot = ahead.book.snapshot(record.exchange, record.symbol, record.receive_time_ns)
             return [*ahead.events, *self._start(replica, snapshot, mark)]
-        self._head, self._is_proved, self._in_sync = mark, False, set()
+        self._advance(mark)
+        self._is_proved, self._in_sync = False, set()
         return [*ahead.events, record]
