@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api_proxy import Refuse
+from api_proxy import Hook, Refuse
+from market_operator.cluster.kinds import CHILDREN, COLLECTORS, PODS
 
 Start = Callable[..., Any]
 
@@ -58,6 +60,47 @@ def test_operator_ends_when_kopf_does_not_find_the_crd(ground: Any) -> None:
     operator = ground.start(wait=False)
     assert operator.process.wait(timeout=20) == 1
     assert "the MarketCollector CRD is not installed. Run" in operator.log.read_text().splitlines()[-1]
+
+
+def test_each_kind_is_listed_once_at_the_start(ground: Any) -> None:
+    """The watches start from the first listing. Nothing is lost between them: test_deletion_before_the_watch_is_seen."""
+    kinds = {kind.plural for kind in (*CHILDREN.values(), PODS, COLLECTORS)}
+    ground.start()
+    ground.eventually(lambda: _same({call.kind for call in ground.proxy.calls if call.is_watch}, kinds), pods=False)
+    listed = Counter(call.kind for call in ground.proxy.calls if call.is_list and call.namespace == ground.namespace)
+    assert listed == Counter(kinds)
+
+
+def test_deletion_before_the_watch_is_seen(ground: Any) -> None:
+    """The watch starts from the first listing, which had the Service."""
+    ground.place.create()
+    ground.start()
+    old = _service(ground, "")
+    ground.kill()
+
+    def delete() -> None:
+        ground.place.api.delete("services", ground.namespace, "okx-btc-0")
+
+    pick = ground.proxy.on(lambda call: call.is_watch and call.kind == "services", Hook(before=delete), times=1)
+    ground.start()
+    _service(ground, old)
+    assert pick.hits == 1
+
+
+def _service(ground: Any, other_than: str) -> str:
+    """Waits until the resource has a Service with another uid, and returns its uid."""
+    found: list[str] = []
+
+    def claim() -> None:
+        found.append(ground.place.api.get("services", ground.namespace, "okx-btc-0")["metadata"]["uid"])
+        assert found[-1] != other_than
+
+    ground.eventually(claim, pods=False)
+    return found[-1]
+
+
+def _same(found: object, expected: object) -> None:
+    assert found == expected
 
 
 def test_neither_models_nor_the_synchronous_client_are_loaded() -> None:

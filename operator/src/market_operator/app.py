@@ -134,7 +134,7 @@ async def _watch(app: App, stop: asyncio.Event) -> None:
     """kopf installs signal handlers of its own and would wait for tasks that it does not own, so ours replace them."""
     await kopf_watch.watch(
         app.informer,
-        app.listing.kind,
+        app.listing.watch_from,
         app.settings.namespaces,
         app.settings.selector.text,
         app.cluster.access,

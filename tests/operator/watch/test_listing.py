@@ -1,7 +1,7 @@
 """Complete listings, from an API server that lists what a test sets."""
 
 import asyncio
-import itertools
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +10,7 @@ from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
 
 from market_operator.cluster.client import Cluster
-from market_operator.cluster.kinds import CHILDREN, CONFIGMAPS, Kind
+from market_operator.cluster.kinds import CHILDREN, COLLECTORS, CONFIGMAPS, PODS, Kind
 from market_operator.cluster.pages import Listed
 from market_operator.errors import ApiError, StartError
 from market_operator.observed.cache import Cache
@@ -23,10 +23,11 @@ from market_operator.scheduling.work_queue import WorkQueue
 from market_operator.telemetry.containment import Containment
 from market_operator.telemetry.metrics import Metrics
 from market_operator.watch.informer import Informer
-from market_operator.watch.listing import Listing, waits
+from market_operator.watch.listing import Listing
 from owned import owned
 
 KEY = Key("md", "okx-btc")
+KINDS = (*CHILDREN.values(), PODS, COLLECTORS)
 
 
 class Server:
@@ -39,9 +40,11 @@ class Server:
         self.statuses: dict[str, int] = {}
         self.refused: dict[str, int] = {}
         """Status by a part of the path."""
+        self.asked = Counter[str]()
 
     async def answer(self, request: web.Request) -> web.Response:
         name = request.path.rpartition("/")[2]
+        self.asked[name] += 1
         for status in (self.refused[part] for part in request.path.split("/") if part in self.refused):
             return web.json_response({"reason": "Refused", "message": "no right"}, status=status)
         page = {"metadata": {"resourceVersion": str(self.version)}, "items": self.objects.get(name)}
@@ -222,9 +225,26 @@ async def test_answer_without_a_list_is_refused(server: Server, cluster: Cluster
         _ = [page async for page in cluster.list_managed(CONFIGMAPS, "md")]
 
 
-@pytest.mark.parametrize(("interval", "expected"), [(300.0, [10.0, 300.0, 300.0]), (2.0, [2.0, 2.0, 2.0])])
-def test_second_listing_follows_soon_after_the_first(interval: float, expected: list[float]) -> None:
-    assert list(itertools.islice(waits(interval), 3)) == expected
+async def test_watches_start_from_the_first_complete_listing(server: Server, listing: Listing) -> None:
+    """A second listing of everything would double the load of a start. A watch that is out of date lists again."""
+    server.version = 7
+    await listing.complete()
+    assert server.asked == Counter({kind.plural: 1 for kind in KINDS})
+    server.version = 8
+    assert [await listing.watch_from(kind, "md") for kind in KINDS] == [7] * len(KINDS)
+    assert server.asked.total() == len(KINDS)
+    assert [await listing.watch_from(kind, "md") for kind in KINDS] == [8] * len(KINDS)
+    assert server.asked == Counter({kind.plural: 2 for kind in KINDS})
+
+
+async def test_namespace_that_is_served_later_is_listed_before_watches(server: Server, listing: Listing) -> None:
+    server.refused = {"md": 403}
+    await listing.complete()
+    server.refused, server.version = {}, 9
+    await listing._list("md")
+    asked = server.asked.total()
+    assert await listing.watch_from(CONFIGMAPS, "md") == 9
+    assert server.asked.total() == asked + 1
 
 
 async def test_objects_that_cannot_be_handled_do_not_end_the_listing(

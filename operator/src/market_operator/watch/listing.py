@@ -1,10 +1,8 @@
 """Lists everything at the start and periodically."""
 
 import asyncio
-import itertools
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from market_operator.cluster.access import scopes
@@ -17,18 +15,8 @@ from market_operator.telemetry.metrics import Metrics
 from market_operator.watch.informer import Informer
 
 logger = logging.getLogger(__name__)
-_SECOND_AFTER_S = 10.0
 _RETRY_AFTER_S = 10.0
 """Time between two attempts to read a namespace that is not served."""
-
-
-def waits(interval: float) -> Iterator[float]:
-    """Seconds before each further listing: soon after the first one, then `interval`.
-
-    No event reports an object that was deleted between the first listing and the start of the watches.
-    """
-    yield min(interval, _SECOND_AFTER_S)
-    yield from itertools.repeat(interval)
 
 
 @dataclass(slots=True)
@@ -47,6 +35,8 @@ class Listing:
     is_done: bool = False
     unserved: dict[str | None, ApiError] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _first: dict[tuple[Kind, str | None], int] = field(default_factory=dict)
+    """Versions of the first complete listing, by kind and namespace, until the watches start from them."""
 
     @property
     def serves_nothing(self) -> bool:
@@ -69,8 +59,8 @@ class Listing:
         Raises:
             StartError: the CRD is gone. The kubelet restarts the process until the CRD is back.
         """
-        for wait in waits(self.interval):
-            await self._wait(wait)
+        while True:
+            await self._wait(self.interval)
             await self._list_all()
 
     async def _list_all(self, *, is_first: bool = False) -> None:
@@ -116,7 +106,19 @@ class Listing:
 
     async def _everything(self, scope: str | None) -> None:
         for kind in (*CHILDREN.values(), PODS, COLLECTORS):
-            await self.kind(kind, scope)
+            version = await self.kind(kind, scope)
+            if not self.is_done:
+                self._first[kind, scope] = version
+
+    async def watch_from(self, kind: Kind, namespace: str | None) -> int:
+        """The resource version from which a kind is watched in a namespace (None: in all).
+
+        Nothing is listed at the start, because the first complete listing has just read everything.
+
+        Raises:
+            ApiError: the listing failed.
+        """
+        return self._first.pop((kind, namespace), 0) or await self.kind(kind, namespace)
 
     async def kind(self, kind: Kind, namespace: str | None) -> int:
         """Lists one kind in a namespace (None: in all), and returns the resource version of the listing.
