@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from e2e_operator import Operator
-from e2e_places import Place, condition, is_ready, market_collector, pod_is_ready
+from e2e_places import Place, as_arbitrary_user, condition, is_ready, market_collector, pod_is_ready
 from kube import Document, eventually
 
 pytestmark = pytest.mark.e2e
@@ -59,6 +59,19 @@ def test_pod_has_no_token_no_privilege_and_a_read_only_root(place: Place) -> Non
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["resources"]["limits"]["memory"]
     assert place.kubectl("get", "namespace", place.namespace, "-o", "jsonpath={.metadata.labels}").count("restricted")
+
+
+def test_collector_runs_as_an_arbitrary_user(place: Place) -> None:
+    """As on OpenShift. It is ready once its streams are live and its file is written; its state is written too."""
+    place.apply(market_collector(sinks=[{"name": "archive", "type": "file", "file": {"directory": "/data"}}]))
+    place.wait_ready()
+    place.apply(as_arbitrary_user(place.pod()))
+    place.kubectl("wait", "pod/arbitrary-user", "--for=condition=Ready", "--timeout=100s")
+    in_pod = ("exec", "arbitrary-user", "--")
+    assert place.kubectl(*in_pod, "id", "-u") == "1000680000\n"
+    eventually(lambda: "jsonl" in place.kubectl(*in_pod, "ls", "/data"), "a file is written")
+    eventually(lambda: place.kubectl(*in_pod, "ls", "/var/lib/market-collector"), "a checkpoint is written")
+    assert place.collector_status("arbitrary-user")["health"] == "Healthy"
 
 
 def rollout(seen: list[Document], old: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from e2e_operator import Operator
-from e2e_places import Place, condition, is_ready, market_collector, restarts, simulator_objects
+from e2e_places import Place, as_arbitrary_user, condition, is_ready, market_collector, restarts, simulator_objects
 from kube import ROOT, Document, eventually
 
 pytestmark = pytest.mark.e2e
@@ -26,6 +26,16 @@ def managed_objects(place: Place) -> dict[str, Any]:
     # The handover document is as current as the status.
     others = {meta["uid"]: meta["resourceVersion"] for meta in found if not meta["name"].endswith("-handover")}
     return {"pods": pods, "deployments": generations, "others": others}
+
+
+def test_operator_runs_as_an_arbitrary_user(operator: Operator) -> None:
+    """As on OpenShift. A further instance stands by, and is ready once it has listed everything."""
+    in_namespace = ("-n", operator.namespace)
+    operator.tools.apply(as_arbitrary_user(operator.pods()[0]), namespace=operator.namespace)
+    try:
+        operator.tools.kubectl(*in_namespace, "wait", "pod/arbitrary-user", "--for=condition=Ready", "--timeout=100s")
+    finally:
+        operator.tools.kubectl(*in_namespace, "delete", "pod", "arbitrary-user", "--now")
 
 
 @pytest.mark.alone

@@ -269,6 +269,15 @@ def kill_container(place: Place, pod: Document) -> None:
         place.kubectl("exec", pod["metadata"]["name"], "--", "sh", "-c", "kill 1")
 
 
+def as_arbitrary_user(pod: Document) -> Document:
+    """A copy of a pod without its labels, as OpenShift's SCC `restricted-v2` runs a pod: any user, in the root group."""
+    user = 1000680000
+    chosen = {"runAsUser": user, "runAsGroup": 0, "fsGroup": user}
+    spec = {name: value for name, value in pod["spec"].items() if name != "nodeName"}
+    spec["securityContext"] = pod["spec"]["securityContext"] | chosen
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "arbitrary-user"}, "spec": spec}
+
+
 def local_processes(pod: Document) -> list[int]:
     """The processes of a pod's container; none if it has not started, or if the node is another machine."""
     statuses = pod["status"].get("containerStatuses") or [{}]
