@@ -60,7 +60,7 @@ def remove_leftovers(tools: Tools) -> None:
     tools.helm("uninstall", "market-operator", "--namespace", PREFIX, "--ignore-not-found", "--wait")
     tools.kubectl("delete", "namespace", "-l", labels, "--ignore-not-found", "--wait=true")
     tools.kubectl("delete", "namespace", PREFIX, "--ignore-not-found", "--wait=true")
-    tools.kubectl("delete", "persistentvolume", "-l", labels, "--ignore-not-found")
+    tools.kubectl("delete", "persistentvolume,priorityclass", "-l", labels, "--ignore-not-found")
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ import pytest
 
 from e2e_operator import Operator
 from e2e_places import (
+    LABEL,
     Place,
     condition,
     is_ready,
@@ -296,6 +297,77 @@ def test_drained_node_leaves_only_reported_gaps(place: Place, output: Output) ->
     name = before["metadata"]["name"]
     eventually(lambda: [pod["metadata"]["name"] for pod in place.pods()] not in ([], [name]), "the pod was replaced")
     check_only_reported_updates_are_missing(place, output)
+
+
+def test_preempted_pod_leaves_only_reported_gaps(place: Place, tmp_path: Path) -> None:
+    """The new pod waits until the more important one has gone."""
+    with priority_classes(place) as (low, high), scarce_resource(place) as amounts:
+        place.apply(collector(template={"priorityClassName": low, "resources": amounts}))
+        place.wait_ready()
+        place.wait_available()
+        before = place.pod()["metadata"]["name"]
+        with following(place, tmp_path) as output:
+            place.apply(important_pod(high, amounts))
+            place.kubectl("wait", "pod/important", "--for=condition=PodScheduled", "--timeout=100s")
+            assert [event["regarding"]["name"] for event in events(place, "Preempted")] == [before]
+            assert place.wait_condition("WorkloadReady", "False").reason == "Unschedulable"
+            place.kubectl("delete", "pod", "important", "--now")
+            check_only_reported_updates_are_missing(place, output)
+
+
+@contextmanager
+def scarce_resource(place: Place) -> Iterator[Document]:
+    """Requests and limits that only one pod can have, by a resource of this place that one node offers once."""
+    name = f"marketcollector.dev/{place.namespace}"
+    node = place.tools.items("nodes")[0]["metadata"]["name"]
+
+    def offer(amount: str | None) -> None:
+        patch = json.dumps({"status": {"capacity": {name: amount}, "allocatable": {name: amount}}})
+        place.tools.kubectl("patch", "node", node, "--subresource=status", "--type=merge", "-p", patch)
+
+    offer("1")
+    try:
+        yield {"requests": {"cpu": "20m", "memory": "48Mi", name: "1"}, "limits": {name: "1"}}
+    finally:
+        offer(None)
+
+
+@contextmanager
+def priority_classes(place: Place) -> Iterator[tuple[str, str]]:
+    """Two priority classes below that of all other pods, so that the scheduler can only end the collector."""
+    values = {f"{place.namespace}-low": -1000, f"{place.namespace}-high": -500}
+    classes = [
+        {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": value}
+        | {"metadata": {"name": name, "labels": LABEL}}
+        for name, value in values.items()
+    ]
+    place.tools.apply(*classes)
+    try:
+        low, high = values
+        yield low, high
+    finally:
+        place.tools.kubectl("delete", "priorityclass", *values, "--wait=false")
+
+
+def important_pod(priority: str, amounts: Document) -> Document:
+    """A pod that takes the scarce resource from the collector. Its image does not exist."""
+    container = {
+        "name": "none",
+        "image": "localhost/none",
+        "imagePullPolicy": "Never",
+        "resources": amounts,
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    spec = {
+        "priorityClassName": priority,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "important"}, "spec": spec}
+
+
+def events(place: Place, reason: str) -> list[Document]:
+    return place.tools.items("-n", place.namespace, "events.events.k8s.io", f"--field-selector=reason={reason}")
 
 
 def test_deleted_replica_leaves_no_gap(place: Place, tmp_path: Path) -> None:
