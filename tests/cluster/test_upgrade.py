@@ -115,11 +115,14 @@ def settled_pods(place: Any, eventually: Eventually) -> set[str]:
 
 
 def without_handover(template: Document) -> Document:
-    """A template without what this release adds: the handover document. Its hash changes with it."""
+    """A template without what this release adds: the handover document, a limit. Its hash changes with them."""
     found: Document = copy.deepcopy(template)
     found["metadata"]["annotations"].pop("marketcollector.dev/template")
     spec = found["spec"]
     spec["volumes"] = [each for each in spec["volumes"] if each["name"] != "handover"]
+    for each in spec["volumes"]:
+        if each["name"] == "state":
+            each["emptyDir"] = {}
     [container] = spec["containers"]
     container["volumeMounts"] = [each for each in container["volumeMounts"] if each["name"] != "handover"]
     arguments = container["args"]

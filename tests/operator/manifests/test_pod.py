@@ -57,6 +57,7 @@ def test_directories_of_file_sinks_are_mounted(shard: Callable[..., Shard]) -> N
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     mounts = {mount["mountPath"]: mount for mount in spec["containers"][0]["volumeMounts"]}
     assert volumes["sink-0"]["emptyDir"] == {}
+    assert volumes["state"]["emptyDir"] == {"sizeLimit": "1Gi"}
     assert volumes["sink-1"]["persistentVolumeClaim"] == {"claimName": "disk"}
     assert mounts["/data"]["name"] == "sink-0"
     assert mounts["/archive"]["subPath"] == "shard-0"
@@ -75,7 +76,7 @@ def test_default_template_hash_is_unchanged(
     shard: Callable[..., Shard],
 ) -> None:
     """An upgrade restarts every collector when this hash changes. Note an intended change in CHANGELOG.md."""
-    assert template_hash(shard()) == "3f0eb03ad8"
+    assert template_hash(shard()) == "5c40f1e61a"
 
 
 def test_placement_is_passed_on_unchanged(shard: Callable[..., Shard]) -> None:

@@ -22,6 +22,9 @@ CONFIG_DIRECTORY = "/etc/market-collector"
 CREDENTIALS_DIRECTORY = "/etc/market-collector-credentials"
 CREDENTIALS_KEYS = ("apiKey", "secretKey", "passphrase")
 STATE_DIRECTORY = "/var/lib/market-collector"
+STATE_LIMIT = "1Gi"
+"""Of the checkpoint's volume, above which the pod is evicted. A checkpoint, which exists twice while it is written, has
+about 100 bytes a stream. Its text takes a fraction of the process's memory, so that limit comes first by far."""
 HANDOVER_DIRECTORY = "/etc/market-collector-handover"
 _USER = 65532
 _USER_AND_GROUPS = {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
@@ -74,7 +77,7 @@ def _pod_spec(shard: Shard, configmap_name: str) -> Document:
         "containers": [_container(shard)],
         "volumes": [
             {"name": "config", "configMap": {"name": configmap_name}},
-            {"name": "state", "emptyDir": {}},
+            {"name": "state", "emptyDir": {"sizeLimit": STATE_LIMIT}},
             {"name": "handover", "configMap": {"name": handover_name(shard.resource.key.name), "optional": True}},
             *_credentials_volume(shard),
             *(_volume(index, sink) for index, sink in _file_sinks(shard)),
