@@ -17,7 +17,7 @@ from fault_cases import BOOKS, CUT, LOSE
 from market_collector.config.settings import FileSinkSettings, Settings
 from market_collector.feed import published_book
 from market_collector.model.events import REPEATED
-from market_collector.reading import replay
+from market_collector.reading import read, replay
 from simulator_process import Simulator, simulator
 from truth import Truth
 
@@ -78,6 +78,36 @@ def test_each_single_file_proves_its_books(
         shutil.copy(directory / name, single)
         check_single(records, verified(single))
     check_headers(list(files.items()))
+
+
+def test_file_repeats_the_gaps_that_are_open_at_its_start(exchange: Simulator, tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    with collector_thread(settings_of(exchange, directory)) as collector:
+        collector.is_served()
+        exchange.post("/faults/rest", {"path": "market/history-trades", "status": 500, "seconds": 60})
+        exchange.post(f"/faults/{LOSE[0]}", LOSE[1])
+        collector.comes(lambda status: status["counters"]["gapsDetected"] and len(by_file(directory)) > 5)
+        exchange.clear_faults()
+        collector.is_served()
+        collector.stop()
+    evidence.check(stored(directory), Truth(exchange))
+    evidence.check_verdict(verified(directory))
+    assert len(list(read(directory, "gap").records())) == 1
+    is_open, repeats = False, 0
+    for number, (name, records) in enumerate(by_file(directory).items()):
+        head = [record["type"] for record in records[:3]]
+        assert (
+            head == (["header", "instrument", "gap"] if is_open else ["header", "instrument", "orderbook"])
+            or not number
+        )
+        repeats += is_open
+        ends = {record["type"] for record in records}
+        is_open = ("gap" in ends or is_open) and "repaired" not in ends
+        single = tmp_path / str(number)
+        single.mkdir()
+        shutil.copy(directory / name, single)
+        check_single(records, verified(single))
+    assert repeats > 1
 
 
 def check_single(records: list[Any], document: Any) -> None:

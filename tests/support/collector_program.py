@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,9 +138,20 @@ def _wait_for_answer(running: Program) -> None:
 
 
 def stored(directory: Path) -> list[Any]:
-    """All records of a file sink. A line that a kill has cut off was never acknowledged."""
+    """All records of a file sink, each gap once. A line that a kill has cut off was never acknowledged."""
     lines = [line for file in sorted(directory.glob("*.jsonl")) for line in file.read_bytes().splitlines(keepends=True)]
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+    return list(_without_repeated_gaps(json.loads(line) for line in lines if line.endswith(b"\n")))
+
+
+def _without_repeated_gaps(records: Iterable[Any]) -> Iterator[Any]:
+    """A file repeats the gaps that are open at its start."""
+    gaps: set[str] = set()
+    for record in records:
+        if record["type"] == "gap" and record["gap_id"] in gaps:
+            continue
+        if record["type"] == "gap":
+            gaps.add(record["gap_id"])
+        yield record
 
 
 def verified(directory: Path) -> Any:

@@ -176,10 +176,12 @@ class Collector:
             return await self._run(stop)
 
     def _start_file(self, now: Moment) -> Sequence[Record]:
-        """The records that make a file usable by itself: a header, the instruments, and each book in sync."""
+        """The records that make a file usable by itself: a header, instruments, open gaps, and each book in sync."""
         with self._containment.of("header of a file"):
             books = self.ledger.books.repeat_all("rotation", now)
-            return () if books is None else [self._header(now), *self.ledger.instruments.repeat(now), *books]
+            if books is None:
+                return ()
+            return [self._header(now), *self.ledger.instruments.repeat(now), *self.ledger.gaps.repeat(now), *books]
         return ()
 
     def _header(self, now: Moment) -> Header:

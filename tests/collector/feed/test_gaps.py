@@ -1,5 +1,7 @@
 """Every gap ends as filled or lost, for any number of gaps."""
 
+from msgspec.structs import replace
+
 from market_collector.book.continuity import IdRange
 from market_collector.feed.gaps import OPEN_GAPS_KEPT, GapBounds, Gaps
 from market_collector.model.events import Lost, Repaired
@@ -36,6 +38,17 @@ def test_gap_without_lost_ids_is_closed_as_filled() -> None:
     repaired = gaps.close(gaps.known[gap.gap_id], EndReason.BACKFILLED, NOW)
     assert isinstance(repaired, Repaired)
     assert (repaired.recovered, repaired.missing, gaps.all_open()) == (2, 0, [])
+
+
+def test_open_gaps_are_repeated_for_files_that_start() -> None:
+    gaps, later = Gaps("okx"), Moment(2.0, 2_000_000_000)
+    (first,) = gaps.open(TRADES, span(1, 2), GapReason.IDS_MISSING, NOW)
+    (second,) = gaps.open(TRADES, span(5, 6), GapReason.IDS_MISSING, NOW)
+    gaps.open(TRADES, span(8, 9), GapReason.DROPPED, NOW, sink="a")
+    assert gaps.repeat(later) == [replace(each, receive_time_ns=2_000_000_000) for each in (first, second)]
+    gaps.recover(gaps.known[first.gap_id], 2)
+    gaps.close(gaps.known[first.gap_id], EndReason.BACKFILLED, NOW)
+    assert [each.gap_id for each in gaps.repeat(later)] == [second.gap_id]
 
 
 def test_gaps_of_the_same_moment_have_ids_of_their_own() -> None:

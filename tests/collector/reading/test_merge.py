@@ -72,6 +72,14 @@ def test_gap_of_several_replicas_is_reported_once() -> None:
     assert merged(*steps[:3], (B, gap("i", 4, 5))) == [trade(1), gap("g", 2, 4), gap("i", 4, 5)]
 
 
+def test_gap_that_later_files_repeat_comes_once_with_its_end() -> None:
+    steps: list[AnyRecord] = [trade(1), gap("g", 2, 3), trade(4), repaired("g")]
+    again: list[AnyRecord] = [*steps[:-1], gap("g", 2, 3, seconds=5), *steps[-1:]]
+    assert merged(*((A, each) for each in again)) == steps
+    book: list[AnyRecord] = [snapshot(1), gap("b", 1, stream=BOOK), lost("b", stream=BOOK), snapshot(4)]
+    assert merged(*((A, each) for each in [*book[:2], gap("b", 1, stream=BOOK, seconds=5), *book[2:]])) == book
+
+
 def test_gap_after_a_restart_of_the_numbers_is_reported_again() -> None:
     steps: list[AnyRecord] = [trade(1), gap("g", 2, 3), trade(4), trade(1, 50), gap("h", 2, 3), trade(4, 51)]
     assert merged(*((A, each) for each in steps)) == steps

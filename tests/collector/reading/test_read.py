@@ -59,6 +59,11 @@ def test_events_of_each_replica_are_kept(tmp_path: Path) -> None:
     assert list(read(tmp_path, "gap").records()) == [gap("g", 1, 2)] * 2
 
 
+def test_gap_that_later_files_repeat_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([gap("g", 1, 2), trade(3), gap("g", 1, 2, seconds=5)]))
+    assert list(read(tmp_path, "gap").records()) == [gap("g", 1, 2)]
+
+
 def test_tables_have_the_records(tmp_path: Path) -> None:
     found = read(recorded(tmp_path, a=[trade(1), trade(2)]), "trade")
     assert found.kind is Trade

@@ -4,10 +4,12 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from market_collector.model.events import Record
+from market_collector.model.events import Lost, Record, Repaired
 from market_collector.verify.books import BookLine
 from market_collector.verify.ids import NumberLine, reckon
+from market_collector.verify.merge import streams
 from market_collector.verify.replica import RecordError, ReplicaCheck
+from market_collector.verify.report import MISSING, RangeState
 from market_collector.verify.stream import StreamCheck
 from records import (
     BOOK,
@@ -146,6 +148,37 @@ def test_backfill_of_a_gap_in_an_earlier_file_leaves_no_gap() -> None:
         assert isinstance(line, NumberLine)
         found = reckon([("a", line)])
         assert [(each.first, each.last) for each in found.missing_ranges] == missing
+
+
+@pytest.mark.parametrize(
+    ("end", "missing"),
+    [
+        (repaired("g"), []),
+        (lost("g", [(18, 19)]), [(RangeState.LOST, 2)]),
+        (None, [(RangeState.OPEN, 5)]),
+    ],
+)
+def test_gap_that_a_file_repeats_is_judged_by_what_the_file_can_have(
+    end: Record | None, missing: list[tuple[RangeState, int]]
+) -> None:
+    """It is the only file read: an earlier one has 13 to 15 of the gap."""
+    there = [trade(each, backfilled=True) for each in range(16, 18 if isinstance(end, Lost) or not end else 20)]
+    records: list[Record] = [replace(header(), previous_file="a.jsonl"), gap("g", 13, 19), *there, trade(20)]
+    replica = check(*records, *([] if end is None else [end]), trade(21))
+    (report,) = streams([replica])
+    ranges = report.reckoning.missing_ranges
+    assert [(each.state, each.missing) for each in ranges if each.state in MISSING] == missing
+    assert not report.reckoning.findings
+    assert report.reckoning.proved[-1] == (at(16) if isinstance(end, Repaired) else at(20), at(21))
+
+
+def test_gap_that_later_files_repeat_is_one_gap() -> None:
+    records: list[Record] = [trade(1), gap("g", 2, 3), trade(4), trade(2, backfilled=True), gap("g", 2, 3)]
+    replica = check(*records, trade(3, backfilled=True), repaired("g"))
+    books: list[Record] = [snapshot(1), gap("b", 1, stream=BOOK), gap("b", 1, stream=BOOK), lost("b", stream=BOOK)]
+    for report in streams([replica, check(*books, snapshot(4))]):
+        assert (report.events["gap"], len(report.reckoning.missing_ranges)) == (1, 1)
+        assert not report.reckoning.findings
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,14 @@ class Gaps:
         """Return the open gaps, oldest first."""
         return [known for known in self.known.values() if known.state is GapState.OPEN]
 
+    def repeat(self, now: Moment) -> list[Gap]:
+        """Return the open gaps again, for readers that start here. A gap of a single sink is left out."""
+        return [
+            msgspec.structs.replace(known.gap, receive_time_ns=now.wall_ns)
+            for known in self.all_open()
+            if known.sink is None
+        ]
+
     def open_of(self, stream: Stream, sink: str | None = None) -> list[KnownGap]:
         """Return the open gaps of one stream that only this sink has (None: that every sink has), oldest first."""
         return [known for known in self.all_open() if known.stream == stream and known.sink == sink]

@@ -53,6 +53,8 @@ class Merge:
         self._balances: dict[tuple[str, str, str], Balance] = {}
         self._instruments: dict[str, Instruments] = {}
         self._books: dict[Name, BookMerge] = {}
+        self._gaps: set[tuple[int, str, str]] = set()
+        """Replica, exchange and id of each gap so far. A file repeats those that are open at its start."""
         self._bridged: set[tuple[int, str, str]] = set()
         """Replica, exchange and id of gaps that were dropped because another replica has the records."""
         self._takers: dict[type[AnyRecord], Callable[[int, Any], Sequence[AnyRecord]]] = {
@@ -123,6 +125,10 @@ class Merge:
         return book
 
     def _gap(self, replica: int, gap: Gap) -> Sequence[AnyRecord]:
+        key = replica, gap.exchange, gap.gap_id
+        if key in self._gaps:
+            return []
+        self._gaps.add(key)
         if gap.symbol is not None and is_of_book(gap):
             return self._book(gap.exchange, gap.symbol).gap(replica, gap)
         numbers = numbers_of(gap)
@@ -131,7 +137,7 @@ class Merge:
         stream, first, last = numbers[0], numbers[1], numbers[2]
         if self._numbers_of(gap.exchange, stream).report(first, last):
             return [gap]
-        self._bridged.add((replica, gap.exchange, gap.gap_id))
+        self._bridged.add(key)
         return []
 
     def _numbers_of(self, exchange: str, stream: Stream) -> _Numbers:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from market_collector.model.events import AnyRecord
+from market_collector.model.events import AnyRecord, Gap
 from market_collector.model.identity import union
 from market_collector.reading import frames
 from market_collector.reading.newer import KINDS
@@ -76,7 +76,18 @@ def read(files: Files, type: str, symbols: Symbols = None) -> Recorded:
     """
     name, wanted = check_kind(type, "type"), symbols_of(symbols)
     replicas = [
-        (record for record in records_of(recording, [name]) if wanted is None or record.symbol in wanted)
+        _once(record for record in records_of(recording, [name]) if wanted is None or record.symbol in wanted)
         for recording in find_recordings(files)
     ]
     return Recorded(KINDS[name], sorted(union(*replicas), key=order))
+
+
+def _once(records: Iterable[AnyRecord]) -> Iterator[AnyRecord]:
+    """Yield the records of one replica without gaps that later files repeat."""
+    gaps = set[tuple[str, str]]()
+    for record in records:
+        if isinstance(record, Gap):
+            if (key := (record.exchange, record.gap_id)) in gaps:
+                continue
+            gaps.add(key)
+        yield record

@@ -45,6 +45,8 @@ class GapLife:
     newest_backfill: int | None = None
     before: int | None = None
     """The next number of its process, when the bounds are unknown."""
+    is_repeated: bool = False
+    """The gap was open when the recording started, so earlier files may have some of its records."""
 
 
 @dataclass(slots=True)
@@ -129,7 +131,7 @@ class NumberLine:
         before, after = numbering.runs.times_around(first, last) if is_bounded else (None, None)
         start = max((time for time in (before, gap.from_time_ns) if time is not None), default=None)
         end = min((time for time in (after, gap.to_time_ns) if time is not None), default=None)
-        life = GapLife(gap.gap_id, first, last, start, end, gap.reason, gap.missing)
+        life = GapLife(gap.gap_id, first, last, start, end, gap.reason, gap.missing, is_repeated=self._starts_inside)
         numbering.gaps[gap.gap_id] = life
         self._is_watching = self._is_watching or not is_bounded
         for gap_id in gap.merges or ():
@@ -234,6 +236,8 @@ class _Account:
     there: list[Run]
     missing_ranges: list[MissingRange] = field(default_factory=list)
     claims: dict[RangeState, list[Run]] = field(default_factory=dict)
+    earlier: list[Run] = field(default_factory=list)
+    """Numbers that an earlier file has, which was not read."""
     findings: list[Finding] = field(default_factory=list)
 
     def claim(self, state: RangeState, runs: Iterable[Run]) -> None:
@@ -268,7 +272,7 @@ def _proved(account: _Account) -> Iterator[Span]:
     """Yield the times from the first to the last record of each range without a missing number."""
     if not account.there:
         return
-    missing = merged(account.claims.get(state, []) for state in MISSING)
+    missing = merged([*(account.claims.get(state, []) for state in MISSING), account.earlier])
     stream = account.members[0].line.stream
     for first, last in absent(missing, account.there[0][0], account.there[-1][1]):
         if stream.data_type is DataType.CANDLE:
@@ -331,6 +335,9 @@ def _judge_gap(account: _Account, member: _Member, life: GapLife) -> None:
         _judge_unbounded(account, member, life)
         return
     missing = absent(account.there, life.first, life.last)
+    is_ended_here = life.is_repeated and life.state is not GapState.OPEN
+    earlier = minus(missing, life.given_up or []) if is_ended_here else []
+    account.earlier, missing = [*account.earlier, *earlier], minus(missing, merged([earlier]))
     if life.has_nothing:
         account.claim(RangeState.REPAIRED, missing)
         missing = []
@@ -345,7 +352,7 @@ def _judge_gap(account: _Account, member: _Member, life: GapLife) -> None:
         reason = f"gap {life.gap_id} is reported as filled, but is not"
     if not claimed:
         own = absent(member.there, life.first, life.last)
-        state = RangeState.BRIDGED if own and not missing and not life.has_nothing else RangeState.REPAIRED
+        state = RangeState.BRIDGED if own and not (missing or earlier or life.has_nothing) else RangeState.REPAIRED
     account.claim(state, claimed)
     first, last = member.line.name(life.first), member.line.name(life.last)
     account.missing_ranges.append(
@@ -412,7 +419,8 @@ def _add_unreported(account: _Account) -> None:
     if account.there:
         starts = [start for member in account.members if (start := _start(member)) is not None]
         expected.append([(min(starts), account.there[-1][1])])
-    missing = minus(minus(merged(expected), account.there), account.claimed())
+    accounted = merged([account.claimed(), account.earlier])
+    missing = minus(minus(merged(expected), account.there), accounted)
     name = account.members[0].line.name
     for first, last in missing:
         times = [member.numbering.runs.times_around(first, last) for member in account.members]

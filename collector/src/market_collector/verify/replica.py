@@ -59,6 +59,8 @@ class ReplicaCheck:
         """First and last receive time of each run."""
         self.connections: dict[tuple[str, str], Connections] = {}
         """By exchange and name of the stream: when a connection carried it."""
+        self._gaps: set[tuple[str, str]] = set()
+        """Exchange and id of each gap so far."""
         self._known: dict[tuple[str, str, DataType, str], StreamCheck] = {}
         """The same by fields of data records, since building a stream name for each record is slow."""
         self._starts = True
@@ -179,6 +181,10 @@ class ReplicaCheck:
         return check
 
     def _gap(self, event: Gap) -> None:
+        """A file repeats the gaps that are open at its start."""
+        if (key := (event.exchange, event.gap_id)) in self._gaps:
+            return
+        self._gaps.add(key)
         if (line := self._of(event).line) is not None:
             line.gap(event)
 
