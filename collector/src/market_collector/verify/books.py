@@ -56,9 +56,7 @@ class Chain:
 
     def holds(self, mark: Mark) -> bool:
         """Whether the chain contains this state."""
-        return any(
-            a.time_ns <= mark.time_ns <= b.time_ns and a.sequence <= mark.sequence <= b.sequence for a, b in self.parts
-        )
+        return any(_is_between(mark, start, end) for start, end in self.parts)
 
     def earliest_ns(self) -> int:
         """Return the earliest time of a state."""
@@ -66,7 +64,10 @@ class Chain:
 
     def whole(self) -> Chain:
         """Return the chain of all replicas that contains it."""
-        return self if self.part_of is None else self.part_of.whole()
+        chain = self
+        while chain.part_of is not None:
+            chain = chain.part_of
+        return chain
 
 
 @dataclass(slots=True)
@@ -275,6 +276,10 @@ class BookLine:
             find(self.findings, "Crossed", f"bids stood at or above asks for {crossed_ns / 1e9:.3f} s", time_ns)
 
 
+def _is_between(mark: Mark, start: Mark, end: Mark) -> bool:
+    return start.time_ns <= mark.time_ns <= end.time_ns and start.sequence <= mark.sequence <= end.sequence
+
+
 def _is_inside(chain: Chain, mark: Mark) -> bool:
     """Whether the chain contains this state after its start."""
     return mark != chain.start and chain.holds(mark)
@@ -326,7 +331,7 @@ def joined(chains: Iterable[Chain]) -> list[Chain]:
     """Those that later ones may touch: they reach their times, or are the last one."""
     for each in sorted(chains, key=lambda each: (each.earliest_ns(), each.end)):
         near = [other for other in near[:-1] if _latest_ns(other) >= each.earliest_ns()] + near[-1:]
-        each.part_of = chain = Chain(each.start, each.end, each.proved, [*each.parts])
+        each.part_of = chain = Chain(each.start, each.end, each.proved, [[*part] for part in each.parts])
         for other in [other for other in near if _touch(other, chain)]:
             _join(other, chain)
             whole = [one for one in whole if one is not chain]
@@ -354,8 +359,13 @@ def _join(chain: Chain, other: Chain) -> None:
     if not chain.holds(other.end):
         chain.end = other.end
     chain.proved = min(filter(None, (chain.proved, other.proved)), default=None)
-    chain.parts += other.parts
     other.part_of = chain
+    for start, end in other.parts:
+        last = chain.parts[-1]
+        if _is_between(start, *last) and _is_between(last[1], start, end):
+            last[1] = end  # usually, so that a chain of many has one part
+        elif not any(_is_between(start, *part) and _is_between(end, *part) for part in chain.parts):
+            chain.parts.append([start, end])
 
 
 def _is_covered(each: Break, own: Sequence[Chain]) -> bool:
