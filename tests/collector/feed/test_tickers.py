@@ -2,11 +2,14 @@
 
 from typing import Any
 
-from feed_life import TICKER, Life, arg, at, emitted, gets, second_of
+import pytest
+
+from feed_life import TICKER, Life, arg, ask, at, emitted, gets, second_of
+from market_collector.feed.effects import Effect, Fetch
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.stream_state import TickerProgress
 from market_collector.feed.tickers import take_tickers
-from market_collector.model.events import Ticker
+from market_collector.model.events import Resync, Ticker
 from market_collector.model.streams import StreamState
 
 TICKER_ROW = dict.fromkeys(
@@ -61,6 +64,38 @@ def test_overlapping_connections_publish_each_ticker_once_and_in_order() -> None
     published = [record for feed, ts in zip(feeds, times, strict=True) for record in gets(feed, message(ts))]
     assert [record.exchange_time_ns for record in published] == [n * 1_000_000 for n in (1, 2, 3, 4)]
     assert second.is_complete
+
+
+def rest_answers(life: Life, ts: int, second: float) -> list[Effect]:
+    """The effects of REST's newest ticker, once it was asked for."""
+    assert any(isinstance(effect, Fetch) for effect in life.feed.woken(at(second)))
+    return life.feed.answered(ask(TICKER), f'{{"code":"0","data":[{{"ts":"{ts}"}}]}}'.encode(), at(second))
+
+
+def test_tickers_go_on_from_an_earlier_time_when_rest_agrees() -> None:
+    """The exchange set its clock back, or one ticker had a time in the future."""
+    life = Life(TICKER, stale_after_s=10.0)
+    life.gets(message(900), 1)
+    assert emitted(life.gets(message(80), 5)) == []
+    [event] = emitted(rest_answers(life, 81, 6))
+    assert isinstance(event, Resync)
+    assert (event.reason, event.detail) == (
+        "ClockSetBack",
+        "the exchange's tickers are older than the last one (81 before 900)",
+    )
+    published = [*emitted(life.gets(message(82), 7)), *emitted(life.gets(message(81), 8))]
+    assert [record.exchange_time_ns for record in published] == [82_000_000]
+    assert life.progress(TICKER).state is StreamState.LIVE
+
+
+@pytest.mark.parametrize(("channel", "rest"), [(None, 81), (900, 81), (80, 900)])
+def test_late_ticker_or_late_answer_proves_no_earlier_time(channel: int | None, rest: int) -> None:
+    life = Life(TICKER, stale_after_s=10.0)
+    life.gets(message(900), 1)
+    if channel is not None:
+        life.gets(message(channel), 5)
+    assert emitted(rest_answers(life, rest, 6)) == []
+    assert emitted(life.gets(message(82), 7)) == []
 
 
 def test_stream_with_only_old_tickers_becomes_stale() -> None:

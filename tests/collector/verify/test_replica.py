@@ -181,6 +181,13 @@ def test_gap_that_later_files_repeat_is_one_gap() -> None:
         assert not report.reckoning.findings
 
 
+def test_reported_earlier_time_of_tickers_is_no_contradiction() -> None:
+    back: list[Record] = [ticker(9), resync("ClockSetBack", stream=TICKER), ticker(5), ticker(6)]
+    assert stream(check(*back), TICKER).order.findings == []
+    unreported: list[Record] = [ticker(9), resync("Silent", stream=TICKER), ticker(5)]
+    assert [each.kind for each in stream(check(*unreported), TICKER).order.findings] == ["TickerBackInTime"]
+
+
 @pytest.mark.parametrize(
     "record", [replace(trade(1), price="nan"), replace(ticker(1), last="-1"), replace(quote(1), bid="")]
 )

@@ -5,7 +5,7 @@ from market_collector.exchanges.interface import Exchange, Sign, Top
 from market_collector.feed.book_sync import BookSync
 from market_collector.feed.effects import Effect, Emit, Reconnect, Warn
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.stream_state import IdProgress
+from market_collector.feed.stream_state import IdProgress, TickerProgress
 from market_collector.feed.subscription import BookSubscription, StreamSubscription, Subscriptions, retry_delay_s
 from market_collector.model.events import Level, Record
 from market_collector.model.moment import Moment
@@ -106,11 +106,19 @@ class QuietCheck:
         elif known is None:  # nothing to compare with until the next answer
             subscription.probe_mark = newest
             self._prove(subscription, now)
+        elif newest < known and isinstance(progress, TickerProgress) and progress.older_at > progress.last_at:
+            return self._go_back(progress, newest, known, now)
         elif newest < known:
             self.leave_unchecked(subscription, f"its answer is older than the last data ({newest} before {known})", now)
         else:
             return self._on_newer(subscription, newest, known, now)
         return []
+
+    def _go_back(self, progress: TickerProgress, newest: int, known: int, now: Moment) -> list[Effect]:
+        """Publish tickers from an earlier time: the channel and REST agree that the last one's time was too late."""
+        progress.last = None
+        detail = f"the exchange's tickers are older than the last one ({newest} before {known})"
+        return [Emit([self._ledger.resync(progress.stream, ResyncReason.CLOCK_SET_BACK, detail, now)])]
 
     def _confirm(self, subscription: StreamSubscription, now: Moment) -> None:
         progress = subscription.progress

@@ -154,6 +154,8 @@ class TickerProgress(StreamProgress):
     """Progress of a ticker."""
 
     last: Ticker | None = None
+    older_at: float = float("-inf")
+    """When a ticker older than the last one arrived, monotonic seconds."""
 
 
 Best = tuple[str | None, str | None, str | None, str | None]

@@ -16,18 +16,20 @@ def take_tickers(progress: TickerProgress, tickers: Sequence[Ticker], now: Momen
     last, newest = progress.last, tickers[-1]
     is_newer = last is not None and (newest.exchange_time_ns or 0) > (last.exchange_time_ns or 0)
     if not is_newer or len(tickers) > 1:  # nearly never
-        tickers = _newer(last, tickers)
+        tickers = _newer(progress, tickers, now)
     if tickers:
         progress.observe(tickers[-1], now)
     return tickers
 
 
-def _newer(last: Ticker | None, tickers: Sequence[Ticker]) -> Sequence[Ticker]:
-    newer = []
+def _newer(progress: TickerProgress, tickers: Sequence[Ticker], now: Moment) -> Sequence[Ticker]:
+    last, newer = progress.last, []
     for ticker in tickers:
         if last is None or is_newer_state(last, ticker):
             newer.append(ticker)
             last = ticker
+        elif (ticker.exchange_time_ns or 0) < (last.exchange_time_ns or 0):
+            progress.older_at = now.at
     return newer
 
 

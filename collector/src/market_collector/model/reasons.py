@@ -48,6 +48,7 @@ class ResyncReason(StrEnum):
     UNREADABLE = "Unreadable"
     NUMBERING_RESTARTED = "NumberingRestarted"
     CANDLE_CHANGED = "CandleChanged"
+    CLOCK_SET_BACK = "ClockSetBack"
 
 
 class ConnectReason(StrEnum):

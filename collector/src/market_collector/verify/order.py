@@ -29,6 +29,10 @@ class StateOrder:
         self._ticker = self._running = None
         self._newest_ns = 0
 
+    def go_back(self) -> None:
+        """Starts tickers from an earlier time, which a `resync` record reports."""
+        self._ticker = None
+
     def ticker(self, ticker: Ticker) -> None:
         """Adds a ticker."""
         last, self._ticker = self._ticker, ticker

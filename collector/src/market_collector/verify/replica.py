@@ -229,6 +229,8 @@ class ReplicaCheck:
         check.reconnects.add(event.receive_time_ns)
         if isinstance(check.line, NumberLine) and event.reason.startswith(RESTARTED):
             check.line.restart()
+        if event.reason == ResyncReason.CLOCK_SET_BACK:
+            check.order.go_back()
         self._event(event)
 
     def _event(self, event: Connected | Disconnected | Resync | Refused) -> None:
