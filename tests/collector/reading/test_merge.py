@@ -7,6 +7,7 @@ from market_collector.reading.merge import Merge, is_of_book
 from records import (
     BOOK,
     CANDLES,
+    TICKER,
     at,
     candle,
     connected,
@@ -17,6 +18,7 @@ from records import (
     open_ms,
     quote,
     repaired,
+    resync,
     snapshot,
     ticker,
     trade,
@@ -97,6 +99,13 @@ def test_candles_never_go_back() -> None:
     steps = [candle(1), running[0], running[1], running[0], candle(1, closed=False), candle(2), candle(2), running[1]]
     assert merged(*((A, each) for each in steps)) == [candle(1), *running, candle(2)]
     assert merged((A, candle(3, closed=False)), (B, candle(2, closed=False))) == [candle(3, closed=False)]
+
+
+def test_tickers_go_back_after_a_resync_that_reports_it() -> None:
+    back = resync("ClockSetBack", stream=TICKER)
+    assert merged((A, ticker(9)), (A, back), (A, ticker(2)), (A, ticker(1))) == [ticker(9), back, ticker(2)]
+    silent = resync("Silent", stream=TICKER)
+    assert merged((A, ticker(9)), (A, silent), (A, ticker(2))) == [ticker(9), silent]
 
 
 def test_tickers_and_balances_never_go_back() -> None:

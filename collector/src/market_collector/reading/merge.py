@@ -19,10 +19,11 @@ from market_collector.model.events import (
     Orderbook,
     Quote,
     Repaired,
+    Resync,
     Ticker,
     Trade,
 )
-from market_collector.model.reasons import DisconnectReason
+from market_collector.model.reasons import DisconnectReason, ResyncReason
 from market_collector.model.streams import DataType, Stream
 from market_collector.reading.book_merge import BookMerge
 from market_collector.reading.gap_order import numbers_of
@@ -60,7 +61,7 @@ class Merge:
         self._takers: dict[type[AnyRecord], Callable[[int, Any], Sequence[AnyRecord]]] = {
             Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
             Quote: self._quote, Balance: self._balance, Instrument: self._instrument,
-            Gap: self._gap, Repaired: self._closed, Lost: self._closed,
+            Gap: self._gap, Repaired: self._closed, Lost: self._closed, Resync: self._resync,
         }  # fmt: skip
 
     def take(self, replica: int, record: AnyRecord) -> Sequence[AnyRecord]:
@@ -94,6 +95,11 @@ class Merge:
             return []
         self._tickers[key] = record
         return [record]
+
+    def _resync(self, replica: int, event: Resync) -> Sequence[AnyRecord]:
+        if event.reason == ResyncReason.CLOCK_SET_BACK and event.symbol is not None:
+            self._tickers.pop((event.exchange, event.symbol), None)
+        return [event]
 
     def _quote(self, replica: int, record: Quote) -> Sequence[AnyRecord]:
         key = record.exchange, record.symbol
