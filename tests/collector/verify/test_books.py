@@ -21,7 +21,8 @@ Entry = Record | str
 
 
 def gap(gap_id: str, sequence: int | None, merges: list[str] | None = None) -> Gap:
-    return records.gap(gap_id, sequence, None, stream=records.BOOK, merges=merges)
+    from_ns = None if sequence is None else at(sequence)
+    return records.gap(gap_id, sequence, None, stream=records.BOOK, merges=merges, from_time_ns=from_ns)
 
 
 def lost(gap_id: str) -> Lost:
@@ -140,6 +141,27 @@ def test_gap_is_bridged_by_a_chain_that_spans_it(other: list[Entry], expected: R
     broken: list[Entry] = [*START, gap("g", 5), lost("g"), snapshot(9), update(9, 11)]
     assert judge(broken, other).missing_ranges[0].state is expected
     assert judge(other, broken).missing_ranges[-1].state is expected
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        ([lost("g"), snapshot(9)], LOST),
+        ([repaired("g"), snapshot(5, 9), update(5, 10)], BRIDGED),
+        ([repaired("g"), snapshot(9)], UNREPORTED),
+        ([gap("h", 5), lost("h"), snapshot(9)], LOST),
+        ([gap("h", 2), lost("h"), snapshot(9)], LOST),
+        ([gap("h", None), lost("h"), snapshot(9)], LOST),
+        ([gap("h", 5), lost("h")], OPEN),
+        ([gap("h", 5), snapshot(9)], OPEN),
+        ([gap("h", 7), lost("h"), snapshot(9)], OPEN),
+        ([snapshot(9)], OPEN),
+    ],
+)
+def test_gap_that_a_process_left_open_ends_with_the_next(later: list[Entry], expected: RangeState) -> None:
+    """The next process ends it by its id, or reports the same missing updates as a gap of its own."""
+    states = [each.state for each in judge([*START, gap("g", 5)], later).missing_ranges]
+    assert states[0] is expected
 
 
 def test_an_open_end_is_bridged_by_a_chain_that_goes_on() -> None:

@@ -142,6 +142,22 @@ def test_gaps_of_one_replica_are_filled_by_another() -> None:
     assert judge(both, both).missing == {LOST: 2, OPEN: 0, UNREPORTED: 0}
 
 
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        ([lost("g", [(3, 5)])], LOST),
+        ([gap("h", 2, 6), lost("h", [(3, 5)])], LOST),
+        ([gap("h", 3, 5), *history(5), lost("h", [(3, 4)])], LOST),
+        ([gap("h", 3, 5), *history(3, 4, 5), repaired("h")], BRIDGED),
+        ([gap("h", 3, 4), lost("h", [(3, 4)])], OPEN),
+    ],
+)
+def test_gap_that_a_process_left_open_ends_with_the_next(later: list[Entry], expected: RangeState) -> None:
+    """The next process ends it by its id, or reports the same missing ids as a gap of its own."""
+    ranges = judge([*trades(1, 2, 6), gap("g", 3, 5)], [*later, *trades(7)]).missing_ranges
+    assert next(each.state for each in ranges if each.gap_id == "g") is expected
+
+
 def test_restarted_numbering_is_no_gap() -> None:
     restart = resync("trade ids restarted at 1")
     again = [trade(number, 100 + number) for number in (1, 2, 3)]

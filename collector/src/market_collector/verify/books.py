@@ -76,6 +76,8 @@ class BookGap:
 
     gap_id: str
     reason: str
+    start: Mark | None
+    """The last state before the gap, by its record; None if the collector did not know it."""
     state: GapState = GapState.OPEN
 
 
@@ -116,6 +118,8 @@ class BookLine:
         self._dropped: Dropped | None = None
         """Records that the sink dropped since the last record."""
         self._gaps: dict[str, BookGap] = {}
+        self.ended: dict[str, GapState] = {}
+        """Gaps of another process that ended here."""
 
     def take(self, record: Orderbook, time_ns: int) -> None:
         """Check the next record, whose event happened at ``time_ns``."""
@@ -132,7 +136,8 @@ class BookLine:
 
     def gap(self, gap: Gap) -> None:
         """Note a gap: the book is out of sync."""
-        life = self._gaps[gap.gap_id] = BookGap(gap.gap_id, gap.reason)
+        start = None if gap.from_time_ns is None else Mark(gap.from_time_ns, _sequence(gap.after_sequence))
+        life = self._gaps[gap.gap_id] = BookGap(gap.gap_id, gap.reason, start)
         for gap_id in gap.merges or ():
             self._gaps[gap_id] = life
         if self._out_of_sync is None:
@@ -144,8 +149,11 @@ class BookLine:
 
     def close(self, event: Repaired | Lost) -> None:
         """Note the end of a gap. The snapshot comes after it."""
+        state = GapState.REPAIRED if isinstance(event, Repaired) else GapState.LOST
         if (life := self._gaps.pop(event.gap_id, None)) is not None:
-            life.state = GapState.REPAIRED if isinstance(event, Repaired) else GapState.LOST
+            life.state = state
+        else:
+            self.ended[event.gap_id] = state
 
     def dropped(self, event: Dropped) -> None:
         """Note that the sink dropped records here."""
@@ -306,6 +314,7 @@ def _sequence(number: int | None) -> int:
 def reckon(lines: Sequence[tuple[str, BookLine]]) -> Reckoning:
     """Judge one book in all replicas, each given with its name."""
     cover = joined(chain for _, line in lines for chain in line.chains)
+    _end_elsewhere([line for _, line in lines])
     missing_ranges = [
         missing_range
         for replica, line in lines
@@ -366,6 +375,29 @@ def _join(chain: Chain, other: Chain) -> None:
             last[1] = end  # usually, so that a chain of many has one part
         elif not any(_is_between(start, *part) and _is_between(end, *part) for part in chain.parts):
             chain.parts.append([start, end])
+
+
+def _end_elsewhere(lines: Sequence[BookLine]) -> None:
+    """End the gaps that a process left open, as those of the process after it say.
+
+    That one ends a gap which it knows by its id. Otherwise it reports the same missing updates as a gap of its own,
+    which starts at the same state or before, and ends later.
+    """
+    ended = {gap_id: state for line in lines for gap_id, state in line.ended.items()}
+    breaks = [each for line in lines for each in line.breaks if each.gaps]
+    lost = [(each.gaps[-1], each.end) for each in breaks if each.gaps[-1].state is GapState.LOST]
+    for each in breaks:
+        life = each.gaps[-1]
+        if life.state is not GapState.OPEN:
+            continue
+        if life.gap_id in ended:
+            life.state = ended[life.gap_id]
+        elif each.start is not None and any(_is_within(each.start, gap, end) for gap, end in lost):
+            life.state = GapState.LOST
+
+
+def _is_within(mark: Mark, gap: BookGap, end: Mark | None) -> bool:
+    return end is not None and mark.time_ns <= end.time_ns and (gap.start is None or gap.start.time_ns <= mark.time_ns)
 
 
 def _is_covered(each: Break, own: Sequence[Chain]) -> bool:

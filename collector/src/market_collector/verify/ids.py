@@ -234,6 +234,8 @@ class _Account:
 
     members: Sequence[_Member]
     there: list[Run]
+    given_up: list[Run]
+    """Numbers that any process reported as lost."""
     missing_ranges: list[MissingRange] = field(default_factory=list)
     claims: dict[RangeState, list[Run]] = field(default_factory=dict)
     earlier: list[Run] = field(default_factory=list)
@@ -314,7 +316,8 @@ def _continues(group: Sequence[_Member], member: _Member) -> bool:
 
 
 def _account(members: Sequence[_Member]) -> _Account:
-    account = _Account(members, merged(member.there for member in members))
+    given_up = merged(life.given_up or [] for member in members for life in member.numbering.gaps.values())
+    account = _Account(members, merged(member.there for member in members), given_up)
     for member in members:
         for life in member.numbering.gaps.values():
             if not life.is_merged:
@@ -350,6 +353,8 @@ def _judge_gap(account: _Account, member: _Member, life: GapLife) -> None:
     elif missing and life.state is GapState.REPAIRED:
         state = RangeState.UNREPORTED
         reason = f"gap {life.gap_id} is reported as filled, but is not"
+    elif life.state is GapState.OPEN and not minus(missing, account.given_up):
+        state = RangeState.LOST  # its process was killed, and the next one ended another gap of these numbers
     if not claimed:
         own = absent(member.there, life.first, life.last)
         state = RangeState.BRIDGED if own and not (missing or earlier or life.has_nothing) else RangeState.REPAIRED
