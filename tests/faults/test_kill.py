@@ -4,10 +4,13 @@ It always restarts with the same --state-dir and the same files. The complete ou
 report all gaps.
 """
 
+import json
+import shutil
 import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, note, settings
@@ -107,3 +110,36 @@ class Life(RuleBasedStateMachine):
 
 def test_every_trade_is_in_the_output_once_however_often_it_is_killed() -> None:
     run_state_machine_as_test(Life, settings=PACE)
+
+
+def test_gap_of_a_killed_process_ends_with_the_next_one(tmp_path: Path) -> None:
+    """Its last checkpoint, which is put back here, is older than the gap. Nobody can read its output back."""
+    data, state, older = tmp_path / "data", tmp_path / "state", tmp_path / "older"
+    data.mkdir()
+    with simulator("--market", "9", "--symbols", "BTC-USDT", "--rate", "200", "--start", "now") as exchange:
+        spec = document(exchange, dataTypes=["trade", "orderbook"])
+        with program(tmp_path, spec, "--state-dir", str(state)) as collector:
+            collector.comes_to_rest(within_s=60)
+            shutil.copytree(state, older)
+            exchange.post("/faults/refuse", {"status": 503, "count": 1_000})
+            exchange.post("/faults/drop", {})
+            collector.comes(lambda: evidence.of_type(whole_lines(collector.output), "gap"))
+            collector.process.kill()
+            collector.process.wait(5)
+        collector.output.rename(data / "killed.jsonl")
+        exchange.clear_faults()
+        with program(tmp_path, spec, "--state-dir", str(older)) as collector:
+            collector.comes_to_rest(within_s=60)
+            assert collector.stop() == 0
+        collector.output.rename(data / "next.jsonl")
+    first, second = (stored_ids(data / name) for name in ("killed.jsonl", "next.jsonl"))
+    assert first - second, "the next process knew all gaps"
+    evidence.check_verdict(verified(data))
+
+
+def whole_lines(file: Path) -> list[Any]:
+    return [json.loads(line) for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def stored_ids(file: Path) -> set[str]:
+    return {record["gap_id"] for record in whole_lines(file) if "gap_id" in record}
