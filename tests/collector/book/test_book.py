@@ -115,7 +115,7 @@ def test_book_that_is_kept_sorted_is_not_packed() -> None:
 def test_many_changes_are_packed() -> None:
     book = Book(record("snapshot", [("10", "1")], [("11", "1")], 1))
     for number in range(2, 2 + CHANGES_KEPT):
-        book.apply(record("update", [(f"1.{number}", "0")], [], number))
+        book.apply(record("update", [(f"1.{number:05}", "0")], [], number))
     assert book.unpacked_levels < 2
     assert book.bids == {"10": "1"}
 

@@ -14,6 +14,8 @@ LEVELS_PER_DEPTH = 20
 """Most levels for each of `Book.depth`. The exchange deletes those beyond, and adds others, in the same update."""
 CHANGES_KEPT = 4096
 """Changes of a side above which deleted levels are removed, if no reader has removed them before (0.5 MB)."""
+UPDATES_KEPT = 512
+"""Updates that are kept for the next reader. More of them come without one only while a recording is read."""
 
 
 class Book:
@@ -88,15 +90,18 @@ class Book:
         if self._rankings is not None:
             self._rank(update, *self._rankings)
         if self._rankings is None:
-            bids, asks = self._bids.changes, self._asks.changes
+            bids, asks, recent = self._bids.changes, self._asks.changes, self._bids.recent
             for level in update.bids:
-                bids.pop(level.price, None)  # the last change of a price is the last in order
                 bids[level.price] = level
             for level in update.asks:
-                asks.pop(level.price, None)
                 asks[level.price] = level
+            recent.append(update.bids)
+            self._asks.recent.append(update.asks)
             if len(bids) > CHANGES_KEPT or len(asks) > CHANGES_KEPT:
                 self.pack()
+            elif len(recent) > UPDATES_KEPT:
+                self._bids.changed()
+                self._asks.changed()
         self.sequence = update.sequence
         self.exchange_time_ns = update.exchange_time_ns
 

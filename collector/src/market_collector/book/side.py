@@ -1,6 +1,7 @@
 """One side of an order book: levels by price, unsorted. Those that did not change lately are packed as JSON."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Literal
 
 import msgspec
@@ -16,10 +17,12 @@ class Side:
 
     A packed level takes 30 bytes, one in a dictionary 200. Changes of packed levels need no unpacking: a reader merges
     both. A side that was never packed costs its readers no decoding. Equal prices, such as "100" and "100.0", are one
-    level: the last one in `changes` counts.
+    level: the last change counts.
     """
 
-    __slots__ = ("_best_packed", "_is_best_highest", "_is_sorted", "_packed", "_packed_levels", "_worst", "changes")
+    __slots__ = (
+        "_best_packed", "_is_best_highest", "_is_sorted", "_packed", "_packed_levels", "_worst", "changes", "recent",
+    )  # fmt: skip
 
     def __init__(self, levels: Sequence[Level], *, best: Literal["highest", "lowest"], is_packed: bool = False) -> None:
         self._is_best_highest = best == "highest"
@@ -29,7 +32,9 @@ class Side:
         self._is_sorted = not is_packed
         """Whether the packed levels are sorted, the best first, each price once."""
         self.changes = {} if is_packed else {level.price: level for level in levels}
-        """The last level of each price that changed since the side was packed, in order, deleted levels included."""
+        """The last level of each price's text that changed since the side was packed, deleted levels included."""
+        self.recent: list[Sequence[Level]] = []
+        """Changes since the last reader, in order. Seldom needed: an exchange writes a price always in the same way."""
 
     @property
     def size(self) -> int:
@@ -45,8 +50,19 @@ class Side:
 
     def _by_price(self) -> dict[float, Level]:
         packed = _decode(self._packed) if self._packed else ()
-        merged = {_value(level): level for level in (*packed, *self.changes.values())}
+        merged = {_value(level): level for level in packed} | self.changed()
         return {price: level for price, level in merged.items() if is_present(level)}
+
+    def changed(self) -> dict[float, Level]:
+        """Return the last change of each price since the side was packed."""
+        merged = {_value(level): level for level in self.changes.values()}
+        if len(merged) < len(self.changes):  # a price came in two forms
+            for level in chain.from_iterable(self.recent):
+                merged.pop(_value(level), None)
+                merged[_value(level)] = level
+            self.changes = {level.price: level for level in merged.values()}
+        self.recent.clear()
+        return merged
 
     def pack(self) -> None:
         """Pack all present levels."""
@@ -65,14 +81,13 @@ class Side:
     def best(self) -> float:
         """Return the best price; infinite, and worse than any other, on an empty side. Call `bound` first."""
         packed = _decode(self._packed) if self._packed else ()
-        changed = set(map(_value, self.changes.values()))
+        changed = self.changed()
         unchanged = (price for price in map(_value, packed) if price not in changed)
         return self._better(next(unchanged, self._worst))
 
     def _better(self, price: float) -> float:
         """Return the best of this price and the changed levels' prices."""
-        changed = {_value(level): level for level in self.changes.values()}
-        prices = [price, *(value for value, level in changed.items() if is_present(level))]
+        prices = [price, *(value for value, level in self.changed().items() if is_present(level))]
         return max(prices) if self._is_best_highest else min(prices)
 
 
