@@ -164,6 +164,24 @@ def test_gap_that_a_process_left_open_ends_with_the_next(later: list[Entry], exp
     assert states[0] is expected
 
 
+@pytest.mark.parametrize(
+    ("process", "expected"),
+    [
+        ([gap("g", 5)], BRIDGED),
+        ([gap("g", 5), lost("g"), snapshot(9)], BRIDGED),
+        ([gap("g", 11)], OPEN),
+        ([gap("g", 13)], OPEN),
+        ([gap("g", 5), lost("g"), snapshot(13)], LOST),
+        ([gap("g", None), lost("g"), snapshot(9)], LOST),
+    ],
+)
+def test_gap_to_another_process_is_bridged_by_a_third(process: list[Entry], expected: RangeState) -> None:
+    """Its record names the last state before it, which its own file does not have."""
+    chain = [snapshot(2), update(2, 5), update(5, 7), update(7, 9), update(9, 11)]
+    states = [each.state for each in judge(process, chain).missing_ranges]
+    assert states == [expected]
+
+
 def test_an_open_end_is_bridged_by_a_chain_that_goes_on() -> None:
     assert judge([*START, gap("g", 5)], [snapshot(2), update(2, 5), update(5, 7)]).missing_ranges[0].state is BRIDGED
     assert judge([*START, gap("g", 5)], [snapshot(2), update(2, 5)]).missing_ranges[0].state is OPEN

@@ -98,6 +98,11 @@ class Break:
     has_unsynced: bool = False
     """Updates were written while the book was out of sync."""
 
+    @property
+    def since(self) -> Mark | None:
+        """The last good state, by the gap record if another process published it."""
+        return self.start or (self.gaps[0].start if self.gaps else None)
+
 
 class BookLine:
     """One book in one replica's files, in the order in which they were written."""
@@ -319,7 +324,7 @@ def reckon(lines: Sequence[tuple[str, BookLine]]) -> Reckoning:
         missing_range
         for replica, line in lines
         for each in line.breaks
-        if (missing_range := _judge(each, replica, line.chains)) is not None
+        if (missing_range := _judge(each, replica, line.chains, cover)) is not None
     ]
     ends = {each.start for _, line in lines for each in line.breaks}
     between = [(a.end.time_ns, b.start.time_ns) for a, b in pairwise(cover) if a.end not in ends]
@@ -392,7 +397,7 @@ def _end_elsewhere(lines: Sequence[BookLine]) -> None:
             continue
         if life.gap_id in ended:
             life.state = ended[life.gap_id]
-        elif each.start is not None and any(_is_within(each.start, gap, end) for gap, end in lost):
+        elif each.since is not None and any(_is_within(each.since, gap, end) for gap, end in lost):
             life.state = GapState.LOST
 
 
@@ -400,20 +405,21 @@ def _is_within(mark: Mark, gap: BookGap, end: Mark | None) -> bool:
     return end is not None and mark.time_ns <= end.time_ns and (gap.start is None or gap.start.time_ns <= mark.time_ns)
 
 
-def _is_covered(each: Break, own: Sequence[Chain]) -> bool:
-    """Whether one joined chain spans the break between two chains of a replica."""
-    if each.start is None:
+def _is_covered(each: Break, own: Sequence[Chain], cover: Sequence[Chain]) -> bool:
+    """Whether one joined chain spans the break between two chains of a replica, or of two processes."""
+    since = each.since
+    if since is None:
         return False
-    whole = own[each.number - 1].whole()
+    spans = [own[each.number - 1].whole()] if each.start else [chain for chain in cover if chain.holds(since)]
     if each.end is None:
-        return whole.end != each.start
-    return each.number < len(own) and own[each.number].whole() is whole
+        return any(chain.end != since for chain in spans)
+    return each.number < len(own) and any(own[each.number].whole() is chain for chain in spans)
 
 
-def _judge(each: Break, replica: str, own: Sequence[Chain]) -> MissingRange | None:
+def _judge(each: Break, replica: str, own: Sequence[Chain], cover: Sequence[Chain]) -> MissingRange | None:
     if each.is_healed and not each.gaps:
         return None
-    state = _state(each, own)
+    state = _state(each, own, cover)
     return MissingRange(
         state,
         None if each.start is None else str(each.start.sequence),
@@ -427,10 +433,10 @@ def _judge(each: Break, replica: str, own: Sequence[Chain]) -> MissingRange | No
     )
 
 
-def _state(each: Break, own: Sequence[Chain]) -> RangeState:
+def _state(each: Break, own: Sequence[Chain], cover: Sequence[Chain]) -> RangeState:
     if each.is_healed:
         return RangeState.REPAIRED
-    if _is_covered(each, own):
+    if _is_covered(each, own, cover):
         return RangeState.BRIDGED
     if each.gaps:
         by_record = {GapState.OPEN: RangeState.OPEN, GapState.LOST: RangeState.LOST}
