@@ -211,8 +211,8 @@ def test_any_handover_document_is_read_or_replaced(pod: Callable[..., Pod], stor
     """A user may edit the ConfigMap."""
     handovers = Handovers()
     texts = [
-        handovers.document(KEY, stored, [pod()], {"gone": reported}, (STREAM,), lambda: True)[0],
-        handovers.document(KEY, stored, [pod()], {"pod-1": reported}, (STREAM,), lambda: True)[0],
+        handovers.document(KEY, stored, [pod()], {"gone": reported}, (STREAM,), lambda: True, lambda: True)[0],
+        handovers.document(KEY, stored, [pod()], {"pod-1": reported}, (STREAM,), lambda: True, lambda: True)[0],
     ]
     for text in texts:
         document = json.loads(text, parse_constant=no_number)

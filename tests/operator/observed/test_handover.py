@@ -27,12 +27,14 @@ class Resource:
         self.stored = stored
         self.is_new = False
         self.is_old = False
+        self.is_rolled_out = True
 
     def document(
         self, *pods: Pod, desired: tuple[str, ...] = (TRADE, BOOK), **reported: Mapping[str, Any]
     ) -> dict[str, Any]:
+        positions = {uid: json.dumps(streams) for uid, streams in reported.items()}
         text, self.is_new = self.handovers.document(
-            KEY, self.stored, pods, {u: json.dumps(s) for u, s in reported.items()}, desired, lambda: self.is_old
+            KEY, self.stored, pods, positions, desired, lambda: self.is_old, lambda: self.is_rolled_out
         )
         self.stored = text or None
         document: dict[str, Any] = json.loads(text or EMPTY)
@@ -172,6 +174,25 @@ def test_streams_that_are_not_desired_any_more_are_forgotten(named: Callable[[st
     assert resource.document(b={TRADE: trade(8)}, desired=(TRADE,))["ended"] == {TRADE: trade(8)}
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_streams_stay_while_a_pod_of_an_earlier_template_may_start(
+    named: Callable[[str], Pod], is_restarted: bool
+) -> None:
+    """Such a pod has the streams that were removed. Without their end it would take them for new ones."""
+    resource = Resource()
+    positions = {TRADE: trade(7), BOOK: {"line": {"head": 5}}}
+    resource.document(named("a"), a=positions)
+    resource.is_rolled_out = False
+    assert resource.document(a=positions, desired=(TRADE,))["ended"] == positions
+    if is_restarted:
+        resource = Resource(resource.stored)
+        resource.is_rolled_out = False
+    assert resource.document(named("b"), b={}, desired=(TRADE,))["ended"] == positions
+    assert resource.document(named("b"), b={}, desired=(TRADE,))["ended"] == positions
+    resource.is_rolled_out = True
+    assert resource.document(named("b"), b={}, desired=(TRADE,))["ended"] == {TRADE: trade(7)}
+
+
 def test_a_restarted_operator_continues_from_the_stored_document(named: Callable[[str], Pod]) -> None:
     before = Resource()
     before.document(named("a"), named("b"), a={TRADE: trade(7)}, b={BOOK: {"line": {"head": 5}}})
@@ -216,7 +237,7 @@ def test_positions_of_many_pods_are_not_all_parsed_at_once(named: Callable[[str]
     pods = {f"pod-{number}": json.dumps(streams, separators=(",", ":")) for number in range(20)}
     handovers, alive = Handovers(), [named(uid) for uid in pods]
     tracemalloc.start()
-    text, _ = handovers.document(KEY, None, alive, pods, tuple(streams), lambda: False)
+    text, _ = handovers.document(KEY, None, alive, pods, tuple(streams), lambda: False, lambda: True)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(text) <= MAX_BYTES

@@ -11,7 +11,7 @@ from market_operator.manifests.desired_state import DesiredState
 from market_operator.manifests.networkpolicy import NetworkRules
 from market_operator.observed.cache import Observed, name_of
 from market_operator.observed.pods import Pod
-from market_operator.reconcile.plan import covers, is_rolled_out, plan
+from market_operator.reconcile.plan import covers, is_all_rolled_out, is_rolled_out, plan
 from market_operator.resource.document import Document, Resource
 
 EXISTS = {"key": "version", "operator": "Exists"}
@@ -222,6 +222,21 @@ def test_desired_fields_are_compared_with_the_observed_ones(observed: object, de
 )
 def test_rollout_is_complete_when_only_new_pods_are_left(status: Document, expected: bool) -> None:
     assert is_rolled_out({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}) is expected
+
+
+def test_rollouts_are_complete_when_each_deployment_is_as_desired(
+    desired: DesiredState, resource: Callable[..., Resource]
+) -> None:
+    """A change of the spec that is not applied yet leaves the Deployments rolled out by their own status."""
+    assert is_all_rolled_out(stored(desired), desired)
+    assert not is_all_rolled_out(Observed({}, ()), desired)
+    changed = build_desired_state(resource(symbols=["ETH-USDT"]), "image")
+    assert not is_all_rolled_out(stored(desired), changed)
+    assert not is_all_rolled_out(
+        stored(build_desired_state(resource(symbols=["A-B", "C-D"], shards=2), "image")), desired
+    )
+    rolling = edited(stored(desired), "Deployment", lambda child: child["status"].update(replicas=2))
+    assert not is_all_rolled_out(rolling, desired)
 
 
 def test_pods_cause_no_write(desired: DesiredState, pod: Callable[..., Pod]) -> None:

@@ -43,6 +43,10 @@ class _Document(msgspec.Struct):
     running: dict[str, _RunningPod]
     contract: int = CONTRACT
 
+    def names(self) -> set[str]:
+        """The names of its streams."""
+        return {*self.ended, *(name for pod in self.running.values() for name in pod.streams or ())}
+
 
 class _Line(msgspec.Struct):
     time_ns: int = 0
@@ -68,6 +72,8 @@ class _Known:
     """UIDs of the pods in it, each with its number of positions and whether it is terminating."""
     unreported: frozenset[str] = frozenset()
     """UIDs of those that have not reported."""
+    has_others: bool = False
+    """Whether it has streams that are not desired any more."""
 
 
 @dataclass(slots=True)
@@ -85,6 +91,7 @@ class Handovers:
         reported: Mapping[str, str],
         desired: Collection[str],
         is_old: Callable[[], bool],
+        is_rolled_out: Callable[[], bool],
     ) -> tuple[str, bool]:
         """The document that should be stored now, and whether it is a new one, as at the start of the operator.
 
@@ -95,8 +102,10 @@ class Handovers:
             stored: the document in the cluster, used after a start of the operator; None if there is none.
             reported: the newest positions of each pod, also of pods that are gone, by UID, as JSON by stream.
             desired: the names of the desired streams.
+            is_rolled_out: whether no pod of an earlier template can start any more. Until then, streams that are not
+                desired any more stay, because such a pod would take them for new ones.
         """
-        known = self._known.get(key) or _known(stored or "")
+        known = self._known.get(key) or _known(stored or "", desired)
         alive = {pod.uid: pod for pod in pods if _may_deliver(pod)}
         counts = {uid: count for uid, count, _ in known.running}
         running = _running(alive, reported, counts)
@@ -105,14 +114,17 @@ class Handovers:
         if not (alive or gone or known.running or known.text) and stored is None:
             return "", False
         is_new = key not in self._known
-        if running == known.running and not gone and (is_new or not is_old()):
+        is_changed = running != known.running or gone or (known.has_others and is_rolled_out())
+        if not is_changed and (is_new or not is_old()):
             self._keep(key, replace(known, unreported=unreported))
             return known.text or EMPTY, is_new
-        document = _compose(_read(known.text), alive, reported, gone, known.unreported | unreported, desired)
-        text = _bounded(document, desired, MAX_BYTES)
+        before = _read(known.text)
+        kept = set(desired) | (set() if is_rolled_out() else before.names())
+        document = _compose(before, alive, reported, gone, known.unreported | unreported, kept)
+        text = _bounded(document, kept, MAX_BYTES)
         if not self._has_room(key, text):
-            text = _bounded(document, desired, SHORT_BYTES)
-        self._keep(key, _Known(text, running, unreported))
+            text = _bounded(document, kept, SHORT_BYTES)
+        self._keep(key, _Known(text, running, unreported, not document.names() <= set(desired)))
         return text, True
 
     def _has_room(self, key: Key, text: str) -> bool:
@@ -138,11 +150,13 @@ def _size(text: str) -> int:
     return max(0, len(text) - SHORT_BYTES)
 
 
-def _known(stored: str) -> _Known:
-    pods = _read(stored).running
+def _known(stored: str, desired: Collection[str]) -> _Known:
+    document = _read(stored)
+    pods = document.running
     counts = {uid: sum(each != _NULL for each in (pod.streams or {}).values()) for uid, pod in pods.items()}
     unreported = frozenset(uid for uid, pod in pods.items() if pod.streams is None)
-    return _Known(stored, tuple(sorted((uid, count, False) for uid, count in counts.items())), unreported)
+    running = tuple(sorted((uid, count, False) for uid, count in counts.items()))
+    return _Known(stored, running, unreported, not document.names() <= set(desired))
 
 
 def _may_deliver(pod: Pod) -> bool:

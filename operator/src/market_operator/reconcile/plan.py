@@ -29,7 +29,7 @@ def plan(observed: Observed, desired: DesiredState, held: Collection[int] = ()) 
         Apply(child, is_new=name_of(child) not in observed.children)
         for child in desired.children
         if name_of(child) not in observed.earlier
-        and not (_is_in_sync(observed, child) or (name_of(child) in observed.children and _is_held(child, held)))
+        and not (is_in_sync(observed, child) or (name_of(child) in observed.children and _is_held(child, held)))
     ]
     deletes = [
         Delete(kind, name, child["metadata"]["namespace"], child["metadata"]["uid"])
@@ -55,7 +55,7 @@ def deployments(observed: Observed) -> dict[int, Document]:
     return {shard: child for child in found if (shard := shard_of(child)) is not None}
 
 
-def _is_in_sync(observed: Observed, desired: Document) -> bool:
+def is_in_sync(observed: Observed, desired: Document) -> bool:
     name = name_of(desired)
     known = observed.children.get(name)
     if known is None or applied(known) != applied(desired):
@@ -82,6 +82,17 @@ def _can_go(kind: str, name: str, child: Document, observed: Observed) -> bool:
         if kind_ == "Deployment" and other["metadata"].get("labels", {}).get(SHARD_LABEL) == shard
     ]
     return all(map(is_rolled_out, deployments)) and not any(name in pod.configmaps for pod in observed.pods)
+
+
+def is_all_rolled_out(observed: Observed, desired: DesiredState) -> bool:
+    """Whether every Deployment is as desired, and no pod of an earlier template can start any more."""
+    required = [child for child in desired.children if child["kind"] == "Deployment"]
+    found = [child for (kind, _), child in observed.children.items() if kind == "Deployment"]
+    return (
+        len(found) == len(required)
+        and all(is_in_sync(observed, child) for child in required)
+        and all(map(is_rolled_out, found))
+    )
 
 
 def is_rolled_out(deployment: Document) -> bool:

@@ -22,7 +22,7 @@ from market_operator.observed.registry import Registry
 from market_operator.reconcile.drift import describe, is_changed_by_others, is_repeat
 from market_operator.reconcile.event_recorder import EventRecorder
 from market_operator.reconcile.moves import held_shards
-from market_operator.reconcile.plan import applied, deployments, plan, shard_of
+from market_operator.reconcile.plan import applied, deployments, is_all_rolled_out, plan, shard_of
 from market_operator.resource.document import Document, Resource, read_resource
 from market_operator.resource.naming import Key
 from market_operator.scheduling.contests import Contests
@@ -165,7 +165,13 @@ class Reconciler:
         reported = self.collectors.positions.get(key, {})
         stored = stored_handover(observed.children, key.name)
         text, is_new = self.handovers.document(
-            key, stored, observed.pods, reported, desired.streams, lambda: self._is_handover_old(key, now)
+            key,
+            stored,
+            observed.pods,
+            reported,
+            desired.streams,
+            lambda: self._is_handover_old(key, now),
+            lambda: is_all_rolled_out(observed, desired),
         )
         if is_new:
             self.handover_budget.wrote(key, now)
