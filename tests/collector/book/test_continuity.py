@@ -126,6 +126,14 @@ def test_id_before_the_first_one_is_late_within_the_window(time_ns: int) -> None
     assert (ids.first_id, ids.take_overdue(99.0)) == (99, [])
 
 
+def test_numbers_that_restart_right_after_the_first_row_are_no_late_rows() -> None:
+    ids = IdTracker()
+    ids.take(794_845_251, 794_845_260, 1_000, 10.0)
+    assert ids.take(397_422_944, 397_422_944, 1_001, 10.5) is Arrival.RESTART
+    assert ids.take(397_422_945, 397_422_945, 1_002, 10.5) is Arrival.NEW
+    assert ids.take_overdue(99.0) == []
+
+
 def test_ids_between_the_first_rows_are_missing_when_they_do_not_come() -> None:
     ids = IdTracker()
     ids.take(100, 100, 10, 5.0)

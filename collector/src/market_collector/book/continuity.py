@@ -11,6 +11,8 @@ from market_collector.model.events import Orderbook
 
 REORDER_WINDOW_S = 1.0
 """OKX may reorder the fills of one taker order. An id that arrives within this time is late, not missing."""
+REORDERED_IDS = 100_000
+"""Ids by which a late row may precede the first one. One further below belongs to another numbering."""
 MISSING_RANGES_KEPT = 20_000
 """Missing ranges kept separately for one stream (2 MB). Beyond that, neighbours are merged."""
 
@@ -136,6 +138,8 @@ class IdTracker:
 
     def _is_before_start(self, last: int, now: float, *, is_later: bool) -> bool:
         """Return whether a row with an unknown id below `first_id` is a late one, not of another numbering."""
+        if self.first_id - last > REORDERED_IDS:
+            return False
         return now - self._started_at < REORDER_WINDOW_S or (last >= self.first_id - 1 and not is_later)
 
     def _extend_start(self, first: int, last: int, time_ns: int, now: float) -> None:
