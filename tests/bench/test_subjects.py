@@ -3,11 +3,13 @@
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 from bench import frames, subjects
 
 import tls
 from market_collector.config.settings import load, read_settings
+from records import gap, repeat, snapshot, trade, update
 
 
 def test_the_collector_document_asks_for_everything_on_the_tape(tmp_path: Path) -> None:
@@ -24,6 +26,14 @@ def test_the_collector_document_asks_for_everything_on_the_tape(tmp_path: Path) 
 def test_a_free_port_can_be_listened_on() -> None:
     with socket.socket() as one:
         one.bind(("127.0.0.1", subjects.free_port()))
+
+
+def test_a_repeated_book_is_no_message(tmp_path: Path) -> None:
+    file = tmp_path / "records.jsonl"
+    book = snapshot(1)
+    records = [book, update(1, 2), repeat(book), repeat(book, cause="interval"), trade(7), gap("g", 1)]
+    file.write_bytes(msgspec.json.encode(records).replace(b"},{", b"}\n{"))
+    assert subjects.market_data(file) == 3
 
 
 @pytest.mark.simulator
