@@ -50,6 +50,17 @@ def test_other_values_beside_a_deep_one_stay() -> None:
     assert document["b"][1] == {"c": "]"}
 
 
+@pytest.mark.parametrize("deepest", [b"{}", b"[]", b"1", b'"{}{}"'])
+def test_empty_objects_hide_no_deep_value(deepest: bytes) -> None:
+    """Their number is known before anything is parsed, and they are the most of a usual object."""
+    empty = b"{}," * 500
+    for levels in range(MAX_LEVELS - 3, MAX_LEVELS + 3):
+        deep = b"[" * (levels - 1) + deepest + b"]" * (levels - 1)
+        text = b"[" + empty + deep + b"]"
+        depth = levels + (deepest in (b"{}", b"[]"))
+        assert (shallow(text) is text) is (depth <= MAX_LEVELS)
+
+
 @given(value=JSON)
 def test_any_json_stays_as_it_is(value: Any) -> None:
     text = json.dumps([value] + [[]] * MAX_LEVELS).encode()

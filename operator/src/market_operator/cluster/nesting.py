@@ -21,7 +21,10 @@ _OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
 
 def shallow(text: bytes) -> bytes:
     """The JSON in `text` with at most MAX_LEVELS levels; `text` itself if it has no more."""
-    if text.count(b"{") + text.count(b"[") <= MAX_LEVELS:
+    # Half of an object's are the empty ones of managedFields. Without them, the count mostly suffices: a third of the
+    # time. An empty one may be the deepest.
+    opened = text.count(b"{") + text.count(b"[")
+    if opened <= MAX_LEVELS or opened - text.count(b"{}") < MAX_LEVELS:
         return text
     return _cut(text) if _levels(text) > MAX_LEVELS else text
 
