@@ -86,7 +86,16 @@ alone() {
     -m "not e2e and (quiet or (alone and not cluster and not cluster_lifecycle))" --timeout=300
 }
 
-coverage_per_module() { coverage combine --quiet --append .coverage.* 2>/dev/null || true; python hack/coverage_per_module.py; }
+# A process that is still ending renames its file, which fails the combination of all.
+coverage_per_module() {
+  local again
+  for again in 1 2 3 4 0; do
+    if ! compgen -G '.coverage.*' >/dev/null || coverage combine --quiet --append; then break; fi
+    ((again)) || return 1
+    sleep 2
+  done
+  python hack/coverage_per_module.py
+}
 
 with_cluster() {
   hack/cluster/up.sh
