@@ -35,18 +35,18 @@ class Ranking:
                 if price not in side:
                     value_of[price] = value = sign * float(price)
                     at = bisect_left(order, value)
-                    if order[at : at + 1] == [value]:  # the same price in another form
+                    if at < len(order) and order[at] == value:  # the same price in another form
                         del side[prices[at]], value_of[prices[at]]
                         prices[at] = price
                     else:
                         order.insert(at, value)
                         prices.insert(at, price)
                 side[price] = amount
-            else:
-                value = value_of[price] if price in side else sign * float(price)
-                at = bisect_left(order, value)
-                if order[at : at + 1] == [value]:
-                    del side[prices[at]], value_of[prices[at]], order[at], prices[at]
+            elif side.pop(price, None) is not None:
+                at = bisect_left(order, value_of.pop(price))
+                del order[at], prices[at]
+            elif (at := bisect_left(order, value := sign * float(price))) < len(order) and order[at] == value:
+                del side[prices[at]], value_of[prices[at]], order[at], prices[at]  # deleted in another form
 
     def best(self, count: int) -> tuple[list[str], list[str]]:
         """Return the best prices, best first, and their amounts."""
