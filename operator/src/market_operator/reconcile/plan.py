@@ -51,8 +51,11 @@ def shard_of(child: Document) -> int | None:
 
 def deployments(observed: Observed) -> dict[int, Document]:
     """The observed Deployment of each shard."""
-    found = [child for (kind, _), child in observed.children.items() if kind == "Deployment"]
-    return {shard: child for child in found if (shard := shard_of(child)) is not None}
+    return {shard: child for child in _all_deployments(observed) if (shard := shard_of(child)) is not None}
+
+
+def _all_deployments(observed: Observed) -> list[Document]:
+    return [child for (kind, _), child in observed.children.items() if kind == "Deployment"]
 
 
 def is_in_sync(observed: Observed, desired: Document) -> bool:
@@ -77,9 +80,7 @@ def _can_go(kind: str, name: str, child: Document, observed: Observed) -> bool:
         return True
     shard = child["metadata"].get("labels", {}).get(SHARD_LABEL)
     deployments = [
-        other
-        for (kind_, _), other in observed.children.items()
-        if kind_ == "Deployment" and other["metadata"].get("labels", {}).get(SHARD_LABEL) == shard
+        other for other in _all_deployments(observed) if other["metadata"].get("labels", {}).get(SHARD_LABEL) == shard
     ]
     return all(map(is_rolled_out, deployments)) and not any(name in pod.configmaps for pod in observed.pods)
 
@@ -87,7 +88,7 @@ def _can_go(kind: str, name: str, child: Document, observed: Observed) -> bool:
 def is_all_rolled_out(observed: Observed, desired: DesiredState) -> bool:
     """Whether every Deployment is as desired, and no pod of an earlier template can start any more."""
     required = [child for child in desired.children if child["kind"] == "Deployment"]
-    found = [child for (kind, _), child in observed.children.items() if kind == "Deployment"]
+    found = _all_deployments(observed)
     return (
         len(found) == len(required)
         and all(is_in_sync(observed, child) for child in required)
