@@ -174,11 +174,6 @@ finish() {
   return "$code"
 }
 
-run_side_by_side() {
-  start "$@"
-  finish "$@"
-}
-
 # note STAGE CODE
 note() {
   (($2 == 0)) || FAILED+=("$1")
@@ -230,7 +225,10 @@ main() {
       finish "${WAITING[@]}" "${LONGEST[@]}"
       for stage in "${LAST[@]}"; do run "$stage"; done
       ;;
-    fast) run_side_by_side "${FAST[@]}" ;;
+    fast)
+      start "${FAST[@]}"
+      finish "${FAST[@]}"
+      ;;
     *) for stage in "$@"; do run "$stage"; done ;;
   esac
 }
