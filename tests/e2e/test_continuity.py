@@ -29,6 +29,7 @@ from e2e_places import (
     kill_container,
     local_processes,
     market_collector,
+    pod_is_ready,
     restarts,
     simulator_objects,
     volume,
@@ -125,13 +126,15 @@ def collector(**spec: Any) -> Document:
 def comes_to_rest(place: Place, verdict: Callable[[], Any]) -> Any:
     """Wait until only wanted pods are left and no gap is open, and return the verdict.
 
-    A collector that was started again delivers all streams seconds before it knows its gaps.
+    A collector that was started again delivers all streams seconds before it knows its gaps. A status may still describe
+    the pod that was replaced. Both must therefore be at rest before the verdict and after it.
     """
     deadline = time.monotonic() + REST_WITHIN_S
     while True:
         wait_for_rest(place)
         report = verdict()
-        if time.monotonic() > deadline or not any(map(has_unsettled_gaps, report["streams"])):
+        is_settled = is_at_rest(place) and not any(map(has_unsettled_gaps, report["streams"]))
+        if is_settled or time.monotonic() > deadline:
             return report
 
 
@@ -154,14 +157,19 @@ def gap_counts(stream: Any) -> Mapping[str, int]:
     return counts
 
 
-def wait_for_rest(place: Place) -> None:
-    def is_at_rest() -> bool:
-        resource = place.resource()
-        wanted = resource["spec"].get("shards", 1) * resource["spec"].get("replicas", 1)
-        pods = place.pods()
-        return is_ready(resource) and condition(resource, "Complete").status == "True" and len(pods) == wanted
+def is_at_rest(place: Place) -> bool:
+    """Whether there are only wanted pods, these deliver, and the status says so and knows of no open gap."""
+    resource = place.resource()
+    wanted = resource["spec"].get("shards", 1) * resource["spec"].get("replicas", 1)
+    pods = place.pods()
+    if len(pods) != wanted or not all(map(pod_is_ready, pods)):
+        return False
+    return is_ready(resource) and condition(resource, "Complete").status == "True"
 
-    eventually(is_at_rest, "only wanted pods are left, and no gap is open", within=REST_WITHIN_S)
+
+def wait_for_rest(place: Place) -> None:
+    what = "only wanted pods are left, and no gap is open"
+    eventually(lambda: is_at_rest(place), what, within=REST_WITHIN_S)
     time.sleep(3)  # the last records reach the logs
 
 
@@ -187,7 +195,7 @@ def check_only_reported_updates(report: Any, place: Place) -> None:
             assert gaps["lost"] == 0, json.dumps(stream)[:4000]
         assert stream["findings"] == []
     counted = place.status()["gaps"]
-    assert counted["open"] == 0
+    assert counted["open"] == 0, counted
     assert counted["detected"] >= counted["repaired"] + counted["lost"], "a killed pod's open gap is detected again"
 
 
