@@ -65,7 +65,7 @@ def test_crash_at_each_write_ends_in_the_same_state(ground: Any, step: Step, par
     names = [f"case-{number:02}" for number in numbers]
     crashes.prepare(names)
     reached = [crashes.crash(name, after) for name, after in zip(names, numbers, strict=True)]
-    assert sum(reached) >= (len(names) - 1) * 0.7, (
+    assert sum(reached) >= max(1, (len(names) - 1) * 0.7), (
         f"{reached}: too few of {count} writes were reached; the step differs"
     )
     assert crashes.later_writes() == [], "a complete resource needed a write after a restart"
@@ -73,14 +73,14 @@ def test_crash_at_each_write_ends_in_the_same_state(ground: Any, step: Step, par
 
 @dataclass
 class Crashes:
-    """One step of many resources in one ground, each with another crash.
-
-    `finished` is the number of writes when each resource had reached the state of the plain one.
-    """
+    """One step of many resources in one ground, each with another crash."""
 
     ground: Any
     step: Step
+    count: int = 0
+    """Writes of the step without a crash."""
     finished: dict[str, int] = field(default_factory=dict)
+    """The number of all writes when each resource had reached the state of the plain one."""
 
     def prepare(self, names: list[str]) -> None:
         """Brings resources into the state before the step."""
@@ -93,16 +93,20 @@ class Crashes:
 
     def run_without_crash(self) -> int:
         """Runs the step on the plain resource; returns its number of writes."""
+        if self.step.before is not None:
+            self._wait_at_rest(PLAIN)  # a busy operator writes its last status later
         before = len(self._writes(PLAIN))
         self.apply_step(PLAIN)
         self.ground.eventually(lambda: self._is_complete(PLAIN))
         self._wait_at_rest(PLAIN)
-        return len(self._writes(PLAIN)) - before
+        self.count = len(self._writes(PLAIN)) - before
+        return self.count
 
     def crash(self, name: str, number: int) -> bool:
         """Runs the step with a crash after write `number` (0: before the first), and starts another operator.
 
-        Returns whether there was such a write. The number of status writes varies with the timing of reconciles.
+        A step that needs no write has its crash at once. Returns whether there was a crash: the number of status writes
+        varies with the timing of reconciles.
         """
         crashed = threading.Event()
 
@@ -111,8 +115,12 @@ class Crashes:
             crashed.set()
 
         hook = Hook(after=kill) if number else Hook(before=kill)
-        self.ground.proxy.on(lambda call: call.is_write and call.is_of(name), hook, skip=max(number - 1, 0), times=1)
+        if self.count:
+            skip = max(number - 1, 0)
+            self.ground.proxy.on(lambda call: call.is_write and call.is_of(name), hook, skip=skip, times=1)
         self.apply_step(name)
+        if not self.count:
+            kill()
 
         def crashed_or_ended() -> None:
             if not crashed.is_set():
