@@ -10,8 +10,8 @@ from market_collector.book.ranking import Ranking
 from market_collector.model.events import Level
 
 Best = Literal["highest", "lowest"]
-PRICES = ("1", "1.0", "2", "9.5", "10", "10.00", "100", "0.001")
-"""Some are different forms of one price: they are one level."""
+PRICES = ("1", "1.0", "2", "9.5", "10", "10.00", "100", "0.001", "9" * 400)
+"""Some are different forms of one price: they are one level. The last one is infinite as a float."""
 levels = st.builds(Level, st.sampled_from(PRICES), st.sampled_from(("0", "0", "1", "2.50")))
 
 
