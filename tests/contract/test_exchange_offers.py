@@ -15,7 +15,8 @@ def test_the_spec_has_the_capabilities_of_each_exchange(name: str) -> None:
     assert sorted(exchange.offers) == sorted(offer.data_types)
     assert sorted(exchange.book_depths) == sorted(offer.depths)
     assert sorted(exchange.candle_intervals) == sorted(INTERVALS)
-    assert (port(exchange.websocket), port(exchange.rest)) == (offer.websocket_port, offer.rest_port)
+    hosts = exchange.hosts
+    assert (port(hosts["websocket"]), port(hosts["rest"])) == (offer.websocket_port, offer.rest_port)
 
 
 def port(address: str) -> int:

@@ -200,6 +200,7 @@ def _exchanges(options: argparse.Namespace) -> int:
     import json
 
     from market_collector.exchanges import EXCHANGES
+    from market_collector.exchanges.interface import REST, WEBSOCKET
 
     rows = [
         {
@@ -207,8 +208,8 @@ def _exchanges(options: argparse.Namespace) -> int:
             "dataTypes": sorted(exchange.offers),
             "orderbookDepths": list(exchange.book_depths),
             "candleIntervals": list(exchange.candle_intervals),
-            "websocket": exchange.websocket,
-            "rest": exchange.rest,
+            "websocket": exchange.hosts[WEBSOCKET],
+            "rest": exchange.hosts[REST],
         }
         for name, exchange in EXCHANGES.items()
     ]

@@ -56,7 +56,7 @@ def test_capabilities_need_no_request() -> None:
     assert info["data_types"] == ["trade", "orderbook", "ticker", "candle", "quote", "balance"]
     assert info["orderbook_depths"] == [400]
     assert "1m" in info["candle_intervals"]
-    assert (info["websocket"], info["rest"]) == (Okx.websocket, Okx.rest)
+    assert (info["websocket"], info["rest"]) == (Okx.hosts["websocket"], Okx.hosts["rest"])
 
 
 def test_an_unknown_exchange_names_the_known_ones() -> None:

@@ -12,6 +12,7 @@ from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig, known_exchange, options_of
 from market_collector.errors import FrameError, RequestFailedError
 from market_collector.exchanges import EXCHANGES
+from market_collector.exchanges.interface import REST, WEBSOCKET
 from market_collector.model.streams import DataType
 from market_collector.net.rest import get
 
@@ -60,8 +61,8 @@ class ExchangeFactory:
             "data_types": [each.value for each in DataType if each in venue.offers],
             "orderbook_depths": list(venue.book_depths),
             "candle_intervals": list(venue.candle_intervals),
-            "websocket": venue.websocket,
-            "rest": venue.rest,
+            "websocket": venue.hosts[WEBSOCKET],
+            "rest": venue.hosts[REST],
             "max_ping_interval": venue.heartbeat.max_interval_s,
         }
 
@@ -81,7 +82,7 @@ class ExchangeFactory:
         """
         venue = EXCHANGES[known_exchange(exchange)]
         given = {"rest_endpoint": rest_endpoint} if rest_endpoint else {}
-        base = (options_of(exchange, given).rest_endpoint or venue.rest).rstrip("/")
+        base = (options_of(exchange, given).rest_endpoint or venue.hosts[REST]).rstrip("/")
         tls = ssl.create_default_context() if base.startswith("https:") else None
         try:
             return venue.rest_api.live_symbols(get(base + venue.rest_api.instruments().path, tls))

@@ -117,6 +117,14 @@ class Settings(msgspec.Struct, frozen=True):
             if not is_login_address(address):
                 raise InputError(f"{shown(address)}: {PLAIN_LOGIN}")
 
+    def address(self, default: str) -> str:
+        """Return the base address to use for a host of the exchange: that of the spec, or the default.
+
+        Args:
+            default: the host's own, ``wss://...`` of connections or ``https://...`` of REST.
+        """
+        return (self.endpoint_websocket if default.startswith("ws") else self.endpoint_rest) or default
+
 
 def load(path: str) -> list[Document]:
     """The documents of a file (``-``: standard input), each a MarketCollector or the operator's collector document.

@@ -19,6 +19,16 @@ from market_collector.book.book import Book
 from market_collector.model.events import Balance, Data, Instrument
 from market_collector.model.streams import DataType, Stream
 
+WEBSOCKET, REST = "websocket", "rest"
+"""Names of the hosts that every exchange has; `Exchange.hosts` may have more."""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Facts about the connections that carry one kind of streams."""
+
+    host: str = WEBSOCKET
+    """Name of the host in `Exchange.hosts`."""
+
 
 class Heartbeat(msgspec.Struct, frozen=True):
     """The exchange's keepalive: tells an idle connection from a broken one."""
@@ -293,10 +303,11 @@ class Exchange(Protocol):
     offers: frozenset[DataType]
     book_depths: tuple[int, ...]
     candle_intervals: tuple[str, ...]
-    websocket: str
-    """Default base address of the WebSocket connections, ``wss://host:port``."""
-    rest: str
-    """Default base address of REST, ``https://host``."""
+    hosts: Mapping[str, str]
+    """Default base addresses by name: ``wss://host:port`` for connections, ``https://host`` for REST. ``websocket`` and
+    ``rest`` are always there. ``spec.connection.endpoint`` replaces all addresses of a kind."""
+    routes: Mapping[str, Route]
+    """By name, each route that `route` returns."""
     heartbeat: Heartbeat
     connections_per_second: float
     """New connections that one IP address may make."""
@@ -316,7 +327,7 @@ class Exchange(Protocol):
         ...
 
     def route(self, stream: Stream) -> str:
-        """Name of the connection that carries the stream. Streams of one route share a connection."""
+        """Name of the stream's route, a key of `routes`. Streams of one route share a connection."""
         ...
 
     def codec(self, route: str, streams: Sequence[Stream]) -> Codec:

@@ -28,7 +28,6 @@ class LinkContext(msgspec.Struct, frozen=True):
 
     settings: Settings
     deadlines: Deadlines
-    dialer: Dialer
     session: Callable[[str, Sequence[Stream], Callable[[str], None]], Session]
     """Makes a session for a route and its streams; the callback requests its replacement."""
     slow_reader_code: int | None
@@ -41,7 +40,7 @@ class LinkContext(msgspec.Struct, frozen=True):
 class Link:
     """One route. `keep` runs it; all other methods may be called at any time."""
 
-    def __init__(self, route: str, streams: Sequence[Stream], context: LinkContext) -> None:
+    def __init__(self, route: str, streams: Sequence[Stream], dialer: Dialer, context: LinkContext) -> None:
         settings = context.settings
         policy = LinkPolicy(
             context.deadlines.drain_s,
@@ -52,6 +51,7 @@ class Link:
         backoff = Backoff(settings.backoff_initial_s, settings.backoff_max_s, context.chance)
         self.route = route
         self.streams = streams
+        self._dialer = dialer
         self._context = context
         self.machine = LinkMachine(policy, backoff, context.clock())
         self._sessions: dict[int, Session] = {}
@@ -180,7 +180,7 @@ class Link:
         is_slow, failure = False, None
         try:
             await session.admitted()
-            connection = await self._context.dialer.dial(session.feed.path, session.frames)
+            connection = await self._dialer.dial(session.feed.path, session.frames)
             self._on_opened(number)
             reason = await session.run(connection)
             is_slow = connection.close_code is not None and connection.close_code == self._context.slow_reader_code

@@ -7,11 +7,11 @@ ends and awaits them all. `start` and `stop` do that for callers without a task 
 import asyncio
 import random
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 from market_collector.config.settings import Settings
 from market_collector.containment import Containment
-from market_collector.exchanges.interface import Exchange
+from market_collector.exchanges.interface import REST, Exchange
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
@@ -47,19 +47,16 @@ class Supervisor:
         chance: random.Random,
         deadlines: Deadlines = DEADLINES,
     ) -> None:
-        base = settings.endpoint_websocket or exchange.websocket
-        rest = settings.endpoint_rest or exchange.rest
-        needs_tls = base.startswith("wss:") or rest.startswith("https:")
+        addresses = {host: settings.address(default) for host, default in exchange.hosts.items()}
+        needs_tls = any(address.startswith(("wss:", "https:")) for address in addresses.values())
         tls = ssl.create_default_context() if needs_tls else None
-        rate_limit = rate_limit_of(base, exchange.connections_per_second)
-        dialer = Dialer(base, tls=tls, rate_limit=rate_limit, deadlines=deadlines, clock=clock)
         self._settings = settings
         self._deadlines = deadlines
         self._exchange = exchange
         self._ledger = ledger
         self._emit = emit
         self._clock = clock
-        self.rest = Rest(rest, tls=tls)
+        self.rest = Rest(addresses[REST], tls=tls)
         self._watch = ClockWatch(exchange.rest_api, ledger, self.rest, clock)
         self._login_gate = LoginGate(settings, exchange, ledger, self._watch, emit)
         self._aged_at: float | None = None
@@ -68,8 +65,26 @@ class Supervisor:
         self._running: asyncio.Task[None] | None = None
         self._containment = Containment(ledger.complaints, clock)
         slow = exchange.slow_reader_code
-        context = LinkContext(settings, deadlines, dialer, self._session, slow, clock, chance, self._containment)
-        self.links = [Link(route, streams, context) for route, streams in _routes(exchange, ledger).items()]
+        context = LinkContext(settings, deadlines, self._session, slow, clock, chance, self._containment)
+        dialers = self._dialers({address for address in addresses.values() if address.startswith("ws")}, tls)
+        self.links = [
+            Link(route, streams, dialers[addresses[exchange.routes[route].host]], context)
+            for route, streams in _routes(exchange, ledger).items()
+        ]
+
+    def _dialers(self, addresses: Set[str], tls: ssl.SSLContext | None) -> dict[str, Dialer]:
+        """Return a dialer for each address: hosts that share an address also wait in one line."""
+        per_second = self._exchange.connections_per_second
+        return {
+            address: Dialer(
+                address,
+                tls=tls,
+                rate_limit=rate_limit_of(address, per_second),
+                deadlines=self._deadlines,
+                clock=self._clock,
+            )
+            for address in addresses
+        }
 
     @property
     def timekeeper(self) -> Timekeeper:

@@ -7,11 +7,11 @@ Each wire type shows an example of its push. rows.py holds the rows that pushes 
 the REST requests.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
-from market_collector.exchanges.interface import Codec, Credentials, Heartbeat, RestApi
+from market_collector.exchanges.interface import REST, WEBSOCKET, Codec, Credentials, Heartbeat, RestApi, Route
 from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, OkxCodec
 from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.exchanges.okx.rows import BARS, BOOK_DEPTH, NAME
@@ -25,8 +25,8 @@ class Okx:
     offers = frozenset(DataType)
     book_depths: tuple[int, ...] = (BOOK_DEPTH,)
     candle_intervals: tuple[str, ...] = tuple(BARS)
-    websocket = "wss://ws.okx.com:8443"
-    rest = "https://openapi.okx.com"
+    hosts: Mapping[str, str] = {WEBSOCKET: "wss://ws.okx.com:8443", REST: "https://openapi.okx.com"}
+    routes: Mapping[str, Route] = {PUBLIC: Route(), BUSINESS: Route(), PRIVATE: Route()}
     heartbeat = Heartbeat(ping="ping", max_interval_s=25.0)  # closed after 30 s of silence, code 4004
     connections_per_second = 3.0
     slow_reader_code: int | None = 4005  # "output buffer full"

@@ -1,0 +1,95 @@
+"""An exchange with a small protocol of its own, whose facts and limits each test chooses.
+
+A frame is one JSON object: ``{"op":"subscribe","id":1,"streams":["BTC-USDT/trade"]}`` of the client, and of the
+exchange ``{"acknowledged":[...]}``, ``{"trade":"BTC-USDT","id":7}`` and so on, see `ImaginaryCodec.read`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+from market_collector.book.book import Book
+from market_collector.errors import FrameError
+from market_collector.exchanges.interface import (
+    REST,
+    WEBSOCKET,
+    Ack,
+    Batch,
+    Credentials,
+    Heartbeat,
+    Message,
+    Pong,
+    RestApi,
+    Route,
+)
+from market_collector.exchanges.okx.rest import OkxRestApi
+from market_collector.model.events import Trade
+from market_collector.model.streams import DataType, Stream
+
+NAME = "imaginary"
+
+
+class ImaginaryCodec:
+    """The codec of one connection: ``path`` is the route."""
+
+    def __init__(self, route: str, streams: Iterable[Stream]) -> None:
+        self.path = f"/{route}"
+        self._by_name = {str(stream): stream for stream in streams}
+        self._ids = count(1)
+
+    def subscribe(self, streams: Sequence[Stream]) -> list[str]:
+        return [self._request("subscribe", streams)]
+
+    def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
+        return [self._request("unsubscribe", streams)]
+
+    def _request(self, verb: str, streams: Sequence[Stream]) -> str:
+        return json.dumps({"op": verb, "id": next(self._ids), "streams": list(map(str, streams))})
+
+    def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
+        match json.loads(frame):
+            case {"acknowledged": names}:
+                return [Ack(self._by_name[name]) for name in names]
+            case {"trade": symbol, "id": number}:
+                trade = Trade(NAME, symbol, None, receive_time_ns, str(number), str(number), 1, "buy", "1", "2")
+                return [Batch(self._by_name[f"{symbol}/trade"], [trade])]
+            case {"pong": _}:
+                return [Pong()]
+        raise FrameError(f"{frame!r} is not in the protocol")
+
+
+class ImaginaryExchange:
+    """All facts are attributes; ``changes`` of the constructor replace those of the class."""
+
+    name = NAME
+    offers = frozenset(DataType)
+    book_depths: tuple[int, ...] = (10,)
+    candle_intervals: tuple[str, ...] = ("1m",)
+    hosts: Mapping[str, str] = {WEBSOCKET: "wss://stream.imaginary.example", REST: "https://rest.imaginary.example"}
+    routes: Mapping[str, Route] = {"all": Route()}
+    heartbeat = Heartbeat(ping='{"ping":1}', max_interval_s=25.0)
+    connections_per_second = 1000.0
+    slow_reader_code: int | None = None
+    has_dense_trade_ids = True
+    rest_api: RestApi = OkxRestApi()
+    key_refused_codes: frozenset[int] = frozenset()
+
+    def __init__(self, **changes: Any) -> None:
+        vars(self).update(changes)
+
+    def needs_login(self, route: str) -> bool:
+        return False
+
+    def login(self, credentials: Credentials, time_ns: int) -> str:
+        raise AssertionError("no route needs a login")
+
+    def route(self, stream: Stream) -> str:
+        """The route of the data type's name, if there is one; otherwise the first."""
+        return stream.data_type if stream.data_type in self.routes else next(iter(self.routes))
+
+    def codec(self, route: str, streams: Sequence[Stream]) -> ImaginaryCodec:
+        return ImaginaryCodec(route, streams)
+
+    def is_intact(self, book: Book, checksum: int) -> bool:
+        return True
