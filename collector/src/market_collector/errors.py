@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from market_collector.exchanges.interface import RestProblem
     from market_collector.model.streams import Stream
 
 
@@ -80,12 +81,12 @@ class ConnectionFailedError(CollectorError):
 class RequestFailedError(CollectorError):
     """A REST request failed: no answer, an HTTP status or an exchange's error code."""
 
-    def __init__(self, message: str, pause_s: float = 0.0, body: bytes = b"") -> None:
+    def __init__(self, message: str, problem: "RestProblem | None" = None, body: bytes = b"") -> None:
         super().__init__(message)
-        self.pause_s = pause_s
-        """Pause in seconds that the exchange requests."""
+        self.problem = problem
+        """What the exchange's error means; None if there was no answer."""
         self.body = body
-        """The first part of the body that came with an HTTP error."""
+        """The first part of the body that came with an error."""
 
 
 class SinkError(CollectorError):

@@ -254,7 +254,7 @@ class PacedRest:
         for fetch in [effect for effect in effects if isinstance(effect, Fetch)]:
             path = fetch.request.path.partition("?")[0]
             turn = max(now, self._next_at.get(path, 0.0))
-            self._next_at[path] = turn + 1 / fetch.request.per_second
+            self._next_at[path] = turn + 1 / Okx.rest_api.budgets[fetch.request.bucket].per_second
             self.requests += 1
             heappush(self._sent, (turn + 0.25, self.requests, fetch))
 

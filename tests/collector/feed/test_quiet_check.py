@@ -6,6 +6,7 @@ import pytest
 
 from feed_life import BOOK, TICKER, TRADES, Life, ask, at, book_message, emitted, reconnects, sent, trade_message
 from market_collector.errors import RequestFailedError
+from market_collector.exchanges.interface import ProblemKind, RestProblem
 from market_collector.feed.effects import Effect, Fetch
 from market_collector.feed.quiet_check import MAX_RESUBSCRIBES
 from market_collector.model.events import Refused, Resync
@@ -179,7 +180,7 @@ def test_a_delisted_instrument_is_refused_in_the_exchange_s_words() -> None:
 def test_refusal_may_come_as_an_http_error() -> None:
     life = Life(TRADES, stale_after_s=10.0)
     life.gets(trade_message(100), 1)
-    probed(life, TRADES, RequestFailedError("HTTP 400", body=GONE), 6)
+    probed(life, TRADES, RequestFailedError("HTTP 400", RestProblem(ProblemKind.NO_SYMBOL), GONE), 6)
     assert life.progress(TRADES).reason == "SymbolNotFound"
 
 

@@ -44,7 +44,7 @@ class Output:
 async def backfilled(exchange: Simulator, ledger: Ledger) -> Output:
     """Run the backfill until no gap is open."""
     output = Output()
-    rest = Rest(exchange.rest, tls=None)
+    rest = Rest({"rest": exchange.rest}, Okx.rest_api, tls=None)
     task = asyncio.create_task(
         BackfillTask(Backfiller(Okx().rest_api, ledger), rest, output, read_clock, ledger.complaints).run()
     )

@@ -43,7 +43,7 @@ class Wall:
 @asynccontextmanager
 async def watch(rest: str, wall: Wall, ledger: Ledger | None = None) -> AsyncIterator[ClockWatch]:
     pages = ledger or Ledger("okx", [STREAM], 60.0, wall())
-    one = ClockWatch(Okx().rest_api, pages, Rest(rest, tls=None), wall)
+    one = ClockWatch(Okx().rest_api, pages, Rest({"rest": rest}, Okx.rest_api, tls=None), wall)
     task = asyncio.create_task(one.run())
     try:
         yield one

@@ -36,7 +36,9 @@ async def watched(rest: str, *streams: Stream) -> AsyncIterator[list[Record]]:
     """The records of a watch that runs until the block ends."""
     records: list[Record] = []
     ledger = Ledger("okx", streams, 60.0, read_clock())
-    watch = InstrumentWatch(Okx().rest_api, ledger, Rest(rest, tls=None), records.extend, read_clock)
+    watch = InstrumentWatch(
+        Okx().rest_api, ledger, Rest({"rest": rest}, Okx.rest_api, tls=None), records.extend, read_clock
+    )
     task = asyncio.create_task(watch.run())
     try:
         yield records
@@ -96,6 +98,6 @@ async def test_failed_request_is_repeated(exchange: Simulator, caplog: pytest.Lo
 async def test_account_has_no_instrument(exchange: Simulator) -> None:
     watch = InstrumentWatch(
         Okx().rest_api, Ledger("okx", [Stream(ACCOUNT, DataType.BALANCE)], 60.0, read_clock()),
-        Rest(exchange.rest, tls=None), lambda records: None, read_clock,
+        Rest({"rest": exchange.rest}, Okx.rest_api, tls=None), lambda records: None, read_clock,
     )  # fmt: skip
     await watch.run()

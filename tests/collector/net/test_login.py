@@ -33,7 +33,7 @@ class Place:
         self.records: list[Record] = []
         self.ledger = Ledger("okx", [STREAM, TRADES], 60.0, read_clock())
         self.progress = self.ledger.streams[STREAM]
-        watch = ClockWatch(Okx().rest_api, self.ledger, Rest(NOBODY, tls=None), read_clock)
+        watch = ClockWatch(Okx().rest_api, self.ledger, Rest({"rest": NOBODY}, Okx.rest_api, tls=None), read_clock)
         self.login_gate = LoginGate(settings, Okx(), self.ledger, watch, self.records.extend)
 
     def write(self, **texts: str) -> None:

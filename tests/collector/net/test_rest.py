@@ -20,7 +20,8 @@ import pytest
 import tls
 from market_collector.errors import RequestFailedError
 from market_collector.exchanges.interface import Request
-from market_collector.net.rest import MAX_BODY_BYTES, Rest, get
+from market_collector.net.rest import MAX_BODY_BYTES, Rest, fetch
+from rest_apis import API, answering
 from simulator_process import MARKET, Simulator, simulator
 
 pytestmark = pytest.mark.simulator
@@ -34,7 +35,7 @@ def exchange() -> Iterator[Simulator]:
 
 
 async def test_an_answer_is_its_body(exchange: Simulator) -> None:
-    assert (await Rest(exchange.rest + "/", tls=None).get(TIME)).startswith(b'{"code":"0"')
+    assert (await Rest({"rest": exchange.rest + "/"}, API, tls=None).fetch(TIME)).startswith(b'{"code":"0"')
 
 
 async def test_network_of_no_proxy_means_no_proxy(exchange: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,25 +44,25 @@ async def test_network_of_no_proxy_means_no_proxy(exchange: Simulator, monkeypat
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     with pytest.raises(RequestFailedError, match="refused"):
-        await Rest(exchange.rest, tls=None).get(TIME)
+        await Rest({"rest": exchange.rest}, API, tls=None).fetch(TIME)
     monkeypatch.setenv("no_proxy", "10.0.0.0/8,127.0.0.0/8")
-    assert (await Rest(exchange.rest, tls=None).get(TIME)).startswith(b'{"code":"0"')
+    assert (await Rest({"rest": exchange.rest}, API, tls=None).fetch(TIME)).startswith(b'{"code":"0"')
 
 
 async def test_an_http_error_says_url_and_status(exchange: Simulator) -> None:
     with pytest.raises(RequestFailedError, match=r"/nowhere.*404"):
-        await Rest(exchange.rest, tls=None).get(Request("/nowhere"))
+        await Rest({"rest": exchange.rest}, API, tls=None).fetch(Request("/nowhere"))
 
 
 async def test_nobody_answers() -> None:
     with pytest.raises(RequestFailedError, match="refused"):
-        await Rest("http://127.0.0.1:9", tls=None).get(TIME)
+        await Rest({"rest": "http://127.0.0.1:9"}, API, tls=None).fetch(TIME)
 
 
 async def test_requests_are_paced_over_all_callers(exchange: Simulator) -> None:
-    rest = Rest(exchange.rest, tls=None)
     start = time.monotonic()
-    await asyncio.gather(*(rest.get(Request(TIME.path, per_second=20)) for _ in range(6)))
+    callers = [Rest({"rest": exchange.rest}, API, tls=None) for _ in range(3)]
+    await asyncio.gather(*(rest.fetch(Request(TIME.path, bucket="paced")) for rest in [*callers, *callers]))
     assert time.monotonic() - start >= 5 / 20
 
 
@@ -71,44 +72,14 @@ async def test_tls_is_verified(tmp_path: Path) -> None:
     with simulator(*MARKET, "--tls-cert", str(certificate), "--tls-key", str(key), listen="127.0.0.1:0") as running:
         base = running.rest.replace("127.0.0.1", "localhost")
         trusting = ssl.create_default_context(cafile=str(authority.file))
-        assert await Rest(base, tls=trusting).get(TIME)
+        assert await Rest({"rest": base}, API, tls=trusting).fetch(TIME)
         with pytest.raises(RequestFailedError, match="certificate"):
-            await Rest(base, tls=ssl.create_default_context()).get(TIME)
-
-
-def test_the_paths_of_an_exchange_are_paced_each_by_itself() -> None:
-    rest = Rest("http://127.0.0.1:9", tls=None)
-    waits = [rest._reserve(Request(path, per_second=2.0), 100.0) for path in ("/a?x=1", "/b", "/a?x=2", "/a")]
-    assert waits == [0.0, 0.0, 0.5, 1.0]
-
-
-class Answering(BaseHTTPRequestHandler):
-    """Answers every request in one way."""
-
-    status, encoding, body = 200, "", b""
-
-    def do_GET(self) -> None:
-        self.send_response(self.status)
-        if self.encoding:
-            self.send_header("Content-Encoding", self.encoding)
-        self.send_header("Content-Length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
+            await Rest({"rest": base}, API, tls=ssl.create_default_context()).fetch(TIME)
 
 
 async def answer_of(status: int, encoding: str, body: bytes) -> bytes:
-    handler = type("Handler", (Answering,), {"status": status, "encoding": encoding, "body": body})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            return await Rest(f"http://127.0.0.1:{server.server_port}", tls=None).get(TIME)
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(status, {"Content-Encoding": encoding} if encoding else {}, body) as base:
+        return await Rest({"rest": base}, API, tls=None).fetch(TIME)
 
 
 PAGE = b"<html><head><title>Access denied</title><style>p {}</style></head>\n<p>error code: 1010</p></html>"
@@ -193,7 +164,7 @@ async def test_a_redirect_is_not_followed(location: str, words: str) -> None:
         thread.start()
         try:
             with pytest.raises(RequestFailedError, match=f"HTTP 302 Found, {words}") as raised:
-                await Rest(f"http://127.0.0.1:{server.server_port}", tls=None).get(TIME)
+                await Rest({"rest": f"http://127.0.0.1:{server.server_port}"}, API, tls=None).fetch(TIME)
         finally:
             server.shutdown()
             thread.join()
@@ -204,7 +175,7 @@ async def test_a_redirect_is_not_followed(location: str, words: str) -> None:
 @pytest.mark.parametrize("base", ["file:///etc", "ftp://127.0.0.1:1", "data:text/plain,a"])
 async def test_only_http_is_sent(base: str) -> None:
     with pytest.raises(RequestFailedError, match="unknown url type"):
-        await Rest(base, tls=None).get(TIME)
+        await Rest({"rest": base}, API, tls=None).fetch(TIME)
 
 
 @pytest.fixture
@@ -231,14 +202,14 @@ def slow_head() -> Iterator[str]:
 def test_a_slow_head_ends_at_the_time_limit(slow_head: str) -> None:
     start = time.monotonic()
     with pytest.raises(RequestFailedError, match=r"no complete answer within|timed out"):
-        get(slow_head, None, total_timeout_s=0.3)
+        fetch(slow_head, TIME, API, None, total_timeout_s=0.3)
     assert time.monotonic() - start < 4  # each byte restarts the timeout of the socket, 5 s
 
 
 async def test_hanging_requests_have_a_limit(slow_head: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("market_collector.net.rest.MAX_THREADS", 2)
-    rest = Rest(slow_head, tls=None, total_timeout_s=0.5)
-    requests = [rest.get(Request(f"/{number}")) for number in range(3)]
+    rest = Rest({"rest": slow_head}, API, tls=None, total_timeout_s=0.5)
+    requests = [rest.fetch(Request(f"/{number}")) for number in range(3)]
     errors = [str(error) for error in await asyncio.gather(*requests, return_exceptions=True)]
     assert ["not sent, because 2 requests" in error for error in errors] == [False, False, True]
     while rest._free_threads._value < 2:
@@ -247,7 +218,7 @@ async def test_hanging_requests_have_a_limit(slow_head: str, monkeypatch: pytest
 
 async def test_a_name_without_an_address_is_named_without_the_library_s_wrapping() -> None:
     with pytest.raises(RequestFailedError, match=r"GET http://no-such-host.invalid/\S+: (?!<urlopen)"):
-        await Rest("http://no-such-host.invalid", tls=None).get(TIME)
+        await Rest({"rest": "http://no-such-host.invalid"}, API, tls=None).fetch(TIME)
 
 
 @pytest.fixture
@@ -278,7 +249,7 @@ def dribbling() -> Iterator[str]:
 
 async def test_an_answer_that_never_ends_is_none(dribbling: str) -> None:
     with pytest.raises(RequestFailedError, match="no complete answer within"):
-        await Rest(dribbling, tls=None, total_timeout_s=0.3).get(TIME)
+        await Rest({"rest": dribbling}, API, tls=None, total_timeout_s=0.3).fetch(TIME)
     while any(thread.name == "question" for thread in threading.enumerate()):  # nor does its thread stay
         await asyncio.sleep(0.01)
 
@@ -288,9 +259,10 @@ def test_a_process_does_not_wait_for_an_answer_when_it_ends(dribbling: str) -> N
 import asyncio
 from market_collector.exchanges.interface import Request
 from market_collector.net.rest import Rest
+from rest_apis import API
 
 async def main():
-    question = asyncio.create_task(Rest({dribbling!r}, tls=None, total_timeout_s=3600).get(Request("/")))
+    question = asyncio.create_task(Rest({{"rest": {dribbling!r}}}, API, tls=None, total_timeout_s=3600).fetch(Request("/")))
     await asyncio.sleep(0.3)
     assert not question.done()
     question.cancel()

@@ -35,7 +35,7 @@ class RunningSession:
         self.records: list[Record] = []
         self.ledger = Ledger("okx", [TRADES], 1.0, read_clock())
         self.feed = Feed("business", Okx(), [TRADES], self.ledger, ping_interval_s=20.0)
-        asker = Rest(rest or exchange.rest, tls=None)
+        asker = Rest({"rest": rest or exchange.rest}, Okx.rest_api, tls=None)
         self.replaced: list[str] = []
         self.session = Session(
             self.feed, emit=self.records.extend, rest=asker, clock=read_clock, replace=self.replaced.append

@@ -14,7 +14,7 @@ from market_collector.errors import FrameError, RequestFailedError
 from market_collector.exchanges import EXCHANGES
 from market_collector.exchanges.interface import REST, WEBSOCKET
 from market_collector.model.streams import DataType
-from market_collector.net.rest import get
+from market_collector.net.rest import fetch
 
 P = ParamSpec("P")
 
@@ -85,7 +85,8 @@ class ExchangeFactory:
         base = (options_of(exchange, given).rest_endpoint or venue.hosts[REST]).rstrip("/")
         tls = ssl.create_default_context() if base.startswith("https:") else None
         try:
-            return venue.rest_api.live_symbols(get(base + venue.rest_api.instruments().path, tls))
+            answer = fetch(base, venue.rest_api.instruments(), venue.rest_api, tls)
+            return venue.rest_api.live_symbols(answer.body)
         except (RequestFailedError, FrameError) as error:
             raise RequestFailedError(f"the symbols of {exchange} cannot be listed: {error}") from error
 

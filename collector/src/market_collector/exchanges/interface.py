@@ -11,6 +11,7 @@ Continuity rules are the same for all exchanges, because each exchange maps its 
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence, Set
+from enum import Enum
 from typing import Protocol
 
 import msgspec
@@ -39,13 +40,56 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """The exchange closes a connection that sends nothing for longer. The ping interval must stay below it."""
 
 
+class Budget(msgspec.Struct, frozen=True):
+    """Requests that one process may send to an address: a bucket that refills evenly.
+
+    The exchange's own limit should be higher, because other processes behind the same IP address share it.
+    """
+
+    per_second: float
+    """Cost that the bucket regains per second."""
+    capacity: float = 1.0
+    """Cost that may be spent at once from a full bucket."""
+
+
 class Request(msgspec.Struct, frozen=True):
     """One REST request."""
 
     path: str
-    """Path with query, below the exchange's REST base address."""
-    per_second: float = 8.0
-    """Requests to the path that one process may send. The exchange's limit should be higher: others share it."""
+    """Path with query, below the host's base address."""
+    method: str = "GET"
+    body: str = ""
+    host: str = REST
+    """Name of the host in `Exchange.hosts`."""
+    bucket: str = ""
+    """Name of the budget that it spends, see `RestApi.budgets`."""
+    cost: float = 1.0
+    """Cost in that budget."""
+
+
+class ProblemKind(Enum):
+    """Meaning of an error of the REST API for the next requests."""
+
+    BUSY = "too many requests"
+    """Send nothing to the host for `RestProblem.pause_s`."""
+    BANNED = "banned"
+    """As `BUSY`, for minutes or days: the exchange blocks the IP address."""
+    NO_SYMBOL = "instrument refused"
+    """The exchange does not know the instrument, or does not serve it any more."""
+    KEY = "API key refused"
+    CLOCK = "time of the request refused"
+    SERVER = "no usable answer"
+    """The same request may succeed later."""
+    BUG = "request refused"
+    """The same request will fail again."""
+
+
+class RestProblem(msgspec.Struct, frozen=True):
+    """An error of the exchange's REST API."""
+
+    kind: ProblemKind
+    pause_s: float = 0.0
+    """For `ProblemKind.BUSY` and `ProblemKind.BANNED`: seconds without any request."""
 
 
 class Top(msgspec.Struct, frozen=True, gc=False):
@@ -179,8 +223,24 @@ class Codec(Protocol):
 class RestApi(Protocol):
     """REST requests, and readers for their answers."""
 
+    budgets: Mapping[str, Budget]
+    """By the name of `Request.bucket`. Each host has buckets of its own."""
     history_page: int
     """Largest number of records in one answer to `history`."""
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> RestProblem | None:
+        """The error that an answer reports; None if it reports none, or if the reader of the answer judges it.
+
+        Args:
+            status: HTTP status. Exchanges report errors with 200 too.
+            headers: by lower-case name.
+            body: of an HTTP error, only the first 4 KB.
+        """
+        ...
+
+    def used_share(self, headers: Mapping[str, str]) -> float:
+        """The used share of the host's limit, by the headers of an answer; 0.0 where the exchange reports none."""
+        ...
 
     def instruments(self) -> Request:
         """The request for the spot instruments; `live_symbols` reads the answer."""

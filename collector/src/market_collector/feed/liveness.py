@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from market_collector.errors import FrameError, InstrumentRefusedError, RequestFailedError
-from market_collector.exchanges.interface import Exchange, Request, Sign
+from market_collector.exchanges.interface import Exchange, ProblemKind, Request, Sign
 from market_collector.feed.effects import Answer, Effect, Fetch, Question, Reconnect, Send, Warn
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.quiet_check import QuietCheck
@@ -200,12 +200,8 @@ class Liveness:
         """Read the answer. An HTTP error may come with a body that refuses the instrument."""
         if not isinstance(answer, RequestFailedError):
             return self._exchange.rest_api.newest_mark(stream, answer)
-        try:
+        if answer.problem is not None and answer.problem.kind is ProblemKind.NO_SYMBOL:
             self._exchange.rest_api.newest_mark(stream, answer.body)
-        except InstrumentRefusedError:
-            raise
-        except FrameError:
-            pass
         raise answer
 
     def on_overview(self, answer: Answer, now: Moment) -> list[Effect]:

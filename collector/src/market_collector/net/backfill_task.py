@@ -63,7 +63,7 @@ class BackfillTask:
 
     async def _fetch(self, request: HistoryRequest) -> Sequence[Emit | Warn]:
         try:
-            body = await self._rest.get(request.request)
+            body = await self._rest.fetch(request.request)
         except RequestFailedError as error:
             return self._backfiller.failed(request, str(error), self._clock())
         try:

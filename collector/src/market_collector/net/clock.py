@@ -62,7 +62,7 @@ class ClockWatch:
     async def _compare(self) -> None:
         asked = self._clock()
         try:
-            server_ns = self._rest_api.read_time(await self._rest.get(self._rest_api.time()))
+            server_ns = self._rest_api.read_time(await self._rest.fetch(self._rest_api.time()))
         except (RequestFailedError, FrameError) as error:
             log.info("cannot compare clocks with the exchange: %s", error)
             return

@@ -54,7 +54,7 @@ class InstrumentWatch:
 
     async def _read(self, request: Request, symbols: frozenset[str]) -> bool:
         try:
-            body = await self._rest.get(request)
+            body = await self._rest.fetch(request)
             gone = self._rest_api.unlisted(symbols, body)
             now = self._clock()
             found = [] if gone == symbols else self._rest_api.read_instruments(symbols, body, now.wall_ns)

@@ -7,12 +7,13 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from market_collector.errors import RequestFailedError
 from market_collector.excerpt import READ_BYTES, first_words
-from market_collector.exchanges.interface import Request
+from market_collector.exchanges.interface import Request, RestApi
+from market_collector.net.rest_host import RestHost, host_of
 from market_collector.threads import in_thread
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 TOTAL_TIMEOUT_S = 15.0
 """Until an answer is complete."""
-TOO_MANY = 429
-TOO_MANY_PAUSE_S = 2.0
-"""Pause without a ``Retry-After``: OKX counts requests in windows of this length."""
-LONGEST_PAUSE_S = 60.0
 MAX_BODY_BYTES = 8 * 2**20
 GZIP_OR_ZLIB = 47
 """``wbits`` of zlib for both formats."""
@@ -33,94 +30,132 @@ MAX_THREADS = 64
 GZIP_START = b"\x1f\x8b"
 
 
+class RestAnswer(NamedTuple):
+    """An answer, with or without an error."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By lower-case name."""
+    body: bytes
+    """Of an HTTP error, only the first part."""
+    error: str = ""
+    """Description of an HTTP error."""
+
+
 class Rest:
-    """All REST requests of the process to one exchange, those to one path at the pace of `Request.per_second`."""
+    """A collector's REST requests to one exchange, within the budgets of the addresses."""
 
     def __init__(
         self,
-        base: str,
+        hosts: Mapping[str, str],
+        rest_api: RestApi,
         *,
         tls: ssl.SSLContext | None,
         total_timeout_s: float = TOTAL_TIMEOUT_S,
     ) -> None:
-        self._base = base.rstrip("/")
+        self._hosts = {name: base.rstrip("/") for name, base in hosts.items()}
+        self._rest_api = rest_api
         self._tls = tls
         self._total_timeout_s = total_timeout_s
-        self._next_at: dict[str, float] = {}
-        """By path: when it may be requested again, monotonic seconds."""
-        self._paused_until = 0.0
         self._free_threads = threading.Semaphore(MAX_THREADS)
 
-    async def get(self, request: Request) -> bytes:
+    async def fetch(self, request: Request) -> bytes:
         """Return the body of the answer.
 
         Raises:
-            RequestFailedError: no answer within 5 s, no complete one within 15 s, or an HTTP status other than 200.
-                The message has the status and the first words of the answer.
+            RequestFailedError: no answer within 5 s, no complete one within 15 s, an error (see `RestApi.refusal`), or
+                an HTTP status other than 200. The message has the status and the first words of the answer.
         """
-        if (wait := self._reserve(request, time.monotonic())) > 0:
-            await asyncio.sleep(wait)
-        url = self._base + request.path
+        base = self._hosts[request.host]
+        call, host = f"{request.method} {base}{request.path}", host_of(base)
+        await self._turn(call, host, request)
         try:
             async with asyncio.timeout(self._total_timeout_s):
-                return await in_thread(self._request(url))
+                answer = await in_thread(self._request(call, base, request))
         except TimeoutError as error:
-            raise RequestFailedError(f"GET {url}: no complete answer within {self._total_timeout_s:g} s") from error
+            raise RequestFailedError(f"{call}: no complete answer within {self._total_timeout_s:g} s") from error
         except RequestFailedError as error:
-            # Pause all requests of the process: the limit is per address.
-            self._paused_until = max(self._paused_until, time.monotonic() + error.pause_s)
+            host.heed(error, time.monotonic())
             raise
+        host.note_use(self._rest_api.used_share(answer.headers))
+        return answer.body
 
-    def _request(self, url: str) -> Callable[[], bytes]:
+    async def _turn(self, call: str, host: RestHost, request: Request) -> None:
+        """Wait until the request may be sent. A stop of the host while it waits needs another turn."""
+        stops = -1
+        while stops != host.stops:
+            stops, now = host.stops, time.monotonic()
+            host.check_stop(call, now)
+            await asyncio.sleep(host.reserve(request, self._rest_api.budgets[request.bucket], now))
+
+    def _request(self, call: str, base: str, request: Request) -> Callable[[], RestAnswer]:
         """Take a thread's place, which is free again when the call has ended; an abandoned call still has its thread.
 
         Raises:
             RequestFailedError: no place is free.
         """
         if not self._free_threads.acquire(blocking=False):
-            raise RequestFailedError(f"GET {url}: not sent, because {MAX_THREADS} requests still wait for their answer")
+            raise RequestFailedError(f"{call}: not sent, because {MAX_THREADS} requests still wait for their answer")
 
-        def request() -> bytes:
+        def send() -> RestAnswer:
             try:
-                return get(url, self._tls, self._total_timeout_s)
+                return fetch(base, request, self._rest_api, self._tls, self._total_timeout_s)
             finally:
                 self._free_threads.release()
 
-        return request
-
-    def _reserve(self, request: Request, now: float) -> float:
-        """Take the path's next turn; returns the seconds until then."""
-        path = request.path.partition("?")[0]
-        turn = max(now, self._next_at.get(path, 0.0), self._paused_until)
-        self._next_at[path] = turn + 1 / request.per_second
-        return turn - now
+        return send
 
 
-def get(url: str, tls: ssl.SSLContext | None, total_timeout_s: float = TOTAL_TIMEOUT_S) -> bytes:
-    """Return the body of the answer; blocks the thread.
+def fetch(
+    base: str,
+    request: Request,
+    rest_api: RestApi,
+    tls: ssl.SSLContext | None,
+    total_timeout_s: float = TOTAL_TIMEOUT_S,
+) -> RestAnswer:
+    """Send a request at once, and return the answer; blocks the thread.
 
     Raises:
-        RequestFailedError: no answer within 5 s, no complete one within 15 s, or an HTTP status other than 200.
+        RequestFailedError: see `Rest.fetch`.
     """
     from http.client import HTTPException  # imported here: most collectors send no request
+
+    call = f"{request.method} {base}{request.path}"
+    try:
+        answer = _send(base, request, tls, time.monotonic() + total_timeout_s)
+        problem = rest_api.refusal(answer.status, answer.headers, answer.body)
+    except (OSError, HTTPException, ValueError, zlib.error) as error:
+        raise RequestFailedError(f"{call}: {getattr(error, 'reason', error)}") from error
+    except Exception as error:  # otherwise the stream that asked would wait for its answer without end
+        raise RequestFailedError(f"{call}: internal error: {error!r:.300}") from error
+    if answer.error:
+        raise RequestFailedError(f"{call}: {answer.error}", problem, answer.body)
+    if problem is not None:
+        words = f"{problem.kind.value}: {first_words(answer.body)}"
+        raise RequestFailedError(f"{call}: {words}", problem, answer.body[:READ_BYTES])
+    return answer
+
+
+def _send(base: str, request: Request, tls: ssl.SSLContext | None, ends_at: float) -> RestAnswer:
     from urllib.error import HTTPError
     from urllib.request import Request as HttpRequest
 
     from market_collector.net.http_client import send
 
-    request = HttpRequest(url, headers={"Accept-Encoding": "gzip"})  # noqa: S310 - http(s) by the spec
+    content = request.body.encode() if request.body else None
+    http = HttpRequest(base + request.path, content, {"Accept-Encoding": "gzip"}, method=request.method)  # noqa: S310 - http(s) by the spec
     try:
-        with send(request, tls, time.monotonic() + total_timeout_s) as answer:
-            return _decompressed(_body(answer), answer.headers.get("Content-Encoding", ""))
+        with send(http, tls, ends_at) as answer:
+            body = _decompressed(_body(answer), answer.headers.get("Content-Encoding", ""))
+            return RestAnswer(answer.status, _by_lower_name(answer), body)
     except HTTPError as error:
         with error:
-            pause_s = _pause_s(error.headers.get("Retry-After", "")) if error.code == TOO_MANY else 0.0
             body = _beginning(error)
-        raise RequestFailedError(f"GET {url}: {_refusal(error, body)}", pause_s, body) from error
-    except (OSError, HTTPException, ValueError, zlib.error) as error:
-        raise RequestFailedError(f"GET {url}: {getattr(error, 'reason', error)}") from error
-    except Exception as error:  # otherwise the stream that asked would wait for its answer without end
-        raise RequestFailedError(f"GET {url}: internal error: {error!r:.300}") from error
+        return RestAnswer(error.code, _by_lower_name(error), body, _refusal(error, body))
+
+
+def _by_lower_name(answer: HTTPResponse | HTTPError) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}
 
 
 def _body(answer: HTTPResponse) -> bytes:
@@ -181,7 +216,3 @@ def _beginning(error: HTTPError) -> bytes:
         return zlib.decompressobj(GZIP_OR_ZLIB).decompress(body, READ_BYTES) if is_packed else body
     except (OSError, HTTPException, ValueError, zlib.error):
         return b""
-
-
-def _pause_s(retry_after: str) -> float:
-    return min(float(retry_after), LONGEST_PAUSE_S) if retry_after.isdecimal() else TOO_MANY_PAUSE_S

@@ -175,7 +175,7 @@ class Session:
 
     async def _answer(self, fetch: Fetch) -> None:
         try:
-            answer: Answer = await self._rest.get(fetch.request)
+            answer: Answer = await self._rest.fetch(fetch.request)
         except RequestFailedError as error:
             log.debug("%s: no answer about %s: %s", fetch.stream, fetch.question.value, error)
             answer = error

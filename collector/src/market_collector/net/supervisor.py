@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence, Set
 
 from market_collector.config.settings import Settings
 from market_collector.containment import Containment
-from market_collector.exchanges.interface import REST, Exchange
+from market_collector.exchanges.interface import Exchange
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
@@ -56,7 +56,7 @@ class Supervisor:
         self._ledger = ledger
         self._emit = emit
         self._clock = clock
-        self.rest = Rest(addresses[REST], tls=tls)
+        self.rest = Rest(addresses, exchange.rest_api, tls=tls)
         self._watch = ClockWatch(exchange.rest_api, ledger, self.rest, clock)
         self._login_gate = LoginGate(settings, exchange, ledger, self._watch, emit)
         self._aged_at: float | None = None

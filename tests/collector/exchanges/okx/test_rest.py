@@ -9,7 +9,7 @@ import pytest
 
 import recordings
 from market_collector.errors import FrameError, InstrumentRefusedError
-from market_collector.exchanges.interface import Batch, Request, Sign, Top
+from market_collector.exchanges.interface import Batch, ProblemKind, RestProblem, Sign, Top
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.model.events import Instrument
 from market_collector.model.streams import DataType, Stream
@@ -85,7 +85,9 @@ def overview(**fields: str) -> Mapping[Stream, Sign]:
 
 
 def test_overview_signs_the_newest_event_of_each_stream() -> None:
-    assert QUESTIONS.overview() == Request("/api/v5/market/tickers?instType=SPOT")
+    request = QUESTIONS.overview()
+    assert request is not None
+    assert request.path == "/api/v5/market/tickers?instType=SPOT"
     prices = {"bidPx": "9", "bidSz": "1", "askPx": "10", "askSz": "2"}
     signs = overview(last="9", lastSz="1", vol24h="5", volCcy24h="45", **prices)
     assert signs == {TICKER: 7, BOOK: Top("9", "1", "10", "2"), TRADES: "9 1 5 45", CANDLE: "9 1 5 45"}
@@ -199,3 +201,28 @@ def test_symbol_is_unlisted_if_the_list_lacks_it(symbols: set[str], answer: dict
 def test_instrument_that_cannot_be_read_is_an_error(row: object) -> None:
     with pytest.raises(FrameError, match="instruments"):
         instruments(row)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "problem"),
+    [
+        (200, {}, b'{"code":"50011","msg":"Too Many Requests","data":[]}', None),
+        (429, {}, b'{"code":"50011","msg":"Too Many Requests","data":[]}', RestProblem(ProblemKind.BUSY, 2.0)),
+        (429, {"retry-after": "7"}, b"<html>", RestProblem(ProblemKind.BUSY, 7.0)),
+        (429, {"retry-after": "3600"}, b"", RestProblem(ProblemKind.BUSY, 60.0)),
+        (429, {"retry-after": "Sun, 29 Nov 2026 23:00:00 GMT"}, b"", RestProblem(ProblemKind.BUSY, 2.0)),
+        (400, {}, b'{"code":"51001","msg":"Instrument ID does not exist"}', RestProblem(ProblemKind.NO_SYMBOL)),
+        (400, {}, b'{"code":"51000","msg":"Parameter bar error"}', RestProblem(ProblemKind.BUG)),
+        (403, {}, b"<html>Access denied</html>", RestProblem(ProblemKind.BUG)),
+        (503, {}, b"", RestProblem(ProblemKind.SERVER)),
+    ],
+)
+def test_http_errors_are_judged(status: int, headers: dict[str, str], body: bytes, problem: RestProblem | None) -> None:
+    assert QUESTIONS.refusal(status, headers, body) == problem
+
+
+def test_every_request_has_a_budget() -> None:
+    requests = [QUESTIONS.instruments(), QUESTIONS.time(), QUESTIONS.overview(), QUESTIONS.state(BOOK)]
+    requests += [QUESTIONS.newest(stream) for stream in (*STREAMS, CANDLE)]
+    requests += [QUESTIONS.history(stream, last, 5000) for stream in (TRADES, CANDLE) for last in (1, 5000)]
+    assert {request.bucket for request in requests if request} == set(QUESTIONS.budgets)

@@ -11,7 +11,8 @@ from msgspec import structs
 from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedError
 from market_collector.excerpt import first_words
 from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds, check_decimals
-from market_collector.exchanges.interface import History, Request, Sign, Top
+from market_collector.exchanges.http_status import HTTP_OK, problem_of_status
+from market_collector.exchanges.interface import Budget, History, ProblemKind, Request, RestProblem, Sign, Top
 from market_collector.exchanges.okx.events import refusal_reason
 from market_collector.exchanges.okx.rows import (
     BARS,
@@ -27,8 +28,23 @@ from market_collector.model.events import Candle, Data, Instrument, Orderbook, T
 from market_collector.model.streams import DataType, Stream
 
 RECENT_CANDLES = 1440
-QUICK_PATHS_PER_SECOND = 16.0
-"""Pace on the paths that allow 20 requests a second or more: trades, books and candles."""
+PUBLIC, MARKET = "/api/v5/public", "/api/v5/market"
+USUAL, QUICK = Budget(8.0), Budget(16.0)
+"""OKX limits each path by itself. The quick ones allow 20 requests a second or more: trades, books and candles."""
+BUDGETS = {
+    f"{PUBLIC}/instruments": USUAL,
+    f"{PUBLIC}/time": USUAL,
+    f"{MARKET}/tickers": USUAL,
+    f"{MARKET}/ticker": USUAL,
+    f"{MARKET}/trades": QUICK,
+    f"{MARKET}/books": QUICK,
+    f"{MARKET}/candles": QUICK,
+    f"{MARKET}/history-trades": USUAL,
+    f"{MARKET}/history-candles": USUAL,
+}
+BUSY_PAUSE_S = 2.0
+"""Pause after HTTP 429 without a ``Retry-After``: OKX counts requests in windows of this length."""
+LONGEST_BUSY_PAUSE_S = 60.0
 
 T = TypeVar("T")
 
@@ -116,11 +132,28 @@ read_reply = msgspec.json.Decoder(Reply).decode
 class OkxRestApi:
     """OKX's REST requests with their rate limits, and readers for the answers."""
 
+    budgets: Mapping[str, Budget] = BUDGETS
     history_page = 100
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> RestProblem | None:
+        """Judge HTTP errors. Errors with HTTP 200 are left to the readers: none of them asks for a pause."""
+        if status == HTTP_OK:
+            return None
+        try:
+            reply = read_reply(body)
+        except UNREADABLE:
+            return problem_of_status(status, headers, BUSY_PAUSE_S, LONGEST_BUSY_PAUSE_S)
+        if refusal_reason(reply.code, reply.msg):
+            return RestProblem(ProblemKind.NO_SYMBOL)
+        return problem_of_status(status, headers, BUSY_PAUSE_S, LONGEST_BUSY_PAUSE_S)
+
+    def used_share(self, headers: Mapping[str, str]) -> float:
+        """OKX reports none."""
+        return 0.0
 
     def instruments(self) -> Request:
         """Request all spot instruments. Limit: 20 requests per 2 s and IP address."""
-        return Request("/api/v5/public/instruments?instType=SPOT")
+        return _get(f"{PUBLIC}/instruments", "instType=SPOT")
 
     def live_symbols(self, body: bytes) -> list[str]:
         """Return the ``instId`` of each live instrument. For spot it has the canonical form BASE-QUOTE already."""
@@ -151,7 +184,7 @@ class OkxRestApi:
 
     def time(self) -> Request:
         """Request the time. Limit: 10 requests per 2 s and IP address."""
-        return Request("/api/v5/public/time")
+        return _get(f"{PUBLIC}/time")
 
     def read_time(self, body: bytes) -> int:
         """Read ``{"code":"0","msg":"","data":[{"ts":"1597026383085"}]}``, in milliseconds."""
@@ -166,14 +199,13 @@ class OkxRestApi:
         instrument = f"instId={stream.symbol}"
         match stream.data_type:
             case DataType.TRADE:
-                return Request(f"/api/v5/market/trades?{instrument}&limit=1", QUICK_PATHS_PER_SECOND)
+                return _get(f"{MARKET}/trades", f"{instrument}&limit=1")
             case DataType.ORDERBOOK:
-                return Request(f"/api/v5/market/books?{instrument}&sz=1", QUICK_PATHS_PER_SECOND)
+                return _get(f"{MARKET}/books", f"{instrument}&sz=1")
             case DataType.TICKER:
-                return Request(f"/api/v5/market/ticker?{instrument}")
+                return _get(f"{MARKET}/ticker", instrument)
             case DataType.CANDLE:
-                path = f"/api/v5/market/candles?{instrument}&bar={BARS[stream.interval]}&limit=1"
-                return Request(path, QUICK_PATHS_PER_SECOND)
+                return _get(f"{MARKET}/candles", f"{instrument}&bar={BARS[stream.interval]}&limit=1")
         raise ValueError(f"OKX does not offer {stream}")
 
     def newest_mark(self, stream: Stream, body: bytes) -> int | None:
@@ -190,7 +222,7 @@ class OkxRestApi:
 
     def overview(self) -> Request:
         """Request all spot tickers. Limit: 20 requests per 2 s and IP address."""
-        return Request("/api/v5/market/tickers?instType=SPOT")
+        return _get(f"{MARKET}/tickers", "instType=SPOT")
 
     def read_overview(self, streams: Iterable[Stream], body: bytes) -> Mapping[Stream, Sign]:
         """Read one row per instrument; one that is not listed has none."""
@@ -213,7 +245,7 @@ class OkxRestApi:
     def state(self, stream: Stream) -> Request:
         """Request the instrument's state. Limit: 20 requests per 2 s, IP address and instrument type."""
         kind = "SPOT" if is_spot(stream.symbol) else "SWAP" if stream.symbol.endswith("-SWAP") else "FUTURES"
-        return Request(f"/api/v5/public/instruments?instType={kind}&instId={stream.symbol}")
+        return _get(f"{PUBLIC}/instruments", f"instType={kind}&instId={stream.symbol}")
 
     def is_trading(self, stream: Stream, body: bytes) -> bool:
         """Return whether the state is live. Any other state may be an auction (section 6, step 7)."""
@@ -230,10 +262,10 @@ class OkxRestApi:
         instrument = f"instId={stream.symbol}"
         if stream.data_type is DataType.TRADE:
             page = f"type=1&after={last + 1}&limit={self.history_page}"
-            return Request(f"/api/v5/market/history-trades?{instrument}&{page}")
+            return _get(f"{MARKET}/history-trades", f"{instrument}&{page}")
         page = f"after={stream.candle_open_ns(last + 1) // 1_000_000}&limit={self.history_page}"
         which = "candles" if newest - last + self.history_page < RECENT_CANDLES else "history-candles"
-        return Request(f"/api/v5/market/{which}?{instrument}&bar={BARS[stream.interval]}&{page}")
+        return _get(f"{MARKET}/{which}", f"{instrument}&bar={BARS[stream.interval]}&{page}")
 
     def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> History:
         """Read single fills, which have no sequence here, or closed candles."""
@@ -242,6 +274,10 @@ class OkxRestApi:
             records = _readable(reversed(rows), partial(_record_of, stream, receive_time_ns))
         closed = [structs.replace(each, backfilled=True) for each in records if isinstance(each, Trade) or each.closed]
         return History(closed, len(rows) - len(records))
+
+
+def _get(path: str, query: str = "") -> Request:
+    return Request(f"{path}?{query}" if query else path, bucket=path)
 
 
 def _instruments(body: bytes) -> list[InstrumentRow]:

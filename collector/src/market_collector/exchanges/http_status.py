@@ -1,0 +1,27 @@
+"""Meaning of HTTP statuses of REST answers, where an exchange does not say more."""
+
+from collections.abc import Mapping
+
+from market_collector.exchanges.interface import ProblemKind, RestProblem
+
+HTTP_OK = 200
+TOO_MANY = 429
+SERVER_ERRORS = 500
+
+
+def problem_of_status(
+    status: int, headers: Mapping[str, str], pause_s: float, longest_pause_s: float = float("inf")
+) -> RestProblem:
+    """Return the problem of an HTTP error.
+
+    Args:
+        status: HTTP status other than 200.
+        headers: by lower-case name. ``Retry-After`` counts in seconds; as a date it is ignored.
+        pause_s: pause after too many requests, if the exchange does not request one.
+        longest_pause_s: limit of the requested pause.
+    """
+    if status == TOO_MANY:
+        after = headers.get("retry-after", "")
+        requested_s = min(float(after), longest_pause_s) if after.isdecimal() else pause_s
+        return RestProblem(ProblemKind.BUSY, requested_s)
+    return RestProblem(ProblemKind.SERVER if status >= SERVER_ERRORS else ProblemKind.BUG)
