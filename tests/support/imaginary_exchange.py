@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from market_collector.book.book import Book
+from market_collector.book.rule import LINKED_BY_SEQUENCE, BookRule
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import (
     REST,
@@ -65,6 +66,7 @@ class ImaginaryExchange:
     name = NAME
     offers = frozenset(DataType)
     book_depths: tuple[int, ...] = (10,)
+    books: BookRule = LINKED_BY_SEQUENCE
     candle_intervals: tuple[str, ...] = ("1m",)
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://stream.imaginary.example", REST: "https://rest.imaginary.example"}
     routes: Mapping[str, Route] = {"all": Route()}

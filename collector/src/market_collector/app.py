@@ -78,7 +78,15 @@ class Collector:
         now = read_clock()
         self.settings = settings
         has_quotes = DataType.QUOTE in settings.data_types
-        self.ledger = Ledger(settings.exchange, streams(settings), settings.stale_after_s, now, has_quotes=has_quotes)
+        exchange = EXCHANGES[settings.exchange]
+        self.ledger = Ledger(
+            settings.exchange,
+            streams(settings),
+            settings.stale_after_s,
+            now,
+            has_quotes=has_quotes,
+            book_rule=exchange.books,
+        )
         self.checkpoint = Checkpoint(state_dir) if state_dir else None
         host = os.environ.get("POD_NAME") or socket.gethostname()
         self._origin = Origin(settings.name, settings.shard, host)
@@ -93,7 +101,7 @@ class Collector:
         )
         self.supervisor = Supervisor(
             settings,
-            EXCHANGES[settings.exchange],
+            exchange,
             self.ledger,
             emit=self.fanout.emit,
             clock=read_clock,

@@ -86,7 +86,7 @@ class Book:
             self._asks.pack()
 
     def apply(self, update: Orderbook) -> None:
-        """Apply an update that `continuity.is_next` accepted."""
+        """Apply an update that follows the book's state."""
         if self._rankings is not None:
             self._rank(update, *self._rankings)
         if self._rankings is None:

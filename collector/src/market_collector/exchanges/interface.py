@@ -6,7 +6,7 @@ socket, no clock, no state that outlives the connection.
 
 Continuity rules are the same for all exchanges, because each exchange maps its numbers to these fields:
 
-* a book update is valid exactly when ``previous_sequence`` equals the last ``sequence``;
+* a book update is valid if it follows the book's ``sequence`` by the exchange's `BookRule`;
 * with ``has_dense_trade_ids``, the trade ids of a stream are dense: the next record starts at the last id + 1.
 """
 
@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 
 from market_collector.book.book import Book
+from market_collector.book.rule import BookRule
 from market_collector.model.events import Balance, Data, Instrument
 from market_collector.model.streams import DataType, Stream
 
@@ -362,6 +363,8 @@ class Exchange(Protocol):
     name: str
     offers: frozenset[DataType]
     book_depths: tuple[int, ...]
+    books: BookRule
+    """How order books are proved complete."""
     candle_intervals: tuple[str, ...]
     hosts: Mapping[str, str]
     """Default base addresses by name: ``wss://host:port`` for connections, ``https://host`` for REST. ``websocket`` and

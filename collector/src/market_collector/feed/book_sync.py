@@ -9,7 +9,6 @@ from typing import cast
 from msgspec import structs
 
 from market_collector.book.book import Book
-from market_collector.book.continuity import is_next
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Exchange
 from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Warn
@@ -41,6 +40,8 @@ class BookSync:
         self._subscriptions = subscriptions
         self._connection = connection
         self._books = subscriptions.books
+        self._rule = exchange.books
+        self._publish = ledger.books.add_update
 
     # -- data
 
@@ -79,8 +80,8 @@ class BookSync:
         if book is None:  # out of sync: the gap is recorded and a snapshot requested
             self._ledger.skipped_updates += 1
             return []
-        if not is_next(book, update):
-            return self.start_resync(subscription, ResyncReason.SEQUENCE_GAP, describe_link(subscription, update), now)
+        if update.previous_sequence != book.sequence and not self._rule.is_next(book.sequence, update):
+            return self._on_unlinked(subscription, book, update, now)
         book.apply(update)
         if update.checksum is not None and not self._exchange.is_intact(book, update.checksum):
             return self.start_resync(
@@ -88,13 +89,14 @@ class BookSync:
             )
         progress = subscription.progress
         progress.observe(update, now)
-        if update.previous_sequence != progress.head:
-            return []  # another connection has published it, or will
-        progress.head, progress.head_ns = update.sequence, update.exchange_time_ns
-        progress.updates_left -= 1
-        if self._ledger.books.has_quotes:
-            return [Emit([update, *self._ledger.books.quotes(progress, book, update)])]
-        return [Emit([update])]
+        records = self._publish(progress, book, update)
+        return [Emit(records)] if records else []
+
+    def _on_unlinked(self, subscription: BookSubscription, book: Book, update: Orderbook, now: Moment) -> list[Effect]:
+        if self._rule.contains(book.sequence, update):
+            self._ledger.books.duplicates += 1
+            return []
+        return self.start_resync(subscription, ResyncReason.SEQUENCE_GAP, describe_link(subscription, update), now)
 
     def on_unreadable(self, subscription: BookSubscription, message: str, now: Moment) -> list[Effect]:
         """Resync a book that lacks a message."""

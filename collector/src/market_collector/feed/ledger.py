@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from market_collector.book.rule import LINKED_BY_SEQUENCE, BookRule
 from market_collector.exchanges.interface import AccountUpdate
 from market_collector.feed.account import changed_balances
 from market_collector.feed.complaints import Complaints
@@ -53,7 +54,14 @@ class Ledger:
     """All streams of one process."""
 
     def __init__(
-        self, exchange: str, streams: Iterable[Stream], stale_after_s: float, now: Moment, *, has_quotes: bool = False
+        self,
+        exchange: str,
+        streams: Iterable[Stream],
+        stale_after_s: float,
+        now: Moment,
+        *,
+        has_quotes: bool = False,
+        book_rule: BookRule = LINKED_BY_SEQUENCE,
     ) -> None:
         """With ``has_quotes``, the best prices of each book are published as `Quote` records."""
         self.exchange = exchange
@@ -63,7 +71,7 @@ class Ledger:
         ids = {stream: each for stream, each in self.streams.items() if isinstance(each, IdProgress)}
         books = {stream: each for stream, each in self.streams.items() if isinstance(each, BookProgress)}
         self.ids = IdGaps(exchange, ids, self.gaps)
-        self.books = PublishedBooks(exchange, books, self.gaps, has_quotes=has_quotes)
+        self.books = PublishedBooks(exchange, books, self.gaps, book_rule, has_quotes=has_quotes)
         self.instruments = Instruments()
         self.connections = 0
         """Connections opened so far; the count numbers a connection."""
@@ -80,7 +88,7 @@ class Ledger:
     @property
     def duplicates(self) -> int:
         """Number of records received again and not emitted."""
-        return self.ids.duplicates + self._duplicate_balances
+        return self.ids.duplicates + self.books.duplicates + self._duplicate_balances
 
     # -- time
 

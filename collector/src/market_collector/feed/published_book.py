@@ -3,10 +3,13 @@
 Methods return the records to emit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from msgspec import structs
 
 from market_collector.book.book import Book
 from market_collector.book.continuity import REORDER_WINDOW_S
+from market_collector.book.rule import BookRule
 from market_collector.feed.gaps import GapBounds, Gaps
 from market_collector.feed.stream_state import Best, BookProgress
 from market_collector.model.events import Event, Orderbook, Quote, Record
@@ -26,12 +29,21 @@ class PublishedBooks:
     """All order books of one process."""
 
     def __init__(
-        self, exchange: str, streams: Mapping[Stream, BookProgress], gaps: Gaps, *, has_quotes: bool = False
+        self,
+        exchange: str,
+        streams: Mapping[Stream, BookProgress],
+        gaps: Gaps,
+        rule: BookRule,
+        *,
+        has_quotes: bool = False,
     ) -> None:
         self.streams = streams
         self.has_quotes = has_quotes
+        self.duplicates = 0
+        """Updates whose changes the book of their connection contained already."""
         self._exchange = exchange
         self._gaps = gaps
+        self._rule = rule
 
     def add_snapshot(
         self, progress: BookProgress, connection: int, book: Book, snapshot: Orderbook, now: Moment
@@ -49,6 +61,20 @@ class PublishedBooks:
             *self._close_gap(progress, snapshot.sequence, snapshot.exchange_time_ns, now),
             *self._started(progress, book, snapshot),
         ]
+
+    def add_update(self, progress: BookProgress, book: Book, update: Orderbook) -> Sequence[Record]:
+        """Publish an update of a connection's book, unless another connection has published it, or will.
+
+        The published update follows exactly the state that was published last.
+        """
+        head = progress.head
+        if update.previous_sequence != head:
+            if not self._rule.is_next(head, update):
+                return ()
+            update = structs.replace(update, previous_sequence=head)
+        progress.head, progress.head_ns = update.sequence, update.exchange_time_ns
+        progress.updates_left -= 1
+        return [update, *self.quotes(progress, book, update)] if self.has_quotes else (update,)
 
     def remove(self, progress: BookProgress, connection: int, reason: GapReason, now: Moment) -> list[Record]:
         """Drop a connection's book: it is out of sync, or the connection ended.

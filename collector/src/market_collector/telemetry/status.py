@@ -56,7 +56,7 @@ class Counters(Part, frozen=True, kw_only=True):
     skipped_updates: int = 0
     """Book updates that were not published, because the book was out of sync."""
     duplicates: int = 0
-    """Trades that came more than once and were written once."""
+    """Trades, balances and book updates that came more than once and were written once."""
     unreadable_frames: int = 0
     """Frames that could not be read; `Status.last_unreadable` shows the newest."""
     internal_errors: int = 0

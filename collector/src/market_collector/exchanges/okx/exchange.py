@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
+from market_collector.book.rule import LINKED_BY_SEQUENCE
 from market_collector.exchanges.interface import REST, WEBSOCKET, Codec, Credentials, Heartbeat, RestApi, Route
 from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, OkxCodec
 from market_collector.exchanges.okx.rest import OkxRestApi
@@ -24,6 +25,7 @@ class Okx:
     name = NAME
     offers = frozenset(DataType)
     book_depths: tuple[int, ...] = (BOOK_DEPTH,)
+    books = LINKED_BY_SEQUENCE
     candle_intervals: tuple[str, ...] = tuple(BARS)
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://ws.okx.com:8443", REST: "https://openapi.okx.com"}
     routes: Mapping[str, Route] = {PUBLIC: Route(), BUSINESS: Route(), PRIVATE: Route()}

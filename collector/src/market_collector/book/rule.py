@@ -1,0 +1,53 @@
+"""Rules by which an exchange's order books are proved complete: which state an update follows."""
+
+from enum import Enum
+
+import msgspec
+
+from market_collector.model.events import Orderbook
+
+
+class Proof(Enum):
+    """The exchange's way to show that no update was lost.
+
+    A codec sets ``previous_sequence`` to the first state that an update follows, and ``sequence`` to the state after
+    it.
+    """
+
+    SEQUENCE = "sequence"
+    """An update names the state before it. The numbers may restart, so a smaller one proves nothing (OKX)."""
+    RANGE = "range"
+    """An update holds several numbered changes. It follows each state from before the first to before the last
+    (Binance)."""
+    COUNTER = "counter"
+    """Updates are numbered without a gap. A smaller number is an older state, unless a snapshot brings it (Bybit)."""
+    CONNECTION = "connection"
+    """The messages of a connection are numbered, so that the codec counts those of a book (Coinbase)."""
+    CHECKSUM = "checksum"
+    """A checksum of the book's best levels. The codec numbers the messages (Kraken)."""
+
+
+_ONLY_GROWS = (Proof.RANGE, Proof.COUNTER)
+"""Proofs whose numbers only grow between two snapshots."""
+
+
+class BookRule(msgspec.Struct, frozen=True):
+    """An exchange's way to keep books."""
+
+    proof: Proof = Proof.SEQUENCE
+
+    def is_next(self, state: int | None, update: Orderbook) -> bool:
+        """Return whether the update leads on from a state. It may repeat changes that the state contains already."""
+        first = update.previous_sequence
+        if self.proof is not Proof.RANGE or state is None or first is None or update.sequence is None:
+            return first == state
+        return first <= state < update.sequence
+
+    def contains(self, state: int | None, update: Orderbook) -> bool:
+        """Return whether a state contains all changes of the update for certain."""
+        if self.proof not in _ONLY_GROWS or state is None or update.sequence is None:
+            return False
+        return update.sequence <= state
+
+
+LINKED_BY_SEQUENCE = BookRule()

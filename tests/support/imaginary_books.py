@@ -1,0 +1,117 @@
+"""Connections to exchanges that do not exist, to test rules of books that OKX does not need.
+
+A frame is a book record as JSON, so that a test decides about numbers and levels.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from feed_life import BOOK, at, emitted
+from imaginary_exchange import ImaginaryExchange
+from market_collector.book.rule import BookRule
+from market_collector.exchanges.interface import Ack, Batch, Message
+from market_collector.feed.effects import Effect
+from market_collector.feed.feed import Feed
+from market_collector.feed.ledger import Ledger
+from market_collector.model.events import Level, Orderbook, Record
+from market_collector.model.streams import Stream
+
+ACK = b"ack"
+
+
+class PlainCodec:
+    """Frames are records of one book."""
+
+    path = "/"
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def subscribe(self, streams: Sequence[Stream]) -> list[str]:
+        return ["subscribe"]
+
+    def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
+        return ["unsubscribe"]
+
+    def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
+        if frame == ACK:
+            return [Ack(self._stream)]
+        return [Batch(self._stream, [msgspec.json.decode(frame, type=Orderbook)])]
+
+
+class BookExchange(ImaginaryExchange):
+    """An exchange whose books follow any rule."""
+
+    def codec(self, route: str, streams: Sequence[Stream]) -> Any:
+        return PlainCodec(streams[0])
+
+
+class Connections:
+    """Connections to an imaginary exchange that carry the same book, with one ledger."""
+
+    def __init__(self, rule: BookRule) -> None:
+        self.exchange = BookExchange(books=rule)
+        self.ledger = Ledger("okx", [BOOK], 60.0, at(0), book_rule=rule)
+        self.records: list[Record] = []
+        """Everything emitted, in order."""
+
+    def open(self, seconds: float = 0.0) -> Feed:
+        feed = Feed("public", self.exchange, [BOOK], self.ledger, ping_interval_s=20.0)
+        feed.opened(at(seconds))
+        self.gets(feed, ACK, seconds)
+        return feed
+
+    def gets(self, feed: Feed, message: Orderbook | bytes, seconds: float = 1.0) -> list[Effect]:
+        frame = message if isinstance(message, bytes) else msgspec.json.encode(message)
+        return self.keep(feed.received(frame, at(seconds)))
+
+    def keep(self, effects: Sequence[Effect]) -> list[Effect]:
+        self.records += emitted(effects)
+        return list(effects)
+
+    @property
+    def books(self) -> list[Orderbook]:
+        """The published records of the book."""
+        return [record for record in self.records if isinstance(record, Orderbook)]
+
+
+def whole(sequence: int, bids: dict[str, str], asks: dict[str, str] | None = None, **fields: Any) -> Orderbook:
+    """A snapshot."""
+    return Orderbook(
+        "okx", BOOK.symbol, sequence, 1, "snapshot", levels(bids), levels(asks or {}), sequence, None, cause="exchange",
+        **fields,
+    )  # fmt: skip
+
+
+def change(first: int, last: int, bids: dict[str, str], asks: dict[str, str] | None = None, **fields: Any) -> Orderbook:
+    """An update that follows state ``first`` and leads to ``last``."""
+    return Orderbook("okx", BOOK.symbol, last, 1, "update", levels(bids), levels(asks or {}), last, first, **fields)
+
+
+def levels(amounts: dict[str, str]) -> list[Level]:
+    """Levels from amounts by price."""
+    return [Level(price, amount) for price, amount in amounts.items()]
+
+
+class Rebuilt:
+    """Rebuilds the published book from its records, without the collector's code."""
+
+    def __init__(self) -> None:
+        self.bids: dict[str, str] = {}
+        self.asks: dict[str, str] = {}
+        self.sequence: int | None = None
+
+    def take(self, record: Orderbook) -> None:
+        """Apply a record, which must follow the one before."""
+        if record.action == "snapshot":
+            self.bids, self.asks = {}, {}
+        else:
+            assert record.previous_sequence == self.sequence, f"{record} after {self.sequence}"
+        for side, changed in ((self.bids, record.bids), (self.asks, record.asks)):
+            for level in changed:
+                side[level.price] = level.amount
+                if level.amount == "0":
+                    del side[level.price]
+        self.sequence = record.sequence
