@@ -19,10 +19,12 @@ from market_collector.exchanges.interface import (
     Batch,
     Credentials,
     Heartbeat,
+    Limits,
     Message,
     Pong,
     RestApi,
     Route,
+    Window,
 )
 from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.model.events import Trade
@@ -71,7 +73,7 @@ class ImaginaryExchange:
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://stream.imaginary.example", REST: "https://rest.imaginary.example"}
     routes: Mapping[str, Route] = {"all": Route()}
     heartbeat = Heartbeat(ping='{"ping":1}', max_interval_s=25.0)
-    connections_per_second = 1000.0
+    limits = Limits(dial=Window(1000, 1.0))
     slow_reader_code: int | None = None
     has_dense_trade_ids = True
     rest_api: RestApi = OkxRestApi()

@@ -38,6 +38,10 @@ class ImaginaryServer:
 
     websocket: str = ""
     clients: list[Client] = field(default_factory=list, repr=False)
+    streams_per_connection: int = 1000
+    """A connection with more is closed."""
+    refused: list[str] = field(default_factory=list)
+    """Why connections were closed."""
 
     @property
     def paths(self) -> list[str]:
@@ -58,20 +62,26 @@ class ImaginaryServer:
         match frame:
             case {"op": "subscribe", "streams": names}:
                 client.streams |= set(names)
+                if len(client.streams) > self.streams_per_connection:
+                    await self._refuse(client, 1008, "too many streams")
                 await self.tell(client, {"acknowledged": names})
                 for number, name in enumerate(names, 1):
                     await self.tell(client, {"trade": name.partition("/")[0], "id": number})
             case {"op": "unsubscribe", "streams": names}:
                 client.streams -= set(names)
 
+    async def _refuse(self, client: Client, code: int, reason: str) -> None:
+        self.refused.append(reason)
+        await client.peer.close(code, reason)
+
     async def tell(self, client: Client, message: dict[str, Any]) -> None:
         await client.peer.send(json.dumps(message))
 
 
 @asynccontextmanager
-async def imaginary_server() -> AsyncIterator[ImaginaryServer]:
+async def imaginary_server(**limits: Any) -> AsyncIterator[ImaginaryServer]:
     """Serves on a port of its own in the test's event loop."""
-    one = ImaginaryServer()
+    one = ImaginaryServer(**limits)
     async with serve(one._serve, "127.0.0.1", 0, ping_interval=None, close_timeout=0.2) as server:
         one.websocket = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield one

@@ -17,7 +17,8 @@ from websockets.server import ServerProtocol
 import tls
 from loopback import first_bytes, new_address, new_host, silent_server
 from market_collector.errors import ConnectionFailedError, InputError
-from market_collector.net.connection import MAX_MESSAGE_BYTES, Connection
+from market_collector.exchanges.interface import MAX_MESSAGE_BYTES
+from market_collector.net.connection import Connection
 from market_collector.net.opening import open_connection
 
 Handler = Callable[[ServerConnection], Awaitable[None]]

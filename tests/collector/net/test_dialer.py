@@ -7,7 +7,10 @@ import time
 
 import pytest
 
+from imaginary_exchange import ImaginaryExchange
+from imaginary_server import collection, imaginary_server, trades
 from market_collector.errors import ConnectionFailedError
+from market_collector.exchanges.interface import MAX_MESSAGE_BYTES, Limits, Window
 from market_collector.net.clock import read_clock
 from market_collector.net.deadlines import Deadlines
 from market_collector.net.dialer import Dialer
@@ -16,9 +19,16 @@ from scripted_exchange import scripted_exchange
 
 
 def dialer(websocket: str, open_s: float = 30.0) -> Dialer:
-    limit = RateLimit(1000.0, random.Random(7))
+    limit = RateLimit(Window(1000, 1.0), random.Random(7))
     deadlines = Deadlines(open_s=open_s, close_s=0.1)
-    return Dialer(websocket, tls=None, rate_limit=limit, deadlines=deadlines, clock=read_clock)
+    return Dialer(
+        websocket,
+        tls=None,
+        rate_limit=limit,
+        max_message_bytes=MAX_MESSAGE_BYTES,
+        deadlines=deadlines,
+        clock=read_clock,
+    )
 
 
 def ignore(frames: list[bytes]) -> None:
@@ -59,3 +69,16 @@ async def test_all_callers_wait_for_retry_after_when_rate_limited() -> None:
         assert exchange.handshakes[1] - exchange.handshakes[0] >= 1.0
         connection.end("done")
         await connection.ended()
+
+
+async def test_larger_message_than_the_exchange_sends_ends_the_connection() -> None:
+    async with imaginary_server() as server:
+        limits = Limits(dial=Window(1000, 1.0), max_message_bytes=100_000)
+        async with collection(ImaginaryExchange(limits=limits), *trades("A-B"), websocket=server.websocket) as running:
+            await running.is_complete()
+            await server.tell(server.clients[0], {"pong": "x" * 90_000})
+            await running.comes(lambda: running.supervisor.links[0].pongs_received == 1)
+            await server.tell(server.clients[0], {"pong": "x" * 100_000})
+            await running.comes(lambda: running.supervisor.reconnections == 1)
+            assert running.supervisor.last_reconnect is not None
+            assert "at most 100,000 are accepted" in running.supervisor.last_reconnect.reason

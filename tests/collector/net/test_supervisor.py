@@ -151,7 +151,7 @@ async def test_fills_and_candles_come_over_their_own_connection(exchange: Simula
     kinds = (DataType.TICKER, DataType.TRADE, DataType.CANDLE)
     async with collection(exchange, data_types=kinds, candle_intervals=("1s",)) as running:
         await running.streams_flow()
-        assert {link.route: link.state for link in running.supervisor.links} == {
+        assert {link.name: link.state for link in running.supervisor.links} == {
             "public": ConnectionState.CONNECTED,
             "business": ConnectionState.CONNECTED,
         }

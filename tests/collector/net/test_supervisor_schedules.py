@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_settings import settings_of
+from market_collector.exchanges.interface import Limits, Window
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Connected, Disconnected, Record
@@ -35,7 +36,7 @@ STREAMS = [
 class FastOkx(Okx):
     """OKX with a limit that a test does not wait for."""
 
-    connections_per_second = 1000.0
+    limits = Limits(dial=Window(1000, 1.0))
 
 
 @pytest.fixture(scope="module")

@@ -438,7 +438,7 @@ class _Run:
         for link in self._links:
             if link.exhausted:
                 raise ConnectionFailedError(
-                    f"{self._name}: the {link.route} connection {link.exhausted} (max_reconnect_attempts)"
+                    f"{self._name}: the {link.name} connection {link.exhausted} (max_reconnect_attempts)"
                 )
 
     def _refusals(self) -> Iterator[StreamRefusedError]:
@@ -447,7 +447,7 @@ class _Run:
                 yield StreamRefusedError(self._config.exchange, str(page.stream), page.reason, page.message)
 
     def _waits_for(self) -> str:
-        links = [f"{link.route} connection: {link.state} {link.reason}".rstrip() for link in self._links]
+        links = [f"{link.name} connection: {link.state} {link.reason}".rstrip() for link in self._links]
         pages = self.collector.ledger.streams.values()
         silent = [str(page.stream) for page in pages if page.state is StreamState.PENDING]
         return ", ".join(links) + (f"; no answer for {', '.join(silent)}" if silent else "")

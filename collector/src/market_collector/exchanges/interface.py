@@ -23,6 +23,8 @@ from market_collector.model.streams import DataType, Stream
 
 WEBSOCKET, REST = "websocket", "rest"
 """Names of the hosts that every exchange has; `Exchange.hosts` may have more."""
+MAX_MESSAGE_BYTES = 16 * 2**20
+"""Above any message of most exchanges (10 MB snapshots), and too small to exhaust a pod's memory."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -30,6 +32,30 @@ class Route(msgspec.Struct, frozen=True):
 
     host: str = WEBSOCKET
     """Name of the host in `Exchange.hosts`."""
+    streams_per_connection: int | None = None
+    """More streams are spread over several connections. None: one connection carries them all."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A limit of how often something may happen."""
+
+    count: int
+    """At most this often in any `seconds`."""
+    seconds: float
+    burst: int = 1
+    """How often at once; the rest is spaced evenly."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Limits of an exchange's connections. Each should be stricter than the exchange's own: others share the address.
+
+    Limits of REST are those of `Request`, and the number of streams is in `Route`.
+    """
+
+    dial: Window
+    """New connections to one host from one IP address."""
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    """A larger message ends the connection. At least 65,536."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
@@ -372,8 +398,7 @@ class Exchange(Protocol):
     routes: Mapping[str, Route]
     """By name, each route that `route` returns."""
     heartbeat: Heartbeat
-    connections_per_second: float
-    """New connections that one IP address may make."""
+    limits: Limits
     slow_reader_code: int | None
     """Close code for a client that reads too slowly."""
     has_dense_trade_ids: bool

@@ -59,11 +59,13 @@ class Feed:
         streams: Sequence[Stream],
         ledger: Ledger,
         *,
+        name: str = "",
         ping_interval_s: float,
         subscribe_timeout_s: float = SUBSCRIBE_TIMEOUT_S,
         store_raw: bool = False,
     ) -> None:
-        self.route = route
+        self.name = name or route
+        """Name of the connection in records and messages."""
         self.pongs_received = 0
         self.wake_at = 0.0
         self._exchange = exchange
@@ -72,7 +74,7 @@ class Feed:
         ledger.connections += 1
         self._number = ledger.connections
         self._requests = Subscriptions(
-            route, self._codec, streams, ledger, timeout_s=subscribe_timeout_s, store_raw=store_raw
+            self.name, self._codec, streams, ledger, timeout_s=subscribe_timeout_s, store_raw=store_raw
         )
         self._book_sync = BookSync(exchange, ledger, self._requests, self._number)
         check = QuietCheck(exchange, ledger, self._requests, self._book_sync)
@@ -123,7 +125,7 @@ class Feed:
         """The connection is open: log in or subscribe."""
         self._received_at = now.at
         self.wake_at = now.at + self._tick_s
-        connected = Emit([self._ledger.opened(self._number, self.route, self._subscriptions, now)])
+        connected = Emit([self._ledger.opened(self._number, self.name, self._subscriptions, now)])
         if self._login.is_pending:
             return [connected, *self._login.log_in(now)]
         return [connected, *self._requests.subscribe_all(now)]
@@ -169,7 +171,7 @@ class Feed:
             return check(now)
         except Exception as error:
             message = f"internal error in {check.__name__.strip('_')}: {error!r}"
-            return self._ledger.complaints.warn(f"{self.route}: {check.__name__}", message, now, error)
+            return self._ledger.complaints.warn(f"{self.name}: {check.__name__}", message, now, error)
 
     def _check_connection(self, now: Moment) -> Sequence[Effect]:
         return self._liveness.check_connection(self._received_at, now)
@@ -267,7 +269,7 @@ class Feed:
         if error.stream is not None:
             warnings = self._ledger.complaints.warn(str(error.stream), f"{error.stream}: {reason}", now)
             return [*warnings, *self._on_unreadable_of(error.stream, reason, now)]
-        effects: list[Effect] = [*self._ledger.complaints.warn(self.route, reason, now)]
+        effects: list[Effect] = [*self._ledger.complaints.warn(self.name, reason, now)]
         self._unreadable_in_a_row += 1
         if self._unreadable_in_a_row >= MAX_UNREADABLE:
             effects.append(Reconnect(f"{MAX_UNREADABLE} unreadable frames in a row; the last: {reason}"))
@@ -288,6 +290,6 @@ class Feed:
         """An internal error in a message hurts the streams of this message only."""
         reason = f"internal error: {error!r}"
         streams = {each.stream for each in messages if isinstance(each, Batch | AccountUpdate | Ack)}
-        names = ", ".join(sorted(map(str, streams))) or self.route
+        names = ", ".join(sorted(map(str, streams))) or self.name
         warnings = self._ledger.complaints.warn(f"{names}: internal error", f"{names}: {reason}", now, error)
         return [*warnings, *(effect for each in streams for effect in self._on_unreadable_of(each, reason, now))]

@@ -93,12 +93,12 @@ class Subscriptions:
     """All subscriptions of one connection."""
 
     def __init__(
-        self, route: str, codec: Codec, streams: Sequence[Stream], ledger: Ledger, *, timeout_s: float, store_raw: bool
+        self, name: str, codec: Codec, streams: Sequence[Stream], ledger: Ledger, *, timeout_s: float, store_raw: bool
     ) -> None:
         self.by_stream = {stream: _subscription(ledger.streams[stream]) for stream in streams}
         self.books = [each for each in self.by_stream.values() if isinstance(each, BookSubscription)]
         self.store_raw = store_raw
-        self._route = route
+        self._name = name
         self._codec = codec
         self._ledger = ledger
         self._timeout_s = timeout_s
@@ -131,7 +131,7 @@ class Subscriptions:
 
     def raw(self, direction: Literal["in", "out"], text: str, now: Moment) -> Emit:
         """Return a frame's text as a record."""
-        return Emit([Raw(self._ledger.exchange, None, None, now.wall_ns, self._route, direction, text)])
+        return Emit([Raw(self._ledger.exchange, None, None, now.wall_ns, self._name, direction, text)])
 
     # -- answers
 

@@ -37,8 +37,6 @@ from market_collector.net.http_answer import (
 
 log = logging.getLogger(__name__)
 
-MAX_MESSAGE_BYTES = 16 * 2**20
-"""Above any frame of the supported exchanges (10 MB snapshots), and too small to exhaust a pod's memory."""
 RESERVED_BITS = "reserved bits must be 0"
 """The library's error for a frame with RSV1, RSV2 or RSV3 (RFC 6455, 5.2)."""
 
@@ -53,15 +51,22 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(
-        self, uri: WebSocketURI, on_frames: Frames, close_timeout_s: float, claim: Callable[[Connection], bool]
+        self,
+        uri: WebSocketURI,
+        on_frames: Frames,
+        *,
+        close_timeout_s: float,
+        max_message_bytes: int,
+        claim: Callable[[Connection], bool],
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._protocol = ClientProtocol(uri, max_size=MAX_MESSAGE_BYTES)
+        self._protocol = ClientProtocol(uri, max_size=max_message_bytes)
         self._on_frames = on_frames
         self._transport: asyncio.Transport | None = None
         self._opened: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[str] = loop.create_future()
-        self._reader = MessageReader(self._protocol, MAX_MESSAGE_BYTES)
+        self._reader = MessageReader(self._protocol, max_message_bytes)
+        self._max_message_bytes = max_message_bytes
         self._claim = claim
         self._answer = b""
         """The beginning of the server's handshake answer."""
@@ -235,17 +240,17 @@ class Connection(asyncio.Protocol):
         received: Close | None = self._protocol.close_rcvd
         if received is not None:
             return f"closed by the exchange: {received}"
-        if violation := _violation(self._protocol.parser_exc):
+        if violation := _violation(self._protocol.parser_exc, self._max_message_bytes):
             return violation
         return f"connection lost: {words(error)}" if error else "connection lost without a close frame"
 
 
-def _violation(error: Exception | None) -> str:
+def _violation(error: Exception | None, max_bytes: int) -> str:
     """Describe why the library refused a frame; empty when it did not."""
     match error:
         case PayloadTooBig():
             size = (error.size or 0) + (error.current_size or 0)
-            return f"message too large: {size:,} bytes; at most {MAX_MESSAGE_BYTES:,} are accepted"
+            return f"message too large: {size:,} bytes; at most {max_bytes:,} are accepted"
         case ProtocolError() if str(error) == RESERVED_BITS:
             return "frame with a reserved bit, as in a compressed message, though no compression was agreed on"
         case None | EOFError():

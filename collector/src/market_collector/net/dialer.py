@@ -22,12 +22,14 @@ class Dialer:
         *,
         tls: ssl.SSLContext | None,
         rate_limit: RateLimit,
+        max_message_bytes: int,
         deadlines: Deadlines,
         clock: Callable[[], Moment],
     ) -> None:
         self._base = base.rstrip("/")
         self._tls = tls
         self._rate_limit = rate_limit
+        self._max_message_bytes = max_message_bytes
         self._deadlines = deadlines
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -48,6 +50,7 @@ class Dialer:
                     tls=self._tls,
                     timeout_s=self._deadlines.open_s,
                     close_timeout_s=self._deadlines.close_s,
+                    max_message_bytes=self._max_message_bytes,
                 )
             except ConnectionFailedError as error:
                 if error.status == TOO_MANY_REQUESTS:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import msgspec
@@ -13,8 +13,9 @@ from market_collector.containment import Containment
 from market_collector.errors import CollectorError, ConnectionFailedError
 from market_collector.feed.feed import Feed
 from market_collector.model.moment import Moment
-from market_collector.model.streams import ConnectionState, Stream
+from market_collector.model.streams import ConnectionState
 from market_collector.net.backoff import Backoff
+from market_collector.net.connection_plan import PlannedConnection
 from market_collector.net.deadlines import Deadlines
 from market_collector.net.dialer import Dialer
 from market_collector.net.link_state import Dismiss, LastReconnect, LinkEffect, LinkMachine, LinkPolicy, Log, Open
@@ -28,8 +29,8 @@ class LinkContext(msgspec.Struct, frozen=True):
 
     settings: Settings
     deadlines: Deadlines
-    session: Callable[[str, Sequence[Stream], Callable[[str], None]], Session]
-    """Makes a session for a route and its streams; the callback requests its replacement."""
+    session: Callable[[PlannedConnection, Callable[[str], None]], Session]
+    """Makes a session; the callback requests its replacement."""
     slow_reader_code: int | None
     """Close code with which the exchange ends a connection that is read too slowly."""
     clock: Callable[[], Moment]
@@ -38,9 +39,9 @@ class LinkContext(msgspec.Struct, frozen=True):
 
 
 class Link:
-    """One route. `keep` runs it; all other methods may be called at any time."""
+    """A planned connection, over its replacements. `keep` runs it; all other methods may be called at any time."""
 
-    def __init__(self, route: str, streams: Sequence[Stream], dialer: Dialer, context: LinkContext) -> None:
+    def __init__(self, planned: PlannedConnection, dialer: Dialer, context: LinkContext) -> None:
         settings = context.settings
         policy = LinkPolicy(
             context.deadlines.drain_s,
@@ -49,8 +50,10 @@ class Link:
             settings.auto_restart,
         )
         backoff = Backoff(settings.backoff_initial_s, settings.backoff_max_s, context.chance)
-        self.route = route
-        self.streams = streams
+        self.name = planned.name
+        self.route = planned.route
+        self.streams = planned.streams
+        self._planned = planned
         self._dialer = dialer
         self._context = context
         self.machine = LinkMachine(policy, backoff, context.clock())
@@ -130,7 +133,7 @@ class Link:
         return newest is not None and newest.feed.is_serving
 
     async def keep(self) -> None:
-        """Keep the route connected until cancelled; then end and await all its connections."""
+        """Keep it connected until cancelled; then end and await all its connections."""
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 try:
@@ -160,15 +163,15 @@ class Link:
                 case Dismiss(number, reason):
                     self._sessions[number].end(reason)
                 case Log(level, message):
-                    log.log(level, "%s connection: %s", self.route, message)
+                    log.log(level, "%s connection: %s", self.name, message)
         if not is_awake:
             self._changed.set()  # `wake_at` may be earlier now
 
     def _open(self, number: int) -> None:
         assert self._tasks is not None
-        session = self._context.session(self.route, self.streams, lambda reason: self._on_announced(number, reason))
+        session = self._context.session(self._planned, lambda reason: self._on_announced(number, reason))
         self._sessions[number] = session
-        self._tasks.create_task(self._run_connection(number, session), name=f"{self.route} connection")
+        self._tasks.create_task(self._run_connection(number, session), name=f"{self.name} connection")
 
     def _on_announced(self, number: int, reason: str) -> None:
         """The exchange will end this connection; it may announce that more than once."""
@@ -191,7 +194,7 @@ class Link:
                 self._forget(number)
                 self.machine.removed(number, self._context.clock())
                 raise
-            reason = self._context.containment.report(f"{self.route} connection", error)
+            reason = self._context.containment.report(f"{self.name} connection", error)
             failure = ConnectionFailedError(reason)  # it costs this connection, and other links stay
         self._forget(number)
         now, is_serving = self._context.clock(), session.feed.is_serving
@@ -200,7 +203,7 @@ class Link:
 
     def _on_opened(self, number: int) -> None:
         self.machine.opened(number, self._context.clock())
-        log.info("%s connection: connected, %d streams", self.route, len(self.streams))
+        log.info("%s connection: connected, %d streams", self.name, len(self.streams))
         self._changed.set()
 
     def _forget(self, number: int) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from websockets.exceptions import InvalidURI
 from websockets.uri import WebSocketURI, parse_uri
 
 from market_collector.errors import ConnectionFailedError, InputError
+from market_collector.exchanges.interface import MAX_MESSAGE_BYTES
 from market_collector.net.addresses import Address, connect_tcp, first_connected, resolve, words
 from market_collector.net.connection import Connection, Frames
 from market_collector.net.proxy import open_tunnel, proxy_for
@@ -25,6 +28,7 @@ async def open_connection(
     tls: ssl.SSLContext | None,
     timeout_s: float = 10.0,
     close_timeout_s: float = 2.0,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> Connection:
     """Open a WebSocket connection, through the proxy that the environment sets for it.
 
@@ -38,7 +42,8 @@ async def open_connection(
         uri = parse_uri(url)
     except InvalidURI as error:
         raise InputError(f"{url!r} is not a WebSocket address; allowed: ws://host:port or wss://host:port") from error
-    opening = _Opening(uri, on_frames, tls if uri.secure else None, timeout_s, close_timeout_s)
+    make = partial(Connection, uri, on_frames, close_timeout_s=close_timeout_s, max_message_bytes=max_message_bytes)
+    opening = _Opening(uri, make, tls if uri.secure else None, timeout_s)
     try:
         return await opening.run()
     except ConnectionFailedError as error:
@@ -52,13 +57,13 @@ class _Opening:
     """One connection that is being opened; only the first handshake that succeeds is used."""
 
     def __init__(
-        self, uri: WebSocketURI, on_frames: Frames, tls: ssl.SSLContext | None, timeout_s: float, close_timeout_s: float
+        self, uri: WebSocketURI, make: Callable[..., Connection], tls: ssl.SSLContext | None, timeout_s: float
     ) -> None:
+        """Take ``make``, which makes a `Connection` with a ``claim``."""
         self._uri = uri
-        self._on_frames = on_frames
+        self._make = make
         self._tls = tls
         self._timeout_s = timeout_s
-        self._close_timeout_s = close_timeout_s
         self._proxy = proxy_for(uri)
         self._winner: Connection | None = None
 
@@ -81,7 +86,7 @@ class _Opening:
             raise OSError(f"{host} was not resolved within {self._timeout_s:g} s") from error
 
     async def _connect(self, address: Address, accepted: asyncio.Event) -> Connection:
-        connection = Connection(self._uri, self._on_frames, self._close_timeout_s, self._claim)
+        connection = self._make(claim=self._claim)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._shake_hands(connection, address, accepted)

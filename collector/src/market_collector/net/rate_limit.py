@@ -3,30 +3,38 @@
 import random
 from functools import cache
 
+from market_collector.exchanges.interface import Window
+
+SPACING = (1.1, 1.5)
+"""Range of the factor by which turns are further apart than the limit allows.
+
+The network moves arrivals closer together, hence the 10 %. Jitter separates processes behind the same address.
+"""
+
 
 class RateLimit:
-    """Spaces turns by the interval that ``per_second`` allows, plus 10 to 50 % at random.
+    """Gives turns within a window's limit: first as many at once as it allows, then spaced evenly with jitter."""
 
-    The network moves arrivals closer together, hence the 10 %. Jitter separates processes behind the same address.
-    """
-
-    def __init__(self, per_second: float, chance: random.Random) -> None:
-        self._spacing_s = 1 / per_second
+    def __init__(self, window: Window, chance: random.Random) -> None:
+        self._spacing_s = window.seconds / (window.count - window.burst + 1)
+        self._burst_s = self._spacing_s * SPACING[0] * (window.burst - 1)
+        """How far the turns may be ahead of their spacing."""
         self._chance = chance
         self._free_at = 0.0
+        """When the spacing of the turns so far ends, monotonic seconds."""
 
     def reserve(self, now: float) -> float:
         """Take the next turn; returns the seconds until then. The first is immediate."""
-        turn = max(now, self._free_at)
-        self._free_at = turn + self._spacing_s * self._chance.uniform(1.1, 1.5)
+        turn = max(now, self._free_at - self._burst_s)
+        self._free_at = max(self._free_at, turn) + self._spacing_s * self._chance.uniform(*SPACING)
         return turn - now
 
     def hold(self, until: float) -> None:
         """Give no turn before ``until`` (monotonic seconds): the exchange reported too many requests."""
-        self._free_at = max(self._free_at, until)
+        self._free_at = max(self._free_at, until + self._burst_s)
 
 
 @cache
-def rate_limit_of(address: str, per_second: float) -> RateLimit:
+def rate_limit_of(address: str, window: Window) -> RateLimit:
     """Return the process's rate limit for an address: exchanges count by IP address, not by collector."""
-    return RateLimit(per_second, random.Random())  # noqa: S311 - jitter, not a secret
+    return RateLimit(window, random.Random())  # noqa: S311 - jitter, not a secret

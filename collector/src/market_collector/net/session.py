@@ -130,13 +130,13 @@ class Session:
                 case Fetch():
                     self._fetch(effect)
                 case Reconnect(reason):
-                    log.warning("%s connection: %s", self.feed.route, reason)
+                    log.warning("%s connection: %s", self.feed.name, reason)
                     self.end(reason, DisconnectReason.FAULTY)
                 case Replace(reason):
-                    log.warning("%s connection: %s", self.feed.route, reason)
+                    log.warning("%s connection: %s", self.feed.name, reason)
                     self._replace(reason)
                 case Warn(message, error):
-                    log.warning("%s connection: %s", self.feed.route, message, exc_info=error)
+                    log.warning("%s connection: %s", self.feed.name, message, exc_info=error)
 
     def _carry_out_login(self, effect: Login | RejectKey | CheckClock, connection: Connection) -> None:
         assert self._login_gate is not None
@@ -165,7 +165,7 @@ class Session:
         try:
             self._carry_out(decide())
         except Exception as error:
-            log.exception("internal error on the %s connection", self.feed.route)
+            log.exception("internal error on the %s connection", self.feed.name)
             self.end(f"internal error: {error!r}", DisconnectReason.FAULTY)
 
     def _fetch(self, fetch: Fetch) -> None:

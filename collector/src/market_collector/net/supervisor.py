@@ -17,8 +17,8 @@ from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
-from market_collector.model.streams import Stream
 from market_collector.net.clock import ClockWatch
+from market_collector.net.connection_plan import PlannedConnection, plan_connections
 from market_collector.net.deadlines import DEADLINES, Deadlines
 from market_collector.net.dialer import Dialer
 from market_collector.net.link import Link, LinkContext
@@ -68,18 +68,19 @@ class Supervisor:
         context = LinkContext(settings, deadlines, self._session, slow, clock, chance, self._containment)
         dialers = self._dialers({address for address in addresses.values() if address.startswith("ws")}, tls)
         self.links = [
-            Link(route, streams, dialers[addresses[exchange.routes[route].host]], context)
-            for route, streams in _routes(exchange, ledger).items()
+            Link(planned, dialers[addresses[exchange.routes[planned.route].host]], context)
+            for planned in plan_connections(exchange, ledger.streams)
         ]
 
     def _dialers(self, addresses: Set[str], tls: ssl.SSLContext | None) -> dict[str, Dialer]:
         """Return a dialer for each address: hosts that share an address also wait in one line."""
-        per_second = self._exchange.connections_per_second
+        limits = self._exchange.limits
         return {
             address: Dialer(
                 address,
                 tls=tls,
-                rate_limit=rate_limit_of(address, per_second),
+                rate_limit=rate_limit_of(address, limits.dial),
+                max_message_bytes=limits.max_message_bytes,
                 deadlines=self._deadlines,
                 clock=self._clock,
             )
@@ -114,7 +115,7 @@ class Supervisor:
                 tasks.create_task(self._age(), name="aging")
                 tasks.create_task(self._watch.run(), name="clock")
                 for link in self.links:
-                    tasks.create_task(link.keep(), name=f"{link.route} link")
+                    tasks.create_task(link.keep(), name=f"{link.name} link")
         finally:
             self._aged_at = None
 
@@ -140,9 +141,12 @@ class Supervisor:
             await self._end()
 
     def reconnect(self, route: str | None, reason: str) -> None:
-        """Request a new connection for a route (None: each), make before break. A link that gave up tries again."""
+        """Request new connections for a route, or for one connection by its name, or for all; make before break.
+
+        A link that gave up tries again.
+        """
         for link in self.links:
-            if route in (None, link.route):
+            if route in (None, link.route, link.name):
                 link.replace(reason)
 
     def is_stuck(self) -> bool:
@@ -166,22 +170,16 @@ class Supervisor:
                 self._containment.report(f"{stream}: its state", error)
             await asyncio.sleep(AGING_INTERVAL_S)
 
-    def _session(self, route: str, streams: Sequence[Stream], replace: Callable[[str], None]) -> Session:
+    def _session(self, planned: PlannedConnection, replace: Callable[[str], None]) -> Session:
         feed = Feed(
-            route,
+            planned.route,
             self._exchange,
-            streams,
+            planned.streams,
             self._ledger,
+            name=planned.name,
             ping_interval_s=self._settings.ping_interval_s,
             subscribe_timeout_s=self._deadlines.subscribe_s,
             store_raw=self._settings.store_raw_data,
         )
-        login_gate = self._login_gate if self._exchange.needs_login(route) else None
+        login_gate = self._login_gate if self._exchange.needs_login(planned.route) else None
         return Session(feed, emit=self._emit, rest=self.rest, clock=self._clock, replace=replace, login_gate=login_gate)
-
-
-def _routes(exchange: Exchange, ledger: Ledger) -> dict[str, list[Stream]]:
-    routes: dict[str, list[Stream]] = {}
-    for stream in ledger.streams:
-        routes.setdefault(exchange.route(stream), []).append(stream)
-    return routes

@@ -81,7 +81,7 @@ def health(
 ) -> tuple[Health, str]:
     """One word, and why it is not Healthy."""
     if stopped := [link for link in links if link.has_given_up]:
-        return Health.UNHEALTHY, "; ".join(f"{link.route} connection {link.reason}" for link in stopped)
+        return Health.UNHEALTHY, "; ".join(f"{link.name} connection {link.reason}" for link in stopped)
     pages = ledger.streams.values()
     troubled = [page for page in pages if page.state not in SERVED]
     failing = [sink.name for sink in sinks if not sink.healthy]
@@ -167,7 +167,7 @@ def _counters(ledger: Ledger, supervisor: Supervisor, output: Output) -> Counter
 
 def _connection(link: Link) -> ConnectionStatus:
     return ConnectionStatus(
-        name=link.route,
+        name=link.name,
         state=link.state,
         since=rfc3339(link.since_ns),
         reason=link.reason,

@@ -12,7 +12,17 @@ from collections.abc import Mapping, Sequence
 from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
 from market_collector.book.rule import LINKED_BY_SEQUENCE
-from market_collector.exchanges.interface import REST, WEBSOCKET, Codec, Credentials, Heartbeat, RestApi, Route
+from market_collector.exchanges.interface import (
+    REST,
+    WEBSOCKET,
+    Codec,
+    Credentials,
+    Heartbeat,
+    Limits,
+    RestApi,
+    Route,
+    Window,
+)
 from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, OkxCodec
 from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.exchanges.okx.rows import BARS, BOOK_DEPTH, NAME
@@ -30,7 +40,7 @@ class Okx:
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://ws.okx.com:8443", REST: "https://openapi.okx.com"}
     routes: Mapping[str, Route] = {PUBLIC: Route(), BUSINESS: Route(), PRIVATE: Route()}
     heartbeat = Heartbeat(ping="ping", max_interval_s=25.0)  # closed after 30 s of silence, code 4004
-    connections_per_second = 3.0
+    limits = Limits(dial=Window(3, 1.0))
     slow_reader_code: int | None = 4005  # "output buffer full"
     has_dense_trade_ids = True
     rest_api: RestApi = OkxRestApi()
