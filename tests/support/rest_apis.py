@@ -1,14 +1,19 @@
 """Imaginary REST APIs of exchanges, and servers that answer for them."""
 
+import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
+from urllib.parse import parse_qsl, urlsplit
 
 from market_collector.exchanges.http_status import problem_of_status
-from market_collector.exchanges.interface import Budget, ProblemKind, RestProblem
+from market_collector.exchanges.interface import Budget, History, HistoryRange, ProblemKind, Request, RestProblem
 from market_collector.exchanges.okx.rest import OkxRestApi
+from market_collector.model.events import Trade
+from market_collector.model.streams import Stream
 
 TEAPOT = 418
 
@@ -38,6 +43,82 @@ class Weighing(OkxRestApi):
 
 API = Weighing()
 
+
+class HistoryApi(Weighing):
+    """An imaginary history of trades, and the exchange's side of it: rows of id and time, the oldest first."""
+
+    history_page = 10
+
+    def __init__(self, *trades: tuple[int, int]) -> None:
+        self.trades = list(trades)
+        self.paths: list[str] = []
+        """Requests so far."""
+
+    def answer(self, path: str) -> bytes:
+        """The exchange's answer to a request."""
+        self.paths.append(path)
+        return json.dumps(self.page(**dict(parse_qsl(urlsplit(path).query)))).encode()
+
+    def page(self, **query: str) -> object:
+        raise NotImplementedError
+
+    def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> History:
+        answer = json.loads(body)
+        rows = answer["rows"]
+        records = [
+            Trade("imaginary", stream.symbol, time_ns, 1, str(number), str(number), 1, "buy", "1", "1", backfilled=True)
+            for number, time_ns in rows
+        ]
+        return History(records, 0, self.covers([number for number, _ in rows]), answer.get("next"))
+
+    def covers(self, numbers: Sequence[int]) -> tuple[int | None, int | None]:
+        """A full page leaves out newer records."""
+        return None, numbers[-1] if len(numbers) == self.history_page else None
+
+
+class ByNumber(HistoryApi):
+    """Like Binance: from an id, as many as requested, ascending."""
+
+    def history(self, stream: Stream, missing: HistoryRange) -> Request:
+        limit = min(missing.last - missing.first + 1, self.history_page)
+        return Request(f"/trades?fromId={missing.first}&limit={limit}")
+
+    def page(self, **query: str) -> object:
+        rows = [row for row in self.trades if row[0] >= int(query["fromId"])]
+        return {"rows": rows[: int(query["limit"])]}
+
+    def covers(self, numbers: Sequence[int]) -> tuple[int | None, int | None]:
+        return None, numbers[-1] if numbers else None
+
+
+class ByTime(HistoryApi):
+    """Like Kraken: strictly after a time, or where a cursor continues."""
+
+    def history(self, stream: Stream, missing: HistoryRange) -> Request | None:  # type: ignore[override]
+        if missing.cursor is not None:
+            return Request(f"/trades?cursor={missing.cursor}")
+        return None if missing.after_ns is None else Request(f"/trades?since={missing.after_ns - 1}")
+
+    def page(self, **query: str) -> object:
+        start = bisect_right(self.trades, int(query.get("since", 0)), key=lambda row: row[1])
+        start = int(query.get("cursor", start))
+        rows = self.trades[start : start + self.history_page]
+        return {"rows": rows, "next": str(start + len(rows))}
+
+
+class NewestOnly(HistoryApi):
+    """Like Bybit: the newest page, whatever is missing."""
+
+    def history(self, stream: Stream, missing: HistoryRange) -> Request:
+        return Request("/trades")
+
+    def page(self, **query: str) -> object:
+        return {"rows": self.trades[-self.history_page :]}
+
+    def covers(self, numbers: Sequence[int]) -> tuple[int | None, int | None]:
+        return numbers[0] if numbers else None, None
+
+
 Scripted = tuple[int, Mapping[str, str], bytes]
 """Status, headers and body."""
 
@@ -46,17 +127,27 @@ class Received(list[tuple[str, str, bytes]]):
     """Method, path and body of each request."""
 
 
-@contextmanager
-def scripted(answers: Sequence[Scripted], received: Received | None = None) -> Iterator[str]:
+def scripted(answers: Sequence[Scripted], received: Received | None = None) -> AbstractContextManager[str]:
     """Serve these answers, the last one again and again; yields the base address."""
     script = chain(answers, repeat(answers[-1]))
+    return served(lambda _: next(script), received)
+
+
+def answering(status: int, headers: Mapping[str, str], body: bytes) -> AbstractContextManager[str]:
+    """Serve one answer."""
+    return scripted([(status, headers, body)])
+
+
+@contextmanager
+def served(answer: Callable[[str], Scripted], received: Received | None = None) -> Iterator[str]:
+    """Serve the answers of a function of the path; yields the base address."""
     requests = Received() if received is None else received
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             requests.append((self.command, self.path, content))
-            status, headers, body = next(script)
+            status, headers, body = answer(self.path)
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -78,10 +169,3 @@ def scripted(answers: Sequence[Scripted], received: Received | None = None) -> I
         finally:
             server.shutdown()
             thread.join()
-
-
-@contextmanager
-def answering(status: int, headers: Mapping[str, str], body: bytes) -> Iterator[str]:
-    """Serve one answer."""
-    with scripted([(status, headers, body)]) as base:
-        yield base

@@ -137,13 +137,35 @@ Sign = int | str | Top
 """
 
 
+class HistoryRange(msgspec.Struct, frozen=True):
+    """Missing trades or closed candles of a stream, to be requested from the exchange's history."""
+
+    first: int
+    """The lowest missing trade id or `Stream.candle_number`."""
+    last: int
+    """The highest one. The page should reach it, or start with ``first`` and be as long as the exchange allows."""
+    newest: int
+    """The highest number known, since some exchanges serve old data from another path."""
+    after_ns: int | None = None
+    """Exchange time of the last record before ``first``, nanoseconds since 1970; None if unknown."""
+    cursor: str | None = None
+    """`History.next` of the page that ended right before ``first``; None if there is none."""
+
+
 class History(msgspec.Struct, frozen=True, gc=False):
-    """The content of an answer to `RestApi.history`."""
+    """One page of an exchange's history: the content of an answer to `RestApi.history`."""
 
     records: Sequence[Data]
-    """Oldest first, ``backfilled``."""
+    """Oldest first, ``backfilled``. They may exceed the requested range."""
     unreadable: int
     """Further rows that cannot be read. Their records exist, but nobody knows which ones they are."""
+    covers: tuple[int | None, int | None] = (None, None)
+    """First and last number between which the page lists every record; None: as far as requested.
+
+    Numbers above the last one are requested again. Those below the first are out of history's reach.
+    """
+    next: str | None = None
+    """Cursor of the page that follows, towards newer records; None if there is none."""
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
@@ -365,12 +387,12 @@ class RestApi(Protocol):
         """
         ...
 
-    def history(self, stream: Stream, last: int, newest: int) -> Request:
-        """The request for the page of trades, or of closed candles, that ends with number ``last``.
+    def history(self, stream: Stream, missing: HistoryRange) -> Request | None:
+        """The request for a page of trades, or of closed candles; None where history cannot have the range.
 
-        Args:
-            last: a trade id, or a `Stream.candle_number`.
-            newest: the highest number known, since some exchanges serve old data from another path.
+        The page may end with ``missing.last``, start with ``missing.first``, start at the time ``missing.after_ns``, or
+        always have the newest records. A page of candles should start with an earlier one. That one proves that
+        history reaches back to the range, so that candles absent from the page do not exist.
         """
         ...
 

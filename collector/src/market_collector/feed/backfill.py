@@ -3,8 +3,10 @@
 Pure, like a `Feed`: `next_request` returns the request to send, `answered` and `failed` take its outcome. There is one
 request at a time, for the newest gap first. `net.rest` paces it together with all other REST requests.
 
-Ids are consecutive, so a history page that ends with id n holds ids n - 99 to n. A gap is filled from its first id, in
-order. REST caches lag behind the stream, so an id that a page lacks is requested again. It is lost only after
+A page of history says which ids it covers. A gap is filled from its first id, in order, by as many pages as it takes.
+A page that continues the last one is requested with its cursor, if the exchange has cursors.
+
+REST caches lag behind the stream, so an id that a page lacks is requested again. It is lost only after
 `GIVE_UP_ANSWERS` answers lacked it for `GIVE_UP_AFTER_S`. A failed request proves nothing: the gap stays open. Where a
 page lacks all of its ids, a `HistorySearch` finds the next id that history has: all before it are lost in one step.
 """
@@ -15,7 +17,7 @@ import msgspec
 
 from market_collector.book.continuity import IdRange
 from market_collector.errors import FrameError
-from market_collector.exchanges.interface import Request, RestApi
+from market_collector.exchanges.interface import History, HistoryRange, Request, RestApi
 from market_collector.feed.effects import Emit, Warn
 from market_collector.feed.gaps import KnownGap, joined
 from market_collector.feed.history_search import HistorySearch
@@ -41,7 +43,9 @@ class HistoryRequest(msgspec.Struct, frozen=True):
     stream: Stream
     first: int
     last: int
-    request: Request
+    cursor: str | None
+    request: Request | None
+    """None if the exchange's history cannot have the ids."""
 
 
 class Attempt(msgspec.Struct):
@@ -59,6 +63,8 @@ class Attempt(msgspec.Struct):
     """Ids of a page that all these answers lacked."""
     has_unreadable: bool = False
     """Whether the last answer had rows that cannot be read."""
+    continues: tuple[int, str] | None = None
+    """The id with which the next page should start, and the last page's cursor."""
     search: HistorySearch | None = None
     """For the next id that history has, after a page that had none of the missing ids."""
 
@@ -111,8 +117,10 @@ class Backfiller:
         else:
             last = min(missing[-1].last, first + self._rest_api.history_page - 1)
         newest = self._ledger.ids.streams[known.stream].ids.last_id or last
-        rest_request = self._rest_api.history(known.stream, last, newest)
-        return HistoryRequest(known.gap.gap_id, known.stream, first, last, rest_request)
+        cursor = attempt.continues[1] if attempt.continues is not None and attempt.continues[0] == first else None
+        part = HistoryRange(first, last, newest, missing[0].from_ns or known.gap.from_time_ns, cursor)
+        rest_request = self._rest_api.history(known.stream, part)
+        return HistoryRequest(known.gap.gap_id, known.stream, first, last, cursor, rest_request)
 
     def failed(self, request: HistoryRequest, reason: str, now: Moment) -> list[Emit | Warn]:
         """The request failed: keep the gap open and retry later."""
@@ -127,6 +135,11 @@ class Backfiller:
         self._warned[request.stream] = kind, now.at
         return [Warn(f"{request.stream}: {request.first} to {request.last} cannot be backfilled yet: {reason}")]
 
+    def out_of_reach(self, request: HistoryRequest, now: Moment) -> list[Emit | Warn]:
+        """History cannot have the ids: give them up."""
+        known = self._ledger.gaps.known[request.gap_id]
+        return self._given_up(known, self._window(known, request.first, request.last), {}, [], now)
+
     def answered(self, request: HistoryRequest, body: bytes, now: Moment) -> list[Emit | Warn]:
         """REST answered: emit the missing records in order, and give up ids that are lost."""
         known, attempt = self._ledger.gaps.known.get(request.gap_id), self._attempts.get(request.gap_id)
@@ -139,13 +152,25 @@ class Backfiller:
         progress = self._ledger.ids.streams[request.stream]
         attempt.has_unreadable = history.unreadable > 0
         found = {progress.id_of(record): record for record in history.records}
-        take = self._take if attempt.search is None else self._search
-        return take(known, attempt, request, found, now)
+        _, end = history.covers
+        if end is not None and end < request.first:
+            return _turn_page(attempt, request, history, now)
+        if attempt.search is not None:
+            return self._search(known, attempt, request, history, found, now)
+        return self._take(known, attempt, request, history, found, now)
 
     def _take(
-        self, known: KnownGap, attempt: Attempt, request: HistoryRequest, found: Mapping[int, Data], now: Moment
+        self,
+        known: KnownGap,
+        attempt: Attempt,
+        request: HistoryRequest,
+        history: History,
+        found: Mapping[int, Data],
+        now: Moment,
     ) -> list[Emit | Warn]:
-        window = self._window(known, request.first, request.last)
+        covered = request.last if history.covers[1] is None else min(request.last, history.covers[1])
+        attempt.continues = None if history.next is None else (covered + 1, history.next)
+        window = self._window(known, request.first, covered)
         wanted = [number for each in window for number in range(each.first, each.last + 1)]
         lacking = [number for number in wanted if number not in found]
         lost = attempt.agree(lacking, now.at) if lacking else set[int]()
@@ -153,7 +178,7 @@ class Backfiller:
             attempt.failures = 0
         elif not lost:
             self._look_again(known, attempt, request, has_any=len(lacking) < len(wanted), now=now)
-        end = next((number for number in lacking if number not in lost), request.last + 1)
+        end = next((number for number in lacking if number not in lost), covered + 1)
         there = [found[number] for number in wanted if number in found and number < end]
         records: list[Record] = self._ledger.ids.backfill(known, there, now)
         ranges = joined(IdRange(number, number, now.at) for number in sorted(lost))
@@ -171,12 +196,19 @@ class Backfiller:
             attempt.search = HistorySearch(missing.first, page, low=request.last + 1)
 
     def _search(
-        self, known: KnownGap, attempt: Attempt, request: HistoryRequest, found: Mapping[int, Data], now: Moment
+        self,
+        known: KnownGap,
+        attempt: Attempt,
+        request: HistoryRequest,
+        history: History,
+        found: Mapping[int, Data],
+        now: Moment,
     ) -> list[Emit | Warn]:
         """Continue a search. Give up all ids before the next one that history has, once enough answers agree."""
         search = attempt.search
         assert search is not None
-        search.take(request.last, found)
+        start, _ = history.covers
+        search.take(request.last, found, reaches_back=start is None or start <= search.first)
         if search.high == search.first:
             attempt.search = None  # history has the first id by now
         elif search.is_contradicted:
@@ -224,3 +256,12 @@ class Backfiller:
             absent = "cannot be read in" if has_unreadable else "are not in"
             effects.append(Warn(f"{known.stream}: {ids} {absent} the exchange's history"))
         return [*effects, Emit(records, known.sink)] if records else effects
+
+
+def _turn_page(attempt: Attempt, request: HistoryRequest, history: History, now: Moment) -> list[Emit | Warn]:
+    """Go on to the next page, after one that ended before the missing ids: a time may have many records."""
+    if history.next is None or history.next == request.cursor:
+        attempt.retry_later(now.at)
+    else:
+        attempt.continues = request.first, history.next
+    return []

@@ -44,13 +44,18 @@ class HistorySearch(msgspec.Struct):
         is_near = self.high - self.low < self.page
         return self.high if is_near else (self.low + self.high) // 2
 
-    def take(self, end: int, numbers: Collection[int]) -> None:
-        """Take the ids of the page that ends with ``end``."""
-        inside = [number for number in numbers if self.first <= number <= end]
+    def take(self, end: int, numbers: Collection[int], *, reaches_back: bool) -> None:
+        """Take the ids of a page.
+
+        Args:
+            end: the id with which the page was to end.
+            numbers: the ids on it; a page that starts with the missing ids may exceed ``end``.
+            reaches_back: whether it lists all ids from ``first`` on.
+        """
+        inside = [number for number in numbers if number >= self.first]
         if inside:
             self.high = min(inside)
-            is_last_page = len(numbers) < self.page - 1  # a full page lacks a candle that is still open
-            self.low = self.high if is_last_page or min(numbers) < self.first else min(self.low, self.high)
+            self.low = self.high if reaches_back else min(self.low, self.high)
         elif self.high is not None and end >= self.high:
             self.low, self.high = self.first, None
         else:

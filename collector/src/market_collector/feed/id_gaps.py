@@ -265,7 +265,7 @@ class IdGaps:
             if is_missing and isinstance(progress, CandleProgress) and isinstance(record, Candle):
                 progress.order.close(number, record)
             return is_missing
-        before, known.missing = known.missing, without(known.missing, number, number)
+        before, known.missing = known.missing, without(known.missing, number, number, record.exchange_time_ns)
         return known.missing != before
 
     def lose(self, known: KnownGap, ranges: Sequence[IdRange], now: Moment) -> list[Event]:

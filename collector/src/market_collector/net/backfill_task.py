@@ -62,6 +62,8 @@ class BackfillTask:
                 self._carry_out(await self._fetch(request))
 
     async def _fetch(self, request: HistoryRequest) -> Sequence[Emit | Warn]:
+        if request.request is None:
+            return self._backfiller.out_of_reach(request, self._clock())
         try:
             body = await self._rest.fetch(request.request)
         except RequestFailedError as error:

@@ -9,7 +9,7 @@ import pytest
 
 import recordings
 from market_collector.errors import FrameError, InstrumentRefusedError
-from market_collector.exchanges.interface import Batch, ProblemKind, RestProblem, Sign, Top
+from market_collector.exchanges.interface import Batch, HistoryRange, ProblemKind, RestProblem, Sign, Top
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.model.events import Instrument
 from market_collector.model.streams import DataType, Stream
@@ -221,8 +221,20 @@ def test_http_errors_are_judged(status: int, headers: dict[str, str], body: byte
     assert QUESTIONS.refusal(status, headers, body) == problem
 
 
+@pytest.mark.parametrize(("rows", "covers_from"), [(99, None), (100, 901)])
+def test_only_a_full_page_leaves_out_older_candles(rows: int, covers_from: int | None) -> None:
+    """The newest one may be open: it counts as a row."""
+    candles = [
+        [str(hour * 3_600_000), *"1234567", "0" if hour == 1000 else "1"] for hour in range(1000, 1000 - rows, -1)
+    ]
+    history = QUESTIONS.read_history(CANDLE, json.dumps({"code": "0", "data": candles}).encode(), 1)
+    assert (len(history.records), history.covers) == (rows - 1, (covers_from, None))
+
+
 def test_every_request_has_a_budget() -> None:
     requests = [QUESTIONS.instruments(), QUESTIONS.time(), QUESTIONS.overview(), QUESTIONS.state(BOOK)]
     requests += [QUESTIONS.newest(stream) for stream in (*STREAMS, CANDLE)]
-    requests += [QUESTIONS.history(stream, last, 5000) for stream in (TRADES, CANDLE) for last in (1, 5000)]
+    requests += [
+        QUESTIONS.history(stream, HistoryRange(1, last, 5000)) for stream in (TRADES, CANDLE) for last in (1, 5000)
+    ]
     assert {request.bucket for request in requests if request} == set(QUESTIONS.budgets)

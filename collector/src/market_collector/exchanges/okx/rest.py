@@ -1,6 +1,6 @@
 """OKX v5 over REST: requests, and readers for their answers. exchange.py names the sources."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -12,7 +12,16 @@ from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedErr
 from market_collector.excerpt import first_words
 from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds, check_decimals
 from market_collector.exchanges.http_status import HTTP_OK, problem_of_status
-from market_collector.exchanges.interface import Budget, History, ProblemKind, Request, RestProblem, Sign, Top
+from market_collector.exchanges.interface import (
+    Budget,
+    History,
+    HistoryRange,
+    ProblemKind,
+    Request,
+    RestProblem,
+    Sign,
+    Top,
+)
 from market_collector.exchanges.okx.events import refusal_reason
 from market_collector.exchanges.okx.rows import (
     BARS,
@@ -253,18 +262,18 @@ class OkxRestApi:
             row = _first(stream, body, InstrumentRow)
         return row is not None and row.state == "live"
 
-    def history(self, stream: Stream, last: int, newest: int) -> Request:
-        """Request a page of history, which OKX answers newest first (sections 7 and 8).
+    def history(self, stream: Stream, missing: HistoryRange) -> Request:
+        """Request the page that ends with the range, which OKX answers newest first (sections 7 and 8).
 
         ``after`` means older than, for ids and for times. Trades reach back three months, candles years. The last
         1,440 candles have a path of their own.
         """
-        instrument = f"instId={stream.symbol}"
+        instrument, last = f"instId={stream.symbol}", missing.last
         if stream.data_type is DataType.TRADE:
             page = f"type=1&after={last + 1}&limit={self.history_page}"
             return _get(f"{MARKET}/history-trades", f"{instrument}&{page}")
         page = f"after={stream.candle_open_ns(last + 1) // 1_000_000}&limit={self.history_page}"
-        which = "candles" if newest - last + self.history_page < RECENT_CANDLES else "history-candles"
+        which = "candles" if missing.newest - last + self.history_page < RECENT_CANDLES else "history-candles"
         return _get(f"{MARKET}/{which}", f"{instrument}&bar={BARS[stream.interval]}&{page}")
 
     def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> History:
@@ -273,7 +282,11 @@ class OkxRestApi:
             rows = _rows(stream, body)
             records = _readable(reversed(rows), partial(_record_of, stream, receive_time_ns))
         closed = [structs.replace(each, backfilled=True) for each in records if isinstance(each, Trade) or each.closed]
-        return History(closed, len(rows) - len(records))
+        return History(closed, len(rows) - len(records), (self._covers_from(stream, len(rows), records), None))
+
+    def _covers_from(self, stream: Stream, rows: int, records: Sequence[Trade | Candle]) -> int | None:
+        """Return the number from which the page is complete: only a full page leaves out older records."""
+        return None if rows < self.history_page else min(_number_of(stream, each) for each in records)
 
 
 def _get(path: str, query: str = "") -> Request:
@@ -363,6 +376,10 @@ def _record_of(stream: Stream, receive_time_ns: int, row: msgspec.Raw) -> Trade 
     if stream.data_type is DataType.TRADE:
         return trade_of(stream.symbol, decode_row(row, TradeRow), receive_time_ns)
     return candle_of(stream, decode_row(row, CandleRow), receive_time_ns)
+
+
+def _number_of(stream: Stream, record: Trade | Candle) -> int:
+    return int(record.trade_id) if isinstance(record, Trade) else stream.candle_number(record.open_time_ns)
 
 
 def _readable(rows: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) -> list[T]:
