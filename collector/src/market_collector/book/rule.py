@@ -31,10 +31,20 @@ _ONLY_GROWS = (Proof.RANGE, Proof.COUNTER)
 """Proofs whose numbers only grow between two snapshots."""
 
 
+class Scope(Enum):
+    """The connections on which a number of a book means the same state."""
+
+    INSTRUMENT = "instrument"
+    """On all connections, so that any of them can continue the published book."""
+    CONNECTION = "connection"
+    """On one connection. The collector publishes running numbers of its own."""
+
+
 class BookRule(msgspec.Struct, frozen=True):
     """An exchange's way to keep books."""
 
     proof: Proof = Proof.SEQUENCE
+    scope: Scope = Scope.INSTRUMENT
 
     def is_next(self, state: int | None, update: Orderbook) -> bool:
         """Return whether the update leads on from a state. It may repeat changes that the state contains already."""

@@ -69,8 +69,10 @@ class _Held(msgspec.Struct):
     progress: IdProgress | BookProgress
     pods: set[str]
     start: int
+    is_timed: bool = False
+    """Whether pods are compared by exchange time, since each one numbers the book's records itself."""
     first: int | None = None
-    """The first id or sequence that this pod delivered; None before that."""
+    """The first id, sequence or exchange time that this pod delivered; None before that."""
     is_covered: bool = False
     """Whether a predecessor was seen to deliver beyond this pod's first data."""
 
@@ -84,7 +86,7 @@ class _Held(msgspec.Struct):
         if self.first is not None:
             return
         if isinstance(self.progress, BookProgress):
-            self.first = self.progress.first
+            self.first = self.progress.first_ns if self.is_timed else self.progress.first
         elif self.progress.ids.last_id != self.start:
             waiting = [each for each in self.progress.ids.waiting if each.first <= self.start + 1 <= each.last]
             self.first = waiting[0].last + 1 if waiting else self.start + 1
@@ -103,6 +105,7 @@ class Takeover:
         self.predecessors = {uid: pod.address for uid, pod in others.items()}
         """Addresses of the pods to ask, by UID. One that is gone is removed."""
         self._seen = {uid: pod.positions for uid, pod in others.items()}
+        self._timed = frozenset(map(str, ledger.books.streams)) if ledger.books.has_own_numbers else frozenset()
         self._gone: set[str] = set()
         self._held: dict[str, _Held] = {}
         self._fresh: dict[str, IdProgress | BookProgress] = {}
@@ -167,18 +170,18 @@ class Takeover:
     ) -> list[Record]:
         pods = self._deliverers(name)
         at = self._furthest(name, pods) or self._ended.get(name)
-        last_written = _last_written(progress, name, written)
+        last_written = self._last_written(progress, name, written)
         if at is None:
             if last_written is not None:
                 return []
             self._fresh[name] = progress
             return self._settle(name, self._document, now)
-        if last_written is not None and last_written >= at.number:
+        if last_written is not None and last_written >= self._order(name, at):
             return []
         if not pods:
             inherited[name] = at
             return []
-        self._held[name] = _Held(progress, pods, at.number)
+        self._held[name] = _Held(progress, pods, at.number, name in self._timed)
         if isinstance(progress, IdProgress):
             progress.is_held = True
             inherited[name] = StreamPosition(msgspec.structs.replace(at.line, missing=()))
@@ -192,7 +195,7 @@ class Takeover:
         if at is None:
             self._fresh[name] = progress
             return self._settle(name, self._document, now)
-        if at.number < self._resumed[name].number:
+        if self._order(name, at) < self._order(name, self._resumed[name]):
             inherited[name] = at
         return []
 
@@ -237,7 +240,11 @@ class Takeover:
     def _further(self, uid: str, streams: Mapping[str, StreamPosition]) -> dict[str, StreamPosition]:
         """The positions that are further than those seen before."""
         seen = self._seen.get(uid, {})
-        return {name: at for name, at in streams.items() if name not in seen or at.number > seen[name].number}
+        return {
+            name: at
+            for name, at in streams.items()
+            if name not in seen or self._order(name, at) > self._order(name, seen[name])
+        }
 
     def _settle(self, name: str, document: Handover, now: Moment) -> list[Record]:
         if at := document.ended.get(name):
@@ -258,7 +265,7 @@ class Takeover:
     def _hold_late(self, name: str, uid: str, at: StreamPosition, now: Moment) -> None:
         """Hold a stream that other pods delivered although the first document did not know it."""
         progress = self._fresh.pop(name)
-        self._held[name] = held = _Held(progress, {uid}, at.number)
+        self._held[name] = held = _Held(progress, {uid}, at.number, name in self._timed)
         if not isinstance(progress, IdProgress):
             return
         ids = progress.ids
@@ -289,7 +296,7 @@ class Takeover:
         at = self._furthest(name, held.pods)
         assert at is not None
         held.note_first()
-        if not held.is_covered and held.first is not None and at.number >= held.first - held.step:
+        if not held.is_covered and held.first is not None and self._order(name, at) >= held.first - held.step:
             held.is_covered = True
             _release(held, at)
         if held.pods & self.predecessors.keys():
@@ -316,13 +323,16 @@ class Takeover:
 
     def _furthest(self, name: str, pods: Iterable[str]) -> StreamPosition | None:
         known = [self._seen[uid][name] for uid in pods]
-        return max(known, key=lambda at: at.number, default=None)
+        return max(known, key=lambda at: self._order(name, at), default=None)
 
+    def _order(self, name: str, at: StreamPosition) -> int:
+        """Return a number by which positions of a stream are in order, also those of different pods."""
+        return at.line.time_ns if name in self._timed else at.number
 
-def _last_written(progress: IdProgress | BookProgress, name: str, written: Written) -> int | None:
-    if isinstance(progress, BookProgress):
-        return written.heads.get(name)
-    return max((number for number, _ in written.numbers.get(name, ())), default=None)
+    def _last_written(self, progress: IdProgress | BookProgress, name: str, written: Written) -> int | None:
+        if isinstance(progress, BookProgress):
+            return (written.head_times if name in self._timed else written.heads).get(name)
+        return max((number for number, _ in written.numbers.get(name, ())), default=None)
 
 
 def _take_missing(held: _Held, progress: IdProgress, at: StreamPosition, now: Moment) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from market_collector.book.rule import LINKED_BY_SEQUENCE, BookRule
+from market_collector.book.rule import LINKED_BY_SEQUENCE, BookRule, Scope
 from market_collector.exchanges.interface import AccountUpdate
 from market_collector.feed.account import changed_balances
 from market_collector.feed.complaints import Complaints
@@ -16,6 +16,7 @@ from market_collector.feed.event_head import event_head
 from market_collector.feed.gaps import Gaps
 from market_collector.feed.id_gaps import IdGaps, resync
 from market_collector.feed.instruments import Instruments
+from market_collector.feed.own_numbers import OwnNumberedBooks
 from market_collector.feed.published_book import PublishedBooks
 from market_collector.feed.recording import recordings
 from market_collector.feed.stream_state import (
@@ -71,7 +72,8 @@ class Ledger:
         ids = {stream: each for stream, each in self.streams.items() if isinstance(each, IdProgress)}
         books = {stream: each for stream, each in self.streams.items() if isinstance(each, BookProgress)}
         self.ids = IdGaps(exchange, ids, self.gaps)
-        self.books = PublishedBooks(exchange, books, self.gaps, book_rule, has_quotes=has_quotes)
+        books_type = PublishedBooks if book_rule.scope is Scope.INSTRUMENT else OwnNumberedBooks
+        self.books = books_type(exchange, books, self.gaps, book_rule, has_quotes=has_quotes)
         self.instruments = Instruments()
         self.connections = 0
         """Connections opened so far; the count numbers a connection."""
@@ -222,6 +224,7 @@ class Ledger:
         events += recordings(self.exchange, [each for each in numbered if not each.connections], now)
         for progress in self._books_of(streams):
             if len(progress.books) > 1:
+                events += self.books.hand_over(progress, connection, now)
                 events += self.books.remove(progress, connection, GapReason.DISCONNECTED, now)
             progress.books.pop(connection, None)
         return [*events, self._ended(connection, streams, DisconnectReason.STOPPED, None, now)]
@@ -247,6 +250,8 @@ class Ledger:
             if stream in self.ids.streams:
                 self.ids.streams[stream].interruption = cause
         for book in self._books_of(streams):
+            if word is DisconnectReason.REPLACED:
+                events += self.books.hand_over(book, connection, now)
             events += self.books.remove(book, connection, cause, now)
         return events
 

@@ -28,6 +28,9 @@ MAX_REPEATS = 24
 class PublishedBooks:
     """All order books of one process."""
 
+    has_own_numbers = False
+    """Whether the published numbers are the collector's, so that those of two processes cannot be compared."""
+
     def __init__(
         self,
         exchange: str,
@@ -49,18 +52,10 @@ class PublishedBooks:
         self, progress: BookProgress, connection: int, book: Book, snapshot: Orderbook, now: Moment
     ) -> list[Record]:
         """Take a connection's snapshot. It is published unless another connection's book is in sync."""
-        is_covered = any(each != connection for each in progress.books)
         progress.books[connection] = book
-        if is_covered:
+        if any(each != connection for each in progress.books):
             return []
-        progress.head, progress.head_ns = snapshot.sequence, snapshot.exchange_time_ns
-        if progress.first is None:
-            progress.first, progress.first_ns = snapshot.sequence, snapshot.exchange_time_ns
-        _count_from(progress, snapshot, now)
-        return [
-            *self._close_gap(progress, snapshot.sequence, snapshot.exchange_time_ns, now),
-            *self._started(progress, book, snapshot),
-        ]
+        return self._start(progress, book, snapshot, now)
 
     def add_update(self, progress: BookProgress, book: Book, update: Orderbook) -> Sequence[Record]:
         """Publish an update of a connection's book, unless another connection has published it, or will.
@@ -89,6 +84,10 @@ class PublishedBooks:
         if book.sequence is None or progress.head is None or book.sequence <= progress.head:
             return []
         return self._republish_snapshot(progress, book, reason, now)
+
+    def hand_over(self, progress: BookProgress, connection: int, now: Moment) -> list[Record]:
+        """Let another connection publish, as this one is about to be removed on purpose. Any of them can do so."""
+        return []
 
     def check_left_behind(self, progress: BookProgress, now: Moment) -> list[Record]:
         """Republish a snapshot when every connection's book has left the published sequence.
@@ -192,19 +191,20 @@ class PublishedBooks:
 
     def _republish_snapshot(self, progress: BookProgress, book: Book, reason: GapReason, now: Moment) -> list[Record]:
         events = self._open_gap(progress, reason, now)
-        progress.head, progress.head_ns = book.sequence, book.exchange_time_ns
-        snapshot = self._snapshot(progress, book, now)
-        _count_from(progress, snapshot, now)
-        return [
-            *events,
-            *self._close_gap(progress, book.sequence, book.exchange_time_ns, now),
-            *self._started(progress, book, snapshot),
-        ]
+        return [*events, *self._start(progress, book, self._snapshot(progress, book, now), now)]
 
-    def _started(self, progress: BookProgress, book: Book, snapshot: Orderbook) -> list[Record]:
-        """Return a snapshot that starts the book, with its quote even if the prices are those before a gap."""
+    def _start(self, progress: BookProgress, book: Book, snapshot: Orderbook, now: Moment) -> list[Record]:
+        """Publish a snapshot that starts the book, with its quote even if the prices are those before a gap."""
+        progress.head, progress.head_ns = snapshot.sequence, snapshot.exchange_time_ns
+        if progress.first is None:
+            progress.first, progress.first_ns = snapshot.sequence, snapshot.exchange_time_ns
+        _count_from(progress, snapshot, now)
         progress.top = None
-        return [snapshot, *self.quotes(progress, book, snapshot)]
+        return [
+            *self._close_gap(progress, snapshot.sequence, snapshot.exchange_time_ns, now),
+            snapshot,
+            *self.quotes(progress, book, snapshot),
+        ]
 
     def _repeat(self, progress: BookProgress, book: Book, cause: str, now: Moment) -> Orderbook:
         return book.snapshot(self._exchange, progress.stream.symbol, now.wall_ns, cause)

@@ -175,6 +175,8 @@ class BookProgress(StreamProgress):
     """The exchange time of that snapshot."""
     books: dict[int, Book] = msgspec.field(default_factory=dict)
     """By connection number, the book on each connection that is in sync."""
+    publisher: int = 0
+    """The only connection that publishes, where numbers of different connections cannot be compared; 0 if none."""
     top: Best | None = None
     """Those of the last quote since the last snapshot."""
     gap_id: str | None = None
