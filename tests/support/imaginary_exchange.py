@@ -70,6 +70,7 @@ class ImaginaryExchange:
     book_depths: tuple[int, ...] = (10,)
     books: BookRule = LINKED_BY_SEQUENCE
     candle_intervals: tuple[str, ...] = ("1m",)
+    skips_empty_candles = False
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://stream.imaginary.example", REST: "https://rest.imaginary.example"}
     routes: Mapping[str, Route] = {"all": Route()}
     heartbeat = Heartbeat(ping='{"ping":1}', max_interval_s=25.0)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from market_collector.exchanges.http_status import problem_of_status
 from market_collector.exchanges.interface import Budget, History, HistoryRange, ProblemKind, Request, RestProblem
 from market_collector.exchanges.okx.rest import OkxRestApi
-from market_collector.model.events import Trade
+from market_collector.model.events import Candle, Trade
 from market_collector.model.streams import Stream
 
 TEAPOT = 418
@@ -104,6 +104,30 @@ class ByTime(HistoryApi):
         start = int(query.get("cursor", start))
         rows = self.trades[start : start + self.history_page]
         return {"rows": rows, "next": str(start + len(rows))}
+
+
+class SparseCandles(HistoryApi):
+    """Candles of one minute that had trades, ascending, from the one before the missing ones."""
+
+    history_page = 100
+
+    def history(self, stream: Stream, missing: HistoryRange) -> Request:
+        return Request(f"/candles?from={missing.first - 1}")
+
+    def page(self, **query: str) -> object:
+        return {"rows": [row for row in self.trades if row[0] >= int(query["from"])]}
+
+    def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> History:
+        rows = json.loads(body)["rows"]
+        return History([minute(number, backfilled=True) for number, _ in rows], 0)
+
+
+def minute(number: int, *, closed: bool = True, backfilled: bool = False) -> Candle:
+    """A candle by its number."""
+    return Candle(
+        "imaginary", "BTC-USDT", None, 1, "1m", number * 60_000_000_000, "1", "2", "3", "4", "5", None, None, closed,
+        backfilled=backfilled,
+    )  # fmt: skip
 
 
 class NewestOnly(HistoryApi):

@@ -86,6 +86,7 @@ class Collector:
             now,
             has_quotes=has_quotes,
             book_rule=exchange.books,
+            skips_empty_candles=exchange.skips_empty_candles,
         )
         self.checkpoint = Checkpoint(state_dir) if state_dir else None
         host = os.environ.get("POD_NAME") or socket.gethostname()

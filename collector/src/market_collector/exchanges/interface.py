@@ -414,6 +414,8 @@ class Exchange(Protocol):
     books: BookRule
     """How order books are proved complete."""
     candle_intervals: tuple[str, ...]
+    skips_empty_candles: bool
+    """Connections carry no candle of an interval without trades, so that one is only missing if history has it."""
     hosts: Mapping[str, str]
     """Default base addresses by name: ``wss://host:port`` for connections, ``https://host`` for REST. ``websocket`` and
     ``rest`` are always there. ``spec.connection.endpoint`` replaces all addresses of a kind."""

@@ -40,6 +40,7 @@ class HistoryRequest(msgspec.Struct, frozen=True):
     """Request for ids ``first`` to ``last`` of a gap."""
 
     gap_id: str
+    """"" for candles that may not exist, before a gap is opened for them."""
     stream: Stream
     first: int
     last: int
@@ -94,11 +95,18 @@ class Backfiller:
         self._rest_api = rest_api
         self._ledger = ledger
         self._attempts: dict[str, Attempt] = {}
+        self._asked: dict[Stream, tuple[int, int]] = {}
+        """The candles of each stream that were last asked for because they may not exist."""
         self._warned: dict[Stream, tuple[str, float]] = {}
         """The last warning about each stream, without ids, and when it was given."""
 
     def next_request(self, now: Moment, full_sinks: Container[str] = ()) -> HistoryRequest | None:
-        """Return the request for the newest gap that is due. Gaps of a full sink wait until it has room."""
+        """Return the request for the newest gap that is due. Gaps of a full sink wait until it has room.
+
+        Candles that may not exist come first, because records wait for them.
+        """
+        if (question := self._skipped()) is not None:
+            return question
         gaps = [known for known in self._ledger.gaps.all_open() if known.stream.data_type is not DataType.ORDERBOOK]
         self._attempts = {known.gap.gap_id: self._attempts.get(known.gap.gap_id, Attempt()) for known in gaps}
         for known in reversed(gaps):
@@ -106,6 +114,34 @@ class Backfiller:
             if is_due and (missing := self._ledger.ids.still_missing(known)):
                 return self._request(known, missing)
         return None
+
+    def _skipped(self) -> HistoryRequest | None:
+        """Return the request for candles that may not exist, once for each range."""
+        for stream, first, last in self._ledger.ids.skipped():
+            if self._asked.get(stream) != (first, last):
+                self._asked[stream] = first, last
+                request = self._rest_api.history(stream, HistoryRange(first, last, last))
+                if request is not None:
+                    return HistoryRequest("", stream, first, last, None, request)
+        return None
+
+    def _on_skipped(self, request: HistoryRequest, body: bytes, now: Moment) -> list[Emit | Warn]:
+        """Open a gap for skipped candles only if history has one. An answer that proves neither changes nothing."""
+        try:
+            history = self._rest_api.read_history(request.stream, body, now.wall_ns)
+        except FrameError:
+            return []
+        progress = self._ledger.ids.streams[request.stream]
+        numbers = [progress.id_of(record) for record in history.records]
+        is_there = any(request.first <= number <= request.last for number in numbers)
+        _, end = history.covers
+        is_covered = min(numbers, default=request.first) < request.first and (end is None or end >= request.last)
+        if not is_there and (history.unreadable or not is_covered):
+            return []
+        records = self._ledger.ids.settle_skipped(
+            request.stream, request.first, request.last, now, are_empty=not is_there
+        )
+        return [Emit(records)] if records else []
 
     def _request(self, known: KnownGap, missing: Sequence[IdRange]) -> HistoryRequest:
         first = missing[0].first
@@ -142,6 +178,8 @@ class Backfiller:
 
     def answered(self, request: HistoryRequest, body: bytes, now: Moment) -> list[Emit | Warn]:
         """REST answered: emit the missing records in order, and give up ids that are lost."""
+        if not request.gap_id:
+            return self._on_skipped(request, body, now)
         known, attempt = self._ledger.gaps.known.get(request.gap_id), self._attempts.get(request.gap_id)
         if known is None or attempt is None or known.state is not GapState.OPEN:
             return []  # merged with a neighbour or filled by late rows meanwhile

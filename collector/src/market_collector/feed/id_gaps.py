@@ -20,9 +20,18 @@ NEW = Arrival.NEW
 class IdGaps:
     """All streams with consecutive ids of one process."""
 
-    def __init__(self, exchange: str, streams: Mapping[Stream, IdProgress], gaps: Gaps) -> None:
+    def __init__(
+        self,
+        exchange: str,
+        streams: Mapping[Stream, IdProgress],
+        gaps: Gaps,
+        *,
+        skips_empty_candles: bool = False,
+    ) -> None:
+        """With ``skips_empty_candles``, history is asked before a candle counts as missing."""
         self.streams = streams
         self.duplicates = 0
+        self._skips_empty_candles = skips_empty_candles
         self._exchange = exchange
         self._gaps = gaps
 
@@ -116,7 +125,9 @@ class IdGaps:
         return trades
 
     def check_ahead(self, progress: IdProgress, now: Moment) -> list[Record]:
-        """Take the trades that waited long enough for another connection."""
+        """Take the records that waited long enough for another connection, or for the word of history."""
+        if isinstance(progress, CandleProgress):
+            return self.take_candles(progress, (), now) if progress.after_skip else []
         return self.take_trades(progress, (), now) if progress.ahead else []
 
     def take_candles(self, progress: CandleProgress, candles: Iterable[Candle], now: Moment) -> list[Record]:
@@ -124,6 +135,8 @@ class IdGaps:
 
         An open candle shows that all earlier ones are closed. A closed one that comes late fills its gap.
         """
+        if self._skips_empty_candles:
+            candles = _without_skipped(progress, candles, now)
         fresh: list[Record] = []
         is_late = False
         for candle in candles:
@@ -141,6 +154,23 @@ class IdGaps:
                 taken = self._with_gaps(progress, taken, now)
             fresh += taken
         return [*fresh, *self._close_filled(progress, now)] if is_late else fresh
+
+    def skipped(self) -> list[tuple[Stream, int, int]]:
+        """Return the first range of each stream whose candles may not exist, while no gap has been opened for it."""
+        streams = self.streams.values() if self._skips_empty_candles else ()
+        found = [(each.stream, _skipped(each)) for each in streams if isinstance(each, CandleProgress)]
+        return [(stream, *skipped) for stream, skipped in found if skipped is not None]
+
+    def settle_skipped(self, stream: Stream, first: int, last: int, now: Moment, *, are_empty: bool) -> list[Record]:
+        """Go on behind a range of candles that history has or lacks; returns the gap if they are missing."""
+        progress = self.streams[stream]
+        assert isinstance(progress, CandleProgress)
+        if are_empty:
+            progress.ids.expect(last, now.at)
+            progress.ids.give_up(first, last)
+        else:
+            progress.skipped_since = float("-inf")
+        return self.take_candles(progress, (), now)
 
     def _take_running(self, progress: CandleProgress, number: int, candle: Candle, now: Moment) -> Sequence[Record]:
         """Return an open candle unless it is older than the last one, or was closed already.
@@ -311,6 +341,33 @@ def _bounds(stream: Stream, missing: IdRange) -> GapBounds:
             for time_ns in (stream.candle_open_ns(missing.first - 1), stream.candle_open_ns(missing.last + 1))
         )
     return GapBounds(missing.first, missing.last, from_ns=from_ns, to_ns=to_ns)
+
+
+def _without_skipped(progress: CandleProgress, candles: Iterable[Candle], now: Moment) -> Sequence[Candle]:
+    """Return the candles up to the first skipped interval. The others wait for `REORDER_WINDOW_S` at most."""
+    candles = [*progress.after_skip, *candles]
+    progress.after_skip = []
+    last = progress.ids.last_id
+    is_over = progress.skipped_since and now.at - progress.skipped_since >= REORDER_WINDOW_S
+    if last is not None and not is_over:
+        for at, candle in enumerate(candles):
+            number = progress.id_of(candle)
+            if number > last + 1:
+                progress.after_skip = candles[at:]
+                progress.skipped_since = progress.skipped_since or now.at
+                return candles[:at]
+            last = max(last, number) if candle.closed else last
+    progress.skipped_since = 0.0
+    return candles
+
+
+def _skipped(progress: CandleProgress) -> tuple[int, int] | None:
+    """Return the first range of candles for which no gap was opened yet."""
+    if progress.ids.waiting:
+        return progress.ids.waiting[0].first, progress.ids.waiting[0].last
+    if progress.after_skip and progress.ids.last_id is not None:
+        return progress.ids.last_id + 1, progress.id_of(progress.after_skip[0]) - 1
+    return None
 
 
 def _last_number(progress: IdProgress, record: Record) -> int | None:

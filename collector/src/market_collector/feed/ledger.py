@@ -63,6 +63,7 @@ class Ledger:
         *,
         has_quotes: bool = False,
         book_rule: BookRule = LINKED_BY_SEQUENCE,
+        skips_empty_candles: bool = False,
     ) -> None:
         """With ``has_quotes``, the best prices of each book are published as `Quote` records."""
         self.exchange = exchange
@@ -71,7 +72,7 @@ class Ledger:
         self.gaps = Gaps(exchange)
         ids = {stream: each for stream, each in self.streams.items() if isinstance(each, IdProgress)}
         books = {stream: each for stream, each in self.streams.items() if isinstance(each, BookProgress)}
-        self.ids = IdGaps(exchange, ids, self.gaps)
+        self.ids = IdGaps(exchange, ids, self.gaps, skips_empty_candles=skips_empty_candles)
         books_type = PublishedBooks if book_rule.scope is Scope.INSTRUMENT else OwnNumberedBooks
         self.books = books_type(exchange, books, self.gaps, book_rule, has_quotes=has_quotes)
         self.instruments = Instruments()
@@ -122,7 +123,7 @@ class Ledger:
         """Open gaps for ids that did not come in time, and republish books that no connection continues."""
         records: list[Record] = []
         for ids in self.ids.streams.values():
-            if ids.ahead:
+            if ids.ahead or ids.after_skip:
                 records += self.ids.check_ahead(ids, now)
             if ids.ids.waiting and not ids.is_held:
                 records += self.ids.open_overdue(ids, now)

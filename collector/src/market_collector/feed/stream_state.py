@@ -131,6 +131,10 @@ class IdProgress(StreamProgress):
     """Trades that skip ids which another connection may still bring. They count as not received."""
     ahead_since: float = 0.0
     """Since when a connection is ahead, monotonic seconds; 0 if none is."""
+    after_skip: list[Candle] = msgspec.field(default_factory=list)
+    """Candles after intervals that may be empty: they wait for the word of history. They count as not received."""
+    skipped_since: float = 0.0
+    """Since when they wait, monotonic seconds; 0 if none does."""
     has_open_end: bool = False
     """Whether a gap was reported before there was a record after it."""
     is_held: bool = False

@@ -37,6 +37,7 @@ class Okx:
     book_depths: tuple[int, ...] = (BOOK_DEPTH,)
     books = LINKED_BY_SEQUENCE
     candle_intervals: tuple[str, ...] = tuple(BARS)
+    skips_empty_candles = False
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://ws.okx.com:8443", REST: "https://openapi.okx.com"}
     routes: Mapping[str, Route] = {PUBLIC: Route(), BUSINESS: Route(), PRIVATE: Route()}
     heartbeat = Heartbeat(ping="ping", max_interval_s=25.0)  # closed after 30 s of silence, code 4004
