@@ -33,19 +33,25 @@ from market_collector.model.streams import DataType, Stream
 NAME = "imaginary"
 
 
+def batched(streams: Sequence[Stream], size: int) -> Iterable[Sequence[Stream]]:
+    """The streams in parts of this size."""
+    return (streams[at : at + size] for at in range(0, len(streams), size))
+
+
 class ImaginaryCodec:
     """The codec of one connection: ``path`` is the route."""
 
-    def __init__(self, route: str, streams: Iterable[Stream]) -> None:
+    def __init__(self, route: str, streams: Iterable[Stream], streams_per_request: int) -> None:
+        self._streams_per_request = streams_per_request
         self.path = f"/{route}"
         self._by_name = {str(stream): stream for stream in streams}
         self._ids = count(1)
 
     def subscribe(self, streams: Sequence[Stream]) -> list[str]:
-        return [self._request("subscribe", streams)]
+        return [self._request("subscribe", part) for part in batched(streams, self._streams_per_request)]
 
     def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
-        return [self._request("unsubscribe", streams)]
+        return [self._request("unsubscribe", part) for part in batched(streams, self._streams_per_request)]
 
     def _request(self, verb: str, streams: Sequence[Stream]) -> str:
         return json.dumps({"op": verb, "id": next(self._ids), "streams": list(map(str, streams))})
@@ -77,6 +83,7 @@ class ImaginaryExchange:
     limits = Limits(dial=Window(1000, 1.0))
     slow_reader_code: int | None = None
     has_dense_trade_ids = True
+    streams_per_request = 1000
     rest_api: RestApi = OkxRestApi()
     key_refused_codes: frozenset[int] = frozenset()
 
@@ -94,7 +101,7 @@ class ImaginaryExchange:
         return stream.data_type if stream.data_type in self.routes else next(iter(self.routes))
 
     def codec(self, route: str, streams: Sequence[Stream]) -> ImaginaryCodec:
-        return ImaginaryCodec(route, streams)
+        return ImaginaryCodec(route, streams, self.streams_per_request)
 
     def is_intact(self, book: Book, checksum: int) -> bool:
         return True

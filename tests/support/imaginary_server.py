@@ -30,6 +30,8 @@ class Client:
     frames: list[tuple[float, str]] = field(default_factory=list)
     """Arrival in seconds of the loop's clock, and text."""
     streams: set[str] = field(default_factory=set)
+    is_waiting: bool = False
+    """Whether a request is not answered yet."""
 
 
 @dataclass
@@ -40,8 +42,13 @@ class ImaginaryServer:
     clients: list[Client] = field(default_factory=list, repr=False)
     streams_per_connection: int = 1000
     """A connection with more is closed."""
+    frames_per_s: int = 1000
+    """A connection that sends more is closed."""
+    answers_after_s: float | None = None
+    """If set, requests are answered so late, and a request before the last one's answer closes the connection."""
     refused: list[str] = field(default_factory=list)
     """Why connections were closed."""
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
 
     @property
     def paths(self) -> list[str]:
@@ -53,12 +60,27 @@ class ImaginaryServer:
         self.clients.append(client)
         try:
             async for text in peer:
-                client.frames.append((asyncio.get_running_loop().time(), str(text)))
-                await self._answer(client, json.loads(text))
+                now = asyncio.get_running_loop().time()
+                client.frames.append((now, str(text)))
+                if sum(at > now - 1.0 for at, _ in client.frames) > self.frames_per_s:
+                    await self._refuse(client, 1008, "too many requests")
+                await self._answer_in_time(client, json.loads(text))
         except ConnectionClosed:
             pass
 
+    async def _answer_in_time(self, client: Client, frame: dict[str, Any]) -> None:
+        if self.answers_after_s is None:
+            await self._answer(client, frame)
+        elif client.is_waiting:
+            await self._refuse(client, 1008, "a request before the answer to the last one")
+        else:
+            client.is_waiting = True
+            asyncio.get_running_loop().call_later(
+                self.answers_after_s, lambda: self._tasks.add(asyncio.create_task(self._answer(client, frame)))
+            )
+
     async def _answer(self, client: Client, frame: dict[str, Any]) -> None:
+        client.is_waiting = False
         match frame:
             case {"op": "subscribe", "streams": names}:
                 client.streams |= set(names)
@@ -69,6 +91,7 @@ class ImaginaryServer:
                     await self.tell(client, {"trade": name.partition("/")[0], "id": number})
             case {"op": "unsubscribe", "streams": names}:
                 client.streams -= set(names)
+                await self.tell(client, {"acknowledged": []})
 
     async def _refuse(self, client: Client, code: int, reason: str) -> None:
         self.refused.append(reason)

@@ -54,6 +54,11 @@ class Limits(msgspec.Struct, frozen=True):
 
     dial: Window
     """New connections to one host from one IP address."""
+    frames_per_s: float | None = None
+    """Frames that one connection may send in a second: requests, logins and pings. Answers to the exchange's ping
+    frames are not paced, so leave room for them."""
+    one_request_at_a_time: bool = False
+    """Whether a request must wait until the last one is answered, each by one `Ack` or `Refusal`."""
     max_message_bytes: int = MAX_MESSAGE_BYTES
     """A larger message ends the connection. At least 65,536."""
 

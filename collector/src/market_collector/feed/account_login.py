@@ -37,6 +37,7 @@ class AccountLogin:
         for subscription in self._subscriptions.by_stream.values():
             subscription.asked_at = now.at
         raw: list[Effect] = [self._subscriptions.raw("out", NOT_KEPT, now)] if self._subscriptions.store_raw else []
+        self._subscriptions.outbox.note_sent(now.at)
         return [*raw, Login()]
 
     def on_success(self, now: Moment) -> list[Effect]:

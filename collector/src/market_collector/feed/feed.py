@@ -74,7 +74,13 @@ class Feed:
         ledger.connections += 1
         self._number = ledger.connections
         self._requests = Subscriptions(
-            self.name, self._codec, streams, ledger, timeout_s=subscribe_timeout_s, store_raw=store_raw
+            self.name,
+            self._codec,
+            streams,
+            ledger,
+            limits=exchange.limits,
+            timeout_s=subscribe_timeout_s,
+            store_raw=store_raw,
         )
         self._book_sync = BookSync(exchange, ledger, self._requests, self._number)
         check = QuietCheck(exchange, ledger, self._requests, self._book_sync)
@@ -124,11 +130,14 @@ class Feed:
     def opened(self, now: Moment) -> list[Effect]:
         """The connection is open: log in or subscribe."""
         self._received_at = now.at
-        self.wake_at = now.at + self._tick_s
         connected = Emit([self._ledger.opened(self._number, self.name, self._subscriptions, now)])
-        if self._login.is_pending:
-            return [connected, *self._login.log_in(now)]
-        return [connected, *self._requests.subscribe_all(now)]
+        log_in_or_subscribe = self._login.log_in if self._login.is_pending else self._requests.subscribe_all
+        effects = [connected, *log_in_or_subscribe(now)]
+        self.wake_at = self._next_deadline(now)
+        return effects
+
+    def _next_deadline(self, now: Moment) -> float:
+        return min(now.at + self._tick_s, self._requests.outbox.due_at)
 
     def received(self, frame: bytes, now: Moment) -> list[Effect]:
         """A frame arrived: decode it and handle its messages."""
@@ -154,7 +163,6 @@ class Feed:
 
     def woken(self, now: Moment) -> list[Effect]:
         """Time passed: check every deadline."""
-        self.wake_at = now.at + self._tick_s
         checks = (
             self._check_connection,
             self._check_overdue,
@@ -162,8 +170,11 @@ class Feed:
             self._book_sync.check_crossed,
             self._check_accounts,
             self._liveness.probe_idle,
+            self._requests.send_due,
         )
-        return [effect for check in checks for effect in self._isolated(check, now)]
+        effects = [effect for check in checks for effect in self._isolated(check, now)]
+        self.wake_at = self._next_deadline(now)
+        return effects
 
     def _isolated(self, check: Callable[[Moment], Sequence[Effect]], now: Moment) -> Sequence[Effect]:
         """Run one check. An internal error in it must not end the connection, nor keep the others from running."""
@@ -241,9 +252,14 @@ class Feed:
         return [Emit(records)] if records else []
 
     def _on_control(self, message: Message, now: Moment) -> list[Effect]:
+        effects = self._handle_control(message, now)
+        self.wake_at = min(self.wake_at, self._requests.outbox.due_at)
+        return effects
+
+    def _handle_control(self, message: Message, now: Moment) -> list[Effect]:
         match message:
-            case Ack(stream):
-                self._requests.acknowledge(self._subscriptions[stream], now)
+            case Ack() | Refusal():
+                return self._requests.on_answer(message, now)
             case AccountUpdate():
                 return self._login.on_account_update(message, now)
             case LoggedIn():
@@ -252,8 +268,6 @@ class Feed:
                 return self._login.on_refusal(message, now)
             case Pong():
                 self.pongs_received += 1
-            case Refusal():
-                return self._requests.on_refusal(message, now)
             case CloseNotice(text):
                 return [Replace(f"the exchange announced: {text}")]
         return []

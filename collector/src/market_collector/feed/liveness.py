@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from market_collector.errors import FrameError, InstrumentRefusedError, RequestFailedError
 from market_collector.exchanges.interface import Exchange, ProblemKind, Request, Sign
-from market_collector.feed.effects import Answer, Effect, Fetch, Question, Reconnect, Send, Warn
+from market_collector.feed.effects import Answer, Effect, Fetch, Question, Reconnect, Warn
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.quiet_check import QuietCheck
 from market_collector.feed.subscription import StreamSubscription, Subscriptions
@@ -75,7 +75,7 @@ class Liveness:
             return []
         self._pinged_at = now.at
         self.pings_sent += 1
-        return [Send(self._exchange.heartbeat.ping)]
+        return self._subscriptions.ping(self._exchange.heartbeat.ping, now)
 
     # -- streams without data
 

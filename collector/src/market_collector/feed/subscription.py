@@ -6,9 +6,10 @@ from typing import Literal
 import msgspec
 
 from market_collector.book.book import Book
-from market_collector.exchanges.interface import Codec, Refusal, Sign
+from market_collector.exchanges.interface import Ack, Codec, Limits, Refusal, Sign
 from market_collector.feed.effects import Effect, Emit, Reconnect, Send, Warn
 from market_collector.feed.ledger import Ledger
+from market_collector.feed.outbox import Outbox, Outgoing
 from market_collector.feed.stream_state import BookProgress, StreamProgress
 from market_collector.model.events import Raw
 from market_collector.model.moment import Moment
@@ -93,10 +94,19 @@ class Subscriptions:
     """All subscriptions of one connection."""
 
     def __init__(
-        self, name: str, codec: Codec, streams: Sequence[Stream], ledger: Ledger, *, timeout_s: float, store_raw: bool
+        self,
+        name: str,
+        codec: Codec,
+        streams: Sequence[Stream],
+        ledger: Ledger,
+        *,
+        limits: Limits,
+        timeout_s: float,
+        store_raw: bool,
     ) -> None:
         self.by_stream = {stream: _subscription(ledger.streams[stream]) for stream in streams}
         self.books = [each for each in self.by_stream.values() if isinstance(each, BookSubscription)]
+        self.outbox = Outbox(limits)
         self.store_raw = store_raw
         self._name = name
         self._codec = codec
@@ -112,7 +122,7 @@ class Subscriptions:
             subscription.asked_at, subscription.ask_again_at = now.at, None
             if subscription.progress.reason == "NotConnected":
                 subscription.progress.set_state(subscription.progress.state, "Subscribing", now)
-        return [effect for text in self._codec.subscribe(streams) for effect in self._send(text, now)]
+        return self._send(self._codec.subscribe(streams), now)
 
     def subscribe_all(self, now: Moment) -> list[Effect]:
         """Request all streams of the connection."""
@@ -124,16 +134,39 @@ class Subscriptions:
         for stream in served:
             self.by_stream[stream].acked_at = None
         requests = self._codec.unsubscribe(served) if served else []
-        return [*(effect for text in requests for effect in self._send(text, now)), *self.subscribe(streams, now)]
+        return [*self._send(requests, now), *self.subscribe(streams, now)]
 
-    def _send(self, text: str, now: Moment) -> list[Effect]:
-        return [self.raw("out", text, now), Send(text)] if self.store_raw else [Send(text)]
+    def _send(self, requests: Sequence[str], now: Moment) -> list[Effect]:
+        for request in requests:
+            self.outbox.put(Outgoing(request, now.at))
+        return self.send_due(now)
+
+    def ping(self, text: str, now: Moment) -> list[Effect]:
+        """Send a ping before the requests that wait."""
+        self.outbox.put(Outgoing(text, now.at, is_ping=True))
+        return self.send_due(now)
+
+    def send_due(self, now: Moment) -> list[Effect]:
+        """Send the frames whose turn has come."""
+        return [effect for frame in self.outbox.take_due(now.at) for effect in self._effects(frame, now)]
+
+    def _effects(self, frame: Outgoing, now: Moment) -> list[Effect]:
+        is_recorded = self.store_raw and not frame.is_ping
+        return [self.raw("out", frame.text, now), Send(frame.text)] if is_recorded else [Send(frame.text)]
 
     def raw(self, direction: Literal["in", "out"], text: str, now: Moment) -> Emit:
         """Return a frame's text as a record."""
         return Emit([Raw(self._ledger.exchange, None, None, now.wall_ns, self._name, direction, text)])
 
     # -- answers
+
+    def on_answer(self, answer: Ack | Refusal, now: Moment) -> list[Effect]:
+        """Handle the answer to a request, and send the requests that waited for it."""
+        self.outbox.on_answer()
+        if isinstance(answer, Refusal):
+            return [*self._on_refusal(answer, now), *self.send_due(now)]
+        self.acknowledge(self.by_stream[answer.stream], now)
+        return self.send_due(now)
 
     def acknowledge(self, subscription: StreamSubscription, now: Moment) -> None:
         """Record that the exchange serves the stream."""
@@ -158,7 +191,7 @@ class Subscriptions:
             subscription.ask_again_at = now.at + retry_delay_s(subscription.unreadable)
             subscription.unreadable += 1
 
-    def on_refusal(self, refusal: Refusal, now: Moment) -> list[Effect]:
+    def _on_refusal(self, refusal: Refusal, now: Moment) -> list[Effect]:
         """Retry refused streams later. A permanent refusal of several does not name one: halves are requested."""
         unserved = [stream for stream in refusal.streams if self.by_stream[stream].acked_at is None]
         if not unserved and len(refusal.streams) == 1 and refusal.is_permanent:
@@ -196,7 +229,9 @@ class Subscriptions:
     def check_deadlines(self, now: Moment) -> list[Effect]:
         """Reconnect when a request is not answered in time; otherwise repeat the requests that are due."""
         subscriptions = self.by_stream.values()
-        stuck = [s for s in subscriptions if s.asked_at is not None and now.at - s.asked_at >= self._timeout_s]
+        latest = now.at - self._timeout_s
+        is_late = self.outbox.waited_until(now.at) <= latest
+        stuck = [s for s in subscriptions if is_late and s.asked_at is not None and s.asked_at <= latest]
         if stuck:
             names = ", ".join(str(each.progress.stream) for each in stuck[:3])
             return [Reconnect(f"no answer to subscribe for {self._timeout_s:g} s: {names}")]

@@ -56,6 +56,8 @@ class Session:
         self._ended_as: DisconnectReason | None = None
         """The reason if the collector itself ends the connection."""
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = float("-inf")
+        """When the timer ends, monotonic seconds."""
         self._requests: set[asyncio.Task[None]] = set()
 
     async def admitted(self) -> None:
@@ -79,6 +81,8 @@ class Session:
                         self._carry_out((effect,))
         finally:  # an error in one frame must not drop the records of earlier frames
             self._emit(records)
+        if self.feed.wake_at < self._armed_for:
+            self._arm()
 
     async def run(self, connection: Connection) -> str:
         """Run until the connection ends; returns the reason. Cancelling it ends the connection."""
@@ -153,7 +157,10 @@ class Session:
 
     def _arm(self) -> None:
         """Set the timer to the feed's next deadline."""
-        delay = max(0.0, self.feed.wake_at - self._clock().at)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_for = self.feed.wake_at
+        delay = max(0.0, self._armed_for - self._clock().at)
         self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
 
     def _wake(self) -> None:
