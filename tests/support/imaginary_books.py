@@ -11,8 +11,9 @@ import msgspec
 from feed_life import BOOK, at, emitted
 from imaginary_exchange import ImaginaryExchange
 from market_collector.book.rule import BookRule
-from market_collector.exchanges.interface import Ack, Batch, Message
-from market_collector.feed.effects import Effect
+from market_collector.errors import FrameError
+from market_collector.exchanges.interface import Ack, Batch, Message, Request
+from market_collector.feed.effects import Answer, Effect, Fetch
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Level, Orderbook, Record
@@ -41,6 +42,19 @@ class PlainCodec:
         return [Batch(self._stream, [msgspec.json.decode(frame, type=Orderbook)])]
 
 
+class PlainSnapshots:
+    """Answers are records of one book."""
+
+    def request(self, stream: Stream, depth: int | None) -> Request:
+        return Request(f"/book?depth={depth}")
+
+    def read(self, stream: Stream, body: bytes, receive_time_ns: int) -> Orderbook:
+        try:
+            return msgspec.json.decode(body, type=Orderbook)
+        except msgspec.MsgspecError as error:
+            raise FrameError("not a book") from error
+
+
 class BookExchange(ImaginaryExchange):
     """An exchange whose books follow any rule."""
 
@@ -51,8 +65,8 @@ class BookExchange(ImaginaryExchange):
 class Connections:
     """Connections to an imaginary exchange that carry the same book, with one ledger."""
 
-    def __init__(self, rule: BookRule) -> None:
-        self.exchange = BookExchange(books=rule)
+    def __init__(self, rule: BookRule, **facts: Any) -> None:
+        self.exchange = BookExchange(books=rule, **facts)
         self.ledger = Ledger("okx", [BOOK], 60.0, at(0), book_rule=rule)
         self.records: list[Record] = []
         """Everything emitted, in order."""
@@ -66,6 +80,15 @@ class Connections:
     def gets(self, feed: Feed, message: Orderbook | bytes, seconds: float = 1.0) -> list[Effect]:
         frame = message if isinstance(message, bytes) else msgspec.json.encode(message)
         return self.keep(feed.received(frame, at(seconds)))
+
+    def asks(self, feed: Feed, seconds: float) -> list[Fetch]:
+        """Let time pass; return the REST requests that are due."""
+        return [each for each in self.keep(feed.woken(at(seconds))) if isinstance(each, Fetch)]
+
+    def answers(self, feed: Feed, fetch: Fetch, answer: Orderbook | Answer, seconds: float) -> list[Effect]:
+        """Answer a REST request."""
+        body = msgspec.json.encode(answer) if isinstance(answer, Orderbook) else answer
+        return self.keep(feed.answered(fetch, body, at(seconds)))
 
     def keep(self, effects: Sequence[Effect]) -> list[Effect]:
         self.records += emitted(effects)
@@ -115,3 +138,18 @@ class Rebuilt:
                 if level.amount == "0":
                     del side[level.price]
         self.sequence = record.sequence
+
+
+class RangedMarket:
+    """The exchange's truth: one change per number, from 1 on, and the book after each."""
+
+    def __init__(self, changes: list[tuple[str, str]]) -> None:
+        self.changes = changes
+        self.states = [dict[str, str]()]
+        for price, amount in changes:
+            book = {**self.states[-1], price: amount}
+            self.states.append({price: amount for price, amount in book.items() if amount != "0"})
+
+    def update(self, first: int, last: int) -> dict[str, str]:
+        """The last amounts of the prices that changes ``first`` + 1 to ``last`` touch."""
+        return dict(self.changes[first:last])

@@ -17,6 +17,7 @@ from market_collector.exchanges.interface import (
     WEBSOCKET,
     Ack,
     Batch,
+    BookSnapshots,
     Credentials,
     Heartbeat,
     Limits,
@@ -75,6 +76,7 @@ class ImaginaryExchange:
     offers = frozenset(DataType)
     book_depths: tuple[int, ...] = (10,)
     books: BookRule = LINKED_BY_SEQUENCE
+    book_snapshots: BookSnapshots | None = None
     candle_intervals: tuple[str, ...] = ("1m",)
     skips_empty_candles = False
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://stream.imaginary.example", REST: "https://rest.imaginary.example"}

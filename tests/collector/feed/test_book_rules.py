@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feed_life import at
-from imaginary_books import Connections, Rebuilt, change, whole
+from imaginary_books import Connections, RangedMarket, Rebuilt, change, whole
 from market_collector.book.rule import BookRule, Proof
 from market_collector.feed.effects import Send
 from market_collector.model.events import Gap, Resync
@@ -51,21 +51,6 @@ def test_numbers_of_sequence_proof_that_go_back_are_a_gap() -> None:
 
 PRICES = ("1", "2", "3", "4")
 CHANGES = st.lists(st.tuples(st.sampled_from(PRICES), st.sampled_from(("0", "1", "2", "3"))), min_size=1, max_size=40)
-
-
-class RangedMarket:
-    """The exchange's truth: one change per number, from 1 on, and the book after each."""
-
-    def __init__(self, changes: list[tuple[str, str]]) -> None:
-        self.changes = changes
-        self.states = [dict[str, str]()]
-        for price, amount in changes:
-            book = {**self.states[-1], price: amount}
-            self.states.append({price: amount for price, amount in book.items() if amount != "0"})
-
-    def update(self, first: int, last: int) -> dict[str, str]:
-        """The last amounts of the prices that changes ``first`` + 1 to ``last`` touch."""
-        return dict(self.changes[first:last])
 
 
 @given(CHANGES, st.data())

@@ -18,7 +18,7 @@ import msgspec
 
 from market_collector.book.book import Book
 from market_collector.book.rule import BookRule
-from market_collector.model.events import Balance, Data, Instrument
+from market_collector.model.events import Balance, Data, Instrument, Orderbook
 from market_collector.model.streams import DataType, Stream
 
 WEBSOCKET, REST = "websocket", "rest"
@@ -410,6 +410,22 @@ class RestApi(Protocol):
         ...
 
 
+class BookSnapshots(Protocol):
+    """REST snapshots of books, where connections bring only updates."""
+
+    def request(self, stream: Stream, depth: int | None) -> Request:
+        """The request for the whole book, or for at least this many levels on each side."""
+        ...
+
+    def read(self, stream: Stream, body: bytes, receive_time_ns: int) -> Orderbook:
+        """The snapshot in an answer, with the ``sequence`` that updates follow.
+
+        Raises:
+            FrameError: the answer is malformed, or reports an error.
+        """
+        ...
+
+
 class Exchange(Protocol):
     """Facts about one venue, and its REST API and codecs."""
 
@@ -418,6 +434,8 @@ class Exchange(Protocol):
     book_depths: tuple[int, ...]
     books: BookRule
     """How order books are proved complete."""
+    book_snapshots: BookSnapshots | None
+    """Snapshots of books over REST; None where they come on the connection."""
     candle_intervals: tuple[str, ...]
     skips_empty_candles: bool
     """Connections carry no candle of an interval without trades, so that one is only missing if history has it."""

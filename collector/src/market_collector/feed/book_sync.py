@@ -11,8 +11,9 @@ from msgspec import structs
 from market_collector.book.book import Book
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Exchange
-from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Warn
+from market_collector.feed.effects import Answer, Effect, Emit, Fetch, Question, Reconnect, Warn
 from market_collector.feed.ledger import Ledger
+from market_collector.feed.rest_snapshots import RestSnapshots
 from market_collector.feed.subscription import BookSubscription, Subscriptions, retry_delay_s
 from market_collector.model.events import Data, Orderbook, Record
 from market_collector.model.moment import Moment
@@ -34,7 +35,16 @@ MAX_LOOKS = 24
 class BookSync:
     """All order books of one connection."""
 
-    def __init__(self, exchange: Exchange, ledger: Ledger, subscriptions: Subscriptions, connection: int) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        ledger: Ledger,
+        subscriptions: Subscriptions,
+        connection: int,
+        *,
+        depth: int | None = None,
+    ) -> None:
+        """``depth`` is the wanted number of levels on each side; None for what the exchange sends."""
         self._exchange = exchange
         self._ledger = ledger
         self._subscriptions = subscriptions
@@ -42,6 +52,8 @@ class BookSync:
         self._books = subscriptions.books
         self._rule = exchange.books
         self._publish = ledger.books.add_update
+        source = exchange.book_snapshots
+        self._snapshots = None if source is None else RestSnapshots(source, exchange.books, depth, ledger.complaints)
 
     # -- data
 
@@ -78,8 +90,7 @@ class BookSync:
     def _on_update(self, subscription: BookSubscription, update: Orderbook, now: Moment) -> list[Effect]:
         book = subscription.book
         if book is None:  # out of sync: the gap is recorded and a snapshot requested
-            self._ledger.skipped_updates += 1
-            return []
+            return self._on_unsynced(subscription, update, now)
         if update.previous_sequence != book.sequence and not self._rule.is_next(book.sequence, update):
             return self._on_unlinked(subscription, book, update, now)
         book.apply(update)
@@ -96,7 +107,28 @@ class BookSync:
         if self._rule.contains(book.sequence, update):
             self._ledger.books.duplicates += 1
             return []
+        if self._snapshots is not None:
+            self._snapshots.wait(subscription, update, now)
         return self.start_resync(subscription, ResyncReason.SEQUENCE_GAP, describe_link(subscription, update), now)
+
+    def _on_unsynced(self, subscription: BookSubscription, update: Orderbook, now: Moment) -> list[Effect]:
+        if self._snapshots is not None:
+            self._snapshots.wait(subscription, update, now)
+        else:
+            self._ledger.skipped_updates += 1
+        return []
+
+    # -- snapshots over REST
+
+    def request_snapshots(self, now: Moment) -> list[Effect]:
+        """Request the snapshots that the connection does not bring."""
+        return [] if self._snapshots is None else self._snapshots.requests(self._books, now)
+
+    def on_snapshot(self, subscription: BookSubscription, answer: Answer, now: Moment) -> list[Effect]:
+        """Start the book with a snapshot from REST and the updates that waited for it."""
+        assert self._snapshots is not None
+        records, effects = self._snapshots.take(subscription, answer, now)
+        return [*effects, *self.on_records(subscription, records, now)]
 
     def on_unreadable(self, subscription: BookSubscription, message: str, now: Moment) -> list[Effect]:
         """Resync a book that lacks a message."""
@@ -127,14 +159,19 @@ class BookSync:
     def _request_snapshot(self, subscription: BookSubscription, reason: ResyncReason, now: Moment) -> list[Effect]:
         """Subscribe again: first at once, then after growing delays, finally on another connection.
 
-        Messages that cannot be read would be the same on another connection, whose other streams would suffer.
+        Where snapshots come over REST, the subscription stays. Messages that cannot be read would be the same on
+        another connection, whose other streams would suffer.
         """
         stream, attempts = subscription.progress.stream, len(subscription.resyncs)
         if attempts > MAX_RESYNCS and reason != ResyncReason.UNREADABLE:
             return [Reconnect(f"{stream} lost its sequence {attempts} times in {RESYNC_WINDOW_S:g} s")]
+        ask_at = now.at if attempts == 1 else now.at + retry_delay_s(attempts - 2)
+        if self._snapshots is not None:
+            subscription.snapshot_at = ask_at
+            return self._snapshots.requests([subscription], now)
         if attempts == 1:
             return self._subscriptions.resubscribe([stream], now)
-        subscription.ask_again_at = now.at + retry_delay_s(attempts - 2)
+        subscription.ask_again_at = ask_at
         return []
 
     # -- crossed books

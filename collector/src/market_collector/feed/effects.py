@@ -31,6 +31,8 @@ class Question(Enum):
     """Its newest event: tells a quiet market from a stale stream."""
     STATE = "state"
     """Whether the instrument trades continuously: in an auction its book may be crossed."""
+    SNAPSHOT = "snapshot"
+    """Its whole book, where the connection brings only updates."""
     OVERVIEW = "newest activity of all instruments"
     """The newest activity of all instruments, for many streams without data."""
     HALTS = "instruments that do not trade"

@@ -63,6 +63,7 @@ class Feed:
         ping_interval_s: float,
         subscribe_timeout_s: float = SUBSCRIBE_TIMEOUT_S,
         store_raw: bool = False,
+        book_depth: int | None = None,
     ) -> None:
         self.name = name or route
         """Name of the connection in records and messages."""
@@ -81,8 +82,9 @@ class Feed:
             limits=exchange.limits,
             timeout_s=subscribe_timeout_s,
             store_raw=store_raw,
+            has_rest_snapshots=exchange.book_snapshots is not None,
         )
-        self._book_sync = BookSync(exchange, ledger, self._requests, self._number)
+        self._book_sync = BookSync(exchange, ledger, self._requests, self._number, depth=book_depth)
         check = QuietCheck(exchange, ledger, self._requests, self._book_sync)
         self._liveness = Liveness(exchange, ledger, self._requests, check, ping_interval_s)
         self._login = AccountLogin(ledger, self._requests, needs_login=exchange.needs_login(route))
@@ -167,6 +169,7 @@ class Feed:
             self._check_connection,
             self._check_overdue,
             self._requests.check_deadlines,
+            self._book_sync.request_snapshots,
             self._book_sync.check_crossed,
             self._check_accounts,
             self._liveness.probe_idle,
@@ -204,6 +207,8 @@ class Feed:
         if fetch.question is Question.NEWEST:
             return self._liveness.on_newest(subscription, answer, now)
         assert isinstance(subscription, BookSubscription)
+        if fetch.question is Question.SNAPSHOT:
+            return self._book_sync.on_snapshot(subscription, answer, now)
         state = answer if isinstance(answer, bytes) else None
         return self._book_sync.on_trading_state(subscription, state, now)
 

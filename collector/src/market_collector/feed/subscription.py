@@ -1,5 +1,6 @@
 """Subscriptions of one connection: requests to subscribe, acknowledgements, refusals and their deadlines."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
@@ -11,7 +12,7 @@ from market_collector.feed.effects import Effect, Emit, Reconnect, Send, Warn
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.outbox import Outbox, Outgoing
 from market_collector.feed.stream_state import BookProgress, StreamProgress
-from market_collector.model.events import Raw
+from market_collector.model.events import Orderbook, Raw
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream, StreamState
 
@@ -57,6 +58,10 @@ class StreamSubscription(msgspec.Struct):
     proven_at: float = float("-inf")
 
 
+UPDATES_WAITING = 2000
+"""Updates that wait for a snapshot. A book that changes every 100 ms has 100 of them in 10 s."""
+
+
 class BookSubscription(StreamSubscription, kw_only=True):
     """An order book on one connection."""
 
@@ -71,6 +76,14 @@ class BookSubscription(StreamSubscription, kw_only=True):
     """Since when the best bid is not below the best ask."""
     looked_at: float = float("-inf")
     """When it was last examined for a cross, monotonic seconds."""
+    waiting: deque[tuple[float, Orderbook]] = msgspec.field(default_factory=lambda: deque(maxlen=UPDATES_WAITING))
+    """Updates that a REST snapshot will precede, with the time when each arrived, monotonic seconds."""
+    fetching: float | None = None
+    """When the subscription was acknowledged for which a REST snapshot is requested; None if none is."""
+    snapshot_at: float = float("-inf")
+    """When a REST snapshot may be requested."""
+    snapshot_tries: int = 0
+    """REST snapshots in a row that were of no use."""
 
 
 def retry_delay_s(retries: int) -> float:
@@ -103,6 +116,7 @@ class Subscriptions:
         limits: Limits,
         timeout_s: float,
         store_raw: bool,
+        has_rest_snapshots: bool,
     ) -> None:
         self.by_stream = {stream: _subscription(ledger.streams[stream]) for stream in streams}
         self.books = [each for each in self.by_stream.values() if isinstance(each, BookSubscription)]
@@ -112,6 +126,7 @@ class Subscriptions:
         self._codec = codec
         self._ledger = ledger
         self._timeout_s = timeout_s
+        self._has_rest_snapshots = has_rest_snapshots
 
     # -- requests
 
@@ -231,12 +246,19 @@ class Subscriptions:
         subscriptions = self.by_stream.values()
         latest = now.at - self._timeout_s
         is_late = self.outbox.waited_until(now.at) <= latest
-        stuck = [s for s in subscriptions if is_late and s.asked_at is not None and s.asked_at <= latest]
+        stuck = [each for each in subscriptions if is_late and self._is_stuck(each, latest)]
         if stuck:
             names = ", ".join(str(each.progress.stream) for each in stuck[:3])
             return [Reconnect(f"no answer to subscribe for {self._timeout_s:g} s: {names}")]
         due = [s.progress.stream for s in subscriptions if s.ask_again_at is not None and now.at >= s.ask_again_at]
         return self.resubscribe(due, now) if due else []
+
+    def _is_stuck(self, subscription: StreamSubscription, latest: float) -> bool:
+        """Whether a request has no answer in time. A connection is not at fault for a snapshot that REST owes."""
+        if subscription.asked_at is None or subscription.asked_at > latest:
+            return False
+        waits_for_rest = self._has_rest_snapshots and isinstance(subscription, BookSubscription)
+        return not (waits_for_rest and subscription.acked_at is not None)
 
 
 def _subscription(progress: StreamProgress) -> StreamSubscription:

@@ -180,6 +180,7 @@ class Supervisor:
             ping_interval_s=self._settings.ping_interval_s,
             subscribe_timeout_s=self._deadlines.subscribe_s,
             store_raw=self._settings.store_raw_data,
+            book_depth=self._settings.book_depth,
         )
         login_gate = self._login_gate if self._exchange.needs_login(planned.route) else None
         return Session(feed, emit=self._emit, rest=self.rest, clock=self._clock, replace=replace, login_gate=login_gate)

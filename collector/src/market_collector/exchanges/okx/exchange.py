@@ -15,6 +15,7 @@ from market_collector.book.rule import LINKED_BY_SEQUENCE
 from market_collector.exchanges.interface import (
     REST,
     WEBSOCKET,
+    BookSnapshots,
     Codec,
     Credentials,
     Heartbeat,
@@ -36,6 +37,7 @@ class Okx:
     offers = frozenset(DataType)
     book_depths: tuple[int, ...] = (BOOK_DEPTH,)
     books = LINKED_BY_SEQUENCE
+    book_snapshots: BookSnapshots | None = None
     candle_intervals: tuple[str, ...] = tuple(BARS)
     skips_empty_candles = False
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://ws.okx.com:8443", REST: "https://openapi.okx.com"}

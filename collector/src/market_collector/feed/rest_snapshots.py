@@ -1,0 +1,83 @@
+"""Snapshots that an exchange sends over REST, while the updates wait that a connection brings meanwhile."""
+
+from collections.abc import Iterable
+
+from market_collector.book.rule import BookRule
+from market_collector.errors import FrameError
+from market_collector.exchanges.interface import BookSnapshots
+from market_collector.feed.complaints import Complaints
+from market_collector.feed.effects import Answer, Effect, Fetch, Question
+from market_collector.feed.subscription import BookSubscription
+from market_collector.model.events import Orderbook
+from market_collector.model.moment import Moment
+
+WAIT_S = 10.0
+"""Time for which updates wait. A snapshot may be older than these, but not by more."""
+RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 60.0)
+"""Delays before a snapshot is requested again. It is usually older than the first update, which a moment cures."""
+
+
+class RestSnapshots:
+    """Requests snapshots of a connection's books and joins them with the updates."""
+
+    def __init__(self, source: BookSnapshots, rule: BookRule, depth: int | None, complaints: Complaints) -> None:
+        self._source = source
+        self._rule = rule
+        self._depth = depth
+        self._complaints = complaints
+
+    def wait(self, subscription: BookSubscription, update: Orderbook, now: Moment) -> None:
+        """Keep an update until there is a snapshot. Those kept follow each other."""
+        waiting = subscription.waiting
+        last = waiting[-1][1].sequence if waiting else None
+        if self._rule.contains(last, update):
+            return
+        if waiting and not self._rule.is_next(last, update):
+            waiting.clear()
+        while waiting and now.at - waiting[0][0] > WAIT_S:
+            waiting.popleft()
+        waiting.append((now.at, update))
+
+    def requests(self, subscriptions: Iterable[BookSubscription], now: Moment) -> list[Effect]:
+        """Return the requests that are due. One made before the acknowledgement would not prove a quiet book."""
+        return [self._request(each) for each in subscriptions if _is_due(each, now)]
+
+    def _request(self, subscription: BookSubscription) -> Fetch:
+        subscription.fetching = subscription.acked_at
+        stream = subscription.progress.stream
+        return Fetch(stream, Question.SNAPSHOT, self._source.request(stream, self._depth))
+
+    def take(self, subscription: BookSubscription, answer: Answer, now: Moment) -> tuple[list[Orderbook], list[Effect]]:
+        """Return the snapshot and the updates that continue it; none and warnings if it is requested again."""
+        stream = subscription.progress.stream
+        records, problem = self._join(subscription, answer, now)
+        subscription.fetching = None
+        if records:
+            subscription.waiting.clear()
+            subscription.snapshot_tries = 0
+            return records, []
+        delay_s = RETRY_S[min(subscription.snapshot_tries, len(RETRY_S) - 1)]
+        subscription.snapshot_tries += 1
+        subscription.snapshot_at = now.at + delay_s
+        return [], [*self._complaints.warn(f"{stream}: snapshot", f"{stream}: no snapshot: {problem}", now)]
+
+    def _join(self, subscription: BookSubscription, answer: Answer, now: Moment) -> tuple[list[Orderbook], str]:
+        """Return the snapshot with the updates, or the reason that there are none."""
+        if subscription.acked_at != subscription.fetching:
+            return [], "it was requested for an earlier subscription"
+        if not isinstance(answer, bytes):
+            return [], str(answer)
+        try:
+            snapshot = self._source.read(subscription.progress.stream, answer, now.wall_ns)
+        except FrameError as error:
+            return [], str(error)
+        at, waiting = snapshot.sequence, [update for _, update in subscription.waiting]
+        later = [update for update in waiting if not self._rule.contains(at, update)]
+        if later and not self._rule.is_next(at, later[0]):
+            return [], f"it is older than the updates: {at}, then {later[0].previous_sequence}"
+        return [snapshot, *later], ""
+
+
+def _is_due(subscription: BookSubscription, now: Moment) -> bool:
+    is_wanted = subscription.book is None and subscription.acked_at is not None
+    return is_wanted and subscription.fetching is None and now.at >= subscription.snapshot_at
