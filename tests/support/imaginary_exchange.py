@@ -81,7 +81,7 @@ class ImaginaryExchange:
     skips_empty_candles = False
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://stream.imaginary.example", REST: "https://rest.imaginary.example"}
     routes: Mapping[str, Route] = {"all": Route()}
-    heartbeat = Heartbeat(ping='{"ping":1}', max_interval_s=25.0)
+    heartbeat = Heartbeat(ping='{"ping":{id}}', max_interval_s=25.0)
     limits = Limits(dial=Window(1000, 1.0))
     slow_reader_code: int | None = None
     has_dense_trade_ids = True

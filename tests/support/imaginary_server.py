@@ -102,10 +102,10 @@ class ImaginaryServer:
 
 
 @asynccontextmanager
-async def imaginary_server(**limits: Any) -> AsyncIterator[ImaginaryServer]:
-    """Serves on a port of its own in the test's event loop."""
+async def imaginary_server(pings_every_s: float | None = None, **limits: Any) -> AsyncIterator[ImaginaryServer]:
+    """Serves on a port of its own in the test's event loop. ``pings_every_s``: ping frames of RFC 6455."""
     one = ImaginaryServer(**limits)
-    async with serve(one._serve, "127.0.0.1", 0, ping_interval=None, close_timeout=0.2) as server:
+    async with serve(one._serve, "127.0.0.1", 0, ping_interval=pings_every_s, close_timeout=0.2) as server:
         one.websocket = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield one
 

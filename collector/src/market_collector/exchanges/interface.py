@@ -12,6 +12,7 @@ Continuity rules are the same for all exchanges, because each exchange maps its 
 
 from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from enum import Enum
+from math import inf
 from typing import Protocol
 
 import msgspec
@@ -63,13 +64,31 @@ class Limits(msgspec.Struct, frozen=True):
     """A larger message ends the connection. At least 65,536."""
 
 
+class HeartbeatKind(Enum):
+    """Signs by which a quiet connection shows that it is alive."""
+
+    PING = "answers to pings"
+    """The client sends `Heartbeat.ping`, and any message shows life."""
+    CONTROL_FRAMES = "control frames"
+    """The exchange sends ping frames (RFC 6455). They show life, and so does any message."""
+    MESSAGES = "messages"
+    """The exchange sends messages all the time. Only they show life."""
+
+
 class Heartbeat(msgspec.Struct, frozen=True):
     """The exchange's keepalive: tells an idle connection from a broken one."""
 
-    ping: str
-    """Text frame that the client sends after ``interval_s`` without any frame."""
-    max_interval_s: float
+    kind: HeartbeatKind = HeartbeatKind.PING
+    ping: str = ""
+    """Text frame that the client sends after the ping interval without any message. Each ``{id}`` in it becomes the
+    number of the ping."""
+    max_interval_s: float = inf
     """The exchange closes a connection that sends nothing for longer. The ping interval must stay below it."""
+    always: bool = False
+    """Whether a ping is due in each interval, even if messages arrive."""
+    dead_after_s: float | None = None
+    """Seconds without a sign of life after which the connection ends: after a ping, otherwise after the last sign. At
+    most the ping interval, which is the default."""
 
 
 class Budget(msgspec.Struct, frozen=True):

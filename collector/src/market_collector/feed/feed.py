@@ -15,6 +15,7 @@ from market_collector.exchanges.interface import (
     CloseNotice,
     Codec,
     Exchange,
+    HeartbeatKind,
     LoggedIn,
     LoginRefusal,
     Message,
@@ -89,7 +90,8 @@ class Feed:
         self._liveness = Liveness(exchange, ledger, self._requests, check, ping_interval_s)
         self._login = AccountLogin(ledger, self._requests, needs_login=exchange.needs_login(route))
         self._tick_s = BOOK_TICK_S if self._requests.books else TICK_S
-        self._received_at = 0.0
+        self._alive_at = 0.0
+        """The last sign of life, monotonic seconds."""
         self._unreadable_in_a_row = 0
         # For each message: bound here, so that a message passes through no further object.
         self._subscriptions = self._requests.by_stream
@@ -131,7 +133,7 @@ class Feed:
 
     def opened(self, now: Moment) -> list[Effect]:
         """The connection is open: log in or subscribe."""
-        self._received_at = now.at
+        self._alive_at = now.at
         connected = Emit([self._ledger.opened(self._number, self.name, self._subscriptions, now)])
         log_in_or_subscribe = self._login.log_in if self._login.is_pending else self._requests.subscribe_all
         effects = [connected, *log_in_or_subscribe(now)]
@@ -143,7 +145,7 @@ class Feed:
 
     def received(self, frame: bytes, now: Moment) -> list[Effect]:
         """A frame arrived: decode it and handle its messages."""
-        self._received_at = now.at
+        self._alive_at = now.at
         self._ledger.messages += 1
         raw: list[Effect] = []
         if self._store_raw:
@@ -162,6 +164,11 @@ class Feed:
         except Exception as error:
             effects = self._on_internal_error(messages, error, now)
         return raw + effects if raw else effects
+
+    def note_control_frame(self, at: float) -> None:
+        """The exchange sent a ping or pong frame at this time, monotonic seconds."""
+        if self._exchange.heartbeat.kind is HeartbeatKind.CONTROL_FRAMES:
+            self._alive_at = max(self._alive_at, at)
 
     def woken(self, now: Moment) -> list[Effect]:
         """Time passed: check every deadline."""
@@ -188,14 +195,14 @@ class Feed:
             return self._ledger.complaints.warn(f"{self.name}: {check.__name__}", message, now, error)
 
     def _check_connection(self, now: Moment) -> Sequence[Effect]:
-        return self._liveness.check_connection(self._received_at, now)
+        return self._liveness.check_connection(self._alive_at, now)
 
     def _check_overdue(self, now: Moment) -> Sequence[Effect]:
         events = self._ledger.check_overdue(now)
         return [Emit(events)] if events else []
 
     def _check_accounts(self, now: Moment) -> Sequence[Effect]:
-        is_alive = now.at - self._received_at <= 2 * self._liveness.ping_interval_s
+        is_alive = now.at - self._alive_at <= self._liveness.longest_silence_s
         return self._login.check_accounts(now, is_connection_alive=is_alive)
 
     def answered(self, fetch: Fetch, answer: Answer, now: Moment) -> list[Effect]:

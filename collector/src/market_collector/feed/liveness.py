@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from market_collector.errors import FrameError, InstrumentRefusedError, RequestFailedError
-from market_collector.exchanges.interface import Exchange, ProblemKind, Request, Sign
+from market_collector.exchanges.interface import Exchange, HeartbeatKind, ProblemKind, Request, Sign
 from market_collector.feed.effects import Answer, Effect, Fetch, Question, Reconnect, Warn
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.quiet_check import QuietCheck
@@ -45,6 +45,7 @@ class Liveness:
     ) -> None:
         self.pings_sent = 0
         self.ping_interval_s = min(ping_interval_s, exchange.heartbeat.max_interval_s)
+        self._dead_after_s = exchange.heartbeat.dead_after_s or self.ping_interval_s
         self._exchange = exchange
         self._ledger = ledger
         self._subscriptions = subscriptions
@@ -65,17 +66,32 @@ class Liveness:
 
     # -- the connection
 
-    def check_connection(self, received_at: float, now: Moment) -> list[Effect]:
-        """Send a ping when nothing was received for the ping interval; reconnect when that is not answered either."""
-        if self._pinged_at > received_at:  # not answered yet
-            if now.at - self._pinged_at >= self.ping_interval_s:
-                return [Reconnect(f"no answer to a ping for {self.ping_interval_s:g} s")]
-            return []
-        if now.at - received_at < self.ping_interval_s:
+    @property
+    def longest_silence_s(self) -> float:
+        """Seconds without a sign of life after which the connection has ended."""
+        has_pings = self._exchange.heartbeat.kind is HeartbeatKind.PING
+        return self._dead_after_s + (self.ping_interval_s if has_pings else 0.0)
+
+    def check_connection(self, alive_at: float, now: Moment) -> list[Effect]:
+        """Send the ping that is due; reconnect when there is no sign of life.
+
+        Args:
+            alive_at: the last sign of life, monotonic seconds.
+        """
+        heartbeat = self._exchange.heartbeat
+        if heartbeat.kind is not HeartbeatKind.PING:
+            return self._end_after(alive_at, f"no {heartbeat.kind.value}", now)
+        if self._pinged_at > alive_at:  # not answered yet
+            return self._end_after(self._pinged_at, "no answer to a ping", now)
+        if now.at - (self._pinged_at if heartbeat.always else alive_at) < self.ping_interval_s:
             return []
         self._pinged_at = now.at
         self.pings_sent += 1
-        return self._subscriptions.ping(self._exchange.heartbeat.ping, now)
+        return self._subscriptions.ping(heartbeat.ping.replace("{id}", str(self.pings_sent)), now)
+
+    def _end_after(self, at: float, silence: str, now: Moment) -> list[Effect]:
+        is_dead = now.at - at >= self._dead_after_s
+        return [Reconnect(f"{silence} for {self._dead_after_s:g} s")] if is_dead else []
 
     # -- streams without data
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import cast
 
 from websockets.client import ClientProtocol
@@ -67,6 +69,9 @@ class Connection(asyncio.Protocol):
         self._ended: asyncio.Future[str] = loop.create_future()
         self._reader = MessageReader(self._protocol, max_message_bytes)
         self._max_message_bytes = max_message_bytes
+        self._control_frames = 0
+        self.control_frame_at = -inf
+        """When the last ping or pong frame arrived, monotonic seconds."""
         self._claim = claim
         self._answer = b""
         """The beginning of the server's handshake answer."""
@@ -144,7 +149,12 @@ class Connection(asyncio.Protocol):
             return
         self._receive(messages)
         if self._reader.has_fed_protocol:
+            self._note_control_frames()
             self._flush()
+
+    def _note_control_frames(self) -> None:
+        if self._reader.control_frames > self._control_frames:
+            self._control_frames, self.control_frame_at = self._reader.control_frames, time.monotonic()
 
     def eof_received(self) -> None:
         """The server has closed its sending side."""

@@ -41,6 +41,8 @@ class MessageReader:
         self._wanted = 0
         """Bytes needed before the held ones can be read."""
         self._fragments: list[bytes] = []
+        self.control_frames = 0
+        """Ping and pong frames so far."""
 
     def read(self, data: bytes) -> list[bytes]:
         """Return the messages that are complete, in order.
@@ -110,6 +112,7 @@ class MessageReader:
 
     def _message(self, frame: Frame) -> Iterable[bytes]:
         """Join fragments. The protocol has answered control frames."""
+        self.control_frames += frame.opcode in (Opcode.PING, Opcode.PONG)
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return ()
         self._fragments.append(bytes(frame.data))

@@ -164,6 +164,8 @@ class Session:
         self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
 
     def _wake(self) -> None:
+        assert self._connection is not None
+        self.feed.note_control_frame(self._connection.control_frame_at)
         self._handle_errors(lambda: self.feed.woken(self._clock()))
         self._arm()
 
