@@ -6,7 +6,7 @@ from imaginary_exchange import ImaginaryExchange
 from imaginary_server import collection, imaginary_server, trades
 from market_collector.exchanges.interface import Heartbeat, HeartbeatKind
 
-EXCHANGE = ImaginaryExchange(heartbeat=Heartbeat(HeartbeatKind.CONTROL, dead_after_s=1.5))
+EXCHANGE = ImaginaryExchange(heartbeat=Heartbeat(HeartbeatKind.CONTROL_FRAMES, dead_after_s=1.5))
 
 
 async def test_quiet_connection_lives_while_ping_frames_arrive() -> None:
