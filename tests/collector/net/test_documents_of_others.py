@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from market_collector.checkpoint import FILE, Checkpoint
 from market_collector.errors import FrameError
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.model.streams import DataType, Stream
 from market_collector.net.predecessors import HandoverFile
 
 STREAMS = [Stream("BTC-USDT", each) for each in (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER)]
 CANDLES = Stream("BTC-USDT", DataType.CANDLE, "1m")
-API = Okx().rest_api
+API = OkxRestApi()
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.sampled_from(["0", "9" * 400, "-1"]),
     lambda inner: (

@@ -161,6 +161,51 @@ Sign = int | str | Top
 """
 
 
+Evidence = int | str
+"""A number or digest by which an exchange recognizes the state of a stream; the core only keeps it."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The data of a stream that an answer about its newest event is compared with."""
+
+    last: Data | None = None
+    """The last record; None before the first."""
+    evidence: Evidence | None = None
+    """`Batch.evidence` of the last data that had one."""
+    answer: Evidence | None = None
+    """`Freshness.evidence` of the last answer that had one; None if data came after it."""
+    book: Book | None = None
+    """For books: this connection's state; None while it is out of sync."""
+
+
+class Finding(Enum):
+    """Relation of an answer about a stream's newest event to the stream's data."""
+
+    QUIET = "quiet"
+    """The exchange has nothing newer."""
+    EMPTY = "empty"
+    """The exchange has no event of the stream at all."""
+    NEWER = "newer"
+    OLDER = "older"
+    """The answer is older than the data: a cache lags, or the exchange set its clock back."""
+    UNKNOWN = "unknown"
+    """The next answer will tell, with the evidence of this one."""
+
+
+class Freshness(msgspec.Struct, frozen=True):
+    """The judgement of an answer about a stream's newest event."""
+
+    finding: Finding
+    newest: int | None = None
+    """For `Finding.NEWER`: the newest trade id, or open time of a candle in milliseconds; None if they do not show
+    which records are missing."""
+    evidence: Evidence | None = None
+    """Returned as `Seen.answer` with the next answer."""
+    detail: str = ""
+    """The difference in words, for messages: ``140 after 100``. "" for `Finding.UNKNOWN` if there was nothing to
+    compare with."""
+
+
 class HistoryRange(msgspec.Struct, frozen=True):
     """Missing trades or closed candles of a stream, to be requested from the exchange's history."""
 
@@ -197,6 +242,8 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 
     stream: Stream
     records: Sequence[Data]
+    evidence: Evidence | None = None
+    """Returned as `Seen.evidence` when the stream has no data, if its records do not suffice to judge that."""
 
 
 class AccountUpdate(msgspec.Struct, frozen=True):
@@ -356,11 +403,11 @@ class RestApi(Protocol):
         ...
 
     def newest(self, stream: Stream) -> Request:
-        """The request for the stream's newest event; `newest_mark` reads the answer."""
+        """The request for the stream's newest event; `judge` reads the answer."""
         ...
 
-    def newest_mark(self, stream: Stream, body: bytes) -> int | None:
-        """The newest event's mark (see `mark`) from the answer to `newest`; None if the exchange has no event.
+    def judge(self, stream: Stream, seen: Seen, body: bytes) -> Freshness:
+        """Compare the answer to `newest` with the stream's data.
 
         Raises:
             InstrumentRefusedError: the exchange does not know the instrument, or does not serve it any more.
@@ -382,10 +429,7 @@ class RestApi(Protocol):
         ...
 
     def mark(self, record: Data) -> int:
-        """A number that grows with each event of a stream: trade id, book sequence or exchange time.
-
-        If REST's newest mark is not above ours, no event was missed and the market is quiet.
-        """
+        """The number that an overview shows of this record, for streams whose `Sign` is an int."""
         ...
 
     def halted(self, body: bytes) -> Mapping[str, str]:

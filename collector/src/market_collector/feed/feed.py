@@ -256,6 +256,8 @@ class Feed:
             return []
         subscription.has_data = True
         progress = subscription.progress
+        if batch.evidence is not None:
+            progress.evidence = batch.evidence
         take = self._takers.get(type(progress))
         if take is None:
             progress.observe(batch.records[-1], now)

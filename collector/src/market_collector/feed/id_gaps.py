@@ -203,7 +203,7 @@ class IdGaps:
         return (resync(self._exchange, stream, ResyncReason.CANDLE_CHANGED, detail, now),)
 
     def expect(self, progress: IdProgress, newest: int, now: Moment) -> None:
-        """Record the exchange's newest event (`RestApi.newest_mark`): undelivered ids up to it are missing."""
+        """Record the exchange's newest event (`Freshness.newest`): undelivered ids up to it are missing."""
         if progress.ids.last_id is None:
             return
         if progress.stream.data_type is DataType.TRADE:

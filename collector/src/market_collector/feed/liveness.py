@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Sequence
 
 from market_collector.errors import FrameError, InstrumentRefusedError, RequestFailedError
-from market_collector.exchanges.interface import Exchange, HeartbeatKind, ProblemKind, Request, Sign
+from market_collector.exchanges.interface import Exchange, Freshness, HeartbeatKind, ProblemKind, Request, Sign
 from market_collector.feed.effects import Answer, Effect, Fetch, Question, Reconnect, Warn
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.quiet_check import QuietCheck
+from market_collector.feed.quiet_check import QuietCheck, seen_of
 from market_collector.feed.subscription import StreamSubscription, Subscriptions
 from market_collector.model.moment import Moment
-from market_collector.model.streams import DataType, Stream, StreamState
+from market_collector.model.streams import DataType, StreamState
 
 PROBE_AFTER_S = 2.0
 """An acknowledged stream without any data is probed over REST after this time."""
@@ -188,7 +188,7 @@ class Liveness:
         subscription.is_probed = False
         self._under_way = max(0, self._under_way - 1)
         try:
-            newest = self._newest_mark(subscription.progress.stream, answer)
+            freshness = self._judge(subscription, answer)
         except InstrumentRefusedError as error:
             self._failures = 0
             effects = self._check.on_refusal(subscription, error, now)
@@ -198,7 +198,7 @@ class Liveness:
             effects = self._on_unreadable(subscription, error, now)
         else:
             self._failures, subscription.is_answer_unreadable = 0, False
-            effects = self._check.on_newest(subscription, newest, now)
+            effects = self._check.on_freshness(subscription, freshness, now)
         return [*effects, *self._ask_queued(now)]
 
     def _on_unreadable(self, subscription: StreamSubscription, error: FrameError, now: Moment) -> list[Effect]:
@@ -212,12 +212,13 @@ class Liveness:
             )
         ]
 
-    def _newest_mark(self, stream: Stream, answer: Answer) -> int | None:
+    def _judge(self, subscription: StreamSubscription, answer: Answer) -> Freshness:
         """Read the answer. An HTTP error may come with a body that refuses the instrument."""
+        stream, seen = subscription.progress.stream, seen_of(subscription)
         if not isinstance(answer, RequestFailedError):
-            return self._exchange.rest_api.newest_mark(stream, answer)
+            return self._exchange.rest_api.judge(stream, seen, answer)
         if answer.problem is not None and answer.problem.kind is ProblemKind.NO_SYMBOL:
-            self._exchange.rest_api.newest_mark(stream, answer.body)
+            self._exchange.rest_api.judge(stream, seen, answer.body)
         raise answer
 
     def on_overview(self, answer: Answer, now: Moment) -> list[Effect]:

@@ -1,7 +1,8 @@
 """Decides what REST's answers mean for a stream without data: quiet, stale, refused, or unknown."""
 
 from market_collector.errors import InstrumentRefusedError
-from market_collector.exchanges.interface import Exchange, Sign, Top
+from market_collector.exchanges.freshness import by_number
+from market_collector.exchanges.interface import Exchange, Finding, Freshness, Seen, Sign, Top
 from market_collector.feed.book_sync import BookSync
 from market_collector.feed.effects import Effect, Emit, Reconnect, Warn
 from market_collector.feed.ledger import Ledger
@@ -58,7 +59,9 @@ class QuietCheck:
         progress = subscription.progress
         subscription.seen = sign
         if isinstance(sign, int):
-            return self.on_newest(subscription, sign, now)
+            last = subscription.progress.last
+            known = seen_of(subscription).answer if last is None else self._rest_api.mark(last)
+            return self.on_freshness(subscription, by_number(sign, known), now)
         if subscription.proven == sign and subscription.proven_at >= progress.last_at:
             self._confirm(subscription, now)
             return [] if now.at - subscription.proven_at < PROOF_S else None
@@ -84,40 +87,44 @@ class QuietCheck:
 
     # -- a stream's own probe
 
-    def on_newest(self, subscription: StreamSubscription, newest: int | None, now: Moment) -> list[Effect]:
+    def on_freshness(self, subscription: StreamSubscription, freshness: Freshness, now: Moment) -> list[Effect]:
         """A stream is quiet when REST has nothing newer; otherwise it is subscribed again once it is stale."""
         progress = subscription.progress
         if subscription.acked_at is None or _has_new_data(subscription):
             return []
         if progress.state is StreamState.REFUSED:
             return self._serve_again(subscription, now)
-        if newest is None:  # a complete answer: the exchange has nothing
+        if freshness.finding is Finding.EMPTY:  # a complete answer: the exchange has nothing
             subscription.asked_at = None
         elif isinstance(subscription, BookSubscription) and subscription.book is None:
             return []  # a book without a snapshot is never merely quiet
-        return self._compare(subscription, newest, now)
+        if freshness.evidence is not None:
+            subscription.answer, subscription.answer_at = freshness.evidence, now.at
+        return self._on_finding(subscription, freshness, now)
 
-    def _compare(self, subscription: StreamSubscription, newest: int | None, now: Moment) -> list[Effect]:
+    def _on_finding(self, subscription: StreamSubscription, freshness: Freshness, now: Moment) -> list[Effect]:
         progress = subscription.progress
-        known = subscription.probe_mark if progress.last is None else self._rest_api.mark(progress.last)
-        if newest is None or newest == known:
-            self._prove(subscription, now)
-            self._confirm(subscription, now)
-        elif known is None:  # nothing to compare with until the next answer
-            subscription.probe_mark = newest
-            self._prove(subscription, now)
-        elif newest < known and isinstance(progress, TickerProgress) and progress.older_at > progress.last_at:
-            return self._go_back(progress, newest, known, now)
-        elif newest < known:
-            self.leave_unchecked(subscription, f"its answer is older than the last data ({newest} before {known})", now)
-        else:
-            return self._on_newer(subscription, newest, known, now)
+        match freshness.finding:
+            case Finding.NEWER:
+                return self._on_newer(subscription, freshness, now)
+            case Finding.OLDER if isinstance(progress, TickerProgress) and progress.older_at > progress.last_at:
+                return self._go_back(progress, freshness, now)
+            case Finding.OLDER:
+                reason = f"its answer is older than the last data ({freshness.detail})"
+                self.leave_unchecked(subscription, reason, now)
+            case Finding.UNKNOWN if freshness.detail:
+                self.leave_unchecked(subscription, freshness.detail, now)
+            case Finding.UNKNOWN:
+                self._prove(subscription, now)
+            case Finding.QUIET | Finding.EMPTY:
+                self._prove(subscription, now)
+                self._confirm(subscription, now)
         return []
 
-    def _go_back(self, progress: TickerProgress, newest: int, known: int, now: Moment) -> list[Effect]:
+    def _go_back(self, progress: TickerProgress, freshness: Freshness, now: Moment) -> list[Effect]:
         """Publish tickers from an earlier time: the channel and REST agree that the last one's time was too late."""
         progress.last = None
-        detail = f"the exchange's tickers are older than the last one ({newest} before {known})"
+        detail = f"the exchange's tickers are older than the last one ({freshness.detail})"
         return [Emit([self._ledger.resync(progress.stream, ResyncReason.CLOCK_SET_BACK, detail, now)])]
 
     def _confirm(self, subscription: StreamSubscription, now: Moment) -> None:
@@ -125,16 +132,16 @@ class QuietCheck:
         self.last_idle_at = max(self.last_idle_at, progress.last_at, subscription.acked_at or 0.0)
         self._ledger.confirm(progress, now)
 
-    def _on_newer(self, subscription: StreamSubscription, newest: int, known: int, now: Moment) -> list[Effect]:
+    def _on_newer(self, subscription: StreamSubscription, freshness: Freshness, now: Moment) -> list[Effect]:
         progress = subscription.progress
-        subscription.probe_mark, subscription.newer_at, progress.unchecked = newest, now.at, ""
-        if isinstance(progress, IdProgress):
-            self._ledger.ids.expect(progress, newest, now)
+        subscription.newer_at, progress.unchecked = now.at, ""
+        if isinstance(progress, IdProgress) and freshness.newest is not None:
+            self._ledger.ids.expect(progress, freshness.newest, now)
         if progress.state is StreamState.UNKNOWN:
             progress.age(now, self._ledger.stale_after_s)
         if progress.state is not StreamState.STALE or now.at < subscription.resubscribe_at:
             return []
-        reason = f"silent, but the exchange has newer data ({newest} after {known})"
+        reason = f"silent, but the exchange has newer data ({freshness.detail})"
         self._resubscribed_at = [at for at in self._resubscribed_at if now.at - at < RESUBSCRIBE_WINDOW_S]
         if len(self._resubscribed_at) >= MAX_RESUBSCRIBES:
             return [Reconnect(f"{progress.stream} is {reason}, like others of this connection")]
@@ -162,9 +169,17 @@ class QuietCheck:
     def _serve_again(self, subscription: StreamSubscription, now: Moment) -> list[Effect]:
         """REST serves the instrument of a refused stream again: it was listed again."""
         stream = subscription.progress.stream
-        subscription.probe_mark, subscription.proven, subscription.refusals = None, None, 0
+        subscription.answer, subscription.proven, subscription.refusals = None, None, 0
         self._ledger.expect_data(subscription.progress, now)
         return [Warn(f"{stream}: served by the exchange again"), *self._subscriptions.resubscribe([stream], now)]
+
+
+def seen_of(subscription: StreamSubscription) -> Seen:
+    """Return the data of a stream that an answer is compared with."""
+    progress = subscription.progress
+    is_newest = progress.last_at <= subscription.answer_at
+    book = subscription.book if isinstance(subscription, BookSubscription) else None
+    return Seen(progress.last, progress.evidence, subscription.answer if is_newest else None, book)
 
 
 def _has_new_data(subscription: StreamSubscription) -> bool:

@@ -4,6 +4,7 @@ import msgspec
 
 from market_collector.book.book import Book
 from market_collector.book.continuity import IdTracker
+from market_collector.exchanges.interface import Evidence
 from market_collector.feed.account import LastBalances
 from market_collector.feed.candle_order import CandleOrder
 from market_collector.feed.latency import LatencyHistogram
@@ -42,6 +43,8 @@ class StreamProgress(msgspec.Struct):
     unreadable_message: str = ""
     confirmed_at: float = float("-inf")
     """When the exchange last confirmed that it has no newer data, monotonic seconds."""
+    evidence: Evidence | None = None
+    """`Batch.evidence` of the last data that had one."""
     unchecked: str = ""
     """Why it is unknown whether the exchange has newer data; empty if it has, or if nobody has asked."""
     connections: set[int] = msgspec.field(default_factory=set)

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from market_collector.book.book import Book
-from market_collector.exchanges.interface import Ack, Codec, Limits, Refusal, Sign
+from market_collector.exchanges.interface import Ack, Codec, Evidence, Limits, Refusal, Sign
 from market_collector.feed.effects import Effect, Emit, Reconnect, Send, Warn
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.outbox import Outbox, Outgoing
@@ -41,8 +41,9 @@ class StreamSubscription(msgspec.Struct):
     is_probed: bool = False
     """Whether a probe is under way, or waits for its turn."""
     probed_at: float = float("-inf")
-    probe_mark: int | None = None
-    """REST's newest mark at the last probe, for a stream without data of its own."""
+    answer: Evidence | None = None
+    """The evidence of the last answer about its newest event."""
+    answer_at: float = float("-inf")
     is_answer_unreadable: bool = False
     """Whether its data in the answer to the last probe could not be read."""
     newer_at: float = float("-inf")

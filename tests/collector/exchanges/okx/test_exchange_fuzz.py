@@ -12,6 +12,7 @@ from market_collector.exchanges.interface import AccountUpdate, Batch, Message
 from market_collector.exchanges.okx.account import OkxAccount
 from market_collector.exchanges.okx.channels import BUSINESS, PUBLIC, OkxCodec
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.model.events import Candle, Orderbook, Ticker, Trade
 from market_collector.model.streams import DataType, Stream
 from mutations import mutated
@@ -78,7 +79,7 @@ def check(message: Message) -> None:
 @settings(max_examples=600)
 @given(answer=mutated([*ANSWERS, CANDLES, BOOKS]), stream=st.sampled_from(STREAMS))
 def test_an_answer_of_rest_is_read_or_refused(answer: bytes, stream: Stream) -> None:
-    questions = Okx().rest_api
+    questions = OkxRestApi()
     for read in (
         lambda: questions.newest_mark(stream, answer),
         lambda: questions.is_trading(stream, answer),

@@ -11,6 +11,7 @@ from market_collector.exchanges.interface import AccountUpdate, Batch, Codec
 from market_collector.exchanges.okx.account import OkxAccount
 from market_collector.exchanges.okx.channels import channel
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.feed.checkpoint_state import LinePosition
 from market_collector.model.events import Data
 from market_collector.model.streams import ACCOUNT, DataType, Stream
@@ -244,7 +245,7 @@ def answer(*rows: Any) -> bytes:
 
 
 def test_unreadable_row_of_history_does_not_hide_the_others() -> None:
-    rest = Okx().rest_api
+    rest = OkxRestApi()
     body = answer(
         TRADE_ROW | {"tradeId": "9"}, TRADE_ROW | {"tradeId": "8", "px": "1.2.3"}, changed(TRADE_ROW, "ts", None)
     )
@@ -269,7 +270,7 @@ def test_unreadable_row_of_history_does_not_hide_the_others() -> None:
 def test_newest_row_without_its_mark_names_its_stream(
     stream: Stream, row: dict[str, Any], name: str, value: object
 ) -> None:
-    rest = Okx().rest_api
+    rest = OkxRestApi()
     assert rest.newest_mark(stream, answer(row)) is not None
     with pytest.raises(FrameError, match=rf"answer for {stream} cannot be read: .*`{name}`") as raised:
         rest.newest_mark(stream, answer(changed(row, name, value)))
@@ -278,7 +279,7 @@ def test_newest_row_without_its_mark_names_its_stream(
 
 @pytest.mark.parametrize("length", range(len(CANDLE_ROW)))
 def test_candle_of_rest_that_is_too_short_is_unreadable(length: int) -> None:
-    rest, short = Okx().rest_api, CANDLE_ROW[:length]
+    rest, short = OkxRestApi(), CANDLE_ROW[:length]
     with pytest.raises(FrameError, match="answer for BTC-USDT/candle:1m cannot be read") as raised:
         rest.newest_mark(CANDLE, answer(short))
     assert raised.value.stream == CANDLE
@@ -291,7 +292,7 @@ def test_candle_of_rest_that_is_too_short_is_unreadable(length: int) -> None:
 @pytest.mark.parametrize("name", ["tradeId", "px", "sz"])
 def test_trade_of_history_without_a_required_field_is_left_out(name: str) -> None:
     """`read_history` names the stream; its gap stays open."""
-    rest, odd = Okx().rest_api, changed(TRADE_ROW, name, ABSENT)
+    rest, odd = OkxRestApi(), changed(TRADE_ROW, name, ABSENT)
     with pytest.raises(FrameError, match=f"answer for BTC-USDT/trade cannot be read: .*`{name}`"):
         rest.read_history(TRADES, answer(odd), 7)
     history = rest.read_history(TRADES, answer(odd, TRADE_ROW), 7)
@@ -301,11 +302,11 @@ def test_trade_of_history_without_a_required_field_is_left_out(name: str) -> Non
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"code":"50011","msg":"Too Many Requests","data":[]}'])
 def test_answer_that_is_no_data_concerns_no_stream_in_particular(body: bytes) -> None:
     with pytest.raises(FrameError) as raised:
-        Okx().rest_api.newest_mark(TRADES, body)
+        OkxRestApi().newest_mark(TRADES, body)
     assert raised.value.stream is None
 
 
 def test_unreadable_ticker_of_one_instrument_does_not_hide_the_others() -> None:
     good = TICKER_ROW | {"instId": "BTC-USDT", "lastSz": None}
-    signs = Okx().rest_api.read_overview([TICKER], answer({"instId": "DEAD-USDT", "ts": "soon"}, good))
+    signs = OkxRestApi().read_overview([TICKER], answer({"instId": "DEAD-USDT", "ts": "soon"}, good))
     assert signs == {TICKER: 1786538760218}

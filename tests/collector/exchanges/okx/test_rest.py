@@ -11,6 +11,7 @@ import recordings
 from market_collector.errors import FrameError, InstrumentRefusedError
 from market_collector.exchanges.interface import Batch, HistoryRange, ProblemKind, RestProblem, Sign, Top
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.model.events import Instrument
 from market_collector.model.streams import DataType, Stream
 
@@ -19,7 +20,7 @@ BOOK = Stream("BTC-USDT", DataType.ORDERBOOK)
 TICKER = Stream("BTC-USDT", DataType.TICKER)
 CANDLE = Stream("BTC-USDT", DataType.CANDLE, "1h")
 STREAMS = (TRADES, BOOK, TICKER)
-QUESTIONS = Okx().rest_api
+QUESTIONS = OkxRestApi()
 
 
 @pytest.mark.parametrize(

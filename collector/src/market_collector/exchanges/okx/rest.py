@@ -11,14 +11,17 @@ from msgspec import structs
 from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedError
 from market_collector.excerpt import first_words
 from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds, check_decimals
+from market_collector.exchanges.freshness import by_number
 from market_collector.exchanges.http_status import HTTP_OK, problem_of_status
 from market_collector.exchanges.interface import (
     Budget,
+    Freshness,
     History,
     HistoryRange,
     ProblemKind,
     Request,
     RestProblem,
+    Seen,
     Sign,
     Top,
 )
@@ -216,6 +219,10 @@ class OkxRestApi:
             case DataType.CANDLE:
                 return _get(f"{MARKET}/candles", f"{instrument}&bar={BARS[stream.interval]}&limit=1")
         raise ValueError(f"OKX does not offer {stream}")
+
+    def judge(self, stream: Stream, seen: Seen, body: bytes) -> Freshness:
+        """Compare the newest mark with that of the last record, or of the last answer."""
+        return by_number(self.newest_mark(stream, body), seen.answer if seen.last is None else self.mark(seen.last))
 
     def newest_mark(self, stream: Stream, body: bytes) -> int | None:
         """Read the first row, since REST lists the newest first. An instrument that never traded has none."""
