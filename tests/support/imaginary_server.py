@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -27,6 +28,9 @@ class Client:
 
     peer: ServerConnection
     path: str
+    opened_at: float
+    """Seconds of the loop's clock."""
+    ended_at: float = inf
     frames: list[tuple[float, str]] = field(default_factory=list)
     """Arrival in seconds of the loop's clock, and text."""
     streams: set[str] = field(default_factory=set)
@@ -56,7 +60,7 @@ class ImaginaryServer:
 
     async def _serve(self, peer: ServerConnection) -> None:
         assert peer.request is not None
-        client = Client(peer, peer.request.path)
+        client = Client(peer, peer.request.path, asyncio.get_running_loop().time())
         self.clients.append(client)
         try:
             async for text in peer:
@@ -67,6 +71,8 @@ class ImaginaryServer:
                 await self._answer_in_time(client, json.loads(text))
         except ConnectionClosed:
             pass
+        finally:
+            client.ended_at = asyncio.get_running_loop().time()
 
     async def _answer_in_time(self, client: Client, frame: dict[str, Any]) -> None:
         if self.answers_after_s is None:

@@ -60,6 +60,8 @@ class Limits(msgspec.Struct, frozen=True):
     frames are not paced, so leave room for them."""
     one_request_at_a_time: bool = False
     """Whether a request must wait until the last one is answered, each by one `Ack` or `Refusal`."""
+    life_s: float | None = None
+    """Age at which the exchange ends a connection, seconds. The collector replaces it shortly before."""
     max_message_bytes: int = MAX_MESSAGE_BYTES
     """A larger message ends the connection. At least 65,536."""
 

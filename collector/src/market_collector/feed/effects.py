@@ -74,6 +74,8 @@ class Replace(msgspec.Struct, frozen=True):
     """Open another connection, and end this one once that one serves all streams (make before break)."""
 
     reason: str
+    is_planned: bool = False
+    """Whether the connection's age is the reason, which needs no warning."""
 
 
 class Warn(msgspec.Struct, frozen=True):

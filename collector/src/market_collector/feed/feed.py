@@ -5,6 +5,7 @@ carry out. A feed lives as long as its connection, so no state needs a reset. It
 """
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 from market_collector.errors import FrameError
@@ -63,9 +64,15 @@ class Feed:
         name: str = "",
         ping_interval_s: float,
         subscribe_timeout_s: float = SUBSCRIBE_TIMEOUT_S,
+        replace_after_s: float | None = None,
         store_raw: bool = False,
         book_depth: int | None = None,
     ) -> None:
+        """Prepare a connection, whose name is that of its route by default.
+
+        Args:
+            replace_after_s: the age at which another connection should replace it, seconds.
+        """
         self.name = name or route
         """Name of the connection in records and messages."""
         self.pongs_received = 0
@@ -92,6 +99,8 @@ class Feed:
         self._tick_s = BOOK_TICK_S if self._requests.books else TICK_S
         self._alive_at = 0.0
         """The last sign of life, monotonic seconds."""
+        self._replace_at = inf if replace_after_s is None else replace_after_s
+        """When to replace the connection, monotonic seconds; until it is open, seconds from then on."""
         self._unreadable_in_a_row = 0
         # For each message: bound here, so that a message passes through no further object.
         self._subscriptions = self._requests.by_stream
@@ -134,6 +143,7 @@ class Feed:
     def opened(self, now: Moment) -> list[Effect]:
         """The connection is open: log in or subscribe."""
         self._alive_at = now.at
+        self._replace_at += now.at
         connected = Emit([self._ledger.opened(self._number, self.name, self._subscriptions, now)])
         log_in_or_subscribe = self._login.log_in if self._login.is_pending else self._requests.subscribe_all
         effects = [connected, *log_in_or_subscribe(now)]
@@ -141,7 +151,7 @@ class Feed:
         return effects
 
     def _next_deadline(self, now: Moment) -> float:
-        return min(now.at + self._tick_s, self._requests.outbox.due_at)
+        return min(now.at + self._tick_s, self._requests.outbox.due_at, self._replace_at)
 
     def received(self, frame: bytes, now: Moment) -> list[Effect]:
         """A frame arrived: decode it and handle its messages."""
@@ -174,6 +184,7 @@ class Feed:
         """Time passed: check every deadline."""
         checks = (
             self._check_connection,
+            self._check_age,
             self._check_overdue,
             self._requests.check_deadlines,
             self._book_sync.request_snapshots,
@@ -196,6 +207,12 @@ class Feed:
 
     def _check_connection(self, now: Moment) -> Sequence[Effect]:
         return self._liveness.check_connection(self._alive_at, now)
+
+    def _check_age(self, now: Moment) -> Sequence[Effect]:
+        if now.at < self._replace_at:
+            return []
+        self._replace_at = inf
+        return [Replace("replaced before the exchange ends it for its age", is_planned=True)]
 
     def _check_overdue(self, now: Moment) -> Sequence[Effect]:
         events = self._ledger.check_overdue(now)

@@ -136,8 +136,9 @@ class Session:
                 case Reconnect(reason):
                     log.warning("%s connection: %s", self.feed.name, reason)
                     self.end(reason, DisconnectReason.FAULTY)
-                case Replace(reason):
-                    log.warning("%s connection: %s", self.feed.name, reason)
+                case Replace(reason, is_planned):
+                    level = logging.INFO if is_planned else logging.WARNING
+                    log.log(level, "%s connection: %s", self.feed.name, reason)
                     self._replace(reason)
                 case Warn(message, error):
                     log.warning("%s connection: %s", self.feed.name, message, exc_info=error)

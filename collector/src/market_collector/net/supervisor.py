@@ -29,6 +29,8 @@ from market_collector.net.rest import Rest
 from market_collector.net.session import Session
 
 AGING_INTERVAL_S = 0.5
+REPLACED_EARLIER = (0.04, 0.08)
+"""Range of the part of a connection's life by which it is replaced earlier: of 24 hours one or two."""
 STUCK_AFTER_S = 30.0
 """The aging task runs twice a second. When it has not run for this long, the process is stuck."""
 
@@ -53,6 +55,7 @@ class Supervisor:
         self._settings = settings
         self._deadlines = deadlines
         self._exchange = exchange
+        self._chance = chance
         self._ledger = ledger
         self._emit = emit
         self._clock = clock
@@ -179,8 +182,14 @@ class Supervisor:
             name=planned.name,
             ping_interval_s=self._settings.ping_interval_s,
             subscribe_timeout_s=self._deadlines.subscribe_s,
+            replace_after_s=age_of_replacement_s(self._exchange.limits.life_s, self._chance),
             store_raw=self._settings.store_raw_data,
             book_depth=self._settings.book_depth,
         )
         login_gate = self._login_gate if self._exchange.needs_login(planned.route) else None
         return Session(feed, emit=self._emit, rest=self.rest, clock=self._clock, replace=replace, login_gate=login_gate)
+
+
+def age_of_replacement_s(life_s: float | None, chance: random.Random) -> float | None:
+    """Return the age at which a connection is replaced that the exchange ends at ``life_s``. Jitter spreads them."""
+    return None if life_s is None else life_s * (1 - chance.uniform(*REPLACED_EARLIER))
