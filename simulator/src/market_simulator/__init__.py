@@ -1,3 +1,3 @@
-"""A local exchange that behaves like OKX v5, from recorded frames or from a seeded market."""
+"""A local exchange, from recorded frames or from a seeded market, in the dialect of a real one."""
 
 __version__ = "0.1.0"

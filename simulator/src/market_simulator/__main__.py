@@ -10,22 +10,25 @@ import signal
 import ssl
 import sys
 import time
+from collections.abc import Iterable
 from fractions import Fraction
+from pathlib import Path
 
-from market_simulator import control, server
-from market_simulator.door import Door, Handlers
-from market_simulator.events import Key
-from market_simulator.exchange import Exchange
-from market_simulator.instruments import Instrument, made_instrument
-from market_simulator.market import MarketPlan, instruments, market
+from market_simulator.dialects import DIALECTS
+from market_simulator.engine.dialect import Dialect
+from market_simulator.engine.events import Key
+from market_simulator.engine.instruments import Instrument
+from market_simulator.engine.market import MarketPlan, instruments, market
+from market_simulator.engine.recording import Recording, RecordingError, read_recording, rest_replies_beside, steps
+from market_simulator.engine.replay import recorded_keys, replay
+from market_simulator.engine.timeline import with_beats
+from market_simulator.engine.truth import Truth
+from market_simulator.engine.venue import Venue
 from market_simulator.options import FIXED_START_US, Address, BadArgumentsError, Options, parse, start_us
-from market_simulator.quantities import decimal_text, decimals_of
-from market_simulator.recording import Recording, RecordingError, read_recording, rest_replies_beside
-from market_simulator.replay import recorded_keys, replay
-from market_simulator.server import listening, serve_until
-from market_simulator.timeline import with_beats
-from market_simulator.truth import Truth
-from market_simulator.venue import Venue
+from market_simulator.serving import control, server
+from market_simulator.serving.door import Door, Handlers
+from market_simulator.serving.exchange import Exchange
+from market_simulator.serving.server import listening, serve_until
 
 log = logging.getLogger("market_simulator")
 
@@ -57,52 +60,51 @@ def build(options: Options, now_us: int) -> Exchange:
         BadArgumentsError: The options do not describe an exchange.
         RecordingError: A recording cannot be read.
     """
-    return _market(options, now_us) if options.market is not None else _replay(options, now_us)
+    dialect = DIALECTS[options.exchange]
+    return (_replay if options.market is None else _market)(options, dialect, now_us)
 
 
-def _market(options: Options, now_us: int) -> Exchange:
-    plan = MarketPlan(options.market or "", options.symbols, options.rate, options.has_checksums)
+def _market(options: Options, dialect: Dialect, now_us: int) -> Exchange:
+    checksum = dialect.checksum if options.has_checksums else None
+    plan = MarketPlan(options.market or "", options.symbols, options.rate, checksum)
     origin_us = start_us(options.start, FIXED_START_US, now_us)
     events = with_beats(market(plan, origin_us), options.no_change_us)
-    made = instruments(plan)
-    return Exchange(Venue(made), _truth(options, made), events, origin_us, True, options.server)
+    made = instruments(plan, dialect.make_instrument)
+    return Exchange(dialect, Venue(made), _truth(options, made), events, origin_us, True, options.server)
 
 
-def _replay(options: Options, now_us: int) -> Exchange:
-    files = [read_recording(path) for path in options.replay]
+def _replay(options: Options, dialect: Dialect, now_us: int) -> Exchange:
+    files = _read(options.replay, dialect)
     recordings = [recording for recording in files if recording.frames]
     if not recordings:
         raise BadArgumentsError(
             f"no market data in {', '.join(map(str, options.replay))}; record trades, books or tickers"
         )
-    described = [*files, *(read_recording(path) for path in rest_replies_beside(list(options.replay)))]
-    listed = _listed(recordings, described)
+    described = [*files, *_read(rest_replies_beside(list(options.replay)), dialect)]
+    listed = _listed(recordings, described, dialect)
     recorded_us = recordings[0].zero_ms * 1000
     origin_us = recorded_us if options.start == "recorded" else start_us(options.start, now_us, now_us)
-    events = with_beats(replay(recordings, origin_us, options.speed or _ORIGINAL), options.no_change_us)
+    played = replay(recordings, origin_us, options.speed or _ORIGINAL, dialect.checksum)
+    events = with_beats(played, options.no_change_us)
     recorded: frozenset[Key] = recorded_keys(recordings)
     venue = Venue(listed, recorded, _LATE_MS)
-    return Exchange(venue, _truth(options, listed), events, origin_us, options.speed is not None, options.server)
+    is_paced = options.speed is not None
+    return Exchange(dialect, venue, _truth(options, listed), events, origin_us, is_paced, options.server)
+
+
+def _read(paths: Iterable[Path], dialect: Dialect) -> list[Recording]:
+    return [read_recording(path, dialect.read_frame, dialect.title) for path in paths]
 
 
 def _truth(options: Options, listed: list[Instrument]) -> Truth:
     return Truth([instrument.id for instrument in listed], options.keep_trades, options.keep_books)
 
 
-def _listed(recordings: list[Recording], described: list[Recording]) -> list[Instrument]:
+def _listed(recordings: list[Recording], described: list[Recording], dialect: Dialect) -> list[Instrument]:
     """The replayed instruments, from a recorded REST reply or derived from their prices and sizes."""
     known = {instrument.id: instrument for recording in described for instrument in recording.instruments}
     names = sorted({name for recording in recordings for name in recording.names})
-    return [known.get(name) or _guessed(name, recordings) for name in names]
-
-
-def _guessed(name: str, recordings: list[Recording]) -> Instrument:
-    rows = [row for recording in recordings for f in recording.frames if f.instrument == name for row in f.rows]
-    prices = [row[column] for row in rows for column in ("px", "last") if row.get(column)]
-    sizes = [row[column] for row in rows for column in ("sz", "lastSz") if row.get(column)]
-    prices += [level[0] for row in rows for side in ("bids", "asks") for level in row.get(side, ())]
-    tick, lot = (decimal_text(1, max(map(decimals_of, values), default=0)) for values in (prices, sizes))
-    return made_instrument(name, tick, lot)
+    return [known.get(name) or dialect.make_instrument(name, *steps(name, recordings)) for name in names]
 
 
 def _tls(options: Options) -> ssl.SSLContext | None:

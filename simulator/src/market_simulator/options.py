@@ -7,7 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from market_simulator import __version__
-from market_simulator.exchange import ServerOptions
+from market_simulator.dialects import DIALECTS
+from market_simulator.engine.dialect import ServerOptions
 
 FIXED_START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z: the default start of a seeded market
 
@@ -35,6 +36,7 @@ class Options:
     `speed` None means as fast as the clients read. `start` None means the default of the source.
     """
 
+    exchange: str
     replay: tuple[Path, ...]
     speed: Fraction | None
     market: str | None
@@ -63,6 +65,7 @@ def parse(arguments: list[str]) -> Options:
     given = _parser().parse_args(arguments)
     _check(given)
     return Options(
+        exchange=given.exchange,
         replay=tuple(Path(name) for name in given.replay or ()),
         speed=None if given.speed == "max" else _positive("--speed", given.speed or "1"),
         market=given.market,
@@ -113,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     serve = parser.add_subparsers(required=True, metavar="serve").add_parser(
         "serve", help="run until SIGTERM or Ctrl-C"
     )
-    serve.add_argument("--exchange", choices=["okx"], required=True, help="whose protocol to speak")
+    serve.add_argument(
+        "--exchange", choices=list(DIALECTS), default="okx", help="whose protocol to speak (default: okx)"
+    )
     source = serve.add_mutually_exclusive_group(required=True)
     source.add_argument("--replay", nargs="+", metavar="FILE", help="recorded frames, replayed in a loop as one market")
     source.add_argument("--market", metavar="SEED", help="a seeded market: same seed, symbols and rate, same bytes")

@@ -1,0 +1,1 @@
+"""Sockets: the exchange's port in any dialect, and the control address."""

@@ -1,0 +1,173 @@
+import json
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+
+import pytest
+
+from market_simulator.dialects.okx import protocol as okx
+from market_simulator.dialects.okx.recording import read_frame
+from market_simulator.engine.book import Book
+from market_simulator.engine.events import BookChange, Event, Key, RecordedRow, Trades
+from market_simulator.engine.recording import Recording, read_recording
+from market_simulator.engine.replay import recorded_keys, replay, tracks
+
+RECORDINGS = Path(__file__).parents[2] / "recordings" / "okx"
+NOW_US = 1_800_000_000_000_000
+
+
+def recording(path: Path) -> Recording:
+    return read_recording(path, read_frame, "OKX v5")
+
+
+FILE_2022 = RECORDINGS / "ws_public_2022-05-13_btc.jsonl"
+FILE_2026 = RECORDINGS / "ws_public_2026-09-26_btc-usdt-swap_part1.jsonl"
+
+
+def played(*names: Path, count: int, speed: Fraction = Fraction(1), origin_us: int = NOW_US) -> list[Event]:
+    return list(islice(replay([recording(name) for name in names], origin_us, speed, okx.checksum), count))
+
+
+def book_changes(events: list[Event], instrument: str) -> list[BookChange]:
+    return [event for event in events if isinstance(event, BookChange) and event.instrument == instrument]
+
+
+def test_first_pass_equals_the_recording() -> None:
+    read = recording(FILE_2026)
+    events = list(islice(replay([read], read.zero_ms * 1000, Fraction(1), okx.checksum), len(read.frames)))
+    said = []
+    for event in events:
+        match event:
+            case Trades():
+                said.append(okx.push(Key("trades", event.instrument), okx.merged_trades(event)))
+            case BookChange():
+                said.append(okx.book_update(event))
+            case RecordedRow():
+                said.append(okx.push(Key(event.channel, event.instrument), okx.recorded_row(event)))
+    frames = [json.loads(entry)["raw"] for entry in FILE_2026.read_text().splitlines() if '"dir": "in"' in entry]
+    assert [json.loads(text) for text in said] == [m for m in map(json.loads, frames) if "data" in m]
+
+
+@pytest.mark.parametrize("instrument", ["BTC-USDT", "BTC-USD-220527"])
+def test_all_checksums_are_valid_across_seams(instrument: str) -> None:
+    changes = book_changes(played(FILE_2022, count=297 * 4), instrument)
+    book = Book()
+    for change in changes:
+        book.apply(change.bids, change.asks)
+        assert change.checksum == okx.checksum(book)
+    assert len(changes) > 350
+    assert [change.is_snapshot for change in changes] == [True] + [False] * (len(changes) - 1)
+
+
+@pytest.mark.parametrize(("file", "instrument"), [(FILE_2022, "BTC-USDT"), (FILE_2026, "BTC-USDT-SWAP")])
+def test_sequence_numbers_stay_linked_with_steps_above_one(file: Path, instrument: str) -> None:
+    changes = book_changes(played(file, count=1500), instrument)
+    assert changes[0].previous == -1
+    assert all(after.previous == before.sequence for before, after in pairwise(changes))
+    assert all(change.sequence > change.previous + 1 for change in changes if not change.is_no_change)
+
+
+@pytest.mark.parametrize("file", [FILE_2022, FILE_2026, RECORDINGS / "ws_2026-08-12_spot_snippets.jsonl"])
+def test_trade_ids_have_no_gap_and_no_duplicate_across_seams(file: Path) -> None:
+    last: dict[str, int] = {}
+    for event in played(file, count=1500):
+        if not isinstance(event, Trades):
+            continue
+        for row in event.rows:
+            assert row.first_id == last.get(event.instrument, row.first_id - 1) + 1
+            last[event.instrument] = row.last_id
+    assert last
+
+
+def test_times_continue_from_the_start_and_never_decrease() -> None:
+    events = played(FILE_2022, FILE_2026, count=3000)
+    assert [event.time_us for event in events] == sorted(event.time_us for event in events)
+    assert NOW_US <= events[0].time_us < NOW_US + 1_000_000
+    stamps: dict[str, int] = {}
+    for event in events:
+        if not isinstance(event, Trades):
+            continue
+        for row in event.rows:
+            assert stamps.get(event.instrument, 0) <= row.ts_ms <= event.time_us // 1000
+            stamps[event.instrument] = row.ts_ms
+
+
+def test_speed_shortens_distances_and_keeps_the_start() -> None:
+    slow, fast = (played(FILE_2022, count=600, speed=Fraction(speed)) for speed in (1, 10))
+    for before, after in zip(slow, fast, strict=True):
+        assert abs((before.time_us - NOW_US) / 10 - (after.time_us - NOW_US)) <= 1
+
+
+def test_recorded_restart_of_the_numbers_is_replayed() -> None:
+    changes = book_changes(played(RECORDINGS / "derived_seq_scenarios.jsonl", count=14), "BTC-USDT")
+    assert [change.sequence for change in changes[:6]] == [10, 15, 15, 20, 3, 5]
+    assert changes[2].is_no_change
+    assert all(after.previous == before.sequence for before, after in pairwise(changes))
+
+
+def test_recordings_that_share_an_instrument_follow_each_other() -> None:
+    snippets, spot, swap = (
+        recording(p) for p in (RECORDINGS / "ws_2026-08-12_spot_snippets.jsonl", FILE_2022, FILE_2026)
+    )
+    assert tracks([snippets, swap, spot]) == [[swap], [snippets, spot]]
+    events = islice(replay([snippets, swap, spot], NOW_US, Fraction(1), okx.checksum), 400)
+    assert {e.instrument for e in events if isinstance(e, Trades)} == {"BTC-USDT", "BTC-USDT-SWAP", "BTC-USD-220527"}
+
+
+def test_gap_in_recorded_ids_disappears_and_duplicates_are_dropped(tmp_path: Path) -> None:
+    rows = [(10, 1), (14, 2), (14, 2), (20, 1)]
+    lines = []
+    for trade_id, fills in rows:
+        row = {
+            "instId": "A-B",
+            "tradeId": str(trade_id),
+            "px": "1",
+            "sz": "5",
+            "side": "buy",
+            "ts": "1",
+            "count": str(fills),
+        }
+        raw = json.dumps({"arg": {"channel": "trades", "instId": "A-B"}, "data": [row]})
+        lines.append(json.dumps({"t": 1.0, "dir": "in", "url": "wss://x", "raw": raw}))
+    file = tmp_path / "holes.jsonl"
+    file.write_text("\n".join(lines))
+    trades = [row for event in played(file, count=6) if isinstance(event, Trades) for row in event.rows]
+    assert [(row.first_id, row.last_id) for row in trades] == [
+        (10, 10),
+        (11, 12),
+        (13, 13),
+        (14, 14),
+        (15, 16),
+        (17, 17),
+    ]
+
+
+def test_trades_without_a_sequence_take_the_last_one_of_the_book(tmp_path: Path) -> None:
+    trade = {"instId": "A-B", "tradeId": "5", "px": "1", "sz": "5", "side": "buy", "ts": "1"}
+    book = {"asks": [], "bids": [["1", "1", "0", "1"]], "ts": "1", "seqId": 77, "prevSeqId": -1}
+    messages = [
+        {"arg": {"channel": "books", "instId": "A-B"}, "action": "snapshot", "data": [book]},
+        {"arg": {"channel": "trades", "instId": "A-B"}, "data": [trade]},
+    ]
+    lines = [{"t": 1.0, "dir": "in", "url": "wss://x", "raw": json.dumps(message)} for message in messages]
+    file = tmp_path / "some.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    events = played(file, count=4)
+    assert [e.rows[0].sequence for e in events if isinstance(e, Trades)] == [77, 94]
+    assert [e.sequence for e in events if isinstance(e, BookChange)] == [77, 94]
+
+
+def test_changes_before_the_first_snapshot_are_not_replayed() -> None:
+    read = recording(FILE_2026)
+    first = next(place for place, frame in enumerate(read.frames) if frame.channel == "books")
+    headless = Recording(read.path, read.zero_ms, read.frames[first + 1 :], ())
+    with pytest.raises(StopIteration):
+        next(
+            event
+            for event in islice(replay([headless], 0, Fraction(1), okx.checksum), 100)
+            if isinstance(event, BookChange)
+        )
+
+
+def test_channels_that_are_recorded_are_named() -> None:
+    assert recorded_keys([recording(FILE_2026)]) == {Key("bbo-tbt", "BTC-USDT-SWAP")}
