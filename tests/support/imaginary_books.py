@@ -38,7 +38,7 @@ class PlainCodec:
 
     def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
         if frame == ACK:
-            return [Ack(self._stream)]
+            return [Ack((self._stream,))]
         return [Batch(self._stream, [msgspec.json.decode(frame, type=Orderbook)])]
 
 

@@ -18,6 +18,7 @@ from market_collector.exchanges.interface import (
     Ack,
     Batch,
     BookSnapshots,
+    Closing,
     Credentials,
     Heartbeat,
     Limits,
@@ -60,7 +61,7 @@ class ImaginaryCodec:
     def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
         match json.loads(frame):
             case {"acknowledged": names}:
-                return [Ack(self._by_name[name]) for name in names]
+                return [Ack(tuple(self._by_name[name] for name in names))]
             case {"trade": symbol, "id": number}:
                 trade = Trade(NAME, symbol, None, receive_time_ns, str(number), str(number), 1, "buy", "1", "2")
                 return [Batch(self._by_name[f"{symbol}/trade"], [trade])]
@@ -83,11 +84,11 @@ class ImaginaryExchange:
     routes: Mapping[str, Route] = {"all": Route()}
     heartbeat = Heartbeat(ping='{"ping":{id}}', max_interval_s=25.0)
     limits = Limits(dial=Window(1000, 1.0))
-    slow_reader_code: int | None = None
     has_dense_trade_ids = True
     streams_per_request = 1000
     rest_api: RestApi = OkxRestApi()
-    key_refused_codes: frozenset[int] = frozenset()
+    closings: Mapping[str, Closing] = {}
+    """By the reason in the close frame; all have the code 1008."""
 
     def __init__(self, **changes: Any) -> None:
         vars(self).update(changes)
@@ -104,6 +105,9 @@ class ImaginaryExchange:
 
     def codec(self, route: str, streams: Sequence[Stream]) -> ImaginaryCodec:
         return ImaginaryCodec(route, streams, self.streams_per_request)
+
+    def closing(self, code: int, reason: str) -> Closing:
+        return self.closings.get(reason, Closing.OTHER) if code == 1008 else Closing.OTHER
 
     def is_intact(self, book: Book, checksum: int) -> bool:
         return True

@@ -88,7 +88,7 @@ class Setup:
         self.ledger = Ledger("okx", [stream], 10.0, at(0))
         self.feed = Feed("all", exchange, [stream], self.ledger, ping_interval_s=20.0)
         self.feed.opened(at(0))
-        self.gets(Ack(stream), 0.5)
+        self.gets(Ack((stream,)), 0.5)
 
     def gets(self, message: Message, seconds: float) -> None:
         self.codec.messages = [message]

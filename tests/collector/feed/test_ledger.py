@@ -3,7 +3,6 @@
 import pytest
 
 from feed_life import BOOK, TRADES, Life, at, emitted, ledger, second_of, start_book, trade
-from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.gaps import CLOSED_GAPS_KEPT
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import (
@@ -47,7 +46,7 @@ def test_events_of_a_connection_name_it_and_its_streams() -> None:
     [
         (None, None, "ConnectionLost"),
         (4004, None, "ClosedByExchange"),
-        (Okx.slow_reader_code, None, "SlowReading"),
+        (4005, None, "SlowReading"),
         (1000, DisconnectReason.REPLACED, "Replaced"),
         (None, DisconnectReason.FAULTY, "Faulty"),
     ],

@@ -275,9 +275,10 @@ class LoginRefusal(msgspec.Struct, frozen=True):
 
 
 class Ack(msgspec.Struct, frozen=True):
-    """The exchange accepted the subscription."""
+    """The exchange answered a request: it serves these streams."""
 
-    stream: Stream
+    streams: tuple[Stream, ...]
+    """Those of the request, or all of the connection. None for an unsubscribe request."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -306,6 +307,15 @@ class Info(msgspec.Struct, frozen=True):
 
 
 Message = Batch | AccountUpdate | LoggedIn | LoginRefusal | Ack | Refusal | Pong | CloseNotice | Info
+
+
+class Closing(Enum):
+    """Meaning of a close frame of the exchange."""
+
+    SLOW_READER = "the client reads too slowly"
+    KEY_REFUSED = "the API key is not accepted, or no longer accepted"
+    TOO_MANY = "the client sends too much, so it should wait for long"
+    OTHER = "anything else"
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -511,11 +521,7 @@ class Exchange(Protocol):
     """By name, each route that `route` returns."""
     heartbeat: Heartbeat
     limits: Limits
-    slow_reader_code: int | None
-    """Close code for a client that reads too slowly."""
     has_dense_trade_ids: bool
-    key_refused_codes: frozenset[int]
-    """Close codes for an API key that the exchange does not accept, or no longer accepts."""
     rest_api: RestApi
 
     def needs_login(self, route: str) -> bool:
@@ -532,6 +538,10 @@ class Exchange(Protocol):
 
     def codec(self, route: str, streams: Sequence[Stream]) -> Codec:
         """The codec for a new connection that will carry these streams."""
+        ...
+
+    def closing(self, code: int, reason: str) -> Closing:
+        """The meaning of a close frame of the exchange."""
         ...
 
     def is_intact(self, book: Book, checksum: int) -> bool:

@@ -14,6 +14,7 @@ from market_collector.exchanges.interface import (
     Ack,
     Batch,
     CloseNotice,
+    Closing,
     Codec,
     Exchange,
     HeartbeatKind,
@@ -237,20 +238,29 @@ class Feed:
         return self._book_sync.on_trading_state(subscription, state, now)
 
     def closed(
-        self, reason: str, now: Moment, code: int | None = None, ended_as: DisconnectReason | None = None
+        self,
+        reason: str,
+        now: Moment,
+        code: int | None = None,
+        ended_as: DisconnectReason | None = None,
+        text: str = "",
     ) -> list[Effect]:
-        """The connection ended; ``code`` is that of the exchange's close frame.
+        """The connection ended. Books are out of sync until another connection has their snapshots.
 
-        ``ended_as`` is set if the collector has ended it.
-
-        Books are out of sync until another connection has their snapshots.
+        Args:
+            reason: why, in words.
+            now: the present moment.
+            code: the code of the exchange's close frame, if it sent one.
+            ended_as: set if the collector has ended it.
+            text: the reason in the close frame.
         """
-        is_slow = code is not None and code == self._exchange.slow_reader_code
+        closing = Closing.OTHER if code is None else self._exchange.closing(code, text)
+        is_slow = closing is Closing.SLOW_READER
         cause = GapReason.SLOW_READING if is_slow else GapReason.DISCONNECTED
         lost = DisconnectReason.CONNECTION_LOST if code is None else DisconnectReason.CLOSED_BY_EXCHANGE
         word = DisconnectReason.SLOW_READING if is_slow else ended_as or lost
         events = self._ledger.disconnected(self._number, list(self._subscriptions), reason, now, cause, word=word)
-        if code not in self._exchange.key_refused_codes:
+        if closing is not Closing.KEY_REFUSED:
             return [Emit(events)]
         return [Emit(events), *self._login.on_refusing_close(reason, now)]
 
@@ -334,7 +344,17 @@ class Feed:
     def _on_internal_error(self, messages: Sequence[Message], error: Exception, now: Moment) -> list[Effect]:
         """An internal error in a message hurts the streams of this message only."""
         reason = f"internal error: {error!r}"
-        streams = {each.stream for each in messages if isinstance(each, Batch | AccountUpdate | Ack)}
+        streams = {stream for message in messages for stream in _streams_of(message)}
         names = ", ".join(sorted(map(str, streams))) or self.name
         warnings = self._ledger.complaints.warn(f"{names}: internal error", f"{names}: {reason}", now, error)
         return [*warnings, *(effect for each in streams for effect in self._on_unreadable_of(each, reason, now))]
+
+
+def _streams_of(message: Message) -> Sequence[Stream]:
+    """Return the streams that lack something if the message could not be handled."""
+    match message:
+        case Batch() | AccountUpdate():
+            return [message.stream]
+        case Ack(streams):
+            return streams
+    return []

@@ -181,7 +181,9 @@ class Subscriptions:
         self.outbox.on_answer()
         if isinstance(answer, Refusal):
             return [*self._on_refusal(answer, now), *self.send_due(now)]
-        self.acknowledge(self.by_stream[answer.stream], now)
+        for stream in answer.streams:
+            if self.by_stream[stream].acked_at is None:  # some exchanges repeat all streams in each answer
+                self.acknowledge(self.by_stream[stream], now)
         return self.send_due(now)
 
     def acknowledge(self, subscription: StreamSubscription, now: Moment) -> None:

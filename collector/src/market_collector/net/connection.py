@@ -87,6 +87,11 @@ class Connection(asyncio.Protocol):
         """Code of the exchange's close frame; None while open, and without a close frame."""
         return self._protocol.close_rcvd.code if self._protocol.close_rcvd else None
 
+    @property
+    def close_reason(self) -> str:
+        """Text of the exchange's close frame; empty without one."""
+        return self._protocol.close_rcvd.reason if self._protocol.close_rcvd else ""
+
     async def opened(self) -> None:
         """Wait for the handshake.
 

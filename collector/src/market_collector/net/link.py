@@ -11,10 +11,12 @@ import msgspec
 from market_collector.config.settings import Settings
 from market_collector.containment import Containment
 from market_collector.errors import CollectorError, ConnectionFailedError
+from market_collector.exchanges.interface import Closing
 from market_collector.feed.feed import Feed
 from market_collector.model.moment import Moment
 from market_collector.model.streams import ConnectionState
-from market_collector.net.backoff import Backoff
+from market_collector.net.backoff import TOO_MANY_REQUESTS, Backoff
+from market_collector.net.connection import Connection
 from market_collector.net.connection_plan import PlannedConnection
 from market_collector.net.deadlines import Deadlines
 from market_collector.net.dialer import Dialer
@@ -31,8 +33,8 @@ class LinkContext(msgspec.Struct, frozen=True):
     deadlines: Deadlines
     session: Callable[[PlannedConnection, Callable[[str], None]], Session]
     """Makes a session; the callback requests its replacement."""
-    slow_reader_code: int | None
-    """Close code with which the exchange ends a connection that is read too slowly."""
+    closing: Callable[[int, str], Closing]
+    """`Exchange.closing`."""
     clock: Callable[[], Moment]
     chance: random.Random
     containment: Containment
@@ -180,13 +182,15 @@ class Link:
             self._carry_out(self.machine.announced(reason, now, is_serving=self._is_serving()))
 
     async def _run_connection(self, number: int, session: Session) -> None:
-        is_slow, failure = False, None
+        closing, failure = Closing.OTHER, None
         try:
             await session.admitted()
             connection = await self._dialer.dial(session.feed.path, session.frames)
             self._on_opened(number)
             reason = await session.run(connection)
-            is_slow = connection.close_code is not None and connection.close_code == self._context.slow_reader_code
+            closing = self._closing(connection)
+            if closing is Closing.TOO_MANY:
+                failure = ConnectionFailedError(reason, status=TOO_MANY_REQUESTS)
         except ConnectionFailedError as error:
             reason, failure = str(error), error
         except BaseException as error:
@@ -198,8 +202,13 @@ class Link:
             failure = ConnectionFailedError(reason)  # it costs this connection, and other links stay
         self._forget(number)
         now, is_serving = self._context.clock(), session.feed.is_serving
+        is_slow = closing is Closing.SLOW_READER
         effects = self.machine.ended(number, reason, now, error=failure, is_serving=is_serving, is_slow=is_slow)
         self._carry_out(effects)
+
+    def _closing(self, connection: Connection) -> Closing:
+        code = connection.close_code
+        return Closing.OTHER if code is None else self._context.closing(code, connection.close_reason)
 
     def _on_opened(self, number: int) -> None:
         self.machine.opened(number, self._context.clock())

@@ -181,9 +181,13 @@ class LinkMachine:
         is_serving: bool = False,
         is_slow: bool = False,
     ) -> list[LinkEffect]:
-        """A connection ended, or could not be opened (``error``). Wait before the next attempt if it was the newest.
+        """A connection ended, or could not be opened. Wait before the next attempt if it was the newest.
 
         Args:
+            number: the connection.
+            reason: why it ended.
+            now: the present moment.
+            error: set if it could not be opened, or if the exchange ended it for too many requests.
             is_serving: whether it had brought data.
             is_slow: whether the exchange closed it because it was read too slowly.
         """

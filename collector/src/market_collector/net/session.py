@@ -92,7 +92,10 @@ class Session:
             self.frames(self._early)
             self._arm()
             reason = await connection.ended()
-            self._carry_out(self.feed.closed(reason, self._clock(), connection.close_code, self._ended_as))
+            end = self.feed.closed(
+                reason, self._clock(), connection.close_code, self._ended_as, connection.close_reason
+            )
+            self._carry_out(end)
         except asyncio.CancelledError:
             await self._close(connection)
             self._carry_out(self.feed.stopped(self._clock()))

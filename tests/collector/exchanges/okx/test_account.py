@@ -87,7 +87,7 @@ def test_signature_equals_that_of_openssl() -> None:
 def test_documented_frames_are_decoded(codec: OkxAccount) -> None:
     frames = [frame.text for frame in recordings.received(recordings.OKX_ACCOUNT)]
     messages = [read(codec, text) for text in frames]
-    assert messages[:2] == [LoggedIn(), Ack(STREAM)]
+    assert messages[:2] == [LoggedIn(), Ack((STREAM,))]
     update = next(message for message in messages if isinstance(message, AccountUpdate))
     (first, *_) = update.balances
     assert (first.asset, first.total, first.available, first.locked) == (

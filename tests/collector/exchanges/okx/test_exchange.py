@@ -182,7 +182,7 @@ def test_keys_in_another_order_are_read_all_the_same() -> None:
     ("frame", "message"),
     [
         (b"pong", Pong()),
-        (b'{"event":"subscribe","arg":{"channel":"books","instId":"BTC-USDT"},"connId":"a"}', Ack(BOOK)),
+        (b'{"event":"subscribe","arg":{"channel":"books","instId":"BTC-USDT"},"connId":"a"}', Ack((BOOK,))),
         (b'{"event":"unsubscribe","arg":{"channel":"books","instId":"BTC-USDT"},"connId":"a"}', Info()),
         (b'{"event":"channel-conn-count","channel":"account","connCount":"2","connId":"a"}', Info()),
         (b'{"event":"notice","code":"64008","msg":"soon closed","connId":"a"}', CloseNotice("soon closed")),

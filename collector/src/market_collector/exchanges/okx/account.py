@@ -160,7 +160,7 @@ class OkxAccount:
                 return self._refusal(event)
             case "subscribe":
                 self._pages.clear()
-                return Ack(self._stream)
+                return Ack((self._stream,))
             case "notice" if event.code == "64008":
                 return CloseNotice(event.msg)
             case "unsubscribe" | "notice" | "channel-conn-count":

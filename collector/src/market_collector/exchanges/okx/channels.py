@@ -100,7 +100,7 @@ class OkxCodec:
     def _event(self, event: Event) -> Message:
         match event.event:
             case "subscribe" if event.arg is not None:
-                return Ack(self._stream(event.arg))
+                return Ack((self._stream(event.arg),))
             case "error":
                 return self._refusal(event)
             case "notice" if event.code == "64008":

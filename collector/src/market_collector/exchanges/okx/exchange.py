@@ -16,6 +16,7 @@ from market_collector.exchanges.interface import (
     REST,
     WEBSOCKET,
     BookSnapshots,
+    Closing,
     Codec,
     Credentials,
     Heartbeat,
@@ -28,6 +29,12 @@ from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, O
 from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.exchanges.okx.rows import BARS, BOOK_DEPTH, NAME
 from market_collector.model.streams import DataType, Stream
+
+CLOSINGS = {
+    4005: Closing.SLOW_READER,  # "output buffer full"
+    4001: Closing.KEY_REFUSED,  # login failed
+    4007: Closing.KEY_REFUSED,  # API key changed or deleted
+}
 
 
 class Okx:
@@ -44,10 +51,8 @@ class Okx:
     routes: Mapping[str, Route] = {PUBLIC: Route(), BUSINESS: Route(), PRIVATE: Route()}
     heartbeat = Heartbeat(ping="ping", max_interval_s=25.0)  # closed after 30 s of silence, code 4004
     limits = Limits(dial=Window(3, 1.0))
-    slow_reader_code: int | None = 4005  # "output buffer full"
     has_dense_trade_ids = True
     rest_api: RestApi = OkxRestApi()
-    key_refused_codes = frozenset({4001, 4007})  # login failed; API key changed or deleted
 
     def route(self, stream: Stream) -> str:
         """Single fills and candles use the business path, other public data the public one.
@@ -75,6 +80,10 @@ class Okx:
 
             return account.OkxAccount(streams)
         return OkxCodec(route, streams)
+
+    def closing(self, code: int, reason: str) -> Closing:
+        """OKX has a code for each meaning (section 3)."""
+        return CLOSINGS.get(code, Closing.OTHER)
 
     def is_intact(self, book: Book, checksum: int) -> bool:
         """Check the checksum that OKX sent before 2026-06-23; all 197 book messages of 2022 match it [rec]."""

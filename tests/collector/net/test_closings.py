@@ -1,0 +1,33 @@
+"""Reconnects after a close frame depend on its meaning, which the exchange knows."""
+
+import pytest
+
+from imaginary_exchange import ImaginaryExchange
+from imaginary_server import collection, imaginary_server, trades
+from market_collector.exchanges.interface import Closing
+
+CLOSINGS = {"too many requests": Closing.TOO_MANY, "slow consumer": Closing.SLOW_READER}
+
+
+@pytest.mark.parametrize(
+    ("text", "shortest_s", "slow"), [("too many requests", 1.0, 0), ("slow consumer", 0.0, 1), ("restart", 0.0, 0)]
+)
+async def test_delay_is_long_when_the_exchange_complains_about_requests(
+    text: str, shortest_s: float, slow: int
+) -> None:
+    """The longest delay is 2 s, so a long one has at least 1 s, and others at most 20 ms."""
+    async with (
+        imaginary_server() as server,
+        collection(
+            ImaginaryExchange(closings=CLOSINGS),
+            *trades("A-B"),
+            websocket=server.websocket,
+            backoff_initial_s=0.02,
+            backoff_max_s=2.0,
+        ) as running,
+    ):
+        await running.is_complete()
+        await server.clients[0].peer.close(1008, text)
+        await running.comes(lambda: len(server.clients) == 2)
+        assert server.clients[1].opened_at - server.clients[0].ended_at >= shortest_s
+        assert running.supervisor.slow_closes == slow
