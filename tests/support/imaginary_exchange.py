@@ -7,7 +7,7 @@ exchange ``{"acknowledged":[...]}``, ``{"trade":"BTC-USDT","id":7}`` and so on, 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 from market_collector.book.book import Book
 from market_collector.book.rule import LINKED_BY_SEQUENCE, BookRule
@@ -15,6 +15,7 @@ from market_collector.errors import FrameError
 from market_collector.exchanges.interface import (
     REST,
     WEBSOCKET,
+    AccountUpdate,
     Ack,
     Batch,
     BookSnapshots,
@@ -22,15 +23,18 @@ from market_collector.exchanges.interface import (
     Credentials,
     Heartbeat,
     Limits,
+    Lost,
     Message,
     Pong,
     RestApi,
     Route,
+    Trading,
+    Unknown,
     Window,
 )
 from market_collector.exchanges.okx.rest import OkxRestApi
-from market_collector.model.events import Trade
-from market_collector.model.streams import DataType, Stream
+from market_collector.model.events import Balance, Orderbook, Trade
+from market_collector.model.streams import ACCOUNT, DataType, Stream
 
 NAME = "imaginary"
 
@@ -65,6 +69,20 @@ class ImaginaryCodec:
             case {"trade": symbol, "id": number}:
                 trade = Trade(NAME, symbol, None, receive_time_ns, str(number), str(number), 1, "buy", "1", "2")
                 return [Batch(self._by_name[f"{symbol}/trade"], [trade])]
+            case {"lost": reason}:
+                return [Lost(reason)]
+            case {"halt": halt, "symbols": symbols}:
+                return [Trading(symbols and frozenset(symbols), halt)]
+            case {"new": kind}:
+                return [Unknown(kind)]
+            case {"book": symbol, "number": number, "previous": previous}:
+                action: Literal["snapshot", "update"] = "snapshot" if previous is None else "update"
+                book = Orderbook(NAME, symbol, None, receive_time_ns, action, [], [], number, previous)
+                return [Batch(self._by_name[f"{symbol}/orderbook"], [book])]
+            case {"balances": assets}:
+                account = self._by_name[f"{ACCOUNT}/balance"]
+                rows = [Balance(NAME, ACCOUNT, None, receive_time_ns, asset, "1", "1", "0") for asset in assets]
+                return [AccountUpdate(account, rows, receive_time_ns, is_whole=True)]
             case {"pong": _}:
                 return [Pong()]
         raise FrameError(f"{frame!r} is not in the protocol")

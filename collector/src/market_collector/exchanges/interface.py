@@ -302,11 +302,45 @@ class CloseNotice(msgspec.Struct, frozen=True):
     message: str
 
 
+class Lost(msgspec.Struct, frozen=True):
+    """Messages of this connection are missing, by a number that counts all of them. Any stream may lack one."""
+
+    reason: str
+
+
+class Trading(msgspec.Struct, frozen=True):
+    """The exchange, or some instruments, stopped trading or started again."""
+
+    symbols: frozenset[str] | None
+    """None: all of the exchange."""
+    halt: str
+    """The exchange's word for the state without trading; empty when it trades."""
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """A frame of a kind that is not in the documentation, from an exchange that reserves the right to add kinds."""
+
+    kind: str
+
+
 class Info(msgspec.Struct, frozen=True):
     """A frame that is understood and needs no reaction (an unsubscribe's ack)."""
 
 
-Message = Batch | AccountUpdate | LoggedIn | LoginRefusal | Ack | Refusal | Pong | CloseNotice | Info
+Message = (
+    Batch
+    | AccountUpdate
+    | LoggedIn
+    | LoginRefusal
+    | Ack
+    | Refusal
+    | Pong
+    | CloseNotice
+    | Lost
+    | Trading
+    | Unknown
+    | Info
+)
 
 
 class Closing(Enum):

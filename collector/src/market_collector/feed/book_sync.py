@@ -130,10 +130,12 @@ class BookSync:
         records, effects = self._snapshots.take(subscription, answer, now)
         return [*effects, *self.on_records(subscription, records, now)]
 
-    def on_unreadable(self, subscription: BookSubscription, message: str, now: Moment) -> list[Effect]:
-        """Resync a book that lacks a message."""
+    def on_missing(
+        self, subscription: BookSubscription, reason: ResyncReason, message: str, now: Moment
+    ) -> list[Effect]:
+        """Resync a book that lacks a message, or may lack one."""
         if subscription.book is not None:
-            return self.start_resync(subscription, ResyncReason.UNREADABLE, message, now)
+            return self.start_resync(subscription, reason, message, now)
         self._subscriptions.on_unreadable(subscription, now)
         return []
 

@@ -20,9 +20,12 @@ from market_collector.exchanges.interface import (
     HeartbeatKind,
     LoggedIn,
     LoginRefusal,
+    Lost,
     Message,
     Pong,
     Refusal,
+    Trading,
+    Unknown,
 )
 from market_collector.feed.account_login import NOT_KEPT, AccountLogin
 from market_collector.feed.book_sync import BookSync
@@ -30,10 +33,17 @@ from market_collector.feed.effects import Answer, Effect, Emit, Fetch, Question,
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.liveness import Liveness
 from market_collector.feed.quiet_check import QuietCheck
-from market_collector.feed.stream_state import CandleProgress, IdProgress, StreamProgress, TickerProgress
+from market_collector.feed.stream_state import (
+    AccountProgress,
+    CandleProgress,
+    IdProgress,
+    StreamProgress,
+    TickerProgress,
+)
 from market_collector.feed.subscription import (
     SUBSCRIBE_TIMEOUT_S,
     BookSubscription,
+    StreamSubscription,
     Subscriptions,
     is_delivering,
     is_proven,
@@ -41,7 +51,7 @@ from market_collector.feed.subscription import (
 from market_collector.feed.tickers import take_tickers
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
-from market_collector.model.reasons import DisconnectReason, GapReason
+from market_collector.model.reasons import DisconnectReason, GapReason, ResyncReason
 from market_collector.model.streams import Stream
 
 TICK_S = 1.0
@@ -309,8 +319,28 @@ class Feed:
                 return self._login.on_refusal(message, now)
             case Pong():
                 self.pongs_received += 1
+            case Lost(reason):
+                return self._on_lost(reason, now)
+            case Trading():
+                self._liveness.on_trading(message, now)
+            case Unknown(kind):
+                warning = f"{self.name}: ignored a frame of the unknown kind {kind[:60]!r}"
+                return [*self._ledger.complaints.warn(f"{self.name}: unknown", warning, now)]
             case CloseNotice(text):
                 return [Replace(f"the exchange announced: {text}")]
+        return []
+
+    def _on_lost(self, reason: str, now: Moment) -> list[Effect]:
+        """Take nothing of the connection as complete. Ids show which trades and candles are missing, later."""
+        warnings = self._ledger.complaints.warn(f"{self.name}: lost", f"{self.name}: messages lost: {reason}", now)
+        return [*warnings, *(e for each in self._subscriptions.values() for e in self._on_lost_of(each, reason, now))]
+
+    def _on_lost_of(self, subscription: StreamSubscription, reason: str, now: Moment) -> list[Effect]:
+        if isinstance(subscription, BookSubscription):
+            return self._book_sync.on_missing(subscription, ResyncReason.SEQUENCE_GAP, reason, now)
+        if isinstance(subscription.progress, AccountProgress) and subscription.has_data:
+            return self._requests.resubscribe([subscription.progress.stream], now)
+        self._requests.on_unreadable(subscription, now)
         return []
 
     # -- what cannot be read
@@ -335,7 +365,7 @@ class Feed:
         subscription = self._subscriptions[stream]
         effects: list[Effect] = []
         if isinstance(subscription, BookSubscription):
-            effects = self._book_sync.on_unreadable(subscription, reason, now)
+            effects = self._book_sync.on_missing(subscription, ResyncReason.UNREADABLE, reason, now)
         else:
             self._requests.on_unreadable(subscription, now)
         subscription.progress.observe_unreadable(reason, now)

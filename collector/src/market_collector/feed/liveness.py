@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from market_collector.errors import FrameError, InstrumentRefusedError, RequestFailedError
-from market_collector.exchanges.interface import Exchange, Freshness, HeartbeatKind, ProblemKind, Request, Sign
+from market_collector.exchanges.interface import Exchange, Freshness, HeartbeatKind, ProblemKind, Request, Sign, Trading
 from market_collector.feed.effects import Answer, Effect, Fetch, Question, Reconnect, Warn
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.quiet_check import QuietCheck, seen_of
@@ -254,9 +254,18 @@ class Liveness:
         except (RequestFailedError, FrameError):
             return []
         for stream, subscription in self._subscriptions.by_stream.items():
-            subscription.progress.halt = halted.get(stream.symbol, "")
-            subscription.progress.age(now, self._ledger.stale_after_s)
+            self._note_halt(subscription, halted.get(stream.symbol, ""), now)
         return []
+
+    def on_trading(self, trading: Trading, now: Moment) -> None:
+        """Note which instruments trade, as the exchange announces it."""
+        for stream, subscription in self._subscriptions.by_stream.items():
+            if trading.symbols is None or stream.symbol in trading.symbols:
+                self._note_halt(subscription, trading.halt, now)
+
+    def _note_halt(self, subscription: StreamSubscription, halt: str, now: Moment) -> None:
+        subscription.progress.halt = halt
+        subscription.progress.age(now, self._ledger.stale_after_s)
 
     def _withdraw_queue(self) -> list[StreamSubscription]:
         withdrawn = list(self._queue)
