@@ -65,14 +65,15 @@ class BookExchange(ImaginaryExchange):
 class Connections:
     """Connections to an imaginary exchange that carry the same book, with one ledger."""
 
-    def __init__(self, rule: BookRule, **facts: Any) -> None:
+    def __init__(self, rule: BookRule, *, depth: int | None = None, **facts: Any) -> None:
+        self.depth = depth
         self.exchange = BookExchange(books=rule, **facts)
         self.ledger = Ledger("okx", [BOOK], 60.0, at(0), book_rule=rule)
         self.records: list[Record] = []
         """Everything emitted, in order."""
 
     def open(self, seconds: float = 0.0) -> Feed:
-        feed = Feed("public", self.exchange, [BOOK], self.ledger, ping_interval_s=20.0)
+        feed = Feed("public", self.exchange, [BOOK], self.ledger, ping_interval_s=20.0, book_depth=self.depth)
         feed.opened(at(seconds))
         self.gets(feed, ACK, seconds)
         return feed

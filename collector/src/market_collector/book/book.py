@@ -105,6 +105,29 @@ class Book:
         self.sequence = update.sequence
         self.exchange_time_ns = update.exchange_time_ns
 
+    def trim(self, depth: int) -> tuple[list[Level], list[Level]]:
+        """Delete the levels beyond the best ``depth`` of each side; return the deletions. Keeps the sides sorted."""
+        self._is_best_read = True
+        bids, asks = self._rankings or self._sort()
+        return _trim(bids, depth), _trim(asks, depth)
+
+    def count(self) -> tuple[int, int]:
+        """Return the numbers of bids and asks."""
+        self.pack()
+        return self.fewest
+
+    @property
+    def fewest(self) -> tuple[int, int]:
+        """Numbers of bids and asks that are there for certain. Fast, and exact after `pack`."""
+        if self._rankings is not None:
+            bids, asks = self._rankings
+            return len(bids.amounts), len(asks.amounts)
+        return self._bids.fewest, self._asks.fewest
+
+    def _sort(self) -> tuple[Ranking, Ranking]:
+        self._rankings = Ranking(self.bids, best="highest"), Ranking(self.asks, best="lowest")
+        return self._rankings
+
     def _rank(self, update: Orderbook, bids: Ranking, asks: Ranking) -> None:
         """Keep the order, or stop doing so when `best` was not called since the last update."""
         if self._is_best_read:
@@ -119,9 +142,7 @@ class Book:
     def best(self, count: int) -> tuple[list[str], list[str], list[str], list[str]]:
         """Return bid prices, bid amounts, ask prices and ask amounts of the best levels. Fast after each update."""
         self._is_best_read = True
-        if self._rankings is None:
-            self._rankings = Ranking(self.bids, best="highest"), Ranking(self.asks, best="lowest")
-        bids, asks = self._rankings
+        bids, asks = self._rankings or self._sort()
         return (*bids.best(count), *asks.best(count))
 
     def best_bids(self, count: int) -> list[Level]:
@@ -145,6 +166,16 @@ class Book:
         if self._rankings is not None:
             return _levels(self._rankings[number].amounts)
         return (self._bids, self._asks)[number].levels()
+
+
+def _trim(ranking: Ranking, depth: int) -> list[Level]:
+    excess = len(ranking.amounts) - depth
+    if excess <= 0:
+        return []
+    prices, _ = ranking.best(depth + excess)
+    deletions = [Level(price, "0") for price in prices[depth:]]
+    ranking.apply(deletions)
+    return deletions
 
 
 def _levels(amounts: dict[str, str]) -> list[Level]:

@@ -40,11 +40,23 @@ class Scope(Enum):
     """On one connection. The collector publishes running numbers of its own."""
 
 
+class BookWindow(Enum):
+    """The levels of a book that the collector knows."""
+
+    EXACT = "exact"
+    """All that the exchange keeps: it deletes each level that leaves them."""
+    TRIM = "trim"
+    """The best `Orderbook.depth` of a snapshot. The collector deletes those that an update pushes out (Kraken)."""
+    KNOWN_RANGE = "known range"
+    """Those between the worst prices of a snapshot. What lies beyond is unknown until it changes (Binance)."""
+
+
 class BookRule(msgspec.Struct, frozen=True):
     """An exchange's way to keep books."""
 
     proof: Proof = Proof.SEQUENCE
     scope: Scope = Scope.INSTRUMENT
+    window: BookWindow = BookWindow.EXACT
 
     def is_next(self, state: int | None, update: Orderbook) -> bool:
         """Return whether the update leads on from a state. It may repeat changes that the state contains already."""

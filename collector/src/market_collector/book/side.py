@@ -41,6 +41,11 @@ class Side:
         """Number of levels in memory; changed and deleted ones may count twice until the side is packed."""
         return self._packed_levels + len(self.changes)
 
+    @property
+    def fewest(self) -> int:
+        """Number of present levels, or fewer: each change may delete one. Exact after `pack`."""
+        return max(0, self._packed_levels - len(self.changes))
+
     def levels(self) -> list[Level]:
         """Return all present levels, unsorted. Removes deleted ones if they are the most."""
         present = list(self._by_price().values())

@@ -8,7 +8,9 @@ from typing import cast
 
 from msgspec import structs
 
-from market_collector.book.book import Book
+from market_collector.book.book import ALL_LEVELS, Book
+from market_collector.book.known_range import KnownRange, known_range
+from market_collector.book.rule import BookWindow
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Exchange
 from market_collector.feed.effects import Answer, Effect, Emit, Fetch, Question, Reconnect, Warn
@@ -28,6 +30,10 @@ CHANGES_UNPACKED = 256
 """Changed levels of a book above which they are packed (50 KB)."""
 AUCTION_RECHECK_S = 30.0
 """Interval of checks whether an instrument with a crossed book is in a call auction."""
+RENEWAL_S = 10.0
+"""Shortest time between two snapshots of a book that is in sync."""
+RENEWAL_SHARE = 4
+"""A book's known range is renewed when this part of the levels beyond the wanted ones is left."""
 MAX_LOOKS = 24
 """Books examined at one check. One takes up to 0.3 ms, so a check holds up the data for less than 10 ms."""
 
@@ -51,6 +57,9 @@ class BookSync:
         self._connection = connection
         self._books = subscriptions.books
         self._rule = exchange.books
+        self._window = exchange.books.window
+        self._is_exact = exchange.books.window is BookWindow.EXACT
+        self._depth = depth
         self._publish = ledger.books.add_update
         source = exchange.book_snapshots
         self._snapshots = None if source is None else RestSnapshots(source, exchange.books, depth, ledger.complaints)
@@ -79,6 +88,8 @@ class BookSync:
             return self.start_resync(subscription, ResyncReason.CROSSED, "the new snapshot, too", now)
         subscription.was_crossed = False
         subscription.book = book
+        if self._window is BookWindow.KNOWN_RANGE:
+            subscription.known = known_range(snapshot)
         subscription.has_data = True
         subscription.crossed_since = None
         subscription.asked_at = subscription.ask_again_at = None
@@ -93,15 +104,32 @@ class BookSync:
             return self._on_unsynced(subscription, update, now)
         if update.previous_sequence != book.sequence and not self._rule.is_next(book.sequence, update):
             return self._on_unlinked(subscription, book, update, now)
-        book.apply(update)
+        if self._is_exact:
+            book.apply(update)
+        else:
+            update = self._apply_in_window(subscription, book, update, now)
         if update.checksum is not None and not self._exchange.is_intact(book, update.checksum):
             return self.start_resync(
                 subscription, ResyncReason.CHECKSUM_MISMATCH, describe_link(subscription, update), now
             )
         progress = subscription.progress
         progress.observe(update, now)
-        records = self._publish(progress, book, update)
+        records = self._publish(progress, book, update, now)
         return [Emit(records)] if records else []
+
+    def _apply_in_window(self, subscription: BookSubscription, book: Book, update: Orderbook, now: Moment) -> Orderbook:
+        """Apply an update; return it as readers need it, with the deletions that keep their book the same."""
+        if self._window is BookWindow.KNOWN_RANGE:
+            if self._snapshots is not None and subscription.fetching is not None:
+                self._snapshots.wait(subscription, update, now)
+            update = subscription.known.cut(update)
+            book.apply(update)
+            return update
+        book.apply(update)
+        bids, asks = book.trim(book.depth or ALL_LEVELS)
+        if not bids and not asks:
+            return update
+        return structs.replace(update, bids=[*update.bids, *bids], asks=[*update.asks, *asks])
 
     def _on_unlinked(self, subscription: BookSubscription, book: Book, update: Orderbook, now: Moment) -> list[Effect]:
         if self._rule.contains(book.sequence, update):
@@ -122,13 +150,30 @@ class BookSync:
 
     def request_snapshots(self, now: Moment) -> list[Effect]:
         """Request the snapshots that the connection does not bring."""
-        return [] if self._snapshots is None else self._snapshots.requests(self._books, now)
+        if self._snapshots is None:
+            return []
+        held = [(each, each.held) for each in self._books if each.held is not None]
+        effects = [effect for each, answer in held for effect in self.on_snapshot(each, answer, now)]
+        return [*effects, *self._snapshots.requests(self._books, now)]
 
     def on_snapshot(self, subscription: BookSubscription, answer: Answer, now: Moment) -> list[Effect]:
         """Start the book with a snapshot from REST and the updates that waited for it."""
         assert self._snapshots is not None
         records, effects = self._snapshots.take(subscription, answer, now)
+        if records and subscription.book is not None:
+            return [*effects, *self._renew(subscription, records, now)]
         return [*effects, *self.on_records(subscription, records, now)]
+
+    def _renew(self, subscription: BookSubscription, records: Sequence[Orderbook], now: Moment) -> list[Effect]:
+        """Replace a book by one with the same state and a wider known range. Nothing is missing."""
+        subscription.known, book = known_range(records[0]), Book(records[0], is_packed=True)
+        for update in records[1:]:
+            book.apply(subscription.known.cut(update))
+        subscription.book, subscription.is_short, subscription.snapshot_at = book, False, now.at + RENEWAL_S
+        progress = subscription.progress
+        snapshot = book.snapshot(self._exchange.name, progress.stream.symbol, now.wall_ns)
+        published = self._ledger.books.add_snapshot(progress, self._connection, book, snapshot, now)
+        return [Emit(published)] if published else []
 
     def on_missing(
         self, subscription: BookSubscription, reason: ResyncReason, message: str, now: Moment
@@ -197,10 +242,18 @@ class BookSync:
             subscription.crossed_since = now.at
         if book.unpacked_levels > CHANGES_UNPACKED:
             book.pack()
+        if self._window is BookWindow.KNOWN_RANGE:
+            subscription.is_short = self._is_short(subscription.known, book)
         if not book.is_too_large:
             return []
         detail = f"the book has {book.size} levels, and the exchange keeps {book.depth or 'fewer'} on each side"
         return self.start_resync(subscription, ResyncReason.UNREADABLE, detail, now)
+
+    def _is_short(self, known: KnownRange, book: Book) -> bool:
+        """Whether another snapshot is needed, some time before fewer levels than wanted are left."""
+        wanted = self._depth or 0
+        wanted += -(-max(0, (book.depth or 0) - wanted) // RENEWAL_SHARE)
+        return known.is_short(*book.fewest, wanted) and known.is_short(*book.count(), wanted)
 
     def _ask_state(self, subscription: BookSubscription, now: Moment) -> Fetch:
         subscription.crossed_since = now.at + AUCTION_RECHECK_S

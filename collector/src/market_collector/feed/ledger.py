@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from market_collector.book.rule import LINKED_BY_SEQUENCE, BookRule, Scope
+from market_collector.book.rule import LINKED_BY_SEQUENCE, BookRule, BookWindow, Scope
 from market_collector.exchanges.interface import AccountUpdate
 from market_collector.feed.account import changed_balances
 from market_collector.feed.complaints import Complaints
@@ -16,6 +16,7 @@ from market_collector.feed.event_head import event_head
 from market_collector.feed.gaps import Gaps
 from market_collector.feed.id_gaps import IdGaps, resync
 from market_collector.feed.instruments import Instruments
+from market_collector.feed.one_publisher import KnownRangeBooks
 from market_collector.feed.own_numbers import OwnNumberedBooks
 from market_collector.feed.published_book import PublishedBooks
 from market_collector.feed.recording import recordings
@@ -73,8 +74,7 @@ class Ledger:
         ids = {stream: each for stream, each in self.streams.items() if isinstance(each, IdProgress)}
         books = {stream: each for stream, each in self.streams.items() if isinstance(each, BookProgress)}
         self.ids = IdGaps(exchange, ids, self.gaps, skips_empty_candles=skips_empty_candles)
-        books_type = PublishedBooks if book_rule.scope is Scope.INSTRUMENT else OwnNumberedBooks
-        self.books = books_type(exchange, books, self.gaps, book_rule, has_quotes=has_quotes)
+        self.books = publisher_of(book_rule)(exchange, books, self.gaps, book_rule, has_quotes=has_quotes)
         self.instruments = Instruments()
         self.connections = 0
         """Connections opened so far; the count numbers a connection."""
@@ -263,6 +263,13 @@ class Ledger:
         """Count a frame that could not be decoded."""
         self.unreadable_frames += 1
         self.last_unreadable = Unreadable(now.wall_ns, reason, frame[:120].decode(errors="replace"))
+
+
+def publisher_of(rule: BookRule) -> type[PublishedBooks]:
+    """Return the class that publishes books by this rule."""
+    if rule.scope is Scope.CONNECTION:
+        return OwnNumberedBooks
+    return KnownRangeBooks if rule.window is BookWindow.KNOWN_RANGE else PublishedBooks
 
 
 def names_of(streams: Iterable[Stream]) -> list[str]:

@@ -9,34 +9,25 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from market_collector.book.book import Book
-from market_collector.feed.published_book import PublishedBooks
+from market_collector.feed.one_publisher import OnePublisherBooks
 from market_collector.feed.stream_state import BookProgress
 from market_collector.model.events import Orderbook, Record
 from market_collector.model.moment import Moment
 from market_collector.model.reasons import GapReason
 
 
-class OwnNumberedBooks(PublishedBooks):
+class OwnNumberedBooks(OnePublisherBooks):
     """All order books of one process. Each has a publisher while a connection has it in sync."""
 
     has_own_numbers = True
 
-    def add_snapshot(
-        self, progress: BookProgress, connection: int, book: Book, snapshot: Orderbook, now: Moment
-    ) -> list[Record]:
-        """Take a connection's snapshot. It is published unless another connection publishes the book."""
-        progress.books[connection] = book
-        if progress.publisher != connection and progress.publisher in progress.books:
-            return []
-        progress.publisher = connection
-        return self._start(progress, book, snapshot, now)
-
-    def add_update(self, progress: BookProgress, book: Book, update: Orderbook) -> Sequence[Record]:
+    def add_update(self, progress: BookProgress, book: Book, update: Orderbook, now: Moment) -> Sequence[Record]:
         """Publish an update of the publisher's book with the next number."""
         head = progress.head
         if head is None or progress.books.get(progress.publisher) is not book:
             return ()
-        return super().add_update(progress, book, structs.replace(update, previous_sequence=head, sequence=head + 1))
+        numbered = structs.replace(update, previous_sequence=head, sequence=head + 1)
+        return super().add_update(progress, book, numbered, now)
 
     def remove(self, progress: BookProgress, connection: int, reason: GapReason, now: Moment) -> list[Record]:
         """Drop a connection's book. If it was the publisher's, another connection starts the book after a gap.
@@ -70,9 +61,6 @@ class OwnNumberedBooks(PublishedBooks):
         if number != progress.publisher and _is_same(progress.books[progress.publisher], book):
             progress.publisher = number
         return []
-
-    def _current(self, progress: BookProgress) -> list[Book]:
-        return [book for number, book in progress.books.items() if number == progress.publisher]
 
     def _start(self, progress: BookProgress, book: Book, snapshot: Orderbook, now: Moment) -> list[Record]:
         head = now.wall_ns // 1000 if progress.head is None else progress.head + 1

@@ -57,7 +57,7 @@ class PublishedBooks:
             return []
         return self._start(progress, book, snapshot, now)
 
-    def add_update(self, progress: BookProgress, book: Book, update: Orderbook) -> Sequence[Record]:
+    def add_update(self, progress: BookProgress, book: Book, update: Orderbook, now: Moment) -> Sequence[Record]:
         """Publish an update of a connection's book, unless another connection has published it, or will.
 
         The published update follows exactly the state that was published last.

@@ -51,6 +51,8 @@ class RestSnapshots:
         """Return the snapshot and the updates that continue it; none and warnings if it is requested again."""
         stream = subscription.progress.stream
         records, problem = self._join(subscription, answer, now)
+        if subscription.held is not None:
+            return [], []
         subscription.fetching = None
         if records:
             subscription.waiting.clear()
@@ -63,6 +65,7 @@ class RestSnapshots:
 
     def _join(self, subscription: BookSubscription, answer: Answer, now: Moment) -> tuple[list[Orderbook], str]:
         """Return the snapshot with the updates, or the reason that there are none."""
+        subscription.held = None
         if subscription.acked_at != subscription.fetching:
             return [], "it was requested for an earlier subscription"
         if not isinstance(answer, bytes):
@@ -71,13 +74,24 @@ class RestSnapshots:
             snapshot = self._source.read(subscription.progress.stream, answer, now.wall_ns)
         except FrameError as error:
             return [], str(error)
+        if _is_ahead(subscription, snapshot):
+            subscription.held = answer
+            return [], ""
         at, waiting = snapshot.sequence, [update for _, update in subscription.waiting]
         later = [update for update in waiting if not self._rule.contains(at, update)]
         if later and not self._rule.is_next(at, later[0]):
             return [], f"it is older than the updates: {at}, then {later[0].previous_sequence}"
+        if subscription.book is not None and subscription.book.sequence != [snapshot, *later][-1].sequence:
+            return [], f"it is older than the book: {at}, then {subscription.book.sequence}"
         return [snapshot, *later], ""
 
 
+def _is_ahead(subscription: BookSubscription, snapshot: Orderbook) -> bool:
+    """Whether a book in sync must first reach the snapshot, as no published state may be skipped."""
+    at = None if subscription.book is None else subscription.book.sequence
+    return at is not None and snapshot.sequence is not None and snapshot.sequence > at
+
+
 def _is_due(subscription: BookSubscription, now: Moment) -> bool:
-    is_wanted = subscription.book is None and subscription.acked_at is not None
+    is_wanted = (subscription.book is None or subscription.is_short) and subscription.acked_at is not None
     return is_wanted and subscription.fetching is None and now.at >= subscription.snapshot_at

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from market_collector.book.book import Book
+from market_collector.book.known_range import WHOLE_BOOK, KnownRange
 from market_collector.exchanges.interface import Ack, Codec, Evidence, Limits, Refusal, Sign
 from market_collector.feed.effects import Effect, Emit, Reconnect, Send, Warn
 from market_collector.feed.ledger import Ledger
@@ -81,6 +82,12 @@ class BookSubscription(StreamSubscription, kw_only=True):
     """Updates that a REST snapshot will precede, with the time when each arrived, monotonic seconds."""
     fetching: float | None = None
     """When the subscription was acknowledged for which a REST snapshot is requested; None if none is."""
+    held: bytes | None = None
+    """The answer with a snapshot that is ahead of the book."""
+    known: KnownRange = WHOLE_BOOK
+    """The range of the last snapshot."""
+    is_short: bool = False
+    """Whether the known range has too few levels left, so that another snapshot is needed."""
     snapshot_at: float = float("-inf")
     """When a REST snapshot may be requested."""
     snapshot_tries: int = 0

@@ -1,0 +1,199 @@
+"""Books of which the collector knows a part: published records, compared with an independent rebuild."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feed_life import at, sent
+from imaginary_books import Connections, PlainSnapshots, RangedMarket, Rebuilt, change, levels, whole
+from market_collector.book.book import Book
+from market_collector.book.checksum import interleaved_crc32
+from market_collector.book.rule import BookRule, BookWindow, Proof, Scope
+from market_collector.feed.effects import Fetch
+from market_collector.feed.feed import Feed
+from market_collector.model.events import Gap, Orderbook
+
+TRIMMED = BookRule(Proof.CHECKSUM, Scope.CONNECTION, BookWindow.TRIM)
+RANGED = BookRule(Proof.RANGE, Scope.INSTRUMENT, BookWindow.KNOWN_RANGE)
+
+
+# -- levels that the collector trims
+
+
+def test_level_that_is_pushed_out_is_deleted_in_the_same_update() -> None:
+    market = Connections(TRIMMED)
+    feed = market.open()
+    market.gets(feed, whole(0, {"5": "1", "4": "1"}, {"6": "1", "7": "1"}, depth=2))
+    market.gets(feed, change(0, 1, {"4.5": "2"}, {"6.5": "2"}))
+    assert market.books[-1].bids == levels({"4.5": "2", "4": "0"})
+    assert market.books[-1].asks == levels({"6.5": "2", "7": "0"})
+    market.gets(feed, change(1, 2, {"5": "3"}))
+    assert market.books[-1].bids == levels({"5": "3"})
+
+
+def test_checksum_is_that_of_the_trimmed_book() -> None:
+    market = Connections(TRIMMED)
+    market.exchange.is_intact = lambda book, checksum: interleaved_crc32(book) == checksum  # type: ignore[method-assign]
+    feed = market.open()
+    market.gets(feed, whole(0, {"5": "1", "4": "1"}, depth=2))
+    after = interleaved_crc32(Book(whole(1, {"5": "1", "4.5": "2"})))
+    market.gets(feed, change(0, 1, {"4.5": "2"}, checksum=after))
+    assert len(market.books) == 2
+    market.gets(feed, change(1, 2, {"4.6": "2"}, checksum=after))
+    assert len(market.books) == 2
+
+
+PRICES = tuple(map(str, range(1, 10)))
+CHANGES = st.lists(st.tuples(st.sampled_from(PRICES), st.sampled_from(("0", "1", "2"))), min_size=1, max_size=60)
+DEPTH = 3
+
+
+def best(book: dict[str, str], count: int) -> dict[str, str]:
+    """The best bids."""
+    return {price: book[price] for price in sorted(book, key=float, reverse=True)[:count]}
+
+
+@given(CHANGES)
+def test_trimmed_book_is_right_for_a_reader_that_never_trims(changes: list[tuple[str, str]]) -> None:
+    """An exchange that does not delete what leaves the depth, and sends again what returns to it."""
+    truth, market = RangedMarket(changes), Connections(TRIMMED)
+    feed, rebuilt = market.open(), Rebuilt()
+    market.gets(feed, whole(0, {}, depth=DEPTH))
+    for number, (before, after) in enumerate(zip(truth.states, truth.states[1:], strict=False)):
+        seen, now = best(before, DEPTH), best(after, DEPTH)
+        deleted = {price: "0" for price in seen if price not in after}
+        changed = {price: amount for price, amount in now.items() if seen.get(price) != amount}
+        market.gets(feed, change(number, number + 1, deleted | changed))
+        assert len(market.books) == number + 2
+    for record, state in zip(market.books, truth.states, strict=True):
+        rebuilt.take(record)
+        assert rebuilt.bids == best(state, DEPTH)
+
+
+# -- a range of prices that is known
+
+
+def ranged(depth: int = 2) -> tuple[Connections, Feed]:
+    """A connection whose snapshot of four levels is published."""
+    market = Connections(RANGED, depth=depth, book_snapshots=PlainSnapshots())
+    feed = market.open()
+    (fetch,) = market.asks(feed, 1)
+    market.answers(feed, fetch, whole(10, {"9": "1", "8": "1", "7": "1", "6": "1"}, depth=4), 1)
+    return market, feed
+
+
+def test_levels_beyond_the_known_range_are_not_published() -> None:
+    market, feed = ranged()
+    market.gets(feed, change(10, 11, {"5": "1", "6": "0"}))
+    market.gets(feed, change(11, 12, {"4": "1"}))
+    assert [each.bids for each in market.books[1:]] == [levels({"6": "0"}), []]
+
+
+def test_known_range_is_renewed_without_a_gap_before_levels_are_short() -> None:
+    market, feed = ranged()
+    market.gets(feed, change(10, 11, {"9": "0"}), 2)
+    assert market.asks(feed, 3) == []
+    market.gets(feed, change(11, 12, {"8": "0"}), 20)
+    assert market.asks(feed, 20.5) == []
+    (fetch,) = market.asks(feed, 21)
+    effects = market.answers(feed, fetch, whole(12, {"7": "1", "6": "1", "5": "1", "4": "1"}, depth=4), 22)
+    assert sent(effects) == []
+    assert [each.action for each in market.books] == ["snapshot", "update", "update", "snapshot"]
+    assert market.books[-1].bids == levels({"7": "1", "6": "1", "5": "1", "4": "1"})
+    assert not [each for each in market.records if isinstance(each, Gap)]
+    market.gets(feed, change(12, 13, {"4": "2", "3": "1"}), 23)
+    assert market.books[-1].bids == levels({"4": "2"})
+
+
+def short() -> tuple[Connections, Feed, Fetch]:
+    """A book in state 12 that asks for another snapshot."""
+    market, feed = ranged()
+    market.gets(feed, change(10, 12, {"9": "0", "8": "0"}), 20)
+    market.asks(feed, 20.5)
+    (fetch,) = market.asks(feed, 21)
+    return market, feed, fetch
+
+
+def test_snapshot_ahead_of_the_book_waits_for_the_updates() -> None:
+    market, feed, fetch = short()
+    market.answers(feed, fetch, whole(14, {"7": "4", "5": "1"}, depth=2), 21.1)
+    market.gets(feed, change(12, 13, {"7": "3"}), 21.2)
+    assert market.asks(feed, 21.3) == []
+    market.gets(feed, change(13, 15, {"7": "4", "6": "0", "5": "1", "4": "1"}), 21.4)
+    market.asks(feed, 21.6)
+    assert [(each.action, each.sequence) for each in market.books[2:]] == [
+        ("update", 13), ("update", 15), ("snapshot", 15),
+    ]  # fmt: skip
+    assert market.books[-1].bids == levels({"7": "4", "5": "1"})
+
+
+def test_renewal_that_fails_leaves_the_book_and_is_tried_again() -> None:
+    market, feed, fetch = short()
+    market.gets(feed, change(12, 13, {"7": "3"}), 21.1)
+    market.answers(feed, fetch, whole(11, {"7": "1"}, depth=1), 21.2)
+    assert market.books[-1].action == "update"
+    assert len(market.asks(feed, 22)) == 1
+    assert market.ledger.gaps.detected == 0
+
+
+def test_gap_during_a_renewal_takes_its_snapshot() -> None:
+    market, feed, fetch = short()
+    market.answers(feed, fetch, whole(14, {"7": "4"}, depth=1), 21.1)
+    market.gets(feed, change(13, 15, {"7": "5"}), 21.2)
+    market.asks(feed, 21.5)
+    assert [(each.action, each.sequence) for each in market.books[2:]] == [("snapshot", 14), ("update", 15)]
+
+
+def test_successor_with_another_range_starts_with_its_snapshot() -> None:
+    market, first = ranged()
+    second = market.open(2)
+    (fetch,) = market.asks(second, 3)
+    market.answers(second, fetch, whole(10, {"9": "1", "8": "1"}, depth=2), 3)
+    market.gets(second, change(10, 11, {"8": "2"}), 4)
+    market.gets(first, change(10, 11, {"8": "2", "6": "2"}), 4)
+    market.keep(first.closed("cut", at(5)))
+    assert market.ledger.books.repeat_all("rotation", at(5)) is None, "nobody has the published range"
+    market.gets(second, change(11, 12, {"7": "5", "8": "3"}), 6)
+    assert [(each.action, each.sequence) for each in market.books] == [
+        ("snapshot", 10), ("update", 11), ("snapshot", 12),
+    ]  # fmt: skip
+    assert market.books[-1].bids == levels({"9": "1", "8": "3"})
+    assert market.ledger.gaps.detected == 0
+
+
+LONG = st.lists(st.tuples(st.sampled_from(PRICES), st.sampled_from(("0", "0", "1", "2"))), min_size=20, max_size=80)
+
+
+@given(LONG, st.data())
+def test_known_range_is_complete_whatever_the_snapshots_show(
+    changes: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    """Each published state has exactly the exchange's levels from the worst price of the last snapshot on."""
+    full = [(price, "1") for price in PRICES]
+    truth = RangedMarket(full + changes)
+    market = Connections(RANGED, depth=DEPTH, book_snapshots=PlainSnapshots())
+    feed, reached, now, fetches = market.open(), len(full), 0.0, list[Fetch]()
+    while reached < len(truth.changes):
+        now += 0.3
+        fetches += market.asks(feed, now)
+        if fetches != [] and data.draw(st.booleans()):
+            state = data.draw(st.integers(max(len(full), reached - 3), min(len(truth.changes), reached + 3)))
+            limit = data.draw(st.integers(DEPTH, 6))
+            snapshot = whole(state, best(truth.states[state], limit), depth=limit)
+            fetches += [each for each in market.answers(feed, fetches.pop(), snapshot, now) if isinstance(each, Fetch)]
+        else:
+            last = data.draw(st.integers(reached + 1, min(len(truth.changes), reached + 4)))
+            market.gets(feed, change(reached, last, truth.update(reached, last)), now)
+            reached, now = last, now + data.draw(st.sampled_from((0, 0, 12)))
+    rebuilt, floor = Rebuilt(), 0.0
+    for record in market.books:
+        rebuilt.take(record)
+        assert record.sequence is not None
+        if record.action == "snapshot":
+            floor = _floor(record)
+        expected = {p: a for p, a in truth.states[record.sequence].items() if float(p) >= floor}
+        assert {p: a for p, a in rebuilt.bids.items() if float(p) >= floor} == expected
+    assert market.ledger.gaps.detected == 0
+
+
+def _floor(snapshot: Orderbook) -> float:
+    return min((float(level.price) for level in snapshot.bids), default=0.0)
