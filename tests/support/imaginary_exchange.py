@@ -20,7 +20,6 @@ from market_collector.exchanges.interface import (
     Batch,
     BookSnapshots,
     Closing,
-    Credentials,
     Heartbeat,
     Limits,
     Lost,
@@ -28,6 +27,7 @@ from market_collector.exchanges.interface import (
     Pong,
     RestApi,
     Route,
+    Signer,
     Trading,
     Unknown,
     Window,
@@ -99,7 +99,7 @@ class ImaginaryExchange:
     candle_intervals: tuple[str, ...] = ("1m",)
     skips_empty_candles = False
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://stream.imaginary.example", REST: "https://rest.imaginary.example"}
-    routes: Mapping[str, Route] = {"all": Route()}
+    routes: Mapping[str, Route] = {"all": Route(), "public": Route()}
     heartbeat = Heartbeat(ping='{"ping":{id}}', max_interval_s=25.0)
     limits = Limits(dial=Window(1000, 1.0))
     has_dense_trade_ids = True
@@ -111,11 +111,8 @@ class ImaginaryExchange:
     def __init__(self, **changes: Any) -> None:
         vars(self).update(changes)
 
-    def needs_login(self, route: str) -> bool:
-        return False
-
-    def login(self, credentials: Credentials, time_ns: int) -> str:
-        raise AssertionError("no route needs a login")
+    def signer(self) -> Signer:
+        raise AssertionError("no route needs a key")
 
     def route(self, stream: Stream) -> str:
         """The route of the data type's name, if there is one; otherwise the first."""

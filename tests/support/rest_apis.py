@@ -34,6 +34,8 @@ class Weighing(OkxRestApi):
             return RestProblem(ProblemKind.BANNED, float(headers["retry-after"]))
         if status != 200:
             return problem_of_status(status, headers, 2.0)
+        if b"EAPI:Invalid" in body:
+            return RestProblem(ProblemKind.CLOCK if b"timestamp" in body else ProblemKind.KEY)
         return RestProblem(ProblemKind.BUSY, 0.3) if b"Rate limit exceeded" in body else None
 
     def used_share(self, headers: Mapping[str, str]) -> float:
@@ -165,13 +167,23 @@ def answering(status: int, headers: Mapping[str, str], body: bytes) -> AbstractC
 @contextmanager
 def served(answer: Callable[[str], Scripted], received: Received | None = None) -> Iterator[str]:
     """Serve the answers of a function of the path; yields the base address."""
+    with serving(lambda path, headers, body: answer(path), received) as base:
+        yield base
+
+
+@contextmanager
+def serving(
+    answer: Callable[[str, dict[str, str], bytes], Scripted], received: Received | None = None
+) -> Iterator[str]:
+    """Serve the answers of a function of path, headers by lower-case name, and body; yields the base address."""
     requests = Received() if received is None else received
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             requests.append((self.command, self.path, content))
-            status, headers, body = answer(self.path)
+            named = {name.lower(): value for name, value in self.headers.items()}
+            status, headers, body = answer(self.path, named, content)
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

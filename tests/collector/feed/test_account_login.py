@@ -9,7 +9,7 @@ import pytest
 from market_collector.exchanges.okx.channels import PRIVATE
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.account_login import ACCOUNT_REPEAT_S
-from market_collector.feed.effects import CheckClock, Effect, Emit, Login, Reconnect, RejectKey, Send
+from market_collector.feed.effects import CheckClock, Effect, Emit, Reconnect, RejectKey, Send, SendSigned
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Balance, Connected, Disconnected, Record, Refused
@@ -62,7 +62,7 @@ def error(code: str, text: str = "no") -> dict[str, str]:
 
 def test_it_logs_in_first_and_asks_for_the_account_when_it_is_let_in() -> None:
     life = Life()
-    assert [type(effect) for effect in life.opening] == [Emit, Login]
+    assert [type(effect) for effect in life.opening] == [Emit, SendSigned]
     (asked,) = life.gets({"event": "login", "code": "0", "msg": ""})
     assert isinstance(asked, Send)
     assert json.loads(asked.text) == {"id": "1", "op": "subscribe", "args": [{"channel": "account"}]}

@@ -9,16 +9,18 @@ import pytest
 
 from market_collector.config.settings import Settings
 from market_collector.errors import CredentialsMissingError
+from market_collector.exchanges.okx.account import OkxSigner
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Record, Refused
 from market_collector.model.streams import ACCOUNT, DataType, Stream, StreamState
 from market_collector.net import login
 from market_collector.net.clock import ClockWatch, read_clock
-from market_collector.net.login import FILES, LoginGate
+from market_collector.net.login import LoginGate
 from market_collector.net.rest import Rest
 
 STREAM, TRADES = Stream(ACCOUNT, DataType.BALANCE), Stream("BTC-USDT", DataType.TRADE)
+LOGIN = '{"op":"login"}'
 NOBODY = "http://127.0.0.1:9"
 
 
@@ -33,8 +35,9 @@ class Place:
         self.records: list[Record] = []
         self.ledger = Ledger("okx", [STREAM, TRADES], 60.0, read_clock())
         self.progress = self.ledger.streams[STREAM]
-        watch = ClockWatch(Okx().rest_api, self.ledger, Rest({"rest": NOBODY}, Okx.rest_api, tls=None), read_clock)
-        self.login_gate = LoginGate(settings, Okx(), self.ledger, watch, self.records.extend)
+        rest = Rest({"rest": NOBODY}, Okx.rest_api, tls=None)
+        watch = ClockWatch(Okx().rest_api, self.ledger, rest, read_clock)
+        self.login_gate = LoginGate(settings, Okx(), self.ledger, watch, self.records.extend, rest)
 
     def write(self, **texts: str) -> None:
         for name, text in texts.items():
@@ -60,7 +63,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 async def test_key_is_used_at_once_without_trailing_newlines(place: Place) -> None:
     place.write(apiKey="k\n", secretKey="s\n", passphrase="p\n")
     assert await place.is_granted()
-    args = json.loads(place.login_gate.login())["args"][0]
+    args = json.loads(place.login_gate.sign(LOGIN))["args"][0]
     assert (args["apiKey"], args["passphrase"]) == ("k", "p")
     assert place.records == []
 
@@ -91,7 +94,7 @@ async def test_a_stream_that_an_older_connection_still_brings_is_left_alone(plac
 async def test_a_refused_key_waits_for_another_one(place: Place) -> None:
     place.is_whole("wrong")
     assert await place.is_granted()
-    place.login_gate.login()
+    place.login_gate.sign(LOGIN)
     place.login_gate.reject_key()
     assert not await place.is_granted(0.1)
     place.is_whole("right")
@@ -100,7 +103,7 @@ async def test_a_refused_key_waits_for_another_one(place: Place) -> None:
 
 async def test_refused_key_is_the_one_of_the_login_when_changed_meanwhile(place: Place) -> None:
     place.is_whole("old")
-    place.login_gate.login()
+    place.login_gate.sign(LOGIN)
     place.is_whole("new")
     place.login_gate.reject_key()
     assert await place.is_granted()
@@ -108,7 +111,7 @@ async def test_refused_key_is_the_one_of_the_login_when_changed_meanwhile(place:
 
 async def test_a_refused_key_is_tried_again_after_a_while(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.is_whole()
-    place.login_gate.login()
+    place.login_gate.sign(LOGIN)
     place.login_gate.reject_key()
     assert not await place.is_granted(0.05)
     monkeypatch.setattr(login, "REJECTED_RETRY_S", 0.0)
@@ -117,14 +120,14 @@ async def test_a_refused_key_is_tried_again_after_a_while(place: Place, monkeypa
 
 def test_login_error_names_the_missing_parts_when_there_is_no_key(place: Place) -> None:
     with pytest.raises(CredentialsMissingError, match="apiKey, secretKey, passphrase"):
-        place.login_gate.login()
+        place.login_gate.sign(LOGIN)
 
 
 @pytest.mark.parametrize("spoil", [lambda file: file.mkdir(), lambda file: file.write_bytes(b"\xff\xfe")])
 def test_files_that_cannot_be_read_are_missing(place: Place, spoil: Callable[[Path], object]) -> None:
     place.is_whole()
-    for name in FILES:
+    for name in OkxSigner.fields:
         (place.folder / name).unlink()
         spoil(place.folder / name)
     with pytest.raises(CredentialsMissingError):
-        place.login_gate.login()
+        place.login_gate.sign(LOGIN)

@@ -28,6 +28,16 @@ MAX_MESSAGE_BYTES = 16 * 2**20
 """Above any message of most exchanges (10 MB snapshots), and too small to exhaust a pod's memory."""
 
 
+class Access(Enum):
+    """Use of the API key on a connection."""
+
+    PUBLIC = "none"
+    LOGIN = "login"
+    """A signed `Route.login_frame` comes first."""
+    SIGNED = "signed requests"
+    """Each request of the codec is signed, or carries a token."""
+
+
 class Route(msgspec.Struct, frozen=True):
     """Facts about the connections that carry one kind of streams."""
 
@@ -35,6 +45,9 @@ class Route(msgspec.Struct, frozen=True):
     """Name of the host in `Exchange.hosts`."""
     streams_per_connection: int | None = None
     """More streams are spread over several connections. None: one connection carries them all."""
+    access: Access = Access.PUBLIC
+    login_frame: str = ""
+    """The unsigned login, for `Access.LOGIN`."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -118,6 +131,9 @@ class Request(msgspec.Struct, frozen=True):
     """Name of the budget that it spends, see `RestApi.budgets`."""
     cost: float = 1.0
     """Cost in that budget."""
+    is_signed: bool = False
+    """`Signer.request` signs it when it is sent."""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class ProblemKind(Enum):
@@ -352,15 +368,55 @@ class Closing(Enum):
     OTHER = "anything else"
 
 
-class Credentials(msgspec.Struct, frozen=True):
-    """An API key. Its `repr` hides the key from logs and tracebacks."""
+class Credentials(tuple[str, ...]):
+    """The parts of an API key, in the order of `Signer.fields`. Its `repr` hides them from logs and tracebacks."""
 
-    api_key: str
-    secret_key: str
-    passphrase: str
+    __slots__ = ()
+
+    def __new__(cls, *parts: str) -> "Credentials":
+        """Takes the parts in order."""
+        return super().__new__(cls, parts)
 
     def __repr__(self) -> str:
         return "Credentials(...)"
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """Time of a signature."""
+
+    time_ns: int
+    """The exchange's present time, nanoseconds since 1970."""
+    nonce: int
+    """About the same, but larger than that of each earlier signature of the process, even if a clock was set back."""
+
+
+class Signer(Protocol):
+    """Signs frames and requests. Only the shell has one, so no secret reaches the core, a record or a message."""
+
+    fields: tuple[str, ...]
+    """The keys of the Secret."""
+    token_life_s: float
+    """A token may be used in frames for this long, in seconds. 0 for exchanges without tokens."""
+
+    def frame(self, text: str, credentials: Credentials, stamp: Stamp, token: str) -> str:
+        """The frame to send for an unsigned one: a login, or a request of a connection with `Access.SIGNED`."""
+        ...
+
+    def request(self, request: Request, credentials: Credentials, stamp: Stamp) -> Request:
+        """The REST request to send for an unsigned one."""
+        ...
+
+    def token_request(self) -> Request | None:
+        """The request for the token that frames need; None for exchanges without tokens."""
+        ...
+
+    def read_token(self, body: bytes) -> str:
+        """The token from the answer to `token_request`.
+
+        Raises:
+            FrameError: the answer is malformed, or reports an error. The message must not repeat it.
+        """
+        ...
 
 
 class Codec(Protocol):
@@ -558,12 +614,8 @@ class Exchange(Protocol):
     has_dense_trade_ids: bool
     rest_api: RestApi
 
-    def needs_login(self, route: str) -> bool:
-        """Whether the connection must log in before it subscribes."""
-        ...
-
-    def login(self, credentials: Credentials, time_ns: int) -> str:
-        """The login frame; ``time_ns`` is the exchange's present time in nanoseconds since 1970."""
+    def signer(self) -> Signer:
+        """Signs with the API key; loaded only where a route needs it."""
         ...
 
     def route(self, stream: Stream) -> str:

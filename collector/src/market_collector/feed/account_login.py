@@ -2,8 +2,8 @@
 
 from typing import cast
 
-from market_collector.exchanges.interface import AccountUpdate, LoginRefusal
-from market_collector.feed.effects import CheckClock, Effect, Emit, Login, Reconnect, RejectKey
+from market_collector.exchanges.interface import Access, AccountUpdate, LoginRefusal, Route
+from market_collector.feed.effects import CheckClock, Effect, Emit, Reconnect, RejectKey, SendSigned
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.stream_state import AccountProgress
 from market_collector.feed.subscription import Subscriptions
@@ -21,10 +21,9 @@ NOT_KEPT = "(not kept: it belongs to a login)"
 class AccountLogin:
     """Login state and account streams of one connection."""
 
-    def __init__(self, ledger: Ledger, subscriptions: Subscriptions, *, needs_login: bool) -> None:
-        self.is_pending = needs_login
-        """Whether the login is not answered yet; until then no frame's text is kept."""
-        self._needs_login = needs_login
+    def __init__(self, ledger: Ledger, subscriptions: Subscriptions, route: Route) -> None:
+        self._route = route
+        self._awaits_login = route.access is Access.LOGIN
         self._was_refused = False
         """A close frame after a refused login adds nothing."""
         self._ledger = ledger
@@ -32,17 +31,26 @@ class AccountLogin:
 
     # -- login
 
-    def log_in(self, now: Moment) -> list[Effect]:
+    @property
+    def is_pending(self) -> bool:
+        """Whether a signed frame is not answered yet; until then no frame's text is kept."""
+        return self._awaits_login or self._subscriptions.awaits_signed
+
+    def start(self, now: Moment) -> list[Effect]:
+        """Log in, or subscribe where no login is needed."""
+        return self._log_in(now) if self._awaits_login else self._subscriptions.subscribe_all(now)
+
+    def _log_in(self, now: Moment) -> list[Effect]:
         """Request the login. Until it is answered, all streams count as requested."""
         for subscription in self._subscriptions.by_stream.values():
             subscription.asked_at = now.at
         raw: list[Effect] = [self._subscriptions.raw("out", NOT_KEPT, now)] if self._subscriptions.store_raw else []
         self._subscriptions.outbox.note_sent(now.at)
-        return [*raw, Login()]
+        return [*raw, SendSigned(self._route.login_frame)]
 
     def on_success(self, now: Moment) -> list[Effect]:
         """Subscribe once the login succeeded."""
-        self.is_pending = False
+        self._awaits_login = False
         return self._subscriptions.subscribe_all(now)
 
     def on_refusal(self, refusal: LoginRefusal, now: Moment) -> list[Effect]:
@@ -55,7 +63,7 @@ class AccountLogin:
 
     def on_refusing_close(self, reason: str, now: Moment) -> list[Effect]:
         """Reject the key: the exchange closed the connection with a code that says so."""
-        if not self._needs_login or self._was_refused:
+        if self._route.access is Access.PUBLIC or self._was_refused:
             return []
         return self._reject_key(f"the exchange closed the connection: {reason}", now)
 

@@ -39,8 +39,10 @@ class Question(Enum):
     """Which instruments do not trade now."""
 
 
-class Login(msgspec.Struct, frozen=True):
-    """Log in. The session builds and sends the frame, so no secret reaches the feed or a record."""
+class SendSigned(msgspec.Struct, frozen=True):
+    """Sign this text frame and send it. The session does both, so no secret reaches the feed or a record."""
+
+    text: str
 
 
 class RejectKey(msgspec.Struct, frozen=True):
@@ -86,4 +88,4 @@ class Warn(msgspec.Struct, frozen=True):
     """An internal error, whose traceback is logged too."""
 
 
-Effect = Send | Emit | Login | RejectKey | CheckClock | Fetch | Reconnect | Replace | Warn
+Effect = Send | SendSigned | Emit | RejectKey | CheckClock | Fetch | Reconnect | Replace | Warn

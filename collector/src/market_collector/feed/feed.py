@@ -10,6 +10,7 @@ from typing import Any
 
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import (
+    Access,
     AccountUpdate,
     Ack,
     Batch,
@@ -102,11 +103,12 @@ class Feed:
             timeout_s=subscribe_timeout_s,
             store_raw=store_raw,
             has_rest_snapshots=exchange.book_snapshots is not None,
+            is_signed=exchange.routes[route].access is Access.SIGNED,
         )
         self._book_sync = BookSync(exchange, ledger, self._requests, self._number, depth=book_depth)
         check = QuietCheck(exchange, ledger, self._requests, self._book_sync)
         self._liveness = Liveness(exchange, ledger, self._requests, check, ping_interval_s)
-        self._login = AccountLogin(ledger, self._requests, needs_login=exchange.needs_login(route))
+        self._login = AccountLogin(ledger, self._requests, exchange.routes[route])
         self._tick_s = BOOK_TICK_S if self._requests.books else TICK_S
         self._alive_at = 0.0
         """The last sign of life, monotonic seconds."""
@@ -156,8 +158,7 @@ class Feed:
         self._alive_at = now.at
         self._replace_at += now.at
         connected = Emit([self._ledger.opened(self._number, self.name, self._subscriptions, now)])
-        log_in_or_subscribe = self._login.log_in if self._login.is_pending else self._requests.subscribe_all
-        effects = [connected, *log_in_or_subscribe(now)]
+        effects = [connected, *self._login.start(now)]
         self.wake_at = self._next_deadline(now)
         return effects
 

@@ -9,7 +9,7 @@ import msgspec
 from market_collector.book.book import Book
 from market_collector.book.known_range import WHOLE_BOOK, KnownRange
 from market_collector.exchanges.interface import Ack, Codec, Evidence, Limits, Refusal, Sign
-from market_collector.feed.effects import Effect, Emit, Reconnect, Send, Warn
+from market_collector.feed.effects import Effect, Emit, Reconnect, Send, SendSigned, Warn
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.outbox import Outbox, Outgoing
 from market_collector.feed.stream_state import BookProgress, StreamProgress
@@ -125,11 +125,16 @@ class Subscriptions:
         timeout_s: float,
         store_raw: bool,
         has_rest_snapshots: bool,
+        is_signed: bool,
     ) -> None:
+        """With ``is_signed``, requests need a signature, and pings do not."""
         self.by_stream = {stream: _subscription(ledger.streams[stream]) for stream in streams}
         self.books = [each for each in self.by_stream.values() if isinstance(each, BookSubscription)]
         self.outbox = Outbox(limits)
         self.store_raw = store_raw
+        self.awaits_signed = False
+        """Whether a signed request is not answered yet."""
+        self._is_signed = is_signed
         self._name = name
         self._codec = codec
         self._ledger = ledger
@@ -174,8 +179,11 @@ class Subscriptions:
         return [effect for frame in self.outbox.take_due(now.at) for effect in self._effects(frame, now)]
 
     def _effects(self, frame: Outgoing, now: Moment) -> list[Effect]:
-        is_recorded = self.store_raw and not frame.is_ping
-        return [self.raw("out", frame.text, now), Send(frame.text)] if is_recorded else [Send(frame.text)]
+        if frame.is_ping:
+            return [Send(frame.text)]
+        self.awaits_signed = self._is_signed
+        send = SendSigned(frame.text) if self._is_signed else Send(frame.text)
+        return [self.raw("out", frame.text, now), send] if self.store_raw else [send]
 
     def raw(self, direction: Literal["in", "out"], text: str, now: Moment) -> Emit:
         """Return a frame's text as a record."""
@@ -186,6 +194,7 @@ class Subscriptions:
     def on_answer(self, answer: Ack | Refusal, now: Moment) -> list[Effect]:
         """Handle the answer to a request, and send the requests that waited for it."""
         self.outbox.on_answer()
+        self.awaits_signed = False
         if isinstance(answer, Refusal):
             return [*self._on_refusal(answer, now), *self.send_due(now)]
         for stream in answer.streams:

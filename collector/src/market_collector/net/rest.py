@@ -8,11 +8,11 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from market_collector.errors import RequestFailedError
+from market_collector.errors import CredentialsMissingError, RequestFailedError
 from market_collector.excerpt import READ_BYTES, first_words
-from market_collector.exchanges.interface import Request, RestApi
+from market_collector.exchanges.interface import Request, RestApi, RestProblem
 from market_collector.net.rest_host import RestHost, host_of
 from market_collector.threads import in_thread
 
@@ -42,6 +42,18 @@ class RestAnswer(NamedTuple):
     """Description of an HTTP error."""
 
 
+class Signing(Protocol):
+    """Signs requests; see `net.login`."""
+
+    def sign_request(self, request: Request) -> Request:
+        """Return the request to send. Raises a `CredentialsMissingError` without a key."""
+        ...
+
+    def note_problem(self, problem: RestProblem, message: str) -> None:
+        """Take the exchange's error about a signed request."""
+        ...
+
+
 class Rest:
     """A collector's REST requests to one exchange, within the budgets of the addresses."""
 
@@ -58,6 +70,9 @@ class Rest:
         self._tls = tls
         self._total_timeout_s = total_timeout_s
         self._free_threads = threading.Semaphore(MAX_THREADS)
+        self.signing: Signing | None = None
+        """Set where there is an API key."""
+        self._signed_turn = asyncio.Lock()
 
     async def fetch(self, request: Request) -> bytes:
         """Return the body of the answer.
@@ -70,15 +85,39 @@ class Rest:
         call, host = f"{request.method} {base}{request.path}", host_of(base)
         await self._turn(call, host, request)
         try:
-            async with asyncio.timeout(self._total_timeout_s):
-                answer = await in_thread(self._request(call, base, request))
-        except TimeoutError as error:
-            raise RequestFailedError(f"{call}: no complete answer within {self._total_timeout_s:g} s") from error
+            answer = await (
+                self._signed(call, base, request) if request.is_signed else self._answer(call, base, request)
+            )
         except RequestFailedError as error:
             host.heed(error, time.monotonic())
             raise
         host.note_use(self._rest_api.used_share(answer.headers))
         return answer.body
+
+    async def _signed(self, call: str, base: str, request: Request) -> RestAnswer:
+        """Send signed requests one after the other, since their nonces must arrive in order.
+
+        The exchange's words may repeat the request, so they are left out of the error.
+        """
+        assert self.signing is not None
+        async with self._signed_turn:
+            try:
+                return await self._answer(call, base, self.signing.sign_request(request))
+            except CredentialsMissingError as error:
+                raise RequestFailedError(f"{call}: {error}") from None
+            except RequestFailedError as error:
+                if error.problem is None:
+                    raise (RequestFailedError(f"{call}: an HTTP error") if error.body else error) from None
+                message = f"{call}: {error.problem.kind.value}"
+                self.signing.note_problem(error.problem, message)
+                raise RequestFailedError(message, error.problem) from None
+
+    async def _answer(self, call: str, base: str, request: Request) -> RestAnswer:
+        try:
+            async with asyncio.timeout(self._total_timeout_s):
+                return await in_thread(self._request(call, base, request))
+        except TimeoutError as error:
+            raise RequestFailedError(f"{call}: no complete answer within {self._total_timeout_s:g} s") from error
 
     async def _turn(self, call: str, host: RestHost, request: Request) -> None:
         """Wait until the request may be sent. A stop of the host while it waits needs another turn."""
@@ -99,7 +138,7 @@ class Rest:
 
         def send() -> RestAnswer:
             try:
-                return fetch(base, request, self._rest_api, self._tls, self._total_timeout_s)
+                return fetch(base, request, self._rest_api, self._tls, self._total_timeout_s, call)
             finally:
                 self._free_threads.release()
 
@@ -112,15 +151,24 @@ def fetch(
     rest_api: RestApi,
     tls: ssl.SSLContext | None,
     total_timeout_s: float = TOTAL_TIMEOUT_S,
+    call: str = "",
 ) -> RestAnswer:
     """Send a request at once, and return the answer; blocks the thread.
+
+    Args:
+        base: address of the host.
+        request: as it is sent.
+        rest_api: judges the answer.
+        tls: for https.
+        total_timeout_s: seconds until the answer must be complete.
+        call: name of the request in errors, if the request itself has a signature.
 
     Raises:
         RequestFailedError: see `Rest.fetch`.
     """
     from http.client import HTTPException  # imported here: most collectors send no request
 
-    call = f"{request.method} {base}{request.path}"
+    call = call or f"{request.method} {base}{request.path}"
     try:
         answer = _send(base, request, tls, time.monotonic() + total_timeout_s)
         problem = rest_api.refusal(answer.status, answer.headers, answer.body)
@@ -143,7 +191,9 @@ def _send(base: str, request: Request, tls: ssl.SSLContext | None, ends_at: floa
     from market_collector.net.http_client import send
 
     content = request.body.encode() if request.body else None
-    http = HttpRequest(base + request.path, content, {"Accept-Encoding": "gzip"}, method=request.method)  # noqa: S310 - http(s) by the spec
+    headers = {"Accept-Encoding": "gzip", **dict(request.headers)}
+    url = base + request.path
+    http = HttpRequest(url, content, headers, method=request.method)  # noqa: S310 - http(s) by the spec
     try:
         with send(http, tls, ends_at) as answer:
             body = _decompressed(_body(answer), answer.headers.get("Content-Encoding", ""))

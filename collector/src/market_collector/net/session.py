@@ -2,21 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
-from market_collector.errors import CredentialsMissingError, RequestFailedError
+from market_collector.errors import CredentialsMissingError, FrameError, RequestFailedError
 from market_collector.feed.effects import (
     Answer,
     CheckClock,
     Effect,
     Emit,
     Fetch,
-    Login,
     Reconnect,
     RejectKey,
     Replace,
     Send,
+    SendSigned,
     Warn,
 )
 from market_collector.feed.feed import Feed
@@ -59,6 +59,7 @@ class Session:
         self._armed_for = float("-inf")
         """When the timer ends, monotonic seconds."""
         self._requests: set[asyncio.Task[None]] = set()
+        self._signing = asyncio.Lock()
 
     async def admitted(self) -> None:
         """Wait until a needed login has a usable key; return at once when none is needed."""
@@ -132,10 +133,12 @@ class Session:
                     self._emit(records)
                 case Send(text):
                     self._connection.send(text)
-                case Login() | RejectKey() | CheckClock():
-                    self._carry_out_login(effect, self._connection)
+                case SendSigned(text):
+                    self._track(self._send_signed(text, self._connection))
+                case RejectKey() | CheckClock():
+                    self._carry_out_login(effect)
                 case Fetch():
-                    self._fetch(effect)
+                    self._track(self._answer(effect))
                 case Reconnect(reason):
                     log.warning("%s connection: %s", self.feed.name, reason)
                     self.end(reason, DisconnectReason.FAULTY)
@@ -146,18 +149,24 @@ class Session:
                 case Warn(message, error):
                     log.warning("%s connection: %s", self.feed.name, message, exc_info=error)
 
-    def _carry_out_login(self, effect: Login | RejectKey | CheckClock, connection: Connection) -> None:
+    async def _send_signed(self, text: str, connection: Connection) -> None:
+        """Sign a frame, perhaps with a token that is requested first, and send it. Frames keep their order."""
         assert self._login_gate is not None
-        match effect:
-            case Login():
-                try:
-                    connection.send(self._login_gate.login())
-                except CredentialsMissingError as error:  # removed since `admitted`
-                    connection.end(str(error))
-            case RejectKey():
-                self._login_gate.reject_key()
-            case CheckClock():
-                self._login_gate.suspect_clock()
+        async with self._signing:
+            try:
+                connection.send(await self._login_gate.signed(text))
+            except (CredentialsMissingError, RequestFailedError, FrameError) as error:
+                connection.end(str(error))
+            except Exception as error:
+                log.exception("internal error on the %s connection", self.feed.name)
+                self.end(f"internal error: {error!r}", DisconnectReason.FAULTY)
+
+    def _carry_out_login(self, effect: RejectKey | CheckClock) -> None:
+        assert self._login_gate is not None
+        if isinstance(effect, RejectKey):
+            self._login_gate.reject_key()
+        else:
+            self._login_gate.suspect_clock()
 
     def _arm(self) -> None:
         """Set the timer to the feed's next deadline."""
@@ -181,8 +190,9 @@ class Session:
             log.exception("internal error on the %s connection", self.feed.name)
             self.end(f"internal error: {error!r}", DisconnectReason.FAULTY)
 
-    def _fetch(self, fetch: Fetch) -> None:
-        task = asyncio.create_task(self._answer(fetch))
+    def _track(self, work: Coroutine[None, None, None]) -> None:
+        """Run work that ends with the connection."""
+        task = asyncio.create_task(work)
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence, Set
 
 from market_collector.config.settings import Settings
 from market_collector.containment import Containment
-from market_collector.exchanges.interface import Exchange
+from market_collector.exchanges.interface import Access, Exchange
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
@@ -61,7 +61,7 @@ class Supervisor:
         self._clock = clock
         self.rest = Rest(addresses, exchange.rest_api, tls=tls)
         self._watch = ClockWatch(exchange.rest_api, ledger, self.rest, clock)
-        self._login_gate = LoginGate(settings, exchange, ledger, self._watch, emit)
+        self._login_gate = LoginGate(settings, exchange, ledger, self._watch, emit, self.rest)
         self._aged_at: float | None = None
         """When the aging task last ran, monotonic seconds; None while not running."""
         self._lock = asyncio.Lock()
@@ -185,7 +185,8 @@ class Supervisor:
             store_raw=self._settings.store_raw_data,
             book_depth=self._settings.book_depth,
         )
-        login_gate = self._login_gate if self._exchange.needs_login(planned.route) else None
+        is_public = self._exchange.routes[planned.route].access is Access.PUBLIC
+        login_gate = None if is_public else self._login_gate
         return Session(feed, emit=self._emit, rest=self.rest, clock=self._clock, replace=replace, login_gate=login_gate)
 
 

@@ -11,6 +11,7 @@ import pytest
 import recordings
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import (
+    Access,
     AccountUpdate,
     Ack,
     CloseNotice,
@@ -21,6 +22,7 @@ from market_collector.exchanges.interface import (
     Message,
     Pong,
     Refusal,
+    Stamp,
 )
 from market_collector.exchanges.okx.account import LOGIN_REFUSALS, OkxAccount, login, sign
 from market_collector.exchanges.okx.channels import PRIVATE
@@ -59,12 +61,13 @@ def page(*currencies: str, kind: str = "snapshot", number: int = 1, is_last: boo
 def test_balances_use_the_private_connection() -> None:
     okx = Okx()
     assert okx.route(STREAM) == PRIVATE
-    assert (okx.needs_login(PRIVATE), okx.needs_login("public")) == (True, False)
+    assert (okx.routes[PRIVATE].access, okx.routes["public"].access) == (Access.LOGIN, Access.PUBLIC)
     assert okx.codec(PRIVATE, [STREAM]).path == "/ws/v5/private"
 
 
 def test_login_is_signed_over_time_in_seconds_verb_and_path() -> None:
-    frame = json.loads(Okx().login(Credentials("key", "secret", "phrase"), NOW))
+    key = Credentials("key", "secret", "phrase")
+    frame = json.loads(Okx().signer().frame(Okx.routes[PRIVATE].login_frame, key, Stamp(NOW, NOW), ""))
     mac = hmac.new(b"secret", b"1790764000GET/users/self/verify", hashlib.sha256)
     assert frame == {
         "op": "login",

@@ -26,6 +26,8 @@ from market_collector.exchanges.interface import (
     Message,
     Pong,
     Refusal,
+    Request,
+    Stamp,
 )
 from market_collector.exchanges.okx.events import REFUSALS, Event, read_event
 from market_collector.exchanges.okx.rows import NAME, decode_row
@@ -98,9 +100,10 @@ def login(credentials: Credentials, time_ns: int) -> str:
 
     The timestamp is in seconds and may differ from OKX's time by 30 s.
     """
+    api_key, secret_key, passphrase = credentials
     timestamp = str(time_ns // 1_000_000_000)
-    signed = {"apiKey": credentials.api_key, "passphrase": credentials.passphrase, "timestamp": timestamp}
-    args = [signed | {"sign": sign(credentials.secret_key, timestamp)}]
+    signed = {"apiKey": api_key, "passphrase": passphrase, "timestamp": timestamp}
+    args = [signed | {"sign": sign(secret_key, timestamp)}]
     return json.dumps({"op": "login", "args": args}, separators=(",", ":"))
 
 
@@ -108,6 +111,28 @@ def sign(secret_key: str, timestamp: str) -> str:
     """Return the Base64 of the HMAC-SHA256 over time, verb and path."""
     text = f"{timestamp}GET/users/self/verify"
     return base64.b64encode(hmac.digest(secret_key.encode(), text.encode(), hashlib.sha256)).decode()
+
+
+class OkxSigner:
+    """Signs logins, the only use of the key."""
+
+    fields: tuple[str, ...] = ("apiKey", "secretKey", "passphrase")
+    token_life_s = 0.0
+
+    def frame(self, text: str, credentials: Credentials, stamp: Stamp, token: str) -> str:
+        """Build the login frame, the only signed one."""
+        return login(credentials, stamp.time_ns)
+
+    def request(self, request: Request, credentials: Credentials, stamp: Stamp) -> Request:
+        """No request is signed."""
+        return request
+
+    def token_request(self) -> None:
+        """OKX has no tokens."""
+
+    def read_token(self, body: bytes) -> str:
+        """OKX has no tokens."""
+        return ""
 
 
 class OkxAccount:

@@ -15,14 +15,15 @@ from market_collector.book.rule import LINKED_BY_SEQUENCE
 from market_collector.exchanges.interface import (
     REST,
     WEBSOCKET,
+    Access,
     BookSnapshots,
     Closing,
     Codec,
-    Credentials,
     Heartbeat,
     Limits,
     RestApi,
     Route,
+    Signer,
     Window,
 )
 from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, OkxCodec
@@ -48,7 +49,11 @@ class Okx:
     candle_intervals: tuple[str, ...] = tuple(BARS)
     skips_empty_candles = False
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://ws.okx.com:8443", REST: "https://openapi.okx.com"}
-    routes: Mapping[str, Route] = {PUBLIC: Route(), BUSINESS: Route(), PRIVATE: Route()}
+    routes: Mapping[str, Route] = {
+        PUBLIC: Route(),
+        BUSINESS: Route(),
+        PRIVATE: Route(access=Access.LOGIN, login_frame='{"op":"login"}'),
+    }
     heartbeat = Heartbeat(ping="ping", max_interval_s=25.0)  # closed after 30 s of silence, code 4004
     limits = Limits(dial=Window(3, 1.0))
     has_dense_trade_ids = True
@@ -63,15 +68,11 @@ class Okx:
             return PRIVATE
         return BUSINESS if stream.data_type in (DataType.TRADE, DataType.CANDLE) else PUBLIC
 
-    def needs_login(self, route: str) -> bool:
-        """The path of what belongs to an account."""
-        return route == PRIVATE
+    def signer(self) -> Signer:
+        """Sign logins (section 4)."""
+        from market_collector.exchanges.okx.account import OkxSigner  # here and below: loaded only to collect balances
 
-    def login(self, credentials: Credentials, time_ns: int) -> str:
-        """Build the login frame (section 4)."""
-        from market_collector.exchanges.okx import account  # here and below: loaded only to collect balances
-
-        return account.login(credentials, time_ns)
+        return OkxSigner()
 
     def codec(self, route: str, streams: Sequence[Stream]) -> Codec:
         """Return the codec for a new connection."""
