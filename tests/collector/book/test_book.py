@@ -127,3 +127,13 @@ def test_snapshot_is_the_present_state_with_the_best_levels_first() -> None:
     assert book.snapshot("okx", "X-Y", 7) == Orderbook(
         "okx", "X-Y", 2, 7, "snapshot", bids, asks, 2, None, None, "exchange"
     )
+
+
+def test_crossing_of_a_sorted_book_needs_no_copy_of_its_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    book = Book(record("snapshot", [("10", "1"), ("9", "1")], [("11", "1")], 1))
+    book.best(1)
+    monkeypatch.delattr(Book, "bids")
+    monkeypatch.delattr(Book, "asks")
+    assert not book.is_crossed
+    book.apply(record("update", [("11.5", "1")], [], 2))
+    assert book.is_crossed

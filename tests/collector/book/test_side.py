@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_collector.book.side import Side
+from market_collector.book.side import BEST_KEPT, BEST_SHARE, Side
 from market_collector.model.events import Level
 
 Best = Literal["highest", "lowest"]
@@ -65,3 +65,24 @@ def test_equal_prices_are_one_level(is_packed: bool) -> None:
     side.changes["100.00"] = Level("100.00", "0")
     side.bound()
     assert ([level.price for level in side.levels()], side.best()) == (["99"], 99.0)
+
+
+@pytest.mark.parametrize("count", [400, 20_000])
+def test_bound_is_the_best_price_until_the_kept_prices_have_changed(count: int) -> None:
+    prices = [str(price) for price in range(count, 0, -1)]
+    side = Side([Level(price, "1") for price in prices], best="highest")
+    side.pack()
+    kept = max(BEST_KEPT, count // BEST_SHARE)
+    for price in prices[: kept - 1]:
+        side.changes[price] = Level(price, "0")
+    assert side.bound() == side.best() == count - kept + 1
+    for price in prices[kept - 1 : kept + 9]:
+        side.changes[price] = Level(price, "0")
+    assert side.bound() == count - kept + 1 > side.best()
+
+
+def test_bound_of_a_short_side_is_always_its_best_price() -> None:
+    side = Side([Level("2", "1"), Level("1", "1")], best="highest", is_packed=True)
+    assert side.bound() == 2.0
+    side.changes |= {price: Level(price, "0") for price in ("2", "1")}
+    assert side.bound() == side.best() == float("-inf")

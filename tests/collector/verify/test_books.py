@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import records
+from imaginary_exchange import ImaginaryExchange
 from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
+from market_collector.exchanges import EXCHANGES
 from market_collector.model.events import Dropped, Gap, Level, Lost, Orderbook, Record, Repaired
 from market_collector.verify.books import BookLine, Chain, Mark, joined, reckon
 from market_collector.verify.report import MISSING, Books, RangeState, Reckoning
@@ -342,3 +344,20 @@ def test_repeated_snapshot_ends_a_drop_of_the_sink() -> None:
 
 def book_at(sequence: int) -> Orderbook:
     return snapshot(sequence, bid="10") if sequence != 2 else replace(snapshot(2), bids=[Level("10", "7")])
+
+
+def test_checksum_is_judged_by_the_exchange_of_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checksum that OKX would not send: the number of bids."""
+    other = ImaginaryExchange(is_intact=lambda book, checksum: len(book.bids) == checksum)
+    monkeypatch.setitem(EXCHANGES, "imaginary", other)
+    right, wrong = (
+        replace(snapshot(7), exchange="imaginary", bids=[Level("1", "1")], checksum=checksum) for checksum in (1, 2)
+    )
+    assert judge([right]).books == Books(1, 0)
+    judged = judge([wrong])
+    assert (judged.books, [finding.kind for finding in judged.findings]) == (Books(0, 1), ["ChecksumMismatch"])
+
+
+def test_checksum_of_an_unknown_exchange_proves_nothing() -> None:
+    judged = judge([replace(snapshot(7), exchange="unknown", checksum=1)])
+    assert (judged.books, judged.findings) == (Books(0, 1), ())

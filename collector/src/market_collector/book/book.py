@@ -56,10 +56,10 @@ class Book:
 
     @property
     def is_crossed(self) -> bool:
-        """Whether the best bid is at or above the best ask. Reads only changed levels unless these suggest it."""
+        """Whether the best bid is at or above the best ask. Reads only changed levels, unless very many changed."""
         if self._rankings is not None:
-            bids, asks = self.bids, self.asks
-            return bool(bids and asks) and max(map(float, bids)) >= min(map(float, asks))
+            (bids, _), (asks, _) = (ranking.best(1) for ranking in self._rankings)
+            return bool(bids and asks) and float(bids[0]) >= float(asks[0])
         return self._bids.bound() >= self._asks.bound() and self._bids.best() >= self._asks.best()
 
     @property

@@ -1,12 +1,17 @@
 """One side of an order book: levels by price, unsorted. Those that did not change lately are packed as JSON."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Literal
 
 import msgspec
 
 from market_collector.model.events import Level
+
+BEST_KEPT, BEST_SHARE = 320, 16
+"""Best packed prices that are kept as numbers: at least this many (2.5 KB), and this part of a large side. A book is
+packed again before so many have changed."""
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.Decoder(list[Level]).decode
@@ -26,7 +31,9 @@ class Side:
 
     def __init__(self, levels: Sequence[Level], *, best: Literal["highest", "lowest"], is_packed: bool = False) -> None:
         self._is_best_highest = best == "highest"
-        self._best_packed = self._worst = float("-inf") if self._is_best_highest else float("inf")
+        self._worst = float("-inf") if self._is_best_highest else float("inf")
+        self._best_packed = array("d")
+        """The best prices that are packed, the best first."""
         self._packed = _encode(levels) if is_packed else b""
         self._packed_levels = len(levels) if is_packed else 0
         self._is_sorted = not is_packed
@@ -75,24 +82,29 @@ class Side:
         prices = sorted(present, reverse=self._is_best_highest)
         self._packed, self._is_sorted, self.changes = _encode([present[price] for price in prices]), True, {}
         self._packed_levels = len(prices)
-        self._best_packed = prices[0] if prices else self._worst
+        self._best_packed = array("d", prices[: max(BEST_KEPT, len(prices) // BEST_SHARE)])
 
     def bound(self) -> float:
-        """Return a price that no level is better than. Decodes nothing, except a snapshot on its first call."""
+        """Return a price that no level is better than: the best one, unless all kept prices have changed since `pack`.
+
+        Decodes nothing, except a snapshot on its first call.
+        """
         if not self._is_sorted:
             self.pack()
-        return self._better(self._best_packed)
+        changed, kept = self.changed(), self._best_packed
+        limit = kept[-1] if len(kept) < self._packed_levels else self._worst
+        return self._better(next((price for price in kept if price not in changed), limit), changed)
 
     def best(self) -> float:
         """Return the best price; infinite, and worse than any other, on an empty side. Call `bound` first."""
         packed = _decode(self._packed) if self._packed else ()
         changed = self.changed()
         unchanged = (price for price in map(_value, packed) if price not in changed)
-        return self._better(next(unchanged, self._worst))
+        return self._better(next(unchanged, self._worst), changed)
 
-    def _better(self, price: float) -> float:
+    def _better(self, price: float, changed: Mapping[float, Level]) -> float:
         """Return the best of this price and the changed levels' prices."""
-        prices = [price, *(value for value, level in self.changed().items() if is_present(level))]
+        prices = [price, *(value for value, level in changed.items() if is_present(level))]
         return max(prices) if self._is_best_highest else min(prices)
 
 

@@ -26,8 +26,8 @@ MAX_RESYNCS = 6
 RESYNC_WINDOW_S = 300.0
 CROSSED_GRACE_S = 1.0
 """In a continuous market a book is not crossed for longer than this."""
-CHANGES_UNPACKED = 256
-"""Changed levels of a book above which they are packed (50 KB)."""
+CHANGES_UNPACKED, UNPACKED_SHARE = 256, 32
+"""A book is packed when more levels have changed than this (50 KB), and than this part of its levels."""
 AUCTION_RECHECK_S = 30.0
 """Interval of checks whether an instrument with a crossed book is in a call auction."""
 RENEWAL_S = 10.0
@@ -240,7 +240,7 @@ class BookSync:
             subscription.crossed_since = None
         elif subscription.crossed_since is None:
             subscription.crossed_since = now.at
-        if book.unpacked_levels > CHANGES_UNPACKED:
+        if book.unpacked_levels > max(CHANGES_UNPACKED, book.size // UNPACKED_SHARE):
             book.pack()
         if self._window is BookWindow.KNOWN_RANGE:
             subscription.is_short = self._is_short(subscription.known, book)
