@@ -10,7 +10,7 @@ import pytest
 from imaginary_exchange import ImaginaryExchange
 from imaginary_server import collection, imaginary_server, trades
 from market_collector.errors import ConnectionFailedError
-from market_collector.exchanges.interface import MAX_MESSAGE_BYTES, Limits, Window
+from market_collector.exchanges.interface import MAX_MESSAGE_BYTES, Limits, Route, Window
 from market_collector.net.clock import read_clock
 from market_collector.net.deadlines import Deadlines
 from market_collector.net.dialer import Dialer
@@ -82,3 +82,21 @@ async def test_larger_message_than_the_exchange_sends_ends_the_connection() -> N
             await running.comes(lambda: running.supervisor.reconnections == 1)
             assert running.supervisor.last_reconnect is not None
             assert "at most 100,000 are accepted" in running.supervisor.last_reconnect.reason
+
+
+async def test_collectors_of_a_process_share_the_window_of_dials() -> None:
+    """Eight connections: three at once, the others at a distance, and never more than six in two seconds."""
+    window = Window(6, 2.0, burst=3)
+    exchange = ImaginaryExchange(limits=Limits(dial=window), routes={"all": Route(streams_per_connection=1)})
+    streams = trades("A-B", "C-D", "E-F", "G-H")
+    async with (
+        imaginary_server() as server,
+        collection(exchange, *streams, websocket=server.websocket) as one,
+        collection(exchange, *streams, websocket=server.websocket) as other,
+    ):
+        await one.is_complete()
+        await other.is_complete()
+        times = [client.opened_at for client in server.clients]
+    assert len(times) == 8
+    assert all(later - earlier > window.seconds - 0.2 for earlier, later in zip(times, times[6:], strict=False))
+    assert times[2] - times[0] < 1.0
