@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from market_spec.collection import Collection, types_rule
-from market_spec.exchanges import CAPABILITIES, DATA_TYPES, Capabilities
+from market_spec.collection import Collection, OrderBook, book_depth, types_rule
+from market_spec.exchanges import CAPABILITIES, DATA_TYPES, Capabilities, depths_message
 from market_spec.kinds import Findings
 from market_spec.section import fields_of
 from market_spec.spec import Spec, read_spec
@@ -77,6 +77,15 @@ def test_an_exchange_with_fewer_data_types_has_a_rule() -> None:
     assert [*rule.violations(spec())] == []
     (violation,) = rule.violations(spec(dataTypes=["trade", "orderbook"]))
     assert violation == (("dataTypes", 1), '"orderbook"')
+
+
+def test_depth_is_that_of_the_spec_or_the_default_of_the_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    offer = Capabilities(data_types=("orderbook",), depths=(10, 5, 25))
+    monkeypatch.setitem(CAPABILITIES, "other", offer)
+    assert [book_depth("other", given) for given in (None, OrderBook(), OrderBook(25))] == [10, 10, 25]
+    found = spec(dataTypes=["orderbook"], orderbook={"depth": None})
+    assert book_depth(found.exchange, found.orderbook) == book_depth("okx", None) == 400
+    assert depths_message("other") == "other offers order books of depth 5, 10, 25"
 
 
 def test_every_exchange_offers_data_types_of_the_schema() -> None:

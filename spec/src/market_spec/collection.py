@@ -34,15 +34,21 @@ class OrderBook(Section, frozen=True):
     """Settings of the order book. Allowed only with the data type orderbook."""
 
     depth: Annotated[
-        int,
+        int | None,
         integer(1),
-        "Levels per side of the book. Default 400. okx offers 400.",
-    ] = 400
+        "Levels per side of the book. Default: the exchange's. okx offers 400.",
+    ] = None
     snapshot_interval: Annotated[
         str,
         Duration("1s", "24h"),
         "Shortest time between repeated snapshots of a book, a duration from 1s to 24h. Default 1m.",
     ] = "1m"
+
+
+def book_depth(exchange: str, orderbook: OrderBook | None) -> int:
+    """The levels per side that are collected: those of the spec, or the exchange's default."""
+    depth = None if orderbook is None else orderbook.depth
+    return CAPABILITIES[exchange].depths[0] if depth is None else depth
 
 
 QUOTE_NEEDS_BOOK = "quote needs orderbook in dataTypes"
@@ -85,11 +91,13 @@ def types_rule(name: str, offer: Capabilities) -> Rule:
 
 def _depth_rule(name: str, offer: Capabilities) -> Rule:
     def violations(spec: "Collection") -> Iterator[Violation]:
-        if spec.exchange == name and spec.orderbook is not None and spec.orderbook.depth not in offer.depths:
-            yield Violation(("orderbook", "depth"), f"depth is {spec.orderbook.depth}")
+        depth = book_depth(spec.exchange, spec.orderbook)
+        if spec.exchange == name and depth not in offer.depths:
+            yield Violation(("orderbook", "depth"), f"depth is {depth}")
 
     return Rule(
-        f"self.exchange != '{name}' || !has(self.orderbook) || self.orderbook.depth in {list(offer.depths)}",
+        f"self.exchange != '{name}' || !has(self.orderbook) || !has(self.orderbook.depth)"
+        f" || self.orderbook.depth in {list(offer.depths)}",
         depths_message(name),
         violations,
         "orderbook.depth",

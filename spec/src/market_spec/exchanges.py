@@ -17,7 +17,7 @@ class Capabilities(msgspec.Struct, frozen=True):
 
     data_types: tuple[str, ...]
     depths: tuple[int, ...]
-    """Depths of its order book channel, levels per side."""
+    """Depths of its order book channel, levels per side. The first is the default."""
     websocket_port: int = 443
     """Of its own WebSocket address."""
     rest_port: int = 443
@@ -75,4 +75,4 @@ def types_message(exchange: str, offer: Capabilities) -> str:
 
 def depths_message(exchange: str) -> str:
     """The message about an order book depth that the exchange does not offer."""
-    return f"{exchange} offers order books of depth {', '.join(map(str, CAPABILITIES[exchange].depths))}"
+    return f"{exchange} offers order books of depth {', '.join(map(str, sorted(CAPABILITIES[exchange].depths)))}"

@@ -328,7 +328,8 @@ def test_defaults_and_limits_are_those_of_the_resource() -> None:
         )
     }
     assert ours.max_reconnect_attempts == Connection().max_reconnect_attempts
-    assert all(ours.orderbook_depth in venue.book_depths for venue in EXCHANGES.values())
+    for name, venue in EXCHANGES.items():
+        assert settings_of(config(exchange=name), ours).book_depth in venue.book_depths
 
 
 def limits(model: Any, name: str) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from market_collector.config.yaml_source import Source, UnreadableError, read
 from market_collector.errors import ConfigurationError, InputError
 from market_collector.exchanges import EXCHANGES
 from market_collector.model.streams import DataType
-from market_spec.collection import MAX_SYMBOLS, Candle, Collection, OrderBook
+from market_spec.collection import MAX_SYMBOLS, Candle, Collection, OrderBook, book_depth
 from market_spec.connection import INITIAL_ABOVE_MAX, REST_ADDRESS, WEBSOCKET_ADDRESS, Backoff, Connection
 from market_spec.durations import seconds, size_bytes
 from market_spec.exchanges import CAPABILITIES, Exchange, Interval, Symbol, depths_message, types_message
@@ -54,8 +54,8 @@ class ExchangeOptions(Model):
     """A stream without data for longer is stale, unless the exchange confirms that the market is quiet."""
     start_timeout: Annotated[float, Seconds(0.1, 3600)] = 30.0
     """`start` fails when the collector is not connected by then."""
-    orderbook_depth: Annotated[int, Number(1)] = OrderBook().depth
-    """Levels per side."""
+    orderbook_depth: Annotated[int | None, Number(1)] = None
+    """Levels per side; None: the exchange's default depth."""
     candle_intervals: Annotated[tuple[Interval, ...], Items(1)] = Candle().intervals
     record_directory: Annotated[Path | None, StoredPath()] = None
     """Directory where every record is written as JSON lines too; None: nowhere."""
@@ -284,7 +284,7 @@ def _settings_of(config: ExchangeCollectorConfig, options: ExchangeOptions) -> S
         exchange=config.exchange,
         symbols=config.symbols,
         data_types=tuple(config.data_types),
-        book_depth=options.orderbook_depth,
+        book_depth=book_depth(config.exchange, OrderBook(options.orderbook_depth)),
         candle_intervals=options.candle_intervals,
         store_raw_data=config.store_raw_data,
         auto_restart=config.auto_restart,
@@ -323,6 +323,6 @@ def _with_advice(fault: Fault, given: Mapping[str, Any]) -> Fault:
 def _option_faults(exchange: str, given: Mapping[str, Any]) -> list[Fault]:
     values, faults = ExchangeOptions.check(given)
     offer, depth, path = CAPABILITIES.get(exchange), values.get("orderbook_depth"), ("orderbook_depth",)
-    if offer and depth not in offer.depths and all(fault.path != path for fault in faults):
+    if offer and depth not in (None, *offer.depths) and all(fault.path != path for fault in faults):
         faults.append(Fault(path, f"{depths_message(exchange)} (depth is {depth})"))
     return faults

@@ -11,7 +11,7 @@ from market_collector.config.documents import CREDENTIALS_DIRECTORY, CollectorDo
 from market_collector.config.yaml_source import Source, UnreadableError, read
 from market_collector.errors import InputError
 from market_collector.model.streams import DataType
-from market_spec.collection import Candle, Collection, OrderBook
+from market_spec.collection import Candle, Collection, OrderBook, book_depth
 from market_spec.connection import PLAIN_LOGIN, Endpoint, is_login_address
 from market_spec.durations import seconds, size_bytes
 from market_spec.kinds import Findings
@@ -83,7 +83,8 @@ class Settings(msgspec.Struct, frozen=True):
     exchange: str
     symbols: tuple[str, ...]
     data_types: tuple[DataType, ...]
-    book_depth: int = OrderBook().depth
+    book_depth: int | None = None
+    """Levels per side; None for what the exchange sends."""
     snapshot_interval_s: float = seconds(OrderBook().snapshot_interval)
     candle_intervals: tuple[str, ...] = Candle().intervals
     store_raw_data: bool = False
@@ -168,7 +169,7 @@ def read_settings(
         exchange=spec.exchange,
         symbols=symbols_of(spec),
         data_types=tuple(DataType(name) for name in spec.data_types),
-        book_depth=(spec.orderbook or OrderBook()).depth,
+        book_depth=book_depth(spec.exchange, spec.orderbook),
         snapshot_interval_s=seconds((spec.orderbook or OrderBook()).snapshot_interval),
         candle_intervals=(spec.candle or Candle()).intervals,
         store_raw_data=spec.store_raw_data,
