@@ -17,10 +17,10 @@ def limited(limit: int | None) -> ImaginaryExchange:
     return ImaginaryExchange(routes={"trade": Route(streams_per_connection=limit), "ticker": Route()})
 
 
-def placed(limit: int, numbers: list[int]) -> dict[Stream, str]:
-    """The connection of each stream by its name."""
+def placed(limit: int, numbers: list[int]) -> dict[Stream, int]:
+    """The position of each stream's connection in the plan."""
     plan = plan_connections(limited(limit), trades(*(f"S{number}-USDT" for number in numbers)))
-    return {stream: planned.name for planned in plan for stream in planned.streams}
+    return {stream: position for position, planned in enumerate(plan) for stream in planned.streams}
 
 
 @given(numbers=SYMBOLS, limit=st.integers(1, 40))
@@ -49,12 +49,19 @@ def test_order_of_the_symbols_changes_nothing(numbers: list[int]) -> None:
     assert placed(7, numbers) == placed(7, sorted(numbers))
 
 
-@given(numbers=st.lists(st.integers(0, 10_000), min_size=61, max_size=115, unique=True))
-def test_another_symbol_moves_few_streams(numbers: list[int]) -> None:
-    """The number of connections stays the same: every limit of 30 would need another one at 90 and 120 streams."""
-    before, after = placed(30, numbers[:-1]), placed(30, numbers)
-    if len(set(before.values())) == len(set(after.values())):
-        assert sum(after[stream] != name for stream, name in before.items()) <= 6
+@given(numbers=SYMBOLS, limit=st.integers(1, 40))
+def test_another_symbol_moves_at_most_one_stream_of_a_connection(numbers: list[int], limit: int) -> None:
+    before, after = placed(limit, numbers[1:]), placed(limit, numbers)
+    moved = [position for stream, position in before.items() if after[stream] != position]
+    assert len(moved) == len(set(moved))
+
+
+def test_streams_of_a_symbol_share_a_connection_where_the_limit_allows() -> None:
+    kinds = (DataType.TICKER, DataType.ORDERBOOK, DataType.TRADE)
+    streams = [Stream(f"S{number}-USDT", kind) for kind in kinds for number in range(4)]
+    exchange = ImaginaryExchange(routes={"all": Route(streams_per_connection=3)})
+    symbols = [{stream.symbol for stream in planned.streams} for planned in plan_connections(exchange, streams)]
+    assert symbols == [{f"S{number}-USDT"} for number in range(4)]
 
 
 async def test_server_with_a_limit_gets_no_more_streams_on_a_connection() -> None:

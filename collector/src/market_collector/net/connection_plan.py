@@ -1,8 +1,9 @@
-"""Plans which connection carries which stream, within the exchange's limit of streams per connection."""
+"""Plans which connection carries which stream, within the exchange's limit of streams per connection.
 
-import hashlib
+Streams are cut in their order, so one more or less moves at most one stream from each connection to the next.
+"""
+
 from collections.abc import Iterable, Sequence
-from math import ceil
 
 import msgspec
 
@@ -31,21 +32,6 @@ def _connections(exchange: Exchange, route: str, streams: Sequence[Stream]) -> l
     limit = exchange.routes[route].streams_per_connection
     if limit is None or len(streams) <= limit:
         return [PlannedConnection(route, route, streams)]
-    groups = _spread(streams, limit)
+    ordered = sorted(streams)
+    groups = [ordered[at : at + limit] for at in range(0, len(ordered), limit)]
     return [PlannedConnection(f"{route}/{number}", route, group) for number, group in enumerate(groups, 1)]
-
-
-def _spread(streams: Sequence[Stream], limit: int) -> list[list[Stream]]:
-    """Spread streams over as few groups as possible, so that a change of streams moves few others.
-
-    Each stream has an order of preference for the groups (rendezvous hashing) and takes the first group with room.
-    """
-    groups: list[list[Stream]] = [[] for _ in range(ceil(len(streams) / limit))]
-    for stream in sorted(streams, key=lambda each: _weight(each, 0)):
-        preferred = sorted(range(len(groups)), key=lambda group: _weight(stream, group + 1))
-        next(groups[group] for group in preferred if len(groups[group]) < limit).append(stream)
-    return groups
-
-
-def _weight(stream: Stream, group: int) -> bytes:
-    return hashlib.blake2b(f"{group}/{stream}".encode(), digest_size=8).digest()
