@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from market_collector.exchanges import EXCHANGES
-from market_collector.model.streams import DataType
+from market_collector.exchanges.interface import Exchange
+from market_collector.model.streams import DataType, Stream
 from market_spec.exchanges import CAPABILITIES, DATA_TYPES, INTERVALS
 
 
@@ -17,6 +18,15 @@ def test_the_spec_has_the_capabilities_of_each_exchange(name: str) -> None:
     assert sorted(exchange.candle_intervals) == sorted(INTERVALS)
     hosts = exchange.hosts
     assert (port(hosts["websocket"]), port(hosts["rest"])) == (offer.websocket_port, offer.rest_port)
+    assert {port(address) for address in hosts.values()} == {offer.websocket_port, offer.rest_port}, "NetworkPolicy"
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES.values(), ids=EXCHANGES)
+def test_every_route_has_a_host_for_connections(exchange: Exchange) -> None:
+    hosts = [exchange.hosts[route.host] for route in exchange.routes.values()]
+    assert all(address.startswith("wss://") for address in hosts)
+    streams = [Stream("BTC-USDT", data_type, "1m" * (data_type is DataType.CANDLE)) for data_type in exchange.offers]
+    assert {exchange.route(stream) for stream in streams} <= set(exchange.routes)
 
 
 def port(address: str) -> int:
