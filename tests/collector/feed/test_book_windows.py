@@ -160,6 +160,19 @@ def test_successor_with_another_range_starts_with_its_snapshot() -> None:
     assert market.ledger.gaps.detected == 0
 
 
+def test_successor_of_a_quiet_book_starts_without_an_update() -> None:
+    market, first = ranged()
+    second = market.open(2)
+    (fetch,) = market.asks(second, 3)
+    market.answers(second, fetch, whole(10, {"9": "1", "8": "1"}, depth=2), 3)
+    market.keep(first.closed("cut", at(5)))
+    market.asks(second, 5.25)
+    assert [(each.action, each.sequence) for each in market.books] == [("snapshot", 10), ("snapshot", 10)]
+    (repeated,) = market.ledger.books.repeat_all("rotation", at(6)) or []
+    assert repeated.bids == levels({"9": "1", "8": "1"})
+    assert market.ledger.gaps.detected == 0
+
+
 LONG = st.lists(st.tuples(st.sampled_from(PRICES), st.sampled_from(("0", "0", "1", "2"))), min_size=20, max_size=80)
 
 

@@ -579,7 +579,10 @@ class BookSnapshots(Protocol):
     """REST snapshots of books, where connections bring only updates."""
 
     def request(self, stream: Stream, depth: int | None) -> Request:
-        """The request for the whole book, or for at least this many levels on each side."""
+        """The request for the whole book, or for at least this many levels on each side.
+
+        With `BookWindow.KNOWN_RANGE` it should ask for more: a book uses them up before it is requested again.
+        """
         ...
 
     def read(self, stream: Stream, body: bytes, receive_time_ns: int) -> Orderbook:

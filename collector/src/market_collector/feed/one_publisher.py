@@ -43,3 +43,11 @@ class KnownRangeBooks(OnePublisherBooks):
         if not self._rule.is_next(progress.head, update):
             return ()
         return self._start(progress, book, self._snapshot(progress, book, now), now)
+
+    def check_left_behind(self, progress: BookProgress, now: Moment) -> list[Record]:
+        """Start with a connection's snapshot if it has the state published last, as no update may come for hours."""
+        if progress.publisher not in progress.books:
+            for book in progress.books.values():
+                if book.sequence == progress.head:
+                    return self._start(progress, book, self._snapshot(progress, book, now), now)
+        return super().check_left_behind(progress, now)
