@@ -24,6 +24,7 @@ from market_collector.exchanges.interface import (
     Limits,
     Lost,
     Message,
+    Polls,
     Pong,
     RestApi,
     Route,
@@ -96,6 +97,7 @@ class ImaginaryExchange:
     book_depths: tuple[int, ...] = (10,)
     books: BookRule = LINKED_BY_SEQUENCE
     book_snapshots: BookSnapshots | None = None
+    polls: Polls | None = None
     candle_intervals: tuple[str, ...] = ("1m",)
     skips_empty_candles = False
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://stream.imaginary.example", REST: "https://rest.imaginary.example"}

@@ -48,6 +48,8 @@ class Route(msgspec.Struct, frozen=True):
     access: Access = Access.PUBLIC
     login_frame: str = ""
     """The unsigned login, for `Access.LOGIN`."""
+    polled_every_s: float | None = None
+    """Interval of REST requests for streams that no connection carries, see `Polls`. None: connections carry them."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -594,6 +596,23 @@ class BookSnapshots(Protocol):
         ...
 
 
+class Polls(Protocol):
+    """Requests for streams that exist over REST only."""
+
+    def request(self, stream: Stream) -> Request:
+        """The request for the newest data of a stream; of candles the running one and a few closed ones."""
+        ...
+
+    def read(self, stream: Stream, body: bytes, receive_time_ns: int) -> Batch | AccountUpdate:
+        """The data in an answer, an account whole.
+
+        Raises:
+            InstrumentRefusedError: the exchange does not know the instrument, or does not serve it any more.
+            FrameError: the answer is malformed, or reports another error.
+        """
+        ...
+
+
 class Exchange(Protocol):
     """Facts about one venue, and its REST API and codecs."""
 
@@ -604,6 +623,8 @@ class Exchange(Protocol):
     """How order books are proved complete."""
     book_snapshots: BookSnapshots | None
     """Snapshots of books over REST; None where they come on the connection."""
+    polls: Polls | None
+    """Requests for the routes with `Route.polled_every_s`; None if there is none."""
     candle_intervals: tuple[str, ...]
     skips_empty_candles: bool
     """Connections carry no candle of an interval without trades, so that one is only missing if history has it."""

@@ -84,11 +84,7 @@ class AccountLogin:
             subscription.asked_at = subscription.ask_again_at = None
             subscription.unreadable = 0
             subscription.has_data = True
-        records = self._ledger.take_balances(progress, update, now)
-        if update.balances:
-            progress.observe_repeated(update.balances[-1], now)
-        else:
-            self._ledger.confirm(progress, now)
+        records = self._ledger.take_account(progress, update, now)
         return [Emit(records)] if records else []
 
     def check_accounts(self, now: Moment, *, is_connection_alive: bool) -> list[Effect]:

@@ -6,7 +6,6 @@ carry out. A feed lives as long as its connection, so no state needs a reset. It
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Any
 
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import (
@@ -36,10 +35,6 @@ from market_collector.feed.liveness import Liveness
 from market_collector.feed.quiet_check import QuietCheck
 from market_collector.feed.stream_state import (
     AccountProgress,
-    CandleProgress,
-    IdProgress,
-    StreamProgress,
-    TickerProgress,
 )
 from market_collector.feed.subscription import (
     SUBSCRIBE_TIMEOUT_S,
@@ -49,8 +44,7 @@ from market_collector.feed.subscription import (
     is_delivering,
     is_proven,
 )
-from market_collector.feed.tickers import take_tickers
-from market_collector.model.events import Record
+from market_collector.feed.takers import takers_of
 from market_collector.model.moment import Moment
 from market_collector.model.reasons import DisconnectReason, GapReason, ResyncReason
 from market_collector.model.streams import Stream
@@ -118,12 +112,7 @@ class Feed:
         # For each message: bound here, so that a message passes through no further object.
         self._subscriptions = self._requests.by_stream
         self._on_books = self._book_sync.on_records
-        self._takers: dict[type[StreamProgress], Callable[[Any, Any, Moment], Sequence[Record]]] = {
-            CandleProgress: ledger.ids.take_candles,
-            TickerProgress: take_tickers,
-        }
-        if exchange.has_dense_trade_ids:
-            self._takers[IdProgress] = ledger.ids.take_trades
+        self._takers = takers_of(exchange, ledger)
         self._store_raw = store_raw
 
     @property

@@ -134,10 +134,14 @@ class Ledger:
 
     # -- records
 
-    def take_balances(self, progress: AccountProgress, update: AccountUpdate, now: Moment) -> Sequence[Record]:
+    def take_account(self, progress: AccountProgress, update: AccountUpdate, now: Moment) -> Sequence[Record]:
         """Return the balances that changed since they were emitted last."""
         changed = changed_balances(progress.balances, update, now.wall_ns)
         self._duplicate_balances += sum(balance not in changed for balance in update.balances)
+        if update.balances:
+            progress.observe_repeated(update.balances[-1], now)
+        else:
+            self.confirm(progress, now)
         return changed
 
     def on_sink_loss(self, loss: Loss, now: Moment) -> list[Record]:

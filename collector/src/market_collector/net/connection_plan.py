@@ -21,11 +21,23 @@ class PlannedConnection(msgspec.Struct, frozen=True):
 
 
 def plan_connections(exchange: Exchange, streams: Iterable[Stream]) -> list[PlannedConnection]:
-    """Return the connections of every route, in the order of their first streams."""
+    """Return the connections of every route that has some, in the order of their first streams."""
+    routes = _by_route(exchange, streams, are_polled=False)
+    return [planned for route, carried in routes.items() for planned in _connections(exchange, route, carried)]
+
+
+def polled_streams(exchange: Exchange, streams: Iterable[Stream]) -> dict[str, list[Stream]]:
+    """Return the streams of each route without connections."""
+    return _by_route(exchange, streams, are_polled=True)
+
+
+def _by_route(exchange: Exchange, streams: Iterable[Stream], *, are_polled: bool) -> dict[str, list[Stream]]:
     routes: dict[str, list[Stream]] = {}
     for stream in streams:
-        routes.setdefault(exchange.route(stream), []).append(stream)
-    return [planned for route, carried in routes.items() for planned in _connections(exchange, route, carried)]
+        route = exchange.route(stream)
+        if (exchange.routes[route].polled_every_s is not None) is are_polled:
+            routes.setdefault(route, []).append(stream)
+    return routes
 
 
 def _connections(exchange: Exchange, route: str, streams: Sequence[Stream]) -> list[PlannedConnection]:

@@ -15,15 +15,18 @@ from market_collector.exchanges.interface import Access, Exchange
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
+from market_collector.feed.polling import Polling
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
+from market_collector.model.streams import Stream
 from market_collector.net.clock import ClockWatch
-from market_collector.net.connection_plan import PlannedConnection, plan_connections
+from market_collector.net.connection_plan import PlannedConnection, plan_connections, polled_streams
 from market_collector.net.deadlines import DEADLINES, Deadlines
 from market_collector.net.dialer import Dialer
 from market_collector.net.link import Link, LinkContext
 from market_collector.net.link_state import LastReconnect
 from market_collector.net.login import LoginGate
+from market_collector.net.poller import Poller
 from market_collector.net.rate_limit import rate_limit_of
 from market_collector.net.rest import Rest
 from market_collector.net.session import Session
@@ -73,6 +76,14 @@ class Supervisor:
             Link(planned, dialers[addresses[exchange.routes[planned.route].host]], context)
             for planned in plan_connections(exchange, ledger.streams)
         ]
+        self.pollers = [self._poller(*polled) for polled in polled_streams(exchange, ledger.streams).items()]
+
+    def _poller(self, route: str, streams: Sequence[Stream]) -> Poller:
+        polling = Polling(route, self._exchange, streams, self._ledger)
+        return Poller(polling, self.rest, self._emit, self._clock, self._containment, self._gate(route))
+
+    def _gate(self, route: str) -> LoginGate | None:
+        return None if self._exchange.routes[route].access is Access.PUBLIC else self._login_gate
 
     def _dialers(self, addresses: Set[str], tls: ssl.SSLContext | None) -> dict[str, Dialer]:
         """Return a dialer for each address: hosts that share an address also wait in one line."""
@@ -118,6 +129,8 @@ class Supervisor:
                 tasks.create_task(self._watch.run(), name="clock")
                 for link in self.links:
                     tasks.create_task(link.keep(), name=f"{link.name} link")
+                for poller in self.pollers:
+                    tasks.create_task(poller.run(), name=f"{poller.name} poller")
         finally:
             self._aged_at = None
 
@@ -185,8 +198,7 @@ class Supervisor:
             store_raw=self._settings.store_raw_data,
             book_depth=self._settings.book_depth,
         )
-        is_public = self._exchange.routes[planned.route].access is Access.PUBLIC
-        login_gate = None if is_public else self._login_gate
+        login_gate = self._gate(planned.route)
         return Session(feed, emit=self._emit, rest=self.rest, clock=self._clock, replace=replace, login_gate=login_gate)
 
 

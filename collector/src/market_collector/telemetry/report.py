@@ -14,6 +14,7 @@ from market_collector.model.report import SinkStatus
 from market_collector.model.schema_0 import StoredGap
 from market_collector.model.streams import GapState, StreamState
 from market_collector.net.link import Link
+from market_collector.net.poller import Poller
 from market_collector.net.supervisor import Supervisor
 from market_collector.telemetry.status import (
     ClockStatus,
@@ -22,6 +23,7 @@ from market_collector.telemetry.status import (
     GapStatus,
     Health,
     LastReconnect,
+    PolledStatus,
     Status,
     StreamStatus,
     UnreadableFrame,
@@ -126,7 +128,7 @@ def status(
         health=word,
         reason=reason,
         counters=_counters(ledger, supervisor, output),
-        connections=tuple(_connection(link) for link in supervisor.links),
+        connections=(*map(_connection, supervisor.links), *map(_polled, supervisor.pollers)),
         clock=_clock(supervisor.timekeeper),
         last_reconnect=_last_reconnect(supervisor),
         last_unreadable=_last_unreadable(ledger),
@@ -174,6 +176,10 @@ def _connection(link: Link) -> ConnectionStatus:
         pings_sent=link.pings_sent,
         pongs_received=link.pongs_received,
     )
+
+
+def _polled(poller: Poller) -> PolledStatus:
+    return PolledStatus(name=poller.name, state=poller.state, since=rfc3339(poller.since_ns), reason=poller.reason)
 
 
 def _clock(timekeeper: Timekeeper) -> ClockStatus:

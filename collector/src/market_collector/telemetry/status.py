@@ -77,6 +77,12 @@ class ConnectionStatus(Part, frozen=True, kw_only=True):
     pongs_received: int = 0
 
 
+class PolledStatus(ConnectionStatus, frozen=True, kw_only=True):
+    """Streams that are requested over REST."""
+
+    kind: str = "poll"
+
+
 class LastReconnect(Part, frozen=True, kw_only=True):
     """Time of the last reconnect, and the reason that the connection before it had ended."""
 

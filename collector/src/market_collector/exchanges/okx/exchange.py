@@ -21,6 +21,7 @@ from market_collector.exchanges.interface import (
     Codec,
     Heartbeat,
     Limits,
+    Polls,
     RestApi,
     Route,
     Signer,
@@ -46,6 +47,7 @@ class Okx:
     book_depths: tuple[int, ...] = (BOOK_DEPTH,)
     books = LINKED_BY_SEQUENCE
     book_snapshots: BookSnapshots | None = None
+    polls: Polls | None = None
     candle_intervals: tuple[str, ...] = tuple(BARS)
     skips_empty_candles = False
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://ws.okx.com:8443", REST: "https://openapi.okx.com"}

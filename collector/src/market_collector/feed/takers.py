@@ -1,0 +1,24 @@
+"""Functions that take a stream's records into the ledger and return those to emit."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from market_collector.exchanges.interface import Exchange
+from market_collector.feed.ledger import Ledger
+from market_collector.feed.stream_state import CandleProgress, IdProgress, StreamProgress, TickerProgress
+from market_collector.feed.tickers import take_tickers
+from market_collector.model.events import Record
+from market_collector.model.moment import Moment
+
+Take = Callable[[Any, Any, Moment], Sequence[Record]]
+
+
+def takers_of(exchange: Exchange, ledger: Ledger) -> dict[type[StreamProgress], Take]:
+    """Return the functions by the type of a stream's progress. Records of other streams are emitted as they are."""
+    takers: dict[type[StreamProgress], Take] = {
+        CandleProgress: ledger.ids.take_candles,
+        TickerProgress: take_tickers,
+    }
+    if exchange.has_dense_trade_ids:
+        takers[IdProgress] = ledger.ids.take_trades
+    return takers
