@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from feed_life import BOOK, at
 from imaginary_books import Connections, Rebuilt, change, whole
+from market_collector.api.book import BookView
 from market_collector.book.rule import BookRule, Proof, Scope
 from market_collector.feed.checkpoint_state import LinePosition, Positions, StreamPosition, Written, positions, resume
 from market_collector.feed.feed import Feed
@@ -122,6 +123,14 @@ def test_a_repeated_book_has_the_number_published_last() -> None:
     (current,) = market.ledger.books.current_snapshots(progress_of(market), at(5))
     assert isinstance(current, Orderbook)
     assert current.sequence == last
+
+
+def test_a_book_that_is_read_has_the_number_published_last() -> None:
+    market, first, _ = market_of_two()
+    view = BookView("BTC-USDT", lambda: market.ledger.books.proved(progress_of(market)))
+    for number in (1, 2):
+        market.gets(first, change(number, number + 1, {"5": "2"}))
+        assert view.sequence == market.books[-1].sequence
 
 
 def test_a_stop_hands_the_book_to_the_other_connection() -> None:

@@ -65,7 +65,9 @@ class BookView:
     def sequence(self) -> int | None:
         """The sequence of the newest record in the book."""
         state = self._state()
-        return None if state is None else state.sequence
+        if state is None:
+            return None
+        return state.sequence if state.book.number is None else state.book.number
 
     @property
     def as_of(self) -> datetime | None:

@@ -27,12 +27,14 @@ class Book:
     equal prices.
     """
 
-    __slots__ = ("_asks", "_bids", "_is_best_read", "_rankings", "depth", "exchange_time_ns", "sequence")
+    __slots__ = ("_asks", "_bids", "_is_best_read", "_rankings", "depth", "exchange_time_ns", "number", "sequence")
 
     def __init__(self, snapshot: Orderbook, *, is_packed: bool = False) -> None:
         self._bids = Side(snapshot.bids, best="highest", is_packed=is_packed)
         self._asks = Side(snapshot.asks, best="lowest", is_packed=is_packed)
         self.sequence = snapshot.sequence
+        self.number: int | None = None
+        """The number that the collector published for this state; None if it published `sequence`."""
         self.exchange_time_ns = snapshot.exchange_time_ns
         self.depth = snapshot.depth
         """Levels that the exchange keeps on each side; None for all."""

@@ -62,6 +62,13 @@ class OwnNumberedBooks(OnePublisherBooks):
             progress.publisher = number
         return []
 
+    def proved(self, progress: BookProgress) -> Book | None:
+        """Return the book that has the state published last, with that number."""
+        book = super().proved(progress)
+        if book is not None:
+            book.number = progress.head
+        return book
+
     def _start(self, progress: BookProgress, book: Book, snapshot: Orderbook, now: Moment) -> list[Record]:
         head = now.wall_ns // 1000 if progress.head is None else progress.head + 1
         return super()._start(progress, book, structs.replace(snapshot, sequence=head), now)
