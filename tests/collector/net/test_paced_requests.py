@@ -26,7 +26,7 @@ async def close_all(server: ImaginaryServer) -> None:
 @pytest.mark.parametrize(
     ("limits", "served"),
     [
-        (Limits(dial=DIAL, frames_per_s=8.0), {"frames_per_s": 9}),
+        (Limits(dial=DIAL, frames_per_s=8.0), {"frames_per_s": 10}),
         (Limits(dial=DIAL, one_request_at_a_time=True), {"answers_after_s": 0.02}),
         (Limits(dial=DIAL, frames_per_s=50.0, one_request_at_a_time=True), {"answers_after_s": 0.001}),
     ],
