@@ -20,9 +20,9 @@ REPAIRED, BRIDGED, LOST, OPEN, UNREPORTED = RangeState
 Entry = Record | str
 
 
-def line(entries: Sequence[Entry], stream: Stream = TRADES) -> NumberLine:
+def line(entries: Sequence[Entry], stream: Stream = TRADES, *, skips_numbers: bool = False) -> NumberLine:
     """A replica that wrote this."""
-    line = NumberLine(stream)
+    line = NumberLine(stream, skips_numbers=skips_numbers)
     for entry in entries:
         match entry:
             case Trade():
@@ -238,6 +238,34 @@ def test_closed_candles_follow_each_other() -> None:
     assert [missing_range.state for missing_range in reckoning.missing_ranges] == [REPAIRED]
     assert reckoning.duplicates == 1
     assert not reckon([("0", line([candle(0), dropped(3), candle(1), dropped(2)], CANDLES))]).missing_ranges
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([candle(0), candle(3)], []),
+        ([candle(0), gap("g", open_ms(1), open_ms(2), stream=str(CANDLES)), candle(3)], [(OPEN, 2)]),
+        (
+            [candle(0), gap("g", open_ms(1), open_ms(2), stream=str(CANDLES)), repaired("g"), candle(3)],
+            [(UNREPORTED, 2)],
+        ),
+        ([candle(0), NEW_RUN, candle(3)], [(UNREPORTED, 2)]),
+        ([candle(0), candle(3), candle(5), NEW_RUN, candle(6)], []),
+    ],
+)
+def test_candle_that_no_record_names_need_not_exist(
+    entries: list[Entry], expected: list[tuple[RangeState, int]]
+) -> None:
+    one = line(entries, CANDLES, skips_numbers=True)
+    reckoning = reckon([("0", one)])
+    assert [(each.state, each.missing) for each in reckoning.missing_ranges] == expected
+    assert sum(reckoning.missing.values()) == sum(size for _, size in expected)
+
+
+def test_candle_that_only_one_replica_skips_existed() -> None:
+    both = [line([candle(0), *rest, candle(3)], CANDLES, skips_numbers=True) for rest in ([], [candle(1)])]
+    (bridged,) = reckon([(str(number), each) for number, each in enumerate(both)]).missing_ranges
+    assert (bridged.state, bridged.replica) == (BRIDGED, "0")
 
 
 @pytest.mark.parametrize("interval", ["1s", "5m", "1h", "1d", "1w"])

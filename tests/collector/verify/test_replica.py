@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from market_collector.exchanges import EXCHANGES
 from market_collector.model.events import Lost, Record, Repaired
 from market_collector.verify.books import BookLine
 from market_collector.verify.ids import NumberLine, reckon
@@ -53,6 +54,12 @@ def numbers(replica: ReplicaCheck, name: str) -> NumberLine:
     line = stream(replica, name).line
     assert isinstance(line, NumberLine)
     return line
+
+
+def test_exchange_says_whether_candles_may_be_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not numbers(check(candle(0)), CANDLES).skips_numbers
+    monkeypatch.setattr(EXCHANGES["okx"], "skips_empty_candles", True)
+    assert numbers(check(candle(0)), CANDLES).skips_numbers
 
 
 def test_data_goes_to_its_stream() -> None:

@@ -1,6 +1,7 @@
 """Continuity of streams with dense numbers: trade ids, and open times of closed candles counted in intervals.
 
-* Every number between the lowest and the highest is in the output, or a gap record covers it.
+* Every number between the lowest and the highest is in the output, or a gap record covers it. At an exchange that sends
+  no candle of an interval without trades, a candle that no record names need not exist.
 * The state of each gap (filled, or lost with exact ids) agrees with the output.
 * Each number occurs once.
 """
@@ -80,9 +81,16 @@ class Numbering:
 class NumberLine:
     """One stream in one replica's files, in the order in which they were written."""
 
-    def __init__(self, stream: Stream, *, starts_inside: bool = False) -> None:
-        """``starts_inside``: earlier files of the run are not there, and may have gaps that are filled here."""
+    def __init__(self, stream: Stream, *, starts_inside: bool = False, skips_numbers: bool = False) -> None:
+        """Start without records.
+
+        Args:
+            stream: has dense numbers.
+            starts_inside: earlier files of the run are not there, and may have gaps that are filled here.
+            skips_numbers: numbers may not exist: candles of intervals without trades.
+        """
         self.stream = stream
+        self.skips_numbers = skips_numbers
         self.numberings = [Numbering()]
         self._starts_inside = starts_inside
         self.duplicates = 0
@@ -418,10 +426,13 @@ def _bounds(member: _Member, drop: Drop) -> Run:
 def _add_unreported(account: _Account) -> None:
     """Report the numbers that are expected, absent and not accounted for.
 
-    Expected are those between the lowest and the highest number, and those in a gap.
+    Expected are those between the lowest and the highest number, and those in a gap. Where numbers may not exist, only
+    those in a gap, and those between two runs.
     """
     expected = [_spans(member.numbering) for member in account.members]
-    if account.there:
+    if account.there and account.members[0].line.skips_numbers:
+        expected += [member.numbering.between_runs for member in account.members]
+    elif account.there:
         starts = [start for member in account.members if (start := _start(member)) is not None]
         expected.append([(min(starts), account.there[-1][1])])
     accounted = merged([account.claimed(), account.earlier])

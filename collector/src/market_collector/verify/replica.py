@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from market_collector.exchanges import EXCHANGES
 from market_collector.model.events import (
     Balance,
     Candle,
@@ -240,7 +241,7 @@ class ReplicaCheck:
     def _stream(self, exchange: str, name: str) -> StreamCheck:
         check = self.streams.get((exchange, name))
         if check is None:
-            line = _line(Stream.parse(name), starts_inside=self._starts_inside)
+            line = _line(exchange, Stream.parse(name), starts_inside=self._starts_inside)
             check = self.streams[exchange, name] = StreamCheck(line)
         return check
 
@@ -249,11 +250,14 @@ def _kind(record: Record) -> str:
     return type(record).__name__.lower()
 
 
-def _line(stream: Stream, *, starts_inside: bool) -> Line | None:
+def _line(exchange: str, stream: Stream, *, starts_inside: bool) -> Line | None:
     """The continuity rule of a stream; None if it has none."""
     match stream.data_type:
-        case DataType.TRADE | DataType.CANDLE:
+        case DataType.TRADE:
             return NumberLine(stream, starts_inside=starts_inside)
+        case DataType.CANDLE:
+            skips = exchange in EXCHANGES and EXCHANGES[exchange].skips_empty_candles
+            return NumberLine(stream, starts_inside=starts_inside, skips_numbers=skips)
         case DataType.ORDERBOOK:
             return BookLine()
     return None
