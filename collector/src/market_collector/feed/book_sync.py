@@ -178,9 +178,9 @@ class BookSync:
     def on_missing(
         self, subscription: BookSubscription, reason: ResyncReason, message: str, now: Moment
     ) -> list[Effect]:
-        """Resync a book that lacks a message, or may lack one."""
+        """Stop publishing a book that lacks a message, or may lack one. `Subscriptions.repeat_due` requests it."""
         if subscription.book is not None:
-            return self.start_resync(subscription, reason, message, now)
+            return self._lose_sync(subscription, reason, message, now)
         self._subscriptions.on_unreadable(subscription, now)
         return []
 
@@ -190,6 +190,11 @@ class BookSync:
         self, subscription: BookSubscription, reason: ResyncReason, detail: str, now: Moment
     ) -> list[Effect]:
         """Stop publishing a book whose continuity is broken, and request a snapshot (steps 2 and 8)."""
+        return [*self._lose_sync(subscription, reason, detail, now), *self._subscriptions.repeat_due(now)]
+
+    def _lose_sync(
+        self, subscription: BookSubscription, reason: ResyncReason, detail: str, now: Moment
+    ) -> list[Effect]:
         stream = subscription.progress.stream
         recent = (at for at in subscription.resyncs if now.at - at < RESYNC_WINDOW_S)
         subscription.resyncs = (*recent, now.at)
@@ -216,8 +221,6 @@ class BookSync:
         if self._snapshots is not None:
             subscription.snapshot_at = ask_at
             return self._snapshots.requests([subscription], now)
-        if attempts == 1:
-            return self._subscriptions.resubscribe([stream], now)
         subscription.ask_again_at = ask_at
         return []
 

@@ -323,14 +323,16 @@ class Feed:
     def _on_lost(self, reason: str, now: Moment) -> list[Effect]:
         """Take nothing of the connection as complete. Ids show which trades and candles are missing, later."""
         warnings = self._ledger.complaints.warn(f"{self.name}: lost", f"{self.name}: messages lost: {reason}", now)
-        return [*warnings, *(e for each in self._subscriptions.values() for e in self._on_lost_of(each, reason, now))]
+        found = [effect for each in self._subscriptions.values() for effect in self._on_lost_of(each, reason, now)]
+        return [*warnings, *found, *self._requests.repeat_due(now)]
 
     def _on_lost_of(self, subscription: StreamSubscription, reason: str, now: Moment) -> list[Effect]:
         if isinstance(subscription, BookSubscription):
             return self._book_sync.on_missing(subscription, ResyncReason.SEQUENCE_GAP, reason, now)
-        if isinstance(subscription.progress, AccountProgress) and subscription.has_data:
-            return self._requests.resubscribe([subscription.progress.stream], now)
-        self._requests.on_unreadable(subscription, now)
+        if subscription.asked_at is not None:
+            self._requests.on_unreadable(subscription, now)
+        elif isinstance(subscription.progress, AccountProgress):
+            subscription.ask_again_at = now.at
         return []
 
     # -- what cannot be read
@@ -356,6 +358,7 @@ class Feed:
         effects: list[Effect] = []
         if isinstance(subscription, BookSubscription):
             effects = self._book_sync.on_missing(subscription, ResyncReason.UNREADABLE, reason, now)
+            effects += self._requests.repeat_due(now)
         else:
             self._requests.on_unreadable(subscription, now)
         subscription.progress.observe_unreadable(reason, now)

@@ -269,6 +269,11 @@ class Subscriptions:
         if stuck:
             names = ", ".join(str(each.progress.stream) for each in stuck[:3])
             return [Reconnect(f"no answer to subscribe for {self._timeout_s:g} s: {names}")]
+        return self.repeat_due(now)
+
+    def repeat_due(self, now: Moment) -> list[Effect]:
+        """Request the streams again whose time has come, together."""
+        subscriptions = self.by_stream.values()
         due = [s.progress.stream for s in subscriptions if s.ask_again_at is not None and now.at >= s.ask_again_at]
         return self.resubscribe(due, now) if due else []
 
