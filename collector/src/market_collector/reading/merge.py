@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from market_collector.book.rule import Scope
+from market_collector.exchanges import EXCHANGES
 from market_collector.feed.candle_order import CandleOrder
 from market_collector.feed.instruments import Instruments
 from market_collector.feed.tickers import is_newer_state
@@ -27,6 +29,7 @@ from market_collector.model.reasons import DisconnectReason, ResyncReason
 from market_collector.model.streams import DataType, Stream
 from market_collector.reading.book_merge import BookMerge
 from market_collector.reading.gap_order import numbers_of
+from market_collector.reading.one_replica import OneReplicaMerge
 from market_collector.reading.order import event_time_ns
 from market_collector.reading.ranges import IdRuns, absent, merged
 
@@ -53,7 +56,7 @@ class Merge:
         """Time and sequence of the newest quote."""
         self._balances: dict[tuple[str, str, str], Balance] = {}
         self._instruments: dict[str, Instruments] = {}
-        self._books: dict[Name, BookMerge] = {}
+        self._books: dict[Name, BookMerge | OneReplicaMerge] = {}
         self._gaps: set[tuple[int, str, str]] = set()
         """Replica, exchange and id of each gap so far. A file repeats those that are open at its start."""
         self._bridged: set[tuple[int, str, str]] = set()
@@ -124,10 +127,11 @@ class Merge:
     def _orderbook(self, replica: int, record: Orderbook) -> Sequence[AnyRecord]:
         return self._book(record.exchange, record.symbol).take(replica, record)
 
-    def _book(self, exchange: str, symbol: str) -> BookMerge:
+    def _book(self, exchange: str, symbol: str) -> BookMerge | OneReplicaMerge:
         book = self._books.get((exchange, symbol))
         if book is None:
-            book = self._books[exchange, symbol] = BookMerge()
+            merge = OneReplicaMerge if numbers_differ(exchange) else BookMerge
+            book = self._books[exchange, symbol] = merge()
         return book
 
     def _gap(self, replica: int, gap: Gap) -> Sequence[AnyRecord]:
@@ -214,6 +218,11 @@ class _Candles:
         if self.closed.has(number) or (running is not None and candle.open_time_ns < running.open_time_ns):
             return False
         return self._order.advance(candle)
+
+
+def numbers_differ(exchange: str) -> bool:
+    """Whether each replica has its own numbers for the states of a book."""
+    return exchange in EXCHANGES and EXCHANGES[exchange].books.scope is Scope.CONNECTION
 
 
 def is_of_book(event: Gap | Repaired | Lost) -> bool:
