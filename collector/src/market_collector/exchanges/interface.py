@@ -48,6 +48,8 @@ class Route(msgspec.Struct, frozen=True):
     access: Access = Access.PUBLIC
     login_frame: str = ""
     """The unsigned login, for `Access.LOGIN`."""
+    sends_whole_accounts: bool = True
+    """False: it sends only changes of an account, and `Polls` requests the rest over REST."""
     polled_every_s: float | None = None
     """Interval of REST requests for streams that no connection carries, see `Polls`. None: connections carry them."""
 
@@ -597,7 +599,7 @@ class BookSnapshots(Protocol):
 
 
 class Polls(Protocol):
-    """Requests for streams that exist over REST only."""
+    """Requests for streams that exist over REST only, and for accounts of which a connection sends only changes."""
 
     def request(self, stream: Stream) -> Request:
         """The request for the newest data of a stream; of candles the running one and a few closed ones."""
@@ -624,7 +626,7 @@ class Exchange(Protocol):
     book_snapshots: BookSnapshots | None
     """Snapshots of books over REST; None where they come on the connection."""
     polls: Polls | None
-    """Requests for the routes with `Route.polled_every_s`; None if there is none."""
+    """For routes with `Route.polled_every_s`, or without `Route.sends_whole_accounts`; None if there is none."""
     candle_intervals: tuple[str, ...]
     skips_empty_candles: bool
     """Connections carry no candle of an interval without trades, so that one is only missing if history has it."""

@@ -2,17 +2,30 @@
 
 from typing import cast
 
-from market_collector.exchanges.interface import Access, AccountUpdate, LoginRefusal, Route
-from market_collector.feed.effects import CheckClock, Effect, Emit, Reconnect, RejectKey, SendSigned
+from market_collector.errors import FrameError, RequestFailedError
+from market_collector.exchanges.interface import Access, AccountUpdate, LoginRefusal, Polls, Route
+from market_collector.feed.effects import (
+    Answer,
+    CheckClock,
+    Effect,
+    Emit,
+    Fetch,
+    Question,
+    Reconnect,
+    RejectKey,
+    SendSigned,
+)
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.stream_state import AccountProgress
 from market_collector.feed.subscription import Subscriptions
 from market_collector.model.moment import Moment
-from market_collector.model.streams import DataType
+from market_collector.model.streams import DataType, Stream
 
 ACCOUNT_REPEAT_S = 300.0
 """An account without updates for this long is subscribed again for a full snapshot. That proves the stream alive, and
 bounds how long a balance can be wrong."""
+ACCOUNT_RETRY_S = 10.0
+"""Delay after an account that REST did not give."""
 CREDENTIALS_REFUSED = "CredentialsRefused"
 NOT_KEPT = "(not kept: it belongs to a login)"
 """Replaces the text of a frame in records and errors until the login is over."""
@@ -21,8 +34,12 @@ NOT_KEPT = "(not kept: it belongs to a login)"
 class AccountLogin:
     """Login state and account streams of one connection."""
 
-    def __init__(self, ledger: Ledger, subscriptions: Subscriptions, route: Route) -> None:
+    def __init__(self, ledger: Ledger, subscriptions: Subscriptions, route: Route, polls: Polls | None) -> None:
         self._route = route
+        self._polls = None if route.sends_whole_accounts else polls
+        """Set if accounts are requested over REST."""
+        self._account_due_at = float("-inf")
+        """When the account is requested over REST next, monotonic seconds. Infinite while a request is under way."""
         self._awaits_login = route.access is Access.LOGIN
         self._was_refused = False
         """A close frame after a refused login adds nothing."""
@@ -90,14 +107,39 @@ class AccountLogin:
     def check_accounts(self, now: Moment, *, is_connection_alive: bool) -> list[Effect]:
         """Confirm accounts without updates as quiet while the connection is alive: pushes come only with changes.
 
-        A REST probe would need the key once more. The account is subscribed again instead, every `ACCOUNT_REPEAT_S`.
+        Every `ACCOUNT_REPEAT_S`, the account is subscribed again, or requested over REST if subscriptions do not
+        start with all of it.
         """
         effects: list[Effect] = []
         for stream, subscription in self._subscriptions.by_stream.items():
-            if stream.data_type is not DataType.BALANCE or not subscription.has_data or subscription.acked_at is None:
+            if stream.data_type is not DataType.BALANCE or subscription.acked_at is None:
                 continue
-            if now.at - max(subscription.progress.last_at, subscription.acked_at) >= ACCOUNT_REPEAT_S:
+            if self._polls is not None and now.at >= self._account_due_at:
+                self._account_due_at = float("inf")
+                effects.append(Fetch(stream, Question.ACCOUNT, self._polls.request(stream)))
+            if not subscription.has_data:
+                continue
+            silent_s = now.at - max(subscription.progress.last_at, subscription.acked_at)
+            if self._polls is None and silent_s >= ACCOUNT_REPEAT_S:
                 effects += self._subscriptions.resubscribe([stream], now)
             elif is_connection_alive:
                 self._ledger.confirm(subscription.progress, now)
         return effects
+
+    def on_account_answer(self, stream: Stream, answer: Answer, now: Moment) -> list[Effect]:
+        """Take an account from REST. Without one, the stream is unconfirmed until the next answer."""
+        assert self._polls is not None
+        subscription = self._subscriptions.by_stream[stream]
+        try:
+            if isinstance(answer, RequestFailedError):
+                raise answer
+            update = self._polls.read(stream, answer, now.wall_ns)
+        except (RequestFailedError, FrameError) as error:
+            self._account_due_at = now.at + ACCOUNT_RETRY_S
+            subscription.asked_at = None  # not a reason to reconnect
+            subscription.progress.unchecked = str(error)
+            return [*self._ledger.complaints.warn(f"{stream}: account", f"{stream}: {error}", now)]
+        assert isinstance(update, AccountUpdate)
+        self._account_due_at = now.at + ACCOUNT_REPEAT_S
+        subscription.progress.unchecked = ""
+        return self.on_account_update(update, now)

@@ -102,7 +102,7 @@ class Feed:
         self._book_sync = BookSync(exchange, ledger, self._requests, self._number, depth=book_depth)
         check = QuietCheck(exchange, ledger, self._requests, self._book_sync)
         self._liveness = Liveness(exchange, ledger, self._requests, check, ping_interval_s)
-        self._login = AccountLogin(ledger, self._requests, exchange.routes[route])
+        self._login = AccountLogin(ledger, self._requests, exchange.routes[route], exchange.polls)
         self._tick_s = BOOK_TICK_S if self._requests.books else TICK_S
         self._alive_at = 0.0
         """The last sign of life, monotonic seconds."""
@@ -228,6 +228,8 @@ class Feed:
         if fetch.stream is None:
             is_overview = fetch.question is Question.OVERVIEW
             return (self._liveness.on_overview if is_overview else self._liveness.on_halts)(answer, now)
+        if fetch.question is Question.ACCOUNT:
+            return self._login.on_account_answer(fetch.stream, answer, now)
         subscription = self._subscriptions[fetch.stream]
         if fetch.question is Question.NEWEST:
             return self._liveness.on_newest(subscription, answer, now)

@@ -194,7 +194,7 @@ class Subscriptions:
     def on_answer(self, answer: Ack | Refusal, now: Moment) -> list[Effect]:
         """Handle the answer to a request, and send the requests that waited for it."""
         self.outbox.on_answer()
-        self.awaits_signed = False
+        self.awaits_signed = self.awaits_signed and answer.streams == ()  # of an unsubscribe request
         if isinstance(answer, Refusal):
             return [*self._on_refusal(answer, now), *self.send_due(now)]
         for stream in answer.streams:
