@@ -11,6 +11,7 @@ import records
 from imaginary_exchange import ImaginaryExchange
 from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
+from market_collector.book.rule import BookRule, Proof, Scope
 from market_collector.exchanges import EXCHANGES
 from market_collector.model.events import Dropped, Gap, Level, Lost, Orderbook, Record, Repaired
 from market_collector.verify.books import BookLine, Chain, Mark, joined, reckon
@@ -361,3 +362,47 @@ def test_checksum_is_judged_by_the_exchange_of_the_record(monkeypatch: pytest.Mo
 def test_checksum_of_an_unknown_exchange_proves_nothing() -> None:
     judged = judge([replace(snapshot(7), exchange="unknown", checksum=1)])
     assert (judged.books, judged.findings) == (Books(0, 1), ())
+
+
+@pytest.fixture
+def own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange whose books each collector numbers itself."""
+    rule = BookRule(Proof.CONNECTION, Scope.CONNECTION)
+    monkeypatch.setitem(EXCHANGES, "imaginary", ImaginaryExchange(books=rule))
+
+
+def own(entries: Sequence[Entry]) -> list[Entry]:
+    return [replace(each, exchange="imaginary") if isinstance(each, Orderbook) else each for each in entries]
+
+
+@pytest.mark.usefixtures("own_numbers")
+def test_replica_with_other_numbers_bridges_a_gap_at_its_time() -> None:
+    broken = own([*START, gap("g", 5), lost("g"), snapshot(9), update(9, 10)])
+    whole = own([snapshot(701, 4), update(701, 702, 6), update(702, 703, 11)])
+    assert missing_ranges(judge(broken, whole)) == [(RangeState.BRIDGED, "5", "9")]
+
+
+@pytest.mark.usefixtures("own_numbers")
+@pytest.mark.parametrize("seconds", [6, 8])
+def test_equal_numbers_of_two_replicas_bridge_nothing(seconds: float) -> None:
+    broken = own([*START, gap("g", 5), lost("g"), snapshot(9), update(9, 10)])
+    late = own([snapshot(5, seconds), update(5, 9, 11)])
+    assert missing_ranges(judge(broken, late)) == [(LOST, "5", "9")]
+    assert len(judge(broken, late).proved) == 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 10)), min_size=1, max_size=8))
+def test_replicas_with_own_numbers_cover_the_union_of_their_times(spans: list[tuple[int, int]]) -> None:
+    """Each chain is a replica of its own; the chains joined are the intervals of time that touch."""
+    chains = [
+        Chain(Mark(start, 1000 * number), Mark(start + length, 1000 * number + length), is_timed=True)
+        for number, (start, length) in enumerate(spans)
+    ]
+    covered = sorted({(each.start.time_ns, each.end.time_ns) for each in joined(chains)})
+    expected: list[tuple[int, int]] = []
+    for start, end in sorted((start, start + length) for start, length in spans):
+        if expected and start <= expected[-1][1]:
+            expected[-1] = expected[-1][0], max(end, expected[-1][1])
+        else:
+            expected.append((start, end))
+    assert covered == expected

@@ -1,6 +1,12 @@
 """The exchanges that this collector speaks with. One more is a file or two beside okx.py and one line here."""
 
+from market_collector.book.rule import Scope
 from market_collector.exchanges.interface import Exchange
 from market_collector.exchanges.okx.exchange import Okx
 
 EXCHANGES: dict[str, Exchange] = {exchange.name: exchange for exchange in (Okx(),)}
+
+
+def has_own_numbers(exchange: str) -> bool:
+    """Whether each collector numbers the states of this exchange's books itself."""
+    return exchange in EXCHANGES and EXCHANGES[exchange].books.scope is Scope.CONNECTION

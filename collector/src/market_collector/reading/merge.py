@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from market_collector.book.rule import Scope
-from market_collector.exchanges import EXCHANGES
+from market_collector.exchanges import has_own_numbers
 from market_collector.feed.candle_order import CandleOrder
 from market_collector.feed.instruments import Instruments
 from market_collector.feed.tickers import is_newer_state
@@ -130,7 +129,7 @@ class Merge:
     def _book(self, exchange: str, symbol: str) -> BookMerge | OneReplicaMerge:
         book = self._books.get((exchange, symbol))
         if book is None:
-            merge = OneReplicaMerge if numbers_differ(exchange) else BookMerge
+            merge = OneReplicaMerge if has_own_numbers(exchange) else BookMerge
             book = self._books[exchange, symbol] = merge()
         return book
 
@@ -218,11 +217,6 @@ class _Candles:
         if self.closed.has(number) or (running is not None and candle.open_time_ns < running.open_time_ns):
             return False
         return self._order.advance(candle)
-
-
-def numbers_differ(exchange: str) -> bool:
-    """Whether each replica has its own numbers for the states of a book."""
-    return exchange in EXCHANGES and EXCHANGES[exchange].books.scope is Scope.CONNECTION
 
 
 def is_of_book(event: Gap | Repaired | Lost) -> bool:

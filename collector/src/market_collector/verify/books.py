@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from market_collector.book.book import ALL_LEVELS, Book
-from market_collector.exchanges import EXCHANGES
+from market_collector.exchanges import EXCHANGES, has_own_numbers
 from market_collector.model.events import REPEATED, Dropped, Gap, Level, Lost, Orderbook, Repaired
 from market_collector.model.streams import GapState
 from market_collector.verify.crossing import CrossWatch
@@ -41,6 +41,8 @@ class Chain:
     """First and last state of each part in which neither time nor sequence goes back."""
     part_of: Chain | None = None
     """The chain of all replicas that it was joined to."""
+    is_timed: bool = False
+    """Whether chains of two replicas are compared by time, since each replica numbers the states itself."""
 
     def __post_init__(self) -> None:
         """Start the first part."""
@@ -57,6 +59,14 @@ class Chain:
     def holds(self, mark: Mark) -> bool:
         """Whether the chain contains this state."""
         return any(_is_between(mark, start, end) for start, end in self.parts)
+
+    def covers(self, mark: Mark) -> bool:
+        """Whether the chain contains this state of any replica."""
+        return any(self.is_within(mark, start, end) for start, end in self.parts)
+
+    def is_within(self, mark: Mark, start: Mark, end: Mark) -> bool:
+        """Whether a state of any replica lies in a part of the chain."""
+        return start.time_ns <= mark.time_ns <= end.time_ns if self.is_timed else _is_between(mark, start, end)
 
     def earliest_ns(self) -> int:
         """Return the earliest time of a state."""
@@ -117,6 +127,8 @@ class BookLine:
         self.findings: list[Finding] = []
         self._book: Book | None = None
         """The state of the book while it is proved."""
+        self._is_timed = False
+        """Whether this replica numbers the states itself."""
         self._watch: CrossWatch | None = None
         self._out_of_sync: Break | None = None
         """The break of an open gap."""
@@ -128,6 +140,7 @@ class BookLine:
 
     def take(self, record: Orderbook, time_ns: int) -> None:
         """Check the next record, whose event happened at ``time_ns``."""
+        self._is_timed = has_own_numbers(record.exchange)
         if record.action == "snapshot" and record.cause in REPEATED:
             self._repeated(record, time_ns)
         elif record.action == "snapshot":
@@ -218,7 +231,7 @@ class BookLine:
             self._stay(time_ns)
             self.chains[-1].proved = self.chains[-1].proved or mark
         else:
-            self.chains.append(Chain(mark, mark, mark))
+            self.chains.append(Chain(mark, mark, mark, is_timed=self._is_timed))
         if self._book is not None and self._watch is not None:
             self._report_crossing(self._watch.lasted(time_ns, record.receive_time_ns), time_ns)
         self._book = Book(record)
@@ -270,7 +283,8 @@ class BookLine:
         if self._end is not None or self._dropped is not None:
             self.breaks.append(self._break(mark, self._dropped))
         self._dropped = None
-        self.chains.append(Chain(mark, Mark(time_ns, _sequence(record.sequence))))
+        end = Mark(time_ns, _sequence(record.sequence))
+        self.chains.append(Chain(mark, end, is_timed=self._is_timed))
         self._book = None
         self.unproved += 1
 
@@ -348,7 +362,8 @@ def joined(chains: Iterable[Chain]) -> list[Chain]:
     """Those that later ones may touch: they reach their times, or are the last one."""
     for each in sorted(chains, key=lambda each: (each.earliest_ns(), each.end)):
         near = [other for other in near[:-1] if _latest_ns(other) >= each.earliest_ns()] + near[-1:]
-        each.part_of = chain = Chain(each.start, each.end, each.proved, [[*part] for part in each.parts])
+        parts = [[*part] for part in each.parts]
+        each.part_of = chain = Chain(each.start, each.end, each.proved, parts, is_timed=each.is_timed)
         for other in [other for other in near if _touch(other, chain)]:
             _join(other, chain)
             whole = [one for one in whole if one is not chain]
@@ -367,21 +382,21 @@ def _latest_ns(chain: Chain) -> int:
 def _touch(earlier: Chain, later: Chain) -> bool:
     """Compare sequences too, since a snapshot may be later than the change that led to its state."""
     is_later = later.start.sequence == earlier.end.sequence and later.start.time_ns >= earlier.end.time_ns
-    return is_later or earlier.holds(later.start) or later.holds(earlier.start)
+    return (is_later and not later.is_timed) or earlier.covers(later.start) or later.covers(earlier.start)
 
 
 def _join(chain: Chain, other: Chain) -> None:
-    if other.holds(chain.start) and not chain.holds(other.start):
+    if other.covers(chain.start) and not chain.covers(other.start):
         chain.start = other.start
-    if not chain.holds(other.end):
+    if not chain.covers(other.end):
         chain.end = other.end
     chain.proved = min(filter(None, (chain.proved, other.proved)), default=None)
     other.part_of = chain
     for start, end in other.parts:
         last = chain.parts[-1]
-        if _is_between(start, *last) and _is_between(last[1], start, end):
+        if chain.is_within(start, *last) and chain.is_within(last[1], start, end):
             last[1] = end  # usually, so that a chain of many has one part
-        elif not any(_is_between(start, *part) and _is_between(end, *part) for part in chain.parts):
+        elif not any(chain.is_within(start, *part) and chain.is_within(end, *part) for part in chain.parts):
             chain.parts.append([start, end])
 
 
@@ -413,7 +428,7 @@ def _is_covered(each: Break, own: Sequence[Chain], cover: Sequence[Chain]) -> bo
     since = each.since
     if since is None:
         return False
-    spans = [own[each.number - 1].whole()] if each.start else [chain for chain in cover if chain.holds(since)]
+    spans = [own[each.number - 1].whole()] if each.start else [chain for chain in cover if chain.covers(since)]
     if each.end is None:
         return any(chain.end != since for chain in spans)
     return each.number < len(own) and any(own[each.number].whole() is chain for chain in spans)
