@@ -27,11 +27,12 @@ class PlainCodec:
 
     path = "/"
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, depth: int | None) -> None:
         self._stream = stream
+        self._depth = depth
 
     def subscribe(self, streams: Sequence[Stream]) -> list[str]:
-        return ["subscribe"]
+        return ["subscribe" if self._depth is None else f"subscribe {self._depth} levels"]
 
     def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
         return ["unsubscribe"]
@@ -58,8 +59,8 @@ class PlainSnapshots:
 class BookExchange(ImaginaryExchange):
     """An exchange whose books follow any rule."""
 
-    def codec(self, route: str, streams: Sequence[Stream]) -> Any:
-        return PlainCodec(streams[0])
+    def codec(self, route: str, streams: Sequence[Stream], book_depth: int | None) -> Any:
+        return PlainCodec(streams[0], book_depth)
 
 
 class Connections:

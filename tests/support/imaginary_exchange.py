@@ -120,7 +120,7 @@ class ImaginaryExchange:
         """The route of the data type's name, if there is one; otherwise the first."""
         return stream.data_type if stream.data_type in self.routes else next(iter(self.routes))
 
-    def codec(self, route: str, streams: Sequence[Stream]) -> ImaginaryCodec:
+    def codec(self, route: str, streams: Sequence[Stream], book_depth: int | None) -> ImaginaryCodec:
         return ImaginaryCodec(route, streams, self.streams_per_request)
 
     def closing(self, code: int, reason: str) -> Closing:

@@ -1,19 +1,30 @@
 """Books of which the collector knows a part: published records, compared with an independent rebuild."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed_life import at, sent
+from feed_life import BOOK, at, sent
 from imaginary_books import Connections, PlainSnapshots, RangedMarket, Rebuilt, change, levels, whole
 from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
 from market_collector.book.rule import BookRule, BookWindow, Proof, Scope
-from market_collector.feed.effects import Fetch
+from market_collector.feed.effects import Fetch, Send
 from market_collector.feed.feed import Feed
 from market_collector.model.events import Gap, Orderbook
 
 TRIMMED = BookRule(Proof.CHECKSUM, Scope.CONNECTION, BookWindow.TRIM)
 RANGED = BookRule(Proof.RANGE, Scope.INSTRUMENT, BookWindow.KNOWN_RANGE)
+
+
+@pytest.mark.parametrize("depth", [None, 50])
+def test_wanted_depth_reaches_the_requests_of_the_exchange(depth: int | None) -> None:
+    market = Connections(RANGED, depth=depth, book_snapshots=PlainSnapshots())
+    feed = Feed("public", market.exchange, [BOOK], market.ledger, ping_interval_s=20.0, book_depth=depth)
+    (request,) = [each.text for each in feed.opened(at(0)) if isinstance(each, Send)]
+    assert request == ("subscribe" if depth is None else "subscribe 50 levels")
+    (fetch,) = market.asks(market.open(), 1)
+    assert fetch.request.path == f"/book?depth={depth}"
 
 
 # -- levels that the collector trims

@@ -648,8 +648,14 @@ class Exchange(Protocol):
         """Name of the stream's route, a key of `routes`. Streams of one route share a connection."""
         ...
 
-    def codec(self, route: str, streams: Sequence[Stream]) -> Codec:
-        """The codec for a new connection that will carry these streams."""
+    def codec(self, route: str, streams: Sequence[Stream], book_depth: int | None) -> Codec:
+        """The codec for a new connection that will carry these streams.
+
+        Args:
+            route: a key of `routes`.
+            streams: those of the connection.
+            book_depth: wanted levels on each side of the books; None for the exchange's default.
+        """
         ...
 
     def closing(self, code: int, reason: str) -> Closing:

@@ -84,7 +84,7 @@ class Feed:
         self.pongs_received = 0
         self.wake_at = 0.0
         self._exchange = exchange
-        self._codec: Codec = exchange.codec(route, streams)
+        self._codec: Codec = exchange.codec(route, streams, book_depth)
         self._ledger = ledger
         ledger.connections += 1
         self._number = ledger.connections

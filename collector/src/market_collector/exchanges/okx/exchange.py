@@ -76,8 +76,8 @@ class Okx:
 
         return OkxSigner()
 
-    def codec(self, route: str, streams: Sequence[Stream]) -> Codec:
-        """Return the codec for a new connection."""
+    def codec(self, route: str, streams: Sequence[Stream], book_depth: int | None = None) -> Codec:
+        """Return the codec for a new connection. The channel of books has one depth."""
         if route == PRIVATE:
             from market_collector.exchanges.okx import account
 
