@@ -4,14 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed_life import BOOK, at, sent
-from imaginary_books import Connections, PlainSnapshots, RangedMarket, Rebuilt, change, levels, whole
+from feed_life import BOOK, at, reconnects, sent
+from imaginary_books import ACK, Connections, PlainSnapshots, RangedMarket, Rebuilt, change, levels, whole
 from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
 from market_collector.book.rule import BookRule, BookWindow, Proof, Scope
 from market_collector.feed.effects import Fetch, Send
 from market_collector.feed.feed import Feed
 from market_collector.model.events import Gap, Orderbook
+from market_collector.model.streams import StreamState
 
 TRIMMED = BookRule(Proof.CHECKSUM, Scope.CONNECTION, BookWindow.TRIM)
 RANGED = BookRule(Proof.RANGE, Scope.INSTRUMENT, BookWindow.KNOWN_RANGE)
@@ -51,6 +52,27 @@ def test_checksum_is_that_of_the_trimmed_book() -> None:
     assert len(market.books) == 2
     market.gets(feed, change(1, 2, {"4.6": "2"}, checksum=after))
     assert len(market.books) == 2
+
+
+def test_checksum_that_never_matches_ends_no_connection() -> None:
+    market = Connections(TRIMMED)
+    market.exchange.is_intact = lambda book, checksum: checksum == 1  # type: ignore[method-assign]
+    feed, progress = market.open(), market.ledger.streams[BOOK]
+    asked_at, is_asked = list[int](), True
+    for second in range(1, 700):
+        effects = market.keep(feed.woken(at(second)))
+        market.gets(feed, ACK, second)
+        if is_asked or any(isinstance(each, Send) and each.text.startswith("subscribe") for each in effects):
+            asked_at.append(second)
+            answer = market.gets(feed, whole(second, {"5": "1"}, depth=2, checksum=2), second)
+            is_asked = any(isinstance(each, Send) for each in answer)
+        market.ledger.age(at(second))
+        assert not reconnects(effects)
+    assert not market.books
+    assert asked_at == [1, 2, 7, 307, 308, 313, 613, 614, 619]
+    assert (progress.state, progress.reason) == (StreamState.STALE, "ChecksumUnreliable")
+    market.gets(feed, whole(1, {"5": "1"}, depth=2, checksum=1), 701)
+    assert (progress.state, len(market.books)) == (StreamState.LIVE, 1)
 
 
 PRICES = tuple(map(str, range(1, 10)))

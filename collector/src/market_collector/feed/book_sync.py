@@ -10,20 +10,24 @@ from msgspec import structs
 
 from market_collector.book.book import ALL_LEVELS, Book
 from market_collector.book.known_range import KnownRange, known_range
-from market_collector.book.rule import BookWindow
+from market_collector.book.rule import BookWindow, Proof
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Exchange
 from market_collector.feed.effects import Answer, Effect, Emit, Fetch, Question, Reconnect, Warn
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.rest_snapshots import RestSnapshots
+from market_collector.feed.stream_state import UNPROVED
 from market_collector.feed.subscription import BookSubscription, Subscriptions, retry_delay_s
 from market_collector.model.events import Data, Orderbook, Record
 from market_collector.model.moment import Moment
 from market_collector.model.reasons import GapReason, ResyncReason
+from market_collector.model.streams import StreamState
 
 MAX_RESYNCS = 6
 """More resyncs of one book than this within `RESYNC_WINDOW_S` need another connection."""
 RESYNC_WINDOW_S = 300.0
+UNRELIABLE_AFTER = 3
+"""Checksum mismatches within `RESYNC_WINDOW_S` after which a checksum that is the only proof counts as unreliable."""
 CROSSED_GRACE_S = 1.0
 """In a continuous market a book is not crossed for longer than this."""
 CHANGES_UNPACKED, UNPACKED_SHARE = 256, 32
@@ -215,6 +219,8 @@ class BookSync:
         another connection, whose other streams would suffer.
         """
         stream, attempts = subscription.progress.stream, len(subscription.resyncs)
+        if self._is_unreliable(reason, attempts):
+            return self._give_up_for_now(subscription, now)
         if attempts > MAX_RESYNCS and reason != ResyncReason.UNREADABLE:
             return [Reconnect(f"{stream} lost its sequence {attempts} times in {RESYNC_WINDOW_S:g} s")]
         ask_at = now.at if attempts == 1 else now.at + retry_delay_s(attempts - 2)
@@ -222,6 +228,18 @@ class BookSync:
             subscription.snapshot_at = ask_at
             return self._snapshots.requests([subscription], now)
         subscription.ask_again_at = ask_at
+        return []
+
+    def _is_unreliable(self, reason: ResyncReason, attempts: int) -> bool:
+        """Whether snapshots do not help. Another connection would bring the same checksums, and interrupt others."""
+        is_only_proof = self._rule.proof is Proof.CHECKSUM and reason == ResyncReason.CHECKSUM_MISMATCH
+        return is_only_proof and attempts >= UNRELIABLE_AFTER
+
+    def _give_up_for_now(self, subscription: BookSubscription, now: Moment) -> list[Effect]:
+        """Publish nothing that cannot be proved, and try again later."""
+        subscription.asked_at, subscription.ask_again_at = None, now.at + RESYNC_WINDOW_S
+        message = f"the exchange's checksum did not match {UNRELIABLE_AFTER} times in {RESYNC_WINDOW_S:g} s"
+        subscription.progress.set_state(StreamState.STALE, UNPROVED, now, message)
         return []
 
     # -- crossed books

@@ -15,6 +15,8 @@ from market_collector.model.streams import DataType, Stream, StreamState
 
 UNREADABLE = ResyncReason.UNREADABLE
 """Reason of a stream whose messages cannot be read."""
+UNPROVED = "ChecksumUnreliable"
+"""Reason of a book that is not published, since its checksum is the only proof and never matches."""
 LIVE = StreamState.LIVE
 """Used for each message: before Python 3.12 an enum member lookup takes 70 ns."""
 
@@ -98,7 +100,11 @@ class StreamProgress(msgspec.Struct):
         is_unreadable = now.at - self.unreadable_at <= stale_after_s
         if self.state is LIVE and self.reason == UNREADABLE and not is_unreadable:
             self.set_state(LIVE, "", now)
-        if self.state is StreamState.REFUSED or (self.last is not None and now.at - self.last_at <= stale_after_s):
+        if (
+            self.state is StreamState.REFUSED
+            or self.reason == UNPROVED
+            or (self.last is not None and now.at - self.last_at <= stale_after_s)
+        ):
             return
         if now.at - self.confirmed_at <= stale_after_s:
             self._set_quiet(now)
