@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from market_collector.exchanges.okx import rest
 from market_collector.feed import backfill, subscription
-from market_collector.net import http_client, rest
+from market_collector.net import http_client
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,5 +17,5 @@ def _impatience() -> Iterator[None]:
         patch.setattr(subscription, "RETRY_S", (0.3, 0.6, 1.0))
         patch.setattr(subscription, "REFUSED_RETRY_S", 1.0)
         patch.setattr(http_client, "TIMEOUT_S", 1.0)
-        patch.setattr(rest, "TOO_MANY_PAUSE_S", 0.5)
+        patch.setattr(rest, "BUSY_PAUSE_S", 0.5)
         yield
