@@ -5,8 +5,11 @@ import time
 
 import pytest
 
+from feed_life import TRADES, Life, at, trade_message
 from market_collector.errors import RequestFailedError
 from market_collector.exchanges.interface import Budget, ProblemKind, Request, RestProblem
+from market_collector.feed.effects import Fetch
+from market_collector.model.streams import StreamState
 from market_collector.net.rest import Rest
 from market_collector.net.rest_host import LONGEST_STOP_S, RestHost
 from rest_apis import API, Received, Scripted, scripted
@@ -91,6 +94,22 @@ async def test_ban_stops_all_collectors_of_the_process() -> None:
             with pytest.raises(RequestFailedError, match=r"not sent: all requests wait until .*HTTP 418"):
                 await rest.fetch(Request("/b", bucket="weight"))
     assert len(received) == 1
+
+
+async def test_stop_is_the_reason_of_a_stream_without_data() -> None:
+    life = Life(TRADES, stale_after_s=10.0)
+    life.is_acked(TRADES)
+    life.gets(trade_message(100), 1)
+    with scripted([(418, {"Retry-After": "7200"}, b"")]) as base:
+        rest = Rest({"rest": base}, API, tls=None)
+        for second in (7, 14):
+            (fetch,) = [effect for effect in life.feed.woken(at(second)) if isinstance(effect, Fetch)]
+            with pytest.raises(RequestFailedError) as raised:
+                await rest.fetch(fetch.request)
+            life.feed.answered(fetch, raised.value, at(second))
+    life.ledger.age(at(14))
+    assert life.progress(TRADES).state is StreamState.UNKNOWN
+    assert "not sent: all requests wait until 20" in life.progress(TRADES).message
 
 
 async def test_request_that_waits_for_its_turn_is_stopped_too() -> None:
