@@ -13,6 +13,7 @@ from market_collector.feed.effects import Fetch, Send
 from market_collector.feed.feed import Feed
 from market_collector.model.events import Gap, Orderbook
 from market_collector.model.streams import StreamState
+from market_collector.verify.books import BookLine
 
 TRIMMED = BookRule(Proof.CHECKSUM, Scope.CONNECTION, BookWindow.TRIM)
 RANGED = BookRule(Proof.RANGE, Scope.INSTRUMENT, BookWindow.KNOWN_RANGE)
@@ -100,6 +101,7 @@ def test_trimmed_book_is_right_for_a_reader_that_never_trims(changes: list[tuple
     for record, state in zip(market.books, truth.states, strict=True):
         rebuilt.take(record)
         assert rebuilt.bids == best(state, DEPTH)
+    assert is_verified(market)
 
 
 # -- a range of prices that is known
@@ -238,7 +240,17 @@ def test_known_range_is_complete_whatever_the_snapshots_show(
             floor = _floor(record)
         expected = {p: a for p, a in truth.states[record.sequence].items() if float(p) >= floor}
         assert {p: a for p, a in rebuilt.bids.items() if float(p) >= floor} == expected
+    assert is_verified(market)
     assert market.ledger.gaps.detected == 0
+
+
+def is_verified(market: Connections) -> bool:
+    """Whether `verify` finds one unbroken chain that it can follow from the first record on."""
+    line = BookLine()
+    for record in market.books:
+        line.take(record, record.exchange_time_ns or 0)
+    line.finish()
+    return len(line.chains) <= 1 and not line.breaks and not line.findings and line.unproved == 0
 
 
 def _floor(snapshot: Orderbook) -> float:

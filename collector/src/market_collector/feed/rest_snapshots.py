@@ -17,6 +17,10 @@ RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 60.0)
 """Delays before a snapshot is requested again. It is usually older than the first update, which a moment cures."""
 
 
+class _UnusableError(Exception):
+    """An answer that starts no book. Its message says why."""
+
+
 class RestSnapshots:
     """Requests snapshots of a connection's books and joins them with the updates."""
 
@@ -48,42 +52,47 @@ class RestSnapshots:
         return Fetch(stream, Question.SNAPSHOT, self._source.request(stream, self._depth))
 
     def take(self, subscription: BookSubscription, answer: Answer, now: Moment) -> tuple[list[Orderbook], list[Effect]]:
-        """Return the snapshot and the updates that continue it; none and warnings if it is requested again."""
-        stream = subscription.progress.stream
-        records, problem = self._join(subscription, answer, now)
-        if subscription.held is not None:
-            return [], []
-        subscription.fetching = None
-        if records:
-            subscription.waiting.clear()
-            subscription.snapshot_tries = 0
-            return records, []
-        delay_s = RETRY_S[min(subscription.snapshot_tries, len(RETRY_S) - 1)]
-        subscription.snapshot_tries += 1
-        subscription.snapshot_at = now.at + delay_s
-        return [], [*self._complaints.warn(f"{stream}: snapshot", f"{stream}: no snapshot: {problem}", now)]
+        """Return the snapshot and the updates that continue it; none and warnings if it is requested again.
 
-    def _join(self, subscription: BookSubscription, answer: Answer, now: Moment) -> tuple[list[Orderbook], str]:
-        """Return the snapshot with the updates, or the reason that there are none."""
+        One that is ahead of a book in sync is held until the book reaches it.
+        """
         subscription.held = None
-        if subscription.acked_at != subscription.fetching:
-            return [], "it was requested for an earlier subscription"
-        if not isinstance(answer, bytes):
-            return [], str(answer)
         try:
-            snapshot = self._source.read(subscription.progress.stream, answer, now.wall_ns)
+            snapshot, body = self._read(subscription, answer, now)
+            if _is_ahead(subscription, snapshot):
+                subscription.held = body
+                return [], []
+            records = self._join(subscription, snapshot)
+        except _UnusableError as error:
+            return [], self._try_later(subscription, str(error), now)
+        subscription.waiting.clear()
+        subscription.fetching, subscription.snapshot_tries = None, 0
+        return records, []
+
+    def _read(self, subscription: BookSubscription, answer: Answer, now: Moment) -> tuple[Orderbook, bytes]:
+        if subscription.acked_at != subscription.fetching:
+            raise _UnusableError("it was requested for an earlier subscription")
+        if not isinstance(answer, bytes):
+            raise _UnusableError(str(answer))
+        try:
+            return self._source.read(subscription.progress.stream, answer, now.wall_ns), answer
         except FrameError as error:
-            return [], str(error)
-        if _is_ahead(subscription, snapshot):
-            subscription.held = answer
-            return [], ""
-        at, waiting = snapshot.sequence, [update for _, update in subscription.waiting]
-        later = [update for update in waiting if not self._rule.contains(at, update)]
+            raise _UnusableError(str(error)) from error
+
+    def _join(self, subscription: BookSubscription, snapshot: Orderbook) -> list[Orderbook]:
+        at, book = snapshot.sequence, subscription.book
+        later = [update for _, update in subscription.waiting if not self._rule.contains(at, update)]
         if later and not self._rule.is_next(at, later[0]):
-            return [], f"it is older than the updates: {at}, then {later[0].previous_sequence}"
-        if subscription.book is not None and subscription.book.sequence != [snapshot, *later][-1].sequence:
-            return [], f"it is older than the book: {at}, then {subscription.book.sequence}"
-        return [snapshot, *later], ""
+            raise _UnusableError(f"it is older than the updates: {at}, then {later[0].previous_sequence}")
+        if book is not None and book.sequence != [snapshot, *later][-1].sequence:
+            raise _UnusableError(f"it is older than the book: {at}, then {book.sequence}")
+        return [snapshot, *later]
+
+    def _try_later(self, subscription: BookSubscription, problem: str, now: Moment) -> list[Effect]:
+        stream, delay_s = subscription.progress.stream, RETRY_S[min(subscription.snapshot_tries, len(RETRY_S) - 1)]
+        subscription.fetching, subscription.snapshot_at = None, now.at + delay_s
+        subscription.snapshot_tries += 1
+        return [*self._complaints.warn(f"{stream}: snapshot", f"{stream}: no snapshot: {problem}", now)]
 
 
 def _is_ahead(subscription: BookSubscription, snapshot: Orderbook) -> bool:
