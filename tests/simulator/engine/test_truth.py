@@ -111,6 +111,19 @@ def test_every_state_of_a_book_is_found_by_its_sequence() -> None:
         assert ([r[1:] for r in state.bids], [r[1:] for r in state.asks]) == states[sequence]
 
 
+def test_book_before_some_changes_is_an_older_state() -> None:
+    made, states = recorded(900)  # two pieces and some changes
+    numbers = list(states)
+    for back in (0, 1, 100, 300, 580):
+        state = made.before(back)
+        assert state is not None
+        assert state.sequence == numbers[-1 - back]
+    oldest = made.before(10_000)
+    assert oldest is not None
+    assert oldest.sequence == numbers[0]
+    assert BookHistory(10).before(1) is None
+
+
 def test_a_sequence_that_was_never_published_has_a_reason() -> None:
     made, states = recorded(50)
     with pytest.raises(NotKeptError, match=f"kept are {min(states)} to {max(states)}"):

@@ -190,7 +190,7 @@ async def test_a_raw_frame_is_sent_exactly(start: Any, dial: Any, control_of: An
 @pytest.mark.parametrize(
     ("path", "body", "why"),
     [
-        ("nonsense", {}, "no fault is called 'nonsense'; there are corrupt, crossed, delist,"),
+        ("nonsense", {}, "no fault is called 'nonsense'; there are ban, corrupt, crossed, delist,"),
         ("drop", {"path": "nowhere"}, "not one of business, private, public, null"),
         ("drop", {"code": "4004"}, "code must be of type int"),
         ("lose", {"channel": "trades"}, "count (how often) or seconds (how long) is missing"),
@@ -413,6 +413,69 @@ async def test_lost_list_equals_the_messages_a_client_missed(start: Any, dial: A
     assert [n for row in lost for n in range(row["firstTradeId"], row["lastTradeId"] + 1)] == missing
     assert len(lost) == 5
     assert await control.get("/truth/lost?channel=books", 200) == []
+
+
+async def test_fills_are_lost_for_one_of_two_connections(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, one, two = control_of(program), await fills(dial, program), await fills(dial, program)
+    name = (await control.get("/state"))["connections"][0]["id"]
+    await control.post("/faults/lose", channel="trade", symbol="BTC-USDT", count=3, connection=name)
+    while await control.get("/faults"):
+        await one.messages(1)
+    lost = await control.get("/truth/lost")
+    assert {row["connection"] for row in lost} == {name}
+    missing = {n for row in lost for n in range(row["firstTradeId"], row["lastTradeId"] + 1)}
+    got = {}
+    for client in (one, two):
+        while not client.frames or max(ids([json.loads(client.frames[-1])])) <= max(missing):
+            await client.messages(1)
+        got[client.socket] = set(ids([json.loads(text) for text in client.frames]))
+    assert not missing & got[one.socket]
+    assert missing <= got[two.socket]
+
+
+async def test_banned_address_is_refused_and_keeps_open_connections(
+    start: Any, dial: Any, http: Any, control_of: Any
+) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await fills(dial, program)
+    await control.post("/faults/ban", seconds=30, status=418)
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(program)
+    assert refused.value.response.status_code == 418
+    async with http.get(f"{program.rest}/api/v5/public/time") as reply:
+        assert (reply.status, 0 < int(reply.headers["Retry-After"]) <= 30) == (418, True)
+    await client.messages(3)
+    await control.call("DELETE", "/faults/ban")
+    async with http.get(f"{program.rest}/api/v5/public/time") as reply:
+        assert (reply.status, "Retry-After" in reply.headers) == (200, False)
+
+
+async def test_book_of_rest_can_be_older_than_the_stream(start: Any, http: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control = control_of(program)
+    while len(sequences := await control.get("/truth/sequences?symbol=BTC-USDT")) < 20:
+        await asyncio.sleep(0.05)
+    await control.post("/faults/rest", path="market/books", stale=10, count=1)
+    async with http.get(f"{program.rest}/api/v5/market/books?instId=BTC-USDT&sz=400") as reply:
+        (old,) = (await reply.json())["data"]
+    async with http.get(f"{program.rest}/api/v5/market/books?instId=BTC-USDT&sz=400") as reply:
+        (current,) = (await reply.json())["data"]
+    sequences = [row["sequence"] for row in await control.get("/truth/sequences?symbol=BTC-USDT")]
+    assert sequences.index(current["seqId"]) - sequences.index(old["seqId"]) >= 10
+    truth = await control.get(f"/truth/book?symbol=BTC-USDT&sequence={old['seqId']}")
+    assert [level[:2] for level in old["bids"]] == truth["bids"]
+
+
+async def test_jump_of_the_sequence_is_published(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await dial(program)
+    await client.subscribe("books:BTC-USDT")
+    last = (await client.until(is_data("books")))["data"][0]["seqId"]
+    await control.post("/faults/sequence-jump", symbol="BTC-USDT", by=77)
+    while (row := (await client.until(is_data("books")))["data"][0])["prevSeqId"] == last:
+        last = row["seqId"]
+    assert row["prevSeqId"] == last + 77
 
 
 async def test_data_type_selects_all_its_channels(start: Any, dial: Any, control_of: Any) -> None:
@@ -732,6 +795,7 @@ async def test_lost_list_equals_unreadable_messages_under_all_message_faults(
 
 
 BODIES: dict[str, list[dict[str, Any]]] = {
+    "ban": [{"seconds": 0.1}],
     "corrupt": [{"damage": damage, "count": 2} for damage in ("json", "value", "utf8", "frame")],
     "crossed": [{"symbol": "BTC-USDT", "seconds": 0.2}],
     "delist": [{"symbol": "ETH-USDT", "seconds": 0.2}],
@@ -748,6 +812,7 @@ BODIES: dict[str, list[dict[str, Any]]] = {
     "reorder": [{"count": 4}],
     "reset": [{}],
     "rest": [{"status": 500, "count": 1}, {"timeout": 0.1, "count": 1}, {"stale": 3, "seconds": 0.1}],
+    "sequence-jump": [{"symbol": "BTC-USDT", "by": 500}],
     "sequence-reset": [{"symbol": "BTC-USDT", "trades": False}],
     "silence": [{"seconds": 0.2}, {"channel": "books", "seconds": 0.2}],
     "skew": [{"milliseconds": 5000, "seconds": 0.2}],
@@ -778,7 +843,7 @@ async def test_simulator_survives_all_faults_and_keeps_the_truth_complete(
     await asyncio.gather(*clients, return_exceptions=True)
     await control.call("DELETE", "/faults")
     sequences = await control.get("/truth/sequences?symbol=BTC-USDT")
-    assert all(two["previous"] == one["sequence"] for one, two in pairwise(sequences))
+    assert {two["previous"] - one["sequence"] for one, two in pairwise(sequences)} == {0, 500}
     assert (await control.get("/state"))["counters"]["connections"] > 6
 
 

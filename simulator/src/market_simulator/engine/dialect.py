@@ -159,6 +159,10 @@ class Dialect(Protocol):
         """The usual messages of errors by their codes."""
 
     @property
+    def ban_status(self) -> int:
+        """The usual HTTP status for a banned address."""
+
+    @property
     def words(self) -> Words: ...
     @property
     def checksum(self) -> Checksum: ...

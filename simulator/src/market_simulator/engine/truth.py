@@ -221,6 +221,17 @@ class BookHistory:
     def last_sequence(self) -> int:
         return self._newest[-1].sequence if self._newest else -1
 
+    def before(self, changes: int) -> BookState | None:
+        """The book before the newest `changes`, or the oldest one that is kept. None before the first state."""
+        if changes < len(self._newest):
+            return self.at(self._newest[-1 - changes].sequence)
+        left = changes - len(self._newest)
+        for piece in reversed(self._pieces):
+            if left < len(piece.sequences):
+                return self.at(piece.sequences[-1 - left])
+            left -= len(piece.sequences)
+        return self.at(self.first_sequence) if self.first_sequence >= 0 else None
+
     def at(self, sequence: int) -> BookState:
         """The book after the change with this number (the newest such change, if numbers restarted).
 

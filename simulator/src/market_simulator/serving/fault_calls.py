@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from market_simulator.engine.faults import Fault, described
 from market_simulator.engine.faults.calls import How, NoHistory, Page, Rest, Stale, Status, Timeout
 from market_simulator.engine.faults.connections import (
+    Ban,
     HalfOpen,
     LoginError,
     Notice,
@@ -113,7 +114,7 @@ def _raw(exchange: Exchange, body: Body, now: float) -> Answer:
 
 
 def _lose(exchange: Exchange, body: Body, now: float) -> Answer:
-    return _in_force(exchange, body, now, Lose(_stream(exchange, body), _turns(body, now)))
+    return _in_force(exchange, body, now, Lose(_stream(exchange, body), _turns(body, now), body.text("connection")))
 
 
 def _duplicate(exchange: Exchange, body: Body, now: float) -> Answer:
@@ -170,6 +171,12 @@ def _skew(exchange: Exchange, body: Body, now: float) -> Answer:
 def _refuse(exchange: Exchange, body: Body, now: float) -> Answer:
     status = body.whole("status", 400, 599) or 503
     return _in_force(exchange, body, now, Refuse(_path(exchange, body), _turns(body, now), status))
+
+
+def _ban(exchange: Exchange, body: Body, now: float) -> Answer:
+    """Refuse handshakes and REST calls; open connections stay."""
+    status = body.whole("status", 400, 599) or exchange.dialect.ban_status
+    return _in_force(exchange, body, now, Ban(_seconds(body, now), status))
 
 
 def _half_open(exchange: Exchange, body: Body, now: float) -> Answer:
@@ -280,7 +287,16 @@ def _sequence_reset(exchange: Exchange, body: Body, now: float) -> Answer:
     return {"symbol": symbol, "trades": trades}
 
 
+def _sequence_jump(exchange: Exchange, body: Body, now: float) -> Answer:
+    symbol = body.required("symbol", body.text("symbol", exchange.names))
+    by = body.whole("by", 1, 1_000_000) or 1000
+    body.done()
+    exchange.numbering[symbol].jump(by)
+    return {"symbol": symbol, "by": by}
+
+
 CALLS: Final[dict[str, _Call]] = {
+    "ban": _ban,
     "corrupt": _corrupt,
     "crossed": _crossed,
     "delist": _delist,
@@ -297,6 +313,7 @@ CALLS: Final[dict[str, _Call]] = {
     "reorder": _reorder,
     "reset": _reset,
     "rest": _rest,
+    "sequence-jump": _sequence_jump,
     "sequence-reset": _sequence_reset,
     "silence": _silence,
     "skew": _skew,

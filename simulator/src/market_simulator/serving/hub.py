@@ -121,7 +121,8 @@ class Hub:
             data = written(message)
             self.counters.published += 1
             for connection in list(self.wanted.get(message.key, {}).values()) if message.key else ():
-                self._queue(connection, message, data, now)
+                if not self.faults.keeps_from(connection.session.id, now, message):
+                    self._queue(connection, message, data, now)
 
     def flush(self, now: float) -> None:
         """Write all queues, and close the connections of clients that read too slowly."""

@@ -5,13 +5,14 @@ import contextlib
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from math import ceil
 
 from aiohttp import WSMsgType, web
 
 from market_simulator.engine.dialect import RestRequest
 from market_simulator.engine.events import Event
-from market_simulator.engine.faults.calls import Rest, Timeout
-from market_simulator.engine.faults.connections import HalfOpen, Refuse, SlowRead, Stage
+from market_simulator.engine.faults.calls import Rest, Status, Timeout
+from market_simulator.engine.faults.connections import Ban, HalfOpen, Refuse, SlowRead, Stage
 from market_simulator.engine.faults.messages import Skew
 from market_simulator.engine.faults.turns import Turns
 from market_simulator.engine.limits import Limit, Limiter
@@ -107,9 +108,10 @@ async def _rest(request: web.Request) -> web.Response:
     exchange, now = request.app[EXCHANGE], asyncio.get_running_loop().time()
     symbol = exchange.dialect.symbol(request.query)
     fault = exchange.faults.next(Rest, now, lambda fault: fault.meets(request.path, symbol))
+    ban = _ban(exchange, now)
     call = RestRequest(
         request.path, request.query, request.remote or "", now, exchange.now_us(now) // 1000,
-        exchange.view(symbol, now), fault.how if fault else None,
+        exchange.view(symbol, now), ban or (fault.how if fault else None),
     )  # fmt: skip
     reply = exchange.frontend.rest(call)
     is_answered = not isinstance(call.how, Timeout)
@@ -118,7 +120,13 @@ async def _rest(request: web.Request) -> web.Response:
         await _wait_for_disconnect(request, Turns(until=now + call.how.timeout))
     skew = exchange.faults.next(Skew, now)
     body = skew.shifted(reply.body) if skew else reply.body
-    return web.Response(status=reply.status, text=body, content_type="application/json")
+    headers = {"Retry-After": str(ban.retry_after)} if ban else {}
+    return web.Response(status=reply.status, text=body, content_type="application/json", headers=headers)
+
+
+def _ban(exchange: Exchange, now: float) -> Status | None:
+    fault = exchange.faults.next(Ban, now)
+    return Status(fault.status, ceil(fault.turns.until - now)) if fault else None
 
 
 async def _websocket(request: web.Request) -> web.StreamResponse:
@@ -172,6 +180,8 @@ def _peer(transport: asyncio.Transport) -> str:
 
 
 def _refusal(request: web.Request, exchange: Exchange, now: float) -> int | None:
+    if ban := _ban(exchange, now):
+        return ban.status
     if fault := exchange.faults.next(Refuse, now, lambda fault: fault.path in (None, request.path)):
         return fault.status
     limit = exchange.options.connection_limit

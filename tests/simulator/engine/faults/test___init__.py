@@ -78,6 +78,15 @@ def test_ledger_lists_exactly_the_unreadable_messages() -> None:
     assert len(swallowed(made)) == 3
 
 
+def test_message_can_be_lost_for_one_connection() -> None:
+    made = faults(Lose(Stream("trades-all"), Turns(2), "one"))
+    assert made.outgoing(0.0, push(1)) == (push(1),)
+    kept = [made.keeps_from(name, 0.0, push(number)) for number in (1, 2, 3) for name in ("one", "two")]
+    assert kept == [True, False, True, False, False, False]
+    rows = made.swallowed.rows(Stream())
+    assert [(row["connection"], row["firstTradeId"]) for row in rows] == [("one", 1), ("one", 2)]
+
+
 def test_held_messages_are_sent_when_the_fault_ends() -> None:
     made = faults(Reorder(Stream(), Turns(3)))
     assert made.outgoing(0.0, push(1)) == made.outgoing(0.0, push(2)) == ()

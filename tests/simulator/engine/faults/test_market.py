@@ -65,6 +65,17 @@ def test_restarted_numbers_are_linked_and_continue() -> None:
     assert len({change.sequence for change in changes}) == len(changes)
 
 
+def test_jump_leaves_one_broken_link() -> None:
+    numbering, changes = Numbering(), []
+    for place, event in enumerate(events(300)):
+        if place == 100:
+            numbering.jump(50)
+        if isinstance(event, BookChange):
+            changes.append(numbering.book_change(event))
+    links = [two.previous - one.sequence for one, two in pairwise(changes)]
+    assert [link for link in links if link] == [50]
+
+
 def test_trade_ids_restart_only_on_request_and_stay_dense() -> None:
     for trades in (True, False):
         numbering = Numbering()

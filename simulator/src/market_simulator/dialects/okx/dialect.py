@@ -37,6 +37,7 @@ class Okx:
         channel: frozenset({channel}) for channels in _DATA_TYPES.values() for channel in channels
     }
     error_messages = protocol.ERROR_MESSAGES
+    ban_status = 403
     words = WORDS
     checksum = staticmethod(protocol.checksum)
     make_instrument = staticmethod(made_instrument)

@@ -9,6 +9,7 @@ from zlib import crc32
 from market_simulator.dialects.okx.candles import BARS
 from market_simulator.engine.book import Book
 from market_simulator.engine.events import BookChange, Key, Level, RecordedRow, Trades
+from market_simulator.engine.truth import BookState
 
 PONG: Final = "pong"
 REQUESTS_AN_HOUR: Final = 480
@@ -164,7 +165,7 @@ def _book(action: str, state: BookChange, bids: Iterable[Level], asks: Iterable[
     )
 
 
-def book_row(state: BookChange, bids: list[Level], asks: list[Level]) -> str:
+def book_row(state: BookChange | BookState, bids: list[Level], asks: list[Level]) -> str:
     """The only row of `books5`, `bbo-tbt` and `GET /api/v5/market/books`: a full book of limited depth."""
     return f'{{"asks":{levels(asks)},"bids":{levels(bids)},"ts":"{state.ts_ms}","seqId":{state.sequence}}}'
 

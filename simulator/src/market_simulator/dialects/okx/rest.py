@@ -196,7 +196,9 @@ def _books(call: Call) -> list[str]:
     board, size = call.board(), call.number("sz", 1)
     if not 1 <= size <= 400:
         raise RefusedError("51000", "Parameter sz error")
-    row = call.publications.of[board.instrument.id].shallow(size)
+    name = board.instrument.id
+    old = call.truth.books[name].before(call.lag) if call.lag else None
+    row = okx.book_row(old, old.bids[:size], old.asks[:size]) if old else call.publications.of[name].shallow(size)
     return [] if row is None else [row]
 
 

@@ -16,6 +16,7 @@ from market_simulator.engine.faults.messages import (
     MESSAGE_FAULTS,
     SWALLOWING,
     Kind,
+    Lose,
     MessageFault,
     Outgoing,
     Reorder,
@@ -65,6 +66,15 @@ class Faults:
         if isinstance(fault, SWALLOWING) and after != (before,) and before.kind is Kind.PUSH and not before.is_spoilt:
             self.swallowed.note(name(fault), before)
         return after
+
+    def keeps_from(self, connection: str, now: float, message: Outgoing) -> bool:
+        """Whether a fault discards the message for this connection only."""
+        if not self.active or message.is_spoilt:
+            return False
+        fault = next((fault for fault in self.of(Lose) if fault.keeps_from(connection, now, message)), None)
+        if fault is not None:
+            self.swallowed.note(name(fault), message, connection)
+        return fault is not None
 
     def next(
         self, kind: type[_Fault], now: float, is_met: Callable[[_Fault], bool] = lambda fault: True

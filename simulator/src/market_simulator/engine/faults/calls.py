@@ -9,9 +9,10 @@ from market_simulator.engine.faults.turns import Turns
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Answer with this HTTP status, without rows."""
+    """Answer with this HTTP status, without rows. `retry_after`: seconds until the end of a ban."""
 
     status: int
+    retry_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """Leave out the `stale` newest rows (trades or candles)."""
+    """Leave out the `stale` newest rows (trades or candles), or answer with the book before so many changes."""
 
     stale: int
 

@@ -16,6 +16,14 @@ class Refuse:
     status: int
 
 
+@dataclass(slots=True)
+class Ban:
+    """Answer handshakes and REST calls with an HTTP status, as an exchange does with a banned address."""
+
+    turns: Turns
+    status: int
+
+
 class Stage(Enum):
     """The point of a connection after which the server stops responding."""
 
@@ -94,4 +102,4 @@ class StuckSubscribe:
 
 
 SubscribeFault: TypeAlias = SubscribeError | StuckSubscribe
-ConnectionFault: TypeAlias = Refuse | HalfOpen | Notice | SlowWrite | SlowRead | SubscribeFault | LoginError
+ConnectionFault: TypeAlias = Ban | Refuse | HalfOpen | Notice | SlowWrite | SlowRead | SubscribeFault | LoginError

@@ -66,6 +66,11 @@ class Numbering:
     def __init__(self) -> None:
         self._sequence_shift = self._id_shift = 0
         self._sequence_restarts = self._ids_restart = False
+        self._jump = 0
+
+    def jump(self, by: int) -> None:
+        """Continue with the book's next change as if numbers up to `by` had been lost before it."""
+        self._jump = by
 
     def restart(self, trades: bool) -> None:
         """Restart sequence numbers with the book's next change and, if `trades`, trade ids with the next trade."""
@@ -74,6 +79,9 @@ class Numbering:
 
     def book_change(self, change: BookChange) -> BookChange:
         """The change with its current numbers."""
+        if self._jump and not change.is_no_change and not change.is_snapshot:
+            self._sequence_shift += self._jump
+            self._jump = 0
         previous = change.previous + self._sequence_shift
         if self._sequence_restarts and not change.is_no_change and not change.is_snapshot:
             self._sequence_restarts = False

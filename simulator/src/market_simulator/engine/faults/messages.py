@@ -52,13 +52,19 @@ Sent: TypeAlias = tuple[Outgoing, ...]
 
 @dataclass(slots=True)
 class Lose:
-    """Discard messages. First pushes to new subscribers are not affected."""
+    """Discard messages for all clients or for one connection. First pushes to new subscribers are not affected."""
 
     stream: Stream
     turns: Turns
+    connection: str | None = None
 
     def outgoing(self, now: float, message: Outgoing) -> Sent:
-        return () if _is_meant(self.stream, message) and self.turns.comes(now) else (message,)
+        is_lost = self.connection is None and _is_meant(self.stream, message) and self.turns.comes(now)
+        return () if is_lost else (message,)
+
+    def keeps_from(self, connection: str, now: float, message: Outgoing) -> bool:
+        """Whether the fault discards the message for this connection only."""
+        return self.connection == connection and _is_meant(self.stream, message) and self.turns.comes(now)
 
 
 @dataclass(slots=True)

@@ -15,14 +15,16 @@ _KEPT: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Swallowed:
-    """One message. `ids` identifies it in the truth."""
+    """One message. `ids` identifies it in the truth. `connection` is the only one without it; None means all."""
 
     fault: str
     key: Key
     ids: dict[str, Any]
+    connection: str | None
 
     def row(self) -> dict[str, Any]:
-        return {"fault": self.fault, "channel": self.key.channel, "symbol": self.key.instrument, **self.ids}
+        only = {} if self.connection is None else {"connection": self.connection}
+        return {"fault": self.fault, "channel": self.key.channel, "symbol": self.key.instrument, **only, **self.ids}
 
 
 class Ledger:
@@ -32,10 +34,12 @@ class Ledger:
         self._words = words
         self._messages: deque[Swallowed] = deque(maxlen=_KEPT)
 
-    def note(self, fault: str, message: Outgoing) -> None:
+    def note(self, fault: str, message: Outgoing, connection: str | None = None) -> None:
         """Record a push with its complete, undamaged JSON."""
         if message.key is not None:
-            self._messages.append(Swallowed(fault, message.key, self._words.identity(message.key, message.text)))
+            self._messages.append(
+                Swallowed(fault, message.key, self._words.identity(message.key, message.text), connection)
+            )
 
     def rows(self, stream: Stream) -> Iterator[dict[str, Any]]:
         """The messages of the selected streams."""
