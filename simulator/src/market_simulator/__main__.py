@@ -74,6 +74,8 @@ def _market(options: Options, dialect: Dialect, now_us: int) -> Exchange:
 
 
 def _replay(options: Options, dialect: Dialect, now_us: int) -> Exchange:
+    if dialect.read_frame is None:
+        raise BadArgumentsError(f"--replay is not offered for {dialect.title}; use --market")
     files = _read(options.replay, dialect)
     recordings = [recording for recording in files if recording.frames]
     if not recordings:
@@ -93,7 +95,8 @@ def _replay(options: Options, dialect: Dialect, now_us: int) -> Exchange:
 
 
 def _read(paths: Iterable[Path], dialect: Dialect) -> list[Recording]:
-    return [read_recording(path, dialect.read_frame, dialect.title) for path in paths]
+    reader = dialect.read_frame
+    return [read_recording(path, reader, dialect.title) for path in paths] if reader else []
 
 
 def _truth(options: Options, listed: list[Instrument]) -> Truth:

@@ -83,6 +83,7 @@ def parse(arguments: list[str]) -> Options:
         server=ServerOptions(
             silence_limit=float(_positive("--silence-limit", given.silence_limit)),
             unsent_limit=given.unsent_limit,
+            life=float(_positive("--life", given.life)),
             connection_limit=given.connection_limit,
             has_rate_limits=not given.no_rate_limits,
         ),
@@ -145,6 +146,7 @@ def _behaviour(serve: argparse.ArgumentParser) -> None:
     group.add_argument("--no-change-interval", default="60", metavar="SECONDS", help="empty push of an unchanged book")
     group.add_argument("--connection-limit", type=int, default=0, metavar="N", help="new connections a second; OKX: 3")
     group.add_argument("--unsent-limit", type=int, default=16 << 20, metavar="BYTES", help="unread, then close 4005")
+    group.add_argument("--life", default="86400", metavar="SECONDS", help="of a connection; OKX: no end")
     group.add_argument("--no-rate-limits", action="store_true", help="REST: answer without OKX's limits")
     group.add_argument(
         "--keep-trades", type=int, default=1_500_000, metavar="N", help="size of the truth: rows of trades"

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+from market_simulator.dialects.binance.dialect import Binance
 from market_simulator.dialects.okx.dialect import Okx
 from market_simulator.engine.dialect import Dialect
 
-DIALECTS: Final[Mapping[str, Dialect]] = {"okx": Okx()}
+DIALECTS: Final[Mapping[str, Dialect]] = {"okx": Okx(), "binance": Binance()}

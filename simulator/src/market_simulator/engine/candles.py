@@ -8,6 +8,7 @@ from typing import Final
 from market_simulator.engine.events import TradeRow
 from market_simulator.engine.instruments import Instrument
 
+_ZERO: Final = Decimal(0)
 _KEPT_SECONDS, _KEPT_MINUTES = 7_200, 50_000
 
 
@@ -30,7 +31,11 @@ MINUTE: Final = Bar("1m", 60_000)
 
 @dataclass(slots=True)
 class Candle:
-    """One bar. Prices are decimal strings; `turnover` is that of the instrument."""
+    """One bar. Prices are decimal strings; `turnover` is that of the instrument.
+
+    `first_id` and `last_id` are those of its fills, -1 without one. `bought` is the volume that takers bought, and
+    `bought_turnover` its turnover in quote currency.
+    """
 
     open_ms: int
     open: str
@@ -39,6 +44,10 @@ class Candle:
     close: str
     volume: Decimal
     turnover: tuple[Decimal, Decimal]
+    first_id: int = -1
+    last_id: int = -1
+    bought: Decimal = _ZERO
+    bought_turnover: Decimal = _ZERO
 
     def add(self, other: "Candle") -> None:
         """Add a later part of the same bar."""
@@ -47,6 +56,11 @@ class Candle:
         self.close = other.close
         self.volume += other.volume
         self.turnover = (self.turnover[0] + other.turnover[0], self.turnover[1] + other.turnover[1])
+        if other.last_id >= 0:
+            self.first_id = other.first_id if self.first_id < 0 else self.first_id
+            self.last_id = other.last_id
+            self.bought += other.bought
+            self.bought_turnover += other.bought_turnover
 
 
 def flat(open_ms: int, price: str) -> Candle:
@@ -91,8 +105,10 @@ class Candles:
         at_ms = self._last_ms = max(trade.ts_ms, not_before_ms, self._last_ms)
         price, size = Decimal(trade.price), Decimal(trade.size)
         turnover = self._instrument.turnover(price, size)
+        bought = (size, turnover[1]) if trade.side == "buy" else (_ZERO, _ZERO)
+        p, ids = trade.price, (trade.first_id, trade.last_id)
         for series in (self._seconds, self._minutes):
-            series.add(Candle(0, trade.price, trade.price, trade.price, trade.price, size, turnover), at_ms)
+            series.add(Candle(0, p, p, p, p, size, turnover, *ids, *bought), at_ms)
 
     def candle(self, bar: Bar, open_ms: int) -> Candle | None:
         """The bar that opened at this time, or None if it has no trade."""

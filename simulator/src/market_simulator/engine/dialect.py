@@ -4,8 +4,8 @@ A `Dialect` has facts and functions without state. It opens a `Frontend` for a r
 `Session` for each connection. No module of the engine or of the server knows a dialect by name.
 """
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from market_simulator.engine.account import Account, Holding
@@ -27,16 +27,18 @@ class ServerOptions:
 
     silence_limit: float = 30.0
     unsent_limit: int = 16 << 20
+    life: float = 86_400.0
     connection_limit: int = 0
     has_rate_limits: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """End the connection with this close code."""
+    """End the connection with this close code. `is_silence`: because it was silent for too long."""
 
     code: int
     reason: str
+    is_silence: bool = False
 
 
 Effect: TypeAlias = Outgoing | Close
@@ -69,11 +71,23 @@ class Session(Protocol):
     def received(self, text: str, now: float, market: Market) -> list[Effect]:
         """Answer one text frame, and update the subscriptions."""
 
-    def overdue(self, opened: float, alive: float, now: float) -> Close | None:
-        """The end of a connection that was silent for too long.
+    def opened(self, now: float, market: Market) -> list[Effect]:
+        """Effects of the opening, such as the first data of streams in the URL."""
+
+    def control(self, is_pong: bool, now: float) -> list[Effect]:
+        """Effects of a received control frame: a pong or a ping, which is answered in any case."""
+
+    def tick(self, opened: float, alive: float, now: float) -> list[Effect]:
+        """Effects of time: pings, and the end of a connection that was silent for too long.
 
         `opened` is the time of its opening, `alive` that of the last push or of the last answer to a ping.
         """
+
+    def key_changed(self, now_ms: int) -> list[Effect]:
+        """Effects of a new API key on a connection that is logged in."""
+
+    def notice(self, now_ms: int) -> str:
+        """The announcement that the connection will soon be closed. `now_ms` is the exchange's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +110,8 @@ class RestRequest:
     now_ms: int
     view: View = View()
     how: How | None = None
+    query_string: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +120,14 @@ class Reply:
 
     status: int
     body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Frontend(Protocol):
     """One running exchange as its clients see it."""
 
-    def session(self, name: str, path: str) -> Session:
-        """The session of a new connection."""
+    def session(self, name: str, target: str) -> Session:
+        """The session of a new connection. `target` is the path of the handshake with its query."""
 
     def publish(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:
         """The messages of the streams in `wanted` that result from an event, which the venue has applied.
@@ -127,6 +144,9 @@ class Frontend(Protocol):
     def login_refusal(self, login: Mapping[str, Any], now_ms: int) -> tuple[str, str] | None:
         """Check a login: the error as (code, message), or None if it is valid."""
 
+    def symbol(self, query: Mapping[str, str]) -> str:
+        """The symbol that a REST call is about, or ""."""
+
     def rest(self, request: RestRequest) -> Reply:
         """Answer a REST call."""
 
@@ -141,6 +161,10 @@ class Dialect(Protocol):
     @property
     def paths(self) -> Mapping[str, str]:
         """The WebSocket paths by their short names."""
+
+    @property
+    def routes(self) -> Sequence[str]:
+        """The patterns of the WebSocket paths, as in aiohttp."""
 
     @property
     def rest_prefix(self) -> str:
@@ -169,23 +193,18 @@ class Dialect(Protocol):
     @property
     def make_instrument(self) -> Making: ...
     @property
-    def read_frame(self) -> FrameReader: ...
+    def read_frame(self) -> FrameReader | None:
+        """Reads recorded frames. None: recordings cannot be replayed."""
+
     @property
     def too_slow(self) -> Close:
         """The end of a connection whose client reads too slowly."""
 
-    @property
-    def key_changed(self) -> Close:
-        """The end of a connection whose login has become invalid."""
-
     def open(self, venue: Venue, truth: Truth, account: Account, options: ServerOptions) -> Frontend:
         """The frontend of a running exchange."""
 
-    def symbol(self, query: Mapping[str, str]) -> str:
-        """The symbol that a REST call is about, or ""."""
-
-    def notice(self, connection_id: str) -> str:
-        """The announcement that the connection will soon be closed."""
+    def path(self, path: str) -> str:
+        """The one of `paths` that a handshake with this path means."""
 
     def fill_row(self, symbol: str, fill: Fill) -> str:
         """A fill as JSON, as REST returns it."""

@@ -11,10 +11,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 
 class Key(NamedTuple):
-    """A stream that a client can subscribe to: a channel of the dialect, and the symbol of an instrument."""
+    """A stream that a client can subscribe to: a channel of the dialect, and the symbol of an instrument.
+
+    `variant`: the form of the messages, where it differs between connections.
+    """
 
     channel: str
     instrument: str
+    variant: str = ""
 
 
 class Level(NamedTuple):

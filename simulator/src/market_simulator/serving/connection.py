@@ -11,7 +11,7 @@ from market_simulator.engine.dialect import Session
 from market_simulator.engine.faults.messages import Outgoing, Wire
 from market_simulator.engine.line import Line
 
-_TEXT, _PONG, _UNKNOWN = 0x81, 0x8A, 0x83  # FIN with opcode 1, 10, and 3, which is reserved
+_TEXT, _PING, _PONG, _UNKNOWN = 0x81, 0x89, 0x8A, 0x83  # FIN with opcode 1, 9, 10, and 3, which is reserved
 
 
 def frame(payload: bytes, head: int = _TEXT) -> bytes:
@@ -30,6 +30,8 @@ def written(message: Outgoing) -> bytes:
     match message.wire:
         case Wire.TEXT:
             return frame(payload)
+        case Wire.PING:
+            return frame(payload, _PING)
         case Wire.PONG:
             return frame(message.text.encode("latin-1"), _PONG)
         case Wire.NOT_UTF8:

@@ -191,7 +191,7 @@ async def _change_key(request: web.Request) -> web.Response:
         body.text("passphrase") or old.passphrase,
     )
     body.done()
-    return web.json_response({"closed": exchange.change_key(key)})
+    return web.json_response({"closed": exchange.change_key(key, _now())})
 
 
 def _of_symbol(request: web.Request, by_symbol: dict[str, _Value]) -> tuple[str, _Value]:

@@ -75,12 +75,12 @@ class Exchange:
         now_ms = self.now_us(now) // 1000 + round(skew.seconds * 1000 if skew else 0)
         return self.frontend.login_refusal(login, now_ms)
 
-    def change_key(self, key: ApiKey) -> int:
-        """Replace the API key, and close logged-in connections. Returns their number."""
+    def change_key(self, key: ApiKey, now: float) -> int:
+        """Replace the API key, and tell logged-in connections. Returns their number."""
         self.account.key = key
         chosen = [connection for connection in self.hub.open_ones() if connection.session.is_logged_in]
         for connection in chosen:
-            self.hub.close(connection, self.dialect.key_changed.code, self.dialect.key_changed.reason)
+            self.hub.follow(connection, connection.session.key_changed(self.now_us(now) // 1000), now)
         return len(chosen)
 
     def change_holding(self, currency: str, total: Decimal, frozen: Decimal, now: float) -> None:

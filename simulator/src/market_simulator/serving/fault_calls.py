@@ -209,7 +209,7 @@ def _notice(exchange: Exchange, body: Body, now: float) -> Answer:
     fault = Notice(_names(chosen := _chosen(exchange, body)), _seconds(body, now), code)
     answer = _in_force(exchange, body, now, fault)
     for connection in chosen:
-        exchange.hub.send_raw(connection, exchange.dialect.notice(connection.session.id), now)
+        exchange.hub.send_raw(connection, connection.session.notice(exchange.now_us(now) // 1000), now)
     _at(fault.turns.until, lambda: _close_notified(exchange, fault))
     return answer
 

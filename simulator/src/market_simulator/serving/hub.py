@@ -6,7 +6,7 @@ turn of the market go out in one write.
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from market_simulator.engine.dialect import Close, Effect, Market
@@ -164,13 +164,20 @@ class Hub:
     def received(self, connection: Connection, text: str, now: float, market: Market) -> None:
         """Answer a client's text frame."""
         self.counters.requests += 1
-        effects = connection.session.received(text, now, market)
+        self.follow(connection, connection.session.received(text, now, market), now)
+
+    def follow(self, connection: Connection, effects: Iterable[Effect], now: float) -> None:
+        """Carry out what a session has decided."""
         self._follow_subscriptions(connection)
         for effect in effects:
             self._carry_out(connection, effect, now)
 
+    def ponged(self, connection: Connection, now: float) -> None:
+        self.follow(connection, connection.session.control(True, now), now)
+
     def pinged(self, connection: Connection, payload: bytes, now: float) -> None:
-        """Answer a WebSocket control ping. It is no sign of life for `Session.overdue`."""
+        """Answer a WebSocket control ping. It is no sign of life for `Session.tick`."""
+        self.follow(connection, connection.session.control(False, now), now)
         alive = connection.alive
         self.send(connection, Outgoing(Kind.REPLY, None, payload.decode("latin-1"), Wire.PONG), now)
         connection.alive = alive
@@ -195,19 +202,15 @@ class Hub:
         if not who:
             self.wanted.pop(key, None)
 
-    # -- silence --------------------------------------------------------------------------------------------------
+    # -- time -----------------------------------------------------------------------------------------------------
 
-    def end_silent(self, now: float) -> None:
-        """Close the connections that were silent for too long."""
+    def tick(self, now: float) -> None:
+        """Ping connections, and close those that were silent for too long."""
         if self.faults.is_silencing_all(now):
             for connection in self.connections.values():
                 connection.alive = now  # silence caused by a fault must not close the connection
-        for connection, end in self._silent(now):
-            self.counters.closed_silent += 1
-            self.close(connection, end.code, end.reason)
-
-    def _silent(self, now: float) -> Iterator[tuple[Connection, Close]]:
-        for connection in list(self.connections.values()):
-            end = connection.session.overdue(connection.opened, connection.alive, now)
-            if end is not None and connection.is_open and not connection.is_dead:
-                yield connection, end
+        for connection in self.open_ones():
+            if not connection.is_dead:
+                effects = connection.session.tick(connection.opened, connection.alive, now)
+                self.counters.closed_silent += sum(isinstance(each, Close) and each.is_silence for each in effects)
+                self.follow(connection, effects, now)

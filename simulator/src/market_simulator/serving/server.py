@@ -69,12 +69,12 @@ async def _until_wanted(exchange: Exchange) -> None:
         await asyncio.sleep(0.002)
 
 
-async def end_silent_connections(exchange: Exchange) -> None:
-    """Close the connections that were silent for too long, until cancelled."""
+async def watch_connections(exchange: Exchange) -> None:
+    """Ping connections and close silent ones, until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(min(1.0, exchange.options.silence_limit / 10))
-        exchange.hub.end_silent(loop.time())
+        exchange.hub.tick(loop.time())
 
 
 # -- HTTP ----------------------------------------------------------------------------------------------------------
@@ -98,20 +98,22 @@ def application(exchange: Exchange) -> web.Application:
     app = web.Application(middlewares=[client_may_leave])
     app[EXCHANGE] = exchange
     app[_HANDSHAKES] = Limiter()
-    for path in exchange.dialect.paths.values():
-        app.router.add_get(path, _websocket)
+    for route in exchange.dialect.routes:
+        app.router.add_get(route, _websocket)
     app.router.add_get(exchange.dialect.rest_prefix + "{call:.*}", _rest)
     return app
 
 
 async def _rest(request: web.Request) -> web.Response:
     exchange, now = request.app[EXCHANGE], asyncio.get_running_loop().time()
-    symbol = exchange.dialect.symbol(request.query)
+    symbol = exchange.frontend.symbol(request.query)
     fault = exchange.faults.next(Rest, now, lambda fault: fault.meets(request.path, symbol))
     ban = _ban(exchange, now)
     call = RestRequest(
         request.path, request.query, request.remote or "", now, exchange.now_us(now) // 1000,
         exchange.view(symbol, now), ban or (fault.how if fault else None),
+        request.query_string,
+        request.headers,
     )  # fmt: skip
     reply = exchange.frontend.rest(call)
     is_answered = not isinstance(call.how, Timeout)
@@ -120,7 +122,7 @@ async def _rest(request: web.Request) -> web.Response:
         await _wait_for_disconnect(request, Turns(until=now + call.how.timeout))
     skew = exchange.faults.next(Skew, now)
     body = skew.shifted(reply.body) if skew else reply.body
-    headers = {"Retry-After": str(ban.retry_after)} if ban else {}
+    headers = {**reply.headers, **({"Retry-After": str(ban.retry_after)} if ban else {})}
     return web.Response(status=reply.status, text=body, content_type="application/json", headers=headers)
 
 
@@ -130,8 +132,9 @@ def _ban(exchange: Exchange, now: float) -> Status | None:
 
 
 async def _websocket(request: web.Request) -> web.StreamResponse:
-    exchange, now, path = request.app[EXCHANGE], asyncio.get_running_loop().time(), request.path
-    if status := _refusal(request, exchange, now):
+    exchange, now = request.app[EXCHANGE], asyncio.get_running_loop().time()
+    path = exchange.dialect.path(request.path)
+    if status := _refusal(request, path, exchange, now):
         exchange.hub.counters.refused_handshakes += 1
         return web.Response(status=status, text="")
     if fault := exchange.faults.next(HalfOpen, now, lambda fault: _is_unanswered(fault, path)):
@@ -146,9 +149,10 @@ async def _websocket(request: web.Request) -> web.StreamResponse:
     if not isinstance(transport, asyncio.Transport):
         return websocket  # the client disconnected during the handshake
     peer = _peer(transport)
-    session = exchange.frontend.session(exchange.hub.new_id(), path)
+    session = exchange.frontend.session(exchange.hub.new_id(), request.path_qs)
     connection = Connection(session, websocket, transport, peer, opened=now, alive=now)
     exchange.hub.join(connection)
+    exchange.hub.follow(connection, session.opened(now, exchange), now)
     log.info("connection %s from %s to %s opened", session.id, peer, request.path)
     try:
         await _receive(exchange, connection)
@@ -179,10 +183,10 @@ def _peer(transport: asyncio.Transport) -> str:
     return f"{host}:{port}"
 
 
-def _refusal(request: web.Request, exchange: Exchange, now: float) -> int | None:
+def _refusal(request: web.Request, path: str, exchange: Exchange, now: float) -> int | None:
     if ban := _ban(exchange, now):
         return ban.status
-    if fault := exchange.faults.next(Refuse, now, lambda fault: fault.path in (None, request.path)):
+    if fault := exchange.faults.next(Refuse, now, lambda fault: fault.path in (None, path)):
         return fault.status
     limit = exchange.options.connection_limit
     allowed = not limit or request.app[_HANDSHAKES].allows(Limit(limit, 1.0), request.remote or "", now)
@@ -202,6 +206,8 @@ async def _receive(exchange: Exchange, connection: Connection) -> None:
             exchange.hub.received(connection, message.data.decode("utf-8", "replace"), loop.time(), exchange)
         elif message.type is WSMsgType.PING:
             exchange.hub.pinged(connection, message.data, loop.time())
+        elif message.type is WSMsgType.PONG:
+            exchange.hub.ponged(connection, loop.time())
 
 
 async def _read_slowly(exchange: Exchange, connection: Connection, size: int) -> None:
@@ -236,7 +242,7 @@ async def listening(
 async def serve_until(exchange: Exchange, stop: asyncio.Event) -> None:
     """Run the market until `stop` is set, then close all connections."""
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(run_market(exchange)), tasks.create_task(end_silent_connections(exchange))]
+        running = [tasks.create_task(run_market(exchange)), tasks.create_task(watch_connections(exchange))]
         await stop.wait()
         for task in running:
             task.cancel()

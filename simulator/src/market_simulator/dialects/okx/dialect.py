@@ -31,6 +31,7 @@ class Okx:
 
     title = "OKX v5"
     paths: Mapping[str, str] = {path.name.lower(): path.value for path in Path}
+    routes = tuple(paths.values())
     rest_prefix = "/api/"
     endpoints: Mapping[str, str] = {path.removeprefix(_API): path for path in rest.ENDPOINTS}
     channels: Mapping[str, frozenset[str]] = _DATA_TYPES | {
@@ -43,16 +44,14 @@ class Okx:
     make_instrument = staticmethod(made_instrument)
     read_frame = staticmethod(read_frame)
     too_slow = Close(protocol.READS_TOO_SLOWLY, "Your connection buffer is full")
-    key_changed = Close(protocol.KEY_CHANGED, "API key has been updated or deleted")
-    notice = staticmethod(protocol.notice)
     fill_row = staticmethod(rest.fill_row)
     holding_row = staticmethod(account.row)
 
     def open(self, venue: Venue, truth: Truth, account: Account, options: ServerOptions) -> "Frontend":
         return Frontend(venue, truth, account, options)
 
-    def symbol(self, query: Mapping[str, str]) -> str:
-        return query.get("instId", "")
+    def path(self, path: str) -> str:
+        return path
 
     def trade_row(self, symbol: str, row: TradeRow) -> str:
         return protocol.merged_trades(Trades(0, symbol, (row,)))
@@ -66,8 +65,8 @@ class Frontend:
         self._publications = Publications(venue)
         self._limits = rest.RateLimits(options.has_rate_limits)
 
-    def session(self, name: str, path: str) -> Session:
-        return Session(name, Path(path), self._options.silence_limit)
+    def session(self, name: str, target: str) -> Session:
+        return Session(name, Path(target.partition("?")[0]), self._options.silence_limit)
 
     def publish(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:
         """The pushes of an event, and every 10 s that of the account."""
@@ -88,6 +87,9 @@ class Frontend:
 
     def login_refusal(self, login: Mapping[str, Any], now_ms: int) -> tuple[str, str] | None:
         return account.refusal(self._account.key, login, now_ms)
+
+    def symbol(self, query: Mapping[str, str]) -> str:
+        return query.get("instId", "")
 
     def rest(self, request: RestRequest) -> Reply:
         return rest.answer(rest.Call(request, self._venue, self._publications, self._truth), self._limits)

@@ -50,10 +50,23 @@ class Session:
             case _:
                 return [effect for key in request.keys for effect in self._unsubscribe(key, request.id, market)]
 
-    def overdue(self, opened: float, alive: float, now: float) -> Close | None:
+    def opened(self, now: float, market: Market) -> list[Effect]:
+        return []
+
+    def control(self, is_pong: bool, now: float) -> list[Effect]:
+        return []
+
+    def tick(self, opened: float, alive: float, now: float) -> list[Effect]:
         """Close with 4004 without a subscription in time, or without data and pong for too long."""
         since = alive if self.has_subscribed else opened
-        return Close(okx.NO_DATA, "No data received in 30s.") if now - since >= self.silence_limit else None
+        return [Close(okx.NO_DATA, "No data received in 30s.", True)] if now - since >= self.silence_limit else []
+
+    def key_changed(self, now_ms: int) -> list[Effect]:
+        """Close with 4007."""
+        return [Close(okx.KEY_CHANGED, "API key has been updated or deleted")]
+
+    def notice(self, now_ms: int) -> str:
+        return okx.notice(self.id)
 
     def _login(self, request: "_Request", now: float, market: Market) -> list[Effect]:
         is_private = self.path is Path.PRIVATE

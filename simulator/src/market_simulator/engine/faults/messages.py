@@ -26,6 +26,7 @@ class Wire(Enum):
     """Encodings of a message as a frame."""
 
     TEXT = "text"  # a complete text frame
+    PING = "ping"  # a complete control frame
     PONG = "pong"  # a complete control frame
     NOT_UTF8 = "not UTF-8"  # a complete text frame with invalid UTF-8 (RFC 6455 section 8.1)
     BROKEN = "broken"  # a frame with a reserved opcode (RFC 6455 section 5.2)

@@ -1,0 +1,116 @@
+"""Binance spot as a dialect: its facts, and the frontend of a running exchange."""
+
+from collections.abc import Container, Mapping
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from market_simulator.dialects.binance import account, frames, rest
+from market_simulator.dialects.binance.connections import Upkeep
+from market_simulator.dialects.binance.instruments import made_instrument
+from market_simulator.dialects.binance.publications import Publications
+from market_simulator.dialects.binance.streams import StreamSession
+from market_simulator.dialects.binance.user_data import ApiSession
+from market_simulator.dialects.binance.words import WORDS
+from market_simulator.engine.account import Account
+from market_simulator.engine.book import Book
+from market_simulator.engine.dialect import Close, Reply, RestRequest, ServerOptions, Session
+from market_simulator.engine.events import Event, Key, TradeRow
+from market_simulator.engine.truth import Fill, Truth
+from market_simulator.engine.venue import Venue
+
+RAW, COMBINED, USER_DATA = "/ws", "/stream", "/ws-api/v3"
+_DATA_TYPES: dict[str, frozenset[str]] = {
+    "trade": frozenset({"trade"}),
+    "orderbook": frozenset(frames.DEPTHS),
+    "ticker": frozenset({"ticker", "bookTicker"}),
+    "candle": frozenset(frames.KLINES),
+    "balance": frozenset({account.KEY.channel}),
+}
+
+
+class Binance:
+    """The facts."""
+
+    title = "Binance spot"
+    paths: Mapping[str, str] = {"ws": RAW, "stream": COMBINED, "ws-api": USER_DATA}
+    routes = (RAW, RAW + "/{streams:.+}", COMBINED, USER_DATA)
+    rest_prefix = "/api/"
+    endpoints: Mapping[str, str] = {path.removeprefix(rest.API): path for path in rest.ENDPOINTS}
+    channels: Mapping[str, frozenset[str]] = {
+        channel: frozenset({channel}) for channels in _DATA_TYPES.values() for channel in channels
+    } | _DATA_TYPES
+    error_messages: Mapping[str, str] = {
+        "2": "Invalid request",
+        "-1003": "Too many requests",
+        "-1021": "Timestamp for this request is outside of the recvWindow.",
+        "-1022": "Signature for this request is not valid.",
+        "-2015": "Invalid API-key, IP, or permissions for action.",
+    }
+    ban_status = 418
+    words = WORDS
+    make_instrument = staticmethod(made_instrument)
+    read_frame = None
+    too_slow = Close(1008, "")
+    fill_row = staticmethod(rest.fill_row)
+    holding_row = staticmethod(account.row)
+
+    def open(self, venue: Venue, truth: Truth, account: Account, options: ServerOptions) -> "Frontend":
+        return Frontend(venue, truth, account, options)
+
+    def path(self, path: str) -> str:
+        return RAW if path.startswith(RAW + "/") else path
+
+    def checksum(self, book: Book) -> int:
+        """Books have no checksum."""
+        return 0
+
+    def trade_row(self, symbol: str, row: TradeRow) -> str:
+        """The fills as REST returns them, as a list."""
+        fills = [Fill(row.first_id + place, size, row) for place, size in enumerate(row.sizes)]
+        return f"[{','.join(rest.fill_row(symbol, fill) for fill in fills)}]"
+
+
+class Frontend:
+    """One running exchange."""
+
+    def __init__(self, venue: Venue, truth: Truth, account: Account, options: ServerOptions) -> None:
+        self._venue, self._truth, self._account, self._options = venue, truth, account, options
+        self._publications = Publications(venue)
+        self._weights = rest.Weights(options.has_rate_limits)
+        self._symbols = {frames.native(symbol): symbol for symbol in venue.boards}
+        self._in_streams = {name.lower(): symbol for name, symbol in self._symbols.items()}
+
+    def session(self, name: str, target: str) -> Session:
+        """Market streams, which the URL may name, or user data."""
+        path, _, query = target.partition("?")
+        upkeep = Upkeep(self._options.silence_limit, self._options.life)
+        if path == USER_DATA:
+            return ApiSession(name, path, upkeep, lambda omits_zero: account.status(self._account, omits_zero))
+        if path == COMBINED:
+            names = parse_qs(query).get("streams", [""])[0]
+            return StreamSession(name, path, self._in_streams, upkeep, _names(names), is_combined=True)
+        return StreamSession(name, RAW, self._in_streams, upkeep, _names(unquote(path.removeprefix(RAW))))
+
+    def publish(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:
+        return self._publications.publish(event, wanted)
+
+    def first(self, key: Key) -> list[str]:
+        """No stream has a first message."""
+        return []
+
+    def holding_changed(self, currency: str) -> list[tuple[Key, str]]:
+        return [(account.KEY, account.position(currency, self._account.holdings[currency]))]
+
+    def login_refusal(self, login: Mapping[str, Any], now_ms: int) -> tuple[str, str] | None:
+        return account.refusal(self._account.key, login, now_ms)
+
+    def symbol(self, query: Mapping[str, str]) -> str:
+        return self._symbols.get(query.get("symbol", ""), "")
+
+    def rest(self, request: RestRequest) -> Reply:
+        call = rest.Call(request, self._venue, self._publications, self._truth, self._account, self._symbols)
+        return rest.answer(call, self._weights)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split("/") if name)
