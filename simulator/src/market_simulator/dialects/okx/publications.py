@@ -37,6 +37,8 @@ class Publisher:
     def __init__(self, board: Board, recorded: Container[Key]) -> None:
         self._board = board
         self._recorded = recorded
+        channels = protocol.PUBLIC_CHANNELS | protocol.BUSINESS_CHANNELS
+        self._keys = {channel: Key(channel, board.instrument.id) for channel in channels}
         self._rows: dict[str, str] = {}
         self._starts = _DayStarts()
         self._traded_since_second = False
@@ -61,13 +63,13 @@ class Publisher:
         for row in event.rows:
             self._starts.trade(row)
         self._ticker_is_new = self._traded_since_second = True
-        merged, single = self._key("trades"), self._key("trades-all")
+        merged, single = self._keys["trades"], self._keys["trades-all"]
         pushes = [(merged, protocol.push(merged, protocol.merged_trades(event)))] if merged in wanted else []
         return pushes + ([(single, protocol.push(single, protocol.single_fills(event)))] if single in wanted else [])
 
     def _book_change(self, change: BookChange, wanted: Container[Key]) -> list[tuple[Key, str]]:
         self._book_is_new = self._book_is_new or not change.is_no_change
-        key = self._key("books")
+        key = self._keys["books"]
         pushes = [(key, protocol.book_update(change))] if key in wanted else []
         return pushes + self._top_push(change.time_us, wanted)
 
@@ -94,7 +96,7 @@ class Publisher:
         return pushes
 
     def _derived(self, channel: str, wanted: Container[Key]) -> list[tuple[Key, str]]:
-        key = self._key(channel)
+        key = self._keys[channel]
         if key not in wanted or key in self._recorded:
             return []
         text = self.present(key)
@@ -106,7 +108,7 @@ class Publisher:
         self._traded_since_second = False
         pushes = []
         for channel, bar in protocol.CANDLES.items():
-            if (key := self._key(channel)) in wanted:
+            if (key := self._keys[channel]) in wanted:
                 open_ms = bar.open_ms(until_ms)
                 closed = candles.candle(bar, open_ms - bar.length_ms) if open_ms == until_ms else None
                 running = candles.candle(bar, open_ms) if traded else None
@@ -168,9 +170,6 @@ class Publisher:
             "open24h": day.open, "high24h": day.high, "low24h": day.low, **self._starts.row(),
             "volCcy24h": plain(day.turnover[1 if is_spot else 0]), "vol24h": plain(day.volume),
         }  # fmt: skip
-
-    def _key(self, channel: str) -> Key:
-        return Key(channel, self._board.instrument.id)
 
 
 class _DayStarts:
