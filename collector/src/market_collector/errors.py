@@ -54,7 +54,7 @@ class WrongLoopError(CollectorError, RuntimeError):
 
 
 class CredentialsMissingError(CollectorError):
-    """A part of the API key is missing. The message names the part and the file."""
+    """A part of the API key is missing, or is malformed. The message names the part or the directory."""
 
 
 class StreamRefusedError(CollectorError):

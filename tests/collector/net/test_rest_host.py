@@ -157,3 +157,12 @@ async def test_internal_error_of_an_adapter_is_a_failed_request(monkeypatch: pyt
     monkeypatch.setattr(API, "refusal", lambda *_: 1 / 0)
     with scripted([(500, {}, b"")]) as base, pytest.raises(RequestFailedError, match="internal error: ZeroDivision"):
         await Rest({"rest": base}, API, tls=None).fetch(ASK)
+
+
+async def test_header_that_the_adapter_cannot_read_is_a_failed_request() -> None:
+    """Another exception would leave the stream that asked without an answer."""
+    with (
+        scripted([(200, {"X-MBX-USED-WEIGHT-1M": "much"}, b"{}")]) as base,
+        pytest.raises(RequestFailedError, match=r"/a: internal error: ValueError\("),
+    ):
+        await Rest({"rest": base}, API, tls=None).fetch(ASK)

@@ -14,7 +14,7 @@ from imaginary_exchange import ImaginaryExchange
 from imaginary_server import ImaginaryServer, collection, imaginary_server
 from imaginary_signers import KEY, Signatures, Tokens, TokenServer, has_signed_query, is_signed
 from market_collector.errors import CredentialsMissingError, RequestFailedError
-from market_collector.exchanges.interface import REST, WEBSOCKET, Access, Request, Route
+from market_collector.exchanges.interface import REST, WEBSOCKET, Access, Credentials, Request, Route, Stamp
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Raw, Record
 from market_collector.model.streams import DataType, Stream, StreamState
@@ -163,6 +163,38 @@ async def test_error_that_the_adapter_does_not_judge_repeats_nothing(
 async def test_unanswered_signed_request_says_why(folder: Path) -> None:
     with pytest.raises(RequestFailedError, match=r"GET http://127.0.0.1:9/account: .*refused") as raised:
         await Place(folder, Signatures(), "http://127.0.0.1:9").rest.fetch(ACCOUNT)
+    assert not has_secret((raised.value, str(raised.value)))
+
+
+async def test_key_that_no_header_may_have_is_not_repeated(folder: Path) -> None:
+    """http.client shows the whole value of a header that has a line break."""
+    (folder / "apiKey").write_text("the-api-key\nthe-rest")
+    with (
+        scripted([(200, {}, b"{}")]) as rest,
+        pytest.raises(RequestFailedError, match=r"account: ValueError$") as raised,
+    ):
+        await Place(folder, Signatures(), rest).rest.fetch(ACCOUNT)
+    assert not has_secret((raised.value, str(raised.value)))
+
+
+class Malformed(Signatures):
+    """Cannot sign with the key, and repeats it in the error."""
+
+    def frame(self, text: str, credentials: Credentials, stamp: Stamp, token: str) -> str:
+        raise ValueError(f"no base64: {credentials[1]}")
+
+    def request(self, request: Request, credentials: Credentials, stamp: Stamp) -> Request:
+        raise ValueError(f"no base64: {credentials[1]}")
+
+
+@pytest.mark.parametrize("use", [lambda place: place.gate.signed("{}"), lambda place: place.rest.fetch(ACCOUNT)])
+async def test_malformed_key_is_an_error_that_does_not_repeat_it(folder: Path, use: Callable[[Place], Any]) -> None:
+    place = Place(folder, Malformed(), "http://127.0.0.1:9")
+    expected = pytest.raises(
+        (CredentialsMissingError, RequestFailedError), match=r"cannot be used to sign: ValueError$"
+    )
+    with expected as raised:
+        await use(place)
     assert not has_secret((raised.value, str(raised.value)))
 
 

@@ -33,9 +33,7 @@ from market_collector.feed.effects import Answer, Effect, Emit, Fetch, Question,
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.liveness import Liveness
 from market_collector.feed.quiet_check import QuietCheck
-from market_collector.feed.stream_state import (
-    AccountProgress,
-)
+from market_collector.feed.stream_state import AccountProgress
 from market_collector.feed.subscription import (
     SUBSCRIBE_TIMEOUT_S,
     BookSubscription,

@@ -7,7 +7,8 @@ The key is never logged.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -96,7 +97,7 @@ class LoginGate:
         """Return a frame with a signature, or with a token.
 
         Raises:
-            CredentialsMissingError: the key was removed.
+            CredentialsMissingError: the key was removed, or is malformed.
             RequestFailedError: there is no token.
             FrameError: the answer with the token cannot be read.
         """
@@ -106,19 +107,30 @@ class LoginGate:
         """Return the signed form of a frame, with the exchange's time if it is known.
 
         Raises:
-            CredentialsMissingError: the key was removed.
+            CredentialsMissingError: the key was removed, or is malformed.
         """
         self._tried = self._read()
-        return self._signer.frame(text, self._tried, self._stamp(), token)
+        with self._signing():
+            return self._signer.frame(text, self._tried, self._stamp(), token)
 
     def sign_request(self, request: Request) -> Request:
         """Return the signed form of a REST request.
 
         Raises:
-            CredentialsMissingError: the key was removed.
+            CredentialsMissingError: the key was removed, or is malformed.
         """
         self._tried = self._read()
-        return self._signer.request(request, self._tried, self._stamp())
+        with self._signing():
+            return self._signer.request(request, self._tried, self._stamp())
+
+    @contextmanager
+    def _signing(self) -> Iterator[None]:
+        """Replace an error of the signer, whose words may repeat a part of the key."""
+        try:
+            yield
+        except Exception as error:
+            fault = f"the API key in {self._directory} cannot be used to sign: {type(error).__name__}"
+            raise CredentialsMissingError(fault) from None
 
     def note_problem(self, problem: RestProblem, message: str) -> None:
         """Handle the exchange's error about a signed request."""

@@ -84,14 +84,15 @@ class Rest:
         base = self._hosts[request.host]
         call, host = f"{request.method} {base}{request.path}", host_of(base)
         await self._turn(call, host, request)
+        send = self._signed if request.is_signed else self._answer
         try:
-            answer = await (
-                self._signed(call, base, request) if request.is_signed else self._answer(call, base, request)
-            )
+            answer = await send(call, base, request)
+            host.note_use(self._rest_api.used_share(answer.headers))
         except RequestFailedError as error:
             host.heed(error, time.monotonic())
             raise
-        host.note_use(self._rest_api.used_share(answer.headers))
+        except Exception as error:  # otherwise the stream that asked would wait for its answer without end
+            raise RequestFailedError(f"{call}: internal error: {error!r:.300}") from error
         return answer.body
 
     async def _signed(self, call: str, base: str, request: Request) -> RestAnswer:
@@ -107,7 +108,7 @@ class Rest:
                 raise RequestFailedError(f"{call}: {error}") from None
             except RequestFailedError as error:
                 if error.problem is None:
-                    raise (RequestFailedError(f"{call}: an HTTP error") if error.body else error) from None
+                    raise _without_words(call, error) from None
                 message = f"{call}: {error.problem.kind.value}"
                 self.signing.note_problem(error.problem, message)
                 raise RequestFailedError(message, error.problem) from None
@@ -143,6 +144,16 @@ class Rest:
                 self._free_threads.release()
 
         return send
+
+
+def _without_words(call: str, error: RequestFailedError) -> RequestFailedError:
+    """Leave out words that may repeat a signed request: those of the exchange, and of errors about a header or path."""
+    cause = error.__cause__
+    if error.body:
+        return RequestFailedError(f"{call}: an HTTP error")
+    if cause is None or isinstance(cause, OSError):
+        return error
+    return RequestFailedError(f"{call}: {type(cause).__name__}")
 
 
 def fetch(
