@@ -114,6 +114,21 @@ async def test_signed_requests_arrive_with_rising_nonces(folder: Path) -> None:
     assert tokens.nonces == sorted(set(tokens.nonces))
 
 
+async def test_signed_request_waits_for_the_pause_that_the_one_before_caused(folder: Path) -> None:
+    times: list[float] = []
+
+    def answer(path: str, headers: dict[str, str], body: bytes) -> Scripted:
+        times.append(time.monotonic())
+        return 200, {}, b'{"error":["EAPI:Rate limit exceeded"]}' if len(times) == 1 else b"{}"
+
+    with serving(answer) as rest:
+        place = Place(folder, Signatures(), rest)
+        answers = await asyncio.gather(*(place.rest.fetch(ACCOUNT) for _ in range(2)), return_exceptions=True)
+    assert isinstance(answers[0], RequestFailedError)
+    assert answers[1] == b"{}"
+    assert times[1] - times[0] >= 0.3
+
+
 def test_nonces_rise_when_the_clock_is_set_back() -> None:
     nonces = Nonces()
     assert [nonces.next(time_ns) for time_ns in (100, 200, 50, 50, 201, 300)] == [100, 200, 201, 202, 203, 300]

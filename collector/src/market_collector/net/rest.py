@@ -8,6 +8,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from market_collector.errors import CredentialsMissingError, RequestFailedError
@@ -73,6 +74,7 @@ class Rest:
         self.signing: Signing | None = None
         """Set where there is an API key."""
         self._signed_turn = asyncio.Lock()
+        """Signed requests go one after the other, since their nonces must arrive in order."""
 
     async def fetch(self, request: Request) -> bytes:
         """Return the body of the answer.
@@ -83,10 +85,11 @@ class Rest:
         """
         base = self._hosts[request.host]
         call, host = f"{request.method} {base}{request.path}", host_of(base)
-        await self._turn(call, host, request)
         send = self._signed if request.is_signed else self._answer
         try:
-            answer = await send(call, base, request)
+            async with self._signed_turn if request.is_signed else nullcontext():
+                await self._turn(call, host, request)
+                answer = await send(call, base, request)
             host.note_use(self._rest_api.used_share(answer.headers))
         except RequestFailedError as error:
             host.heed(error, time.monotonic())
@@ -96,22 +99,18 @@ class Rest:
         return answer.body
 
     async def _signed(self, call: str, base: str, request: Request) -> RestAnswer:
-        """Send signed requests one after the other, since their nonces must arrive in order.
-
-        The exchange's words may repeat the request, so they are left out of the error.
-        """
+        """Sign and send a request. The exchange's words may repeat it, so they are left out of the error."""
         assert self.signing is not None
-        async with self._signed_turn:
-            try:
-                return await self._answer(call, base, self.signing.sign_request(request))
-            except CredentialsMissingError as error:
-                raise RequestFailedError(f"{call}: {error}") from None
-            except RequestFailedError as error:
-                if error.problem is None:
-                    raise _without_words(call, error) from None
-                message = f"{call}: {error.problem.kind.value}"
-                self.signing.note_problem(error.problem, message)
-                raise RequestFailedError(message, error.problem) from None
+        try:
+            return await self._answer(call, base, self.signing.sign_request(request))
+        except CredentialsMissingError as error:
+            raise RequestFailedError(f"{call}: {error}") from None
+        except RequestFailedError as error:
+            if error.problem is None:
+                raise _without_words(call, error) from None
+            message = f"{call}: {error.problem.kind.value}"
+            self.signing.note_problem(error.problem, message)
+            raise RequestFailedError(message, error.problem) from None
 
     async def _answer(self, call: str, base: str, request: Request) -> RestAnswer:
         try:
