@@ -86,7 +86,7 @@ def pack_book(bids: Levels, asks: Levels, changes: Sequence[PackedChange]) -> Bo
 
 def _words(levels: Levels) -> str:
     """The strings of the levels; their keys follow from the prices."""
-    return " ".join([word for level in levels for word in level[1:]])
+    return " ".join([f"{price} {size} {orders}" for _, price, size, orders in levels])
 
 
 @lru_cache(maxsize=_CACHED)
