@@ -19,7 +19,9 @@ from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig
 from market_collector.api.points import DataPoint, StreamEvent
 from market_collector.errors import ConfigurationError, ConnectionFailedError, InputError, StreamRefusedError
-from market_collector.model.streams import DataType
+from market_collector.exchanges import EXCHANGES
+from market_collector.exchanges.interface import Batch, Request, Route
+from market_collector.model.streams import DataType, Stream
 from simulator_process import MARKET, Simulator, simulator
 
 pytestmark = [pytest.mark.simulator, pytest.mark.usefixtures("folder", "nothing_is_left")]
@@ -281,6 +283,29 @@ async def test_a_refused_connection_ends_the_start_after_the_attempts(exchange: 
     ):
         await made.start()
     assert made.state == "failed"
+
+
+class NewestCandles:
+    """Polls that only confirm that the exchange answers."""
+
+    def request(self, stream: Stream) -> Request:
+        return EXCHANGES["okx"].rest_api.newest(stream)
+
+    def read(self, stream: Stream, body: bytes, receive_time_ns: int) -> Batch:
+        return Batch(stream, [])
+
+
+async def test_start_waits_for_polled_streams(exchange: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    okx = EXCHANGES["okx"]
+    monkeypatch.setattr(okx, "routes", {**okx.routes, "business": Route(polled_every_s=0.1)}, raising=False)
+    monkeypatch.setattr(okx, "polls", NewestCandles(), raising=False)
+    unanswered = {"rest_endpoint": f"http://{new_address()}", "start_timeout": 0.5}
+    with pytest.raises(
+        ConnectionFailedError, match=r"public connection: connected, business poll: connecting .*refused"
+    ):
+        await collector(exchange, DataType.TICKER, DataType.CANDLE, custom_params=unanswered).start()
+    async with running(collector(exchange, DataType.TICKER, DataType.CANDLE)) as made:
+        assert {row["state"] for row in made.get_status()["connections"]} == {"connected"}
 
 
 async def test_an_exchange_that_never_answers_ends_the_start_at_its_deadline(exchange: Simulator) -> None:

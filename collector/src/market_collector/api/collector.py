@@ -30,6 +30,7 @@ from market_collector.errors import CollectorError, ConfigurationError, Connecti
 from market_collector.model.streams import ConnectionState, DataType, Stream, StreamState
 from market_collector.net.clock import read_clock
 from market_collector.net.link import Link
+from market_collector.net.poller import Poller
 from market_collector.telemetry.status import Health, Status
 from market_spec.messages import shown
 
@@ -425,10 +426,12 @@ class _Run:
         self._was_connected = True
 
     def _is_connected(self) -> bool:
-        return all(
+        are_settled = all(
             link.state is ConnectionState.CONNECTED and link.feed is not None and link.feed.is_settled
             for link in self._links
-        ) and not any(self._refusals())
+        )
+        are_polled = all(poller.state is ConnectionState.CONNECTED for poller in self._pollers)
+        return are_settled and are_polled and not any(self._refusals())
 
     def _raise_if_hopeless(self) -> None:
         if self._stop.is_set() or self.task.done():
@@ -448,6 +451,7 @@ class _Run:
 
     def _waits_for(self) -> str:
         links = [f"{link.name} connection: {link.state} {link.reason}".rstrip() for link in self._links]
+        links += [f"{poller.name} poll: {poller.state} {poller.reason}".rstrip() for poller in self._pollers]
         pages = self.collector.ledger.streams.values()
         silent = [str(page.stream) for page in pages if page.state is StreamState.PENDING]
         return ", ".join(links) + (f"; no answer for {', '.join(silent)}" if silent else "")
@@ -455,3 +459,7 @@ class _Run:
     @property
     def _links(self) -> Sequence[Link]:
         return self.collector.supervisor.links
+
+    @property
+    def _pollers(self) -> Sequence[Poller]:
+        return self.collector.supervisor.pollers
