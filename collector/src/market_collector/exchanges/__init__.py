@@ -1,4 +1,4 @@
-"""The exchanges that this collector speaks with. One more is a file or two beside okx.py and one line here."""
+"""The exchanges that this collector speaks with. One more is a package beside okx and one line here."""
 
 from market_collector.book.rule import Scope
 from market_collector.exchanges.interface import Exchange

@@ -91,6 +91,3 @@ class Okx:
     def is_intact(self, book: Book, checksum: int) -> bool:
         """Check the checksum that OKX sent before 2026-06-23; all 197 book messages of 2022 match it [rec]."""
         return interleaved_crc32(book) == checksum
-
-
-# -- from rows to records: one function a data type, bound to its stream
