@@ -82,6 +82,22 @@ def test_candles_wait_no_longer_than_the_reorder_window() -> None:
     assert summary(setup.ledger.check_overdue(at(2.0))) == [Gap, 8]
 
 
+@pytest.mark.parametrize("there", [(4, 5, 8), (4, 5, 7, 8)])
+def test_answer_after_the_reorder_window_leaves_the_gap_to_backfill(there: tuple[int, ...]) -> None:
+    setup = Setup(*there)
+    setup.take(minute(5))
+    setup.take(minute(8))
+    request = setup.request()
+    assert summary(setup.ledger.check_overdue(at(2.0))) == [Gap, 8]
+    assert setup.answer(request, 2.5) == []
+    records: list[Record] = []
+    for second in range(3, 60):
+        while again := setup.backfiller.next_request(at(second)):
+            records += setup.answer(again, second)
+    assert summary(records)[-1] is Repaired
+    assert setup.take(minute(12), seconds=60) == [], "the next range waits for history as well"
+
+
 @pytest.mark.parametrize("there", [(), (8, 9), (7, 8)])
 def test_history_that_does_not_reach_back_proves_nothing(there: tuple[int, ...]) -> None:
     setup = Setup(*there)

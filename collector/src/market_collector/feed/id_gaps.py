@@ -162,9 +162,14 @@ class IdGaps:
         return [(stream, *skipped) for stream, skipped in found if skipped is not None]
 
     def settle_skipped(self, stream: Stream, first: int, last: int, now: Moment, *, are_empty: bool) -> list[Record]:
-        """Go on behind a range of candles that history has or lacks; returns the gap if they are missing."""
+        """Go on behind a range of candles that history has or lacks; returns the gap if they are missing.
+
+        An answer that came too late changes nothing: the range has a gap already, or a part of it has arrived.
+        """
         progress = self.streams[stream]
         assert isinstance(progress, CandleProgress)
+        if _skipped(progress) != (first, last):
+            return []
         if are_empty:
             progress.ids.expect(last, now.at)
             progress.ids.give_up(first, last)
