@@ -6,7 +6,7 @@ from typing import Any
 from imaginary_exchange import ImaginaryExchange
 from imaginary_polls import BALANCES, ImaginaryPolls
 from market_collector.errors import RequestFailedError
-from market_collector.exchanges.interface import Access, AccountUpdate, Ack, Message, Route
+from market_collector.exchanges.interface import Access, AccountUpdate, Ack, Message, ProblemKind, RestProblem, Route
 from market_collector.feed.account_login import ACCOUNT_REPEAT_S, ACCOUNT_RETRY_S
 from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, SendSigned
 from market_collector.feed.feed import Feed
@@ -118,6 +118,14 @@ def test_failed_request_is_the_reason_and_no_reconnect() -> None:
     assert setup.answered(b"<html>", 2 + ACCOUNT_RETRY_S) == []
     assert setup.answered(b'{"BTC":"1"}', 3 + 2 * ACCOUNT_RETRY_S) == [("BTC", "1")]
     assert setup.progress.unchecked == ""
+
+
+def test_refused_key_is_not_repeated_soon() -> None:
+    setup = Setup()
+    setup.gets(Ack((BALANCES,)), 1)
+    setup.answered(RequestFailedError("GET /account: API key refused", RestProblem(ProblemKind.KEY)), 1.5)
+    assert setup.fetches(2 + ACCOUNT_RETRY_S) == []
+    assert setup.answered(b'{"BTC":"1"}', 2 + ACCOUNT_REPEAT_S) == [("BTC", "1")]
 
 
 def test_answer_of_an_unsubscribe_request_does_not_end_secrecy() -> None:

@@ -3,7 +3,7 @@
 from typing import cast
 
 from market_collector.errors import FrameError, RequestFailedError
-from market_collector.exchanges.interface import Access, AccountUpdate, LoginRefusal, Polls, Route
+from market_collector.exchanges.interface import Access, AccountUpdate, LoginRefusal, Polls, ProblemKind, Route
 from market_collector.feed.effects import (
     Answer,
     CheckClock,
@@ -135,7 +135,7 @@ class AccountLogin:
                 raise answer
             update = self._polls.read(stream, answer, now.wall_ns)
         except (RequestFailedError, FrameError) as error:
-            self._account_due_at = now.at + ACCOUNT_RETRY_S
+            self._account_due_at = now.at + (ACCOUNT_REPEAT_S if _is_about_key(error) else ACCOUNT_RETRY_S)
             subscription.asked_at = None  # not a reason to reconnect
             subscription.progress.unchecked = str(error)
             return [*self._ledger.complaints.warn(f"{stream}: account", f"{stream}: {error}", now)]
@@ -143,3 +143,9 @@ class AccountLogin:
         self._account_due_at = now.at + ACCOUNT_REPEAT_S
         subscription.progress.unchecked = ""
         return self.on_account_update(update, now)
+
+
+def _is_about_key(error: RequestFailedError | FrameError) -> bool:
+    """Whether the key was refused. Exchanges block an address that repeats a wrong key."""
+    problem = error.problem if isinstance(error, RequestFailedError) else None
+    return problem is not None and problem.kind is ProblemKind.KEY
