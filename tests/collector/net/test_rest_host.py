@@ -40,6 +40,15 @@ def test_request_that_costs_more_than_a_bucket_holds_is_sent_later() -> None:
     assert RestHost().reserve(Request("/x", cost=30), Budget(10.0, 20.0), 100.0) == 1.0
 
 
+def test_turns_before_a_stop_are_not_counted_after_it() -> None:
+    """The requests that have them take another one."""
+    host = RestHost()
+    for _ in range(20):
+        host.reserve(ASK, SLOW, 100.0)
+    host.heed(failed(ProblemKind.BUSY, 3.0), 100.0)
+    assert [host.reserve(ASK, SLOW, 101.0) for _ in range(3)] == [2.5, 3.0, 3.5]
+
+
 def test_requests_slow_down_above_80_percent_of_the_limit() -> None:
     host = RestHost()
     spacings = []

@@ -6,6 +6,7 @@ Shared by all collectors of the process, because exchanges count requests by IP 
 import logging
 import time
 from functools import cache
+from math import inf
 
 from market_collector.errors import RequestFailedError
 from market_collector.exchanges.interface import Budget, ProblemKind, Request
@@ -30,17 +31,19 @@ class RestHost:
         self.stops = 0
         """How often the exchange has stopped the requests."""
         self._full_at: dict[str, float] = {}
-        """By bucket: when it is full again."""
+        """By bucket: when it is full again. Infinite if a stop has emptied it."""
         self._stopped_until = 0.0
         self._stop_reason = ""
         self._pace = 1.0
 
     def reserve(self, request: Request, budget: Budget, now: float) -> float:
         """Spend the request's cost; returns the seconds until it may be sent."""
-        start = max(now, self._stopped_until)
-        full_at = max(start, self._full_at.get(request.bucket, 0.0)) + request.cost / (budget.per_second * self._pace)
+        start, refill_s = max(now, self._stopped_until), budget.capacity / budget.per_second
+        full_at = self._full_at.get(request.bucket, 0.0)
+        full_at = start + refill_s if full_at == inf else max(start, full_at)
+        full_at += request.cost / (budget.per_second * self._pace)
         self._full_at[request.bucket] = full_at
-        return max(start, full_at - budget.capacity / budget.per_second) - now
+        return max(start, full_at - refill_s) - now
 
     def check_stop(self, call: str, now: float) -> None:
         """Refuse a call during a long stop.
@@ -60,6 +63,7 @@ class RestHost:
         if now + pause_s <= self._stopped_until:
             return
         self.stops += 1
+        self._full_at = dict.fromkeys(self._full_at, inf)  # those that wait take another turn
         self._stopped_until = now + pause_s
         end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + pause_s))
         self._stop_reason = f"all requests wait until {end}, because of {error}"
