@@ -6,8 +6,9 @@ from feed_life import emitted
 from imaginary_exchange import ImaginaryExchange
 from imaginary_life import ImaginaryLife, at
 from imaginary_server import trades
-from market_collector.exchanges.interface import Closing
-from market_collector.model.events import Disconnected
+from market_collector.exchanges.interface import Access, Closing, Route
+from market_collector.feed.account_login import NOT_KEPT
+from market_collector.model.events import Disconnected, Raw
 
 ONE, TWO, THREE = trades("A-B", "C-D", "E-F")
 CLOSINGS = {"slow consumer": Closing.SLOW_READER}
@@ -29,6 +30,19 @@ def test_answer_that_repeats_served_streams_changes_nothing_of_them() -> None:
     life.is_acked(ONE, TWO, seconds=2)
     assert life.feed.is_serving
     assert life.feed.is_settled
+
+
+def test_frames_are_kept_once_all_signed_requests_are_answered() -> None:
+    """An error about the second request may repeat it, with its signature."""
+    routes = {"all": Route(access=Access.SIGNED)}
+    life = ImaginaryLife(ImaginaryExchange(routes=routes, streams_per_request=1), ONE, TWO, store_raw=True)
+    effects = [
+        *life.is_acked(ONE),
+        *life.gets({"error": "signature"}, 1),
+        *life.is_acked(TWO),
+        *life.gets({"pong": 1}, 2),
+    ]
+    assert [each.frame for each in emitted(effects) if isinstance(each, Raw)] == [*[NOT_KEPT] * 3, '{"pong": 1}']
 
 
 @pytest.mark.parametrize(

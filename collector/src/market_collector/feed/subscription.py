@@ -132,8 +132,8 @@ class Subscriptions:
         self.books = [each for each in self.by_stream.values() if isinstance(each, BookSubscription)]
         self.outbox = Outbox(limits)
         self.store_raw = store_raw
-        self.awaits_signed = False
-        """Whether a signed request is not answered yet."""
+        self._is_unanswered = False
+        """Whether no answer came after the last signed request."""
         self._is_signed = is_signed
         self._name = name
         self._codec = codec
@@ -181,7 +181,7 @@ class Subscriptions:
     def _effects(self, frame: Outgoing, now: Moment) -> list[Effect]:
         if frame.is_ping:
             return [Send(frame.text)]
-        self.awaits_signed = self._is_signed
+        self._is_unanswered = True
         send = SendSigned(frame.text) if self._is_signed else Send(frame.text)
         return [self.raw("out", frame.text, now), send] if self.store_raw else [send]
 
@@ -189,12 +189,17 @@ class Subscriptions:
         """Return a frame's text as a record."""
         return Emit([Raw(self._ledger.exchange, None, None, now.wall_ns, self._name, direction, text)])
 
+    @property
+    def awaits_signed(self) -> bool:
+        """Whether a signed request is not answered yet. Each of several has an answer."""
+        return self._is_signed and (self._is_unanswered or any(map(_is_asked, self.by_stream.values())))
+
     # -- answers
 
     def on_answer(self, answer: Ack | Refusal, now: Moment) -> list[Effect]:
         """Handle the answer to a request, and send the requests that waited for it."""
         self.outbox.on_answer()
-        self.awaits_signed = self.awaits_signed and answer.streams == ()  # of an unsubscribe request
+        self._is_unanswered = self._is_unanswered and answer.streams == ()  # of an unsubscribe request
         if isinstance(answer, Refusal):
             return [*self._on_refusal(answer, now), *self.send_due(now)]
         for stream in answer.streams:
@@ -283,6 +288,10 @@ class Subscriptions:
             return False
         waits_for_rest = self._has_rest_snapshots and isinstance(subscription, BookSubscription)
         return not (waits_for_rest and subscription.acked_at is not None)
+
+
+def _is_asked(subscription: StreamSubscription) -> bool:
+    return subscription.asked_at is not None and subscription.acked_at is None
 
 
 def _subscription(progress: StreamProgress) -> StreamSubscription:
