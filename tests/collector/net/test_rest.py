@@ -257,12 +257,12 @@ async def test_an_answer_that_never_ends_is_none(dribbling: str) -> None:
 def test_a_process_does_not_wait_for_an_answer_when_it_ends(dribbling: str) -> None:
     code = f"""
 import asyncio
-from market_collector.exchanges.interface import Request
+from market_collector.exchanges import EXCHANGES
 from market_collector.net.rest import Rest
-from rest_apis import API
 
 async def main():
-    question = asyncio.create_task(Rest({{"rest": {dribbling!r}}}, API, tls=None, total_timeout_s=3600).fetch(Request("/")))
+    api = EXCHANGES["okx"].rest_api
+    question = asyncio.create_task(Rest({{"rest": {dribbling!r}}}, api, tls=None, total_timeout_s=3600).fetch(api.time()))
     await asyncio.sleep(0.3)
     assert not question.done()
     question.cancel()
