@@ -48,7 +48,7 @@ class OrderBook(Section, frozen=True):
 def book_depth(exchange: str, orderbook: OrderBook | None) -> int:
     """The levels per side that are collected: those of the spec, or the exchange's default."""
     depth = None if orderbook is None else orderbook.depth
-    return CAPABILITIES[exchange].depths[0] if depth is None else depth
+    return CAPABILITIES[exchange].default_depth if depth is None else depth
 
 
 QUOTE_NEEDS_BOOK = "quote needs orderbook in dataTypes"

@@ -17,11 +17,16 @@ class Capabilities(msgspec.Struct, frozen=True):
 
     data_types: tuple[str, ...]
     depths: tuple[int, ...]
-    """Depths of its order book channel, levels per side. The first is the default."""
+    """Depths of its order book channel, levels per side, the default one first."""
     websocket_port: int = 443
     """Of its own WebSocket address."""
     rest_port: int = 443
     """Of its own REST address."""
+
+    @property
+    def default_depth(self) -> int:
+        """The depth that is collected where none is given."""
+        return self.depths[0]
 
 
 ACCOUNT, BALANCE = "account", "balance"

@@ -50,6 +50,11 @@ def test_defaults_of_a_list_item_restart_no_collector_when_written(shard: Callab
     assert with_file(**written) == with_file()
 
 
+def test_default_depth_of_the_exchange_restarts_no_collector(shard: Callable[..., Shard]) -> None:
+    """The CRD once had it as a default, so that stored resources have it."""
+    assert document(shard(orderbook={"depth": 400})) == document(shard(orderbook={}))
+
+
 def test_the_name_changes_with_the_content(shard: Callable[..., Shard]) -> None:
     assert configmap(shard())["metadata"]["name"] != configmap(shard(logLevel="debug"))["metadata"]["name"]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from market_operator.manifests.shard import FILE, Shard, canonical, digest
 from market_operator.resource.document import Document
-from market_spec.exchanges import BALANCE
+from market_spec.exchanges import BALANCE, CAPABILITIES
 from market_spec.section import plain
 
 CONTRACT = 1
@@ -46,6 +46,8 @@ def document(shard: Shard) -> Document:
     if not shard.collects_account:
         spec.pop("credentials", None)
         spec["dataTypes"] = [data_type for data_type in spec["dataTypes"] if data_type != BALANCE]
+    if spec.get("orderbook", {}).get("depth") == CAPABILITIES[shard.spec.exchange].default_depth:
+        del spec["orderbook"]["depth"]  # once a default of the CRD, so that stored resources have it
     for sink in spec.get("sinks", ()):
         for volume_field in ("claimName", "sizeLimit"):
             sink.get("file", {}).pop(volume_field, None)
