@@ -19,7 +19,9 @@ HANGING = [f"hanging-{number}" for number in range(round(600 * SCALE) // REPLICA
 FLAPPING = [f"flapping-{number}" for number in range(round(400 * SCALE))]
 INTERVAL_S, WATCHED_S = 1.0, 15.0
 RESTART_S = 5.0
-"""Until a restarted pod of the neighbour is Ready, and until a restarted operator serves the neighbour."""
+"""Until a restarted pod of the neighbour is Ready."""
+TAKEOVER_S, TAKEOVER_RATIO = 10.0, 4.0
+"""Until a restarted operator serves the neighbour; on a busy machine, as a multiple of the time without noise."""
 Start = Callable[..., Any]
 Eventually = Callable[..., None]
 
@@ -99,6 +101,21 @@ def test_noisy_namespace_does_not_slow_a_neighbour_down(
     quiet.create(healthCheckInterval="1s")
     [pod] = neighbour.kubelet.run_all(1)
     quiet.expect("Ready", "True", "Ready")
+
+    def restarted(interval: str, within_s: float) -> float:
+        """Restarts the operator; returns the seconds until it has seen a change and probed the neighbour twice."""
+        nonlocal operator
+        assert operator.stop() == 0
+        changed = quiet.change(healthCheckInterval=interval)
+        seen = observe_probes(pod)
+        started = time.monotonic()
+        operator = start("--namespace", neighbour.namespace)
+        eventually(lambda: _is_reconciled(quiet, changed["metadata"]["generation"]), within_s)
+        eventually(lambda: _has_probes(seen, 2), within_s)
+        return time.monotonic() - started
+
+    quiet.change(healthCheckInterval="2s")
+    usual_s = restarted("1s", 60.0)
     with noise(place, kubelet):
         seen = observe_probes(pod)
         start_time = time.monotonic()
@@ -117,12 +134,8 @@ def test_noisy_namespace_does_not_slow_a_neighbour_down(
         [pod] = neighbour.kubelet.run_all(1)
         quiet.expect("Ready", "True", "Ready", seconds=RESTART_S)
 
-        assert operator.stop() == 0
-        changed = quiet.change(healthCheckInterval="1s")
-        seen = observe_probes(pod)
-        start("--namespace", neighbour.namespace)
-        eventually(lambda: _is_reconciled(quiet, changed["metadata"]["generation"]), RESTART_S)
-        eventually(lambda: _has_probes(seen, 2), RESTART_S)
+        limit_s = max(TAKEOVER_S, TAKEOVER_RATIO * usual_s)
+        assert restarted("1s", limit_s) <= limit_s
 
 
 def _has_passed(moment: float) -> None:
