@@ -37,6 +37,29 @@ def test_next_probe_uses_the_requested_interval_until_forgotten() -> None:
     assert schedule.next_due() == 110.0
 
 
+def test_shorter_interval_counts_from_now_on() -> None:
+    schedule = PollSchedule()
+    schedule.probe_again(KEY, "a", 100.0, is_healthy=True)  # before the resource is known
+    schedule.request(KEY, 1.0, ["a"], 100.5)
+    assert schedule.next_due() == 101.5
+    schedule.request(KEY, 1.0, ["a"], 100.9)
+    assert schedule.next_due() == 101.5, "the same interval changes nothing"
+    schedule.request(KEY, 5.0, ["a"], 101.0)
+    assert schedule.next_due() == 101.5, "neither does a longer one"
+
+
+def test_shorter_interval_does_not_hurry_a_failing_or_stopped_pod() -> None:
+    schedule = PollSchedule()
+    for _ in range(4):
+        schedule.probe_after_failure(KEY, "failing", 100.0)
+        schedule.take(200.0)
+    schedule.probe_after_failure(KEY, "failing", 100.0)
+    due = schedule.next_due()
+    schedule.request(KEY, 1.0, ["failing", "stopped"], 100.0)
+    assert schedule.next_due() == due
+    assert len(schedule) == 1
+
+
 def test_pod_is_due_once() -> None:
     schedule = PollSchedule()
     schedule.probe_by(KEY, "a", 5.0)

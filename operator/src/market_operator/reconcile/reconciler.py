@@ -156,7 +156,8 @@ class Reconciler:
             settings.tenants.check(desired.spec)
         except SpecError as error:
             return None, error
-        self.poll_schedule.request(resource.key, seconds(desired.spec.health_check_interval))
+        interval = seconds(desired.spec.health_check_interval)
+        self.poll_schedule.request(resource.key, interval, [pod.uid for pod in observed.pods], now)
         return self._with_handover(resource, desired, observed, now), None
 
     def _with_handover(self, resource: Resource, desired: DesiredState, observed: Observed, now: float) -> DesiredState:

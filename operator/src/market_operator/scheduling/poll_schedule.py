@@ -11,6 +11,7 @@ one.
 
 import heapq
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from market_operator.resource.naming import Key
@@ -51,9 +52,19 @@ class PollSchedule:
     _ready: dict[Key, deque[tuple[float, str]]] = field(default_factory=dict)
     _turns: Turns = field(default_factory=Turns)
 
-    def request(self, key: Key, seconds: float) -> None:
-        """Sets spec.healthCheckInterval of a resource."""
+    def request(self, key: Key, seconds: float, pods: Iterable[str] = (), now: float = 0.0) -> None:
+        """Sets spec.healthCheckInterval of a resource. A shorter one counts from now on for its pods, given by UID.
+
+        A pod's first probe may come before the resource is known, so that its next one is due by the longest interval.
+        """
+        is_shorter = seconds < self._requested.get(key, DEFAULT_REQUESTED_S)
         self._requested[key] = seconds
+        if not is_shorter:
+            return
+        when = now + interval(True, seconds, self._pods_beside(key))
+        for uid in pods:
+            if uid in self._due and uid not in self._failures:
+                self.probe_by(key, uid, when)
 
     def forget(self, key: Key) -> None:
         """Forgets the requested interval of a resource."""
