@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 from market_simulator.engine.account import Account, Holding
 from market_simulator.engine.book import Checksum
 from market_simulator.engine.events import Event, Key, TradeRow
-from market_simulator.engine.faults.calls import Gaps, How
+from market_simulator.engine.faults.calls import Gaps, How, Stale
 from market_simulator.engine.faults.connections import SubscribeFault
 from market_simulator.engine.faults.messages import Outgoing
 from market_simulator.engine.faults.words import Words
@@ -112,6 +112,11 @@ class RestRequest:
     how: How | None = None
     query_string: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lag(self) -> int:
+        """Number of the newest rows, or of the newest changes of a book, that the answer leaves out."""
+        return self.how.stale if isinstance(self.how, Stale) else 0
 
 
 @dataclass(frozen=True, slots=True)

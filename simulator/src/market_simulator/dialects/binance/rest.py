@@ -10,7 +10,7 @@ from market_simulator.dialects.binance import account, frames
 from market_simulator.dialects.binance.publications import Publications
 from market_simulator.engine.account import Account
 from market_simulator.engine.dialect import Reply, RestRequest
-from market_simulator.engine.faults.calls import Page, Stale, Status
+from market_simulator.engine.faults.calls import Page, Status
 from market_simulator.engine.truth import Fill, Truth
 from market_simulator.engine.venue import Board, Venue
 
@@ -53,12 +53,6 @@ class Call:
     def query(self) -> Mapping[str, str]:
         """The parameters."""
         return self.request.query
-
-    @property
-    def lag(self) -> int:
-        """Number of the newest rows, or of the newest changes of a book, that the answer leaves out."""
-        how = self.request.how
-        return how.stale if isinstance(how, Stale) else 0
 
     def required(self, name: str) -> str:
         """A parameter that must not be empty."""
@@ -210,7 +204,7 @@ def _row(call: Call, board: Board) -> dict[str, Any]:
 
 def _depth(call: Call) -> str:
     board, limit = call.board(), call.limit(100, 5000)
-    old = call.truth.books[board.instrument.id].before(call.lag) if call.lag else None
+    old = call.truth.books[board.instrument.id].before(call.request.lag) if call.request.lag else None
     if old is not None:
         last, bids, asks = old.sequence, old.bids[:limit], old.asks[:limit]
     else:
@@ -235,13 +229,13 @@ def _historical_trades(call: Call) -> str:
     if not call.query.get("fromId"):
         return _trades(call)
     history = call.truth.trades[name]
-    found = history.fills(call.number("fromId", 0), history.last_id - call.lag)
+    found = history.fills(call.number("fromId", 0), history.last_id - call.request.lag)
     return call.rows([fill_row(name, fill) for fill in islice(_offered(call, found), limit)])
 
 
 def _newest(call: Call, name: str, limit: int) -> list[Fill]:
     history = call.truth.trades[name]
-    found = history.backwards(history.last_id + 1 - call.lag, 0)
+    found = history.backwards(history.last_id + 1 - call.request.lag, 0)
     return list(islice(_offered(call, found), limit))[::-1]
 
 
@@ -265,7 +259,7 @@ def _klines(call: Call) -> str:
     board, limit, bar = call.board(), call.limit(500, 1000), frames.BARS.get(call.required("interval"))
     if bar is None:
         raise RefusedError(-1120, "Invalid interval.")
-    newest = min(call.number("endTime", call.request.now_ms), call.request.now_ms - call.lag * bar.length_ms)
+    newest = min(call.number("endTime", call.request.now_ms), call.request.now_ms - call.request.lag * bar.length_ms)
     oldest = bar.open_ms(newest) - (limit - 1) * bar.length_ms
     if call.query.get("startTime"):
         oldest = bar.open_ms(call.number("startTime", 0) + bar.length_ms - 1)

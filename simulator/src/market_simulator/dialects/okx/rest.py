@@ -10,7 +10,7 @@ from market_simulator.dialects.okx.candles import BARS, row
 from market_simulator.dialects.okx.publications import Publications
 from market_simulator.engine.dialect import Reply, RestRequest, View
 from market_simulator.engine.events import Key
-from market_simulator.engine.faults.calls import Page, Stale, Status
+from market_simulator.engine.faults.calls import Page, Status
 from market_simulator.engine.limits import Limit, Limiter
 from market_simulator.engine.truth import Fill, Truth
 from market_simulator.engine.venue import Board, Venue
@@ -50,12 +50,6 @@ class Call:
     def now_ms(self) -> int:
         """The exchange's time."""
         return self.request.now_ms
-
-    @property
-    def lag(self) -> int:
-        """Number of the newest rows that the answer leaves out."""
-        how = self.request.how
-        return how.stale if isinstance(how, Stale) else 0
 
     def required(self, name: str) -> str:
         """A parameter that must not be empty."""
@@ -176,7 +170,7 @@ def _history_trades(call: Call) -> list[str]:
 def _backwards(call: Call, name: str, before_id: int) -> Iterator[Fill]:
     """The fills that REST returns, from the newest below `before_id` on."""
     history = call.truth.trades[name]
-    end = min(before_id, history.last_id + 1 - call.lag)
+    end = min(before_id, history.last_id + 1 - call.request.lag)
     for first, last in reversed(call.view.gaps):
         yield from history.backwards(end, last + 1)
         end = min(end, first)
@@ -197,7 +191,7 @@ def _books(call: Call) -> list[str]:
     if not 1 <= size <= 400:
         raise RefusedError("51000", "Parameter sz error")
     name = board.instrument.id
-    old = call.truth.books[name].before(call.lag) if call.lag else None
+    old = call.truth.books[name].before(call.request.lag) if call.request.lag else None
     row = okx.book_row(old, old.bids[:size], old.asks[:size]) if old else call.publications.of[name].shallow(size)
     return [] if row is None else [row]
 
@@ -235,7 +229,7 @@ def _candle_rows(call: Call, bars_back: int | None) -> list[str]:
     if bar is None:
         raise RefusedError("51000", "Parameter bar error")
     oldest = call.number("before", 0) + 1 if call.query.get("before") else 0
-    newest = min(call.number("after", call.now_ms + 1) - 1, call.now_ms - call.lag * bar.length_ms)
+    newest = min(call.number("after", call.now_ms + 1) - 1, call.now_ms - call.request.lag * bar.length_ms)
     if bars_back is not None:
         oldest = max(oldest, bar.open_ms(call.now_ms) - bars_back * bar.length_ms)
     page_start = bar.open_ms(newest) - (limit - 1) * bar.length_ms
