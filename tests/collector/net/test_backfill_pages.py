@@ -1,10 +1,10 @@
 """Backfill over HTTP from an imaginary exchange whose history has cursors, and from one that cannot help."""
 
 import asyncio
-from collections.abc import Container, Sequence
 
 import pytest
 
+from kept_records import Output
 from market_collector.exchanges.interface import HistoryRange
 from market_collector.feed.backfill import Backfiller
 from market_collector.feed.ledger import Ledger
@@ -17,19 +17,6 @@ from market_collector.net.rest import Rest
 from rest_apis import ByTime, served
 
 TRADES = Stream("BTC-USDT", DataType.TRADE)
-
-
-class Output:
-    """Keeps the records."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    def emit(self, records: Sequence[Record], sink: str | None = None) -> None:
-        self.records += records
-
-    def full_sinks(self) -> Container[str]:
-        return ()
 
 
 async def backfilled(api: ByTime) -> list[Record]:

@@ -1,16 +1,17 @@
 """The backfill task with the simulator's REST API."""
 
 import asyncio
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 
+from kept_records import Output
 from market_collector.exchanges.interface import History
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.feed.backfill import Backfiller
 from market_collector.feed.ledger import Ledger
-from market_collector.model.events import Record, Repaired, Trade
+from market_collector.model.events import Repaired, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream
 from market_collector.net.backfill_task import BackfillTask
@@ -26,19 +27,6 @@ TRADES = Stream("BTC-USDT", DataType.TRADE)
 def exchange() -> Iterator[Simulator]:
     with simulator(*MARKET) as running:
         yield running
-
-
-class Output:
-    """Keeps the emitted records."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    def emit(self, records: Sequence[Record], sink: str | None = None) -> None:
-        self.records += records
-
-    def full_sinks(self) -> Container[str]:
-        return ()
 
 
 async def backfilled(exchange: Simulator, ledger: Ledger) -> Output:
