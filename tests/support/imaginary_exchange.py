@@ -128,3 +128,21 @@ class ImaginaryExchange:
 
     def is_intact(self, book: Book, checksum: int) -> bool:
         return True
+
+
+class GivenMessages:
+    """A codec that passes on the messages of a test."""
+
+    path = "/"
+
+    def __init__(self) -> None:
+        self.messages: Sequence[Message] = ()
+
+    def subscribe(self, streams: Sequence[Stream]) -> list[str]:
+        return ["subscribe"]
+
+    def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
+        return ["unsubscribe"]
+
+    def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
+        return self.messages

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from imaginary_exchange import ImaginaryExchange
+from imaginary_exchange import GivenMessages, ImaginaryExchange
 from imaginary_polls import BALANCES, ImaginaryPolls
 from market_collector.errors import RequestFailedError
 from market_collector.exchanges.interface import Access, AccountUpdate, Ack, Message, ProblemKind, RestProblem, Route
@@ -13,7 +13,7 @@ from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Balance
 from market_collector.model.moment import Moment
-from market_collector.model.streams import ACCOUNT, Stream, StreamState
+from market_collector.model.streams import ACCOUNT, StreamState
 
 NO_ANSWER = RequestFailedError("GET /account: HTTP 503")
 
@@ -22,27 +22,11 @@ def at(seconds: float) -> Moment:
     return Moment(seconds, int((1000 + seconds) * 1e9))
 
 
-class Codec:
-    """Passes on what a test gives it."""
-
-    path = "/"
-    messages: Sequence[Message] = ()
-
-    def subscribe(self, streams: Sequence[Stream]) -> list[str]:
-        return ["subscribe"]
-
-    def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
-        return ["unsubscribe"]
-
-    def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
-        return self.messages
-
-
 class Setup:
     """A connection that sends changes of an account."""
 
     def __init__(self) -> None:
-        self.codec = Codec()
+        self.codec = GivenMessages()
         routes = {"private": Route(access=Access.SIGNED, sends_whole_accounts=False)}
         exchange: Any = ImaginaryExchange(routes=routes, polls=ImaginaryPolls(), codec=lambda *_: self.codec)
         self.ledger = Ledger("imaginary", [BALANCES], 30.0, at(0))

@@ -1,14 +1,14 @@
 """Quiet or stale where no number grows with each event: the exchange judges with evidence."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from feed_life import BOOK, TICKER, TRADES, ask, at, emitted
 from imaginary_books import whole
-from imaginary_exchange import ImaginaryExchange
+from imaginary_exchange import GivenMessages, ImaginaryExchange
 from market_collector.errors import FrameError, InstrumentRefusedError, RequestFailedError
 from market_collector.exchanges.freshness import by_number
 from market_collector.exchanges.interface import (
@@ -61,29 +61,11 @@ class EvidenceApi(OkxRestApi):
         return Freshness(Finding.NEWER, detail=words)
 
 
-class Codec:
-    """Passes on what a test gives it."""
-
-    path = "/"
-
-    def __init__(self) -> None:
-        self.messages: Sequence[Message] = ()
-
-    def subscribe(self, streams: Sequence[Stream]) -> list[str]:
-        return ["subscribe"]
-
-    def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
-        return ["unsubscribe"]
-
-    def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
-        return self.messages
-
-
 class Setup:
     """A feed of one acknowledged stream."""
 
     def __init__(self, stream: Stream) -> None:
-        self.stream, self.codec = stream, Codec()
+        self.stream, self.codec = stream, GivenMessages()
         exchange: Any = ImaginaryExchange(rest_api=EvidenceApi(), codec=lambda *_: self.codec)
         self.ledger = Ledger("okx", [stream], 10.0, at(0))
         self.feed = Feed("all", exchange, [stream], self.ledger, ping_interval_s=20.0)
