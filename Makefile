@@ -63,7 +63,7 @@ check-crds: ## fail when crds/ or the chart's copy differ from the models
 	@$(BIN)/market-operator crd | diff -u crds/marketcollectors.yaml - || { echo "crds/ differs from the models: run make crds" >&2; exit 1; }
 	@diff -u crds/marketcollectors.yaml helm/market-operator/files/marketcollectors.yaml || { echo "the chart's copy differs: run make crds" >&2; exit 1; }
 
-SPEC_PAGES := spec spec-template
+SPEC_PAGES := spec spec-sinks spec-template
 
 docs: ## write the spec reference in docs/ from the CRD, and the schema of records
 	@$(BIN)/python hack/records_schema.py > docs/records.schema.json

@@ -1,7 +1,7 @@
 """Prints a reference page of the spec from the CRD.
 
-The argument is the page: `spec-template` has the template and the labels, `spec` has all other fields.
-`make docs` writes both pages to docs/, and `make check-docs` fails if they are not current.
+The argument is the page: `spec-sinks` has the sinks, `spec-template` the template and the labels, `spec` all other
+fields. `make docs` writes the pages to docs/, and `make check-docs` fails if they are not current.
 """
 
 import re
@@ -16,15 +16,22 @@ import yaml
 DURATION = re.compile(r"\b(\d+(?:ms|s|m|h)) (?:and|to) (\d+(?:ms|s|m|h))\b")
 LEAST = re.compile(r"self >= (\d+)$")
 CRD = Path(__file__).parents[1] / "crds" / "marketcollectors.yaml"
-OF_PODS = ("template", "commonLabels")
+PAGES = {"sinks": "spec-sinks", "template": "spec-template", "commonLabels": "spec-template"}
+# By field; the other fields are on the page `spec`.
 INTRODUCTIONS = {
     "spec": """# Spec
 
 The fields of `spec`, generated from the CRD. [crds/samples](../crds/samples) has samples, and
-[another page](spec-template.md) has `spec.template` and `spec.commonLabels`.
+[One page](spec-sinks.md) has `spec.sinks`, and [another](spec-template.md) has `spec.template` and
+`spec.commonLabels`.
 
 The API server refuses a spec that breaks a rule. `market-collector validate` reports errors without
 a cluster. Durations are strings such as 500ms, 30s or 1m30s.
+""",
+    "spec-sinks": """# Spec: sinks
+
+The fields of `spec.sinks`, generated from the CRD: where records go. [sinks.md](sinks.md) explains
+them, and [spec.md](spec.md) has the other fields.
 """,
     "spec-template": """# Spec: template
 
@@ -46,7 +53,7 @@ def main() -> None:
 
 
 def reference(crd: Node, page: str) -> str:
-    """The page as Markdown: `spec` without the fields that change pods, `spec-template` with only these."""
+    """The page as Markdown."""
     spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     rows = [
         f"| {_path(path)} | {_type(node)} | {_default(node)} | {_cell(_text(node))} |"
@@ -74,7 +81,7 @@ def reference(crd: Node, page: str) -> str:
 
 
 def _is_on(page: str, path: str) -> bool:
-    return (path.rstrip("*").split(".")[0] in OF_PODS) == (page == "spec-template")
+    return PAGES.get(re.split(r"[.*[]", path)[0], "spec") == page
 
 
 def fields(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:

@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 import yaml
 from cel_expr_python import cel
+from cel_expr_python.ext import ext_strings
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -87,7 +88,7 @@ def holds(rule: str, value: Any) -> bool:
 
 @cache
 def program(rule: str) -> Any:
-    return cel.NewEnv(variables={"self": cel.Type.DYN}).compile(rule)
+    return cel.NewEnv(variables={"self": cel.Type.DYN}, extensions=[ext_strings.ExtStrings()]).compile(rule)
 
 
 def python_accepts(spec: Json) -> bool:
@@ -208,7 +209,10 @@ BAD: list[Json] = [
     {"symbol": "BTCUSDT"},
     {"symbol": "A-"},
     {"symbol": "BTC-USDT-SWAP"},
+    {"symbol": "BTC-USDT-PERP"},
     {"symbol": "BTC-USDT-250328"},
+    {"symbol": "BTC-USDT-251328"},
+    {"symbol": "BTC-USDT-250328-USDT-USDT"},
     {"symbol": None, "symbols": ["BTC-USDT", "BTC-USD-250328-60000-C"]},
     {"symbol": "A-" + "B" * 39},
     {"symbol": None, "symbols": []},

@@ -15,12 +15,14 @@ from market_spec.exchanges import (
     Exchange,
     Interval,
     Symbol,
+    SymbolRule,
     depths_message,
+    symbol_rules,
     types_message,
 )
 from market_spec.fields import integer
 from market_spec.kinds import Duration, Items, OneOf
-from market_spec.messages import counted, shown
+from market_spec.messages import Path, counted, shown
 from market_spec.section import Rule, Section, Violation
 from market_spec.sinks import Sink
 
@@ -70,7 +72,28 @@ def _offer_rules() -> tuple[Rule, ...]:
     return (
         *(types_rule(name, offer) for name, offer in partial.items()),
         *(_depth_rule(name, offer) for name, offer in CAPABILITIES.items()),
+        *(symbol_rule(name, rule) for name, offer in CAPABILITIES.items() for rule in symbol_rules(name, offer)),
     )
+
+
+def symbol_rule(name: str, rule: SymbolRule) -> Rule:
+    """A rule about the symbols of an exchange."""
+
+    def violations(spec: "Collection") -> Iterator[Violation]:
+        for path, symbol in _symbols(spec) if spec.exchange == name else ():
+            if given := rule.check(symbol):
+                yield Violation(path, given)
+
+    one, each = rule.cel.format(s="self.symbol"), rule.cel.format(s="s")
+    cel = f"(!has(self.symbol) || ({one})) && (!has(self.symbols) || self.symbols.all(s, {each}))"
+    return Rule(f"self.exchange != '{name}' || ({cel})", rule.message, violations)
+
+
+def _symbols(spec: "Collection") -> Iterator[tuple[Path, str]]:
+    if spec.symbol is not None:
+        yield ("symbol",), spec.symbol
+    for number, symbol in enumerate(spec.symbols or ()):
+        yield ("symbols", number), symbol
 
 
 def types_rule(name: str, offer: Capabilities) -> Rule:
@@ -254,13 +277,14 @@ class Collection(Section, frozen=True, kw_only=True):
     ]
     symbol: Annotated[
         Symbol | None,
-        "Symbol of a spot instrument, canonical BASE-QUOTE such as BTC-USDT. Default none; exactly one of symbol and "
-        "symbols is required.",
+        "Symbol of an instrument. Spot: BASE-QUOTE, such as BTC-USDT. Perpetual: BASE-QUOTE-PERP. Dated future: "
+        "BASE-QUOTE-YYMMDD. If another asset than the quote settles a contract, it follows: BTC-USD-PERP-BTC. "
+        "Default none; exactly one of symbol and symbols is required.",
     ] = None
     symbols: Annotated[
         tuple[Symbol, ...] | None,
         Items(1, MAX_SYMBOLS, "set"),
-        "Symbols of spot instruments, 1 to 500. Default none; exactly one of symbol and symbols is required.",
+        "Symbols of instruments, 1 to 500. Default none; exactly one of symbol and symbols is required.",
     ] = None
     data_types: Annotated[
         tuple[DataType, ...],

@@ -3,13 +3,14 @@
 To add an exchange, add its entry to CAPABILITIES.
 """
 
-import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
 
 from market_spec.kinds import Findings, OneOf, Text
-from market_spec.messages import Path, shown
+from market_spec.messages import Path, listed, shown
+from market_spec.names import FUTURE, KINDS, MAX_LENGTH, PATTERN, PERP, PERPETUAL, SPOT, Name, parsed
 
 
 class Capabilities(msgspec.Struct, frozen=True):
@@ -18,10 +19,19 @@ class Capabilities(msgspec.Struct, frozen=True):
     data_types: tuple[str, ...]
     depths: tuple[int, ...]
     """Depths of its order book channel, levels per side, the default one first."""
+    kinds: tuple[str, ...] = (SPOT,)
+    """Kinds of its instruments, of `names.KINDS`."""
+    inverse_quotes: tuple[str, ...] = ()
+    """Quotes of contracts that are settled in their base. Others are settled in their quote."""
     websocket_port: int = 443
     """Of its own WebSocket address."""
     rest_port: int = 443
     """Of its own REST address."""
+
+    def canonical(self, name: Name) -> Name:
+        """The name with the asset that settles it on this exchange."""
+        settlement = name.base if name.quote in self.inverse_quotes else name.quote
+        return name if name.kind == SPOT else Name.contract(name.base, name.quote, name.expiry, settlement)
 
     @property
     def default_depth(self) -> int:
@@ -37,25 +47,26 @@ DATA_TYPES = ("trade", "orderbook", "ticker", "candle", QUOTE, BALANCE)
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w")
 CAPABILITIES = {"okx": Capabilities(data_types=DATA_TYPES, depths=(400,), websocket_port=8443)}
 
-_DERIVATIVES = {
-    r"-SWAP$": "a perpetual swap",
-    r"-\d+-[^-]+-[CP]$": "an option",
-    r"-\d{6,8}$": "a future",
-    r"": "a derivative",
-}
-"""Names of symbols with more than two parts, by pattern; the first match counts."""
 
-
-class SpotSymbol(Text, frozen=True):
-    """A spot instrument's symbol. Derivatives are refused by name, since they are not supported."""
+class SymbolText(Text, frozen=True):
+    """A canonical name. The message about another one has the canonical name, if it can be derived."""
 
     def read(self, value: Any, path: Path, findings: Findings) -> Any:
         """See `Kind.read`."""
-        if isinstance(value, str) and re.fullmatch("[A-Z0-9]+(-[A-Z0-9]+){2,}", value.upper()):
-            kind = next(name for pattern, name in _DERIVATIVES.items() if re.search(pattern, value.upper()))
-            findings.add(path, f"{shown(value)} is {kind}. Only spot instruments are supported: {self.form}")
-            return value
-        return super().read(value, path, findings)
+        own = Findings()
+        super().read(value, path, own)
+        for fault in own.faults:
+            findings.add(path, fault.text + (_advice(value) if isinstance(value, str) else ""))
+        return value
+
+
+def _advice(symbol: str) -> str:
+    from market_spec import foreign_names  # only messages need it
+
+    if foreign_names.is_option(symbol):
+        return ". Options are not collected"
+    names = foreign_names.canonical_names(symbol)
+    return f". Write {listed(names)}" if names else ""
 
 
 Exchange = Annotated[str, OneOf(tuple(CAPABILITIES))]
@@ -63,12 +74,12 @@ DataType = Annotated[str, OneOf(DATA_TYPES)]
 Interval = Annotated[str, OneOf(INTERVALS)]
 Symbol = Annotated[
     str,
-    SpotSymbol(
+    SymbolText(
         "a symbol",
-        "BASE-QUOTE in capitals, such as BTC-USDT",
-        pattern="^[A-Z0-9]+-[A-Z0-9]+$",
+        "BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals, such as BTC-USDT",
+        pattern=PATTERN,
         min_length=3,
-        max_length=40,
+        max_length=MAX_LENGTH,
     ),
 ]
 
@@ -81,3 +92,54 @@ def types_message(exchange: str, offer: Capabilities) -> str:
 def depths_message(exchange: str) -> str:
     """The message about an order book depth that the exchange does not offer."""
     return f"{exchange} offers order books of depth {', '.join(map(str, sorted(CAPABILITIES[exchange].depths)))}"
+
+
+class SymbolRule(msgspec.Struct, frozen=True):
+    """A rule about canonical names that depends on the exchange."""
+
+    cel: str
+    """About the name in ``{s}``. The API server limits the cost of a rule, which it knows only for fields."""
+    message: str
+    check: Callable[[str], str]
+    """Returns the words about a symbol that breaks the rule, otherwise an empty string."""
+
+
+_KIND_CEL = {
+    SPOT: "{s}.matches('^[^-]+-[^-]+$')",
+    PERPETUAL: f"{{s}}.matches('^[^-]+-[^-]+-{PERP}')",
+    FUTURE: "{s}.matches('^[^-]+-[^-]+-[0-9]')",
+}
+_IS_BASE_LAST = "{s}.substring(0, {s}.indexOf('-')) == {s}.substring({s}.lastIndexOf('-') + 1)"
+
+
+def symbol_rules(exchange: str, offer: Capabilities) -> list[SymbolRule]:
+    """The rules about the names of one exchange: the kinds, and the asset that settles contracts."""
+    rules = [_kind_rule(exchange, offer)] if set(offer.kinds) < set(KINDS) else []
+    return rules if offer.kinds == (SPOT,) else [*rules, _settlement_rule(exchange, offer)]
+
+
+def _kind_rule(exchange: str, offer: Capabilities) -> SymbolRule:
+    def check(symbol: str) -> str:
+        kind = parsed(symbol).kind
+        return "" if kind in offer.kinds else f"{shown(symbol)}: {kind}"
+
+    cel = " || ".join(_KIND_CEL[kind] for kind in offer.kinds)
+    return SymbolRule(cel, f"{exchange} offers instruments of kind {listed(offer.kinds, 'and')}", check)
+
+
+def _settlement_rule(exchange: str, offer: Capabilities) -> SymbolRule:
+    def check(symbol: str) -> str:
+        right = str(offer.canonical(parsed(symbol)))
+        return "" if right == symbol else f"{shown(symbol)}: write {right}"
+
+    form = "a symbol ends with the asset that settles it only if that is not the quote"
+    if not offer.inverse_quotes:
+        return SymbolRule(_parts_cel("1,2"), form, check)
+    is_inverse = f"{{s}}.matches('^[^-]+-({'|'.join(offer.inverse_quotes)})-')"
+    cel = f"{is_inverse} ? {_parts_cel('3')} && {_IS_BASE_LAST} : {_parts_cel('1,2')}"
+    more = f"On {exchange} the base settles contracts in {listed(offer.inverse_quotes)}"
+    return SymbolRule(cel, f"{form}. {more}", check)
+
+
+def _parts_cel(hyphens: str) -> str:
+    return f"{{s}}.matches('^([^-]+-){{{{{hyphens}}}}}[^-]+$')"

@@ -20,7 +20,16 @@ from market_collector.model.streams import DataType
 from market_spec.collection import MAX_SYMBOLS, Candle, Collection, OrderBook, book_depth
 from market_spec.connection import INITIAL_ABOVE_MAX, REST_ADDRESS, WEBSOCKET_ADDRESS, Backoff, Connection
 from market_spec.durations import seconds, size_bytes
-from market_spec.exchanges import CAPABILITIES, Exchange, Interval, Symbol, depths_message, types_message
+from market_spec.exchanges import (
+    CAPABILITIES,
+    Capabilities,
+    Exchange,
+    Interval,
+    Symbol,
+    depths_message,
+    symbol_rules,
+    types_message,
+)
 from market_spec.kinds import Fault, Items, Number
 from market_spec.messages import not_among, path_text, shown
 from market_spec.section import fields_of
@@ -114,7 +123,7 @@ class ExchangeCollectorConfig(Model):
 
         Args:
             exchange: one of `get_supported_exchanges`.
-            symbol: canonical BASE-QUOTE, for example ``BTC-USDT``. Exactly one of symbol and symbols is required.
+            symbol: a canonical name, for example ``BTC-USDT``. Exactly one of symbol and symbols is required.
             symbols: several of them, up to 500. They share the connections.
             data_types: required; at least one of those that the exchange offers (`ExchangeFactory.get_exchange_info`).
             auto_restart: reconnect without limit, and let a `CollectorManager` restart a failed collector. False: give
@@ -182,8 +191,18 @@ class ExchangeCollectorConfig(Model):
             if data_type not in offer.data_types:
                 text = f"{types_message(self.exchange, offer)} ({shown(data_type)})"
                 yield Fault(("data_types", number), text)
+        yield from self._symbol_faults(offer)
         if DataType.QUOTE in self.data_types and DataType.ORDERBOOK not in self.data_types:
             yield Fault(("data_types",), f'quotes are made from order books. Add "{DataType.ORDERBOOK}"')
+
+    def _symbol_faults(self, offer: Capabilities) -> Iterator[Fault]:
+        given: dict[tuple[str | int, ...], str] = {("symbols", at): each for at, each in enumerate(self.symbols)}
+        if self.symbol:
+            given[("symbol",)] = self.symbol
+        for path, symbol in given.items():
+            for rule in symbol_rules(self.exchange, offer):
+                if words := rule.check(symbol):
+                    yield Fault(path, f"{rule.message} ({words})")
 
 
 def known_exchange(name: str) -> str:
