@@ -49,7 +49,7 @@ class PlainSnapshots:
     def request(self, stream: Stream, depth: int | None) -> Request:
         return Request(f"/book?depth={depth}")
 
-    def read(self, stream: Stream, body: bytes, receive_time_ns: int) -> Orderbook:
+    def read(self, stream: Stream, depth: int | None, body: bytes, receive_time_ns: int) -> Orderbook:
         try:
             return msgspec.json.decode(body, type=Orderbook)
         except msgspec.MsgspecError as error:

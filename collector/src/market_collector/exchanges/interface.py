@@ -589,8 +589,10 @@ class BookSnapshots(Protocol):
         """
         ...
 
-    def read(self, stream: Stream, body: bytes, receive_time_ns: int) -> Orderbook:
-        """The snapshot in an answer, with the ``sequence`` that updates follow.
+    def read(self, stream: Stream, depth: int | None, body: bytes, receive_time_ns: int) -> Orderbook:
+        """The snapshot in the answer to `request`, with the ``sequence`` that updates follow.
+
+        With `BookWindow.KNOWN_RANGE`, its ``depth`` is the number of levels that were requested for each side.
 
         Raises:
             FrameError: the answer is malformed, or reports an error.

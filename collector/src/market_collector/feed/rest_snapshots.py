@@ -75,7 +75,7 @@ class RestSnapshots:
         if not isinstance(answer, bytes):
             raise _UnusableError(str(answer))
         try:
-            return self._source.read(subscription.progress.stream, answer, now.wall_ns), answer
+            return self._source.read(subscription.progress.stream, self._depth, answer, now.wall_ns), answer
         except FrameError as error:
             raise _UnusableError(str(error)) from error
 
