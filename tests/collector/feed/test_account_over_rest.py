@@ -6,7 +6,16 @@ from typing import Any
 from imaginary_exchange import GivenMessages, ImaginaryExchange
 from imaginary_polls import BALANCES, ImaginaryPolls
 from market_collector.errors import RequestFailedError
-from market_collector.exchanges.interface import Access, AccountUpdate, Ack, Message, ProblemKind, RestProblem, Route
+from market_collector.exchanges.interface import (
+    Access,
+    AccountUpdate,
+    Ack,
+    Lost,
+    Message,
+    ProblemKind,
+    RestProblem,
+    Route,
+)
 from market_collector.feed.account_login import ACCOUNT_REPEAT_S, ACCOUNT_RETRY_S
 from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, SendSigned
 from market_collector.feed.feed import Feed
@@ -118,3 +127,14 @@ def test_answer_of_an_unsubscribe_request_does_not_end_secrecy() -> None:
     assert setup.feed._login.is_pending
     setup.gets(Ack((BALANCES,)), 1)
     assert not setup.feed._login.is_pending
+
+
+def test_account_is_requested_again_after_a_new_subscription() -> None:
+    """The connection sent no changes between the two subscriptions."""
+    setup = Setup()
+    setup.gets(Ack((BALANCES,)), 1)
+    setup.answered(b'{"BTC":"1"}', 1.5)
+    requests = [effect for effect in setup.gets(Lost("the subscription ended"), 3) if isinstance(effect, SendSigned)]
+    assert len(requests) == 2, "unsubscribe and subscribe"
+    setup.gets(Ack((BALANCES,)), 4)
+    assert setup.answered(b'{"BTC":"2"}', 4.5) == [("BTC", "2")]

@@ -40,6 +40,8 @@ class AccountLogin:
         """Set if accounts are requested over REST."""
         self._account_due_at = float("-inf")
         """When the account is requested over REST next, monotonic seconds. Infinite while a request is under way."""
+        self._requested_for: float | None = None
+        """When the subscription was acknowledged after which the account was last requested over REST."""
         self._awaits_login = route.access is Access.LOGIN
         self._was_refused = False
         """A close frame after a refused login adds nothing."""
@@ -114,8 +116,8 @@ class AccountLogin:
         for stream, subscription in self._subscriptions.by_stream.items():
             if stream.data_type is not DataType.BALANCE or subscription.acked_at is None:
                 continue
-            if self._polls is not None and now.at >= self._account_due_at:
-                self._account_due_at = float("inf")
+            if self._polls is not None and self._is_account_due(subscription.acked_at, now):
+                self._account_due_at, self._requested_for = float("inf"), subscription.acked_at
                 effects.append(Fetch(stream, Question.ACCOUNT, self._polls.request(stream)))
             if not subscription.has_data:
                 continue
@@ -125,6 +127,10 @@ class AccountLogin:
             elif is_connection_alive:
                 self._ledger.confirm(subscription.progress, now)
         return effects
+
+    def _is_account_due(self, acked_at: float, now: Moment) -> bool:
+        """Whether to request the account. Changes before a new subscription are only in a later answer."""
+        return now.at >= self._account_due_at or acked_at != self._requested_for
 
     def on_account_answer(self, stream: Stream, answer: Answer, now: Moment) -> list[Effect]:
         """Take an account from REST. Without one, the stream is unconfirmed until the next answer."""
