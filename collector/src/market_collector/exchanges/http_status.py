@@ -21,7 +21,11 @@ def problem_of_status(
         longest_pause_s: limit of the requested pause.
     """
     if status == TOO_MANY:
-        after = headers.get("retry-after", "")
-        requested_s = min(float(after), longest_pause_s) if after.isdecimal() else pause_s
-        return RestProblem(ProblemKind.BUSY, requested_s)
+        return RestProblem(ProblemKind.BUSY, requested_pause_s(headers, pause_s, longest_pause_s))
     return RestProblem(ProblemKind.SERVER if status >= SERVER_ERRORS else ProblemKind.BUG)
+
+
+def requested_pause_s(headers: Mapping[str, str], pause_s: float, longest_pause_s: float = float("inf")) -> float:
+    """Return the pause that an answer requests, in seconds; ``pause_s`` if it requests none. Arguments as above."""
+    after = headers.get("retry-after", "")
+    return min(float(after), longest_pause_s) if after.isdecimal() else pause_s

@@ -11,6 +11,7 @@ from market_collector.exchanges.interface import Ack, CloseNotice, Info, Message
 from market_collector.exchanges.okx.events import Arg, Event, read_arg, read_event, refusal_reason
 from market_collector.exchanges.okx.pushes import reader_of
 from market_collector.exchanges.okx.rows import BARS, without_empty_fields
+from market_collector.exchanges.parts import in_parts
 from market_collector.model.streams import DataType, Stream
 
 PUBLIC, BUSINESS, PRIVATE = "public", "business", "private"
@@ -34,11 +35,11 @@ class OkxCodec:
 
     def subscribe(self, streams: Sequence[Stream]) -> list[str]:
         """Build the subscribe frames. Each has an id that identifies its streams, since an error may lack ``arg``."""
-        return [self._request("subscribe", part) for part in _parts(streams)]
+        return [self._request("subscribe", part) for part in in_parts(streams, ARGS_PER_REQUEST)]
 
     def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
         """Build the unsubscribe frames."""
-        return [self._request("unsubscribe", part) for part in _parts(streams)]
+        return [self._request("unsubscribe", part) for part in in_parts(streams, ARGS_PER_REQUEST)]
 
     def _request(self, verb: str, streams: tuple[Stream, ...]) -> str:
         request_id = str(next(self._ids))
@@ -137,10 +138,6 @@ def channel(stream: Stream) -> str:
 def _names(stream: Stream) -> tuple[str, ...]:
     """The channels that a stream's data may come from: recordings of other clients have the merged trades."""
     return ("trades-all", "trades") if stream.data_type is DataType.TRADE else (channel(stream),)
-
-
-def _parts(streams: Sequence[Stream]) -> Iterable[tuple[Stream, ...]]:
-    return (tuple(streams[at : at + ARGS_PER_REQUEST]) for at in range(0, len(streams), ARGS_PER_REQUEST))
 
 
 def _beginning(channel: str, instrument: str) -> bytes:

@@ -1,6 +1,6 @@
 """OKX v5 over REST: requests, and readers for their answers. exchange.py names the sources."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -36,6 +36,7 @@ from market_collector.exchanges.okx.rows import (
     is_spot,
     trade_of,
 )
+from market_collector.exchanges.readable import readable
 from market_collector.model.events import Candle, Data, Instrument, Orderbook, Trade
 from market_collector.model.streams import DataType, Stream
 
@@ -179,7 +180,7 @@ class OkxRestApi:
         """Return a record for each listed symbol. Only spot instruments have amounts in base currency."""
         with _reading("its instruments", body):
             rows = [row for row in _rows("its instruments", body) if decode_row(row, InstrumentName).instId in symbols]
-            return _readable(rows, partial(_instrument_of, receive_time_ns))
+            return readable(rows, partial(_instrument_of, receive_time_ns))
 
     def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
         """Return the symbols that the answer lacks. A request for one symbol is refused if it is not listed.
@@ -243,7 +244,7 @@ class OkxRestApi:
     def read_overview(self, streams: Iterable[Stream], body: bytes) -> Mapping[Stream, Sign]:
         """Read one row per instrument; one that is not listed has none."""
         with _reading("all tickers", body):
-            rows = _readable(_rows("all tickers", body), lambda row: decode_row(row, TickerMark))
+            rows = readable(_rows("all tickers", body), lambda row: decode_row(row, TickerMark))
             by_symbol = {row.instId: row for row in rows if row.ts is not None}
             return {stream: _sign(stream, by_symbol[stream.symbol]) for stream in streams if stream.symbol in by_symbol}
 
@@ -287,7 +288,7 @@ class OkxRestApi:
         """Read single fills, which have no sequence here, or closed candles."""
         with _reading(stream, body):
             rows = _rows(stream, body)
-            records = _readable(reversed(rows), partial(_record_of, stream, receive_time_ns))
+            records = readable(reversed(rows), partial(_record_of, stream, receive_time_ns))
         closed = [structs.replace(each, backfilled=True) for each in records if isinstance(each, Trade) or each.closed]
         return History(closed, len(rows) - len(records), (self._covers_from(stream, len(rows), records), None))
 
@@ -302,7 +303,7 @@ def _get(path: str, query: str = "") -> Request:
 
 def _instruments(body: bytes) -> list[InstrumentRow]:
     with _reading("its instruments", body):
-        return _readable(_rows("its instruments", body), lambda row: decode_row(row, InstrumentRow))
+        return readable(_rows("its instruments", body), lambda row: decode_row(row, InstrumentRow))
 
 
 def _instrument_of(receive_time_ns: int, row: msgspec.Raw) -> Instrument:
@@ -387,20 +388,6 @@ def _record_of(stream: Stream, receive_time_ns: int, row: msgspec.Raw) -> Trade 
 
 def _number_of(stream: Stream, record: Trade | Candle) -> int:
     return int(record.trade_id) if isinstance(record, Trade) else stream.candle_number(record.open_time_ns)
-
-
-def _readable(rows: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) -> list[T]:
-    """Return what can be read. Raises the last row's error if that is nothing."""
-    found: list[T] = []
-    failure: Exception | None = None
-    for row in rows:
-        try:
-            found.append(read(row))
-        except UNREADABLE as error:
-            failure = error
-    if failure is not None and not found:
-        raise failure
-    return found
 
 
 def _first(what: Stream | str, body: bytes, kind: type[T]) -> T | None:
