@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 from market_collector.containment import Containment
 from market_collector.errors import FrameError, RequestFailedError
-from market_collector.exchanges.interface import Request, RestApi
+from market_collector.exchanges.interface import ProblemKind, Request, RestApi
 from market_collector.feed.ledger import Ledger
-from market_collector.model.events import Record
+from market_collector.model.events import Instrument, Record
 from market_collector.model.moment import Moment
 from market_collector.model.streams import ACCOUNT
 from market_collector.net.rest import Rest
@@ -54,10 +54,7 @@ class InstrumentWatch:
 
     async def _read(self, request: Request, symbols: frozenset[str]) -> bool:
         try:
-            body = await self._rest.fetch(request)
-            gone = self._rest_api.unlisted(symbols, body)
-            now = self._clock()
-            found = [] if gone == symbols else self._rest_api.read_instruments(symbols, body, now.wall_ns)
+            gone, found, now = await self._read_answer(request, symbols)
         except (RequestFailedError, FrameError) as error:
             log.info("cannot read the exchange's instruments: %s", error)
             return False
@@ -65,3 +62,16 @@ class InstrumentWatch:
         if changed := [*instruments.update(found), *instruments.remove(gone, now)]:
             self._emit(changed)
         return True
+
+    async def _read_answer(
+        self, request: Request, symbols: frozenset[str]
+    ) -> tuple[Set[str], Sequence[Instrument], Moment]:
+        """Return the symbols that are not listed, the descriptions of the others, and the time of the answer."""
+        try:
+            body = await self._rest.fetch(request)
+        except RequestFailedError as error:
+            if error.problem is None or error.problem.kind is not ProblemKind.NO_SYMBOL:
+                raise
+            return symbols, [], self._clock()
+        now, gone = self._clock(), self._rest_api.unlisted(symbols, body)
+        return gone, [] if gone == symbols else self._rest_api.read_instruments(symbols, body, now.wall_ns), now

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 TOTAL_TIMEOUT_S = 15.0
 """Until an answer is complete."""
-MAX_BODY_BYTES = 8 * 2**20
+MAX_BODY_BYTES = 16 * 2**20
+"""The largest answer is the list of all instruments: about 8 MB at Binance."""
 GZIP_OR_ZLIB = 47
 """``wbits`` of zlib for both formats."""
 MAX_THREADS = 64
