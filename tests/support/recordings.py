@@ -14,6 +14,14 @@ OKX_CONTROL = OKX / "control_frames_docs_example.jsonl"
 OKX_REST = OKX / "rest.jsonl"
 OKX_ACCOUNT = OKX / "ws_private_account_docs_example.jsonl"
 
+BINANCE = Path(__file__).parent.parent / "recordings" / "binance"
+BINANCE_2021 = BINANCE / "ws_spot_2021-10-12_nknusdt_part1_blzeth.jsonl"
+BINANCE_TESTNET = BINANCE / "ws_spot_testnet_2026-09-13_btcusdt.jsonl"
+BINANCE_KLINE = BINANCE / "ws_spot_2026-08-22_kline_snippet.jsonl"
+BINANCE_CONTROL = BINANCE / "control_frames_docs_example.jsonl"
+BINANCE_REST = BINANCE / "rest.jsonl"
+BINANCE_ACCOUNT = BINANCE / "ws_api_account_2026-09-30_demo.jsonl"
+
 
 @dataclass(frozen=True)
 class Frame:

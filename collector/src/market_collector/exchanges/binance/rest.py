@@ -1,0 +1,398 @@
+"""Binance spot over REST: requests, and readers for their answers. exchange.py names the sources."""
+
+import json
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from functools import partial
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedError
+from market_collector.excerpt import first_words
+from market_collector.exchanges.binance.errors import NO_SYMBOL, problem_of, read_problem
+from market_collector.exchanges.binance.rows import (
+    NAME,
+    CandleRow,
+    TradeRow,
+    candle_of,
+    checked_levels,
+    is_zero,
+    native_name,
+    trade_of,
+)
+from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds, check_decimals
+from market_collector.exchanges.freshness import by_number
+from market_collector.exchanges.interface import (
+    Budget,
+    Evidence,
+    Freshness,
+    History,
+    HistoryRange,
+    Request,
+    RestProblem,
+    Seen,
+    Sign,
+    Top,
+)
+from market_collector.exchanges.readable import readable
+from market_collector.model.events import Candle, Data, Instrument, Level, Orderbook, Trade
+from market_collector.model.streams import LARGEST_ID, DataType, Stream
+
+API = "/api/v3"
+WEIGHT_PER_MINUTE = 6000
+BUDGETS = {"": Budget(per_second=45.0, capacity=300.0)}
+"""At most half of the exchange's weight in any minute, as others share the address."""
+LIMITS = {100: 5, 500: 25, 1000: 50, 5000: 250}
+"""Weights of book snapshots by their number of levels."""
+TRADING = "TRADING"
+
+T = TypeVar("T")
+
+
+class InstrumentRow(msgspec.Struct, gc=False):
+    """``{"symbol":"ETHBTC","status":"TRADING","baseAsset":"ETH","quoteAsset":"BTC","filters":[...],...}`` [rec].
+
+    Other states are HALT, BREAK, END_OF_DAY and CANCEL_ONLY. A delisted instrument stays listed as BREAK.
+    """
+
+    symbol: str
+    status: str
+    baseAsset: str
+    quoteAsset: str
+    filters: list[dict[str, Any]] = []
+
+    @property
+    def canonical(self) -> str:
+        """BASE-QUOTE."""
+        return f"{self.baseAsset}-{self.quoteAsset}"
+
+
+STATUSES = {
+    TRADING: "trading",
+    "HALT": "halted",
+    "BREAK": "halted",
+    "END_OF_DAY": "halted",
+    "CANCEL_ONLY": "cancel_only",
+}
+"""Our words for Binance's states; others are published as they are."""
+
+
+class InstrumentList(msgspec.Struct, gc=False):
+    """``{"timezone":"UTC","serverTime":1633998511098,"rateLimits":[...],"symbols":[InstrumentRow, ...]}`` [rec]."""
+
+    symbols: list[InstrumentRow]
+
+
+class ClockMark(msgspec.Struct, gc=False):
+    """``{"serverTime":1499827319559}``."""
+
+    serverTime: ClockMilliseconds
+
+
+class TradeMark(msgspec.Struct, gc=False):
+    """The id of a fill."""
+
+    id: Id
+
+
+class BookAnswer(msgspec.Struct, gc=False):
+    """``{"lastUpdateId":1801494,"bids":[["76745.18000000","8.75160000"],...],"asks":[...]}`` [rec]."""
+
+    lastUpdateId: Id
+    bids: list[Level]
+    asks: list[Level]
+
+
+class CandleMark(msgspec.Struct, array_like=True, gc=False):
+    """The open time of a candle."""
+
+    open_ms: Milliseconds
+
+
+class TickerMark(msgspec.Struct, gc=False):
+    """The fields of a ticker that show activity; ``lastId`` is -1 without a trade in 24 hours.
+
+    ``{"symbol":"BNBBTC","bidPrice":"4.00000000","bidQty":"1.00000000","askPrice":"4.00000200",
+    "askQty":"100.00000000","lastId":28460,...}``
+    """
+
+    symbol: str
+    lastId: Annotated[int, msgspec.Meta(ge=-1, le=LARGEST_ID)]
+    bidPrice: str = ""
+    bidQty: str = ""
+    askPrice: str = ""
+    askQty: str = ""
+
+
+class BinanceRestApi:
+    """Binance's REST requests with their weights, and readers for the answers."""
+
+    budgets: Mapping[str, Budget] = BUDGETS
+    history_page = 1000
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> RestProblem | None:
+        """Judge HTTP errors by their status and code (docs/exchanges/binance.md, section 8)."""
+        return problem_of(status, headers, body)
+
+    def used_share(self, headers: Mapping[str, str]) -> float:
+        """Return the share of the weight of this minute that all clients of the address have used."""
+        used = headers.get("x-mbx-used-weight-1m", "")
+        return int(used) / WEIGHT_PER_MINUTE if used.isdecimal() else 0.0
+
+    def instruments(self) -> Request:
+        """Request all spot instruments, also those that do not trade: their state is wanted too."""
+        return Request(f"{API}/exchangeInfo?showPermissionSets=false", cost=20)
+
+    def live_symbols(self, body: bytes) -> list[str]:
+        """Return the names as BASE-QUOTE: Binance's own have no separator."""
+        return sorted(row.canonical for row in _instruments(body) if row.status == TRADING)
+
+    def halted(self, body: bytes) -> Mapping[str, str]:
+        """Return the states other than TRADING."""
+        return {row.canonical: row.status for row in _instruments(body) if row.status != TRADING}
+
+    def read_instruments(self, symbols: Container[str], body: bytes, receive_time_ns: int) -> Sequence[Instrument]:
+        """Return a record for each listed symbol."""
+        with _reading("its instruments", body):
+            return [_instrument_of(row, receive_time_ns) for row in _instruments(body) if row.canonical in symbols]
+
+    def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
+        """Return the symbols that the answer lacks. An answer without any row says nothing about them."""
+        listed = {row.canonical for row in _instruments(body)}
+        return symbols - listed if listed else frozenset()
+
+    def time(self) -> Request:
+        """Request the time."""
+        return Request(f"{API}/time")
+
+    def read_time(self, body: bytes) -> int:
+        """Read ``{"serverTime":1499827319559}``, in milliseconds."""
+        return _read("its time", body, ClockMark).serverTime * 1_000_000
+
+    def newest(self, stream: Stream) -> Request:
+        """Request the newest event."""
+        symbol = _symbol(stream)
+        match stream.data_type:
+            case DataType.TRADE:
+                return Request(f"{API}/trades?{symbol}&limit=1", cost=25)
+            case DataType.ORDERBOOK:
+                return Request(f"{API}/depth?{symbol}&limit=1", cost=5)
+            case DataType.TICKER:
+                return Request(f"{API}/ticker/24hr?{symbol}", cost=2)
+            case DataType.CANDLE:
+                return Request(f"{API}/klines?{symbol}&interval={stream.interval}&limit=1", cost=2)
+        raise ValueError(f"Binance does not offer {stream}")
+
+    def judge(self, stream: Stream, seen: Seen, body: bytes) -> Freshness:
+        """Compare the newest number with that of the last record, or of the last answer."""
+        return by_number(_newest_mark(stream, body), _known_mark(stream, seen, self))
+
+    def overview(self) -> Request:
+        """Request all tickers."""
+        return Request(f"{API}/ticker/24hr", cost=80)
+
+    def read_overview(self, streams: Iterable[Stream], body: bytes) -> Mapping[Stream, Sign]:
+        """Read one row per instrument; one that is not listed has none."""
+        rows = {row.symbol: row for row in _read("all tickers", body, list[TickerMark])}
+        named = ((stream, native_name(stream.symbol)) for stream in streams)
+        return {stream: _sign(stream, rows[name]) for stream, name in named if name in rows}
+
+    def mark(self, record: Data) -> int:
+        """Return the trade id, update id, or open time in milliseconds. Tickers are judged by evidence."""
+        match record:
+            case Trade():
+                return int(record.trade_id)
+            case Orderbook():
+                return record.sequence or 0
+            case Candle():
+                return record.open_time_ns // 1_000_000
+        return (record.exchange_time_ns or 0) // 1_000_000
+
+    def state(self, stream: Stream) -> Request:
+        """Request the instrument's state."""
+        return Request(f"{API}/exchangeInfo?{_symbol(stream)}&showPermissionSets=false", cost=20)
+
+    def is_trading(self, stream: Stream, body: bytes) -> bool:
+        """Return whether the state is TRADING."""
+        return any(row.canonical == stream.symbol and row.status == TRADING for row in _instruments(body))
+
+    def history(self, stream: Stream, missing: HistoryRange) -> Request:
+        """Request the page that starts with the range, ascending; all of history is there (section 7).
+
+        Candles start with the one before, and end with the one after: a candle is closed if there is a later one.
+        """
+        size = missing.last - missing.first + 1
+        if stream.data_type is DataType.TRADE:
+            page = f"fromId={missing.first}&limit={min(size, self.history_page)}"
+            return Request(f"{API}/historicalTrades?{_symbol(stream)}&{page}", cost=25)
+        start_ms = stream.candle_open_ns(missing.first - 1) // 1_000_000
+        page = f"interval={stream.interval}&startTime={start_ms}&limit={min(size + 2, self.history_page)}"
+        return Request(f"{API}/klines?{_symbol(stream)}&{page}", cost=2)
+
+    def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> History:
+        """Read fills, or closed candles. The page is complete up to its last row, which may be an open candle."""
+        with _reading(stream, body):
+            rows = _decode(stream, body, list[msgspec.Raw])
+            if stream.data_type is DataType.TRADE:
+                trades = readable(rows, partial(_trade, stream.symbol, receive_time_ns))
+                return History(trades, len(rows) - len(trades), (None, int(trades[-1].trade_id) if trades else None))
+            candles = readable(rows, partial(_candle, stream, receive_time_ns))
+        end = stream.candle_number(candles[-1].open_time_ns) - 1 if candles else None
+        return History(candles[:-1], len(rows) - len(candles), (None, end))
+
+
+class BinanceSnapshots:
+    """Snapshots of books."""
+
+    def request(self, stream: Stream, depth: int | None) -> Request:
+        """Request at least twice the wanted levels, as far as Binance has them."""
+        levels = _levels(depth)
+        return Request(f"{API}/depth?{_symbol(stream)}&limit={levels}", cost=LIMITS[levels])
+
+    def read(self, stream: Stream, depth: int | None, body: bytes, receive_time_ns: int) -> Orderbook:
+        """Read a snapshot, which has no time."""
+        with _reading(stream, body):
+            answer = _decode(stream, body, BookAnswer)
+            bids, asks = checked_levels(answer.bids), checked_levels(answer.asks)
+        return Orderbook(
+            NAME, stream.symbol, None, receive_time_ns, "snapshot", bids, asks, answer.lastUpdateId, None, None,
+            "exchange", _levels(depth),
+        )  # fmt: skip
+
+
+DEPTHS = (500, 20, 50, 100, 1000)
+"""Levels on each side that are kept for certain, the default one first."""
+
+
+def _levels(depth: int | None) -> int:
+    """Return the levels that a snapshot is requested with: at least twice as many as are wanted."""
+    return next(limit for limit in LIMITS if limit >= 2 * (depth or DEPTHS[0]))
+
+
+def _symbol(stream: Stream) -> str:
+    return f"symbol={native_name(stream.symbol)}"
+
+
+def _known_mark(stream: Stream, seen: Seen, api: BinanceRestApi) -> Evidence | None:
+    if stream.data_type is DataType.TICKER:
+        return seen.answer if seen.evidence is None else seen.evidence
+    return seen.answer if seen.last is None else api.mark(seen.last)
+
+
+def _newest_mark(stream: Stream, body: bytes) -> int | None:
+    """Return the number of the newest event; None for an instrument without any."""
+    match stream.data_type:
+        case DataType.ORDERBOOK:
+            return _read(stream, body, BookAnswer).lastUpdateId
+        case DataType.TICKER:
+            last_id = _read(stream, body, TickerMark).lastId
+            return last_id if last_id >= 0 else None
+        case DataType.CANDLE:
+            candles = _read(stream, body, list[CandleMark])
+            return candles[-1].open_ms if candles else None
+    trades = _read(stream, body, list[TradeMark])
+    return trades[-1].id if trades else None
+
+
+def _sign(stream: Stream, row: TickerMark) -> Sign:
+    """Read the sign of a stream's newest event. Candles change with each trade."""
+    bid, ask = _best(row.bidPrice, row.bidQty), _best(row.askPrice, row.askQty)
+    match stream.data_type:
+        case DataType.TRADE if row.lastId >= 0:
+            return row.lastId
+        case DataType.ORDERBOOK:
+            return Top(*bid, *ask)
+        case DataType.TICKER:
+            return " ".join((str(row.lastId), *bid, *ask))
+    return str(row.lastId)
+
+
+def _best(price: str, amount: str) -> tuple[str, str]:
+    return ("", "") if is_zero(price) else (price, amount)
+
+
+def _instruments(body: bytes) -> list[InstrumentRow]:
+    return _read("its instruments", body, InstrumentList).symbols
+
+
+def _instrument_of(row: InstrumentRow, receive_time_ns: int) -> Instrument:
+    """Make a record. Raises ValueError."""
+    filters = {each.get("filterType"): each for each in row.filters}
+    price, lot = filters.get("PRICE_FILTER", {}), filters.get("LOT_SIZE", {})
+    notional = filters.get("NOTIONAL", filters.get("MIN_NOTIONAL", {}))
+    steps = price.get("tickSize"), lot.get("stepSize"), lot.get("minQty"), notional.get("minNotional")
+    check_decimals(steps)
+    return Instrument(
+        NAME, row.canonical, None, receive_time_ns,
+        valid_from_ns=receive_time_ns,
+        native_symbol=row.symbol,
+        kind="spot",
+        base=row.baseAsset,
+        quote=row.quoteAsset,
+        amount_unit="base",
+        price_increment=steps[0],
+        amount_increment=steps[1],
+        min_amount=steps[2],
+        min_notional=steps[3],
+        status=STATUSES.get(row.status, row.status),
+        listed_time_ns=None,
+        trade_ids="dense",
+        sequence_scope="exchange",
+        trades_share_sequence=False,
+        trade_kinds=[],
+    )  # fmt: skip
+
+
+def _trade(symbol: str, receive_time_ns: int, row: msgspec.Raw) -> Trade:
+    return trade_of(symbol, msgspec.json.decode(row, type=TradeRow), receive_time_ns)
+
+
+def _candle(stream: Stream, receive_time_ns: int, row: msgspec.Raw) -> Candle:
+    return candle_of(stream, msgspec.json.decode(row, type=CandleRow), receive_time_ns)
+
+
+def _read(what: Stream | str, body: bytes, kind: type[T]) -> T:
+    with _reading(what, body):
+        return _decode(what, body, kind)
+
+
+def _decode(what: Stream | str, body: bytes, kind: type[T]) -> T:
+    """Decode an answer. One with an error raises `InstrumentRefusedError` or `FrameError`."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError:
+        _raise_problem(what, body)
+        raise
+
+
+def _raise_problem(what: Stream | str, body: bytes) -> None:
+    try:
+        problem = read_problem(body)
+    except msgspec.MsgspecError:
+        return
+    message = f"Binance error {problem.code}: {problem.msg} (REST, {what})"
+    if problem.code == NO_SYMBOL and isinstance(what, Stream):
+        raise InstrumentRefusedError("SymbolNotFound", message)
+    raise FrameError(message)
+
+
+@contextmanager
+def _reading(what: Stream | str, body: bytes) -> Iterator[None]:
+    """Turn a decoding error into a FrameError that names the request and shows the answer.
+
+    It has the stream if only the stream's data cannot be read.
+    """
+    try:
+        yield
+    except UNREADABLE as error:
+        stream = what if isinstance(what, Stream) and _is_json(body) else None
+        raise FrameError(f"Binance's answer for {what} cannot be read: {error}: {first_words(body)}", stream) from error
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
