@@ -139,7 +139,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"dataTypes": ["balance"], **KEY, "symbol": None, "symbols": ["A-B", "C-D"], "shards": 2},
         "shards must be 1 when balance is the only data type: there is one account",
     ),
-    ({"dataTypes": ["funding"]}, 'supported values: "trade", "orderbook", "ticker", "candle", "quote", "balance"'),
+    (
+        {"dataTypes": ["premium"]},
+        'supported values: "trade", "orderbook", "ticker", "candle", "quote", "balance", "funding"',
+    ),
+    ({"dataTypes": ["funding"]}, "funding is only for symbols of kind perpetual"),
     ({"dataTypes": ["trade", "trade"]}, "Duplicate value"),
     ({"orderbook": {"depth": 400}}, "orderbook is only for dataTypes with orderbook"),
     ({**BOOK, "orderbook": {"depth": 50}}, "okx offers order books of depth 400"),

@@ -4,8 +4,8 @@ import pytest
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
-from market_spec.exchanges import CAPABILITIES, Capabilities, symbol_rules
-from market_spec.names import FUTURE, KINDS, PERPETUAL, SPOT
+from market_spec.exchanges import CAPABILITIES, Capabilities, symbol_rules, type_rules
+from market_spec.names import FUTURE, KINDS, PERPETUAL, SPOT, parsed
 
 SYMBOLS = [
     "BTC-USDT", "BTC-USD", "BTC-USDT-PERP", "BTC-USDT-PERP-USDT", "BTC-USDT-PERP-BTC", "BTC-USD-PERP",
@@ -42,6 +42,24 @@ def test_inverse_contracts_name_the_asset_that_settles_them() -> None:
     }  # fmt: skip
     assert wrong["BTC-USD-PERP"] == '"BTC-USD-PERP": write BTC-USD-PERP-BTC'
     assert wrong["BTC-USD-270326"] == '"BTC-USD-270326": write BTC-USD-270326-BTC'
+
+
+@pytest.mark.parametrize(
+    ("data_type", "kinds"),
+    [("funding", {PERPETUAL}), *((each, {PERPETUAL, FUTURE}) for each in ("markprice", "openinterest", "liquidation"))],
+)
+def test_data_of_derivatives_is_refused_for_other_kinds(data_type: str, kinds: set[str]) -> None:
+    (rule,) = [each for types, each in type_rules().items() if data_type in types]
+    assert {parsed(symbol).kind for symbol in SYMBOLS if not rule.check(symbol)} == kinds
+    assert rule.check("BTC-USDT") == '"BTC-USDT": spot'
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_cel_and_python_agree_on_the_kinds_of_a_type(symbol: str) -> None:
+    environment = cel.NewEnv(variables={"s": cel.Type.STRING})
+    for rule in type_rules().values():
+        program = environment.compile(rule.cel.format(s="s"))
+        assert program.eval(data={"s": symbol}).value() == (not rule.check(symbol))
 
 
 @pytest.mark.parametrize("offer", [SPOT_ONLY, LINEAR, INVERSE, FUTURES, *CAPABILITIES.values()])

@@ -10,11 +10,15 @@ from market_collector.model.events import (
     Connected,
     Disconnected,
     Dropped,
+    Funding,
     Gap,
     Header,
     Instrument,
     Level,
+    Liquidation,
     Lost,
+    MarkPrice,
+    OpenInterest,
     Orderbook,
     Quote,
     Raw,
@@ -89,6 +93,29 @@ def quote(sequence: int, seconds: float | None = None, *, bid: str = "10") -> Qu
 def ticker(seconds: float) -> Ticker:
     """A ticker without any value."""
     return Ticker("okx", "BTC-USDT", at(seconds), at(seconds), *([None] * 11))
+
+
+def funding(seconds: float, *, kind: str = "predicted", rate: str = "-0.0001", due: float = 3600) -> Funding:
+    """A funding rate that is paid at ``due``."""
+    time_ns = at(seconds)
+    return Funding("okx", "BTC-USDT", time_ns, time_ns, kind, rate, None, at(due), None, 28_800, None, None)
+
+
+def mark_price(seconds: float, price: str = "100") -> MarkPrice:
+    """A mark price."""
+    return MarkPrice("okx", "BTC-USDT", at(seconds), at(seconds), price, None, None)
+
+
+def open_interest(seconds: float, amount: str = "7") -> OpenInterest:
+    """The open interest."""
+    return OpenInterest("okx", "BTC-USDT", at(seconds), at(seconds), amount, None, None, None, False)
+
+
+def liquidation(seconds: float, amount: str = "3") -> Liquidation:
+    """The end of a long position."""
+    return Liquidation(
+        "okx", "BTC-USDT", at(seconds), at(seconds), None, "sell", "long", "99", None, amount, None, False
+    )
 
 
 def open_ms(minute: int) -> int:

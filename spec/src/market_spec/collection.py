@@ -18,6 +18,7 @@ from market_spec.exchanges import (
     SymbolRule,
     depths_message,
     symbol_rules,
+    type_rules,
     types_message,
 )
 from market_spec.fields import integer
@@ -73,6 +74,7 @@ def _offer_rules() -> tuple[Rule, ...]:
         *(types_rule(name, offer) for name, offer in partial.items()),
         *(_depth_rule(name, offer) for name, offer in CAPABILITIES.items()),
         *(symbol_rule(name, rule) for name, offer in CAPABILITIES.items() for rule in symbol_rules(name, offer)),
+        *(_type_rule(types, rule) for types, rule in type_rules().items()),
     )
 
 
@@ -84,9 +86,22 @@ def symbol_rule(name: str, rule: SymbolRule) -> Rule:
             if given := rule.check(symbol):
                 yield Violation(path, given)
 
+    return Rule(f"self.exchange != '{name}' || ({_of_symbols(rule)})", rule.message, violations)
+
+
+def _type_rule(types: tuple[str, ...], rule: SymbolRule) -> Rule:
+    def violations(spec: "Collection") -> Iterator[Violation]:
+        for path, symbol in _symbols(spec) if set(types) & set(spec.data_types) else ():
+            if given := rule.check(symbol):
+                yield Violation(path, given)
+
+    given = f"self.dataTypes.exists(t, t in {list(types)})"
+    return Rule(f"!{given} || ({_of_symbols(rule)})", rule.message, violations)
+
+
+def _of_symbols(rule: SymbolRule) -> str:
     one, each = rule.cel.format(s="self.symbol"), rule.cel.format(s="s")
-    cel = f"(!has(self.symbol) || ({one})) && (!has(self.symbols) || self.symbols.all(s, {each}))"
-    return Rule(f"self.exchange != '{name}' || ({cel})", rule.message, violations)
+    return f"(!has(self.symbol) || ({one})) && (!has(self.symbols) || self.symbols.all(s, {each}))"
 
 
 def _symbols(spec: "Collection") -> Iterator[tuple[Path, str]]:
@@ -289,7 +304,9 @@ class Collection(Section, frozen=True, kw_only=True):
     data_types: Annotated[
         tuple[DataType, ...],
         Items(1, len(DATA_TYPES), "set"),
-        "Data to collect. quote needs orderbook; balance needs credentials. Required.",
+        "Data to collect. quote needs orderbook; balance needs credentials. funding is for perpetuals, and markprice, "
+        "openinterest and liquidation are for perpetuals and futures. Some exchanges report only a part of their "
+        "liquidations, which each record says. Required.",
     ]
     orderbook: Annotated[
         OrderBook | None,

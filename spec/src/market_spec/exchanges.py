@@ -43,9 +43,17 @@ ACCOUNT, BALANCE = "account", "balance"
 """The stream of the account is called account/balance."""
 QUOTE = "quote"
 """Quotes are made from order books, so they have no stream of their own."""
-DATA_TYPES = ("trade", "orderbook", "ticker", "candle", QUOTE, BALANCE)
+COMMON_TYPES = ("trade", "orderbook", "ticker", "candle", QUOTE, BALANCE)
+KINDS_OF_TYPES = {
+    "funding": (PERPETUAL,),
+    "markprice": (PERPETUAL, FUTURE),
+    "openinterest": (PERPETUAL, FUTURE),
+    "liquidation": (PERPETUAL, FUTURE),
+}
+"""Kinds of the instruments that have data of a type, for types that not every kind has."""
+DATA_TYPES = (*COMMON_TYPES, *KINDS_OF_TYPES)
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w")
-CAPABILITIES = {"okx": Capabilities(data_types=DATA_TYPES, depths=(400,), websocket_port=8443)}
+CAPABILITIES = {"okx": Capabilities(data_types=COMMON_TYPES, depths=(400,), websocket_port=8443)}
 
 
 class SymbolText(Text, frozen=True):
@@ -119,12 +127,25 @@ def symbol_rules(exchange: str, offer: Capabilities) -> list[SymbolRule]:
 
 
 def _kind_rule(exchange: str, offer: Capabilities) -> SymbolRule:
+    return _only(offer.kinds, f"{exchange} offers instruments of kind {listed(offer.kinds, 'and')}")
+
+
+def _only(kinds: tuple[str, ...], message: str) -> SymbolRule:
     def check(symbol: str) -> str:
         kind = parsed(symbol).kind
-        return "" if kind in offer.kinds else f"{shown(symbol)}: {kind}"
+        return "" if kind in kinds else f"{shown(symbol)}: {kind}"
 
-    cel = " || ".join(_KIND_CEL[kind] for kind in offer.kinds)
-    return SymbolRule(cel, f"{exchange} offers instruments of kind {listed(offer.kinds, 'and')}", check)
+    return SymbolRule(" || ".join(_KIND_CEL[kind] for kind in kinds), message, check)
+
+
+def type_rules() -> dict[tuple[str, ...], SymbolRule]:
+    """By data types: the rule about the symbols that are collected with one of them."""
+    rules = {}
+    for kinds in dict.fromkeys(KINDS_OF_TYPES.values()):
+        types = tuple(name for name, each in KINDS_OF_TYPES.items() if each == kinds)
+        verb = "is" if len(types) == 1 else "are"
+        rules[types] = _only(kinds, f"{listed(types, 'and')} {verb} only for symbols of kind {listed(kinds)}")
+    return rules
 
 
 def _settlement_rule(exchange: str, offer: Capabilities) -> SymbolRule:

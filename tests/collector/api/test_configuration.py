@@ -132,7 +132,7 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"data_types": ["quote"]}, 'data_types: quotes are made from order books. Add "orderbook"'),
         ({"data_types": []}, "data_types: has 0 items: must have 1 or more"),
         ({"data_types": ["trade", "trade"]}, 'data_types[1]: "trade" is listed twice. List each only once'),
-        ({"data_types": ["funding"]}, 'data_types[0]: "funding" is not allowed: must be trade, orderbook, ticker, candle, quote or balance'),
+        ({"data_types": ["premium"]}, 'data_types[0]: "premium" is not allowed: must be trade, orderbook, ticker, candle, quote, balance, funding, markprice, openinterest or liquidation'),
         ({"auto_restart": "yes"}, 'auto_restart: must be true or false, not a string ("yes")'),
         ({"health_check_interval": 0}, "health_check_interval: 0 is out of range: must be 1 to 600. Nearest: 1"),
         ({"custom_params": {"ping_interval": "25s"}}, 'custom_params.ping_interval: must be a number of seconds, not a string ("25s"). Write 25'),

@@ -38,7 +38,7 @@ def test_an_invalid_file_does_not_hide_the_others(tmp_path: Path, capsys: pytest
     output = capsys.readouterr()
     assert output.err.splitlines() == [
         f"{tmp_path}/none.yaml: cannot be read: No such file or directory",
-        f'{bad}:4: spec.dataTypes[0]: "trades" is not allowed: must be trade, orderbook, ticker, candle, quote or balance. Did you mean trade?',
+        f'{bad}:4: spec.dataTypes[0]: "trades" is not allowed: must be trade, orderbook, ticker, candle, quote, balance, funding, markprice, openinterest or liquidation. Did you mean trade?',
     ]
     assert output.out.startswith(f"{good}: ok")
 

@@ -67,7 +67,7 @@ def test_a_valid_spec_has_no_faults(spec: dict[str, Any]) -> None:
             "set exactly one of symbol (one) and symbols (a list) (both are set)",
         ),
         ({"symbol": None}, "spec.symbol", "set exactly one of symbol (one) and symbols (a list) (neither is set)"),
-        ({"symbol": "BTCUSDT"}, "spec.symbol", '"BTCUSDT" is not a symbol: must be BASE-QUOTE in capitals'),
+        ({"symbol": "BTCUSDT"}, "spec.symbol", '"BTCUSDT" is not a symbol: must be BASE-QUOTE, BASE-QUOTE-PERP or'),
         ({"symbol": "BTC-USDT\n"}, "spec.symbol", "is not a symbol"),
         ({"symbol": "A-" + "B" * 39}, "spec.symbol", "is not a symbol"),
         ({"symbol": None, "symbols": []}, "spec.symbols", "has 0 items: must have 1 to 500"),
@@ -81,7 +81,7 @@ def test_a_valid_spec_has_no_faults(spec: dict[str, Any]) -> None:
         (
             {"dataTypes": ["trade", "trades"]},
             "spec.dataTypes[1]",
-            '"trades" is not allowed: must be trade, orderbook, ticker, candle, quote or balance. Did you mean trade?',
+            '"trades" is not allowed: must be trade, orderbook, ticker, candle, quote, balance, funding, markprice, openinterest or liquidation. Did you mean trade?',
         ),
         (
             {"dataTypes": ["balance"]},

@@ -145,7 +145,7 @@ def test_problems_have_line_path_and_remedy_in_file_order(tmp_path: Path) -> Non
     with pytest.raises(DocumentError) as caught:
         load(path)
     assert str(caught.value).replace(path, "F").splitlines() == [
-        'F:10: spec.dataTypes[2]: "trades" is not allowed: must be trade, orderbook, ticker, candle, quote or balance. Did you mean trade?',
+        'F:10: spec.dataTypes[2]: "trades" is not allowed: must be trade, orderbook, ticker, candle, quote, balance, funding, markprice, openinterest or liquidation. Did you mean trade?',
         "F:12: spec.replicas: appears twice in the same mapping. Keep one",
         f"F:13: spec.dept: {caught.value.problems[2].text}",
     ]

@@ -11,7 +11,21 @@ from msgspec.structs import replace
 
 from market_collector.model.events import Balance, Candle, Data, Instrument, Record, Trade
 from market_collector.model.identity import identity, supersedes, union
-from records import at, candle, gap, instrument, quote, snapshot, ticker, trade, update
+from records import (
+    at,
+    candle,
+    funding,
+    gap,
+    instrument,
+    liquidation,
+    mark_price,
+    open_interest,
+    quote,
+    snapshot,
+    ticker,
+    trade,
+    update,
+)
 
 PAGE = Path(__file__).parents[3] / "docs" / "records.md"
 BALANCE = Balance("okx", "account", at(1), at(2), "USDT", "1", "1", "0")
@@ -24,6 +38,11 @@ RECORDS: list[Data | Instrument] = [
     candle(1),
     BALANCE,
     instrument(1),
+    funding(1),
+    funding(1, kind="settled"),
+    mark_price(1),
+    open_interest(1),
+    liquidation(1),
 ]
 
 
@@ -38,6 +57,7 @@ def test_receive_time_does_not_change_the_identity(record: Data | Instrument) ->
         (trade(1), {"backfilled": True, "sequence": 7}),
         (update(1, 2), {"checksum": 7}),
         (candle(1), {"closed": False, "volume": "9", "backfilled": True}),
+        (funding(1, kind="settled"), {"exchange_time_ns": at(2), "interval_s": None}),
     ],
 )
 def test_other_fields_do_not_change_the_identity(record: Data | Instrument, change: dict[str, object]) -> None:
@@ -90,7 +110,8 @@ def test_document_names_exactly_the_fields_of_an_identity(record: Data | Instrum
     names = {*record.__struct_fields__} - {"exchange", "symbol"}
     changed = {name: replace(record, **{name: "another"}) for name in names if name != "receive_time_ns"}
     parts = {name for name, other in changed.items() if identity(other) != identity(record)}
-    known = documented(type(record).__name__.lower())
+    kind = "settled" if getattr(record, "kind", "") == "settled" else type(record).__name__.lower()
+    known = documented(kind)
     assert parts == (names - known if known == {"receive_time_ns"} else known)
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from market_collector.errors import InputError, MissingLibraryError
-from market_collector.model.events import AnyRecord, Candle, Lost, Ticker
+from market_collector.model.events import AnyRecord, Candle, Funding, Lost, Ticker
 from market_collector.reading import frames
 from market_collector.reading.newer import KINDS
-from records import START_NS, candle, gap, lost, raw, ticker, trade, update
+from records import START_NS, candle, funding, gap, lost, raw, ticker, trade, update
 
 ODD_NS = START_NS + 123_456_789
 TRADE = replace(trade(7), exchange_time_ns=ODD_NS, price="0.1", amount="12345678.12345678")
@@ -94,6 +94,12 @@ def test_absent_values_stay_absent(record: Ticker | Candle) -> None:
     assert frames.to_pandas(type(record), [record], "float")[name].isna().all()
     times = frames.to_pandas(type(record), [replace(record, exchange_time_ns=None)], "float")
     assert times["exchange_time"].isna().all()
+
+
+def test_negative_rates_become_numbers() -> None:
+    rates = frames.to_polars(Funding, [funding(1), replace(funding(2), rate=None)], "float")["rate"]
+    assert rates.to_list() == [-0.0001, None]
+    assert frames.to_pandas(Funding, [funding(1)], "float")["rate"].to_list() == [-0.0001]
 
 
 def test_events_become_tables() -> None:

@@ -1,5 +1,8 @@
 """Replicas as one: trades, candles, tickers, balances and the events about them."""
 
+from collections.abc import Callable
+
+import pytest
 from msgspec.structs import replace
 
 from market_collector.model.events import AnyRecord, Balance
@@ -12,9 +15,13 @@ from records import (
     candle,
     connected,
     disconnected,
+    funding,
     gap,
     instrument,
+    liquidation,
     lost,
+    mark_price,
+    open_interest,
     open_ms,
     quote,
     repaired,
@@ -106,6 +113,37 @@ def test_tickers_go_back_after_a_resync_that_reports_it() -> None:
     assert merged((A, ticker(9)), (A, back), (A, ticker(2)), (A, ticker(1))) == [ticker(9), back, ticker(2)]
     silent = resync("Silent", stream=TICKER)
     assert merged((A, ticker(9)), (A, silent), (A, ticker(2))) == [ticker(9), silent]
+
+
+@pytest.mark.parametrize("make", [mark_price, open_interest, funding])
+def test_states_of_derivatives_never_go_back(make: Callable[[float], AnyRecord]) -> None:
+    first, second, third = make(1), make(2), make(3)
+    steps = [(A, first), (B, first), (B, second), (A, first), (A, second), (B, third)]
+    assert merged(*steps) == [first, second, third]
+    assert merged((A, make(2)), (A, mark_price(1))) == [make(2), *([mark_price(1)] if make is not mark_price else [])]
+
+
+def test_only_the_stream_of_a_resync_goes_back() -> None:
+    back = resync("ClockSetBack", stream="BTC-USDT/markprice")
+    records: list[AnyRecord] = [mark_price(9), ticker(9), back, mark_price(2), ticker(2)]
+    assert merged(*((A, each) for each in records)) == [mark_price(9), ticker(9), back, mark_price(2)]
+
+
+def test_settled_rate_appears_once() -> None:
+    """Each replica has it with the time of its own first message."""
+    first, second = (funding(seconds, kind="settled", due=0) for seconds in (1, 60))
+    later = funding(70, kind="settled", due=65)
+    assert merged((A, first), (A, funding(1)), (B, second), (B, funding(60)), (A, later), (B, later)) == [
+        first,
+        funding(1),
+        funding(60),
+        later,
+    ]
+
+
+def test_each_liquidation_appears_once() -> None:
+    first, other = liquidation(1), liquidation(1, "4")
+    assert merged((A, first), (B, first), (B, other), (A, other)) == [first, other]
 
 
 def test_tickers_and_balances_never_go_back() -> None:

@@ -6,12 +6,13 @@ from msgspec.structs import replace
 from market_collector.model.events import AnyRecord, Balance, Data, Level
 from market_collector.reading.plausible import IMPOSSIBLE, check_ids, check_numbers, check_values
 from odd_decimals import NOT_DECIMAL
-from records import candle, connected, gap, lost, quote, snapshot, ticker, trade, update
+from records import candle, connected, funding, gap, lost, mark_price, quote, snapshot, ticker, trade, update
 
 RECORDS: list[AnyRecord] = [
     trade(1),
     update(1, 2),
     ticker(1),
+    funding(1),
     candle(1),
     connected(),
     gap("g", 1, 2),
@@ -80,5 +81,14 @@ def test_number_that_is_no_plain_decimal_is_an_error(text: str) -> None:
 @pytest.mark.parametrize("text", ["0", "0.00", "007", "1.5", "9" * 40])
 def test_plain_decimals_absent_numbers_and_debts_pass(text: str) -> None:
     absent = replace(ticker(1), bid=None, ask=None)
-    for record in (*with_number(text), absent, update(1, 2), Balance("okx", "a", None, 0, "BTC", "-5.5", None, None)):
+    debt = Balance("okx", "a", None, 0, "BTC", "-5.5", None, None)
+    for record in (*with_number(text), absent, update(1, 2), debt, funding(1, rate=text), funding(1, rate=f"-{text}")):
+        check_numbers(record)
+
+
+@pytest.mark.parametrize(
+    "record", [funding(1, rate="--1"), funding(1, rate="-"), funding(1, rate=""), mark_price(1, price="-1")]
+)
+def test_only_plain_rates_may_be_negative(record: Data) -> None:
+    with pytest.raises(ValueError, match="is not a plain decimal"):
         check_numbers(record)

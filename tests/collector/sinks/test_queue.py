@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import Candle, Connected, Dropped, Level, Orderbook, Raw, Record, Ticker, Trade
 from market_collector.sinks.queue import EVENT_ROOM, Queue, dense_number, stream_name, weight
-from records import header, instrument, quote, snapshot
+from records import funding, header, instrument, liquidation, mark_price, open_interest, quote, snapshot
 
 
 def queue_of(limit: int) -> Queue:
@@ -174,6 +174,10 @@ def test_every_record_is_acknowledged_or_dropped(steps: list[tuple[int, int, boo
         (Connected("okx", None, None, 1, None, ""), "events"),
         (instrument(), "events"),
         (quote(1), "BTC-USDT/quote"),
+        (funding(1), "BTC-USDT/funding"),
+        (mark_price(1), "BTC-USDT/markprice"),
+        (open_interest(1), "BTC-USDT/openinterest"),
+        (liquidation(1), "BTC-USDT/liquidation"),
     ],
 )
 def test_a_record_is_counted_with_its_stream(record: Record, name: str) -> None:

@@ -198,11 +198,11 @@ def test_uncompressed_content_is_named(tmp_path: Path) -> None:
 
 def test_records_of_a_newer_version_are_a_note(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    newer = lines([trade(7)]).replace(b'"type":"trade"', b'"type":"funding"')
+    newer = lines([trade(7)]).replace(b'"type":"trade"', b'"type":"premium"')
     path.write_bytes(newer * 2 + lines([trade(1)]).replace(b"{", b'{"new":1,', 1))
     reader, (check,) = read(path)
     assert not reader.troubles
-    assert reader.notes == [f"{path}: 2 records of unknown type 'funding' not checked"]
+    assert reader.notes == [f"{path}: 2 records of unknown type 'premium' not checked"]
     assert trades(check) == [(1, 1)]
 
 

@@ -22,10 +22,14 @@ from records import (
     connected,
     disconnected,
     dropped,
+    funding,
     gap,
     header,
     instrument,
+    liquidation,
     lost,
+    mark_price,
+    open_interest,
     quote,
     raw,
     refused,
@@ -193,6 +197,26 @@ def test_reported_earlier_time_of_tickers_is_no_contradiction() -> None:
     assert stream(check(*back), TICKER).order.findings == []
     unreported: list[Record] = [ticker(9), resync("Silent", stream=TICKER), ticker(5)]
     assert [each.kind for each in stream(check(*unreported), TICKER).order.findings] == ["TickerBackInTime"]
+
+
+def test_data_of_derivatives_goes_to_its_stream() -> None:
+    replica = check(funding(1), mark_price(1), mark_price(2), open_interest(1), liquidation(2), liquidation(1))
+    found = {name.rpartition("/")[2]: (each.records, each.out_of_order) for (_, name), each in replica.streams.items()}
+    assert found == {"funding": (1, 0), "markprice": (2, 0), "openinterest": (1, 0), "liquidation": (2, 0)}
+
+
+@pytest.mark.parametrize(
+    ("records", "finding"),
+    [
+        ([mark_price(2), mark_price(1)], "MarkPriceBackInTime"),
+        ([open_interest(2), open_interest(1)], "OpenInterestBackInTime"),
+        ([funding(2), funding(1)], "FundingBackInTime"),
+        ([funding(2), funding(1, kind="settled", due=0)], None),
+    ],
+)
+def test_state_of_a_derivative_that_goes_back_is_a_contradiction(records: list[Record], finding: str | None) -> None:
+    (report,) = streams([check(*records)])
+    assert [each.kind for each in report.reckoning.findings] == ([finding] if finding else [])
 
 
 @pytest.mark.parametrize(

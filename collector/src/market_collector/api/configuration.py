@@ -28,6 +28,7 @@ from market_spec.exchanges import (
     Symbol,
     depths_message,
     symbol_rules,
+    type_rules,
     types_message,
 )
 from market_spec.kinds import Fault, Items, Number
@@ -199,8 +200,9 @@ class ExchangeCollectorConfig(Model):
         given: dict[tuple[str | int, ...], str] = {("symbols", at): each for at, each in enumerate(self.symbols)}
         if self.symbol:
             given[("symbol",)] = self.symbol
+        of_types = [rule for types, rule in type_rules().items() if set(types) & set(self.data_types)]
         for path, symbol in given.items():
-            for rule in symbol_rules(self.exchange, offer):
+            for rule in (*symbol_rules(self.exchange, offer), *of_types):
                 if words := rule.check(symbol):
                     yield Fault(path, f"{rule.message} ({words})")
 

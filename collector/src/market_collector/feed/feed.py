@@ -189,6 +189,7 @@ class Feed:
             self._book_sync.request_snapshots,
             self._book_sync.check_crossed,
             self._check_accounts,
+            self._confirm_liquidations,
             self._liveness.probe_idle,
             self._requests.send_due,
         )
@@ -220,6 +221,9 @@ class Feed:
     def _check_accounts(self, now: Moment) -> Sequence[Effect]:
         is_alive = now.at - self._alive_at <= self._liveness.longest_silence_s
         return self._login.check_accounts(now, is_connection_alive=is_alive)
+
+    def _confirm_liquidations(self, now: Moment) -> Sequence[Effect]:
+        return self._liveness.confirm_liquidations(self._alive_at, now)
 
     def answered(self, fetch: Fetch, answer: Answer, now: Moment) -> list[Effect]:
         """REST answered, or the request failed."""

@@ -207,7 +207,7 @@ class Ledger:
         )
 
     def _closed(self, connection: int, streams: Iterable[Stream], now: Moment) -> list[Record]:
-        """Take what waited for this connection, and report the tickers and balances that it was the last to carry."""
+        """Take what waited for this connection, and report the streams that only it carried."""
         records: list[Record] = []
         for progress in map(self.streams.__getitem__, streams):
             if progress.connections == {connection} and not isinstance(progress, IdProgress | BookProgress):

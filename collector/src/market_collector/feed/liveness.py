@@ -14,7 +14,7 @@ from market_collector.feed.ledger import Ledger
 from market_collector.feed.quiet_check import QuietCheck, seen_of
 from market_collector.feed.subscription import StreamSubscription, Subscriptions
 from market_collector.model.moment import Moment
-from market_collector.model.streams import DataType, StreamState
+from market_collector.model.streams import OF_DERIVATIVES, DataType, StreamState
 
 PROBE_AFTER_S = 2.0
 """An acknowledged stream without any data is probed over REST after this time."""
@@ -28,6 +28,8 @@ MAX_QUEUED_PROOFS = 100
 """Streams with an old proof that wait for their probe at the same time. Overviews confirm the others meanwhile."""
 OVERVIEW_INTERVAL_S = 5.0
 """Shortest time between two overviews."""
+WITHOUT_PROBES = frozenset({DataType.BALANCE, DataType.LIQUIDATION})
+"""Their messages come only with changes, and REST has nothing to compare them with."""
 HALTS_INTERVAL_S = 60.0
 """Shortest time between two requests for the instruments that do not trade."""
 
@@ -50,6 +52,9 @@ class Liveness:
         self._ledger = ledger
         self._subscriptions = subscriptions
         self._check = check
+        self._liquidations = [
+            each for stream, each in subscriptions.by_stream.items() if stream.data_type is DataType.LIQUIDATION
+        ]
         self._pinged_at = float("-inf")
         self._compared: list[StreamSubscription] = []
         """Streams that wait for an overview."""
@@ -93,6 +98,14 @@ class Liveness:
         is_dead = now.at - at >= self._dead_after_s
         return [Reconnect(f"{silence} for {self._dead_after_s:g} s")] if is_dead else []
 
+    def confirm_liquidations(self, alive_at: float, now: Moment) -> list[Effect]:
+        """Confirm subscribed liquidations while the connection is alive: nothing else can."""
+        if now.at - alive_at <= self.longest_silence_s:
+            for subscription in self._liquidations:
+                if subscription.acked_at is not None:
+                    self._ledger.confirm(subscription.progress, now)
+        return []
+
     # -- streams without data
 
     def probe_idle(self, now: Moment) -> list[Effect]:
@@ -108,7 +121,7 @@ class Liveness:
     def _is_idle(self, subscription: StreamSubscription, now: Moment) -> bool:
         """Return whether a stream has had no data for so long that probes are due, and none is under way."""
         progress, acked_at = subscription.progress, subscription.acked_at
-        if acked_at is None or subscription.is_probed or progress.stream.data_type is DataType.BALANCE:
+        if acked_at is None or subscription.is_probed or progress.stream.data_type in WITHOUT_PROBES:
             return False
         return now.at - max(progress.last_at, progress.unreadable_at, acked_at) >= self._patience_s(subscription)
 
@@ -122,7 +135,12 @@ class Liveness:
     def _ask_due(
         self, due: Sequence[StreamSubscription], idle: Sequence[StreamSubscription], now: Moment
     ) -> list[Effect]:
-        """Request an overview for all idle streams, once one is due; or queue the due ones if they are few."""
+        """Request an overview for all idle streams, once one is due; or queue the due ones if they are few.
+
+        No overview tells about the data of derivatives.
+        """
+        self._queue_up([each for each in due if each.progress.stream.data_type in OF_DERIVATIVES])
+        due, idle = _in_overviews(due), _in_overviews(idle)
         if not due:
             return []
         overview = None if self._is_overview_failing else self._exchange.rest_api.overview()
@@ -285,6 +303,10 @@ class Liveness:
             return []
         self._warned = str(error)
         return [Warn(f"REST cannot confirm that streams without data are quiet: {error}")]
+
+
+def _in_overviews(subscriptions: Sequence[StreamSubscription]) -> list[StreamSubscription]:
+    return [each for each in subscriptions if each.progress.stream.data_type not in OF_DERIVATIVES]
 
 
 def _body(answer: Answer) -> bytes:

@@ -6,12 +6,12 @@ from market_collector.exchanges.interface import Exchange, Finding, Freshness, S
 from market_collector.feed.book_sync import BookSync
 from market_collector.feed.effects import Effect, Emit, Reconnect, Warn
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.stream_state import IdProgress, TickerProgress
+from market_collector.feed.stream_state import IdProgress, StateProgress
 from market_collector.feed.subscription import BookSubscription, StreamSubscription, Subscriptions, retry_delay_s
 from market_collector.model.events import Level, Record
 from market_collector.model.moment import Moment
 from market_collector.model.reasons import GapReason, ResyncReason
-from market_collector.model.streams import StreamState
+from market_collector.model.streams import DataType, StreamState
 
 PROOF_S = 600.0
 """A stream that only overviews confirmed for this long is probed by itself: a cache may be stuck, or a book may have
@@ -107,7 +107,7 @@ class QuietCheck:
         match freshness.finding:
             case Finding.NEWER:
                 return self._on_newer(subscription, freshness, now)
-            case Finding.OLDER if isinstance(progress, TickerProgress) and progress.older_at > progress.last_at:
+            case Finding.OLDER if isinstance(progress, StateProgress) and progress.older_at > progress.last_at:
                 return self._go_back(progress, freshness, now)
             case Finding.OLDER:
                 reason = f"its answer is older than the last data ({freshness.detail})"
@@ -121,10 +121,11 @@ class QuietCheck:
                 self._confirm(subscription, now)
         return []
 
-    def _go_back(self, progress: TickerProgress, freshness: Freshness, now: Moment) -> list[Effect]:
-        """Publish tickers from an earlier time: the channel and REST agree that the last one's time was too late."""
+    def _go_back(self, progress: StateProgress, freshness: Freshness, now: Moment) -> list[Effect]:
+        """Publish states from an earlier time: the channel and REST agree that the last one's time was too late."""
         progress.last = None
-        detail = f"the exchange's tickers are older than the last one ({freshness.detail})"
+        states = "tickers" if progress.stream.data_type is DataType.TICKER else "states"
+        detail = f"the exchange's {states} are older than the last one ({freshness.detail})"
         return [Emit([self._ledger.resync(progress.stream, ResyncReason.CLOCK_SET_BACK, detail, now)])]
 
     def _confirm(self, subscription: StreamSubscription, now: Moment) -> None:

@@ -3,7 +3,13 @@
 from collections.abc import Iterable, Iterator
 
 from market_collector.feed.event_head import event_head
-from market_collector.feed.stream_state import BookProgress, CandleProgress, IdProgress, StreamProgress
+from market_collector.feed.stream_state import (
+    BookProgress,
+    CandleProgress,
+    IdProgress,
+    LiquidationProgress,
+    StreamProgress,
+)
 from market_collector.model.events import Candle, Recording
 from market_collector.model.moment import Moment
 
@@ -28,4 +34,7 @@ def _span(progress: StreamProgress, now: Moment) -> tuple[int, int] | None:
             return (first.exchange_time_ns or 0) if first else 0, ids.last_time_ns
         case BookProgress(first_ns=first_ns, head_ns=head_ns):
             return None if first_ns is None or head_ns is None else (first_ns, max(first_ns, head_ns))
-    return (progress.carried_since_ns, now.wall_ns) if progress.connections and last else None
+    is_served = last is not None or (
+        isinstance(progress, LiquidationProgress) and progress.confirmed_at > float("-inf")
+    )
+    return (progress.carried_since_ns, now.wall_ns) if progress.connections and is_served else None

@@ -12,7 +12,7 @@ from market_collector.exchanges.interface import Ack, Codec, Evidence, Limits, R
 from market_collector.feed.effects import Effect, Emit, Reconnect, Send, SendSigned, Warn
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.outbox import Outbox, Outgoing
-from market_collector.feed.stream_state import BookProgress, StreamProgress
+from market_collector.feed.stream_state import BookProgress, LiquidationProgress, StreamProgress
 from market_collector.model.events import Orderbook, Raw
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream, StreamState
@@ -102,7 +102,8 @@ def retry_delay_s(retries: int) -> float:
 def is_delivering(subscription: StreamSubscription) -> bool:
     """Return whether the stream is acknowledged and delivers data, a book in sync."""
     is_synced = not isinstance(subscription, BookSubscription) or subscription.book is not None
-    return subscription.acked_at is not None and subscription.has_data and is_synced
+    has_data = subscription.has_data or isinstance(subscription.progress, LiquidationProgress)  # there may be none
+    return subscription.acked_at is not None and has_data and is_synced
 
 
 def is_proven(subscription: StreamSubscription) -> bool:

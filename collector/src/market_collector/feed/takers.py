@@ -5,8 +5,16 @@ from typing import Any
 
 from market_collector.exchanges.interface import Exchange
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.stream_state import CandleProgress, IdProgress, StreamProgress, TickerProgress
-from market_collector.feed.tickers import take_tickers
+from market_collector.feed.liquidations import take_liquidations
+from market_collector.feed.states import take_funding, take_states
+from market_collector.feed.stream_state import (
+    CandleProgress,
+    FundingProgress,
+    IdProgress,
+    LiquidationProgress,
+    StateProgress,
+    StreamProgress,
+)
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
 
@@ -17,7 +25,9 @@ def takers_of(exchange: Exchange, ledger: Ledger) -> dict[type[StreamProgress], 
     """Return the functions by the type of a stream's progress. Records of other streams are emitted as they are."""
     takers: dict[type[StreamProgress], Take] = {
         CandleProgress: ledger.ids.take_candles,
-        TickerProgress: take_tickers,
+        StateProgress: take_states,
+        FundingProgress: take_funding,
+        LiquidationProgress: take_liquidations,
     }
     if exchange.has_dense_trade_ids:
         takers[IdProgress] = ledger.ids.take_trades

@@ -4,8 +4,8 @@ Fields that several records share:
 
 * ``exchange_time_ns``: the exchange's own time of the event in nanoseconds since 1970, or null if it sends none.
 * ``receive_time_ns``: when the frame was read from the socket, nanoseconds since 1970, this machine's clock.
-* ``price`` and ``amount``: the decimal string that the exchange sent, never a float. Amounts are in the base currency
-  for spot instruments and in contracts for derivatives. In a book, amount "0" deletes the level.
+* ``price``, ``amount``, ``rate``: the decimal string that the exchange sent, never a float. Amounts are in the base
+  currency for spot instruments and in contracts for derivatives. In a book, amount "0" deletes the level.
 * ``sequence``: the exchange's number of the event. At OKX, trades and books of an instrument share one sequence.
 * Absent values are null, never 0 or "". Fields that schema 1 added are left out when they are null.
 * Lists of words are closed (a `Literal`) or open (a string, whose words are named). An open list may get new words.
@@ -33,6 +33,12 @@ NULL = type(None)
 
 Number = Annotated[str, msgspec.Meta(description="a decimal number")]
 """A price or an amount, as the exact string that the exchange sent. The annotation tells numbers from other strings."""
+
+
+SignedNumber = Annotated[str, msgspec.Meta(description="a decimal number; a negative one starts with a minus")]
+"""A rate that may be negative, as the exact string that the exchange sent."""
+
+NUMBERS = (Number, SignedNumber)
 
 
 class Level(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -167,11 +173,76 @@ class Balance(Data, tag="balance", frozen=True, gc=False):
 
     asset: str
     """The currency, for example ``USDT``."""
-    total: Number | None
+    total: SignedNumber | None
     available: Number | None
     """Available for orders and withdrawals."""
     locked: Number | None
     """Not available: in open orders, or frozen otherwise."""
+
+
+class Funding(Data, tag="funding", frozen=True, gc=False):
+    """A funding rate of a perpetual: the fraction of a position's value that longs pay to shorts once.
+
+    It belongs to one interval and is never annualized: "0.0001" is one basis point. If it is negative, shorts pay.
+    """
+
+    kind: str
+    """Open list: ``predicted``, which changes until ``funding_time_ns``, or ``settled``, which was paid then."""
+    rate: SignedNumber | None
+    """Due at ``funding_time_ns``."""
+    predicted_rate: SignedNumber | None
+    """Due at ``next_funding_time_ns``, where the exchange predicts it already."""
+    funding_time_ns: int
+    """When ``rate`` is paid, nanoseconds since 1970."""
+    next_funding_time_ns: int | None
+    interval_s: int | None
+    """Seconds between the payment before and this one. It may change."""
+    mark_price: Number | None
+    """Of the same message, where it has one."""
+    index_price: Number | None
+
+
+class MarkPrice(Data, tag="markprice", frozen=True, gc=False):
+    """The price by which an exchange values positions of a derivative, and liquidates them."""
+
+    mark_price: Number
+    index_price: Number | None
+    """Of the same message, where it has one."""
+    settle_price: Number | None
+    """The exchange's estimate of the price of settlement."""
+
+
+class OpenInterest(Data, tag="openinterest", frozen=True, gc=False):
+    """The sum of all open positions of a derivative, one side counted."""
+
+    amount: Number
+    """In the unit of amounts: contracts, or base currency."""
+    base_amount: Number | None
+    """In base currency, if amounts are contracts and the exchange says it."""
+    quote_amount: Number | None
+    """In quote currency."""
+    usd_amount: Number | None
+    """In US dollars, where the exchange says it."""
+    polled: bool
+    """Whether it was requested over REST, since the exchange does not push it."""
+
+
+class Liquidation(Data, tag="liquidation", frozen=True, gc=False):
+    """A position that the exchange closed by force."""
+
+    liquidation_id: str | None
+    side: Side | None
+    """The order's side: ``sell`` closes a long position."""
+    position: Literal["long", "short"] | None
+    price: Number | None
+    """The order's price, or the bankruptcy price of the position."""
+    average_price: Number | None
+    """Average price of the fills."""
+    amount: Number
+    """In the unit of amounts: contracts, or base currency."""
+    filled_amount: Number | None
+    complete: bool
+    """Whether the exchange reports every liquidation. If not, there were more than those that have records."""
 
 
 class Header(Event, tag="header", frozen=True, omit_defaults=True):
@@ -344,7 +415,7 @@ class Recording(Event, tag="recording", frozen=True):
     from_time_ns: int
     """Exchange time of the first record; candles: its open time; tickers and balances: when they were subscribed."""
     to_time_ns: int
-    """Exchange time of the newest record; candles: the open time; tickers and balances: the present or the end."""
+    """Exchange time of the newest record; candles: the open time; other streams without ids: the present or the end."""
 
 
 class Raw(Event, tag="raw", frozen=True):
@@ -358,7 +429,10 @@ class Raw(Event, tag="raw", frozen=True):
 Record = Data | Event
 """Any record, by its base class."""
 
-AnyData = Trade | Orderbook | Quote | Ticker | Candle | Balance
+State = Ticker | MarkPrice | OpenInterest | Funding
+"""Records of a present state, each of which replaces the one before."""
+
+AnyData = Trade | Orderbook | Quote | Ticker | Candle | Balance | Funding | MarkPrice | OpenInterest | Liquidation
 """Any market data record, type by type. Add each new one here."""
 
 AnyEvent = (

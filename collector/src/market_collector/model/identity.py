@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from market_collector.model.events import Candle, Data, Instrument, Orderbook, Record, Trade
+from market_collector.model.events import Candle, Data, Funding, Instrument, Orderbook, Record, Trade
 
 AnyOf = TypeVar("AnyOf", bound=Record)
 
@@ -26,6 +26,8 @@ def identity(record: Data | Instrument) -> Hashable:
             return *source, record.sequence, record.exchange_time_ns, record.action, record.cause
         case Candle():
             return *source, record.interval, record.open_time_ns
+        case Funding(kind="settled"):  # repeated until the next payment
+            return *source, record.kind, record.funding_time_ns
         case Instrument():
             return *source, record.valid_from_ns
     return type(record), *msgspec.structs.astuple(msgspec.structs.replace(record, receive_time_ns=0))

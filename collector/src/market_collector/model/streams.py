@@ -18,7 +18,14 @@ class DataType(StrEnum):
     QUOTE = "quote"
     """Made from the order book: it has no stream of its own."""
     BALANCE = "balance"
+    FUNDING = "funding"
+    MARKPRICE = "markprice"
+    OPENINTEREST = "openinterest"
+    LIQUIDATION = "liquidation"
 
+
+OF_DERIVATIVES = frozenset({DataType.FUNDING, DataType.MARKPRICE, DataType.OPENINTEREST, DataType.LIQUIDATION})
+"""Data types that only derivatives have. Answers about all tickers tell nothing about them."""
 
 ACCOUNT = "account"
 """Replaces the symbol in streams and records of the account."""

@@ -23,7 +23,7 @@ class Column:
     field: str
     """Name of the attribute of the record."""
     hint: Any
-    """Type of the values, without None; `Number` for prices and amounts."""
+    """Type of the values, without None; one of `NUMBERS` for prices, amounts and rates."""
     is_nullable: bool
     is_time: bool
 

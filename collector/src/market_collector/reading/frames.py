@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from market_collector.errors import InputError, MissingLibraryError
-from market_collector.model.events import AnyRecord, Number
+from market_collector.model.events import NUMBERS, AnyRecord
 from market_collector.reading.columns import Column, columns, is_list_of_structs, item_hints
 from market_spec.messages import not_among
 
@@ -67,7 +67,7 @@ def _polars_series(pl: Any, column: Column, records: Sequence[AnyRecord], number
 
 def _numbers(values: Sequence[Any], hint: Any, numbers: Numbers) -> Sequence[Any]:
     """Prices and amounts as floats if so required. Other values stay as they are."""
-    if hint != Number or numbers == "text":
+    if hint not in NUMBERS or numbers == "text":
         return values
     return [None if each is None else float(each) for each in values]
 
@@ -87,7 +87,7 @@ def _polars_lists(pl: Any, column: Column, values: Sequence[Sequence[Any]], numb
 
 
 def _polars_type(pl: Any, hint: Any, numbers: Numbers) -> Any:
-    if hint == Number:
+    if hint in NUMBERS:
         return pl.Float64 if numbers == "float" else pl.String
     if get_origin(hint) in (list, tuple):
         return pl.List(_polars_type(pl, get_args(hint)[0], numbers))
@@ -104,7 +104,7 @@ def _pandas_series(pd: Any, column: Column, records: Sequence[AnyRecord], number
     values = [getattr(record, column.field) for record in records]
     if column.is_time:
         return _pandas_times(pd, values)
-    if column.hint == Number and numbers == "float":
+    if column.hint in NUMBERS and numbers == "float":
         return pd.Series(_numbers(values, column.hint, numbers), dtype="float64")
     if get_origin(column.hint) is list:
         convert = float if numbers == "float" else str

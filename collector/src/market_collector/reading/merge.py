@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from market_collector.exchanges import has_own_numbers
 from market_collector.feed.candle_order import CandleOrder
 from market_collector.feed.instruments import Instruments
-from market_collector.feed.tickers import is_newer_state
+from market_collector.feed.states import is_newer_state
 from market_collector.model.events import (
     AnyRecord,
     Balance,
     Candle,
     Disconnected,
+    Funding,
     Gap,
     Instrument,
+    Liquidation,
     Lost,
+    MarkPrice,
+    OpenInterest,
     Orderbook,
     Quote,
     Repaired,
     Resync,
+    State,
     Ticker,
     Trade,
 )
 from market_collector.model.reasons import DisconnectReason, ResyncReason
+from market_collector.model.recent import Recent
 from market_collector.model.streams import DataType, Stream
 from market_collector.reading.book_merge import BookMerge
 from market_collector.reading.gap_order import numbers_of
@@ -37,6 +43,7 @@ STOPPED = (DisconnectReason.STOPPED, "stopped")
 BOOK_SUFFIX = f"/{DataType.ORDERBOOK}"
 """End of the names of streams of order books."""
 
+STATES: tuple[type[State], ...] = get_args(State)
 Name = tuple[str, str]
 """Exchange and symbol, or exchange and name of a stream."""
 
@@ -50,7 +57,10 @@ class Merge:
     def __init__(self) -> None:
         self._trades: dict[Name, _Numbers] = {}
         self._candles: dict[tuple[str, str, str], _Candles] = {}
-        self._tickers: dict[Name, Ticker] = {}
+        self._states: dict[tuple[type[State], str, str], State] = {}
+        self._settled: dict[Name, int] = {}
+        """`Funding.funding_time_ns` of the last settled rate."""
+        self._liquidations: dict[Name, Recent] = {}
         self._quotes: dict[Name, tuple[int, int]] = {}
         """Time and sequence of the newest quote."""
         self._balances: dict[tuple[str, str, str], Balance] = {}
@@ -61,7 +71,8 @@ class Merge:
         self._bridged: set[tuple[int, str, str]] = set()
         """Replica, exchange and id of gaps that were dropped because another replica has the records."""
         self._takers: dict[type[AnyRecord], Callable[[int, Any], Sequence[AnyRecord]]] = {
-            Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
+            Trade: self._trade, Orderbook: self._orderbook, Ticker: self._state, Candle: self._candle,
+            MarkPrice: self._state, OpenInterest: self._state, Funding: self._funding, Liquidation: self._liquidation,
             Quote: self._quote, Balance: self._balance, Instrument: self._instrument,
             Gap: self._gap, Repaired: self._closed, Lost: self._closed, Resync: self._resync,
         }  # fmt: skip
@@ -90,17 +101,32 @@ class Merge:
         stream = Stream(record.symbol, DataType.CANDLE, record.interval)
         return [record] if self._candles_of(record.exchange, stream).add(record) else []
 
-    def _ticker(self, replica: int, record: Ticker) -> Sequence[AnyRecord]:
-        key = record.exchange, record.symbol
-        last = self._tickers.get(key)
+    def _state(self, replica: int, record: State) -> Sequence[AnyRecord]:
+        key = type(record), record.exchange, record.symbol
+        last = self._states.get(key)
         if last is not None and not is_newer_state(last, record):
             return []
-        self._tickers[key] = record
+        self._states[key] = record
         return [record]
+
+    def _funding(self, replica: int, record: Funding) -> Sequence[AnyRecord]:
+        if record.kind != "settled":
+            return self._state(replica, record)
+        key = record.exchange, record.symbol
+        if record.funding_time_ns <= self._settled.get(key, 0):
+            return []
+        self._settled[key] = record.funding_time_ns
+        return [record]
+
+    def _liquidation(self, replica: int, record: Liquidation) -> Sequence[AnyRecord]:
+        recent = self._liquidations.setdefault((record.exchange, record.symbol), Recent())
+        return [record] if recent.add(record) else []
 
     def _resync(self, replica: int, event: Resync) -> Sequence[AnyRecord]:
         if event.reason == ResyncReason.CLOCK_SET_BACK and event.symbol is not None:
-            self._tickers.pop((event.exchange, event.symbol), None)
+            for kind in STATES:
+                if event.stream.endswith(f"/{kind.__struct_config__.tag}"):
+                    self._states.pop((kind, event.exchange, event.symbol), None)
         return [event]
 
     def _quote(self, replica: int, record: Quote) -> Sequence[AnyRecord]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from market_collector.model.events import Balance, Candle, Orderbook, Quote, Record, Ticker, Trade
+from market_collector.model.events import Candle, Data, Orderbook, Quote, Record, Trade
 
 
 def event_time_ns(record: Record) -> int:
@@ -25,6 +25,6 @@ def order(record: Record) -> tuple[Any, ...]:
             return event_time_ns(record), *source, -1 if record.sequence is None else record.sequence
         case Candle():
             return record.open_time_ns, *source, record.interval
-        case Balance() | Ticker():
+        case Data():
             return event_time_ns(record), *source, record.receive_time_ns
     return (record.receive_time_ns,)

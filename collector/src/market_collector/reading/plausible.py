@@ -10,7 +10,7 @@ from itertools import filterfalse
 from typing import Any
 
 from market_collector.exchanges.decimals import DECIMAL, is_decimal
-from market_collector.model.events import AnyRecord, Balance, Candle, Data, Number, Orderbook, Trade
+from market_collector.model.events import NUMBERS, AnyRecord, Candle, Data, Orderbook, SignedNumber, Trade
 from market_collector.model.streams import DataType, Stream
 from market_collector.reading.columns import columns, is_list_of_structs, item_hints
 
@@ -39,7 +39,7 @@ def check_values(record: AnyRecord) -> None:
         value = getattr(record, name)
         if value is not None and not -LIMIT <= value < LIMIT:
             raise ValueError(f"{name}: {value} is out of range: must have at most 64 bits")
-    for name in fields.numbers:
+    for name in (*fields.unsigned, *fields.signed):
         if (text := getattr(record, name)) is not None:
             float(text)
     for name, numbers in fields.lists:
@@ -49,16 +49,16 @@ def check_values(record: AnyRecord) -> None:
 
 
 def check_numbers(record: Data) -> None:
-    """Raise `ValueError` for a price or amount that is no plain decimal. The total of a balance may be negative."""
+    """Raise `ValueError` for a price or amount that is no plain decimal. Only some may be negative."""
     if isinstance(record, Orderbook):
         levels = [*record.bids, *record.asks]
         text, count = ";".join([f"{level.price};{level.amount}" for level in levels]), 2 * len(levels)
     else:
-        found = [getattr(record, name) for name in _fields(type(record)).numbers]
-        texts = [each for each in found if each is not None]
+        fields = _fields(type(record))
+        texts = [each for name in fields.unsigned if (each := getattr(record, name)) is not None]
+        signed = [each for name in fields.signed if (each := getattr(record, name)) is not None]
+        texts += [each.removeprefix("-") for each in signed]
         text, count = ";".join(texts), len(texts)
-    if isinstance(record, Balance):
-        text = text.removeprefix("-")
     if count and (text.count(";") != count - 1 or not _are_decimals(text)):
         odd = next(filterfalse(is_decimal, text.split(";")), text)
         raise ValueError(f"{odd[:60]!r} is not a plain decimal")
@@ -69,8 +69,10 @@ class _Fields:
     """Names of fields of a record type."""
 
     integers: tuple[str, ...]
-    numbers: tuple[str, ...]
+    unsigned: tuple[str, ...]
     """Prices and amounts."""
+    signed: tuple[str, ...]
+    """Numbers that may be negative."""
     lists: tuple[tuple[str, tuple[str, ...]], ...]
     """Lists of structs, with the prices and amounts of these."""
 
@@ -79,10 +81,11 @@ class _Fields:
 def _fields(kind: type[AnyRecord] | type[Data]) -> _Fields:
     return _Fields(
         tuple(each.field for each in columns(kind) if each.hint is int),
-        tuple(each.field for each in columns(kind) if each.hint == Number),
+        tuple(each.field for each in columns(kind) if each.hint in NUMBERS and each.hint != SignedNumber),
+        tuple(each.field for each in columns(kind) if each.hint == SignedNumber),
         tuple((each.field, _numbers_of(each.hint)) for each in columns(kind) if is_list_of_structs(each.hint)),
     )
 
 
 def _numbers_of(hint: Any) -> tuple[str, ...]:
-    return tuple(name for name, each in item_hints(hint).items() if each == Number)
+    return tuple(name for name, each in item_hints(hint).items() if each in NUMBERS)

@@ -59,8 +59,8 @@ class Recorded:
 def read(files: Files, type: str, symbols: Symbols = None) -> Recorded:
     """Read all records of one type from recorded files.
 
-    Records of one identity become one; docs/records.md says which is kept. Trades, books, tickers and balances are
-    sorted by exchange time and number, candles by open time, events by receive time.
+    Records of one identity become one; docs/records.md says which is kept. Candles are sorted by open time, other
+    market data by exchange time and number, and events by receive time.
 
     Memory grows with the records of that type, by about 1 kB each, books more. Other types are skipped without
     decoding.

@@ -14,10 +14,14 @@ from market_collector.model.events import (
     Disconnected,
     Dropped,
     Event,
+    Funding,
     Gap,
     Header,
     Instrument,
+    Liquidation,
     Lost,
+    MarkPrice,
+    OpenInterest,
     Orderbook,
     Quote,
     Raw,
@@ -292,8 +296,8 @@ def stream_name(record: Record) -> str:
             return f"{record.symbol}/ticker"
         case Quote():
             return f"{record.symbol}/quote"
-        case Balance():
-            return f"{record.symbol}/balance"
+        case Balance() | Funding() | MarkPrice() | OpenInterest() | Liquidation():
+            return f"{record.symbol}/{record.__struct_config__.tag}"
         case Raw():
             return f"{record.connection}/raw"
         case Header() | Instrument():

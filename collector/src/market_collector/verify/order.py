@@ -1,10 +1,10 @@
-"""Order of states: a closed candle stays closed, and open candles and tickers never go back in time."""
+"""Order of states: a closed candle stays closed, and open candles, tickers and the like never go back in time."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from market_collector.model.events import Candle, Ticker
+from market_collector.model.events import Candle, State
 from market_collector.model.identity import identity
 from market_collector.verify.report import Finding, find
 
@@ -19,30 +19,32 @@ class StateOrder:
         self.findings: list[Finding] = []
         self.duplicates = 0
         """States that equal the one before."""
-        self._ticker: Ticker | None = None
+        self._state: State | None = None
         self._running: Candle | None = None
         self._newest_ns = 0
         self._closed: dict[int, Candle] = {}
 
     def start_run(self) -> None:
         """Starts the records of another process, which knows only which candles are closed."""
-        self._ticker = self._running = None
+        self._state = self._running = None
         self._newest_ns = 0
 
     def go_back(self) -> None:
-        """Starts tickers from an earlier time, which a `resync` record reports."""
-        self._ticker = None
+        """Starts states from an earlier time, which a `resync` record reports."""
+        self._state = None
 
-    def ticker(self, ticker: Ticker) -> None:
-        """Adds a ticker."""
-        last, self._ticker = self._ticker, ticker
-        if last is None or last.exchange_time_ns is None or ticker.exchange_time_ns is None:
+    def state(self, state: State) -> None:
+        """Adds a ticker, or another state that replaces the one before."""
+        last, self._state = self._state, state
+        if last is None or last.exchange_time_ns is None or state.exchange_time_ns is None:
             return
-        if ticker.exchange_time_ns < last.exchange_time_ns:
-            self._ticker = last
-            detail = f"the ticker of {_ms(ticker.exchange_time_ns)} came after that of {_ms(last.exchange_time_ns)}"
-            find(self.findings, "TickerBackInTime", detail, ticker.exchange_time_ns)
-        elif identity(last) == identity(ticker):
+        if state.exchange_time_ns < last.exchange_time_ns:
+            self._state = last
+            kind = type(state).__name__
+            before = _ms(last.exchange_time_ns)
+            detail = f"the {kind.lower()} of {_ms(state.exchange_time_ns)} came after that of {before}"
+            find(self.findings, f"{kind}BackInTime", detail, state.exchange_time_ns)
+        elif identity(last) == identity(state):
             self.duplicates += 1
 
     def candle(self, candle: Candle, *, was_closed: bool) -> None:

@@ -13,10 +13,14 @@ from market_collector.model.events import (
     Data,
     Disconnected,
     Dropped,
+    Funding,
     Gap,
     Header,
     Instrument,
+    Liquidation,
     Lost,
+    MarkPrice,
+    OpenInterest,
     Orderbook,
     Quote,
     Raw,
@@ -25,6 +29,7 @@ from market_collector.model.events import (
     Refused,
     Repaired,
     Resync,
+    State,
     Ticker,
     Trade,
 )
@@ -41,6 +46,14 @@ from market_collector.verify.stream import Line, StreamCheck
 
 RESTARTED = (ResyncReason.NUMBERING_RESTARTED, "trade ids restarted")
 """Reason of a `resync` record when the exchange restarts its trade ids, and its prefix in schema 0."""
+
+
+STATES: dict[type[State], DataType] = {
+    Ticker: DataType.TICKER,
+    MarkPrice: DataType.MARKPRICE,
+    OpenInterest: DataType.OPENINTEREST,
+    Funding: DataType.FUNDING,
+}
 
 
 class RecordError(ValueError):
@@ -69,7 +82,8 @@ class ReplicaCheck:
         """Whether the recording starts with a file that is not the first of its run."""
         self._newest_ns = 0
         self._takers: dict[type[Record], Callable[[Any], None]] = {
-            Trade: self._trade, Orderbook: self._orderbook, Ticker: self._ticker, Candle: self._candle,
+            Trade: self._trade, Orderbook: self._orderbook, Ticker: self._state, Candle: self._candle,
+            MarkPrice: self._state, OpenInterest: self._state, Funding: self._funding, Liquidation: self._liquidation,
             Quote: self._quote, Balance: self._balance, Header: self._header, Instrument: self._instrument,
             Connected: self._connected, Disconnected: self._disconnected, Resync: self._resync, Refused: self._event,
             Gap: self._gap, Repaired: self._closed, Lost: self._closed, Dropped: self._dropped,
@@ -134,10 +148,21 @@ class ReplicaCheck:
         check.line.take(record, time_ns)
         check.note(time_ns, record.receive_time_ns)
 
-    def _ticker(self, record: Ticker) -> None:
-        check = self._of_data(record, DataType.TICKER)
-        check.order.ticker(record)
+    def _state(self, record: State) -> None:
+        check = self._of_data(record, STATES[type(record)])
+        check.order.state(record)
         check.note_in_order(event_time_ns(record), record.receive_time_ns)
+
+    def _funding(self, record: Funding) -> None:
+        """Settled rates are of an earlier time than the message that repeats them."""
+        if record.kind != "settled":
+            self._state(record)
+        else:
+            self._of_data(record, DataType.FUNDING).note(event_time_ns(record), record.receive_time_ns)
+
+    def _liquidation(self, record: Liquidation) -> None:
+        """A message may list liquidations in any order."""
+        self._of_data(record, DataType.LIQUIDATION).note(event_time_ns(record), record.receive_time_ns)
 
     def _quote(self, record: Quote) -> None:
         check = self._of_data(record, DataType.QUOTE)

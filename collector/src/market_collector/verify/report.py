@@ -143,7 +143,7 @@ class StreamReport:
     events: Mapping[str, int]
     """Number of event records of this stream, by kind."""
     out_of_order: int
-    """Tickers: records whose exchange time is before the last one's."""
+    """Tickers and other states: records whose exchange time is before the last one's."""
     longest_silence_ns: int
     """Within one run of one replica, by receive time."""
     busy: tuple[Span, ...]

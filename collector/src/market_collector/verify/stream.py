@@ -14,7 +14,7 @@ Line = NumberLine | BookLine
 
 
 class StreamCheck:
-    """Counts and times of one stream; ``line`` is None for a stream without a continuity rule (tickers)."""
+    """Counts and times of one stream; ``line`` is None for a stream without a continuity rule (such as tickers)."""
 
     def __init__(self, line: Line | None) -> None:
         self.line = line

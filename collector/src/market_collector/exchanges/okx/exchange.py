@@ -30,7 +30,7 @@ from market_collector.exchanges.interface import (
 from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, OkxCodec
 from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.exchanges.okx.rows import BARS, BOOK_DEPTH, NAME
-from market_collector.model.streams import DataType, Stream
+from market_collector.model.streams import OF_DERIVATIVES, DataType, Stream
 
 CLOSINGS = {
     4005: Closing.SLOW_READER,  # "output buffer full"
@@ -43,7 +43,7 @@ class Okx:
     """Facts about OKX. Regional and demo hosts differ: ``spec.connection.endpoint`` replaces the addresses."""
 
     name = NAME
-    offers = frozenset(DataType)
+    offers = frozenset(DataType) - OF_DERIVATIVES
     book_depths: tuple[int, ...] = (BOOK_DEPTH,)
     books = LINKED_BY_SEQUENCE
     book_snapshots: BookSnapshots | None = None

@@ -7,8 +7,8 @@ import pytest
 from feed_life import TICKER, Life, arg, ask, at, emitted, gets, second_of
 from market_collector.feed.effects import Effect, Fetch
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.stream_state import TickerProgress
-from market_collector.feed.tickers import take_tickers
+from market_collector.feed.states import take_states
+from market_collector.feed.stream_state import StateProgress
 from market_collector.model.events import Resync, Ticker
 from market_collector.model.streams import StreamState
 
@@ -21,9 +21,9 @@ def ticker(time_ns: int | None, bid: str = "1", received_ns: int = 1) -> Ticker:
     return Ticker("okx", "BTC-USDT", time_ns, received_ns, bid, *([None] * 10))
 
 
-def progress() -> TickerProgress:
+def progress() -> StateProgress:
     made = Ledger("okx", [TICKER], 10.0, at(0)).streams[TICKER]
-    assert isinstance(made, TickerProgress)
+    assert isinstance(made, StateProgress)
     return made
 
 
@@ -33,27 +33,27 @@ def message(ts: int, **values: str) -> dict[str, Any]:
 
 def test_older_ticker_is_not_published() -> None:
     stream = progress()
-    assert take_tickers(stream, [ticker(5)], at(1)) == [ticker(5)]
-    assert take_tickers(stream, [ticker(4)], at(2)) == []
-    assert take_tickers(stream, [ticker(6)], at(3)) == [ticker(6)]
+    assert take_states(stream, [ticker(5)], at(1)) == [ticker(5)]
+    assert take_states(stream, [ticker(4)], at(2)) == []
+    assert take_states(stream, [ticker(6)], at(3)) == [ticker(6)]
     assert (stream.last, stream.last_at) == (ticker(6), 3)
 
 
 def test_tickers_of_one_message_are_in_order() -> None:
-    assert take_tickers(progress(), [ticker(5), ticker(4), ticker(7), ticker(6)], at(1)) == [ticker(5), ticker(7)]
+    assert take_states(progress(), [ticker(5), ticker(4), ticker(7), ticker(6)], at(1)) == [ticker(5), ticker(7)]
 
 
 def test_ticker_of_the_same_time_is_published_when_it_differs() -> None:
     stream = progress()
-    take_tickers(stream, [ticker(5)], at(1))
-    assert take_tickers(stream, [ticker(5, received_ns=9)], at(2)) == []
-    assert take_tickers(stream, [ticker(5, bid="2")], at(3)) == [ticker(5, bid="2")]
+    take_states(stream, [ticker(5)], at(1))
+    assert take_states(stream, [ticker(5, received_ns=9)], at(2)) == []
+    assert take_states(stream, [ticker(5, bid="2")], at(3)) == [ticker(5, bid="2")]
 
 
 def test_tickers_without_a_time_are_all_published() -> None:
     stream = progress()
     for _ in range(2):
-        assert take_tickers(stream, [ticker(None)], at(1)) == [ticker(None)]
+        assert take_states(stream, [ticker(None)], at(1)) == [ticker(None)]
 
 
 def test_overlapping_connections_publish_each_ticker_once_and_in_order() -> None:
