@@ -31,7 +31,7 @@ from market_collector.exchanges.interface import (
     Signer,
     Window,
 )
-from market_collector.model.streams import DataType, Stream
+from market_collector.model.streams import OF_DERIVATIVES, DataType, Stream
 
 MARKET, ACCOUNT = "market", "account"
 """Names of the routes; the second one is a host too."""
@@ -42,7 +42,7 @@ class Binance:
     """Facts about Binance. The testnet differs: ``spec.connection.endpoint`` replaces the addresses."""
 
     name = NAME
-    offers = frozenset(DataType)
+    offers = frozenset(DataType) - OF_DERIVATIVES
     book_depths: tuple[int, ...] = DEPTHS
     books = BookRule(proof=Proof.RANGE, window=BookWindow.KNOWN_RANGE)
     book_snapshots: BookSnapshots | None = BinanceSnapshots()
