@@ -26,8 +26,8 @@ from market_operator.errors import NO_CRD, ApiError, StartError
 from market_operator.resource.document import Document
 from market_operator.resource.naming import MANAGER, OURS, Key
 from market_operator.telemetry.containment import Containment
+from market_operator.watch.event_lines import readable, reduced
 from market_operator.watch.informer import Informer
-from market_operator.watch.large_events import readable, reduced
 
 # Kubernetes sends a bookmark every 60 s, so a watch without events for longer is broken.
 _SILENCE = 70.0
