@@ -1,5 +1,6 @@
 """An order book: two sides of exact decimal strings, changed only by records in sequence."""
 
+from collections.abc import Sequence
 from heapq import nlargest, nsmallest
 
 from market_collector.book.ranking import Ranking
@@ -141,7 +142,7 @@ class Book:
             self._asks = Side(_levels(asks.amounts), best="lowest")
             self._rankings = None
 
-    def best(self, count: int) -> tuple[list[str], list[str], list[str], list[str]]:
+    def best(self, count: int) -> tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[str]]:
         """Return bid prices, bid amounts, ask prices and ask amounts of the best levels. Fast after each update."""
         self._is_best_read = True
         bids, asks = self._rankings or self._sort()

@@ -1,5 +1,6 @@
 """CRC-32 checksum that several exchanges send, or once sent, with their books."""
 
+from collections.abc import Sequence
 from itertools import zip_longest
 from zlib import crc32
 
@@ -16,7 +17,7 @@ def interleaved_crc32(book: Book, depth: int = 25) -> int:
     return value - (1 << 32) if value >= 1 << 31 else value
 
 
-def _interleaved(*columns: list[str]) -> list[str]:
+def _interleaved(*columns: Sequence[str]) -> list[str]:
     bids, _, asks, _ = columns
     if len(bids) != len(asks):
         return [part for row in zip_longest(*columns) for part in row if part is not None]

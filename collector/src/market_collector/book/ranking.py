@@ -1,8 +1,9 @@
 """One side of a book, kept sorted by price while it changes, for a checksum after each update."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import nan
+from operator import itemgetter
 from typing import Literal
 
 from market_collector.model.events import Level
@@ -47,7 +48,9 @@ class Ranking:
             elif order[at := bisect_left(order, value := sign * float(price))] == value:
                 del side[prices[at]], order[at], prices[at]
 
-    def best(self, count: int) -> tuple[list[str], list[str]]:
+    def best(self, count: int) -> tuple[Sequence[str], Sequence[str]]:
         """Return the best prices, best first, and their amounts."""
         prices = self._prices[-2 : -count - 2 : -1]
-        return prices, list(map(self.amounts.__getitem__, prices))
+        if len(prices) < 2:
+            return prices, [self.amounts[price] for price in prices]
+        return prices, itemgetter(*prices)(self.amounts)  # half the time of a comprehension
