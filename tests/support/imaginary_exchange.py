@@ -26,6 +26,7 @@ from market_collector.exchanges.interface import (
     Message,
     Polls,
     Pong,
+    RecentTrades,
     RestApi,
     Route,
     Signer,
@@ -67,8 +68,9 @@ class ImaginaryCodec:
         match json.loads(frame):
             case {"acknowledged": names}:
                 return [Ack(tuple(self._by_name[name] for name in names))]
-            case {"trade": symbol, "id": number}:
-                trade = Trade(NAME, symbol, None, receive_time_ns, str(number), str(number), 1, "buy", "1", "2")
+            case {"trade": symbol, "id": number, **times}:
+                time_ns: Any = times.get("at")
+                trade = Trade(NAME, symbol, time_ns, receive_time_ns, str(number), str(number), 1, "buy", "1", "2")
                 return [Batch(self._by_name[f"{symbol}/trade"], [trade])]
             case {"lost": reason}:
                 return [Lost(reason)]
@@ -105,6 +107,7 @@ class ImaginaryExchange:
     heartbeat = Heartbeat(ping='{"ping":{id}}', max_interval_s=25.0)
     limits = Limits(dial=Window(1000, 1.0))
     has_dense_trade_ids = True
+    recent_trades: RecentTrades | None = None
     streams_per_request = 1000
     rest_api: RestApi = OkxRestApi()
     closings: Mapping[str, Closing] = {}

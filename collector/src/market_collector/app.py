@@ -87,6 +87,7 @@ class Collector:
             has_quotes=has_quotes,
             book_rule=exchange.books,
             skips_empty_candles=exchange.skips_empty_candles,
+            has_dense_trade_ids=exchange.has_dense_trade_ids,
         )
         self.checkpoint = Checkpoint(state_dir) if state_dir else None
         host = os.environ.get("POD_NAME") or socket.gethostname()
@@ -224,7 +225,7 @@ class Collector:
             return
         saved = self.checkpoint.load() or Positions({}, [], [], {})
         memory = await self.fanout.recall(saved.places) or Memory()
-        written = Written(memory.numbers, memory.heads, memory.gaps, memory.closed, memory.head_times)
+        written = Written(memory.numbers, memory.heads, memory.gaps, memory.closed, memory.head_times, memory.trades)
         if self._handover:
             own_uid = os.environ.get("POD_UID", "")
             self._takeover = Takeover(self.ledger, self._handover.read_change(), own_uid)

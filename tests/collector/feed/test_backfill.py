@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_collector.exchanges.okx.exchange import Okx
-from market_collector.feed.backfill import GIVE_UP_AFTER_S, Backfiller, HistoryRequest
+from market_collector.feed.backfill import Backfiller, HistoryRequest
 from market_collector.feed.effects import Emit, Warn
 from market_collector.feed.ledger import Ledger, Loss
+from market_collector.feed.retries import GIVE_UP_AFTER_S
 from market_collector.feed.stream_state import CandleProgress
 from market_collector.model.events import Candle, Gap, Lost, Record, Repaired, Trade
 from market_collector.model.moment import Moment

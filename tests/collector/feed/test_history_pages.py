@@ -2,9 +2,10 @@
 
 import pytest
 
-from market_collector.feed.backfill import GIVE_UP_AFTER_S, Backfiller
+from market_collector.feed.backfill import Backfiller
 from market_collector.feed.effects import Emit
 from market_collector.feed.ledger import Ledger, Loss
+from market_collector.feed.retries import GIVE_UP_AFTER_S
 from market_collector.model.events import Lost, Record, Repaired, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream

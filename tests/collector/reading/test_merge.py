@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from imaginary_exchange import NAME, ImaginaryExchange
+from market_collector.exchanges import EXCHANGES
 from market_collector.model.events import AnyRecord, Balance
 from market_collector.reading.merge import Merge, is_of_book
 from records import (
@@ -47,6 +49,12 @@ def test_each_trade_appears_once() -> None:
         trade(3),
         trade(2),
     ]
+
+
+def test_trade_without_dense_ids_appears_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXCHANGES, NAME, ImaginaryExchange(has_dense_trade_ids=False))
+    one, two = (replace(trade(1), exchange=NAME, trade_id=name, first_trade_id=name) for name in ("7d4e", "903"))
+    assert merged((A, one), (B, two), (B, one), (A, two)) == [one, two]
 
 
 def test_trade_with_new_ids_among_known_ones_is_kept() -> None:

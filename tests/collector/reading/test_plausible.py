@@ -3,6 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
+from imaginary_exchange import NAME, ImaginaryExchange
+from market_collector.exchanges import EXCHANGES
 from market_collector.model.events import AnyRecord, Balance, Data, Level
 from market_collector.reading.plausible import IMPOSSIBLE, check_ids, check_numbers, check_values
 from odd_decimals import NOT_DECIMAL
@@ -24,6 +26,11 @@ RECORDS: list[AnyRecord] = [
 def test_records_of_a_collector_pass(record: AnyRecord) -> None:
     check_ids(record)
     check_values(record)
+
+
+def test_ids_need_not_be_numbers_where_they_are_not_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXCHANGES, NAME, ImaginaryExchange(has_dense_trade_ids=False))
+    check_ids(replace(trade(1), exchange=NAME, trade_id="7d4e"))
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,11 @@ import pytest
 import zstandard
 from msgspec.structs import replace
 
+from imaginary_exchange import NAME, ImaginaryExchange
 from limits import files_of_at_most
 from market_collector.config.settings import FileSinkSettings
 from market_collector.errors import SinkError
+from market_collector.exchanges import EXCHANGES
 from market_collector.model.events import Header, Record, Trade
 from market_collector.model.moment import Moment
 from market_collector.sinks.encode import line
@@ -339,6 +341,23 @@ async def test_a_directory_that_vanishes_is_made_again(tmp_path: Path) -> None:
     await sink.sync()
     await sink.close()
     assert content(place) == lines(trades(1, 1))
+
+
+async def test_trade_without_dense_id_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXCHANGES, NAME, ImaginaryExchange(has_dense_trade_ids=False))
+    rows = [Trade(NAME, "A-B", 5, 1, name, name, 1, "buy", "1", "1") for name in ("u1", "u2")]
+    sink = make(tmp_path)
+    await sink.open()
+    await sink.write([line(header()), line(rows[0])])
+    await sink.sync()
+    await sink.close()
+    again = make(tmp_path)
+    await again.recall(None, keep=True)
+    await again.open()
+    await again.write([line(header()), *map(line, rows)])
+    await again.sync()
+    await again.close()
+    assert sorted(data(tmp_path).splitlines()) == sorted(line(row).strip() for row in rows)
 
 
 async def test_a_file_that_is_removed_while_it_is_written_is_not_acknowledged(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imaginary_exchange import NAME, ImaginaryExchange
+from market_collector.exchanges import EXCHANGES
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import Candle, Connected, Dropped, Level, Orderbook, Raw, Record, Ticker, Trade
 from market_collector.sinks.queue import EVENT_ROOM, Queue, dense_number, stream_name, weight
@@ -237,6 +239,15 @@ def test_a_mark_is_reached_when_all_before_it_is_acknowledged() -> None:
     queue.mark_written(1)
     queue.acknowledge()
     assert queue.reached == 3
+
+
+def test_trade_without_dense_ids_has_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXCHANGES, NAME, ImaginaryExchange(has_dense_trade_ids=False))
+    queue = queue_of(1)
+    for name in ("7d4e-uuid", "903", "904"):
+        queue.put([Trade(NAME, "A-B", 1, 1, name, name, 1, "buy", "1", "1")])
+    (loss,) = queue.losses()
+    assert (loss.count, loss.ids) == (2, ())
 
 
 @pytest.mark.parametrize(("is_closed", "number"), [(True, 7), (False, None)])

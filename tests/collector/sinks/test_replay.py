@@ -9,6 +9,8 @@ import msgspec
 import pytest
 import zstandard
 
+from imaginary_exchange import NAME, ImaginaryExchange
+from market_collector.exchanges import EXCHANGES
 from market_collector.model.events import Orderbook, Record, Trade
 from market_collector.sinks.interface import Origin
 from market_collector.sinks.replay import END_BYTES, recall, recall_end
@@ -74,6 +76,13 @@ def test_gaps_heads_and_times_are_remembered(tmp_path: Path) -> None:
     assert memory.numbers == {"BTC-USDT/trade": [(5, 50)]}
     assert memory.gaps == {"d": merged}
     assert memory.closed == {"a", "b", "c"}
+
+
+def test_trades_without_dense_ids_are_remembered_by_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXCHANGES, NAME, ImaginaryExchange(has_dense_trade_ids=False))
+    rows = [Trade(NAME, "A-B", 5, 1, name, name, 1, "buy", "1", "1", None, name == "u2") for name in ("u1", "u2")]
+    (tmp_path / FIRST).write_bytes(text(rows))
+    assert recall(tmp_path, f"{FIRST}:0").trades == {"A-B/trade": [("u1", 5), ("u2", 5)]}
 
 
 def test_a_line_that_is_no_record_is_an_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import random
 
+import msgspec
 import pytest
 
 from market_collector.config.settings import Settings
@@ -35,6 +36,20 @@ def ledger(**states: StreamState) -> Ledger:
     for stream, page in one.streams.items():
         page.set_state(states[stream.symbol], "SymbolNotFound" if states[stream.symbol] == "refused" else "", at(1))
     return one
+
+
+def test_status_of_trades_without_dense_ids_has_the_proved_time() -> None:
+    one = Ledger("okx", [TRADES], 10.0, at(0), has_dense_trade_ids=False)
+    (progress,) = one.trades.streams.values()
+    one.trades.take(progress, [Trade("okx", "BTC-USDT", 10**9, 1, "7d4e", "7d4e", 1, "buy", "1", "1")], at(1))
+    one.trades.interrupt(progress, 1, GapReason.DISCONNECTED, at(2))
+    one.trades.take(progress, [Trade("okx", "BTC-USDT", 3 * 10**9, 1, "903", "903", 1, "buy", "1", "1")], at(3))
+    (status,) = map(msgspec.to_builtins, report.stream_statuses(one, {}))
+    assert (status["delivered"], status["tradeIds"], status["provedUntil"]) == (
+        "7d4e",
+        "unnumbered",
+        "1970-01-01T00:00:01.000Z",
+    )
 
 
 LIVE, QUIET, STALE, REFUSED, PENDING = (StreamState(word) for word in ("live", "quiet", "stale", "refused", "pending"))

@@ -7,6 +7,11 @@ from market_collector.exchanges.okx.exchange import Okx
 EXCHANGES: dict[str, Exchange] = {exchange.name: exchange for exchange in (Okx(),)}
 
 
+def has_dense_trade_ids(exchange: str) -> bool:
+    """Whether each trade id of this exchange is one above the last. One that is not known counts as such."""
+    return exchange not in EXCHANGES or EXCHANGES[exchange].has_dense_trade_ids
+
+
 def has_own_numbers(exchange: str) -> bool:
     """Whether each collector numbers the states of this exchange's books itself."""
     return exchange in EXCHANGES and EXCHANGES[exchange].books.scope is Scope.CONNECTION

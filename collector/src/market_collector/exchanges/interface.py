@@ -7,7 +7,8 @@ socket, no clock, no state that outlives the connection.
 Continuity rules are the same for all exchanges, because each exchange maps its numbers to these fields:
 
 * a book update is valid if it follows the book's ``sequence`` by the exchange's `BookRule`;
-* with ``has_dense_trade_ids``, the trade ids of a stream are dense: the next record starts at the last id + 1.
+* with ``has_dense_trade_ids``, the trade ids of a stream are dense: the next record starts at the last id + 1;
+* otherwise a trade id only tells one trade from another, and `RecentTrades` shows what an interruption has missed.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence, Set
@@ -19,7 +20,7 @@ import msgspec
 
 from market_collector.book.book import Book
 from market_collector.book.rule import BookRule
-from market_collector.model.events import Balance, Data, Instrument, Orderbook
+from market_collector.model.events import Balance, Data, Instrument, Orderbook, Trade
 from market_collector.model.streams import DataType, Stream
 
 WEBSOCKET, REST = "websocket", "rest"
@@ -600,6 +601,22 @@ class BookSnapshots(Protocol):
         ...
 
 
+class RecentTrades(Protocol):
+    """The newest trades over REST, where trade ids are not dense."""
+
+    def request(self, stream: Stream) -> Request:
+        """The request for as many of the newest trades as one answer has."""
+        ...
+
+    def read(self, stream: Stream, body: bytes, receive_time_ns: int) -> Sequence[Trade]:
+        """The trades in an answer, oldest first, ``backfilled``: all between the first and the last one.
+
+        Raises:
+            FrameError: the answer or a row is malformed, or it reports an error.
+        """
+        ...
+
+
 class Polls(Protocol):
     """Requests for streams that exist over REST only, and for accounts of which a connection sends only changes."""
 
@@ -640,6 +657,8 @@ class Exchange(Protocol):
     heartbeat: Heartbeat
     limits: Limits
     has_dense_trade_ids: bool
+    recent_trades: RecentTrades | None
+    """Where trade ids are not dense: shows what an interruption has missed. None where they are dense."""
     rest_api: RestApi
 
     def signer(self) -> Signer:

@@ -22,14 +22,10 @@ from market_collector.feed.effects import Emit, Warn
 from market_collector.feed.gaps import KnownGap, joined
 from market_collector.feed.history_search import HistorySearch
 from market_collector.feed.ledger import Ledger
+from market_collector.feed.retries import GIVE_UP_AFTER_S, GIVE_UP_ANSWERS, delay_s
 from market_collector.model.events import Data, Record
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, GapState, Stream
-
-RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Delays before the next request for a gap, after an incomplete answer or an error."""
-GIVE_UP_AFTER_S = 30.0
-GIVE_UP_ANSWERS = 5
 
 WARN_AGAIN_S = 300.0
 """A stream's gaps often fail for one reason: that is repeated in the log after this time."""
@@ -71,7 +67,7 @@ class Attempt(msgspec.Struct):
 
     def retry_later(self, now: float) -> None:
         """Delay the next request."""
-        self.next_at = now + RETRY_S[min(self.failures, len(RETRY_S) - 1)]
+        self.next_at = now + delay_s(self.failures)
         self.failures += 1
 
     def lacks(self, first: int, last: int, now: float) -> bool:
@@ -107,7 +103,7 @@ class Backfiller:
         """
         if (question := self._skipped()) is not None:
             return question
-        gaps = [known for known in self._ledger.gaps.all_open() if known.stream.data_type is not DataType.ORDERBOOK]
+        gaps = [known for known in self._ledger.gaps.all_open() if known.stream in self._ledger.ids.streams]
         self._attempts = {known.gap.gap_id: self._attempts.get(known.gap.gap_id, Attempt()) for known in gaps}
         for known in reversed(gaps):
             is_due = now.at >= self._attempts[known.gap.gap_id].next_at and known.sink not in full_sinks

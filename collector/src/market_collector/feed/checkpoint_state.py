@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Annotated
 
 import msgspec
 
@@ -9,20 +11,30 @@ from market_collector.book.continuity import IdRange, IdTracker, in_order
 from market_collector.feed.effects import Emit
 from market_collector.feed.gaps import KnownGap
 from market_collector.feed.ledger import Ledger, Loss
-from market_collector.feed.stream_state import BookProgress, IdProgress, StreamProgress
+from market_collector.feed.stream_state import (
+    IDS_KEPT,
+    BookProgress,
+    IdProgress,
+    StreamProgress,
+    UnnumberedProgress,
+)
 from market_collector.model.events import Gap, Record
 from market_collector.model.moment import Moment
 from market_collector.model.reasons import EndReason, GapReason
 from market_collector.model.schema_0 import StoredGap
 from market_collector.model.streams import LATEST_NS, StoredId, StoredTime
 
+IDS_STORED = 8
+"""Trade ids of a checkpoint, where they are not dense. It is stored each second and reported to the operator, so it
+must be small. A page of recent trades that goes back to the newest ones has them all."""
+LONGEST_ID = 64
 IdPair = tuple[StoredId, StoredId]
 """First and last of consecutive ids."""
 _is_id = re.compile("-?[0-9]{1,30}").fullmatch
 
 
 class LinePosition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Progress of a stream with consecutive ids, or of a book (``head`` only)."""
+    """Progress of a stream with consecutive ids, of a book (``head``), or of trades without dense ids (``ids``)."""
 
     last: StoredId | None = None
     """The highest id."""
@@ -32,6 +44,8 @@ class LinePosition(msgspec.Struct, frozen=True, omit_defaults=True):
     """Missing ids below ``last``."""
     head: StoredId | None = None
     """Books: the sequence published last."""
+    ids: tuple[Annotated[str, msgspec.Meta(max_length=LONGEST_ID)], ...] = ()
+    """The newest trade ids where they are not dense, the newest one last."""
 
 
 class OpenGap(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,7 +103,7 @@ class StreamPosition(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def reported(ledger: Ledger, saved: Positions) -> dict[str, StreamPosition | None]:
     """Return the checkpoint by stream, with None for streams that have ids or sequences but no data yet."""
-    kinds = IdProgress | BookProgress
+    kinds = IdProgress | UnnumberedProgress | BookProgress
     nothing = {str(stream): None for stream, progress in ledger.streams.items() if isinstance(progress, kinds)}
     return {**nothing, **by_stream(saved)}
 
@@ -134,6 +148,8 @@ def position(progress: StreamProgress) -> LinePosition | None:
             return LinePosition(head=head, time_ns=head_ns or 0)
         case IdProgress(ids=ids) if ids.last_id is not None:
             return LinePosition(ids.last_id, ids.last_time_ns, _pairs((*ids.missing, *ids.waiting)))
+        case UnnumberedProgress(delivered=(ids, time_ns)) if ids:
+            return LinePosition(time_ns=time_ns, ids=(*reversed([*islice(reversed(ids), IDS_STORED)]),))
     return None
 
 
@@ -160,6 +176,8 @@ class Written(msgspec.Struct, frozen=True):
     """Ids of gaps that were closed."""
     head_times: Mapping[str, int] = {}
     """By stream of `heads`: exchange times."""
+    trades: Mapping[str, Sequence[tuple[str, int]]] = {}
+    """By stream: trade ids that are not dense, and their exchange times."""
 
 
 def resume(ledger: Ledger, saved: Positions, written: Written, now: Moment) -> list[Emit]:
@@ -171,6 +189,8 @@ def resume(ledger: Ledger, saved: Positions, written: Written, now: Moment) -> l
     for name, progress in by_name.items():
         if isinstance(progress, IdProgress):
             _resume_ids(progress, saved.streams.get(name), written.numbers.get(name, ()), now)
+        elif isinstance(progress, UnnumberedProgress):
+            _resume_trades(ledger, progress, saved.streams.get(name), written.trades.get(name, ()), now)
     records = resume_gaps(ledger, _unclosed(saved, written), now)
     for name, progress in by_name.items():
         if isinstance(progress, BookProgress):
@@ -207,6 +227,18 @@ def _resume_ids(
         progress.interruption = GapReason.RESTARTED
 
 
+def _resume_trades(
+    ledger: Ledger,
+    progress: UnnumberedProgress,
+    saved: LinePosition | None,
+    written: Sequence[tuple[str, int]],
+    now: Moment,
+) -> None:
+    ids = [*(saved.ids if saved else ()), *(trade_id for trade_id, _ in written)]
+    latest_ns = max([saved.time_ns if saved else 0, *(time_ns for _, time_ns in written)])
+    ledger.trades.resume(progress, ids[-IDS_KEPT:], latest_ns, now)
+
+
 def _resume_gap(ledger: Ledger, progress: StreamProgress, saved: OpenGap, now: Moment) -> Sequence[Record]:
     known = KnownGap(saved.gap.record(), progress.stream, saved.sink, recovered=saved.recovered)
     known.lost, known.missing = _ranges(saved.lost, now), _ranges(saved.missing, now)
@@ -214,6 +246,8 @@ def _resume_gap(ledger: Ledger, progress: StreamProgress, saved: OpenGap, now: M
     if isinstance(progress, BookProgress):
         progress.gap_id = saved.gap.gap_id
         return ()
+    if isinstance(progress, UnnumberedProgress):  # the ids before the gap are not known any more
+        return [ledger.gaps.close_lost(known, EndReason.NOT_IN_HISTORY, now)]
     if saved.sink is None and isinstance(progress, IdProgress):
         progress.ids.mark_missing(*known.ids)
         progress.has_open_end = progress.has_open_end or known.gap.to_time_ns is None

@@ -35,6 +35,8 @@ class Question(Enum):
     """Its whole book, where the connection brings only updates."""
     OVERVIEW = "newest activity of all instruments"
     """The newest activity of all instruments, for many streams without data."""
+    RECENT = "recent trades"
+    """Its newest trades, where ids do not show what an interruption has missed."""
     ACCOUNT = "account"
     """All balances, where the connection brings only changes."""
     HALTS = "instruments that do not trade"

@@ -33,6 +33,7 @@ from market_collector.feed.effects import Answer, Effect, Emit, Fetch, Question,
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.liveness import Liveness
 from market_collector.feed.quiet_check import QuietCheck
+from market_collector.feed.recent_check import RecentCheck
 from market_collector.feed.stream_state import AccountProgress
 from market_collector.feed.subscription import (
     SUBSCRIBE_TIMEOUT_S,
@@ -50,7 +51,8 @@ from market_collector.model.streams import Stream
 TICK_S = 1.0
 """Longest time between two checks of the deadlines."""
 BOOK_TICK_S = 0.25
-"""The same for connections with books: a crossed book must be found soon."""
+"""The same for connections with books: a crossed book must be found soon. With trades without dense ids, REST must
+answer about an interruption before trades have waited too long."""
 MAX_UNREADABLE = 20
 """Unreadable frames of no known stream in a row after which the connection is replaced."""
 
@@ -96,12 +98,14 @@ class Feed:
             store_raw=store_raw,
             has_rest_snapshots=exchange.book_snapshots is not None,
             is_signed=exchange.routes[route].access is Access.SIGNED,
+            connection=self._number,
         )
         self._book_sync = BookSync(exchange, ledger, self._requests, self._number, depth=book_depth)
         check = QuietCheck(exchange, ledger, self._requests, self._book_sync)
         self._liveness = Liveness(exchange, ledger, self._requests, check, ping_interval_s)
         self._login = AccountLogin(ledger, self._requests, exchange.routes[route], exchange.polls)
-        self._tick_s = BOOK_TICK_S if self._requests.books else TICK_S
+        self._recent = RecentCheck(exchange.recent_trades, ledger, self._requests, self._number)
+        self._tick_s = BOOK_TICK_S if self._requests.books or self._recent else TICK_S
         self._alive_at = 0.0
         """The last sign of life, monotonic seconds."""
         self._replace_at = inf if replace_after_s is None else replace_after_s
@@ -110,7 +114,7 @@ class Feed:
         # For each message: bound here, so that a message passes through no further object.
         self._subscriptions = self._requests.by_stream
         self._on_books = self._book_sync.on_records
-        self._takers = takers_of(exchange, ledger)
+        self._takers = takers_of(ledger)
         self._store_raw = store_raw
 
     @property
@@ -188,6 +192,7 @@ class Feed:
             self._requests.check_deadlines,
             self._book_sync.request_snapshots,
             self._book_sync.check_crossed,
+            self._recent.requests,
             self._check_accounts,
             self._confirm_liquidations,
             self._liveness.probe_idle,
@@ -235,6 +240,8 @@ class Feed:
         subscription = self._subscriptions[fetch.stream]
         if fetch.question is Question.NEWEST:
             return self._liveness.on_newest(subscription, answer, now)
+        if fetch.question is Question.RECENT:
+            return self._recent.on_answer(subscription, answer, now)
         assert isinstance(subscription, BookSubscription)
         if fetch.question is Question.SNAPSHOT:
             return self._book_sync.on_snapshot(subscription, answer, now)
@@ -333,6 +340,7 @@ class Feed:
     def _on_lost_of(self, subscription: StreamSubscription, reason: str, now: Moment) -> list[Effect]:
         if isinstance(subscription, BookSubscription):
             return self._book_sync.on_missing(subscription, ResyncReason.SEQUENCE_GAP, reason, now)
+        self._recent.on_missing(subscription, GapReason.SEQUENCE_GAP, now)
         if subscription.asked_at is not None:
             self._requests.on_unreadable(subscription, now)
         elif isinstance(subscription.progress, AccountProgress):
@@ -365,6 +373,7 @@ class Feed:
             effects += self._requests.repeat_due(now)
         else:
             self._requests.on_unreadable(subscription, now)
+            self._recent.on_missing(subscription, GapReason.UNREADABLE, now)
         subscription.progress.observe_unreadable(reason, now)
         return effects
 

@@ -25,12 +25,14 @@ from market_collector.feed.checkpoint_state import (
 from market_collector.feed.effects import Emit
 from market_collector.feed.gaps import GapBounds
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.stream_state import BookProgress, IdProgress, StreamProgress
-from market_collector.model.events import Record
+from market_collector.feed.stream_state import BookProgress, IdProgress, StreamProgress, UnnumberedProgress
+from market_collector.model.events import Record, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.reasons import EndReason, GapReason
 
 CONTRACT = 1
+Continued = IdProgress | UnnumberedProgress | BookProgress
+"""Streams that continue where another pod ended."""
 _ENDED = ""
 """Stands for the pods whose ends are in `Handover.ended`."""
 
@@ -66,11 +68,11 @@ class Handover(msgspec.Struct, frozen=True):
 class _Held(msgspec.Struct):
     """A stream that pods in ``pods`` may still deliver. ``start`` is where it was resumed."""
 
-    progress: IdProgress | BookProgress
+    progress: Continued
     pods: set[str]
     start: int
     is_timed: bool = False
-    """Whether pods are compared by exchange time, since each one numbers the book's records itself."""
+    """Whether pods are compared by exchange time, since each one numbers the records itself, or nobody does."""
     first: int | None = None
     """The first id, sequence or exchange time that this pod delivered; None before that."""
     is_covered: bool = False
@@ -87,9 +89,21 @@ class _Held(msgspec.Struct):
             return
         if isinstance(self.progress, BookProgress):
             self.first = self.progress.first_ns if self.is_timed else self.progress.first
+        elif isinstance(self.progress, UnnumberedProgress):
+            first = self.progress.first_data
+            self.first = None if first is None else first.exchange_time_ns or 0
         elif self.progress.ids.last_id != self.start:
             waiting = [each for each in self.progress.ids.waiting if each.first <= self.start + 1 <= each.last]
             self.first = waiting[0].last + 1 if waiting else self.start + 1
+
+    def is_reached(self, at: StreamPosition, order: int) -> bool:
+        """Return whether a predecessor with this position, and its order, has delivered up to ``first``."""
+        if self.first is None:
+            return False
+        if not isinstance(self.progress, UnnumberedProgress):
+            return order >= self.first - self.step
+        first = self.progress.first_data
+        return order > self.first or (isinstance(first, Trade) and first.trade_id in at.line.ids)
 
 
 class Takeover:
@@ -105,10 +119,11 @@ class Takeover:
         self.predecessors = {uid: pod.address for uid, pod in others.items()}
         """Addresses of the pods to ask, by UID. One that is gone is removed."""
         self._seen = {uid: pod.positions for uid, pod in others.items()}
-        self._timed = frozenset(map(str, ledger.books.streams)) if ledger.books.has_own_numbers else frozenset()
+        timed = [*ledger.trades.streams, *(ledger.books.streams if ledger.books.has_own_numbers else ())]
+        self._timed = frozenset(map(str, timed))
         self._gone: set[str] = set()
         self._held: dict[str, _Held] = {}
-        self._fresh: dict[str, IdProgress | BookProgress] = {}
+        self._fresh: dict[str, Continued] = {}
         """Streams without a position of other pods so far. They are new, or the document is too old."""
         self._resumed: dict[str, StreamPosition] = {}
         """Those of `_fresh` that this pod delivered before it was started again, with their checkpoint."""
@@ -148,7 +163,7 @@ class Takeover:
         self._resumed = {name: known[name] for name in saved.unsettled if name in known}
         for progress in self._ledger.streams.values():
             name = str(progress.stream)
-            if not isinstance(progress, IdProgress | BookProgress):
+            if not isinstance(progress, Continued):
                 continue
             if name in self._resumed:
                 records += self._ask_again(progress, name, inherited, now)
@@ -162,7 +177,7 @@ class Takeover:
 
     def _inherit(
         self,
-        progress: IdProgress | BookProgress,
+        progress: Continued,
         name: str,
         inherited: dict[str, StreamPosition],
         written: Written,
@@ -188,7 +203,7 @@ class Takeover:
         return []
 
     def _ask_again(
-        self, progress: IdProgress | BookProgress, name: str, inherited: dict[str, StreamPosition], now: Moment
+        self, progress: Continued, name: str, inherited: dict[str, StreamPosition], now: Moment
     ) -> list[Record]:
         """Continue a stream that was unsettled when this pod crashed: from the earlier one of two positions."""
         at = self._furthest(name, self._deliverers(name)) or self._document.ended.get(name)
@@ -296,7 +311,7 @@ class Takeover:
         at = self._furthest(name, held.pods)
         assert at is not None
         held.note_first()
-        if not held.is_covered and held.first is not None and self._order(name, at) >= held.first - held.step:
+        if not held.is_covered and held.is_reached(at, self._order(name, at)):
             held.is_covered = True
             _release(held, at)
         if held.pods & self.predecessors.keys():
@@ -313,6 +328,8 @@ class Takeover:
         records = resume_gaps(self._ledger, at.gaps, now)
         if isinstance(held.progress, BookProgress) and not held.is_covered:
             records += self._resume_book(held.progress, at, now)
+        if isinstance(held.progress, UnnumberedProgress) and not held.is_covered:
+            records += self._ledger.trades.resume(held.progress, at.line.ids, at.line.time_ns, now)
         return records
 
     def _resume_book(self, progress: BookProgress, at: StreamPosition, now: Moment) -> list[Record]:
@@ -329,9 +346,11 @@ class Takeover:
         """Return a number by which positions of a stream are in order, also those of different pods."""
         return at.line.time_ns if name in self._timed else at.number
 
-    def _last_written(self, progress: IdProgress | BookProgress, name: str, written: Written) -> int | None:
+    def _last_written(self, progress: Continued, name: str, written: Written) -> int | None:
         if isinstance(progress, BookProgress):
             return (written.head_times if name in self._timed else written.heads).get(name)
+        if isinstance(progress, UnnumberedProgress):
+            return max((time_ns for _, time_ns in written.trades.get(name, ())), default=None)
         return max((number for number, _ in written.numbers.get(name, ())), default=None)
 
 

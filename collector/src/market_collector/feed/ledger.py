@@ -25,12 +25,17 @@ from market_collector.feed.stream_state import (
     BookProgress,
     IdProgress,
     StreamProgress,
+    UnnumberedProgress,
     start_progress,
 )
+from market_collector.feed.unnumbered import UnnumberedTrades
 from market_collector.model.events import Connected, Disconnected, Event, Record, Refused, Resync
 from market_collector.model.moment import Moment
 from market_collector.model.reasons import ConnectReason, DisconnectReason, GapReason, ResyncReason
 from market_collector.model.streams import DataType, StoredId, Stream, StreamState
+
+NUMBERED = IdProgress | UnnumberedProgress | BookProgress
+"""Streams whose records show themselves what was recorded. Of others, only the connections do."""
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -65,15 +70,20 @@ class Ledger:
         has_quotes: bool = False,
         book_rule: BookRule = LINKED_BY_SEQUENCE,
         skips_empty_candles: bool = False,
+        has_dense_trade_ids: bool = True,
     ) -> None:
         """With ``has_quotes``, the best prices of each book are published as `Quote` records."""
         self.exchange = exchange
         self.stale_after_s = stale_after_s
-        self.streams = {stream: start_progress(stream, now) for stream in streams}
+        self.streams = {
+            stream: start_progress(stream, now, has_dense_trade_ids=has_dense_trade_ids) for stream in streams
+        }
         self.gaps = Gaps(exchange)
         ids = {stream: each for stream, each in self.streams.items() if isinstance(each, IdProgress)}
         books = {stream: each for stream, each in self.streams.items() if isinstance(each, BookProgress)}
         self.ids = IdGaps(exchange, ids, self.gaps, skips_empty_candles=skips_empty_candles)
+        trades = {stream: each for stream, each in self.streams.items() if isinstance(each, UnnumberedProgress)}
+        self.trades = UnnumberedTrades(exchange, trades, self.gaps)
         self.books = publisher_of(book_rule)(exchange, books, self.gaps, book_rule, has_quotes=has_quotes)
         self.instruments = Instruments()
         self.connections = 0
@@ -91,7 +101,7 @@ class Ledger:
     @property
     def duplicates(self) -> int:
         """Number of records received again and not emitted."""
-        return self.ids.duplicates + self.books.duplicates + self._duplicate_balances
+        return self.ids.duplicates + self.trades.duplicates + self.books.duplicates + self._duplicate_balances
 
     # -- time
 
@@ -127,6 +137,9 @@ class Ledger:
                 records += self.ids.check_ahead(ids, now)
             if ids.ids.waiting and not ids.is_held:
                 records += self.ids.open_overdue(ids, now)
+        for trades in self.trades.streams.values():
+            if trades.interruption is not None:
+                records += self.trades.check_held(trades, now)
         for book in self.books.streams.values():
             if book.books:
                 records += self.books.check_left_behind(book, now)
@@ -155,6 +168,8 @@ class Ledger:
             return self.books.current_snapshots(progress, now)
         if isinstance(progress, IdProgress):
             return list(self.ids.open_for_sink(progress, loss.sink, loss.ids, now))
+        if isinstance(progress, UnnumberedProgress):
+            return list(self.trades.lose_for_sink(progress, loss.sink, now))
         return []
 
     # -- events
@@ -210,7 +225,7 @@ class Ledger:
         """Take what waited for this connection, and report the streams that only it carried."""
         records: list[Record] = []
         for progress in map(self.streams.__getitem__, streams):
-            if progress.connections == {connection} and not isinstance(progress, IdProgress | BookProgress):
+            if progress.connections == {connection} and not isinstance(progress, NUMBERED):
                 records += recordings(self.exchange, [progress], now)
             progress.connections.discard(connection)
             if isinstance(progress, IdProgress):
@@ -224,7 +239,9 @@ class Ledger:
     def stopped(self, connection: int, streams: Iterable[Stream], now: Moment) -> list[Record]:
         """Record that a connection was ended on purpose: reports everything missing until now."""
         streams = list(streams)
-        numbered = [each for stream in streams if isinstance(each := self.streams[stream], IdProgress | BookProgress)]
+        numbered = [each for stream in streams if isinstance(each := self.streams[stream], NUMBERED)]
+        for trades in self._trades_of(streams):
+            self.trades.interrupt(trades, connection, GapReason.RESTARTED, now)
         events = [*self._closed(connection, streams, now), *self.check_overdue(Moment(float("inf"), now.wall_ns))]
         events += recordings(self.exchange, [each for each in numbered if not each.connections], now)
         for progress in self._books_of(streams):
@@ -254,11 +271,16 @@ class Ledger:
                 progress.set_state(StreamState.PENDING, "NotConnected", now, reason)
             if stream in self.ids.streams:
                 self.ids.streams[stream].interruption = cause
+        for trades in self._trades_of(streams):
+            self.trades.interrupt(trades, connection, cause, now)
         for book in self._books_of(streams):
             if word is DisconnectReason.REPLACED:
                 events += self.books.hand_over(book, connection, now)
             events += self.books.remove(book, connection, cause, now)
         return events
+
+    def _trades_of(self, streams: Iterable[Stream]) -> list[UnnumberedProgress]:
+        return [self.trades.streams[stream] for stream in streams if stream in self.trades.streams]
 
     def _books_of(self, streams: Iterable[Stream]) -> list[BookProgress]:
         return [self.books.streams[stream] for stream in streams if stream in self.books.streams]

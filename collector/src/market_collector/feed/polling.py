@@ -48,7 +48,7 @@ class Polling:
         """When each stream is requested next, monotonic seconds."""
         self._numbers: dict[Stream, int] = {}
         """Connection numbers of the connected streams."""
-        self._takers = takers_of(exchange, ledger)
+        self._takers = takers_of(ledger)
 
     @property
     def is_connected(self) -> bool:

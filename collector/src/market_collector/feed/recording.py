@@ -9,6 +9,7 @@ from market_collector.feed.stream_state import (
     IdProgress,
     LiquidationProgress,
     StreamProgress,
+    UnnumberedProgress,
 )
 from market_collector.model.events import Candle, Recording
 from market_collector.model.moment import Moment
@@ -23,7 +24,7 @@ def recordings(exchange: str, streams: Iterable[StreamProgress], now: Moment) ->
 
 def _span(progress: StreamProgress, now: Moment) -> tuple[int, int] | None:
     first, last = progress.first_data, progress.last
-    if isinstance(progress, IdProgress | BookProgress) and (first is None or last is None):
+    if isinstance(progress, IdProgress | UnnumberedProgress | BookProgress) and (first is None or last is None):
         return None
     match progress:
         case CandleProgress():
@@ -32,6 +33,9 @@ def _span(progress: StreamProgress, now: Moment) -> tuple[int, int] | None:
             return first.open_time_ns, last.open_time_ns
         case IdProgress(ids=ids):
             return (first.exchange_time_ns or 0) if first else 0, ids.last_time_ns
+        case UnnumberedProgress():
+            first_ns = (first.exchange_time_ns or 0) if first else 0
+            return (first_ns, progress.proved_ns) if first_ns <= progress.proved_ns else None
         case BookProgress(first_ns=first_ns, head_ns=head_ns):
             return None if first_ns is None or head_ns is None else (first_ns, max(first_ns, head_ns))
     is_served = last is not None or (

@@ -163,6 +163,93 @@ class IdProgress(StreamProgress):
         return int(record.trade_id)
 
 
+IDS_KEPT = 4096
+"""Trade ids that are remembered for one stream, a multiple of the longest page of recent trades."""
+
+
+def remember(ids: dict[str, None], trade_id: str) -> None:
+    """Add a trade id, and forget the oldest one if there are too many."""
+    ids[trade_id] = None
+    if len(ids) > IDS_KEPT:
+        del ids[next(iter(ids))]
+
+
+class Interruption(msgspec.Struct):
+    """An interruption in which trades without dense ids may have been missed, until REST shows it."""
+
+    reason: GapReason
+    known: dict[str, None]
+    """Ids from before the interruption, in the order of their arrival."""
+    from_ns: int
+    """Exchange time of the newest trade before it."""
+    since: float
+    """When the stream was interrupted last, monotonic seconds."""
+    live: dict[str, None] = msgspec.field(default_factory=dict)
+    """The newest ids that a connection has brought since the last interruption."""
+    live_ns: int | None = None
+    """Exchange time of the first of these trades."""
+    held: dict[str, Trade] = msgspec.field(default_factory=dict)
+    """Trades after the interruption that wait for the answer of REST. They count as not received."""
+    held_since: float = 0.0
+    """Since when they wait, monotonic seconds."""
+    is_open: bool = False
+    """Whether trades no longer wait."""
+    gap_id: str | None = None
+    """The open gap, once trades no longer wait."""
+    asked_by: int = 0
+    """The connection that requests the recent trades; 0 if none does."""
+    is_read: bool = False
+    """Whether an answer came before any trade of a connection."""
+    next_at: float = float("-inf")
+    """When they may be requested again, monotonic seconds."""
+    failures: int = 0
+    """Requests in a row that proved nothing."""
+    lacking_since: float = 0.0
+    """Since when answers do not reach the trades of a connection, monotonic seconds."""
+    lacking_answers: int = 0
+
+    def interrupt_again(self, now: Moment) -> None:
+        """Require an answer that reaches beyond another interruption."""
+        self.since, self.live_ns = now.at, None
+        self.live.clear()
+        self.asked_by, self.is_read, self.next_at = 0, False, float("-inf")
+
+
+class UnnumberedProgress(StreamProgress):
+    """Progress of trades whose ids only tell one trade from another."""
+
+    seen: dict[str, None] = msgspec.field(default_factory=dict)
+    """The newest ids, in the order of their arrival; those since the interruption while there is one."""
+    newest_ns: int = 0
+    """The latest exchange time of a trade, nanoseconds since 1970."""
+    serving: set[int] = msgspec.field(default_factory=set)
+    """Numbers of the connections that have acknowledged the stream."""
+    interruption: Interruption | None = None
+
+    @property
+    def delivered(self) -> tuple[dict[str, None], int]:
+        """The newest ids that were emitted, and their latest exchange time."""
+        interruption = self.interruption
+        if interruption is None or (interruption.is_open and self.seen):
+            return self.seen, self.newest_ns
+        return interruption.known, interruption.from_ns
+
+    @property
+    def proved_ns(self) -> int:
+        """The exchange time until which each interruption is proved or reported."""
+        return self.newest_ns if self.interruption is None else self.interruption.from_ns
+
+    def add(self, trade: Trade) -> bool:
+        """Remember a trade. Returns whether it was not seen before."""
+        number, seen = trade.trade_id, self.seen
+        if number in seen or (self.interruption is not None and number in self.interruption.known):
+            return False
+        remember(seen, number)
+        if (time_ns := trade.exchange_time_ns or 0) > self.newest_ns:
+            self.newest_ns = time_ns
+        return True
+
+
 class CandleProgress(IdProgress):
     """Progress of candles; `ids` are those of closed ones."""
 
@@ -240,6 +327,9 @@ KINDS: dict[DataType, type[StreamProgress]] = {
 }
 
 
-def start_progress(stream: Stream, now: Moment) -> StreamProgress:
+def start_progress(stream: Stream, now: Moment, *, has_dense_trade_ids: bool = True) -> StreamProgress:
     """Return the progress of a stream that has no data yet."""
-    return KINDS[stream.data_type](stream, now.wall_ns, now.at)
+    kind = KINDS[stream.data_type]
+    if stream.data_type is DataType.TRADE and not has_dense_trade_ids:
+        kind = UnnumberedProgress
+    return kind(stream, now.wall_ns, now.at)

@@ -12,9 +12,10 @@ from market_collector.exchanges.interface import Ack, Codec, Evidence, Limits, R
 from market_collector.feed.effects import Effect, Emit, Reconnect, Send, SendSigned, Warn
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.outbox import Outbox, Outgoing
-from market_collector.feed.stream_state import BookProgress, LiquidationProgress, StreamProgress
+from market_collector.feed.stream_state import BookProgress, LiquidationProgress, StreamProgress, UnnumberedProgress
 from market_collector.model.events import Orderbook, Raw
 from market_collector.model.moment import Moment
+from market_collector.model.reasons import GapReason
 from market_collector.model.streams import DataType, Stream, StreamState
 
 SUBSCRIBE_TIMEOUT_S = 10.0
@@ -127,8 +128,10 @@ class Subscriptions:
         store_raw: bool,
         has_rest_snapshots: bool,
         is_signed: bool,
+        connection: int,
     ) -> None:
-        """With ``is_signed``, requests need a signature, and pings do not."""
+        """With ``is_signed``, requests need a signature, and pings do not. ``connection`` is its number."""
+        self._connection = connection
         self.by_stream = {stream: _subscription(ledger.streams[stream]) for stream in streams}
         self.books = [each for each in self.by_stream.values() if isinstance(each, BookSubscription)]
         self.outbox = Outbox(limits)
@@ -161,9 +164,14 @@ class Subscriptions:
         """Request streams again; those that are served are unsubscribed first."""
         served = [stream for stream in streams if self.by_stream[stream].acked_at is not None]
         for stream in served:
-            self.by_stream[stream].acked_at = None
+            self._end_service(self.by_stream[stream], now)
         requests = self._codec.unsubscribe(served) if served else []
         return [*self._send(requests, now), *self.subscribe(streams, now)]
+
+    def _end_service(self, subscription: StreamSubscription, now: Moment) -> None:
+        subscription.acked_at = None
+        if isinstance(progress := subscription.progress, UnnumberedProgress):
+            self._ledger.trades.interrupt(progress, self._connection, GapReason.SILENT, now)
 
     def _send(self, requests: Sequence[str], now: Moment) -> list[Effect]:
         for request in requests:
@@ -215,6 +223,8 @@ class Subscriptions:
         subscription.ask_again_at = None
         subscription.acked_at = now.at
         subscription.refusals = 0
+        if isinstance(subscription.progress, UnnumberedProgress):
+            self._ledger.trades.serve(subscription.progress, self._connection)
         if subscription.progress.state is StreamState.REFUSED:
             self._ledger.expect_data(subscription.progress, now)
         if subscription.progress.reason == "Subscribing":
@@ -254,7 +264,7 @@ class Subscriptions:
 
     def _end_served(self, subscription: StreamSubscription, refusal: Refusal, now: Moment) -> list[Effect]:
         """The exchange ends one stream that it served: its instrument was delisted."""
-        subscription.acked_at = None
+        self._end_service(subscription, now)
         return [Warn(f"{subscription.progress.stream}: {refusal.message}"), *self._refuse(subscription, refusal, now)]
 
     def refuse_served(self, subscription: StreamSubscription, reason: str, message: str, now: Moment) -> list[Effect]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from market_collector.exchanges.interface import Exchange
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.liquidations import take_liquidations
 from market_collector.feed.states import take_funding, take_states
@@ -14,6 +13,7 @@ from market_collector.feed.stream_state import (
     LiquidationProgress,
     StateProgress,
     StreamProgress,
+    UnnumberedProgress,
 )
 from market_collector.model.events import Record
 from market_collector.model.moment import Moment
@@ -21,14 +21,13 @@ from market_collector.model.moment import Moment
 Take = Callable[[Any, Any, Moment], Sequence[Record]]
 
 
-def takers_of(exchange: Exchange, ledger: Ledger) -> dict[type[StreamProgress], Take]:
+def takers_of(ledger: Ledger) -> dict[type[StreamProgress], Take]:
     """Return the functions by the type of a stream's progress. Records of other streams are emitted as they are."""
-    takers: dict[type[StreamProgress], Take] = {
+    return {
+        IdProgress: ledger.ids.take_trades,
+        UnnumberedProgress: ledger.trades.take,
         CandleProgress: ledger.ids.take_candles,
         StateProgress: take_states,
         FundingProgress: take_funding,
         LiquidationProgress: take_liquidations,
     }
-    if exchange.has_dense_trade_ids:
-        takers[IdProgress] = ledger.ids.take_trades
-    return takers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
-from market_collector.exchanges import has_own_numbers
+from market_collector.exchanges import has_dense_trade_ids, has_own_numbers
 from market_collector.feed.candle_order import CandleOrder
 from market_collector.feed.instruments import Instruments
 from market_collector.feed.states import is_newer_state
@@ -37,6 +37,7 @@ from market_collector.reading.gap_order import numbers_of
 from market_collector.reading.one_replica import OneReplicaMerge
 from market_collector.reading.order import event_time_ns
 from market_collector.reading.ranges import IdRuns, absent, merged
+from market_collector.reading.seen_ids import SeenIds
 
 STOPPED = (DisconnectReason.STOPPED, "stopped")
 """Reason of a `disconnected` record at a regular stop, in both schemas."""
@@ -56,6 +57,7 @@ class Merge:
 
     def __init__(self) -> None:
         self._trades: dict[Name, _Numbers] = {}
+        self._unnumbered: dict[Name, SeenIds] = {}
         self._candles: dict[tuple[str, str, str], _Candles] = {}
         self._states: dict[tuple[type[State], str, str], State] = {}
         self._settled: dict[Name, int] = {}
@@ -92,6 +94,9 @@ class Merge:
             book.end(replica)
 
     def _trade(self, replica: int, record: Trade) -> Sequence[AnyRecord]:
+        if not has_dense_trade_ids(record.exchange):
+            seen = self._unnumbered.setdefault((record.exchange, record.symbol), SeenIds())
+            return [record] if seen.add(record.trade_id) else []
         numbers = self._trades.setdefault((record.exchange, record.symbol), _Numbers())
         last = int(record.trade_id)
         first = last if record.first_trade_id == record.trade_id else int(record.first_trade_id)

@@ -9,6 +9,7 @@ from functools import cache
 from itertools import filterfalse
 from typing import Any
 
+from market_collector.exchanges import has_dense_trade_ids
 from market_collector.exchanges.decimals import DECIMAL, is_decimal
 from market_collector.model.events import NUMBERS, AnyRecord, Candle, Data, Orderbook, SignedNumber, Trade
 from market_collector.model.streams import DataType, Stream
@@ -25,7 +26,7 @@ Check = Callable[[AnyRecord], None]
 def check_ids(record: AnyRecord) -> None:
     """Raise one of `IMPOSSIBLE` for an id or an interval by which records cannot be merged."""
     match record:
-        case Trade():
+        case Trade() if has_dense_trade_ids(record.exchange):
             int(record.trade_id), int(record.first_trade_id)
         case Candle():
             Stream(record.symbol, DataType.CANDLE, record.interval).candle_number(record.open_time_ns)

@@ -17,7 +17,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -83,7 +83,7 @@ class FileSink:
         self._place = f"{file_name(origin, clock().wall_ns, 0)}:0"
         self._to_recall: str | None = None
         self._is_to_recall = False
-        self._held: frozenset[tuple[str, int]] = frozenset()
+        self._held: Set[tuple[str, int | str]] = frozenset()
         self._segment: Segment | None = None
         self._cannot_grow = False
         self._finished: deque[Leftover] = deque()
@@ -142,14 +142,18 @@ class FileSink:
 
     def _keep(self, memory: Memory) -> None:
         """Remembers the records in ``memory``, so that they are not written again."""
-        self._held = frozenset((stream, number) for stream, pairs in memory.numbers.items() for number, _ in pairs)
+        numbers = {(stream, number) for stream, pairs in memory.numbers.items() for number, _ in pairs}
+        self._held = numbers | {(stream, name) for stream, pairs in memory.trades.items() for name, _ in pairs}
 
     def _holds(self, text: bytes) -> bool:
         """Whether the sink has this record already. Decodes the line, since this is needed only after a crash."""
         if not text.startswith(NUMBERED):
             return False
         record = decode(text, type=Trade | Candle)
-        return (stream_name(record), dense_number(record)) in self._held
+        name = dense_number(record)
+        if name is None and isinstance(record, Trade):
+            return (stream_name(record), record.trade_id) in self._held
+        return (stream_name(record), name) in self._held
 
     async def close(self) -> None:
         """Closes the file and aborts a running compression, which the next start repeats."""

@@ -85,6 +85,8 @@ class Memory(msgspec.Struct):
     """By stream: sequence of the last book record."""
     head_times: dict[str, int] = msgspec.field(default_factory=dict)
     """By stream: exchange time of the last book record, nanoseconds since 1970; 0 if unknown."""
+    trades: dict[str, list[tuple[str, int]]] = msgspec.field(default_factory=dict)
+    """By stream: trade ids that are not dense, with their exchange times (nanoseconds)."""
     gaps: dict[str, Gap] = msgspec.field(default_factory=dict)
     """Open gaps by id."""
     closed: set[str] = msgspec.field(default_factory=set)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from market_collector.exchanges import has_dense_trade_ids
 from market_collector.feed.ledger import Loss
 from market_collector.model.events import (
     Balance,
@@ -257,7 +258,7 @@ class _Missed:
 def dense_number(record: Record) -> int | None:
     """A record's number, if the numbers of its stream are dense; otherwise None."""
     if isinstance(record, Trade):
-        return int(record.trade_id)
+        return int(record.trade_id) if has_dense_trade_ids(record.exchange) else None
     if isinstance(record, Candle) and record.closed:
         return Stream(record.symbol, DataType.CANDLE, record.interval).candle_number(record.open_time_ns)
     return None

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from market_collector.errors import UNREADABLE
+from market_collector.exchanges import has_dense_trade_ids
 from market_collector.model.events import AnyRecord, Candle, Gap, Lost, Orderbook, Record, Repaired, Trade
 from market_collector.model.schema_0 import record_decoder
 from market_collector.sinks.interface import Memory, Origin
@@ -84,6 +85,8 @@ def _remember(memory: Memory, record: Record) -> None:
         case Orderbook() if record.sequence is not None:
             memory.heads[stream_name(record)] = record.sequence
             memory.head_times[stream_name(record)] = record.exchange_time_ns or 0
+        case Trade() if not has_dense_trade_ids(record.exchange):
+            memory.trades.setdefault(stream_name(record), []).append((record.trade_id, record.exchange_time_ns or 0))
         case _ if (number := dense_number(record)) is not None:
             memory.numbers.setdefault(stream_name(record), []).append((number, record.exchange_time_ns or 0))
 

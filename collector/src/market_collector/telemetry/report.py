@@ -1,6 +1,7 @@
 """Makes health, readiness and the status document from the state of the components. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -8,7 +9,7 @@ from market_collector.feed.checkpoint_state import LinePosition, Positions, Stre
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.gaps import KnownGap
 from market_collector.feed.ledger import Ledger
-from market_collector.feed.stream_state import StreamProgress
+from market_collector.feed.stream_state import StreamProgress, UnnumberedProgress
 from market_collector.model.moment import Moment
 from market_collector.model.report import SinkStatus
 from market_collector.model.schema_0 import StoredGap
@@ -26,6 +27,7 @@ from market_collector.telemetry.status import (
     PolledStatus,
     Status,
     StreamStatus,
+    UnnumberedStatus,
     UnreadableFrame,
     rfc3339,
 )
@@ -205,7 +207,12 @@ def _last_unreadable(ledger: Ledger) -> UnreadableFrame | None:
 def _stream(page: StreamProgress, acknowledged: Mapping[str, Positions]) -> StreamStatus:
     name = str(page.stream)
     by_sink = {sink: positions.streams.get(name) for sink, positions in acknowledged.items()}
-    return StreamStatus(
+    fields: dict[str, Any] = {}
+    kind = StreamStatus
+    if isinstance(page, UnnumberedProgress):
+        kind, fields["proved_until"] = UnnumberedStatus, rfc3339(page.proved_ns) if page.proved_ns else None
+    return kind(
+        **fields,
         stream=name,
         state=page.state,
         last_message_time=rfc3339(page.last_wall_ns) if page.last_wall_ns else None,
@@ -220,6 +227,8 @@ def _stream(page: StreamProgress, acknowledged: Mapping[str, Positions]) -> Stre
 def _place(page: StreamProgress, at: LinePosition | None) -> str | None:
     if at is None:
         return None
+    if at.ids:
+        return at.ids[-1]
     return str(at.head) if at.last is None else page.stream.format_position(at.last)
 
 

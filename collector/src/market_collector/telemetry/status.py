@@ -130,6 +130,14 @@ class StreamStatus(Part, frozen=True, kw_only=True):
     """By sink: the last acknowledged id, as of the last second."""
 
 
+class UnnumberedStatus(StreamStatus, frozen=True, kw_only=True):
+    """Trades without dense ids. Nothing proves that a connection brings all trades."""
+
+    trade_ids: str = "unnumbered"
+    proved_until: str | None = None
+    """Exchange time until which each interruption is proved whole or reported; null before the first trade."""
+
+
 class GapStatus(Part, frozen=True, kw_only=True):
     """One gap in a stream."""
 

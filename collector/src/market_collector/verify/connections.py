@@ -13,6 +13,11 @@ class Connections:
         """From the start to the end of each connection."""
         self._since: dict[int | None, int] = {}
 
+    @property
+    def has_open(self) -> bool:
+        """Whether a connection carries the stream."""
+        return bool(self._since)
+
     def open(self, number: int | None, time_ns: int) -> None:
         """Note that the connection with this number is open."""
         self._since[number] = time_ns

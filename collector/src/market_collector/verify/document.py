@@ -40,6 +40,7 @@ def _stream(stream: StreamReport, time: Span | None) -> dict[str, Any]:
         "records": stream.records,
         "distinct": reckoning.distinct,
         "duplicates": reckoning.duplicates,
+        **({} if reckoning.is_numbered else {"numbered": False}),
         "holes": {str(state): counts[state] for state in RangeState},
         "missing": {str(state): count for state, count in reckoning.missing.items()} or None,
         "books": None

@@ -40,7 +40,8 @@ def intervals(streams: Iterable[StreamReport]) -> Iterator[Interval]:
         stream = Stream.parse(report.stream)
         proof, spans = "connection", report.connected
         if stream.data_type in (DataType.TRADE, DataType.CANDLE):
-            proof, spans = "numbers", report.reckoning.proved
+            proof = "numbers" if report.reckoning.is_numbered else "connection"
+            spans = report.reckoning.proved
         elif stream.data_type in (DataType.ORDERBOOK, DataType.QUOTE):
             proof, spans = "links", report.reckoning.proved
         for start, end in sorted(spans):

@@ -14,6 +14,7 @@ from market_collector.verify.ids import NumberLine
 from market_collector.verify.replica import ReplicaCheck
 from market_collector.verify.report import Reckoning, Span, StreamReport, of
 from market_collector.verify.stream import StreamCheck
+from market_collector.verify.unnumbered import UnnumberedLine, reckon
 
 QUOTES, BOOKS = f"/{DataType.QUOTE}", f"/{DataType.ORDERBOOK}"
 Part = tuple[ReplicaCheck, StreamCheck]
@@ -81,6 +82,9 @@ def _reckon_continuity(parts: Sequence[Part]) -> Reckoning:
     number_lines = [(replica.name, check.line) for replica, check in parts if isinstance(check.line, NumberLine)]
     if number_lines:
         return ids.reckon(number_lines)
+    unnumbered = [(replica.name, check.line) for replica, check in parts if isinstance(check.line, UnnumberedLine)]
+    if unnumbered:
+        return reckon(unnumbered)
     book_lines = [(replica.name, check.line) for replica, check in parts if isinstance(check.line, BookLine)]
     return books.reckon(book_lines) if book_lines else Reckoning()
 

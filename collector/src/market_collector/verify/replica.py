@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from market_collector.exchanges import EXCHANGES
+from market_collector.exchanges import EXCHANGES, has_dense_trade_ids
 from market_collector.model.events import (
     Balance,
     Candle,
@@ -43,6 +43,7 @@ from market_collector.verify.connections import Connections
 from market_collector.verify.ids import NumberLine
 from market_collector.verify.report import Span
 from market_collector.verify.stream import Line, StreamCheck
+from market_collector.verify.unnumbered import UnnumberedLine
 
 RESTARTED = (ResyncReason.NUMBERING_RESTARTED, "trade ids restarted")
 """Reason of a `resync` record when the exchange restarts its trade ids, and its prefix in schema 0."""
@@ -134,12 +135,20 @@ class ReplicaCheck:
 
     def _trade(self, record: Trade) -> None:
         check = self._of_data(record, DataType.TRADE)
+        if isinstance(check.line, UnnumberedLine):
+            self._unnumbered(record, check, check.line)
+            return
         last = int(record.trade_id)
         first = last if record.first_trade_id == record.trade_id else int(record.first_trade_id)
         time_ns = event_time_ns(record)
         assert isinstance(check.line, NumberLine)
         check.line.take(first, last, time_ns, record.backfilled)
         check.note(time_ns, record.receive_time_ns)
+
+    def _unnumbered(self, record: Trade, check: StreamCheck, line: UnnumberedLine) -> None:
+        time_ns = event_time_ns(record)
+        line.take(record.trade_id, time_ns, record.backfilled)
+        (check.note if record.backfilled else check.note_in_order)(time_ns, record.receive_time_ns)
 
     def _orderbook(self, record: Orderbook) -> None:
         check = self._of_data(record, DataType.ORDERBOOK)
@@ -241,6 +250,8 @@ class ReplicaCheck:
         for name in event.streams or ():
             if (known := self.connections.get((event.exchange, name))) is not None:
                 known.close(event.connection_id, event.receive_time_ns)
+                if (line := self._unnumbered_line(event.exchange, name)) is not None and not known.has_open:
+                    line.interrupt()
         if event.reason not in STOPPED:
             for (exchange, name), check in self.streams.items():
                 if exchange == event.exchange and (event.streams is None or name in event.streams):
@@ -248,7 +259,14 @@ class ReplicaCheck:
         self._event(event)
 
     def _recording(self, event: Recording) -> None:
-        """It tells nothing that the records do not show."""
+        """It tells nothing that the records do not show, except of trades without dense ids."""
+        if (line := self._unnumbered_line(event.exchange, event.stream)) is not None:
+            line.recording(event)
+
+    def _unnumbered_line(self, exchange: str, name: str) -> UnnumberedLine | None:
+        """The rule of a stream with records, if its ids are not dense."""
+        check = self.streams.get((exchange, name))
+        return check.line if check is not None and isinstance(check.line, UnnumberedLine) else None
 
     def _resync(self, event: Resync) -> None:
         check = self._stream(event.exchange, event.stream)
@@ -278,6 +296,8 @@ def _kind(record: Record) -> str:
 def _line(exchange: str, stream: Stream, *, starts_inside: bool) -> Line | None:
     """The continuity rule of a stream; None if it has none."""
     match stream.data_type:
+        case DataType.TRADE if not has_dense_trade_ids(exchange):
+            return UnnumberedLine()
         case DataType.TRADE:
             return NumberLine(stream, starts_inside=starts_inside)
         case DataType.CANDLE:

@@ -125,6 +125,8 @@ class Reckoning:
     distinct: int | None = None
     """Trades and candles: ids that are there."""
     books: Books | None = None
+    is_numbered: bool = True
+    """Trades: whether a missing one would be seen by its id."""
     proved: tuple[Span, ...] = ()
     """Intervals in which the data of all replicas together is whole, in exchange time."""
 

@@ -9,8 +9,9 @@ from market_collector.verify.activity import Activity
 from market_collector.verify.books import BookLine
 from market_collector.verify.ids import NumberLine
 from market_collector.verify.order import StateOrder
+from market_collector.verify.unnumbered import UnnumberedLine
 
-Line = NumberLine | BookLine
+Line = NumberLine | UnnumberedLine | BookLine
 
 
 class StreamCheck:

@@ -51,10 +51,18 @@ def verdict(report: Report) -> str:
     """The last line."""
     read = f"{report.records:,} records in {counted(report.files, 'file')}"
     if report.verdict is Completeness.COMPLETE:
-        return f"COMPLETE: {read}. Every trade, candle and book link is there"
+        return f"COMPLETE: {read}. {_what_is_there(report.streams)}"
     if report.verdict is Completeness.INCOMPLETE:
         return f"INCOMPLETE: {_what_is_wrong(report.streams)}"
     return f"UNREADABLE: {counted(len(report.troubles), 'error')} above; {read} checked"
+
+
+def _what_is_there(streams: Sequence[StreamReport]) -> str:
+    unnumbered = sorted({stream.exchange for stream in streams if not stream.reckoning.is_numbered})
+    if not unnumbered:
+        return "Every trade, candle and book link is there"
+    names = escaped(", ".join(unnumbered))
+    return f"Every candle and book link is there; trades of {names} are not provable between interruptions"
 
 
 def _what_is_wrong(streams: Sequence[StreamReport]) -> str:
@@ -116,6 +124,8 @@ def _detail_lines(stream: StreamReport) -> Iterator[str]:
         yield f"not recorded {_span(pause)}: continues with a new snapshot"
     if stream.reckoning.books is not None and stream.reckoning.books.unproved:
         yield f"{stream.reckoning.books.unproved:,} book states are not proved: no snapshot before them here"
+    if not stream.reckoning.is_numbered:
+        yield "not provable between interruptions: its trade ids are not dense"
     if stream.out_of_order:
         yield f"{counted(stream.out_of_order, 'record')} out of order in exchange time"
     if refused := stream.events.get("refused"):

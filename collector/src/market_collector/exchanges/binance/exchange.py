@@ -26,6 +26,7 @@ from market_collector.exchanges.interface import (
     HeartbeatKind,
     Limits,
     Polls,
+    RecentTrades,
     RestApi,
     Route,
     Signer,
@@ -66,6 +67,7 @@ class Binance:
         life_s=86_400.0,
     )
     has_dense_trade_ids = True
+    recent_trades: RecentTrades | None = None
     rest_api: RestApi = BinanceRestApi()
 
     def route(self, stream: Stream) -> str:

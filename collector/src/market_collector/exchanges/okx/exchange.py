@@ -22,6 +22,7 @@ from market_collector.exchanges.interface import (
     Heartbeat,
     Limits,
     Polls,
+    RecentTrades,
     RestApi,
     Route,
     Signer,
@@ -59,6 +60,7 @@ class Okx:
     heartbeat = Heartbeat(ping="ping", max_interval_s=25.0)  # closed after 30 s of silence, code 4004
     limits = Limits(dial=Window(3, 1.0))
     has_dense_trade_ids = True
+    recent_trades: RecentTrades | None = None
     rest_api: RestApi = OkxRestApi()
 
     def route(self, stream: Stream) -> str:
