@@ -8,6 +8,7 @@ from market_collector.exchanges import EXCHANGES
 from market_collector.exchanges.interface import Exchange
 from market_collector.model.streams import DataType, Stream
 from market_spec.exchanges import CAPABILITIES, DATA_TYPES, INTERVALS
+from market_spec.names import FUTURE, PERPETUAL, SPOT
 
 
 @pytest.mark.parametrize("name", sorted({*EXCHANGES, *CAPABILITIES}))
@@ -27,6 +28,19 @@ def test_every_route_has_a_host_for_connections(exchange: Exchange) -> None:
     assert all(address.startswith("wss://") for address in hosts)
     streams = [Stream("BTC-USDT", data_type, "1m" * (data_type is DataType.CANDLE)) for data_type in exchange.offers]
     assert {exchange.route(stream) for stream in streams} <= set(exchange.routes)
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES.values(), ids=EXCHANGES)
+def test_streams_of_a_route_have_instruments_of_one_kind(exchange: Exchange) -> None:
+    """Because lists of instruments and overviews are about one kind."""
+    symbols = {SPOT: "BTC-USDT", PERPETUAL: "BTC-USDT-PERP", FUTURE: "BTC-USDT-270326"}
+    routes = [
+        (exchange.route(Stream(symbols[kind], data_type, "1m" * (data_type is DataType.CANDLE))), kind)
+        for kind in CAPABILITIES[exchange.name].kinds
+        for data_type in exchange.offers - {DataType.BALANCE, DataType.QUOTE}
+    ]
+    assert len(dict(routes)) == len(set(routes))
+    assert {route for route, _ in routes} <= set(exchange.routes)
 
 
 def port(address: str) -> int:

@@ -146,6 +146,8 @@ def mount(path: str, **fields: Any) -> Json:
 
 GOOD: list[Json] = [
     {},
+    {"symbol": "BTC-USDT-PERP"},
+    {"symbol": None, "symbols": ["BTC-USD-PERP-BTC", "BTC-USDT-250328", "BTC-USD-250328-BTC"]},
     {"symbol": None, "symbols": ["BTC-USDT", "ETH-USDT", "SOL-USDT", "1INCH-USDT"], "shards": 4},
     {"dataTypes": ["trade", "orderbook", "ticker", "candle"], "orderbook": {}, "candle": {}},
     {"dataTypes": ["orderbook"], "orderbook": {"depth": 400}},
@@ -209,8 +211,10 @@ BAD: list[Json] = [
     {"symbol": "BTCUSDT"},
     {"symbol": "A-"},
     {"symbol": "BTC-USDT-SWAP"},
-    {"symbol": "BTC-USDT-PERP"},
-    {"symbol": "BTC-USDT-250328"},
+    {"symbol": "BTC-USDT-PERP-USDT"},
+    {"symbol": "BTC-USD-PERP"},
+    {"symbol": "BTC-USD-PERP-ETH"},
+    {"symbol": None, "symbols": ["BTC-USDT", "BTC-USDT-250328-BTC"]},
     {"symbol": "BTC-USDT-251328"},
     {"symbol": "BTC-USDT-250328-USDT-USDT"},
     {"symbol": None, "symbols": ["BTC-USDT", "BTC-USD-250328-60000-C"]},

@@ -128,7 +128,10 @@ def test_a_collection_is_the_spec_without_labels_and_template() -> None:
             'liquidation are only for symbols of kind perpetual or future ("BTC-USDT": spot)',
         ),
         ({"dataTypes": ["funding"]}, 'funding is only for symbols of kind perpetual ("BTC-USDT": spot)'),
-        ({"symbol": "BTC-USDT-250328"}, 'okx offers instruments of kind spot ("BTC-USDT-250328": future)'),
+        (
+            {"symbol": "BTC-USD-PERP"},
+            'On okx the base settles contracts in USD ("BTC-USD-PERP": write BTC-USD-PERP-BTC)',
+        ),
         ({"orderbook": {"depth": 400}}, "orderbook is only for dataTypes with orderbook"),
         ({"dataTypes": ["orderbook"], "orderbook": {"depth": 5}}, "okx offers order books of depth 400"),
         ({"candle": {}}, "candle is only for dataTypes with candle"),

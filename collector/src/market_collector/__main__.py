@@ -134,7 +134,9 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--type", action="append", metavar="TYPE", help="only this record type; may be repeated")
     replay.set_defaults(command=_replay)
 
-    exchanges = commands.add_parser("exchanges", help="list the exchanges and what they offer")
+    exchanges = commands.add_parser("exchanges", help="list the exchanges, or the instruments of one")
+    exchanges.add_argument("name", nargs="?", metavar="NAME", help="an exchange, which is asked for its instruments")
+    exchanges.add_argument("--endpoint-rest", metavar="URL", help="base address instead of the exchange's own")
     exchanges.add_argument("-o", "--output", choices=("table", "json"), default="table")
     exchanges.set_defaults(command=_exchanges)
     return top
@@ -197,30 +199,10 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _exchanges(options: argparse.Namespace) -> int:
-    import json
+    from market_collector.config.settings import base_address
+    from market_collector.listing import print_exchanges
 
-    from market_collector.exchanges import EXCHANGES
-    from market_collector.exchanges.interface import REST, WEBSOCKET
-
-    rows = [
-        {
-            "exchange": name,
-            "dataTypes": sorted(exchange.offers),
-            "orderbookDepths": list(exchange.book_depths),
-            "candleIntervals": list(exchange.candle_intervals),
-            "websocket": exchange.hosts[WEBSOCKET],
-            "rest": exchange.hosts[REST],
-        }
-        for name, exchange in EXCHANGES.items()
-    ]
-    if options.output == "json":
-        print(json.dumps(rows, indent=2))
-        return 0
-    print(f"{'EXCHANGE':10} {'DATA TYPES':38} {'DEPTHS':8} CANDLES")
-    for row in rows:
-        cells = [",".join(map(str, row[key])) for key in ("dataTypes", "orderbookDepths", "candleIntervals")]
-        print(f"{row['exchange']:10} {cells[0]:38} {cells[1]:8} {cells[2]}")
-    return 0
+    return print_exchanges(options.name, options.output, base_address("rest", options.endpoint_rest, "http"))
 
 
 if __name__ == "__main__":

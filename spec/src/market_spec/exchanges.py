@@ -53,7 +53,15 @@ KINDS_OF_TYPES = {
 """Kinds of the instruments that have data of a type, for types that not every kind has."""
 DATA_TYPES = (*COMMON_TYPES, *KINDS_OF_TYPES)
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w")
-CAPABILITIES = {"okx": Capabilities(data_types=COMMON_TYPES, depths=(400,), websocket_port=8443)}
+CAPABILITIES = {
+    "okx": Capabilities(
+        data_types=COMMON_TYPES,
+        depths=(400,),
+        kinds=KINDS,
+        inverse_quotes=("USD",),
+        websocket_port=8443,
+    )
+}
 
 
 class SymbolText(Text, frozen=True):

@@ -14,7 +14,7 @@ Only messages need this module, so collectors load it for a message.
 import re
 from datetime import datetime
 
-from market_spec.names import PATTERN, Name
+from market_spec.names import Name, is_canonical
 
 QUOTES = (
     "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDE", "DAI", "USD", "EUR", "GBP", "JPY", "TRY", "BRL", "BTC", "ETH",
@@ -25,7 +25,6 @@ _PERPETUALS = ("PERP", "SWAP", "PERPETUAL", "LINEAR", "INVERSE")
 _DATES = {r"\d{6}": "%y%m%d", r"\d{8}": "%Y%m%d", r"\d{1,2}[A-Z]{3}\d{2}": "%d%b%y"}
 _split_pair = re.compile(f"([A-Z0-9]+?)({'|'.join(QUOTES)})").fullmatch
 _match_option = re.compile(r".*\d.*-[CP](-[A-Z]+)?").fullmatch
-_is_canonical = re.compile(PATTERN).fullmatch
 
 
 def is_option(text: str) -> bool:
@@ -37,7 +36,7 @@ def canonical_names(text: str) -> list[str]:
     """The canonical names that a foreign name may stand for: several if it does not show the kind."""
     parts = [part for part in re.split("[-_/:]", text.strip().upper()) if part]
     names = [] if is_option(text) else map(str, _of_ccxt(parts) if ":" in text else _of_parts(parts))
-    return [name for name in names if _is_canonical(name) and name != text]
+    return [name for name in names if is_canonical(name) and name != text]
 
 
 def _of_ccxt(parts: list[str]) -> list[Name]:

@@ -11,7 +11,7 @@ The asset that settles a contract is named only if it is not the quote.
 """
 
 import re
-from functools import cache
+from functools import lru_cache
 
 import msgspec
 
@@ -22,7 +22,7 @@ _DAY = "[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])"
 PATTERN = f"^{_ASSET}-{_ASSET}(-({PERP}|{_DAY})(-{_ASSET})?)?$"
 """Pattern of all canonical names; `Capabilities` has further rules per exchange."""
 MAX_LENGTH = 40
-_is_name = re.compile(PATTERN).fullmatch
+is_canonical = re.compile(PATTERN).fullmatch
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -52,14 +52,14 @@ class Name(msgspec.Struct, frozen=True):
         return self.settlement not in ("", self.quote)
 
 
-@cache
+@lru_cache(1024)
 def parsed(symbol: str) -> Name:
     """The parts of a canonical name.
 
     Raises:
         ValueError: it is not a canonical name.
     """
-    if not _is_name(symbol):
+    if not is_canonical(symbol):
         raise ValueError(f"{symbol!r} is not a canonical name")
     base, quote, *more = symbol.split("-")
     if not more:

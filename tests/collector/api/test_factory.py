@@ -53,6 +53,7 @@ def test_the_short_way_gives_the_same(made: Any) -> None:
 
 def test_capabilities_need_no_request() -> None:
     info = ExchangeFactory.get_exchange_info("okx")
+    assert info["kinds"] == ["spot", "perpetual", "future"]
     assert info["data_types"] == ["trade", "orderbook", "ticker", "candle", "quote", "balance"]
     assert info["orderbook_depths"] == [400]
     assert "1m" in info["candle_intervals"]
@@ -85,6 +86,14 @@ def test_pairs_are_asked_from_the_exchange(exchange: Simulator) -> None:
 
 
 @pytest.mark.simulator
+def test_pairs_have_the_canonical_names_of_contracts() -> None:
+    names = "BTC-USDT,BTC-USDT-SWAP,BTC-USD-SWAP,BTC-USDT-270326"
+    with simulator("--market", "7", "--symbols", names, "--rate", "10") as running:
+        pairs = ExchangeFactory.get_supported_pairs("okx", rest_endpoint=running.rest)
+    assert pairs == ["BTC-USD-PERP-BTC", "BTC-USDT", "BTC-USDT-270326", "BTC-USDT-PERP"]
+
+
+@pytest.mark.simulator
 def test_pairs_are_asked_at_the_address_in_the_exchanges_file(exchange: Simulator) -> None:
     Path("config").mkdir()
     Path("config/okx_config.json").write_text(f'{{"rest_endpoint": "{exchange.rest}/"}}')
@@ -111,7 +120,7 @@ async def test_a_coroutine_asks_without_making_others_wait(exchange: Simulator) 
 def test_an_error_names_the_request_without_an_answer() -> None:
     nobody = f"http://{new_address()}"
     with pytest.raises(
-        RequestFailedError, match=rf"the symbols of okx cannot be listed: GET {nobody}/api/v5/public/ins.*refused"
+        RequestFailedError, match=rf"the instruments of okx cannot be listed: GET {nobody}/api/v5/public/ins.*refused"
     ):
         ExchangeFactory.get_supported_pairs("okx", rest_endpoint=nobody)
 

@@ -115,7 +115,7 @@ def test_a_clock_that_is_set_while_the_exchange_answers_is_not_compared() -> Non
 
 # -- and nothing else depends on it
 
-STREAMS = [Stream("BTC-USDT-SWAP", kind) for kind in (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER)]
+STREAMS = [Stream("BTC-USDT-PERP", kind) for kind in (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER)]
 FRAMES = [frame for frame in recordings.received(recordings.OKX_2026) if frame.text != "pong"]
 LOST = {9, 13}
 """A trade's frame, and a book's."""

@@ -369,7 +369,7 @@ def test_streams_of_instruments_that_the_overview_lacks_are_probed() -> None:
 
 
 def test_exchange_without_an_overview_is_asked_about_each_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Okx.rest_api, "overview", lambda: None)
+    monkeypatch.setattr(Okx.rest_api, "overview", lambda kind: None)
     life, streams = market(DataType.TRADE, quantity=20)
     probes = fetched(life.feed.woken(at(3)))
     for probe in probes:

@@ -10,10 +10,11 @@ import pytest
 
 import recordings
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.exchanges.okx.names import canonical_name, native_name
 from market_collector.feed.effects import Effect, Emit, Reconnect, Replace, Warn
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
-from market_collector.model.events import Candle, Gap, Level, Orderbook, Record, Refused, Ticker, Trade
+from market_collector.model.events import Candle, Data, Gap, Level, Orderbook, Record, Refused, Ticker, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream, StreamState
 
@@ -32,8 +33,8 @@ def streams(frames: list[recordings.Frame], url_end: str) -> list[Stream]:
         if "data" in message and "channel" in message.get("arg", {}) and "instId" in message["arg"]
     }
     return [
-        Stream(symbol, TYPES[channel], "1m" if TYPES[channel] is DataType.CANDLE else "")
-        for channel, symbol in args
+        Stream(str(canonical_name(instrument)), TYPES[channel], "1m" if TYPES[channel] is DataType.CANDLE else "")
+        for channel, instrument in args
         if channel in TYPES
     ]
 
@@ -91,8 +92,8 @@ def from_records(records: list[Record], symbol: str) -> dict[str, dict[Decimal, 
     ("path", "symbol"),
     [
         (recordings.OKX_2022, "BTC-USDT"),
-        (recordings.OKX_2022, "BTC-USD-220527"),
-        (recordings.OKX_2026, "BTC-USDT-SWAP"),
+        (recordings.OKX_2022, "BTC-USD-220527-BTC"),
+        (recordings.OKX_2026, "BTC-USDT-PERP"),
         (recordings.OKX_SEQUENCES, "BTC-USDT"),
     ],
 )
@@ -101,7 +102,7 @@ def test_books_agree_with_an_independent_rebuild(path: Path, symbol: str) -> Non
     _, records, _ = replay(frames)
     book = from_records(records, symbol)
     assert book["bids"]
-    assert book == rebuilt(frames, symbol)
+    assert book == rebuilt(frames, native_name(symbol))
 
 
 def test_every_checksum_of_the_2022_recording_is_verified() -> None:
@@ -160,6 +161,7 @@ def test_the_2026_recording_passes_whole() -> None:
     """14 updates follow their snapshot, trade ids have no gap (merged rows count), bbo-tbt is not ours."""
     frames = recordings.received(recordings.OKX_2026)
     ledger, records, others = replay(frames)
+    assert {record.symbol for record in records if isinstance(record, Data)} == {"BTC-USDT-PERP"}
     kinds = Counter(type(record).__name__ for record in records)
     assert (kinds["Orderbook"], kinds["Trade"]) == (
         15,

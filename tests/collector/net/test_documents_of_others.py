@@ -33,7 +33,7 @@ CLOCK = b'{"code":"0","msg":"","data":[{"ts":"%s"}]}' % (b"9" * 400)
 
 READERS: list[Callable[[bytes], object]] = [
     API.read_time,
-    API.live_symbols,
+    lambda body: API.read_instruments(None, body, 1),
     API.halted,
     lambda body: API.read_overview(STREAMS, body),
     lambda body: [API.newest_mark(stream, body) for stream in (*STREAMS, CANDLES)],

@@ -25,6 +25,21 @@ def exchange() -> Iterator[Simulator]:
         yield running
 
 
+async def test_each_kind_of_instruments_is_requested() -> None:
+    symbols = ("BTC-USDT", "BTC-USDT-PERP", "ETH-USDT-PERP", "BTC-USD-270326-BTC")
+    names = "BTC-USDT,BTC-USDT-SWAP,ETH-USDT-SWAP,BTC-USD-270326"
+    with simulator("--market", "7", "--symbols", names, "--rate", "10") as running:
+        async with watched(running.rest, *(Stream(symbol, DataType.TRADE) for symbol in symbols)) as records:
+            await comes(lambda: len(records) >= 4)
+    found = {record.symbol: record for record in records if isinstance(record, Instrument)}
+    assert {symbol: (each.kind, each.contract_size) for symbol, each in found.items()} == {
+        "BTC-USDT": ("spot", None),
+        "BTC-USDT-PERP": ("perpetual", "0.01"),
+        "ETH-USDT-PERP": ("perpetual", "0.01"),
+        "BTC-USD-270326-BTC": ("future", "100"),
+    }
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instrument_watch, "INTERVAL_S", 0.02)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypedDict
 
 from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig, known_exchange, options_of
-from market_collector.errors import FrameError, RequestFailedError
 from market_collector.exchanges import EXCHANGES
 from market_collector.exchanges.interface import REST, WEBSOCKET
+from market_collector.model.events import TRADING
 from market_collector.model.streams import DataType
-from market_collector.net.rest import fetch
+from market_collector.net.catalogue import catalogue
+from market_spec.exchanges import CAPABILITIES
 
 P = ParamSpec("P")
 
@@ -23,6 +23,8 @@ class ExchangeInfo(TypedDict):
     """Capabilities of an exchange in this package."""
 
     exchange: str
+    kinds: list[str]
+    """Of its instruments: ``spot``, ``perpetual``, ``future``."""
     data_types: list[str]
     orderbook_depths: list[int]
     """Levels a side."""
@@ -58,6 +60,7 @@ class ExchangeFactory:
         venue = EXCHANGES[known_exchange(exchange)]
         return {
             "exchange": venue.name,
+            "kinds": list(CAPABILITIES[venue.name].kinds),
             "data_types": [each.value for each in DataType if each in venue.offers],
             "orderbook_depths": list(venue.book_depths),
             "candle_intervals": list(venue.candle_intervals),
@@ -68,7 +71,10 @@ class ExchangeFactory:
 
     @staticmethod
     def get_supported_pairs(exchange: str, *, rest_endpoint: str | None = None) -> list[str]:
-        """The symbols that trade now, sorted, from a request to the exchange. Blocks for up to 5 s.
+        """The symbols that trade now, sorted, from the exchange's catalogue: spot instruments and contracts.
+
+        It blocks until the exchange answers a request for each kind of instrument. The requests wait for their turn
+        within the exchange's limits, like those of collectors in the same process.
 
         In a coroutine use `get_supported_pairs_async`, which does not block.
 
@@ -82,13 +88,8 @@ class ExchangeFactory:
         """
         venue = EXCHANGES[known_exchange(exchange)]
         given = {"rest_endpoint": rest_endpoint} if rest_endpoint else {}
-        base = (options_of(exchange, given).rest_endpoint or venue.hosts[REST]).rstrip("/")
-        tls = ssl.create_default_context() if base.startswith("https:") else None
-        try:
-            answer = fetch(base, venue.rest_api.instruments(), venue.rest_api, tls)
-            return venue.rest_api.live_symbols(answer.body)
-        except (RequestFailedError, FrameError) as error:
-            raise RequestFailedError(f"the symbols of {exchange} cannot be listed: {error}") from error
+        found = catalogue(venue, options_of(exchange, given).rest_endpoint)
+        return [str(each.symbol) for each in found if each.status == TRADING]
 
     @staticmethod
     async def get_supported_pairs_async(exchange: str, *, rest_endpoint: str | None = None) -> list[str]:

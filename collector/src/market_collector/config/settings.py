@@ -181,8 +181,8 @@ def read_settings(
         credentials_directory=credentials_directory or FilePath(CREDENTIALS_DIRECTORY),
         backoff_initial_s=seconds(backoff.initial),
         backoff_max_s=seconds(backoff.max),
-        endpoint_websocket=_address("websocket", endpoint_websocket, "ws") or endpoint.websocket,
-        endpoint_rest=_address("rest", endpoint_rest, "http") or endpoint.rest,
+        endpoint_websocket=base_address("websocket", endpoint_websocket, "ws") or endpoint.websocket,
+        endpoint_rest=base_address("rest", endpoint_rest, "http") or endpoint.rest,
         allow_plain_login=endpoint.allow_plain_login,
         sinks=tuple(_sink(sink) for sink in spec.sinks),
         log_level=spec.log_level,
@@ -194,7 +194,12 @@ def symbols_of(spec: Collection) -> tuple[str, ...]:
     return spec.symbols or ((spec.symbol,) if spec.symbol else ())
 
 
-def _address(option: str, given: str | None, scheme: str) -> str | None:
+def base_address(option: str, given: str | None, scheme: str) -> str | None:
+    """The value of an option, or None if it is not given.
+
+    Raises:
+        InputError: it is not a base address of the scheme.
+    """
     if given and not given.startswith((f"{scheme}://", f"{scheme}s://")):
         raise InputError(
             f"--endpoint-{option}: {given!r} is not a base address: must be {scheme}://HOST:PORT or {scheme}s://HOST:PORT"

@@ -11,7 +11,7 @@ Continuity rules are the same for all exchanges, because each exchange maps its 
 * otherwise a trade id only tells one trade from another, and `RecentTrades` shows what an interruption has missed.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from enum import Enum
 from math import inf
 from typing import Protocol
@@ -469,20 +469,17 @@ class RestApi(Protocol):
         """The used share of the host's limit, by the headers of an answer; 0.0 where the exchange reports none."""
         ...
 
-    def instruments(self) -> Request:
-        """The request for the spot instruments; `live_symbols` reads the answer."""
+    def instruments(self, kind: str) -> Request:
+        """The request for all instruments of one kind of `market_spec.names.KINDS`; `read_instruments` reads it."""
         ...
 
-    def live_symbols(self, body: bytes) -> list[str]:
-        """The symbols that trade now, sorted, from the answer to `instruments`.
-
-        Raises:
-            FrameError: the answer is malformed, or reports an error.
-        """
-        ...
-
-    def read_instruments(self, symbols: Container[str], body: bytes, receive_time_ns: int) -> Sequence[Instrument]:
+    def read_instruments(self, symbols: Set[str] | None, body: bytes, receive_time_ns: int) -> Sequence[Instrument]:
         """The descriptions of those of these symbols that the answer to `instruments` or `state` lists.
+
+        Args:
+            symbols: None for all instruments that have a canonical name.
+            body: the answer.
+            receive_time_ns: when it arrived, nanoseconds since 1970.
 
         Raises:
             FrameError: the answer is malformed, or reports an error.
@@ -523,8 +520,8 @@ class RestApi(Protocol):
         """
         ...
 
-    def overview(self) -> Request | None:
-        """The request for the newest activity of all instruments; None where the exchange offers none."""
+    def overview(self, kind: str) -> Request | None:
+        """The request for the newest activity of all instruments of one kind; None where the exchange offers none."""
         ...
 
     def read_overview(self, streams: Iterable[Stream], body: bytes) -> Mapping[Stream, Sign]:
@@ -666,7 +663,10 @@ class Exchange(Protocol):
         ...
 
     def route(self, stream: Stream) -> str:
-        """Name of the stream's route, a key of `routes`. Streams of one route share a connection."""
+        """Name of the stream's route, a key of `routes`. Streams of one route share a connection.
+
+        They have instruments of one kind, because lists of instruments and overviews are about one kind.
+        """
         ...
 
     def codec(self, route: str, streams: Sequence[Stream], book_depth: int | None) -> Codec:

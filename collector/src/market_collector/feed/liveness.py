@@ -15,6 +15,7 @@ from market_collector.feed.quiet_check import QuietCheck, seen_of
 from market_collector.feed.subscription import StreamSubscription, Subscriptions
 from market_collector.model.moment import Moment
 from market_collector.model.streams import OF_DERIVATIVES, DataType, StreamState
+from market_spec.names import parsed
 
 PROBE_AFTER_S = 2.0
 """An acknowledged stream without any data is probed over REST after this time."""
@@ -143,7 +144,7 @@ class Liveness:
         due, idle = _in_overviews(due), _in_overviews(idle)
         if not due:
             return []
-        overview = None if self._is_overview_failing else self._exchange.rest_api.overview()
+        overview = None if self._is_overview_failing else self._exchange.rest_api.overview(self._kind)
         if overview is None or len(idle) <= MAX_CONCURRENT_PROBES:
             return self._queue_up(due)
         if self._compared or now.at - self._overview_at < OVERVIEW_INTERVAL_S:
@@ -197,7 +198,12 @@ class Liveness:
         streams = list(self._subscriptions.by_stream)
         has_one_symbol = len({stream.symbol for stream in streams}) == 1
         rest_api = self._exchange.rest_api
-        return rest_api.state(streams[0]) if has_one_symbol else rest_api.instruments()
+        return rest_api.state(streams[0]) if has_one_symbol else rest_api.instruments(self._kind)
+
+    @property
+    def _kind(self) -> str:
+        """The kind of the connection's instruments."""
+        return parsed(next(iter(self._subscriptions.by_stream)).symbol).kind
 
     # -- answers
 

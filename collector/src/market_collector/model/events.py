@@ -271,7 +271,11 @@ class Header(Event, tag="header", frozen=True, omit_defaults=True):
     """Name of the file before, uncompressed; null for the first one of a run."""
 
 
-class Instrument(Event, tag="instrument", frozen=True):
+TRADING = "trading"
+"""The usual `Instrument.status`."""
+
+
+class Instrument(Event, tag="instrument", frozen=True, omit_defaults=True):
     """The exchange's description of a symbol: once at the start of the collector, and again when it changes."""
 
     valid_from_ns: int
@@ -279,7 +283,7 @@ class Instrument(Event, tag="instrument", frozen=True):
     native_symbol: str
     """The exchange's own name."""
     kind: str
-    """Open list: ``spot``."""
+    """Open list: ``spot``, ``perpetual``, ``future``."""
     base: str | None
     quote: str | None
     amount_unit: str
@@ -303,6 +307,14 @@ class Instrument(Event, tag="instrument", frozen=True):
     """Whether ``sequence`` of trades and books is one numbering."""
     trade_kinds: list[str]
     """Values of `Trade.kind` that the exchange marks."""
+    settlement: str | None = None
+    """Contracts only: the asset that settles it."""
+    contract_size: Number | None = None
+    """Value of one contract in `contract_unit`, where ``amount_unit`` is ``contract``."""
+    contract_unit: str | None = None
+    """Open list: ``base``, ``quote``."""
+    expiry_time_ns: int | None = None
+    """Dated futures only: when it expires."""
 
 
 class ConnectionEvent(Event, frozen=True):

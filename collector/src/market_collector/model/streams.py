@@ -49,7 +49,7 @@ class Stream(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False)
     """
 
     symbol: str
-    """Canonical BASE-QUOTE, for example ``BTC-USDT``; `ACCOUNT` for balances, which belong to no symbol."""
+    """A canonical name, for example ``BTC-USDT``; `ACCOUNT` for balances, which belong to no symbol."""
     data_type: DataType
     interval: str = ""
     """Candles only: ``1m``, ``1h``, ..."""

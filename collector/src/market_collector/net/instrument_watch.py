@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence, Set
+from itertools import groupby
 
 from market_collector.containment import Containment
 from market_collector.errors import FrameError, RequestFailedError
@@ -10,13 +11,14 @@ from market_collector.exchanges.interface import ProblemKind, Request, RestApi
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Instrument, Record
 from market_collector.model.moment import Moment
-from market_collector.model.streams import ACCOUNT
+from market_collector.model.streams import ACCOUNT, Stream
 from market_collector.net.rest import Rest
+from market_spec.names import parsed
 
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 300.0
-"""Interval of requests. Each is one answer for all symbols, of 0.6 MB at OKX."""
+"""Interval of requests. Each is one answer for all symbols of a kind, of 0.6 MB at OKX."""
 RETRY_S = 30.0
 """Delay of the next request after one that failed."""
 
@@ -42,14 +44,18 @@ class InstrumentWatch:
     async def run(self) -> None:
         """Read the instruments until cancelled."""
         streams = {stream.symbol: stream for stream in self._ledger.streams if stream.symbol != ACCOUNT}
-        if not streams:
-            return
-        (first, *others) = streams.values()
-        request = self._rest_api.instruments() if others else self._rest_api.state(first)
+        async with asyncio.TaskGroup() as tasks:
+            for _, group in groupby(sorted(streams, key=_kind), _kind):
+                tasks.create_task(self._watch([streams[symbol] for symbol in group]), name="instruments of one kind")
+
+    async def _watch(self, streams: Sequence[Stream]) -> None:
+        """Read the instruments of one kind, each represented by one of its streams."""
+        (first, *others) = streams
+        request = self._rest_api.instruments(_kind(first.symbol)) if others else self._rest_api.state(first)
         while True:
             is_read = False
             with self._containment.of("instruments"):
-                is_read = await self._read(request, frozenset(streams))
+                is_read = await self._read(request, frozenset(each.symbol for each in streams))
             await asyncio.sleep(INTERVAL_S if is_read else RETRY_S)
 
     async def _read(self, request: Request, symbols: frozenset[str]) -> bool:
@@ -75,3 +81,7 @@ class InstrumentWatch:
             return symbols, [], self._clock()
         now, gone = self._clock(), self._rest_api.unlisted(symbols, body)
         return gone, [] if gone == symbols else self._rest_api.read_instruments(symbols, body, now.wall_ns), now
+
+
+def _kind(symbol: str) -> str:
+    return parsed(symbol).kind

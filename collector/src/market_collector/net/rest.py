@@ -195,6 +195,24 @@ def fetch(
     return answer
 
 
+def fetch_in_turn(base: str, request: Request, rest_api: RestApi, tls: ssl.SSLContext | None) -> RestAnswer:
+    """Send a request within the budgets of the address, like `Rest.fetch`; blocks the thread.
+
+    Raises:
+        RequestFailedError: see `Rest.fetch`.
+    """
+    host, now = host_of(base), time.monotonic()
+    host.check_stop(f"{request.method} {base}{request.path}", now)
+    time.sleep(host.reserve(request, rest_api.budgets[request.bucket], now))
+    try:
+        answer = fetch(base, request, rest_api, tls)
+    except RequestFailedError as error:
+        host.heed(error, time.monotonic())
+        raise
+    host.note_use(rest_api.used_share(answer.headers))
+    return answer
+
+
 def _send(base: str, request: Request, tls: ssl.SSLContext | None, ends_at: float) -> RestAnswer:
     from urllib.error import HTTPError
     from urllib.request import Request as HttpRequest

@@ -88,7 +88,7 @@ def test_an_answer_of_rest_is_read_or_refused(answer: bytes, stream: Stream, pas
     for read in (
         lambda: api.judge(stream, Seen(), answer),
         lambda: api.is_trading(stream, answer),
-        lambda: api.live_symbols(answer),
+        lambda: api.read_instruments(None, answer, 1),
         lambda: api.halted(answer),
         lambda: api.unlisted({"BTC-USDT"}, answer),
         lambda: lines(api.read_instruments({"BTC-USDT", "ETH-BTC"}, answer, 1)),

@@ -103,7 +103,7 @@ def test_unreadable_answer_names_the_stream_if_only_it_is_hit(body: bytes, strea
 
 
 def test_overview_signs_the_newest_event_of_each_stream() -> None:
-    assert API.overview() == Request("/api/v3/ticker/24hr", cost=80)
+    assert API.overview("spot") == Request("/api/v3/ticker/24hr", cost=80)
     other = Stream("ETH-USDT", DataType.TRADE)
     assert API.read_overview([*STREAMS, other], encoded([TICKER_ROW])) == {
         TRADES: 70,
@@ -186,16 +186,17 @@ def test_weeks_open_on_mondays() -> None:
 
 
 def test_instruments_are_requested_with_those_that_do_not_trade() -> None:
-    assert API.instruments() == Request("/api/v3/exchangeInfo?showPermissionSets=false", cost=20)
+    assert API.instruments("spot") == Request("/api/v3/exchangeInfo?showPermissionSets=false", cost=20)
     assert API.state(TRADES).path == "/api/v3/exchangeInfo?symbol=BTCUSDT&showPermissionSets=false"
 
 
 def test_symbols_come_from_base_and_quote() -> None:
     body = answer("exchangeInfo")
-    live, halted = API.live_symbols(body), API.halted(body)
-    assert "ETH-BTC" in live
+    listed, halted = API.read_instruments(None, body, 7), API.halted(body)
+    assert ("ETH-BTC", "trading") in [(each.symbol, each.status) for each in listed]
     assert set(halted.values()) == {"BREAK"}
-    assert len(live) + len(halted) == 46
+    assert len(listed) == 46
+    assert {each.symbol for each in listed if each.status == "halted"} == set(halted)
     assert API.is_trading(Stream("ETH-BTC", DataType.TRADE), body)
     assert not API.is_trading(Stream(next(iter(halted)), DataType.TRADE), body)
 

@@ -11,6 +11,7 @@ from market_collector.errors import FrameError
 from market_collector.exchanges.interface import Ack, Batch, CloseNotice, Codec, Info, Pong, Refusal
 from market_collector.exchanges.okx.channels import ARGS_PER_REQUEST
 from market_collector.exchanges.okx.exchange import Okx
+from market_collector.exchanges.okx.names import native_name
 from market_collector.exchanges.okx.rows import BARS
 from market_collector.model.events import Candle, Orderbook, Ticker, Trade
 from market_collector.model.streams import DataType, Stream
@@ -46,6 +47,27 @@ def test_fills_and_candles_have_a_connection_of_their_own() -> None:
     okx = Okx()
     assert [okx.route(stream) for stream in (TRADES, CANDLE)] == ["business"] * 2
     assert [okx.route(stream) for stream in (BOOK, TICKER)] == ["public"] * 2
+
+
+@pytest.mark.parametrize(
+    ("symbol", "ending", "name"),
+    [
+        ("BTC-USDT-PERP", "perpetual", "BTC-USDT-SWAP"),
+        ("BTC-USD-PERP-BTC", "perpetual", "BTC-USD-SWAP"),
+        ("BTC-USDT-270326", "future", "BTC-USDT-270326"),
+        ("BTC-USD-270326-BTC", "future", "BTC-USD-270326"),
+    ],
+)
+def test_contracts_are_requested_by_their_own_name(symbol: str, ending: str, name: str) -> None:
+    okx = Okx()
+    book, trades = Stream(symbol, DataType.ORDERBOOK), Stream(symbol, DataType.TRADE)
+    assert [okx.route(book), okx.route(trades)] == [f"public-{ending}", f"business-{ending}"]
+    codec = okx.codec(okx.route(book), [book])
+    assert codec.path == "/ws/v5/public"
+    (text,) = codec.subscribe([book])
+    assert json.loads(text)["args"] == [{"channel": "books", "instId": name}]
+    ack = json.dumps({"event": "subscribe", "arg": {"channel": "books", "instId": name}})
+    assert codec.read(ack.encode(), 7) == (Ack((book,)),)
 
 
 def test_candles_are_of_utc_days() -> None:
@@ -105,20 +127,23 @@ def records_of(frame: object, stream: Stream = TRADES) -> Sequence[Any]:
     return batch.records
 
 
-@pytest.mark.parametrize(("symbol", "units"), [("BTC-USDT", ("7", None, "9")), ("BTC-USDT-SWAP", ("7", "9", None))])
+@pytest.mark.parametrize(("symbol", "units"), [("BTC-USDT", ("7", None, "9")), ("BTC-USDT-PERP", ("7", "9", None))])
 def test_volumes_of_a_ticker_are_named_by_their_unit(symbol: str, units: tuple[str | None, ...]) -> None:
-    row = {"instId": symbol, "last": "1.5", "vol24h": "7", "volCcy24h": "9", "ts": "1597026383085"}
+    name = native_name(symbol)
+    row = {"instId": name, "last": "1.5", "vol24h": "7", "volCcy24h": "9", "ts": "1597026383085"}
     (ticker,) = records_of(
-        {"arg": {"channel": "tickers", "instId": symbol}, "data": [row]}, Stream(symbol, DataType.TICKER)
+        {"arg": {"channel": "tickers", "instId": name}, "data": [row]}, Stream(symbol, DataType.TICKER)
     )
+    assert ticker.symbol == symbol
     assert (ticker.volume_24h, ticker.base_volume_24h, ticker.quote_volume_24h) == units
 
 
-@pytest.mark.parametrize(("symbol", "units"), [("BTC-USDT", ("7", None, "9")), ("BTC-USDT-SWAP", ("7", "8", "9"))])
+@pytest.mark.parametrize(("symbol", "units"), [("BTC-USDT", ("7", None, "9")), ("BTC-USDT-PERP", ("7", "8", "9"))])
 def test_volumes_of_a_candle_are_named_by_their_unit(symbol: str, units: tuple[str | None, ...]) -> None:
     row = ["1786538760000", "1", "3", "0.5", "2", "7", "8", "9", "1"]
     (candle,) = records_of(
-        {"arg": {"channel": "candle1H", "instId": symbol}, "data": [row]}, Stream(symbol, DataType.CANDLE, "1h")
+        {"arg": {"channel": "candle1H", "instId": native_name(symbol)}, "data": [row]},
+        Stream(symbol, DataType.CANDLE, "1h"),
     )
     assert (candle.volume, candle.base_volume, candle.quote_volume) == units
 

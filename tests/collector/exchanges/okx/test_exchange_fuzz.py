@@ -24,7 +24,7 @@ FRAMES = [frame.bytes for path in SOURCES for frame in recordings.received(path)
 """A snapshot of 400 levels has nothing that an update has not."""
 STREAMS = [
     Stream(symbol, data_type, "1m" if data_type is DataType.CANDLE else "")
-    for symbol in ("BTC-USDT", "BTC-USDT-SWAP")
+    for symbol in ("BTC-USDT", "BTC-USDT-PERP")
     for data_type in Okx.offers - {DataType.BALANCE, DataType.QUOTE}
 ]
 ANSWERS = [frame.bytes for frame in recordings.frames(recordings.OKX_REST) if len(frame.text) < 10_000]
@@ -83,7 +83,7 @@ def test_an_answer_of_rest_is_read_or_refused(answer: bytes, stream: Stream) -> 
     for read in (
         lambda: questions.newest_mark(stream, answer),
         lambda: questions.is_trading(stream, answer),
-        lambda: questions.live_symbols(answer),
+        lambda: questions.read_instruments(None, answer, 1),
         lambda: questions.halted(answer),
         lambda: questions.read_overview(STREAMS, answer),
         lambda: lines(questions.read_history(stream, answer, 1).records) if stream.data_type in HISTORY else b"",

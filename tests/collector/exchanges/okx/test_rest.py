@@ -86,7 +86,7 @@ def overview(**fields: str) -> Mapping[Stream, Sign]:
 
 
 def test_overview_signs_the_newest_event_of_each_stream() -> None:
-    request = QUESTIONS.overview()
+    request = QUESTIONS.overview("spot")
     assert request is not None
     assert request.path == "/api/v5/market/tickers?instType=SPOT"
     prices = {"bidPx": "9", "bidSz": "1", "askPx": "10", "askSz": "2"}
@@ -131,17 +131,28 @@ def test_marks_grow_with_each_event() -> None:
         assert len(marks) > 10
 
 
-def test_live_symbols_are_those_that_trade_now_in_order() -> None:
-    assert QUESTIONS.instruments().path == "/api/v5/public/instruments?instType=SPOT"
-    rows = [("ETH-USDT", "live"), ("OLD-USDT", "suspend"), ("BTC-USDT", "live"), ("NEW-USDT", "preopen")]
-    data = ",".join(f'{{"instType":"SPOT","instId":"{name}","state":"{state}"}}' for name, state in rows)
-    assert QUESTIONS.live_symbols(f'{{"code":"0","msg":"","data":[{data}]}}'.encode()) == ["BTC-USDT", "ETH-USDT"]
+@pytest.mark.parametrize(("kind", "word"), [("spot", "SPOT"), ("perpetual", "SWAP"), ("future", "FUTURES")])
+def test_lists_are_requested_for_each_kind_of_instruments(kind: str, word: str) -> None:
+    assert QUESTIONS.instruments(kind).path == f"/api/v5/public/instruments?instType={word}"
+    assert QUESTIONS.overview(kind).path == f"/api/v5/market/tickers?instType={word}"
+
+
+def test_all_instruments_with_a_canonical_name_are_listed() -> None:
+    names = ["ETH-USDT", "BTC-USDT-SWAP", "BTC-USD-SWAP", "BTC-USD-270326", "BTC-USD-270326-60000-C", "A-USD_UM-SWAP"]
+    data = ",".join(f'{{"instId":"{name}","state":"live"}}' for name in names)
+    found = QUESTIONS.read_instruments(None, f'{{"code":"0","msg":"","data":[{data}]}}'.encode(), 7)
+    assert [(each.symbol, each.native_symbol) for each in found] == [
+        ("ETH-USDT", "ETH-USDT"),
+        ("BTC-USDT-PERP", "BTC-USDT-SWAP"),
+        ("BTC-USD-PERP-BTC", "BTC-USD-SWAP"),
+        ("BTC-USD-270326-BTC", "BTC-USD-270326"),
+    ]
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"code":"50011","msg":"Too Many Requests","data":[]}', b'{"code":"0","data":[{}]}'])  # fmt: skip
 def test_instruments_that_cannot_be_read_are_an_error(body: bytes) -> None:
     with pytest.raises(FrameError, match="instruments"):
-        QUESTIONS.live_symbols(body)
+        QUESTIONS.read_instruments(None, body, 7)
 
 
 def instruments(row: object, symbol: str = "BTC-USDT") -> list[Instrument]:
@@ -173,15 +184,57 @@ def test_state_of_an_instrument_has_one_word_for_all_exchanges(state: str, statu
 
 @pytest.mark.parametrize("empty", [None, ""])
 def test_absent_fields_of_an_instrument_are_null(empty: str | None) -> None:
-    names = ("baseCcy", "quoteCcy", "tickSz", "lotSz", "minSz", "listTime")
+    names = ("tickSz", "lotSz", "minSz", "listTime")
     (found,) = instruments({"instId": "BTC-USDT", "instType": "SPOT", "state": "live"} | dict.fromkeys(names, empty))
-    absent = (found.base, found.quote, found.price_increment, found.amount_increment, found.min_amount)
-    assert (*absent, found.listed_time_ns) == (None,) * 6
+    absent = (found.price_increment, found.amount_increment, found.min_amount)
+    assert (*absent, found.listed_time_ns) == (None,) * 4
 
 
-def test_amounts_of_derivatives_are_contracts() -> None:
-    row = {"instId": "BTC-USDT-SWAP", "instType": "SWAP", "state": "live"}
-    assert [(each.kind, each.amount_unit) for each in instruments(row, "BTC-USDT-SWAP")] == [("perpetual", "contract")]
+def test_recorded_swap_has_its_contract_size_and_settlement() -> None:
+    (_, line, *_) = recordings.OKX_REST.read_text().splitlines()
+    (btc,) = QUESTIONS.read_instruments({"BTC-USDT-PERP"}, json.loads(line)["raw"].encode(), 7)
+    assert msgspec.to_builtins(btc) == {
+        "type": "instrument", "exchange": "okx", "symbol": "BTC-USDT-PERP", "exchange_time_ns": None,
+        "receive_time_ns": 7, "valid_from_ns": 7, "native_symbol": "BTC-USDT-SWAP", "kind": "perpetual", "base": "BTC",
+        "quote": "USDT", "amount_unit": "contract", "price_increment": "0.1", "amount_increment": "0.01",
+        "min_amount": "0.01", "min_notional": None, "status": "trading", "listed_time_ns": 1_573_557_408_000_000_000,
+        "trade_ids": "dense", "sequence_scope": "exchange", "trades_share_sequence": True, "trade_kinds": ["rpi"],
+        "settlement": "USDT", "contract_size": "0.01", "contract_unit": "base",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("multiplier", "size"), [({}, "100"), ({"ctMult": ""}, "100"), ({"ctMult": "0.1"}, "10.0")])
+def test_inverse_future_has_a_size_in_quote_and_an_expiry(multiplier: dict[str, str], size: str) -> None:
+    row = {"instId": "BTC-USD-270326", "state": "live", "settleCcy": "BTC", "ctVal": "100", "ctValCcy": "USD"}
+    (found,) = instruments({**row, "expTime": "1806048000000", **multiplier}, "BTC-USD-270326-BTC")
+    assert (found.kind, found.settlement, found.contract_size, found.contract_unit) == ("future", "BTC", size, "quote")
+    assert found.expiry_time_ns == 1_806_048_000_000_000_000
+
+
+def test_contract_settled_in_another_asset_has_another_name() -> None:
+    row = {"instId": "BTC-USD-SWAP", "state": "live", "settleCcy": "USDC"}
+    assert instruments(row, "BTC-USD-PERP-BTC") == []
+    assert [each.symbol for each in instruments(row, "BTC-USD-PERP-USDC")] == ["BTC-USD-PERP-USDC"]
+
+
+SWAP = [Stream("BTC-USD-PERP-BTC", stream.data_type, stream.interval) for stream in (*STREAMS, CANDLE)]
+
+
+def test_requests_about_a_swap_have_its_own_name() -> None:
+    missing = HistoryRange(1, 9, 9)
+    requests = [*map(QUESTIONS.newest, SWAP), *map(QUESTIONS.state, SWAP)]
+    requests += [QUESTIONS.history(stream, missing) for stream in SWAP if stream.data_type in ("trade", "candle")]
+    for request in requests:
+        assert "instId=BTC-USD-SWAP&" in f"{request.path}&"
+    assert QUESTIONS.state(SWAP[0]).path.startswith("/api/v5/public/instruments?instType=SWAP&")
+
+
+def test_answers_about_a_swap_name_its_symbol() -> None:
+    row = {"instId": "BTC-USD-SWAP", "ts": "7", "state": "suspend"}
+    body = json.dumps({"code": "0", "msg": "", "data": [row]}).encode()
+    assert QUESTIONS.halted(body) == {"BTC-USD-PERP-BTC": "suspend"}
+    assert set(QUESTIONS.read_overview(SWAP, body)) == set(SWAP)
+    assert QUESTIONS.unlisted({"BTC-USD-PERP-BTC", "ETH-USD-PERP-ETH"}, body) == {"ETH-USD-PERP-ETH"}
 
 
 @pytest.mark.parametrize(
@@ -233,7 +286,7 @@ def test_only_a_full_page_leaves_out_older_candles(rows: int, covers_from: int |
 
 
 def test_every_request_has_a_budget() -> None:
-    requests = [QUESTIONS.instruments(), QUESTIONS.time(), QUESTIONS.overview(), QUESTIONS.state(BOOK)]
+    requests = [QUESTIONS.instruments("spot"), QUESTIONS.time(), QUESTIONS.overview("spot"), QUESTIONS.state(BOOK)]
     requests += [QUESTIONS.newest(stream) for stream in (*STREAMS, CANDLE)]
     requests += [
         QUESTIONS.history(stream, HistoryRange(1, last, 5000)) for stream in (TRADES, CANDLE) for last in (1, 5000)

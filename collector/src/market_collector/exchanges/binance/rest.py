@@ -1,7 +1,7 @@
 """Binance spot over REST: requests, and readers for their answers. exchange.py names the sources."""
 
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, TypeVar
@@ -38,6 +38,7 @@ from market_collector.exchanges.interface import (
 from market_collector.exchanges.readable import readable
 from market_collector.model.events import Candle, Data, Instrument, Level, Orderbook, Trade
 from market_collector.model.streams import LARGEST_ID, DataType, Stream
+from market_spec.names import is_canonical
 
 API = "/api/v3"
 WEIGHT_PER_MINUTE = 6000
@@ -140,22 +141,20 @@ class BinanceRestApi:
         used = headers.get("x-mbx-used-weight-1m", "")
         return int(used) / WEIGHT_PER_MINUTE if used.isdecimal() else 0.0
 
-    def instruments(self) -> Request:
-        """Request all spot instruments, also those that do not trade: their state is wanted too."""
+    def instruments(self, kind: str) -> Request:
+        """Request all instruments, also those that do not trade: their state is wanted too."""
         return Request(f"{API}/exchangeInfo?showPermissionSets=false", cost=20)
-
-    def live_symbols(self, body: bytes) -> list[str]:
-        """Return the names as BASE-QUOTE: Binance's own have no separator."""
-        return sorted(row.canonical for row in _instruments(body) if row.status == TRADING)
 
     def halted(self, body: bytes) -> Mapping[str, str]:
         """Return the states other than TRADING."""
         return {row.canonical: row.status for row in _instruments(body) if row.status != TRADING}
 
-    def read_instruments(self, symbols: Container[str], body: bytes, receive_time_ns: int) -> Sequence[Instrument]:
+    def read_instruments(self, symbols: Set[str] | None, body: bytes, receive_time_ns: int) -> Sequence[Instrument]:
         """Return a record for each listed symbol."""
         with _reading("its instruments", body):
-            return [_instrument_of(row, receive_time_ns) for row in _instruments(body) if row.canonical in symbols]
+            is_wanted = is_canonical if symbols is None else symbols.__contains__
+            rows = [row for row in _instruments(body) if is_wanted(row.canonical)]
+            return [_instrument_of(row, receive_time_ns) for row in rows]
 
     def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
         """Return the symbols that the answer lacks. An answer without any row says nothing about them."""
@@ -188,7 +187,7 @@ class BinanceRestApi:
         """Compare the newest number with that of the last record, or of the last answer."""
         return by_number(_newest_mark(stream, body), _known_mark(stream, seen, self))
 
-    def overview(self) -> Request:
+    def overview(self, kind: str) -> Request:
         """Request all tickers."""
         return Request(f"{API}/ticker/24hr", cost=80)
 

@@ -9,12 +9,15 @@ import msgspec
 from market_collector.errors import UNREADABLE, FrameError
 from market_collector.exchanges.interface import Ack, CloseNotice, Info, Message, Pong, Refusal
 from market_collector.exchanges.okx.events import Arg, Event, read_arg, read_event, refusal_reason
+from market_collector.exchanges.okx.names import native_name
 from market_collector.exchanges.okx.pushes import reader_of
 from market_collector.exchanges.okx.rows import BARS, without_empty_fields
 from market_collector.exchanges.parts import in_parts
 from market_collector.model.streams import DataType, Stream
+from market_spec.names import SPOT
 
 PUBLIC, BUSINESS, PRIVATE = "public", "business", "private"
+"""OKX's paths. Routes of contracts have the kind in their names too, such as ``public-perpetual``."""
 
 ARGS_PER_REQUEST = 300
 """One request may be 64 KB; an argument is below 100 bytes, and a refused request is split."""
@@ -22,12 +25,22 @@ ARGS_PER_REQUEST = 300
 read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
+def route_of(path: str, kind: str) -> str:
+    """The route of instruments of one kind: overviews and lists of instruments are about one kind."""
+    return path if kind == SPOT else f"{path}-{kind}"
+
+
+def path_of(route: str) -> str:
+    """The path of a route."""
+    return route.partition("-")[0]
+
+
 class OkxCodec:
     """The talk on one OKX connection."""
 
     def __init__(self, route: str, streams: Iterable[Stream]) -> None:
-        self.path = f"/ws/v5/{route}"
-        self._by_arg = {(name, stream.symbol): stream for stream in streams for name in _names(stream)}
+        self.path = f"/ws/v5/{path_of(route)}"
+        self._by_arg = {(name, native_name(stream.symbol)): stream for stream in streams for name in _names(stream)}
         self._by_beginning = {_beginning(*arg): stream for arg, stream in self._by_arg.items()}
         self._readers = {beginning: reader_of(stream) for beginning, stream in self._by_beginning.items()}
         self._ids = count(1)
@@ -45,7 +58,7 @@ class OkxCodec:
         request_id = str(next(self._ids))
         if verb == "subscribe":
             self._asked[request_id] = streams
-        args = [{"channel": channel(stream), "instId": stream.symbol} for stream in streams]
+        args = [{"channel": channel(stream), "instId": native_name(stream.symbol)} for stream in streams]
         return json.dumps({"id": request_id, "op": verb, "args": args}, separators=(",", ":"))
 
     def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:

@@ -28,10 +28,12 @@ from market_collector.exchanges.interface import (
     Signer,
     Window,
 )
-from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, OkxCodec
+from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, OkxCodec, route_of
+from market_collector.exchanges.okx.names import OKX
 from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.exchanges.okx.rows import BARS, BOOK_DEPTH, NAME
 from market_collector.model.streams import OF_DERIVATIVES, DataType, Stream
+from market_spec.names import parsed
 
 CLOSINGS = {
     4005: Closing.SLOW_READER,  # "output buffer full"
@@ -53,8 +55,7 @@ class Okx:
     skips_empty_candles = False
     hosts: Mapping[str, str] = {WEBSOCKET: "wss://ws.okx.com:8443", REST: "https://openapi.okx.com"}
     routes: Mapping[str, Route] = {
-        PUBLIC: Route(),
-        BUSINESS: Route(),
+        **{route_of(path, kind): Route() for path in (PUBLIC, BUSINESS) for kind in OKX.kinds},
         PRIVATE: Route(access=Access.LOGIN, login_frame='{"op":"login"}'),
     }
     heartbeat = Heartbeat(ping="ping", max_interval_s=25.0)  # closed after 30 s of silence, code 4004
@@ -70,7 +71,8 @@ class Okx:
         """
         if stream.data_type is DataType.BALANCE:
             return PRIVATE
-        return BUSINESS if stream.data_type in (DataType.TRADE, DataType.CANDLE) else PUBLIC
+        path = BUSINESS if stream.data_type in (DataType.TRADE, DataType.CANDLE) else PUBLIC
+        return route_of(path, parsed(stream.symbol).kind)
 
     def signer(self) -> Signer:
         """Sign logins (section 4)."""

@@ -1,6 +1,6 @@
 """OKX v5 over REST: requests, and readers for their answers. exchange.py names the sources."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -10,7 +10,7 @@ from msgspec import structs
 
 from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedError
 from market_collector.excerpt import first_words
-from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds, check_decimals
+from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds, check_decimals, product
 from market_collector.exchanges.freshness import by_number
 from market_collector.exchanges.http_status import HTTP_OK, problem_of_status
 from market_collector.exchanges.interface import (
@@ -26,6 +26,7 @@ from market_collector.exchanges.interface import (
     Top,
 )
 from market_collector.exchanges.okx.events import refusal_reason
+from market_collector.exchanges.okx.names import TYPES, canonical_name, instrument_type, native_name
 from market_collector.exchanges.okx.rows import (
     BARS,
     NAME,
@@ -33,12 +34,12 @@ from market_collector.exchanges.okx.rows import (
     TradeRow,
     candle_of,
     decode_row,
-    is_spot,
     trade_of,
 )
 from market_collector.exchanges.readable import readable
-from market_collector.model.events import Candle, Data, Instrument, Orderbook, Trade
+from market_collector.model.events import TRADING, Candle, Data, Instrument, Orderbook, Trade
 from market_collector.model.streams import DataType, Stream
+from market_spec.names import SPOT, Name
 
 RECENT_CANDLES = 1440
 PUBLIC, MARKET = "/api/v5/public", "/api/v5/market"
@@ -97,33 +98,41 @@ class TickerMark(msgspec.Struct, gc=False):
     ts: Milliseconds | None = None
 
 
-class InstrumentRow(msgspec.Struct, gc=False):
-    """``{"instId":"BTC-USDT","instType":"SPOT","state":"live",...}``; other states are suspend, preopen, test, ..."""
+class InstrumentName(msgspec.Struct, gc=False, kw_only=True):
+    """The name of an instrument, and the asset that settles it: "" for spot instruments."""
 
     instId: str
+    settleCcy: str = ""
+
+    @property
+    def name(self) -> Name | None:
+        """The canonical name; None for an option."""
+        return canonical_name(self.instId, self.settleCcy)
+
+
+class InstrumentRow(InstrumentName, gc=False, kw_only=True):
+    """``{"instId":"BTC-USDT","instType":"SPOT","state":"live",...}``; other states are suspend, preopen, test, ..."""
+
     state: str
 
 
-class InstrumentName(msgspec.Struct, gc=False):
-    """The name of an instrument."""
+class InstrumentDetails(InstrumentRow, gc=False, kw_only=True):
+    """``{...,"baseCcy":"BTC","quoteCcy":"USDT","tickSz":"0.1","lotSz":"0.00000001","minSz":"0.00001",...}`` [rec].
 
-    instId: str
+    Contracts have "" as base and quote. ``"ctVal":"0.01","ctMult":"1","ctValCcy":"BTC","expTime":""`` are theirs [rec].
+    """
 
-
-class InstrumentDetails(InstrumentRow, gc=False):
-    """``{...,"baseCcy":"BTC","quoteCcy":"USDT","tickSz":"0.1","lotSz":"0.00000001","minSz":"0.00001",...}`` [rec]."""
-
-    instType: str = ""
-    baseCcy: str | None = None
-    quoteCcy: str | None = None
     tickSz: str | None = None
     lotSz: str | None = None
     minSz: str | None = None
+    ctVal: str | None = None
+    ctMult: str | None = None
+    ctValCcy: str | None = None
     listTime: Milliseconds | None = None
+    expTime: Milliseconds | None = None
 
 
-KINDS = {"SPOT": "spot", "SWAP": "perpetual", "FUTURES": "future", "OPTION": "option"}
-STATUSES = {"live": "trading", "suspend": "halted", "rebase": "halted", "preopen": "pre_launch"}
+STATUSES = {"live": TRADING, "suspend": "halted", "rebase": "halted", "preopen": "pre_launch"}
 """Our words for OKX's states; others are published as they are."""
 
 
@@ -164,23 +173,24 @@ class OkxRestApi:
         """OKX reports none."""
         return 0.0
 
-    def instruments(self) -> Request:
-        """Request all spot instruments. Limit: 20 requests per 2 s and IP address."""
-        return _get(f"{PUBLIC}/instruments", "instType=SPOT")
-
-    def live_symbols(self, body: bytes) -> list[str]:
-        """Return the ``instId`` of each live instrument. For spot it has the canonical form BASE-QUOTE already."""
-        return sorted(row.instId for row in _instruments(body) if row.state == "live")
+    def instruments(self, kind: str) -> Request:
+        """Request all instruments of one kind. Limit: 20 requests per 2 s and IP address."""
+        return _get(f"{PUBLIC}/instruments", f"instType={TYPES[kind]}")
 
     def halted(self, body: bytes) -> Mapping[str, str]:
         """Return the states that are not live: suspend, preopen, test, rebase, post_only."""
-        return {row.instId: row.state for row in _instruments(body) if row.state != "live"}
+        rows = [row for row in _instruments(body) if row.state != "live"]
+        return {str(name): row.state for row in rows if (name := row.name)}
 
-    def read_instruments(self, symbols: Container[str], body: bytes, receive_time_ns: int) -> list[Instrument]:
+    def read_instruments(self, symbols: Set[str] | None, body: bytes, receive_time_ns: int) -> list[Instrument]:
         """Return a record for each listed symbol. Only spot instruments have amounts in base currency."""
         with _reading("its instruments", body):
-            rows = [row for row in _rows("its instruments", body) if decode_row(row, InstrumentName).instId in symbols]
-            return readable(rows, partial(_instrument_of, receive_time_ns))
+            rows = _rows("its instruments", body)
+            if symbols is not None:
+                names = frozenset(map(native_name, symbols))
+                rows = [row for row in rows if decode_row(row, InstrumentName).instId in names]
+            found = readable(rows, partial(_instrument_of, receive_time_ns))
+        return [each for each in found if each is not None and (symbols is None or each.symbol in symbols)]
 
     def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
         """Return the symbols that the answer lacks. A request for one symbol is refused if it is not listed.
@@ -193,7 +203,7 @@ class OkxRestApi:
                 is_refused = len(symbols) == 1 and refusal_reason(reply.code, reply.msg) == "SymbolNotFound"
                 return symbols if is_refused else frozenset()
             listed = {decode_row(row, InstrumentName).instId for row in reply.data}
-        return symbols - listed if listed else frozenset()
+        return {each for each in symbols if native_name(each) not in listed} if listed else frozenset()
 
     def time(self) -> Request:
         """Request the time. Limit: 10 requests per 2 s and IP address."""
@@ -209,7 +219,7 @@ class OkxRestApi:
 
     def newest(self, stream: Stream) -> Request:
         """Request the newest event. Limits per 2 s and IP address: trades 100, books and candles 40, ticker 20."""
-        instrument = f"instId={stream.symbol}"
+        instrument = f"instId={native_name(stream.symbol)}"
         match stream.data_type:
             case DataType.TRADE:
                 return _get(f"{MARKET}/trades", f"{instrument}&limit=1")
@@ -237,16 +247,17 @@ class OkxRestApi:
                     return candle.ts if (candle := _first(stream, body, CandleRow)) else None
             return ticker.ts if (ticker := _first(stream, body, TimeMark)) else None
 
-    def overview(self) -> Request:
-        """Request all spot tickers. Limit: 20 requests per 2 s and IP address."""
-        return _get(f"{MARKET}/tickers", "instType=SPOT")
+    def overview(self, kind: str) -> Request:
+        """Request all tickers of one kind. Limit: 20 requests per 2 s and IP address."""
+        return _get(f"{MARKET}/tickers", f"instType={TYPES[kind]}")
 
     def read_overview(self, streams: Iterable[Stream], body: bytes) -> Mapping[Stream, Sign]:
         """Read one row per instrument; one that is not listed has none."""
         with _reading("all tickers", body):
             rows = readable(_rows("all tickers", body), lambda row: decode_row(row, TickerMark))
-            by_symbol = {row.instId: row for row in rows if row.ts is not None}
-            return {stream: _sign(stream, by_symbol[stream.symbol]) for stream in streams if stream.symbol in by_symbol}
+            by_name = {row.instId: row for row in rows if row.ts is not None}
+            named = ((stream, native_name(stream.symbol)) for stream in streams)
+            return {stream: _sign(stream, by_name[name]) for stream, name in named if name in by_name}
 
     def mark(self, record: Data) -> int:
         """Return the trade id, book sequence, or exchange time in milliseconds."""
@@ -261,8 +272,8 @@ class OkxRestApi:
 
     def state(self, stream: Stream) -> Request:
         """Request the instrument's state. Limit: 20 requests per 2 s, IP address and instrument type."""
-        kind = "SPOT" if is_spot(stream.symbol) else "SWAP" if stream.symbol.endswith("-SWAP") else "FUTURES"
-        return _get(f"{PUBLIC}/instruments", f"instType={kind}&instId={stream.symbol}")
+        query = f"instType={instrument_type(stream.symbol)}&instId={native_name(stream.symbol)}"
+        return _get(f"{PUBLIC}/instruments", query)
 
     def is_trading(self, stream: Stream, body: bytes) -> bool:
         """Return whether the state is live. Any other state may be an auction (section 6, step 7)."""
@@ -276,7 +287,7 @@ class OkxRestApi:
         ``after`` means older than, for ids and for times. Trades reach back three months, candles years. The last
         1,440 candles have a path of their own.
         """
-        instrument, last = f"instId={stream.symbol}", missing.last
+        instrument, last = f"instId={native_name(stream.symbol)}", missing.last
         if stream.data_type is DataType.TRADE:
             page = f"type=1&after={last + 1}&limit={self.history_page}"
             return _get(f"{MARKET}/history-trades", f"{instrument}&{page}")
@@ -306,31 +317,53 @@ def _instruments(body: bytes) -> list[InstrumentRow]:
         return readable(_rows("its instruments", body), lambda row: decode_row(row, InstrumentRow))
 
 
-def _instrument_of(receive_time_ns: int, row: msgspec.Raw) -> Instrument:
-    """Make a record. Trade ids are dense, and OKX numbers trades and books together (sections 6 and 7)."""
+def _instrument_of(receive_time_ns: int, row: msgspec.Raw) -> Instrument | None:
+    """Make a record; None for an instrument without a canonical name.
+
+    Trade ids are dense, and OKX numbers trades and books together (sections 6 and 7).
+    """
     details = decode_row(row, InstrumentDetails)
+    if (name := details.name) is None:
+        return None
     increments = details.tickSz or None, details.lotSz or None, details.minSz or None
-    check_decimals(increments)
-    listed_ms = details.listTime
+    size, unit = _contract(name, details)
+    check_decimals((*increments, size))
     return Instrument(
-        NAME, details.instId, None, receive_time_ns,
+        NAME, str(name), None, receive_time_ns,
         valid_from_ns=receive_time_ns,
         native_symbol=details.instId,
-        kind=KINDS.get(details.instType, details.instType.lower()),
-        base=details.baseCcy or None,
-        quote=details.quoteCcy or None,
-        amount_unit="base" if details.instType == "SPOT" else "contract",
+        kind=name.kind,
+        base=name.base,
+        quote=name.quote,
+        amount_unit="base" if name.kind == SPOT else "contract",
         price_increment=increments[0],
         amount_increment=increments[1],
         min_amount=increments[2],
         min_notional=None,
         status=STATUSES.get(details.state, details.state),
-        listed_time_ns=None if listed_ms is None else listed_ms * 1_000_000,
+        listed_time_ns=_nanoseconds(details.listTime),
         trade_ids="dense",
         sequence_scope="exchange",
         trades_share_sequence=True,
         trade_kinds=["rpi"],
+        settlement=name.settlement or None,
+        contract_size=size,
+        contract_unit=unit,
+        expiry_time_ns=_nanoseconds(details.expTime) if name.expiry else None,
     )  # fmt: skip
+
+
+def _contract(name: Name, details: InstrumentDetails) -> tuple[str | None, str | None]:
+    """The size of a contract, which is ``ctVal`` times ``ctMult``, and its unit: base or quote."""
+    if name.kind == SPOT or not details.ctVal:
+        return None, None
+    multiplier = details.ctMult or "1"
+    check_decimals((details.ctVal, multiplier))
+    return product(details.ctVal, multiplier), "quote" if details.ctValCcy == name.quote else "base"
+
+
+def _nanoseconds(time_ms: int | None) -> int | None:
+    return None if time_ms is None else time_ms * 1_000_000
 
 
 def _sign(stream: Stream, row: TickerMark) -> Sign:
