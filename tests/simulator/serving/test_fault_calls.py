@@ -610,6 +610,33 @@ async def test_rest_fails_as_often_as_requested_and_counts_calls(start: Any, htt
     assert calls == {"/api/v5/market/history-trades": {"429": 2, "500": 1, "200": 1}}
 
 
+async def test_rest_answers_an_error_code_of_the_exchange(start: Any, http: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control = control_of(program)
+    await control.post("/faults/rest", path="public/time", code="50011", count=1)
+    await control.post("/faults/rest", path="public/time", code="50001", message="closed", count=1)
+    answers = []
+    for _ in range(3):
+        async with http.get(f"{program.rest}/api/v5/public/time") as reply:
+            answers.append((reply.status, await reply.json()))
+    assert [(status, found["code"], found["msg"]) for status, found in answers] == [
+        (200, "50011", "Simulated error"),
+        (200, "50001", "closed"),
+        (200, "0", ""),
+    ]
+
+
+async def test_subscribers_get_the_snapshot_again(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    control, client = control_of(program), await dial(program, "public")
+    await client.subscribe("books:BTC-USDT", "tickers:BTC-USDT")
+    await client.until(lambda message: message.get("action") == "update")
+    assert await control.post("/faults/resend", channel="books") == {"sent": 1}
+    snapshot = await client.until(lambda message: message.get("action") == "snapshot")
+    assert len(snapshot["data"][0]["bids"]) == 400
+    assert await control.post("/faults/resend", channel="books", symbol="ETH-USDT") == {"sent": 0}
+
+
 async def test_delisted_instrument_is_unknown_until_it_is_listed_again(
     start: Any, dial: Any, http: Any, control_of: Any
 ) -> None:
@@ -811,7 +838,13 @@ BODIES: dict[str, list[dict[str, Any]]] = {
     "refuse": [{"count": 1}],
     "reorder": [{"count": 4}],
     "reset": [{}],
-    "rest": [{"status": 500, "count": 1}, {"timeout": 0.1, "count": 1}, {"stale": 3, "seconds": 0.1}],
+    "resend": [{}, {"channel": "books"}],
+    "rest": [
+        {"status": 500, "count": 1},
+        {"code": "50011", "count": 1},
+        {"timeout": 0.1, "count": 1},
+        {"stale": 3, "seconds": 0.1},
+    ],
     "sequence-jump": [{"symbol": "BTC-USDT", "by": 500}],
     "sequence-reset": [{"symbol": "BTC-USDT", "trades": False}],
     "silence": [{"seconds": 0.2}, {"channel": "books", "seconds": 0.2}],

@@ -87,7 +87,10 @@ class Session(Protocol):
         """Effects of a new API key on a connection that is logged in."""
 
     def notice(self, now_ms: int) -> str:
-        """The announcement that the connection will soon be closed. `now_ms` is the exchange's time."""
+        """The announcement that the connection will soon be closed, or "" if the exchange makes none.
+
+        `now_ms` is the exchange's time.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,5 +220,5 @@ class Dialect(Protocol):
     def trade_row(self, symbol: str, row: TradeRow) -> str:
         """A merged trade as JSON, as it is published."""
 
-    def holding_row(self, currency: str, holding: Holding) -> dict[str, str]:
+    def holding_row(self, currency: str, holding: Holding) -> Mapping[str, Any]:
         """A holding as it is published."""

@@ -35,8 +35,8 @@ Making: TypeAlias = Callable[[str, str, str], Instrument]
 
 
 def kind_of(symbol: str) -> str:
-    """Derive the kind from the form of the symbol: BASE-QUOTE is SPOT, BASE-QUOTE-SWAP is SWAP, and so on."""
-    if symbol.endswith("-SWAP"):
+    """Derive the kind from the form of the symbol: BASE-QUOTE is SPOT, BASE-QUOTE-PERP and -SWAP are SWAP."""
+    if symbol.endswith(("-PERP", "-SWAP")):
         return "SWAP"
     if re.search(r"-\d{6}-[\d.]+-[CP]$", symbol):
         return "OPTION"

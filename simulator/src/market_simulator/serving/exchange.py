@@ -89,6 +89,14 @@ class Exchange:
         self.hub.publish(self.frontend.holding_changed(currency), now)
         self.hub.flush(now)
 
+    def resend(self, stream: Stream, now: float) -> int:
+        """Push the first messages of the subscribed streams again. Returns the number of messages."""
+        chosen = [key for key in self.hub.wanted if stream.has(key)]
+        pushes = [(key, text) for key in chosen for text in self.first_pushes(key)]
+        self.hub.publish(pushes, now)
+        self.hub.flush(now)
+        return len(pushes)
+
     def subscribe_fault(self, key: Key, now: float) -> SubscribeFault | None:
         """The fault that affects this subscription, if any."""
         error = self.faults.next(SubscribeError, now, lambda fault: fault.stream.has(key))

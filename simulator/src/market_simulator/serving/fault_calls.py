@@ -6,7 +6,7 @@ from math import inf
 from typing import Any, Final, TypeAlias
 
 from market_simulator.engine.faults import Fault, described
-from market_simulator.engine.faults.calls import How, NoHistory, Page, Rest, Stale, Status, Timeout
+from market_simulator.engine.faults.calls import ErrorCode, How, NoHistory, Page, Rest, Stale, Status, Timeout
 from market_simulator.engine.faults.connections import (
     Ban,
     HalfOpen,
@@ -110,6 +110,13 @@ def _raw(exchange: Exchange, body: Body, now: float) -> Answer:
     return {"sent": len(chosen)}
 
 
+def _resend(exchange: Exchange, body: Body, now: float) -> Answer:
+    """Send the first messages of the selected streams, such as the snapshots of books, to all their subscribers."""
+    stream = _stream(exchange, body)
+    body.done()
+    return {"sent": exchange.resend(stream, now)}
+
+
 # -- on messages ---------------------------------------------------------------------------------------------------
 
 
@@ -176,7 +183,7 @@ def _refuse(exchange: Exchange, body: Body, now: float) -> Answer:
 def _ban(exchange: Exchange, body: Body, now: float) -> Answer:
     """Refuse handshakes and REST calls; open connections stay."""
     status = body.whole("status", 400, 599) or exchange.dialect.ban_status
-    return _in_force(exchange, body, now, Ban(_seconds(body, now), status))
+    return _in_force(exchange, body, now, Ban(_seconds(body, now), status, body.flag("region")))
 
 
 def _half_open(exchange: Exchange, body: Body, now: float) -> Answer:
@@ -209,7 +216,8 @@ def _notice(exchange: Exchange, body: Body, now: float) -> Answer:
     fault = Notice(_names(chosen := _chosen(exchange, body)), _seconds(body, now), code)
     answer = _in_force(exchange, body, now, fault)
     for connection in chosen:
-        exchange.hub.send_raw(connection, connection.session.notice(exchange.now_us(now) // 1000), now)
+        if text := connection.session.notice(exchange.now_us(now) // 1000):
+            exchange.hub.send_raw(connection, text, now)
     _at(fault.turns.until, lambda: _close_notified(exchange, fault))
     return answer
 
@@ -222,15 +230,14 @@ def _close_notified(exchange: Exchange, fault: Notice) -> None:
 
 def _subscribe_error(exchange: Exchange, body: Body, now: float) -> Answer:
     code = body.required("code", body.text("code"))
-    message = body.text("message") or exchange.dialect.error_messages.get(code, "Simulated error")
+    message = _message(exchange, body, code)
     stream, turns, has_arg = _stream(exchange, body), _turns(body, now), body.flag("arg")
     return _in_force(exchange, body, now, SubscribeError(stream, turns, code, message, has_arg))
 
 
 def _login_error(exchange: Exchange, body: Body, now: float) -> Answer:
     code = body.required("code", body.text("code"))
-    message = body.text("message") or exchange.dialect.error_messages.get(code, "Simulated error")
-    return _in_force(exchange, body, now, LoginError(_turns(body, now), code, message))
+    return _in_force(exchange, body, now, LoginError(_turns(body, now), code, _message(exchange, body, code)))
 
 
 def _stuck_subscribe(exchange: Exchange, body: Body, now: float) -> Answer:
@@ -243,22 +250,38 @@ def _stuck_subscribe(exchange: Exchange, body: Body, now: float) -> Answer:
 def _rest(exchange: Exchange, body: Body, now: float) -> Answer:
     endpoints = exchange.dialect.endpoints
     path, symbol = body.text("path", endpoints), body.text("symbol", exchange.names)
-    how = _how(body)
+    how = _how(exchange, body)
     return _in_force(exchange, body, now, Rest(path and endpoints[path], symbol, _turns(body, now), how))
 
 
-def _how(body: Body) -> How:
+def _how(exchange: Exchange, body: Body) -> How:
     status, timeout, stale = body.whole("status", 400, 599), body.number("timeout", 0.001), body.whole("stale")
     first, every = body.whole("first", 0), body.whole("every")
     page = None if first is None and every is None else Page(first, every)
-    given = (status and Status(status), timeout and Timeout(timeout), stale and Stale(stale), page)
+    given = (
+        status and Status(status),
+        _error_code(exchange, body),
+        timeout and Timeout(timeout),
+        stale and Stale(stale),
+        page,
+    )
     match [how for how in given if how]:
         case [how]:
             return how
         case _:
             raise BadCallError(
-                "the kind of wrong answer is missing; give one of status, timeout, stale, or first and every"
+                "the kind of wrong answer is missing; give one of status, code, timeout, stale, or first and every"
             )
+
+
+def _error_code(exchange: Exchange, body: Body) -> ErrorCode | None:
+    code = body.text("code")
+    return None if code is None else ErrorCode(code, _message(exchange, body, code))
+
+
+def _message(exchange: Exchange, body: Body, code: str) -> str:
+    """The message of an error, or the usual one of its code."""
+    return body.text("message") or exchange.dialect.error_messages.get(code, "Simulated error")
 
 
 def _no_history(exchange: Exchange, body: Body, now: float) -> Answer:
@@ -312,6 +335,7 @@ CALLS: Final[dict[str, _Call]] = {
     "refuse": _refuse,
     "reorder": _reorder,
     "reset": _reset,
+    "resend": _resend,
     "rest": _rest,
     "sequence-jump": _sequence_jump,
     "sequence-reset": _sequence_reset,

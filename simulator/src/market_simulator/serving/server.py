@@ -122,13 +122,15 @@ async def _rest(request: web.Request) -> web.Response:
         await _wait_for_disconnect(request, Turns(until=now + call.how.timeout))
     skew = exchange.faults.next(Skew, now)
     body = skew.shifted(reply.body) if skew else reply.body
-    headers = {**reply.headers, **({"Retry-After": str(ban.retry_after)} if ban else {})}
+    headers = {**reply.headers, **({"Retry-After": str(ban.retry_after)} if ban and ban.retry_after else {})}
     return web.Response(status=reply.status, text=body, content_type="application/json", headers=headers)
 
 
 def _ban(exchange: Exchange, now: float) -> Status | None:
     fault = exchange.faults.next(Ban, now)
-    return Status(fault.status, ceil(fault.turns.until - now)) if fault else None
+    if fault is None:
+        return None
+    return Status(fault.status, None if fault.region else ceil(fault.turns.until - now), fault.region or None)
 
 
 async def _websocket(request: web.Request) -> web.StreamResponse:

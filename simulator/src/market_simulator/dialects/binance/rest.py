@@ -10,7 +10,7 @@ from market_simulator.dialects.binance import account, frames
 from market_simulator.dialects.binance.publications import Publications
 from market_simulator.engine.account import Account
 from market_simulator.engine.dialect import Reply, RestRequest
-from market_simulator.engine.faults.calls import Page, Status
+from market_simulator.engine.faults.calls import ErrorCode, How, Page, Status
 from market_simulator.engine.truth import Fill, Truth
 from market_simulator.engine.venue import Board, Venue
 
@@ -151,11 +151,19 @@ def answer(call: Call, weights: Weights) -> Reply:
         return Reply(404, "<html><body><h2>404 Not found</h2></body></html>")
     try:
         used = weights.add(endpoint.weight(call), call.request)
-        if isinstance(how, Status):
-            raise _failed(how.status)
+        _check(how)
         return Reply(200, endpoint.answer(call), {"X-MBX-USED-WEIGHT-1M": str(used)})
     except RefusedError as refused:
         return refused.reply
+
+
+def _check(how: How | None) -> None:
+    """Raise the error of a fault."""
+    match how:
+        case Status():
+            raise _failed(how.status)
+        case ErrorCode():
+            raise RefusedError(int(how.code), how.message)
 
 
 def _failed(status: int) -> RefusedError:

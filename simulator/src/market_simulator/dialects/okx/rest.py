@@ -10,7 +10,7 @@ from market_simulator.dialects.okx.candles import BARS, row
 from market_simulator.dialects.okx.publications import Publications
 from market_simulator.engine.dialect import Reply, RestRequest, View
 from market_simulator.engine.events import Key
-from market_simulator.engine.faults.calls import Page, Status
+from market_simulator.engine.faults.calls import ErrorCode, How, Page, Status
 from market_simulator.engine.limits import Limit, Limiter
 from market_simulator.engine.truth import Fill, Truth
 from market_simulator.engine.venue import Board, Venue
@@ -112,13 +112,21 @@ def answer(call: Call, limits: RateLimits) -> Reply:
         return Reply(404, okx.compact({"code": "404", "msg": "Not Found", "data": []}))
     try:
         limits.check(endpoint, call.request)
-        if isinstance(how, Status):
-            raise _failed(how.status)
+        _check(how)
         rows = endpoint.answer(call)
         page = how.rows(rows) if isinstance(how, Page) else rows
         return Reply(200, f'{{"code":"0","msg":"","data":[{",".join(page)}]}}')
     except RefusedError as refused:
         return refused.reply
+
+
+def _check(how: How | None) -> None:
+    """Raise the error of a fault."""
+    match how:
+        case Status():
+            raise _failed(how.status)
+        case ErrorCode():
+            raise RefusedError(how.code, how.message)
 
 
 def _failed(status: int) -> RefusedError:

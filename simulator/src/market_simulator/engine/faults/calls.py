@@ -9,10 +9,22 @@ from market_simulator.engine.faults.turns import Turns
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Answer with this HTTP status, without rows. `retry_after`: seconds until the end of a ban."""
+    """Answer with this HTTP status, without rows. `retry_after`: seconds until the end of a ban.
+
+    `region`: the status is about the country of the client, which is excluded.
+    """
 
     status: int
     retry_after: int | None = None
+    region: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """Answer with this error of the exchange, without rows."""
+
+    code: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Stale:
     stale: int
 
 
-How: TypeAlias = Status | Timeout | Page | Stale
+How: TypeAlias = Status | ErrorCode | Timeout | Page | Stale
 
 
 @dataclass(slots=True)

@@ -18,10 +18,14 @@ class Refuse:
 
 @dataclass(slots=True)
 class Ban:
-    """Answer handshakes and REST calls with an HTTP status, as an exchange does with a banned address."""
+    """Answer handshakes and REST calls with an HTTP status, as an exchange does with a banned address.
+
+    `region`: the exchange excludes the country of the address, so the answer has no end.
+    """
 
     turns: Turns
     status: int
+    region: bool = False
 
 
 class Stage(Enum):

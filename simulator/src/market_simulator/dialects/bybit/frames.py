@@ -1,0 +1,127 @@
+"""Bybit's messages: topics, bars and data. The order of the keys differs between the categories, as recorded."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from market_simulator.dialects.bybit.books import DEPTHS, BookMessage
+from market_simulator.dialects.bybit.symbols import SPOT, Form
+from market_simulator.dialects.bybit.trade_ids import trade_id
+from market_simulator.engine.candles import MINUTE, Bar, Candle
+from market_simulator.engine.events import Level, TradeRow
+from market_simulator.engine.quantities import plain
+
+_HOUR: Final = 3_600_000
+_DAY: Final = 24 * _HOUR
+_MINUTES: Final = [Bar(f"{n}", n * MINUTE.length_ms) for n in (1, 3, 5, 15, 30, 60, 120, 240, 360, 720)]
+_DAYS: Final = [Bar("D", _DAY), Bar("W", 7 * _DAY, 3 * _DAY)]  # weeks open on Mondays, and 1970-01-01 was a Thursday
+BARS: Final = {bar.name: bar for bar in (*_MINUTES, *_DAYS)}
+"""The supported intervals, up to one week."""
+
+KLINES: Final = {f"kline.{name}": bar for name, bar in BARS.items()}
+BOOKS: Final = {f"orderbook.{depth}": depth for depth in DEPTHS}
+TRADES: Final = "publicTrade"
+TICKERS: Final = "tickers"
+CHANNELS: Final = frozenset({TRADES, TICKERS, *BOOKS, *KLINES})
+"""The public topics without their symbols."""
+TRADES_A_MESSAGE: Final = 1024
+
+
+def compact(value: Any) -> str:
+    """Encode JSON without blanks."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class TradeLine:
+    """One fill, with the tick direction that linear trades have."""
+
+    row: TradeRow
+    place: int
+    direction: str
+
+
+def trades(form: Form, symbol: str, push_ms: int, lines: Sequence[TradeLine]) -> str:
+    """A message of at most `TRADES_A_MESSAGE` new trades. Its type is "snapshot"."""
+    write = _spot_trade if form.category == SPOT else _linear_trade
+    data = ",".join([write(form, symbol, line) for line in lines])
+    return _message(form, TRADES, "snapshot", push_ms, f"[{data}]", "")
+
+
+def _spot_trade(form: Form, symbol: str, line: TradeLine) -> str:
+    row = line.row
+    return (
+        f'{{"i":"{trade_id(symbol, row.first_id + line.place)}","T":{row.ts_ms},"p":"{row.price}",'
+        f'"v":"{row.sizes[line.place]}","S":"{side(row)}","seq":{row.sequence},"s":"{form.name}",'
+        f'"BT":false,"RPI":false}}'
+    )
+
+
+def _linear_trade(form: Form, symbol: str, line: TradeLine) -> str:
+    row = line.row
+    return (
+        f'{{"T":{row.ts_ms},"s":"{form.name}","S":"{side(row)}","v":"{form.size(row.sizes[line.place])}",'
+        f'"p":"{form.price(row.price)}","L":"{line.direction}","i":"{trade_id(symbol, row.first_id + line.place)}",'
+        f'"BT":false,"RPI":false,"seq":{row.sequence}}}'
+    )
+
+
+def side(row: TradeRow) -> str:
+    """The taker's side."""
+    return "Buy" if row.side == "buy" else "Sell"
+
+
+def orderbook(form: Form, message: BookMessage) -> str:
+    """Encode a message of an order book topic."""
+    bids, asks = message.content()
+    data = (
+        f'{{"s":"{form.name}","b":{levels(form, bids)},"a":{levels(form, asks)},'
+        f'"u":{message.update},"seq":{message.sequence}}}'
+    )
+    channel, cts = f"orderbook.{message.depth}", f',"cts":{message.ts_ms}'
+    return _message(form, channel, message.kind, message.push_ms, data, cts)
+
+
+def levels(form: Form, rows: Iterable[Level]) -> str:
+    """The levels of a side: `[["price","size"],...]`. Size "0" deletes one."""
+    pairs = [f'["{form.price(price)}","{size if size == "0" else form.size(size)}"]' for _, price, size, _ in rows]
+    return f"[{','.join(pairs)}]"
+
+
+def spot_ticker(form: Form, push_ms: int, sequence: int, row: dict[str, str]) -> str:
+    """The whole ticker of spot, which has no bid and ask."""
+    head = f'"topic":"{TICKERS}.{form.name}","ts":{push_ms},"type":"snapshot","cs":{sequence}'
+    return f'{{{head},"data":{compact(row)}}}'
+
+
+def linear_ticker(form: Form, kind: str, push_ms: int, sequence: int, row: dict[str, str]) -> str:
+    """A ticker of linear: a whole row, or a delta with the changed fields only."""
+    head = f'"topic":"{TICKERS}.{form.name}","type":"{kind}","data":{compact({"symbol": form.name} | row)}'
+    return f'{{{head},"cs":{sequence},"ts":{push_ms}}}'
+
+
+def kline(form: Form, bar: Bar, push_ms: int, rows: Sequence[str]) -> str:
+    """A message of candles, each from `kline_row`."""
+    topic, data = f'"topic":"kline.{bar.name}.{form.name}"', f'"data":[{",".join(rows)}],"ts":{push_ms}'
+    if form.category == SPOT:
+        return f'{{"type":"snapshot",{topic},{data}}}'
+    return f'{{{topic},{data},"type":"snapshot"}}'
+
+
+def kline_row(form: Form, bar: Bar, candle: Candle, is_closed: bool, traded_ms: int) -> str:
+    """A candle. `end` is its last millisecond; `traded_ms` is the time of the newest trade."""
+    end_ms = candle.open_ms + bar.length_ms - 1
+    prices = [f'"{name}":"{form.price(getattr(candle, name))}"' for name in ("open", "close", "high", "low")]
+    return (
+        f'{{"start":{candle.open_ms},"end":{end_ms},"interval":"{bar.name}",{",".join(prices)},'
+        f'"volume":"{form.size(plain(candle.volume))}","turnover":"{plain(candle.turnover[1])}",'
+        f'"confirm":{"true" if is_closed else "false"},"timestamp":{min(traded_ms, end_ms)}}}'
+    )
+
+
+def _message(form: Form, channel: str, kind: str, push_ms: int, data: str, after: str) -> str:
+    """A message of trades or books."""
+    times = [f'"ts":{push_ms}', f'"type":"{kind}"']
+    first, second = times if form.category == SPOT else times[::-1]
+    return f'{{"topic":"{channel}.{form.name}",{first},{second},"data":{data}{after}}}'

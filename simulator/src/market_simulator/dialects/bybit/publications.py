@@ -1,0 +1,164 @@
+"""Creates the messages of Bybit's public topics.
+
+They depend only on the events and not on the clients. Without subscribers the numbers of a topic continue, and only
+the encoding is left out.
+"""
+
+from collections.abc import Container, Iterable, Sequence
+from typing import Final
+
+from market_simulator.dialects.bybit import frames, tickers
+from market_simulator.dialects.bybit.books import DEPTHS, BookMessage, BookTopic
+from market_simulator.dialects.bybit.frames import TradeLine
+from market_simulator.dialects.bybit.symbols import SPOT, form_of
+from market_simulator.dialects.bybit.tickers import Direction
+from market_simulator.engine.events import BookChange, Event, Key, Tick, Trades
+from market_simulator.engine.venue import Board, Venue
+
+_SECOND_US: Final = 1_000_000
+_TICKER_US: Final = 50_000  # smallest period of spot tickers; those of linear come every 100 ms
+
+
+class Publications:
+    """The messages of all instruments."""
+
+    def __init__(self, venue: Venue) -> None:
+        self.of = {name: Publisher(board) for name, board in venue.boards.items()}
+
+    def publish(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:
+        """The messages of the streams in `wanted` that result from an event, which the venue has applied."""
+        match event:
+            case Tick():
+                return [push for publisher in self.of.values() for push in publisher.tick(event.time_us, wanted)]
+            case Trades():
+                return self.of[event.instrument].trades(event, wanted)
+            case BookChange():
+                return self.of[event.instrument].book_change(event, wanted)
+        return []
+
+
+class Publisher:
+    """The messages of one instrument."""
+
+    def __init__(self, board: Board) -> None:
+        self.form = form_of(board.instrument)
+        self.books = {depth: BookTopic(board.instrument.id, depth) for depth in DEPTHS}
+        self._board = board
+        self._keys = {channel: Key(channel, board.instrument.id) for channel in frames.CHANNELS}
+        self._direction = Direction()
+        self._sequence = 0  # of the newest trade or change
+        self._ticker: dict[str, str] = {}  # the fields of linear, as published
+        self._ticker_us = 0
+        self._ticker_is_new = self._has_traded = False
+
+    # -- events ---------------------------------------------------------------------------------------------------
+
+    def trades(self, event: Trades, wanted: Container[Key]) -> list[tuple[Key, str]]:
+        """The fills, in messages of at most 1,024."""
+        lines = [
+            TradeLine(row, place, self._direction.move(row.price))
+            for row in event.rows
+            for place in range(len(row.sizes))
+        ]
+        self._sequence = event.rows[-1].sequence
+        self._ticker_is_new = self._has_traded = True
+        key, most = self._keys[frames.TRADES], frames.TRADES_A_MESSAGE
+        parts = [lines[at : at + most] for at in range(0, len(lines), most)] if key in wanted else []
+        texts = [frames.trades(self.form, key.instrument, event.time_us // 1000, part) for part in parts]
+        return [(key, text) for text in texts] + self._spot_ticker(event.time_us, wanted)
+
+    def book_change(self, change: BookChange, wanted: Container[Key]) -> list[tuple[Key, str]]:
+        """The messages of the topics that are due, each with the differences of its window."""
+        if change.is_no_change:
+            return []
+        self._sequence = change.sequence
+        self._ticker_is_new = self._ticker_is_new or self.form.category != SPOT
+        return self._book_pushes([topic.changed(change, self._board.book) for topic in self.books.values()], wanted)
+
+    def _book_pushes(self, found: Iterable[BookMessage | None], wanted: Container[Key]) -> list[tuple[Key, str]]:
+        messages = [(self._keys[f"orderbook.{message.depth}"], message) for message in found if message is not None]
+        return [(key, frames.orderbook(self.form, message)) for key, message in messages if key in wanted]
+
+    # -- the regular beat -----------------------------------------------------------------------------------------
+
+    def tick(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
+        """Every 100 ms late books and tickers, and every second candles."""
+        book = self._board.book
+        found = [topic.due(time_us, book) or topic.repeated(time_us) for topic in self.books.values()]
+        pushes = self._book_pushes(found, wanted) + self._spot_ticker(time_us, wanted)
+        pushes += self._linear_ticker(time_us, wanted)
+        return pushes + (self._klines(time_us, wanted) if time_us % _SECOND_US == 0 else [])
+
+    def _spot_ticker(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
+        is_due = self._ticker_is_new and time_us - self._ticker_us >= _TICKER_US
+        if self.form.category != SPOT or not is_due:
+            return []
+        self._ticker_is_new, self._ticker_us = False, time_us
+        key = self._keys[frames.TICKERS]
+        return [(key, self._whole_ticker())] if key in wanted else []
+
+    def _linear_ticker(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
+        if self.form.category == SPOT or not self._ticker_is_new or self._board.last is None:
+            return []
+        self._ticker_is_new, self._ticker_us, before = False, time_us, self._ticker
+        self._ticker = tickers.linear_row(self.form, self._board, self._direction.name)
+        changed = {name: value for name, value in self._ticker.items() if before.get(name) != value}
+        key = self._keys[frames.TICKERS]
+        if key not in wanted or not changed:
+            return []
+        if not before:
+            return [(key, self._whole_ticker())]
+        return [(key, frames.linear_ticker(self.form, "delta", time_us // 1000, self._sequence, changed))]
+
+    def _whole_ticker(self) -> str:
+        push_ms = self._ticker_us // 1000
+        if self.form.category == SPOT:
+            return frames.spot_ticker(self.form, push_ms, self._sequence, tickers.spot_row(self.form, self._board))
+        return frames.linear_ticker(self.form, "snapshot", push_ms, self._sequence, self._ticker)
+
+    def _klines(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
+        """Each closed candle once, also without a trade, and the running one while there are trades."""
+        has_traded, self._has_traded = self._has_traded, False
+        pushes = []
+        for channel in frames.KLINES:
+            key = self._keys[channel]
+            if key in wanted and (rows := self._candles(channel, has_traded)):
+                pushes.append((key, frames.kline(self.form, frames.KLINES[channel], time_us // 1000, rows)))
+        return pushes
+
+    def _candles(self, channel: str, has_traded: bool) -> Sequence[str]:
+        """The rows of this second. Every second closed candle comes with the next one."""
+        bar, until_ms = frames.KLINES[channel], self._board.candles_until_ms
+        open_ms = bar.open_ms(until_ms)
+        if open_ms != until_ms:
+            return self._rows(channel, open_ms) if has_traded else []
+        closed = self._rows(channel, open_ms - bar.length_ms)
+        return [*closed, *self._rows(channel, open_ms)] if open_ms // bar.length_ms % 2 else closed
+
+    def _rows(self, channel: str, open_ms: int) -> Sequence[str]:
+        """The candle that opened at this time as a row, or none before the first trade."""
+        bar, last = frames.KLINES[channel], self._board.last
+        found = self._board.candles.history(bar, open_ms, open_ms)
+        if not found or last is None:
+            return []
+        is_closed = open_ms + bar.length_ms <= self._board.candles_until_ms
+        return [frames.kline_row(self.form, bar, found[0], is_closed, max(last.ts_ms, open_ms))]
+
+    # -- current state --------------------------------------------------------------------------------------------
+
+    @property
+    def direction(self) -> str:
+        """The direction of the price of the newest trade."""
+        return self._direction.name
+
+    def present(self, key: Key) -> str | None:
+        """The message that a new subscriber gets at once, or None. New trades are never sent again."""
+        if depth := frames.BOOKS.get(key.channel):
+            message = self.books[depth].snapshot()
+            return None if message is None else frames.orderbook(self.form, message)
+        if self._board.last is None or key.channel == frames.TRADES:
+            return None
+        if bar := frames.KLINES.get(key.channel):
+            now_ms = max(self._board.day.now_ms, self._board.candles_until_ms)
+            return frames.kline(self.form, bar, now_ms, self._rows(key.channel, bar.open_ms(now_ms)))
+        return self._whole_ticker() if self._ticker or self.form.category == SPOT else None
