@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from market_collector.exchanges.okx import rest
-from market_collector.feed import backfill, subscription
+from market_collector.feed import retries, subscription
 from market_collector.net import http_client
 
 
@@ -13,7 +13,7 @@ from market_collector.net import http_client
 def _impatience() -> Iterator[None]:
     """Shorten waits that are right for an exchange but too long for a test."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backfill, "RETRY_S", (0.2, 0.5, 1.0))
+        patch.setattr(retries, "RETRY_S", (0.2, 0.5, 1.0))
         patch.setattr(subscription, "RETRY_S", (0.3, 0.6, 1.0))
         patch.setattr(subscription, "REFUSED_RETRY_S", 1.0)
         patch.setattr(http_client, "TIMEOUT_S", 1.0)

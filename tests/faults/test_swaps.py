@@ -1,0 +1,77 @@
+"""OKX's swaps under faults: as complete as spot instruments, with amounts in contracts."""
+
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+import evidence
+from collector_program import stored, verified
+from collector_thread import collector_thread, settings_for
+from market_collector.config.settings import FileSinkSettings
+from simulator_process import Simulator, simulator
+from truth import Truth
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+LINEAR, INVERSE = "BTC-USDT-PERP", "BTC-USD-PERP-BTC"
+NAMES = {LINEAR: "BTC-USDT-SWAP", INVERSE: "BTC-USD-SWAP"}
+FAULTS: list[tuple[str, dict[str, Any]]] = [
+    ("lose", {"channel": "trade", "count": 30}),
+    ("lose", {"channel": "orderbook", "count": 1}),
+    ("lose", {"channel": "candle", "seconds": 2.5}),
+    ("drop", {}),
+    ("reorder", {"channel": "orderbook", "count": 3}),
+    ("silence", {"channel": "trade", "seconds": 3}),
+    ("notice", {"seconds": 1}),
+]
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Simulator]:
+    with simulator(
+        "--market", "29", "--symbols", ",".join(NAMES.values()), "--rate", "100", "--start", "now"
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def records(exchange: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The records of a collector after all faults, which `verify` finds complete."""
+    directory: Path = tmp_path_factory.mktemp("swaps") / "data"
+    sink = FileSinkSettings("archive", directory, 1 << 30, 3600.0, "none", 0.1)
+    settings = replace(settings_for(exchange), symbols=tuple(NAMES), sinks=(sink,))
+    with collector_thread(settings) as collector:
+        for fault, body in FAULTS:
+            collector.is_served()
+            exchange.post(f"/faults/{fault}", body)
+            time.sleep(1.0)
+        exchange.clear_faults()
+        counters = collector.stop()["counters"]
+    assert (collector.left, collector.complaints) == ([], [])
+    found = list(stored(directory))
+    assert all(counters[name] for name in ("gapsRepaired", "resyncs", "reconnections")), counters
+    evidence.check_verdict(verified(directory))
+    return found
+
+
+@pytest.mark.parametrize("symbol", NAMES)
+def test_swap_is_complete_after_faults(symbol: str, exchange: Simulator, records: list[Any]) -> None:
+    evidence.check([record for record in records if record["symbol"] == symbol], Truth(exchange, NAMES[symbol]))
+
+
+@pytest.mark.parametrize(("symbol", "size", "unit"), [(LINEAR, "0.01", "base"), (INVERSE, "100", "quote")])
+def test_size_of_a_contract_turns_volumes_into_the_other_unit(
+    symbol: str, size: str, unit: str, records: list[Any]
+) -> None:
+    mine = [record for record in records if record["symbol"] == symbol]
+    instrument = evidence.of_type(mine, "instrument")[0]
+    assert (instrument["contract_size"], instrument["contract_unit"]) == (size, unit)
+    candles = [candle for candle in evidence.of_type(mine, "candle") if candle["closed"]]
+    assert candles
+    for candle in candles:
+        other = candle["base_volume" if unit == "base" else "quote_volume"]
+        assert Decimal(candle["volume"]) * Decimal(size) == Decimal(other), candle
