@@ -89,9 +89,9 @@ def test_books_and_quotes_have_the_same_proof(proof: Proof, word: str, monkeypat
     assert {listing.proof_of(Okx(), each) for each in (DataType.ORDERBOOK, DataType.QUOTE)} == {word}
 
 
-def test_trades_without_dense_ids_are_proved_by_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trades_without_dense_ids_are_proved_by_overlaps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Okx, "has_dense_trade_ids", False)
-    assert listing.proof_of(Okx(), DataType.TRADE) == "connection"
+    assert listing.proof_of(Okx(), DataType.TRADE) == "overlaps"
 
 
 @pytest.mark.parametrize(("increment", "digits"), [("0.10", 1), ("1", 0), ("100", 0), ("0.00001", 5), (None, None)])

@@ -70,7 +70,7 @@ def proof_of(exchange: Exchange, data_type: DataType) -> str:
     if data_type in (DataType.ORDERBOOK, DataType.QUOTE):
         return BOOKS.get(exchange.books.proof, "sequences")
     if data_type is DataType.TRADE and not exchange.has_dense_trade_ids:
-        return CONNECTION
+        return "overlaps"
     return PROOFS.get(data_type, CONNECTION)
 
 
