@@ -67,6 +67,19 @@ async def test_all_fills_and_merged_trades_can_be_read(start: Any, dial: Any, co
     assert "is not kept" in (await control.get("/truth/trades?symbol=BTC-USDT&from=1", 404))["error"]
 
 
+async def test_data_of_a_derivative_can_be_read(start: Any, dial: Any, control_of: Any) -> None:
+    program = start("--market", "7", "--symbols", "BTC-USDT-SWAP,BTC-USDT", "--rate", "50")
+    control, client = control_of(program), await dial(program)
+    await client.subscribe("mark-price:BTC-USDT-SWAP")
+    pushed = [(await client.until(is_data("mark-price")))["data"][0] for _ in range(5)]
+    truth = await control.get("/truth/contract?symbol=BTC-USDT-SWAP&type=markprice")
+    prices = [(str(row["ts_ms"]), row["price"]) for row in truth]
+    first = prices.index((pushed[0]["ts"], pushed[0]["markPx"]))
+    assert prices[first : first + 5] == [(row["ts"], row["markPx"]) for row in pushed]
+    assert "is no derivative" in (await control.get("/truth/contract?symbol=BTC-USDT&type=funding", 404))["error"]
+    assert "not one of" in (await control.get("/truth/contract?symbol=BTC-USDT-SWAP&type=x", 400))["error"]
+
+
 async def test_unknown_symbols_and_bad_numbers_are_refused_with_a_reason(quiet: Any, control_of: Any) -> None:
     control = control_of(quiet)
     assert "it has BTC-USDT" in (await control.get("/truth/book?symbol=NO-NO&sequence=1", 404))["error"]

@@ -184,7 +184,7 @@ class Dialect(Protocol):
 
     @property
     def channels(self) -> Mapping[str, frozenset[str]]:
-        """Each channel, and each data type (trade, orderbook, ticker, candle, balance) with its channels."""
+        """Each channel, and each data type (trade, orderbook, ticker, candle, balance, funding and so on) with its channels."""
 
     @property
     def error_messages(self) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from market_simulator.engine.book import Book
 from market_simulator.engine.candles import MINUTE, Candle, Candles
+from market_simulator.engine.contracts import Contract
 from market_simulator.engine.events import BookChange, Event, Key, Tick, TradeRow, Trades
 from market_simulator.engine.instruments import Instrument
 
@@ -33,9 +34,9 @@ class Venue:
                 self.boards[event.instrument].trade(event)
             case BookChange():
                 self.boards[event.instrument].change_book(event)
-            case Tick() if event.time_us % _SECOND_US == 0:
+            case Tick():
                 for board in self.boards.values():
-                    board.close_candles(event.time_us // 1000)
+                    board.tick(event.time_us)
 
 
 class Board:
@@ -49,6 +50,7 @@ class Board:
         self.candles = Candles(instrument)
         self.day = Day(self.candles)
         self.candles_until_ms = 0  # candles that end at or before this time are closed
+        self.contract = Contract(instrument.id) if instrument.kind in ("SWAP", "FUTURES") else None
         self._late_ms = late_ms
 
     def trade(self, event: Trades) -> None:
@@ -56,14 +58,19 @@ class Board:
             self.day.now_ms = max(self.day.now_ms, row.ts_ms)
             self.candles.add(row, self.candles_until_ms)
         self.last = event.rows[-1]
+        if self.contract:
+            self.contract.trade(event.rows)
 
     def change_book(self, change: BookChange) -> None:
         self.book.apply(change.bids, change.asks)
         self.state = change
 
-    def close_candles(self, now_ms: int) -> None:
-        """Close the candles that have ended, except for the time of late trades."""
-        self.candles_until_ms = now_ms - self._late_ms
+    def tick(self, time_us: int) -> None:
+        """Each second, close the candles that have ended, except for the time of late trades."""
+        if time_us % _SECOND_US == 0:
+            self.candles_until_ms = time_us // 1000 - self._late_ms
+        if self.contract:
+            self.contract.tick(time_us, self.book)
 
 
 class Day:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from market_simulator.engine.account import ApiKey
+from market_simulator.engine.contracts import History
 from market_simulator.engine.events import Level
 from market_simulator.engine.faults import described
 from market_simulator.engine.packed import PackedChange
@@ -38,6 +39,7 @@ def application(exchange: Exchange) -> web.Application:
     app.router.add_get("/truth/book", _book)
     app.router.add_get("/truth/sequences", _sequences)
     app.router.add_get("/truth/changes", _changes)
+    app.router.add_get("/truth/contract", _contract)
     app.router.add_get("/truth/lost", _lost)
     app.router.add_get("/truth/account", _account)
     app.router.add_post("/account/holding", _change_holding)
@@ -128,6 +130,24 @@ async def _changes(request: web.Request) -> web.StreamResponse:
     _, history = _of_symbol(request, request.app[EXCHANGE].truth.books)
     lines = (json.dumps({**_numbers(c), "bids": _levels(c.bids), "asks": _levels(c.asks)}) for c in history.changes())
     return await _lines(request, list(lines))
+
+
+async def _contract(request: web.Request) -> web.StreamResponse:
+    """The facts of a derivative, oldest first. `type` is markprice, openinterest, funding or liquidation."""
+    symbol, board = _of_symbol(request, request.app[EXCHANGE].venue.boards)
+    contract = board.contract
+    if contract is None:
+        raise NotKeptError(f"{symbol} is no derivative")
+    histories: dict[str, History[Any]] = {
+        "markprice": contract.marks,
+        "openinterest": contract.interests,
+        "funding": contract.rates,
+        "liquidation": contract.liquidations,
+    }
+    name = request.query.get("type", "")
+    if name not in histories:
+        raise BadCallError(f"type {name!r} is not one of {', '.join(histories)}")
+    return await _lines(request, [json.dumps(asdict(row), default=str) for row in list(histories[name].rows)])
 
 
 def _levels(rows: Iterable[Level]) -> list[tuple[str, str]]:

@@ -23,6 +23,10 @@ _DATA_TYPES = {
     "ticker": frozenset({"tickers", "bbo-tbt"}),
     "candle": frozenset(protocol.CANDLES),
     "balance": protocol.PRIVATE_CHANNELS,
+    "funding": protocol.PERPETUAL_CHANNELS,
+    "markprice": frozenset({"mark-price"}),
+    "openinterest": frozenset({"open-interest"}),
+    "liquidation": frozenset({protocol.LIQUIDATIONS}),
 }
 
 
@@ -76,9 +80,11 @@ class Frontend:
         return pushes
 
     def first(self, key: Key) -> list[str]:
-        """The current state, in pages for the account. Trades and a stream without a state have none."""
+        """The current state, in pages for the account. Trades and liquidations have none."""
         if key == account.KEY:
             return account.snapshot(self._account, self._venue.now_ms)
+        if key.channel == protocol.LIQUIDATIONS:
+            return []
         text = self._publications.of[key.instrument].present(key)
         return [] if text is None else [text]
 

@@ -9,6 +9,7 @@ from zlib import crc32
 from market_simulator.dialects.okx.candles import BARS
 from market_simulator.engine.book import Book
 from market_simulator.engine.events import BookChange, Key, Level, RecordedRow, Trades
+from market_simulator.engine.instruments import kind_of
 from market_simulator.engine.truth import BookState
 
 PONG: Final = "pong"
@@ -29,6 +30,12 @@ class Path(StrEnum):
 
 CANDLES: Final = {f"candle{name}": bar for name, bar in BARS.items()}
 PUBLIC_CHANNELS: Final = frozenset({"trades", "books", "books5", "bbo-tbt", "tickers"})
+PERPETUAL_CHANNELS: Final = frozenset({"funding-rate"})
+CONTRACT_CHANNELS: Final = frozenset({"mark-price", "open-interest"}) | PERPETUAL_CHANNELS
+"""Channels that only derivatives have, each of one instrument, on the public path."""
+LIQUIDATIONS: Final = "liquidation-orders"
+"""The only channel of all instruments of a type. The instrument of its `Key` is the type."""
+_ON_PUBLIC = PUBLIC_CHANNELS | CONTRACT_CHANNELS | {LIQUIDATIONS}
 BUSINESS_CHANNELS: Final = frozenset({"trades-all", *CANDLES})
 PRIVATE_CHANNELS: Final = frozenset({"account"})
 VIP_CHANNELS: Final = frozenset({"books-l2-tbt", "books50-l2-tbt"})
@@ -58,18 +65,26 @@ def refusal(path: Path, key: Key, instruments: Iterable[str], is_logged_in: bool
         return "60011", "Please log in"
     if path is Path.PRIVATE and key.channel in PRIVATE_CHANNELS:
         return None
-    offered = {Path.PUBLIC: PUBLIC_CHANNELS, Path.BUSINESS: BUSINESS_CHANNELS}.get(path, frozenset())
+    offered = {Path.PUBLIC: _ON_PUBLIC, Path.BUSINESS: BUSINESS_CHANNELS}.get(path, frozenset())
     if key.channel in VIP_CHANNELS and path is Path.PUBLIC:
         return "64003", "Your trading fee tier doesn't meet the requirement to access this channel"
-    if key.channel in offered and key.instrument in instruments:
+    if key.channel in offered and (key.instrument in instruments or key.channel == LIQUIDATIONS) and _has(key):
         return None
     if key.channel in BUSINESS_CHANNELS and path is Path.PUBLIC:
         return "64001", _MOVED
-    if key.channel in PUBLIC_CHANNELS and path is Path.BUSINESS:
+    if key.channel in _ON_PUBLIC and path is Path.BUSINESS:
         return "64002", _NOT_ON_BUSINESS
     what = f"channel:{key.channel},instId:{key.instrument}"
     advice = "Please use the correct URL, channel and parameters referring to API document."
     return "60018", f"Wrong URL or {what} doesn't exist. {advice}"
+
+
+def _has(key: Key) -> bool:
+    """Whether instruments of this kind have data of the channel."""
+    if key.channel == LIQUIDATIONS:
+        return key.instrument in ("SWAP", "FUTURES")
+    kinds = ("SWAP",) if key.channel in PERPETUAL_CHANNELS else ("SWAP", "FUTURES")
+    return key.channel not in CONTRACT_CHANNELS or kind_of(key.instrument) in kinds
 
 
 # -- frames --------------------------------------------------------------------------------------------------------
@@ -113,7 +128,8 @@ def notice(connection_id: str) -> str:
 
 
 def _arg(key: Key) -> dict[str, str]:
-    return {"channel": key.channel} | ({"instId": key.instrument} if key.instrument else {})
+    name = "instType" if key.channel == LIQUIDATIONS else "instId"
+    return {"channel": key.channel} | ({name: key.instrument} if key.instrument else {})
 
 
 def _id(request_id: str | None) -> dict[str, str]:
@@ -122,7 +138,7 @@ def _id(request_id: str | None) -> dict[str, str]:
 
 def push(key: Key, data: str) -> str:
     """A data push; `data` is the JSON of the rows without the surrounding brackets."""
-    return f'{{"arg":{{"channel":"{key.channel}","instId":"{key.instrument}"}},"data":[{data}]}}'
+    return f'{{"arg":{compact(_arg(key))},"data":[{data}]}}'
 
 
 def merged_trades(event: Trades) -> str:

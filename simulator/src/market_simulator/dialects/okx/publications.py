@@ -8,6 +8,8 @@ from collections.abc import Container
 
 from market_simulator.dialects.okx import protocol
 from market_simulator.dialects.okx.candles import row as candle_row
+from market_simulator.dialects.okx.contracts import ContractPublisher
+from market_simulator.dialects.okx.contracts import row as contract_row
 from market_simulator.engine.candles import Candle
 from market_simulator.engine.events import BookChange, Event, Key, RecordedRow, Tick, TradeRow, Trades
 from market_simulator.engine.quantities import plain
@@ -45,6 +47,7 @@ class Publisher:
         self._ticker_is_new = self._book_is_new = False
         self._top: tuple[object, ...] = ()
         self._top_us = 0
+        self._contract = ContractPublisher(board, board.contract) if board.contract else None
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -93,7 +96,7 @@ class Publisher:
         self._ticker_is_new = self._book_is_new = False
         if time_us % _SECOND_US == 0:
             pushes += self._second(wanted)
-        return pushes
+        return pushes + (self._contract.tick(time_us, wanted) if self._contract else [])
 
     def _derived(self, channel: str, wanted: Container[Key]) -> list[tuple[Key, str]]:
         key = self._keys[channel]
@@ -129,9 +132,11 @@ class Publisher:
         return None if row is None else protocol.push(key, row)
 
     def row(self, key: Key) -> str | None:
-        """The current row of `tickers`, `books5` or `bbo-tbt`."""
+        """The current row of `tickers`, `books5`, `bbo-tbt` or a channel of derivatives."""
         if key in self._recorded:
             return self._rows.get(key.channel)
+        if key.channel in protocol.CONTRACT_CHANNELS:
+            return contract_row(self._board, key.channel)
         match key.channel:
             case "tickers":
                 return self.ticker()

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Final
 
+from market_simulator.dialects.okx import contracts
 from market_simulator.dialects.okx import protocol as okx
 from market_simulator.dialects.okx.candles import BARS, row
 from market_simulator.dialects.okx.publications import Publications
@@ -247,12 +249,23 @@ def _candle_rows(call: Call, bars_back: int | None) -> list[str]:
     return [okx.compact(row(candle, candle.open_ms <= until_ms)) for candle in page]
 
 
+def _contract_row(channel: str, call: Call) -> list[str]:
+    """The present state of a derivative."""
+    board = call.board()
+    row = contracts.row(board, channel, call.request.lag)
+    return [] if row is None else [row]
+
+
+_TEN: Final = Limit(10, 2.0)
 _TWENTY: Final = Limit(20, 2.0)
 _FORTY: Final = Limit(40, 2.0)
 
 ENDPOINTS: Final[dict[str, Endpoint]] = {
     "/api/v5/public/time": Endpoint(_time, Limit(10, 2.0)),
     "/api/v5/public/instruments": Endpoint(_instruments, _TWENTY, "instType"),
+    "/api/v5/public/funding-rate": Endpoint(partial(_contract_row, "funding-rate"), _TEN, "instId"),
+    "/api/v5/public/mark-price": Endpoint(partial(_contract_row, "mark-price"), _TEN, "instId"),
+    "/api/v5/public/open-interest": Endpoint(partial(_contract_row, "open-interest"), _TWENTY, "instId"),
     "/api/v5/market/trades": Endpoint(_trades, Limit(100, 2.0)),
     "/api/v5/market/history-trades": Endpoint(_history_trades, _TWENTY),
     "/api/v5/market/books": Endpoint(_books, _FORTY),

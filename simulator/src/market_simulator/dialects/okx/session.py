@@ -120,13 +120,17 @@ class _Request:
     login: dict[str, Any]
 
 
+def _key(arg: dict[str, Any]) -> Key:
+    return Key(str(arg["channel"]), str(arg.get("instId") or arg.get("instType", "")))
+
+
 def _request(text: str) -> _Request | None:
     """Parse a request. Returns None if it is invalid."""
     try:
         message: Any = json.loads(text)
         op, args, request_id = message["op"], message["args"], message.get("id")
         login = dict(args[0]) if op == "login" else {}
-        keys = () if op == "login" else tuple(Key(str(arg["channel"]), str(arg.get("instId", ""))) for arg in args)
+        keys = () if op == "login" else tuple(_key(arg) for arg in args)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return None
     is_known = op in ("subscribe", "unsubscribe", "login") and isinstance(args, list) and bool(args)

@@ -22,6 +22,8 @@ def identity(key: Key, text: str) -> dict[str, Any]:
         }
     if "prevSeqId" in first:
         return {"sequence": last["seqId"], "previous": first["prevSeqId"]}
+    if "instId" in first and "details" in first:
+        return {"ts": last["details"][-1]["ts"]}
     if "details" in first:
         return {"eventType": push["eventType"], "ts": last["uTime"]}
     return {"ts": last["ts"]}
