@@ -46,10 +46,11 @@ def test_list_of_exchanges_has_what_each_offers(capsys: pytest.CaptureFixture[st
 def test_list_of_exchanges_as_json_keeps_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["exchanges", "-o", "json"]) == 0
     okx = next(row for row in json.loads(capsys.readouterr().out) if row["exchange"] == "okx")
-    assert okx["dataTypes"] == ["balance", "candle", "orderbook", "quote", "ticker", "trade"]
+    assert {"balance", "candle", "orderbook", "quote", "ticker", "trade", "funding"} < {*okx["dataTypes"]}
     assert (okx["orderbookDepths"], okx["candleIntervals"][0]) == ([400], "1s")
     assert (okx["websocket"], okx["rest"]) == (Okx.hosts["websocket"], Okx.hosts["rest"])
-    assert okx["proofs"]["ticker"] == "connection"
+    assert (okx["proofs"]["ticker"], okx["proofs"]["markprice"]) == ("connection", "connection")
+    assert okx["proofs"]["liquidation"] == "nothing (a part of all)"
 
 
 def test_catalogue_is_a_table(asked: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ OKX_SNIPPETS = OKX / "ws_2026-08-12_spot_snippets.jsonl"
 OKX_SEQUENCES = OKX / "derived_seq_scenarios.jsonl"
 OKX_CONTROL = OKX / "control_frames_docs_example.jsonl"
 OKX_REST = OKX / "rest.jsonl"
+OKX_DERIVATIVES = OKX / "ws_public_2026-09-30_swap_funding_mark_oi.jsonl"
 OKX_ACCOUNT = OKX / "ws_private_account_docs_example.jsonl"
 
 BINANCE = Path(__file__).parent.parent / "recordings" / "binance"

@@ -6,7 +6,7 @@ from typing import Any
 
 from market_collector.book.rule import Proof
 from market_collector.errors import InputError
-from market_collector.exchanges import EXCHANGES
+from market_collector.exchanges import EXCHANGES, is_partial
 from market_collector.exchanges.interface import REST, WEBSOCKET, Exchange
 from market_collector.model.events import Instrument
 from market_collector.model.streams import DataType
@@ -16,6 +16,8 @@ from market_spec.messages import not_among
 
 CONNECTION = "connection"
 """Nothing in the data shows a loss: only the times at which a connection was down are known."""
+PARTIAL = "nothing (a part of all)"
+"""The exchange itself reports only a part."""
 BOOKS = {Proof.CHECKSUM: "checksums", Proof.CONNECTION: "message numbers"}
 PROOFS = {
     DataType.TRADE: "ids",
@@ -67,6 +69,8 @@ def _offer(exchange: Exchange) -> Row:
 
 def proof_of(exchange: Exchange, data_type: DataType) -> str:
     """The part of the data that shows whether a record of this type was lost."""
+    if is_partial(exchange.name, data_type):
+        return PARTIAL
     if data_type in (DataType.ORDERBOOK, DataType.QUOTE):
         return BOOKS.get(exchange.books.proof, "sequences")
     if data_type is DataType.TRADE and not exchange.has_dense_trade_ids:

@@ -23,6 +23,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Kinds of its instruments, of `names.KINDS`."""
     inverse_quotes: tuple[str, ...] = ()
     """Quotes of contracts that are settled in their base. Others are settled in their quote."""
+    partial_types: tuple[str, ...] = ()
+    """Data types of which the exchange reports only a part, such as the largest liquidation in a second."""
     websocket_port: int = 443
     """Of its own WebSocket address."""
     rest_port: int = 443
@@ -55,7 +57,8 @@ DATA_TYPES = (*COMMON_TYPES, *KINDS_OF_TYPES)
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w")
 CAPABILITIES = {
     "okx": Capabilities(
-        data_types=COMMON_TYPES,
+        data_types=DATA_TYPES,
+        partial_types=("liquidation",),
         depths=(400,),
         kinds=KINDS,
         inverse_quotes=("USD",),

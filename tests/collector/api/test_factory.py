@@ -54,7 +54,9 @@ def test_the_short_way_gives_the_same(made: Any) -> None:
 def test_capabilities_need_no_request() -> None:
     info = ExchangeFactory.get_exchange_info("okx")
     assert info["kinds"] == ["spot", "perpetual", "future"]
-    assert info["data_types"] == ["trade", "orderbook", "ticker", "candle", "quote", "balance"]
+    assert info["data_types"][:6] == ["trade", "orderbook", "ticker", "candle", "quote", "balance"]
+    assert info["data_types"][6:] == ["funding", "markprice", "openinterest", "liquidation"]
+    assert info["partial_data_types"] == ["liquidation"]
     assert info["orderbook_depths"] == [400]
     assert "1m" in info["candle_intervals"]
     assert (info["websocket"], info["rest"]) == (Okx.hosts["websocket"], Okx.hosts["rest"])

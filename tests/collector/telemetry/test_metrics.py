@@ -101,6 +101,14 @@ def test_a_number_has_its_name(sample: tuple[str, ...], value: float) -> None:
     assert samples()[(f"market_collector_{name}", *labels)] == value
 
 
+def test_stream_of_which_the_exchange_reports_a_part_is_marked() -> None:
+    partial = StreamProgress(Stream("A-B-PERP", DataType.LIQUIDATION), 0, 0.0)
+    text = b"".join(render(STATUS, "okx", [*streams(), partial])).decode()
+    assert 'market_collector_stream_partial{stream="A-B-PERP/liquidation"} 1.0\n' in text
+    assert text.count("market_collector_stream_partial{") == 1
+    assert "stream_partial" not in page()
+
+
 def test_a_stream_without_messages_has_no_age() -> None:
     assert ("market_collector_stream_age_seconds", "A-B/ticker") not in samples()
 

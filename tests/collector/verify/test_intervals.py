@@ -18,6 +18,7 @@ from records import (
     disconnected,
     dropped,
     gap,
+    liquidation,
     lost,
     open_ms,
     quote,
@@ -117,6 +118,16 @@ def test_stream_without_numbers_is_covered_while_a_connection_carries_it() -> No
     second: list[Record] = [msgspec.structs.replace(carried, receive_time_ns=at(4)), ticker(8)]
     assert spans(first, second) == [(at(1), at(9))]
     assert spans([ticker(2)]) == [], "schema 0 does not name the streams of a connection"
+
+
+def test_part_of_all_liquidations_is_no_whole() -> None:
+    name = "BTC-USDT/liquidation"
+    carried = msgspec.structs.replace(connected(1), streams=[name])
+    ended = msgspec.structs.replace(disconnected(5), connection_id=1, streams=[name])
+    (interval,) = found([carried, liquidation(2), ended])
+    assert (interval.proof, interval.from_time_ns, interval.to_time_ns) == ("partial", at(1), at(5))
+    elsewhere = [msgspec.structs.replace(each, exchange="imaginary") for each in (carried, liquidation(2), ended)]
+    assert [each.proof for each in found(elsewhere)] == ["connection"]
 
 
 def test_dropped_tickers_are_not_covered() -> None:

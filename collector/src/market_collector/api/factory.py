@@ -26,6 +26,8 @@ class ExchangeInfo(TypedDict):
     kinds: list[str]
     """Of its instruments: ``spot``, ``perpetual``, ``future``."""
     data_types: list[str]
+    partial_data_types: list[str]
+    """Those of which the exchange reports only a part."""
     orderbook_depths: list[int]
     """Levels a side."""
     candle_intervals: list[str]
@@ -62,6 +64,7 @@ class ExchangeFactory:
             "exchange": venue.name,
             "kinds": list(CAPABILITIES[venue.name].kinds),
             "data_types": [each.value for each in DataType if each in venue.offers],
+            "partial_data_types": list(CAPABILITIES[venue.name].partial_types),
             "orderbook_depths": list(venue.book_depths),
             "candle_intervals": list(venue.candle_intervals),
             "websocket": venue.hosts[WEBSOCKET],

@@ -3,6 +3,7 @@
 from market_collector.book.rule import Scope
 from market_collector.exchanges.interface import Exchange
 from market_collector.exchanges.okx.exchange import Okx
+from market_spec.exchanges import CAPABILITIES
 
 EXCHANGES: dict[str, Exchange] = {exchange.name: exchange for exchange in (Okx(),)}
 
@@ -15,3 +16,8 @@ def has_dense_trade_ids(exchange: str) -> bool:
 def has_own_numbers(exchange: str) -> bool:
     """Whether each collector numbers the states of this exchange's books itself."""
     return exchange in EXCHANGES and EXCHANGES[exchange].books.scope is Scope.CONNECTION
+
+
+def is_partial(exchange: str, data_type: str) -> bool:
+    """Whether an exchange reports only a part of its data of a type."""
+    return exchange in CAPABILITIES and data_type in CAPABILITIES[exchange].partial_types

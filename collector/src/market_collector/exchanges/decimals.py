@@ -45,3 +45,12 @@ def check_decimals(texts: Iterable[str | None]) -> None:
     for text in texts:
         if text is not None and not is_decimal(text):
             raise ValueError(f"{text[:60]!r} is not a plain decimal")
+
+
+def check_signed_decimals(texts: Iterable[str | None]) -> None:
+    """Like `check_decimals`, for numbers that may be negative.
+
+    Raises:
+        ValueError: a text is no plain decimal.
+    """
+    check_decimals(None if text is None else text.removeprefix("-") for text in texts)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
+from market_collector.exchanges import is_partial
 from market_collector.feed.latency import BOUNDS_S
 from market_collector.feed.stream_state import StreamProgress
 from market_collector.model.report import SinkStatus
@@ -61,7 +62,14 @@ def _families(status: Status, exchange: str, streams: Iterable[StreamProgress]) 
     yield from _connections(status.connections)
     states = Counter(each.state for each in streams)
     yield _gauge("streams", "Streams by state", [((state.value,), states[state]) for state in StreamState], "state")
+    yield from _partial(exchange, streams)
     yield from _sinks(status.sinks)
+
+
+def _partial(exchange: str, streams: Iterable[StreamProgress]) -> Iterator[Metric]:
+    partial = [((str(each.stream),), 1) for each in streams if is_partial(exchange, each.stream.data_type)]
+    if partial:
+        yield _gauge("stream_partial", "1 if the exchange reports only a part of a stream's events", partial, "stream")
 
 
 def _totals(status: Status, exchange: str) -> Iterator[Metric]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from market_collector.exchanges import is_partial
 from market_collector.model.streams import DataType, Stream
 from market_collector.verify.report import StreamReport
 from market_spec.messages import escaped
@@ -31,7 +32,7 @@ class Interval(msgspec.Struct, frozen=True):
     """Time of the last record, inclusive; candles: the end of the last one, exclusive."""
     proof: str
     """``numbers`` of trades and candles, ``links`` of books and their quotes; ``connection`` if only an open connection
-    shows it."""
+    shows it; ``partial`` if the exchange reports only a part then."""
 
 
 def intervals(streams: Iterable[StreamReport]) -> Iterator[Interval]:
@@ -44,6 +45,8 @@ def intervals(streams: Iterable[StreamReport]) -> Iterator[Interval]:
             spans = report.reckoning.proved
         elif stream.data_type in (DataType.ORDERBOOK, DataType.QUOTE):
             proof, spans = "links", report.reckoning.proved
+        elif is_partial(report.exchange, stream.data_type):
+            proof = "partial"
         for start, end in sorted(spans):
             yield Interval(
                 report.exchange,

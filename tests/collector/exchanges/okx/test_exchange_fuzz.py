@@ -13,13 +13,19 @@ from market_collector.exchanges.okx.account import OkxAccount
 from market_collector.exchanges.okx.channels import BUSINESS, PUBLIC, OkxCodec
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.exchanges.okx.rest import OkxRestApi
-from market_collector.model.events import Candle, Orderbook, Ticker, Trade
+from market_collector.model.events import Trade
 from market_collector.model.streams import DataType, Stream
 from mutations import mutated
 from record_lines import lines
 
 ACCOUNT = Stream("account", DataType.BALANCE)
-SOURCES = (recordings.OKX_2022, recordings.OKX_2026, recordings.OKX_SNIPPETS, recordings.OKX_CONTROL)
+SOURCES = (
+    recordings.OKX_2022,
+    recordings.OKX_2026,
+    recordings.OKX_SNIPPETS,
+    recordings.OKX_CONTROL,
+    recordings.OKX_DERIVATIVES,
+)
 FRAMES = [frame.bytes for path in SOURCES for frame in recordings.received(path) if len(frame.text) < 3_000]
 """A snapshot of 400 levels has nothing that an update has not."""
 STREAMS = [
@@ -68,9 +74,8 @@ def check(message: Message) -> None:
     """Data has the type of its stream, numbers are numbers, and it can be written."""
     if not isinstance(message, Batch):
         return
-    kinds = {DataType.TRADE: Trade, DataType.ORDERBOOK: Orderbook, DataType.TICKER: Ticker, DataType.CANDLE: Candle}
     for record in message.records:
-        assert type(record) is kinds[message.stream.data_type]
+        assert record.__struct_config__.tag == message.stream.data_type
         if isinstance(record, Trade):
             float(record.price), float(record.amount)
     assert len(lines(message.records).splitlines()) == len(message.records)

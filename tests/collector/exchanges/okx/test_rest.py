@@ -10,6 +10,7 @@ import pytest
 import recordings
 from market_collector.errors import FrameError, InstrumentRefusedError
 from market_collector.exchanges.interface import Batch, HistoryRange, ProblemKind, RestProblem, Sign, Top
+from market_collector.exchanges.okx.derivatives import STATES
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.model.events import Instrument
@@ -287,7 +288,8 @@ def test_only_a_full_page_leaves_out_older_candles(rows: int, covers_from: int |
 
 def test_every_request_has_a_budget() -> None:
     requests = [QUESTIONS.instruments("spot"), QUESTIONS.time(), QUESTIONS.overview("spot"), QUESTIONS.state(BOOK)]
-    requests += [QUESTIONS.newest(stream) for stream in (*STREAMS, CANDLE)]
+    contracts = [Stream("BTC-USDT-PERP", kind) for kind in STATES]
+    requests += [QUESTIONS.newest(stream) for stream in (*STREAMS, CANDLE, *contracts)]
     requests += [
         QUESTIONS.history(stream, HistoryRange(1, last, 5000)) for stream in (TRADES, CANDLE) for last in (1, 5000)
     ]

@@ -8,8 +8,9 @@ import msgspec
 
 from market_collector.errors import UNREADABLE, FrameError
 from market_collector.exchanges.interface import Ack, CloseNotice, Info, Message, Pong, Refusal
+from market_collector.exchanges.okx.derivatives import CHANNELS, LIQUIDATIONS, liquidations
 from market_collector.exchanges.okx.events import Arg, Event, read_arg, read_event, refusal_reason
-from market_collector.exchanges.okx.names import native_name
+from market_collector.exchanges.okx.names import instrument_type, native_name
 from market_collector.exchanges.okx.pushes import reader_of
 from market_collector.exchanges.okx.rows import BARS, without_empty_fields
 from market_collector.exchanges.parts import in_parts
@@ -40,7 +41,10 @@ class OkxCodec:
 
     def __init__(self, route: str, streams: Iterable[Stream]) -> None:
         self.path = f"/ws/v5/{path_of(route)}"
-        self._by_arg = {(name, native_name(stream.symbol)): stream for stream in streams for name in _names(stream)}
+        liquidated, others = _split(streams)
+        self._liquidated = {native_name(stream.symbol): stream for stream in liquidated}
+        """Streams of the one channel that they share."""
+        self._by_arg = {(name, native_name(stream.symbol)): stream for stream in others for name in _names(stream)}
         self._by_beginning = {_beginning(*arg): stream for arg, stream in self._by_arg.items()}
         self._readers = {beginning: reader_of(stream) for beginning, stream in self._by_beginning.items()}
         self._ids = count(1)
@@ -58,7 +62,7 @@ class OkxCodec:
         request_id = str(next(self._ids))
         if verb == "subscribe":
             self._asked[request_id] = streams
-        args = [{"channel": channel(stream), "instId": native_name(stream.symbol)} for stream in streams]
+        args = [msgspec.to_builtins(arg) for arg in dict.fromkeys(map(_arg, streams))]
         return json.dumps({"id": request_id, "op": verb, "args": args}, separators=(",", ":"))
 
     def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
@@ -69,7 +73,7 @@ class OkxCodec:
                 return (read_data(frame, receive_time_ns),)
             if frame == b"pong":  # text, not JSON
                 return (Pong(),)
-            return (self._read_other(frame, receive_time_ns),)
+            return self._read_other(frame, receive_time_ns)
         except UNREADABLE as error:
             return (self._read_again(frame, receive_time_ns, error),)
 
@@ -94,27 +98,31 @@ class OkxCodec:
             return None
         return None if "event" in fields else self._by_arg.get((arg.channel, arg.instId))
 
-    def _read_other(self, frame: bytes, receive_time_ns: int) -> Message:
-        """Decode events, and data with an unusual order of keys."""
+    def _read_other(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
+        """Decode events, liquidations, and data with an unusual order of keys."""
         fields = read_fields(frame)
         if "event" in fields:
-            return self._event(read_event(frame))
+            return (self._event(read_event(frame)),)
         if "arg" in fields:
             arg = read_arg(fields["arg"])
-            self._stream(arg)
-            return self._readers[_beginning(arg.channel, arg.instId)](frame, receive_time_ns)
+            self._streams(arg)
+            if arg.channel == LIQUIDATIONS:
+                return liquidations(self._liquidated, frame, receive_time_ns)
+            return (self._readers[_beginning(arg.channel, arg.instId)](frame, receive_time_ns),)
         raise FrameError(f"OKX sent an object with the keys {', '.join(fields) or '(none)'}: neither event nor data")
 
-    def _stream(self, arg: Arg) -> Stream:
+    def _streams(self, arg: Arg) -> tuple[Stream, ...]:
+        if arg.channel == LIQUIDATIONS and self._liquidated:
+            return tuple(self._liquidated.values())
         stream = self._by_arg.get((arg.channel, arg.instId))
         if stream is None:
             raise FrameError(f"OKX sent {arg.channel} of {arg.instId or 'no instrument'}, which nobody asked for")
-        return stream
+        return (stream,)
 
     def _event(self, event: Event) -> Message:
         match event.event:
             case "subscribe" if event.arg is not None:
-                return Ack((self._stream(event.arg),))
+                return Ack(self._streams(event.arg))
             case "error":
                 return self._refusal(event)
             case "notice" if event.code == "64008":
@@ -124,7 +132,7 @@ class OkxCodec:
         raise FrameError(f"OKX sent the event {event.event!r}, which is not in its documentation")
 
     def _refusal(self, event: Event) -> Refusal:
-        streams = (self._stream(event.arg),) if event.arg is not None else self._asked.get(event.id, ())
+        streams = self._streams(event.arg) if event.arg is not None else self._asked.get(event.id, ())
         reason = refusal_reason(event.code, event.msg)
         message = f"OKX error {event.code}: {event.msg}"
         return Refusal(streams, reason or "ExchangeError", message, is_permanent=reason is not None)
@@ -145,12 +153,29 @@ def channel(stream: Stream) -> str:
             return "tickers"
         case DataType.CANDLE:
             return f"candle{BARS[stream.interval]}"
+        case DataType.LIQUIDATION:
+            return LIQUIDATIONS
+        case kind if kind in CHANNELS:
+            return CHANNELS[kind]
     raise ValueError(f"OKX does not offer {stream}")
 
 
 def _names(stream: Stream) -> tuple[str, ...]:
     """The channels that a stream's data may come from: recordings of other clients have the merged trades."""
     return ("trades-all", "trades") if stream.data_type is DataType.TRADE else (channel(stream),)
+
+
+def _arg(stream: Stream) -> Arg:
+    if stream.data_type is DataType.LIQUIDATION:
+        return Arg(LIQUIDATIONS, instType=instrument_type(stream.symbol))
+    return Arg(channel(stream), native_name(stream.symbol))
+
+
+def _split(streams: Iterable[Stream]) -> tuple[list[Stream], list[Stream]]:
+    """Return the streams of liquidations, and the others."""
+    given = list(streams)
+    liquidated = [each for each in given if each.data_type is DataType.LIQUIDATION]
+    return liquidated, [each for each in given if each.data_type is not DataType.LIQUIDATION]
 
 
 def _beginning(channel: str, instrument: str) -> bytes:

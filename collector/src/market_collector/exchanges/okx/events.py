@@ -25,11 +25,15 @@ def refusal_reason(code: str, message: str) -> str | None:
     return REFUSALS.get(code)
 
 
-class Arg(msgspec.Struct, frozen=True, gc=False):
-    """A channel of an instrument: ``{"channel":"trades-all","instId":"BTC-USDT"}``."""
+class Arg(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A channel of an instrument: ``{"channel":"trades-all","instId":"BTC-USDT"}``.
+
+    One channel is about a type of instruments: ``{"channel":"liquidation-orders","instType":"SWAP"}``.
+    """
 
     channel: str
-    instId: str = ""  # absent in channels that we never ask for
+    instId: str = ""
+    instType: str = ""
 
 
 class Event(msgspec.Struct, gc=False):

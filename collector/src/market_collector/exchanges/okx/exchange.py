@@ -32,7 +32,7 @@ from market_collector.exchanges.okx.channels import BUSINESS, PRIVATE, PUBLIC, O
 from market_collector.exchanges.okx.names import OKX
 from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.exchanges.okx.rows import BARS, BOOK_DEPTH, NAME
-from market_collector.model.streams import OF_DERIVATIVES, DataType, Stream
+from market_collector.model.streams import DataType, Stream
 from market_spec.names import parsed
 
 CLOSINGS = {
@@ -46,7 +46,7 @@ class Okx:
     """Facts about OKX. Regional and demo hosts differ: ``spec.connection.endpoint`` replaces the addresses."""
 
     name = NAME
-    offers = frozenset(DataType) - OF_DERIVATIVES
+    offers = frozenset(DataType)
     book_depths: tuple[int, ...] = (BOOK_DEPTH,)
     books = LINKED_BY_SEQUENCE
     book_snapshots: BookSnapshots | None = None

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from market_collector.exchanges.decimals import DECIMAL, check_decimals
 from market_collector.exchanges.interface import Batch
+from market_collector.exchanges.okx.derivatives import STATES, states
 from market_collector.exchanges.okx.rows import (
     BOOK_DEPTH,
     NAME,
@@ -76,6 +77,8 @@ def reader_of(stream: Stream) -> Reader:
             return partial(_tickers, stream, stream.symbol)
         case DataType.CANDLE:
             return partial(_candles, stream)
+        case kind if kind in STATES:
+            return partial(states, stream)
     raise ValueError(f"OKX does not offer {stream}")
 
 

@@ -11,7 +11,7 @@ from msgspec import structs
 from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedError
 from market_collector.excerpt import first_words
 from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds, check_decimals, product
-from market_collector.exchanges.freshness import by_number
+from market_collector.exchanges.freshness import by_number, by_state
 from market_collector.exchanges.http_status import HTTP_OK, problem_of_status
 from market_collector.exchanges.interface import (
     Budget,
@@ -25,6 +25,7 @@ from market_collector.exchanges.interface import (
     Sign,
     Top,
 )
+from market_collector.exchanges.okx.derivatives import CHANNELS, STATES
 from market_collector.exchanges.okx.events import refusal_reason
 from market_collector.exchanges.okx.names import TYPES, canonical_name, instrument_type, native_name
 from market_collector.exchanges.okx.rows import (
@@ -37,7 +38,7 @@ from market_collector.exchanges.okx.rows import (
     trade_of,
 )
 from market_collector.exchanges.readable import readable
-from market_collector.model.events import TRADING, Candle, Data, Instrument, Orderbook, Trade
+from market_collector.model.events import TRADING, Candle, Data, Instrument, Orderbook, State, Trade
 from market_collector.model.streams import DataType, Stream
 from market_spec.names import SPOT, Name
 
@@ -48,6 +49,9 @@ USUAL, QUICK = Budget(8.0), Budget(16.0)
 BUDGETS = {
     f"{PUBLIC}/instruments": USUAL,
     f"{PUBLIC}/time": USUAL,
+    f"{PUBLIC}/funding-rate": USUAL,
+    f"{PUBLIC}/mark-price": USUAL,
+    f"{PUBLIC}/open-interest": USUAL,
     f"{MARKET}/tickers": USUAL,
     f"{MARKET}/ticker": USUAL,
     f"{MARKET}/trades": QUICK,
@@ -218,7 +222,11 @@ class OkxRestApi:
             return row.ts * 1_000_000
 
     def newest(self, stream: Stream) -> Request:
-        """Request the newest event. Limits per 2 s and IP address: trades 100, books and candles 40, ticker 20."""
+        """Request the newest event.
+
+        Limits per 2 s and IP address: trades 100, books and candles 40, ticker 20. Funding rates and mark prices have
+        10 per instrument, and open interest 20.
+        """
         instrument = f"instId={native_name(stream.symbol)}"
         match stream.data_type:
             case DataType.TRADE:
@@ -229,11 +237,21 @@ class OkxRestApi:
                 return _get(f"{MARKET}/ticker", instrument)
             case DataType.CANDLE:
                 return _get(f"{MARKET}/candles", f"{instrument}&bar={BARS[stream.interval]}&limit=1")
+            case kind if kind in CHANNELS:
+                of_type = f"instType={instrument_type(stream.symbol)}&{instrument}"
+                return _get(f"{PUBLIC}/{CHANNELS[kind]}", of_type)
         raise ValueError(f"OKX does not offer {stream}")
 
     def judge(self, stream: Stream, seen: Seen, body: bytes) -> Freshness:
-        """Compare the newest mark with that of the last record, or of the last answer."""
+        """Compare the newest mark or state with that of the last record, or of the last answer."""
+        if stream.data_type in STATES:
+            return by_state(self._newest_state(stream, body), seen)
         return by_number(self.newest_mark(stream, body), seen.answer if seen.last is None else self.mark(seen.last))
+
+    def _newest_state(self, stream: Stream, body: bytes) -> State | None:
+        with _reading(stream, body):
+            rows = _rows(stream, body)
+            return STATES[stream.data_type](stream.symbol, rows[0], 0)[-1] if rows else None
 
     def newest_mark(self, stream: Stream, body: bytes) -> int | None:
         """Read the first row, since REST lists the newest first. An instrument that never traded has none."""
