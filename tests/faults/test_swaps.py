@@ -32,9 +32,7 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.fixture(scope="module")
 def exchange() -> Iterator[Simulator]:
-    with simulator(
-        "--market", "29", "--symbols", ",".join(NAMES.values()), "--rate", "100", "--start", "now"
-    ) as running:
+    with simulator("--market", "29", "--symbols", ",".join(NAMES), "--rate", "100", "--start", "now") as running:
         yield running
 
 

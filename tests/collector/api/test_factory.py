@@ -89,7 +89,7 @@ def test_pairs_are_asked_from_the_exchange(exchange: Simulator) -> None:
 
 @pytest.mark.simulator
 def test_pairs_have_the_canonical_names_of_contracts() -> None:
-    names = "BTC-USDT,BTC-USDT-SWAP,BTC-USD-SWAP,BTC-USDT-270326"
+    names = "BTC-USDT,BTC-USDT-PERP,BTC-USD-PERP-BTC,BTC-USDT-270326"
     with simulator("--market", "7", "--symbols", names, "--rate", "10") as running:
         pairs = ExchangeFactory.get_supported_pairs("okx", rest_endpoint=running.rest)
     assert pairs == ["BTC-USD-PERP-BTC", "BTC-USDT", "BTC-USDT-270326", "BTC-USDT-PERP"]

@@ -27,8 +27,7 @@ def exchange() -> Iterator[Simulator]:
 
 async def test_each_kind_of_instruments_is_requested() -> None:
     symbols = ("BTC-USDT", "BTC-USDT-PERP", "ETH-USDT-PERP", "BTC-USD-270326-BTC")
-    names = "BTC-USDT,BTC-USDT-SWAP,ETH-USDT-SWAP,BTC-USD-270326"
-    with simulator("--market", "7", "--symbols", names, "--rate", "10") as running:
+    with simulator("--market", "7", "--symbols", ",".join(symbols), "--rate", "10") as running:
         async with watched(running.rest, *(Stream(symbol, DataType.TRADE) for symbol in symbols)) as records:
             await comes(lambda: len(records) >= 4)
     found = {record.symbol: record for record in records if isinstance(record, Instrument)}

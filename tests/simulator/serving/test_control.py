@@ -80,6 +80,19 @@ async def test_data_of_a_derivative_can_be_read(start: Any, dial: Any, control_o
     assert "not one of" in (await control.get("/truth/contract?symbol=BTC-USDT-SWAP&type=x", 400))["error"]
 
 
+async def test_swap_is_known_by_its_canonical_name_too(start: Any, dial: Any, control_of: Any) -> None:
+    """OKX's own name is on the wire."""
+    program = start("--market", "7", "--symbols", "BTC-USDT-PERP,BTC-USD-PERP-BTC", "--rate", "200")
+    control, client = control_of(program), await dial(program)
+    assert await control.post("/faults/lose", symbol="BTC-USDT-PERP", channel="trade", count=1)
+    await client.subscribe("trades:BTC-USDT-SWAP", "trades:BTC-USD-SWAP")
+    await client.until(lambda message: is_data("trades")(message) and message["arg"]["instId"] == "BTC-USDT-SWAP")
+    for name in ("BTC-USDT-PERP", "BTC-USDT-SWAP"):
+        (lost,) = await control.get(f"/truth/lost?symbol={name}")
+        rows = await control.get(f"/truth/trades?symbol={name}&from={lost['firstTradeId']}")
+        assert (lost["symbol"], rows[0]["instId"]) == ("BTC-USDT-SWAP", "BTC-USDT-SWAP")
+
+
 async def test_unknown_symbols_and_bad_numbers_are_refused_with_a_reason(quiet: Any, control_of: Any) -> None:
     control = control_of(quiet)
     assert "it has BTC-USDT" in (await control.get("/truth/book?symbol=NO-NO&sequence=1", 404))["error"]

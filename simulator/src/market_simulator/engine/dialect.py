@@ -214,6 +214,9 @@ class Dialect(Protocol):
     def path(self, path: str) -> str:
         """The one of `paths` that a handshake with this path means."""
 
+    def market_name(self, symbol: str) -> str:
+        """The name by which this exchange's market, truth and faults know a canonical symbol."""
+
     def fill_row(self, symbol: str, fill: Fill) -> str:
         """A fill as JSON, as REST returns it."""
 

@@ -1,7 +1,7 @@
 """The body of a call to the control address: a JSON object whose fields are validated one by one."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 _Value = TypeVar("_Value")
@@ -18,13 +18,16 @@ class Body:
     Every method raises `BadCallError` for an invalid value.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, market_name: Callable[[str], str] = str) -> None:
+        """Read the text. `market_name` returns the market's name of the field `symbol`."""
         try:
             values = json.loads(text or "{}")
         except ValueError as error:
             raise BadCallError(f"the body is not JSON: {error}") from error
         if not isinstance(values, dict):
             raise BadCallError("the body must be a JSON object")
+        if isinstance(symbol := values.get("symbol"), str):
+            values["symbol"] = market_name(symbol)
         self._values: dict[str, Any] = values
         self._read: set[str] = set()
 

@@ -215,7 +215,7 @@ async def _change_key(request: web.Request) -> web.Response:
 
 
 def _of_symbol(request: web.Request, by_symbol: dict[str, _Value]) -> tuple[str, _Value]:
-    symbol = request.query.get("symbol", "")
+    symbol = request.app[EXCHANGE].dialect.market_name(request.query.get("symbol", ""))
     if symbol not in by_symbol:
         raise NotKeptError(f"symbol {symbol!r} is not in this market; it has {', '.join(sorted(by_symbol))}")
     return symbol, by_symbol[symbol]
@@ -245,8 +245,9 @@ async def _faults(request: web.Request) -> web.Response:
 
 
 async def _fault(request: web.Request) -> web.Response:
-    body = Body(await request.text())
-    return web.json_response(fault_calls.call(request.match_info["name"], request.app[EXCHANGE], body, _now()))
+    exchange = request.app[EXCHANGE]
+    body = Body(await request.text(), exchange.dialect.market_name)
+    return web.json_response(fault_calls.call(request.match_info["name"], exchange, body, _now()))
 
 
 async def _clear(request: web.Request) -> web.Response:

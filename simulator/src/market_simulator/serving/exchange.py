@@ -61,6 +61,7 @@ class Exchange:
 
     def stream(self, channel: str | None, symbol: str | None) -> Stream:
         """Select streams by a channel, or a data type with all its channels, and by a symbol; None means any."""
+        symbol = None if symbol is None else self.dialect.market_name(symbol)
         return Stream(channel, symbol, self.dialect.channels.get(channel or "", frozenset()))
 
     def subscribers(self, key: Key) -> int:

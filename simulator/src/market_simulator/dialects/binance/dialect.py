@@ -49,6 +49,7 @@ class Binance:
     ban_status = 418
     words = WORDS
     make_instrument = staticmethod(made_instrument)
+    market_name = staticmethod(str)
     read_frame = None
     too_slow = Close(1008, "")
     fill_row = staticmethod(rest.fill_row)

@@ -43,6 +43,7 @@ class Bybit:
     ban_status = 403
     words = WORDS
     make_instrument = staticmethod(made_instrument)
+    market_name = staticmethod(str)
     read_frame = None
     too_slow = Close(1008, "")
     fill_row = staticmethod(rest.fill_row)

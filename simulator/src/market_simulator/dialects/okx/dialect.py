@@ -4,7 +4,7 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from market_simulator.dialects.okx import account, protocol, rest
-from market_simulator.dialects.okx.instruments import made_instrument
+from market_simulator.dialects.okx.instruments import made_instrument, market_name
 from market_simulator.dialects.okx.protocol import Path
 from market_simulator.dialects.okx.publications import Publications
 from market_simulator.dialects.okx.recording import read_frame
@@ -46,6 +46,7 @@ class Okx:
     words = WORDS
     checksum = staticmethod(protocol.checksum)
     make_instrument = staticmethod(made_instrument)
+    market_name = staticmethod(market_name)
     read_frame = staticmethod(read_frame)
     too_slow = Close(protocol.READS_TOO_SLOWLY, "Your connection buffer is full")
     fill_row = staticmethod(rest.fill_row)

@@ -7,6 +7,16 @@ from typing import Any
 from market_simulator.engine.instruments import Instrument, kind_of
 
 
+def market_name(symbol: str) -> str:
+    """OKX's name: BTC-USD-SWAP for BTC-USD-PERP-BTC. Markets have OKX's names, since recordings have them."""
+    match symbol.split("-"):
+        case [base, quote, "PERP", *_]:
+            return f"{base}-{quote}-SWAP"
+        case [base, quote, day, _] if day.isdecimal():
+            return f"{base}-{quote}-{day}"
+    return symbol
+
+
 def recorded_instrument(row: Mapping[str, Any]) -> Instrument:
     """Create an instrument from a recorded row."""
     value, is_inverse = Decimal(str(row.get("ctVal") or "1")), row.get("ctType") == "inverse"
