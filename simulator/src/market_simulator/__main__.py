@@ -20,7 +20,7 @@ from market_simulator.engine.events import Key
 from market_simulator.engine.instruments import Instrument
 from market_simulator.engine.market import MarketPlan, instruments, market
 from market_simulator.engine.recording import Recording, RecordingError, read_recording, rest_replies_beside, steps
-from market_simulator.engine.replay import recorded_keys, replay
+from market_simulator.engine.replay import recorded_books, recorded_keys, replay
 from market_simulator.engine.timeline import with_beats
 from market_simulator.engine.truth import Truth
 from market_simulator.engine.venue import Venue
@@ -90,7 +90,7 @@ def _replay(options: Options, dialect: Dialect, now_us: int) -> Exchange:
     played = replay(recordings, origin_us, options.speed or _ORIGINAL, dialect.checksum)
     events = with_beats(played, options.no_change_us)
     recorded: frozenset[Key] = recorded_keys(recordings)
-    venue = Venue(listed, recorded, _LATE_MS)
+    venue = Venue(listed, recorded, _LATE_MS, recorded_books(recordings))
     is_paced = options.speed is not None
     return Exchange(dialect, venue, _truth(options, listed), events, origin_us, is_paced, options.server)
 

@@ -41,7 +41,8 @@ NO_LEVELS: Levels = ()
 class TradeRow:
     """Fills of one taker order at one price. `sizes` has one entry per fill; the ids are dense up to `last_id`.
 
-    `source` is the kind of order in the words of the dialect that recorded it.
+    `source` is the kind of order in the words of the dialect that recorded it. `name` is the exchange's own id of a
+    recorded fill, if the ids of the dialect do not tell whether one is missing.
     """
 
     last_id: int
@@ -52,6 +53,7 @@ class TradeRow:
     source: str
     ts_ms: int
     sequence: int
+    name: str = ""
 
     @property
     def first_id(self) -> int:

@@ -34,7 +34,8 @@ class TradePiece:
 def pack_trades(rows: Sequence[TradeRow]) -> TradePiece:
     """Pack at least one row."""
     lines = (
-        f"{r.last_id} {r.price} {r.size} {','.join(r.sizes)} {r.side} {r.source} {r.ts_ms} {r.sequence}" for r in rows
+        f"{r.last_id} {r.price} {r.size} {','.join(r.sizes)} {r.side} {r.source} {r.ts_ms} {r.sequence} {r.name}"
+        for r in rows
     )
     data = zlib.compress("\n".join(lines).encode(), _LEVEL)
     return TradePiece(rows[0].first_id, rows[-1].last_id, rows[0].ts_ms, len(rows), data)
@@ -46,8 +47,8 @@ def _trade_rows(piece: TradePiece) -> list[TradeRow]:
 
 
 def _trade_row(line: str) -> TradeRow:
-    last_id, price, size, sizes, side, source, ts_ms, sequence = line.split(" ")
-    return TradeRow(int(last_id), price, size, tuple(sizes.split(",")), side, source, int(ts_ms), int(sequence))
+    last_id, price, size, sizes, side, source, ts_ms, sequence, name = line.split(" ")
+    return TradeRow(int(last_id), price, size, tuple(sizes.split(",")), side, source, int(ts_ms), int(sequence), name)
 
 
 @dataclass(frozen=True, slots=True)

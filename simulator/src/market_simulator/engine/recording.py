@@ -23,9 +23,12 @@ class RecordingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RecordedTrade:
-    """Fills of one taker order at one price. `id` is that of the last one. `sequence` None means none."""
+    """Fills of one taker order at one price. `id` is that of the last one. `sequence` None means none.
 
-    id: int
+    Without dense ids `id` is None, and `name` is the exchange's id of the only fill.
+    """
+
+    id: int | None
     price: str
     size: str
     fills: int
@@ -33,11 +36,15 @@ class RecordedTrade:
     source: str
     ts_ms: int
     sequence: int | None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedBook:
-    """New absolute sizes, or (`is_snapshot`) the whole book. `checksum` 0 means none."""
+    """New absolute sizes, or (`is_snapshot`) the whole book. `checksum` 0 means none.
+
+    `update`: the number of the message on its stream, if the exchange has such numbers.
+    """
 
     bids: Levels
     asks: Levels
@@ -45,6 +52,7 @@ class RecordedBook:
     sequence: int | None
     checksum: int
     is_snapshot: bool
+    update: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 A client sees no seam between a recording and the next one (or the same one again):
 
 * Trade ids continue: the first recorded trade keeps its id, and every later id follows the previous one by `count`.
-  So a gap in the recorded ids disappears, and an id that was recorded twice is replayed once.
+  So a gap in the recorded ids disappears, and an id that was recorded twice is replayed once. Ids that are not dense
+  are replayed as recorded in the first pass, and later ones are made from dense ids.
 * Sequence numbers continue. Those of a recording are shifted by the same amount. Recordings without any (before 2023)
   get numbers with steps above 1, shared by books and trades.
 * The recorded snapshot is replayed as an ordinary update from the current book to the snapshot. Its recorded checksum
@@ -52,11 +53,20 @@ def recorded_keys(recordings: Sequence[Recording]) -> frozenset[Key]:
     return frozenset(Key(f.channel, f.instrument) for f in frames if isinstance(f.content, RecordedState))
 
 
+def recorded_books(recordings: Sequence[Recording]) -> dict[Key, int]:
+    """The streams of order books, each with the number of its first message, or 0 if it has none."""
+    books: dict[Key, int] = {}
+    for frame in (frame for recording in recordings for frame in recording.frames):
+        if isinstance(frame.content, RecordedBook):
+            books.setdefault(Key(frame.channel, frame.instrument), frame.content.update)
+    return books
+
+
 def _play(track: Sequence[Recording], origin_us: int, speed: Fraction, checksum: Checksum) -> Iterator[Event]:
     streams = {name: _Stream(name, checksum) for recording in track for name in recording.names}
     start_us = Fraction(origin_us)
-    for recording in cycle(track):
-        segment = _Segment(start_us, recording.zero_ms, speed)
+    for place, recording in enumerate(cycle(track)):
+        segment = _Segment(start_us, recording.zero_ms, speed, place < len(track))
         for name in recording.names:
             streams[name].start(recording)
         for frame in recording.frames:
@@ -71,6 +81,7 @@ class _Segment:
     start_us: Fraction
     zero_ms: int
     speed: Fraction
+    is_first: bool
 
     def time_us(self, frame: Frame) -> int:
         return int(self.start_us + frame.offset_us / self.speed)
@@ -95,6 +106,7 @@ class _Stream:
         self._last_ts: dict[str, int] = {}
         self._steps = count()
         self._has_checksums = False
+        self._book_channel = ""
 
     def start(self, recording: Recording) -> None:
         rows = [row for f in recording.frames if f.instrument == self._instrument for row in f.rows]
@@ -104,9 +116,14 @@ class _Stream:
             self._shift = self._highest + _SEAM - min(numbers)
         self._has_checksums = any(row.checksum for row in rows if isinstance(row, RecordedBook))
         self._recorded_id = 0
+        mine = (f for f in recording.frames if f.instrument == self._instrument)
+        channels = (f.channel for f in mine if isinstance(f.content, RecordedBook))
+        self._book_channel = next(channels, "")
 
     def event(self, frame: Frame, segment: _Segment) -> Iterator[Event]:
         match frame.content:
+            case RecordedBook() if frame.channel != self._book_channel:
+                pass  # another depth of the same book
             case RecordedBook():
                 yield from self._book_change(frame, frame.content, segment)
             case RecordedState():
@@ -119,13 +136,15 @@ class _Stream:
         if rows:
             yield Trades(segment.time_us(frame), self._instrument, rows)
 
-    def _is_new(self, recorded_id: int) -> bool:
+    def _is_new(self, recorded_id: int | None) -> bool:
+        if recorded_id is None:
+            return True
         newer = recorded_id > self._recorded_id
         self._recorded_id = max(recorded_id, self._recorded_id)
         return newer
 
     def _trade(self, trade: RecordedTrade, channel: str, segment: _Segment) -> TradeRow:
-        self._last_id = trade.id if self._last_id is None else self._last_id + trade.fills
+        self._last_id = trade.id or 1 if self._last_id is None else self._last_id + trade.fills
         return TradeRow(
             last_id=self._last_id,
             price=trade.price,
@@ -135,6 +154,7 @@ class _Stream:
             source=trade.source,
             ts_ms=self._ts(channel, trade.ts_ms, segment),
             sequence=self._sequence(trade.sequence),
+            name=trade.name if segment.is_first else "",
         )
 
     def _book_change(self, frame: Frame, book: RecordedBook, segment: _Segment) -> Iterator[Event]:

@@ -1,6 +1,6 @@
 """The current state of all markets: books, candles and the statistics of the last 24 hours."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from decimal import Decimal
 
 from market_simulator.engine.book import Book
@@ -17,13 +17,21 @@ class Venue:
     """All instruments.
 
     `recorded`: streams that the source contains itself. `late_ms`: how long a candle stays open for late trades. In a
-    recording, trades arrive some time after their own time.
+    recording, trades arrive some time after their own time. `books`: the recorded streams of order books, each with the
+    number of its first message.
     """
 
-    def __init__(self, instruments: Iterable[Instrument], recorded: Container[Key] = (), late_ms: int = 0) -> None:
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        recorded: Container[Key] = (),
+        late_ms: int = 0,
+        books: Mapping[Key, int] | None = None,
+    ) -> None:
         self.instruments = {instrument.id: instrument for instrument in instruments}
         self.boards = {name: Board(instrument, late_ms) for name, instrument in self.instruments.items()}
         self.recorded = recorded
+        self.books = books or {}
         self.now_ms = 0
 
     def apply(self, event: Event) -> None:

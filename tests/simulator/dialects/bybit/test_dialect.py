@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.simulator
 
 MARKET = ("--exchange", "bybit", "--market", "7", "--symbols", "BTC-USDT,BTC-USDT-PERP", "--rate", "100")
 SYMBOLS = {"spot": "BTC-USDT", "linear": "BTC-USDT-PERP"}
+RECORDINGS = Path(__file__).parents[3] / "recordings" / "bybit"
 SECRET = b"simulator-secret-key"
 
 
@@ -331,3 +333,32 @@ async def test_notice_is_silent_and_then_the_connection_ends(start: Any, control
     await control_of(program).post("/faults/notice", seconds=0.2)
     with pytest.raises(ConnectionClosed):
         await message(socket)
+
+
+@pytest.mark.parametrize(
+    ("name", "category", "topics"),
+    [
+        (
+            "ws_spot_testnet_2026-09-13_btcusdt",
+            "spot",
+            ("orderbook.50.BTCUSDT", "orderbook.1.BTCUSDT", "publicTrade.BTCUSDT"),
+        ),
+        ("archive_ob500_2024-12-01_xrpusdt_part1", "linear", ("orderbook.500.XRPUSDT",)),
+        ("ws_linear_tickers_2026-09-30_btcusdt", "linear", ("tickers.BTCUSDT",)),
+    ],
+)
+async def test_client_of_a_replay_gets_the_recorded_bytes(
+    start: Any, dial: Any, name: str, category: str, topics: tuple[str, ...]
+) -> None:
+    file = RECORDINGS / f"{name}.jsonl"
+    entries = map(json.loads, file.read_text().splitlines())
+    recorded = [entry["raw"] for entry in entries if '"topic"' in entry["raw"]]
+    replay = ("--exchange", "bybit", "--replay", str(file), "--speed", "max", "--start", "recorded")
+    socket = await dial(start(*replay), f"public/{category}")
+    await ask(socket, "subscribe", *topics)
+    texts: list[str] = []
+    async with asyncio.timeout(20):
+        while len(texts) < len(recorded):
+            text = str(await socket.recv())
+            texts += [text] if '"topic"' in text else []
+    assert texts == recorded

@@ -40,7 +40,7 @@ class Market:
 
 
 def session(category: str = "spot", name: str = "c1") -> PublicSession:
-    return PublicSession(name, PATHS[category], category, SYMBOLS[category], Upkeep(600.0))
+    return PublicSession(name, PATHS[category], category, SYMBOLS[category], frames.CHANNELS, Upkeep(600.0))
 
 
 def said(found: PublicSession, text: str, market: Market | None = None) -> list[str]:
@@ -139,7 +139,7 @@ def test_topic_that_is_subscribed_is_refused_and_stays() -> None:
 
 def test_topics_of_a_connection_have_a_total_length() -> None:
     name = "A" * 3_000
-    found = PublicSession("c", PATHS["linear"], "linear", {name: "BTC-USDT-PERP"}, Upkeep(600.0))
+    found = PublicSession("c", PATHS["linear"], "linear", {name: "BTC-USDT-PERP"}, frames.CHANNELS, Upkeep(600.0))
     topics = [f"{channel}.{name}" for channel in sorted(frames.CHANNELS)[:7]]
     ask(found, "subscribe", *topics[:6])
     assert sum(map(len, topics)) > MOST_CHARACTERS

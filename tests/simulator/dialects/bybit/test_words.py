@@ -9,7 +9,7 @@ from market_simulator.dialects.bybit.trade_ids import trade_id
 from market_simulator.dialects.bybit.words import WORDS, identity
 from market_simulator.engine.events import Key
 
-KEY = Key("publicTrade", "BTC-USDT")
+KEY = Key("publicTrade", "BTC-USDT-PERP")
 BOOK = '{"topic":"orderbook.50.X","ts":1789299657452,"type":"delta","data":{"s":"X","b":[["77.5","1"]],"a":[],"u":5,"seq":9},"cts":1789299657450}'
 TRADES = [f'{{"i":"{trade_id("BTC-USDT-PERP", number)}","T":1789299657450,"p":"64.5"}}' for number in (70, 72)]
 TRADE = f'{{"topic":"publicTrade.X","ts":1789299657452,"data":[{",".join(TRADES)}]}}'

@@ -45,12 +45,17 @@ class BookMessage:
 
 
 class BookTopic:
-    """The state of `orderbook.DEPTH.SYMBOL`. The update number starts anywhere, as on a server that has run for long."""
+    """The state of `orderbook.DEPTH.SYMBOL`.
 
-    def __init__(self, symbol: str, depth: int) -> None:
+    `first` is the update number of the first message of a recorded topic, which has the pace of the recording. Other
+    topics start anywhere, like a server that has run for long.
+    """
+
+    def __init__(self, symbol: str, depth: int, first: int | None = None) -> None:
         self.depth = depth
+        self._period_us = DEPTHS[depth] if first is None else 0
         self.window: Window = ((), ())
-        self.update = 1_000 + crc32(f"{symbol}/{depth}".encode()) % 10_000_000
+        self.update = first - 1 if first else 1_000 + crc32(f"{symbol}/{depth}".encode()) % 10_000_000
         self.sequence = self.ts_ms = 0
         self._newest: BookChange | None = None
         self._has_state = self._is_pending = False
@@ -69,7 +74,7 @@ class BookTopic:
 
     def due(self, time_us: int, book: Book) -> BookMessage | None:
         """The message with the changes since the last one, or None if there are none or it is too early."""
-        if not self._is_pending or time_us - self._pushed_us < DEPTHS[self.depth]:
+        if not self._is_pending or time_us - self._pushed_us < self._period_us:
             return None
         before = self.window
         self._take(book)

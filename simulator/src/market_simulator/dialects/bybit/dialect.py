@@ -8,6 +8,7 @@ from market_simulator.dialects.bybit.instruments import made_instrument
 from market_simulator.dialects.bybit.private import PrivateSession
 from market_simulator.dialects.bybit.public import PublicSession
 from market_simulator.dialects.bybit.publications import Publications
+from market_simulator.dialects.bybit.recording import read_frame
 from market_simulator.dialects.bybit.symbols import LINEAR, SPOT, category, native
 from market_simulator.dialects.bybit.upkeep import SILENCES, Upkeep, own_limit
 from market_simulator.dialects.bybit.words import WORDS
@@ -44,7 +45,7 @@ class Bybit:
     words = WORDS
     make_instrument = staticmethod(made_instrument)
     market_name = staticmethod(str)
-    read_frame = None
+    read_frame = staticmethod(read_frame)
     too_slow = Close(1008, "")
     fill_row = staticmethod(rest.fill_row)
     holding_row = staticmethod(account.row)
@@ -82,7 +83,8 @@ class Frontend:
             return PrivateSession(name, path, Upkeep(own_limit(query, limit)), lambda: self._venue.now_ms)
         wanted = path.removeprefix(_PUBLIC)
         symbols = {native_name: symbol for (kind, native_name), symbol in self._symbols.items() if kind == wanted}
-        return PublicSession(name, path, wanted, symbols, Upkeep(limit))
+        channels = frames.CHANNELS | {key.channel for key in self._venue.books}
+        return PublicSession(name, path, wanted, symbols, channels, Upkeep(limit))
 
     def publish(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:
         return self._publications.publish(event, wanted)

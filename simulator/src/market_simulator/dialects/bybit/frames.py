@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from market_simulator.dialects.bybit.books import DEPTHS, BookMessage
 from market_simulator.dialects.bybit.symbols import SPOT, Form
-from market_simulator.dialects.bybit.trade_ids import trade_id
+from market_simulator.dialects.bybit.trade_ids import id_of
 from market_simulator.engine.candles import MINUTE, Bar, Candle
 from market_simulator.engine.events import Level, TradeRow
 from market_simulator.engine.quantities import plain
@@ -52,9 +52,9 @@ def trades(form: Form, symbol: str, push_ms: int, lines: Sequence[TradeLine]) ->
 def _spot_trade(form: Form, symbol: str, line: TradeLine) -> str:
     row = line.row
     return (
-        f'{{"i":"{trade_id(symbol, row.first_id + line.place)}","T":{row.ts_ms},"p":"{row.price}",'
+        f'{{"i":"{id_of(symbol, row, line.place)}","T":{row.ts_ms},"p":"{row.price}",'
         f'"v":"{row.sizes[line.place]}","S":"{side(row)}","seq":{row.sequence},"s":"{form.name}",'
-        f'"BT":false,"RPI":false}}'
+        f"{_flags(row)}}}"
     )
 
 
@@ -62,9 +62,19 @@ def _linear_trade(form: Form, symbol: str, line: TradeLine) -> str:
     row = line.row
     return (
         f'{{"T":{row.ts_ms},"s":"{form.name}","S":"{side(row)}","v":"{form.size(row.sizes[line.place])}",'
-        f'"p":"{form.price(row.price)}","L":"{line.direction}","i":"{trade_id(symbol, row.first_id + line.place)}",'
-        f'"BT":false,"RPI":false,"seq":{row.sequence}}}'
+        f'"p":"{form.price(row.price)}","L":"{line.direction}","i":"{id_of(symbol, row, line.place)}",'
+        f'{_flags(row)},"seq":{row.sequence}}}'
     )
+
+
+def _flags(row: TradeRow) -> str:
+    """Whether it is a block trade, or with an order for retail prices."""
+    return f'"BT":{flag(row, "BT")},"RPI":{flag(row, "RPI")}'
+
+
+def flag(row: TradeRow, source: str) -> str:
+    """Whether a trade is of this kind, as JSON."""
+    return "true" if row.source == source else "false"
 
 
 def side(row: TradeRow) -> str:

@@ -1,10 +1,10 @@
 """A public connection of one category. A request with one bad topic is refused as a whole."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from market_simulator.dialects.bybit import frames, protocol
+from market_simulator.dialects.bybit import protocol
 from market_simulator.dialects.bybit.protocol import Request
 from market_simulator.dialects.bybit.symbols import SPOT
 from market_simulator.dialects.bybit.upkeep import Upkeep
@@ -21,12 +21,13 @@ MOST_CHARACTERS: Final = 21_000
 
 @dataclass(slots=True)
 class PublicSession:
-    """State of one client. `symbols` has those of the category by their native names."""
+    """State of one client. `symbols` has those of the category by their native names, `channels` all topics."""
 
     id: str
     path: str
     category: str
     symbols: Mapping[str, str]
+    channels: Container[str]
     upkeep: Upkeep
     requests: int = 0
     is_logged_in: bool = False
@@ -96,7 +97,7 @@ class PublicSession:
         key = self._key(topic)
         if topic in self.topics:
             return f"error:already subscribed,topic:{topic}"
-        if key.channel not in frames.CHANNELS or (self.category != SPOT and key.instrument not in market.names):
+        if key.channel not in self.channels or (self.category != SPOT and key.instrument not in market.names):
             return f"error:handler not found,topic:{topic}"
         return None if key.instrument in market.names else f"Invalid symbol :[{topic}]"
 

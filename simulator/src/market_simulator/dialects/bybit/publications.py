@@ -5,14 +5,15 @@ the encoding is left out.
 """
 
 from collections.abc import Container, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from market_simulator.dialects.bybit import frames, tickers
-from market_simulator.dialects.bybit.books import DEPTHS, BookMessage, BookTopic
+from market_simulator.dialects.bybit.books import BookMessage, BookTopic
 from market_simulator.dialects.bybit.frames import TradeLine
+from market_simulator.dialects.bybit.recording import merged, replayed
 from market_simulator.dialects.bybit.symbols import SPOT, form_of
 from market_simulator.dialects.bybit.tickers import Direction
-from market_simulator.engine.events import BookChange, Event, Key, Tick, Trades
+from market_simulator.engine.events import BookChange, Event, Key, RecordedRow, Tick, Trades
 from market_simulator.engine.venue import Board, Venue
 
 _SECOND_US: Final = 1_000_000
@@ -23,7 +24,7 @@ class Publications:
     """The messages of all instruments."""
 
     def __init__(self, venue: Venue) -> None:
-        self.of = {name: Publisher(board) for name, board in venue.boards.items()}
+        self.of = {name: Publisher(board, venue) for name, board in venue.boards.items()}
 
     def publish(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:
         """The messages of the streams in `wanted` that result from an event, which the venue has applied."""
@@ -34,17 +35,21 @@ class Publications:
                 return self.of[event.instrument].trades(event, wanted)
             case BookChange():
                 return self.of[event.instrument].book_change(event, wanted)
-        return []
+            case RecordedRow():
+                return self.of[event.instrument].recorded(event, wanted)
 
 
 class Publisher:
     """The messages of one instrument."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, venue: Venue) -> None:
+        symbol = board.instrument.id
         self.form = form_of(board.instrument)
-        self.books = {depth: BookTopic(board.instrument.id, depth) for depth in DEPTHS}
+        self.books = _books(symbol, venue)
         self._board = board
-        self._keys = {channel: Key(channel, board.instrument.id) for channel in frames.CHANNELS}
+        self._keys = {channel: Key(channel, symbol) for channel in (*frames.CHANNELS, *self.books)}
+        self._recorded = venue.recorded
+        self._states: dict[str, dict[str, Any]] = {}  # whole states of recorded streams
         self._direction = Direction()
         self._sequence = 0  # of the newest trade or change
         self._ticker: dict[str, str] = {}  # the fields of linear, as published
@@ -79,6 +84,13 @@ class Publisher:
         messages = [(self._keys[f"orderbook.{message.depth}"], message) for message in found if message is not None]
         return [(key, frames.orderbook(self.form, message)) for key, message in messages if key in wanted]
 
+    def recorded(self, event: RecordedRow, wanted: Container[Key]) -> list[tuple[Key, str]]:
+        """A message as recorded."""
+        message = replayed(event)
+        self._states[event.channel] = merged(self._states.get(event.channel), message)
+        key = self._keys[event.channel]
+        return [(key, frames.compact(message))] if key in wanted else []
+
     # -- the regular beat -----------------------------------------------------------------------------------------
 
     def tick(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
@@ -90,20 +102,20 @@ class Publisher:
         return pushes + (self._klines(time_us, wanted) if time_us % _SECOND_US == 0 else [])
 
     def _spot_ticker(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
-        is_due = self._ticker_is_new and time_us - self._ticker_us >= _TICKER_US
-        if self.form.category != SPOT or not is_due:
+        key, is_due = self._keys[frames.TICKERS], self._ticker_is_new and time_us - self._ticker_us >= _TICKER_US
+        if self.form.category != SPOT or not is_due or key in self._recorded:
             return []
         self._ticker_is_new, self._ticker_us = False, time_us
-        key = self._keys[frames.TICKERS]
         return [(key, self._whole_ticker())] if key in wanted else []
 
     def _linear_ticker(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
-        if self.form.category == SPOT or not self._ticker_is_new or self._board.last is None:
+        key = self._keys[frames.TICKERS]
+        is_idle = not self._ticker_is_new or self._board.last is None
+        if self.form.category == SPOT or is_idle or key in self._recorded:
             return []
         self._ticker_is_new, self._ticker_us, before = False, time_us, self._ticker
         self._ticker = tickers.linear_row(self.form, self._board, self._direction.name)
         changed = {name: value for name, value in self._ticker.items() if before.get(name) != value}
-        key = self._keys[frames.TICKERS]
         if key not in wanted or not changed:
             return []
         if not before:
@@ -122,7 +134,8 @@ class Publisher:
         pushes = []
         for channel in frames.KLINES:
             key = self._keys[channel]
-            if key in wanted and (rows := self._candles(channel, has_traded)):
+            is_derived = key in wanted and key not in self._recorded
+            if is_derived and (rows := self._candles(channel, has_traded)):
                 pushes.append((key, frames.kline(self.form, frames.KLINES[channel], time_us // 1000, rows)))
         return pushes
 
@@ -153,8 +166,11 @@ class Publisher:
 
     def present(self, key: Key) -> str | None:
         """The message that a new subscriber gets at once, or None. New trades are never sent again."""
-        if depth := frames.BOOKS.get(key.channel):
-            message = self.books[depth].snapshot()
+        if key in self._recorded:
+            row = self._states.get(key.channel)
+            return None if row is None else frames.compact(row)
+        if topic := self.books.get(key.channel):
+            message = topic.snapshot()
             return None if message is None else frames.orderbook(self.form, message)
         if self._board.last is None or key.channel == frames.TRADES:
             return None
@@ -162,3 +178,11 @@ class Publisher:
             now_ms = max(self._board.day.now_ms, self._board.candles_until_ms)
             return frames.kline(self.form, bar, now_ms, self._rows(key.channel, bar.open_ms(now_ms)))
         return self._whole_ticker() if self._ticker or self.form.category == SPOT else None
+
+
+def _books(symbol: str, venue: Venue) -> dict[str, BookTopic]:
+    """The topics of order books that are not replayed row by row, by their channels."""
+    recorded = {key.channel: first for key, first in venue.books.items() if key.instrument == symbol}
+    channels = {channel for channel in frames.BOOKS if Key(channel, symbol) not in venue.recorded} | recorded.keys()
+    depths = {channel: int(channel.rpartition(".")[2]) for channel in sorted(channels)}
+    return {channel: BookTopic(symbol, depth, recorded.get(channel)) for channel, depth in depths.items()}

@@ -9,7 +9,7 @@ from market_simulator.dialects.bybit import account, frames, tickers
 from market_simulator.dialects.bybit.frames import compact
 from market_simulator.dialects.bybit.publications import Publications, Publisher
 from market_simulator.dialects.bybit.symbols import LINEAR, SPOT, Form, category, native
-from market_simulator.dialects.bybit.trade_ids import trade_id
+from market_simulator.dialects.bybit.trade_ids import id_of
 from market_simulator.engine.account import Account
 from market_simulator.engine.candles import Candle
 from market_simulator.engine.dialect import Reply, RestRequest
@@ -202,7 +202,7 @@ def _orderbook(call: Call) -> str:
     """The window of the topic with 1,000 levels, with its update number, or an older book (`stale`)."""
     board = call.board()
     publisher, limit = call.publisher(board), call.limit(1 if call.category == SPOT else 25, 1000)
-    topic, form = publisher.books[1000], publisher.form
+    topic, form = publisher.books["orderbook.1000"], publisher.form
     (bids, asks), sequence, ts_ms = topic.window, topic.sequence, topic.ts_ms
     old = call.truth.books[board.instrument.id].before(call.request.lag) if call.request.lag else None
     if old is not None:
@@ -231,9 +231,9 @@ def fill_row(symbol: str, fill: Fill) -> str:
     """The row of a fill."""
     row = fill.row
     return (
-        f'{{"execId":"{trade_id(symbol, fill.id)}","symbol":"{native(symbol)}","price":"{row.price}",'
-        f'"size":"{fill.size}","side":"{frames.side(row)}","time":"{row.ts_ms}","isBlockTrade":false,'
-        f'"isRPITrade":false,"seq":"{row.sequence}"}}'
+        f'{{"execId":"{id_of(symbol, row, fill.id - row.first_id)}","symbol":"{native(symbol)}","price":"{row.price}",'
+        f'"size":"{fill.size}","side":"{frames.side(row)}","time":"{row.ts_ms}","isBlockTrade":{frames.flag(row, "BT")},'
+        f'"isRPITrade":{frames.flag(row, "RPI")},"seq":"{row.sequence}"}}'
     )
 
 

@@ -9,6 +9,7 @@ from market_simulator.engine.quantities import decimals_of
 SPOT: Final = "spot"
 LINEAR: Final = "linear"
 _PERPETUAL: Final = "-PERP"
+_QUOTES: Final = ("USDT", "USDC", "USDE", "USDQ", "EUR", "BRL", "TRY", "PLN", "BTC", "ETH", "SOL", "MNT")
 
 
 def category(symbol: str) -> str:
@@ -20,6 +21,16 @@ def native(symbol: str) -> str:
     """The exchange's name, which both categories share: "BTCUSDT". Perpetuals in USDC are "BTCPERP"."""
     base, quote, *kind = symbol.split("-")
     return f"{base}PERP" if kind and quote == "USDC" else base + quote
+
+
+def canonical(kind: str, name: str) -> str | None:
+    """The symbol of a category's native name: `canonical("linear", "BTCUSDT") == "BTC-USDT-PERP"`. None: unknown form."""
+    if kind == LINEAR and name.endswith("PERP"):
+        return f"{name.removesuffix('PERP')}-USDC{_PERPETUAL}"
+    quote = next((quote for quote in _QUOTES if name.endswith(quote) and name != quote), None)
+    if quote is None:
+        return None
+    return f"{name.removesuffix(quote)}-{quote}{_PERPETUAL if kind == LINEAR else ''}"
 
 
 @dataclass(frozen=True, slots=True)

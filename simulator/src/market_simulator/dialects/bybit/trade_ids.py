@@ -8,6 +8,7 @@ from typing import Final
 from zlib import crc32
 
 from market_simulator.dialects.bybit.symbols import SPOT, category
+from market_simulator.engine.events import TradeRow
 
 _SPACE: Final = 10**16  # the digits below the symbol's own ones
 _STEP: Final = 16
@@ -19,6 +20,11 @@ _INVERSE: Final = pow(_FACTOR, -1, _MIXED)
 def trade_id(symbol: str, dense_id: int) -> str:
     """The exchange's id of a fill."""
     return _number(symbol, dense_id) if category(symbol) == SPOT else _uuid(symbol, dense_id)
+
+
+def id_of(symbol: str, row: TradeRow, place: int) -> str:
+    """The exchange's id of a fill of a row: the recorded one, or one that is made."""
+    return row.name or trade_id(symbol, row.first_id + place)
 
 
 def dense(native_id: str) -> int:

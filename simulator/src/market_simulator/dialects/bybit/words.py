@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, Final
 
-from market_simulator.dialects.bybit.trade_ids import dense
+from market_simulator.dialects.bybit.trade_ids import dense, trade_id
 from market_simulator.engine.events import Key
 from market_simulator.engine.faults.words import Words
 
@@ -19,10 +19,18 @@ def identity(key: Key, text: str) -> dict[str, Any]:
     if "u" in data:
         return {"sequence": data["seq"], "update": data["u"]}
     if isinstance(data, list) and "i" in data[0]:
-        return {"firstTradeId": dense(data[0]["i"]), "lastTradeId": dense(data[-1]["i"])}
+        return _fills(key.instrument, data[0]["i"], data[-1]["i"])
     if isinstance(data, list) and "start" in data[0]:
         return {"openMs": data[0]["start"], "closed": data[0]["confirm"]}
     return {"ts": message.get("ts", message.get("creationTime"))}
+
+
+def _fills(symbol: str, first: str, last: str) -> dict[str, Any]:
+    """The market's ids. Recorded ids do not tell them, so they are named themselves."""
+    numbers = dense(first), dense(last)
+    if (trade_id(symbol, numbers[0]), trade_id(symbol, numbers[1])) != (first, last):
+        return {"firstExecId": first, "lastExecId": last}
+    return {"firstTradeId": numbers[0], "lastTradeId": numbers[1]}
 
 
 WORDS: Final = Words(
