@@ -36,11 +36,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 def test_list_of_exchanges_has_what_each_offers(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["exchanges"]) == 0
-    head, okx, *_ = capsys.readouterr().out.splitlines()
+    head, *lines = capsys.readouterr().out.splitlines()
     assert head.split("  ")[0] == "EXCHANGE"
-    assert "spot,perpetual,future" in okx
-    assert "orderbook=sequences" in okx
-    assert "trade=ids" in okx
+    okx = [line.split(maxsplit=4)[1:] for line in lines if line.startswith("okx ")]
+    assert [line[0] for line in okx] == [each for each in DataType if each in Okx.offers]
+    assert ["trade", "spot,perpetual,future", "ids"] in okx
+    assert ["orderbook", "spot,perpetual,future", "sequences", "400"] in okx
+    assert ["funding", "perpetual", "connection"] in okx
+    assert ["balance", "whole", "accounts"] in okx
 
 
 def test_list_of_exchanges_as_json_keeps_its_fields(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,7 @@
 """The command ``market-collector exchanges``: what each exchange offers, and the catalogue of one."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from market_collector.book.rule import Proof
@@ -11,8 +11,9 @@ from market_collector.exchanges.interface import REST, WEBSOCKET, Exchange
 from market_collector.model.events import Instrument
 from market_collector.model.streams import DataType
 from market_collector.net.catalogue import catalogue
-from market_spec.exchanges import CAPABILITIES
+from market_spec.exchanges import CAPABILITIES, KINDS_OF_TYPES
 from market_spec.messages import not_among
+from market_spec.names import KINDS
 
 CONNECTION = "connection"
 """Nothing in the data shows a loss: only the times at which a connection was down are known."""
@@ -37,21 +38,23 @@ def print_exchanges(name: str | None, output: str, rest_endpoint: str | None) ->
     rows = [_offer(each) for each in EXCHANGES.values()] if name is None else _catalogue(name, rest_endpoint)
     if output == "json":
         print(json.dumps(rows, indent=2))
+    elif name is None:
+        print("\n".join(_table([line for row in rows for line in _by_type(row)], TYPE_COLUMNS)))
     else:
-        print("\n".join(_table(rows, EXCHANGE_COLUMNS if name is None else INSTRUMENT_COLUMNS)))
+        print("\n".join(_table(rows, INSTRUMENT_COLUMNS)))
     return 0
 
 
 # -- exchanges
 
-EXCHANGE_COLUMNS = {
+TYPE_COLUMNS = {
     "EXCHANGE": "exchange",
+    "DATA TYPE": "type",
     "KINDS": "kinds",
-    "DATA TYPES": "dataTypes",
-    "DEPTHS": "orderbookDepths",
-    "CANDLES": "candleIntervals",
-    "PROVED BY": "proofs",
+    "PROVED BY": "proof",
+    "DEPTHS, INTERVALS": "choices",
 }
+CHOICES = {DataType.ORDERBOOK: "orderbookDepths", DataType.CANDLE: "candleIntervals"}
 
 
 def _offer(exchange: Exchange) -> Row:
@@ -65,6 +68,19 @@ def _offer(exchange: Exchange) -> Row:
         "websocket": exchange.hosts[WEBSOCKET],
         "rest": exchange.hosts[REST],
     }
+
+
+def _by_type(offer: Row) -> Iterator[Row]:
+    """A line of the table for each data type, in the order of the spec."""
+    for each in filter(offer["proofs"].__contains__, DataType):
+        kinds = [kind for kind in offer["kinds"] if kind in KINDS_OF_TYPES.get(each, KINDS)]
+        yield {
+            "exchange": offer["exchange"],
+            "type": each,
+            "kinds": None if each is DataType.BALANCE else kinds,
+            "proof": offer["proofs"][each],
+            "choices": offer.get(CHOICES.get(each, "")),
+        }
 
 
 def proof_of(exchange: Exchange, data_type: DataType) -> str:
@@ -135,6 +151,4 @@ def _table(rows: Sequence[Row], columns: Mapping[str, str]) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return ",".join(f"{name}={each}" for name, each in value.items())
     return ",".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
