@@ -210,6 +210,15 @@ async def test_damaged_number_is_valid_json(start: Any, control_of: Any, dial: A
         pass
 
 
+async def test_liquidations_are_a_topic_of_linear_only(start: Any, dial: Any) -> None:
+    program = start(*MARKET)
+    spot, linear = await dial(program, "public/spot"), await dial(program, "public/linear")
+    await ask(spot, "subscribe", "allLiquidation.BTCUSDT")
+    assert (await message(spot))["ret_msg"] == "error:handler not found,topic:allLiquidation.BTCUSDT"
+    await ask(linear, "subscribe", "allLiquidation.BTCUSDT")
+    assert (await of_topic(linear, "allLiquidation.BTCUSDT"))["data"][0]["s"] == "BTCUSDT"
+
+
 async def test_delisted_symbol_is_refused_and_unknown(start: Any, http: Any, control_of: Any, dial: Any) -> None:
     program = start(*MARKET)
     await control_of(program).post("/faults/delist", symbol="BTC-USDT", seconds=60)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from market_simulator.engine.venue import Venue
 SPOT, LINEAR = "BTC-USDT", "BTC-USDT-PERP"
 PLAN = MarketPlan("7", (SPOT, LINEAR), Fraction(40))
 SLOW = MarketPlan("7", (SPOT, LINEAR), Fraction(4))  # minutes pass in 4,000 events
+TICKERS = Path(__file__).parents[3] / "recordings" / "bybit" / "ws_linear_tickers_2026-09-30_btcusdt.jsonl"
 START_US = 1_767_225_540_000_000  # 2025-12-31T23:59:00Z
 EVERY = {Key(channel, symbol) for channel in frames.CHANNELS for symbol in PLAN.symbols}
 
@@ -193,6 +195,42 @@ def test_linear_ticker_has_changed_fields_only() -> None:
     present = run.publications.of[LINEAR].present(Key("tickers", LINEAR))
     assert json.loads(present or "")["data"] == row
     assert any("bid1Price" in d["data"] and "ask1Price" not in d["data"] for d in deltas)
+
+
+def test_linear_ticker_has_the_facts_of_the_contract() -> None:
+    run = Run(events(3000))
+    contract = run.venue.boards[LINEAR].contract
+    assert contract is not None
+    row: dict[str, str] = {}
+    marks = []
+    for message in run.on("tickers", LINEAR):
+        row |= message["data"]
+        marks.append(row["markPrice"])
+    mark, interest, rate = contract.marks.newest(), contract.interests.newest(), contract.rates.newest()
+    assert mark is not None
+    assert interest is not None
+    assert rate is not None
+    assert (Decimal(row["markPrice"]), Decimal(row["indexPrice"])) == (Decimal(mark.price), Decimal(mark.index))
+    assert [Decimal(row[name]) / interest.contracts for name in ("openInterest", "singleOpenInterest")] == [2, 1]
+    assert Decimal(row["openInterestValue"]) == round(2 * interest.contracts * Decimal(interest.price), 2)
+    assert (row["nextFundingTime"], Decimal(row["fundingRate"])) == (str(rate.due_ms), Decimal(rate.rate))
+    assert (marks[0], len(set(marks)) > 5) == ("", True)
+    recorded = json.loads(TICKERS.read_text().splitlines()[1])
+    assert set(json.loads(recorded["raw"])["data"]) == row.keys()
+
+
+def test_every_liquidation_is_published_with_the_side_of_the_position() -> None:
+    run = Run(events(3000), {Key("allLiquidation", LINEAR)})
+    contract = run.venue.boards[LINEAR].contract
+    assert contract is not None
+    rows = [row for message in run.on("allLiquidation", LINEAR) for row in message["data"]]
+    facts = list(contract.liquidations.rows)[: len(rows)]
+    sides = {"buy": "Sell", "sell": "Buy"}
+    assert [(row["T"], row["S"], Decimal(row["v"])) for row in rows] == [
+        (fact.ts_ms, sides[fact.side], Decimal(fact.contracts)) for fact in facts
+    ]
+    assert len(rows) > 5
+    assert all(time_us % 500_000 == 0 for time_us, _, _ in run.said)
 
 
 @pytest.mark.parametrize("symbol", PLAN.symbols)

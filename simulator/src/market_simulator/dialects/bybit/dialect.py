@@ -26,6 +26,10 @@ _DATA_TYPES: dict[str, frozenset[str]] = {
     "ticker": frozenset({frames.TICKERS, "orderbook.1"}),
     "candle": frozenset(frames.KLINES),
     "balance": frozenset({account.KEY.channel}),
+    "funding": frozenset({frames.TICKERS}),
+    "markprice": frozenset({frames.TICKERS}),
+    "openinterest": frozenset({frames.TICKERS}),
+    "liquidation": frozenset({frames.LIQUIDATIONS}),
 }
 
 
@@ -84,6 +88,7 @@ class Frontend:
         wanted = path.removeprefix(_PUBLIC)
         symbols = {native_name: symbol for (kind, native_name), symbol in self._symbols.items() if kind == wanted}
         channels = frames.CHANNELS | {key.channel for key in self._venue.books}
+        channels |= {frames.LIQUIDATIONS} if wanted == LINEAR else set()
         return PublicSession(name, path, wanted, symbols, channels, Upkeep(limit))
 
     def publish(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:

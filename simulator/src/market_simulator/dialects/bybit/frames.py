@@ -9,6 +9,7 @@ from market_simulator.dialects.bybit.books import DEPTHS, BookMessage
 from market_simulator.dialects.bybit.symbols import SPOT, Form
 from market_simulator.dialects.bybit.trade_ids import id_of
 from market_simulator.engine.candles import MINUTE, Bar, Candle
+from market_simulator.engine.contracts import Liquidation
 from market_simulator.engine.events import Level, TradeRow
 from market_simulator.engine.quantities import plain
 
@@ -23,14 +24,27 @@ KLINES: Final = {f"kline.{name}": bar for name, bar in BARS.items()}
 BOOKS: Final = {f"orderbook.{depth}": depth for depth in DEPTHS}
 TRADES: Final = "publicTrade"
 TICKERS: Final = "tickers"
+LIQUIDATIONS: Final = "allLiquidation"
 CHANNELS: Final = frozenset({TRADES, TICKERS, *BOOKS, *KLINES})
-"""The public topics without their symbols."""
+"""The public topics of both categories without their symbols. Linear also has `LIQUIDATIONS`."""
 TRADES_A_MESSAGE: Final = 1024
 
 
 def compact(value: Any) -> str:
     """Encode JSON without blanks."""
     return json.dumps(value, separators=(",", ":"))
+
+
+def liquidations(form: Form, push_ms: int, rows: Iterable[Liquidation]) -> str:
+    """Positions closed by force. `S` is the side of the position: Buy is a long one, which a sell order closes."""
+    data = [
+        {
+            "T": row.ts_ms, "s": form.name, "S": "Buy" if row.side == "sell" else "Sell",
+            "v": form.size(row.contracts), "p": form.price(row.price),
+        }
+        for row in rows
+    ]  # fmt: skip
+    return _message(form, LIQUIDATIONS, "snapshot", push_ms, compact(data), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from market_simulator.dialects.bybit.symbols import SPOT, category, native
+from market_simulator.dialects.bybit.tickers import FUNDING_CAP
+from market_simulator.engine.contracts import FUNDING_MS
 from market_simulator.engine.instruments import Instrument, kind_of
 
 
@@ -40,7 +42,7 @@ def _linear(symbol: str, tick: str, lot: str) -> Mapping[str, Any]:
             "maxOrderQty": "1190", "minOrderQty": lot, "qtyStep": lot, "postOnlyMaxOrderQty": "1190",
             "maxMktOrderQty": "500", "minNotionalValue": "5",
         },
-        "unifiedMarginTrade": True, "fundingInterval": 480, "settleCoin": quote, "copyTrading": "both",
-        "upperFundingRate": "0.005", "lowerFundingRate": "-0.005", "isPreListing": False, "preListingInfo": None,
+        "unifiedMarginTrade": True, "fundingInterval": FUNDING_MS // 60_000, "settleCoin": quote,
+        "copyTrading": "both", "upperFundingRate": FUNDING_CAP, "lowerFundingRate": f"-{FUNDING_CAP}", "isPreListing": False, "preListingInfo": None,
         "symbolType": "",
     }  # fmt: skip

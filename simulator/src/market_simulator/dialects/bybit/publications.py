@@ -13,10 +13,12 @@ from market_simulator.dialects.bybit.frames import TradeLine
 from market_simulator.dialects.bybit.recording import merged, replayed
 from market_simulator.dialects.bybit.symbols import SPOT, form_of
 from market_simulator.dialects.bybit.tickers import Direction
+from market_simulator.engine.contracts import Contract
 from market_simulator.engine.events import BookChange, Event, Key, RecordedRow, Tick, Trades
 from market_simulator.engine.venue import Board, Venue
 
 _SECOND_US: Final = 1_000_000
+_LIQUIDATIONS_US: Final = 500_000
 _TICKER_US: Final = 50_000  # smallest period of spot tickers; those of linear come every 100 ms
 
 
@@ -47,7 +49,7 @@ class Publisher:
         self.form = form_of(board.instrument)
         self.books = _books(symbol, venue)
         self._board = board
-        self._keys = {channel: Key(channel, symbol) for channel in (*frames.CHANNELS, *self.books)}
+        self._keys = {channel: Key(channel, symbol) for channel in (*frames.CHANNELS, frames.LIQUIDATIONS, *self.books)}
         self._recorded = venue.recorded
         self._states: dict[str, dict[str, Any]] = {}  # whole states of recorded streams
         self._direction = Direction()
@@ -55,6 +57,8 @@ class Publisher:
         self._ticker: dict[str, str] = {}  # the fields of linear, as published
         self._ticker_us = 0
         self._ticker_is_new = self._has_traded = False
+        self._facts: tuple[object, ...] = ()  # the newest of each kind, as published
+        self._liquidations = 0  # published ones
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -98,7 +102,8 @@ class Publisher:
         book = self._board.book
         found = [topic.due(time_us, book) or topic.repeated(time_us) for topic in self.books.values()]
         pushes = self._book_pushes(found, wanted) + self._spot_ticker(time_us, wanted)
-        pushes += self._linear_ticker(time_us, wanted)
+        if self._board.contract is not None:
+            pushes += self._contract(self._board.contract, time_us, wanted)
         return pushes + (self._klines(time_us, wanted) if time_us % _SECOND_US == 0 else [])
 
     def _spot_ticker(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
@@ -108,10 +113,23 @@ class Publisher:
         self._ticker_is_new, self._ticker_us = False, time_us
         return [(key, self._whole_ticker())] if key in wanted else []
 
+    def _contract(self, contract: Contract, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
+        """The ticker of linear and, every 500 ms, all liquidations."""
+        facts = (contract.marks.newest(), contract.interests.newest(), contract.rates.newest())
+        self._ticker_is_new, self._facts = self._ticker_is_new or facts != self._facts, facts
+        pushes = self._linear_ticker(time_us, wanted)
+        if time_us % _LIQUIDATIONS_US:
+            return pushes
+        rows, self._liquidations = contract.liquidations.after(self._liquidations), contract.liquidations.count
+        key = self._keys[frames.LIQUIDATIONS]
+        if not rows or key not in wanted:
+            return pushes
+        return [*pushes, (key, frames.liquidations(self.form, time_us // 1000, rows[::-1]))]
+
     def _linear_ticker(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
         key = self._keys[frames.TICKERS]
         is_idle = not self._ticker_is_new or self._board.last is None
-        if self.form.category == SPOT or is_idle or key in self._recorded:
+        if is_idle or key in self._recorded:
             return []
         self._ticker_is_new, self._ticker_us, before = False, time_us, self._ticker
         self._ticker = tickers.linear_row(self.form, self._board, self._direction.name)
@@ -165,14 +183,14 @@ class Publisher:
         return self._direction.name
 
     def present(self, key: Key) -> str | None:
-        """The message that a new subscriber gets at once, or None. New trades are never sent again."""
+        """The message that a new subscriber gets at once, or None. Trades and liquidations are never sent again."""
         if key in self._recorded:
             row = self._states.get(key.channel)
             return None if row is None else frames.compact(row)
         if topic := self.books.get(key.channel):
             message = topic.snapshot()
             return None if message is None else frames.orderbook(self.form, message)
-        if self._board.last is None or key.channel == frames.TRADES:
+        if self._board.last is None or key.channel in (frames.TRADES, frames.LIQUIDATIONS):
             return None
         if bar := frames.KLINES.get(key.channel):
             now_ms = max(self._board.day.now_ms, self._board.candles_until_ms)
