@@ -23,6 +23,20 @@ BINANCE_CONTROL = BINANCE / "control_frames_docs_example.jsonl"
 BINANCE_REST = BINANCE / "rest.jsonl"
 BINANCE_ACCOUNT = BINANCE / "ws_api_account_2026-09-30_demo.jsonl"
 
+BYBIT = Path(__file__).parent.parent / "recordings" / "bybit"
+BYBIT_ARCHIVE = BYBIT / "archive_ob500_2024-12-01_xrpusdt_part1.jsonl"
+BYBIT_TESTNET = BYBIT / "ws_spot_testnet_2026-09-13_btcusdt.jsonl"
+BYBIT_BOOK = BYBIT / "ws_spot_2026-08-24_btcusdt_ob50.jsonl"
+BYBIT_SPOT = BYBIT / "ws_spot_2026-09-02_btcusdt_trade_ticker.jsonl"
+BYBIT_SNIPPETS = BYBIT / "ws_spot_2026-08_snippets.jsonl"
+BYBIT_KLINE = BYBIT / "ws_spot_2026-08_kline_snippet.jsonl"
+BYBIT_LINEAR = BYBIT / "ws_linear_tickers_2026-09-30_btcusdt.jsonl"
+BYBIT_2023 = BYBIT / "ws_linear_2023-04-05_snippets.jsonl"
+BYBIT_RESTART = BYBIT / "derived_service_restart_u1.jsonl"
+BYBIT_CONTROL = BYBIT / "control_frames_docs_example.jsonl"
+BYBIT_REST = BYBIT / "rest.jsonl"
+BYBIT_ACCOUNT = BYBIT / "ws_private_wallet_docs_example.jsonl"
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -311,6 +311,8 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str
     is_permanent: bool
     """False: the same request may succeed later without any change by the user."""
+    spared: tuple[Stream, ...] = ()
+    """Further streams of the refused request, to be requested again."""
 
 
 class Pong(msgspec.Struct, frozen=True):

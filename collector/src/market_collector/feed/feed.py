@@ -34,7 +34,7 @@ from market_collector.feed.ledger import Ledger
 from market_collector.feed.liveness import Liveness
 from market_collector.feed.quiet_check import QuietCheck
 from market_collector.feed.recent_check import RecentCheck
-from market_collector.feed.stream_state import AccountProgress
+from market_collector.feed.stream_state import AccountProgress, UnnumberedProgress
 from market_collector.feed.subscription import (
     SUBSCRIBE_TIMEOUT_S,
     BookSubscription,
@@ -301,6 +301,8 @@ class Feed:
             progress.observe(batch.records[-1], now)
             return [Emit(batch.records)]
         records = take(progress, batch.records, now)
+        if type(progress) is UnnumberedProgress and progress.interruption is not None:
+            return [Emit(records), *self._recent.requests(now)]
         return [Emit(records)] if records else []
 
     def _on_control(self, message: Message, now: Moment) -> list[Effect]:

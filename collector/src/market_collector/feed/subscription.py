@@ -210,7 +210,9 @@ class Subscriptions:
         self.outbox.on_answer()
         self._is_unanswered = self._is_unanswered and answer.streams == ()  # of an unsubscribe request
         if isinstance(answer, Refusal):
-            return [*self._on_refusal(answer, now), *self.send_due(now)]
+            spared = [stream for stream in answer.spared if self.by_stream[stream].acked_at is None]
+            again = self.subscribe(spared, now) if spared else []
+            return [*self._on_refusal(answer, now), *again, *self.send_due(now)]
         for stream in answer.streams:
             if self.by_stream[stream].acked_at is None:  # some exchanges repeat all streams in each answer
                 self.acknowledge(self.by_stream[stream], now)

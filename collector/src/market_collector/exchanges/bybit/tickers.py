@@ -1,0 +1,162 @@
+"""Bybit's tickers, whose fields come in parts. Each reader keeps those of one stream on one connection."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType, structs
+
+from market_collector.exchanges.bybit.names import NAME
+from market_collector.exchanges.decimals import Id, Milliseconds, check_decimals
+from market_collector.exchanges.interface import Batch
+from market_collector.model.events import Level, Ticker
+from market_collector.model.streams import Stream
+
+Changed = str | UnsetType
+Prices = tuple[str | None, str | None, str | None, str | None]
+"""Best bid with its amount, and best ask with its amount."""
+
+
+class Day(msgspec.Struct, gc=False):
+    """Last price and the last 24 hours of a spot instrument.
+
+    ``{"symbol":"BTCUSDT","lastPrice":"77606.8","highPrice24h":"78685.3","lowPrice24h":"76412.6",
+    "prevPrice24h":"78605.2","volume24h":"7654.575275","turnover24h":"594624551.61837538","price24hPcnt":"-0.0127",
+    "usdIndexPrice":"77561.956977"}`` [rec]
+    """
+
+    lastPrice: str
+    prevPrice24h: str
+    highPrice24h: str
+    lowPrice24h: str
+    volume24h: str
+    turnover24h: str
+
+
+class DayPush(msgspec.Struct, gc=False):
+    """``{"topic":"tickers.BTCUSDT","ts":1788335008126,"type":"snapshot","cs":113508069165,"data":Day}`` [rec]."""
+
+    ts: Milliseconds
+    data: Day
+
+
+class Best(msgspec.Struct, gc=False):
+    """The best level of each side."""
+
+    b: list[Level]
+    a: list[Level]
+    u: Id
+
+
+class BestPush(msgspec.Struct, gc=False):
+    """``{"topic":"orderbook.1.BTCUSDT","ts":1786613159749,"type":"snapshot","data":{...,"u":72212457},...}`` [rec].
+
+    After 3 s without a change it comes again with the same ``u``.
+    """
+
+    ts: Milliseconds
+    data: Best
+
+
+class Changes(msgspec.Struct, gc=False):
+    """The changed fields of a linear ticker; "" is no value. ``"nextFundingTime"`` and others are ignored."""
+
+    bid1Price: Changed = UNSET
+    bid1Size: Changed = UNSET
+    ask1Price: Changed = UNSET
+    ask1Size: Changed = UNSET
+    lastPrice: Changed = UNSET
+    prevPrice24h: Changed = UNSET
+    highPrice24h: Changed = UNSET
+    lowPrice24h: Changed = UNSET
+    volume24h: Changed = UNSET
+    turnover24h: Changed = UNSET
+
+
+class ChangePush(msgspec.Struct, gc=False):
+    """All fields of a ticker, or the changed ones.
+
+    ``{"topic":"tickers.BTCUSDT","type":"delta","data":{"symbol":"BTCUSDT","ask1Price":"83024.70",
+    "ask1Size":"3.383"},"cs":818232112716,"ts":1790757082383}`` [rec]
+    """
+
+    type: Literal["snapshot", "delta"]
+    ts: Milliseconds
+    data: Changes
+
+
+read_day_push = msgspec.json.Decoder(DayPush).decode
+read_best_push = msgspec.json.Decoder(BestPush).decode
+read_change_push = msgspec.json.Decoder(ChangePush).decode
+
+
+class SpotTicker:
+    """The ticker of a spot instrument: its day, with the best prices of the book of one level."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._day: Day | None = None
+        self._best: Prices = (None, None, None, None)
+        self._update: int | None = None
+        self._latest_ms = 0
+        """The latest time of both topics: one may lag behind the other."""
+
+    def read(self, frame: bytes, receive_time_ns: int) -> Batch:
+        """Read a message of the topic of tickers."""
+        push = read_day_push(frame)
+        check_decimals(structs.astuple(push.data))
+        self._day = push.data
+        return self._batch(push.ts, receive_time_ns)
+
+    def read_book(self, frame: bytes, receive_time_ns: int) -> Batch:
+        """Read a message of the book. One with the same number only shows that the connection is alive."""
+        push = read_best_push(frame)
+        if push.data.u == self._update:
+            return Batch(self._stream, ())
+        (bid, bid_amount), (ask, ask_amount) = _quoted(push.data.b), _quoted(push.data.a)
+        check_decimals((bid, bid_amount, ask, ask_amount))
+        self._update, self._best = push.data.u, (bid, bid_amount, ask, ask_amount)
+        return self._batch(push.ts, receive_time_ns)
+
+    def _batch(self, time_ms: int, receive_time_ns: int) -> Batch:
+        self._latest_ms = max(self._latest_ms, time_ms)
+        day = self._day
+        if day is None:
+            return Batch(self._stream, ())
+        ticker = Ticker(
+            NAME, self._stream.symbol, self._latest_ms * 1_000_000, receive_time_ns, *self._best, day.lastPrice, None,
+            day.prevPrice24h, day.highPrice24h, day.lowPrice24h, day.volume24h, day.turnover24h,
+        )  # fmt: skip
+        return Batch(self._stream, (ticker,))
+
+
+def _quoted(levels: list[Level]) -> tuple[str | None, str | None]:
+    return (levels[0].price, levels[0].amount) if levels else (None, None)
+
+
+class LinearTicker:
+    """The ticker of a contract: all fields first, then the changed ones."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._fields: list[str | None] | None = None
+
+    def read(self, frame: bytes, receive_time_ns: int) -> Batch:
+        """Read a message. Changes before the first whole ticker are skipped, and those of other fields too."""
+        push = read_change_push(frame)
+        if push.type == "snapshot":
+            self._fields = [None] * len(Changes.__struct_fields__)
+        elif self._fields is None:
+            return Batch(self._stream, ())
+        assert self._fields is not None
+        changes = structs.astuple(push.data)
+        fields = [old if new is UNSET else new or None for old, new in zip(self._fields, changes, strict=True)]
+        if fields == self._fields:
+            return Batch(self._stream, ())
+        check_decimals(fields)
+        self._fields = fields
+        bid, bid_amount, ask, ask_amount, last, start, high, low, volume, turnover = fields
+        ticker = Ticker(
+            NAME, self._stream.symbol, push.ts * 1_000_000, receive_time_ns, bid, bid_amount, ask, ask_amount, last,
+            None, start, high, low, volume, turnover,
+        )  # fmt: skip
+        return Batch(self._stream, (ticker,))
