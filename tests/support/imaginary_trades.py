@@ -69,6 +69,7 @@ class TradeLife:
         self.market = TradeMarket()
         self.records: list[Record] = []
         """Everything emitted, in order."""
+        self._requests: list[Fetch] = []
         self.market.trade(*traded)
 
     def connect(self, seconds: float, *, is_acked: bool = True) -> Feed:
@@ -95,14 +96,14 @@ class TradeLife:
         self.keep(feed.closed("reset", at(seconds)))
 
     def wakes(self, feed: Feed, seconds: float) -> list[Fetch]:
-        """Let time pass. Returns the requests for recent trades."""
-        effects = self.keep(feed.woken(at(seconds)))
-        return [each for each in effects if isinstance(each, Fetch) and each.question is Question.RECENT]
+        """Let time pass. Returns the requests for recent trades since the last call."""
+        self.keep(feed.woken(at(seconds)))
+        requests, self._requests = self._requests, []
+        return requests
 
     def asks(self, feed: Feed, seconds: float) -> Fetch:
-        """Let time pass until the recent trades are requested, which must be due."""
-        (fetch,) = self.wakes(feed, seconds)
-        return fetch
+        """Let time pass. Returns the last request for recent trades, of which there must be one."""
+        return self.wakes(feed, seconds)[-1]
 
     def answers(self, feed: Feed, fetch: Fetch, answer: Answer, seconds: float) -> list[Effect]:
         return self.keep(feed.answered(fetch, answer, at(seconds)))
@@ -113,6 +114,7 @@ class TradeLife:
 
     def keep(self, effects: Sequence[Effect]) -> list[Effect]:
         self.records += [record for effect in effects if isinstance(effect, Emit) for record in effect.records]
+        self._requests += [each for each in effects if isinstance(each, Fetch) and each.question is Question.RECENT]
         return list(effects)
 
     def emitted(self) -> list[str]:
