@@ -75,8 +75,6 @@ def _market(options: Options, dialect: Dialect, now_us: int) -> Exchange:
 
 
 def _replay(options: Options, dialect: Dialect, now_us: int) -> Exchange:
-    if dialect.read_frame is None:
-        raise BadArgumentsError(f"--replay is not offered for {dialect.title}; use --market")
     files = _read(options.replay, dialect)
     recordings = [recording for recording in files if recording.frames]
     if not recordings:
@@ -96,8 +94,7 @@ def _replay(options: Options, dialect: Dialect, now_us: int) -> Exchange:
 
 
 def _read(paths: Iterable[Path], dialect: Dialect) -> list[Recording]:
-    reader = dialect.read_frame
-    return [read_recording(path, reader, dialect.title) for path in paths] if reader else []
+    return [read_recording(path, dialect.read_frame, dialect.title) for path in paths]
 
 
 def _truth(options: Options, listed: list[Instrument]) -> Truth:

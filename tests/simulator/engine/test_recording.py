@@ -5,11 +5,14 @@ import pytest
 
 from market_simulator.dialects.okx.recording import read_frame
 from market_simulator.engine.recording import (
+    Push,
+    RecordedBase,
     RecordedTrade,
     Recording,
     RecordingError,
     read_recording,
     rest_replies_beside,
+    steps,
 )
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "okx"
@@ -34,6 +37,17 @@ def test_every_recorded_data_frame_of_the_replayed_channels_is_read() -> None:
     channels = [frame.channel for frame in read.frames]
     assert {name: channels.count(name) for name in sorted(set(channels))} == {"books": 197, "tickers": 27, "trades": 73}
     assert read.names == {"BTC-USDT", "BTC-USD-220527"}
+
+
+def test_frame_without_any_time_follows_the_one_before(tmp_path: Path) -> None:
+    def read(url: str, raw: str) -> Push:
+        return Push("trades", "A-B", int(raw), RecordedBase((), ()))
+
+    file = tmp_path / "timeless.jsonl"
+    file.write_text(line("0", None) + line("1000", None) + line("3500", None) + line("0", None))
+    found = read_recording(file, read, "anything")
+    assert (found.zero_ms, [frame.offset_us for frame in found.frames]) == (1000, [0, 0, 2_500_000, 2_500_000])
+    assert steps("A-B", [found]) == ("1", "1")
 
 
 @pytest.mark.parametrize("path", sorted(RECORDINGS.glob("*.jsonl")), ids=lambda path: path.name)

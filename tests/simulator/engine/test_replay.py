@@ -8,9 +8,17 @@ import pytest
 from market_simulator.dialects.okx import protocol as okx
 from market_simulator.dialects.okx.recording import read_frame
 from market_simulator.engine.book import Book
-from market_simulator.engine.events import BookChange, Event, Key, RecordedRow, Trades
-from market_simulator.engine.recording import Recording, read_recording
-from market_simulator.engine.replay import recorded_keys, replay, tracks
+from market_simulator.engine.events import BookChange, Event, Key, Level, RecordedRow, Trades
+from market_simulator.engine.quantities import price_key
+from market_simulator.engine.recording import (
+    Frame,
+    RecordedBase,
+    RecordedBook,
+    RecordedTrade,
+    Recording,
+    read_recording,
+)
+from market_simulator.engine.replay import recorded_books, recorded_keys, replay, tracks
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "okx"
 NOW_US = 1_800_000_000_000_000
@@ -167,6 +175,54 @@ def test_changes_before_the_first_snapshot_are_not_replayed() -> None:
             for event in islice(replay([headless], 0, Fraction(1), okx.checksum), 100)
             if isinstance(event, BookChange)
         )
+
+
+def level(price: str, size: str) -> Level:
+    return Level(price_key(price), price, size, "")
+
+
+def made(*frames: Frame) -> Recording:
+    return Recording(Path("made.jsonl"), 0, frames, ())
+
+
+def changes(recording: Recording, count: int) -> list[BookChange]:
+    events = islice(replay([recording], 0, Fraction(1), okx.checksum), count)
+    return [event for event in events if isinstance(event, BookChange)]
+
+
+def update(offset_us: int, sequence: int, before: int, *bids: Level, channel: str = "depth") -> Frame:
+    book = RecordedBook(bids, (), 5, sequence, 0, False, before=before)
+    return Frame(offset_us, channel, "A-B", book)
+
+
+def test_book_without_snapshots_starts_with_that_of_rest() -> None:
+    base = Frame(10, "", "A-B", RecordedBase((level("7", "1"), level("6", "2")), ()))
+    recording = made(update(0, 22, 19, level("7", "1")), base, update(20, 23, 22, level("6", "0")))
+    opening, first, second, again, *_ = changes(recording, 6)
+    assert (opening.is_snapshot, opening.sequence, [row.size for row in opening.bids]) == (True, 19, ["1", "2"])
+    assert [(first.previous, first.sequence), (second.previous, second.sequence)] == [(19, 22), (22, 23)]
+    assert (again.is_snapshot, again.previous, again.bids) == (False, 23, (level("6", "2"),))
+    assert again.sequence > 23
+
+
+def test_book_without_any_state_starts_empty_and_keeps_empty_updates() -> None:
+    opening, first, second = changes(made(update(0, 3, 2), update(10, 5, 3)), 3)
+    assert (opening.is_snapshot, opening.bids) == (True, ())
+    assert [(change.is_no_change, change.sequence) for change in (first, second)] == [(False, 3), (False, 5)]
+
+
+def test_other_depths_of_a_book_are_left_out() -> None:
+    frames = update(0, 3, 2), update(10, 90, 80, channel="depth@100ms"), update(20, 4, 3)
+    assert [change.sequence for change in changes(made(*frames), 3)] == [2, 3, 4]
+    assert recorded_books([made(*frames)]) == {Key("depth", "A-B"): 0, Key("depth@100ms", "A-B"): 0}
+
+
+def test_ids_that_are_not_dense_are_kept_in_the_first_pass() -> None:
+    trades = [RecordedTrade(None, "1", "1", 1, "buy", "0", 5, None, name) for name in ("x", "c")]
+    recording = made(*(Frame(place, "trades", "A-B", (trade,)) for place, trade in enumerate(trades)))
+    events = islice(replay([recording], 0, Fraction(1), okx.checksum), 4)
+    rows = [row for event in events if isinstance(event, Trades) for row in event.rows]
+    assert [(row.last_id, row.name) for row in rows] == [(1, "x"), (2, "c"), (3, ""), (4, "")]
 
 
 def test_channels_that_are_recorded_are_named() -> None:

@@ -81,6 +81,12 @@ def test_restarted_ids_keep_both_eras() -> None:
     assert made.first_id in range(50, 110), "the first era has fallen out"
 
 
+def test_packed_fills_keep_their_recorded_ids() -> None:
+    made = TradeHistory(10)
+    made.add([TradeRow(n, "2", "1", ("1",), "buy", "0", n, n, f"id-{n}" if n % 2 else "") for n in range(1, 9)])
+    assert [fill.row.name for fill in made.fills(1, 8)] == ["id-1", "", "id-3", "", "id-5", "", "id-7", ""]
+
+
 def test_ids_are_found_by_time() -> None:
     made = history(1, 3, 2)
     assert [made.id_at(ts) for ts in (-1, 0, 1, 1000, 2000, 2001)] == [101, 101, 102, 102, 105, 107]

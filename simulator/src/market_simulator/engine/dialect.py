@@ -201,8 +201,8 @@ class Dialect(Protocol):
     @property
     def make_instrument(self) -> Making: ...
     @property
-    def read_frame(self) -> FrameReader | None:
-        """Reads recorded frames. None: recordings cannot be replayed."""
+    def read_frame(self) -> FrameReader:
+        """Reads recorded frames."""
 
     @property
     def too_slow(self) -> Close:

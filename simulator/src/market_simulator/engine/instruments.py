@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,17 @@ class Instrument:
 
 Making: TypeAlias = Callable[[str, str, str], Instrument]
 """Makes an instrument from its symbol and its steps of price and size."""
+
+
+_QUOTES: Final = (
+    "FDUSD", "USDT", "USDC", "USDE", "TUSD", "BUSD", "EUR", "BRL", "TRY", "PLN", "BTC", "ETH", "BNB", "SOL", "MNT",
+)  # fmt: skip
+
+
+def pair_of(name: str) -> tuple[str, str] | None:
+    """Split a name without a separator: `pair_of("BTCUSDT") == ("BTC", "USDT")`. None: the quote is unknown."""
+    quote = next((quote for quote in _QUOTES if name.endswith(quote) and name != quote), None)
+    return None if quote is None else (name.removesuffix(quote), quote)
 
 
 def kind_of(symbol: str) -> str:

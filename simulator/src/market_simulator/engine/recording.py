@@ -43,7 +43,8 @@ class RecordedTrade:
 class RecordedBook:
     """New absolute sizes, or (`is_snapshot`) the whole book. `checksum` 0 means none.
 
-    `update`: the number of the message on its stream, if the exchange has such numbers.
+    `update`: the number of the message on its stream, if the exchange has such numbers. `before`: the sequence number of
+    the state that it changes, if the exchange has no snapshots on the stream.
     """
 
     bids: Levels
@@ -53,6 +54,15 @@ class RecordedBook:
     checksum: int
     is_snapshot: bool
     update: int = 0
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedBase:
+    """A book over REST. The updates of the stream belong to it."""
+
+    bids: Levels
+    asks: Levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +76,12 @@ class RecordedState:
     sizes: tuple[str, ...]
 
 
-Content: TypeAlias = tuple[RecordedTrade, ...] | RecordedBook | RecordedState
+Content: TypeAlias = tuple[RecordedTrade, ...] | RecordedBook | RecordedBase | RecordedState
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """The market data of one frame. `ts_ms` is the exchange's time of its first row."""
+    """The market data of one frame. `ts_ms` is the exchange's time of its first row, or 0 if it has none."""
 
     channel: str
     instrument: str
@@ -96,7 +106,7 @@ class Frame:
     content: Content
 
     @property
-    def rows(self) -> Sequence[RecordedTrade | RecordedBook | RecordedState]:
+    def rows(self) -> Sequence[RecordedTrade | RecordedBook | RecordedBase | RecordedState]:
         """The content as rows."""
         return self.content if isinstance(self.content, tuple) else (self.content,)
 
@@ -166,11 +176,13 @@ class _Reader:
                 self.instruments += found
 
     def _offset_us(self, at: float | None, ts_ms: int) -> int:
-        """Offset by the recorder's clock or, without one, by the exchange's. It never decreases."""
+        """Offset by the recorder's clock or, without one, by the exchange's. It never decreases, also without both."""
         moment_us = ts_ms * 1000 if at is None else round(at * 1_000_000)
+        last = self.frames[-1].offset_us if self.frames else 0
+        if not moment_us:
+            return last
         if self.zero_ms is None:
             self.zero_ms = moment_us // 1000
-        last = self.frames[-1].offset_us if self.frames else 0
         return max(last, moment_us - self.zero_ms * 1000)
 
 
@@ -190,7 +202,7 @@ def steps(symbol: str, recordings: Sequence[Recording]) -> tuple[str, str]:
             case RecordedTrade():
                 prices.append(row.price)
                 sizes.append(row.size)
-            case RecordedBook():
+            case RecordedBook() | RecordedBase():
                 prices += [level.price for level in (*row.bids, *row.asks)]
             case RecordedState():
                 prices += row.prices

@@ -9,6 +9,7 @@ A client sees no seam between a recording and the next one (or the same one agai
   get numbers with steps above 1, shared by books and trades.
 * The recorded snapshot is replayed as an ordinary update from the current book to the snapshot. Its recorded checksum
   is valid for that update, because it depends only on the resulting state.
+* A stream without snapshots starts with the recorded book of REST, or with an empty one.
 * Times continue: a recorded time is shifted to the time of the replay, with distances divided by the speed. It never
   decreases within a channel.
 """
@@ -22,10 +23,11 @@ from itertools import count, cycle
 from market_simulator.engine.book import Book, Checksum
 from market_simulator.engine.events import BookChange, Event, Key, RecordedRow, TradeRow, Trades
 from market_simulator.engine.quantities import split_size
-from market_simulator.engine.recording import Frame, RecordedBook, RecordedState, RecordedTrade, Recording
+from market_simulator.engine.recording import Frame, RecordedBase, RecordedBook, RecordedState, RecordedTrade, Recording
 
 JOINT_US = 100_000  # recorded time from the last frame of a recording to the first of the next
 _SEAM = 17  # step of the sequence numbers at a seam
+_NO_BASE = RecordedBase((), ())
 
 
 def replay(recordings: Sequence[Recording], origin_us: int, speed: Fraction, checksum: Checksum) -> Iterator[Event]:
@@ -107,10 +109,13 @@ class _Stream:
         self._steps = count()
         self._has_checksums = False
         self._book_channel = ""
+        self._base, self._is_linked = _NO_BASE, False
 
     def start(self, recording: Recording) -> None:
         rows = [row for f in recording.frames if f.instrument == self._instrument for row in f.rows]
-        numbers = [row.sequence for row in rows if row.sequence is not None]
+        numbers = [row.sequence for row in rows if not isinstance(row, RecordedBase) and row.sequence is not None]
+        numbers += [row.before for row in rows if isinstance(row, RecordedBook) and row.before is not None]
+        self._base, self._is_linked = next((row for row in rows if isinstance(row, RecordedBase)), _NO_BASE), False
         self._shift = None if not numbers else 0
         if numbers and self._highest:
             self._shift = self._highest + _SEAM - min(numbers)
@@ -124,8 +129,11 @@ class _Stream:
         match frame.content:
             case RecordedBook() if frame.channel != self._book_channel:
                 pass  # another depth of the same book
-            case RecordedBook():
-                yield from self._book_change(frame, frame.content, segment)
+            case RecordedBook() as book:
+                yield from self._linked(frame, book, segment)
+                yield from self._book_change(frame, book, segment)
+            case RecordedBase():
+                pass  # the pass starts with it
             case RecordedState():
                 yield self._recorded(frame, frame.content, segment)
             case trades:
@@ -157,11 +165,21 @@ class _Stream:
             name=trade.name if segment.is_first else "",
         )
 
+    def _linked(self, frame: Frame, book: RecordedBook, segment: _Segment) -> Iterator[Event]:
+        """The state before the first update of a pass, if the stream has no snapshots.
+
+        It is that of REST. It may contain this update already, which changes nothing.
+        """
+        if book.before is not None and not self._is_linked:
+            self._is_linked = True
+            base = replace(book, bids=self._base.bids, asks=self._base.asks, sequence=book.before, is_snapshot=True)
+            yield from self._book_change(frame, base, segment)
+
     def _book_change(self, frame: Frame, book: RecordedBook, segment: _Segment) -> Iterator[Event]:
         if not self._is_started and not book.is_snapshot:
             return  # a change of an unknown state
         previous = self._book_sequence
-        is_empty = not book.bids and not book.asks and not book.is_snapshot
+        is_empty = not (book.bids or book.asks or book.is_snapshot or book.before is not None)
         change = BookChange(
             time_us=segment.time_us(frame),
             instrument=self._instrument,

@@ -1,6 +1,6 @@
 """The current state of all markets: books, candles and the statistics of the last 24 hours."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
 from market_simulator.engine.book import Book
@@ -24,7 +24,7 @@ class Venue:
     def __init__(
         self,
         instruments: Iterable[Instrument],
-        recorded: Container[Key] = (),
+        recorded: Collection[Key] = (),
         late_ms: int = 0,
         books: Mapping[Key, int] | None = None,
     ) -> None:

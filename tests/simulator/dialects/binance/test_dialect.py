@@ -4,11 +4,10 @@ import asyncio
 import hashlib
 import hmac
 import json
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 pytestmark = pytest.mark.simulator
 
+RECORDINGS = Path(__file__).parents[3] / "recordings" / "binance"
 MARKET = ("--exchange", "binance", "--market", "7", "--symbols", "BTC-USDT,ETH-USDT", "--rate", "200")
 
 
@@ -162,8 +162,23 @@ async def test_banned_address_gets_418(start: Any, http: Any, control_of: Any) -
         assert 0 < int(reply.headers["Retry-After"]) <= 30
 
 
-def test_recordings_are_not_replayed() -> None:
-    command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", "binance", "--replay", "a.jsonl"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert ended.returncode == 2
-    assert ended.stderr == "market-simulator: --replay is not offered for Binance spot; use --market\n"
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        (
+            "ws_spot_2021-10-12_nknusdt_part1_blzeth",
+            "/stream?streams=nknusdt@depth@100ms/blzeth@depth@100ms/nknusdt@bookTicker/blzeth@bookTicker"
+            "/nknusdt@kline_1m/blzeth@kline_1m/nknusdt@aggTrade/blzeth@aggTrade",
+        ),
+        ("ws_spot_testnet_2026-09-13_btcusdt", "/stream?streams=btcusdt@depth@100ms/btcusdt@bookTicker/btcusdt@trade"),
+        ("ws_spot_2026-08-22_kline_snippet", "/ws/btcusdt@kline_1m"),
+    ],
+)
+async def test_client_of_a_replay_gets_the_recorded_bytes(start: Any, streams: Any, name: str, path: str) -> None:
+    file = RECORDINGS / f"{name}.jsonl"
+    entries = map(json.loads, file.read_text().splitlines())
+    recorded = [entry["raw"] for entry in entries if entry["url"].startswith("wss")]
+    replay = ("--exchange", "binance", "--replay", str(file), "--speed", "max", "--start", "recorded")
+    socket = await streams(start(*replay), path)
+    async with asyncio.timeout(20):
+        assert [await socket.recv() for _ in recorded] == recorded

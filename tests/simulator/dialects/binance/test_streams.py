@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from market_simulator.dialects.binance import frames
 from market_simulator.dialects.binance.connections import TOO_MANY, Upkeep
 from market_simulator.dialects.binance.streams import MOST_STREAMS, StreamSession
 from market_simulator.engine.dialect import Close, Effect
@@ -34,7 +35,9 @@ class Market:
 
 
 def session(*in_url: str, is_combined: bool = False, name: str = "00000001") -> StreamSession:
-    made = StreamSession(name, "/ws", {"btcusdt": "BTC-USDT"}, Upkeep(30.0, 86_400.0), in_url, is_combined=is_combined)
+    made = StreamSession(
+        name, "/ws", {"btcusdt": "BTC-USDT"}, frames.STREAMS, Upkeep(30.0, 86_400.0), in_url, is_combined=is_combined
+    )
     assert made.opened(0.0, Market()) == []
     return made
 

@@ -8,6 +8,7 @@ from market_simulator.dialects.binance import account, frames, rest
 from market_simulator.dialects.binance.connections import Upkeep
 from market_simulator.dialects.binance.instruments import made_instrument
 from market_simulator.dialects.binance.publications import Publications
+from market_simulator.dialects.binance.recording import read_frame
 from market_simulator.dialects.binance.streams import StreamSession
 from market_simulator.dialects.binance.user_data import ApiSession
 from market_simulator.dialects.binance.words import WORDS
@@ -50,7 +51,7 @@ class Binance:
     words = WORDS
     make_instrument = staticmethod(made_instrument)
     market_name = staticmethod(str)
-    read_frame = None
+    read_frame = staticmethod(read_frame)
     too_slow = Close(1008, "")
     fill_row = staticmethod(rest.fill_row)
     holding_row = staticmethod(account.row)
@@ -79,6 +80,7 @@ class Frontend:
         self._publications = Publications(venue)
         self._weights = rest.Weights(options.has_rate_limits)
         self._symbols = {frames.native(symbol): symbol for symbol in venue.boards}
+        self._offered = frames.STREAMS | {key.channel for key in venue.recorded}
         self._in_streams = {name.lower(): symbol for name, symbol in self._symbols.items()}
 
     def session(self, name: str, target: str) -> Session:
@@ -89,8 +91,9 @@ class Frontend:
             return ApiSession(name, path, upkeep, lambda omits_zero: account.status(self._account, omits_zero))
         if path == COMBINED:
             names = parse_qs(query).get("streams", [""])[0]
-            return StreamSession(name, path, self._in_streams, upkeep, _names(names), is_combined=True)
-        return StreamSession(name, RAW, self._in_streams, upkeep, _names(unquote(path.removeprefix(RAW))))
+            return StreamSession(name, path, self._in_streams, self._offered, upkeep, _names(names), is_combined=True)
+        in_path = _names(unquote(path.removeprefix(RAW)))
+        return StreamSession(name, RAW, self._in_streams, self._offered, upkeep, in_path)
 
     def publish(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:
         return self._publications.publish(event, wanted)

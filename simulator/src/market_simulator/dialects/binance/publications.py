@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import Final
 
 from market_simulator.dialects.binance import frames
+from market_simulator.dialects.binance.recording import replayed
 from market_simulator.engine.candles import SECOND, Candle
-from market_simulator.engine.events import BookChange, Event, Key, Level, Tick, Trades
+from market_simulator.engine.events import BookChange, Event, Key, Level, RecordedRow, Tick, Trades
 from market_simulator.engine.venue import Board, Venue
 
 CUTS: Final = 3
@@ -28,7 +29,7 @@ class Publications:
     """The events of all instruments."""
 
     def __init__(self, venue: Venue) -> None:
-        self.of = {name: Publisher(board) for name, board in venue.boards.items()}
+        self.of = {name: Publisher(board, venue) for name, board in venue.boards.items()}
 
     def publish(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:
         """The messages of the streams in `wanted` that result from an event, which the venue has applied."""
@@ -39,7 +40,8 @@ class Publications:
                 return self.of[event.instrument].trades(event, wanted)
             case BookChange():
                 return self.of[event.instrument].book_change(event, wanted)
-        return []
+            case RecordedRow():
+                return self.of[event.instrument].recorded(event, wanted)
 
 
 class _Batches:
@@ -65,10 +67,13 @@ class _Batches:
 class Publisher:
     """The events of one instrument."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, venue: Venue) -> None:
         self._board = board
+        self._recorded = {key.channel for key in venue.recorded if key.instrument == board.instrument.id}
+        self._depths = {key.channel for key in venue.books if key.instrument == board.instrument.id}
         self._name = frames.native(board.instrument.id)
-        self._batches = {stream: [_Batches(cut) for cut in range(CUTS)] for stream in frames.DEPTHS}
+        derived = frames.DEPTHS.keys() - self._depths
+        self._batches = {stream: [_Batches(cut) for cut in range(CUTS)] for stream in sorted(derived)}
         self._top: tuple[Level, ...] = ()
         self._ticker_is_new = False
         self._traded_us = -1  # time of the newest trade
@@ -90,18 +95,31 @@ class Publisher:
         return [push for text in texts for push in self._pushes(keys, text)]
 
     def book_change(self, change: BookChange, wanted: Container[Key]) -> list[tuple[Key, str]]:
-        """Note the change for the next depth updates, and publish new best levels."""
+        """Note the change for the next depth updates, and publish recorded ones and new best levels."""
+        pushes: list[tuple[Key, str]] = []
         if not change.is_no_change and not change.is_snapshot:
             for ways in self._batches.values():
                 for batches in ways:
                     batches.add(change)
+            pushes = self._recorded_depths(change, wanted)
         book = self._board.book
         top = (*book.bids.best(1), *book.asks.best(1))
         if top == self._top or len(top) < 2:
-            return []
+            return pushes
         self._top, self._ticker_is_new = top, True
-        keys = self._keys("bookTicker", wanted)
-        return self._pushes(keys, frames.book_ticker(self._name, change.sequence, *top)) if keys else []
+        keys = self._derived("bookTicker", wanted)
+        return pushes + (self._pushes(keys, frames.book_ticker(self._name, change.sequence, *top)) if keys else [])
+
+    def _recorded_depths(self, change: BookChange, wanted: Container[Key]) -> list[tuple[Key, str]]:
+        """The update as recorded, for connections of all cuts."""
+        keys = [key for stream in self._depths for cut in range(CUTS) for key in self._keys(stream, wanted, cut)]
+        numbers = change.previous + 1, change.sequence
+        return self._pushes(keys, frames.depth_update(change.ts_ms, self._name, *numbers, change.bids, change.asks))
+
+    def recorded(self, event: RecordedRow, wanted: Container[Key]) -> list[tuple[Key, str]]:
+        """An event as recorded."""
+        keys = self._keys(event.channel, wanted)
+        return self._pushes(keys, replayed(event)) if keys else []
 
     # -- the regular beat -----------------------------------------------------------------------------------------
 
@@ -109,7 +127,7 @@ class Publisher:
         """Every 100 ms or 1 s depth updates, every second tickers and closed candles."""
         pushes: list[tuple[Key, str]] = []
         for stream, period_us in frames.DEPTHS.items():
-            if time_us % period_us == 0:
+            if time_us % period_us == 0 and stream in self._batches:
                 pushes += self._depth(stream, time_us, wanted)
         if time_us % _SECOND_US == 0:
             pushes += self._second(time_us, wanted)
@@ -128,7 +146,7 @@ class Publisher:
 
     def _second(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
         pushes: list[tuple[Key, str]] = []
-        if self._ticker_is_new and (keys := self._keys("ticker", wanted)) and (row := self.ticker(time_us // 1000)):
+        if self._ticker_is_new and (keys := self._derived("ticker", wanted)) and (row := self.ticker(time_us // 1000)):
             pushes += self._pushes(keys, frames.compact({"e": "24hrTicker", "E": time_us // 1000} | row))
         self._ticker_is_new = False
         return pushes + self._klines(time_us, wanted)
@@ -137,7 +155,7 @@ class Publisher:
         """Each closed candle once, also without a trade, and running ones while there are trades."""
         until_ms, pushes = self._board.candles_until_ms, []
         for stream, bar in frames.KLINES.items():
-            if keys := self._keys(stream, wanted):
+            if keys := self._derived(stream, wanted):
                 open_ms, period_us = bar.open_ms(until_ms), _SECOND_US if bar is SECOND else _KLINE_US
                 closed = self._candle(stream, open_ms - bar.length_ms) if open_ms == until_ms else None
                 is_due = time_us % period_us == 0 and self._traded_us >= time_us - period_us
@@ -178,6 +196,10 @@ class Publisher:
         """The wanted variants of a stream."""
         keys = (Key(stream, self._board.instrument.id, variant(is_combined, cut)) for is_combined in (False, True))
         return [key for key in keys if key in wanted]
+
+    def _derived(self, stream: str, wanted: Container[Key]) -> list[Key]:
+        """The wanted variants of a stream that is not replayed as recorded."""
+        return [] if stream in self._recorded else self._keys(stream, wanted)
 
     def _pushes(self, keys: Iterable[Key], text: str) -> list[tuple[Key, str]]:
         return [(key, self._form(key, text)) for key in keys]

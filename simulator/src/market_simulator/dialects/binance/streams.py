@@ -1,7 +1,7 @@
 """A connection of market streams: `/ws` with raw events, `/stream` with combined ones."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,14 +19,16 @@ _METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPER
 
 @dataclass(slots=True)
 class StreamSession:
-    """State of one client. `symbols` has the symbols by their names in streams, such as `btcusdt`.
+    """State of one client.
 
+    `symbols` has the symbols by their names in streams, such as `btcusdt`, and `offered` the streams of each symbol.
     A stream that does not exist is acknowledged, listed, and silent.
     """
 
     id: str
     path: str
     symbols: Mapping[str, str]
+    offered: Container[str]
     upkeep: Upkeep
     in_url: tuple[str, ...]
     requests: int = 0
@@ -111,7 +113,7 @@ class StreamSession:
 
     def _key(self, name: str) -> Key:
         symbol, _, stream = name.partition("@")
-        if symbol not in self.symbols or stream not in frames.STREAMS:
+        if symbol not in self.symbols or stream not in self.offered:
             return Key(name, "", "unknown")
         cut = int(self.id, 16) % CUTS if stream in frames.DEPTHS else 0
         return Key(stream, self.symbols[symbol], variant(self.is_combined, cut))

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
-from market_simulator.engine.instruments import Instrument
+from market_simulator.engine.instruments import Instrument, pair_of
 from market_simulator.engine.quantities import decimals_of
 
 SPOT: Final = "spot"
 LINEAR: Final = "linear"
 _PERPETUAL: Final = "-PERP"
-_QUOTES: Final = ("USDT", "USDC", "USDE", "USDQ", "EUR", "BRL", "TRY", "PLN", "BTC", "ETH", "SOL", "MNT")
 
 
 def category(symbol: str) -> str:
@@ -27,10 +26,8 @@ def canonical(kind: str, name: str) -> str | None:
     """The symbol of a category's native name: `canonical("linear", "BTCUSDT") == "BTC-USDT-PERP"`. None: unknown form."""
     if kind == LINEAR and name.endswith("PERP"):
         return f"{name.removesuffix('PERP')}-USDC{_PERPETUAL}"
-    quote = next((quote for quote in _QUOTES if name.endswith(quote) and name != quote), None)
-    if quote is None:
-        return None
-    return f"{name.removesuffix(quote)}-{quote}{_PERPETUAL if kind == LINEAR else ''}"
+    pair = pair_of(name)
+    return None if pair is None else "-".join(pair) + (_PERPETUAL if kind == LINEAR else "")
 
 
 @dataclass(frozen=True, slots=True)
