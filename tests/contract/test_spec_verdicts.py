@@ -466,7 +466,8 @@ def test_every_rule_is_broken_by_a_case() -> None:
     seen = {message for fields in BAD for message in messages(complete(fields))}
     refusals = {message for message in rule_messages(SCHEMA) if " is refused: " in message}
     assert {*rule_messages(SCHEMA)} - seen - refusals == {
-        "spec.exchange is immutable; delete the resource and create another"
+        "spec.exchange is immutable; delete the resource and create another",
+        "must be BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals, such as BTC-USDT",  # its pattern, too
     }
 
 
@@ -491,6 +492,27 @@ def test_python_reports_a_message_of_the_api_server(fields: Json) -> None:
     texts = "\n".join(text for _, text in findings.faults)
     found = [each for each in messages(complete(fields)) if "Duplicate" not in each]
     assert not found or any(each in texts for each in found)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "advice"),
+    [
+        ("BTC-USDT-SWAP", ". Write BTC-USDT-PERP"),
+        ("btc_usdt", ". Write BTC-USDT"),
+        ("BTC/USDT", ". Write BTC-USDT"),
+        ("BTC-USD-260327-60000-C", ""),
+        ("BTC", ""),
+    ],
+)
+def test_api_server_names_the_canonical_symbol_like_python(symbol: str, advice: str) -> None:
+    (rule,) = SCHEMA["properties"]["symbol"]["x-kubernetes-validations"]
+    assert SCHEMA["properties"]["symbols"]["items"]["x-kubernetes-validations"] == [rule]
+    assert not holds(rule["rule"], symbol)
+    message = program(rule["messageExpression"]).eval(data={"self": symbol}).value()
+    assert message == rule["message"] + advice
+    findings = Findings()
+    read_spec(complete({"symbol": symbol}), findings)
+    assert message in findings.faults[0].text
 
 
 NUMBERS = st.integers(0, 200_000).map(str)

@@ -70,6 +70,17 @@ CAPABILITIES = {
 class SymbolText(Text, frozen=True):
     """A canonical name. The message about another one has the canonical name, if it can be derived."""
 
+    @property
+    def message(self) -> str:
+        """The constraint, as the API server reports it too."""
+        return f"must be {self.form}"
+
+    @property
+    def message_cel(self) -> str:
+        """The same with the canonical name, for names that differ in capitals, separators and -SWAP only."""
+        name = "self.upperAscii().replace('/', '-').replace('_', '-').replace('-SWAP', '-PERP')"
+        return f"'{self.message}' + ({name}.matches('{self.pattern}') ? '. Write ' + {name} : '')"
+
     def read(self, value: Any, path: Path, findings: Findings) -> Any:
         """See `Kind.read`."""
         own = Findings()

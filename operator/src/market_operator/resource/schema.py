@@ -7,6 +7,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
 from market_spec.durations import DURATION_MAX_LENGTH, DURATION_PATTERN
+from market_spec.exchanges import SymbolText
 from market_spec.kinds import Duration, Entries, Flag, Items, Kind, Number, OneOf, Quantity, Text, Unchecked
 from market_spec.section import Block, Field, Refused, Rule, Section, fields_of, plain
 
@@ -72,6 +73,8 @@ def _plain(value: Any) -> Any:
 
 def _kind(kind: Kind, head: Schema) -> Schema:  # noqa: C901 - one case a kind
     match kind:
+        case SymbolText():
+            return {"type": "string", **head, **_string(kind), "x-kubernetes-validations": [_advice(kind)]}
         case Text():
             return {"type": "string", **head, **_string(kind)}
         case OneOf():
@@ -100,6 +103,12 @@ def _kind(kind: Kind, head: Schema) -> Schema:  # noqa: C901 - one case a kind
 def _string(kind: Text) -> Schema:
     words = {"maxLength": kind.max_length, "minLength": kind.min_length, "pattern": kind.pattern or None}
     return {name: value for name, value in words.items() if value is not None}
+
+
+def _advice(kind: SymbolText) -> Schema:
+    """The pattern again as a rule, because the API server's own message shows the pattern only."""
+    rule = f"self.matches('{kind.pattern}')"
+    return {"message": kind.message, "messageExpression": kind.message_cel, "rule": rule}
 
 
 def _bounds(kind: Number) -> Schema:
