@@ -67,7 +67,7 @@ def build(options: Options, now_us: int) -> Exchange:
 def _market(options: Options, dialect: Dialect, now_us: int) -> Exchange:
     checksum = dialect.checksum if options.has_checksums else None
     symbols = tuple(map(dialect.market_name, options.symbols))
-    plan = MarketPlan(options.market or "", symbols, options.rate, checksum)
+    plan = MarketPlan(options.market or "", symbols, options.rate, checksum, fixed_kinds=dialect.fixed_kinds)
     origin_us = start_us(options.start, FIXED_START_US, now_us)
     events = with_beats(market(plan, origin_us), options.no_change_us)
     made = instruments(plan, dialect.make_instrument)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_simulator.engine.quantities import decimal_text, decimals_of, plain, price_key, split_size
+from market_simulator.engine.quantities import decimal_text, decimals_of, fixed_text, plain, price_key, split_size
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,11 @@ from market_simulator.engine.quantities import decimal_text, decimals_of, plain,
 )
 def test_units_are_written_as_the_exchange_writes_them(units: int, decimals: int, text: str) -> None:
     assert decimal_text(units, decimals) == text
+
+
+@pytest.mark.parametrize(("units", "decimals", "text"), [(302440, 1, "30244.0"), (5, 3, "0.005"), (7, 0, "7")])
+def test_units_keep_their_zeros_where_the_exchange_does(units: int, decimals: int, text: str) -> None:
+    assert fixed_text(units, decimals) == text
 
 
 def test_price_keys_order_prices_exactly() -> None:

@@ -201,6 +201,10 @@ class Dialect(Protocol):
     @property
     def make_instrument(self) -> Making: ...
     @property
+    def fixed_kinds(self) -> frozenset[str]:
+        """The kinds of instruments whose prices and sizes keep their zeros at the end."""
+
+    @property
     def read_frame(self) -> FrameReader:
         """Reads recorded frames."""
 

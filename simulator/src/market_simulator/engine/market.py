@@ -5,7 +5,7 @@ with a string as its seed. No float, clock, hash order or other symbol affects i
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
@@ -13,7 +13,7 @@ from random import Random
 from market_simulator.engine.book import Book, Checksum, Side
 from market_simulator.engine.events import BookChange, Event, Level, Levels, TradeRow, Trades
 from market_simulator.engine.instruments import Instrument, Making, kind_of
-from market_simulator.engine.quantities import decimal_text
+from market_simulator.engine.quantities import decimal_text, fixed_text
 
 DEPTH = 400  # levels a side
 _BURST = 40  # steps in a burst
@@ -27,6 +27,7 @@ class MarketPlan:
     """Parameters of a market.
 
     `rate`: average number of trades and changes of books per second and symbol. `checksum`: None leaves it out.
+    `fixed_kinds`: kinds of instruments whose prices and sizes keep their zeros at the end.
     """
 
     seed: str
@@ -34,6 +35,7 @@ class MarketPlan:
     rate: Fraction
     checksum: Checksum | None = None
     depth: int = DEPTH
+    fixed_kinds: frozenset[str] = frozenset()
 
 
 def market(plan: MarketPlan, origin_us: int) -> Iterator[Event]:
@@ -57,6 +59,13 @@ class _Scale:
     price_ticks: int
     tick_decimals: int
     lot_decimals: int
+    write: Callable[[int, int], str]
+
+    def price(self, ticks: int) -> str:
+        return self.write(ticks, self.tick_decimals)
+
+    def size(self, lots: int) -> str:
+        return self.write(lots, self.lot_decimals) if lots else "0"
 
 
 def _scale(plan: MarketPlan, symbol: str) -> _Scale:
@@ -64,7 +73,9 @@ def _scale(plan: MarketPlan, symbol: str) -> _Scale:
     random = Random(f"{plan.seed}/{symbol}/scale")
     price = _PRICES.get(base) or random.randrange(50_000, 2_000_000)
     decimals = _TICK_DECIMALS.get(base) or random.randrange(1, 7)
-    return _Scale(price, decimals, 8 if kind_of(symbol) == "SPOT" else 2)
+    kind = kind_of(symbol)
+    write = fixed_text if kind in plan.fixed_kinds else decimal_text
+    return _Scale(price, decimals, 8 if kind == "SPOT" else 2, write)
 
 
 class _Ladder:
@@ -83,8 +94,7 @@ class _Ladder:
             self.lots[tick] = lots
         else:
             self.lots.pop(tick, None)
-        size = decimal_text(lots, self._scale.lot_decimals)
-        level = Level(tick, decimal_text(tick, self._scale.tick_decimals), size, str(orders if lots else 0))
+        level = Level(tick, self._scale.price(tick), self._scale.size(lots), str(orders if lots else 0))
         self._changes[tick] = level
         self.side.apply((level,))
 
@@ -168,8 +178,8 @@ class _Symbol:
         self._trade_id += fills
         return TradeRow(
             last_id=self._trade_id,
-            price=decimal_text(tick, self._scale.tick_decimals),
-            size=decimal_text(taken, self._scale.lot_decimals),
+            price=self._scale.price(tick),
+            size=self._scale.size(taken),
             sizes=self._fill_sizes(taken, fills),
             side=side,
             source="0",
@@ -180,7 +190,7 @@ class _Symbol:
     def _fill_sizes(self, lots: int, fills: int) -> tuple[str, ...]:
         cuts = sorted(self._random.sample(range(1, lots), fills - 1)) if fills > 1 else []
         ends = zip([0, *cuts], [*cuts, lots], strict=True)
-        return tuple(decimal_text(end - start, self._scale.lot_decimals) for start, end in ends)
+        return tuple(self._scale.size(end - start) for start, end in ends)
 
     # -- quotes ---------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,12 @@ def decimal_text(units: int, decimals: int) -> str:
     return f"{whole}.{fraction}" if fraction else str(whole)
 
 
+def fixed_text(units: int, decimals: int) -> str:
+    """Format `units` × 10^-`decimals` with all decimals: `fixed_text(302440, 1) == "30244.0"`."""
+    whole, rest = divmod(units, 10**decimals)
+    return f"{whole}.{rest:0{decimals}}" if decimals else str(whole)
+
+
 def plain(value: Decimal) -> str:
     """Format a decimal without exponent and trailing zeros."""
     text = format(value, "f")

@@ -10,7 +10,7 @@ import pytest
 from market_simulator.dialects.bybit import frames
 from market_simulator.dialects.bybit.books import BookMessage
 from market_simulator.dialects.bybit.frames import TradeLine
-from market_simulator.dialects.bybit.symbols import LINEAR, SPOT, Form
+from market_simulator.dialects.bybit.symbols import LINEAR, SPOT, Listing
 from market_simulator.engine.candles import Candle
 from market_simulator.engine.events import Level, TradeRow
 from market_simulator.engine.quantities import price_key
@@ -46,23 +46,23 @@ def levels(rows: list[list[str]]) -> tuple[Level, ...]:
 def test_books_are_made_from_their_values(name: str, category: str, depth: int) -> None:
     for raw, message in recorded(name, f"orderbook.{depth}."):
         data = message["data"]
-        form = Form(data["s"], category, 4 if category == LINEAR else 0)
+        listing = Listing(data["s"], category)
         bids, asks = levels(data["b"]), levels(data["a"])
         numbers = (message["ts"], message["cts"], data["u"], data["seq"])
-        assert frames.orderbook(form, BookMessage(depth, message["type"], *numbers, (bids, asks))) == raw
+        assert frames.orderbook(listing, BookMessage(depth, message["type"], *numbers, (bids, asks))) == raw
 
 
 @pytest.mark.parametrize("name", ["ws_linear_tickers_2026-09-30_btcusdt"])
 def test_linear_tickers_are_made_from_their_values(name: str) -> None:
     for raw, message in recorded(name, "tickers."):
         data = message["data"]
-        form = Form(data.pop("symbol"), LINEAR)
-        assert frames.linear_ticker(form, message["type"], message["ts"], message["cs"], data) == raw
+        listing = Listing(data.pop("symbol"), LINEAR)
+        assert frames.linear_ticker(listing, message["type"], message["ts"], message["cs"], data) == raw
 
 
 def test_spot_tickers_are_made_from_their_values() -> None:
     ((raw, message),) = recorded("ws_spot_2026-09-02_btcusdt_trade_ticker", "tickers.")
-    assert frames.spot_ticker(Form("BTCUSDT", SPOT), message["ts"], message["cs"], message["data"]) == raw
+    assert frames.spot_ticker(Listing("BTCUSDT", SPOT), message["ts"], message["cs"], message["data"]) == raw
 
 
 def test_candle_is_made_from_its_values() -> None:
@@ -70,21 +70,20 @@ def test_candle_is_made_from_its_values() -> None:
         (row,) = message["data"]
         amounts = Decimal(row["volume"]), (Decimal(0), Decimal(row["turnover"]))
         candle = Candle(row["start"], row["open"], row["high"], row["low"], row["close"], *amounts)
-        form, bar = Form("BTCUSDT", SPOT), frames.BARS["1"]
-        text = frames.kline_row(form, bar, candle, row["confirm"], row["timestamp"])
-        assert frames.kline(form, bar, message["ts"], [text]) == raw
+        listing, bar = Listing("BTCUSDT", SPOT), frames.BARS["1"]
+        text = frames.kline_row(listing, bar, candle, row["confirm"], row["timestamp"])
+        assert frames.kline(listing, bar, message["ts"], [text]) == raw
 
 
 def test_key_order_of_candles_and_trades_differs_by_category() -> None:
     row = TradeRow(7, "5", "2", ("2",), "sell", "0", 9, 3)
-    spot, linear = Form("AB", SPOT), Form("AB", LINEAR, 2, 3)
-    texts = [frames.trades(form, "A-B", 10, [TradeLine(row, 0, "PlusTick")]) for form in (spot, linear)]
+    spot, linear = Listing("AB", SPOT), Listing("AB", LINEAR)
+    texts = [frames.trades(listing, "A-B", 10, [TradeLine(row, 0, "PlusTick")]) for listing in (spot, linear)]
     assert [list(json.loads(text)) for text in texts] == [
         ["topic", "ts", "type", "data"],
         ["topic", "type", "ts", "data"],
     ]
     assert list(json.loads(texts[0])["data"][0]) == ["i", "T", "p", "v", "S", "seq", "s", "BT", "RPI"]
     assert list(json.loads(texts[1])["data"][0]) == ["T", "s", "S", "v", "p", "L", "i", "BT", "RPI", "seq"]
-    assert json.loads(texts[1])["data"][0]["v"] == "2.000"
-    klines = [list(json.loads(frames.kline(form, frames.BARS["1"], 10, []))) for form in (spot, linear)]
+    klines = [list(json.loads(frames.kline(listing, frames.BARS["1"], 10, []))) for listing in (spot, linear)]
     assert klines == [["type", "topic", "data", "ts"], ["topic", "data", "ts", "type"]]

@@ -11,17 +11,19 @@ import pytest
 
 from market_simulator.dialects.bybit import frames
 from market_simulator.dialects.bybit.books import DEPTHS
+from market_simulator.dialects.bybit.dialect import Bybit
 from market_simulator.dialects.bybit.instruments import made_instrument
 from market_simulator.dialects.bybit.publications import Publications
 from market_simulator.dialects.bybit.trade_ids import dense
 from market_simulator.engine.events import BookChange, Event, Key, Tick, TradeRow, Trades
 from market_simulator.engine.market import MarketPlan, instruments, market
+from market_simulator.engine.quantities import decimals_of
 from market_simulator.engine.timeline import with_beats
 from market_simulator.engine.venue import Venue
 
 SPOT, LINEAR = "BTC-USDT", "BTC-USDT-PERP"
-PLAN = MarketPlan("7", (SPOT, LINEAR), Fraction(40))
-SLOW = MarketPlan("7", (SPOT, LINEAR), Fraction(4))  # minutes pass in 4,000 events
+PLAN = MarketPlan("7", (SPOT, LINEAR), Fraction(40), fixed_kinds=Bybit.fixed_kinds)
+SLOW = MarketPlan("7", (SPOT, LINEAR), Fraction(4), fixed_kinds=Bybit.fixed_kinds)  # minutes pass in 4,000 events
 TICKERS = Path(__file__).parents[3] / "recordings" / "bybit" / "ws_linear_tickers_2026-09-30_btcusdt.jsonl"
 START_US = 1_767_225_540_000_000  # 2025-12-31T23:59:00Z
 EVERY = {Key(channel, symbol) for channel in frames.CHANNELS for symbol in PLAN.symbols}
@@ -60,6 +62,19 @@ def test_every_fill_is_published_once_in_both_categories() -> None:
         published = [row for message in run.on("publicTrade", symbol) for row in message["data"]]
         assert [(dense(row["i"]), Decimal(row["v"])) for row in published] == fills
         assert {row["S"] for row in published} == {"Buy", "Sell"}
+
+
+def test_only_linear_numbers_keep_their_zeros() -> None:
+    run = Run(events(1500))
+    decimals: dict[str, set[int]] = {}
+    for symbol in PLAN.symbols:
+        rows = [row for message in run.on("publicTrade", symbol) for row in message["data"]]
+        levels = [level for message in run.on("orderbook.50", symbol) for level in message["data"]["b"]]
+        prices = [row["p"] for row in rows] + [price for price, _ in levels]
+        sizes = [row["v"] for row in rows] + [size for _, size in levels if size != "0"]
+        decimals |= {f"{symbol} {name}": set(map(decimals_of, texts)) for name, texts in (("p", prices), ("v", sizes))}
+    assert (decimals[f"{LINEAR} p"], decimals[f"{LINEAR} v"]) == ({1}, {2})
+    assert (decimals[f"{SPOT} p"], len(decimals[f"{SPOT} v"]) > 3) == ({0, 1}, True)
 
 
 def test_trades_are_split_at_1024() -> None:

@@ -21,7 +21,7 @@ from market_simulator.engine.timeline import with_beats
 from market_simulator.engine.truth import Truth
 from market_simulator.engine.venue import Venue
 
-PLAN = MarketPlan("7", ("BTC-USDT", "BTC-USDT-PERP", "ETH-USDT-PERP"), Fraction(20))
+PLAN = MarketPlan("7", ("BTC-USDT", "BTC-USDT-PERP", "ETH-USDT-PERP"), Fraction(20), fixed_kinds=Bybit.fixed_kinds)
 START_US = 1_767_225_540_000_000
 RECORDINGS = Path(__file__).parents[3] / "recordings" / "bybit"
 CATEGORIES = {"spot": "BTC-USDT", "linear": "BTC-USDT-PERP"}

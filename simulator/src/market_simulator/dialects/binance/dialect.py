@@ -50,6 +50,7 @@ class Binance:
     ban_status = 418
     words = WORDS
     make_instrument = staticmethod(made_instrument)
+    fixed_kinds: frozenset[str] = frozenset()
     market_name = staticmethod(str)
     read_frame = staticmethod(read_frame)
     too_slow = Close(1008, "")

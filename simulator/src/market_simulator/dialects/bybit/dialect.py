@@ -48,6 +48,7 @@ class Bybit:
     ban_status = 403
     words = WORDS
     make_instrument = staticmethod(made_instrument)
+    fixed_kinds = frozenset({"SWAP"})
     market_name = staticmethod(str)
     read_frame = staticmethod(read_frame)
     too_slow = Close(1008, "")

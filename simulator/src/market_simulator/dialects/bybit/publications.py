@@ -11,7 +11,7 @@ from market_simulator.dialects.bybit import frames, tickers
 from market_simulator.dialects.bybit.books import BookMessage, BookTopic
 from market_simulator.dialects.bybit.frames import TradeLine
 from market_simulator.dialects.bybit.recording import merged, replayed
-from market_simulator.dialects.bybit.symbols import SPOT, form_of
+from market_simulator.dialects.bybit.symbols import SPOT, listing_of
 from market_simulator.dialects.bybit.tickers import Direction
 from market_simulator.engine.contracts import Contract
 from market_simulator.engine.events import BookChange, Event, Key, RecordedRow, Tick, Trades
@@ -46,7 +46,7 @@ class Publisher:
 
     def __init__(self, board: Board, venue: Venue) -> None:
         symbol = board.instrument.id
-        self.form = form_of(board.instrument)
+        self.listing = listing_of(symbol)
         self.books = _books(symbol, venue)
         self._board = board
         self._keys = {channel: Key(channel, symbol) for channel in (*frames.CHANNELS, frames.LIQUIDATIONS, *self.books)}
@@ -73,7 +73,7 @@ class Publisher:
         self._ticker_is_new = self._has_traded = True
         key, most = self._keys[frames.TRADES], frames.TRADES_A_MESSAGE
         parts = [lines[at : at + most] for at in range(0, len(lines), most)] if key in wanted else []
-        texts = [frames.trades(self.form, key.instrument, event.time_us // 1000, part) for part in parts]
+        texts = [frames.trades(self.listing, key.instrument, event.time_us // 1000, part) for part in parts]
         return [(key, text) for text in texts] + self._spot_ticker(event.time_us, wanted)
 
     def book_change(self, change: BookChange, wanted: Container[Key]) -> list[tuple[Key, str]]:
@@ -81,12 +81,12 @@ class Publisher:
         if change.is_no_change:
             return []
         self._sequence = change.sequence
-        self._ticker_is_new = self._ticker_is_new or self.form.category != SPOT
+        self._ticker_is_new = self._ticker_is_new or self.listing.category != SPOT
         return self._book_pushes([topic.changed(change, self._board.book) for topic in self.books.values()], wanted)
 
     def _book_pushes(self, found: Iterable[BookMessage | None], wanted: Container[Key]) -> list[tuple[Key, str]]:
         messages = [(self._keys[f"orderbook.{message.depth}"], message) for message in found if message is not None]
-        return [(key, frames.orderbook(self.form, message)) for key, message in messages if key in wanted]
+        return [(key, frames.orderbook(self.listing, message)) for key, message in messages if key in wanted]
 
     def recorded(self, event: RecordedRow, wanted: Container[Key]) -> list[tuple[Key, str]]:
         """A message as recorded."""
@@ -108,7 +108,7 @@ class Publisher:
 
     def _spot_ticker(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
         key, is_due = self._keys[frames.TICKERS], self._ticker_is_new and time_us - self._ticker_us >= _TICKER_US
-        if self.form.category != SPOT or not is_due or key in self._recorded:
+        if self.listing.category != SPOT or not is_due or key in self._recorded:
             return []
         self._ticker_is_new, self._ticker_us = False, time_us
         return [(key, self._whole_ticker())] if key in wanted else []
@@ -124,7 +124,7 @@ class Publisher:
         key = self._keys[frames.LIQUIDATIONS]
         if not rows or key not in wanted:
             return pushes
-        return [*pushes, (key, frames.liquidations(self.form, time_us // 1000, rows[::-1]))]
+        return [*pushes, (key, frames.liquidations(self.listing, time_us // 1000, rows[::-1]))]
 
     def _linear_ticker(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
         key = self._keys[frames.TICKERS]
@@ -132,19 +132,21 @@ class Publisher:
         if is_idle or key in self._recorded:
             return []
         self._ticker_is_new, self._ticker_us, before = False, time_us, self._ticker
-        self._ticker = tickers.linear_row(self.form, self._board, self._direction.name)
+        self._ticker = tickers.linear_row(self._board, self._direction.name)
         changed = {name: value for name, value in self._ticker.items() if before.get(name) != value}
         if key not in wanted or not changed:
             return []
         if not before:
             return [(key, self._whole_ticker())]
-        return [(key, frames.linear_ticker(self.form, "delta", time_us // 1000, self._sequence, changed))]
+        return [(key, frames.linear_ticker(self.listing, "delta", time_us // 1000, self._sequence, changed))]
 
     def _whole_ticker(self) -> str:
         push_ms = self._ticker_us // 1000
-        if self.form.category == SPOT:
-            return frames.spot_ticker(self.form, push_ms, self._sequence, tickers.spot_row(self.form, self._board))
-        return frames.linear_ticker(self.form, "snapshot", push_ms, self._sequence, self._ticker)
+        if self.listing.category == SPOT:
+            return frames.spot_ticker(
+                self.listing, push_ms, self._sequence, tickers.spot_row(self.listing, self._board)
+            )
+        return frames.linear_ticker(self.listing, "snapshot", push_ms, self._sequence, self._ticker)
 
     def _klines(self, time_us: int, wanted: Container[Key]) -> list[tuple[Key, str]]:
         """Each closed candle once, also without a trade, and the running one while there are trades."""
@@ -154,7 +156,7 @@ class Publisher:
             key = self._keys[channel]
             is_derived = key in wanted and key not in self._recorded
             if is_derived and (rows := self._candles(channel, has_traded)):
-                pushes.append((key, frames.kline(self.form, frames.KLINES[channel], time_us // 1000, rows)))
+                pushes.append((key, frames.kline(self.listing, frames.KLINES[channel], time_us // 1000, rows)))
         return pushes
 
     def _candles(self, channel: str, has_traded: bool) -> Sequence[str]:
@@ -173,7 +175,7 @@ class Publisher:
         if not found or last is None:
             return []
         is_closed = open_ms + bar.length_ms <= self._board.candles_until_ms
-        return [frames.kline_row(self.form, bar, found[0], is_closed, max(last.ts_ms, open_ms))]
+        return [frames.kline_row(self.listing, bar, found[0], is_closed, max(last.ts_ms, open_ms))]
 
     # -- current state --------------------------------------------------------------------------------------------
 
@@ -189,13 +191,13 @@ class Publisher:
             return None if row is None else frames.compact(row)
         if topic := self.books.get(key.channel):
             message = topic.snapshot()
-            return None if message is None else frames.orderbook(self.form, message)
+            return None if message is None else frames.orderbook(self.listing, message)
         if self._board.last is None or key.channel in (frames.TRADES, frames.LIQUIDATIONS):
             return None
         if bar := frames.KLINES.get(key.channel):
             now_ms = max(self._board.day.now_ms, self._board.candles_until_ms)
-            return frames.kline(self.form, bar, now_ms, self._rows(key.channel, bar.open_ms(now_ms)))
-        return self._whole_ticker() if self._ticker or self.form.category == SPOT else None
+            return frames.kline(self.listing, bar, now_ms, self._rows(key.channel, bar.open_ms(now_ms)))
+        return self._whole_ticker() if self._ticker or self.listing.category == SPOT else None
 
 
 def _books(symbol: str, venue: Venue) -> dict[str, BookTopic]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from market_simulator.dialects.bybit import account, frames, tickers
 from market_simulator.dialects.bybit.frames import compact
 from market_simulator.dialects.bybit.publications import Publications, Publisher
-from market_simulator.dialects.bybit.symbols import LINEAR, SPOT, Form, category, native
+from market_simulator.dialects.bybit.symbols import LINEAR, SPOT, category, native
 from market_simulator.dialects.bybit.trade_ids import id_of
 from market_simulator.engine.account import Account
 from market_simulator.engine.candles import Candle
@@ -202,15 +202,15 @@ def _orderbook(call: Call) -> str:
     """The window of the topic with 1,000 levels, with its update number, or an older book (`stale`)."""
     board = call.board()
     publisher, limit = call.publisher(board), call.limit(1 if call.category == SPOT else 25, 1000)
-    topic, form = publisher.books["orderbook.1000"], publisher.form
+    topic, listing = publisher.books["orderbook.1000"], publisher.listing
     (bids, asks), sequence, ts_ms = topic.window, topic.sequence, topic.ts_ms
     old = call.truth.books[board.instrument.id].before(call.request.lag) if call.request.lag else None
     if old is not None:
         bids, asks, sequence, ts_ms = old.bids, old.asks, old.sequence, old.ts_ms
-    sides = f'"b":{frames.levels(form, bids[:limit])},"a":{frames.levels(form, asks[:limit])}'
+    sides = f'"b":{frames.levels(bids[:limit])},"a":{frames.levels(asks[:limit])}'
     update = max(1, topic.update - call.request.lag)
     numbers = f'"ts":{call.request.now_ms},"u":{update},"seq":{sequence},"cts":{ts_ms}'
-    return f'{{"s":"{form.name}",{sides},{numbers}}}'
+    return f'{{"s":"{listing.name}",{sides},{numbers}}}'
 
 
 def _recent_trades(call: Call) -> str:
@@ -242,17 +242,17 @@ def _klines(call: Call) -> str:
     board, limit, bar = call.board(), call.limit(200, 1000), frames.BARS.get(call.query.get("interval", ""))
     if bar is None:
         raise RefusedError("10001", "params error: interval invalid")
-    now_ms, form = call.request.now_ms, call.publisher(board).form
+    now_ms, listing = call.request.now_ms, call.publisher(board).listing
     newest = min(call.number("end", now_ms), now_ms - call.request.lag * bar.length_ms)
     oldest = max(call.number("start", 0), bar.open_ms(newest) - (limit - 1) * bar.length_ms)
     first = bar.open_ms(oldest + bar.length_ms - 1)
     candles = board.candles.history(bar, first, newest) if newest >= first else []
-    return call.listed([_kline_row(form, candle) for candle in candles], form.name)
+    return call.listed([_kline_row(candle) for candle in candles], listing.name)
 
 
-def _kline_row(form: Form, candle: Candle) -> str:
-    prices = [form.price(price) for price in (candle.open, candle.high, candle.low, candle.close)]
-    return compact([str(candle.open_ms), *prices, form.size(plain(candle.volume)), plain(candle.turnover[1])])
+def _kline_row(candle: Candle) -> str:
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    return compact([str(candle.open_ms), *prices, plain(candle.volume), plain(candle.turnover[1])])
 
 
 def _tickers(call: Call) -> str:
@@ -262,10 +262,10 @@ def _tickers(call: Call) -> str:
 
 def _ticker(publisher: Publisher, board: Board) -> dict[str, str]:
     """Unlike on the socket, spot has the best bid and ask."""
-    form = publisher.form
-    if form.category == SPOT:
-        return tickers.spot_row(form, board) | tickers.best(form, board)
-    return {"symbol": form.name} | tickers.linear_row(form, board, publisher.direction)
+    listing = publisher.listing
+    if listing.category == SPOT:
+        return tickers.spot_row(listing, board) | tickers.best(board)
+    return {"symbol": listing.name} | tickers.linear_row(board, publisher.direction)
 
 
 def _wallet_balance(call: Call) -> str:

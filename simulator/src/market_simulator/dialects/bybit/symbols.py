@@ -1,10 +1,9 @@
-"""Bybit's categories and names, and the decimals of its numbers."""
+"""Bybit's categories and names."""
 
 from dataclasses import dataclass
 from typing import Final
 
-from market_simulator.engine.instruments import Instrument, pair_of
-from market_simulator.engine.quantities import decimals_of
+from market_simulator.engine.instruments import pair_of
 
 SPOT: Final = "spot"
 LINEAR: Final = "linear"
@@ -23,7 +22,7 @@ def native(symbol: str) -> str:
 
 
 def canonical(kind: str, name: str) -> str | None:
-    """The symbol of a category's native name: `canonical("linear", "BTCUSDT") == "BTC-USDT-PERP"`. None: unknown form."""
+    """The symbol of a category's native name: `canonical("linear", "BTCUSDT") == "BTC-USDT-PERP"`. None: unknown listing."""
     if kind == LINEAR and name.endswith("PERP"):
         return f"{name.removesuffix('PERP')}-USDC{_PERPETUAL}"
     pair = pair_of(name)
@@ -31,37 +30,13 @@ def canonical(kind: str, name: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """The form of the numbers of an instrument.
-
-    Linear has fixed decimals for prices and sizes ("0.320"). Spot has as many as a number needs, so both are 0.
-    """
+class Listing:
+    """An instrument as the exchange lists it: its native name and its category."""
 
     name: str
     category: str
-    price_decimals: int = 0
-    size_decimals: int = 0
-
-    def price(self, text: str) -> str:
-        return padded(text, self.price_decimals)
-
-    def size(self, text: str) -> str:
-        """A size above 0."""
-        return padded(text, self.size_decimals)
 
 
-def form_of(instrument: Instrument) -> Form:
-    """The form of an instrument's numbers."""
-    row, name = instrument.row, native(instrument.id)
-    if category(instrument.id) == SPOT:
-        return Form(name, SPOT)
-    tick, lot = row["priceFilter"]["tickSize"], row["lotSizeFilter"]["qtyStep"]
-    return Form(name, LINEAR, decimals_of(tick), decimals_of(lot))
-
-
-def padded(text: str, decimals: int) -> str:
-    """A decimal string with at least this many decimals: `padded("0.5", 3) == "0.500"`."""
-    if not decimals:
-        return text
-    whole, _, fraction = text.partition(".")
-    return f"{whole}.{fraction:0<{decimals}}"
+def listing_of(symbol: str) -> Listing:
+    """The listing of a symbol."""
+    return Listing(native(symbol), category(symbol))

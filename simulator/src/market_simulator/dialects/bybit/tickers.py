@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Final
 
-from market_simulator.dialects.bybit.symbols import Form, padded
+from market_simulator.dialects.bybit.symbols import Listing
 from market_simulator.engine.candles import Candle
 from market_simulator.engine.contracts import FUNDING_MS, Interest, Mark, Rate
 from market_simulator.engine.events import Level
@@ -12,7 +12,6 @@ from market_simulator.engine.venue import Board
 
 _HOUR_MS: Final = 3_600_000
 FUNDING_CAP: Final = "0.005"
-_VOLUME_DECIMALS: Final = 4
 
 
 class Direction:
@@ -32,37 +31,37 @@ class Direction:
         return self.name
 
 
-def spot_row(form: Form, board: Board) -> dict[str, str]:
+def spot_row(listing: Listing, board: Board) -> dict[str, str]:
     """The fields of spot. There is a trade."""
     day, last = board.day.candle(), _last_price(board)
     return {
-        "symbol": form.name, "lastPrice": last, "highPrice24h": day.high, "lowPrice24h": day.low,
+        "symbol": listing.name, "lastPrice": last, "highPrice24h": day.high, "lowPrice24h": day.low,
         "prevPrice24h": day.open, "volume24h": plain(day.volume), "turnover24h": plain(day.turnover[1]),
         "price24hPcnt": _change(day, last, 4), "usdIndexPrice": last,
     }  # fmt: skip
 
 
-def linear_row(form: Form, board: Board, direction: str) -> dict[str, str]:
+def linear_row(board: Board, direction: str) -> dict[str, str]:
     """The fields of linear. There is a trade. "" means that a field has no value."""
     day, last = board.day.candle(), _last_price(board)
     hour, contract = board.candles.last_minutes(board.day.now_ms - _HOUR_MS), board.contract
     assert contract is not None
-    turnover = padded(plain(round(day.turnover[1], _VOLUME_DECIMALS)), _VOLUME_DECIMALS)
+    volume, turnover = (f"{amount:.4f}" for amount in (day.volume, day.turnover[1]))
     return {
-        "tickDirection": direction, "price24hPcnt": _change(day, last, 6), "lastPrice": form.price(last),
-        "prevPrice24h": form.price(day.open), "highPrice24h": form.price(day.high), "lowPrice24h": form.price(day.low),
-        "prevPrice1h": form.price(hour[0].open), **_prices(form, contract.marks.newest()),
+        "tickDirection": direction, "price24hPcnt": _change(day, last, 6), "lastPrice": last,
+        "prevPrice24h": day.open, "highPrice24h": day.high, "lowPrice24h": day.low,
+        "prevPrice1h": hour[0].open, **_prices(contract.marks.newest()),
         **_interests(contract.interests.newest()), "turnover24h": turnover,
-        "volume24h": padded(plain(day.volume), _VOLUME_DECIMALS), **_funding(contract.rates.newest()),
-        **best(form, board),
+        "volume24h": volume, **_funding(contract.rates.newest()),
+        **best(board),
         "preOpenPrice": "", "preQty": "", "curPreListingPhase": "",
     }  # fmt: skip
 
 
-def _prices(form: Form, mark: Mark | None) -> dict[str, str]:
+def _prices(mark: Mark | None) -> dict[str, str]:
     if mark is None:
         return dict.fromkeys(("markPrice", "indexPrice"), "")
-    return {"markPrice": form.price(mark.price), "indexPrice": form.price(mark.index)}
+    return {"markPrice": mark.price, "indexPrice": mark.index}
 
 
 def _interests(interest: Interest | None) -> dict[str, str]:
@@ -82,17 +81,13 @@ def _funding(rate: Rate | None) -> dict[str, str]:
     return row | {"fundingRate": plain(round(Decimal(rate.rate), 8)) if rate else ""}
 
 
-def best(form: Form, board: Board) -> dict[str, str]:
+def best(board: Board) -> dict[str, str]:
     """The best bid and ask."""
     row: dict[str, str] = {}
     for name, side in (("bid1", board.book.bids), ("ask1", board.book.asks)):
         level = next(iter(side.best(1)), Level(0, "", "", ""))
-        row |= {f"{name}Price": level.price and form.price(level.price), f"{name}Size": _size(form, level)}
+        row |= {f"{name}Price": level.price, f"{name}Size": level.size}
     return row
-
-
-def _size(form: Form, level: Level) -> str:
-    return level.size and form.size(level.size)
 
 
 def _last_price(board: Board) -> str:

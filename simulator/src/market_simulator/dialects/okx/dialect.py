@@ -46,6 +46,7 @@ class Okx:
     words = WORDS
     checksum = staticmethod(protocol.checksum)
     make_instrument = staticmethod(made_instrument)
+    fixed_kinds: frozenset[str] = frozenset()
     market_name = staticmethod(market_name)
     read_frame = staticmethod(read_frame)
     too_slow = Close(protocol.READS_TOO_SLOWLY, "Your connection buffer is full")
