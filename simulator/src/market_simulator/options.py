@@ -144,7 +144,13 @@ def _behaviour(serve: argparse.ArgumentParser) -> None:
     group = serve.add_argument_group("behaviour of the exchange")
     group.add_argument("--silence-limit", default="30", metavar="SECONDS", help="without data or ping, then close 4004")
     group.add_argument("--no-change-interval", default="60", metavar="SECONDS", help="empty push of an unchanged book")
-    group.add_argument("--connection-limit", type=int, default=0, metavar="N", help="new connections a second; OKX: 3")
+    group.add_argument(
+        "--connection-limit",
+        type=int,
+        default=0,
+        metavar="N",
+        help="new connections; OKX: 3 a second; in 5 minutes: Binance 300, Bybit 500",
+    )
     group.add_argument("--unsent-limit", type=int, default=16 << 20, metavar="BYTES", help="unread, then close 4005")
     group.add_argument("--life", default="86400", metavar="SECONDS", help="of a connection; OKX: no end")
     group.add_argument("--no-rate-limits", action="store_true", help="REST: answer without OKX's limits")

@@ -23,7 +23,10 @@ from market_simulator.engine.venue import Venue
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Behaviour of the exchange. Limits are in seconds, bytes and connections per second (0: no limit)."""
+    """Behaviour of the exchange.
+
+    Limits are in seconds, bytes and connections in the window of the exchange (0: no limit).
+    """
 
     silence_limit: float = 30.0
     unsent_limit: int = 16 << 20
@@ -193,6 +196,10 @@ class Dialect(Protocol):
     @property
     def ban_status(self) -> int:
         """The usual HTTP status for a banned address."""
+
+    @property
+    def connection_window(self) -> float:
+        """Seconds in which an address may open a limited number of connections."""
 
     @property
     def words(self) -> Words: ...

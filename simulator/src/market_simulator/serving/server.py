@@ -191,7 +191,9 @@ def _refusal(request: web.Request, path: str, exchange: Exchange, now: float) ->
     if fault := exchange.faults.next(Refuse, now, lambda fault: fault.path in (None, path)):
         return fault.status
     limit = exchange.options.connection_limit
-    allowed = not limit or request.app[_HANDSHAKES].allows(Limit(limit, 1.0), request.remote or "", now)
+    allowed = not limit or request.app[_HANDSHAKES].allows(
+        Limit(limit, exchange.dialect.connection_window), request.remote or "", now
+    )
     return None if allowed else 429
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 pytestmark = pytest.mark.simulator
 
@@ -324,7 +324,7 @@ async def test_banned_address_gets_403_with_the_reason(start: Any, http: Any, co
     await control.post("/faults/ban", seconds=30, region=True)
     status, text, has_end = await answer()
     assert (status, "your country" in text, has_end) == (403, True, False)
-    with pytest.raises(Exception, match="403"):
+    with pytest.raises(InvalidStatus, match="403"):
         await connect(f"{program.listen}/v5/public/spot")
 
 
@@ -334,6 +334,16 @@ async def test_rest_answers_an_error_code_in_the_envelope(start: Any, http: Any,
     call = "market/recent-trade?category=spot&symbol=BTCUSDT"
     answers = [await rest(http, program, call) for _ in range(2)]
     assert [(found["retCode"], found["retMsg"]) for found in answers] == [(10006, "Too many visits!"), (0, "OK")]
+
+
+async def test_connections_are_limited_in_five_minutes(start: Any, dial: Any, control_of: Any) -> None:
+    program = start(*MARKET, "--connection-limit", "2")
+    for _ in range(2):
+        await dial(program, "public/spot")
+    await asyncio.sleep(1.1)  # on OKX the window would be over
+    with pytest.raises(InvalidStatus, match="429"):
+        await dial(program, "public/linear")
+    assert (await control_of(program).get("/state"))["counters"]["refusedHandshakes"] == 1
 
 
 async def test_notice_is_silent_and_then_the_connection_ends(start: Any, control_of: Any, dial: Any) -> None:

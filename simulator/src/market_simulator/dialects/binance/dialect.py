@@ -48,6 +48,7 @@ class Binance:
         "-2015": "Invalid API-key, IP, or permissions for action.",
     }
     ban_status = 418
+    connection_window = 300.0
     words = WORDS
     make_instrument = staticmethod(made_instrument)
     fixed_kinds: frozenset[str] = frozenset()

@@ -46,6 +46,7 @@ class Bybit:
     } | _DATA_TYPES
     error_messages = rest.ERROR_MESSAGES
     ban_status = 403
+    connection_window = 300.0
     words = WORDS
     make_instrument = staticmethod(made_instrument)
     fixed_kinds = frozenset({"SWAP"})

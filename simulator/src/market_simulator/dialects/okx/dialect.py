@@ -43,6 +43,7 @@ class Okx:
     }
     error_messages = protocol.ERROR_MESSAGES
     ban_status = 403
+    connection_window = 1.0
     words = WORDS
     checksum = staticmethod(protocol.checksum)
     make_instrument = staticmethod(made_instrument)
