@@ -12,7 +12,6 @@ from market_collector.exchanges.bybit.exchange import Bybit
 from market_collector.exchanges.bybit.recent import BybitRecent
 from market_collector.exchanges.bybit.rest import BybitRestApi
 from market_collector.exchanges.interface import AccountUpdate, Batch, Codec, Seen
-from market_collector.model.events import Candle, Orderbook, Ticker, Trade
 from market_collector.model.streams import DataType, Stream
 from mutations import mutated
 from record_lines import lines
@@ -26,7 +25,6 @@ STREAMS = {
     ]
     for category, end in (("spot", ""), ("linear", "-PERP"))
 }
-KINDS = {DataType.TRADE: Trade, DataType.ORDERBOOK: Orderbook, DataType.TICKER: Ticker, DataType.CANDLE: Candle}
 RECEIVED = [frame for path in sorted(recordings.BYBIT.glob("*.jsonl")) for frame in recordings.received(path)]
 FRAMES = [frame.bytes for frame in RECEIVED if "/public/" in frame.url and len(frame.text) < 5_000]
 PRIVATE = [frame.bytes for frame in RECEIVED if frame.url.endswith("/private")]
@@ -46,7 +44,7 @@ def read_all(codec: Codec, frame: bytes) -> None:
         return
     for message in messages:
         if isinstance(message, Batch):
-            assert {type(record) for record in message.records} <= {KINDS[message.stream.data_type]}
+            assert {record.__struct_config__.tag for record in message.records} <= {message.stream.data_type}
             assert len(lines(message.records).splitlines()) == len(message.records)
         if isinstance(message, AccountUpdate):
             assert len(lines(message.balances).splitlines()) == len(message.balances)

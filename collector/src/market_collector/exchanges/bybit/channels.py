@@ -46,12 +46,15 @@ class BybitCodec:
     def __init__(self, category: str, streams: Iterable[Stream], book_depth: int) -> None:
         self.path = f"/v5/public/{category}"
         self._book_depth = book_depth
-        streams = list(streams)
-        self._by_topic = {topic: stream for stream in streams for topic in topics(stream, book_depth)}
-        readers: dict[str, Reader] = {}
+        self._by_topic: dict[str, tuple[Stream, ...]] = {}
+        readers: dict[str, list[tuple[Stream, Reader]]] = {}
         for stream in streams:
-            readers |= readers_of(stream, topics(stream, book_depth), book_depth)
-        self._readers = {topic.encode(): read for topic, read in readers.items()}
+            for topic, read in readers_of(stream, topics(stream, book_depth), book_depth).items():
+                self._by_topic[topic] = (*self._by_topic.get(topic, ()), stream)
+                readers.setdefault(topic, []).append((stream, read))
+        self._readers = {topic.encode(): found[0][1] for topic, found in readers.items() if len(found) == 1}
+        self._shared = {topic.encode(): found for topic, found in readers.items() if len(found) > 1}
+        """Readers of topics that have data of several streams."""
         self._is_spot = category == SPOT
         self._ids = count(1)
         self._asked: dict[str, tuple[Stream, ...]] = {}
@@ -66,31 +69,37 @@ class BybitCodec:
         return [self._request("unsubscribe", part, ()) for part in self._parts(streams)]
 
     def _parts(self, streams: Sequence[Stream]) -> Iterable[tuple[Stream, ...]]:
+        """Streams with one topic stay together, so that it is not requested twice."""
+        groups: dict[tuple[str, ...], list[Stream]] = {}
+        for stream in streams:
+            groups.setdefault(topics(stream, self._book_depth), []).append(stream)
         part: list[Stream] = []
         args = 0
-        for stream in streams:
-            size = len(topics(stream, self._book_depth))
-            if args + size > ARGS_PER_REQUEST:
+        for names, group in groups.items():
+            if args + len(names) > ARGS_PER_REQUEST:
                 yield tuple(part)
                 part, args = [], 0
-            part.append(stream)
-            args += size
+            part += group
+            args += len(names)
         if part:
             yield tuple(part)
 
     def _request(self, verb: str, streams: Sequence[Stream], asked: tuple[Stream, ...]) -> str:
         request_id = str(next(self._ids))
         self._asked[request_id] = asked
-        args = [topic for stream in streams for topic in topics(stream, self._book_depth)]
+        args = list(dict.fromkeys(topic for stream in streams for topic in topics(stream, self._book_depth)))
         return json.dumps({"req_id": request_id, "op": verb, "args": args}, separators=(",", ":"))
 
     def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
         """Decode data first. The topic is not always the first key."""
         start = frame.find(_TOPIC) + len(_TOPIC)
-        read_data = self._readers.get(frame[start : frame.find(b'"', start)])
+        topic = frame[start : frame.find(b'"', start)]
+        read_data = self._readers.get(topic)
         try:
             if read_data is not None:
                 return (read_data(frame, receive_time_ns),)
+            if (shared := self._shared.get(topic)) is not None:
+                return _read_shared(shared, frame, receive_time_ns)
             return self._read_other(frame, receive_time_ns)
         except UNREADABLE as error:
             raise FrameError(f"Bybit frame cannot be read: {error}", self._stream_of(frame)) from error
@@ -100,17 +109,20 @@ class BybitCodec:
         start = frame.find(_TOPIC) + len(_TOPIC)
         topic = frame[start : frame.find(b'"', start)]
         if topic in self._readers:
-            return self._by_topic[topic.decode()]
+            return self._by_topic[topic.decode()][0]
         try:
-            return self._by_topic.get(read_name(read_fields(frame)["topic"]))
+            streams = self._by_topic.get(read_name(read_fields(frame)["topic"]), ())
         except (*UNREADABLE, KeyError):
             return None
+        return streams[0] if len(streams) == 1 else None
 
     def _read_other(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
         """Decode answers, and data with blanks."""
         fields = read_fields(frame)
         if "topic" in fields:
             topic = read_name(fields["topic"])
+            if (shared := self._shared.get(topic.encode())) is not None:
+                return _read_shared(shared, frame, receive_time_ns)
             if (read_data := self._readers.get(topic.encode())) is None:
                 raise FrameError(f"Bybit sent {topic[:60]}, which nobody asked for")
             return (read_data(frame, receive_time_ns),)
@@ -139,7 +151,7 @@ class BybitCodec:
 
     def _refusal(self, answer: Answer) -> Refusal:
         """Find the refused topics in the words of the exchange. The others of the request are not served either."""
-        named = {self._by_topic[topic] for topic in find_topics(answer.ret_msg) if topic in self._by_topic}
+        named = {stream for topic in find_topics(answer.ret_msg) for stream in self._by_topic.get(topic, ())}
         asked = self._taken(answer.req_id or self._request_with(named))
         words = answer.ret_msg.lower()
         reason = next((reason for word, reason in REFUSALS.items() if word in words), None)
@@ -152,3 +164,14 @@ class BybitCodec:
 
     def _request_with(self, named: set[Stream]) -> str:
         return next((name for name, streams in self._asked.items() if named.intersection(streams)), "")
+
+
+def _read_shared(readers: Sequence[tuple[Stream, Reader]], frame: bytes, receive_time_ns: int) -> Sequence[Message]:
+    """Read a message that has data of several streams. Raises a `FrameError` with the first unreadable stream."""
+    batches = []
+    for stream, read in readers:
+        try:
+            batches.append(read(frame, receive_time_ns))
+        except UNREADABLE as error:
+            raise FrameError(f"Bybit frame cannot be read: {error}", stream) from error
+    return batches

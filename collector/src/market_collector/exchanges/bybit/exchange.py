@@ -32,7 +32,7 @@ from market_collector.exchanges.interface import (
     Signer,
     Window,
 )
-from market_collector.model.streams import OF_DERIVATIVES, DataType, Stream
+from market_collector.model.streams import DataType, Stream
 
 PRIVATE = "private"
 DEPTHS = (200, 50, 1000)
@@ -45,7 +45,7 @@ class Bybit:
     """Facts about Bybit. Regional sites and the testnet differ: ``spec.connection.endpoint`` replaces the addresses."""
 
     name = NAME
-    offers = frozenset(DataType) - OF_DERIVATIVES
+    offers = frozenset(DataType)
     book_depths: tuple[int, ...] = DEPTHS
     books = BookRule(proof=Proof.COUNTER)
     book_snapshots: BookSnapshots | None = None

@@ -35,8 +35,10 @@ def topics(stream: Stream, book_depth: int) -> tuple[str, ...]:
             return (f"orderbook.{book_depth}.{native}",)
         case DataType.TICKER if category(stream.symbol) == SPOT:
             return f"tickers.{native}", f"orderbook.1.{native}"
-        case DataType.TICKER:
-            return (f"tickers.{native}",)
+        case DataType.TICKER | DataType.FUNDING | DataType.MARKPRICE | DataType.OPENINTEREST:
+            return (f"tickers.{native}",)  # one topic has all of them
+        case DataType.LIQUIDATION:
+            return (f"allLiquidation.{native}",)
         case DataType.CANDLE:
             return (f"kline.{INTERVALS[stream.interval]}.{native}",)
     raise ValueError(f"Bybit does not offer {stream}")

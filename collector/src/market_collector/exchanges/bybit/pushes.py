@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from market_collector.exchanges.bybit.derivatives import FIELDS, fields_of, liquidations
 from market_collector.exchanges.bybit.names import INTERVALS, NAME, SPOT, category
-from market_collector.exchanges.bybit.tickers import LinearTicker, SpotTicker
+from market_collector.exchanges.bybit.tickers import SpotTicker, linear_ticker
 from market_collector.exchanges.decimals import DECIMAL, Id, Milliseconds, check_decimals, is_decimal
 from market_collector.exchanges.interface import Batch
 from market_collector.model.events import Candle, Level, Orderbook, Side, Trade
@@ -124,9 +125,13 @@ def readers_of(stream: Stream, topics: Sequence[str], book_depth: int) -> dict[s
             ticker = SpotTicker(stream)
             return dict(zip(topics, (ticker.read, ticker.read_book), strict=True))
         case DataType.TICKER:
-            return {topics[0]: LinearTicker(stream).read}
+            return {topics[0]: linear_ticker(stream).read}
         case DataType.CANDLE:
             return {topics[0]: partial(_candles, stream)}
+        case DataType.LIQUIDATION:
+            return {topics[0]: partial(liquidations, stream)}
+        case kind if kind in FIELDS:
+            return {topics[0]: fields_of(stream).read}
     raise ValueError(f"Bybit does not offer {stream}")
 
 

@@ -9,11 +9,12 @@ import msgspec
 
 from market_collector.errors import FrameError, InstrumentRefusedError
 from market_collector.exchanges.bybit.answers import problem_of, read_result, reading
+from market_collector.exchanges.bybit.derivatives import FIELDS, state_of
 from market_collector.exchanges.bybit.instruments import InstrumentList, InstrumentRow, instrument_of
 from market_collector.exchanges.bybit.names import INTERVALS, LINEAR, NAME, SPOT, category, native_name
 from market_collector.exchanges.bybit.recent import RecentList, request_of
 from market_collector.exchanges.decimals import EARLIEST_MS, LATEST_MS, Milliseconds, check_decimals
-from market_collector.exchanges.freshness import by_number
+from market_collector.exchanges.freshness import by_number, by_state
 from market_collector.exchanges.interface import (
     Budget,
     Finding,
@@ -63,6 +64,12 @@ class TickerList(msgspec.Struct, gc=False):
     """``{"category":"spot","list":[TickerRow, ...]}``."""
 
     list: list[TickerRow]
+
+
+class RowList(msgspec.Struct, gc=False):
+    """``{"category":"linear","list":[...]}``, whose rows are read later."""
+
+    list: list[msgspec.Raw]
 
 
 class BookAnswer(msgspec.Struct, gc=False):
@@ -179,7 +186,7 @@ class BybitRestApi:
                 return request_of(stream, 1)
             case DataType.ORDERBOOK:
                 return _get("orderbook", f"{_query(stream)}&limit={LEVELS_COMPARED}")
-            case DataType.TICKER:
+            case DataType.TICKER | DataType.FUNDING | DataType.MARKPRICE | DataType.OPENINTEREST:
                 return _get("tickers", _query(stream))
             case DataType.CANDLE:
                 return _get("kline", f"{_query(stream)}&interval={INTERVALS[stream.interval]}&limit=1")
@@ -194,6 +201,8 @@ class BybitRestApi:
                 return _judge_book(stream, seen, body)
             case DataType.TICKER:
                 return _judge_ticker(stream, seen, body)
+            case kind if kind in FIELDS:
+                return _judge_state(stream, seen, body)
         return _judge_candle(stream, seen, body)
 
     def overview(self, kind: str) -> Request:
@@ -302,6 +311,13 @@ def _judge_ticker(stream: Stream, seen: Seen, body: bytes) -> Freshness:
     with reading(stream, body):
         is_equal = [*map(_value, theirs)] == [*map(_value, ours)]
     return Freshness(Finding.QUIET) if is_equal else Freshness(Finding.NEWER, detail="its prices differ")
+
+
+def _judge_state(stream: Stream, seen: Seen, body: bytes) -> Freshness:
+    """Compare the values, since they have no time of their own."""
+    answer, time_ms = read_result(stream, body, RowList)
+    with reading(stream, body):
+        return by_state(state_of(stream, answer.list[0], time_ms) if answer.list else None, seen)
 
 
 def _value(text: str | None) -> Decimal | None:

@@ -1,6 +1,7 @@
 """Bybit's tickers, whose fields come in parts. Each reader keeps those of one stream on one connection."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType, structs
@@ -8,7 +9,7 @@ from msgspec import UNSET, UnsetType, structs
 from market_collector.exchanges.bybit.names import NAME
 from market_collector.exchanges.decimals import Id, Milliseconds, check_decimals
 from market_collector.exchanges.interface import Batch
-from market_collector.model.events import Level, Ticker
+from market_collector.model.events import Level, State, Ticker
 from market_collector.model.streams import Stream
 
 Changed = str | UnsetType
@@ -58,7 +59,11 @@ class BestPush(msgspec.Struct, gc=False):
 
 
 class Changes(msgspec.Struct, gc=False):
-    """The changed fields of a linear ticker; "" is no value. ``"nextFundingTime"`` and others are ignored."""
+    """The changed fields of a linear ticker, or all; "" is no value.
+
+    ``{"topic":"tickers.BTCUSDT","type":"delta","data":{"symbol":"BTCUSDT","ask1Price":"83024.70",
+    "ask1Size":"3.383"},"cs":818232112716,"ts":1790757082383}`` [rec]
+    """
 
     bid1Price: Changed = UNSET
     bid1Size: Changed = UNSET
@@ -72,21 +77,8 @@ class Changes(msgspec.Struct, gc=False):
     turnover24h: Changed = UNSET
 
 
-class ChangePush(msgspec.Struct, gc=False):
-    """All fields of a ticker, or the changed ones.
-
-    ``{"topic":"tickers.BTCUSDT","type":"delta","data":{"symbol":"BTCUSDT","ask1Price":"83024.70",
-    "ask1Size":"3.383"},"cs":818232112716,"ts":1790757082383}`` [rec]
-    """
-
-    type: Literal["snapshot", "delta"]
-    ts: Milliseconds
-    data: Changes
-
-
 read_day_push = msgspec.json.Decoder(DayPush).decode
 read_best_push = msgspec.json.Decoder(BestPush).decode
-read_change_push = msgspec.json.Decoder(ChangePush).decode
 
 
 class SpotTicker:
@@ -133,30 +125,60 @@ def _quoted(levels: list[Level]) -> tuple[str | None, str | None]:
     return (levels[0].price, levels[0].amount) if levels else (None, None)
 
 
-class LinearTicker:
-    """The ticker of a contract: all fields first, then the changed ones."""
+F = TypeVar("F")
 
-    def __init__(self, stream: Stream) -> None:
+
+class ChangePush(msgspec.Struct, Generic[F], gc=False):
+    """A message of a linear ticker, of which only some fields are read."""
+
+    type: Literal["snapshot", "delta"]
+    ts: Milliseconds
+    data: F
+
+
+read_change_push = msgspec.json.Decoder(ChangePush[Changes]).decode
+
+
+ReadPush = Callable[[bytes], ChangePush[Any]]
+Maker = Callable[..., State | None]
+
+
+class LinearFields:
+    """Some fields of a contract's ticker: all of them first, then the changed ones."""
+
+    def __init__(
+        self, stream: Stream, read_push: Callable[[bytes], ChangePush[Any]], made: Callable[..., State | None]
+    ) -> None:
+        """``made`` gets symbol, exchange time, receive time and the fields; it returns None without a state."""
         self._stream = stream
+        self._read_push = read_push
+        self._made = made
         self._fields: list[str | None] | None = None
 
     def read(self, frame: bytes, receive_time_ns: int) -> Batch:
         """Read a message. Changes before the first whole ticker are skipped, and those of other fields too."""
-        push = read_change_push(frame)
-        if push.type == "snapshot":
-            self._fields = [None] * len(Changes.__struct_fields__)
-        elif self._fields is None:
-            return Batch(self._stream, ())
-        assert self._fields is not None
+        push = self._read_push(frame)
         changes = structs.astuple(push.data)
-        fields = [old if new is UNSET else new or None for old, new in zip(self._fields, changes, strict=True)]
+        known: list[str | None] | None = [None] * len(changes) if push.type == "snapshot" else self._fields
+        if known is None:
+            return Batch(self._stream, ())
+        fields = [old if new is UNSET else new or None for old, new in zip(known, changes, strict=True)]
         if fields == self._fields:
             return Batch(self._stream, ())
-        check_decimals(fields)
+        record = self._made(self._stream.symbol, push.ts * 1_000_000, receive_time_ns, *fields)
         self._fields = fields
-        bid, bid_amount, ask, ask_amount, last, start, high, low, volume, turnover = fields
-        ticker = Ticker(
-            NAME, self._stream.symbol, push.ts * 1_000_000, receive_time_ns, bid, bid_amount, ask, ask_amount, last,
-            None, start, high, low, volume, turnover,
-        )  # fmt: skip
-        return Batch(self._stream, (ticker,))
+        return Batch(self._stream, () if record is None else (record,))
+
+
+def linear_ticker(stream: Stream) -> LinearFields:
+    """Return the reader of a contract's ticker."""
+    return LinearFields(stream, read_change_push, _ticker)
+
+
+def _ticker(symbol: str, time_ns: int, receive_time_ns: int, *fields: str | None) -> Ticker:
+    check_decimals(fields)
+    bid, bid_amount, ask, ask_amount, last, start, high, low, volume, turnover = fields
+    return Ticker(
+        NAME, symbol, time_ns, receive_time_ns, bid, bid_amount, ask, ask_amount, last, None, start, high, low, volume,
+        turnover,
+    )  # fmt: skip
