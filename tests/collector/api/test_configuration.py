@@ -133,6 +133,7 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"data_types": []}, "data_types: has 0 items: must have 1 or more"),
         ({"data_types": ["trade", "trade"]}, 'data_types[1]: "trade" is listed twice. List each only once'),
         ({"data_types": ["premium"]}, 'data_types[0]: "premium" is not allowed: must be trade, orderbook, ticker, candle, quote, balance, funding, markprice, openinterest or liquidation'),
+        ({"data_types": ["funding"]}, 'symbol: funding is only for symbols of kind perpetual ("BTC-USDT": spot)'),
         ({"auto_restart": "yes"}, 'auto_restart: must be true or false, not a string ("yes")'),
         ({"health_check_interval": 0}, "health_check_interval: 0 is out of range: must be 1 to 600. Nearest: 1"),
         ({"custom_params": {"ping_interval": "25s"}}, 'custom_params.ping_interval: must be a number of seconds, not a string ("25s"). Write 25'),

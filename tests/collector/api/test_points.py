@@ -1,16 +1,17 @@
 """Callbacks receive plain data, the exchange's time, and the field names of the records."""
 
 from datetime import UTC, datetime
+from typing import get_args
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
 from market_collector.api.points import data_point, data_type, stream_event
-from market_collector.model.events import Candle, Data, Level, Orderbook, Ticker, Trade
+from market_collector.model.events import AnyData, Candle, Data, Level, Orderbook, Ticker, Trade
 from market_collector.model.streams import DataType
 from record_lines import lines
-from records import gap
+from records import funding, gap, liquidation
 
 TRADE = Trade("okx", "BTC-USDT", 1_700_000_000_123_456_789, 1_700_000_001_000_000_000, "7", "7", 1, "buy", "1.10", "2")
 OPEN_NS = 1_699_999_920_000_000_000
@@ -37,9 +38,13 @@ def test_timestamp_without_a_time_of_the_exchange_is_that_of_receipt() -> None:
     assert data_point(ticker).timestamp == datetime(2023, 11, 14, 22, 13, 21, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("record", [TRADE, CANDLE, BOOK], ids=lambda record: type(record).__name__)
-def test_the_fields_are_those_of_the_json_lines(record: Trade | Candle | Orderbook) -> None:
-    assert data_point(record).data == msgspec.json.decode(lines([record]))
+@pytest.mark.parametrize(
+    "record", [TRADE, CANDLE, BOOK, funding(1), liquidation(1)], ids=lambda record: type(record).__name__
+)
+def test_the_fields_are_those_of_the_json_lines(record: Data) -> None:
+    point = data_point(record)
+    assert point.data == msgspec.json.decode(lines([record]))
+    assert point.record == record
 
 
 def test_each_callback_has_a_dictionary_of_its_own() -> None:
@@ -48,8 +53,8 @@ def test_each_callback_has_a_dictionary_of_its_own() -> None:
 
 
 def test_every_kind_of_record_has_its_data_type() -> None:
-    kinds: list[type[Data]] = [Trade, Orderbook, Ticker, Candle]
-    assert [data_type(kind) for kind in kinds] == ["trade", "orderbook", "ticker", "candle"]
+    kinds: tuple[type[Data], ...] = get_args(AnyData)
+    assert sorted(data_type(kind) for kind in kinds) == sorted(DataType)
 
 
 def test_an_event_tells_its_kind_and_bounds() -> None:

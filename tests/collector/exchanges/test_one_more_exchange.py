@@ -22,9 +22,8 @@ from collector_thread import ListSink
 from market_collector.app import Collector
 from market_collector.exchanges import EXCHANGES
 from market_collector.model.streams import DataType
-from market_collector.verify.books import Books
 from market_collector.verify.command import examine
-from market_collector.verify.report import RangeState
+from market_collector.verify.report import Books, RangeState
 from rest_apis import Scripted, served
 
 SYMBOL = "BTC-USDT"
