@@ -197,7 +197,7 @@ class PublishedBooks:
         """Publish a snapshot that starts the book, with its quote even if the prices are those before a gap."""
         progress.head, progress.head_ns = snapshot.sequence, snapshot.exchange_time_ns
         if progress.first is None:
-            progress.first, progress.first_ns = snapshot.sequence, snapshot.exchange_time_ns
+            progress.first, progress.first_ns = snapshot.sequence, snapshot.exchange_time_ns or snapshot.receive_time_ns
         _count_from(progress, snapshot, now)
         progress.top = None
         return [

@@ -37,7 +37,7 @@ def _span(progress: StreamProgress, now: Moment) -> tuple[int, int] | None:
             first_ns = (first.exchange_time_ns or 0) if first else 0
             return (first_ns, progress.proved_ns) if first_ns <= progress.proved_ns else None
         case BookProgress(first_ns=first_ns, head_ns=head_ns):
-            return None if first_ns is None or head_ns is None else (first_ns, max(first_ns, head_ns))
+            return None if first_ns is None else (first_ns, max(first_ns, head_ns or 0))
     is_served = last is not None or (
         isinstance(progress, LiquidationProgress) and progress.confirmed_at > float("-inf")
     )

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from msgspec import structs
+
 from market_collector.book.rule import BookRule
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import BookSnapshots
@@ -86,6 +88,8 @@ class RestSnapshots:
             raise _UnusableError(f"it is older than the updates: {at}, then {later[0].previous_sequence}")
         if book is not None and book.sequence != [snapshot, *later][-1].sequence:
             raise _UnusableError(f"it is older than the book: {at}, then {book.sequence}")
+        if snapshot.exchange_time_ns is None:
+            snapshot = structs.replace(snapshot, exchange_time_ns=_time_ns(subscription, at))
         return [snapshot, *later]
 
     def _try_later(self, subscription: BookSubscription, problem: str, now: Moment) -> list[Effect]:
@@ -93,6 +97,12 @@ class RestSnapshots:
         subscription.fetching, subscription.snapshot_at = None, now.at + delay_s
         subscription.snapshot_tries += 1
         return [*self._complaints.warn(f"{stream}: snapshot", f"{stream}: no snapshot: {problem}", now)]
+
+
+def _time_ns(subscription: BookSubscription, at: int | None) -> int | None:
+    """Return the exchange time of the update that led to a state, or of the next one; None while neither is known."""
+    waiting = [each for _, each in subscription.waiting]
+    return next((each.exchange_time_ns for each in waiting if (each.sequence or 0) >= (at or 0)), None)
 
 
 def _is_ahead(subscription: BookSubscription, snapshot: Orderbook) -> bool:

@@ -14,6 +14,7 @@ from market_collector.exchanges.interface import Access, Closing
 from market_collector.feed.effects import Effect, Emit, Fetch, Question, Reconnect, Replace, Send
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
+from market_collector.feed.recording import recordings
 from market_collector.model.events import Gap, Orderbook, Record, Refused
 from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream, StreamState
@@ -167,6 +168,27 @@ def test_range_is_renewed_without_a_gap_before_it_is_used_up() -> None:
     assert not [record for record in run.records if isinstance(record, Gap)]
 
 
+@pytest.mark.parametrize(("last", "times"), [(14, [5, 5, 7]), (15, [5, 7]), (18, [7]), (20, [None])])
+def test_snapshot_has_the_time_of_an_update_that_shows_its_state(last: int, times: list[int | None]) -> None:
+    """Of the one that led to it, or else of the next one. Otherwise it would come after updates that follow it."""
+    run = Connections(BOOK)
+    feed = run.open()
+    (fetch,) = run.wakes(feed, 0.5)
+    run.changes(feed, 13, 15, 1, E=5)
+    run.changes(feed, 16, 18, 1, E=7)
+    run.is_answered(feed, fetch, last, 1.5)
+    found = [record.exchange_time_ns for record in run.records if isinstance(record, Orderbook)]
+    assert found == [None if time is None else time * 1_000_000 for time in times]
+
+
+def test_book_without_a_time_is_recorded_from_its_arrival() -> None:
+    run = Connections(BOOK)
+    feed = run.open()
+    run.is_answered(feed, run.wakes(feed, 0.5)[0], 10, 1.5)
+    (recording,) = recordings("binance", [run.ledger.streams[BOOK]], at(2))
+    assert recording.from_time_ns == recording.to_time_ns == at(1.5).wall_ns
+
+
 # -- the connection
 
 
@@ -261,7 +283,7 @@ def test_account_has_a_connection_of_its_own_that_is_signed() -> None:
     assert (route.access, route.sends_whole_accounts, BINANCE.hosts[route.host]) == (
         Access.SIGNED,
         False,
-        "wss://ws-api.binance.com:443",
+        "wss://ws-api.binance.com:9443",
     )
     codecs = [BINANCE.codec(BINANCE.route(stream), [stream], None) for stream in (TRADES, balances)]
     assert [codec.path for codec in codecs] == ["/stream", "/ws-api/v3"]
