@@ -107,7 +107,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class RestRequest:
-    """One GET call and its fault (`how`). `now` is seconds of a monotonic clock, `now_ms` the exchange's time."""
+    """One GET call and its fault (`how`). `now` is seconds of a monotonic clock, `now_ms` the exchange's time.
+
+    `skew_ms` is the shift of the exchange's clock by a fault. Times in the answer get it later; signatures have it.
+    """
 
     path: str
     query: Mapping[str, str]
@@ -118,6 +121,7 @@ class RestRequest:
     how: How | None = None
     query_string: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    skew_ms: int = 0
 
     @property
     def lag(self) -> int:

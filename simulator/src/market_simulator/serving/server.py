@@ -108,19 +108,19 @@ async def _rest(request: web.Request) -> web.Response:
     exchange, now = request.app[EXCHANGE], asyncio.get_running_loop().time()
     symbol = exchange.frontend.symbol(request.query)
     fault = exchange.faults.next(Rest, now, lambda fault: fault.meets(request.path, symbol))
-    ban = _ban(exchange, now)
+    ban, skew = _ban(exchange, now), exchange.faults.next(Skew, now)
     call = RestRequest(
         request.path, request.query, request.remote or "", now, exchange.now_us(now) // 1000,
         exchange.view(symbol, now), ban or (fault.how if fault else None),
         request.query_string,
         request.headers,
+        round(skew.seconds * 1000) if skew else 0,
     )  # fmt: skip
     reply = exchange.frontend.rest(call)
     is_answered = not isinstance(call.how, Timeout)
     exchange.hub.counters.called(request.path, str(reply.status) if is_answered else "timeout")
     if isinstance(call.how, Timeout):
         await _wait_for_disconnect(request, Turns(until=now + call.how.timeout))
-    skew = exchange.faults.next(Skew, now)
     body = skew.shifted(reply.body) if skew else reply.body
     headers = {**reply.headers, **({"Retry-After": str(ban.retry_after)} if ban and ban.retry_after else {})}
     return web.Response(status=reply.status, text=body, content_type="application/json", headers=headers)

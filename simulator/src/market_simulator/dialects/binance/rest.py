@@ -304,7 +304,8 @@ def _account(call: Call) -> str:
     """The signed call. The signature is the last parameter, and belongs to the text before it."""
     signed, _, _ = call.request.query_string.partition("&signature=")
     api_key = call.request.headers.get("X-MBX-APIKEY", "")
-    if refused := account.checked(call.account.key, api_key, signed, call.query, call.request.now_ms):
+    now_ms = call.request.now_ms + call.request.skew_ms
+    if refused := account.checked(call.account.key, api_key, signed, call.query, now_ms):
         raise RefusedError(int(refused[0]), refused[1], 401 if refused[0] in account.UNAUTHORIZED else 400)
     return frames.compact(account.status(call.account, call.query.get("omitZeroBalances") == "true"))
 
