@@ -14,6 +14,7 @@ import pytest
 
 from collector_program import Program, document, program, verified
 from collector_settings import settings_of
+from exchange_words import WORDS
 from leaping_loop import clock, leap
 from market_collector import app
 from market_collector.app import Collector
@@ -45,9 +46,9 @@ class Place:
         return verified(self.folder / "pods")
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Any:
-    with simulator(*MARKET) as exchange:
+@pytest.fixture(params=WORDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    with simulator(*MARKET, exchange=request.param) as exchange:
         yield Place(tmp_path, document(exchange, dataTypes=TYPES, candle={"intervals": ["1s"]}))
 
 

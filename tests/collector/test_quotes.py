@@ -8,6 +8,7 @@ import pytest
 import evidence
 from collector_settings import settings_of
 from collector_thread import ListSink, collector_thread
+from exchange_words import WORDS
 from market_collector.model.streams import DataType
 from simulator_process import MARKET, Simulator, simulator
 from truth import Truth
@@ -15,17 +16,18 @@ from truth import Truth
 pytestmark = pytest.mark.simulator
 
 
-@pytest.fixture
-def exchange() -> Iterator[Simulator]:
-    with simulator(*MARKET) as running:
+@pytest.fixture(params=WORDS)
+def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    with simulator(*MARKET, exchange=request.param) as running:
         yield running
 
 
 def test_quotes_equal_the_top_of_the_exchanges_book_after_faults(exchange: Simulator) -> None:
     sink = ListSink()
     settings = settings_of(
-        exchange.websocket, DataType.ORDERBOOK, DataType.QUOTE, rest=exchange.rest, sinks=(), backoff_initial_s=0.05
-    )
+        exchange.websocket, DataType.ORDERBOOK, DataType.QUOTE, rest=exchange.rest, sinks=(), backoff_initial_s=0.05,
+        exchange=exchange.words.name,
+    )  # fmt: skip
     with collector_thread(settings, sink) as collector:
         collector.is_served()
         for _ in range(2):

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from market_collector.exchanges.binance import errors
+from market_collector.exchanges.binance.exchange import Binance
+from market_collector.exchanges.interface import Budget, Heartbeat, HeartbeatKind
 from market_collector.exchanges.okx import rest
 from market_collector.feed import retries, subscription
 from market_collector.net import http_client
@@ -18,4 +21,7 @@ def _impatience() -> Iterator[None]:
         patch.setattr(subscription, "REFUSED_RETRY_S", 1.0)
         patch.setattr(http_client, "TIMEOUT_S", 1.0)
         patch.setattr(rest, "BUSY_PAUSE_S", 0.5)
+        patch.setattr(errors, "BUSY_PAUSE_S", 0.5)
+        patch.setattr(Binance.rest_api, "budgets", {"": Budget(1_000.0, 10_000.0)})
+        patch.setattr(Binance, "heartbeat", Heartbeat(HeartbeatKind.CONTROL_FRAMES, dead_after_s=2.0))
         yield

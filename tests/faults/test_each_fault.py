@@ -12,7 +12,8 @@ import pytest
 
 import evidence
 from collector_thread import ListSink, collector_thread, settings_for
-from fault_cases import CASES, Case
+from exchange_words import WORDS
+from fault_cases import Case, cases
 from simulator_process import Simulator, simulator
 from truth import Truth
 
@@ -21,17 +22,32 @@ WORKERS = 4
 """Cases that run in parallel, because each waits most of the time."""
 
 
+NAMES = [(exchange, case.name) for exchange, words in WORDS.items() for case in cases(words)]
+
+
 @pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[None]]]:
+def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[tuple[str, str], Future[None]]]:
     """All selected cases, started at once. Each has its own simulator while it runs."""
-    chosen = {item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")}
+    callspecs = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    chosen = {(params.get("exchange"), params.get("name")) for params in callspecs}
     with ExitStack() as stack:
-        exchanges: SimpleQueue[Simulator] = SimpleQueue()
-        for seed in range(WORKERS):
-            market = ("--market", str(seed), "--symbols", "BTC-USDT", "--rate", "200", "--start", "now")
-            exchanges.put(stack.enter_context(simulator(*market)))
         pool = stack.enter_context(ThreadPoolExecutor(WORKERS))
-        yield {case.name: pool.submit(in_turn, exchanges, case) for case in CASES if case.name in chosen}
+        yield {
+            (exchange, case.name): pool.submit(in_turn, simulators, case)
+            for exchange, words in WORDS.items()
+            for simulators in [queue_of(exchange, stack)]
+            for case in cases(words)
+            if (exchange, case.name) in chosen
+        }
+
+
+def queue_of(exchange: str, stack: ExitStack) -> SimpleQueue[Simulator]:
+    """As many simulators as there may be cases at the same time."""
+    simulators: SimpleQueue[Simulator] = SimpleQueue()
+    for seed in range(WORKERS):
+        market = ("--market", str(seed), "--symbols", "BTC-USDT", "--rate", "200", "--start", "now")
+        simulators.put(stack.enter_context(simulator(*market, exchange=exchange)))
+    return simulators
 
 
 def in_turn(exchanges: "SimpleQueue[Simulator]", case: Case) -> None:
@@ -64,12 +80,14 @@ def shows(case: Case, before: dict[str, Any], now: dict[str, Any]) -> bool:
     return all(now[name] > before[name] for name in case.shows)
 
 
-@pytest.mark.parametrize("name", [case.name for case in CASES])
-def test_nothing_is_lost_or_wrong_after(name: str, outcomes: dict[str, Future[None]]) -> None:
-    outcomes[name].result(250)
+@pytest.mark.parametrize(("exchange", "name"), NAMES)
+def test_nothing_is_lost_or_wrong_after(
+    exchange: str, name: str, outcomes: dict[tuple[str, str], Future[None]]
+) -> None:
+    outcomes[exchange, name].result(250)
 
 
-def test_no_thread_is_left(outcomes: dict[str, Future[None]]) -> None:
+def test_no_thread_is_left(outcomes: dict[tuple[str, str], Future[None]]) -> None:
     for outcome in outcomes.values():
         outcome.exception(250)
     assert [thread.name for thread in threading.enumerate() if thread.name == "collector"] == []

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 import evidence
 import records
+from exchange_words import Fill
 from market_collector.model.events import Lost, Record, Repaired
 from market_collector.sinks.encode import line
 from truth import Truth, digest
@@ -18,9 +18,8 @@ from truth import Truth, digest
 class SmallMarket(Truth):
     """Trades 1 to 9, a book of three states, three candles."""
 
-    def fills(self, first: int, last: int) -> Iterator[Any]:
-        row = {"px": "1", "sz": "1", "side": "buy"}
-        return (row | {"tradeId": str(n), "ts": str(records.at(n) // 1_000_000)} for n in range(first, last + 1))
+    def fills(self, first: int, last: int) -> Iterator[Fill]:
+        return (Fill(n, "1", "1", "buy", records.at(n)) for n in range(first, last + 1))
 
     def book_states(self) -> dict[int, set[int]]:
         bids = {1: {"10": "1"}, 2: {"10": "1", "9": "2"}, 3: {"9": "2"}}

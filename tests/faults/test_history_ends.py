@@ -8,6 +8,7 @@ import pytest
 
 import evidence
 from collector_thread import ListSink, collector_thread, settings_for
+from exchange_words import WORDS
 from fault_cases import CUT, LOSE, Call
 from market_collector.feed import backfill
 from simulator_process import Simulator, simulator
@@ -24,9 +25,10 @@ def _gives_up_soon() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def exchange() -> Iterator[Simulator]:
-    with simulator("--market", "11", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now") as running:
+@pytest.fixture(scope="module", params=WORDS)
+def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    market = ("--market", "11", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now")
+    with simulator(*market, exchange=request.param) as running:
         yield running
 
 
@@ -55,7 +57,7 @@ def live(exchange: Simulator, calls: Callable[[int], list[Call]]) -> list[Any]:
 
 def test_trades_missing_from_history_are_lost_id_by_id(exchange: Simulator) -> None:
     before = Truth(exchange).swallowed()
-    some = ("lose", {"channel": "trades-all", "chance": 0.3, "seed": 5, "seconds": 1})
+    some = ("lose", {"channel": "trade", "chance": 0.3, "seed": 5, "seconds": 1})
     gone = {"symbol": "BTC-USDT", "swallowed": True}
     records = live(exchange, lambda newest: [("no-history", gone), LOSE, some])
     assert evidence.lost_numbers(records, "/trade") == Truth(exchange).swallowed() - before
@@ -64,7 +66,7 @@ def test_trades_missing_from_history_are_lost_id_by_id(exchange: Simulator) -> N
 def test_gap_half_in_history_is_half_lost(exchange: Simulator) -> None:
     def calls(newest: int) -> list[Call]:
         gone = {"symbol": "BTC-USDT", "from": newest + 60, "to": newest + 79}
-        return [("lose", {"channel": "trades-all", "seconds": 1.5}), ("no-history", gone)]
+        return [("lose", {"channel": "trade", "seconds": 1.5}), ("no-history", gone)]
 
     records = live(exchange, calls)
     assert len(evidence.lost_numbers(records, "/trade")) == 20
@@ -83,7 +85,7 @@ def test_restart_of_trade_ids_is_reported_and_open_gaps_are_lost(exchange: Simul
     sink = ListSink()
     with collector_thread(settings_for(exchange), sink) as collector:
         collector.is_served()
-        exchange.post("/faults/rest", {"path": "market/history-trades", "status": 500, "seconds": 3})
+        exchange.post("/faults/rest", {"path": exchange.words.trade_history, "status": 500, "seconds": 3})
         exchange.post(*as_call(LOSE))
         collector.comes(lambda status: status["counters"]["gapsDetected"] > 0)
         exchange.post(*as_call(LOSE))

@@ -19,32 +19,34 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 import evidence
 from collector_program import Program, document, program, stored, verified
-from fault_cases import CONNECTIONS, MARKET, MESSAGES, Case
+from exchange_words import BINANCE, OKX, WORDS, ExchangeWords
+from fault_cases import MESSAGES, connections
+from fault_cases import market as market_cases
 from simulator_process import simulator
 from truth import Truth
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
 PACE = settings(
-    max_examples=2,
     stateful_step_count=12,
     deadline=None,
     print_blob=True,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-CASES = [*CONNECTIONS, *MESSAGES, *MARKET]
 MOMENTS_S = st.sampled_from([0.0, 0.1, 0.3, 1.0, 2.0])
 
 
 class Life(RuleBasedStateMachine):
     """A collector that is killed and stopped often."""
 
+    words: ExchangeWords
+
     def __init__(self) -> None:
         super().__init__()
         self._stack = ExitStack()
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
-        market = ("--market", "9", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now")
-        self._exchange = self._stack.enter_context(simulator(*market))
+        seeded = ("--market", "9", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now")
+        self._exchange = self._stack.enter_context(simulator(*seeded, exchange=self.words.name))
         file = {"directory": str(self._folder / "data"), "fsyncInterval": "200ms", "rotate": {"size": "1Mi"}}
         connection = {
             "backoff": {"initial": "100ms", "max": "500ms"},
@@ -52,7 +54,7 @@ class Life(RuleBasedStateMachine):
             "pingInterval": "5s",
         }
         self._document = document(
-            None,
+            self._exchange,
             dataTypes=["trade", "orderbook", "candle"],
             candle={"intervals": ["1s"]},
             connection=connection,
@@ -66,9 +68,10 @@ class Life(RuleBasedStateMachine):
         state = ("--state-dir", str(self._folder / "state"))
         self._collector: Program = self._running.enter_context(program(self._folder, self._document, *state))
 
-    @rule(case=st.sampled_from(CASES), pause_s=MOMENTS_S)
-    def something_goes_wrong(self, case: Case, pause_s: float) -> None:
-        case.happen(self._exchange)
+    @rule(data=st.data(), pause_s=MOMENTS_S)
+    def something_goes_wrong(self, data: st.DataObject, pause_s: float) -> None:
+        cases = [*connections(self.words), *MESSAGES, *market_cases(self.words)]
+        data.draw(st.sampled_from(cases)).happen(self._exchange)
         time.sleep(pause_s)
 
     @rule()
@@ -108,15 +111,26 @@ class Life(RuleBasedStateMachine):
             self._stack.close()
 
 
-def test_every_trade_is_in_the_output_once_however_often_it_is_killed() -> None:
-    run_state_machine_as_test(Life, settings=PACE)
+class LifeAtOkx(Life):
+    words = OKX
 
 
-def test_gap_of_a_killed_process_ends_with_the_next_one(tmp_path: Path) -> None:
+class LifeAtBinance(Life):
+    words = BINANCE
+
+
+@pytest.mark.parametrize(("life", "examples"), [(LifeAtOkx, 2), (LifeAtBinance, 1)])
+def test_every_trade_is_in_the_output_once_however_often_it_is_killed(life: type[Life], examples: int) -> None:
+    run_state_machine_as_test(life, settings=settings(PACE, max_examples=examples))
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_gap_of_a_killed_process_ends_with_the_next_one(name: str, tmp_path: Path) -> None:
     """Its last checkpoint, which is put back here, is older than the gap. Nobody can read its output back."""
     data, state, older = tmp_path / "data", tmp_path / "state", tmp_path / "older"
     data.mkdir()
-    with simulator("--market", "9", "--symbols", "BTC-USDT", "--rate", "200", "--start", "now") as exchange:
+    market = ("--market", "9", "--symbols", "BTC-USDT", "--rate", "200", "--start", "now")
+    with simulator(*market, exchange=name) as exchange:
         spec = document(exchange, dataTypes=["trade", "orderbook"])
         with program(tmp_path, spec, "--state-dir", str(state)) as collector:
             collector.comes_to_rest(within_s=60)

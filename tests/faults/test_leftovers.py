@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from collector_thread import ListSink, collector_thread, settings_for
+from exchange_words import WORDS
 from fault_cases import CUT, LOSE
 from simulator_process import Simulator, simulator
 
@@ -20,9 +21,10 @@ GROWTH = 200_000
 """Allowed growth in bytes after all runs. The records of one run have several megabytes."""
 
 
-@pytest.fixture
-def exchange() -> Iterator[Simulator]:
-    with simulator("--market", "19", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now") as running:
+@pytest.fixture(params=WORDS)
+def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    market = ("--market", "19", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now")
+    with simulator(*market, exchange=request.param) as running:
         yield running
 
 

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 import evidence
 from collector_program import stored, verified
 from collector_thread import collector_thread, settings_for
-from fault_cases import BOOKS, CUT, LOSE
+from exchange_words import WORDS
+from fault_cases import BOOKS, CUT, LOSE, Call
 from market_collector.config.settings import FileSinkSettings, Settings
 from market_collector.feed import published_book
 from market_collector.model.events import REPEATED
@@ -23,18 +24,14 @@ from truth import Truth
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 ROTATE_S = 1.0
-FAULTS = [
-    LOSE,
-    CUT,
-    ("lose", BOOKS | {"count": 1}),
-    ("notice", {"seconds": 1}),
-    ("sequence-reset", {"symbol": "BTC-USDT"}),
-]
+FAULTS: list[Call] = [LOSE, CUT, ("lose", BOOKS | {"count": 1}), ("notice", {"seconds": 1})]
+RESET: Call = ("sequence-reset", {"symbol": "BTC-USDT"})
 
 
-@pytest.fixture
-def exchange() -> Iterator[Simulator]:
-    with simulator("--market", "23", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now") as running:
+@pytest.fixture(params=WORDS)
+def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    market = ("--market", "23", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now")
+    with simulator(*market, exchange=request.param) as running:
         yield running
 
 
@@ -59,7 +56,7 @@ def test_each_single_file_proves_its_books(
     for _ in range(2):
         settings = settings_of(exchange, directory)
         with collector_thread(settings, state_dir=tmp_path / "state") as collector:
-            for fault, body in FAULTS:
+            for fault, body in [*FAULTS, *[RESET] * exchange.words.has_restarts]:
                 collector.is_served()
                 time.sleep(0.3)
                 exchange.post(f"/faults/{fault}", body)
@@ -77,14 +74,14 @@ def test_each_single_file_proves_its_books(
         single.mkdir()
         shutil.copy(directory / name, single)
         check_single(records, verified(single))
-    check_headers(list(files.items()))
+    check_headers(list(files.items()), exchange.words.name)
 
 
 def test_file_repeats_the_gaps_that_are_open_at_its_start(exchange: Simulator, tmp_path: Path) -> None:
     directory = tmp_path / "data"
     with collector_thread(settings_of(exchange, directory)) as collector:
         collector.is_served()
-        exchange.post("/faults/rest", {"path": "market/history-trades", "status": 500, "seconds": 60})
+        exchange.post("/faults/rest", {"path": exchange.words.trade_history, "status": 500, "seconds": 60})
         exchange.post(f"/faults/{LOSE[0]}", LOSE[1])
         collector.comes(lambda status: status["counters"]["gapsDetected"] and len(by_file(directory)) > 5)
         exchange.clear_faults()
@@ -120,12 +117,12 @@ def check_single(records: list[Any], document: Any) -> None:
             assert not [gap for gap in stream["hole_list"] if gap["state"] == "unreported"], stream["hole_list"]
 
 
-def check_headers(files: list[tuple[str, list[Any]]]) -> None:
+def check_headers(files: list[tuple[str, list[Any]]], resource: str) -> None:
     last: Any = None
     previous = ""
     for name, (header, *_) in files:
         is_first = last is None or header["run_id"] != last["run_id"]
-        assert (header["type"], header["schema"], header["resource"], header["shard"]) == ("header", 1, "okx", 0)
+        assert (header["type"], header["schema"], header["resource"], header["shard"]) == ("header", 1, resource, 0)
         assert header["file"] == (1 if is_first else last["file"] + 1)
         assert header.get("previous_file") == (None if is_first else previous)
         previous, last = name, header

@@ -13,13 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 import evidence
 from collector_thread import CollectorThread, ListSink, settings_for
-from fault_cases import CASES, Case
+from exchange_words import BINANCE, OKX, ExchangeWords
+from fault_cases import cases
 from simulator_process import simulator
 from truth import Truth
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
 PACE = settings(
-    max_examples=3,
     stateful_step_count=16,
     deadline=None,
     print_blob=True,
@@ -31,18 +31,21 @@ PACE = settings(
 class Trouble(RuleBasedStateMachine):
     """A collector at an exchange with all faults, in parallel and in turn."""
 
+    words: ExchangeWords
+
     def __init__(self) -> None:
         super().__init__()
-        self._simulator = simulator("--market", "5", "--symbols", "BTC-USDT", "--rate", "400", "--start", "now")
+        market = ("--market", "5", "--symbols", "BTC-USDT", "--rate", "400", "--start", "now")
+        self._simulator = simulator(*market, exchange=self.words.name)
         self._exchange = self._simulator.__enter__()
         self._sink = ListSink()
         self._collector = CollectorThread(settings_for(self._exchange), [self._sink])
         self._collector.start()
         self._collector.is_served()
 
-    @rule(case=st.sampled_from(CASES), pause_s=st.sampled_from([0.0, 0.2, 0.5, 1.0, 2.0]))
-    def something_goes_wrong(self, case: Case, pause_s: float) -> None:
-        case.happen(self._exchange)
+    @rule(data=st.data(), pause_s=st.sampled_from([0.0, 0.2, 0.5, 1.0, 2.0]))
+    def something_goes_wrong(self, data: st.DataObject, pause_s: float) -> None:
+        data.draw(st.sampled_from(cases(self.words))).happen(self._exchange)
         time.sleep(pause_s)
 
     @rule()
@@ -68,5 +71,14 @@ class Trouble(RuleBasedStateMachine):
         evidence.check_counters(records, counters)
 
 
-def test_nothing_is_lost_or_wrong_after_any_sequence_of_faults() -> None:
-    run_state_machine_as_test(Trouble, settings=PACE)
+class TroubleAtOkx(Trouble):
+    words = OKX
+
+
+class TroubleAtBinance(Trouble):
+    words = BINANCE
+
+
+@pytest.mark.parametrize(("trouble", "examples"), [(TroubleAtOkx, 3), (TroubleAtBinance, 1)])
+def test_nothing_is_lost_or_wrong_after_any_sequence_of_faults(trouble: type[Trouble], examples: int) -> None:
+    run_state_machine_as_test(trouble, settings=settings(PACE, max_examples=examples))

@@ -11,8 +11,10 @@ import msgspec
 import pytest
 
 import evidence
+from book_ranges import check_book_ranges, check_union
 from collector_thread import CollectorThread, ListSink, collector_thread, settings_for
 from cut_replicas import connections_of
+from exchange_words import WORDS
 from market_collector.config.settings import Settings
 from market_collector.feed import backfill
 from market_collector.model.events import AnyData
@@ -20,14 +22,12 @@ from market_collector.model.identity import identity, union
 from market_collector.model.streams import DataType
 from market_collector.verify import coverage
 from simulator_process import Simulator, simulator
-from truth import SIDES, Tracked, Truth
+from truth import SIDES, Truth
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(280)]
-KEY = {"apiKey": "simulator-api-key", "secretKey": "simulator-secret-key", "passphrase": "simulator-passphrase"}
 AWAY_S = 2.2
 """Longer than two candles."""
 SECOND_NS = 1_000_000_000
-CHANGES = "/truth/changes?symbol=BTC-USDT"
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,22 @@ def typed(records: list[Any]) -> list[AnyData]:
 
 
 def every_type(exchange: Simulator, folder: Path) -> Settings:
-    for name, text in KEY.items():
+    for name, text in exchange.words.key.items():
         (folder / name).write_text(text)
     settings = settings_for(exchange)
     data_types = (*settings.data_types, DataType.QUOTE, DataType.BALANCE)
     return msgspec.structs.replace(settings, data_types=data_types, secret_name="key", credentials_directory=folder)
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+@pytest.fixture(scope="module", params=WORDS)
+def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     """Each of the two replicas is away for two candles, then both are. REST has neither the trades nor the candles."""
     keys, folder = tmp_path_factory.mktemp("keys"), tmp_path_factory.mktemp("files")
+    market = ("--market", "17", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now")
     sinks = [ListSink(name) for name in "abc"]
     with (
         pytest.MonkeyPatch.context() as patch,
-        simulator("--market", "17", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now") as exchange,
+        simulator(*market, exchange=request.param) as exchange,
     ):
         patch.setattr(backfill, "GIVE_UP_AFTER_S", 1.0)
         patch.setattr(backfill, "GIVE_UP_ANSWERS", 2)
@@ -82,7 +83,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
         with ExitStack() as stack:
             undisturbed, first, second = (stack.enter_context(served(settings, sinks[at])) for at in (2, 0, 1))
             exchange.post("/faults/no-history", {"symbol": "BTC-USDT", "from": 0, "to": 1 << 60})
-            exchange.post("/faults/rest", {"path": "market/candles", "first": 0, "seconds": 300})
+            exchange.post("/faults/rest", {"path": exchange.words.candle_history, "first": 0, "seconds": 300})
             for victims in ((first,), (second,), (first, second), (second,)):
                 be_away(exchange, victims)
                 for collector in (first, second):
@@ -144,14 +145,17 @@ def test_union_of_candles_has_each_closed_one_once(recorded: Recorded) -> None:
 
 
 def test_union_of_books_has_each_change_of_the_exchange_once(recorded: Recorded) -> None:
-    changes = {change["sequence"]: change for change in recorded.exchange.stream(CHANGES)}
+    if not recorded.exchange.words.has_exact_links:
+        check_union(recorded.merged("orderbook"), Truth(recorded.exchange))
+        return
+    changes = {change["sequence"]: change for change in Truth(recorded.exchange).changes()}
     updates = [book for book in recorded.merged("orderbook") if book["action"] == "update"]
     parts = [book["sequence"] for part in recorded.of("orderbook") for book in part if book["action"] == "update"]
     assert sorted(book["sequence"] for book in updates) == sorted(set(parts))
     for book in updates:
         change = changes[book["sequence"]]
         assert (book["previous_sequence"], book["exchange_time_ns"]) == (change["previous"], time_of(change))
-        assert [book[side] for side in SIDES] == [[level[:2] for level in change[side]] for side in SIDES]
+        assert [book[side] for side in SIDES] == [[list(level) for level in change[side]] for side in SIDES]
 
 
 def test_union_of_quotes_has_the_best_prices_of_the_exchange(recorded: Recorded) -> None:
@@ -185,7 +189,7 @@ def test_union_of_balances_has_each_change_once(recorded: Recorded) -> None:
     assert len({(each["asset"], each["exchange_time_ns"]) for each in merged}) == len(merged)
     rows = recorded.exchange.get("/truth/account")
     newest = {each["asset"]: each["total"] for each in sorted(merged, key=lambda each: each["exchange_time_ns"])}
-    assert newest == {asset: row["cashBal"] for asset, row in rows.items()}
+    assert newest == {asset: recorded.exchange.words.holding(row)[0] for asset, row in rows.items()}
 
 
 # -- coverage
@@ -205,6 +209,9 @@ def test_coverage_of_candles_is_all_but_those_that_both_lost(recorded: Recorded)
 
 
 def test_coverage_of_books_is_the_chains_of_the_exchange(recorded: Recorded) -> None:
+    if not recorded.exchange.words.has_exact_links:
+        check_book_ranges(recorded.outputs, coverage(recorded.folder, "orderbook"))
+        return
     expected = book_chains(recorded)
     assert len(expected) > 1
     assert recorded.covered("orderbook") == expected
@@ -232,6 +239,10 @@ def time_of(change: Any) -> int:
 def test_coverage_of_quotes_has_each_change_of_the_best_prices(recorded: Recorded) -> None:
     intervals = recorded.covered("quote")
     assert intervals == recorded.covered("orderbook")
+    for output in recorded.outputs:
+        evidence.check_quotes(output)
+    if not recorded.exchange.words.has_exact_links:  # no update for each change
+        return
     known = {quote["sequence"] for quote in recorded.merged("quote")}
     before = None
     for sequence, (time_ns, top) in tops_of(recorded.exchange).items():
@@ -258,12 +269,5 @@ def test_coverage_of_other_types_has_each_record_of_the_undisturbed_one(recorded
 
 def tops_of(exchange: Simulator) -> dict[int, tuple[int, tuple[str | None, ...]]]:
     """The time and the best prices of each of the exchange's books, by sequence."""
-    changes = exchange.stream(CHANGES)
-    first = next(changes)
-    state = exchange.get(f"/truth/book?symbol=BTC-USDT&sequence={first['sequence']}")
-    book = Tracked({side: dict(state[side]) for side in SIDES})
-    tops = {first["sequence"]: (time_of(first), evidence.best_of(book.sides))}
-    for change in changes:
-        book.apply(change)
-        tops[change["sequence"]] = time_of(change), evidence.best_of(book.sides)
-    return tops
+    books = Truth(exchange).books()
+    return {change["sequence"]: (time_of(change), evidence.best_of(book.sides)) for change, book in books}

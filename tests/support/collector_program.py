@@ -96,7 +96,7 @@ def document(exchange: Simulator | None, **spec: Any) -> dict[str, Any]:
     """The collector document in the format that the operator mounts."""
     endpoint = {"websocket": exchange.websocket, "rest": exchange.rest} if exchange else {}
     defaults = {
-        "exchange": "okx",
+        "exchange": exchange.words.name if exchange else "okx",
         "symbol": "BTC-USDT",
         "dataTypes": TYPES,
         "staleAfter": "5s",

@@ -11,13 +11,15 @@ NOBODY = "http://127.0.0.1:9"
 """An address without a server."""
 
 
-def settings_of(websocket: str, *data_types: DataType, rest: str = NOBODY, **changes: Any) -> Settings:
+def settings_of(
+    websocket: str, *data_types: DataType, rest: str = NOBODY, exchange: str = "okx", **changes: Any
+) -> Settings:
     """Default settings with changes."""
     plain = Settings(
-        name="okx",
+        name=exchange,
         namespace="test",
         shard=0,
-        exchange="okx",
+        exchange=exchange,
         symbols=("BTC-USDT",),
         data_types=data_types,
         endpoint_websocket=websocket,

@@ -36,12 +36,12 @@ def check_trades(records: Records, truth: Truth) -> None:
         trades[trade_id(trade)] = trade["price"], trade["amount"], trade["side"]
     first, last, missing, number = min(trades), max(trades), set(), min(trades) - 1
     for fill in truth.fills(first, last):
-        assert int(fill["tradeId"]) == number + 1, f"the truth itself has a gap after {number}"
+        assert fill.id == number + 1, f"the truth itself has a gap after {number}"
         number += 1
         if number not in trades:
             missing.add(number)
         else:
-            assert trades[number] == (fill["px"], fill["sz"], fill["side"]), fill
+            assert trades[number] == (fill.price, fill.amount, fill.side), fill
     lost = {lost_id for lost_id in lost_numbers(records, "/trade") if first <= lost_id <= last}
     assert number == last
     assert missing == lost, (

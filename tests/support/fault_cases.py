@@ -1,9 +1,10 @@
-"""Faults of the exchange, as calls of the simulator's control address, and their visible effects on a collector."""
+"""Faults of an exchange, as calls of the simulator's control address, and their visible effects on a collector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from exchange_words import ExchangeWords
 from simulator_process import Simulator
 
 Call = tuple[str, dict[str, Any]]
@@ -25,32 +26,44 @@ class Case:
 
 
 BTC = {"symbol": "BTC-USDT"}
-TRADES, BOOKS = {"channel": "trades-all"}, {"channel": "books"}
-TICKERS, CANDLES = {"channel": "tickers"}, {"channel": "candle1s"}
+TRADES, BOOKS, TICKERS, CANDLES = ({"channel": name} for name in ("trade", "orderbook", "ticker", "candle"))
 GAP, REPAIRED, RESYNC, AGAIN = ("gapsDetected",), ("gapsRepaired", "recoveredTrades"), ("resyncs",), ("reconnections",)
 UNREADABLE = ("unreadableFrames",)
 CUT: Call = ("drop", {})
 LOSE: Call = ("lose", TRADES | {"count": 30})
 
-CONNECTIONS = [
-    Case("drop", [CUT], AGAIN),
-    *(Case(f"drop-{code}", [("drop", {"code": code})], AGAIN) for code in (1001, 4004, 4005, 4008)),
-    Case("drop-public", [("drop", {"path": "public"})], AGAIN),
-    Case("reset", [("reset", {})], AGAIN),
-    Case("half-open-tcp", [("half-open", {"stage": "tcp", "seconds": 1.5}), CUT], AGAIN),
-    Case("half-open-handshake", [("half-open", {"stage": "handshake", "count": 2}), CUT], AGAIN),
-    Case("half-open-established", [("half-open", {"stage": "established", "seconds": 4})], AGAIN),
-    *(Case(f"refuse-{status}", [("refuse", {"status": status, "count": 2}), CUT], AGAIN) for status in (403, 429, 503)),
-    Case("slow-write", [("slow-write", {"bytesPerSecond": 20_000, "seconds": 2})]),
-    Case("slow-read", [("slow-read", {"bytesPerSecond": 20, "seconds": 2})]),
-    Case("notice", [("notice", {"seconds": 2})], AGAIN),
-    Case("raw", [("raw", {"frame": "hello"})], UNREADABLE),
-]
-SUBSCRIPTIONS = [
-    Case("subscribe-error", [("subscribe-error", {"code": "63999", "count": 3}), CUT], AGAIN),
-    Case("subscribe-error-arg", [("subscribe-error", {"code": "60018", "arg": True, "count": 2}), CUT], AGAIN),
-    Case("stuck-subscribe", [("stuck-subscribe", {"count": 1}), CUT], AGAIN),
-]
+
+def connections(words: ExchangeWords) -> list[Case]:
+    """Faults of connections."""
+    return [
+        Case("drop", [CUT], AGAIN),
+        *(Case(f"drop-{code}", [("drop", {"code": code})], AGAIN) for code in words.close_codes),
+        Case("drop-public", [("drop", {"path": words.public_path})], AGAIN),
+        Case("reset", [("reset", {})], AGAIN),
+        Case("half-open-tcp", [("half-open", {"stage": "tcp", "seconds": 1.5}), CUT], AGAIN),
+        Case("half-open-handshake", [("half-open", {"stage": "handshake", "count": 2}), CUT], AGAIN),
+        Case("half-open-established", [("half-open", {"stage": "established", "seconds": 4})], AGAIN),
+        *(Case(f"refuse-{status}", [("refuse", {"status": status, "count": 2}), CUT], AGAIN) for status in (403, 429, 503)),
+        Case("slow-write", [("slow-write", {"bytesPerSecond": 20_000, "seconds": 2})]),
+        Case("slow-read", [("slow-read", {"bytesPerSecond": 20, "seconds": 2})]),
+        Case("notice", [("notice", {"seconds": 2})], AGAIN),
+        Case("raw", [("raw", {"frame": "hello"})], UNREADABLE),
+    ]  # fmt: skip
+
+
+def subscriptions(words: ExchangeWords) -> list[Case]:
+    """Refused requests, and those without an answer."""
+    refused, unknown = (
+        {"code": words.temporary_error, "count": 3},
+        {"code": words.permanent_error, "arg": True, "count": 2},
+    )
+    return [
+        Case("subscribe-error", [("subscribe-error", refused), CUT], AGAIN),
+        Case("subscribe-error-arg", [("subscribe-error", unknown), CUT], AGAIN),
+        Case("stuck-subscribe", [("stuck-subscribe", {"count": 1}), CUT], AGAIN),
+    ]  # fmt: skip
+
+
 MESSAGES = [
     Case("lose-trades", [LOSE], REPAIRED),
     Case("lose-books", [("lose", BOOKS | {"count": 1})], RESYNC),
@@ -72,19 +85,31 @@ MESSAGES = [
     Case("skew-ahead", [("skew", {"milliseconds": 5000, "seconds": 1.5}), LOSE], REPAIRED),
     Case("skew-behind", [("skew", {"milliseconds": -5000, "seconds": 1.5}), LOSE], REPAIRED),
 ]  # fmt: skip
-HISTORY = "market/history-trades"
-REST = [
-    Case("rest-429", [("rest", {"path": HISTORY, "status": 429, "count": 2}), LOSE], REPAIRED),
-    Case("rest-500", [("rest", {"status": 500, "count": 2}), LOSE], REPAIRED),
-    Case("rest-timeout", [("rest", {"path": HISTORY, "timeout": 3, "count": 1}), LOSE], REPAIRED),
-    Case("rest-stale", [("rest", {"path": HISTORY, "stale": 400, "count": 3}), LOSE], REPAIRED),
-    Case("rest-empty", [("rest", {"path": HISTORY, "first": 0, "count": 3}), LOSE], REPAIRED),
-    Case("rest-partial", [("rest", {"path": HISTORY, "every": 3, "count": 2}), LOSE], REPAIRED),
-]
-MARKET = [
-    Case("sequence-reset", [("sequence-reset", BTC)]),
-    Case("crossed", [("crossed", BTC | {"seconds": 3})], RESYNC),
-    Case("crossed-briefly", [("crossed", BTC | {"seconds": 0.3})]),
-    Case("crossed-in-an-auction", [("crossed", BTC | {"seconds": 3, "preopen": True})]),
-]
-CASES = [*CONNECTIONS, *SUBSCRIPTIONS, *MESSAGES, *REST, *MARKET]
+
+
+def rest(words: ExchangeWords) -> list[Case]:
+    """Faults of the REST API."""
+    history = {"path": words.trade_history}
+    return [
+        Case("rest-429", [("rest", history | {"status": 429, "count": 2}), LOSE], REPAIRED),
+        Case("rest-500", [("rest", {"status": 500, "count": 2}), LOSE], REPAIRED),
+        Case("rest-timeout", [("rest", history | {"timeout": 3, "count": 1}), LOSE], REPAIRED),
+        Case("rest-stale", [("rest", history | {"stale": 400, "count": 3}), LOSE], REPAIRED),
+        Case("rest-empty", [("rest", history | {"first": 0, "count": 3}), LOSE], REPAIRED),
+        Case("rest-partial", [("rest", history | {"every": 3, "count": 2}), LOSE], REPAIRED),
+    ]
+
+
+def market(words: ExchangeWords) -> list[Case]:
+    """Events of the market itself."""
+    return [
+        *([Case("sequence-reset", [("sequence-reset", BTC)])] if words.has_restarts else []),
+        Case("crossed", [("crossed", BTC | {"seconds": 3})], RESYNC),
+        Case("crossed-briefly", [("crossed", BTC | {"seconds": 0.3})]),
+        Case("crossed-in-an-auction", [("crossed", BTC | {"seconds": 3, "preopen": True})]),
+    ]
+
+
+def cases(words: ExchangeWords) -> list[Case]:
+    """All faults."""
+    return [*connections(words), *subscriptions(words), *MESSAGES, *rest(words), *market(words)]

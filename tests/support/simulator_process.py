@@ -11,6 +11,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import recordings
+from exchange_words import OKX, WORDS, ExchangeWords
 from unmeasured import NOT_MEASURED
 
 REPLAY = ("--replay", str(recordings.OKX_2022))
@@ -25,6 +26,7 @@ class Simulator:
     rest: str
     control: str
     process: subprocess.Popen[str]
+    words: ExchangeWords
 
     def get(self, path: str) -> Any:
         """A JSON answer of the control address."""
@@ -53,9 +55,11 @@ class Simulator:
 
 
 @contextmanager
-def simulator(*arguments: str, listen: str = "127.0.0.1:0") -> Iterator[Simulator]:
-    """Run ``market-simulator serve --exchange okx`` with these arguments, and end it by its process id."""
-    command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", "okx", "--listen", listen]
+def simulator(*arguments: str, exchange: str = OKX.name, listen: str = "127.0.0.1:0") -> Iterator[Simulator]:
+    """Run ``market-simulator serve`` with these arguments, and end it by its process id."""
+    words = WORDS[exchange]
+    command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", exchange, "--listen", listen]
+    command += words.options
     # tests/simulator measures the simulator, in processes of its own.
     process = subprocess.Popen(
         [*command, "--control", "127.0.0.1:0", *arguments],
@@ -68,7 +72,7 @@ def simulator(*arguments: str, listen: str = "127.0.0.1:0") -> Iterator[Simulato
         line = process.stdout.readline()
         assert line, f"the simulator ended with {process.wait()} before it was ready"
         addresses = json.loads(line)
-        yield Simulator(addresses["listen"], addresses["rest"], addresses["control"], process)
+        yield Simulator(addresses["listen"], addresses["rest"], addresses["control"], process, words)
     finally:
         process.terminate()
         process.wait(10)

@@ -1,11 +1,12 @@
 """The simulator's truth in the form that the checks of published records use."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.request import urlopen
 
+from exchange_words import Fill
 from simulator_process import Simulator
 
 Sides = dict[str, dict[str, str]]
@@ -19,32 +20,48 @@ class Truth:
     exchange: Simulator
     symbol: str = "BTC-USDT"
 
-    def fills(self, first: int, last: int) -> Iterator[Any]:
+    def fills(self, first: int, last: int) -> Iterator[Fill]:
         """All single fills in order."""
-        return self.exchange.stream(f"/truth/trades?symbol={self.symbol}&from={first}&to={last}")
+        rows = self.exchange.stream(f"/truth/trades?symbol={self.symbol}&from={first}&to={last}")
+        return map(self.exchange.words.read_fill, rows)
 
-    def swallowed(self, channel: str = "trades-all") -> set[int]:
+    def swallowed(self) -> set[int]:
         """Ids of the fills that faults have swallowed."""
-        rows = self.exchange.lines(f"/truth/lost?symbol={self.symbol}&channel={channel}")
+        rows = self.exchange.lines(f"/truth/lost?symbol={self.symbol}&channel=trade")
         return {number for row in rows for number in range(row["firstTradeId"], row["lastTradeId"] + 1)}
 
     def candles(self, interval: str) -> dict[int, list[str]]:
         """REST's closed candles of the last 300 intervals, by open time in milliseconds."""
-        path = f"/api/v5/market/candles?instId={self.symbol}&bar={interval}&limit=300"
-        with urlopen(self.exchange.rest + path, timeout=5) as answer:
-            return {int(row[0]): row for row in json.load(answer)["data"] if row[-1] == "1"}
+        words = self.exchange.words
+        with urlopen(self.exchange.rest + words.candles_path(self.symbol, interval), timeout=5) as answer:
+            return {int(row[0]): row for row in words.closed_candles(json.load(answer))}
 
     def book_states(self) -> dict[int, set[int]]:
         """The digests of all states of the book by sequence. A sequence has several after a restart of the numbers."""
-        changes = self.exchange.stream(f"/truth/changes?symbol={self.symbol}")
-        first = next(changes)
-        state = self.exchange.get(f"/truth/book?symbol={self.symbol}&sequence={first['sequence']}")
-        book = Tracked({side: dict(state[side]) for side in SIDES})
-        states = {first["sequence"]: {book.digest}}
-        for change in changes:
-            book.apply(change)
+        states: dict[int, set[int]] = {}
+        for change, book in self.books():
             states.setdefault(change["sequence"], set()).add(book.digest)
         return states
+
+    def books(self) -> Iterator[tuple[Any, "Tracked"]]:
+        """Each change of the book with the book after it, which the next one changes."""
+        changes = self.changes()
+        first = next(changes)
+        state = self.exchange.get(f"/truth/book?symbol={self.symbol}&sequence={first['sequence']}")
+        book = Tracked({side: dict(self._written(state[side])) for side in SIDES})
+        yield first, book
+        for change in changes:
+            book.apply(change)
+            yield change, book
+
+    def changes(self) -> Iterator[Any]:
+        """The changes of the book, with numbers as the exchange writes them."""
+        for change in self.exchange.stream(f"/truth/changes?symbol={self.symbol}"):
+            yield change | {side: self._written(change[side]) for side in SIDES}
+
+    def _written(self, levels: Iterable[Any]) -> list[tuple[str, str]]:
+        number = self.exchange.words.number
+        return [(number(price), number(amount)) for price, amount, *_ in levels]
 
 
 class Tracked:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from exchange_words import WORDS
 from kept_records import Output
+from market_collector.exchanges import EXCHANGES
 from market_collector.exchanges.interface import History
-from market_collector.exchanges.okx.exchange import Okx
-from market_collector.exchanges.okx.rest import OkxRestApi
 from market_collector.feed.backfill import Backfiller
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Repaired, Trade
@@ -18,23 +18,24 @@ from market_collector.net.backfill_task import BackfillTask
 from market_collector.net.clock import read_clock
 from market_collector.net.rest import Rest
 from simulator_process import MARKET, Simulator, simulator
+from truth import Truth
 
 pytestmark = pytest.mark.simulator
 TRADES = Stream("BTC-USDT", DataType.TRADE)
 
 
-@pytest.fixture
-def exchange() -> Iterator[Simulator]:
-    with simulator(*MARKET) as running:
+@pytest.fixture(params=WORDS)
+def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    with simulator(*MARKET, exchange=request.param) as running:
         yield running
 
 
 async def backfilled(exchange: Simulator, ledger: Ledger) -> Output:
     """Run the backfill until no gap is open."""
-    output = Output()
-    rest = Rest({"rest": exchange.rest}, Okx.rest_api, tls=None)
+    output, rest_api = Output(), EXCHANGES[exchange.words.name].rest_api
+    rest = Rest({"rest": exchange.rest}, rest_api, tls=None)
     task = asyncio.create_task(
-        BackfillTask(Backfiller(Okx().rest_api, ledger), rest, output, read_clock, ledger.complaints).run()
+        BackfillTask(Backfiller(rest_api, ledger), rest, output, read_clock, ledger.complaints).run()
     )
     async with asyncio.timeout(30):
         while ledger.gaps.all_open():
@@ -65,16 +66,16 @@ async def test_gap_of_several_pages_is_filled_with_the_true_trades(exchange: Sim
     ledger, missing = await with_gap(exchange, 230)
     output = await backfilled(exchange, ledger)
     fills = [record for record in output.records if isinstance(record, Trade)]
-    truth = exchange.lines(f"/truth/trades?symbol=BTC-USDT&from={missing[0]}&to={missing[-1]}")
-    assert [(fill.trade_id, fill.price, fill.amount, fill.side) for fill in fills] == [
-        (row["tradeId"], row["px"], row["sz"], row["side"]) for row in truth
+    truth = Truth(exchange).fills(missing[0], missing[-1])
+    assert [(int(fill.trade_id), fill.price, fill.amount, fill.side, fill.exchange_time_ns) for fill in fills] == [
+        *truth
     ]
     assert isinstance(output.records[-1], Repaired)
 
 
 async def test_backfill_is_only_delayed_when_rest_fails_temporarily(exchange: Simulator) -> None:
     ledger, missing = await with_gap(exchange, 20)
-    exchange.post("/faults/rest", {"path": "market/history-trades", "status": 500, "count": 2})
+    exchange.post("/faults/rest", {"path": exchange.words.trade_history, "status": 500, "count": 2})
     output = await backfilled(exchange, ledger)
     assert [int(r.trade_id) for r in output.records if isinstance(r, Trade)] == list(missing)
 
@@ -83,14 +84,15 @@ async def test_an_internal_error_does_not_end_the_backfill(
     exchange: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     mistakes = [OverflowError("int too large")]
-    read_history = OkxRestApi.read_history
+    rest_api = EXCHANGES[exchange.words.name].rest_api
+    read_history = rest_api.read_history
 
-    def mistaken(self: OkxRestApi, stream: Stream, body: bytes, receive_time_ns: int) -> History:
+    def mistaken(stream: Stream, body: bytes, receive_time_ns: int) -> History:
         if mistakes:
             raise mistakes.pop()
-        return read_history(self, stream, body, receive_time_ns)
+        return read_history(stream, body, receive_time_ns)
 
-    monkeypatch.setattr(OkxRestApi, "read_history", mistaken)
+    monkeypatch.setattr(rest_api, "read_history", mistaken)
     ledger, ids = await with_gap(exchange, 3)
     output = await backfilled(exchange, ledger)
     assert [int(each.trade_id) for each in output.records if isinstance(each, Trade)] == list(ids)

@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from market_collector.exchanges.okx.exchange import Okx
+from exchange_words import WORDS
+from market_collector.exchanges import EXCHANGES
+from market_collector.exchanges.interface import Budget
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Instrument, Record
 from market_collector.model.streams import ACCOUNT, DataType, Stream
@@ -19,16 +21,16 @@ from simulator_process import MARKET, Simulator, simulator
 pytestmark = pytest.mark.simulator
 
 
-@pytest.fixture(scope="module")
-def exchange() -> Iterator[Simulator]:
-    with simulator(*MARKET) as running:
+@pytest.fixture(scope="module", params=WORDS)
+def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    with simulator(*MARKET, exchange=request.param) as running:
         yield running
 
 
 async def test_each_kind_of_instruments_is_requested() -> None:
     symbols = ("BTC-USDT", "BTC-USDT-PERP", "ETH-USDT-PERP", "BTC-USD-270326-BTC")
     with simulator("--market", "7", "--symbols", ",".join(symbols), "--rate", "10") as running:
-        async with watched(running.rest, *(Stream(symbol, DataType.TRADE) for symbol in symbols)) as records:
+        async with watched("okx", running.rest, *(Stream(symbol, DataType.TRADE) for symbol in symbols)) as records:
             await comes(lambda: len(records) >= 4)
     found = {record.symbol: record for record in records if isinstance(record, Instrument)}
     assert {symbol: (each.kind, each.contract_size) for symbol, each in found.items()} == {
@@ -43,16 +45,16 @@ async def test_each_kind_of_instruments_is_requested() -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instrument_watch, "INTERVAL_S", 0.02)
     monkeypatch.setattr(instrument_watch, "RETRY_S", 0.02)
+    for each in EXCHANGES.values():
+        monkeypatch.setattr(each.rest_api, "budgets", dict.fromkeys(each.rest_api.budgets, Budget(1000.0, 1000.0)))
 
 
 @asynccontextmanager
-async def watched(rest: str, *streams: Stream) -> AsyncIterator[list[Record]]:
+async def watched(exchange: str, rest: str, *streams: Stream) -> AsyncIterator[list[Record]]:
     """The records of a watch that runs until the block ends."""
     records: list[Record] = []
-    ledger = Ledger("okx", streams, 60.0, read_clock())
-    watch = InstrumentWatch(
-        Okx().rest_api, ledger, Rest({"rest": rest}, Okx.rest_api, tls=None), records.extend, read_clock
-    )
+    ledger, rest_api = Ledger(exchange, streams, 60.0, read_clock()), EXCHANGES[exchange].rest_api
+    watch = InstrumentWatch(rest_api, ledger, Rest({"rest": rest}, rest_api, tls=None), records.extend, read_clock)
     task = asyncio.create_task(watch.run())
     try:
         yield records
@@ -73,7 +75,7 @@ async def test_each_symbol_is_described_once(exchange: Simulator) -> None:
         for symbol in ("BTC-USDT", "ETH-USDT")
         for data_type in (DataType.TRADE, DataType.ORDERBOOK)
     ]
-    async with watched(exchange.rest, *streams, Stream(ACCOUNT, DataType.BALANCE)) as records:
+    async with watched(exchange.words.name, exchange.rest, *streams, Stream(ACCOUNT, DataType.BALANCE)) as records:
         await comes(lambda: len(records) >= 2)
         await asyncio.sleep(0)
     assert sorted(str(record.symbol) for record in records) == ["BTC-USDT", "ETH-USDT"]
@@ -81,19 +83,21 @@ async def test_each_symbol_is_described_once(exchange: Simulator) -> None:
 
 
 async def test_change_of_the_state_is_published(exchange: Simulator) -> None:
-    async with watched(exchange.rest, Stream("BTC-USDT", DataType.TRADE)) as records:
+    async with watched(exchange.words.name, exchange.rest, Stream("BTC-USDT", DataType.TRADE)) as records:
         await comes(lambda: len(records) == 1)
         exchange.post("/faults/crossed", {"symbol": "BTC-USDT", "seconds": 0.3, "preopen": True})
         await comes(lambda: len(records) == 3)
     found = [record for record in records if isinstance(record, Instrument)]
-    assert [each.status for each in found] == ["trading", "pre_launch", "trading"]
+    assert [each.status for each in found] == ["trading", exchange.words.paused, "trading"]
     assert [each.valid_from_ns for each in found] == [each.receive_time_ns for each in found]
 
 
 @pytest.mark.parametrize("symbols", [("BTC-USDT",), ("BTC-USDT", "ETH-USDT")])
 async def test_delisted_instrument_is_published(exchange: Simulator, symbols: tuple[str, ...]) -> None:
     """One symbol is refused by name; of several, the list lacks it."""
-    async with watched(exchange.rest, *(Stream(symbol, DataType.TRADE) for symbol in symbols)) as records:
+    async with watched(
+        exchange.words.name, exchange.rest, *(Stream(symbol, DataType.TRADE) for symbol in symbols)
+    ) as records:
         await comes(lambda: len(records) == len(symbols))
         exchange.post("/faults/delist", {"symbol": "BTC-USDT", "seconds": 0.3})
         await comes(lambda: len(records) == len(symbols) + 2)
@@ -104,14 +108,15 @@ async def test_delisted_instrument_is_published(exchange: Simulator, symbols: tu
 
 async def test_failed_request_is_repeated(exchange: Simulator, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    async with watched("http://127.0.0.1:9", Stream("BTC-USDT", DataType.TRADE)) as records:
+    async with watched(exchange.words.name, "http://127.0.0.1:9", Stream("BTC-USDT", DataType.TRADE)) as records:
         await comes(lambda: caplog.text.count("cannot read the exchange's instruments") >= 2)
     assert records == []
 
 
 async def test_account_has_no_instrument(exchange: Simulator) -> None:
+    rest_api = EXCHANGES[exchange.words.name].rest_api
     watch = InstrumentWatch(
-        Okx().rest_api, Ledger("okx", [Stream(ACCOUNT, DataType.BALANCE)], 60.0, read_clock()),
-        Rest({"rest": exchange.rest}, Okx.rest_api, tls=None), lambda records: None, read_clock,
+        rest_api, Ledger("okx", [Stream(ACCOUNT, DataType.BALANCE)], 60.0, read_clock()),
+        Rest({"rest": exchange.rest}, rest_api, tls=None), lambda records: None, read_clock,
     )  # fmt: skip
     await watch.run()
