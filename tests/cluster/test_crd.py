@@ -116,7 +116,7 @@ TAKEN = (
 TOKEN = {"serviceAccountToken": {"path": "token"}}
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"exchange": "mtgox"}, 'supported values: "okx"'),
+    ({"exchange": "mtgox"}, 'supported values: "okx", "binance"'),
     ({"exchange": None}, "spec.exchange: Required value"),
     ({"dataTypes": None}, "spec.dataTypes: Required value"),
     ({"symbols": ["ETH-USDT"]}, "set exactly one of symbol (one) and symbols (a list)"),
@@ -147,6 +147,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"dataTypes": ["trade", "trade"]}, "Duplicate value"),
     ({"orderbook": {"depth": 400}}, "orderbook is only for dataTypes with orderbook"),
     ({**BOOK, "orderbook": {"depth": 50}}, "okx offers order books of depth 400"),
+    (
+        {**BOOK, "exchange": "binance", "orderbook": {"depth": 400}},
+        "binance offers order books of depth 20, 50, 100, 500, 1000",
+    ),
+    ({"exchange": "binance", "symbol": "BTC-USDT-PERP"}, "binance offers instruments of kind spot"),
     ({"candle": {"intervals": ["1m"]}}, "candle is only for dataTypes with candle"),
     ({"dataTypes": ["quote", "trade"]}, "quote needs orderbook in dataTypes"),
     ({"dataTypes": ["candle"], "candle": {"intervals": ["7m"]}}, 'Unsupported value: "7m"'),

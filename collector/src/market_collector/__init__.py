@@ -31,6 +31,7 @@ __all__ = [
     "StreamEvent",
     "StreamRefusedError",
     "WrongLoopError",
+    "create_binance_collector",
     "create_okx_collector",
     "get_supported_exchanges",
 ]

@@ -16,6 +16,7 @@ from market_spec.exchanges import (
     Interval,
     Symbol,
     SymbolRule,
+    default_depths,
     depths_message,
     symbol_rules,
     type_rules,
@@ -23,7 +24,7 @@ from market_spec.exchanges import (
 )
 from market_spec.fields import integer
 from market_spec.kinds import Duration, Items, OneOf
-from market_spec.messages import Path, counted, shown
+from market_spec.messages import Path, counted, listed, shown
 from market_spec.section import Rule, Section, Violation
 from market_spec.sinks import Sink
 
@@ -39,7 +40,7 @@ class OrderBook(Section, frozen=True):
     depth: Annotated[
         int | None,
         integer(1),
-        "Levels per side of the book. Default: the exchange's. okx offers 400.",
+        f"Levels per side of the book. Default: {default_depths()}.",
     ] = None
     snapshot_interval: Annotated[
         str,
@@ -288,7 +289,7 @@ class Collection(Section, frozen=True, kw_only=True):
     rules = _RULES
     exchange: Annotated[
         Exchange,
-        "Exchange to collect from; okx. Required. Immutable.",
+        f"Exchange to collect from; {listed(tuple(CAPABILITIES))}. Required. Immutable.",
     ]
     symbol: Annotated[
         Symbol | None,

@@ -63,7 +63,8 @@ CAPABILITIES = {
         kinds=KINDS,
         inverse_quotes=("USD",),
         websocket_port=8443,
-    )
+    ),
+    "binance": Capabilities(data_types=COMMON_TYPES, depths=(500, 20, 50, 100, 1000), websocket_port=9443),
 }
 
 
@@ -122,6 +123,11 @@ def types_message(exchange: str, offer: Capabilities) -> str:
 def depths_message(exchange: str) -> str:
     """The message about an order book depth that the exchange does not offer."""
     return f"{exchange} offers order books of depth {', '.join(map(str, sorted(CAPABILITIES[exchange].depths)))}"
+
+
+def default_depths() -> str:
+    """``400 for okx and 500 for binance``."""
+    return listed([f"{offer.default_depth} for {name}" for name, offer in CAPABILITIES.items()], "and")
 
 
 class SymbolRule(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import market_collector
 from loopback import new_address
 from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig
@@ -29,7 +30,7 @@ def exchange() -> Iterator[Simulator]:
 
 
 def test_the_exchanges_are_those_that_are_implemented() -> None:
-    assert get_supported_exchanges() == ["okx"]
+    assert get_supported_exchanges() == ["binance", "okx"]
 
 
 def test_a_collector_is_made_of_a_configuration() -> None:
@@ -51,6 +52,14 @@ def test_the_short_way_gives_the_same(made: Any) -> None:
     assert made().config == ExchangeCollectorConfig("okx", "BTC-USDT", [DataType.TRADE])
 
 
+@pytest.mark.parametrize("exchange", get_supported_exchanges())
+def test_each_exchange_has_a_short_way(exchange: str) -> None:
+    create = getattr(market_collector, f"create_{exchange}_collector")
+    assert create("BTC-USDT", ["trade"]).config == ExchangeCollectorConfig(exchange, "BTC-USDT", [DataType.TRADE])
+    assert exchange in create.__name__
+    assert f"config/{exchange}_config.json" in create.__doc__
+
+
 def test_capabilities_need_no_request() -> None:
     info = ExchangeFactory.get_exchange_info("okx")
     assert info["kinds"] == ["spot", "perpetual", "future"]
@@ -64,13 +73,13 @@ def test_capabilities_need_no_request() -> None:
 
 def test_an_unknown_exchange_names_the_known_ones() -> None:
     for ask in (ExchangeFactory.get_exchange_info, ExchangeFactory.get_supported_pairs):
-        with pytest.raises(ConfigurationError, match='exchange: "mtgox" is not allowed: must be okx'):
+        with pytest.raises(ConfigurationError, match='exchange: "mtgox" is not allowed: must be binance or okx'):
             ask("mtgox")
 
 
 @pytest.mark.parametrize("exchange", ["OKX", ["okx"], None])
 def test_a_wrong_name_of_an_exchange_is_explained(exchange: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"exchange: .* is not allowed: must be okx"):
+    with pytest.raises(ConfigurationError, match=r"exchange: .* is not allowed: must be binance or okx"):
         ExchangeFactory.get_exchange_info(exchange)
 
 

@@ -8,7 +8,12 @@ get `DataPoint`s. ``CollectorManager`` keeps several collectors. Underneath runs
 from market_collector.api.book import BookView
 from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig, ExchangeOptions
-from market_collector.api.factory import ExchangeFactory, create_okx_collector, get_supported_exchanges
+from market_collector.api.factory import (
+    ExchangeFactory,
+    create_binance_collector,
+    create_okx_collector,
+    get_supported_exchanges,
+)
 from market_collector.api.manager import CollectorManager
 from market_collector.api.points import DataPoint, StreamEvent
 from market_collector.api.stream import RecordStream
@@ -41,6 +46,7 @@ __all__ = [
     "StreamEvent",
     "StreamRefusedError",
     "WrongLoopError",
+    "create_binance_collector",
     "create_okx_collector",
     "get_supported_exchanges",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypedDict
+from typing import Any, ParamSpec, Protocol, TypedDict
 
 from market_collector.api.collector import ExchangeCollector
 from market_collector.api.configuration import ExchangeCollectorConfig, known_exchange, options_of
@@ -111,26 +111,57 @@ def _checks_names(create: Callable[P, ExchangeCollector]) -> Callable[P, Exchang
     return checked
 
 
-@_checks_names
-def create_okx_collector(
-    symbol: str | None = None,
-    data_types: Sequence[DataType | str] | None = None,
-    auto_restart: bool = True,
-    health_check_interval: float = 30.0,
-    store_raw_data: bool = False,
-    custom_params: Mapping[str, Any] | None = None,
-    *,
-    symbols: Sequence[str] | None = None,
-) -> ExchangeCollector:
-    """A collector of OKX that is not started; the arguments are those of `ExchangeCollectorConfig`.
+class CreateCollector(Protocol):
+    """Creates a collector of one exchange; the arguments are those of `ExchangeCollectorConfig`."""
+
+    def __call__(
+        self,
+        symbol: str | None = None,
+        data_types: Sequence[DataType | str] | None = None,
+        auto_restart: bool = True,
+        health_check_interval: float = 30.0,
+        store_raw_data: bool = False,
+        custom_params: Mapping[str, Any] | None = None,
+        *,
+        symbols: Sequence[str] | None = None,
+    ) -> ExchangeCollector:
+        """A collector that is not started.
+
+        Raises:
+            InputError: an argument, or something in ``config/EXCHANGE_config.json``, is not allowed.
+        """
+        ...
+
+
+def _creator(exchange: str) -> CreateCollector:
+    @_checks_names
+    def create(
+        symbol: str | None = None,
+        data_types: Sequence[DataType | str] | None = None,
+        auto_restart: bool = True,
+        health_check_interval: float = 30.0,
+        store_raw_data: bool = False,
+        custom_params: Mapping[str, Any] | None = None,
+        *,
+        symbols: Sequence[str] | None = None,
+    ) -> ExchangeCollector:
+        config = ExchangeCollectorConfig(
+            exchange, symbol, data_types, auto_restart, health_check_interval, store_raw_data, custom_params,
+            symbols=symbols,
+        )  # fmt: skip
+        return ExchangeFactory.create_collector(config)
+
+    create.__name__ = create.__qualname__ = f"create_{exchange}_collector"
+    create.__doc__ = f"""A collector of {exchange} that is not started; see `CreateCollector`.
 
     Raises:
-        InputError: an argument, or something in ``config/okx_config.json``, is not allowed.
+        InputError: an argument, or something in ``config/{exchange}_config.json``, is not allowed.
     """
-    config = ExchangeCollectorConfig(
-        "okx", symbol, data_types, auto_restart, health_check_interval, store_raw_data, custom_params, symbols=symbols
-    )
-    return ExchangeFactory.create_collector(config)
+    return create
+
+
+create_okx_collector = _creator("okx")
+create_binance_collector = _creator("binance")
 
 
 def get_supported_exchanges() -> list[str]:

@@ -1,11 +1,12 @@
-"""The exchanges that this collector speaks with. One more is a package beside okx and one line here."""
+"""The exchanges that this collector speaks with. One more is a package beside these and one line here."""
 
 from market_collector.book.rule import Scope
+from market_collector.exchanges.binance.exchange import Binance
 from market_collector.exchanges.interface import Exchange
 from market_collector.exchanges.okx.exchange import Okx
 from market_spec.exchanges import CAPABILITIES
 
-EXCHANGES: dict[str, Exchange] = {exchange.name: exchange for exchange in (Okx(),)}
+EXCHANGES: dict[str, Exchange] = {exchange.name: exchange for exchange in (Okx(), Binance())}
 
 
 def has_dense_trade_ids(exchange: str) -> bool:

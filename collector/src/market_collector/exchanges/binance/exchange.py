@@ -53,7 +53,7 @@ class Binance:
     hosts: Mapping[str, str] = {
         WEBSOCKET: "wss://stream.binance.com:9443",
         REST: "https://api.binance.com",
-        ACCOUNT: "wss://ws-api.binance.com:443",
+        ACCOUNT: "wss://ws-api.binance.com:9443",
     }
     routes: Mapping[str, Route] = {
         MARKET: Route(streams_per_connection=800),  # the exchange accepts 1,024
