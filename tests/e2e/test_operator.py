@@ -93,7 +93,7 @@ def test_every_sample_becomes_ready(place: Place) -> None:
     for document in documents:
         place.wait_ready(document["metadata"]["name"])
     assert condition(place.resource("okx-suspended"), "Ready").reason == "Suspended"
-    assert [restarts(pod) for pod in place.owned("pods")] == [0] * 11, "eleven pods, none of them restarted"
+    assert [restarts(pod) for pod in place.owned("pods")] == [0] * 12, "twelve pods, none of them restarted"
 
 
 @pytest.mark.alone
