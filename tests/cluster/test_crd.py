@@ -59,6 +59,7 @@ KEY = {"credentials": {"secretName": "okx-key"}}
 ACCEPTED: list[dict[str, Any]] = [
     {},
     {"symbol": None, "symbols": ["BTC-USDT", "ETH-USDT"], "shards": 2},
+    {"symbol": None, "symbols": ["BTC-USDT-PERP", "BTC-USD-PERP-BTC", "BTC-USDT-270326", "BTC-USD-270326-BTC"]},
     {**BOOK, "orderbook": {}},
     {**BOOK, "orderbook": {"depth": 400}},
     {"dataTypes": ["candle", "trade"], "candle": {"intervals": ["1s", "1w"]}},
@@ -122,6 +123,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"symbols": ["ETH-USDT"]}, "set exactly one of symbol (one) and symbols (a list)"),
     ({"symbol": None}, "set exactly one of symbol (one) and symbols (a list)"),
     ({"symbol": "btc/usdt"}, "spec.symbol in body should match"),
+    ({"symbol": "btc/usdt"}, "such as BTC-USDT. Write BTC-USDT"),
+    ({"symbol": None, "symbols": ["BTC-USDT", "ETH-USDT-SWAP"]}, "such as BTC-USDT. Write ETH-USDT-PERP"),
+    ({"symbol": "BTC-USD-PERP"}, "On okx the base settles contracts in USD"),
+    ({"symbol": "BTC-USDT-PERP-USDT"}, "a symbol ends with the asset that settles it only if that is not the quote"),
     ({"symbol": None, "symbols": ["A-B", "A-B"]}, "Duplicate value"),
     ({"symbol": None, "symbols": [f"C{n}-USDT" for n in range(501)]}, "must have at most 500 items"),
     ({"dataTypes": ["balance"]}, "credentials are required for, and only for, dataTypes with balance"),
