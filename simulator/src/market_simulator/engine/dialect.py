@@ -159,7 +159,7 @@ class Frontend(Protocol):
     def login_refusal(self, login: Mapping[str, Any], now_ms: int) -> tuple[str, str] | None:
         """Check a login: the error as (code, message), or None if it is valid."""
 
-    def symbol(self, query: Mapping[str, str]) -> str:
+    def symbol(self, path: str, query: Mapping[str, str]) -> str:
         """The symbol that a REST call is about, or ""."""
 
     def rest(self, request: RestRequest) -> Reply:

@@ -73,6 +73,8 @@ class Trades:
 class BookChange:
     """New absolute sizes. `is_snapshot`: the instrument's first state, which replaces all earlier ones.
 
+    `first` is the number of the first of the changes that a recorded message sums up, or 0 if it is not known.
+
     `sequence == previous` without levels is the exchange's no-change push.
     """
 
@@ -85,6 +87,7 @@ class BookChange:
     previous: int
     checksum: int
     is_snapshot: bool = False
+    first: int = 0
 
     @property
     def is_no_change(self) -> bool:

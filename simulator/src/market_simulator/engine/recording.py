@@ -43,8 +43,8 @@ class RecordedTrade:
 class RecordedBook:
     """New absolute sizes, or (`is_snapshot`) the whole book. `checksum` 0 means none.
 
-    `update`: the number of the message on its stream, if the exchange has such numbers. `before`: the sequence number of
-    the state that it changes, if the exchange has no snapshots on the stream.
+    `update`: the number of the message on its stream, if the exchange has such numbers. Updates of a stream without
+    snapshots have `before`, the sequence number of the state that they change, and `first`, that of the first change.
     """
 
     bids: Levels
@@ -55,6 +55,7 @@ class RecordedBook:
     is_snapshot: bool
     update: int = 0
     before: int | None = None
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +198,7 @@ def steps(symbol: str, recordings: Sequence[Recording]) -> tuple[str, str]:
     """Derive an instrument's steps of price and size from its recorded prices and sizes."""
     prices: list[str] = []
     sizes: list[str] = []
+    book_sizes: list[str] = []  # used without trades
     for row in (row for recording in recordings for f in recording.frames if f.instrument == symbol for row in f.rows):
         match row:
             case RecordedTrade():
@@ -204,8 +206,9 @@ def steps(symbol: str, recordings: Sequence[Recording]) -> tuple[str, str]:
                 sizes.append(row.size)
             case RecordedBook() | RecordedBase():
                 prices += [level.price for level in (*row.bids, *row.asks)]
+                book_sizes += [level.size for level in (*row.bids, *row.asks)]
             case RecordedState():
                 prices += row.prices
                 sizes += row.sizes
-    tick, lot = (decimal_text(1, max(map(decimals_of, values), default=0)) for values in (prices, sizes))
+    tick, lot = (decimal_text(1, max(map(decimals_of, values), default=0)) for values in (prices, sizes or book_sizes))
     return tick, lot

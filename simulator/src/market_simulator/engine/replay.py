@@ -172,7 +172,9 @@ class _Stream:
         """
         if book.before is not None and not self._is_linked:
             self._is_linked = True
-            base = replace(book, bids=self._base.bids, asks=self._base.asks, sequence=book.before, is_snapshot=True)
+            base = replace(
+                book, bids=self._base.bids, asks=self._base.asks, sequence=book.before, is_snapshot=True, first=0
+            )
             yield from self._book_change(frame, base, segment)
 
     def _book_change(self, frame: Frame, book: RecordedBook, segment: _Segment) -> Iterator[Event]:
@@ -190,6 +192,7 @@ class _Stream:
             previous=previous,
             checksum=book.checksum,
             is_snapshot=not self._is_started,
+            first=book.first + (self._shift or 0) if book.first else 0,
         )
         yield self._applied(change, book.is_snapshot)
 

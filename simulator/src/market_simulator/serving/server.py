@@ -106,7 +106,7 @@ def application(exchange: Exchange) -> web.Application:
 
 async def _rest(request: web.Request) -> web.Response:
     exchange, now = request.app[EXCHANGE], asyncio.get_running_loop().time()
-    symbol = exchange.frontend.symbol(request.query)
+    symbol = exchange.frontend.symbol(request.path, request.query)
     fault = exchange.faults.next(Rest, now, lambda fault: fault.meets(request.path, symbol))
     ban, skew = _ban(exchange, now), exchange.faults.next(Skew, now)
     call = RestRequest(

@@ -172,6 +172,8 @@ async def test_banned_address_gets_418(start: Any, http: Any, control_of: Any) -
         ),
         ("ws_spot_testnet_2026-09-13_btcusdt", "/stream?streams=btcusdt@depth@100ms/btcusdt@bookTicker/btcusdt@trade"),
         ("ws_spot_2026-08-22_kline_snippet", "/ws/btcusdt@kline_1m"),
+        ("ws_usdm_demo_2026-09-15_btcusdt_part1", "/public/stream?streams=btcusdt@depth@100ms/btcusdt@bookTicker"),
+        ("ws_usdm_2026-09-30_markprice", "/market/stream?streams=btcusdt@markPrice@1s/ethusdt@markPrice@1s"),
     ],
 )
 async def test_client_of_a_replay_gets_the_recorded_bytes(start: Any, streams: Any, name: str, path: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from market_simulator.dialects.binance import frames
 from market_simulator.dialects.binance.instruments import made_instrument
-from market_simulator.dialects.binance.publications import CUTS, Publications, variant
+from market_simulator.dialects.binance.publications import CUTS, Publications, Publisher, variant
 from market_simulator.engine.events import BookChange, Event, Key, Trades
 from market_simulator.engine.market import MarketPlan, instruments, market
 from market_simulator.engine.timeline import with_beats
@@ -30,7 +30,7 @@ def events(count: int) -> list[Event]:
 
 def run(count: int, wanted: set[Key] = EVERY) -> tuple[Venue, list[tuple[int, Key, Any]]]:
     venue = Venue(instruments(PLAN, made_instrument))
-    publications, said = Publications(venue), []
+    publications, said = Publications(venue, Publisher), []
     for event in events(count):
         venue.apply(event)
         said += [(event.time_us, key, json.loads(text)) for key, text in publications.publish(event, wanted)]
@@ -124,7 +124,7 @@ def test_candle_is_closed_once_and_has_all_fills() -> None:
 def test_second_without_a_trade_is_closed_empty() -> None:
     quiet = MarketPlan("7", ("BTC-USDT",), Fraction("0.2"))
     venue = Venue(instruments(quiet, made_instrument))
-    publications, closed = Publications(venue), []
+    publications, closed = Publications(venue, Publisher), []
     for event in islice(with_beats(market(quiet, START_US), 60_000_000), 600):
         venue.apply(event)
         found = publications.publish(event, {Key("kline_1s", "BTC-USDT", "raw/0")})

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from market_simulator.dialects.binance.dialect import Binance
-from market_simulator.dialects.binance.publications import CUTS, Publications, variant
+from market_simulator.dialects.binance.futures import FuturesPublisher
+from market_simulator.dialects.binance.publications import CUTS, Publications, Publisher, variant
 from market_simulator.dialects.binance.recording import read_frame
 from market_simulator.engine.events import Key
 from market_simulator.engine.instruments import Instrument
@@ -21,7 +22,8 @@ from market_simulator.engine.venue import Venue
 RECORDINGS = Path(__file__).parents[3] / "recordings" / "binance"
 SPOT = "wss://stream.binance.com:9443"
 NKN, TESTNET = "ws_spot_2021-10-12_nknusdt_part1_blzeth", "ws_spot_testnet_2026-09-13_btcusdt"
-FILES = (NKN, "ws_spot_2026-08-22_kline_snippet", TESTNET)
+FUTURES = "ws_usdm_demo_2026-09-15_btcusdt_part1"
+FILES = (NKN, "ws_spot_2026-08-22_kline_snippet", TESTNET, FUTURES, "ws_usdm_2026-09-30_markprice")
 
 
 def entries(name: str) -> list[Any]:
@@ -39,7 +41,8 @@ class Replay:
         read: Recording = read_recording(RECORDINGS / f"{name}.jsonl", read_frame, "Binance spot")
         made = [Binance().make_instrument(symbol, *steps(symbol, [read])) for symbol in sorted(read.names)]
         self.venue = Venue(made, recorded_keys([read]), 1000, recorded_books([read]))
-        self.publications = Publications(self.venue)
+        is_futures = any(symbol.endswith("-PERP") for symbol in read.names)
+        self.publications = Publications(self.venue, FuturesPublisher if is_futures else Publisher)
         form = variant("/stream?" in entries(name)[0]["url"], 0)
         self.wanted = {Key(frame.channel, frame.instrument, form) for frame in read.frames}
         self.events = with_beats(replay([read], read.zero_ms * 1000, Fraction(1), Binance().checksum), 60_000_000)
@@ -93,6 +96,14 @@ def test_later_passes_of_a_candle_stay_on_its_boundaries() -> None:
     assert len({event["k"]["t"] for event in found}) > 1
 
 
+def test_updates_of_perpetuals_are_linked_by_pu_in_later_passes() -> None:
+    found = data(Replay(FUTURES).said(900))
+    updates = [event for event in found if event["e"] == "depthUpdate"]
+    assert all(after["pu"] == before["u"] for before, after in pairwise(updates))
+    assert sum(after["U"] != before["u"] + 1 for before, after in pairwise(updates)) > 300
+    assert len({event["U"] for event in updates}) == len(updates)
+
+
 def test_recorded_updates_are_the_same_for_all_connections() -> None:
     found = Replay(TESTNET)
     found.wanted = {Key("depth@100ms", "BTC-USDT", variant(True, cut)) for cut in range(CUTS)}
@@ -106,7 +117,6 @@ def test_recorded_updates_are_the_same_for_all_connections() -> None:
         (f"{SPOT}/ws", '{"result":null,"id":1}'),
         (f"{SPOT}/ws", "[]"),
         ("wss://ws-api.binance.com/ws-api/v3", '{"event":{"e":"outboundAccountPosition","E":5}}'),
-        ("wss://fstream.binance.com/ws", '{"e":"depthUpdate","E":5,"s":"BTCUSDT","U":1,"u":2,"pu":0,"b":[],"a":[]}'),
         (f"{SPOT}/ws", '{"e":"trade","E":5,"s":"BTCXYZ","t":1}'),
         ("https://api.binance.com/api/v3/time", '{"serverTime":5}'),
     ],
@@ -128,6 +138,7 @@ def test_instruments_come_from_rest() -> None:
         ("/ws/btcusdt@depth@100ms", {"e": "depthUpdate", "U": 1, "u": 2, "b": [], "a": []}, "depth@100ms"),
         ("/ws/btcusdt@bookTicker", {"u": 5, "b": "1", "B": "1", "a": "2", "A": "1"}, "bookTicker"),
         ("/ws/btcusdt@ticker", {"e": "24hrTicker", "c": "1"}, "ticker"),
+        ("/ws/btcusdt@markPrice@1s", {"e": "markPriceUpdate", "p": "1"}, "markPrice@1s"),
     ],
 )
 def test_raw_events_belong_to_a_stream_by_their_kind(path: str, event: dict[str, Any], channel: str) -> None:

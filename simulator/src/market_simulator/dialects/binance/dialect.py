@@ -1,13 +1,14 @@
-"""Binance spot as a dialect: its facts, and the frontend of a running exchange."""
+"""Binance as a dialect, spot and USD-M perpetuals: its facts, and the frontend of a running exchange."""
 
 from collections.abc import Container, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from market_simulator.dialects.binance import account, frames, rest
+from market_simulator.dialects.binance import account, frames, futures, futures_rest, rest
 from market_simulator.dialects.binance.connections import Upkeep
+from market_simulator.dialects.binance.futures import FuturesPublisher
 from market_simulator.dialects.binance.instruments import made_instrument
-from market_simulator.dialects.binance.publications import Publications
+from market_simulator.dialects.binance.publications import Publications, Publisher
 from market_simulator.dialects.binance.recording import read_frame
 from market_simulator.dialects.binance.streams import StreamSession
 from market_simulator.dialects.binance.user_data import ApiSession
@@ -17,26 +18,33 @@ from market_simulator.engine.book import Book
 from market_simulator.engine.dialect import Close, Reply, RestRequest, ServerOptions, Session
 from market_simulator.engine.events import Event, Key, TradeRow
 from market_simulator.engine.truth import Fill, Truth
-from market_simulator.engine.venue import Venue
+from market_simulator.engine.venue import Board, Venue
 
 RAW, COMBINED, USER_DATA = "/ws", "/stream", "/ws-api/v3"
+_FUTURES: Mapping[str, frozenset[str]] = {"/public": futures.PUBLIC, "/market": futures.MARKET}
+_PATHS = tuple(prefix + path for prefix in ("", *_FUTURES) for path in (RAW, COMBINED))
 _DATA_TYPES: dict[str, frozenset[str]] = {
-    "trade": frozenset({"trade"}),
-    "orderbook": frozenset(frames.DEPTHS),
+    "trade": frozenset({"trade", "aggTrade"}),
+    "orderbook": frozenset({*frames.DEPTHS, *futures.DEPTHS}),
     "ticker": frozenset({"ticker", "bookTicker"}),
     "candle": frozenset(frames.KLINES),
     "balance": frozenset({account.KEY.channel}),
+    "funding": frozenset(futures.MARKS),
+    "markprice": frozenset(futures.MARKS),
+    "liquidation": frozenset({futures.LIQUIDATIONS}),
 }
 
 
 class Binance:
     """The facts."""
 
-    title = "Binance spot"
-    paths: Mapping[str, str] = {"ws": RAW, "stream": COMBINED, "ws-api": USER_DATA}
-    routes = (RAW, RAW + "/{streams:.+}", COMBINED, USER_DATA)
-    rest_prefix = "/api/"
-    endpoints: Mapping[str, str] = {path.removeprefix(rest.API): path for path in rest.ENDPOINTS}
+    title = "Binance"
+    paths: Mapping[str, str] = {path[1:].replace("/", "-"): path for path in _PATHS} | {"ws-api": USER_DATA}
+    routes = (*_PATHS, *(path + "/{streams:.+}" for path in _PATHS if path.endswith(RAW)), USER_DATA)
+    rest_prefix = "/{api:f?api}/"
+    endpoints: Mapping[str, str] = {path.removeprefix(rest.API): path for path in rest.ENDPOINTS} | {
+        path.removeprefix("/").replace("v1/", ""): path for path in futures_rest.ENDPOINTS
+    }
     channels: Mapping[str, frozenset[str]] = {
         channel: frozenset({channel}) for channels in _DATA_TYPES.values() for channel in channels
     } | _DATA_TYPES
@@ -51,7 +59,7 @@ class Binance:
     connection_window = 300.0
     words = WORDS
     make_instrument = staticmethod(made_instrument)
-    fixed_kinds: frozenset[str] = frozenset()
+    fixed_kinds = frozenset({"SWAP"})
     market_name = staticmethod(str)
     read_frame = staticmethod(read_frame)
     too_slow = Close(1008, "")
@@ -62,7 +70,7 @@ class Binance:
         return Frontend(venue, truth, account, options)
 
     def path(self, path: str) -> str:
-        return RAW if path.startswith(RAW + "/") else path
+        return next((short for short in _PATHS if path.startswith(f"{short}/")), path)
 
     def checksum(self, book: Book) -> int:
         """Books have no checksum."""
@@ -79,11 +87,13 @@ class Frontend:
 
     def __init__(self, venue: Venue, truth: Truth, account: Account, options: ServerOptions) -> None:
         self._venue, self._truth, self._account, self._options = venue, truth, account, options
-        self._publications = Publications(venue)
-        self._weights = rest.Weights(options.has_rate_limits)
-        self._symbols = {frames.native(symbol): symbol for symbol in venue.boards}
-        self._offered = frames.STREAMS | {key.channel for key in venue.recorded}
-        self._in_streams = {name.lower(): symbol for name, symbol in self._symbols.items()}
+        self._publications = Publications(venue, _publisher)
+        self._weights = {is_futures: rest.Weights(options.has_rate_limits) for is_futures in (False, True)}
+        self._symbols = {
+            is_futures: {frames.native(name): name for name in venue.boards if _is_futures(name) == is_futures}
+            for is_futures in (False, True)
+        }
+        self._recorded = {key.channel for key in venue.recorded}
 
     def session(self, name: str, target: str) -> Session:
         """Market streams, which the URL may name, or user data."""
@@ -91,11 +101,14 @@ class Frontend:
         upkeep = Upkeep(self._options.silence_limit, self._options.life)
         if path == USER_DATA:
             return ApiSession(name, path, upkeep, lambda omits_zero: account.status(self._account, omits_zero))
-        if path == COMBINED:
-            names = parse_qs(query).get("streams", [""])[0]
-            return StreamSession(name, path, self._in_streams, self._offered, upkeep, _names(names), is_combined=True)
-        in_path = _names(unquote(path.removeprefix(RAW)))
-        return StreamSession(name, RAW, self._in_streams, self._offered, upkeep, in_path)
+        prefix = next((prefix for prefix in _FUTURES if path.startswith(prefix)), "")
+        names = {native.lower(): symbol for native, symbol in self._symbols[bool(prefix)].items()}
+        offered = _FUTURES.get(prefix, frames.STREAMS) | self._recorded
+        if path.endswith(COMBINED):
+            in_query = _names(parse_qs(query).get("streams", [""])[0])
+            return StreamSession(name, path, names, offered, upkeep, in_query, is_combined=True)
+        in_path = _names(unquote(path.removeprefix(prefix + RAW)))
+        return StreamSession(name, prefix + RAW, names, offered, upkeep, in_path)
 
     def publish(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:
         return self._publications.publish(event, wanted)
@@ -110,12 +123,23 @@ class Frontend:
     def login_refusal(self, login: Mapping[str, Any], now_ms: int) -> tuple[str, str] | None:
         return account.refusal(self._account.key, login, now_ms)
 
-    def symbol(self, query: Mapping[str, str]) -> str:
-        return self._symbols.get(query.get("symbol", ""), "")
+    def symbol(self, path: str, query: Mapping[str, str]) -> str:
+        return self._symbols[path.startswith(futures_rest.API)].get(query.get("symbol", ""), "")
 
     def rest(self, request: RestRequest) -> Reply:
-        call = rest.Call(request, self._venue, self._publications, self._truth, self._account, self._symbols)
-        return rest.answer(call, self._weights)
+        is_futures = request.path.startswith(futures_rest.API)
+        symbols = self._symbols[is_futures]
+        call = rest.Call(request, self._venue, self._publications, self._truth, self._account, symbols)
+        endpoints = futures_rest.ENDPOINTS if is_futures else rest.ENDPOINTS
+        return rest.answer(call, self._weights[is_futures], endpoints)
+
+
+def _is_futures(symbol: str) -> bool:
+    return symbol.endswith(frames.PERPETUAL)
+
+
+def _publisher(board: Board, venue: Venue) -> Publisher:
+    return (FuturesPublisher if _is_futures(board.instrument.id) else Publisher)(board, venue)
 
 
 def _names(text: str) -> tuple[str, ...]:

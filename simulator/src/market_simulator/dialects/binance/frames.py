@@ -23,9 +23,12 @@ DEPTHS: Final = {"depth@100ms": 100_000, "depth": 1_000_000}
 STREAMS: Final = frozenset({"trade", "ticker", "bookTicker", *DEPTHS, *KLINES})
 
 
+PERPETUAL: Final = "-PERP"
+
+
 def native(symbol: str) -> str:
-    """The exchange's name of a symbol: `native("BTC-USDT") == "BTCUSDT"`."""
-    return symbol.replace("-", "")
+    """The exchange's name of a symbol, which spot and perpetuals share: `native("BTC-USDT-PERP") == "BTCUSDT"`."""
+    return symbol.removesuffix(PERPETUAL).replace("-", "")
 
 
 def compact(value: Any) -> str:

@@ -1,11 +1,14 @@
 """Rows of `GET /api/v3/exchangeInfo`."""
 
-from market_simulator.dialects.binance.frames import eight, native
+from market_simulator.dialects.binance import futures
+from market_simulator.dialects.binance.frames import PERPETUAL, eight, native
 from market_simulator.engine.instruments import Instrument
 
 
 def made_instrument(symbol: str, tick: str, lot: str) -> Instrument:
-    """Create a spot instrument; `tick` and `lot` are the steps of price and size."""
+    """Create an instrument; `tick` and `lot` are the steps of price and size."""
+    if symbol.endswith(PERPETUAL):
+        return futures.made_instrument(symbol, tick, lot)
     base, _, quote = symbol.partition("-")
     row = {
         "symbol": native(symbol), "status": "TRADING", "baseAsset": base, "baseAssetPrecision": 8,

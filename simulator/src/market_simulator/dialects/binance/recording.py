@@ -1,4 +1,4 @@
-"""Reads recorded events and REST replies of Binance spot, and makes events of the rows that are replayed as recorded."""
+"""Reads recorded events and REST replies of Binance, and makes events of the rows that are replayed as recorded."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,17 @@ from urllib.parse import parse_qs, urlsplit
 from market_simulator.dialects.binance import frames
 from market_simulator.dialects.binance.frames import number
 from market_simulator.engine.events import Level, Levels, RecordedRow
-from market_simulator.engine.instruments import Instrument, pair_of
+from market_simulator.engine.instruments import Instrument, kind_of, pair_of
 from market_simulator.engine.quantities import price_key
 from market_simulator.engine.recording import Content, Push, RecordedBase, RecordedBook, RecordedState, RecordedTrade
 
-_CHANNELS: Final = {"trade": "trade", "aggTrade": "aggTrade", "24hrTicker": "ticker", "bookTicker": "bookTicker"}
+_CHANNELS: Final = {
+    "trade": "trade",
+    "aggTrade": "aggTrade",
+    "24hrTicker": "ticker",
+    "bookTicker": "bookTicker",
+    "forceOrder": "forceOrder",
+}
 _TIMES: Final = ("E", "T")
 _PRICES: Final = ("p", "b", "a", "c")
 
@@ -20,7 +26,7 @@ _PRICES: Final = ("p", "b", "a", "c")
 def read_frame(url: str, raw: str) -> Push | list[Instrument] | None:
     """An event of a market stream, a book or the instruments of a REST reply, or None for any other message.
 
-    The symbol follows from the native name. Events of futures are not replayed.
+    The symbol follows from the native name and the path.
 
     Raises:
         ValueError, LookupError, TypeError: It is not a message of Binance.
@@ -29,43 +35,48 @@ def read_frame(url: str, raw: str) -> Push | list[Instrument] | None:
     if url.startswith("http"):
         return _reply(url, message)
     event = message.get("data", message) if isinstance(message, dict) else {}
-    channel = _channel(url, event)
-    pair = pair_of(event.get("s", ""))
+    pair = pair_of(event.get("s") or event.get("o", {}).get("s", ""))
+    channel = message["stream"].partition("@")[2] if event and "stream" in message else _channel(url, event)
     if channel is None or pair is None:
         return None
-    return Push(channel, "-".join(pair), event.get("E", 0), _content(channel, event))
+    return Push(channel, _symbol(url, pair), event.get("E", 0), _content(channel, event))
+
+
+def _symbol(url: str, pair: tuple[str, str]) -> str:
+    """The symbol on a connection, which belongs to futures by its path."""
+    is_futures = any(part in url for part in ("/public/", "/market/", "/fapi/"))
+    return "-".join(pair) + (frames.PERPETUAL if is_futures else "")
 
 
 def _reply(url: str, message: Any) -> Push | list[Instrument] | None:
-    if url.split("?")[0].endswith("/exchangeInfo"):
-        pairs = [(f"{row['baseAsset']}-{row['quoteAsset']}", row) for row in message["symbols"]]
-        return [Instrument(symbol, "SPOT", row) for symbol, row in pairs]
     parts = urlsplit(url)
+    if parts.path.endswith("/exchangeInfo"):
+        rows = [row for row in message["symbols"] if row.get("contractType", "PERPETUAL") == "PERPETUAL"]
+        pairs = [(_symbol(url, (row["baseAsset"], row["quoteAsset"])), row) for row in rows]
+        return [Instrument(symbol, kind_of(symbol), row) for symbol, row in pairs]
     pair = pair_of(parse_qs(parts.query).get("symbol", [""])[0])
     if not parts.path.endswith("/depth") or pair is None:
         return None
-    return Push("", "-".join(pair), 0, RecordedBase(_levels(message["bids"]), _levels(message["asks"])))
+    return Push("", _symbol(url, pair), 0, RecordedBase(_levels(message["bids"]), _levels(message["asks"])))
 
 
 def _channel(url: str, event: Mapping[str, Any]) -> str | None:
-    """The stream of an event, or None for one of futures and for any other message."""
+    """The stream of an event on a connection that does not name it, or None for any other message."""
     kind = event.get("e", "bookTicker" if "B" in event else "")
-    if "ps" in event or "pu" in event:
-        return None
     if kind == "kline":
         return f"kline_{event['k']['i']}"
-    if kind == "depthUpdate":
-        return "depth@100ms" if "@depth@100ms" in url else "depth"
-    return _CHANNELS.get(kind)
+    paced = {"depthUpdate": ("depth@100ms", "depth@500ms", "depth"), "markPriceUpdate": ("markPrice@1s", "markPrice")}
+    return next((name for name in paced.get(kind, ()) if f"@{name}" in url), _CHANNELS.get(kind))
 
 
 def _content(channel: str, event: Mapping[str, Any]) -> Content:
     if channel == "trade":
         side = "sell" if event["m"] else "buy"
         return (RecordedTrade(event["t"], event["p"], event["q"], 1, side, "0", event["T"], None),)
-    if channel in frames.DEPTHS:
-        sides = _levels(event["b"]), _levels(event["a"])
-        return RecordedBook(*sides, event["E"], event["u"], 0, False, before=event["U"] - 1)
+    if channel.startswith("depth"):
+        sides, before = (_levels(event["b"]), _levels(event["a"])), event.get("pu", event["U"] - 1)
+        ts_ms = event.get("T", event["E"])
+        return RecordedBook(*sides, ts_ms, event["u"], 0, False, before=before, first=event["U"])
     prices = tuple(event[name] for name in _PRICES if isinstance(event.get(name), str))
     return RecordedState(event, event.get("E", 0), event["u"] if channel == "bookTicker" else None, prices, ())
 

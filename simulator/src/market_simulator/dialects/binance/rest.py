@@ -23,7 +23,7 @@ _TOO_MANY: Final = (
     "Please use WebSocket Streams for live updates to avoid polling the API."
 )
 _BANNED: Final = "Way too much request weight used; IP banned until {until}. Please use WebSocket Streams instead."
-_LIMITS: Final = [
+LIMITS: Final = [
     {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": _WEIGHT_A_MINUTE},
     {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 300_000},
 ]
@@ -88,7 +88,8 @@ class Call:
         """All boards, or that of `symbol`."""
         if self.query.get("symbol"):
             return [self.board()]
-        return [board for name, board in self.venue.boards.items() if name not in self.request.view.delisted]
+        listed = [name for name in self.symbols.values() if name not in self.request.view.delisted]
+        return [self.venue.boards[name] for name in listed]
 
     def rows(self, rows: list[str]) -> str:
         """A list as JSON, without the rows that a fault removes."""
@@ -144,9 +145,9 @@ class Weights:
         raise RefusedError(-1003, _BANNED.format(until=request.now_ms + round(left * 1000)), 418, int(left) + 1)
 
 
-def answer(call: Call, weights: Weights) -> Reply:
+def answer(call: Call, weights: Weights, endpoints: Mapping[str, Endpoint]) -> Reply:
     """Answer one GET."""
-    endpoint, how = ENDPOINTS.get(call.request.path), call.request.how
+    endpoint, how = endpoints.get(call.request.path), call.request.how
     if endpoint is None:
         return Reply(404, "<html><body><h2>404 Not found</h2></body></html>")
     try:
@@ -177,25 +178,25 @@ def _failed(status: int) -> RefusedError:
 # -- the calls -----------------------------------------------------------------------------------------------------
 
 
-def _ping(call: Call) -> str:
+def ping(call: Call) -> str:
     return "{}"
 
 
-def _time(call: Call) -> str:
+def time(call: Call) -> str:
     return frames.compact({"serverTime": call.request.now_ms})
 
 
 def _exchange_info(call: Call) -> str:
-    rows = [_row(call, board) for board in _listed(call)]
+    rows = [row(call, board) for board in listed(call)]
     if status := call.query.get("symbolStatus"):
         rows = [row for row in rows if row["status"] == status]
     if call.query.get("showPermissionSets") == "false":
         rows = [{name: value for name, value in row.items() if name != "permissionSets"} for row in rows]
-    head = {"timezone": "UTC", "serverTime": call.request.now_ms, "rateLimits": _LIMITS, "exchangeFilters": []}
+    head = {"timezone": "UTC", "serverTime": call.request.now_ms, "rateLimits": LIMITS, "exchangeFilters": []}
     return frames.compact({**head, "symbols": rows})
 
 
-def _listed(call: Call) -> list[Board]:
+def listed(call: Call) -> list[Board]:
     """The boards of `symbols`, a JSON list in which one unknown name fails the call, or of `symbol`, or all."""
     given = call.query.get("symbols", "")
     if not given:
@@ -205,7 +206,7 @@ def _listed(call: Call) -> list[Board]:
     return [call.named(name.strip().strip('"')) for name in given[1:-1].split(",")]
 
 
-def _row(call: Call, board: Board) -> dict[str, Any]:
+def row(call: Call, board: Board) -> dict[str, Any]:
     is_paused = board.instrument.id in call.request.view.preopen
     return {**board.instrument.row, **({"status": "BREAK"} if is_paused else {})}
 
@@ -221,14 +222,14 @@ def _depth(call: Call) -> str:
     return f'{{"lastUpdateId":{last},"bids":{frames.levels(bids)},"asks":{frames.levels(asks)}}}'
 
 
-def _depth_weight(call: Call) -> int:
+def depth_weight(call: Call) -> int:
     limit = call.limit(100, 5000)
     return next(weight for most, weight in ((100, 5), (500, 25), (1000, 50), (5000, 250)) if limit <= most)
 
 
 def _trades(call: Call) -> str:
     name, limit = call.board().instrument.id, call.limit(500, 1000)
-    return call.rows([fill_row(name, fill) for fill in _newest(call, name, limit)])
+    return call.rows([fill_row(name, fill) for fill in newest(call, name, limit)])
 
 
 def _historical_trades(call: Call) -> str:
@@ -238,16 +239,16 @@ def _historical_trades(call: Call) -> str:
         return _trades(call)
     history = call.truth.trades[name]
     found = history.fills(call.number("fromId", 0), history.last_id - call.request.lag)
-    return call.rows([fill_row(name, fill) for fill in islice(_offered(call, found), limit)])
+    return call.rows([fill_row(name, fill) for fill in islice(offered(call, found), limit)])
 
 
-def _newest(call: Call, name: str, limit: int) -> list[Fill]:
+def newest(call: Call, name: str, limit: int) -> list[Fill]:
     history = call.truth.trades[name]
     found = history.backwards(history.last_id + 1 - call.request.lag, 0)
-    return list(islice(_offered(call, found), limit))[::-1]
+    return list(islice(offered(call, found), limit))[::-1]
 
 
-def _offered(call: Call, fills: Iterator[Fill]) -> Iterator[Fill]:
+def offered(call: Call, fills: Iterator[Fill]) -> Iterator[Fill]:
     gaps = call.request.view.gaps
     return (fill for fill in fills if not any(first <= fill.id <= last for first, last in gaps))
 
@@ -262,7 +263,7 @@ def fill_row(symbol: str, fill: Fill) -> str:
     )
 
 
-def _klines(call: Call) -> str:
+def klines(call: Call) -> str:
     """The candles that open from `startTime` to `endTime`, oldest first, or the newest ones."""
     board, limit, bar = call.board(), call.limit(500, 1000), frames.BARS.get(call.required("interval"))
     if bar is None:
@@ -310,7 +311,7 @@ def _account(call: Call) -> str:
     return frames.compact(account.status(call.account, call.query.get("omitZeroBalances") == "true"))
 
 
-def _fixed(weight: int) -> Callable[[Call], int]:
+def fixed(weight: int) -> Callable[[Call], int]:
     return lambda call: weight
 
 
@@ -320,14 +321,14 @@ def _by_symbol(one: int, every: int) -> Callable[[Call], int]:
 
 API: Final = "/api/v3/"
 ENDPOINTS: Final[dict[str, Endpoint]] = {
-    API + "ping": Endpoint(_ping, _fixed(1)),
-    API + "time": Endpoint(_time, _fixed(1)),
-    API + "exchangeInfo": Endpoint(_exchange_info, _fixed(20)),
-    API + "depth": Endpoint(_depth, _depth_weight),
-    API + "trades": Endpoint(_trades, _fixed(25)),
-    API + "historicalTrades": Endpoint(_historical_trades, _fixed(25)),
-    API + "klines": Endpoint(_klines, _fixed(2)),
+    API + "ping": Endpoint(ping, fixed(1)),
+    API + "time": Endpoint(time, fixed(1)),
+    API + "exchangeInfo": Endpoint(_exchange_info, fixed(20)),
+    API + "depth": Endpoint(_depth, depth_weight),
+    API + "trades": Endpoint(_trades, fixed(25)),
+    API + "historicalTrades": Endpoint(_historical_trades, fixed(25)),
+    API + "klines": Endpoint(klines, fixed(2)),
     API + "ticker/24hr": Endpoint(_day_ticker, _by_symbol(2, 80)),
     API + "ticker/bookTicker": Endpoint(_book_ticker, _by_symbol(2, 4)),
-    API + "account": Endpoint(_account, _fixed(20)),
+    API + "account": Endpoint(_account, fixed(20)),
 }

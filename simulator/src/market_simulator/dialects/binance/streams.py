@@ -115,7 +115,7 @@ class StreamSession:
         symbol, _, stream = name.partition("@")
         if symbol not in self.symbols or stream not in self.offered:
             return Key(name, "", "unknown")
-        cut = int(self.id, 16) % CUTS if stream in frames.DEPTHS else 0
+        cut = int(self.id, 16) % CUTS if stream.startswith("depth") else 0
         return Key(stream, self.symbols[symbol], variant(self.is_combined, cut))
 
     def control(self, is_pong: bool, now: float) -> list[Effect]:

@@ -107,7 +107,7 @@ class Frontend:
     def login_refusal(self, login: Mapping[str, Any], now_ms: int) -> tuple[str, str] | None:
         return account.refusal(self._account.key, login, now_ms)
 
-    def symbol(self, query: Mapping[str, str]) -> str:
+    def symbol(self, path: str, query: Mapping[str, str]) -> str:
         return self._symbols.get((query.get("category", ""), query.get("symbol", "")), "")
 
     def rest(self, request: RestRequest) -> Reply:

@@ -88,7 +88,8 @@ class Numbering:
             self._sequence_shift = previous // 2 - change.sequence
         if not self._sequence_shift:
             return change
-        return replace(change, previous=previous, sequence=change.sequence + self._sequence_shift)
+        first = change.first and change.first + self._sequence_shift
+        return replace(change, previous=previous, sequence=change.sequence + self._sequence_shift, first=first)
 
     def trades(self, event: Trades) -> Trades:
         """The trades with their current numbers."""

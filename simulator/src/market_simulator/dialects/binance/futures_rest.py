@@ -1,0 +1,96 @@
+"""The REST calls of USD-M perpetuals that a collector needs."""
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, Final
+
+from market_simulator.dialects.binance import frames, futures, rest
+from market_simulator.dialects.binance.rest import Call, Endpoint
+from market_simulator.engine.contracts import Contract
+from market_simulator.engine.quantities import plain
+from market_simulator.engine.truth import Fill
+from market_simulator.engine.venue import Board
+
+
+def _exchange_info(call: Call) -> str:
+    head = {"timezone": "UTC", "serverTime": call.request.now_ms, "futuresType": "U_MARGINED"}
+    rows = [rest.row(call, board) for board in rest.listed(call)]
+    return frames.compact({**head, "rateLimits": rest.LIMITS, "exchangeFilters": [], "assets": [], "symbols": rows})
+
+
+def _depth(call: Call) -> str:
+    """The book with its times. `stale` leaves out the newest changes."""
+    board, limit = call.board(), call.limit(500, 1000)
+    old = call.truth.books[board.instrument.id].before(call.request.lag) if call.request.lag else None
+    if old is not None:
+        last, ts_ms, bids, asks = old.sequence, old.ts_ms, old.bids[:limit], old.asks[:limit]
+    else:
+        last, ts_ms = (board.state.sequence, board.state.ts_ms) if board.state else (0, 0)
+        bids, asks = board.book.bids.best(limit), board.book.asks.best(limit)
+    sides = f'"bids":{futures.levels(bids)},"asks":{futures.levels(asks)}'
+    return f'{{"lastUpdateId":{last},"E":{call.request.now_ms},"T":{ts_ms},{sides}}}'
+
+
+def _aggregates(call: Call) -> str:
+    """The fills from `fromId` on, or the newest ones. Each fill is an aggregate trade."""
+    name, limit = call.board().instrument.id, call.limit(500, 1000)
+    history = call.truth.trades[name]
+    if call.query.get("fromId"):
+        found = history.fills(call.number("fromId", 0), history.last_id - call.request.lag)
+        return call.rows([_aggregate(fill) for fill in islice(rest.offered(call, found), limit)])
+    return call.rows([_aggregate(fill) for fill in rest.newest(call, name, limit)])
+
+
+def _aggregate(fill: Fill) -> str:
+    numbers = {"a": fill.id, "p": fill.row.price, "q": fill.size, "f": fill.id, "l": fill.id}
+    return frames.compact({**numbers, "T": fill.row.ts_ms, "m": fill.row.side == "sell"})
+
+
+def _of_contract(write: Callable[[Call, Board, Contract], dict[str, Any] | None]) -> Callable[[Call], str]:
+    """A call about `symbol`, or about all of them."""
+
+    def answer(call: Call) -> str:
+        boards = [(board, board.contract) for board in call.boards()]
+        rows = [row for board, contract in boards if contract and (row := write(call, board, contract))]
+        texts = [frames.compact(row) for row in rows]
+        return texts[0] if call.query.get("symbol") and texts else call.rows(texts)
+
+    return answer
+
+
+def _premium(call: Call, board: Board, contract: Contract) -> dict[str, Any] | None:
+    mark, rate = contract.marks.newest(call.request.lag), contract.rates.newest()
+    if mark is None or rate is None:
+        return None
+    price, index = (frames.eight(text) for text in (mark.price, mark.index))
+    return {
+        "symbol": frames.native(board.instrument.id), "markPrice": price, "indexPrice": index,
+        "estimatedSettlePrice": index, "lastFundingRate": frames.rounded(frames.number(rate.rate)),
+        "interestRate": "0.00010000", "nextFundingTime": rate.due_ms, "time": mark.ts_ms,
+    }  # fmt: skip
+
+
+def _interest(call: Call, board: Board, contract: Contract) -> dict[str, Any] | None:
+    interest = contract.interests.newest(call.request.lag)
+    if interest is None:
+        return None
+    name = frames.native(board.instrument.id)
+    return {"openInterest": plain(interest.contracts), "symbol": name, "time": interest.ts_ms}
+
+
+def _depth_weight(call: Call) -> int:
+    limit = call.limit(500, 1000)
+    return next(weight for most, weight in ((50, 2), (100, 5), (500, 10), (1000, 20)) if limit <= most)
+
+
+API: Final = "/fapi/v1/"
+ENDPOINTS: Final[dict[str, Endpoint]] = {
+    API + "ping": Endpoint(rest.ping, rest.fixed(1)),
+    API + "time": Endpoint(rest.time, rest.fixed(1)),
+    API + "exchangeInfo": Endpoint(_exchange_info, rest.fixed(1)),
+    API + "depth": Endpoint(_depth, _depth_weight),
+    API + "aggTrades": Endpoint(_aggregates, rest.fixed(20)),
+    API + "klines": Endpoint(rest.klines, rest.fixed(2)),
+    API + "premiumIndex": Endpoint(_of_contract(_premium), rest.fixed(1)),
+    API + "openInterest": Endpoint(_of_contract(_interest), rest.fixed(1)),
+}
