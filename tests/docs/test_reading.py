@@ -42,6 +42,15 @@ def test_bars_equal_the_candles(names: dict[str, Any]) -> None:
     assert (whole["volume"] - whole["volume_of_trades"]).abs().max() < 1e-9
 
 
+def test_amounts_of_contracts_are_converted_by_their_size(names: dict[str, Any]) -> None:
+    """The recording is of a spot instrument, so the contracts are made of it."""
+    trades, in_base = names["contracts"], names["in_base"]
+    assert trades.select(in_base == pl.col("amount")).to_series().all()
+    for unit, amount in (("base", pl.col("amount") * 100), ("quote", pl.col("amount") * 100 / pl.col("price"))):
+        contracts = trades.with_columns(contract_size=pl.lit(100.0), contract_unit=pl.lit(unit))
+        assert contracts.select(in_base == amount).to_series().all()
+
+
 def test_trades_trade_at_the_touch(names: dict[str, Any]) -> None:
     assert len(names["joined"]) > 100
     assert names["joined"].select(names["is_at_touch"].all()).item()
