@@ -119,6 +119,11 @@ def parser() -> argparse.ArgumentParser:
         default="table",
         help="(default %(default)s)",
     )
+    verify.add_argument(
+        "--volumes",
+        action="store_true",
+        help="also compare trades without dense ids with the volumes of candles of one minute",
+    )
     verify.set_defaults(command=_verify)
 
     replay = commands.add_parser("replay", help="print recorded files in the order of receipt", description=REPLAY)
@@ -189,7 +194,7 @@ def _validate(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from market_collector.verify.command import verify
 
-    return verify(options.files, options.output)
+    return verify(options.files, options.output, audits_volumes=options.volumes)
 
 
 def _replay(options: argparse.Namespace) -> int:

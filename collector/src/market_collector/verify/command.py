@@ -28,9 +28,9 @@ WIDTH_WITHOUT_TERMINAL = 120
 NOTHING = "there is nothing in it to check: no market data. Check the collector's log, and the disk that it wrote to"
 
 
-def verify(paths: Sequence[str], output: str) -> int:
+def verify(paths: Sequence[str], output: str, *, audits_volumes: bool = False) -> int:
     """Prints the report of recorded files, in one of `OUTPUTS`; returns the exit code."""
-    report = examine(paths)
+    report = examine(paths, audits_volumes=audits_volumes)
     if output == "json":
         print(json.dumps(document(report), indent=2))
     elif output == "intervals":
@@ -43,9 +43,9 @@ def verify(paths: Sequence[str], output: str) -> int:
     return EXIT_CODES[report.verdict]
 
 
-def examine(paths: Sequence[str]) -> Report:
+def examine(paths: Sequence[str], *, audits_volumes: bool = False) -> Report:
     """Reads files and directories, one replica after the other, and judges them together."""
-    reader = Reader()
+    reader = Reader(audits_volumes=audits_volumes)
     found, troubles = recordings(paths)
     replicas = [reader.read(recording) for recording in found]
     report = Report(

@@ -41,6 +41,7 @@ def _stream(stream: StreamReport, time: Span | None) -> dict[str, Any]:
         "distinct": reckoning.distinct,
         "duplicates": reckoning.duplicates,
         **({} if reckoning.is_numbered else {"numbered": False}),
+        **({} if reckoning.audited is None else {"audited_minutes": reckoning.audited}),
         "holes": {str(state): counts[state] for state in RangeState},
         "missing": {str(state): count for state, count in reckoning.missing.items()} or None,
         "books": None

@@ -21,7 +21,8 @@ FOREIGN = f"is no recording of the file sink: no line is a record. {NAME_A_RECOR
 class Reader:
     """Feeds files to checks, and collects errors."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, audits_volumes: bool = False) -> None:
+        self._audits_volumes = audits_volumes
         self.files = 0
         self.troubles: list[Trouble] = []
         self.notes: list[str] = []
@@ -31,7 +32,7 @@ class Reader:
 
     def read(self, recording: Recording) -> ReplicaCheck:
         """Checks one replica's files."""
-        check = ReplicaCheck(recording.replica)
+        check = ReplicaCheck(recording.replica, audits_volumes=self._audits_volumes)
         for run in recording.runs:
             check.start_run()
             for path in run:

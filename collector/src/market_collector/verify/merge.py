@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from market_collector.model.streams import DataType
+from market_collector.model.streams import DataType, Stream
 from market_collector.reading.ranges import merged, minus
 from market_collector.verify import books, ids
 from market_collector.verify.books import BookLine
 from market_collector.verify.ids import NumberLine
 from market_collector.verify.replica import ReplicaCheck
-from market_collector.verify.report import Reckoning, Span, StreamReport, of
+from market_collector.verify.report import Finding, Reckoning, Span, StreamReport, of
 from market_collector.verify.stream import StreamCheck
 from market_collector.verify.unnumbered import UnnumberedLine, reckon
 
@@ -52,7 +52,7 @@ def _report(exchange: str, name: str, parts: Sequence[Part]) -> StreamReport:
         from_ns=min(starts, default=None),
         to_ns=max((check.to_ns for check in seen), default=None),
         records=sum(check.records for check in checks),
-        reckoning=_reckon(parts),
+        reckoning=_audited(exchange, name, _reckon(parts), parts),
         events=dict(sum((check.events for check in checks), Counter[str]())),
         out_of_order=sum(check.out_of_order for check in checks),
         longest_silence_ns=max(check.longest_silence_ns for check in checks),
@@ -87,6 +87,19 @@ def _reckon_continuity(parts: Sequence[Part]) -> Reckoning:
         return reckon(unnumbered)
     book_lines = [(replica.name, check.line) for replica, check in parts if isinstance(check.line, BookLine)]
     return books.reckon(book_lines) if book_lines else Reckoning()
+
+
+def _audited(exchange: str, name: str, reckoning: Reckoning, parts: Sequence[Part]) -> Reckoning:
+    """Add the volume audit of each replica, if it was requested, and ids do not show missing trades."""
+    if reckoning.is_numbered or all(replica.volumes is None for replica, _ in parts):
+        return reckoning
+    agreeing, findings = 0, list[Finding]()
+    for replica, check in parts:
+        audit = (replica.volumes or {}).get((exchange, Stream.parse(name).symbol))
+        if audit is not None and isinstance(check.line, UnnumberedLine):
+            minutes, found = audit.judge(check.line.covers())
+            agreeing, findings = agreeing + minutes, [*findings, *of(replica.name, found)]
+    return replace(reckoning, findings=(*reckoning.findings, *findings), audited=agreeing)
 
 
 def _joined(spans: Iterable[Span]) -> tuple[Span, ...]:

@@ -44,6 +44,7 @@ from market_collector.verify.ids import NumberLine
 from market_collector.verify.report import Span
 from market_collector.verify.stream import Line, StreamCheck
 from market_collector.verify.unnumbered import UnnumberedLine
+from market_collector.verify.volumes import MINUTE, VolumeAudit
 
 RESTARTED = (ResyncReason.NUMBERING_RESTARTED, "trade ids restarted")
 """Reason of a `resync` record when the exchange restarts its trade ids, and its prefix in schema 0."""
@@ -64,8 +65,11 @@ class RecordError(ValueError):
 class ReplicaCheck:
     """All streams of one replica."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, audits_volumes: bool = False) -> None:
+        """With ``audits_volumes``, trades without dense ids are compared with candles of one minute."""
         self.name = name
+        self.volumes: dict[tuple[str, str | None], VolumeAudit] | None = {} if audits_volumes else None
+        """By exchange and symbol."""
         self.records = 0
         self.raw = 0
         self.streams: dict[tuple[str, str], StreamCheck] = {}
@@ -147,7 +151,8 @@ class ReplicaCheck:
 
     def _unnumbered(self, record: Trade, check: StreamCheck, line: UnnumberedLine) -> None:
         time_ns = event_time_ns(record)
-        line.take(record.trade_id, time_ns, record.backfilled)
+        if line.take(record.trade_id, time_ns, record.backfilled) and self.volumes is not None:
+            self._audit(record).trade(record)
         (check.note if record.backfilled else check.note_in_order)(time_ns, record.receive_time_ns)
 
     def _orderbook(self, record: Orderbook) -> None:
@@ -184,7 +189,13 @@ class ReplicaCheck:
         check.order.candle(record, was_closed=check.line.has(number))
         if record.closed:
             check.line.take(number, number, record.open_time_ns, record.backfilled)
+            if self.volumes is not None and record.interval == MINUTE:
+                self._audit(record).candle(record)
         check.note(record.open_time_ns if record.backfilled else event_time_ns(record), record.receive_time_ns)
+
+    def _audit(self, record: Trade | Candle) -> VolumeAudit:
+        assert self.volumes is not None
+        return self.volumes.setdefault((record.exchange, record.symbol), VolumeAudit())
 
     def _balance(self, record: Balance) -> None:
         """Times are not checked, since each asset has its own last change and a full list repeats old ones."""

@@ -127,6 +127,8 @@ class Reckoning:
     books: Books | None = None
     is_numbered: bool = True
     """Trades: whether a missing one would be seen by its id."""
+    audited: int | None = None
+    """Minutes whose trades sum up to the volume of their candle; None if that was not checked."""
     proved: tuple[Span, ...] = ()
     """Intervals in which the data of all replicas together is whole, in exchange time."""
 

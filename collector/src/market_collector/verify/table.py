@@ -124,12 +124,18 @@ def _detail_lines(stream: StreamReport) -> Iterator[str]:
         yield f"not recorded {_span(pause)}: continues with a new snapshot"
     if stream.reckoning.books is not None and stream.reckoning.books.unproved:
         yield f"{stream.reckoning.books.unproved:,} book states are not proved: no snapshot before them here"
-    if not stream.reckoning.is_numbered:
-        yield "not provable between interruptions: its trade ids are not dense"
+    yield from _unnumbered(stream)
     if stream.out_of_order:
         yield f"{counted(stream.out_of_order, 'record')} out of order in exchange time"
     if refused := stream.events.get("refused"):
         yield f"refused by the exchange {counted(refused, 'time')}"
+
+
+def _unnumbered(stream: StreamReport) -> Iterator[str]:
+    if not stream.reckoning.is_numbered:
+        yield "not provable between interruptions: its trade ids are not dense"
+    if stream.reckoning.audited is not None:
+        yield f"{counted(stream.reckoning.audited, 'minute')} with the volume of its candle"
 
 
 def _missing_range(missing_range: MissingRange) -> str:

@@ -58,8 +58,8 @@ class UnnumberedLine:
         """The time of the last trade before an interruption, which the next live trade needs an account for."""
         self._drop: TradeGap | None = None
 
-    def take(self, trade_id: str, time_ns: int, is_backfilled: bool) -> None:
-        """Add a trade."""
+    def take(self, trade_id: str, time_ns: int, is_backfilled: bool) -> bool:
+        """Add a trade. Returns whether it is no double."""
         is_new = self._ids.add(trade_id)
         self.distinct += is_new
         self.duplicates += not is_new
@@ -68,6 +68,7 @@ class UnnumberedLine:
         if self._first_ns is None or time_ns < self._first_ns:
             self._first_ns = time_ns
         self._newest_ns = max(self._newest_ns, time_ns)
+        return is_new
 
     def _on_live(self, time_ns: int) -> None:
         if self._drop is not None:
