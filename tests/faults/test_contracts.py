@@ -1,4 +1,4 @@
-"""OKX's swaps under faults: as complete as spot instruments, with amounts in contracts."""
+"""OKX's swaps and futures under faults: as complete as spot instruments, with amounts in contracts."""
 
 import time
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from simulator_process import Simulator, simulator
 from truth import Truth
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
-LINEAR, INVERSE = "BTC-USDT-PERP", "BTC-USD-PERP-BTC"
-NAMES = {LINEAR: "BTC-USDT-SWAP", INVERSE: "BTC-USD-SWAP"}
+LINEAR, INVERSE, FUTURE = "BTC-USDT-PERP", "BTC-USD-PERP-BTC", "BTC-USD-270326-BTC"
+NAMES = {LINEAR: "BTC-USDT-SWAP", INVERSE: "BTC-USD-SWAP", FUTURE: "BTC-USD-270326"}
 FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("lose", {"channel": "trade", "count": 30}),
     ("lose", {"channel": "orderbook", "count": 1}),
@@ -39,7 +39,7 @@ def exchange() -> Iterator[Simulator]:
 @pytest.fixture(scope="module")
 def records(exchange: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The records of a collector after all faults, which `verify` finds complete."""
-    directory: Path = tmp_path_factory.mktemp("swaps") / "data"
+    directory: Path = tmp_path_factory.mktemp("contracts") / "data"
     sink = FileSinkSettings("archive", directory, 1 << 30, 3600.0, "none", 0.1)
     settings = replace(settings_for(exchange), symbols=tuple(NAMES), sinks=(sink,))
     with collector_thread(settings) as collector:
@@ -57,11 +57,13 @@ def records(exchange: Simulator, tmp_path_factory: pytest.TempPathFactory) -> An
 
 
 @pytest.mark.parametrize("symbol", NAMES)
-def test_swap_is_complete_after_faults(symbol: str, exchange: Simulator, records: list[Any]) -> None:
+def test_contract_is_complete_after_faults(symbol: str, exchange: Simulator, records: list[Any]) -> None:
     evidence.check([record for record in records if record["symbol"] == symbol], Truth(exchange, NAMES[symbol]))
 
 
-@pytest.mark.parametrize(("symbol", "size", "unit"), [(LINEAR, "0.01", "base"), (INVERSE, "100", "quote")])
+@pytest.mark.parametrize(
+    ("symbol", "size", "unit"), [(LINEAR, "0.01", "base"), (INVERSE, "100", "quote"), (FUTURE, "100", "quote")]
+)
 def test_size_of_a_contract_turns_volumes_into_the_other_unit(
     symbol: str, size: str, unit: str, records: list[Any]
 ) -> None:
