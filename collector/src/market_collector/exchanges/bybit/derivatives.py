@@ -6,13 +6,11 @@ from typing import Literal
 import msgspec
 
 from market_collector.exchanges.bybit.names import NAME
-from market_collector.exchanges.bybit.tickers import Changed, ChangePush, LinearFields, Maker, ReadPush
+from market_collector.exchanges.bybit.tickers import Changed, ChangePush, Fields, LinearFields, Maker, ReadPush
 from market_collector.exchanges.decimals import LATEST_MS, Milliseconds, check_decimals, check_signed_decimals
 from market_collector.exchanges.interface import Batch
 from market_collector.model.events import Funding, Liquidation, MarkPrice, OpenInterest, Side, State
 from market_collector.model.streams import DataType, Stream
-
-Field = str | None
 
 
 class FundingFields(msgspec.Struct, gc=False):
@@ -65,7 +63,8 @@ CLOSED: Mapping[str, tuple[Side, Literal["long", "short"]]] = {"Buy": ("sell", "
 # -- states, from fields that are strings or None
 
 
-def _funding(symbol: str, time_ns: int, receive_time_ns: int, rate: Field, due: Field, hours: Field) -> State | None:
+def _funding(symbol: str, time_ns: int, receive_time_ns: int, fields: Fields) -> State | None:
+    rate, due, hours = fields
     check_signed_decimals((rate,))
     check_decimals((due, hours))
     if rate is None or due is None or not 0 < int(due) <= LATEST_MS:  # "0" before the listing
@@ -77,13 +76,15 @@ def _funding(symbol: str, time_ns: int, receive_time_ns: int, rate: Field, due: 
     )  # fmt: skip
 
 
-def _mark_price(symbol: str, time_ns: int, receive_time_ns: int, mark: Field, index: Field) -> State | None:
-    check_decimals((mark, index))
+def _mark_price(symbol: str, time_ns: int, receive_time_ns: int, fields: Fields) -> State | None:
+    check_decimals(fields)
+    mark, index = fields
     return None if mark is None else MarkPrice(NAME, symbol, time_ns, receive_time_ns, mark, index, None)
 
 
-def _open_interest(symbol: str, time_ns: int, receive_time_ns: int, amount: Field, value: Field) -> State | None:
-    check_decimals((amount, value))
+def _open_interest(symbol: str, time_ns: int, receive_time_ns: int, fields: Fields) -> State | None:
+    check_decimals(fields)
+    amount, value = fields
     if amount is None:
         return None
     return OpenInterest(NAME, symbol, time_ns, receive_time_ns, amount, None, value, None, polled=False)
@@ -99,7 +100,6 @@ MAKERS: Mapping[DataType, Maker] = {
     DataType.MARKPRICE: _mark_price,
     DataType.OPENINTEREST: _open_interest,
 }
-"""They raise ValueError, and return None if the state is not known."""
 _PUSHES: Mapping[DataType, ReadPush] = {
     DataType.FUNDING: msgspec.json.Decoder(ChangePush[FundingFields]).decode,
     DataType.MARKPRICE: msgspec.json.Decoder(ChangePush[MarkFields]).decode,
@@ -116,7 +116,7 @@ def state_of(stream: Stream, row: msgspec.Raw, time_ms: int) -> State | None:
     """Return the state in a row of REST's tickers. Raises one of `UNREADABLE`."""
     fields = msgspec.structs.astuple(msgspec.json.decode(row, type=FIELDS[stream.data_type]))
     given = [None if each is msgspec.UNSET else each or None for each in fields]
-    return MAKERS[stream.data_type](stream.symbol, time_ms * 1_000_000, 0, *given)
+    return MAKERS[stream.data_type](stream.symbol, time_ms * 1_000_000, 0, given)
 
 
 def liquidations(stream: Stream, frame: bytes, receive_time_ns: int) -> Batch:

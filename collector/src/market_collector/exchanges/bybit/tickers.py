@@ -1,6 +1,6 @@
 """Bybit's tickers, whose fields come in parts. Each reader keeps those of one stream on one connection."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -140,16 +140,15 @@ read_change_push = msgspec.json.Decoder(ChangePush[Changes]).decode
 
 
 ReadPush = Callable[[bytes], ChangePush[Any]]
-Maker = Callable[..., State | None]
+Fields = Sequence[str | None]
+Maker = Callable[[str, int, int, Fields], State | None]
+"""Gets symbol, exchange time, receive time and all fields. It raises ValueError, and returns None without a state."""
 
 
 class LinearFields:
     """Some fields of a contract's ticker: all of them first, then the changed ones."""
 
-    def __init__(
-        self, stream: Stream, read_push: Callable[[bytes], ChangePush[Any]], made: Callable[..., State | None]
-    ) -> None:
-        """``made`` gets symbol, exchange time, receive time and the fields; it returns None without a state."""
+    def __init__(self, stream: Stream, read_push: ReadPush, made: Maker) -> None:
         self._stream = stream
         self._read_push = read_push
         self._made = made
@@ -165,7 +164,7 @@ class LinearFields:
         fields = [old if new is UNSET else new or None for old, new in zip(known, changes, strict=True)]
         if fields == self._fields:
             return Batch(self._stream, ())
-        record = self._made(self._stream.symbol, push.ts * 1_000_000, receive_time_ns, *fields)
+        record = self._made(self._stream.symbol, push.ts * 1_000_000, receive_time_ns, fields)
         self._fields = fields
         return Batch(self._stream, () if record is None else (record,))
 
@@ -175,7 +174,7 @@ def linear_ticker(stream: Stream) -> LinearFields:
     return LinearFields(stream, read_change_push, _ticker)
 
 
-def _ticker(symbol: str, time_ns: int, receive_time_ns: int, *fields: str | None) -> Ticker:
+def _ticker(symbol: str, time_ns: int, receive_time_ns: int, fields: Fields) -> Ticker:
     check_decimals(fields)
     bid, bid_amount, ask, ask_amount, last, start, high, low, volume, turnover = fields
     return Ticker(
