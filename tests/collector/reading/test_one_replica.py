@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from imaginary_exchange import ImaginaryExchange
-from market_collector.book.rule import BookRule, Proof, Scope
+from market_collector.book.rule import BookRule, BookWindow, Proof, Scope
 from market_collector.exchanges import EXCHANGES
 from market_collector.model.events import Gap, Level, Lost, Orderbook
 from market_collector.reading.book_merge import BookMerge
@@ -74,9 +74,16 @@ def test_replica_whose_process_ended_is_followed_by_another() -> None:
     assert (started.action, started.sequence) == ("snapshot", 71)
 
 
-@pytest.mark.parametrize(("scope", "kind"), [(Scope.CONNECTION, OneReplicaMerge), (Scope.INSTRUMENT, BookMerge)])
+@pytest.mark.parametrize(
+    ("rule", "kind"),
+    [
+        (BookRule(Proof.CHECKSUM, Scope.CONNECTION), OneReplicaMerge),
+        (BookRule(Proof.RANGE, window=BookWindow.KNOWN_RANGE), OneReplicaMerge),
+        (BookRule(Proof.COUNTER), BookMerge),
+    ],
+)
 def test_merge_depends_on_the_rule_of_the_exchange(
-    scope: Scope, kind: type[object], monkeypatch: pytest.MonkeyPatch
+    rule: BookRule, kind: type[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(EXCHANGES, "imaginary", ImaginaryExchange(books=BookRule(Proof.CHECKSUM, scope)))
+    monkeypatch.setitem(EXCHANGES, "imaginary", ImaginaryExchange(books=rule))
     assert type(Merge()._book("imaginary", "BTC-USDT")) is kind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
-from market_collector.exchanges import has_dense_trade_ids, has_own_numbers
+from market_collector.exchanges import has_dense_trade_ids, has_own_books
 from market_collector.feed.candle_order import CandleOrder
 from market_collector.feed.instruments import Instruments
 from market_collector.feed.states import is_newer_state
@@ -160,7 +160,7 @@ class Merge:
     def _book(self, exchange: str, symbol: str) -> BookMerge | OneReplicaMerge:
         book = self._books.get((exchange, symbol))
         if book is None:
-            merge = OneReplicaMerge if has_own_numbers(exchange) else BookMerge
+            merge = OneReplicaMerge if has_own_books(exchange) else BookMerge
             book = self._books[exchange, symbol] = merge()
         return book
 

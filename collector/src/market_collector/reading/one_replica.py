@@ -1,4 +1,4 @@
-"""Merges one order book whose replicas number its states differently: one of them is read at a time."""
+"""Merges one order book whose replicas differ, in its numbers or its range of prices: one is read at a time."""
 
 from __future__ import annotations
 
