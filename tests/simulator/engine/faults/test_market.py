@@ -97,3 +97,11 @@ def test_events_are_unchanged_without_a_restart() -> None:
         assert isinstance(event, BookChange | Trades)
         same = numbering.book_change(event) if isinstance(event, BookChange) else numbering.trades(event)
         assert same is event
+
+
+@pytest.mark.parametrize("first", [0, 15])
+def test_number_of_the_first_change_moves_with_the_others(first: int) -> None:
+    numbering = Numbering()
+    numbering.jump(1_000)
+    change = numbering.book_change(BookChange(1, "BTC-USDT", 1, (), (), 20, 10, 0, first=first))
+    assert (change.previous, change.first, change.sequence) == (1_010, first and 1_015, 1_020)

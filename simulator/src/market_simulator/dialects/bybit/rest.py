@@ -178,8 +178,10 @@ def _unknown(call: Call) -> str:
 
 
 def _time(call: Call) -> str:
+    """The time. A shift of the clock is added to `timeNano` later, since its first 13 digits are milliseconds."""
     now_ms = call.request.now_ms
-    return f'{{"timeSecond":"{now_ms // 1000}","timeNano":"{now_ms}000000"}}'
+    seconds = (now_ms + call.request.skew_ms) // 1000
+    return f'{{"timeSecond":"{seconds}","timeNano":"{now_ms}000000"}}'
 
 
 def _instruments(call: Call) -> str:

@@ -37,7 +37,7 @@ WORDS: Final = Words(
     # The price of a trade, level or candle, a field of a ticker, or an amount of the wallet.
     value=re.compile(r'("(?:p|open|walletBalance|turnover24h|openInterest|\w*(?:Price|Size)\w*)":"|\[\[")\d'),
     checksum=re.compile(r"(?!)"),  # there is none
-    # Of timeNano the first 13 digits are milliseconds. Times of candles and timeSecond stay.
+    # Of timeNano the first 13 digits are milliseconds. Times of candles stay.
     time=re.compile(r'("(?:ts|cts|T|time|creationTime|timeNano)":"?)(\d{13})'),
     identity=identity,
 )
