@@ -117,7 +117,7 @@ TAKEN = (
 TOKEN = {"serviceAccountToken": {"path": "token"}}
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"exchange": "mtgox"}, 'supported values: "okx", "binance"'),
+    ({"exchange": "mtgox"}, 'supported values: "okx", "binance", "bybit"'),
     ({"exchange": None}, "spec.exchange: Required value"),
     ({"dataTypes": None}, "spec.dataTypes: Required value"),
     ({"symbols": ["ETH-USDT"]}, "set exactly one of symbol (one) and symbols (a list)"),

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from collector_program import Program, document, program, stored, verified
-from exchange_words import WORDS
+from exchange_words import ALL_WORDS
 from simulator_process import MARKET, Simulator, simulator
 
 pytestmark = pytest.mark.simulator
 ACCOUNT = "account/balance"
 
 
-@pytest.fixture(params=WORDS)
+@pytest.fixture(params=ALL_WORDS)
 def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     """One for each test, since tests change its account."""
     with simulator(*MARKET, exchange=request.param) as running:
@@ -109,7 +109,7 @@ def test_missing_key_is_named_and_used_when_it_arrives(exchange: Simulator, keys
         collector.comes(lambda: balances(collector) == truth(exchange))
 
 
-WRONG_KEYS = [(name, *wrong) for name, words in WORDS.items() for wrong in words.wrong_keys]
+WRONG_KEYS = [(name, *wrong) for name, words in ALL_WORDS.items() for wrong in words.wrong_keys]
 
 
 @pytest.mark.parametrize(("exchange", "wrong", "code"), WRONG_KEYS, indirect=["exchange"])

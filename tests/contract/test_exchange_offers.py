@@ -7,7 +7,7 @@ import pytest
 from market_collector.exchanges import EXCHANGES
 from market_collector.exchanges.interface import Exchange
 from market_collector.model.streams import DataType, Stream
-from market_spec.exchanges import CAPABILITIES, DATA_TYPES, INTERVALS
+from market_spec.exchanges import CAPABILITIES, DATA_TYPES
 from market_spec.names import FUTURE, PERPETUAL, SPOT
 
 
@@ -16,7 +16,7 @@ def test_the_spec_has_the_capabilities_of_each_exchange(name: str) -> None:
     exchange, offer = EXCHANGES[name], CAPABILITIES[name]
     assert sorted(exchange.offers) == sorted(offer.data_types)
     assert sorted(exchange.book_depths) == sorted(offer.depths)
-    assert sorted(exchange.candle_intervals) == sorted(INTERVALS)
+    assert sorted(exchange.candle_intervals) == sorted(offer.intervals)
     hosts = exchange.hosts
     assert (port(hosts["websocket"]), port(hosts["rest"])) == (offer.websocket_port, offer.rest_port)
     assert {port(address) for address in hosts.values()} == {offer.websocket_port, offer.rest_port}, "NetworkPolicy"

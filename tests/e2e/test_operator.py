@@ -84,7 +84,8 @@ def simulated(sample: Document) -> Document:
 
 
 def test_every_sample_becomes_ready(place: Place) -> None:
-    documents = [document for path in SAMPLES for document in yaml.safe_load_all(path.read_text())]
+    samples = [document for path in SAMPLES for document in yaml.safe_load_all(path.read_text())]
+    documents = [document for document in samples if document["spec"]["exchange"] == "okx"]  # as the simulator
     symbols = sorted({s for d in documents for s in d["spec"].get("symbols", [d["spec"].get("symbol")])})
     place.apply(*simulator_objects(symbols))
     place.wait_simulator()

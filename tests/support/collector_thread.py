@@ -75,7 +75,7 @@ def settings_for(exchange: Simulator) -> Settings:
         *(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE),
         rest=exchange.rest,
         exchange=exchange.words.name,
-        candle_intervals=("1s",),
+        candle_intervals=(exchange.words.interval,),
         stale_after_s=exchange.words.stale_after_s,
         ping_interval_s=1.0,
         backoff_initial_s=0.05,
@@ -193,6 +193,7 @@ def _is_whole(collector: Collector) -> bool:
         all(link.state is ConnectionState.CONNECTED for link in links)
         and all(page.state in SERVED for page in ledger.streams.values())
         and not any(page.ids.waiting for page in ledger.ids.streams.values())
+        and all(page.interruption is None for page in ledger.trades.streams.values())
         and not ledger.gaps.all_open()
         and all(not sink.queued for sink in collector.fanout.status() if not sink.healthy)
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from market_simulator.dialects.bybit.trade_ids import dense
+
 
 class Fill(NamedTuple):
     """One fill of the truth, in the words of records."""
@@ -57,6 +59,8 @@ class ExchangeWords:
     """Of a collector with short deadlines: half of it is longer than the pause between two messages."""
     options: Sequence[str] = ()
     """Options of the simulator for tests with short deadlines."""
+    interval: str = "1s"
+    """The shortest interval of candles."""
     has_restarts: bool = False
     """Whether sequences of books may restart."""
     has_exact_links: bool = True
@@ -85,6 +89,21 @@ def _binance_holding(row: Mapping[str, str]) -> tuple[str, str, str]:
 
 def _binance_candles(symbol: str, interval: str) -> str:
     return f"/api/v3/klines?symbol={symbol.replace('-', '')}&interval={interval}&limit=300"
+
+
+def _bybit_fill(row: Any) -> Fill:
+    """Its ids have no order, so that of the market is read from them."""
+    return Fill(dense(row["execId"]), row["price"], row["size"], row["side"].lower(), int(row["time"]) * 1_000_000)
+
+
+def _bybit_candles(symbol: str, interval: str) -> str:
+    query = f"category=spot&symbol={symbol.replace('-', '')}&interval={interval.removesuffix('m')}&limit=300"
+    return f"/v5/market/kline?{query}"
+
+
+def _bybit_holding(row: Mapping[str, str]) -> tuple[str, str, str]:
+    total, locked = Decimal(row["walletBalance"]), Decimal(row["locked"])
+    return (format(total, "f"), format(total - locked, "f"), row["locked"]) if total else ("0", "0", "0")
 
 
 OKX = ExchangeWords(
@@ -132,4 +151,29 @@ BINANCE = ExchangeWords(
     options=("--silence-limit", "1.2", "--no-rate-limits"),
     has_exact_links=False,
 )
+BYBIT = ExchangeWords(
+    name="bybit",
+    key={"apiKey": "simulator-api-key", "secretKey": "simulator-secret-key"},
+    close_codes=(1001,),
+    public_path="spot",
+    account_path="private",
+    connections={"spot", "private"},
+    wrong_keys=[({"apiKey": "other"}, "apiKey is not known"), ({"secretKey": "o"}, "secretKey is wrong")],
+    clock_error="10002",
+    echo_error="10001",
+    paused="pre_launch",
+    temporary_error="10016",
+    permanent_error="10001",
+    trade_history="market/recent-trade",
+    candle_history="market/kline",
+    read_fill=_bybit_fill,
+    candles_path=_bybit_candles,
+    closed_candles=lambda answer: answer["result"]["list"][1:],
+    holding=_bybit_holding,
+    stale_after_s=3.0,
+    has_restarts=True,
+    interval="1m",
+)
 WORDS = {words.name: words for words in (OKX, BINANCE)}
+"""Exchanges with dense trade ids: each missing trade is found."""
+ALL_WORDS = WORDS | {BYBIT.name: BYBIT}

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import recordings
-from exchange_words import OKX, WORDS, ExchangeWords
+from exchange_words import ALL_WORDS, OKX, ExchangeWords
 from unmeasured import NOT_MEASURED
 
 REPLAY = ("--replay", str(recordings.OKX_2022))
@@ -57,7 +57,7 @@ class Simulator:
 @contextmanager
 def simulator(*arguments: str, exchange: str = OKX.name, listen: str = "127.0.0.1:0") -> Iterator[Simulator]:
     """Run ``market-simulator serve`` with these arguments, and end it by its process id."""
-    words = WORDS[exchange]
+    words = ALL_WORDS[exchange]
     command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", exchange, "--listen", listen]
     command += words.options
     # tests/simulator measures the simulator, in processes of its own.

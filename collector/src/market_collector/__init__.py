@@ -32,6 +32,7 @@ __all__ = [
     "StreamRefusedError",
     "WrongLoopError",
     "create_binance_collector",
+    "create_bybit_collector",
     "create_okx_collector",
     "get_supported_exchanges",
 ]

@@ -9,6 +9,7 @@ from market_spec.exchanges import (
     BALANCE,
     CAPABILITIES,
     DATA_TYPES,
+    INTERVALS,
     QUOTE,
     Capabilities,
     DataType,
@@ -18,6 +19,7 @@ from market_spec.exchanges import (
     SymbolRule,
     default_depths,
     depths_message,
+    intervals_message,
     symbol_rules,
     type_rules,
     types_message,
@@ -74,6 +76,7 @@ def _offer_rules() -> tuple[Rule, ...]:
     return (
         *(types_rule(name, offer) for name, offer in partial.items()),
         *(_depth_rule(name, offer) for name, offer in CAPABILITIES.items()),
+        *(_interval_rule(name, offer) for name, offer in CAPABILITIES.items() if offer.intervals != INTERVALS),
         *(symbol_rule(name, rule) for name, offer in CAPABILITIES.items() for rule in symbol_rules(name, offer)),
         *(_type_rule(types, rule) for types, rule in type_rules().items()),
     )
@@ -140,6 +143,21 @@ def _depth_rule(name: str, offer: Capabilities) -> Rule:
         depths_message(name),
         violations,
         "orderbook.depth",
+    )
+
+
+def _interval_rule(name: str, offer: Capabilities) -> Rule:
+    def violations(spec: "Collection") -> Iterator[Violation]:
+        for number, interval in enumerate(spec.candle.intervals if spec.candle else ()):
+            if spec.exchange == name and interval not in offer.intervals:
+                yield Violation(("candle", "intervals", number), shown(interval))
+
+    return Rule(
+        f"self.exchange != '{name}' || !has(self.candle) || !has(self.candle.intervals)"
+        f" || self.candle.intervals.all(i, i in {list(offer.intervals)})",
+        intervals_message(name),
+        violations,
+        "candle.intervals",
     )
 
 

@@ -12,6 +12,8 @@ from market_spec.kinds import Findings, OneOf, Text
 from market_spec.messages import Path, listed, shown
 from market_spec.names import FUTURE, KINDS, MAX_LENGTH, PATTERN, PERP, PERPETUAL, SPOT, Name, parsed
 
+INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w")
+
 
 class Capabilities(msgspec.Struct, frozen=True):
     """Capabilities of one exchange."""
@@ -19,6 +21,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     data_types: tuple[str, ...]
     depths: tuple[int, ...]
     """Depths of its order book channel, levels per side, the default one first."""
+    intervals: tuple[str, ...] = INTERVALS
+    """Lengths of its candles."""
     kinds: tuple[str, ...] = (SPOT,)
     """Kinds of its instruments, of `names.KINDS`."""
     inverse_quotes: tuple[str, ...] = ()
@@ -54,7 +58,6 @@ KINDS_OF_TYPES = {
 }
 """Kinds of the instruments that have data of a type, for types that not every kind has."""
 DATA_TYPES = (*COMMON_TYPES, *KINDS_OF_TYPES)
-INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w")
 CAPABILITIES = {
     "okx": Capabilities(
         data_types=DATA_TYPES,
@@ -65,6 +68,9 @@ CAPABILITIES = {
         websocket_port=8443,
     ),
     "binance": Capabilities(data_types=COMMON_TYPES, depths=(500, 20, 50, 100, 1000), websocket_port=9443),
+    "bybit": Capabilities(
+        data_types=DATA_TYPES, depths=(200, 50, 1000), intervals=INTERVALS[1:], kinds=(SPOT, PERPETUAL)
+    ),
 }
 
 
@@ -123,6 +129,11 @@ def types_message(exchange: str, offer: Capabilities) -> str:
 def depths_message(exchange: str) -> str:
     """The message about an order book depth that the exchange does not offer."""
     return f"{exchange} offers order books of depth {', '.join(map(str, sorted(CAPABILITIES[exchange].depths)))}"
+
+
+def intervals_message(exchange: str) -> str:
+    """The message about candles of a length that the exchange does not offer."""
+    return f"{exchange} offers candles of {', '.join(CAPABILITIES[exchange].intervals)}"
 
 
 def default_depths() -> str:

@@ -124,7 +124,7 @@ def test_every_problem_is_reported_at_once() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"exchange": "mtgox"}, 'exchange: "mtgox" is not allowed: must be okx or binance'),
+        ({"exchange": "mtgox"}, 'exchange: "mtgox" is not allowed: must be okx, binance or bybit'),
         ({"symbol": "BTC-USDT\n"}, 'symbol: "BTC-USDT\\n" is not a symbol: must be BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals, such as BTC-USDT. Write BTC-USDT'),
         ({"symbol": "BTC-USDT-SWAP"}, 'symbol: "BTC-USDT-SWAP" is not a symbol: must be BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals, such as BTC-USDT. Write BTC-USDT-PERP'),
         ({"symbol": "A-USD-PERP"}, 'symbol: a symbol ends with the asset that settles it only if that is not the quote. On okx the base settles contracts in USD ("A-USD-PERP": write A-USD-PERP-A)'),
@@ -149,7 +149,7 @@ def test_a_fault_names_the_field_and_the_constraint(changes: dict[str, Any], lin
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"exchange": "OKX"}, 'exchange: "OKX" is not allowed: must be okx or binance. Did you mean okx?'),
+        ({"exchange": "OKX"}, 'exchange: "OKX" is not allowed: must be okx, binance or bybit. Did you mean okx?'),
         ({"symbol": ["BTC-USDT"]}, f"symbol: must be a string, not a list. {EITHER_SYMBOLS}"),
         ({"symbols": ["BTC-USDT"]}, f"symbols: both are set. {EITHER_SYMBOLS}"),
         ({"symbol": None}, f"symbol: is required. {EITHER_SYMBOLS}"),
@@ -374,3 +374,8 @@ def test_files_of_the_repository_have_the_defaults() -> None:
         Path("config").mkdir(exist_ok=True)
         (Path("config") / source.name).write_text(source.read_text())
         assert options_of(exchange, {}) == ExchangeOptions()
+
+
+def test_candles_that_the_exchange_lacks_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"candle_intervals: bybit offers candles of 1m, .* \(1s is not\)"):
+        ExchangeCollectorConfig("bybit", "BTC-USDT", ["candle"], custom_params={"candle_intervals": ["1s", "1m"]})

@@ -30,7 +30,7 @@ def exchange() -> Iterator[Simulator]:
 
 
 def test_the_exchanges_are_those_that_are_implemented() -> None:
-    assert get_supported_exchanges() == ["binance", "okx"]
+    assert get_supported_exchanges() == ["binance", "bybit", "okx"]
 
 
 def test_a_collector_is_made_of_a_configuration() -> None:
@@ -73,13 +73,13 @@ def test_capabilities_need_no_request() -> None:
 
 def test_an_unknown_exchange_names_the_known_ones() -> None:
     for ask in (ExchangeFactory.get_exchange_info, ExchangeFactory.get_supported_pairs):
-        with pytest.raises(ConfigurationError, match='exchange: "mtgox" is not allowed: must be binance or okx'):
+        with pytest.raises(ConfigurationError, match='exchange: "mtgox" is not allowed: must be binance, bybit or okx'):
             ask("mtgox")
 
 
 @pytest.mark.parametrize("exchange", ["OKX", ["okx"], None])
 def test_a_wrong_name_of_an_exchange_is_explained(exchange: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"exchange: .* is not allowed: must be binance or okx"):
+    with pytest.raises(ConfigurationError, match=r"exchange: .* is not allowed: must be binance, bybit or okx"):
         ExchangeFactory.get_exchange_info(exchange)
 
 

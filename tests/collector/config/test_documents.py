@@ -56,10 +56,14 @@ def test_a_valid_spec_has_no_faults(spec: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("spec", "path", "text"),
     [
-        ({"exchange": "okex"}, "spec.exchange", '"okex" is not allowed: must be okx or binance'),
+        ({"exchange": "okex"}, "spec.exchange", '"okex" is not allowed: must be okx, binance or bybit'),
         ({"exchange": None}, "spec.exchange", "is required"),
         ({"exchange": 3}, "spec.exchange", "3 is not allowed: must be okx"),
-        ({"exchange": "OKX"}, "spec.exchange", '"OKX" is not allowed: must be okx or binance. Did you mean okx?'),
+        (
+            {"exchange": "OKX"},
+            "spec.exchange",
+            '"OKX" is not allowed: must be okx, binance or bybit. Did you mean okx?',
+        ),
         ({"dataTypes": "trade"}, "spec.dataTypes", 'must be a list, not a string ("trade"). Write ["trade"]'),
         (
             {"symbols": ["BTC-USDT"]},

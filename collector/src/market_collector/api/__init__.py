@@ -11,6 +11,7 @@ from market_collector.api.configuration import ExchangeCollectorConfig, Exchange
 from market_collector.api.factory import (
     ExchangeFactory,
     create_binance_collector,
+    create_bybit_collector,
     create_okx_collector,
     get_supported_exchanges,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "StreamRefusedError",
     "WrongLoopError",
     "create_binance_collector",
+    "create_bybit_collector",
     "create_okx_collector",
     "get_supported_exchanges",
 ]

@@ -27,6 +27,7 @@ from market_spec.exchanges import (
     Interval,
     Symbol,
     depths_message,
+    intervals_message,
     symbol_rules,
     type_rules,
     types_message,
@@ -343,7 +344,13 @@ def _with_advice(fault: Fault, given: Mapping[str, Any]) -> Fault:
 
 def _option_faults(exchange: str, given: Mapping[str, Any]) -> list[Fault]:
     values, faults = ExchangeOptions.check(given)
-    offer, depth, path = CAPABILITIES.get(exchange), values.get("orderbook_depth"), ("orderbook_depth",)
-    if offer and depth not in (None, *offer.depths) and all(fault.path != path for fault in faults):
-        faults.append(Fault(path, f"{depths_message(exchange)} (depth is {depth})"))
+    offer, known = CAPABILITIES.get(exchange), {fault.path[:1] for fault in faults}
+    if offer is None:
+        return faults
+    depth = values.get("orderbook_depth")
+    if depth not in (None, *offer.depths) and ("orderbook_depth",) not in known:
+        faults.append(Fault(("orderbook_depth",), f"{depths_message(exchange)} (depth is {depth})"))
+    intervals = [each for each in values.get("candle_intervals", ()) if each not in offer.intervals]
+    if intervals and ("candle_intervals",) not in known:
+        faults.append(Fault(("candle_intervals",), f"{intervals_message(exchange)} ({', '.join(intervals)} is not)"))
     return faults

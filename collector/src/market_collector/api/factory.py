@@ -162,6 +162,7 @@ def _creator(exchange: str) -> CreateCollector:
 
 create_okx_collector = _creator("okx")
 create_binance_collector = _creator("binance")
+create_bybit_collector = _creator("bybit")
 
 
 def get_supported_exchanges() -> list[str]:

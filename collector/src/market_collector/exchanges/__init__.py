@@ -24,6 +24,13 @@ def _binance() -> Exchange:
     return Binance()
 
 
+@cache
+def _bybit() -> Exchange:
+    from market_collector.exchanges.bybit.exchange import Bybit
+
+    return Bybit()
+
+
 class _Exchanges(MutableMapping[str, Exchange]):
     """Exchanges by name, each loaded at its first use."""
 
@@ -49,7 +56,7 @@ class _Exchanges(MutableMapping[str, Exchange]):
         return len(self._loaders)
 
 
-EXCHANGES: MutableMapping[str, Exchange] = _Exchanges({"okx": _okx, "binance": _binance})
+EXCHANGES: MutableMapping[str, Exchange] = _Exchanges({"okx": _okx, "binance": _binance, "bybit": _bybit})
 
 
 def has_dense_trade_ids(exchange: str) -> bool:

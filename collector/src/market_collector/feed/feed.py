@@ -302,7 +302,7 @@ class Feed:
             return [Emit(batch.records)]
         records = take(progress, batch.records, now)
         if type(progress) is UnnumberedProgress and progress.interruption is not None:
-            return [Emit(records), *self._recent.requests(now)]
+            return [Emit(records), *self._recent.request(subscription, now)]
         return [Emit(records)] if records else []
 
     def _on_control(self, message: Message, now: Moment) -> list[Effect]:

@@ -33,9 +33,10 @@ class RecentCheck:
 
     def requests(self, now: Moment) -> Sequence[Effect]:
         """Request the recent trades of the interrupted streams that this connection serves."""
-        return [effect for each in self._subscriptions for effect in self._request(each, now)]
+        return [effect for each in self._subscriptions for effect in self.request(each, now)]
 
-    def _request(self, subscription: StreamSubscription, now: Moment) -> Sequence[Effect]:
+    def request(self, subscription: StreamSubscription, now: Moment) -> Sequence[Effect]:
+        """Request the recent trades of one stream, if they are due."""
         progress, acked_at = _progress(subscription), subscription.acked_at
         if progress.interruption is None or acked_at is None or self._source is None:
             return ()

@@ -35,8 +35,9 @@ EXPIRES_MS = 10_000
 """Time for which a login is valid."""
 WINDOW_MS = 5_000
 """Age up to which the exchange accepts a request."""
-TIME_WORDS = ("expired", "timestamp", "recv_window")
-KEY_WORDS = ("api key", "api_key", "apikey", "sign", "permission", "not authorized", "unmatched ip")
+TIME_WORDS = ("request expired", "invalid request, please check your server timestamp")
+KEY_WORDS = ("api key", "your api key", "error sign", "permission denied", "user authentication", "unmatched ip")
+"""Beginnings of the words of refused logins, which have no code. What follows may repeat the request."""
 
 
 class WalletPush(msgspec.Struct, gc=False):
@@ -144,10 +145,10 @@ class BybitAccount:
 def _login_refusal(words: str) -> LoginRefusal:
     """Describe the error without Bybit's own words, which may repeat the request."""
     words = words.lower()
-    if any(word in words for word in TIME_WORDS) and "key" not in words:
+    if words.startswith(TIME_WORDS):
         message = "Bybit refuses the login: the time of the signature is wrong"
         return LoginRefusal(message, is_permanent=False, is_about_time=True)
-    if any(word in words for word in KEY_WORDS):
+    if words.startswith(KEY_WORDS):
         message = "Bybit refuses the login: apiKey is not known or lacks the permission, or secretKey is wrong"
         return LoginRefusal(message, is_permanent=True)
     return LoginRefusal("Bybit refuses the login: try again", is_permanent=False)

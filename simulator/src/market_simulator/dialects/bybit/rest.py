@@ -272,7 +272,8 @@ def _ticker(publisher: Publisher, board: Board) -> dict[str, str]:
 
 def _wallet_balance(call: Call) -> str:
     request = call.request
-    refused = account.call_refusal(call.account.key, request.query_string, request.headers, request.now_ms)
+    now_ms = request.now_ms + request.skew_ms
+    refused = account.call_refusal(call.account.key, request.query_string, request.headers, now_ms)
     if refused:
         raise RefusedError(*refused)
     if call.query.get("accountType") != "UNIFIED":
