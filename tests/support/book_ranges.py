@@ -65,3 +65,24 @@ def check_union(books: list[Any], truth: Truth) -> None:
         at = record["sequence"]
         assert book is None or book.digest in states[at], at
     assert book is not None
+
+
+def check_known_books(records: list[Any], truth: Truth) -> None:
+    """Check that each published book has exactly the exchange's levels, from the best one to its own worst one."""
+    states = truth.books()
+    change, whole = next(states)
+    book: Tracked | None = None
+    for record in evidence.of_type(records, "orderbook"):
+        if record["action"] == "snapshot":
+            book = Tracked({side: {price: amount for price, amount, *_ in record[side]} for side in SIDES})
+        else:
+            assert book is not None
+            book.apply(record)
+        while change["sequence"] < record["sequence"]:
+            change, whole = next(states)
+        assert change["sequence"] == record["sequence"]
+        lowest, highest = min(map(float, book.sides["bids"])), max(map(float, book.sides["asks"]))
+        known = {price: amount for price, amount in whole.sides["bids"].items() if float(price) >= lowest}
+        assert book.sides["bids"] == known, record["sequence"]
+        known = {price: amount for price, amount in whole.sides["asks"].items() if float(price) <= highest}
+        assert book.sides["asks"] == known, record["sequence"]

@@ -1,5 +1,7 @@
 """Books of which the collector knows a part: published records, compared with an independent rebuild."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from imaginary_books import ACK, Connections, PlainSnapshots, RangedMarket, Rebu
 from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
 from market_collector.book.rule import BookRule, BookWindow, Proof, Scope
+from market_collector.feed import one_publisher
 from market_collector.feed.effects import Fetch, Send
 from market_collector.feed.feed import Feed
 from market_collector.model.events import Gap, Orderbook
@@ -186,13 +189,75 @@ def test_successor_with_another_range_starts_with_its_snapshot() -> None:
     market.gets(second, change(10, 11, {"8": "2"}), 4)
     market.gets(first, change(10, 11, {"8": "2", "6": "2"}), 4)
     market.keep(first.closed("cut", at(5)))
-    assert market.ledger.books.repeat_all("rotation", at(5)) is None, "nobody has the published range"
     market.gets(second, change(11, 12, {"7": "5", "8": "3"}), 6)
     assert [(each.action, each.sequence) for each in market.books] == [
-        ("snapshot", 10), ("update", 11), ("snapshot", 12),
+        ("snapshot", 10), ("update", 11), ("snapshot", 11), ("update", 12),
     ]  # fmt: skip
-    assert market.books[-1].bids == levels({"9": "1", "8": "3"})
+    assert [each.bids for each in market.books[2:]] == [levels({"9": "1", "8": "2"}), levels({"8": "3"})]
     assert market.ledger.gaps.detected == 0
+
+
+@pytest.mark.parametrize("ends", [[11, 12, 15], [13, 15], [15]])
+def test_successor_that_is_ahead_leaves_out_no_state(ends: list[int]) -> None:
+    """Its server cuts later, so that none of its next updates would follow the state published last."""
+    market, first = ranged()
+    second = market.open(2)
+    (fetch,) = market.asks(second, 3)
+    market.answers(second, fetch, whole(10, {"9": "1", "8": "1"}, depth=2), 3)
+    for start, end in pairwise([10, *ends]):
+        market.gets(second, change(start, end, {"8": str(end)}), 4)
+    market.gets(first, change(10, 12, {"8": "12", "6": "2"}), 4)
+    market.keep(first.closed("replaced", at(5)))
+    reader = Rebuilt()
+    for record in market.books:
+        reader.take(record)
+    reached = next(end for end in ends if end >= 12)
+    assert [(each.action, each.sequence) for each in market.books[1:3]] == [("update", 12), ("snapshot", reached)]
+    assert (reader.sequence, reader.bids) == (15, {"9": "1", "8": "15"})
+    assert market.ledger.gaps.detected == 0
+
+
+def test_successor_that_lags_starts_once_it_is_ahead() -> None:
+    market, first = ranged()
+    second = market.open(2)
+    (fetch,) = market.asks(second, 3)
+    market.answers(second, fetch, whole(10, {"9": "1", "8": "1"}, depth=2), 3)
+    market.gets(first, change(10, 12, {"8": "2"}), 4)
+    market.gets(second, change(10, 11, {"8": "2"}), 4)
+    market.keep(first.closed("replaced", at(5)))
+    assert market.books[-1].sequence == 12
+    market.gets(second, change(11, 13, {"8": "3"}), 6)
+    assert (market.books[-1].action, market.books[-1].sequence) == ("snapshot", 13)
+    assert market.ledger.gaps.detected == 0
+
+
+def test_connection_without_a_trail_can_take_over() -> None:
+    """The publisher was out of sync, and started again before the other connection had the next state."""
+    market, first = ranged()
+    second = market.open(2)
+    (fetch,) = market.asks(second, 3)
+    market.answers(second, fetch, whole(10, {"9": "1", "8": "1"}, depth=2), 3)
+    market.gets(first, change(10, 12, {"8": "2"}), 4)
+    (again,) = [each for each in market.gets(first, change(14, 15, {"8": "5"}), 5) if isinstance(each, Fetch)]
+    market.answers(first, again, whole(15, {"9": "1", "8": "5"}, depth=2), 6)
+    market.gets(second, change(10, 15, {"8": "5"}), 7)
+    market.gets(second, change(15, 16, {"8": "6"}), 8)
+    market.gets(first, change(15, 16, {"8": "6"}), 8)
+    market.keep(first.closed("replaced", at(9)))
+    assert (market.books[-1].action, market.books[-1].sequence) == ("snapshot", 16)
+
+
+def test_trail_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_publisher, "UPDATES_KEPT", 2)
+    market, first = ranged()
+    second = market.open(2)
+    (fetch,) = market.asks(second, 3)
+    market.answers(second, fetch, whole(10, {"9": "1", "8": "1"}, depth=2), 3)
+    for end in range(11, 15):
+        market.gets(second, change(end - 1, end, {"8": str(end)}), 4)
+    market.keep(first.closed("lost", at(5)))
+    (gap,) = [record for record in market.records if isinstance(record, Gap)]
+    assert (gap.after_sequence, market.books[-1].sequence) == (10, 14)
 
 
 def test_successor_of_a_quiet_book_starts_without_an_update() -> None:
