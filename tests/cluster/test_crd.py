@@ -388,6 +388,7 @@ def test_defaults_are_filled_in_and_shown(api: Any) -> None:
         "sinks": [{"name": "out", "type": "stdout"}],
         "staleAfter": "60s",
         "storeRawData": False,
+        "auditVolumes": False,
         "suspend": False,
         "template": {},
     }

@@ -20,6 +20,7 @@ FULL: dict[str, Any] = {
     "orderbook": {"depth": 400, "snapshotInterval": "1m"},
     "candle": {"intervals": ["1h", "1m"]},
     "storeRawData": True,
+    "auditVolumes": True,
     "autoRestart": False,
     "healthCheckInterval": "5s",
     "staleAfter": "90s",

@@ -23,6 +23,7 @@ from market_collector.feed.backfill import Backfiller
 from market_collector.feed.checkpoint_state import Positions, StreamPosition, Written, positions, reported, resume
 from market_collector.feed.handover import Takeover
 from market_collector.feed.ledger import Ledger
+from market_collector.feed.volume_audit import VolumeAudit
 from market_collector.model.events import SCHEMA, Header, Record
 from market_collector.model.moment import Moment
 from market_collector.model.streams import ACCOUNT, DataType, Stream
@@ -94,6 +95,7 @@ class Collector:
         self._origin = Origin(settings.name, settings.shard, host)
         all_sinks = [*make_sinks(settings.sinks, self._origin, read_clock), *sinks]
         self._containment = Containment(self.ledger.complaints, read_clock)
+        self._audit = VolumeAudit(self.ledger) if settings.audit_volumes else None
         self.fanout = Fanout(
             all_sinks,
             read_clock,
@@ -105,7 +107,7 @@ class Collector:
             settings,
             exchange,
             self.ledger,
-            emit=self.fanout.emit,
+            emit=self._emit_audited if settings.audit_volumes else self.fanout.emit,
             clock=read_clock,
             chance=random.Random(),  # noqa: S311 - jitter, not a secret
             deadlines=deadlines,
@@ -141,6 +143,12 @@ class Collector:
         error = self.checkpoint.error if self.checkpoint else ""
         output = report.Output(self.fanout.status(), self.fanout.records, self._samples.by_sink, positions, error)
         return report.status(self._identity, self.ledger, self.supervisor, output, read_clock(), streams)
+
+    def _emit_audited(self, records: Sequence[Record]) -> None:
+        self.fanout.emit(records)
+        with self._containment.of("volume audit"):
+            assert self._audit is not None
+            self._audit.take(records)
 
     def is_ready(self) -> tuple[bool, str]:
         """For the readiness probe."""

@@ -178,6 +178,12 @@ def _quote_without_book(spec: "Collection") -> Iterator[Violation]:
         yield Violation(("dataTypes",), _given_types(spec))
 
 
+def _audit_without_minutes(spec: "Collection") -> Iterator[Violation]:
+    has_minutes = "candle" in spec.data_types and "1m" in (spec.candle or Candle()).intervals
+    if spec.audit_volumes and not (has_minutes and "trade" in spec.data_types):
+        yield Violation(("auditVolumes",), _given_types(spec))
+
+
 def _candle_without_type(spec: "Collection") -> Iterator[Violation]:
     if spec.candle is not None and "candle" not in spec.data_types:
         yield Violation(("candle",), _given_types(spec))
@@ -250,6 +256,13 @@ _RULES = (
         QUOTE_NEEDS_BOOK,
         _quote_without_book,
         "dataTypes",
+    ),
+    Rule(
+        "!has(self.auditVolumes) || !self.auditVolumes || ('trade' in self.dataTypes && 'candle' in self.dataTypes"
+        " && (!has(self.candle) || !has(self.candle.intervals) || '1m' in self.candle.intervals))",
+        "auditVolumes needs trade in dataTypes, and candle with the interval 1m",
+        _audit_without_minutes,
+        "auditVolumes",
     ),
     Rule(
         "!has(self.candle) || 'candle' in self.dataTypes",
@@ -339,6 +352,11 @@ class Collection(Section, frozen=True, kw_only=True):
     store_raw_data: Annotated[
         bool,
         "Keep the exchange's own frames as records of type raw, as proof. Default false. It doubles the volume.",
+    ] = False
+    audit_volumes: Annotated[
+        bool,
+        "Compare the trades of each minute with the volume of its closed candle, where ids do not show a missing "
+        "trade. Default false. It needs trade, and candle with 1m. The collector's status counts the minutes.",
     ] = False
     auto_restart: Annotated[
         bool,

@@ -88,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True):
     snapshot_interval_s: float = seconds(OrderBook().snapshot_interval)
     candle_intervals: tuple[str, ...] = Candle().intervals
     store_raw_data: bool = False
+    audit_volumes: bool = False
     auto_restart: bool = True
     stale_after_s: float = 60.0
     ping_interval_s: float = 20.0
@@ -173,6 +174,7 @@ def read_settings(
         snapshot_interval_s=seconds((spec.orderbook or OrderBook()).snapshot_interval),
         candle_intervals=(spec.candle or Candle()).intervals,
         store_raw_data=spec.store_raw_data,
+        audit_volumes=spec.audit_volumes,
         auto_restart=spec.auto_restart,
         stale_after_s=seconds(spec.stale_after),
         ping_interval_s=seconds(spec.connection.ping_interval),

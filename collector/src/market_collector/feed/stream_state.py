@@ -224,6 +224,11 @@ class UnnumberedProgress(StreamProgress):
     """The latest exchange time of a trade, nanoseconds since 1970."""
     serving: set[int] = msgspec.field(default_factory=set)
     """Numbers of the connections that have acknowledged the stream."""
+    is_audited: bool = False
+    """Whether minutes are compared with their candles (`feed.volume_audit`)."""
+    agreeing_minutes: int = 0
+    """Minutes whose trades sum up to the volume of their candle."""
+    differing_minutes: int = 0
     interruption: Interruption | None = None
 
     @property

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from market_collector.exchanges import is_partial
 from market_collector.feed.latency import BOUNDS_S
-from market_collector.feed.stream_state import StreamProgress
+from market_collector.feed.stream_state import StreamProgress, UnnumberedProgress
 from market_collector.model.report import SinkStatus
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 from market_collector.telemetry.status import ClockStatus, ConnectionStatus, Status, unix_seconds
@@ -125,12 +125,25 @@ def _families_of_streams(
     yield _family("stream_lag_seconds", "gauge", help_text), _samples("stream_lag_seconds", lags)
     help_text = "Exchange's time of an event to its arrival"
     yield _family("exchange_to_receive_seconds", "histogram", help_text), _histograms(exchange, streams)
+    yield from _audits([each for each in streams if isinstance(each, UnnumberedProgress) and each.is_audited])
     negative = ((str(each.stream), each.latency.negative) for each in streams)
     help_text = (
         "Events that arrived before their exchange's time, as this machine's clock is behind (see clock_skew_seconds)"
     )
     name = "exchange_to_receive_negative"
     yield _family(name, "counter", help_text), _samples(f"{name}_total", negative, f'exchange="{exchange}",')
+
+
+def _audits(streams: Sequence[UnnumberedProgress]) -> Iterator[tuple[Metric, Samples]]:
+    """Yield the counters of audited minutes, if there are any."""
+    if not streams:
+        return
+    agreeing = ((str(each.stream), each.agreeing_minutes) for each in streams)
+    help_text = "Minutes whose trades sum up to the volume of their candle"
+    yield _family("agreeing_minutes", "counter", help_text), _samples("agreeing_minutes_total", agreeing)
+    differing = ((str(each.stream), each.differing_minutes) for each in streams)
+    help_text = "Minutes whose trades do not sum up to the volume of their candle"
+    yield _family("differing_minutes", "counter", help_text), _samples("differing_minutes_total", differing)
 
 
 def _family(name: str, kind: Literal["gauge", "counter", "histogram"], help_text: str) -> Metric:

@@ -207,12 +207,9 @@ def _last_unreadable(ledger: Ledger) -> UnreadableFrame | None:
 def _stream(page: StreamProgress, acknowledged: Mapping[str, Positions]) -> StreamStatus:
     name = str(page.stream)
     by_sink = {sink: positions.streams.get(name) for sink, positions in acknowledged.items()}
-    fields: dict[str, Any] = {}
-    kind = StreamStatus
-    if isinstance(page, UnnumberedProgress):
-        kind, fields["proved_until"] = UnnumberedStatus, rfc3339(page.proved_ns) if page.proved_ns else None
+    kind, proof = (UnnumberedStatus, _proof(page)) if isinstance(page, UnnumberedProgress) else (StreamStatus, {})
     return kind(
-        **fields,
+        **proof,
         stream=name,
         state=page.state,
         last_message_time=rfc3339(page.last_wall_ns) if page.last_wall_ns else None,
@@ -222,6 +219,14 @@ def _stream(page: StreamProgress, acknowledged: Mapping[str, Positions]) -> Stre
         delivered=_place(page, position(page)),
         acknowledged={sink: place for sink, at in by_sink.items() if (place := _place(page, at)) is not None},
     )
+
+
+def _proof(page: UnnumberedProgress) -> dict[str, Any]:
+    return {
+        "proved_until": rfc3339(page.proved_ns) if page.proved_ns else None,
+        "agreeing_minutes": page.agreeing_minutes if page.is_audited else None,
+        "differing_minutes": page.differing_minutes if page.is_audited else None,
+    }
 
 
 def _place(page: StreamProgress, at: LinePosition | None) -> str | None:

@@ -136,6 +136,9 @@ class UnnumberedStatus(StreamStatus, frozen=True, kw_only=True):
     trade_ids: str = "unnumbered"
     proved_until: str | None = None
     """Exchange time until which each interruption is proved whole or reported; null before the first trade."""
+    agreeing_minutes: int | None = None
+    """Minutes whose trades sum up to the volume of their candle; null without ``spec.auditVolumes``."""
+    differing_minutes: int | None = None
 
 
 class GapStatus(Part, frozen=True, kw_only=True):
