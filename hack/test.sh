@@ -70,7 +70,7 @@ simulator() {
 
 # A file has one worker: its tests wait together. No module needs them for its coverage.
 # shellcheck disable=SC2046 # folders
-faults() { MEASURED='' pytest_rung $(folders_with faults) -m "faults and not alone" --timeout=560 --numprocesses=2 --dist=loadfile; }
+faults() { MEASURED='' pytest_rung $(folders_with faults) -m "faults and not alone" --timeout=560 --numprocesses=4 --dist=loadfile; }
 
 # Tests that change what all others of the cluster share, one at a time. Their operators measure their own coverage
 # (tests/support/operator_process.py).
