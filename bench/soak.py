@@ -24,7 +24,8 @@ from bench.results import Goal
 
 import evidence
 from collector_program import Program, document, program, verified
-from fault_cases import CASES
+from exchange_words import OKX
+from fault_cases import cases
 from simulator_process import Simulator, simulator
 from truth import Truth
 
@@ -131,7 +132,7 @@ def inject_faults(run: Soak, exchange: Simulator, collector: Program) -> None:
     while (now := time.monotonic()) < started + MINUTES * 60:
         if now >= next_fault:
             next_fault += FAULT_EVERY_S
-            case = chance.choice(CASES)
+            case = chance.choice(cases(OKX))
             case.happen(exchange)
             run.faults[case.name] += 1
         if now >= next_sample:

@@ -127,8 +127,9 @@ def test_changes_before_the_first_whole_ticker_are_skipped() -> None:
     {"fundingRate": "", "nextFundingTime": "1790784000000"},
     {"fundingRate": "0.1", "nextFundingTime": "0"},
     {"fundingRate": "0.1", "nextFundingTime": ""},
+    {"fundingRate": "0.1", "nextFundingTime": "5"},
 ])  # fmt: skip
-def test_rate_before_the_listing_is_no_record(fields: dict[str, str]) -> None:
+def test_rate_without_a_coming_time_is_no_record(fields: dict[str, str]) -> None:
     assert records(BybitCodec(LINEAR, [FUNDING], 50), change("snapshot", **fields)) == []
 
 

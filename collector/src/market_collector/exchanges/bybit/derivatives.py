@@ -64,11 +64,12 @@ CLOSED: Mapping[str, tuple[Side, Literal["long", "short"]]] = {"Buy": ("sell", "
 
 
 def _funding(symbol: str, time_ns: int, receive_time_ns: int, fields: Fields) -> State | None:
+    """A rate whose time has passed is not known: the change with the next time is still to come."""
     rate, due, hours = fields
     check_signed_decimals((rate,))
     check_decimals((due, hours))
-    if rate is None or due is None or not 0 < int(due) <= LATEST_MS:  # "0" before the listing
-        return None
+    if rate is None or due is None or not time_ns < int(due) * 1_000_000 <= LATEST_MS * 1_000_000:
+        return None  # the time is "0" before the listing
     interval_s = None if hours is None else int(hours) * 3600
     return Funding(
         NAME, symbol, time_ns, receive_time_ns, "predicted", rate, None, int(due) * 1_000_000, None, interval_s, None,
