@@ -16,10 +16,18 @@ class KnownRange(msgspec.Struct, frozen=True):
 
     def cut(self, update: Orderbook) -> Orderbook:
         """Return the update without the levels beyond the range: nobody knows what lies between."""
+        lowest, highest = self.lowest_bid, self.highest_ask
+        for level in update.bids:  # two loops, as this runs for each update: 0.5 us for 10 levels
+            if float(level.price) < lowest:
+                return self._cut(update)
+        for level in update.asks:
+            if float(level.price) > highest:
+                return self._cut(update)
+        return update
+
+    def _cut(self, update: Orderbook) -> Orderbook:
         bids = [level for level in update.bids if float(level.price) >= self.lowest_bid]
         asks = [level for level in update.asks if float(level.price) <= self.highest_ask]
-        if len(bids) == len(update.bids) and len(asks) == len(update.asks):
-            return update
         return structs.replace(update, bids=bids, asks=asks)
 
     def is_short(self, bids: int, asks: int, wanted: int) -> bool:

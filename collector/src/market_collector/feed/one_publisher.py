@@ -85,9 +85,9 @@ class KnownRangeBooks(OnePublisherBooks):
 
     def add_update(self, progress: BookProgress, book: Book, update: Orderbook, now: Moment) -> Sequence[Record]:
         """Publish an update of the publisher's book, or the first state of its successor that is new."""
+        if progress.books.get(progress.publisher) is book:
+            return super().add_update(progress, book, update, now)
         if progress.publisher in progress.books:
-            if progress.books[progress.publisher] is book:
-                return super().add_update(progress, book, update, now)
             self._keep(progress, book, update, now)
             return ()
         if not self._rule.is_next(progress.head, update):
