@@ -49,7 +49,7 @@ class UnnumberedLine:
         self.distinct = 0
         self.gaps: list[TradeGap] = []
         self.proofs: list[Span] = []
-        """Interruptions that the collector has proved wgap."""
+        """Interruptions that the collector has proved harmless."""
         self._ids = SeenIds()
         self._open: dict[str, TradeGap] = {}
         self._first_ns: int | None = None
@@ -90,7 +90,7 @@ class UnnumberedLine:
         self.interrupt(BETWEEN_RUNS)
 
     def recording(self, event: Recording) -> None:
-        """Take the collector's word that a time is wgap. It counts if it is about the interruption."""
+        """Take the collector's word that nothing is missing in a time. It counts if it is about the interruption."""
         if self._interrupted is not None and event.from_time_ns >= self._interrupted[0]:
             self.proofs.append((event.from_time_ns, event.to_time_ns))
             self._interrupted = None
