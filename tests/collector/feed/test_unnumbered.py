@@ -299,6 +299,40 @@ def test_trades_that_a_sink_dropped_are_a_lost_gap_of_that_sink() -> None:
     assert life.ledger.gaps.all_open() == []
 
 
+def test_lost_messages_cause_one_request_for_recent_trades_at_a_time() -> None:
+    life = interrupted()
+    feed = life.connect(3.0)
+    for number in range(20):
+        seconds = 3.1 + number / 100
+        life.brings(feed, f"t{number}", seconds=seconds)
+        life.gets(feed, {"lost": "number"}, seconds)
+    assert len(life.wakes(feed, 3.4)) == 1
+
+
+def test_page_from_before_an_earlier_connection_proves_nothing() -> None:
+    """It was cached before trade d, which a connection brought that is lost already."""
+    life = interrupted()
+    cached = life.market.recent()
+    first = life.connect(3.0)
+    life.market.trade("c")
+    life.brings(first, "d", seconds=3.1)
+    life.lose(first, 3.2)
+    second = life.connect(3.3)
+    life.answers(second, life.asks(second, 4.4), cached, 4.5)
+    life.market.trade("e")
+    life.learns(second, 6.0)
+    assert life.emitted() == ["gap 2-4", "d", "C", "E", "filled 2-4 2"]
+
+
+def test_stop_leaves_a_gap_up_to_the_first_trade_that_waits() -> None:
+    life = interrupted()
+    feed = life.connect(3.0)
+    life.market.trade("c")
+    life.brings(feed, "d", seconds=3.1)
+    life.keep(feed.stopped(at(3.2)))
+    assert life.emitted() == ["gap 2-4", "d", "whole 1-2"]
+
+
 # -- the checkpoint
 
 

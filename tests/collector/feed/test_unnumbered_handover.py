@@ -4,7 +4,7 @@ from typing import Any
 
 from imaginary_exchange import NAME
 from imaginary_trades import TRADES, TradeLife, at, short
-from market_collector.feed.checkpoint_state import LinePosition, Positions, StreamPosition, Written, resume
+from market_collector.feed.checkpoint_state import LinePosition, Positions, StreamPosition, Written, positions, resume
 from market_collector.feed.handover import CONTRACT, Handover, RunningPod, Takeover
 from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Record
@@ -84,9 +84,21 @@ def test_pod_that_ends_early_leaves_what_the_recent_trades_show() -> None:
     feed = pod.connect(11.0)
     pod.brings(feed, "d", seconds=11.1)
     pod.hears(stood("b", 2), 11.2)
-    assert pod.loses(11.3) == []
+    assert pod.loses(11.3) == ["gap 2-4"]
     pod.learns(feed, 11.4)
-    assert pod.emitted() == ["d", "gap 2-4", "C", "filled 2-4 1"]
+    assert pod.emitted() == ["d", "C", "filled 2-4 1"]
+
+
+def test_pod_killed_before_the_recent_trades_came_leaves_the_gap_open() -> None:
+    """Its checkpoint has its own trades, which do not show what the pod before it left."""
+    pod = Pod(stood("a", 1))
+    feed = pod.connect(11.0)
+    pod.brings(feed, "d", seconds=11.1)
+    pod.loses(11.3)
+    saved = positions(pod.ledger, [], {})
+    assert saved.streams[str(TRADES)].ids == ("d",)
+    next_one = Ledger(NAME, [TRADES], 60.0, at(0), has_dense_trade_ids=False)
+    assert shown(resume(next_one, saved, NOTHING_WRITTEN, at(20))) == ["lost 1-4 0"]
 
 
 def test_pod_that_ends_too_early_leaves_a_lost_gap() -> None:
@@ -94,9 +106,9 @@ def test_pod_that_ends_too_early_leaves_a_lost_gap() -> None:
     pod.market.trade("d", "e", "f", "g")
     feed = pod.connect(11.0)
     pod.brings(feed, "h", seconds=11.1)
-    pod.loses(11.3)
+    assert pod.loses(11.3) == ["gap 1-8"]
     pod.learns(feed, 11.4)
-    assert pod.emitted() == ["h", "gap 1-4", "D", "E", "F", "G", "lost 1-4 4"]
+    assert pod.emitted() == ["h", "D", "E", "F", "G", "lost 1-4 4"]
 
 
 def test_pod_that_ends_before_any_trade_is_continued() -> None:

@@ -240,9 +240,9 @@ class Ledger:
         """Record that a connection was ended on purpose: reports everything missing until now."""
         streams = list(streams)
         numbered = [each for stream in streams if isinstance(each := self.streams[stream], NUMBERED)]
+        events = [*self._closed(connection, streams, now), *self.check_overdue(Moment(float("inf"), now.wall_ns))]
         for trades in self._trades_of(streams):
             self.trades.interrupt(trades, connection, GapReason.RESTARTED, now)
-        events = [*self._closed(connection, streams, now), *self.check_overdue(Moment(float("inf"), now.wall_ns))]
         events += recordings(self.exchange, [each for each in numbered if not each.connections], now)
         for progress in self._books_of(streams):
             if len(progress.books) > 1:

@@ -192,8 +192,6 @@ class Interruption(msgspec.Struct):
     """Trades after the interruption that wait for the answer of REST. They count as not received."""
     held_since: float = 0.0
     """Since when they wait, monotonic seconds."""
-    is_open: bool = False
-    """Whether trades no longer wait."""
     gap_id: str | None = None
     """The open gap, once trades no longer wait."""
     asked_by: int = 0
@@ -208,11 +206,16 @@ class Interruption(msgspec.Struct):
     """Since when answers do not reach the trades of a connection, monotonic seconds."""
     lacking_answers: int = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether trades no longer wait."""
+        return self.gap_id is not None
+
     def interrupt_again(self, now: Moment) -> None:
         """Require an answer that reaches beyond another interruption."""
         self.since, self.live_ns = now.at, None
         self.live.clear()
-        self.asked_by, self.is_read, self.next_at = 0, False, float("-inf")
+        self.is_read, self.next_at = False, float("-inf")
 
 
 class UnnumberedProgress(StreamProgress):

@@ -78,8 +78,8 @@ class UnnumberedTrades:
         pause = progress.interruption
         if not is_served:
             progress.serving.discard(connection)
-        if pause is not None and pause.asked_by == connection:
-            pause.asked_by = 0
+            if pause is not None and pause.asked_by == connection:
+                pause.asked_by = 0
         if progress.serving - {connection}:
             return
         if pause is not None:
@@ -105,11 +105,12 @@ class UnnumberedTrades:
             return []
         if progress.interruption is not None:
             return self._lose_between(progress, time_ns, first.exchange_time_ns, now)
+        gap = self._open(progress, GapBounds(from_ns=time_ns, to_ns=first.exchange_time_ns), GapReason.RESTARTED, now)
         progress.interruption = Interruption(
             GapReason.RESTARTED, known, time_ns, now.at, live=dict(progress.seen), live_ns=first.exchange_time_ns,
-            is_open=True,
+            gap_id=gap.gap.gap_id,
         )  # fmt: skip
-        return []
+        return [gap.gap]
 
     def _lose_between(self, progress: UnnumberedProgress, from_ns: int, to_ns: int | None, now: Moment) -> list[Record]:
         gap = self._open(progress, GapBounds(from_ns=from_ns, to_ns=to_ns), GapReason.RESTARTED, now)
@@ -127,7 +128,7 @@ class UnnumberedTrades:
         pause = progress.interruption
         if pause is None or not pause.held or now.at - pause.held_since < REORDER_WINDOW_S:
             return []
-        known = self._open(progress, _bounds(pause, ()), pause.reason, now)
+        known = self._open(progress, _bounds(progress, pause, ()), pause.reason, now)
         return [known.gap, *self._release(pause, known)]
 
     def _open(self, progress: UnnumberedProgress, bounds: GapBounds, reason: GapReason, now: Moment) -> KnownGap:
@@ -135,7 +136,7 @@ class UnnumberedTrades:
         return self._gaps.known[gap.gap_id]
 
     def _release(self, pause: Interruption, known: KnownGap) -> Iterable[Trade]:
-        pause.is_open, pause.gap_id = True, known.gap.gap_id
+        pause.gap_id = known.gap.gap_id
         held, pause.held = pause.held, {}
         return held.values()
 
@@ -162,7 +163,7 @@ class UnnumberedTrades:
         if pause is None:
             return []
         start = next((at + 1 for at, trade in enumerate(page) if trade.trade_id in pause.known), None)
-        end = _end_of(pause, page)
+        end = _end_of(progress, pause, page)
         if end is None or (start is None and not pause.live and _is_old(pause, page)):
             return self._on_old_page(progress, pause, now)
         pause.asked_by, pause.failures, pause.lacking_answers, pause.is_read = 0, 0, 0, True
@@ -191,7 +192,7 @@ class UnnumberedTrades:
         now: Moment,
     ) -> list[Record]:
         """Return the missed trades and the end. Without a live trade, the interruption goes on from there."""
-        if not is_proven or pause.gap_id is not None or (pause.is_open and rows):
+        if not is_proven or pause.is_open:
             records = self._end_gap(progress, pause, rows, is_proven=is_proven, now=now)
         else:
             records = self._proven(progress, pause, rows, now)
@@ -224,7 +225,7 @@ class UnnumberedTrades:
     ) -> list[Record]:
         """End the gap, which is opened first if trades have waited for the answer."""
         opened: list[Record] = []
-        bounds = _bounds(pause, () if is_proven else rows)
+        bounds = _bounds(progress, pause, () if is_proven else rows)
         if pause.gap_id is None:
             known = self._open(progress, bounds, pause.reason, now)
             opened = [known.gap]
@@ -247,21 +248,28 @@ def _observe(progress: UnnumberedProgress, trade: Trade, now: Moment) -> None:
         progress.observe_late(trade, now)
 
 
-def _end_of(pause: Interruption, page: Sequence[Trade]) -> int | None:
+def _end_of(progress: UnnumberedProgress, pause: Interruption, page: Sequence[Trade]) -> int | None:
     """Return how many rows of a page belong to the time before the newest trade that a connection has brought.
 
-    None if the page ends before the connection starts. One that has none of its trades, but newer ones, covers the time
-    before it.
+    None if the page ends before the connection starts, or before a trade that an earlier one has brought. One that has
+    none of its trades, but newer ones, covers the time before it.
     """
     if not pause.live:
-        is_old = pause.held and not any(row.trade_id in pause.held for row in page)
-        return None if is_old else len(page)
+        return len(page) if _reaches_newest(progress, page) else None
     reached = next((at for at in range(len(page), 0, -1) if page[at - 1].trade_id in pause.live), None)
     if reached is not None:
         return reached
     times = [trade.exchange_time_ns or 0 for trade in page]
     live_ns = pause.live_ns or 0
     return sum(time_ns <= live_ns for time_ns in times) if times and times[-1] > live_ns else None
+
+
+def _reaches_newest(progress: UnnumberedProgress, page: Sequence[Trade]) -> bool:
+    """Whether a page goes up to the newest trade since the interruption, if there is one."""
+    newest = next(reversed(progress.seen), None)
+    if newest is None or any(row.trade_id == newest for row in page):
+        return True
+    return bool(page) and (page[-1].exchange_time_ns or 0) > progress.newest_ns
 
 
 def _is_old(pause: Interruption, page: Sequence[Trade]) -> bool:
@@ -275,8 +283,10 @@ def _unseen(progress: UnnumberedProgress, pause: Interruption, rows: Iterable[Tr
     return [row for row in found if not row.backfilled or row.trade_id not in progress.seen]
 
 
-def _bounds(pause: Interruption, rows: Sequence[Trade]) -> GapBounds:
-    return GapBounds(from_ns=pause.from_ns, to_ns=rows[0].exchange_time_ns if rows else pause.live_ns)
+def _bounds(progress: UnnumberedProgress, pause: Interruption, rows: Sequence[Trade]) -> GapBounds:
+    """Return the times around the missing trades. Those of an earlier connection may lie between them."""
+    to_ns = rows[0].exchange_time_ns if rows else pause.live_ns
+    return GapBounds(from_ns=pause.from_ns, to_ns=progress.newest_ns if to_ns is None else to_ns)
 
 
 def _go_on(progress: UnnumberedProgress, pause: Interruption, rows: Sequence[Trade]) -> None:
@@ -289,4 +299,4 @@ def _go_on(progress: UnnumberedProgress, pause: Interruption, rows: Sequence[Tra
         progress.seen, progress.interruption = known, None
     else:
         progress.seen, pause.known, pause.from_ns = {}, known, progress.newest_ns
-        pause.is_open, pause.gap_id = False, None
+        pause.gap_id = None
