@@ -113,7 +113,7 @@ class Credentials(Section, frozen=True):
 
     secret_name: Annotated[
         DnsName,
-        "Secret in the same namespace with the keys apiKey, secretKey and passphrase; a read-only API key "
+        "Secret in the same namespace with the keys apiKey and secretKey, for okx also passphrase; a read-only API key "
         "suffices. The pods of the first shard mount it read-only, and the operator never reads it. A changed key is "
         "used with the next connection. Required.",
     ]

@@ -74,8 +74,8 @@ class ExchangeOptions(Model):
     """Directory of the checkpoint, from which the next start backfills the gap since the last one. Each collector needs
     its own. None: no checkpoint."""
     credentials_directory: Annotated[Path, StoredPath()] = Path(CREDENTIALS_DIRECTORY)
-    """For balances: the API key, in files named apiKey, secretKey and passphrase. The key is never an argument, so that
-    it gets into no log, traceback or configuration."""
+    """For balances: the API key, in files named apiKey, secretKey and, for OKX, passphrase. It is never an argument, so
+    that it gets into no log, traceback or configuration."""
 
     @classmethod
     def unknown(cls, name: str) -> str:
