@@ -159,6 +159,13 @@ def test_time_between_two_replicas_needs_an_account() -> None:
     assert [state for state, _, _ in states(report_of(one, reported))] == [RangeState.LOST]
 
 
+@pytest.mark.parametrize("row", [[], [trade("c", 4, backfilled=True)]], ids=["quiet", "backfilled"])
+def test_pod_that_proves_the_time_since_the_one_before_accounts_for_it(row: list[Record]) -> None:
+    one = check("pod-a", trade("a", 1), trade("b", 2))
+    two = check("pod-b", connected(3), *row, whole(2, 6), trade("d", 6), trade("e", 7))
+    assert report_of(one, two).is_complete
+
+
 def test_report_names_trades_that_are_not_provable() -> None:
     report = Report([judged(trade("a", 1), trade("b", 2))], 1, 2, 0)
     shown = text(report, 120, has_blocks=False)

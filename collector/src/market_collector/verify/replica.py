@@ -271,6 +271,8 @@ class ReplicaCheck:
 
     def _recording(self, event: Recording) -> None:
         """It tells nothing that the records do not show, except of trades without dense ids."""
+        if event.data_type == DataType.TRADE and not has_dense_trade_ids(event.exchange):
+            self._stream(event.exchange, event.stream)  # that of another pod's end comes before any trade
         if (line := self._unnumbered_line(event.exchange, event.stream)) is not None:
             line.recording(event)
 
@@ -308,7 +310,7 @@ def _line(exchange: str, stream: Stream, *, starts_inside: bool) -> Line | None:
     """The continuity rule of a stream; None if it has none."""
     match stream.data_type:
         case DataType.TRADE if not has_dense_trade_ids(exchange):
-            return UnnumberedLine()
+            return UnnumberedLine(starts_inside=starts_inside)
         case DataType.TRADE:
             return NumberLine(stream, starts_inside=starts_inside)
         case DataType.CANDLE:

@@ -44,7 +44,8 @@ class TradeGap:
 class UnnumberedLine:
     """One stream in one replica's files, in the order in which they were written."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, starts_inside: bool = False) -> None:
+        """With ``starts_inside``, a file before this one is absent."""
         self.duplicates = 0
         self.distinct = 0
         self.gaps: list[TradeGap] = []
@@ -53,6 +54,7 @@ class UnnumberedLine:
         self._ids = SeenIds()
         self._open: dict[str, TradeGap] = {}
         self._first_ns: int | None = None
+        self._has_live = starts_inside
         self._newest_ns = 0
         self._interrupted: tuple[int, str] | None = None
         """The time of the last trade before an interruption, which the next live trade needs an account for."""
@@ -71,6 +73,7 @@ class UnnumberedLine:
         return is_new
 
     def _on_live(self, time_ns: int) -> None:
+        self._has_live = True
         if self._drop is not None:
             self._drop.to_ns, self._drop = time_ns, None
         is_explained = any(gap.state is RangeState.OPEN for gap in self._open.values())
@@ -90,8 +93,12 @@ class UnnumberedLine:
         self.interrupt(BETWEEN_RUNS)
 
     def recording(self, event: Recording) -> None:
-        """Take the collector's word that nothing is missing in a time. It counts if it is about the interruption."""
-        if self._interrupted is not None and event.from_time_ns >= self._interrupted[0]:
+        """Take the collector's word that nothing is missing in a time. It counts if it is about the interruption.
+
+        The one before the first live trade is about the time since another pod.
+        """
+        is_later = self._interrupted is not None and event.from_time_ns >= self._interrupted[0]
+        if is_later or not self._has_live:
             self.proofs.append((event.from_time_ns, event.to_time_ns))
             self._interrupted = None
 
