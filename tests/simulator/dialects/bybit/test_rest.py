@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl
 import pytest
 
 from market_simulator.dialects.bybit.dialect import Bybit, Frontend
+from market_simulator.dialects.bybit.private import PrivateSession
+from market_simulator.dialects.bybit.public import PublicSession
 from market_simulator.dialects.bybit.rest import FREQUENT
 from market_simulator.dialects.bybit.trade_ids import dense
 from market_simulator.engine.account import Account
@@ -239,3 +241,35 @@ def test_forbidden_call_has_a_reason_and_no_envelope(exchange: Exchange) -> None
 
 def test_balances_need_a_signature(exchange: Exchange) -> None:
     assert exchange.refused("account/wallet-balance?accountType=UNIFIED")[0] == 10001
+
+
+def test_connection_has_the_symbols_and_limits_of_its_path(exchange: Exchange) -> None:
+    sessions = [exchange.frontend.session("c", f"/v5/public/{category}") for category in CATEGORIES]
+    assert [session.symbols for session in sessions if isinstance(session, PublicSession)] == [
+        {"BTCUSDT": "BTC-USDT"},
+        {"BTCUSDT": "BTC-USDT-PERP", "ETHUSDT": "ETH-USDT-PERP"},
+    ]
+    offered = ["allLiquidation" in session.channels for session in sessions if isinstance(session, PublicSession)]
+    assert offered == [False, True]
+    private = exchange.frontend.session("c", "/v5/private?max_active_time=1m")
+    assert isinstance(private, PrivateSession)
+    assert private.upkeep.limit == 60.0
+    assert private.clock() == exchange.venue.now_ms
+
+
+def test_changed_holding_is_a_message_of_the_wallet(exchange: Exchange) -> None:
+    ((key, text),) = exchange.frontend.holding_changed("BTC")
+    assert (key, json.loads(text)["data"][0]["coin"][0]["coin"]) == (Key("wallet", ""), "BTC")
+    assert exchange.frontend.first(key) == []
+    assert exchange.frontend.login_refusal({"apiKey": "other", "expires": 1 << 50, "sign": "x"}, 5) == (
+        "10003",
+        "API key is invalid.",
+    )
+
+
+def test_merged_trade_is_a_list_of_its_fills(exchange: Exchange) -> None:
+    row = next(row for row in exchange.truth.trades["BTC-USDT"].merged(0, 1 << 62) if len(row.sizes) > 1)
+    fills = json.loads(Bybit().trade_row("BTC-USDT", row))
+    assert [dense(fill["execId"]) for fill in fills] == list(range(row.first_id, row.last_id + 1))
+    assert [fill["size"] for fill in fills] == list(row.sizes)
+    assert exchange.frontend.symbol("", {"category": "linear", "symbol": "BTCUSDT"}) == "BTC-USDT-PERP"
