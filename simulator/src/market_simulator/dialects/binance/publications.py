@@ -89,24 +89,18 @@ class Publisher:
     def trades(self, event: Trades, wanted: Container[Key]) -> list[tuple[Key, str]]:
         """One event for each fill."""
         self._ticker_is_new, self._traded_us = True, event.time_us
-        streams = [(self.keys(stream, wanted), write) for stream, write in self.fills.items()]
+        pushes: list[tuple[Key, str]] = []
+        for stream, write in self.fills.items():
+            if keys := self.keys(stream, wanted):
+                pushes += [push for text in self._fill_texts(event, write) for push in self.pushes(keys, text)]
+        return pushes
+
+    def _fill_texts(self, event: Trades, write: FillWriter) -> list[str]:
+        event_ms = event.time_us // 1000
         return [
-            push
-            for keys, write in streams
-            for row in (event.rows if keys else ())
+            write(event_ms, self.name, row.first_id + place, row.price, size, row.ts_ms, row.side == "sell")
+            for row in event.rows
             for place, size in enumerate(row.sizes)
-            for push in self.pushes(
-                keys,
-                write(
-                    event.time_us // 1000,
-                    self.name,
-                    row.first_id + place,
-                    row.price,
-                    size,
-                    row.ts_ms,
-                    row.side == "sell",
-                ),
-            )
         ]
 
     def book_change(self, change: BookChange, wanted: Container[Key]) -> list[tuple[Key, str]]:
