@@ -362,6 +362,8 @@ class Feed:
             return [*warnings, *self._on_unreadable_of(error.stream, reason, now)]
         effects: list[Effect] = [*self._ledger.complaints.warn(self.name, reason, now)]
         self._unreadable_in_a_row += 1
+        if error.__cause__ is not None:  # it could not be decoded; others are readable, and of an unknown kind
+            self._recent.on_damaged(now)
         if self._unreadable_in_a_row >= MAX_UNREADABLE:
             effects.append(Reconnect(f"{MAX_UNREADABLE} unreadable frames in a row; the last: {reason}"))
         return effects

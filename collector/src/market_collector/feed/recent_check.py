@@ -69,6 +69,11 @@ class RecentCheck:
         if isinstance(progress, UnnumberedProgress):
             self._ledger.trades.interrupt(progress, self._connection, reason, now, is_served=True)
 
+    def on_damaged(self, now: Moment) -> None:
+        """Note that a damaged message may have had trades of any stream."""
+        for subscription in self._subscriptions:
+            self.on_missing(subscription, GapReason.UNREADABLE, now)
+
 
 def _progress(subscription: StreamSubscription) -> UnnumberedProgress:
     assert isinstance(subscription.progress, UnnumberedProgress)

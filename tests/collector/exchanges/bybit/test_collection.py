@@ -258,3 +258,15 @@ def test_refusal_by_region_leaves_streams_unknown_while_they_go_on() -> None:
     assert run.ledger.streams[TRADES].state is StreamState.UNKNOWN
     run.trade(feed, "b", 100)
     assert [each.trade_id for each in run.of(Trade)] == ["a", "b"]
+
+
+def test_damaged_frame_of_an_unknown_stream_interrupts_all_trades() -> None:
+    connections = Connections(TRADES, OTHER)
+    feed = connections.open()
+    for frame, expected in ((b'{"topic":"publicTra', True), (b'{"op":"news"}', False)):
+        connections.trade(feed, f"before {expected}", 1.0)
+        connections.keep(feed.received(frame, at(1.1)))
+        effects = connections.trade(feed, f"after {expected}", 1.2)
+        asked = [each.stream for each in effects if isinstance(each, Fetch) and each.question is Question.RECENT]
+        assert asked == ([TRADES] if expected else [])
+        connections.ledger.trades.streams[TRADES].interruption = None
