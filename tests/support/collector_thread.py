@@ -94,9 +94,10 @@ class CollectorThread:
         *,
         queue_limit: int = QUEUE_LIMIT,
         state_dir: Path | None = None,
+        deadlines: Deadlines = DEADLINES,
     ) -> None:
         self._make: Callable[[], Collector] = lambda: Collector(
-            settings, state_dir, sinks, deadlines=DEADLINES, queue_limit=queue_limit
+            settings, state_dir, sinks, deadlines=deadlines, queue_limit=queue_limit
         )
         self._ready = threading.Event()
         self._error: BaseException | None = None

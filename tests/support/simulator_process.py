@@ -55,11 +55,16 @@ class Simulator:
 
 
 @contextmanager
-def simulator(*arguments: str, exchange: str = OKX.name, listen: str = "127.0.0.1:0") -> Iterator[Simulator]:
-    """Run ``market-simulator serve`` with these arguments, and end it by its process id."""
+def simulator(
+    *arguments: str, exchange: str = OKX.name, listen: str = "127.0.0.1:0", is_impatient: bool = True
+) -> Iterator[Simulator]:
+    """Run ``market-simulator serve`` with these arguments, and end it by its process id.
+
+    Unless it ``is_impatient``, it has the deadlines and limits of the exchange.
+    """
     words = ALL_WORDS[exchange]
     command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", exchange, "--listen", listen]
-    command += words.options
+    command += words.options if is_impatient else ()
     # tests/simulator measures the simulator, in processes of its own.
     process = subprocess.Popen(
         [*command, "--control", "127.0.0.1:0", *arguments],

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import signal
 import ssl
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,13 @@ async def test_silence_ends_the_connection_unless_the_client_pings(start: Any, d
     assert pinging.socket.state.name == "OPEN"
 
 
-async def test_too_large_a_request_is_closed_with_1009(quiet: Any, dial: Any) -> None:
-    client = await dial(quiet)
+async def test_too_large_a_request_is_closed_with_1009(quiet: Any, dial: Any, control_of: Any) -> None:
+    client, control = await dial(quiet), control_of(quiet)
     await client.socket.send("x" * 70_000)
     assert await closed(client) == 1009
+    async with asyncio.timeout(5):
+        while (await control.get("/state"))["counters"]["exceeded"] != {"bytes of a request": 1}:
+            await asyncio.sleep(0.02)
 
 
 async def test_unchanged_book_sends_a_no_change_push(start: Any, dial: Any) -> None:
@@ -197,6 +201,18 @@ async def test_more_connections_a_second_than_allowed_are_refused(start: Any, di
     with pytest.raises(InvalidStatus) as refused:
         await dial(program)
     assert refused.value.response.status_code == 429
+
+
+async def test_handshakes_count_when_they_arrive(start: Any, dial: Any) -> None:
+    """A simulator that reads two handshakes at once does not refuse them if they arrived a second apart."""
+    program = start(*QUIET, "--connection-limit", "1")
+    program.process.send_signal(signal.SIGSTOP)
+    first = asyncio.create_task(dial(program))
+    await asyncio.sleep(1.3)
+    second = asyncio.create_task(dial(program))
+    await asyncio.sleep(0.1)
+    program.process.send_signal(signal.SIGCONT)
+    assert [client.socket.state.name for client in await asyncio.gather(first, second)] == ["OPEN", "OPEN"]
 
 
 async def test_a_client_that_reads_too_slowly_is_closed(start: Any, dial: Any, http: Any) -> None:

@@ -44,7 +44,14 @@ class Close:
     is_silence: bool = False
 
 
-Effect: TypeAlias = Outgoing | Close
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """The client has exceeded this limit of the exchange. The answer is an effect of its own."""
+
+    limit: str
+
+
+Effect: TypeAlias = Outgoing | Close | Exceeded
 
 
 class Market(Protocol):

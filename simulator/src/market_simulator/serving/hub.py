@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from market_simulator.engine.dialect import Close, Effect, Market
+from market_simulator.engine.dialect import Close, Effect, Exceeded, Market
 from market_simulator.engine.events import Key
 from market_simulator.engine.faults import Faults
 from market_simulator.engine.faults.connections import SlowWrite
@@ -21,7 +21,11 @@ _CLOSE_TIMEOUT_S = 2.0
 
 @dataclass(slots=True)
 class Counters:
-    """Counts since the start. `calls`: REST calls by path and HTTP status, or "timeout"."""
+    """Counts since the start.
+
+    `calls`: REST calls by path and HTTP status, or "timeout". `exceeded`: how often clients have exceeded each limit
+    of connections and their requests. A REST call above its limit has a status of its own.
+    """
 
     connections: int = 0
     refused_handshakes: int = 0
@@ -32,11 +36,16 @@ class Counters:
     closed_silent: int = 0
     closed_slow: int = 0
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
+    exceeded: dict[str, int] = field(default_factory=dict)
 
     def called(self, path: str, status: str) -> None:
         """Count a REST call."""
         by_status = self.calls.setdefault(path, {})
         by_status[status] = by_status.get(status, 0) + 1
+
+    def exceed(self, limit: str) -> None:
+        """Count that a client has exceeded a limit."""
+        self.exceeded[limit] = self.exceeded.get(limit, 0) + 1
 
 
 async def _close(connection: Connection, code: int, reason: str) -> None:
@@ -188,6 +197,8 @@ class Hub:
                 self.send(connection, effect, now)
             case Close(code=code, reason=reason):
                 self.close(connection, code, reason)
+            case Exceeded(limit=limit):
+                self.counters.exceed(limit)
 
     def _follow_subscriptions(self, connection: Connection) -> None:
         has = connection.session.subscriptions

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import logging
+import socket
+import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from math import ceil
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from market_simulator.engine.dialect import RestRequest
 from market_simulator.engine.events import Event
@@ -25,6 +27,7 @@ log = logging.getLogger("market_simulator")
 _GOING_AWAY = 1001
 _LARGEST_REQUEST_BYTES = 64 * 1024
 _DATA = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING)
+_LAST_DATA_RECEIVED = 52  # offset of `tcpi_last_data_recv`, milliseconds, in Linux's `struct tcp_info`
 _TURN_EVENTS = 256  # events per turn of the loop, so that clients are served in between
 _UNREAD_AT_MAX = 1 << 20  # with --speed max the market waits while a client has more than this unread
 
@@ -192,9 +195,21 @@ def _refusal(request: web.Request, path: str, exchange: Exchange, now: float) ->
         return fault.status
     limit = exchange.options.connection_limit
     allowed = not limit or request.app[_HANDSHAKES].allows(
-        Limit(limit, exchange.dialect.connection_window), request.remote or "", now
+        Limit(limit, exchange.dialect.connection_window), request.remote or "", _arrival(request, now)
     )
+    if not allowed:
+        exchange.hub.counters.exceed("connections")
     return None if allowed else 429
+
+
+def _arrival(request: web.Request, now: float) -> float:
+    """The time at which the handshake reached this machine. A busy simulator reads some at once that came one by one."""
+    assert request.transport is not None
+    tcp = request.transport.get_extra_info("socket")
+    (waited_ms,) = struct.unpack_from(
+        "=I", tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64), _LAST_DATA_RECEIVED
+    )
+    return now - float(waited_ms) / 1000
 
 
 async def _receive(exchange: Exchange, connection: Connection) -> None:
@@ -212,6 +227,8 @@ async def _receive(exchange: Exchange, connection: Connection) -> None:
             exchange.hub.pinged(connection, message.data, loop.time())
         elif message.type is WSMsgType.PONG:
             exchange.hub.ponged(connection, loop.time())
+        elif message.type is WSMsgType.ERROR and getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
+            exchange.hub.counters.exceed("bytes of a request")
 
 
 async def _read_slowly(exchange: Exchange, connection: Connection, size: int) -> None:

@@ -112,13 +112,15 @@ async def test_streams_of_the_url_start_without_an_answer(start: Any, streams: A
     assert {found["s"] for found in seen} == {"BTCUSDT", "ETHUSDT"}
 
 
-async def test_sixth_message_closes_with_1008(start: Any, streams: Any) -> None:
-    socket = await streams(start(*MARKET), "/ws")
+async def test_sixth_message_is_counted_and_closes_with_1008(start: Any, streams: Any, control_of: Any) -> None:
+    program = start(*MARKET)
+    socket = await streams(program, "/ws")
     for number in range(6):
         await socket.send(f'{{"method":"LIST_SUBSCRIPTIONS","id":{number}}}')
     how = (await ended(socket)).rcvd
     assert how is not None
     assert (how.code, how.reason) == (1008, "Too many requests")
+    assert (await control_of(program).get("/state"))["counters"]["exceeded"]["messages a second"] >= 1
 
 
 async def test_client_that_answers_pings_stays_until_the_end_of_its_life(start: Any, streams: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 from market_simulator.dialects.binance import frames
 from market_simulator.dialects.binance.connections import TOO_MANY, Upkeep
 from market_simulator.dialects.binance.streams import MOST_STREAMS, StreamSession
-from market_simulator.engine.dialect import Close, Effect
+from market_simulator.engine.dialect import Close, Effect, Exceeded
 from market_simulator.engine.events import Key
 from market_simulator.engine.faults.connections import StuckSubscribe, SubscribeError, SubscribeFault
 from market_simulator.engine.faults.messages import Outgoing, Wire
@@ -98,18 +98,19 @@ def test_more_streams_than_allowed_are_refused() -> None:
     found = session()
     names = [f"s{number}@trade" for number in range(MOST_STREAMS)]
     assert ask(found, "SUBSCRIBE", *names) == [{"result": None, "id": 7}]
-    (error,) = ask(found, "SUBSCRIBE", "one@trade")
-    assert (error["code"], len(found.streams)) == (2, MOST_STREAMS)
+    exceeded, error = ask(found, "SUBSCRIBE", "one@trade")
+    assert (exceeded, error["code"], len(found.streams)) == (Exceeded("streams of a connection"), 2, MOST_STREAMS)
     assert ask(found, "SUBSCRIBE", names[0]) == [{"result": None, "id": 7}]
 
 
 def test_sixth_message_of_a_second_closes_pongs_included() -> None:
     found = session()
     for _ in range(4):
-        assert ask(found, "LIST_SUBSCRIPTIONS", now=5.0) != [TOO_MANY]
+        assert ask(found, "LIST_SUBSCRIPTIONS", now=5.0) != [*TOO_MANY]
     assert found.control(True, 5.5) == []
-    assert ask(found, "LIST_SUBSCRIPTIONS", now=5.9) == [Close(1008, "Too many requests")]
-    assert ask(found, "LIST_SUBSCRIPTIONS", now=6.1) != [TOO_MANY]
+    too_many = [Exceeded("messages a second"), Close(1008, "Too many requests")]
+    assert ask(found, "LIST_SUBSCRIPTIONS", now=5.9) == too_many
+    assert ask(found, "LIST_SUBSCRIPTIONS", now=6.1) != [*TOO_MANY]
 
 
 def test_server_pings_and_closes_without_a_pong() -> None:

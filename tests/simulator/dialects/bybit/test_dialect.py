@@ -345,7 +345,8 @@ async def test_connections_are_limited_in_five_minutes(start: Any, dial: Any, co
     await asyncio.sleep(1.1)  # on OKX the window would be over
     with pytest.raises(InvalidStatus, match="429"):
         await dial(program, "public/linear")
-    assert (await control_of(program).get("/state"))["counters"]["refusedHandshakes"] == 1
+    counters = (await control_of(program).get("/state"))["counters"]
+    assert (counters["refusedHandshakes"], counters["exceeded"]) == (1, {"connections": 1})
 
 
 async def test_notice_is_silent_and_then_the_connection_ends(start: Any, control_of: Any, dial: Any) -> None:

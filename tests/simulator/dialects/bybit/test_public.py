@@ -7,7 +7,7 @@ import pytest
 from market_simulator.dialects.bybit import frames
 from market_simulator.dialects.bybit.public import MOST_CHARACTERS, SPOT_ARGS, PublicSession
 from market_simulator.dialects.bybit.upkeep import Upkeep
-from market_simulator.engine.dialect import Close
+from market_simulator.engine.dialect import Close, Effect, Exceeded
 from market_simulator.engine.events import Key
 from market_simulator.engine.faults.connections import StuckSubscribe, SubscribeError, SubscribeFault
 from market_simulator.engine.faults.messages import Kind, Outgoing
@@ -59,6 +59,13 @@ def refusal(found: PublicSession, *args: Any) -> str:
     return str(reply["ret_msg"])
 
 
+def excess(found: PublicSession, *args: str) -> tuple[Effect, Any]:
+    """The effects of a request that exceeds a limit."""
+    exceeded, reply = found.received(json.dumps({"op": "subscribe", "args": args}), 0.0, Market())
+    assert isinstance(reply, Outgoing)
+    return exceeded, json.loads(reply.text)
+
+
 def lines(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (RECORDINGS / f"{name}.jsonl").read_text().splitlines()]
 
@@ -108,7 +115,8 @@ def test_topics_belong_to_the_symbol_of_the_category(category: str, channel: str
 
 def test_eleventh_topic_is_refused_on_spot_only() -> None:
     args = [f"{channel}.BTCUSDT" for channel in sorted(frames.CHANNELS)[: SPOT_ARGS + 1]]
-    assert refusal(session(), *args) == "args size >10"
+    exceeded, reply = excess(session(), *args)
+    assert (exceeded, reply["ret_msg"]) == (Exceeded("topics of a request"), "args size >10")
     assert ask(session("linear"), "subscribe", *args)[-1]["success"]
 
 
@@ -143,7 +151,9 @@ def test_topics_of_a_connection_have_a_total_length() -> None:
     topics = [f"{channel}.{name}" for channel in sorted(frames.CHANNELS)[:7]]
     ask(found, "subscribe", *topics[:6])
     assert sum(map(len, topics)) > MOST_CHARACTERS
-    assert refusal(found, topics[6]) == "error:args exceed the maximum length"
+    exceeded, reply = excess(found, topics[6])
+    assert exceeded == Exceeded("characters of all topics")
+    assert reply["ret_msg"] == "error:args exceed the maximum length"
 
 
 @pytest.mark.parametrize("args", [[], [7], ["publicTrade.BTCUSDT", None]])

@@ -5,7 +5,7 @@ import pytest
 
 from market_simulator.dialects.okx.protocol import Path
 from market_simulator.dialects.okx.session import Session
-from market_simulator.engine.dialect import Close, Effect
+from market_simulator.engine.dialect import Close, Effect, Exceeded
 from market_simulator.engine.events import Key
 from market_simulator.engine.faults.connections import StuckSubscribe, SubscribeError, SubscribeFault
 from market_simulator.engine.faults.messages import Kind, Outgoing
@@ -104,9 +104,9 @@ def test_invalid_request_is_answered_with_60012_and_repeated(session: Session, t
 def test_the_481st_request_of_an_hour_is_too_many(session: Session) -> None:
     for _ in range(480):
         session.received(request("trades"), 100.0, Market())
-    (refused,) = said(session.received(request("trades"), 3699.0, Market()))
+    exceeded, refused = said(session.received(request("trades"), 3699.0, Market()))
     (allowed,) = said(session.received(request("trades"), 3700.0, Market()))
-    assert (refused["code"], allowed["event"]) == ("60014", "subscribe")
+    assert (exceeded, refused["code"], allowed["event"]) == (Exceeded("requests an hour"), "60014", "subscribe")
 
 
 def test_private_path_needs_a_login_and_closes_after_a_wrong_one() -> None:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from market_simulator.engine.dialect import Close, Effect
+from market_simulator.engine.dialect import Close, Effect, Exceeded
 from market_simulator.engine.faults.messages import Kind, Outgoing, Wire
 from market_simulator.engine.limits import Limit, Limiter
 
 _PACE: Final = Limit(5, 1.0)
-TOO_MANY: Final = Close(1008, "Too many requests")
+TOO_MANY: Final = (Exceeded("messages a second"), Close(1008, "Too many requests"))
 PINGS_A_SILENCE: Final = 1.5
 """The server pings every 20 s and waits 60 s for a pong: a `silence_limit` of 30 s, times 2/3 and 2."""
 

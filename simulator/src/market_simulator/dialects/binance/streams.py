@@ -8,7 +8,7 @@ from typing import Any, Final
 from market_simulator.dialects.binance import frames
 from market_simulator.dialects.binance.connections import TOO_MANY, Upkeep
 from market_simulator.dialects.binance.publications import CUTS, variant
-from market_simulator.engine.dialect import Effect, Market
+from market_simulator.engine.dialect import Effect, Exceeded, Market
 from market_simulator.engine.events import Key
 from market_simulator.engine.faults.connections import StuckSubscribe, SubscribeError
 from market_simulator.engine.faults.messages import Kind, Outgoing
@@ -50,7 +50,7 @@ class StreamSession:
         """Answer one text frame, and update the subscriptions."""
         self.requests += 1
         if not self.upkeep.allows(now):
-            return [TOO_MANY]
+            return [*TOO_MANY]
         try:
             request = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -92,7 +92,8 @@ class StreamSession:
                 case StuckSubscribe():
                     return []
         if len(self.streams.keys() | set(names)) > MOST_STREAMS:
-            return [_error(2, f"Invalid request: too many streams, at most {MOST_STREAMS}", request)]
+            error = _error(2, f"Invalid request: too many streams, at most {MOST_STREAMS}", request)
+            return [Exceeded("streams of a connection"), error]
         self._add(names)
         return [_result(None, request)]
 
@@ -122,7 +123,7 @@ class StreamSession:
         """Count the frame as a message, and note a pong."""
         if is_pong:
             self.upkeep.ponged()
-        return [] if self.upkeep.allows(now) else [TOO_MANY]
+        return [] if self.upkeep.allows(now) else [*TOO_MANY]
 
     def tick(self, opened: float, alive: float, now: float) -> list[Effect]:
         return self.upkeep.tick(opened, now)

@@ -8,7 +8,7 @@ from market_simulator.dialects.bybit import protocol
 from market_simulator.dialects.bybit.protocol import Request
 from market_simulator.dialects.bybit.symbols import SPOT
 from market_simulator.dialects.bybit.upkeep import Upkeep
-from market_simulator.engine.dialect import Effect, Market
+from market_simulator.engine.dialect import Effect, Exceeded, Market
 from market_simulator.engine.events import Key
 from market_simulator.engine.faults.connections import StuckSubscribe, SubscribeError
 from market_simulator.engine.faults.messages import Kind, Outgoing
@@ -58,6 +58,10 @@ class PublicSession:
         return [protocol.error(self.id, "error:invalid op")]
 
     def _subscribe(self, request: Request, now: float, market: Market) -> list[Effect]:
+        if not request.args or not all(isinstance(topic, str) for topic in request.args):
+            return [protocol.answer(self.id, request, False, protocol.INVALID_ARGS)]
+        if excess := self._excess(request.args):
+            return [Exceeded(excess[0]), protocol.answer(self.id, request, False, excess[1])]
         if refused := self._refusal(request.args, market):
             return [protocol.answer(self.id, request, False, refused)]
         keys = {topic: self._key(topic) for topic in request.args}
@@ -83,15 +87,17 @@ class PublicSession:
         return protocol.answer(self.id, request, True, request.op if self.category == SPOT else "")
 
     def _refusal(self, args: list[Any], market: Market) -> str | None:
-        """The reason to refuse a request, or None."""
-        if not args or not all(isinstance(topic, str) for topic in args):
-            return protocol.INVALID_ARGS
-        if self.category == SPOT and len(args) > SPOT_ARGS:
-            return f"args size >{SPOT_ARGS}"
-        if sum(map(len, {*self.topics, *args})) > MOST_CHARACTERS:
-            return "error:args exceed the maximum length"
+        """The reason to refuse a request that exceeds no limit, or None."""
         reasons = (self._topic_refusal(topic, market) for topic in args)
         return next((reason for reason in reasons if reason), None)
+
+    def _excess(self, args: list[str]) -> tuple[str, str] | None:
+        """The limit that a request exceeds, with the reason to refuse it, or None."""
+        if self.category == SPOT and len(args) > SPOT_ARGS:
+            return "topics of a request", f"args size >{SPOT_ARGS}"
+        if sum(map(len, {*self.topics, *args})) > MOST_CHARACTERS:
+            return "characters of all topics", "error:args exceed the maximum length"
+        return None
 
     def _topic_refusal(self, topic: str, market: Market) -> str | None:
         key = self._key(topic)

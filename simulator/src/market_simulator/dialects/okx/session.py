@@ -6,7 +6,7 @@ from typing import Any
 
 from market_simulator.dialects.okx import protocol as okx
 from market_simulator.dialects.okx.protocol import Path
-from market_simulator.engine.dialect import Close, Effect, Market
+from market_simulator.engine.dialect import Close, Effect, Exceeded, Market
 from market_simulator.engine.events import Key
 from market_simulator.engine.faults.connections import StuckSubscribe, SubscribeError
 from market_simulator.engine.faults.messages import Kind, Outgoing
@@ -41,7 +41,7 @@ class Session:
         if request is None:
             return [self._error("60012", f"Invalid request: {text}", None)]
         if not self._limiter.allows(_HOURLY, self.id, now):
-            return [self._error("60014", "Requests too frequent", request.id)]
+            return [Exceeded("requests an hour"), self._error("60014", "Requests too frequent", request.id)]
         match request.op:
             case "login":
                 return self._login(request, now, market)
