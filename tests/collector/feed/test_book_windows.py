@@ -217,6 +217,21 @@ def test_successor_that_is_ahead_leaves_out_no_state(ends: list[int]) -> None:
     assert market.ledger.gaps.detected == 0
 
 
+def test_successor_waits_until_its_snapshot_is_published() -> None:
+    """Snapshots over REST are ahead of the updates, which come every 100 ms."""
+    market, first = ranged()
+    second = market.open(2)
+    (fetch,) = market.asks(second, 3)
+    market.answers(second, fetch, whole(13, {"9": "1", "8": "1"}, depth=2), 3)
+    assert not second.is_complete
+    market.gets(first, change(10, 14, {"8": "2"}), 4)
+    assert second.is_complete
+    market.gets(second, change(13, 15, {"8": "3"}), 5)
+    market.keep(first.closed("replaced", at(6)))
+    assert [(each.action, each.sequence) for each in market.books[-2:]] == [("update", 14), ("snapshot", 15)]
+    assert market.ledger.gaps.detected == 0
+
+
 def test_successor_that_lags_starts_once_it_is_ahead() -> None:
     market, first = ranged()
     second = market.open(2)

@@ -135,7 +135,9 @@ class Feed:
     @property
     def is_complete(self) -> bool:
         """Whether this connection can take over: it delivers every stream that is not refused, books in sync."""
-        return all(is_delivering(each) or each.refusals > 0 for each in self._subscriptions.values())
+        is_served = all(is_delivering(each) or each.refusals > 0 for each in self._subscriptions.values())
+        books, number = self._ledger.books, self._number
+        return is_served and all(books.can_continue(each.progress, number) for each in self._requests.books)
 
     @property
     def is_settled(self) -> bool:

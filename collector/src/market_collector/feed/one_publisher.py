@@ -101,6 +101,13 @@ class KnownRangeBooks(OnePublisherBooks):
         else:
             self._trails[key] = Trail(self._snapshot(progress, book, now))
 
+    def can_continue(self, progress: BookProgress, connection: int) -> bool:
+        """A snapshot over REST is ahead of the publisher, which must reach it first."""
+        trail = self._trails.get((progress.stream, connection))
+        if trail is None or progress.publisher not in progress.books:
+            return True
+        return (trail.book.sequence or 0) <= (progress.head or 0)
+
     def remove(self, progress: BookProgress, connection: int, reason: GapReason, now: Moment) -> list[Record]:
         """Drop a connection's book. After the publisher's, the newest other one that can continue starts."""
         self._trails.pop((progress.stream, connection), None)

@@ -85,6 +85,10 @@ class PublishedBooks:
             return []
         return self._republish_snapshot(progress, book, reason, now)
 
+    def can_continue(self, progress: BookProgress, connection: int) -> bool:
+        """Return whether a connection whose book is in sync can publish without a gap, once the publisher is gone."""
+        return True
+
     def hand_over(self, progress: BookProgress, connection: int, now: Moment) -> list[Record]:
         """Let another connection publish, as this one is about to be removed on purpose. Any of them can do so."""
         return []
