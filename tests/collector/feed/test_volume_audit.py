@@ -4,8 +4,10 @@ from typing import Any
 
 from feed_life import CANDLES, TRADES, at
 from market_collector.feed.ledger import Ledger
+from market_collector.feed.stream_state import Interruption
 from market_collector.feed.volume_audit import VolumeAudit
 from market_collector.model.events import Candle, Gap, Lost, Record, Repaired, Trade
+from market_collector.model.reasons import GapReason
 from market_collector.telemetry.metrics import load, render
 from market_collector.telemetry.status import Status
 
@@ -92,9 +94,16 @@ def test_minute_after_a_lost_gap_counts() -> None:
 
 
 def test_minute_of_an_interruption_that_is_not_proved_is_left_out() -> None:
+    for last_s in (-1, 30):
+        run = Run()
+        run.progress.interruption = Interruption(GapReason.DISCONNECTED, {"x": None}, ns(last_s), 0.0)
+        assert run.sees(BEFORE, candle(0, "3"), candle(1, "0")) == (0, 0)
+
+
+def test_minute_whose_trades_are_all_missing_differs() -> None:
     run = Run()
-    run.progress.newest_ns = ns(-1)
-    assert run.sees(BEFORE, candle(0, "3"), candle(1, "0")) == (0, 0)
+    run.progress.newest_ns = ns(-5)
+    assert run.sees(BEFORE, candle(0, "3"), candle(1, "0")) == (0, 1)
 
 
 def test_other_candles_are_not_compared() -> None:

@@ -83,8 +83,9 @@ def _judge_waiting(audited: _Audited) -> None:
     start, progress = candle.open_time_ns, audited.progress
     end = start + MINUTE_NS
     usual, block = (sums.get(start, _ZERO) for sums in (audited.usual, audited.block))
-    is_covered = audited.from_ns is not None and audited.from_ns < start and progress.proved_ns >= start
-    if is_covered and not any(first < end and last > start for first, last in audited.gaps.values()):
+    is_whole = audited.from_ns is not None and audited.from_ns < start
+    is_proved = progress.interruption is None or progress.proved_ns >= end
+    if is_whole and is_proved and not any(first < end and last > start for first, last in audited.gaps.values()):
         if Decimal(candle.volume) in (usual, _EXACT.add(usual, block)):
             progress.agreeing_minutes += 1
         else:
