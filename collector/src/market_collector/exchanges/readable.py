@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-import msgspec
-
 from market_collector.errors import UNREADABLE
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 
-def readable(rows: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) -> list[T]:
+def readable(rows: Iterable[R], read: Callable[[R], T]) -> list[T]:
     """Return what can be read. Raises the last row's error if that is nothing."""
     found: list[T] = []
     failure: Exception | None = None

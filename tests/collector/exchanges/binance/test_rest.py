@@ -201,6 +201,23 @@ def test_symbols_come_from_base_and_quote() -> None:
     assert not API.is_trading(Stream(next(iter(halted)), DataType.TRADE), body)
 
 
+@pytest.mark.parametrize("bad", [{"status": 7}, {"filters": [{"filterType": "PRICE_FILTER", "tickSize": "1e-8"}]}])
+def test_malformed_instrument_hides_no_other(bad: dict[str, Any]) -> None:
+    row = {"symbol": "ETHBTC", "status": "TRADING", "baseAsset": "ETH", "quoteAsset": "BTC", "filters": []}
+    odd = row | {"symbol": "ADABTC", "baseAsset": "ADA"} | bad
+    body = json.dumps({"symbols": [odd, row]}).encode()
+    assert [each.symbol for each in API.read_instruments({"ETH-BTC", "ADA-BTC"}, body, 1)] == ["ETH-BTC"]
+    assert API.unlisted({"ETH-BTC", "ADA-BTC", "X-Y"}, body) == {"X-Y"}
+
+
+def test_list_with_an_unreadable_name_says_nothing_about_symbols() -> None:
+    body = (
+        b'{"symbols":[{"symbol":"ETHBTC","status":"TRADING","baseAsset":"ETH","quoteAsset":"BTC"},{"symbol":"ADABTC"}]}'
+    )
+    with pytest.raises(FrameError):
+        API.unlisted({"ADA-BTC"}, body)
+
+
 def test_symbol_is_unlisted_even_if_its_native_name_exists() -> None:
     body = answer("exchangeInfo")
     assert API.unlisted({"ETH-BTC", "ET-HBTC", "X-Y"}, body) == {"ET-HBTC", "X-Y"}

@@ -51,7 +51,19 @@ TRADING = "TRADING"
 T = TypeVar("T")
 
 
-class InstrumentRow(msgspec.Struct, gc=False):
+class InstrumentName(msgspec.Struct, gc=False):
+    """The assets of an instrument, see `InstrumentRow`."""
+
+    baseAsset: str
+    quoteAsset: str
+
+    @property
+    def canonical(self) -> str:
+        """BASE-QUOTE."""
+        return f"{self.baseAsset}-{self.quoteAsset}"
+
+
+class InstrumentRow(InstrumentName, kw_only=True, gc=False):
     """``{"symbol":"ETHBTC","status":"TRADING","baseAsset":"ETH","quoteAsset":"BTC","filters":[...],...}`` [rec].
 
     Other states are HALT, BREAK, END_OF_DAY and CANCEL_ONLY. A delisted instrument stays listed as BREAK.
@@ -59,14 +71,7 @@ class InstrumentRow(msgspec.Struct, gc=False):
 
     symbol: str
     status: str
-    baseAsset: str
-    quoteAsset: str
     filters: list[dict[str, Any]] = []
-
-    @property
-    def canonical(self) -> str:
-        """BASE-QUOTE."""
-        return f"{self.baseAsset}-{self.quoteAsset}"
 
 
 STATUSES = {
@@ -82,7 +87,7 @@ STATUSES = {
 class InstrumentList(msgspec.Struct, gc=False):
     """``{"timezone":"UTC","serverTime":1633998511098,"rateLimits":[...],"symbols":[InstrumentRow, ...]}`` [rec]."""
 
-    symbols: list[InstrumentRow]
+    symbols: list[msgspec.Raw]
 
 
 class ClockMark(msgspec.Struct, gc=False):
@@ -154,11 +159,12 @@ class BinanceRestApi:
         with _reading("its instruments", body):
             is_wanted = is_canonical if symbols is None else symbols.__contains__
             rows = [row for row in _instruments(body) if is_wanted(row.canonical)]
-            return [_instrument_of(row, receive_time_ns) for row in rows]
+            return readable(rows, partial(_instrument_of, receive_time_ns))
 
     def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
         """Return the symbols that the answer lacks. An answer without any row says nothing about them."""
-        listed = {row.canonical for row in _instruments(body)}
+        with _reading("its instruments", body):
+            listed = {_name(row).canonical for row in _decode("its instruments", body, InstrumentList).symbols}
         return symbols - listed if listed else frozenset()
 
     def time(self) -> Request:
@@ -312,10 +318,16 @@ def _best(price: str, amount: str) -> tuple[str, str]:
 
 
 def _instruments(body: bytes) -> list[InstrumentRow]:
-    return _read("its instruments", body, InstrumentList).symbols
+    with _reading("its instruments", body):
+        rows = _decode("its instruments", body, InstrumentList).symbols
+        return readable(rows, partial(msgspec.json.decode, type=InstrumentRow))
 
 
-def _instrument_of(row: InstrumentRow, receive_time_ns: int) -> Instrument:
+def _name(row: msgspec.Raw) -> InstrumentName:
+    return msgspec.json.decode(row, type=InstrumentName)
+
+
+def _instrument_of(receive_time_ns: int, row: InstrumentRow) -> Instrument:
     """Make a record. Raises ValueError."""
     filters = {each.get("filterType"): each for each in row.filters}
     price, lot = filters.get("PRICE_FILTER", {}), filters.get("LOT_SIZE", {})
