@@ -11,13 +11,6 @@ from market_collector.exchanges.interface import Window
 from market_collector.net.rate_limit import RateLimit, rate_limit_of
 
 
-def turn(limit: RateLimit, now: float) -> float:
-    """The time at which a caller gets its turn that asks at `now`."""
-    while wait_s := limit.take(now):
-        now += wait_s
-    return now
-
-
 @given(
     waits=st.lists(st.floats(0, 2), min_size=4, max_size=30),
     seed=st.integers(0, 1000),
@@ -27,7 +20,7 @@ def test_no_second_has_more_turns_than_allowed(waits: list[float], seed: int, pe
     limit, now, turns = RateLimit(Window(int(per_second), 1.0), random.Random(seed)), 0.0, []
     for wait in waits:
         now += wait
-        turns.append(turn(limit, now))
+        turns.append(now + limit.reserve(now))
     allowed = int(per_second)
     assert all(later - earlier > 1.0 for earlier, later in zip(turns, turns[allowed:], strict=False))
 
@@ -36,8 +29,8 @@ def test_first_turn_is_immediate_and_later_ones_are_jittered() -> None:
     seconds = set()
     for seed in range(20):
         limit = RateLimit(Window(3, 1.0), random.Random(seed))
-        assert turn(limit, 5.0) == 5.0
-        seconds.add(limit.take(5.0))
+        assert limit.reserve(5.0) == 0.0
+        seconds.add(limit.reserve(5.0))
     assert len(seconds) == 20
     assert all(1 / 3 < second <= 0.5 for second in seconds)
 
@@ -46,15 +39,7 @@ def test_nobody_has_a_turn_while_the_exchange_wants_none() -> None:
     limit = RateLimit(Window(3, 1.0), random.Random(1))
     limit.hold(60.0)
     limit.hold(30.0)
-    assert limit.take(10.0) == pytest.approx(50.0)
-
-
-def test_callers_that_wake_up_late_do_not_take_their_turns_at_once() -> None:
-    limit = RateLimit(Window(3, 1.0), random.Random(1))
-    turns = [turn(limit, 0.0)]
-    late = 1.0 + limit.take(0.0)  # when three callers wake up that waited for the second turn
-    turns += [turn(limit, late), turn(limit, late), turn(limit, late)]
-    assert all(later - earlier > 1 / 3 for earlier, later in itertools.pairwise(turns))
+    assert limit.reserve(10.0) == pytest.approx(50.0)
 
 
 def test_rate_limit_is_shared_per_address() -> None:
@@ -73,13 +58,13 @@ def test_no_window_has_more_turns_than_allowed_with_a_burst(waits: list[float], 
     limit, now, turns = RateLimit(window, random.Random(seed)), 0.0, []
     for wait in waits:
         now += wait
-        turns.append(turn(limit, now))
+        turns.append(now + limit.reserve(now))
     assert all(later - earlier > window.seconds for earlier, later in zip(turns, turns[6:], strict=False))
 
 
 def test_burst_is_immediate_and_the_rest_is_spaced() -> None:
     limit = RateLimit(Window(300, 300.0, burst=101), random.Random(1))
-    waits = [turn(limit, 0.0) for _ in range(150)]
+    waits = [limit.reserve(0.0) for _ in range(150)]
     assert waits[:75] == [0.0] * 75
     assert all(1.65 <= later - earlier <= 2.25 for earlier, later in itertools.pairwise(waits[110:]))
 
@@ -87,4 +72,4 @@ def test_burst_is_immediate_and_the_rest_is_spaced() -> None:
 def test_burst_does_not_shorten_a_hold() -> None:
     limit = RateLimit(Window(10, 1.0, burst=10), random.Random(1))
     limit.hold(60.0)
-    assert limit.take(10.0) == pytest.approx(50.0)
+    assert limit.reserve(10.0) == pytest.approx(50.0)

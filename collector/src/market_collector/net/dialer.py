@@ -42,8 +42,7 @@ class Dialer:
                 before ``Retry-After``, since all share the limit.
         """
         async with self._lock:
-            while wait_s := self._rate_limit.take(self._clock().at):  # noqa: ASYNC110 - only time frees a turn
-                await asyncio.sleep(wait_s)
+            await asyncio.sleep(self._rate_limit.reserve(self._clock().at))
             try:
                 return await open_connection(
                     self._base + path,

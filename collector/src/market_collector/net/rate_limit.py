@@ -23,16 +23,11 @@ class RateLimit:
         self._free_at = 0.0
         """When the spacing of the turns so far ends, monotonic seconds."""
 
-    def take(self, now: float) -> float:
-        """Take a turn if one is free; returns 0.0, or the seconds until one may be.
-
-        A turn counts when it is taken: callers that a busy machine has held up do not get their turns at once.
-        """
-        wait_s = self._free_at - self._burst_s - now
-        if wait_s > 0.0:
-            return wait_s
-        self._free_at = max(self._free_at, now) + self._spacing_s * self._chance.uniform(*SPACING)
-        return 0.0
+    def reserve(self, now: float) -> float:
+        """Take the next turn; returns the seconds until then. The first is immediate."""
+        turn = max(now, self._free_at - self._burst_s)
+        self._free_at = max(self._free_at, turn) + self._spacing_s * self._chance.uniform(*SPACING)
+        return turn - now
 
     def hold(self, until: float) -> None:
         """Give no turn before ``until`` (monotonic seconds): the exchange reported too many requests."""
