@@ -42,7 +42,9 @@ def test_quotes_equal_the_top_of_the_exchanges_book_after_faults(exchange: Simul
     evidence.check_quotes(records)
     quotes, books = evidence.of_type(records, "quote"), evidence.of_type(records, "orderbook")
     assert len(evidence.of_type(records, "gap")) == 2
-    assert 60 < len(quotes) < len(books), "a quote follows only a change of the best prices"
+    assert 60 < len(quotes) <= len(books)
+    if exchange.words.has_exact_links:  # others batch changes, so that each update may change the best prices
+        assert len(quotes) < len(books)
 
 
 def _quotes_come(sink: ListSink, count: int) -> None:
