@@ -8,9 +8,10 @@ import pytest
 
 from market_simulator.dialects.binance import frames
 from market_simulator.dialects.binance.instruments import made_instrument
-from market_simulator.dialects.binance.publications import CUTS, Publications, Publisher, variant
+from market_simulator.dialects.binance.publications import CUTS, Publisher, variant
 from market_simulator.engine.events import BookChange, Event, Key, Trades
 from market_simulator.engine.market import MarketPlan, instruments, market
+from market_simulator.engine.publications import Publications
 from market_simulator.engine.timeline import with_beats
 from market_simulator.engine.venue import Venue
 

@@ -10,10 +10,11 @@ import pytest
 
 from market_simulator.dialects.binance.dialect import Binance
 from market_simulator.dialects.binance.futures import FuturesPublisher
-from market_simulator.dialects.binance.publications import CUTS, Publications, Publisher, variant
+from market_simulator.dialects.binance.publications import CUTS, Publisher, variant
 from market_simulator.dialects.binance.recording import read_frame
 from market_simulator.engine.events import Key
 from market_simulator.engine.instruments import Instrument
+from market_simulator.engine.publications import Publications
 from market_simulator.engine.recording import Recording, read_recording, steps
 from market_simulator.engine.replay import recorded_books, recorded_keys, replay
 from market_simulator.engine.timeline import with_beats

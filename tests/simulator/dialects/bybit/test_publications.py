@@ -13,10 +13,11 @@ from market_simulator.dialects.bybit import frames
 from market_simulator.dialects.bybit.books import DEPTHS
 from market_simulator.dialects.bybit.dialect import Bybit
 from market_simulator.dialects.bybit.instruments import made_instrument
-from market_simulator.dialects.bybit.publications import Publications
+from market_simulator.dialects.bybit.publications import Publisher
 from market_simulator.dialects.bybit.trade_ids import dense
 from market_simulator.engine.events import BookChange, Event, Key, Tick, TradeRow, Trades
 from market_simulator.engine.market import MarketPlan, instruments, market
+from market_simulator.engine.publications import Publications
 from market_simulator.engine.quantities import decimals_of
 from market_simulator.engine.timeline import with_beats
 from market_simulator.engine.venue import Venue
@@ -38,7 +39,7 @@ class Run:
 
     def __init__(self, happened: list[Event], wanted: set[Key] = EVERY, plan: MarketPlan = PLAN) -> None:
         self.venue = Venue(instruments(plan, made_instrument))
-        self.publications = Publications(self.venue)
+        self.publications = Publications(self.venue, Publisher)
         self.said: list[tuple[int, Key, Any]] = []
         for event in happened:
             self.happen(event, wanted)

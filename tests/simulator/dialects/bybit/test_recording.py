@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from market_simulator.dialects.bybit.dialect import Bybit
-from market_simulator.dialects.bybit.publications import Publications
+from market_simulator.dialects.bybit.publications import Publisher
 from market_simulator.dialects.bybit.recording import read_frame
 from market_simulator.engine.events import Event, Key, RecordedRow, Trades
 from market_simulator.engine.instruments import Instrument
+from market_simulator.engine.publications import Publications
 from market_simulator.engine.recording import RecordedTrade, Recording, read_recording, steps
 from market_simulator.engine.replay import recorded_books, recorded_keys, replay
 from market_simulator.engine.timeline import with_beats
@@ -46,7 +47,7 @@ class Replay:
         read = recording(name)
         made = [Bybit().make_instrument(symbol, *steps(symbol, [read])) for symbol in sorted(read.names)]
         self.venue = Venue(made, recorded_keys([read]), 1000, recorded_books([read]))
-        self.publications = Publications(self.venue)
+        self.publications = Publications(self.venue, Publisher)
         self.wanted = {Key(frame.channel, frame.instrument) for frame in read.frames}
         origin_us = read.zero_ms * 1000
         self.events = with_beats(replay([read], origin_us, Fraction(1), Bybit().checksum), 60_000_000)

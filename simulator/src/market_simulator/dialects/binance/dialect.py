@@ -8,7 +8,7 @@ from market_simulator.dialects.binance import account, frames, futures, futures_
 from market_simulator.dialects.binance.connections import Upkeep
 from market_simulator.dialects.binance.futures import FuturesPublisher
 from market_simulator.dialects.binance.instruments import made_instrument
-from market_simulator.dialects.binance.publications import Publications, Publisher
+from market_simulator.dialects.binance.publications import Publisher
 from market_simulator.dialects.binance.recording import read_frame
 from market_simulator.dialects.binance.streams import StreamSession
 from market_simulator.dialects.binance.user_data import ApiSession
@@ -17,6 +17,7 @@ from market_simulator.engine.account import Account
 from market_simulator.engine.book import Book
 from market_simulator.engine.dialect import Close, Reply, RestRequest, ServerOptions, Session
 from market_simulator.engine.events import Event, Key, TradeRow
+from market_simulator.engine.publications import Publications
 from market_simulator.engine.truth import Fill, Truth
 from market_simulator.engine.venue import Board, Venue
 

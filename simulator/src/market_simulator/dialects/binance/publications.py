@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from market_simulator.dialects.binance import frames
 from market_simulator.dialects.binance.recording import replayed
 from market_simulator.engine.candles import SECOND, Bar, Candle
-from market_simulator.engine.events import BookChange, Event, Key, Level, RecordedRow, Tick, Trades
+from market_simulator.engine.events import BookChange, Key, Level, RecordedRow, Trades
 from market_simulator.engine.venue import Board, Venue
 
 FillWriter: TypeAlias = Callable[[int, str, int, str, str, int, bool], str]
@@ -26,25 +26,6 @@ _KLINE_US: Final = 2_000_000  # period of running candles, except for those of a
 def variant(is_combined: bool, cut: int) -> str:
     """The variant of depth streams on a connection. Those of other streams have the cut 0."""
     return f"{'combined' if is_combined else 'raw'}/{cut}"
-
-
-class Publications:
-    """The events of all instruments. `make` makes the publisher of each."""
-
-    def __init__(self, venue: Venue, make: Callable[[Board, Venue], "Publisher"]) -> None:
-        self.of = {name: make(board, venue) for name, board in venue.boards.items()}
-
-    def publish(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:
-        """The messages of the streams in `wanted` that result from an event, which the venue has applied."""
-        match event:
-            case Tick():
-                return [push for publisher in self.of.values() for push in publisher.tick(event.time_us, wanted)]
-            case Trades():
-                return self.of[event.instrument].trades(event, wanted)
-            case BookChange():
-                return self.of[event.instrument].book_change(event, wanted)
-            case RecordedRow():
-                return self.of[event.instrument].recorded(event, wanted)
 
 
 class _Batches:

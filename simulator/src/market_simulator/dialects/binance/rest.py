@@ -7,10 +7,11 @@ from itertools import islice
 from typing import Any, Final
 
 from market_simulator.dialects.binance import account, frames
-from market_simulator.dialects.binance.publications import Publications
+from market_simulator.dialects.binance.publications import Publisher
 from market_simulator.engine.account import Account
 from market_simulator.engine.dialect import Reply, RestRequest
 from market_simulator.engine.faults.calls import ErrorCode, How, Page, Status
+from market_simulator.engine.publications import Publications
 from market_simulator.engine.truth import Fill, Truth
 from market_simulator.engine.venue import Board, Venue
 
@@ -44,7 +45,7 @@ class Call:
 
     request: RestRequest
     venue: Venue
-    publications: Publications
+    publications: Publications[Publisher]
     truth: Truth
     account: Account
     symbols: Mapping[str, str]

@@ -7,7 +7,7 @@ from market_simulator.dialects.bybit import account, frames, rest
 from market_simulator.dialects.bybit.instruments import made_instrument
 from market_simulator.dialects.bybit.private import PrivateSession
 from market_simulator.dialects.bybit.public import PublicSession
-from market_simulator.dialects.bybit.publications import Publications
+from market_simulator.dialects.bybit.publications import Publisher
 from market_simulator.dialects.bybit.recording import read_frame
 from market_simulator.dialects.bybit.symbols import LINEAR, SPOT, category, native
 from market_simulator.dialects.bybit.upkeep import SILENCES, Upkeep, own_limit
@@ -16,6 +16,7 @@ from market_simulator.engine.account import Account
 from market_simulator.engine.book import Book
 from market_simulator.engine.dialect import Close, Reply, RestRequest, ServerOptions, Session
 from market_simulator.engine.events import Event, Key, TradeRow
+from market_simulator.engine.publications import Publications
 from market_simulator.engine.truth import Fill, Truth
 from market_simulator.engine.venue import Venue
 
@@ -77,7 +78,7 @@ class Frontend:
 
     def __init__(self, venue: Venue, truth: Truth, account: Account, options: ServerOptions) -> None:
         self._venue, self._truth, self._account, self._options = venue, truth, account, options
-        self._publications = Publications(venue)
+        self._publications = Publications(venue, Publisher)
         self._rates = rest.Rates(options.has_rate_limits)
         self._symbols = {(category(symbol), native(symbol)): symbol for symbol in venue.boards}
 

@@ -14,31 +14,12 @@ from market_simulator.dialects.bybit.recording import merged, replayed
 from market_simulator.dialects.bybit.symbols import SPOT, listing_of
 from market_simulator.dialects.bybit.tickers import Direction
 from market_simulator.engine.contracts import Contract
-from market_simulator.engine.events import BookChange, Event, Key, RecordedRow, Tick, Trades
+from market_simulator.engine.events import BookChange, Key, RecordedRow, Trades
 from market_simulator.engine.venue import Board, Venue
 
 _SECOND_US: Final = 1_000_000
 _LIQUIDATIONS_US: Final = 500_000
 _TICKER_US: Final = 50_000  # smallest period of spot tickers; those of linear come every 100 ms
-
-
-class Publications:
-    """The messages of all instruments."""
-
-    def __init__(self, venue: Venue) -> None:
-        self.of = {name: Publisher(board, venue) for name, board in venue.boards.items()}
-
-    def publish(self, event: Event, wanted: Container[Key]) -> list[tuple[Key, str]]:
-        """The messages of the streams in `wanted` that result from an event, which the venue has applied."""
-        match event:
-            case Tick():
-                return [push for publisher in self.of.values() for push in publisher.tick(event.time_us, wanted)]
-            case Trades():
-                return self.of[event.instrument].trades(event, wanted)
-            case BookChange():
-                return self.of[event.instrument].book_change(event, wanted)
-            case RecordedRow():
-                return self.of[event.instrument].recorded(event, wanted)
 
 
 class Publisher:

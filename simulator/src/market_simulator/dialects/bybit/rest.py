@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from market_simulator.dialects.bybit import account, frames, tickers
 from market_simulator.dialects.bybit.frames import compact
-from market_simulator.dialects.bybit.publications import Publications, Publisher
+from market_simulator.dialects.bybit.publications import Publisher
 from market_simulator.dialects.bybit.symbols import LINEAR, SPOT, category, native
 from market_simulator.dialects.bybit.trade_ids import id_of
 from market_simulator.engine.account import Account
@@ -15,6 +15,7 @@ from market_simulator.engine.candles import Candle
 from market_simulator.engine.dialect import Reply, RestRequest
 from market_simulator.engine.faults.calls import ErrorCode, How, Page, Status
 from market_simulator.engine.limits import Limit, Limiter
+from market_simulator.engine.publications import Publications
 from market_simulator.engine.quantities import plain
 from market_simulator.engine.truth import Fill, Truth
 from market_simulator.engine.venue import Board, Venue
@@ -58,7 +59,7 @@ class Call:
 
     request: RestRequest
     venue: Venue
-    publications: Publications
+    publications: Publications[Publisher]
     truth: Truth
     account: Account
     symbols: Mapping[tuple[str, str], str]
