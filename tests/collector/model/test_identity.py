@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from market_collector.model.events import Balance, Candle, Data, Instrument, Record, Trade
+from market_collector.model.events import Balance, Candle, Data, Instrument, Quote, Record, Trade
 from market_collector.model.identity import identity, supersedes, union
 from records import (
     at,
@@ -56,6 +56,7 @@ def test_receive_time_does_not_change_the_identity(record: Data | Instrument) ->
     [
         (trade(1), {"backfilled": True, "sequence": 7}),
         (update(1, 2), {"checksum": 7}),
+        (quote(1), {"exchange_time_ns": None}),
         (candle(1), {"closed": False, "volume": "9", "backfilled": True}),
         (funding(1, kind="settled"), {"exchange_time_ns": at(2), "interval_s": None}),
     ],
@@ -120,6 +121,11 @@ def test_live_trade_wins_over_a_backfilled_one() -> None:
     assert (supersedes(live, backfilled), supersedes(backfilled, live)) == (True, False)
 
 
+def test_quote_with_an_exchange_time_wins_over_one_without() -> None:
+    timed, timeless = replace(quote(1), receive_time_ns=at(9)), replace(quote(1), exchange_time_ns=None)
+    assert (supersedes(timed, timeless), supersedes(timeless, timed)) == (True, False)
+
+
 def test_closed_candle_wins_then_the_later_one() -> None:
     closed, running = candle(1), candle(1, closed=False)
     later_open = replace(running, receive_time_ns=running.receive_time_ns + 1)
@@ -176,6 +182,10 @@ def worse(fact: Fact) -> st.SearchStrategy[Fact]:
             closed = st.builds(lambda ns: replace(fact, receive_time_ns=ns), earlier)
             running = st.builds(lambda ns: replace(fact, receive_time_ns=ns, closed=False, volume="0"), later | earlier)
             return closed | running
+        case Quote():
+            timed = st.builds(lambda ns: replace(fact, receive_time_ns=ns), later)
+            timeless = st.builds(lambda ns: replace(fact, receive_time_ns=ns, exchange_time_ns=None), later | earlier)
+            return timed | timeless
     return st.builds(lambda ns: replace(fact, receive_time_ns=ns), later)
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from market_collector.model.events import Candle, Data, Funding, Instrument, Orderbook, Record, Trade
+from market_collector.model.events import Candle, Data, Funding, Instrument, Orderbook, Quote, Record, Trade
 
 AnyOf = TypeVar("AnyOf", bound=Record)
 
@@ -24,6 +24,9 @@ def identity(record: Data | Instrument) -> Hashable:
             return *source, record.trade_id, record.exchange_time_ns
         case Orderbook():
             return *source, record.sequence, record.exchange_time_ns, record.action, record.cause
+        case Quote():  # one from a snapshot over REST has no time, so the prices stand for it
+            prices = record.bid, record.bid_amount, record.ask, record.ask_amount
+            return *source, record.sequence, *prices, record.source
         case Candle():
             return *source, record.interval, record.open_time_ns
         case Funding(kind="settled"):  # repeated until the next payment
@@ -36,12 +39,14 @@ def identity(record: Data | Instrument) -> Hashable:
 def supersedes(new: Data | Instrument, old: Data | Instrument) -> bool:
     """Return whether a record replaces another one of its identity.
 
-    Live trades win over backfilled ones, and closed candles over open ones. Then the later candle wins, but the
-    earlier record of any other type.
+    Live trades win over backfilled ones, quotes with an exchange time over those without, and closed candles over open
+    ones. Then the later candle wins, but the earlier record of any other type.
     """
     match new, old:
         case Trade(), Trade() if new.backfilled != old.backfilled:
             return old.backfilled
+        case Quote(), Quote() if (new.exchange_time_ns is None) != (old.exchange_time_ns is None):
+            return old.exchange_time_ns is None
         case Candle(), Candle():
             return (new.closed, new.receive_time_ns) > (old.closed, old.receive_time_ns)
     return new.receive_time_ns < old.receive_time_ns
