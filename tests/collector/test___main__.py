@@ -88,3 +88,18 @@ def test_interrupt_before_a_collector_runs_is_no_traceback(monkeypatch: pytest.M
 
     monkeypatch.setattr("market_collector.config.settings.load", interrupt)
     assert main(["run", file]) == 128 + signal.SIGINT
+
+
+def test_run_starts_without_collections_and_has_them_afterwards() -> None:
+    """Each of them would scan all imported objects."""
+    code = """
+import gc, sys
+from market_collector.__main__ import main
+seen, before = [], len(sys.modules)
+gc.callbacks.append(lambda phase, info: seen.append(len(sys.modules)))
+code = main(["run", "/nonexistent.yaml"])
+gc.callbacks.clear()
+print(code, gc.isenabled(), len(sys.modules) > before + 100, any(before + 20 < each < len(sys.modules) - 10 for each in seen))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "2 True True False\n", done.stderr
