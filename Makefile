@@ -89,7 +89,7 @@ bench-symbols: setup ## one collector with SYMBOLS (500) symbols, at rest, scrap
 bench-ready: setup cluster images ## time until a MarketCollector is Ready, against a plain Deployment; writes bench/results/ready.json
 	@PYTHONPATH=tests/support $(BIN)/python -m bench.ready
 
-soak: setup ## ten minutes at 2,000 messages/s with a fault every 5 s (MINUTES, RATE, FAULT_EVERY, SEED); writes bench/results/soak.json
+soak: setup ## ten minutes at 2,000 messages/s with a fault every 5 s (EXCHANGE, MINUTES, RATE, FAULT_EVERY, SEED); writes bench/results/soak-EXCHANGE.json
 	@PYTHONPATH=tests/support $(BIN)/python -m bench.soak
 
 advisories: ## advisories about the pinned packages; says which could not be checked (OSV_URL, ALLOW_UNCHECKED=1)

@@ -1,8 +1,8 @@
 """``make soak``: the program for minutes at thousands of messages per second, with a fault every few seconds.
 
 Afterwards its output is compared with the simulator's truth (`tests/support/evidence.py`), and its memory must have
-stayed flat. MINUTES, RATE (messages per second), FAULT_EVERY (seconds) and SEED change the run. bench/README.md
-explains the numbers.
+stayed flat. EXCHANGE, MINUTES, RATE (messages per second), FAULT_EVERY (seconds) and SEED change the run.
+bench/README.md explains the numbers.
 """
 
 import os
@@ -25,10 +25,11 @@ from bench.results import Goal
 import evidence
 from collector_program import Program, document, program, verified
 from exchange_words import OKX
-from fault_cases import cases
+from fault_cases import SKEW_NS, cases
 from simulator_process import Simulator, simulator
 from truth import Truth
 
+EXCHANGE = os.environ.get("EXCHANGE", OKX.name)
 MINUTES, RATE = float(os.environ.get("MINUTES", "10")), int(os.environ.get("RATE", "2000"))
 FAULT_EVERY_S = float(os.environ.get("FAULT_EVERY", "5"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -65,14 +66,14 @@ class Recording:
 
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="market-collector-soak-") as folder:
-        written = soak(Path(folder))
+        written = soak(Path(folder), EXCHANGE)
     print(results.table(rows(written)))
-    print(f"\n{results.write('soak.json', written)}")
+    print(f"\n{results.write(f'soak-{EXCHANGE}.json', written)}")
     return 0 if FLAT.bound >= written["rss_slope_mb_per_minute"] else 1
 
 
-def soak(folder: Path) -> results.Document:
-    """Do one run, and return its result.
+def soak(folder: Path, name: str) -> results.Document:
+    """Do one run with an exchange, and return its result.
 
     Raises:
         AssertionError: The output differs from the truth.
@@ -80,16 +81,16 @@ def soak(folder: Path) -> results.Document:
     books = int(MINUTES * 60 * RATE) + 100_000
     market = ("--market", str(SEED), "--symbols", "BTC-USDT", "--rate", str(RATE), "--start", "now")
     kept = ("--keep-books", str(books), "--keep-trades", str(books))
-    with simulator(*market, *kept) as exchange:
+    with simulator(*market, *kept, exchange=name) as exchange:
         run, status, cpu = collect(folder, exchange)
         recording = Recording(folder / "data")
         counted = Counter(record["type"] for record in recording)
         say(f"checking {sum(counted.values()):,} records")
-        evidence.check(recording, Truth(exchange))
+        evidence.check(recording, Truth(exchange), skew_ns=SKEW_NS)
         swallowed = len(Truth(exchange).swallowed())
     verdict = verified(folder / "data")
     evidence.check_verdict(verdict)
-    return summary(run, status, counted, swallowed, cpu) | {"verify": verdict["verdict"]}
+    return {"exchange": name} | summary(run, status, counted, swallowed, cpu) | {"verify": verdict["verdict"]}
 
 
 def collect(folder: Path, exchange: Simulator) -> tuple[Soak, Any, float]:
@@ -116,9 +117,9 @@ def document_for(exchange: Simulator, data: Path) -> dict[str, Any]:
         "pingInterval": "5s",
     }
     return document(
-        None,
+        exchange,
         dataTypes=["trade", "orderbook", "ticker", "candle"],
-        candle={"intervals": ["1s"]},
+        candle={"intervals": [exchange.words.interval]},
         connection=connection,
         sinks=[{"name": "archive", "type": "file", "file": {"directory": str(data)}}],
     )
@@ -132,7 +133,7 @@ def inject_faults(run: Soak, exchange: Simulator, collector: Program) -> None:
     while (now := time.monotonic()) < started + MINUTES * 60:
         if now >= next_fault:
             next_fault += FAULT_EVERY_S
-            case = chance.choice(cases(OKX))
+            case = chance.choice(cases(exchange.words))
             case.happen(exchange)
             run.faults[case.name] += 1
         if now >= next_sample:

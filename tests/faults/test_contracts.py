@@ -1,4 +1,4 @@
-"""OKX's swaps and futures under faults: as complete as spot instruments, with amounts in contracts."""
+"""Swaps and futures under faults: as complete as spot instruments. OKX's have amounts in contracts."""
 
 import time
 from collections.abc import Iterator
@@ -12,13 +12,18 @@ from msgspec.structs import replace
 import evidence
 from collector_program import stored, verified
 from collector_thread import collector_thread, settings_for
+from exchange_words import BYBIT, OKX
 from market_collector.config.settings import FileSinkSettings
 from simulator_process import Simulator, simulator
 from truth import Truth
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 LINEAR, INVERSE, FUTURE = "BTC-USDT-PERP", "BTC-USD-PERP-BTC", "BTC-USD-270326-BTC"
-NAMES = {LINEAR: "BTC-USDT-SWAP", INVERSE: "BTC-USD-SWAP", FUTURE: "BTC-USD-270326"}
+NAMES = {
+    OKX.name: {LINEAR: "BTC-USDT-SWAP", INVERSE: "BTC-USD-SWAP", FUTURE: "BTC-USD-270326"},
+    BYBIT.name: {LINEAR: LINEAR},
+}
+"""By exchange, the simulator's names by symbol."""
 FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("lose", {"channel": "trade", "count": 30}),
     ("lose", {"channel": "orderbook", "count": 1}),
@@ -30,9 +35,10 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def exchange() -> Iterator[Simulator]:
-    with simulator("--market", "29", "--symbols", ",".join(NAMES), "--rate", "100", "--start", "now") as running:
+@pytest.fixture(scope="module", params=NAMES)
+def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    market = ("--market", "29", "--symbols", ",".join(NAMES[request.param]), "--rate", "100", "--start", "now")
+    with simulator(*market, exchange=request.param) as running:
         yield running
 
 
@@ -41,7 +47,7 @@ def records(exchange: Simulator, tmp_path_factory: pytest.TempPathFactory) -> An
     """The records of a collector after all faults, which `verify` finds complete."""
     directory: Path = tmp_path_factory.mktemp("contracts") / "data"
     sink = FileSinkSettings("archive", directory, 1 << 30, 3600.0, "none", 0.1)
-    settings = replace(settings_for(exchange), symbols=tuple(NAMES), sinks=(sink,))
+    settings = replace(settings_for(exchange), symbols=tuple(NAMES[exchange.words.name]), sinks=(sink,))
     with collector_thread(settings) as collector:
         for fault, body in FAULTS:
             collector.is_served()
@@ -51,16 +57,18 @@ def records(exchange: Simulator, tmp_path_factory: pytest.TempPathFactory) -> An
         counters = collector.stop()["counters"]
     assert (collector.left, collector.complaints) == ([], [])
     found = list(stored(directory))
-    assert all(counters[name] for name in ("gapsRepaired", "resyncs", "reconnections")), counters
+    shown = ("resyncs", "reconnections", *["gapsRepaired"] * exchange.words.has_dense_ids)
+    assert all(counters[name] for name in shown), counters
     evidence.check_verdict(verified(directory))
     return found
 
 
-@pytest.mark.parametrize("symbol", NAMES)
-def test_contract_is_complete_after_faults(symbol: str, exchange: Simulator, records: list[Any]) -> None:
-    evidence.check([record for record in records if record["symbol"] == symbol], Truth(exchange, NAMES[symbol]))
+def test_contracts_are_complete_after_faults(exchange: Simulator, records: list[Any]) -> None:
+    for symbol, name in NAMES[exchange.words.name].items():
+        evidence.check([record for record in records if record["symbol"] == symbol], Truth(exchange, name))
 
 
+@pytest.mark.parametrize("exchange", [OKX.name], indirect=True)
 @pytest.mark.parametrize(
     ("symbol", "size", "unit"), [(LINEAR, "0.01", "base"), (INVERSE, "100", "quote"), (FUTURE, "100", "quote")]
 )

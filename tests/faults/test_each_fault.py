@@ -12,8 +12,8 @@ import pytest
 
 import evidence
 from collector_thread import ListSink, collector_thread, settings_for
-from exchange_words import WORDS
-from fault_cases import Case, cases
+from exchange_words import ALL_WORDS
+from fault_cases import SKEW_NS, Case, cases
 from simulator_process import Simulator, simulator
 from truth import Truth
 
@@ -22,7 +22,7 @@ WORKERS = 4
 """Cases that run in parallel, because each waits most of the time."""
 
 
-NAMES = [(exchange, case.name) for exchange, words in WORDS.items() for case in cases(words)]
+NAMES = [(exchange, case.name) for exchange, words in ALL_WORDS.items() for case in cases(words)]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[tuple[str, str], F
         pool = stack.enter_context(ThreadPoolExecutor(WORKERS))
         yield {
             (exchange, case.name): pool.submit(in_turn, simulators, case)
-            for exchange, words in WORDS.items()
+            for exchange, words in ALL_WORDS.items()
             for simulators in [queue_of(exchange, stack)]
             for case in cases(words)
             if (exchange, case.name) in chosen
@@ -72,7 +72,8 @@ def try_out(exchange: Simulator, case: Case) -> None:
         status = collector.stop()
     assert (collector.left, collector.complaints) == ([], [])
     records = sink.output()
-    evidence.check(records, Truth(exchange))
+    skew_ns = SKEW_NS if case.name.startswith("skew-") else 0
+    evidence.check(records, Truth(exchange), skew_ns=skew_ns)
     evidence.check_counters(records, status["counters"])
 
 

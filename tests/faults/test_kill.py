@@ -19,8 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 import evidence
 from collector_program import Program, document, program, stored, verified
-from exchange_words import BINANCE, OKX, WORDS, ExchangeWords
-from fault_cases import MESSAGES, connections
+from exchange_words import ALL_WORDS, BINANCE, BYBIT, OKX, ExchangeWords
+from fault_cases import SKEW_NS, connections, messages
 from fault_cases import market as market_cases
 from simulator_process import simulator
 from truth import Truth
@@ -56,7 +56,7 @@ class Life(RuleBasedStateMachine):
         self._document = document(
             self._exchange,
             dataTypes=["trade", "orderbook", "candle"],
-            candle={"intervals": ["1s"]},
+            candle={"intervals": [self.words.interval]},
             connection=connection,
             sinks=[{"name": "archive", "type": "file", "file": file}],
         )
@@ -70,7 +70,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(data=st.data(), pause_s=MOMENTS_S)
     def something_goes_wrong(self, data: st.DataObject, pause_s: float) -> None:
-        cases = [*connections(self.words), *MESSAGES, *market_cases(self.words)]
+        cases = [*connections(self.words), *messages(self.words), *market_cases(self.words)]
         data.draw(st.sampled_from(cases)).happen(self._exchange)
         time.sleep(pause_s)
 
@@ -104,7 +104,7 @@ class Life(RuleBasedStateMachine):
             assert self._collector.stop() == 0
             records = stored(self._folder / "data")
             note(f"{len(records)} records of {self._kills + 1} lives; log: {self._collector.log.read_text()[-2_000:]}")
-            evidence.check(records, Truth(self._exchange))
+            evidence.check(records, Truth(self._exchange), skew_ns=SKEW_NS)
             evidence.check_verdict(verified(self._folder / "data"))
         finally:
             self._running.close()
@@ -119,12 +119,16 @@ class LifeAtBinance(Life):
     words = BINANCE
 
 
-@pytest.mark.parametrize(("life", "examples"), [(LifeAtOkx, 2), (LifeAtBinance, 1)])
+class LifeAtBybit(Life):
+    words = BYBIT
+
+
+@pytest.mark.parametrize(("life", "examples"), [(LifeAtOkx, 2), (LifeAtBinance, 1), (LifeAtBybit, 1)])
 def test_every_trade_is_in_the_output_once_however_often_it_is_killed(life: type[Life], examples: int) -> None:
     run_state_machine_as_test(life, settings=settings(PACE, max_examples=examples))
 
 
-@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize("name", ALL_WORDS)
 def test_gap_of_a_killed_process_ends_with_the_next_one(name: str, tmp_path: Path) -> None:
     """Its last checkpoint, which is put back here, is older than the gap. Nobody can read its output back."""
     data, state, older = tmp_path / "data", tmp_path / "state", tmp_path / "older"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from collector_thread import ListSink, collector_thread, settings_for
-from exchange_words import WORDS
+from exchange_words import ALL_WORDS
 from fault_cases import CUT, LOSE
 from simulator_process import Simulator, simulator
 
@@ -21,7 +21,7 @@ GROWTH = 200_000
 """Allowed growth in bytes after all runs. The records of one run have several megabytes."""
 
 
-@pytest.fixture(params=WORDS)
+@pytest.fixture(params=ALL_WORDS)
 def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     market = ("--market", "19", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now")
     with simulator(*market, exchange=request.param) as running:

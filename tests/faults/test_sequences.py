@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 import evidence
 from collector_thread import CollectorThread, ListSink, settings_for
-from exchange_words import BINANCE, OKX, ExchangeWords
-from fault_cases import cases
+from exchange_words import BINANCE, BYBIT, OKX, ExchangeWords
+from fault_cases import SKEW_NS, cases
 from simulator_process import simulator
 from truth import Truth
 
@@ -67,7 +67,7 @@ class Trouble(RuleBasedStateMachine):
         counters = status["counters"]
         note(f"{len(records)} records; {counters}")
         assert (self._collector.left, self._collector.complaints) == ([], [])
-        evidence.check(records, Truth(self._exchange))
+        evidence.check(records, Truth(self._exchange), skew_ns=SKEW_NS)
         evidence.check_counters(records, counters)
 
 
@@ -79,6 +79,10 @@ class TroubleAtBinance(Trouble):
     words = BINANCE
 
 
-@pytest.mark.parametrize(("trouble", "examples"), [(TroubleAtOkx, 3), (TroubleAtBinance, 1)])
+class TroubleAtBybit(Trouble):
+    words = BYBIT
+
+
+@pytest.mark.parametrize(("trouble", "examples"), [(TroubleAtOkx, 3), (TroubleAtBinance, 1), (TroubleAtBybit, 1)])
 def test_nothing_is_lost_or_wrong_after_any_sequence_of_faults(trouble: type[Trouble], examples: int) -> None:
     run_state_machine_as_test(trouble, settings=settings(PACE, max_examples=examples))

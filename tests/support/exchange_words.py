@@ -65,6 +65,12 @@ class ExchangeWords:
     """Whether sequences of books may restart."""
     has_exact_links: bool = True
     """Whether all connections send the same updates of a book."""
+    number_of: Callable[[str], int] = int
+    """The market's number of a fill by the exchange's trade id."""
+    has_dense_ids: bool = True
+    """Whether trade ids show each missing trade."""
+    book_depth: int | None = None
+    """Levels per side of a book with numbers of its own; None if it has all levels and the market's numbers."""
 
 
 def _eight(number: str) -> str:
@@ -173,7 +179,10 @@ BYBIT = ExchangeWords(
     stale_after_s=3.0,
     has_restarts=True,
     interval="1m",
+    number_of=dense,
+    has_dense_ids=False,
+    book_depth=200,
 )
 WORDS = {words.name: words for words in (OKX, BINANCE)}
-"""Exchanges with dense trade ids: each missing trade is found."""
+"""Exchanges with dense trade ids: each missing trade is found, and can be requested by its id."""
 ALL_WORDS = WORDS | {BYBIT.name: BYBIT}

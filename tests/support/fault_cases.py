@@ -31,6 +31,8 @@ GAP, REPAIRED, RESYNC, AGAIN = ("gapsDetected",), ("gapsRepaired", "recoveredTra
 UNREADABLE = ("unreadableFrames",)
 CUT: Call = ("drop", {})
 LOSE: Call = ("lose", TRADES | {"count": 30})
+SKEW_NS = 5_000_000_000
+"""By how much the clock of an exchange is wrong in the cases here."""
 
 
 def connections(words: ExchangeWords) -> list[Case]:
@@ -110,6 +112,30 @@ def market(words: ExchangeWords) -> list[Case]:
     ]
 
 
+def gap_of_trades(words: ExchangeWords) -> Call:
+    """A fault that leaves a gap of trades while the connection goes on."""
+    return LOSE if words.has_dense_ids else ("corrupt", TRADES | {"damage": "json", "count": 1})
+
+
+def messages(words: ExchangeWords) -> list[Case]:
+    """Lost, repeated, late and damaged messages."""
+    return [case_of(words, case) for case in MESSAGES]
+
+
+def case_of(words: ExchangeWords, case: Case) -> Case:
+    """The case with its effects at this exchange.
+
+    Without dense ids, a lost message of trades shows nothing, so a cut connection takes its place before a backfill.
+    """
+    if words.has_dense_ids:
+        return case
+    loses = case.name.startswith(("rest-", "skew-"))
+    calls = [CUT if call == LOSE and loses else call for call in case.calls]
+    shows = AGAIN if loses else () if set(case.shows) & {*GAP, *REPAIRED} else case.shows
+    return Case(case.name, calls, shows)
+
+
 def cases(words: ExchangeWords) -> list[Case]:
     """All faults."""
-    return [*connections(words), *subscriptions(words), *MESSAGES, *rest(words), *market(words)]
+    of_rest = [case_of(words, case) for case in rest(words)]
+    return [*connections(words), *subscriptions(words), *messages(words), *of_rest, *market(words)]

@@ -7,7 +7,7 @@ exchange ``{"acknowledged":[...]}``, ``{"trade":"BTC-USDT","id":7}`` and so on, 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from market_collector.book.book import Book
 from market_collector.book.rule import LINKED_BY_SEQUENCE, BookRule
@@ -68,9 +68,9 @@ class ImaginaryCodec:
         match json.loads(frame):
             case {"acknowledged": names}:
                 return [Ack(tuple(self._by_name[name] for name in names))]
-            case {"trade": symbol, "id": number, **times}:
-                time_ns: Any = times.get("at")
-                trade = Trade(NAME, symbol, time_ns, receive_time_ns, str(number), str(number), 1, "buy", "1", "2")
+            case {"trade": symbol, "id": number, **more}:
+                name, time_ns, kind = str(number), cast(Any, more.get("at")), cast(Any, more.get("kind"))
+                trade = Trade(NAME, symbol, time_ns, receive_time_ns, name, name, 1, "buy", "1", "2", kind=kind)
                 return [Batch(self._by_name[f"{symbol}/trade"], [trade])]
             case {"lost": reason}:
                 return [Lost(reason)]

@@ -1,8 +1,9 @@
 """The simulator's truth in the form that the checks of published records use."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from heapq import nlargest, nsmallest
 from typing import Any
 from urllib.request import urlopen
 
@@ -45,6 +46,14 @@ class Truth:
         states: dict[int, set[int]] = {}
         for change, book in self.books():
             states.setdefault(change["sequence"], set()).add(book.digest)
+        return states
+
+    def best_states(self, times: Container[int]) -> dict[int, set[int]]:
+        """The digests of the book's best levels at these exchange times, nanoseconds since 1970."""
+        depth, states = self.exchange.words.book_depth, dict[int, set[int]]()
+        for change, book in self.books():
+            if (time_ns := int(change["ts"]) * 1_000_000) in times and depth is not None:
+                states.setdefault(time_ns, set()).add(digest(best_levels(book.sides, depth)))
         return states
 
     def books(self) -> Iterator[tuple[Any, "Tracked"]]:
@@ -94,3 +103,9 @@ def digest(sides: Sides) -> int:
         for price, amount in sides[side].items():
             whole ^= hash((side, price, amount))
     return whole
+
+
+def best_levels(sides: Sides, depth: int) -> Sides:
+    """A book with only its best levels."""
+    bids, asks = nlargest(depth, sides["bids"], key=float), nsmallest(depth, sides["asks"], key=float)
+    return {side: {price: sides[side][price] for price in best} for side, best in (("bids", bids), ("asks", asks))}

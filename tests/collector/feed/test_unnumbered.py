@@ -145,6 +145,62 @@ def test_page_older_than_the_connection_is_requested_again() -> None:
     assert life.emitted() == ["C", "whole 2-4", "d"]
 
 
+def test_page_without_a_trade_that_a_connection_brought_is_not_believed() -> None:
+    life = TradeLife()
+    first = life.connect(0.0)
+    life.brings(first, "a", "b", "c", "d", seconds=1.0)
+    life.lose(first, 2.0)
+    life.market.trade("e")
+    second = life.connect(3.0)
+    life.brings(second, "f", seconds=3.1)
+    life.emitted()
+    partial = json.dumps([row for row in life.market.rows if row[0] not in "ce"]).encode()
+    life.answers(second, life.asks(second, 3.3), partial, 3.4)
+    assert life.emitted() == []
+    life.learns(second, 3.95)
+    assert life.emitted() == ["E", "whole 4-6", "f"]
+
+
+def test_page_without_a_block_trade_is_believed() -> None:
+    """REST may not list trades of special kinds."""
+    life = TradeLife("a", "b", "block", "d")
+    first = life.connect(0.0)
+    life.brings(first, "a", "b", seconds=1.0)
+    life.gets(first, {"trade": "BTC-USDT", "id": "block", "at": 3, "kind": "block"}, 1.1)
+    life.brings(first, "d", seconds=1.2)
+    life.lose(first, 2.0)
+    second = life.connect(3.0)
+    life.brings(second, "f", seconds=3.1)
+    life.emitted()
+    page = json.dumps([row for row in life.market.rows if row[0] != "block"]).encode()
+    life.answers(second, life.asks(second, 3.3), page, 3.4)
+    assert life.emitted() == ["whole 4-5", "f"]
+
+
+def test_no_trade_is_lost_because_rest_does_not_list_the_newest_one() -> None:
+    life = interrupted()
+    feed = life.connect(3.0)
+    life.gets(feed, {"trade": "BTC-USDT", "id": "block", "at": 3, "kind": "block"}, 3.1)
+    for second in range(4, 60):
+        for fetch in life.wakes(feed, float(second)):
+            life.answers(feed, fetch, life.market.recent(), second + 0.1)
+    assert life.emitted() == ["gap 2-3", "block"]
+    life.brings(feed, "c", seconds=60.5)
+    life.learns(feed, 100.0)
+    assert life.emitted() == ["c", "filled 2-3 0"]
+
+
+def test_page_that_lacks_only_a_block_trade_is_not_requested_again() -> None:
+    """An earlier connection brought it after the interruption."""
+    life = interrupted()
+    first = life.connect(3.0)
+    life.gets(first, {"trade": "BTC-USDT", "id": "block", "at": 3, "kind": "block"}, 3.1)
+    life.lose(first, 3.2)
+    second = life.connect(3.3)
+    life.learns(second, 5.0)
+    assert life.wakes(second, 60.0) == []
+
+
 def test_page_that_stays_old_is_given_up() -> None:
     life = interrupted()
     stale = life.market.recent()

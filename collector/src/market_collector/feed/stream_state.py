@@ -233,6 +233,8 @@ class UnnumberedProgress(StreamProgress):
     """Minutes whose trades sum up to the volume of their candle."""
     differing_minutes: int = 0
     interruption: Interruption | None = None
+    unlisted: dict[str, None] = msgspec.field(default_factory=dict)
+    """Ids of trades of special kinds, such as block trades, which a page of recent trades may leave out."""
 
     @property
     def delivered(self) -> tuple[dict[str, None], int]:
@@ -253,6 +255,8 @@ class UnnumberedProgress(StreamProgress):
         if number in seen or (self.interruption is not None and number in self.interruption.known):
             return False
         remember(seen, number)
+        if trade.kind is not None:
+            remember(self.unlisted, number)
         if (time_ns := trade.exchange_time_ns or 0) > self.newest_ns:
             self.newest_ns = time_ns
         return True

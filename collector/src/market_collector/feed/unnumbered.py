@@ -3,13 +3,13 @@
 No number shows a missing trade. While a connection streams, all its trades count as received. A lost connection, a
 restart or a message that cannot be read is an interruption. The newest trades over REST end it. A page with a trade
 from before and one from after it shows all trades between them. Without such a page, the time between is a gap that is
-lost.
+lost. A page that lacks a trade which a connection has brought proves nothing, since it may lack others.
 
 Trades after an interruption wait for the page, for `REORDER_WINDOW_S` at most. Then a gap is opened for the time.
 Connections that overlap deliver the same trades, so a planned replacement interrupts nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import islice
 
 from market_collector.book.continuity import REORDER_WINDOW_S
@@ -164,7 +164,8 @@ class UnnumberedTrades:
             return []
         start = next((at + 1 for at, trade in enumerate(page) if trade.trade_id in pause.known), None)
         end = _end_of(progress, pause, page)
-        if end is None or (start is None and not pause.live and _is_old(pause, page)):
+        is_old = end is None or (start is None and not pause.live and _is_old(pause, page))
+        if end is None or is_old or _is_partial(progress, pause, page):
             return self._on_old_page(progress, pause, now)
         pause.asked_by, pause.failures, pause.lacking_answers, pause.is_read = 0, 0, 0, True
         rows = _unseen(progress, pause, page[start or 0 : end])
@@ -173,14 +174,18 @@ class UnnumberedTrades:
         return self._settle(progress, pause, rows, is_proven=start is not None, now=now)
 
     def _on_old_page(self, progress: UnnumberedProgress, pause: Interruption, now: Moment) -> list[Record]:
-        """Request a page again that is older than the trades of the connection. REST caches lag."""
+        """Request a page again that is older than the trades of the connection, or lacks some. REST caches lag.
+
+        After trades that no page may list, only another trade can show that pages are old.
+        """
         self.retry(progress, now)
         if pause.lacking_answers == 0:
             pause.lacking_since = now.at
         pause.lacking_answers += 1
         if pause.lacking_answers < GIVE_UP_ANSWERS or now.at - pause.lacking_since < GIVE_UP_AFTER_S:
             return []
-        return self._settle(progress, pause, (), is_proven=False, now=now) if pause.live else []
+        is_shown = any(name not in progress.unlisted for name in pause.live)
+        return self._settle(progress, pause, (), is_proven=False, now=now) if is_shown else []
 
     def _settle(
         self,
@@ -266,7 +271,7 @@ def _end_of(progress: UnnumberedProgress, pause: Interruption, page: Sequence[Tr
 
 def _reaches_newest(progress: UnnumberedProgress, page: Sequence[Trade]) -> bool:
     """Whether a page goes up to the newest trade since the interruption, if there is one."""
-    newest = next(reversed(progress.seen), None)
+    newest = next((each for each in reversed(progress.seen) if each not in progress.unlisted), None)
     if newest is None or any(row.trade_id == newest for row in page):
         return True
     return bool(page) and (page[-1].exchange_time_ns or 0) > progress.newest_ns
@@ -275,6 +280,21 @@ def _reaches_newest(progress: UnnumberedProgress, page: Sequence[Trade]) -> bool
 def _is_old(pause: Interruption, page: Sequence[Trade]) -> bool:
     """Whether a page has nothing after the newest trade before the interruption, nor that one."""
     return not page or (page[-1].exchange_time_ns or 0) <= pause.from_ns
+
+
+def _is_partial(progress: UnnumberedProgress, pause: Interruption, page: Sequence[Trade]) -> bool:
+    """Whether a page lacks trades that connections have brought, between others that it has."""
+    return any(_lacks(page, [*ids], progress.unlisted) for ids in (pause.known, pause.live))
+
+
+def _lacks(page: Sequence[Trade], ids: Sequence[str], unlisted: Container[str]) -> bool:
+    """Rows of the first and the last time count only as bounds, since trades of one time have no order."""
+    places = {name: place for place, name in enumerate(ids)}
+    bounds = {page[0].exchange_time_ns, page[-1].exchange_time_ns} if page else set()
+    inside = [places[row.trade_id] for row in page if row.trade_id in places and row.exchange_time_ns not in bounds]
+    listed = {row.trade_id for row in page}
+    expected = ids[min(inside) : max(inside)] if inside else ()
+    return any(name not in listed and name not in unlisted for name in expected)
 
 
 def _unseen(progress: UnnumberedProgress, pause: Interruption, rows: Iterable[Trade]) -> list[Trade]:
