@@ -8,14 +8,22 @@ import pytest
 import yaml
 
 from e2e_operator import Operator
-from e2e_places import Place, as_arbitrary_user, condition, is_ready, market_collector, restarts, simulator_objects
+from e2e_places import (
+    Place,
+    as_arbitrary_user,
+    condition,
+    is_ready,
+    market_collector,
+    restarts,
+    simulator_name,
+    simulator_objects,
+)
 from kube import ROOT, Document, eventually
 
 pytestmark = pytest.mark.e2e
 
 SAMPLES = sorted((ROOT / "crds" / "samples").glob("*.yaml"))
 SECRETS = sorted((ROOT / "crds" / "samples" / "secrets").glob("*.yaml"))
-SIMULATED = {"websocket": "ws://simulator:8443", "rest": "http://simulator:8443"}
 
 
 def managed_objects(place: Place) -> dict[str, Any]:
@@ -77,24 +85,35 @@ def test_collectors_run_without_an_operator_and_are_counted_afterwards(place: Pl
 
 
 def simulated(sample: Document) -> Document:
-    """The unchanged sample, except that its exchange is the simulator and probes are frequent."""
-    endpoint = SIMULATED | {"allowPlainLogin": True}
+    """The unchanged sample, except that its exchange is a simulator and probes are frequent."""
+    host = f"{simulator_name(sample['spec']['exchange'])}:8443"
+    endpoint = {"websocket": f"ws://{host}", "rest": f"http://{host}", "allowPlainLogin": True}
     connection = sample["spec"].get("connection", {}) | {"endpoint": endpoint}
     return sample | {"spec": sample["spec"] | {"connection": connection, "healthCheckInterval": "2s"}}
 
 
-def test_every_sample_becomes_ready(place: Place) -> None:
+def symbols_of(samples: list[Document], exchange: str) -> list[str]:
+    specs = [sample["spec"] for sample in samples if sample["spec"]["exchange"] == exchange]
+    return sorted({symbol for spec in specs for symbol in spec.get("symbols", [spec.get("symbol")])})
+
+
+def test_every_sample_becomes_ready_and_collects(place: Place) -> None:
     samples = [document for path in SAMPLES for document in yaml.safe_load_all(path.read_text())]
-    documents = [document for document in samples if document["spec"]["exchange"] == "okx"]  # as the simulator
-    symbols = sorted({s for d in documents for s in d["spec"].get("symbols", [d["spec"].get("symbol")])})
-    place.apply(*simulator_objects(symbols))
-    place.wait_simulator()
+    exchanges = {sample["spec"]["exchange"] for sample in samples}
+    for exchange in exchanges:
+        place.apply(*simulator_objects(symbols_of(samples, exchange), exchange))
+    for exchange in exchanges:
+        place.wait_simulator(exchange)
     place.apply(*[yaml.safe_load(path.read_text()) for path in SECRETS])
-    place.apply(*[simulated(document) for document in documents])
-    for document in documents:
-        place.wait_ready(document["metadata"]["name"])
+    place.apply(*[simulated(sample) for sample in samples])
+    for sample in samples:
+        place.wait_ready(sample["metadata"]["name"])
     assert condition(place.resource("okx-suspended"), "Ready").reason == "Suspended"
-    assert [restarts(pod) for pod in place.owned("pods")] == [0] * 12, "twelve pods, none of them restarted"
+    assert [restarts(pod) for pod in place.owned("pods")] == [0] * 15, "fifteen pods, none of them restarted"
+    for name in sorted(f"{exchange}-btc" for exchange in exchanges):
+        place.wait_moving("records", name)
+        status = place.status(name)
+        assert (status["health"], status["gaps"]["detected"]) == ("Healthy", 0), status
 
 
 @pytest.mark.alone

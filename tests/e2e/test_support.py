@@ -69,6 +69,15 @@ def test_simulator_gets_a_market_and_keeps_its_addresses() -> None:
     assert service["kind"] == "Service"
 
 
+def test_simulator_of_another_exchange_has_its_own_name_everywhere() -> None:
+    deployment, service = simulator_objects(["A-USDT"], "bybit")
+    assert "--exchange=bybit" in deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert deployment["metadata"]["name"] == service["metadata"]["name"] == "simulator-bybit"
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/instance"] == "simulator-bybit"
+    assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"] == labels
+
+
 @pytest.mark.parametrize("line", ['{"status": 403}', 'services is forbidden: User "x"', "403 Forbidden: no"])
 def test_denied_right_is_recognised(line: str) -> None:
     assert NO_RIGHT.search(line)

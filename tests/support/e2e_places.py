@@ -82,14 +82,22 @@ def market_collector(name: str = "okx", symbol: str | None = "BTC-USDT", **spec:
     }
 
 
-def simulator_objects(symbols: Sequence[str] = ("BTC-USDT", "ETH-USDT")) -> list[Document]:
-    """The manifests of `simulator`, with a generated market of 20 messages a second for each symbol."""
-    objects = [document for document in yaml.safe_load_all(SIMULATOR.read_text()) if document]
+def simulator_name(exchange: str = "okx") -> str:
+    """The name of the Deployment and the Service of a simulated exchange."""
+    return "simulator" if exchange == "okx" else f"simulator-{exchange}"
+
+
+def simulator_objects(symbols: Sequence[str] = ("BTC-USDT", "ETH-USDT"), exchange: str = "okx") -> list[Document]:
+    """The manifests of a simulator, with a generated market of 20 messages a second for each symbol."""
+    text = SIMULATOR.read_text().replace("instance: simulator", f"instance: {simulator_name(exchange)}")
+    objects = [document for document in yaml.safe_load_all(text) if document]
+    for document in objects:
+        document["metadata"]["name"] = simulator_name(exchange)
     (deployment,) = [document for document in objects if document["kind"] == "Deployment"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     listen = [argument for argument in container["args"] if argument.startswith(("--listen", "--control"))]
     market = ["--market=7", f"--symbols={','.join(symbols)}"]
-    container["args"] = ["serve", "--exchange=okx", *market, *listen]
+    container["args"] = ["serve", f"--exchange={exchange}", *market, *listen]
     return objects
 
 
@@ -204,8 +212,8 @@ class Place:
     def scale_simulator(self, replicas: int) -> None:
         self.kubectl("scale", "deployment", "simulator", f"--replicas={replicas}")
 
-    def wait_simulator(self) -> None:
-        self.kubectl("rollout", "status", "deployment/simulator", "--timeout=60s")
+    def wait_simulator(self, exchange: str = "okx") -> None:
+        self.kubectl("rollout", "status", f"deployment/{simulator_name(exchange)}", "--timeout=60s")
 
     def _path(self, kind: str, name: str, path: str) -> str:
         return f"/api/v1/namespaces/{self.namespace}/{kind}/{name}/proxy{path}"
