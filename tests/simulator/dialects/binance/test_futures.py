@@ -199,6 +199,13 @@ def test_contract_has_marks_and_interest_over_rest(exchange: Exchange) -> None:
     assert [row["symbol"] for row in exchange.get("premiumIndex")] == ["BTCUSDT"]
 
 
+def test_ticker_over_rest_has_the_last_trade_and_no_best_prices(exchange: Exchange) -> None:
+    row = exchange.get("ticker/24hr?symbol=BTCUSDT")
+    assert row["lastId"] == exchange.truth.trades[PERPETUAL].last_id
+    assert not {"prevClosePrice", "bidPrice", "bidQty", "askPrice", "askQty"} & row.keys()
+    assert [each["symbol"] for each in exchange.get("ticker/24hr")] == ["BTCUSDT"]
+
+
 def test_instruments_are_perpetuals_only(exchange: Exchange) -> None:
     (row,) = exchange.get("exchangeInfo")["symbols"]
     assert (row["contractType"], row["filters"][0]["tickSize"], row["filters"][1]["stepSize"]) == (

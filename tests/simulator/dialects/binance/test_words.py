@@ -9,6 +9,7 @@ from market_simulator.engine.events import Key
 
 KEY = Key("trade", "BTC-USDT")
 DEPTH = '{"e":"depthUpdate","E":1753962000000,"s":"BTCUSDT","U":157,"u":160,"b":[["0.0024","10"]],"a":[]}'
+UPDATE_OF_PERPETUAL = '{"e":"depthUpdate","E":1753962000000,"s":"BTCUSDT","U":157,"u":160,"pu":140,"b":[],"a":[]}'
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,13 @@ DEPTH = '{"e":"depthUpdate","E":1753962000000,"s":"BTCUSDT","U":157,"u":160,"b":
         (DEPTH, {"sequence": 160, "previous": 156}),
         (f'{{"stream":"btcusdt@depth","data":{DEPTH}}}', {"sequence": 160, "previous": 156}),
         ('{"e":"kline","E":5,"k":{"t":1753962000000,"x":true}}', {"openMs": 1753962000000, "closed": True}),
+        (
+            '{"e":"aggTrade","E":1753962000000,"a":77,"s":"BTCUSDT","f":9,"l":12}',
+            {"firstTradeId": 77, "lastTradeId": 77},
+        ),
+        (UPDATE_OF_PERPETUAL, {"sequence": 160, "previous": 140}),
+        ('{"e":"markPriceUpdate","E":1753962000000,"s":"BTCUSDT","p":"1"}', {"ts": 1753962000000}),
+        ('{"e":"forceOrder","E":1753962000000,"o":{"s":"BTCUSDT"}}', {"ts": 1753962000000}),
         ('{"e":"24hrTicker","E":1753962000000,"c":"0.0025"}', {"ts": 1753962000000}),
         ('{"u":400900217,"s":"BTCUSDT","b":"25.35190000"}', {"sequence": 400900217}),
         ('{"subscriptionId":0,"event":{"e":"outboundAccountPosition","E":1753962000000}}', {"ts": 1753962000000}),

@@ -91,6 +91,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     API + "depth": Endpoint(_depth, _depth_weight),
     API + "aggTrades": Endpoint(_aggregates, rest.fixed(20)),
     API + "klines": Endpoint(rest.klines, rest.fixed(2)),
+    API + "ticker/24hr": Endpoint(rest.day_ticker, rest.by_symbol(1, 40)),
     API + "premiumIndex": Endpoint(_of_contract(_premium), rest.fixed(1)),
     API + "openInterest": Endpoint(_of_contract(_interest), rest.fixed(1)),
 }

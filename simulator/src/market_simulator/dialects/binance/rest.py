@@ -287,7 +287,7 @@ _LONG_NAMES: Final = {
 _BOOK_TICKER: Final = ("s", "b", "B", "a", "A")
 
 
-def _day_ticker(call: Call) -> str:
+def day_ticker(call: Call) -> str:
     return _ticker(call, tuple(_LONG_NAMES))
 
 
@@ -296,9 +296,10 @@ def _book_ticker(call: Call) -> str:
 
 
 def _ticker(call: Call, columns: tuple[str, ...]) -> str:
-    """The columns for `symbol`, or a list for all symbols."""
+    """The columns that the events have, for `symbol`, or a list for all symbols."""
     found = [call.publications.of[board.instrument.id].ticker(call.request.now_ms) for board in call.boards()]
-    rows = [frames.compact({_LONG_NAMES[name]: row[name] for name in columns}) for row in found if row is not None]
+    named = ({_LONG_NAMES[name]: row[name] for name in columns if name in row} for row in found if row is not None)
+    rows = [frames.compact(each) for each in named]
     return rows[0] if call.query.get("symbol") and rows else call.rows(rows)
 
 
@@ -316,7 +317,7 @@ def fixed(weight: int) -> Callable[[Call], int]:
     return lambda call: weight
 
 
-def _by_symbol(one: int, every: int) -> Callable[[Call], int]:
+def by_symbol(one: int, every: int) -> Callable[[Call], int]:
     return lambda call: one if call.query.get("symbol") else every
 
 
@@ -329,7 +330,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     API + "trades": Endpoint(_trades, fixed(25)),
     API + "historicalTrades": Endpoint(_historical_trades, fixed(25)),
     API + "klines": Endpoint(klines, fixed(2)),
-    API + "ticker/24hr": Endpoint(_day_ticker, _by_symbol(2, 80)),
-    API + "ticker/bookTicker": Endpoint(_book_ticker, _by_symbol(2, 4)),
+    API + "ticker/24hr": Endpoint(day_ticker, by_symbol(2, 80)),
+    API + "ticker/bookTicker": Endpoint(_book_ticker, by_symbol(2, 4)),
     API + "account": Endpoint(_account, fixed(20)),
 }

@@ -15,11 +15,13 @@ def identity(key: Key, text: str) -> dict[str, Any]:
     match event.get("e"):
         case "trade":
             return {"firstTradeId": event["t"], "lastTradeId": event["t"]}
+        case "aggTrade":
+            return {"firstTradeId": event["a"], "lastTradeId": event["a"]}
         case "depthUpdate":
-            return {"sequence": event["u"], "previous": event["U"] - 1}
+            return {"sequence": event["u"], "previous": event.get("pu", event["U"] - 1)}
         case "kline":
             return {"openMs": event["k"]["t"], "closed": event["k"]["x"]}
-        case "24hrTicker":
+        case "24hrTicker" | "markPriceUpdate" | "forceOrder":
             return {"ts": event["E"]}
     return {"sequence": event["u"]} if "u" in event else {"ts": event["event"]["E"]}
 
