@@ -151,7 +151,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"dataTypes": ["funding"]}, "funding is only for symbols of kind perpetual"),
     ({"dataTypes": ["markprice"]}, "are only for symbols of kind perpetual or future"),
     (
-        {"exchange": "binance", "symbol": "BTC-USDT", "dataTypes": ["liquidation"]},
+        {"exchange": "binance", "symbol": "BTC-USDT-PERP", "dataTypes": ["liquidation"]},
         "binance offers trade, orderbook, ticker, candle, quote, balance",
     ),
     ({"auditVolumes": True}, "auditVolumes needs trade in dataTypes, and candle with the interval 1m"),
@@ -165,7 +165,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({**BOOK, "exchange": "bybit", "orderbook": {"depth": 400}}, "bybit offers order books of depth 50, 200, 1000"),
     ({"exchange": "bybit", "dataTypes": ["candle"], "candle": {"intervals": ["1s"]}}, "bybit offers candles of 1m, 3m"),
     ({"exchange": "bybit", "symbol": "BTC-USDT-260626"}, "bybit offers instruments of kind spot and perpetual"),
-    ({"exchange": "binance", "symbol": "BTC-USDT-PERP"}, "binance offers instruments of kind spot"),
+    ({"exchange": "binance", "symbol": "BTC-USDT-260626"}, "binance offers instruments of kind spot and perpetual"),
+    (
+        {"exchange": "binance", "symbol": "BTC-USDT-PERP-USDT"},
+        "the asset that settles it only if that is not the quote",
+    ),
+    ({"exchange": "binance", "symbol": "BTC-USD-PERP-BTC"}, "the asset that settles it only if that is not the quote"),
     ({"candle": {"intervals": ["1m"]}}, "candle is only for dataTypes with candle"),
     ({"dataTypes": ["quote", "trade"]}, "quote needs orderbook in dataTypes"),
     ({"dataTypes": ["candle"], "candle": {"intervals": ["7m"]}}, 'Unsupported value: "7m"'),

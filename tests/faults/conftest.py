@@ -6,6 +6,7 @@ import pytest
 
 from market_collector.exchanges.binance import errors
 from market_collector.exchanges.binance.exchange import Binance
+from market_collector.exchanges.binance.rest import BUDGETS
 from market_collector.exchanges.bybit import answers
 from market_collector.exchanges.bybit.exchange import Bybit
 from market_collector.exchanges.interface import Budget, Heartbeat, HeartbeatKind
@@ -27,6 +28,6 @@ def _impatience() -> Iterator[None]:
         patch.setattr(answers, "BUSY_PAUSE_S", 0.5)
         beat = Heartbeat(ping=Bybit.heartbeat.ping, max_interval_s=1.0, always=True, dead_after_s=1.5)
         patch.setattr(Bybit, "heartbeat", beat)
-        patch.setattr(Binance.rest_api, "budgets", {"": Budget(1_000.0, 10_000.0)})
+        patch.setattr(Binance.rest_api, "budgets", dict.fromkeys(BUDGETS, Budget(1_000.0, 10_000.0)))
         patch.setattr(Binance, "heartbeat", Heartbeat(HeartbeatKind.CONTROL_FRAMES, dead_after_s=2.0))
         yield

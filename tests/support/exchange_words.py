@@ -1,7 +1,7 @@
 """The words of the simulated exchanges, for tests that run with each of them."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -93,8 +93,14 @@ def _binance_holding(row: Mapping[str, str]) -> tuple[str, str, str]:
     return (format(total, "f"), row["free"], row["locked"]) if total else ("0", "0", "0")
 
 
-def _binance_candles(symbol: str, interval: str) -> str:
-    return f"/api/v3/klines?symbol={symbol.replace('-', '')}&interval={interval}&limit=300"
+def _perpetual_fill(row: Any) -> Fill:
+    """Each fill is an aggregate trade, whose numbers are shorter than in the truth."""
+    fill = _binance_fill(row)
+    return fill._replace(price=f"{Decimal(fill.price):.1f}", amount=f"{Decimal(fill.amount):.2f}")
+
+
+def _binance_candles(symbol: str, interval: str, api: str = "/api/v3") -> str:
+    return f"{api}/klines?symbol={symbol.replace('-', '')}&interval={interval}&limit=300"
 
 
 def _bybit_fill(row: Any) -> Fill:
@@ -157,6 +163,14 @@ BINANCE = ExchangeWords(
     options=("--silence-limit", "1.2", "--no-rate-limits"),
     has_exact_links=False,
 )
+BINANCE_PERPETUAL = replace(
+    BINANCE,
+    read_fill=_perpetual_fill,
+    candles_path=lambda symbol, interval: _binance_candles(symbol.removesuffix("-PERP"), interval, "/fapi/v1"),
+    number=str,
+    interval="1m",
+)
+"""Those of the perpetuals. Their numbers have the decimals of the instrument."""
 BYBIT = ExchangeWords(
     name="bybit",
     key={"apiKey": "simulator-api-key", "secretKey": "simulator-secret-key"},

@@ -51,6 +51,8 @@ class Route(msgspec.Struct, frozen=True):
     """The unsigned login, for `Access.LOGIN`."""
     sends_whole_accounts: bool = True
     """False: it sends only changes of an account, and `Polls` requests the rest over REST."""
+    dead_after_s: float | None = None
+    """Instead of `Heartbeat.dead_after_s`, where these connections show life less often. None: as the others."""
     polled_every_s: float | None = None
     """Interval of REST requests for streams that no connection carries, see `Polls`. None: connections carry them."""
 

@@ -102,7 +102,9 @@ class Feed:
         )
         self._book_sync = BookSync(exchange, ledger, self._requests, self._number, depth=book_depth)
         check = QuietCheck(exchange, ledger, self._requests, self._book_sync)
-        self._liveness = Liveness(exchange, ledger, self._requests, check, ping_interval_s)
+        self._liveness = Liveness(
+            exchange, ledger, self._requests, check, ping_interval_s, exchange.routes[route].dead_after_s
+        )
         self._login = AccountLogin(ledger, self._requests, exchange.routes[route], exchange.polls)
         self._recent = RecentCheck(exchange.recent_trades, ledger, self._requests, self._number)
         self._tick_s = BOOK_TICK_S if self._requests.books or self._recent else TICK_S

@@ -45,10 +45,11 @@ class Liveness:
         subscriptions: Subscriptions,
         check: QuietCheck,
         ping_interval_s: float,
+        dead_after_s: float | None = None,
     ) -> None:
         self.pings_sent = 0
         self.ping_interval_s = min(ping_interval_s, exchange.heartbeat.max_interval_s)
-        self._dead_after_s = exchange.heartbeat.dead_after_s or self.ping_interval_s
+        self._dead_after_s = dead_after_s or exchange.heartbeat.dead_after_s or self.ping_interval_s
         self._exchange = exchange
         self._ledger = ledger
         self._subscriptions = subscriptions

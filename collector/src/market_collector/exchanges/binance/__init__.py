@@ -1,1 +1,1 @@
-"""Binance, spot market."""
+"""Binance, spot and USD-M perpetuals."""

@@ -8,7 +8,7 @@ import msgspec
 
 from market_collector.errors import UNREADABLE, FrameError
 from market_collector.exchanges.binance.pushes import reader_of
-from market_collector.exchanges.binance.rows import native_name
+from market_collector.exchanges.binance.rows import is_perpetual, native_name
 from market_collector.exchanges.interface import Ack, CloseNotice, Info, Message, Refusal, Unknown
 from market_collector.exchanges.parts import in_parts
 from market_collector.model.streams import DataType, Stream
@@ -44,9 +44,8 @@ read_head = msgspec.json.Decoder(EventHead).decode
 class BinanceCodec:
     """The frames of one combined connection."""
 
-    path = "/stream"
-
-    def __init__(self, streams: Iterable[Stream]) -> None:
+    def __init__(self, streams: Iterable[Stream], path: str = "/stream") -> None:
+        self.path = path
         self._by_name = {channel(stream): stream for stream in streams}
         self._readers = {_beginning(name): reader_of(stream) for name, stream in self._by_name.items()}
         self._ids = count(1)
@@ -126,7 +125,7 @@ def channel(stream: Stream) -> str:
     name = native_name(stream.symbol).lower()
     match stream.data_type:
         case DataType.TRADE:
-            return f"{name}@trade"
+            return f"{name}@aggTrade" if is_perpetual(stream.symbol) else f"{name}@trade"
         case DataType.ORDERBOOK:
             return f"{name}@depth@100ms"
         case DataType.TICKER:

@@ -16,7 +16,8 @@ BAN_S = 120.0
 FORBIDDEN_S = 600.0
 """After HTTP 403 and 451, which come from the web application firewall: it refuses a region, or too many requests."""
 
-NO_SYMBOL = -1121
+REFUSALS = {-1121: "SymbolNotFound", -1120: "ChannelNotOffered"}
+"""Errors about one stream. Perpetuals have no candles of a second, which is an invalid interval."""
 TIME_CODES = frozenset({-1021})
 KEY_CODES = {
     -1022: "the signature is wrong: secretKey does not belong to apiKey",
@@ -30,7 +31,7 @@ _KINDS = (
     dict.fromkeys(KEY_CODES, ProblemKind.KEY)
     | dict.fromkeys(TIME_CODES, ProblemKind.CLOCK)
     | dict.fromkeys(TEMPORARY, ProblemKind.SERVER)
-    | {NO_SYMBOL: ProblemKind.NO_SYMBOL}
+    | dict.fromkeys(REFUSALS, ProblemKind.NO_SYMBOL)
 )
 
 

@@ -1,4 +1,4 @@
-"""Binance spot: constant facts about the exchange.
+"""Binance, spot and USD-M perpetuals: constant facts about the exchange.
 
 The sources are Binance's spot API documentation of 2026-07-21 and recordings of 2021 and 2026. The facts are collected
 in docs/exchanges/binance.md. "[rec]" marks a fact that a recording confirms.
@@ -13,8 +13,8 @@ from market_collector.book.book import Book
 from market_collector.book.rule import BookRule, BookWindow, Proof
 from market_collector.exchanges.binance.balances import BinancePolls
 from market_collector.exchanges.binance.channels import BinanceCodec
-from market_collector.exchanges.binance.rest import DEPTHS, BinanceRestApi, BinanceSnapshots
-from market_collector.exchanges.binance.rows import INTERVALS, NAME
+from market_collector.exchanges.binance.rest import DEPTHS, PERPETUAL_REST, BinanceRestApi, BinanceSnapshots
+from market_collector.exchanges.binance.rows import INTERVALS, NAME, is_perpetual
 from market_collector.exchanges.interface import (
     REST,
     WEBSOCKET,
@@ -33,9 +33,17 @@ from market_collector.exchanges.interface import (
     Window,
 )
 from market_collector.model.streams import OF_DERIVATIVES, DataType, Stream
+from market_spec.names import PERPETUAL
 
 MARKET, ACCOUNT = "market", "account"
 """Names of the routes; the second one is a host too."""
+PERPETUAL_PATHS = {"perpetual-public": "/public/stream", "perpetual-market": "/market/stream"}
+"""Paths of perpetuals by route. A stream on the other path is silent (section 14)."""
+PERPETUAL_ROUTE = Route(
+    host=PERPETUAL,
+    streams_per_connection=180,  # the exchange accepts 1,024, or 200 by another page
+    dead_after_s=240.0,  # a ping frame comes every 180 s
+)
 POLICY_VIOLATION = 1008
 
 
@@ -54,10 +62,13 @@ class Binance:
         WEBSOCKET: "wss://stream.binance.com:9443",
         REST: "https://api.binance.com",
         ACCOUNT: "wss://ws-api.binance.com:9443",
+        PERPETUAL: "wss://fstream.binance.com",
+        PERPETUAL_REST: "https://fapi.binance.com",
     }
     routes: Mapping[str, Route] = {
         MARKET: Route(streams_per_connection=800),  # the exchange accepts 1,024
         ACCOUNT: Route(host=ACCOUNT, access=Access.SIGNED, sends_whole_accounts=False),
+        **dict.fromkeys(PERPETUAL_PATHS, PERPETUAL_ROUTE),
     }
     heartbeat = Heartbeat(HeartbeatKind.CONTROL_FRAMES, dead_after_s=60.0)  # a ping frame comes every 20 s
     limits = Limits(
@@ -71,8 +82,12 @@ class Binance:
     rest_api: RestApi = BinanceRestApi()
 
     def route(self, stream: Stream) -> str:
-        """All market data shares connections; the account has one of its own."""
-        return ACCOUNT if stream.data_type is DataType.BALANCE else MARKET
+        """All market data of spot shares connections. Books of perpetuals, their other data and the account do not."""
+        if stream.data_type is DataType.BALANCE:
+            return ACCOUNT
+        if not is_perpetual(stream.symbol):
+            return MARKET
+        return "perpetual-public" if stream.data_type is DataType.ORDERBOOK else "perpetual-market"
 
     def signer(self) -> Signer:
         """Sign the subscription of the account, and the request for it (section 9)."""
@@ -86,7 +101,7 @@ class Binance:
             from market_collector.exchanges.binance.account import BinanceAccount
 
             return BinanceAccount(streams)
-        return BinanceCodec(streams)
+        return BinanceCodec(streams, PERPETUAL_PATHS.get(route, "/stream"))
 
     def closing(self, code: int, reason: str) -> Closing:
         """1008 ends a connection that sends too much, and one that does not answer pings (section 3)."""

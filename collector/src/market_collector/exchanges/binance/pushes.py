@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from market_collector.exchanges.binance.rows import NAME, checked_levels, is_zero, taker_side
+from market_collector.exchanges.binance.rows import NAME, checked_levels, is_perpetual, is_zero, taker_side
 from market_collector.exchanges.decimals import DECIMAL, Id, Milliseconds, check_decimals, is_decimal
 from market_collector.exchanges.interface import Batch
 from market_collector.model.events import Candle, Level, Orderbook, Ticker, Trade
@@ -142,6 +142,11 @@ Reader = Callable[[bytes, int], Batch]
 
 def reader_of(stream: Stream) -> Reader:
     """Return the reader of the stream's frames. It raises one of `UNREADABLE`."""
+    if is_perpetual(stream.symbol):
+        from market_collector.exchanges.binance import futures  # only for perpetuals
+
+        if (reader := futures.reader_of(stream)) is not None:
+            return reader
     match stream.data_type:
         case DataType.TRADE:
             return partial(_trade, stream, stream.symbol)

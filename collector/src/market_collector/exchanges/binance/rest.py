@@ -1,4 +1,4 @@
-"""Binance spot over REST: requests, and readers for their answers. exchange.py names the sources."""
+"""Binance over REST: requests, and readers for their answers. exchange.py names the sources."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -10,13 +10,14 @@ import msgspec
 
 from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedError
 from market_collector.excerpt import first_words
-from market_collector.exchanges.binance.errors import NO_SYMBOL, problem_of, read_problem
+from market_collector.exchanges.binance.errors import REFUSALS, problem_of, read_problem
 from market_collector.exchanges.binance.rows import (
     NAME,
     CandleRow,
     TradeRow,
     candle_of,
     checked_levels,
+    is_perpetual,
     is_zero,
     native_name,
     trade_of,
@@ -38,13 +39,16 @@ from market_collector.exchanges.interface import (
 from market_collector.exchanges.readable import readable
 from market_collector.model.events import Candle, Data, Instrument, Level, Orderbook, Trade
 from market_collector.model.streams import LARGEST_ID, DataType, Stream
-from market_spec.names import is_canonical
+from market_spec import names
 
 API = "/api/v3"
 WEIGHT_PER_MINUTE = 6000
-BUDGETS = {"": Budget(per_second=45.0, capacity=300.0)}
-"""At most half of the exchange's weight in any minute, as others share the address."""
+PERPETUAL_API, PERPETUAL_REST = "/fapi/v1", "perpetual-rest"
+"""Path and host of perpetuals."""
+BUDGETS = {"": Budget(per_second=45.0, capacity=300.0), names.PERPETUAL: Budget(per_second=18.0, capacity=120.0)}
+"""At most half of the exchange's weight in any minute, as others share the address: 6,000, of perpetuals 2,400."""
 LIMITS = {100: 5, 500: 25, 1000: 50, 5000: 250}
+PERPETUAL_LIMITS = {100: 5, 500: 10, 1000: 20}
 """Weights of book snapshots by their number of levels."""
 TRADING = "TRADING"
 
@@ -56,22 +60,36 @@ class InstrumentName(msgspec.Struct, gc=False):
 
     baseAsset: str
     quoteAsset: str
+    contractType: str = ""
+    marginAsset: str = ""
+
+    @property
+    def name(self) -> names.Name | None:
+        """The name; None for dated futures and other contracts."""
+        match self.contractType:
+            case "":
+                return names.Name(self.baseAsset, self.quoteAsset)
+            case "PERPETUAL":
+                return names.Name.contract(self.baseAsset, self.quoteAsset, settlement=self.marginAsset)
+        return None
 
     @property
     def canonical(self) -> str:
-        """BASE-QUOTE."""
-        return f"{self.baseAsset}-{self.quoteAsset}"
+        """The name as a string; empty if there is none."""
+        return str(self.name or "")
 
 
 class InstrumentRow(InstrumentName, kw_only=True, gc=False):
     """``{"symbol":"ETHBTC","status":"TRADING","baseAsset":"ETH","quoteAsset":"BTC","filters":[...],...}`` [rec].
 
-    Other states are HALT, BREAK, END_OF_DAY and CANCEL_ONLY. A delisted instrument stays listed as BREAK.
+    Other states are HALT, BREAK, END_OF_DAY and CANCEL_ONLY. A delisted instrument stays listed as BREAK. Contracts
+    have ``"contractType":"PERPETUAL","marginAsset":"USDT","onboardDate":1569398400000`` [rec] and further states.
     """
 
     symbol: str
     status: str
     filters: list[dict[str, Any]] = []
+    onboardDate: Milliseconds | None = None
 
 
 STATUSES = {
@@ -80,6 +98,9 @@ STATUSES = {
     "BREAK": "halted",
     "END_OF_DAY": "halted",
     "CANCEL_ONLY": "cancel_only",
+    "PENDING_TRADING": "pre_launch",
+    "SETTLING": "halted",
+    "CLOSE": "delisted",
 }
 """Our words for Binance's states; others are published as they are."""
 
@@ -102,12 +123,20 @@ class TradeMark(msgspec.Struct, gc=False):
     id: Id
 
 
+class AggregateMark(msgspec.Struct, gc=False):
+    """The id of an aggregate trade."""
+
+    a: Id
+
+
 class BookAnswer(msgspec.Struct, gc=False):
     """``{"lastUpdateId":1801494,"bids":[["76745.18000000","8.75160000"],...],"asks":[...]}`` [rec]."""
 
     lastUpdateId: Id
     bids: list[Level]
     asks: list[Level]
+    T: Milliseconds | None = None
+    """Time of a perpetual's book."""
 
 
 class CandleMark(msgspec.Struct, array_like=True, gc=False):
@@ -148,16 +177,18 @@ class BinanceRestApi:
 
     def instruments(self, kind: str) -> Request:
         """Request all instruments, also those that do not trade: their state is wanted too."""
+        if kind == names.PERPETUAL:
+            return _perpetual("exchangeInfo", 1)
         return Request(f"{API}/exchangeInfo?showPermissionSets=false", cost=20)
 
     def halted(self, body: bytes) -> Mapping[str, str]:
         """Return the states other than TRADING."""
-        return {row.canonical: row.status for row in _instruments(body) if row.status != TRADING}
+        return {row.canonical: row.status for row in _instruments(body) if row.status != TRADING and row.name}
 
     def read_instruments(self, symbols: Set[str] | None, body: bytes, receive_time_ns: int) -> Sequence[Instrument]:
         """Return a record for each listed symbol."""
         with _reading("its instruments", body):
-            is_wanted = is_canonical if symbols is None else symbols.__contains__
+            is_wanted = names.is_canonical if symbols is None else symbols.__contains__
             rows = [row for row in _instruments(body) if is_wanted(row.canonical)]
             return readable(rows, partial(_instrument_of, receive_time_ns))
 
@@ -178,6 +209,8 @@ class BinanceRestApi:
     def newest(self, stream: Stream) -> Request:
         """Request the newest event."""
         symbol = _symbol(stream)
+        if is_perpetual(stream.symbol):
+            return _newest_of_perpetual(stream, symbol)
         match stream.data_type:
             case DataType.TRADE:
                 return Request(f"{API}/trades?{symbol}&limit=1", cost=25)
@@ -195,12 +228,15 @@ class BinanceRestApi:
 
     def overview(self, kind: str) -> Request:
         """Request all tickers."""
-        return Request(f"{API}/ticker/24hr", cost=80)
+        return _perpetual("ticker/24hr", 40) if kind == names.PERPETUAL else Request(f"{API}/ticker/24hr", cost=80)
 
     def read_overview(self, streams: Iterable[Stream], body: bytes) -> Mapping[Stream, Sign]:
-        """Read one row per instrument; one that is not listed has none."""
+        """Read one row per instrument; one that is not listed has none. Those of perpetuals tell nothing of books."""
         rows = {row.symbol: row for row in _read("all tickers", body, list[TickerMark])}
-        named = ((stream, native_name(stream.symbol)) for stream in streams)
+        covered = (
+            each for each in streams if each.data_type is not DataType.ORDERBOOK or not is_perpetual(each.symbol)
+        )
+        named = ((stream, native_name(stream.symbol)) for stream in covered)
         return {stream: _sign(stream, rows[name]) for stream, name in named if name in rows}
 
     def mark(self, record: Data) -> int:
@@ -215,7 +251,9 @@ class BinanceRestApi:
         return (record.exchange_time_ns or 0) // 1_000_000
 
     def state(self, stream: Stream) -> Request:
-        """Request the instrument's state."""
+        """Request the instrument's state; of perpetuals there is only the whole list."""
+        if is_perpetual(stream.symbol):
+            return _perpetual("exchangeInfo", 1)
         return Request(f"{API}/exchangeInfo?{_symbol(stream)}&showPermissionSets=false", cost=20)
 
     def is_trading(self, stream: Stream, body: bytes) -> bool:
@@ -230,9 +268,13 @@ class BinanceRestApi:
         size = missing.last - missing.first + 1
         if stream.data_type is DataType.TRADE:
             page = f"fromId={missing.first}&limit={min(size, self.history_page)}"
+            if is_perpetual(stream.symbol):
+                return _perpetual(f"aggTrades?{_symbol(stream)}&{page}", 20)
             return Request(f"{API}/historicalTrades?{_symbol(stream)}&{page}", cost=25)
         start_ms = stream.candle_open_ns(missing.first - 1) // 1_000_000
         page = f"interval={stream.interval}&startTime={start_ms}&limit={min(size + 2, self.history_page)}"
+        if is_perpetual(stream.symbol):
+            return _perpetual(f"klines?{_symbol(stream)}&{page}", 5)
         return Request(f"{API}/klines?{_symbol(stream)}&{page}", cost=2)
 
     def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> History:
@@ -252,17 +294,20 @@ class BinanceSnapshots:
 
     def request(self, stream: Stream, depth: int | None) -> Request:
         """Request at least twice the wanted levels, as far as Binance has them."""
-        levels = _levels(depth)
+        levels = _levels(stream, depth)
+        if is_perpetual(stream.symbol):
+            return _perpetual(f"depth?{_symbol(stream)}&limit={levels}", PERPETUAL_LIMITS[levels])
         return Request(f"{API}/depth?{_symbol(stream)}&limit={levels}", cost=LIMITS[levels])
 
     def read(self, stream: Stream, depth: int | None, body: bytes, receive_time_ns: int) -> Orderbook:
-        """Read a snapshot, which has no time."""
+        """Read a snapshot, which has no time on spot."""
         with _reading(stream, body):
             answer = _decode(stream, body, BookAnswer)
             bids, asks = checked_levels(answer.bids), checked_levels(answer.asks)
+        time_ns = None if answer.T is None else answer.T * 1_000_000
         return Orderbook(
-            NAME, stream.symbol, None, receive_time_ns, "snapshot", bids, asks, answer.lastUpdateId, None, None,
-            "exchange", _levels(depth),
+            NAME, stream.symbol, time_ns, receive_time_ns, "snapshot", bids, asks, answer.lastUpdateId, None, None,
+            "exchange", _levels(stream, depth),
         )  # fmt: skip
 
 
@@ -270,9 +315,27 @@ DEPTHS = (500, 20, 50, 100, 1000)
 """Levels on each side that are kept for certain, the default one first."""
 
 
-def _levels(depth: int | None) -> int:
-    """Return the levels that a snapshot is requested with: at least twice as many as are wanted."""
-    return next(limit for limit in LIMITS if limit >= 2 * (depth or DEPTHS[0]))
+def _levels(stream: Stream, depth: int | None) -> int:
+    """Return the levels that a snapshot is requested with: twice as many as are wanted, as far as there are."""
+    limits = PERPETUAL_LIMITS if is_perpetual(stream.symbol) else LIMITS
+    return next((limit for limit in limits if limit >= 2 * (depth or DEPTHS[0])), max(limits))
+
+
+def _perpetual(call: str, cost: float) -> Request:
+    return Request(f"{PERPETUAL_API}/{call}", host=PERPETUAL_REST, bucket=names.PERPETUAL, cost=cost)
+
+
+def _newest_of_perpetual(stream: Stream, symbol: str) -> Request:
+    match stream.data_type:
+        case DataType.TRADE:
+            return _perpetual(f"aggTrades?{symbol}&limit=1", 20)
+        case DataType.ORDERBOOK:
+            return _perpetual(f"depth?{symbol}&limit=5", 2)
+        case DataType.TICKER:
+            return _perpetual(f"ticker/24hr?{symbol}", 1)
+        case DataType.CANDLE:
+            return _perpetual(f"klines?{symbol}&interval={stream.interval}&limit=1", 1)
+    raise ValueError(f"Binance does not offer {stream}")
 
 
 def _symbol(stream: Stream) -> str:
@@ -296,6 +359,9 @@ def _newest_mark(stream: Stream, body: bytes) -> int | None:
         case DataType.CANDLE:
             candles = _read(stream, body, list[CandleMark])
             return candles[-1].open_ms if candles else None
+    if is_perpetual(stream.symbol):
+        aggregates = _read(stream, body, list[AggregateMark])
+        return aggregates[-1].a if aggregates else None
     trades = _read(stream, body, list[TradeMark])
     return trades[-1].id if trades else None
 
@@ -304,7 +370,7 @@ def _sign(stream: Stream, row: TickerMark) -> Sign:
     """Read the sign of a stream's newest event. Candles change with each trade."""
     bid, ask = _best(row.bidPrice, row.bidQty), _best(row.askPrice, row.askQty)
     match stream.data_type:
-        case DataType.TRADE if row.lastId >= 0:
+        case DataType.TRADE if row.lastId >= 0 and not is_perpetual(stream.symbol):  # these have other ids
             return row.lastId
         case DataType.ORDERBOOK:
             return Top(*bid, *ask)
@@ -332,13 +398,19 @@ def _instrument_of(receive_time_ns: int, row: InstrumentRow) -> Instrument:
     filters = {each.get("filterType"): each for each in row.filters}
     price, lot = filters.get("PRICE_FILTER", {}), filters.get("LOT_SIZE", {})
     notional = filters.get("NOTIONAL", filters.get("MIN_NOTIONAL", {}))
-    steps = price.get("tickSize"), lot.get("stepSize"), lot.get("minQty"), notional.get("minNotional")
+    steps = (
+        price.get("tickSize"),
+        lot.get("stepSize"),
+        lot.get("minQty"),
+        notional.get("minNotional", notional.get("notional")),
+    )
     check_decimals(steps)
+    assert row.name is not None  # only instruments with a name are wanted
     return Instrument(
         NAME, row.canonical, None, receive_time_ns,
         valid_from_ns=receive_time_ns,
         native_symbol=row.symbol,
-        kind="spot",
+        kind=row.name.kind,
         base=row.baseAsset,
         quote=row.quoteAsset,
         amount_unit="base",
@@ -347,15 +419,21 @@ def _instrument_of(receive_time_ns: int, row: InstrumentRow) -> Instrument:
         min_amount=steps[2],
         min_notional=steps[3],
         status=STATUSES.get(row.status, row.status),
-        listed_time_ns=None,
+        listed_time_ns=None if row.onboardDate is None else row.onboardDate * 1_000_000,
         trade_ids="dense",
         sequence_scope="exchange",
         trades_share_sequence=False,
         trade_kinds=[],
+        settlement=row.name.settlement or None,
     )  # fmt: skip
 
 
 def _trade(symbol: str, receive_time_ns: int, row: msgspec.Raw) -> Trade:
+    if is_perpetual(symbol):
+        from market_collector.exchanges.binance import futures  # only for perpetuals
+
+        aggregate = msgspec.json.decode(row, type=futures.Aggregate)
+        return futures.trade_of(symbol, aggregate, receive_time_ns, is_history=True)
     return trade_of(symbol, msgspec.json.decode(row, type=TradeRow), receive_time_ns)
 
 
@@ -383,8 +461,8 @@ def _raise_problem(what: Stream | str, body: bytes) -> None:
     except msgspec.MsgspecError:
         return
     message = f"Binance error {problem.code}: {problem.msg} (REST, {what})"
-    if problem.code == NO_SYMBOL and isinstance(what, Stream):
-        raise InstrumentRefusedError("SymbolNotFound", message)
+    if problem.code in REFUSALS and isinstance(what, Stream):
+        raise InstrumentRefusedError(REFUSALS[problem.code], message)
     raise FrameError(message)
 
 

@@ -10,6 +10,7 @@ import msgspec
 from market_collector.exchanges.decimals import Id, Milliseconds, check_decimals, is_decimal
 from market_collector.model.events import Candle, Level, Side, Trade
 from market_collector.model.streams import Stream
+from market_spec import names
 
 NAME = "binance"
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w")
@@ -54,8 +55,13 @@ class CandleRow(msgspec.Struct, array_like=True, gc=False):
 
 
 def native_name(symbol: str) -> str:
-    """Binance's name of a symbol: ``BTCUSDT`` for ``BTC-USDT``."""
-    return symbol.replace("-", "")
+    """Binance's name of a symbol: ``BTCUSDT`` for ``BTC-USDT``, and for the perpetual too."""
+    return symbol.removesuffix(f"-{names.PERP}").replace("-", "")
+
+
+def is_perpetual(symbol: str) -> bool:
+    """Whether the symbol is a perpetual, which has other addresses than spot."""
+    return names.parsed(symbol).kind == names.PERPETUAL
 
 
 def taker_side(*, is_buyer_maker: bool) -> Side:

@@ -1,0 +1,63 @@
+"""Binance's USD-M perpetual under faults, beside the spot instrument with the same native name."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace as altered
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+import evidence
+from collector_program import stored, verified
+from collector_thread import collector_thread, settings_for
+from exchange_words import BINANCE, BINANCE_PERPETUAL
+from market_collector.config.settings import FileSinkSettings
+from simulator_process import Simulator, simulator
+from truth import Truth
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+SPOT, PERPETUAL = "BTC-USDT", "BTC-USDT-PERP"
+FAULTS: list[tuple[str, dict[str, Any]]] = [
+    ("lose", {"channel": "trade", "count": 30}),
+    ("lose", {"channel": "orderbook", "count": 1}),
+    ("drop", {}),
+    ("reorder", {"channel": "orderbook", "count": 3}),
+    ("duplicate", {"channel": "orderbook", "count": 3}),
+    ("silence", {"channel": "trade", "seconds": 3}),
+    ("notice", {"seconds": 1}),
+]
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Simulator]:
+    market = ("--market", "31", "--symbols", f"{SPOT},{PERPETUAL}", "--rate", "100", "--start", "now")
+    with simulator(*market, exchange="binance") as running:
+        yield altered(running, words=BINANCE_PERPETUAL)
+
+
+@pytest.fixture(scope="module")
+def records(exchange: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The records of a collector after all faults, which `verify` finds complete."""
+    directory: Path = tmp_path_factory.mktemp("perpetual") / "data"
+    sink = FileSinkSettings("archive", directory, 1 << 30, 3600.0, "none", 0.1)
+    settings = replace(settings_for(exchange), symbols=(SPOT, PERPETUAL), sinks=(sink,))
+    with collector_thread(settings) as collector:
+        for fault, body in FAULTS:
+            collector.is_served()
+            exchange.post(f"/faults/{fault}", body)
+            time.sleep(1.0)
+        exchange.clear_faults()
+        counters = collector.stop()["counters"]
+    assert (collector.left, collector.complaints) == ([], [])
+    found = list(stored(directory))
+    assert all(counters[name] for name in ("gapsRepaired", "resyncs", "reconnections")), counters
+    evidence.check_verdict(verified(directory))
+    return found
+
+
+@pytest.mark.parametrize(("symbol", "words"), [(SPOT, BINANCE), (PERPETUAL, BINANCE_PERPETUAL)])
+def test_instrument_is_complete_after_faults(symbol: str, words: Any, exchange: Simulator, records: list[Any]) -> None:
+    mine = [record for record in records if record["symbol"] == symbol]
+    evidence.check(mine, Truth(altered(exchange, words=words), symbol), interval="1m")
