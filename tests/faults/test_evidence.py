@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -105,3 +106,37 @@ def test_a_lie_is_found(lie: Callable[[list[Record]], object], words: str) -> No
 
 def swap(output: list[Record], old: Record, new: Record) -> None:
     output[output.index(old)] = new
+
+
+# -- trades without dense ids
+
+SPAN = {"from_time_ns": 3, "to_time_ns": 6}
+AT_BYBIT = {"exchange": "bybit", "stream": "BTC-USDT/trade", "reason": "Disconnected", "gap_id": "g"}
+INTERRUPTED = AT_BYBIT | {"type": "gap", "first_id": None, "last_id": None, "missing": None} | SPAN
+FILLED = {"exchange": "bybit", "type": "trade", "trade_id": "7", "backfilled": True}
+LOST = AT_BYBIT | {"type": "lost", "recovered": 1, "missing": None} | SPAN
+
+
+def test_interruption_with_its_count_passes() -> None:
+    evidence.check_gaps([INTERRUPTED, FILLED, LOST])
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        [INTERRUPTED, LOST],
+        [INTERRUPTED, FILLED, FILLED, LOST],
+        [INTERRUPTED | {"missing": 2}, FILLED, LOST],
+        [INTERRUPTED, FILLED, LOST | {"to_time_ns": 2}],
+    ],
+)
+def test_lie_about_an_interruption_is_found(lie: list[dict[str, Any]]) -> None:
+    with pytest.raises(AssertionError):
+        evidence.check_gaps(lie)
+
+
+def test_missing_fill_must_be_swallowed_or_in_a_lost_time() -> None:
+    evidence.check_missing([LOST], {4: 4, 9: 9}, {9}, 0)
+    evidence.check_missing([LOST], {9: 9}, set(), 3)
+    with pytest.raises(AssertionError, match=r"2 missing, not reported: \[\(2, 2\), \(9, 9\)\]"):
+        evidence.check_missing([LOST], {2: 2, 4: 4, 9: 9}, set(), 0)
