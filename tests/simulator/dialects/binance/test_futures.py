@@ -206,6 +206,13 @@ def test_ticker_over_rest_has_the_last_trade_and_no_best_prices(exchange: Exchan
     assert [each["symbol"] for each in exchange.get("ticker/24hr")] == ["BTCUSDT"]
 
 
+def test_candle_over_rest_equals_its_event(exchange: Exchange) -> None:
+    closed = [event["k"] for event in exchange.on("kline_1m") if event["k"]["x"]]
+    rows = {row[0]: row[1:6] for row in exchange.get("klines?symbol=BTCUSDT&interval=1m&limit=5")}
+    assert closed
+    assert all([kline[name] for name in "ohlcv"] == rows[kline["t"]] for kline in closed)
+
+
 def test_instruments_are_perpetuals_only(exchange: Exchange) -> None:
     (row,) = exchange.get("exchangeInfo")["symbols"]
     assert (row["contractType"], row["filters"][0]["tickSize"], row["filters"][1]["stepSize"]) == (

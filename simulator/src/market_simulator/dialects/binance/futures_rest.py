@@ -1,11 +1,13 @@
 """The REST calls of USD-M perpetuals that a collector needs."""
 
+import json
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
 from market_simulator.dialects.binance import frames, futures, rest
 from market_simulator.dialects.binance.rest import Call, Endpoint
+from market_simulator.engine.candles import Bar, Candle
 from market_simulator.engine.contracts import Contract
 from market_simulator.engine.quantities import plain
 from market_simulator.engine.truth import Fill
@@ -44,6 +46,17 @@ def _aggregates(call: Call) -> str:
 def _aggregate(fill: Fill) -> str:
     numbers = {"a": fill.id, "p": fill.row.price, "q": fill.size, "f": fill.id, "l": fill.id}
     return frames.compact({**numbers, "T": fill.row.ts_ms, "m": fill.row.side == "sell"})
+
+
+def _klines(call: Call) -> str:
+    """The candles with the decimals of the instrument, as in events."""
+    return call.rows([_kline(bar, candle) for bar, candle in rest.candles(call)])
+
+
+def _kline(bar: Bar, candle: Candle) -> str:
+    row = json.loads(frames.kline_row(bar, candle))
+    row[1:6] = candle.open, candle.high, candle.low, candle.close, f"{candle.volume:f}"
+    return frames.compact(row)
 
 
 def _of_contract(write: Callable[[Call, Board, Contract], dict[str, Any] | None]) -> Callable[[Call], str]:
@@ -90,7 +103,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     API + "exchangeInfo": Endpoint(_exchange_info, rest.fixed(1)),
     API + "depth": Endpoint(_depth, _depth_weight),
     API + "aggTrades": Endpoint(_aggregates, rest.fixed(20)),
-    API + "klines": Endpoint(rest.klines, rest.fixed(2)),
+    API + "klines": Endpoint(_klines, rest.fixed(2)),
     API + "ticker/24hr": Endpoint(rest.day_ticker, rest.by_symbol(1, 40)),
     API + "premiumIndex": Endpoint(_of_contract(_premium), rest.fixed(1)),
     API + "openInterest": Endpoint(_of_contract(_interest), rest.fixed(1)),

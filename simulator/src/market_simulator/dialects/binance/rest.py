@@ -9,6 +9,7 @@ from typing import Any, Final
 from market_simulator.dialects.binance import account, frames
 from market_simulator.dialects.binance.publications import Publisher
 from market_simulator.engine.account import Account
+from market_simulator.engine.candles import Bar, Candle
 from market_simulator.engine.dialect import Reply, RestRequest
 from market_simulator.engine.faults.calls import ErrorCode, How, Page, Status
 from market_simulator.engine.publications import Publications
@@ -264,7 +265,11 @@ def fill_row(symbol: str, fill: Fill) -> str:
     )
 
 
-def klines(call: Call) -> str:
+def _klines(call: Call) -> str:
+    return call.rows([frames.kline_row(bar, candle) for bar, candle in candles(call)])
+
+
+def candles(call: Call) -> list[tuple[Bar, Candle]]:
     """The candles that open from `startTime` to `endTime`, oldest first, or the newest ones."""
     board, limit, bar = call.board(), call.limit(500, 1000), frames.BARS.get(call.required("interval"))
     if bar is None:
@@ -274,8 +279,8 @@ def klines(call: Call) -> str:
     if call.query.get("startTime"):
         oldest = bar.open_ms(call.number("startTime", 0) + bar.length_ms - 1)
         newest = min(newest, oldest + (limit - 1) * bar.length_ms)
-    candles = board.candles.history(bar, oldest, newest) if newest >= oldest else []
-    return call.rows([frames.kline_row(bar, candle) for candle in candles[::-1]])
+    found = board.candles.history(bar, oldest, newest) if newest >= oldest else []
+    return [(bar, candle) for candle in found[::-1]]
 
 
 _LONG_NAMES: Final = {
@@ -329,7 +334,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     API + "depth": Endpoint(_depth, depth_weight),
     API + "trades": Endpoint(_trades, fixed(25)),
     API + "historicalTrades": Endpoint(_historical_trades, fixed(25)),
-    API + "klines": Endpoint(klines, fixed(2)),
+    API + "klines": Endpoint(_klines, fixed(2)),
     API + "ticker/24hr": Endpoint(day_ticker, by_symbol(2, 80)),
     API + "ticker/bookTicker": Endpoint(_book_ticker, by_symbol(2, 4)),
     API + "account": Endpoint(_account, fixed(20)),
