@@ -7,6 +7,7 @@ import pytest
 
 import recordings
 from market_collector.errors import FrameError
+from market_collector.exchanges.binance import pushes
 from market_collector.exchanges.binance.channels import BinanceCodec, channel
 from market_collector.exchanges.interface import Batch
 from market_collector.model.events import Candle, Level, Orderbook, Ticker, Trade
@@ -130,3 +131,11 @@ def test_candle_without_a_trade_is_closed_like_any_other() -> None:
 def test_candle_of_another_interval_is_not_published() -> None:
     with pytest.raises(FrameError, match="a candle of '5m'"):
         batch(CANDLE, kline(i="5m"))
+
+
+def test_usual_frame_with_deletions_is_checked_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The levels are not looked at one by one."""
+    monkeypatch.setattr(pushes, "checked_levels", None)
+    (update,) = batch(BOOK, DEPTH).records
+    assert isinstance(update, Orderbook)
+    assert update.bids == [Level("0.35130000", "6195.00000000"), Level("0.35120000", "0")]

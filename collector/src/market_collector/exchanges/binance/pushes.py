@@ -130,8 +130,9 @@ read_depth_push = msgspec.json.Decoder(DepthPush).decode
 read_ticker_push = msgspec.json.Decoder(TickerPush).decode
 read_candle_push = msgspec.json.Decoder(CandlePush).decode
 
-_DELETED, _DELETION = b'"0.00000000"]', b'"0"]'
-_LEVELS = rf'(?:\["{DECIMAL}","(?:0|[0-9]{{1,40}}+\.[0-9]{{8}}+)"\],?+)*+'
+_DELETED, _DELETION = b'"0.00000000"]', b'"0"         ]'
+"""Of one length, by white space that JSON allows. The replacement then takes half the time."""
+_LEVELS = rf'(?:\["{DECIMAL}","(?:0" *+|[0-9]{{1,40}}+\.[0-9]{{8}}+")\],?+)*+'
 _HEAD = r'\{"stream":"[^"]++","data":\{"e":"depthUpdate","E":[0-9]++,"s":"[^"]++","U":[0-9]++,"u":[0-9]++,'
 has_usual_levels = re.compile(f'{_HEAD}"b":\\[{_LEVELS}\\],"a":\\[{_LEVELS}\\]\\}}\\}}'.encode()).fullmatch
 """Matches the frame of a book, as Binance writes it, if all its prices and amounts are plain decimals, and amounts have
