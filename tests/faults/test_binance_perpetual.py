@@ -27,6 +27,12 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("duplicate", {"channel": "orderbook", "count": 3}),
     ("silence", {"channel": "trade", "seconds": 3}),
     ("notice", {"seconds": 1}),
+    ("reset", {}),
+    ("lose", {"channel": "candle", "seconds": 2.5}),
+    ("corrupt", {"channel": "orderbook", "damage": "json", "count": 4}),
+    ("truncate", {"channel": "trade", "cut": "text", "count": 4}),
+    ("rest", {"path": "fapi/aggTrades", "status": 500, "count": 2}),
+    ("lose", {"channel": "trade", "count": 30}),
 ]
 
 
@@ -52,7 +58,7 @@ def records(exchange: Simulator, tmp_path_factory: pytest.TempPathFactory) -> An
         counters = collector.stop()["counters"]
     assert (collector.left, collector.complaints) == ([], [])
     found = list(stored(directory))
-    assert all(counters[name] for name in ("gapsRepaired", "resyncs", "reconnections")), counters
+    assert all(counters[name] for name in ("gapsRepaired", "resyncs", "reconnections", "unreadableFrames")), counters
     evidence.check_verdict(verified(directory))
     return found
 

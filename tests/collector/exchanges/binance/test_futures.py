@@ -1,6 +1,8 @@
 """Binance's USD-M perpetuals: paths, aggregate trades, books that are linked by `pu`, and REST."""
 
 import json
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,17 @@ def test_malformed_value_of_a_perpetual_is_not_published(stream: Stream, event: 
     with pytest.raises(FrameError) as raised:
         batch(stream, event)
     assert raised.value.stream == stream
+
+
+def test_spot_does_not_load_the_module_of_perpetuals() -> None:
+    code = (
+        "import sys; from market_collector.exchanges.binance.exchange import Binance;"
+        "from market_collector.model.streams import DataType, Stream;"
+        "Binance().codec('market', [Stream('BTC-USDT', DataType.TRADE)]);"
+        "print('market_collector.exchanges.binance.futures' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 # -- books
