@@ -1,0 +1,87 @@
+"""One tape of book updates as OKX, Binance and Bybit send it: the levels of OKX's recording of 2022-05-13.
+
+Each exchange's frames have the same updates with the same levels, in its own format, so that the cost of a level can
+be compared. This module imports only the standard library, as `frames` does.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal
+
+from bench import frames
+
+ExchangeName = Literal["okx", "binance", "bybit"]
+NAMES: tuple[ExchangeName, ...] = ("okx", "binance", "bybit")
+Side = list[list[str]]
+INSTRUMENT = frames.INSTRUMENTS[0]
+SYMBOL = INSTRUMENT.replace("-", "")
+BYBIT_TOPIC = f"orderbook.1000.{SYMBOL}"
+SNAPSHOT = 1_000
+"""Number of the snapshot's state. Each update adds 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A snapshot or an update with its number, its time in milliseconds and its levels (price, amount)."""
+
+    number: int
+    time_ms: int
+    bids: Side
+    asks: Side
+
+
+def states(loops: int) -> Iterator[State]:
+    """The snapshot of the recording, then the updates of this many loops."""
+    messages = (
+        message
+        for message in frames.messages("sequence", range(loops))
+        if message["arg"] == {"channel": "books", "instId": INSTRUMENT}
+    )
+    first = next(messages)
+    updates = (message for message in messages if message["action"] == "update")
+    for number, message in enumerate(chain([first], updates), SNAPSHOT):
+        (row,) = message["data"]
+        bids, asks = ([level[:2] for level in row[side]] for side in ("bids", "asks"))
+        yield State(number, int(row["ts"]), bids, asks)
+
+
+def snapshot_and_updates(exchange: ExchangeName, loops: int) -> tuple[str, list[str]]:
+    """The snapshot and the updates as this exchange sends them; Binance's snapshot is an answer of its REST API."""
+    first, *updates = map(_ENCODERS[exchange], states(loops))
+    return frames.text(first), [frames.text(update) for update in updates]
+
+
+def _okx(state: State) -> dict[str, Any]:
+    is_first = state.number == SNAPSHOT
+    row = {
+        "asks": [[*level, "0", "1"] for level in state.asks],
+        "bids": [[*level, "0", "1"] for level in state.bids],
+        "ts": str(state.time_ms),
+        "checksum": 0,
+        "seqId": state.number,
+        "prevSeqId": -1 if is_first else state.number - 1,
+    }
+    arg = {"channel": "books", "instId": INSTRUMENT}
+    return {"arg": arg, "action": "snapshot" if is_first else "update", "data": [row]}
+
+
+def _bybit(state: State) -> dict[str, Any]:
+    data = {"s": SYMBOL, "b": state.bids, "a": state.asks, "u": state.number, "seq": state.number * 7}
+    kind = "snapshot" if state.number == SNAPSHOT else "delta"
+    return {"topic": BYBIT_TOPIC, "ts": state.time_ms, "type": kind, "data": data, "cts": state.time_ms}
+
+
+def _binance(state: State) -> dict[str, Any]:
+    bids, asks = _eight_decimals(state.bids), _eight_decimals(state.asks)
+    if state.number == SNAPSHOT:
+        return {"lastUpdateId": state.number, "bids": bids, "asks": asks}
+    event = {"e": "depthUpdate", "E": state.time_ms, "s": SYMBOL, "U": state.number, "u": state.number}
+    return {"stream": f"{SYMBOL.lower()}@depth@100ms", "data": {**event, "b": bids, "a": asks}}
+
+
+def _eight_decimals(levels: Side) -> Side:
+    return [[f"{float(text):.8f}" for text in level] for level in levels]
+
+
+_ENCODERS = {"okx": _okx, "binance": _binance, "bybit": _bybit}

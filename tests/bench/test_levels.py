@@ -1,0 +1,24 @@
+"""The same levels in the format of each exchange."""
+
+import pytest
+from bench import dialects, levels
+from bench.dialects import NAMES, ExchangeName
+
+
+@pytest.mark.parametrize("exchange", NAMES)
+def test_each_update_of_a_looped_tape_is_one_record(exchange: ExchangeName) -> None:
+    assert levels.Tape(exchange, 2).read() > 0
+
+
+@pytest.mark.parametrize("exchange", NAMES)
+def test_lost_update_of_a_tape_is_found(exchange: ExchangeName) -> None:
+    tape = levels.Tape(exchange, 1)
+    del tape._updates[5]
+    with pytest.raises(levels.SurpriseError, match="records"):
+        tape.read()
+
+
+def test_updates_are_numbered_without_a_gap_and_have_levels() -> None:
+    states = list(dialects.states(2))
+    assert [each.number for each in states] == list(range(dialects.SNAPSHOT, dialects.SNAPSHOT + 195))
+    assert all(each.bids or each.asks for each in states)
