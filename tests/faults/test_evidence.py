@@ -140,3 +140,14 @@ def test_missing_fill_must_be_swallowed_or_in_a_lost_time() -> None:
     evidence.check_missing([LOST], {9: 9}, set(), 3)
     with pytest.raises(AssertionError, match=r"2 missing, not reported: \[\(2, 2\), \(9, 9\)\]"):
         evidence.check_missing([LOST], {2: 2, 4: 4, 9: 9}, set(), 0)
+
+
+def test_trades_before_an_end_are_found_in_a_recording_that_is_read_again() -> None:
+    class Recording:
+        def __iter__(self) -> Iterator[dict[str, Any]]:
+            yield from map(dict, [trade("1"), LOST, trade("2")])
+
+    def trade(number: str) -> dict[str, Any]:
+        return {"exchange": "okx", "type": "trade", "trade_id": number, "count": 1, "backfilled": False}
+
+    assert evidence.before(Recording(), LOST) == {1}

@@ -229,7 +229,7 @@ def _check_trade_gaps(records: Records, gaps: dict[str, Any], ends: dict[str, An
 
 def before(records: Records, end: Any) -> set[int]:
     """Ids of the live trades that precede a record."""
-    earlier = takewhile(lambda record: record is not end, records)
+    earlier = takewhile(lambda record: record != end, records)  # a long recording is read again each time
     return {trade_id(record) for record in each(earlier, "trade") if not record["backfilled"]}
 
 
