@@ -109,8 +109,8 @@ def _bybit_fill(row: Any) -> Fill:
 
 
 def _bybit_candles(symbol: str, interval: str) -> str:
-    query = f"category=spot&symbol={symbol.replace('-', '')}&interval={interval.removesuffix('m')}&limit=300"
-    return f"/v5/market/kline?{query}"
+    category, name = ("linear" if symbol.endswith("-PERP") else "spot"), symbol.removesuffix("-PERP").replace("-", "")
+    return f"/v5/market/kline?category={category}&symbol={name}&interval={interval.removesuffix('m')}&limit=300"
 
 
 def _bybit_holding(row: Mapping[str, str]) -> tuple[str, str, str]:
