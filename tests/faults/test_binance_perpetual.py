@@ -1,19 +1,16 @@
 """Binance's USD-M perpetual under faults, beside the spot instrument with the same native name."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace as altered
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 import evidence
-from collector_program import stored, verified
-from collector_thread import collector_thread, settings_for
+from collector_program import verified
 from exchange_words import BINANCE, BINANCE_PERPETUAL
-from market_collector.config.settings import FileSinkSettings
+from faulty_recording import recorded_under
 from simulator_process import Simulator, simulator
 from truth import Truth
 
@@ -47,17 +44,7 @@ def exchange() -> Iterator[Simulator]:
 def records(exchange: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The records of a collector after all faults, which `verify` finds complete."""
     directory: Path = tmp_path_factory.mktemp("perpetual") / "data"
-    sink = FileSinkSettings("archive", directory, 1 << 30, 3600.0, "none", 0.1)
-    settings = replace(settings_for(exchange), symbols=(SPOT, PERPETUAL), sinks=(sink,))
-    with collector_thread(settings) as collector:
-        for fault, body in FAULTS:
-            collector.is_served()
-            exchange.post(f"/faults/{fault}", body)
-            time.sleep(1.0)
-        exchange.clear_faults()
-        counters = collector.stop()["counters"]
-    assert (collector.left, collector.complaints) == ([], [])
-    found = list(stored(directory))
+    found, counters = recorded_under(FAULTS, exchange, (SPOT, PERPETUAL), directory)
     assert all(counters[name] for name in ("gapsRepaired", "resyncs", "reconnections", "unreadableFrames")), counters
     evidence.check_verdict(verified(directory))
     return found

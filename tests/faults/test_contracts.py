@@ -1,19 +1,16 @@
 """Swaps and futures under faults: as complete as spot instruments. OKX's have amounts in contracts."""
 
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 import evidence
-from collector_program import stored, verified
-from collector_thread import collector_thread, settings_for
+from collector_program import verified
 from exchange_words import BYBIT, OKX
-from market_collector.config.settings import FileSinkSettings
+from faulty_recording import recorded_under
 from simulator_process import Simulator, simulator
 from truth import Truth
 
@@ -46,17 +43,7 @@ def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
 def records(exchange: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The records of a collector after all faults, which `verify` finds complete."""
     directory: Path = tmp_path_factory.mktemp("contracts") / "data"
-    sink = FileSinkSettings("archive", directory, 1 << 30, 3600.0, "none", 0.1)
-    settings = replace(settings_for(exchange), symbols=tuple(NAMES[exchange.words.name]), sinks=(sink,))
-    with collector_thread(settings) as collector:
-        for fault, body in FAULTS:
-            collector.is_served()
-            exchange.post(f"/faults/{fault}", body)
-            time.sleep(1.0)
-        exchange.clear_faults()
-        counters = collector.stop()["counters"]
-    assert (collector.left, collector.complaints) == ([], [])
-    found = list(stored(directory))
+    found, counters = recorded_under(FAULTS, exchange, list(NAMES[exchange.words.name]), directory)
     shown = ("resyncs", "reconnections", *["gapsRepaired"] * exchange.words.has_dense_ids)
     assert all(counters[name] for name in shown), counters
     evidence.check_verdict(verified(directory))
