@@ -164,7 +164,7 @@ class UnnumberedTrades:
             return []
         start = next((at + 1 for at, trade in enumerate(page) if trade.trade_id in pause.known), None)
         end = _end_of(progress, pause, page)
-        is_old = end is None or (start is None and not pause.live and _is_old(pause, page))
+        is_old = start is None and not pause.live and _is_old(pause, page)
         if end is None or is_old or _is_partial(progress, pause, page):
             return self._on_old_page(progress, pause, now)
         pause.asked_by, pause.failures, pause.lacking_answers, pause.is_read = 0, 0, 0, True
