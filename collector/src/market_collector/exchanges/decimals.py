@@ -47,6 +47,17 @@ def check_decimals(texts: Iterable[str | None]) -> None:
             raise ValueError(f"{text[:60]!r} is not a plain decimal")
 
 
+def integer_of(text: str, largest: int) -> int:
+    """Read an integer in text, such as a time.
+
+    Raises:
+        ValueError: the text has other characters than digits, or the number is too large.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= largest):
+        raise ValueError(f"{text[:40]!r} is not an integer up to {largest}")
+    return int(text)
+
+
 def check_signed_decimals(texts: Iterable[str | None]) -> None:
     """Like `check_decimals`, for numbers that may be negative.
 

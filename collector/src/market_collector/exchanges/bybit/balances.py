@@ -9,7 +9,7 @@ import msgspec
 from market_collector.errors import UNREADABLE, FrameError
 from market_collector.exchanges.bybit.answers import read_envelope
 from market_collector.exchanges.bybit.names import NAME
-from market_collector.exchanges.decimals import check_decimals
+from market_collector.exchanges.decimals import check_decimals, check_signed_decimals
 from market_collector.exchanges.interface import AccountUpdate, Request
 from market_collector.model.events import Balance
 from market_collector.model.streams import Stream
@@ -73,8 +73,9 @@ def account_of(
 
 def _balance(symbol: str, coin: Coin, time_ns: int, receive_time_ns: int) -> Balance:
     """Make the record: what the account has borrowed is not its own, and what orders hold is not available."""
-    check_decimals(text.removeprefix("-") or None for text in (coin.walletBalance, coin.locked, coin.spotBorrow))
     locked = coin.locked or None
+    check_signed_decimals((coin.walletBalance or None,))
+    check_decimals((locked, coin.spotBorrow or None))
     if not coin.walletBalance:
         return Balance(NAME, symbol, time_ns, receive_time_ns, coin.coin, None, None, locked)
     total = EXACT.subtract(Decimal(coin.walletBalance), Decimal(coin.spotBorrow or "0"))

@@ -8,7 +8,7 @@ import msgspec
 from market_collector.exchanges.bybit.answers import read_result, reading
 from market_collector.exchanges.bybit.names import NAME, SPOT, category, native_name
 from market_collector.exchanges.bybit.pushes import SIDES, TradeId, kind_of
-from market_collector.exchanges.decimals import check_decimals
+from market_collector.exchanges.decimals import LATEST_MS, check_decimals, integer_of
 from market_collector.exchanges.interface import Request
 from market_collector.model.events import Trade
 from market_collector.model.streams import LARGEST_ID, Stream
@@ -16,7 +16,6 @@ from market_collector.model.streams import LARGEST_ID, Stream
 PATH = "/v5/market/recent-trade"
 SPOT_ROWS, LINEAR_ROWS = 60, 1000
 """Most trades of an answer."""
-LATEST_MS = 4_102_444_800_000
 
 
 class RecentRow(msgspec.Struct, gc=False):
@@ -63,17 +62,10 @@ class BybitRecent:
 
 def _trade(symbol: str, row: RecentRow, receive_time_ns: int) -> Trade:
     check_decimals((row.price, row.size))
-    sequence = _number(row.seq, LARGEST_ID) if row.seq else None
+    sequence = integer_of(row.seq, LARGEST_ID) if row.seq else None
     kind = kind_of(is_block=row.isBlockTrade, is_rpi=row.isRPITrade)
-    time_ns = _number(row.time, LATEST_MS) * 1_000_000
+    time_ns = integer_of(row.time, LATEST_MS) * 1_000_000
     return Trade(
         NAME, symbol, time_ns, receive_time_ns, row.execId, row.execId, 1, SIDES[row.side], row.price, row.size,
         sequence, True, kind,
     )  # fmt: skip
-
-
-def _number(text: str, largest: int) -> int:
-    """Read an integer in text. Raises ValueError."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= largest):
-        raise ValueError(f"{text[:40]!r} is not an integer up to {largest}")
-    return int(text)

@@ -13,7 +13,7 @@ from market_collector.exchanges.bybit.derivatives import FIELDS, state_of
 from market_collector.exchanges.bybit.instruments import InstrumentList, InstrumentRow, instrument_of
 from market_collector.exchanges.bybit.names import INTERVALS, LINEAR, NAME, SPOT, category, native_name
 from market_collector.exchanges.bybit.recent import RecentList, request_of
-from market_collector.exchanges.decimals import EARLIEST_MS, LATEST_MS, Milliseconds, check_decimals
+from market_collector.exchanges.decimals import EARLIEST_MS, LATEST_MS, Milliseconds, check_decimals, integer_of
 from market_collector.exchanges.freshness import by_number, by_state
 from market_collector.exchanges.interface import (
     Budget,
@@ -262,7 +262,7 @@ def _judge_trade(stream: Stream, seen: Seen, body: bytes) -> Freshness:
     if not isinstance(seen.last, Trade):
         return _by_evidence(newest.execId, seen)
     with reading(stream, body):
-        newest_ms, ours_ms = int(newest.time), (seen.last.exchange_time_ns or 0) // 1_000_000
+        newest_ms, ours_ms = integer_of(newest.time, LATEST_MS), (seen.last.exchange_time_ns or 0) // 1_000_000
     if newest.execId == seen.last.trade_id or newest_ms == ours_ms:
         return Freshness(Finding.QUIET)
     if newest_ms < ours_ms:
@@ -330,7 +330,8 @@ def _value(text: str | None) -> Decimal | None:
 def _judge_candle(stream: Stream, seen: Seen, body: bytes) -> Freshness:
     answer, _ = read_result(stream, body, CandleList)
     with reading(stream, body):
-        newest = int(msgspec.json.decode(answer.list[0], type=CandleRow).start) if answer.list else None
+        row = msgspec.json.decode(answer.list[0], type=CandleRow) if answer.list else None
+        newest = None if row is None else integer_of(row.start, LATEST_MS)
     known = seen.last.open_time_ns // 1_000_000 if isinstance(seen.last, Candle) else seen.answer
     return by_number(newest, known)
 
@@ -348,8 +349,9 @@ def _sign(stream: Stream, row: TickerRow) -> Sign:
 
 def _candle(stream: Stream, receive_time_ns: int, raw: msgspec.Raw) -> Candle:
     row = msgspec.json.decode(raw, type=CandleRow)
+    open_ms = integer_of(row.start, LATEST_MS)
     check_decimals((row.open, row.high, row.low, row.close, row.volume, row.turnover))
     return Candle(
-        NAME, stream.symbol, None, receive_time_ns, stream.interval, int(row.start) * 1_000_000, row.open, row.high,
-        row.low, row.close, row.volume, row.turnover, None, closed=True, backfilled=True,
+        NAME, stream.symbol, None, receive_time_ns, stream.interval, open_ms * 1_000_000, row.open, row.high, row.low,
+        row.close, row.volume, row.turnover, None, closed=True, backfilled=True,
     )  # fmt: skip
