@@ -1,4 +1,4 @@
-"""Every number that Binance and Bybit publish is a plain decimal. `okx/test_odd_fields.py` shows the same for OKX."""
+"""Every number that Binance and Bybit publish is a plain decimal, or null if it is absent. `okx/test_odd_fields.py` shows the same for OKX."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -168,24 +168,33 @@ SOURCES: dict[str, tuple[tuple[Read, Any], set[str]]] = {
 """By name: how records are read, a document with one record, and the fields with its numbers."""
 
 
-def changed(document: Any, numbers: set[str], text: str, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The document with this text as one of its numbers, once for each, and the field of that number."""
+ABSENT = object()
+
+
+def changed(document: Any, numbers: set[str], value: object, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The document with this value as one of its numbers, once for each, and the field of that number."""
     if isinstance(document, str) and name in numbers:
-        yield name, text
+        yield name, value
     items = (
         document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
     )
-    for key, value in items:
-        for field, each in changed(value, numbers, text, key if isinstance(key, str) else name):
+    for key, part in items:
+        for field, each in changed(part, numbers, value, key if isinstance(key, str) else name):
             copied = document.copy()
             copied[key] = each
+            if each is ABSENT:
+                del copied[key]
             yield field, copied
+
+
+def encoded(document: Any) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def is_refused(read: Read, document: Any) -> bool:
     """Whether the only record is not published. An error names its stream, so that no other is hurt."""
     try:
-        return not read(json.dumps(document, separators=(",", ":")).encode())
+        return not read(encoded(document))
     except FrameError as error:
         return error.stream is not None
 
@@ -199,3 +208,27 @@ def test_number_that_is_no_plain_decimal_is_refused_in_every_field(source: tuple
         assert {field for field, _ in odd} == numbers
         published = [(field, text) for field, each in odd if not is_refused(read, each)]
         assert published in ([], [DEBT])
+
+
+def nulls(record: Any) -> set[str]:
+    return {field for field in record.__struct_fields__ if getattr(record, field) is None}
+
+
+@pytest.mark.parametrize("value", [ABSENT, None, ""])
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("binance ticker", set("bBaAcQohlvq")),
+        ("binance perpetual ticker", set("cQohlvq")),
+        ("bybit ticker", set(BYBIT_DAY)),
+        ("binance candle", {"q"}),
+        ("bybit candle", {"turnover"}),
+    ],
+)
+def test_absent_number_is_null(name: str, numbers: set[str], value: object) -> None:
+    """The amount of an absent price is null too."""
+    read, document = SOURCES[name][0]
+    (whole,) = read(encoded(document))
+    for field, each in changed(document, numbers, value):
+        (record,) = read(encoded(each))
+        assert len(nulls(record) - nulls(whole)) == (2 if field in {"b", "a", "c"} else 1), field

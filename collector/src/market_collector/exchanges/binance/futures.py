@@ -9,11 +9,11 @@ from typing import Literal
 
 import msgspec
 
-from market_collector.exchanges.binance.pushes import LastId, Reader
-from market_collector.exchanges.binance.rows import NAME, checked_levels, is_zero, taker_side
+from market_collector.exchanges.binance.pushes import Reader
+from market_collector.exchanges.binance.rows import NAME, checked_levels, taker_side
 from market_collector.exchanges.decimals import DECIMAL, Id, Milliseconds, check_decimals, is_decimal
 from market_collector.exchanges.interface import Batch
-from market_collector.model.events import Level, Orderbook, Ticker, Trade
+from market_collector.model.events import Level, Orderbook, Trade
 from market_collector.model.streams import DataType, Stream
 
 
@@ -62,30 +62,8 @@ class DepthPush(msgspec.Struct, gc=False):
     data: DepthEvent
 
 
-class DayEvent(msgspec.Struct, gc=False):
-    """The last 24 hours, as on spot but without best prices."""
-
-    e: Literal["24hrTicker"]
-    E: Milliseconds
-    c: str
-    Q: str
-    o: str
-    h: str
-    l: str  # noqa: E741 - the exchange's name
-    v: str
-    q: str
-    L: LastId
-
-
-class DayPush(msgspec.Struct, gc=False):
-    """Wire type: ``{"stream":"btcusdt@ticker","data":DayEvent}``."""
-
-    data: DayEvent
-
-
 read_aggregate = msgspec.json.Decoder(AggregatePush).decode
 read_depth = msgspec.json.Decoder(DepthPush).decode
-read_day = msgspec.json.Decoder(DayPush).decode
 
 _LEVELS = rf'(?:\["{DECIMAL}","{DECIMAL}"\],?+)*+'
 has_decimal_levels = re.compile(rf'[^\[]*+\[{_LEVELS}\],"a":\[{_LEVELS}\][^\[]*+'.encode()).fullmatch
@@ -100,8 +78,6 @@ def reader_of(stream: Stream) -> Reader | None:
             return partial(_trade, stream)
         case DataType.ORDERBOOK:
             return partial(_depth, stream)
-        case DataType.TICKER:
-            return partial(_ticker, stream)
     return None
 
 
@@ -134,15 +110,3 @@ def _depth(stream: Stream, frame: bytes, receive_time_ns: int) -> Batch:
         NAME, stream.symbol, event.T * 1_000_000, receive_time_ns, "update", bids, asks, event.u, event.pu
     )  # fmt: skip
     return Batch(stream, [update])
-
-
-def _ticker(stream: Stream, frame: bytes, receive_time_ns: int) -> Batch:
-    event = read_day(frame).data
-    texts = event.c, event.Q, event.o, event.h, event.l, event.v, event.q
-    check_decimals(texts)
-    last, last_amount, start, high, low = (None if is_zero(text) else text for text in texts[:5])
-    ticker = Ticker(
-        NAME, stream.symbol, event.E * 1_000_000, receive_time_ns, None, None, None, None, last,
-        None if last is None else last_amount, start, high, low, event.v, event.q,
-    )  # fmt: skip
-    return Batch(stream, [ticker], event.L)

@@ -64,25 +64,27 @@ class DepthPush(msgspec.Struct, gc=False):
 class TickerEvent(msgspec.Struct, gc=False):
     """The last 24 hours, with best bid ``b``, best ask ``a``, last price ``c`` and last trade id ``L``.
 
+    Perpetuals have no best prices. Any field may be absent or "".
+
     ``{"e":"24hrTicker","E":1672515782136,"s":"BNBBTC","p":"0.0015","P":"250.00","w":"0.0018","x":"0.0009",
     "c":"0.0025","Q":"10","b":"0.0024","B":"10","a":"0.0026","A":"100","o":"0.0010","h":"0.0025","l":"0.0010",
     "v":"10000","q":"18","O":0,"C":86400000,"F":0,"L":18150,"n":18151}``
     """
 
     e: Literal["24hrTicker"]
-    E: Milliseconds
-    b: str
-    B: str
-    a: str
-    A: str
-    c: str
-    Q: str
-    o: str
-    h: str
-    l: str  # noqa: E741 - the exchange's name
-    v: str
-    q: str
-    L: LastId
+    E: Milliseconds | None = None
+    b: str | None = None
+    B: str | None = None
+    a: str | None = None
+    A: str | None = None
+    c: str | None = None
+    Q: str | None = None
+    o: str | None = None
+    h: str | None = None
+    l: str | None = None  # noqa: E741 - the exchange's name
+    v: str | None = None
+    q: str | None = None
+    L: LastId | None = None
 
 
 class TickerPush(msgspec.Struct, gc=False):
@@ -108,7 +110,7 @@ class Kline(msgspec.Struct, gc=False):
     v: str
     n: Id
     x: bool
-    q: str
+    q: str | None = None
 
 
 class CandleEvent(msgspec.Struct, gc=False):
@@ -189,20 +191,23 @@ def _depth(stream: Stream, symbol: str, frame: bytes, receive_time_ns: int) -> B
 def _ticker(stream: Stream, symbol: str, frame: bytes, receive_time_ns: int) -> Batch:
     """Make a ticker. A price of zero stands for none."""
     event = read_ticker_push(frame).data
-    check_decimals((event.b, event.B, event.a, event.A, event.c, event.Q, event.o, event.h, event.l, event.v, event.q))
-    ticker = Ticker(
-        NAME, symbol, event.E * 1_000_000, receive_time_ns, *_quoted(event.b, event.B), *_quoted(event.a, event.A),
-        *_quoted(event.c, event.Q), _price(event.o), _price(event.h), _price(event.l), event.v, event.q,
-    )  # fmt: skip
+    given = event.b, event.B, event.a, event.A, event.c, event.Q, event.o, event.h, event.l, event.v, event.q
+    numbers = [text or None for text in given]
+    check_decimals(numbers)
+    bid, bid_amount, ask, ask_amount, last, last_amount, *prices, volume, quote_volume = numbers
+    best = *_quoted(bid, bid_amount), *_quoted(ask, ask_amount)
+    day = *_quoted(last, last_amount), *map(_price, prices), volume, quote_volume
+    time_ns = None if event.E is None else event.E * 1_000_000
+    ticker = Ticker(NAME, symbol, time_ns, receive_time_ns, *best, *day)
     return Batch(stream, [ticker], event.L)
 
 
-def _quoted(price: str, amount: str) -> tuple[str | None, str | None]:
-    return (None, None) if is_zero(price) else (price, amount)
+def _quoted(price: str | None, amount: str | None) -> tuple[str | None, str | None]:
+    return (None, None) if _price(price) is None else (price, amount)
 
 
-def _price(text: str) -> str | None:
-    return None if is_zero(text) else text
+def _price(text: str | None) -> str | None:
+    return None if text is None or is_zero(text) else text
 
 
 def _candle(stream: Stream, frame: bytes, receive_time_ns: int) -> Batch:
@@ -210,9 +215,10 @@ def _candle(stream: Stream, frame: bytes, receive_time_ns: int) -> Batch:
     kline = event.k
     if kline.i != stream.interval:
         raise ValueError(f"a candle of {kline.i[:20]!r}")
-    check_decimals((kline.o, kline.h, kline.l, kline.c, kline.v, kline.q))
+    quote_volume = kline.q or None
+    check_decimals((kline.o, kline.h, kline.l, kline.c, kline.v, quote_volume))
     candle = Candle(
         NAME, stream.symbol, event.E * 1_000_000, receive_time_ns, stream.interval, kline.t * 1_000_000, kline.o,
-        kline.h, kline.l, kline.c, kline.v, kline.q, kline.n, kline.x,
+        kline.h, kline.l, kline.c, kline.v, quote_volume, kline.n, kline.x,
     )  # fmt: skip
     return Batch(stream, [candle])

@@ -87,8 +87,8 @@ class CandleRow(msgspec.Struct, gc=False):
     high: str
     low: str
     volume: str
-    turnover: str
     confirm: bool
+    turnover: str | None = None
 
 
 class CandlePush(msgspec.Struct, gc=False):
@@ -189,8 +189,9 @@ def _candles(stream: Stream, frame: bytes, receive_time_ns: int) -> Batch:
 def _candle(stream: Stream, row: CandleRow, time_ms: int, receive_time_ns: int) -> Candle:
     if row.interval != INTERVALS[stream.interval]:
         raise ValueError(f"a candle of {row.interval[:20]!r}")
-    check_decimals((row.open, row.high, row.low, row.close, row.volume, row.turnover))
+    quote_volume = row.turnover or None
+    check_decimals((row.open, row.high, row.low, row.close, row.volume, quote_volume))
     return Candle(
         NAME, stream.symbol, time_ms * 1_000_000, receive_time_ns, stream.interval, row.start * 1_000_000, row.open,
-        row.high, row.low, row.close, row.volume, row.turnover, None, row.confirm,
+        row.high, row.low, row.close, row.volume, quote_volume, None, row.confirm,
     )  # fmt: skip

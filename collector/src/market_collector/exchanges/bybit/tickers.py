@@ -13,24 +13,25 @@ from market_collector.model.events import Level, State, Ticker
 from market_collector.model.streams import Stream
 
 Changed = str | UnsetType
+Fields = Sequence[str | None]
 Prices = tuple[str | None, str | None, str | None, str | None]
 """Best bid with its amount, and best ask with its amount."""
 
 
 class Day(msgspec.Struct, gc=False):
-    """Last price and the last 24 hours of a spot instrument.
+    """Last price and the last 24 hours of a spot instrument. Any field may be absent or "".
 
     ``{"symbol":"BTCUSDT","lastPrice":"77606.8","highPrice24h":"78685.3","lowPrice24h":"76412.6",
     "prevPrice24h":"78605.2","volume24h":"7654.575275","turnover24h":"594624551.61837538","price24hPcnt":"-0.0127",
     "usdIndexPrice":"77561.956977"}`` [rec]
     """
 
-    lastPrice: str
-    prevPrice24h: str
-    highPrice24h: str
-    lowPrice24h: str
-    volume24h: str
-    turnover24h: str
+    lastPrice: str | None = None
+    prevPrice24h: str | None = None
+    highPrice24h: str | None = None
+    lowPrice24h: str | None = None
+    volume24h: str | None = None
+    turnover24h: str | None = None
 
 
 class DayPush(msgspec.Struct, gc=False):
@@ -86,7 +87,7 @@ class SpotTicker:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._day: Day | None = None
+        self._day: Fields | None = None
         self._best: Prices = (None, None, None, None)
         self._update: int | None = None
         self._latest_ms = 0
@@ -95,8 +96,9 @@ class SpotTicker:
     def read(self, frame: bytes, receive_time_ns: int) -> Batch:
         """Read a message of the topic of tickers."""
         push = read_day_push(frame)
-        check_decimals(structs.astuple(push.data))
-        self._day = push.data
+        day = [text or None for text in structs.astuple(push.data)]
+        check_decimals(day)
+        self._day = day
         return self._batch(push.ts, receive_time_ns)
 
     def read_book(self, frame: bytes, receive_time_ns: int) -> Batch:
@@ -111,13 +113,12 @@ class SpotTicker:
 
     def _batch(self, time_ms: int, receive_time_ns: int) -> Batch:
         self._latest_ms = max(self._latest_ms, time_ms)
-        day = self._day
-        if day is None:
+        if self._day is None:
             return Batch(self._stream, ())
+        last, *day = self._day
         ticker = Ticker(
-            NAME, self._stream.symbol, self._latest_ms * 1_000_000, receive_time_ns, *self._best, day.lastPrice, None,
-            day.prevPrice24h, day.highPrice24h, day.lowPrice24h, day.volume24h, day.turnover24h,
-        )  # fmt: skip
+            NAME, self._stream.symbol, self._latest_ms * 1_000_000, receive_time_ns, *self._best, last, None, *day
+        )
         return Batch(self._stream, (ticker,))
 
 
@@ -140,7 +141,6 @@ read_change_push = msgspec.json.Decoder(ChangePush[Changes]).decode
 
 
 ReadPush = Callable[[bytes], ChangePush[Any]]
-Fields = Sequence[str | None]
 Maker = Callable[[str, int, int, Fields], State | None]
 """Gets symbol, exchange time, receive time and all fields. It raises ValueError, and returns None without a state."""
 
