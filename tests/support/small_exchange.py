@@ -138,9 +138,6 @@ class SmallApi:
     def state(self, stream: Stream) -> Request:
         return Request("/markets")
 
-    def is_trading(self, stream: Stream, body: bytes) -> bool:
-        return stream.symbol in decoded(body)
-
     def history(self, stream: Stream, missing: HistoryRange) -> Request:
         return Request(f"/trades/{stream.symbol}/{missing.first}/{min(missing.last, missing.first + 9)}")
 

@@ -1,5 +1,6 @@
 """Order books of one connection: in sequence, out of sync, crossed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from market_collector.feed import book_sync
 from market_collector.feed.effects import Answer, Effect, Fetch, Question, Send
 from market_collector.model.events import (
     Gap,
+    Instrument,
     Lost,
     Orderbook,
     Resync,
@@ -113,9 +115,10 @@ def test_book_is_out_of_sync_when_it_stays_crossed(answer: Answer) -> None:
     (fetch,) = crossed_for_long(life)
     assert fetch.request.path == "/api/v5/public/instruments?instType=SPOT&instId=BTC-USDT"
     records = emitted(life.feed.answered(fetch, answer, at(3.2)))
-    assert [type(record) for record in records] == [Gap, Resync]
-    assert isinstance(records[0], Gap)
-    assert records[0].reason == "Crossed"
+    gap, resync = (each for each in records if not isinstance(each, Instrument))
+    assert (type(gap), type(resync)) == (Gap, Resync)
+    assert isinstance(gap, Gap)
+    assert gap.reason == "Crossed"
 
 
 def test_crossed_snapshot_is_not_published_when_the_book_was_crossed() -> None:
@@ -129,12 +132,81 @@ def test_crossed_snapshot_is_not_published_when_the_book_was_crossed() -> None:
     assert [type(lost), type(state)] == [Lost, Orderbook]
 
 
+PREOPEN, LIVE = (b'{"code":"0","data":[{"instId":"BTC-USDT","state":"%s"}]}' % state for state in (b"preopen", b"live"))
+
+
 def test_in_an_auction_a_book_may_be_crossed() -> None:
     life = Life(BOOK)
     (fetch,) = crossed_for_long(life)
-    answer = b'{"code":"0","data":[{"instId":"BTC-USDT","state":"preopen"}]}'
-    assert emitted(life.feed.answered(fetch, answer, at(3.2))) == []
+    (instrument,) = emitted(life.feed.answered(fetch, PREOPEN, at(3.2)))
+    assert isinstance(instrument, Instrument)
+    assert (instrument.status, instrument.receive_time_ns) == ("pre_launch", at(3.2).wall_ns)
     assert [type(r) for r in emitted(life.gets(book_message("update", 12, 11), 4))] == [Orderbook]
+
+
+@pytest.mark.parametrize("stays_crossed", [True, False])
+def test_state_is_asked_until_the_auction_is_over(stays_crossed: bool) -> None:
+    life = Life(BOOK)
+    (fetch,) = crossed_for_long(life)
+    assert statuses(life.feed.answered(fetch, PREOPEN, at(3.2))) == ["pre_launch"]
+    if not stays_crossed:
+        life.gets(book_message("update", 12, 11, price="101", amount="0"), 4)
+    fetch = asked_at(life, 33.1)
+    assert emitted(life.feed.answered(fetch, PREOPEN, at(33.2))) == []
+    fetch = asked_at(life, 63.1)
+    resynced = [type(each) for each in emitted(life.feed.answered(fetch, NO_ANSWER, at(63.2)))]
+    assert resynced == ([Gap, Resync] if stays_crossed else [])
+    fetch = asked_at(life, 93.1)
+    assert statuses(life.feed.answered(fetch, LIVE, at(93.2))) == ["trading"]
+    assert states_asked(life, 93.3, 123.2, 160) == []
+
+
+def asked_at(life: Life, seconds: float) -> Fetch:
+    """The only question about the state, which comes at that time and not before."""
+    assert states_asked(life, seconds - 5, seconds - 0.1) == []
+    (fetch,) = states_asked(life, seconds, seconds + 0.05)
+    return fetch
+
+
+def states_asked(life: Life, *seconds: float) -> list[Fetch]:
+    fetches = [each for second in seconds for each in life.feed.woken(at(second)) if isinstance(each, Fetch)]
+    return [each for each in fetches if each.question is Question.STATE]
+
+
+def statuses(effects: Sequence[Effect]) -> list[str]:
+    return [each.status for each in emitted(effects) if isinstance(each, Instrument)]
+
+
+def test_crossing_after_an_auction_is_judged_after_a_second() -> None:
+    """An answer that says the same again is not a record."""
+    life = Life(BOOK)
+    (fetch,) = crossed_for_long(life)
+    life.feed.answered(fetch, PREOPEN, at(3.2))
+    life.gets(book_message("update", 12, 11, price="101", amount="0"), 4)
+    assert states_asked(life, 5) == []
+    life.gets(crossed(13, 12), 6)
+    (fetch,) = states_asked(life, 6.5, 7.4, 7.6, 7.7)
+    assert emitted(life.feed.answered(fetch, PREOPEN, at(7.8))) == []
+    life.gets(book_message("update", 14, 13, price="101", amount="0"), 8)
+    assert states_asked(life, 8.5) == []
+    life.gets(crossed(15, 14), 9)
+    (fetch,) = states_asked(life, 9.5, 10.4, 10.6)
+    assert [type(each) for each in emitted(life.feed.answered(fetch, LIVE, at(10.8)))] == [Instrument, Gap, Resync]
+
+
+def test_answer_in_the_first_second_of_a_crossing_is_no_reason_to_resync() -> None:
+    """It was requested for the auction before, and may be older than the crossing."""
+    life = Life(BOOK)
+    (fetch,) = crossed_for_long(life)
+    life.feed.answered(fetch, PREOPEN, at(3.2))
+    life.gets(book_message("update", 12, 11, price="101", amount="0"), 4)
+    assert states_asked(life, 5) == []
+    (fetch,) = states_asked(life, 33.1)
+    life.gets(crossed(13, 12), 33.2)
+    assert states_asked(life, 33.3) == []
+    assert statuses(life.feed.answered(fetch, LIVE, at(33.5))) == ["trading"]
+    (fetch,) = states_asked(life, 34.4)
+    assert [type(each) for each in emitted(life.feed.answered(fetch, LIVE, at(34.5)))] == [Gap, Resync]
 
 
 def test_a_moment_of_crossing_is_nothing() -> None:

@@ -37,7 +37,6 @@ READERS: list[Callable[[bytes], object]] = [
     API.halted,
     lambda body: API.read_overview(STREAMS, body),
     lambda body: [API.newest_mark(stream, body) for stream in (*STREAMS, CANDLES)],
-    lambda body: API.is_trading(STREAMS[0], body),
     lambda body: [API.read_history(stream, body, 1) for stream in (STREAMS[0], CANDLES)],
 ]
 

@@ -13,10 +13,10 @@ from market_collector.book.book import Book
 from market_collector.book.checksum import interleaved_crc32
 from market_collector.book.rule import BookRule, Proof, Scope
 from market_collector.exchanges import EXCHANGES
-from market_collector.model.events import Dropped, Gap, Level, Lost, Orderbook, Record, Repaired
+from market_collector.model.events import Dropped, Gap, Instrument, Level, Lost, Orderbook, Record, Repaired
 from market_collector.verify.books import BookLine, Chain, Mark, joined, reckon
 from market_collector.verify.report import MISSING, Books, RangeState, Reckoning
-from records import at, repeat, snapshot, update
+from records import at, instrument, repeat, snapshot, update
 
 NEW_RUN = "new run"
 REPAIRED, BRIDGED, LOST, OPEN, UNREPORTED = RangeState
@@ -52,6 +52,8 @@ def line(entries: Sequence[Entry]) -> BookLine:
                 line.close(entry)
             case Dropped():
                 line.dropped(entry)
+            case Instrument():
+                line.instrument(entry)
             case _:
                 line.start_run()
     line.finish()
@@ -226,6 +228,70 @@ def test_book_that_stays_crossed_is_reported() -> None:
     assert [each.kind for each in judge([snapshot(1), crossed, late]).findings] == ["Crossed"]
     assert [each.kind for each in judge([snapshot(1), crossed, snapshot(9, 12.5)]).findings] == ["Crossed"]
     assert not judge([snapshot(1), crossed, gap("g", 2), lost("g"), snapshot(9, 12)]).findings
+
+
+CROSS = update(1, 2, 10, bids=[("11", "1")])
+LATER = update(2, 3, 12.5), update(3, 4, 15)
+AUCTION, HALTED, LIVE = "auction", "halted", "trading"
+
+
+@pytest.mark.parametrize("status", [AUCTION, HALTED, "pre_launch", "rebase"])
+def test_book_may_be_crossed_when_the_instrument_does_not_trade(status: str) -> None:
+    assert not judge([snapshot(1), CROSS, instrument(11.3, status=status), *LATER]).findings
+    assert not judge([instrument(0, status=status), snapshot(1), CROSS, *LATER]).findings
+    assert not judge([instrument(0, status=status), snapshot(1), CROSS, snapshot(9, 15)]).findings
+    assert crossings([snapshot(1), CROSS, instrument(11.3), *LATER]) == ["12.500"]
+
+
+def crossings(entries: list[Entry]) -> list[str]:
+    """Second of each reported crossing."""
+    findings = judge(entries).findings
+    assert {each.kind for each in findings} <= {"Crossed"}
+    return [f"{((each.time_ns or 0) - at(0)) / 1e9:.3f}" for each in findings]
+
+
+def test_auction_that_is_known_late_explains_the_crossing() -> None:
+    """The exchange's answer may take longer than a crossing may last."""
+    late: list[Entry] = [snapshot(1), CROSS, *LATER, instrument(16, status=AUCTION)]
+    assert crossings(late) == []
+    assert crossings([*late, update(4, 5, 40)]) == []
+    calm = update(3, 4, 13, bids=[("11", "0")])
+    assert crossings([snapshot(1), CROSS, LATER[0], calm, instrument(13.5, status=AUCTION)]) == []
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [instrument(31, status=AUCTION)],
+        [update(3, 4, 13, bids=[("11", "0")]), instrument(31, status=AUCTION)],
+        [gap("g", 3), instrument(14, status=AUCTION), lost("g"), snapshot(9, 15)],
+        [NEW_RUN, instrument(14, status=AUCTION), snapshot(9, 15)],
+        [],
+    ],
+)
+def test_crossing_that_no_auction_explains_is_reported(between: list[Entry]) -> None:
+    assert crossings([snapshot(1), CROSS, LATER[0], *between]) == ["12.500"]
+
+
+def test_book_without_records_is_judged_when_the_auction_starts() -> None:
+    assert crossings([snapshot(1), CROSS, instrument(40, status=AUCTION), update(2, 3, 41)]) == ["40.000"]
+
+
+def test_crossing_counts_from_the_end_of_the_auction() -> None:
+    during: list[Entry] = [instrument(0, status=AUCTION), snapshot(1), CROSS, *LATER, instrument(20)]
+    assert crossings([*during, update(4, 5, 21.9), update(5, 6, 22, bids=[("11", "0")])]) == []
+    assert crossings([*during, update(4, 5, 21.9), update(5, 6, 22.1)]) == ["22.100"]
+    assert crossings([*during, gap("g", 4), lost("g"), snapshot(9, 30)]) == []
+    calm = [*during[:2], update(1, 2, 10), instrument(20), update(2, 3, 21, bids=[("11", "1")])]
+    assert crossings([*calm, update(3, 4, 23)]) == []
+    assert crossings([*calm, update(3, 4, 23.1)]) == ["23.100"]
+
+
+def test_auction_of_a_process_is_not_that_of_the_next_one() -> None:
+    earlier: list[Entry] = [instrument(0, status=AUCTION), snapshot(1), update(1, 2, 5), NEW_RUN]
+    crossed = [snapshot(2, 9, bid="11"), update(2, 3, 12)]
+    assert crossings([*earlier, *crossed]) == ["12.000"]
+    assert crossings([*earlier, instrument(8.5, status=AUCTION), *crossed]) == []
 
 
 def test_clock_that_goes_back_across_a_gap_bridges_nothing() -> None:

@@ -38,6 +38,7 @@ from records import (
     snapshot,
     ticker,
     trade,
+    update,
 )
 
 
@@ -225,3 +226,29 @@ def test_state_of_a_derivative_that_goes_back_is_a_contradiction(records: list[R
 def test_number_that_is_no_plain_decimal_is_an_impossible_value(record: Record) -> None:
     with pytest.raises(RecordError, match=r"record with an impossible value: .* is not a plain decimal"):
         check(record)
+
+
+CROSSED = snapshot(1, 1, bid="11"), update(1, 2, 9)
+
+
+def test_instrument_before_its_book_tells_that_it_may_be_crossed() -> None:
+    assert kinds(check(instrument(status="auction"), *CROSSED)) == []
+    assert kinds(check(instrument(), *CROSSED)) == ["Crossed"]
+    assert kinds(check(instrument(status="auction", symbol="ETH-USDT"), *CROSSED)) == ["Crossed"]
+    assert kinds(check(CROSSED[0], instrument(2, status="auction"), CROSSED[1])) == []
+
+
+def test_instrument_of_an_earlier_run_tells_nothing() -> None:
+    replica = ReplicaCheck("a")
+    replica.take(instrument(status="auction"))
+    replica.start_run()
+    for record in CROSSED:
+        replica.take(record)
+    replica.finish()
+    assert kinds(replica) == ["Crossed"]
+
+
+def kinds(replica: ReplicaCheck) -> list[str]:
+    line = stream(replica, BOOK).line
+    assert isinstance(line, BookLine)
+    return [each.kind for each in line.findings]

@@ -552,15 +552,7 @@ class RestApi(Protocol):
         ...
 
     def state(self, stream: Stream) -> Request:
-        """The request for the state of the stream's instrument; `is_trading` reads the answer."""
-        ...
-
-    def is_trading(self, stream: Stream, body: bytes) -> bool:
-        """Whether the instrument trades continuously. In a call auction its book may be crossed.
-
-        Raises:
-            FrameError: the answer is malformed, or reports an error.
-        """
+        """The request for the state of the stream's instrument; `read_instruments` reads the answer."""
         ...
 
     def history(self, stream: Stream, missing: HistoryRange) -> Request | None:

@@ -18,10 +18,10 @@ from market_collector.feed.ledger import Ledger
 from market_collector.feed.rest_snapshots import RestSnapshots
 from market_collector.feed.stream_state import UNPROVED
 from market_collector.feed.subscription import BookSubscription, Subscriptions, retry_delay_s
-from market_collector.model.events import Data, Orderbook, Record
+from market_collector.model.events import TRADING, Data, Instrument, Orderbook, Record
 from market_collector.model.moment import Moment
 from market_collector.model.reasons import GapReason, ResyncReason
-from market_collector.model.streams import StreamState
+from market_collector.model.streams import Stream, StreamState
 
 MAX_RESYNCS = 6
 """More resyncs of one book than this within `RESYNC_WINDOW_S` need another connection."""
@@ -33,7 +33,7 @@ CROSSED_GRACE_S = 1.0
 CHANGES_UNPACKED, UNPACKED_SHARE = 256, 32
 """A book is packed when more levels have changed than this (50 KB), and than this part of its levels."""
 AUCTION_RECHECK_S = 30.0
-"""Interval of checks whether an instrument with a crossed book is in a call auction."""
+"""Interval of checks whether an instrument with a crossed book is still in a call auction."""
 RENEWAL_S = 10.0
 """Shortest time between two snapshots of a book that is in sync."""
 RENEWAL_SHARE = 4
@@ -246,13 +246,14 @@ class BookSync:
     # -- crossed books
 
     def check_crossed(self, now: Moment) -> list[Effect]:
-        """Ask REST whether instruments whose book stays crossed are in an auction. Resync a book that only grows.
+        """Ask REST whether instruments whose book stays crossed are in an auction, until it is over.
 
+        A book that only grows is resynced.
         Only books that changed since their last examination are examined, the least recently examined first.
         """
         changed = sorted(filter(_is_changed, self._books), key=lambda each: each.looked_at)
         effects = [effect for subscription in changed[:MAX_LOOKS] for effect in self._look(subscription, now)]
-        return effects + [self._ask_state(each, now) for each in self._books if _is_crossed_for_long(each, now)]
+        return effects + [self._ask_state(each, now) for each in self._books if _is_state_due(each, now)]
 
     def _look(self, subscription: BookSubscription, now: Moment) -> list[Effect]:
         book = subscription.book
@@ -278,35 +279,50 @@ class BookSync:
         return known.is_short(*book.fewest, wanted) and known.is_short(*book.count(), wanted)
 
     def _ask_state(self, subscription: BookSubscription, now: Moment) -> Fetch:
-        subscription.crossed_since = now.at + AUCTION_RECHECK_S
+        subscription.state_asked_at = now.at
         stream = subscription.progress.stream
         return Fetch(stream, Question.STATE, self._exchange.rest_api.state(stream))
 
-    def on_trading_state(self, subscription: BookSubscription, answer: bytes | None, now: Moment) -> list[Effect]:
-        """Resync a crossed book unless its instrument is in a call auction (step 7). No answer counts as no auction."""
-        book, stream = subscription.book, subscription.progress.stream
-        if book is None or subscription.crossed_since is None or not book.is_crossed:
-            return []
-        if self._is_trading(subscription, answer):
-            subscription.was_crossed = True
-            return self.start_resync(subscription, ResyncReason.CROSSED, "best bid at or above best ask", now)
-        return [Warn(f"{stream}: the book is crossed, and the instrument is in an auction")]
+    def on_state(self, subscription: BookSubscription, answer: bytes | None, now: Moment) -> list[Effect]:
+        """Record the instrument's state. Resync a crossed book unless it is in a call auction (step 7).
 
-    def _is_trading(self, subscription: BookSubscription, answer: bytes | None) -> bool:
+        No answer counts as no auction.
+        """
+        found = self._read_state(subscription.progress.stream, answer, now)
+        is_in_auction = any(each.status != TRADING for each in found)
+        if found:
+            subscription.is_in_auction = is_in_auction
+        changed = self._ledger.instruments.update(found)
+        effects: list[Effect] = [Emit(changed)] if changed else []
+        return effects + self._on_crossed(subscription, now, may_be_crossed=is_in_auction)
+
+    def _read_state(self, stream: Stream, answer: bytes | None, now: Moment) -> Sequence[Instrument]:
         try:
-            return answer is None or self._exchange.rest_api.is_trading(subscription.progress.stream, answer)
+            read = self._exchange.rest_api.read_instruments
+            return [] if answer is None else read({stream.symbol}, answer, now.wall_ns)
         except FrameError:
-            return True
+            return []
+
+    def _on_crossed(self, subscription: BookSubscription, now: Moment, *, may_be_crossed: bool) -> list[Effect]:
+        book, since = subscription.book, subscription.crossed_since
+        if book is None or since is None or now.at - since < CROSSED_GRACE_S or not book.is_crossed:
+            return []
+        if may_be_crossed:
+            return [Warn(f"{subscription.progress.stream}: the book is crossed, and the instrument is in an auction")]
+        subscription.was_crossed = True
+        return self.start_resync(subscription, ResyncReason.CROSSED, "best bid at or above best ask", now)
 
 
 def _is_changed(subscription: BookSubscription) -> bool:
     return subscription.book is not None and subscription.progress.last_at >= subscription.looked_at
 
 
-def _is_crossed_for_long(subscription: BookSubscription, now: Moment) -> bool:
-    if subscription.crossed_since is None or subscription.book is None or _is_changed(subscription):
-        return False
-    return now.at - subscription.crossed_since >= CROSSED_GRACE_S
+def _is_state_due(subscription: BookSubscription, now: Moment) -> bool:
+    """Whether to ask about the instrument: soon for a crossing, then regularly until both have ended."""
+    waited_s, since = now.at - subscription.state_asked_at, subscription.crossed_since
+    if since is None or subscription.book is None or _is_changed(subscription) or now.at - since < CROSSED_GRACE_S:
+        return subscription.is_in_auction and waited_s >= AUCTION_RECHECK_S
+    return subscription.state_asked_at < since + CROSSED_GRACE_S or waited_s >= AUCTION_RECHECK_S
 
 
 def describe_link(subscription: BookSubscription, record: Orderbook) -> str:

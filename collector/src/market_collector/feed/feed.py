@@ -250,7 +250,7 @@ class Feed:
         if fetch.question is Question.SNAPSHOT:
             return self._book_sync.on_snapshot(subscription, answer, now)
         state = answer if isinstance(answer, bytes) else None
-        return self._book_sync.on_trading_state(subscription, state, now)
+        return self._book_sync.on_state(subscription, state, now)
 
     def closed(
         self,

@@ -77,6 +77,10 @@ class BookSubscription(StreamSubscription, kw_only=True):
     """The last resync was for a crossed book: a snapshot that is crossed too is not published."""
     crossed_since: float | None = None
     """Since when the best bid is not below the best ask."""
+    state_asked_at: float = float("-inf")
+    """When the state of its instrument was last requested, monotonic seconds."""
+    is_in_auction: bool = False
+    """Whether the instrument did not trade continuously by the last answer, so that the book may be crossed."""
     looked_at: float = float("-inf")
     """When it was last examined for a cross, monotonic seconds."""
     waiting: deque[tuple[float, Orderbook]] = msgspec.field(default_factory=lambda: deque(maxlen=UPDATES_WAITING))

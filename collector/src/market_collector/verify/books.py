@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from market_collector.book.book import ALL_LEVELS, Book
 from market_collector.exchanges import EXCHANGES, has_own_numbers
-from market_collector.model.events import REPEATED, Dropped, Gap, Level, Lost, Orderbook, Repaired
+from market_collector.model.events import REPEATED, TRADING, Dropped, Gap, Instrument, Level, Lost, Orderbook, Repaired
 from market_collector.model.streams import GapState
-from market_collector.verify.crossing import CrossWatch
+from market_collector.verify.crossing import AUCTION_KNOWN_NS, CrossWatch
 from market_collector.verify.report import Books, Finding, MissingRange, RangeState, Reckoning, apart, find, of
 
 
@@ -130,6 +130,10 @@ class BookLine:
         self._is_timed = False
         """Whether this replica numbers the states itself."""
         self._watch: CrossWatch | None = None
+        self._crossing: tuple[int, Finding] | None = None
+        """When the last crossing that took too long was received, and the finding if no auction explains it."""
+        self._may_be_crossed = False
+        """Whether the instrument does not trade continuously."""
         self._out_of_sync: Break | None = None
         """The break of an open gap."""
         self._dropped: Dropped | None = None
@@ -150,7 +154,22 @@ class BookLine:
 
     def start_run(self) -> None:
         """Start the records of another process, whose book starts with a snapshot."""
-        self._book = None
+        self._book, self._may_be_crossed = None, False
+        self._judge_crossing()
+
+    def instrument(self, record: Instrument) -> None:
+        """Note whether the instrument trades continuously. Otherwise it may be in an auction, and its book crossed."""
+        may_be_crossed, received_ns = record.status != TRADING, record.receive_time_ns
+        if may_be_crossed is self._may_be_crossed:
+            return
+        if self._book is not None and self._watch is not None and self._end is not None:
+            if may_be_crossed:
+                self._report_crossing(self._watch.lasted(received_ns, received_ns), received_ns, received_ns)
+            else:
+                self._watch.restart(self._end.time_ns, received_ns)
+        self._may_be_crossed = may_be_crossed
+        if may_be_crossed and self._crossing is not None and received_ns - self._crossing[0] <= AUCTION_KNOWN_NS:
+            self._crossing = None
 
     def gap(self, gap: Gap) -> None:
         """Note a gap: the book is out of sync."""
@@ -162,6 +181,7 @@ class BookLine:
             self._out_of_sync = self._break()
             self.breaks.append(self._out_of_sync)
         self._out_of_sync.gaps.append(life)
+        self._judge_crossing()
         if self._watch is not None:
             self._watch.forget()
 
@@ -179,6 +199,7 @@ class BookLine:
 
     def finish(self) -> None:
         """End the recording."""
+        self._judge_crossing()
         if self._dropped is not None and self._out_of_sync is None:
             self.breaks.append(self._break(dropped=self._dropped))
             self._dropped = None
@@ -233,7 +254,8 @@ class BookLine:
         else:
             self.chains.append(Chain(mark, mark, mark, is_timed=self._is_timed))
         if self._book is not None and self._watch is not None:
-            self._report_crossing(self._watch.lasted(time_ns, record.receive_time_ns), time_ns)
+            lasted_ns = self._watch.lasted(time_ns, record.receive_time_ns)
+            self._report_crossing(lasted_ns, time_ns, record.receive_time_ns)
         self._book = Book(record)
         self._watch = CrossWatch(self._book, time_ns, record.receive_time_ns)
         self._prove(record, time_ns)
@@ -263,7 +285,7 @@ class BookLine:
             self.unproved += 1
             return
         self._book.apply(record)
-        self._report_crossing(self._watch.follow(self._book, record, time_ns), time_ns)
+        self._report_crossing(self._watch.follow(self._book, record, time_ns), time_ns, record.receive_time_ns)
         self._prove(record, time_ns)
 
     def _unsynced(self, out_of_sync: Break, record: Orderbook, time_ns: int) -> None:
@@ -301,9 +323,18 @@ class BookLine:
         detail = f"the book at sequence {record.sequence} does not have the exchange's checksum {record.checksum}"
         find(self.findings, "ChecksumMismatch", detail, time_ns)
 
-    def _report_crossing(self, crossed_ns: int | None, time_ns: int) -> None:
-        if crossed_ns is not None:
-            find(self.findings, "Crossed", f"bids stood at or above asks for {crossed_ns / 1e9:.3f} s", time_ns)
+    def _report_crossing(self, crossed_ns: int | None, time_ns: int, received_ns: int) -> None:
+        if crossed_ns is None or self._may_be_crossed:
+            return
+        self._judge_crossing()
+        detail = f"bids stood at or above asks for {crossed_ns / 1e9:.3f} s"
+        self._crossing = received_ns - crossed_ns, Finding("Crossed", detail, time_ns)
+
+    def _judge_crossing(self) -> None:
+        """Report the last crossing that took too long: no record has shown an auction until here."""
+        if self._crossing is not None:
+            finding, self._crossing = self._crossing[1], None
+            find(self.findings, finding.kind, finding.detail, finding.time_ns)
 
 
 def _is_between(mark: Mark, start: Mark, end: Mark) -> bool:

@@ -11,6 +11,9 @@ from market_collector.model.events import Level, Orderbook
 CROSSED_LIMIT_NS = 2_000_000_000
 """A collector resyncs a book that was crossed for 1 s. It checks every 250 ms and first asks the exchange whether there
 is an auction."""
+AUCTION_KNOWN_NS = 20_000_000_000
+"""An auction is known from the exchange's answer, which takes up to 15 s. The question follows a crossing by 1 s, or a
+few seconds with hundreds of books."""
 
 
 class CrossWatch:
@@ -25,6 +28,10 @@ class CrossWatch:
     def __init__(self, book: Book, time_ns: int, receive_time_ns: int) -> None:
         self._bid = max(map(float, book.bids), default=float("-inf"))
         self._ask = min(map(float, book.asks), default=float("inf"))
+        self.restart(time_ns, receive_time_ns)
+
+    def restart(self, time_ns: int, receive_time_ns: int) -> None:
+        """Starts a crossing of the book as it is now."""
         self._since_ns = (time_ns, receive_time_ns) if self._bid >= self._ask else None
         self._is_reported = False
 

@@ -80,6 +80,8 @@ class ReplicaCheck:
         """By exchange and name of the stream: when a connection carried it."""
         self._gaps: set[tuple[str, str]] = set()
         """Exchange and id of each gap so far."""
+        self._instruments: dict[tuple[str, str | None], Instrument] = {}
+        """The last description of each instrument in this run, by exchange and symbol."""
         self._known: dict[tuple[str, str, DataType, str], StreamCheck] = {}
         """The same by fields of data records, since building a stream name for each record is slow."""
         self._starts = True
@@ -98,6 +100,7 @@ class ReplicaCheck:
     def start_run(self) -> None:
         """Starts the records of another process."""
         self._end_run()
+        self._instruments.clear()
         for check in self.streams.values():
             check.start_run()
 
@@ -214,7 +217,11 @@ class ReplicaCheck:
             self._starts_inside = record.previous_file is not None
 
     def _instrument(self, record: Instrument) -> None:
-        """Nothing to check: it belongs to no stream."""
+        """It tells whether the book may be crossed."""
+        self._instruments[record.exchange, record.symbol] = record
+        check = self.streams.get((record.exchange, f"{record.symbol}/{DataType.ORDERBOOK}"))
+        if check is not None and isinstance(check.line, BookLine):
+            check.line.instrument(record)
 
     def _raw(self, record: Raw) -> None:
         self.raw += 1
@@ -297,8 +304,11 @@ class ReplicaCheck:
     def _stream(self, exchange: str, name: str) -> StreamCheck:
         check = self.streams.get((exchange, name))
         if check is None:
-            line = _line(exchange, Stream.parse(name), starts_inside=self._starts_inside)
+            stream = Stream.parse(name)
+            line = _line(exchange, stream, starts_inside=self._starts_inside)
             check = self.streams[exchange, name] = StreamCheck(line)
+            if isinstance(line, BookLine) and (known := self._instruments.get((exchange, stream.symbol))) is not None:
+                line.instrument(known)
         return check
 
 

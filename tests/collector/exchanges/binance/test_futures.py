@@ -292,4 +292,3 @@ def test_perpetuals_are_named_by_their_contract() -> None:
     assert (found.listed_time_ns, later.status) == (1569398400000_000_000, "pre_launch")
     assert API.unlisted({SYMBOL, "XRP-USDT-PERP"}, body) == {"XRP-USDT-PERP"}
     assert API.halted(body) == {"NEW-USDT-PERP": "PENDING_TRADING"}
-    assert API.is_trading(TRADES, body)

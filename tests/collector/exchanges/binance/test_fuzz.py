@@ -87,7 +87,6 @@ def test_an_answer_of_rest_is_read_or_refused(answer: bytes, stream: Stream, pas
     api = BinanceRestApi()
     for read in (
         lambda: api.judge(stream, Seen(), answer),
-        lambda: api.is_trading(stream, answer),
         lambda: api.read_instruments(None, answer, 1),
         lambda: api.halted(answer),
         lambda: api.unlisted({"BTC-USDT"}, answer),

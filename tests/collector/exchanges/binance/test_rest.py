@@ -197,8 +197,6 @@ def test_symbols_come_from_base_and_quote() -> None:
     assert set(halted.values()) == {"BREAK"}
     assert len(listed) == 46
     assert {each.symbol for each in listed if each.status == "halted"} == set(halted)
-    assert API.is_trading(Stream("ETH-BTC", DataType.TRADE), body)
-    assert not API.is_trading(Stream(next(iter(halted)), DataType.TRADE), body)
 
 
 @pytest.mark.parametrize("bad", [{"status": 7}, {"filters": [{"filterType": "PRICE_FILTER", "tickSize": "1e-8"}]}])

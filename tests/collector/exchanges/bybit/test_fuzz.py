@@ -71,7 +71,6 @@ def test_an_answer_of_rest_is_read_or_refused(answer: bytes, stream: Stream) -> 
     api, candles = BybitRestApi(), Stream("BTC-USDT", DataType.CANDLE, "1m")
     for read in (
         lambda: api.judge(stream, Seen(), answer),
-        lambda: api.is_trading(stream, answer),
         lambda: lines(api.read_instruments(None, answer, 1)),
         lambda: api.halted(answer),
         lambda: api.unlisted({"BTC-USDT"}, answer),

@@ -105,7 +105,6 @@ def test_recorded_instrument_is_described() -> None:
     assert (found.symbol, found.native_symbol, found.kind, found.amount_unit) == ("BTC-USDT", "BTCUSDT", "spot", "base")
     assert (found.price_increment, found.amount_increment, found.min_notional) == ("0.1", "0.000001", "5")
     assert (found.trade_ids, found.sequence_scope, found.status) == ("unnumbered", "exchange", "trading")
-    assert API.is_trading(BOOK, recorded("instruments-info"))
 
 
 def contract(symbol: str, base: str, quote: str, **fields: str) -> dict[str, Any]:

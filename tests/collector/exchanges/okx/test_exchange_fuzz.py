@@ -87,7 +87,6 @@ def test_an_answer_of_rest_is_read_or_refused(answer: bytes, stream: Stream) -> 
     questions = OkxRestApi()
     for read in (
         lambda: questions.newest_mark(stream, answer),
-        lambda: questions.is_trading(stream, answer),
         lambda: questions.read_instruments(None, answer, 1),
         lambda: questions.halted(answer),
         lambda: questions.read_overview(STREAMS, answer),

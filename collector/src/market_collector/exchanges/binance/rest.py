@@ -256,10 +256,6 @@ class BinanceRestApi:
             return _perpetual("exchangeInfo", 1)
         return Request(f"{API}/exchangeInfo?{_symbol(stream)}&showPermissionSets=false", cost=20)
 
-    def is_trading(self, stream: Stream, body: bytes) -> bool:
-        """Return whether the state is TRADING."""
-        return any(row.canonical == stream.symbol and row.status == TRADING for row in _instruments(body))
-
     def history(self, stream: Stream, missing: HistoryRange) -> Request:
         """Request the page that starts with the range, ascending; all of history is there (section 7).
 

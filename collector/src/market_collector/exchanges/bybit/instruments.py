@@ -47,11 +47,6 @@ class InstrumentRow(msgspec.Struct, gc=False):
     lotSizeFilter: Lot = msgspec.field(default_factory=Lot)
     priceFilter: PriceFilter = msgspec.field(default_factory=PriceFilter)
 
-    @property
-    def is_trading(self) -> bool:
-        """Whether it trades continuously."""
-        return self.status == TRADING
-
     def name(self, category: str) -> Name | None:
         """The canonical name; None for dated futures, and for names that have none."""
         if category == SPOT:

@@ -10,7 +10,7 @@ import msgspec
 from market_collector.errors import FrameError, InstrumentRefusedError
 from market_collector.exchanges.bybit.answers import problem_of, read_result, reading
 from market_collector.exchanges.bybit.derivatives import FIELDS, state_of
-from market_collector.exchanges.bybit.instruments import InstrumentList, InstrumentRow, instrument_of
+from market_collector.exchanges.bybit.instruments import TRADING, InstrumentList, InstrumentRow, instrument_of
 from market_collector.exchanges.bybit.names import INTERVALS, LINEAR, NAME, SPOT, category, native_name
 from market_collector.exchanges.bybit.recent import RecentList, request_of
 from market_collector.exchanges.decimals import EARLIEST_MS, LATEST_MS, Milliseconds, check_decimals, integer_of
@@ -150,17 +150,12 @@ class BybitRestApi:
     def halted(self, body: bytes) -> Mapping[str, str]:
         """Return the states of instruments that do not trade: PreLaunch, Delivering, Closed."""
         listed, _ = read_result("its instruments", body, InstrumentList)
-        rows = [row for row in _rows(listed) if not row.is_trading]
+        rows = [row for row in _rows(listed) if row.status != TRADING]
         return {str(name): row.status for row in rows if (name := row.name(listed.category)) is not None}
 
     def state(self, stream: Stream) -> Request:
         """Request the instrument."""
         return _get("instruments-info", _query(stream))
-
-    def is_trading(self, stream: Stream, body: bytes) -> bool:
-        """Return whether its status is Trading."""
-        listed, _ = read_result(stream, body, InstrumentList)
-        return any(row.is_trading for row in _rows(listed))
 
     # -- time
 

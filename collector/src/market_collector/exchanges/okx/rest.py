@@ -137,7 +137,7 @@ class InstrumentDetails(InstrumentRow, gc=False, kw_only=True):
 
 
 STATUSES = {"live": TRADING, "suspend": "halted", "rebase": "halted", "preopen": "pre_launch"}
-"""Our words for OKX's states; others are published as they are."""
+"""Our words for OKX's states; others are published as they are. All but live may be an auction (section 6, step 7)."""
 
 
 class TimeMark(msgspec.Struct, gc=False):
@@ -292,12 +292,6 @@ class OkxRestApi:
         """Request the instrument's state. Limit: 20 requests per 2 s, IP address and instrument type."""
         query = f"instType={instrument_type(stream.symbol)}&instId={native_name(stream.symbol)}"
         return _get(f"{PUBLIC}/instruments", query)
-
-    def is_trading(self, stream: Stream, body: bytes) -> bool:
-        """Return whether the state is live. Any other state may be an auction (section 6, step 7)."""
-        with _reading(stream, body):
-            row = _first(stream, body, InstrumentRow)
-        return row is not None and row.state == "live"
 
     def history(self, stream: Stream, missing: HistoryRange) -> Request:
         """Request the page that ends with the range, which OKX answers newest first (sections 7 and 8).
