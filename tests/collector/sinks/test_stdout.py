@@ -1,6 +1,7 @@
 """Lines on a descriptor: whole, in order, once, and never in the event loop's way."""
 
 import asyncio
+import errno
 import os
 import resource
 import sys
@@ -104,6 +105,17 @@ async def test_write_fails_when_the_reader_has_gone() -> None:
         await StdoutSink("out", reader.writer).write(packed(1, 1))  # the descriptor is closed
 
 
+async def test_write_fails_when_the_terminal_is_closed() -> None:
+    """As when an SSH session ends under ``nohup``."""
+    terminal, descriptor = os.openpty()
+    sink = StdoutSink("out", descriptor)
+    await sink.write(packed(1, 1))
+    os.close(terminal)
+    with pytest.raises(SinkGoneError, match="its reader has gone"):
+        await sink.write(packed(2, 2))
+    os.close(descriptor)
+
+
 async def test_reader_of_a_named_pipe_may_come_back(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -144,6 +156,23 @@ async def test_write_fails_when_the_disk_is_full() -> None:
     with pytest.raises(SinkError, match="standard output: No space left on device; make room"):
         await StdoutSink("out", descriptor).write(packed(1, 1))
     os.close(descriptor)
+
+
+async def test_write_is_tried_again_after_an_error_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    descriptor = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
+    sink = StdoutSink("out", descriptor)
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("market_collector.sinks.stdout.os.write", fail)
+        with pytest.raises(SinkError, match="Input/output error; make room") as raised:
+            await sink.write(packed(1, 1))
+    assert not isinstance(raised.value, SinkGoneError)
+    await sink.write(packed(1, 1))
+    os.close(descriptor)
+    assert (tmp_path / "out").read_bytes() == lines(trades(1, 1))
 
 
 async def test_after_a_failure_writing_goes_on_where_it_stopped(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import select
+import stat
 import sys
 import threading
 from collections.abc import Sequence
@@ -76,9 +77,13 @@ class StdoutSink:
         except OSError as error:
             if error.errno == errno.EPIPE and self._is_named_pipe():
                 raise SinkError("standard output: its reader has gone; start one again") from error
-            if error.errno in GONE:
+            if error.errno in GONE or (error.errno == errno.EIO and self._is_terminal()):
                 raise SinkGoneError("standard output: its reader has gone; start both again") from error
             raise SinkError(f"standard output: {error.strerror}; make room, or write elsewhere") from error
+
+    def _is_terminal(self) -> bool:
+        """Whether it is a terminal, also one that is closed already. On a disk the same error may pass."""
+        return stat.S_ISCHR(os.fstat(self._descriptor).st_mode)
 
     def _is_named_pipe(self) -> bool:
         """Whether a new reader may open the pipe by its name. Linux shows others as ``pipe:[number]``."""
