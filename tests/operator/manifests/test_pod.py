@@ -63,6 +63,15 @@ def test_directories_of_file_sinks_are_mounted(shard: Callable[..., Shard]) -> N
     assert mounts["/archive"]["subPath"] == "shard-0"
 
 
+def test_handover_document_is_mounted_read_only_and_need_not_exist(shard: Callable[..., Shard]) -> None:
+    """A pod starts before the operator has written it. A mount of the directory follows later changes."""
+    spec = pod_template(shard(), "config")["spec"]
+    [volume] = [each for each in spec["volumes"] if each["name"] == "handover"]
+    assert volume["configMap"] == {"name": "okx-btc-handover", "optional": True}
+    [mount] = [each for each in spec["containers"][0]["volumeMounts"] if each["name"] == "handover"]
+    assert mount == {"name": "handover", "mountPath": "/etc/market-collector-handover", "readOnly": True}
+
+
 def test_users_volumes_follow_those_of_the_operator(shard: Callable[..., Shard]) -> None:
     secret = {"name": "tls", "secret": {"secretName": "client", "optional": False}}
     mount = {"name": "tls", "mountPath": "/tls", "readOnly": True}

@@ -1,4 +1,4 @@
-"""The time of the next reconcile. tests/cluster covers the rest on a real API server."""
+"""The time of the next reconcile, and what it writes. tests/cluster covers the rest on a real API server."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from market_operator.cluster.actions import Action, Apply
 from market_operator.cluster.pages import parse
 from market_operator.reconcile.reconciler import Requeue
 from market_operator.resource.document import Document, Resource
-from market_operator.resource.naming import Key
+from market_operator.resource.naming import PAUSED_ANNOTATION, Key
 from market_operator.settings import Settings
 from owned import owned
 
@@ -73,6 +73,26 @@ async def test_resource_waits_for_the_objects_of_its_predecessor_to_go() -> None
         "Could not write Deployment okx-btc-0: 409 NotYetDeleted: it belongs to a deleted resource of the same name. "
         "Kubernetes' garbage collector deletes it; retrying"
     )
+
+
+class Paused(Recreated):
+    """A cluster with a resource that a person has paused."""
+
+    async def read(self, key: Key) -> Document:
+        document = await super().read(key)
+        document["metadata"]["annotations"] = {PAUSED_ANNOTATION: "true"}
+        return document
+
+
+async def test_paused_resource_gets_a_status_and_nothing_else() -> None:
+    fake = Paused()
+    cluster: Any = fake
+    app = assemble(Settings(), cluster, cluster)
+    await app.reconciler.reconcile(Key("md", "okx-btc"), 1_795_000_000.0)
+    app.informer.queue.close()
+    assert fake.kinds == []
+    [stalled] = [each for each in fake.status["conditions"] if each["type"] == "Stalled"]
+    assert (stalled["status"], stalled["reason"]) == ("True", "Paused")
 
 
 class Nested(Recreated):
