@@ -181,6 +181,15 @@ def test_chart_copy_of_the_crd_equals_the_one_in_crds() -> None:
     ).read_bytes(), "run `make crds`"
 
 
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_notes_say_how_to_install_the_crd_if_the_chart_does_not(helm: Tools, chart: str, is_installed: bool) -> None:
+    """The chart has no file that users could apply themselves."""
+    setting = f"crds.install={is_installed}".lower()
+    notes = helm.helm("install", "notes", chart, "--dry-run=client", "--set", setting).partition("NOTES:")[2]
+    assert "Wait until it is ready" in notes
+    assert ("market-operator crd | kubectl apply --server-side -f -" in notes) is not is_installed
+
+
 def test_uninstall_keeps_the_crd_unless_keep_is_false(render: Any) -> None:
     policy = "helm.sh/resource-policy"
     assert the(render(), "CustomResourceDefinition")["metadata"]["annotations"][policy] == "keep"
