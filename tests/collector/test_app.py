@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -203,11 +204,13 @@ def is_whole(records: list[Any]) -> bool:
     return sorted(ids) == list(range(min(ids), max(ids) + 1))
 
 
-def test_sigterm_drains_received_records(exchange: Simulator, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_received_records_are_written_at_a_signal(exchange: Simulator, tmp_path: Path, number: signal.Signals) -> None:
+    """SIGINT is Ctrl-C."""
     with program(tmp_path, document(exchange)) as collector:
         collector.comes(collector.is_ready)
         start = time.monotonic()
-        assert collector.stop() == 0
+        assert collector.stop(number) == 0
         assert time.monotonic() - start < 10
     records = collector.records()
     assert [record["type"] for record in records][-1] == "disconnected"

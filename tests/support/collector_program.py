@@ -50,9 +50,9 @@ class Program:
         """All records on stdout so far. Each line must be complete JSON."""
         return [json.loads(line) for line in self.output.read_text().splitlines()]
 
-    def stop(self) -> int:
-        """Send SIGTERM as a kubelet does, and return the exit code."""
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send SIGTERM as a kubelet does, or another signal, and return the exit code."""
+        self.process.send_signal(number)
         return self.process.wait(25)
 
     def comes(self, is_so: Callable[[], Any], within_s: float = 60.0) -> None:
