@@ -40,6 +40,16 @@ class TestStreaming:
         assert found["Streaming"].message == "0 of 3 streams deliver; quiet or stale: BTC-USDT/trade: HTTP 403"
         assert (found["Ready"].status, found["Ready"].reason) == ("Unknown", Reason.STREAMS_UNKNOWN)
 
+    @pytest.mark.parametrize("state", ["stale", "pending"])
+    def test_unreadable_messages_of_a_stream_are_the_cause(self, scene: Scene, state: str) -> None:
+        words = "OKX frame cannot be read: '-' is not a plain decimal"
+        streams = [
+            {"stream": "BTC-USDT/orderbook", "state": state, "reason": "NoData", "message": "no data"},
+            {"stream": "BTC-USDT/trade", "state": state, "reason": "Unreadable", "message": words},
+        ]
+        found = conditions(scene.snapshot(scene.pod(), probes={"pod-1": ProbeResult(scene.report(streams=streams))}))
+        assert found["Streaming"].message.endswith(f": BTC-USDT/orderbook, BTC-USDT/trade: {words}")
+
     def test_quiet_streams_of_a_suspended_instrument_are_named(self, scene: Scene) -> None:
         names = ("trade", "orderbook", "ticker")
         halted = {"state": "quiet", "reason": "NotTrading", "message": "its instrument's state is suspend"}

@@ -31,9 +31,9 @@ def _not_streaming(snapshot: Snapshot, live: int, total: int) -> ConditionState:
         if found := find(snapshot, counts):
             return found
     for state, reason, word in _STREAM_REASONS:
-        names = [f"{stream.name}{_since(stream.since, snapshot.now)}" for stream in rest if stream.state == state]
-        if names:
-            return ConditionState("False", reason, f"{counts}; {word}: {listed(names)}")
+        if streams := [stream for stream in rest if stream.state == state]:
+            names = listed(f"{stream.name}{_since(stream.since, snapshot.now)}" for stream in streams)
+            return ConditionState("False", reason, f"{counts}; {word}: {names}{_unreadable(streams)}")
     if unknown := [stream for stream in rest if stream.state == "unknown"]:
         return _unknown(unknown, counts, snapshot.now)
     message = f"{counts}; the collectors have not reported the other streams yet"
@@ -57,6 +57,12 @@ def _not_trading(snapshot: Snapshot) -> str:
     }
     symbols = sorted(halted)
     return f"; not trading: {listed(symbols)} ({shortened(halted[symbols[0]])})" if halted else ""
+
+
+def _unreadable(streams: Sequence[Stream]) -> str:
+    """The reason that messages of a stream cannot be read: data comes, though none is published."""
+    words = next((stream.message for stream in streams if stream.reason == "Unreadable" and stream.message), "")
+    return f": {shortened(words)}" if words else ""
 
 
 def _unknown(streams: Sequence[Stream], counts: str, now: float) -> ConditionState:
