@@ -67,6 +67,20 @@ async def test_a_report_is_read(
     assert (found.counters.messages, len(found.streams)) == (10, 3000)
 
 
+async def test_pod_with_only_ipv6_is_probed(
+    direct: Direct, here: Pod, report_document: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(_: web.BaseRequest) -> web.Response:
+        return web.json_response(report_document())
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    await web.TCPSite(runner, "::1", 0).start()
+    monkeypatch.setattr("market_operator.watch.probe.HTTP_PORT", runner.addresses[0][1])
+    assert (await direct.read(replace(here, ip="::1"))).counters.messages == 10
+    await runner.cleanup()
+
+
 async def test_invalid_answer_is_refused_with_the_request(direct: Direct, collector: Collector, here: Pod) -> None:
     collector.body = "<html>"
     with pytest.raises(ReportError, match=rf"GET http://{ADDRESS}:8080/status is invalid: it is no JSON"):
