@@ -150,9 +150,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     ({"dataTypes": ["funding"]}, "funding is only for symbols of kind perpetual"),
     ({"dataTypes": ["markprice"]}, "are only for symbols of kind perpetual or future"),
+    ({"exchange": "binance", "dataTypes": ["funding"]}, "funding is only for symbols of kind perpetual"),
     (
-        {"exchange": "binance", "symbol": "BTC-USDT-PERP", "dataTypes": ["liquidation"]},
-        "binance offers trade, orderbook, ticker, candle, quote, balance",
+        {"exchange": "binance", "symbol": None, "symbols": ["BTC-USDT-PERP", "BTC-USDT"], "dataTypes": ["liquidation"]},
+        "markprice, openinterest and liquidation are only for symbols of kind perpetual or future",
     ),
     ({"auditVolumes": True}, "auditVolumes needs trade in dataTypes, and candle with the interval 1m"),
     ({"dataTypes": ["trade", "trade"]}, "Duplicate value"),

@@ -109,7 +109,7 @@ def test_every_sample_becomes_ready_and_collects(place: Place) -> None:
     for sample in samples:
         place.wait_ready(sample["metadata"]["name"])
     assert condition(place.resource("okx-suspended"), "Ready").reason == "Suspended"
-    assert [restarts(pod) for pod in place.owned("pods")] == [0] * 15, "fifteen pods, none of them restarted"
+    assert [restarts(pod) for pod in place.owned("pods")] == [0] * 16, "sixteen pods, none of them restarted"
     for name in sorted(f"{exchange}-btc" for exchange in exchanges):
         place.wait_moving("records", name)
         status = place.status(name)

@@ -20,6 +20,8 @@ BINANCE_2021 = BINANCE / "ws_spot_2021-10-12_nknusdt_part1_blzeth.jsonl"
 BINANCE_TESTNET = BINANCE / "ws_spot_testnet_2026-09-13_btcusdt.jsonl"
 BINANCE_KLINE = BINANCE / "ws_spot_2026-08-22_kline_snippet.jsonl"
 BINANCE_CONTROL = BINANCE / "control_frames_docs_example.jsonl"
+BINANCE_MARK_PRICES = BINANCE / "ws_usdm_2026-09-30_markprice.jsonl"
+BINANCE_PERPETUALS = (BINANCE / "ws_usdm_demo_2026-09-15_btcusdt_part1.jsonl", BINANCE_MARK_PRICES)
 BINANCE_REST = BINANCE / "rest.jsonl"
 BINANCE_ACCOUNT = BINANCE / "ws_api_account_2026-09-30_demo.jsonl"
 

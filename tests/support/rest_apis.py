@@ -38,7 +38,7 @@ class Weighing(OkxRestApi):
             return RestProblem(ProblemKind.CLOCK if b"timestamp" in body else ProblemKind.KEY)
         return RestProblem(ProblemKind.BUSY, 0.3) if b"Rate limit exceeded" in body else None
 
-    def used_share(self, headers: Mapping[str, str]) -> float:
+    def used_share(self, bucket: str, headers: Mapping[str, str]) -> float:
         """Of 6000 a minute."""
         return float(headers.get("x-mbx-used-weight-1m", 0)) / 6000
 

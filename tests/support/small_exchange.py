@@ -98,7 +98,7 @@ class SmallApi:
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> RestProblem | None:
         return None if status == HTTP_OK else problem_of_status(status, headers, 1.0)
 
-    def used_share(self, headers: Mapping[str, str]) -> float:
+    def used_share(self, bucket: str, headers: Mapping[str, str]) -> float:
         return 0.0
 
     def instruments(self, kind: str) -> Request:

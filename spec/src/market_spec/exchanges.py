@@ -68,7 +68,11 @@ CAPABILITIES = {
         websocket_port=8443,
     ),
     "binance": Capabilities(
-        data_types=COMMON_TYPES, depths=(500, 20, 50, 100, 1000), kinds=(SPOT, PERPETUAL), websocket_port=9443
+        data_types=DATA_TYPES,
+        partial_types=("liquidation",),
+        depths=(500, 20, 50, 100, 1000),
+        kinds=(SPOT, PERPETUAL),
+        websocket_port=9443,
     ),
     "bybit": Capabilities(
         data_types=DATA_TYPES, depths=(200, 50, 1000), intervals=INTERVALS[1:], kinds=(SPOT, PERPETUAL)

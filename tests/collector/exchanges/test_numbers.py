@@ -8,7 +8,7 @@ import pytest
 
 from market_collector.errors import FrameError
 from market_collector.exchanges.binance.account import BinanceAccount
-from market_collector.exchanges.binance.balances import BinancePolls
+from market_collector.exchanges.binance.balances import whole_account
 from market_collector.exchanges.binance.channels import BinanceCodec, channel
 from market_collector.exchanges.binance.rest import BinanceRestApi, BinanceSnapshots
 from market_collector.exchanges.bybit.balances import BybitPolls
@@ -64,8 +64,8 @@ def account_event(frame: bytes) -> Sequence[object]:
     return message.balances
 
 
-def polled(polls: BinancePolls | BybitPolls) -> Read:
-    return lambda body: polls.read(stream(DataType.BALANCE, ACCOUNT), body, 7).balances
+def account(read: Callable[[Stream, bytes, int], AccountUpdate]) -> Read:
+    return lambda body: read(stream(DataType.BALANCE, ACCOUNT), body, 7).balances
 
 
 def history(api: BinanceRestApi | BybitRestApi, data_type: DataType, symbol: str = "BTC-USDT") -> Read:
@@ -122,7 +122,7 @@ SOURCES: dict[str, tuple[tuple[Read, Any], set[str]]] = {
         {"bids", "asks"},
     ),
     "binance account": (
-        (polled(BinancePolls()), {"updateTime": 7, "balances": [{"asset": "BTC", "free": "1", "locked": "2"}]}),
+        (account(whole_account), {"updateTime": 7, "balances": [{"asset": "BTC", "free": "1", "locked": "2"}]}),
         {"free", "locked"},
     ),
     "binance changed balance": (
@@ -161,7 +161,7 @@ SOURCES: dict[str, tuple[tuple[Read, Any], set[str]]] = {
         (lambda body: BybitRecent().read(stream(DataType.TRADE), body, 7), listed(BYBIT_ROW)), {"price", "size"},
     ),
     "bybit account": (
-        (polled(BybitPolls()), listed({"accountType": "UNIFIED", "coin": [COINS]})),
+        (account(BybitPolls().read), listed({"accountType": "UNIFIED", "coin": [COINS]})),
         {"walletBalance", "locked", "spotBorrow"},
     ),
 }  # fmt: skip

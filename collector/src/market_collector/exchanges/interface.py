@@ -469,8 +469,13 @@ class RestApi(Protocol):
         """
         ...
 
-    def used_share(self, headers: Mapping[str, str]) -> float:
-        """The used share of the host's limit, by the headers of an answer; 0.0 where the exchange reports none."""
+    def used_share(self, bucket: str, headers: Mapping[str, str]) -> float:
+        """The used share of the host's limit, by the headers of an answer; 0.0 where the exchange reports none.
+
+        Args:
+            bucket: that of the request.
+            headers: by lower-case name.
+        """
         ...
 
     def instruments(self, kind: str) -> Request:

@@ -91,7 +91,7 @@ class Rest:
             async with self._signed_turn if request.is_signed else nullcontext():
                 await self._turn(call, host, request)
                 answer = await send(call, base, request)
-            host.note_use(self._rest_api.used_share(answer.headers))
+            host.note_use(self._rest_api.used_share(request.bucket, answer.headers))
         except RequestFailedError as error:
             host.heed(error, time.monotonic())
             raise
@@ -209,7 +209,7 @@ def fetch_in_turn(base: str, request: Request, rest_api: RestApi, tls: ssl.SSLCo
     except RequestFailedError as error:
         host.heed(error, time.monotonic())
         raise
-    host.note_use(rest_api.used_share(answer.headers))
+    host.note_use(rest_api.used_share(request.bucket, answer.headers))
     return answer
 
 

@@ -7,7 +7,7 @@ import pytest
 import recordings
 from market_collector.errors import FrameError
 from market_collector.exchanges.binance.account import BinanceAccount, BinanceSigner, sign
-from market_collector.exchanges.binance.balances import BinancePolls
+from market_collector.exchanges.binance.polls import BinancePolls
 from market_collector.exchanges.interface import (
     AccountUpdate,
     Ack,
@@ -172,6 +172,7 @@ def test_recorded_account_is_whole() -> None:
     (frame,) = recordings.received(recordings.BINANCE_ACCOUNT)
     body = json.dumps(json.loads(frame.text)["result"]).encode()
     update = BinancePolls().read(BALANCES, body, 7)
+    assert isinstance(update, AccountUpdate)
     assert (update.is_whole, update.time_ns) == (True, 1790686454570_000_000)
     held = [(balance.asset, balance.total, balance.available, balance.locked) for balance in update.balances]
     assert held[0] == ("BTC", "0.01485691", "0.01485691", "0.00000000")

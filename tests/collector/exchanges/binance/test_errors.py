@@ -51,6 +51,14 @@ def test_answer_without_an_error_has_no_problem() -> None:
     assert refusal(200, {}, b"{}") is None
 
 
-@pytest.mark.parametrize(("headers", "share"), [({"x-mbx-used-weight-1m": "4800"}, 0.8), ({}, 0.0)])
-def test_used_weight_is_a_share_of_the_minute(headers: dict[str, str], share: float) -> None:
-    assert BinanceRestApi().used_share(headers) == share
+@pytest.mark.parametrize(
+    ("bucket", "headers", "share"),
+    [
+        ("", {"x-mbx-used-weight-1m": "4800"}, 0.8),
+        ("perpetual", {"x-mbx-used-weight-1m": "1920"}, 0.8),
+        ("", {}, 0.0),
+        ("perpetual", {}, 0.0),
+    ],
+)
+def test_used_weight_is_a_share_of_the_minute(bucket: str, headers: dict[str, str], share: float) -> None:
+    assert BinanceRestApi().used_share(bucket, headers) == share

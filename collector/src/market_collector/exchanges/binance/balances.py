@@ -36,20 +36,17 @@ class AccountAnswer(msgspec.Struct, gc=False):
 read_account = msgspec.json.Decoder(AccountAnswer).decode
 
 
-class BinancePolls:
-    """The whole account, which the connection does not send."""
+ACCOUNT = Request("/api/v3/account?omitZeroBalances=true", cost=20, is_signed=True)
+"""The request for the assets with a balance."""
 
-    def request(self, stream: Stream) -> Request:
-        """Request the assets with a balance."""
-        return Request("/api/v3/account?omitZeroBalances=true", cost=20, is_signed=True)
 
-    def read(self, stream: Stream, body: bytes, receive_time_ns: int) -> AccountUpdate:
-        """Read the account. Errors do not repeat it."""
-        try:
-            answer = read_account(body)
-            return account_of(stream, answer.balances, answer.updateTime, receive_time_ns, is_whole=True)
-        except UNREADABLE as error:
-            raise FrameError(f"Binance's answer for {stream} cannot be read: {error}", stream) from error
+def whole_account(stream: Stream, body: bytes, receive_time_ns: int) -> AccountUpdate:
+    """Read the answer to `ACCOUNT`. Raises a `FrameError` that does not repeat it."""
+    try:
+        answer = read_account(body)
+        return account_of(stream, answer.balances, answer.updateTime, receive_time_ns, is_whole=True)
+    except UNREADABLE as error:
+        raise FrameError(f"Binance's answer for {stream} cannot be read: {error}", stream) from error
 
 
 def account_of(

@@ -7,7 +7,7 @@ from itertools import count
 import msgspec
 
 from market_collector.errors import UNREADABLE, FrameError
-from market_collector.exchanges.binance.pushes import reader_of
+from market_collector.exchanges.binance.pushes import Reader, reader_of
 from market_collector.exchanges.binance.rows import is_perpetual, native_name
 from market_collector.exchanges.interface import Ack, CloseNotice, Info, Message, Refusal, Unknown
 from market_collector.exchanges.parts import in_parts
@@ -46,8 +46,13 @@ class BinanceCodec:
 
     def __init__(self, streams: Iterable[Stream], path: str = "/stream") -> None:
         self.path = path
-        self._by_name = {channel(stream): stream for stream in streams}
-        self._readers = {_beginning(name): reader_of(stream) for name, stream in self._by_name.items()}
+        self._by_name: dict[str, list[Stream]] = {}
+        for stream in streams:
+            self._by_name.setdefault(channel(stream), []).append(stream)
+        readers = {name: [(stream, reader_of(stream)) for stream in found] for name, found in self._by_name.items()}
+        self._readers = {_beginning(name): found[0][1] for name, found in readers.items() if len(found) == 1}
+        self._shared = {_beginning(name): found for name, found in readers.items() if len(found) > 1}
+        """Readers of events that have data of several streams."""
         self._ids = count(1)
         self._asked: dict[int, tuple[Stream, ...]] = {}
         """Streams of the requests without an answer, the oldest first; none for an unsubscribe request."""
@@ -63,7 +68,7 @@ class BinanceCodec:
     def _request(self, method: str, streams: Sequence[Stream], asked: tuple[Stream, ...]) -> str:
         request_id = next(self._ids)
         self._asked[request_id] = asked
-        names = [channel(stream) for stream in streams]
+        names = list(dict.fromkeys(map(channel, streams)))
         return json.dumps({"method": method, "params": names, "id": request_id}, separators=(",", ":"))
 
     def read(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
@@ -72,36 +77,43 @@ class BinanceCodec:
         try:
             if read_data is not None:
                 return (read_data(frame, receive_time_ns),)
-            return (self._read_other(frame, receive_time_ns),)
+            if (shared := self._shared.get(frame[: frame.find(b",")])) is not None:
+                return _read_shared(shared, frame, receive_time_ns)
+            return self._read_other(frame, receive_time_ns)
         except UNREADABLE as error:
             raise FrameError(f"Binance frame cannot be read: {error}", self._stream_of(frame)) from error
 
     def _stream_of(self, frame: bytes) -> Stream | None:
-        """Return the stream whose data the frame has, even if the frame is cut off."""
+        """Return the only stream whose data the frame has, even if the frame is cut off."""
         try:
             if frame[: frame.find(b",")] in self._readers:
-                return self._by_name[read_name(frame[len(_BEFORE_NAME) : frame.find(b",")])]
-            return self._by_name.get(read_name(read_fields(frame)["stream"]))
+                return self._by_name[read_name(frame[len(_BEFORE_NAME) : frame.find(b",")])][0]
+            streams = self._by_name[read_name(read_fields(frame)["stream"])]
         except (*UNREADABLE, KeyError):
             return None
+        return streams[0] if len(streams) == 1 else None
 
-    def _read_other(self, frame: bytes, receive_time_ns: int) -> Message:
+    def _read_other(self, frame: bytes, receive_time_ns: int) -> Sequence[Message]:
         """Decode answers and notices, and data with an unusual order of keys or with blanks."""
         fields = read_fields(frame)
         if "stream" in fields:
             return self._read_named(read_name(fields["stream"]), fields, frame, receive_time_ns)
         if "e" in fields:
-            return _notice(read_head(frame).e)
+            return (_notice(read_head(frame).e),)
         if "result" in fields or "code" in fields:
-            return self._answer(read_reply(frame))
+            return (self._answer(read_reply(frame)),)
         raise FrameError(f"Binance sent an object with the keys {', '.join(fields) or '(none)'}: no answer, no event")
 
-    def _read_named(self, name: str, fields: dict[str, msgspec.Raw], frame: bytes, receive_time_ns: int) -> Message:
+    def _read_named(
+        self, name: str, fields: dict[str, msgspec.Raw], frame: bytes, receive_time_ns: int
+    ) -> Sequence[Message]:
         if name.startswith("!"):
-            return _notice(read_head(fields["data"]).e)
+            return (_notice(read_head(fields["data"]).e),)
         if name not in self._by_name:
             raise FrameError(f"Binance sent {name[:60]}, which nobody asked for")
-        return self._readers[_beginning(name)](frame, receive_time_ns)
+        if (shared := self._shared.get(_beginning(name))) is not None:
+            return _read_shared(shared, frame, receive_time_ns)
+        return (self._readers[_beginning(name)](frame, receive_time_ns),)
 
     def _answer(self, reply: Reply) -> Message:
         """An error may lack its id. Requests are sent one at a time, so it is about the oldest one."""
@@ -111,6 +123,17 @@ class BinanceCodec:
             message = f"Binance error {reply.code}: {reply.msg}"
             return Refusal(asked or (), "ExchangeError", message, is_permanent=reply.code in BUGS)
         return Info() if asked is None else Ack(asked)
+
+
+def _read_shared(readers: Sequence[tuple[Stream, Reader]], frame: bytes, receive_time_ns: int) -> Sequence[Message]:
+    """Read an event that has data of several streams. Raises a `FrameError` with the first unreadable stream."""
+    batches = []
+    for stream, read in readers:
+        try:
+            batches.append(read(frame, receive_time_ns))
+        except UNREADABLE as error:
+            raise FrameError(f"Binance frame cannot be read: {error}", stream) from error
+    return batches
 
 
 def _notice(kind: str) -> Message:
@@ -132,6 +155,10 @@ def channel(stream: Stream) -> str:
             return f"{name}@ticker"
         case DataType.CANDLE:
             return f"{name}@kline_{stream.interval}"
+        case DataType.FUNDING | DataType.MARKPRICE:
+            return f"{name}@markPrice@1s"  # one event has both
+        case DataType.LIQUIDATION:
+            return f"{name}@forceOrder"
     raise ValueError(f"Binance does not offer {stream}")
 
 

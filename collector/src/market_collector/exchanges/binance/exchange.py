@@ -3,16 +3,16 @@
 The sources are Binance's spot API documentation of 2026-07-21 and recordings of 2021 and 2026. The facts are collected
 in docs/exchanges/binance.md. "[rec]" marks a fact that a recording confirms.
 
-Each wire type shows an example. pushes.py holds the events of connections, rows.py rows of history, rest.py the REST
-requests, balances.py and account.py the account.
+Each wire type shows an example. pushes.py holds the events of connections, futures.py and derivatives.py those of
+perpetuals. rows.py holds rows of history, rest.py and polls.py the REST requests, balances.py and account.py the account.
 """
 
 from collections.abc import Mapping, Sequence
 
 from market_collector.book.book import Book
 from market_collector.book.rule import BookRule, BookWindow, Proof
-from market_collector.exchanges.binance.balances import BinancePolls
 from market_collector.exchanges.binance.channels import BinanceCodec
+from market_collector.exchanges.binance.polls import BinancePolls
 from market_collector.exchanges.binance.rest import DEPTHS, PERPETUAL_REST, BinanceRestApi, BinanceSnapshots
 from market_collector.exchanges.binance.rows import INTERVALS, NAME, is_perpetual
 from market_collector.exchanges.interface import (
@@ -32,13 +32,14 @@ from market_collector.exchanges.interface import (
     Signer,
     Window,
 )
-from market_collector.model.streams import OF_DERIVATIVES, DataType, Stream
+from market_collector.model.streams import DataType, Stream
 from market_spec.names import PERPETUAL
 
 MARKET, ACCOUNT = "market", "account"
 """Names of the routes; the second one is a host too."""
 PERPETUAL_PATHS = {"perpetual-public": "/public/stream", "perpetual-market": "/market/stream"}
 """Paths of perpetuals by route. A stream on the other path is silent (section 14)."""
+PERPETUAL_POLLS = "perpetual-polls"
 PERPETUAL_ROUTE = Route(
     host=PERPETUAL,
     streams_per_connection=180,  # the exchange accepts 1,024, or 200 by another page
@@ -51,7 +52,7 @@ class Binance:
     """Facts about Binance. The testnet differs: ``spec.connection.endpoint`` replaces the addresses."""
 
     name = NAME
-    offers = frozenset(DataType) - OF_DERIVATIVES
+    offers = frozenset(DataType)
     book_depths: tuple[int, ...] = DEPTHS
     books = BookRule(proof=Proof.RANGE, window=BookWindow.KNOWN_RANGE)
     book_snapshots: BookSnapshots | None = BinanceSnapshots()
@@ -69,6 +70,7 @@ class Binance:
         MARKET: Route(streams_per_connection=800),  # the exchange accepts 1,024
         ACCOUNT: Route(host=ACCOUNT, access=Access.SIGNED, sends_whole_accounts=False),
         **dict.fromkeys(PERPETUAL_PATHS, PERPETUAL_ROUTE),
+        PERPETUAL_POLLS: Route(host=PERPETUAL, polled_every_s=30.0),  # 2 of 1,080 a minute for each
     }
     heartbeat = Heartbeat(HeartbeatKind.CONTROL_FRAMES, dead_after_s=60.0)  # a ping frame comes every 20 s
     limits = Limits(
@@ -82,11 +84,16 @@ class Binance:
     rest_api: RestApi = BinanceRestApi()
 
     def route(self, stream: Stream) -> str:
-        """All market data of spot shares connections. Books of perpetuals, their other data and the account do not."""
+        """All market data of spot shares connections. Books of perpetuals, their other data and the account do not.
+
+        Open interest is requested over REST.
+        """
         if stream.data_type is DataType.BALANCE:
             return ACCOUNT
         if not is_perpetual(stream.symbol):
             return MARKET
+        if stream.data_type is DataType.OPENINTEREST:
+            return PERPETUAL_POLLS
         return "perpetual-public" if stream.data_type is DataType.ORDERBOOK else "perpetual-market"
 
     def signer(self) -> Signer:

@@ -11,7 +11,7 @@ from market_collector.exchanges.binance.rows import NAME, checked_levels, is_per
 from market_collector.exchanges.decimals import DECIMAL, Id, Milliseconds, check_decimals, is_decimal
 from market_collector.exchanges.interface import Batch
 from market_collector.model.events import Candle, Level, Orderbook, Ticker, Trade
-from market_collector.model.streams import LARGEST_ID, DataType, Stream
+from market_collector.model.streams import LARGEST_ID, OF_DERIVATIVES, DataType, Stream
 
 LastId = Annotated[int, msgspec.Meta(ge=-1, le=LARGEST_ID)]
 """A trade id; -1 stands for none."""
@@ -145,8 +145,12 @@ Reader = Callable[[bytes, int], Batch]
 
 def reader_of(stream: Stream) -> Reader:
     """Return the reader of the stream's frames. It raises one of `UNREADABLE`."""
+    if stream.data_type in OF_DERIVATIVES:
+        from market_collector.exchanges.binance import derivatives  # here and below: loaded only for them
+
+        return derivatives.reader_of(stream)
     if is_perpetual(stream.symbol):
-        from market_collector.exchanges.binance import futures  # only for perpetuals
+        from market_collector.exchanges.binance import futures
 
         if (reader := futures.reader_of(stream)) is not None:
             return reader

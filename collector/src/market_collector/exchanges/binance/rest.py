@@ -23,7 +23,7 @@ from market_collector.exchanges.binance.rows import (
     trade_of,
 )
 from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds, check_decimals
-from market_collector.exchanges.freshness import by_number
+from market_collector.exchanges.freshness import by_number, by_state
 from market_collector.exchanges.interface import (
     Budget,
     Evidence,
@@ -38,15 +38,16 @@ from market_collector.exchanges.interface import (
 )
 from market_collector.exchanges.readable import readable
 from market_collector.model.events import Candle, Data, Instrument, Level, Orderbook, Trade
-from market_collector.model.streams import LARGEST_ID, DataType, Stream
+from market_collector.model.streams import LARGEST_ID, OF_DERIVATIVES, DataType, Stream
 from market_spec import names
 
 API = "/api/v3"
-WEIGHT_PER_MINUTE = 6000
+WEIGHTS_PER_MINUTE = {"": 6000, names.PERPETUAL: 2400}
+"""What the exchange accepts from an address, by bucket."""
 PERPETUAL_API, PERPETUAL_REST = "/fapi/v1", "perpetual-rest"
 """Path and host of perpetuals."""
 BUDGETS = {"": Budget(per_second=45.0, capacity=300.0), names.PERPETUAL: Budget(per_second=18.0, capacity=120.0)}
-"""At most half of the exchange's weight in any minute, as others share the address: 6,000, of perpetuals 2,400."""
+"""At most half of the exchange's weight in any minute, as others share the address."""
 LIMITS = {100: 5, 500: 25, 1000: 50, 5000: 250}
 PERPETUAL_LIMITS = {100: 5, 500: 10, 1000: 20}
 """Weights of book snapshots by their number of levels."""
@@ -170,15 +171,15 @@ class BinanceRestApi:
         """Judge HTTP errors by their status and code (docs/exchanges/binance.md, section 8)."""
         return problem_of(status, headers, body)
 
-    def used_share(self, headers: Mapping[str, str]) -> float:
+    def used_share(self, bucket: str, headers: Mapping[str, str]) -> float:
         """Return the share of the weight of this minute that all clients of the address have used."""
         used = headers.get("x-mbx-used-weight-1m", "")
-        return int(used) / WEIGHT_PER_MINUTE if used.isdecimal() else 0.0
+        return int(used) / WEIGHTS_PER_MINUTE[bucket] if used.isdecimal() else 0.0
 
     def instruments(self, kind: str) -> Request:
         """Request all instruments, also those that do not trade: their state is wanted too."""
         if kind == names.PERPETUAL:
-            return _perpetual("exchangeInfo", 1)
+            return perpetual_request("exchangeInfo", 1)
         return Request(f"{API}/exchangeInfo?showPermissionSets=false", cost=20)
 
     def halted(self, body: bytes) -> Mapping[str, str]:
@@ -187,15 +188,15 @@ class BinanceRestApi:
 
     def read_instruments(self, symbols: Set[str] | None, body: bytes, receive_time_ns: int) -> Sequence[Instrument]:
         """Return a record for each listed symbol."""
-        with _reading("its instruments", body):
+        with reading("its instruments", body):
             is_wanted = names.is_canonical if symbols is None else symbols.__contains__
             rows = [row for row in _instruments(body) if is_wanted(row.canonical)]
             return readable(rows, partial(_instrument_of, receive_time_ns))
 
     def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
         """Return the symbols that the answer lacks. An answer without any row says nothing about them."""
-        with _reading("its instruments", body):
-            listed = {_name(row).canonical for row in _decode("its instruments", body, InstrumentList).symbols}
+        with reading("its instruments", body):
+            listed = {_name(row).canonical for row in decoded("its instruments", body, InstrumentList).symbols}
         return symbols - listed if listed else frozenset()
 
     def time(self) -> Request:
@@ -208,7 +209,7 @@ class BinanceRestApi:
 
     def newest(self, stream: Stream) -> Request:
         """Request the newest event."""
-        symbol = _symbol(stream)
+        symbol = symbol_query(stream)
         if is_perpetual(stream.symbol):
             return _newest_of_perpetual(stream, symbol)
         match stream.data_type:
@@ -223,12 +224,16 @@ class BinanceRestApi:
         raise ValueError(f"Binance does not offer {stream}")
 
     def judge(self, stream: Stream, seen: Seen, body: bytes) -> Freshness:
-        """Compare the newest number with that of the last record, or of the last answer."""
+        """Compare the newest number with that of the last record, or of the last answer; of states the values."""
+        if stream.data_type in OF_DERIVATIVES:
+            return _judge_state(stream, seen, body)
         return by_number(_newest_mark(stream, body), _known_mark(stream, seen, self))
 
     def overview(self, kind: str) -> Request:
         """Request all tickers."""
-        return _perpetual("ticker/24hr", 40) if kind == names.PERPETUAL else Request(f"{API}/ticker/24hr", cost=80)
+        return (
+            perpetual_request("ticker/24hr", 40) if kind == names.PERPETUAL else Request(f"{API}/ticker/24hr", cost=80)
+        )
 
     def read_overview(self, streams: Iterable[Stream], body: bytes) -> Mapping[Stream, Sign]:
         """Read one row per instrument; one that is not listed has none. Those of perpetuals tell nothing of books."""
@@ -253,8 +258,8 @@ class BinanceRestApi:
     def state(self, stream: Stream) -> Request:
         """Request the instrument's state; of perpetuals there is only the whole list."""
         if is_perpetual(stream.symbol):
-            return _perpetual("exchangeInfo", 1)
-        return Request(f"{API}/exchangeInfo?{_symbol(stream)}&showPermissionSets=false", cost=20)
+            return perpetual_request("exchangeInfo", 1)
+        return Request(f"{API}/exchangeInfo?{symbol_query(stream)}&showPermissionSets=false", cost=20)
 
     def history(self, stream: Stream, missing: HistoryRange) -> Request:
         """Request the page that starts with the range, ascending; all of history is there (section 7).
@@ -265,18 +270,18 @@ class BinanceRestApi:
         if stream.data_type is DataType.TRADE:
             page = f"fromId={missing.first}&limit={min(size, self.history_page)}"
             if is_perpetual(stream.symbol):
-                return _perpetual(f"aggTrades?{_symbol(stream)}&{page}", 20)
-            return Request(f"{API}/historicalTrades?{_symbol(stream)}&{page}", cost=25)
+                return perpetual_request(f"aggTrades?{symbol_query(stream)}&{page}", 20)
+            return Request(f"{API}/historicalTrades?{symbol_query(stream)}&{page}", cost=25)
         start_ms = stream.candle_open_ns(missing.first - 1) // 1_000_000
         page = f"interval={stream.interval}&startTime={start_ms}&limit={min(size + 2, self.history_page)}"
         if is_perpetual(stream.symbol):
-            return _perpetual(f"klines?{_symbol(stream)}&{page}", 5)
-        return Request(f"{API}/klines?{_symbol(stream)}&{page}", cost=2)
+            return perpetual_request(f"klines?{symbol_query(stream)}&{page}", 5)
+        return Request(f"{API}/klines?{symbol_query(stream)}&{page}", cost=2)
 
     def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> History:
         """Read fills, or closed candles. The page is complete up to its last row, which may be an open candle."""
-        with _reading(stream, body):
-            rows = _decode(stream, body, list[msgspec.Raw])
+        with reading(stream, body):
+            rows = decoded(stream, body, list[msgspec.Raw])
             if stream.data_type is DataType.TRADE:
                 trades = readable(rows, partial(_trade, stream.symbol, receive_time_ns))
                 return History(trades, len(rows) - len(trades), (None, int(trades[-1].trade_id) if trades else None))
@@ -292,13 +297,13 @@ class BinanceSnapshots:
         """Request at least twice the wanted levels, as far as Binance has them."""
         levels = _levels(stream, depth)
         if is_perpetual(stream.symbol):
-            return _perpetual(f"depth?{_symbol(stream)}&limit={levels}", PERPETUAL_LIMITS[levels])
-        return Request(f"{API}/depth?{_symbol(stream)}&limit={levels}", cost=LIMITS[levels])
+            return perpetual_request(f"depth?{symbol_query(stream)}&limit={levels}", PERPETUAL_LIMITS[levels])
+        return Request(f"{API}/depth?{symbol_query(stream)}&limit={levels}", cost=LIMITS[levels])
 
     def read(self, stream: Stream, depth: int | None, body: bytes, receive_time_ns: int) -> Orderbook:
         """Read a snapshot, which has no time on spot."""
-        with _reading(stream, body):
-            answer = _decode(stream, body, BookAnswer)
+        with reading(stream, body):
+            answer = decoded(stream, body, BookAnswer)
             bids, asks = checked_levels(answer.bids), checked_levels(answer.asks)
         time_ns = None if answer.T is None else answer.T * 1_000_000
         return Orderbook(
@@ -317,24 +322,28 @@ def _levels(stream: Stream, depth: int | None) -> int:
     return next((limit for limit in limits if limit >= 2 * (depth or DEPTHS[0])), max(limits))
 
 
-def _perpetual(call: str, cost: float) -> Request:
+def perpetual_request(call: str, cost: float) -> Request:
+    """Return a request to the host of perpetuals."""
     return Request(f"{PERPETUAL_API}/{call}", host=PERPETUAL_REST, bucket=names.PERPETUAL, cost=cost)
 
 
 def _newest_of_perpetual(stream: Stream, symbol: str) -> Request:
     match stream.data_type:
         case DataType.TRADE:
-            return _perpetual(f"aggTrades?{symbol}&limit=1", 20)
+            return perpetual_request(f"aggTrades?{symbol}&limit=1", 20)
         case DataType.ORDERBOOK:
-            return _perpetual(f"depth?{symbol}&limit=5", 2)
+            return perpetual_request(f"depth?{symbol}&limit=5", 2)
         case DataType.TICKER:
-            return _perpetual(f"ticker/24hr?{symbol}", 1)
+            return perpetual_request(f"ticker/24hr?{symbol}", 1)
         case DataType.CANDLE:
-            return _perpetual(f"klines?{symbol}&interval={stream.interval}&limit=1", 1)
+            return perpetual_request(f"klines?{symbol}&interval={stream.interval}&limit=1", 1)
+        case DataType.FUNDING | DataType.MARKPRICE:
+            return perpetual_request(f"premiumIndex?{symbol}", 1)
     raise ValueError(f"Binance does not offer {stream}")
 
 
-def _symbol(stream: Stream) -> str:
+def symbol_query(stream: Stream) -> str:
+    """Return the parameter that names the symbol."""
     return f"symbol={native_name(stream.symbol)}"
 
 
@@ -362,6 +371,14 @@ def _newest_mark(stream: Stream, body: bytes) -> int | None:
     return trades[-1].id if trades else None
 
 
+def _judge_state(stream: Stream, seen: Seen, body: bytes) -> Freshness:
+    from market_collector.exchanges.binance.derivatives import PremiumRow, state_of  # loaded only for them
+
+    row = _read(stream, body, PremiumRow)
+    with reading(stream, body):
+        return by_state(state_of(stream, row), seen)
+
+
 def _sign(stream: Stream, row: TickerMark) -> Sign:
     """Read the sign of a stream's newest event. Candles change with each trade."""
     bid, ask = _best(row.bidPrice, row.bidQty), _best(row.askPrice, row.askQty)
@@ -380,8 +397,8 @@ def _best(price: str, amount: str) -> tuple[str, str]:
 
 
 def _instruments(body: bytes) -> list[InstrumentRow]:
-    with _reading("its instruments", body):
-        rows = _decode("its instruments", body, InstrumentList).symbols
+    with reading("its instruments", body):
+        rows = decoded("its instruments", body, InstrumentList).symbols
         return readable(rows, partial(msgspec.json.decode, type=InstrumentRow))
 
 
@@ -438,11 +455,11 @@ def _candle(stream: Stream, receive_time_ns: int, row: msgspec.Raw) -> Candle:
 
 
 def _read(what: Stream | str, body: bytes, kind: type[T]) -> T:
-    with _reading(what, body):
-        return _decode(what, body, kind)
+    with reading(what, body):
+        return decoded(what, body, kind)
 
 
-def _decode(what: Stream | str, body: bytes, kind: type[T]) -> T:
+def decoded(what: Stream | str, body: bytes, kind: type[T]) -> T:
     """Decode an answer. One with an error raises `InstrumentRefusedError` or `FrameError`."""
     try:
         return msgspec.json.decode(body, type=kind)
@@ -463,7 +480,7 @@ def _raise_problem(what: Stream | str, body: bytes) -> None:
 
 
 @contextmanager
-def _reading(what: Stream | str, body: bytes) -> Iterator[None]:
+def reading(what: Stream | str, body: bytes) -> Iterator[None]:
     """Turn a decoding error into a FrameError that names the request and shows the answer.
 
     It has the stream if only the stream's data cannot be read.

@@ -111,7 +111,7 @@ class BybitRestApi:
         """Judge errors, most of which come with HTTP 200."""
         return problem_of(status, headers, body)
 
-    def used_share(self, headers: Mapping[str, str]) -> float:
+    def used_share(self, bucket: str, headers: Mapping[str, str]) -> float:
         """Public requests have no such header."""
         return 0.0
 

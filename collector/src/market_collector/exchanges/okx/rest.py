@@ -173,7 +173,7 @@ class OkxRestApi:
             return RestProblem(ProblemKind.NO_SYMBOL)
         return problem_of_status(status, headers, BUSY_PAUSE_S, LONGEST_BUSY_PAUSE_S)
 
-    def used_share(self, headers: Mapping[str, str]) -> float:
+    def used_share(self, bucket: str, headers: Mapping[str, str]) -> float:
         """OKX reports none."""
         return 0.0
 
