@@ -51,6 +51,8 @@ class Route(msgspec.Struct, frozen=True):
     """The unsigned login, for `Access.LOGIN`."""
     sends_whole_accounts: bool = True
     """False: it sends only changes of an account, and `Polls` requests the rest over REST."""
+    sends_settled_rates: bool = True
+    """False: it sends only predicted funding rates, and `Polls` requests the settled ones over REST."""
     dead_after_s: float | None = None
     """Instead of `Heartbeat.dead_after_s`, where these connections show life less often. None: as the others."""
     polled_every_s: float | None = None
@@ -616,14 +618,20 @@ class RecentTrades(Protocol):
 
 
 class Polls(Protocol):
-    """Requests for streams that exist over REST only, and for accounts of which a connection sends only changes."""
+    """Requests for streams that exist over REST only, and for data that a connection does not send.
+
+    That is an account of which it sends only changes, or the settled rates of which it sends only the predicted ones.
+    """
 
     def request(self, stream: Stream) -> Request:
-        """The request for the newest data of a stream; of candles the running one and a few closed ones."""
+        """The request for the newest data of a stream.
+
+        Of candles these are the running one and a few closed ones, of funding rates the last settled ones.
+        """
         ...
 
     def read(self, stream: Stream, body: bytes, receive_time_ns: int) -> Batch | AccountUpdate:
-        """The data in an answer, an account whole.
+        """The data in an answer, an account whole, settled rates oldest first.
 
         Raises:
             InstrumentRefusedError: the exchange does not know the instrument, or does not serve it any more.
@@ -643,7 +651,8 @@ class Exchange(Protocol):
     book_snapshots: BookSnapshots | None
     """Snapshots of books over REST; None where they come on the connection."""
     polls: Polls | None
-    """For routes with `Route.polled_every_s`, or without `Route.sends_whole_accounts`; None if there is none."""
+    """For routes with `Route.polled_every_s`, or without `Route.sends_whole_accounts` or `Route.sends_settled_rates`;
+    None if there is none."""
     candle_intervals: tuple[str, ...]
     skips_empty_candles: bool
     """Connections carry no candle of an interval without trades, so that one is only missing if history has it."""

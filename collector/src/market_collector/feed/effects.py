@@ -39,6 +39,8 @@ class Question(Enum):
     """Its newest trades, where ids do not show what an interruption has missed."""
     ACCOUNT = "account"
     """All balances, where the connection brings only changes."""
+    SETTLED = "settled rates"
+    """Its settled funding rates, where the connection brings only predicted ones."""
     HALTS = "instruments that do not trade"
     """Which instruments do not trade now."""
 

@@ -34,6 +34,7 @@ from market_collector.feed.ledger import Ledger
 from market_collector.feed.liveness import Liveness
 from market_collector.feed.quiet_check import QuietCheck
 from market_collector.feed.recent_check import RecentCheck
+from market_collector.feed.settled_rates import SettledRates
 from market_collector.feed.stream_state import AccountProgress, UnnumberedProgress
 from market_collector.feed.subscription import (
     SUBSCRIBE_TIMEOUT_S,
@@ -106,6 +107,7 @@ class Feed:
             exchange, ledger, self._requests, check, ping_interval_s, exchange.routes[route].dead_after_s
         )
         self._login = AccountLogin(ledger, self._requests, exchange.routes[route], exchange.polls)
+        self._settled = SettledRates(ledger, self._requests, exchange.routes[route], exchange.polls)
         self._recent = RecentCheck(exchange.recent_trades, ledger, self._requests, self._number)
         self._tick_s = BOOK_TICK_S if self._requests.books or self._recent else TICK_S
         self._alive_at = 0.0
@@ -197,6 +199,7 @@ class Feed:
             self._book_sync.request_snapshots,
             self._book_sync.check_crossed,
             self._recent.requests,
+            self._settled.requests,
             self._check_accounts,
             self._confirm_liquidations,
             self._liveness.probe_idle,
@@ -246,6 +249,8 @@ class Feed:
             return self._liveness.on_newest(subscription, answer, now)
         if fetch.question is Question.RECENT:
             return self._recent.on_answer(subscription, answer, now)
+        if fetch.question is Question.SETTLED:
+            return self._settled.on_answer(subscription, answer, now)
         assert isinstance(subscription, BookSubscription)
         if fetch.question is Question.SNAPSHOT:
             return self._book_sync.on_snapshot(subscription, answer, now)

@@ -174,6 +174,42 @@ def test_odd_open_interest_is_an_error(body: bytes) -> None:
         BinancePolls().read(INTEREST, body, 9)
 
 
+SETTLED = {"symbol": "BTCUSDT", "fundingRate": "-0.00010000", "fundingTime": 1570608000002, "markPrice": "34287.5"}
+
+
+def settled(*rows: Any) -> Batch:
+    found = BinancePolls().read(FUNDING, json.dumps(rows).encode(), 9)
+    assert isinstance(found, Batch)
+    return found
+
+
+def test_settled_rates_come_from_history_with_a_budget_of_their_own() -> None:
+    asked = Request("/fapi/v1/fundingRate?symbol=BTCUSDT&limit=10", host="perpetual-rest", bucket="funding-history")
+    assert BinancePolls().request(FUNDING) == asked
+    budget = API.budgets[asked.bucket]
+    assert 300 * budget.per_second + budget.capacity <= 250
+    assert not BINANCE.routes[BINANCE.route(FUNDING)].sends_settled_rates
+
+
+def test_settled_rate_has_the_time_and_mark_price_of_its_payment() -> None:
+    time_ns = 1_570_608_000_002_000_000
+    rate = Funding(
+        "binance", PERP, None, 9, "settled", "-0.00010000", None, time_ns, None, None, "34287.5", None
+    )  # fmt: skip
+    assert settled(SETTLED).records == [rate]
+    (old,) = settled(SETTLED | {"markPrice": ""}).records
+    assert isinstance(old, Funding)
+    assert old.mark_price is None
+    assert settled().records == []
+
+
+@pytest.mark.parametrize("changes", [{"fundingRate": "x"}, {"markPrice": "-1"}, {"fundingTime": "5"}])
+def test_odd_settled_rate_is_an_error(changes: dict[str, Any]) -> None:
+    with pytest.raises(FrameError) as caught:
+        settled(SETTLED | changes)
+    assert caught.value.stream == FUNDING
+
+
 def test_other_data_does_not_load_the_module_of_derivatives() -> None:
     code = (
         "import sys; from market_collector.exchanges.binance.exchange import Binance;"

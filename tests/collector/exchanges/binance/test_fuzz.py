@@ -31,7 +31,7 @@ PERPETUALS = [
     for symbol in ("BTC-USDT", "ETH-USDT")
     for data_type in sorted(Binance.offers - {DataType.BALANCE, DataType.QUOTE, DataType.OPENINTEREST})
 ]
-INTEREST = Stream("BTC-USDT-PERP", DataType.OPENINTEREST)
+INTEREST, RATES = (Stream("BTC-USDT-PERP", kind) for kind in (DataType.OPENINTEREST, DataType.FUNDING))
 KINDS = {
     DataType.TRADE: Trade, DataType.ORDERBOOK: Orderbook, DataType.TICKER: Ticker, DataType.CANDLE: Candle,
     DataType.FUNDING: Funding, DataType.MARKPRICE: MarkPrice, DataType.LIQUIDATION: Liquidation,
@@ -76,6 +76,7 @@ ANSWERS = (
     + [
         b'{"symbol":"BTCUSDT","markPrice":"11793.63104562","indexPrice":"11781.80495970","estimatedSettlePrice":"1.5",'
         b'"lastFundingRate":"0.00038246","interestRate":"0.00010000","nextFundingTime":1597392000000,"time":1597370495002}',
+        b'[{"symbol":"BTCUSDT","fundingRate":"0.00010000","fundingTime":1570636800000,"markPrice":"34287.54619963"}]',
         b'{"openInterest":"10659.509","symbol":"BTCUSDT","time":1589437530011}',
     ]
 )
@@ -134,6 +135,7 @@ def test_an_answer_of_rest_is_read_or_refused(answer: bytes, stream: Stream, pas
         lambda: lines([BinanceSnapshots().read(stream, None, answer, 1)]),
         lambda: lines(whole_account(ACCOUNT, answer, 1).balances),
         lambda: BinancePolls().read(INTEREST, answer, 1),
+        lambda: BinancePolls().read(RATES, answer, 1),
     ):
         try:
             read()

@@ -199,6 +199,19 @@ def test_contract_has_marks_and_interest_over_rest(exchange: Exchange) -> None:
     assert [row["symbol"] for row in exchange.get("premiumIndex")] == ["BTCUSDT"]
 
 
+def test_paid_funding_rates_are_the_settled_ones(exchange: Exchange) -> None:
+    contract = exchange.venue.boards[PERPETUAL].contract
+    assert contract is not None
+    paid = {rate.due_ms - 28_800_000: Decimal(rate.settled) for rate in contract.rates.rows}
+    rows = exchange.get("fundingRate?symbol=BTCUSDT")
+    assert {row["fundingTime"]: Decimal(row["fundingRate"]) for row in rows} == paid
+    assert [*paid] == [1_767_196_800_000, 1_767_225_600_000]
+    (last,) = exchange.get("fundingRate?symbol=BTCUSDT&limit=1")
+    before = [mark for mark in contract.marks.rows if mark.ts_ms <= last["fundingTime"]]
+    assert (last, Decimal(last["markPrice"])) == (rows[-1], Decimal(before[-1].price))
+    assert (rows[0]["markPrice"], last["symbol"]) == ("", "BTCUSDT")
+
+
 def test_ticker_over_rest_has_the_last_trade_and_no_best_prices(exchange: Exchange) -> None:
     row = exchange.get("ticker/24hr?symbol=BTCUSDT")
     assert row["lastId"] == exchange.truth.trades[PERPETUAL].last_id

@@ -94,6 +94,19 @@ class InterestAnswer(msgspec.Struct, gc=False):
     time: Milliseconds
 
 
+class SettledRow(msgspec.Struct, gc=False):
+    """A rate that was paid; the time may be some milliseconds after the payment.
+
+    ``{"symbol":"BTCUSDT","fundingRate":"0.00010000","fundingTime":1570636800000,"markPrice":"34287.54619963"}``
+
+    ``markPrice`` is "" for old ones.
+    """
+
+    fundingRate: str
+    fundingTime: Milliseconds
+    markPrice: str = ""
+
+
 read_mark_push = msgspec.json.Decoder(MarkPush).decode
 read_liquidation_push = msgspec.json.Decoder(LiquidationPush).decode
 CLOSED: Mapping[str, tuple[Side, Literal["long", "short"]]] = {"SELL": ("sell", "long"), "BUY": ("buy", "short")}
@@ -136,6 +149,16 @@ def open_interest_of(symbol: str, answer: InterestAnswer, receive_time_ns: int) 
     return OpenInterest(
         NAME, symbol, answer.time * 1_000_000, receive_time_ns, answer.openInterest, None, None, None, polled=True
     )
+
+
+def settled_of(symbol: str, receive_time_ns: int, row: SettledRow) -> Funding:
+    """Make the record of a settled rate. The answer has no time of its own. Raises ValueError."""
+    mark, due_ns = row.markPrice or None, row.fundingTime * 1_000_000
+    check_signed_decimals((row.fundingRate,))
+    check_decimals((mark,))
+    return Funding(
+        NAME, symbol, None, receive_time_ns, "settled", row.fundingRate, None, due_ns, None, None, mark, None
+    )  # fmt: skip
 
 
 # -- frames

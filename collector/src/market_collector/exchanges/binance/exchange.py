@@ -3,8 +3,8 @@
 The sources are Binance's spot API documentation of 2026-07-21 and recordings of 2021 and 2026. The facts are collected
 in docs/exchanges/binance.md. "[rec]" marks a fact that a recording confirms.
 
-Each wire type shows an example. pushes.py holds the events of connections, futures.py and derivatives.py those of
-perpetuals. rows.py holds rows of history, rest.py and polls.py the REST requests, balances.py and account.py the account.
+Each wire type shows an example. Events of connections are in pushes.py, futures.py and derivatives.py. Rows of
+history are in rows.py, REST requests in rest.py and polls.py. The account is in balances.py and account.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,6 +44,7 @@ PERPETUAL_ROUTE = Route(
     host=PERPETUAL,
     streams_per_connection=180,  # the exchange accepts 1,024, or 200 by another page
     dead_after_s=240.0,  # a ping frame comes every 180 s
+    sends_settled_rates=False,
 )
 POLICY_VIOLATION = 1008
 

@@ -42,12 +42,18 @@ from market_collector.model.streams import LARGEST_ID, OF_DERIVATIVES, DataType,
 from market_spec import names
 
 API = "/api/v3"
-WEIGHTS_PER_MINUTE = {"": 6000, names.PERPETUAL: 2400}
+FUNDING = "funding-history"
+"""Bucket of settled rates. They have no weight but a limit of their own: 500 requests in 5 minutes."""
+WEIGHTS_PER_MINUTE = {"": 6000, names.PERPETUAL: 2400, FUNDING: 2400}
 """What the exchange accepts from an address, by bucket."""
 PERPETUAL_API, PERPETUAL_REST = "/fapi/v1", "perpetual-rest"
 """Path and host of perpetuals."""
-BUDGETS = {"": Budget(per_second=45.0, capacity=300.0), names.PERPETUAL: Budget(per_second=18.0, capacity=120.0)}
-"""At most half of the exchange's weight in any minute, as others share the address."""
+BUDGETS = {
+    "": Budget(per_second=45.0, capacity=300.0),
+    names.PERPETUAL: Budget(per_second=18.0, capacity=120.0),
+    FUNDING: Budget(per_second=0.8, capacity=10.0),
+}
+"""At most half of the exchange's limits, as others share the address."""
 LIMITS = {100: 5, 500: 25, 1000: 50, 5000: 250}
 PERPETUAL_LIMITS = {100: 5, 500: 10, 1000: 20}
 """Weights of book snapshots by their number of levels."""

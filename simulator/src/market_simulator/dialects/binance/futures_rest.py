@@ -8,7 +8,7 @@ from typing import Any, Final
 from market_simulator.dialects.binance import frames, futures, rest
 from market_simulator.dialects.binance.rest import Call, Endpoint
 from market_simulator.engine.candles import Bar, Candle
-from market_simulator.engine.contracts import Contract
+from market_simulator.engine.contracts import FUNDING_MS, Contract, Mark
 from market_simulator.engine.quantities import plain
 from market_simulator.engine.truth import Fill
 from market_simulator.engine.venue import Board
@@ -91,6 +91,24 @@ def _interest(call: Call, board: Board, contract: Contract) -> dict[str, Any] | 
     return {"openInterest": plain(interest.contracts), "symbol": name, "time": interest.ts_ms}
 
 
+def _funding_rates(call: Call) -> str:
+    """The rates that were paid, oldest first. `startTime` and `endTime` are not read."""
+    board, limit = call.board(), call.limit(100, 1000)
+    contract = board.contract
+    assert contract is not None  # it is a perpetual
+    rates = list(contract.rates.rows)
+    paid = {rate.due_ms - FUNDING_MS: rate.settled for rate in rates[: len(rates) - call.request.lag]}
+    name, marks = frames.native(board.instrument.id), list(contract.marks.rows)
+    rows = [_funding_rate(name, rate, time_ms, marks) for time_ms, rate in paid.items()]
+    return call.rows(rows[-limit:])
+
+
+def _funding_rate(name: str, rate: str, time_ms: int, marks: list[Mark]) -> str:
+    mark = next((frames.eight(each.price) for each in reversed(marks) if each.ts_ms <= time_ms), "")
+    numbers = {"fundingRate": frames.rounded(frames.number(rate)), "fundingTime": time_ms, "markPrice": mark}
+    return frames.compact({"symbol": name, **numbers})
+
+
 def _depth_weight(call: Call) -> int:
     limit = call.limit(500, 1000)
     return next(weight for most, weight in ((50, 2), (100, 5), (500, 10), (1000, 20)) if limit <= most)
@@ -106,5 +124,6 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     API + "klines": Endpoint(_klines, rest.fixed(2)),
     API + "ticker/24hr": Endpoint(rest.day_ticker, rest.by_symbol(1, 40)),
     API + "premiumIndex": Endpoint(_of_contract(_premium), rest.fixed(1)),
+    API + "fundingRate": Endpoint(_funding_rates, rest.fixed(0)),
     API + "openInterest": Endpoint(_of_contract(_interest), rest.fixed(1)),
 }
