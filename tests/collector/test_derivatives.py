@@ -1,6 +1,6 @@
 """Funding rates, mark prices, open interest and liquidations of a running collector equal the simulator's.
 
-Funding is paid 10 s after the start of the market.
+Funding is paid 5 s after the start of the market.
 """
 
 from bisect import bisect_right
@@ -20,7 +20,7 @@ from simulator_process import Simulator, simulator
 pytestmark = pytest.mark.simulator
 PERP = "BTC-USDT-PERP"
 TYPES = ["funding", "markprice", "openinterest", "liquidation"]
-MARKET = ("--market", "7", "--symbols", f"{PERP},BTC-USDT", "--rate", "200", "--start", "2026-01-01T07:59:50Z")
+MARKET = ("--market", "7", "--symbols", f"{PERP},BTC-USDT", "--rate", "200", "--start", "2026-01-01T07:59:55Z")
 PAID_NS = 1_767_254_400_000_000_000
 """2026-01-01T08:00:00Z."""
 LOSSLESS: dict[str, list[tuple[str, dict[str, Any]]]] = {
@@ -31,10 +31,10 @@ LOSSLESS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 """Faults after which no record may be missing."""
 FAULTS: dict[str, list[tuple[str, dict[str, Any]]]] = LOSSLESS | {
     "drop": [("drop", {})],
-    "reorder": [("reorder", {"channel": "markprice", "count": 5})],
+    "reorder": [("reorder", {"channel": "markprice", "count": 5, "seconds": 3})],
     "silence": [("silence", {"channel": "markprice", "seconds": 8})],
-    "lose": [("lose", {"count": 20})],
-    "corrupt": [("corrupt", {"damage": "json", "count": 10})],
+    "lose": [("lose", {"count": 20, "seconds": 2})],
+    "corrupt": [("corrupt", {"damage": "json", "count": 10, "seconds": 2})],
     "subscribe-error": [("subscribe-error", {"count": 2}), ("drop", {})],
 }
 LOST_MESSAGES = {"reorder", "silence", "lose", "corrupt"}
