@@ -115,7 +115,7 @@ class Contract:
         ts_ms = time_us // 1000
         if time_us % MARK_US == 0:
             self._mark(ts_ms, book)
-        if time_us % INTEREST_US == 0:
+        if time_us % INTEREST_US == 0 or not self.interests.rows:
             self._interest(ts_ms)
         if time_us % RATE_US == 0 or not self.rates.rows:
             self._rate(ts_ms)
