@@ -73,12 +73,21 @@ class Collector:
         Raises:
             SubjectError: It had a gap, an unreadable frame or a reconnect, so it did not do the measured work.
         """
-        status = json.loads(self.get("/status"))
+        status = self._idle_status()
         counters, (sink,) = status["counters"], status["sinks"]
         bad = {name: counters[name] for name in ("gapsDetected", "resyncs", "reconnections", "droppedRecords")}
         if any(bad.values()) or sink["acknowledged"] != counters["records"]:
             raise SubjectError(f"market-collector did not collect the complete tape: {bad}, {sink}")
         return sum(map(market_data, self.data.glob("*.jsonl")))
+
+    def _idle_status(self) -> Any:
+        """The status once no record waits for the sink: each minute, records tell what is recorded."""
+        end = time.monotonic() + END_S
+        while True:
+            status = json.loads(self.get("/status"))
+            if not status["sinks"][0]["queued"] or time.monotonic() > end:
+                return status
+            time.sleep(0.05)
 
     def wait_for_data(self) -> float:
         """Read the sink's file every 2 ms, because requests to the program would slow its start."""

@@ -1,6 +1,7 @@
 """Our program at the exchange that only sends, as in the benchmark."""
 
 import socket
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,18 @@ def test_a_repeated_book_is_no_message(tmp_path: Path) -> None:
     records = [book, update(1, 2), repeat(book), repeat(book, cause="interval"), trade(7), gap("g", 1)]
     file.write_bytes(msgspec.json.encode(records).replace(b"},{", b"}\n{"))
     assert subjects.market_data(file) == 3
+
+
+def test_records_wait_for_those_that_a_minute_brings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counters = dict.fromkeys(("gapsDetected", "resyncs", "reconnections", "droppedRecords"), 0) | {"records": 7}
+    sinks = [{"queued": 6, "acknowledged": 1}, {"queued": 0, "acknowledged": 7}, {"queued": 0, "acknowledged": 6}]
+    answers = [msgspec.json.encode({"counters": counters, "sinks": [sink]}) for sink in sinks]
+    monkeypatch.setattr(subjects.Collector, "get", lambda *_: answers.pop(0))
+    with subprocess.Popen(["true"]) as process:
+        collector = subjects.Collector(process, "http://127.0.0.1:1", tmp_path)
+        assert collector.records() == 0
+        with pytest.raises(subjects.SubjectError, match="complete tape"):
+            collector.records()
 
 
 @pytest.mark.simulator
