@@ -357,8 +357,12 @@ class _Writer:
             await _wait(self._wake, self._sync_at() - self._clock().at)
         pause_s = self._turn_at - self._clock().at
         if pause_s > 0 and 0 < self.queue.waiting < BATCH_RECORDS and not (self._again or self._hurry.is_set()):
-            self._full.clear()
-            await _wait(self._full, pause_s)
+            await self._fill_batch(pause_s)
+
+    async def _fill_batch(self, longest_s: float) -> None:
+        """Waits for a full batch, so that many records share the cost of a write."""
+        self._full.clear()
+        await _wait(self._full, longest_s)
 
     def _sync_at(self) -> float:
         """Time of the next sync if nothing more is written."""
