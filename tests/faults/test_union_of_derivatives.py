@@ -1,0 +1,149 @@
+"""Two replicas with faults: the union of their data of derivatives has what a replica without faults has.
+
+`tests/collector/test_derivatives.py` compares one collector with the exchange's truth.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import evidence
+from collector_settings import settings_of
+from collector_thread import CollectorThread, ListSink, collector_thread
+from cut_replicas import connections_of
+from exchange_words import ALL_WORDS, BYBIT
+from market_collector.config.settings import Settings
+from market_collector.model.events import AnyData, Funding
+from market_collector.model.identity import identity, union
+from market_collector.model.streams import DataType
+from market_collector.verify import coverage
+from market_spec.exchanges import CAPABILITIES
+from simulator_process import Simulator, simulator
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+SYMBOL = "BTC-USDT-PERP"
+KINDS = ("funding", "markprice", "openinterest", "liquidation")
+VENUES = [name for name in ALL_WORDS if set(KINDS) <= set(CAPABILITIES[name].data_types)]
+AWAY_S = 3.5
+"""Longer than the interval between two messages about open interest."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Records of one market by two replicas with faults, and by one without."""
+
+    outputs: list[list[Any]]
+    """Of the two."""
+    undisturbed: list[Any]
+    folder: Path
+    """Files of the two."""
+
+    def merged(self, kind: str) -> list[AnyData]:
+        """The union of the two by identity."""
+        return union(*(typed(output, kind) for output in self.outputs))
+
+
+def typed(output: list[Any], kind: str) -> list[AnyData]:
+    return msgspec.convert(evidence.of_type(output, kind), list[AnyData])
+
+
+@pytest.fixture(scope="module", params=VENUES)
+def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    """Each of the two is away, then both are. Funding is paid meanwhile. Only settled rates are offered again."""
+    folder = tmp_path_factory.mktemp("files")
+    market = ("--market", "19", "--symbols", SYMBOL, "--rate", "200", "--start", "2026-01-01T07:59:50Z")
+    sinks = [ListSink(name) for name in "abc"]
+    with simulator(*market, exchange=request.param) as exchange:
+        settings = every_type(exchange)
+        with (
+            collector_thread(settings, sinks[2]) as undisturbed,
+            collector_thread(settings, sinks[0]) as first,
+            collector_thread(settings, sinks[1]) as second,
+        ):
+            for collector in (undisturbed, first, second):
+                collector.is_served()
+            for victims in ((first,), (second,), (first, second)):
+                be_away(exchange, victims)
+                for collector in (first, second):
+                    collector.is_served()
+                time.sleep(AWAY_S)
+            for collector in (first, second, undisturbed):
+                collector.stop()
+    for sink in sinks[:2]:
+        (folder / f"{sink.name}.jsonl").write_bytes(b"".join(sink.lines))
+    return Recorded([sink.output() for sink in sinks[:2]], sinks[2].output(), folder)
+
+
+def every_type(exchange: Simulator) -> Settings:
+    types = [DataType(kind) for kind in KINDS]
+    backoff = {"backoff_initial_s": 0.05, "backoff_max_s": 0.5}
+    return settings_of(
+        exchange.websocket, *types, rest=exchange.rest, exchange=exchange.words.name, symbols=(SYMBOL,), sinks=(),
+        **backoff,
+    )  # fmt: skip
+
+
+def be_away(exchange: Simulator, victims: Sequence[CollectorThread]) -> None:
+    """Cut the connections of these collectors, and refuse new ones for a while."""
+    cut = [connection for each in connections_of(exchange, *victims) for connection in each]
+    exchange.post("/faults/refuse", {"seconds": AWAY_S})
+    for connection in cut:
+        exchange.post("/faults/drop", {"connection": connection})
+    time.sleep(AWAY_S)
+
+
+def answers(output: list[Any], kind: str) -> Iterator[Any]:
+    """The first message of each connection: the present state, which other replicas need not have."""
+    first_ns: int | None = None
+    is_new = False
+    for record in output:
+        if record["type"] == "connected" and f"{SYMBOL}/{kind}" in record["streams"]:
+            is_new, first_ns = True, None
+        elif record["type"] == kind and is_new:
+            first_ns = first_ns or record["receive_time_ns"]
+            if record["receive_time_ns"] == first_ns:
+                yield record
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_union_has_each_record_of_the_undisturbed_one_once(recorded: Recorded, kind: str) -> None:
+    merged, known = recorded.merged(kind), typed(recorded.undisturbed, kind)
+    own = msgspec.convert([each for output in recorded.outputs for each in answers(output, kind)], list[AnyData])
+    assert {*map(identity, merged)} <= {*map(identity, known)} | {*map(identity, own)}
+    parts = [{*map(identity, typed(output, kind))} for output in recorded.outputs]
+    assert parts[0] & parts[1]
+    assert parts[0] != parts[1] or kind == "funding", "both may have all of the few rates"
+    assert len(merged) == len({*map(identity, merged)}) == len(parts[0] | parts[1])
+
+
+def test_union_has_each_settled_rate_once(recorded: Recorded) -> None:
+    known = settled(typed(recorded.undisturbed, "funding"))
+    assert settled(recorded.merged("funding")) == known
+    assert bool(known) == (recorded.undisturbed[0]["exchange"] != BYBIT.name)
+
+
+def settled(records: Iterable[AnyData]) -> list[int]:
+    """The times of the payments."""
+    return sorted(each.funding_time_ns for each in records if isinstance(each, Funding) and each.kind == "settled")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_coverage_has_each_record_of_the_undisturbed_one(recorded: Recorded, kind: str) -> None:
+    """Between the first and the last record that was received within an interval."""
+    known, intervals = {*map(identity, recorded.merged(kind))}, coverage(recorded.folder, kind)
+    assert len(intervals) > 1
+    for interval in intervals:
+        received = [
+            each["exchange_time_ns"]
+            for output in recorded.outputs
+            for each in evidence.of_type(output, kind)
+            if interval.from_time_ns <= each["receive_time_ns"] <= interval.to_time_ns
+        ]
+        for each in typed(recorded.undisturbed, kind):
+            if received and min(received) <= each.exchange_time_ns <= max(received):
+                assert identity(each) in known, each
