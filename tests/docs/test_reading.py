@@ -7,6 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from market_collector.model.events import Trade
+from market_collector.reading import read
+from record_lines import lines
 from recorded_market import record_market
 
 PAGE = Path(__file__).parents[2] / "docs" / "reading.md"
@@ -24,7 +27,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The variables after all programs of the page, with candles of one second instead of a minute."""
     folder = tmp_path_factory.mktemp("recording")
     record_market(folder, records=150)
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"folder": folder}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for program in PROGRAMS:
@@ -73,9 +76,20 @@ def test_duplicates_of_replicas_are_removed(names: dict[str, Any]) -> None:
     assert len(names["lacking"]) == len(names["trades"]) - len(names["first"])
 
 
-def test_filled_gaps_leave_one_segment(names: dict[str, Any]) -> None:
+def test_filled_gaps_divide_no_differences(names: dict[str, Any]) -> None:
     returns = names["returns"]
-    assert returns["segment"].max() == 0
-    assert returns["log_return"].null_count() == 1
-    cut = names["trades"].filter(pl.int_range(pl.len()) != 5).with_columns(step=names["step"])
-    assert cut["step"].to_list().count(2) == 1
+    assert len(returns) == len(names["trades"])
+    assert (returns["start"].n_unique(), returns["log_return"].null_count()) == (1, 1)
+
+
+def test_missing_trades_divide_the_differences(
+    names: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trades = list(read(names["folder"], "trade", symbols="BTC-USDT").records())
+    assert isinstance(trades[60], Trade)
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "a.jsonl").write_bytes(lines([*trades[:60], *trades[65:]]))
+    monkeypatch.chdir(tmp_path)
+    exec(PROGRAMS[-1], names := names | {"trades": read("records", "trade").to_polars()})
+    found = names["returns"].filter(pl.col("log_return").is_null())["trade_id"].to_list()
+    assert found == [names["trades"]["trade_id"][0], trades[65].trade_id]
