@@ -17,7 +17,9 @@ def collector(exchange: Simulator, *types: DataType, **more: Any) -> ExchangeCol
     endpoints = {"websocket_endpoint": exchange.websocket, "rest_endpoint": exchange.rest}
     params = endpoints | {"backoff_initial": 0.05, "backoff_max": 0.2} | more.pop("custom_params", {})
     return ExchangeCollector(
-        ExchangeCollectorConfig("okx", data_types=types or (DataType.TRADE,), custom_params=params, **more)
+        ExchangeCollectorConfig(
+            exchange.words.name, data_types=types or (DataType.TRADE,), custom_params=params, **more
+        )
     )
 
 

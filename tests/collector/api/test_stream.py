@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import pytest
 
+from exchange_words import BINANCE, BYBIT
 from library_collector import collector, comes, running
 from market_collector.api import callbacks, loop, stream
 from market_collector.api.callbacks import CallbackSink, Subscriptions
 from market_collector.api.collector import ExchangeCollector
 from market_collector.api.stream import RecordStream, StreamInlet
+from market_collector.book.book import Book
 from market_collector.errors import ConfigurationError, InputError, WrongLoopError
 from market_collector.model.streams import DataType
 from market_collector.net.clock import read_clock
@@ -23,12 +26,13 @@ from market_collector.records import (
     Dropped,
     Gap,
     Orderbook,
+    Quote,
     Repaired,
     Ticker,
     Trade,
 )
 from market_collector.sinks.fanout import Fanout
-from simulator_process import Simulator
+from simulator_process import MARKET, Simulator, simulator
 
 T = TypeVar("T", bound=Callable[..., Any])
 CONNECTED = Connected("okx", None, None, 1, None, "public")
@@ -252,6 +256,28 @@ async def test_every_collected_type_of_every_symbol_comes(exchange: Simulator) -
             found.add((type(record), record.symbol))
             if found >= wanted:
                 break
+
+
+@pytest.mark.simulator
+@pytest.mark.usefixtures("folder", "nothing_is_left")
+@pytest.mark.parametrize("name", [BINANCE.name, BYBIT.name])
+async def test_streams_and_books_of_other_exchanges_have_the_same_form(name: str) -> None:
+    types = (DataType.TRADE, DataType.ORDERBOOK, DataType.QUOTE, DataType.TICKER)
+    with simulator(*MARKET, exchange=name) as other:
+        async with collector(other, *types) as made:
+            view, rebuilt, agreed, found = made.book("BTC-USDT"), None, 0, set[type]()
+            async for record in made.stream():
+                found.add(type(record))
+                if isinstance(record, Orderbook):
+                    rebuilt = Book(record) if record.action == "snapshot" else rebuilt
+                    assert rebuilt is not None
+                    rebuilt.apply(record)
+                    if view.sequence == record.sequence:  # otherwise it is ahead
+                        bids, _, asks, _ = rebuilt.best(1)
+                        assert (view.bid, view.ask) == (Decimal(bids[0]), Decimal(asks[0]))
+                        agreed += 1
+                if agreed > 20 and found >= {Trade, Orderbook, Quote, Ticker}:
+                    break
 
 
 def assert_whole(records: list[AnyRecord]) -> None:
