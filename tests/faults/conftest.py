@@ -6,7 +6,7 @@ import pytest
 
 from market_collector.exchanges.binance import errors
 from market_collector.exchanges.binance.exchange import Binance
-from market_collector.exchanges.binance.rest import BUDGETS
+from market_collector.exchanges.binance.markets import BUDGETS
 from market_collector.exchanges.bybit import answers
 from market_collector.exchanges.bybit.exchange import Bybit
 from market_collector.exchanges.interface import Budget, Heartbeat, HeartbeatKind

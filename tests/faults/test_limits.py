@@ -16,7 +16,7 @@ from exchange_words import ALL_WORDS
 from market_collector.app import Collector
 from market_collector.config.settings import Settings
 from market_collector.exchanges import EXCHANGES
-from market_collector.exchanges.binance import rest
+from market_collector.exchanges.binance import markets
 from market_collector.exchanges.binance.exchange import Binance
 from market_collector.model.streams import DataType, StreamState
 from market_collector.net import http_client
@@ -37,7 +37,7 @@ OBSERVED_S = 5.0
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The collector's own pace and patience, unlike in the other tests of faults."""
-    monkeypatch.setattr(Binance.rest_api, "budgets", rest.BUDGETS)
+    monkeypatch.setattr(Binance.rest_api, "budgets", markets.BUDGETS)
     monkeypatch.setattr(http_client, "TIMEOUT_S", 5.0)
 
 

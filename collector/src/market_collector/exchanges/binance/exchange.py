@@ -4,7 +4,8 @@ The sources are Binance's spot API documentation of 2026-07-21 and recordings of
 in docs/exchanges/binance.md. "[rec]" marks a fact that a recording confirms.
 
 Each wire type shows an example. Events of connections are in pushes.py, futures.py and derivatives.py. Rows of
-history are in rows.py, REST requests in rest.py and polls.py. The account is in balances.py and account.py.
+history are in rows.py, REST requests in rest.py and polls.py, their hosts and weights in markets.py. The account is in
+balances.py and account.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from market_collector.book.book import Book
 from market_collector.book.rule import BookRule, BookWindow, Proof
 from market_collector.exchanges.binance.channels import BinanceCodec
+from market_collector.exchanges.binance.markets import PERPETUAL_REST
 from market_collector.exchanges.binance.polls import BinancePolls
-from market_collector.exchanges.binance.rest import DEPTHS, PERPETUAL_REST, BinanceRestApi, BinanceSnapshots
+from market_collector.exchanges.binance.rest import DEPTHS, BinanceRestApi, BinanceSnapshots
 from market_collector.exchanges.binance.rows import INTERVALS, NAME, is_perpetual
 from market_collector.exchanges.interface import (
     REST,

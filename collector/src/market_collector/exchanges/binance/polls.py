@@ -3,12 +3,14 @@
 import msgspec
 
 from market_collector.exchanges.binance.balances import ACCOUNT, whole_account
-from market_collector.exchanges.binance.rest import FUNDING, decoded, perpetual_request, reading, symbol_query
+from market_collector.exchanges.binance.markets import FUNDING, PERPETUALS, Call
+from market_collector.exchanges.binance.rest import decoded, reading
 from market_collector.exchanges.interface import AccountUpdate, Batch, Request
 from market_collector.model.streams import DataType, Stream
 
-SETTLED_RATES = 10
-"""Payments of an answer. A disconnection over as many loses none."""
+OPEN_INTEREST = Call("openInterest?symbol={symbol}", 1)
+SETTLED_RATES = Call("fundingRate?symbol={symbol}&limit=10", 1)
+"""A disconnection over as many payments loses none."""
 
 
 class BinancePolls:
@@ -18,10 +20,9 @@ class BinancePolls:
         """Request open interest, the last settled rates, or the assets with a balance."""
         match stream.data_type:
             case DataType.OPENINTEREST:
-                return perpetual_request(f"openInterest?{symbol_query(stream)}", 1)
+                return PERPETUALS.request(OPEN_INTEREST, stream)
             case DataType.FUNDING:
-                call = f"fundingRate?{symbol_query(stream)}&limit={SETTLED_RATES}"
-                return msgspec.structs.replace(perpetual_request(call, 1), bucket=FUNDING)
+                return msgspec.structs.replace(PERPETUALS.request(SETTLED_RATES, stream), bucket=FUNDING)
         return ACCOUNT
 
     def read(self, stream: Stream, body: bytes, receive_time_ns: int) -> Batch | AccountUpdate:

@@ -11,16 +11,14 @@ import msgspec
 from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedError
 from market_collector.excerpt import first_words
 from market_collector.exchanges.binance.errors import REFUSALS, problem_of, read_problem
+from market_collector.exchanges.binance.markets import BUDGETS, MARKETS, SPOT, WEIGHTS_PER_MINUTE, Call, market_of
 from market_collector.exchanges.binance.rows import (
     NAME,
     CandleRow,
-    TradeRow,
     candle_of,
     checked_levels,
-    is_perpetual,
     is_zero,
     native_name,
-    trade_of,
 )
 from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds, check_decimals
 from market_collector.exchanges.freshness import by_number, by_state
@@ -41,22 +39,6 @@ from market_collector.model.events import Candle, Data, Instrument, Level, Order
 from market_collector.model.streams import LARGEST_ID, OF_DERIVATIVES, DataType, Stream
 from market_spec import names
 
-API = "/api/v3"
-FUNDING = "funding-history"
-"""Bucket of settled rates. They have no weight but a limit of their own: 500 requests in 5 minutes."""
-WEIGHTS_PER_MINUTE = {"": 6000, names.PERPETUAL: 2400, FUNDING: 2400}
-"""What the exchange accepts from an address, by bucket."""
-PERPETUAL_API, PERPETUAL_REST = "/fapi/v1", "perpetual-rest"
-"""Path and host of perpetuals."""
-BUDGETS = {
-    "": Budget(per_second=45.0, capacity=300.0),
-    names.PERPETUAL: Budget(per_second=18.0, capacity=120.0),
-    FUNDING: Budget(per_second=0.8, capacity=10.0),
-}
-"""At most half of the exchange's limits, as others share the address."""
-LIMITS = {100: 5, 500: 25, 1000: 50, 5000: 250}
-PERPETUAL_LIMITS = {100: 5, 500: 10, 1000: 20}
-"""Weights of book snapshots by their number of levels."""
 TRADING = "TRADING"
 
 T = TypeVar("T")
@@ -124,18 +106,6 @@ class ClockMark(msgspec.Struct, gc=False):
     serverTime: ClockMilliseconds
 
 
-class TradeMark(msgspec.Struct, gc=False):
-    """The id of a fill."""
-
-    id: Id
-
-
-class AggregateMark(msgspec.Struct, gc=False):
-    """The id of an aggregate trade."""
-
-    a: Id
-
-
 class BookAnswer(msgspec.Struct, gc=False):
     """``{"lastUpdateId":1801494,"bids":[["76745.18000000","8.75160000"],...],"asks":[...]}`` [rec]."""
 
@@ -184,9 +154,7 @@ class BinanceRestApi:
 
     def instruments(self, kind: str) -> Request:
         """Request all instruments, also those that do not trade: their state is wanted too."""
-        if kind == names.PERPETUAL:
-            return perpetual_request("exchangeInfo", 1)
-        return Request(f"{API}/exchangeInfo?showPermissionSets=false", cost=20)
+        return MARKETS[kind].request(MARKETS[kind].instruments)
 
     def halted(self, body: bytes) -> Mapping[str, str]:
         """Return the states other than TRADING."""
@@ -207,7 +175,7 @@ class BinanceRestApi:
 
     def time(self) -> Request:
         """Request the time."""
-        return Request(f"{API}/time")
+        return SPOT.request(Call("time", 1))
 
     def read_time(self, body: bytes) -> int:
         """Read ``{"serverTime":1499827319559}``, in milliseconds."""
@@ -215,19 +183,10 @@ class BinanceRestApi:
 
     def newest(self, stream: Stream) -> Request:
         """Request the newest event."""
-        symbol = symbol_query(stream)
-        if is_perpetual(stream.symbol):
-            return _newest_of_perpetual(stream, symbol)
-        match stream.data_type:
-            case DataType.TRADE:
-                return Request(f"{API}/trades?{symbol}&limit=1", cost=25)
-            case DataType.ORDERBOOK:
-                return Request(f"{API}/depth?{symbol}&limit=1", cost=5)
-            case DataType.TICKER:
-                return Request(f"{API}/ticker/24hr?{symbol}", cost=2)
-            case DataType.CANDLE:
-                return Request(f"{API}/klines?{symbol}&interval={stream.interval}&limit=1", cost=2)
-        raise ValueError(f"Binance does not offer {stream}")
+        market = market_of(stream)
+        if stream.data_type not in market.newest:
+            raise ValueError(f"Binance does not offer {stream}")
+        return market.request(market.newest[stream.data_type], stream)
 
     def judge(self, stream: Stream, seen: Seen, body: bytes) -> Freshness:
         """Compare the newest number with that of the last record, or of the last answer; of states the values."""
@@ -237,15 +196,15 @@ class BinanceRestApi:
 
     def overview(self, kind: str) -> Request:
         """Request all tickers."""
-        return (
-            perpetual_request("ticker/24hr", 40) if kind == names.PERPETUAL else Request(f"{API}/ticker/24hr", cost=80)
-        )
+        return MARKETS[kind].request(MARKETS[kind].overview)
 
     def read_overview(self, streams: Iterable[Stream], body: bytes) -> Mapping[Stream, Sign]:
         """Read one row per instrument; one that is not listed has none. Those of perpetuals tell nothing of books."""
         rows = {row.symbol: row for row in _read("all tickers", body, list[TickerMark])}
         covered = (
-            each for each in streams if each.data_type is not DataType.ORDERBOOK or not is_perpetual(each.symbol)
+            each
+            for each in streams
+            if each.data_type is not DataType.ORDERBOOK or market_of(each).tickers_have_best_prices
         )
         named = ((stream, native_name(stream.symbol)) for stream in covered)
         return {stream: _sign(stream, rows[name]) for stream, name in named if name in rows}
@@ -263,33 +222,26 @@ class BinanceRestApi:
 
     def state(self, stream: Stream) -> Request:
         """Request the instrument's state; of perpetuals there is only the whole list."""
-        if is_perpetual(stream.symbol):
-            return perpetual_request("exchangeInfo", 1)
-        return Request(f"{API}/exchangeInfo?{symbol_query(stream)}&showPermissionSets=false", cost=20)
+        market = market_of(stream)
+        return market.request(market.state, stream)
 
     def history(self, stream: Stream, missing: HistoryRange) -> Request:
         """Request the page that starts with the range, ascending; all of history is there (section 7).
 
         Candles start with the one before, and end with the one after: a candle is closed if there is a later one.
         """
-        size = missing.last - missing.first + 1
+        market, size = market_of(stream), missing.last - missing.first + 1
         if stream.data_type is DataType.TRADE:
-            page = f"fromId={missing.first}&limit={min(size, self.history_page)}"
-            if is_perpetual(stream.symbol):
-                return perpetual_request(f"aggTrades?{symbol_query(stream)}&{page}", 20)
-            return Request(f"{API}/historicalTrades?{symbol_query(stream)}&{page}", cost=25)
+            return market.request(market.trades, stream, first=missing.first, size=min(size, self.history_page))
         start_ms = stream.candle_open_ns(missing.first - 1) // 1_000_000
-        page = f"interval={stream.interval}&startTime={start_ms}&limit={min(size + 2, self.history_page)}"
-        if is_perpetual(stream.symbol):
-            return perpetual_request(f"klines?{symbol_query(stream)}&{page}", 5)
-        return Request(f"{API}/klines?{symbol_query(stream)}&{page}", cost=2)
+        return market.request(market.candles, stream, start_ms=start_ms, size=min(size + 2, self.history_page))
 
     def read_history(self, stream: Stream, body: bytes, receive_time_ns: int) -> History:
         """Read fills, or closed candles. The page is complete up to its last row, which may be an open candle."""
         with reading(stream, body):
             rows = decoded(stream, body, list[msgspec.Raw])
             if stream.data_type is DataType.TRADE:
-                trades = readable(rows, partial(_trade, stream.symbol, receive_time_ns))
+                trades = readable(rows, partial(market_of(stream).past_trade, stream.symbol, receive_time_ns))
                 return History(trades, len(rows) - len(trades), (None, int(trades[-1].trade_id) if trades else None))
             candles = readable(rows, partial(_candle, stream, receive_time_ns))
         end = stream.candle_number(candles[-1].open_time_ns) - 1 if candles else None
@@ -301,10 +253,8 @@ class BinanceSnapshots:
 
     def request(self, stream: Stream, depth: int | None) -> Request:
         """Request at least twice the wanted levels, as far as Binance has them."""
-        levels = _levels(stream, depth)
-        if is_perpetual(stream.symbol):
-            return perpetual_request(f"depth?{symbol_query(stream)}&limit={levels}", PERPETUAL_LIMITS[levels])
-        return Request(f"{API}/depth?{symbol_query(stream)}&limit={levels}", cost=LIMITS[levels])
+        market = market_of(stream)
+        return market.request(market.books[_levels(stream, depth)], stream)
 
     def read(self, stream: Stream, depth: int | None, body: bytes, receive_time_ns: int) -> Orderbook:
         """Read a snapshot, which has no time on spot."""
@@ -324,33 +274,8 @@ DEPTHS = (500, 20, 50, 100, 1000)
 
 def _levels(stream: Stream, depth: int | None) -> int:
     """Return the levels that a snapshot is requested with: twice as many as are wanted, as far as there are."""
-    limits = PERPETUAL_LIMITS if is_perpetual(stream.symbol) else LIMITS
-    return next((limit for limit in limits if limit >= 2 * (depth or DEPTHS[0])), max(limits))
-
-
-def perpetual_request(call: str, cost: float) -> Request:
-    """Return a request to the host of perpetuals."""
-    return Request(f"{PERPETUAL_API}/{call}", host=PERPETUAL_REST, bucket=names.PERPETUAL, cost=cost)
-
-
-def _newest_of_perpetual(stream: Stream, symbol: str) -> Request:
-    match stream.data_type:
-        case DataType.TRADE:
-            return perpetual_request(f"aggTrades?{symbol}&limit=1", 20)
-        case DataType.ORDERBOOK:
-            return perpetual_request(f"depth?{symbol}&limit=5", 2)
-        case DataType.TICKER:
-            return perpetual_request(f"ticker/24hr?{symbol}", 1)
-        case DataType.CANDLE:
-            return perpetual_request(f"klines?{symbol}&interval={stream.interval}&limit=1", 1)
-        case DataType.FUNDING | DataType.MARKPRICE:
-            return perpetual_request(f"premiumIndex?{symbol}", 1)
-    raise ValueError(f"Binance does not offer {stream}")
-
-
-def symbol_query(stream: Stream) -> str:
-    """Return the parameter that names the symbol."""
-    return f"symbol={native_name(stream.symbol)}"
+    books = market_of(stream).books
+    return next((levels for levels in books if levels >= 2 * (depth or DEPTHS[0])), max(books))
 
 
 def _known_mark(stream: Stream, seen: Seen, api: BinanceRestApi) -> Evidence | None:
@@ -370,10 +295,7 @@ def _newest_mark(stream: Stream, body: bytes) -> int | None:
         case DataType.CANDLE:
             candles = _read(stream, body, list[CandleMark])
             return candles[-1].open_ms if candles else None
-    if is_perpetual(stream.symbol):
-        aggregates = _read(stream, body, list[AggregateMark])
-        return aggregates[-1].a if aggregates else None
-    trades = _read(stream, body, list[TradeMark])
+    trades = _read(stream, body, market_of(stream).trade_marks)
     return trades[-1].id if trades else None
 
 
@@ -389,7 +311,7 @@ def _sign(stream: Stream, row: TickerMark) -> Sign:
     """Read the sign of a stream's newest event. Candles change with each trade."""
     bid, ask = _best(row.bidPrice, row.bidQty), _best(row.askPrice, row.askQty)
     match stream.data_type:
-        case DataType.TRADE if row.lastId >= 0 and not is_perpetual(stream.symbol):  # these have other ids
+        case DataType.TRADE if row.lastId >= 0 and market_of(stream).tickers_have_trade_ids:
             return row.lastId
         case DataType.ORDERBOOK:
             return Top(*bid, *ask)
@@ -445,15 +367,6 @@ def _instrument_of(receive_time_ns: int, row: InstrumentRow) -> Instrument:
         trade_kinds=[],
         settlement=row.name.settlement or None,
     )  # fmt: skip
-
-
-def _trade(symbol: str, receive_time_ns: int, row: msgspec.Raw) -> Trade:
-    if is_perpetual(symbol):
-        from market_collector.exchanges.binance import futures  # only for perpetuals
-
-        aggregate = msgspec.json.decode(row, type=futures.Aggregate)
-        return futures.trade_of(symbol, aggregate, receive_time_ns, is_history=True)
-    return trade_of(symbol, msgspec.json.decode(row, type=TradeRow), receive_time_ns)
 
 
 def _candle(stream: Stream, receive_time_ns: int, row: msgspec.Raw) -> Candle:
