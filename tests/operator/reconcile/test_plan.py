@@ -85,6 +85,7 @@ def test_changed_desired_state_is_detected_by_its_hash(
     ("kind", "edit"),
     [
         ("Deployment", lambda child: child["spec"].update(replicas=7)),
+        ("Deployment", lambda child: child["spec"].update(paused=True)),
         ("Deployment", lambda child: child["spec"]["template"]["spec"]["containers"][0].update(image="evil")),
         ("Deployment", lambda child: child["spec"]["template"]["spec"]["containers"][0]["env"].pop()),
         ("Deployment", lambda child: child["metadata"]["labels"].pop("marketcollector.dev/shard")),
