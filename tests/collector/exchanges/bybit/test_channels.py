@@ -291,9 +291,19 @@ def test_linear_ticker_keeps_the_fields_that_a_change_lacks() -> None:
     assert shown(used, change("snapshot", 6, lastPrice="8")) == [(6, None, None, None, "8")]
 
 
-def test_odd_change_of_a_linear_ticker_changes_nothing() -> None:
+def test_fields_of_an_odd_change_of_a_linear_ticker_are_unknown() -> None:
+    used = linear()
+    read(change("snapshot", 1, lastPrice="5", ask1Price="6"), used)
+    with pytest.raises(FrameError):
+        read(change("delta", 2, lastPrice="7", bid1Price="-1"), used)
+    assert shown(used, change("delta", 3, bid1Price="4")) == [(3, "4", None, "6", None)]
+
+
+def test_linear_ticker_waits_for_all_fields_after_a_damaged_change() -> None:
+    """Nobody knows which fields it changed. REST shows that there is newer data, and it is subscribed again."""
     used = linear()
     read(change("snapshot", 1, lastPrice="5"), used)
     with pytest.raises(FrameError):
-        read(change("delta", 2, lastPrice="5", bid1Price="-1"), used)
-    assert shown(used, change("delta", 3, bid1Price="4")) == [(3, "4", None, None, "5")]
+        read(change("delta", 2, lastPrice="7").replace(" ", "")[:-9], used)
+    assert shown(used, change("delta", 3, bid1Price="4")) == []
+    assert shown(used, change("snapshot", 4, bid1Price="4", lastPrice="7")) == [(4, "4", None, None, "7")]

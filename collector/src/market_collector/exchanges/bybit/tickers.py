@@ -155,16 +155,21 @@ class LinearFields:
         self._fields: list[str | None] | None = None
 
     def read(self, frame: bytes, receive_time_ns: int) -> Batch:
-        """Read a message. Changes before the first whole ticker are skipped, and those of other fields too."""
+        """Read a message. Changes before the first whole ticker are skipped, and those of other fields too.
+
+        After a message that cannot be read, the fields that it changed are unknown: all of them if it is damaged.
+        """
+        before, self._fields = self._fields, None
         push = self._read_push(frame)
         changes = structs.astuple(push.data)
-        known: list[str | None] | None = [None] * len(changes) if push.type == "snapshot" else self._fields
+        known: list[str | None] | None = [None] * len(changes) if push.type == "snapshot" else before
         if known is None:
             return Batch(self._stream, ())
         fields = [old if new is UNSET else new or None for old, new in zip(known, changes, strict=True)]
-        if fields == self._fields:
-            return Batch(self._stream, ())
-        record = self._made(self._stream.symbol, push.ts * 1_000_000, receive_time_ns, fields)
+        self._fields = [old if new is UNSET else None for old, new in zip(known, changes, strict=True)]
+        record = (
+            None if fields == before else self._made(self._stream.symbol, push.ts * 1_000_000, receive_time_ns, fields)
+        )
         self._fields = fields
         return Batch(self._stream, () if record is None else (record,))
 
