@@ -7,15 +7,15 @@ import pytest
 
 from feed_life import at, emitted
 from imaginary_exchange import GivenMessages, ImaginaryExchange
-from market_collector.exchanges.interface import Ack, Batch, Message
+from market_collector.exchanges.interface import Ack, Batch, Message, UnreadableData
 from market_collector.exchanges.okx.rest import OkxRestApi
-from market_collector.feed.effects import Effect, Fetch, Question
+from market_collector.feed.effects import Effect, Fetch, Question, Warn
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.liquidations import take_liquidations
 from market_collector.feed.states import take_funding
 from market_collector.feed.stream_state import FundingProgress, LiquidationProgress
-from market_collector.model.events import Data, Record, Recording
+from market_collector.model.events import Data, MarkPrice, Record, Recording
 from market_collector.model.streams import DataType, Stream, StreamState
 from records import funding, liquidation, mark_price, open_interest
 
@@ -44,6 +44,21 @@ class Setup:
     def state(self, stream: Stream, seconds: float) -> StreamState:
         self.ledger.age(at(seconds))
         return self.ledger.streams[stream].state
+
+
+def test_unreadable_data_in_a_frame_hurts_its_stream_only() -> None:
+    """One frame may have data of several streams. It counts once."""
+    setup = Setup(FUNDING, MARK, INTEREST)
+    reason = "frame cannot be read: '1e-5' is not a plain decimal"
+    odd = [UnreadableData(FUNDING, reason), UnreadableData(INTEREST, reason)]
+    setup.codec.messages = [odd[0], Batch(MARK, [mark_price(1)]), odd[1]]
+    effects = setup.feeds[0].received(b"", at(1))
+    assert [type(record) for record in emitted(effects)] == [MarkPrice]
+    assert [each.message for each in effects if isinstance(each, Warn)] == [
+        f"{stream}: {reason}" for stream in (FUNDING, INTEREST)
+    ]
+    assert setup.ledger.unreadable_frames == 1
+    assert [setup.ledger.streams[each].reason for each in (FUNDING, MARK, INTEREST)] == ["Unreadable", "", "Unreadable"]
 
 
 class AllNewest(OkxRestApi):

@@ -350,6 +350,13 @@ class Unknown(msgspec.Struct, frozen=True):
     kind: str
 
 
+class UnreadableData(msgspec.Struct, frozen=True):
+    """Data of one stream that cannot be read, in a frame that has data of others too."""
+
+    stream: Stream
+    reason: str
+
+
 class Info(msgspec.Struct, frozen=True):
     """A frame that is understood and needs no reaction (an unsubscribe's ack)."""
 
@@ -366,6 +373,7 @@ Message = (
     | Lost
     | Trading
     | Unknown
+    | UnreadableData
     | Info
 )
 

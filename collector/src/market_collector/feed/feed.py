@@ -26,6 +26,7 @@ from market_collector.exchanges.interface import (
     Refusal,
     Trading,
     Unknown,
+    UnreadableData,
 )
 from market_collector.feed.account_login import NOT_KEPT, AccountLogin
 from market_collector.feed.book_sync import BookSync
@@ -179,6 +180,7 @@ class Feed:
             if len(messages) == 1:  # nearly always
                 effects = self._on_message(messages[0], now)
             else:
+                self._count_unreadable(messages, frame, now)
                 effects = [effect for message in messages for effect in self._on_message(message, now)]
         except Exception as error:
             effects = self._on_internal_error(messages, error, now)
@@ -331,8 +333,8 @@ class Feed:
                 return self._login.on_refusal(message, now)
             case Pong():
                 self.pongs_received += 1
-            case Lost(reason):
-                return self._on_lost(reason, now)
+            case Lost() | UnreadableData():
+                return self._on_missing_data(message, now)
             case Trading():
                 self._liveness.on_trading(message, now)
             case Unknown(kind):
@@ -341,6 +343,11 @@ class Feed:
             case CloseNotice(text):
                 return [Replace(f"the exchange announced: {text}")]
         return []
+
+    def _on_missing_data(self, message: Lost | UnreadableData, now: Moment) -> list[Effect]:
+        if isinstance(message, Lost):
+            return self._on_lost(message.reason, now)
+        return self._on_unreadable_data(message.stream, message.reason, now)
 
     def _on_lost(self, reason: str, now: Moment) -> list[Effect]:
         """Take nothing of the connection as complete. Ids show which trades and candles are missing, later."""
@@ -367,8 +374,7 @@ class Feed:
             frame, reason = NOT_KEPT.encode(), "a frame during the login cannot be read"
         self._ledger.unreadable(reason, frame, now)
         if error.stream is not None:
-            warnings = self._ledger.complaints.warn(str(error.stream), f"{error.stream}: {reason}", now)
-            return [*warnings, *self._on_unreadable_of(error.stream, reason, now)]
+            return self._on_unreadable_data(error.stream, reason, now)
         effects: list[Effect] = [*self._ledger.complaints.warn(self.name, reason, now)]
         self._unreadable_in_a_row += 1
         if error.__cause__ is not None:  # it could not be decoded; others are readable, and of an unknown kind
@@ -376,6 +382,16 @@ class Feed:
         if self._unreadable_in_a_row >= MAX_UNREADABLE:
             effects.append(Reconnect(f"{MAX_UNREADABLE} unreadable frames in a row; the last: {reason}"))
         return effects
+
+    def _count_unreadable(self, messages: Sequence[Message], frame: bytes, now: Moment) -> None:
+        """Count a frame in which only some data can be read."""
+        reason = next((each.reason for each in messages if type(each) is UnreadableData), None)
+        if reason is not None:
+            self._ledger.unreadable(reason, frame, now)
+
+    def _on_unreadable_data(self, stream: Stream, reason: str, now: Moment) -> list[Effect]:
+        warnings = self._ledger.complaints.warn(str(stream), f"{stream}: {reason}", now)
+        return [*warnings, *self._on_unreadable_of(stream, reason, now)]
 
     def _on_unreadable_of(self, stream: Stream, reason: str, now: Moment) -> list[Effect]:
         """The stream lacks a message. Ids show which one; a book is out of sync."""
@@ -402,7 +418,7 @@ class Feed:
 def _streams_of(message: Message) -> Sequence[Stream]:
     """Return the streams that lack something if the message could not be handled."""
     match message:
-        case Batch() | AccountUpdate():
+        case Batch() | AccountUpdate() | UnreadableData():
             return [message.stream]
         case Ack(streams):
             return streams

@@ -13,7 +13,7 @@ from market_collector.exchanges.binance.channels import BinanceCodec
 from market_collector.exchanges.binance.exchange import Binance
 from market_collector.exchanges.binance.polls import BinancePolls
 from market_collector.exchanges.binance.rest import BinanceRestApi
-from market_collector.exchanges.interface import Ack, Batch, Finding, Request, Seen
+from market_collector.exchanges.interface import Ack, Batch, Finding, Request, Seen, UnreadableData
 from market_collector.model.events import Data, Funding, Liquidation, MarkPrice, OpenInterest
 from market_collector.model.streams import DataType, Stream
 
@@ -86,9 +86,17 @@ def test_rate_without_a_coming_time_is_no_record(changes: dict[str, Any]) -> Non
     ],
 )  # fmt: skip
 def test_odd_field_is_an_error_of_its_stream(stream: Stream, changes: dict[str, Any]) -> None:
+    odd = frame("markPrice@1s", EVENT | changes)
     with pytest.raises(FrameError) as caught:
-        BinanceCodec(STREAMS).read(frame("markPrice@1s", EVENT | changes), 9)
+        BinanceCodec([stream]).read(odd, 9)
     assert caught.value.stream == stream
+    assert stream in [each.stream for each in BinanceCodec(STREAMS).read(odd, 9) if isinstance(each, UnreadableData)]
+
+
+def test_odd_rate_does_not_hide_the_mark_price() -> None:
+    unreadable, batch = BinanceCodec(STREAMS).read(frame("markPrice@1s", EVENT | {"r": "1e-5"}), 9)
+    assert unreadable == UnreadableData(FUNDING, "Binance frame cannot be read: '1e-5' is not a plain decimal")
+    assert batch == Batch(MARK, [PRICE])
 
 
 @pytest.mark.parametrize(("given", "side", "position"), [("SELL", "sell", "long"), ("BUY", "buy", "short")])

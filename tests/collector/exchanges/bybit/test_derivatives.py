@@ -11,7 +11,7 @@ from market_collector.errors import FrameError
 from market_collector.exchanges.bybit.channels import BybitCodec
 from market_collector.exchanges.bybit.names import LINEAR
 from market_collector.exchanges.bybit.rest import BybitRestApi
-from market_collector.exchanges.interface import Ack, Batch, Finding, Refusal, Seen
+from market_collector.exchanges.interface import Ack, Batch, Finding, Refusal, Seen, UnreadableData
 from market_collector.model.events import Data, Funding, Liquidation, MarkPrice, OpenInterest
 from market_collector.model.streams import DataType, Stream
 
@@ -141,10 +141,13 @@ def test_odd_field_is_an_error_of_its_stream_only(stream: Stream, fields: dict[s
     codec = BybitCodec(LINEAR, STREAMS, 50)
     whole = {"fundingRate": "0.1", "nextFundingTime": "1790784000000", "markPrice": "5", "singleOpenInterest": "7"}
     assert len(records(codec, change("snapshot", lastPrice="5", **whole))) == 4
+    others = {"lastPrice": "6", "markPrice": "8", "singleOpenInterest": "9", "fundingRate": "0.2"}
+    messages = codec.read(change(**(others | fields)), 9)
+    assert [each.stream for each in messages if isinstance(each, UnreadableData)] == [stream]
+    assert sum(len(each.records) for each in messages if isinstance(each, Batch)) == 3
     with pytest.raises(FrameError) as caught:
-        codec.read(change(**fields), 9)
+        BybitCodec(LINEAR, [stream], 50).read(change("snapshot", **(whole | fields)), 9)
     assert caught.value.stream == stream
-    assert records(codec, change(lastPrice="6", markPrice="8", singleOpenInterest="9", fundingRate="0.2"))
 
 
 def liquidated(**changes: Any) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 
 import recordings
 from market_collector.errors import FrameError, InstrumentRefusedError
-from market_collector.exchanges.interface import Ack, Batch, Finding, Refusal, Seen
+from market_collector.exchanges.interface import Ack, Batch, Finding, Refusal, Seen, UnreadableData
 from market_collector.exchanges.okx.channels import OkxCodec
 from market_collector.exchanges.okx.derivatives import CHANNELS
 from market_collector.exchanges.okx.exchange import Okx
@@ -145,6 +145,15 @@ def test_unreadable_liquidation_concerns_its_stream_only() -> None:
     with pytest.raises(FrameError, match="liquidations of BTC-USDT-SWAP cannot be read") as caught:
         batches(liquidated("BTC-USDT-SWAP", DETAIL | {"sz": "?"}))
     assert caught.value.stream == LIQUIDATIONS
+
+
+def test_unreadable_liquidation_does_not_hide_that_of_another_symbol() -> None:
+    odd, other = liquidated("BTC-USDT-SWAP", DETAIL | {"sz": "?"}), liquidated("ETH-USDT-SWAP", DETAIL)
+    frame = json.dumps(odd | {"data": odd["data"] + other["data"]}).encode()
+    unreadable, batch = codec().read(frame, 9)
+    assert isinstance(unreadable, UnreadableData)
+    assert isinstance(batch, Batch)
+    assert (unreadable.stream, batch.stream.symbol, len(batch.records)) == (LIQUIDATIONS, OTHER, 1)
 
 
 def test_liquidations_of_all_symbols_share_one_subscription() -> None:

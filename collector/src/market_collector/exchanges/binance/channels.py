@@ -7,10 +7,11 @@ from itertools import count
 import msgspec
 
 from market_collector.errors import UNREADABLE, FrameError
-from market_collector.exchanges.binance.pushes import Reader, reader_of
+from market_collector.exchanges.binance.pushes import reader_of
 from market_collector.exchanges.binance.rows import is_perpetual, native_name
 from market_collector.exchanges.interface import Ack, CloseNotice, Info, Message, Refusal, Unknown
 from market_collector.exchanges.parts import in_parts
+from market_collector.exchanges.readable import read_shared
 from market_collector.model.streams import DataType, Stream
 
 NAMES_PER_REQUEST = 200
@@ -78,7 +79,7 @@ class BinanceCodec:
             if read_data is not None:
                 return (read_data(frame, receive_time_ns),)
             if (shared := self._shared.get(frame[: frame.find(b",")])) is not None:
-                return _read_shared(shared, frame, receive_time_ns)
+                return read_shared(shared, frame, receive_time_ns, "Binance")
             return self._read_other(frame, receive_time_ns)
         except UNREADABLE as error:
             raise FrameError(f"Binance frame cannot be read: {error}", self._stream_of(frame)) from error
@@ -112,7 +113,7 @@ class BinanceCodec:
         if name not in self._by_name:
             raise FrameError(f"Binance sent {name[:60]}, which nobody asked for")
         if (shared := self._shared.get(_beginning(name))) is not None:
-            return _read_shared(shared, frame, receive_time_ns)
+            return read_shared(shared, frame, receive_time_ns, "Binance")
         return (self._readers[_beginning(name)](frame, receive_time_ns),)
 
     def _answer(self, reply: Reply) -> Message:
@@ -123,17 +124,6 @@ class BinanceCodec:
             message = f"Binance error {reply.code}: {reply.msg}"
             return Refusal(asked or (), "ExchangeError", message, is_permanent=reply.code in BUGS)
         return Info() if asked is None else Ack(asked)
-
-
-def _read_shared(readers: Sequence[tuple[Stream, Reader]], frame: bytes, receive_time_ns: int) -> Sequence[Message]:
-    """Read an event that has data of several streams. Raises a `FrameError` with the first unreadable stream."""
-    batches = []
-    for stream, read in readers:
-        try:
-            batches.append(read(frame, receive_time_ns))
-        except UNREADABLE as error:
-            raise FrameError(f"Binance frame cannot be read: {error}", stream) from error
-    return batches
 
 
 def _notice(kind: str) -> Message:

@@ -11,6 +11,7 @@ from market_collector.errors import UNREADABLE, FrameError
 from market_collector.exchanges.bybit.names import SPOT, topics
 from market_collector.exchanges.bybit.pushes import Reader, readers_of
 from market_collector.exchanges.interface import Ack, Info, Message, Pong, Refusal
+from market_collector.exchanges.readable import read_shared
 from market_collector.model.streams import Stream
 
 ARGS_PER_REQUEST = 10
@@ -99,7 +100,7 @@ class BybitCodec:
             if read_data is not None:
                 return (read_data(frame, receive_time_ns),)
             if (shared := self._shared.get(topic)) is not None:
-                return _read_shared(shared, frame, receive_time_ns)
+                return read_shared(shared, frame, receive_time_ns, "Bybit")
             return self._read_other(frame, receive_time_ns)
         except UNREADABLE as error:
             raise FrameError(f"Bybit frame cannot be read: {error}", self._stream_of(frame)) from error
@@ -122,7 +123,7 @@ class BybitCodec:
         if "topic" in fields:
             topic = read_name(fields["topic"])
             if (shared := self._shared.get(topic.encode())) is not None:
-                return _read_shared(shared, frame, receive_time_ns)
+                return read_shared(shared, frame, receive_time_ns, "Bybit")
             if (read_data := self._readers.get(topic.encode())) is None:
                 raise FrameError(f"Bybit sent {topic[:60]}, which nobody asked for")
             return (read_data(frame, receive_time_ns),)
@@ -164,14 +165,3 @@ class BybitCodec:
 
     def _request_with(self, named: set[Stream]) -> str:
         return next((name for name, streams in self._asked.items() if named.intersection(streams)), "")
-
-
-def _read_shared(readers: Sequence[tuple[Stream, Reader]], frame: bytes, receive_time_ns: int) -> Sequence[Message]:
-    """Read a message that has data of several streams. Raises a `FrameError` with the first unreadable stream."""
-    batches = []
-    for stream, read in readers:
-        try:
-            batches.append(read(frame, receive_time_ns))
-        except UNREADABLE as error:
-            raise FrameError(f"Bybit frame cannot be read: {error}", stream) from error
-    return batches

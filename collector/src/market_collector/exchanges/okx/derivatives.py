@@ -8,8 +8,9 @@ import msgspec
 
 from market_collector.errors import UNREADABLE, FrameError
 from market_collector.exchanges.decimals import Milliseconds, check_decimals, check_signed_decimals
-from market_collector.exchanges.interface import Batch
+from market_collector.exchanges.interface import Batch, Message
 from market_collector.exchanges.okx.rows import NAME, decode_row
+from market_collector.exchanges.readable import read_shared
 from market_collector.model.events import Funding, Liquidation, MarkPrice, OpenInterest, Side, State
 from market_collector.model.streams import DataType, Stream
 
@@ -166,21 +167,22 @@ def states(stream: Stream, frame: bytes, receive_time_ns: int) -> Batch:
     return Batch(stream, [each for row in rows for each in made(stream.symbol, row, receive_time_ns)])
 
 
-def liquidations(streams: Mapping[str, Stream], frame: bytes, receive_time_ns: int) -> list[Batch]:
+def liquidations(streams: Mapping[str, Stream], frame: bytes, receive_time_ns: int) -> Sequence[Message]:
     """Read the liquidations of these streams, by ``instId``; those of other instruments are not wanted.
 
     Raises:
-        FrameError: those of a stream cannot be read.
+        FrameError: there is one stream only, whose liquidations cannot be read.
     """
     rows = read_liquidation_push(frame).data
-    wanted = ((streams[row.instId], row) for row in rows if row.instId in streams)
-    return [Batch(stream, _liquidations_of(stream, row, receive_time_ns)) for stream, row in wanted]
+    wanted = [(streams[row.instId], row) for row in rows if row.instId in streams]
+    readers = [(stream, partial(_liquidations_of, stream, row)) for stream, row in wanted]
+    return read_shared(readers, frame, receive_time_ns, "OKX")
 
 
-def _liquidations_of(stream: Stream, row: LiquidationRow, receive_time_ns: int) -> list[Liquidation]:
+def _liquidations_of(stream: Stream, row: LiquidationRow, _: bytes, receive_time_ns: int) -> Batch:
     try:
         details = [decode_row(each, LiquidationDetail) for each in row.details]
-        return [_liquidation(stream.symbol, each, receive_time_ns) for each in details]
+        return Batch(stream, [_liquidation(stream.symbol, each, receive_time_ns) for each in details])
     except UNREADABLE as error:
         raise FrameError(f"OKX's liquidations of {row.instId} cannot be read: {error}", stream) from error
 
