@@ -113,6 +113,11 @@ def test_overview_signs_the_newest_event_of_each_stream() -> None:
     }
 
 
+def test_unreadable_ticker_of_one_instrument_does_not_hide_the_others() -> None:
+    signs = API.read_overview([TICKER], encoded([TICKER_ROW | {"symbol": "DEADUSDT", "lastId": None}, TICKER_ROW]))
+    assert set(signs) == {TICKER}
+
+
 def test_overview_of_an_idle_instrument_has_digests() -> None:
     row = TICKER_ROW | {"lastId": -1, "bidPrice": "0.00000000"}
     signs = API.read_overview([TRADES, BOOK], encoded([row]))

@@ -254,6 +254,11 @@ def test_overview_has_a_sign_for_each_stream() -> None:
     assert API.overview("perpetual").path.endswith("category=linear")
 
 
+def test_unreadable_ticker_of_one_instrument_does_not_hide_the_others() -> None:
+    signs = API.read_overview([TICKER], rows({"symbol": "DEADUSDT", "lastPrice": 5}, {"symbol": "BTCUSDT"}))
+    assert set(signs) == {TICKER}
+
+
 # -- history
 
 

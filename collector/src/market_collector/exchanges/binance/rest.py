@@ -200,14 +200,16 @@ class BinanceRestApi:
 
     def read_overview(self, streams: Iterable[Stream], body: bytes) -> Mapping[Stream, Sign]:
         """Read one row per instrument; one that is not listed has none. Those of perpetuals tell nothing of books."""
-        rows = {row.symbol: row for row in _read("all tickers", body, list[TickerMark])}
+        with reading("all tickers", body):
+            rows = decoded("all tickers", body, list[msgspec.Raw])
+            marks = {row.symbol: row for row in readable(rows, partial(msgspec.json.decode, type=TickerMark))}
         covered = (
             each
             for each in streams
             if each.data_type is not DataType.ORDERBOOK or market_of(each).tickers_have_best_prices
         )
         named = ((stream, native_name(stream.symbol)) for stream in covered)
-        return {stream: _sign(stream, rows[name]) for stream, name in named if name in rows}
+        return {stream: _sign(stream, marks[name]) for stream, name in named if name in marks}
 
     def mark(self, record: Data) -> int:
         """Return the trade id, update id, or open time in milliseconds. Tickers are judged by evidence."""

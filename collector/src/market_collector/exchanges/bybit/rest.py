@@ -206,8 +206,10 @@ class BybitRestApi:
 
     def read_overview(self, streams: Iterable[Stream], body: bytes) -> Mapping[Stream, Sign]:
         """Read one row per instrument; one that is not listed has none."""
-        answer, _ = read_result("all tickers", body, TickerList)
-        by_name = {row.symbol: row for row in answer.list}
+        answer, _ = read_result("all tickers", body, RowList)
+        with reading("all tickers", body):
+            rows = readable(answer.list, partial(msgspec.json.decode, type=TickerRow))
+        by_name = {row.symbol: row for row in rows}
         named = {stream: by_name.get(native_name(stream.symbol)) for stream in streams}
         return {stream: _sign(stream, row) for stream, row in named.items() if row is not None}
 
