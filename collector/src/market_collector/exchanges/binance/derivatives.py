@@ -23,16 +23,17 @@ class MarkEvent(msgspec.Struct, gc=False):
     ``{"e":"markPriceUpdate","E":1790757176000,"s":"BTCUSDT","p":"83003.10000000","ap":"83003.10000000",
     "P":"83198.80343841","i":"83045.69043478","r":"-0.00001012","T":1790784000000,"st":1}`` [rec]
 
-    ``P`` is the estimated price of settlement. ``T`` moves in the first event after a payment [rec].
+    ``P`` is the estimated price of settlement. ``T`` moves in the first event after a payment [rec]. ``i``, ``P`` and
+    ``r`` may be absent or "".
     """
 
     e: Literal["markPriceUpdate"]
     E: Milliseconds
     p: str
-    i: str
-    P: str
-    r: str
     T: Milliseconds
+    i: str | None = None
+    P: str | None = None
+    r: str | None = None
 
 
 class MarkPush(msgspec.Struct, gc=False):
@@ -51,10 +52,10 @@ class PremiumRow(msgspec.Struct, gc=False):
 
     E: Milliseconds = msgspec.field(name="time")
     p: str = msgspec.field(name="markPrice")
-    i: str = msgspec.field(name="indexPrice")
-    P: str = msgspec.field(name="estimatedSettlePrice")
-    r: str = msgspec.field(name="lastFundingRate")
     T: Milliseconds = msgspec.field(name="nextFundingTime")
+    i: str | None = msgspec.field(name="indexPrice", default=None)
+    P: str | None = msgspec.field(name="estimatedSettlePrice", default=None)
+    r: str | None = msgspec.field(name="lastFundingRate", default=None)
 
 
 class LiquidationOrder(msgspec.Struct, gc=False):
@@ -117,19 +118,21 @@ CLOSED: Mapping[str, tuple[Side, Literal["long", "short"]]] = {"SELL": ("sell", 
 
 def _funding(symbol: str, event: MarkEvent | PremiumRow, receive_time_ns: int) -> Funding | None:
     """A rate whose time has passed is not known: the event with the next time is still to come."""
+    index = event.i or None
     check_signed_decimals((event.r or None,))
-    check_decimals((event.p, event.i))
+    check_decimals((event.p, index))
     if not event.r or event.T <= event.E:
         return None
     return Funding(
         NAME, symbol, event.E * 1_000_000, receive_time_ns, "predicted", event.r, None, event.T * 1_000_000, None,
-        None, event.p, event.i,
+        None, event.p, index,
     )  # fmt: skip
 
 
 def _mark_price(symbol: str, event: MarkEvent | PremiumRow, receive_time_ns: int) -> MarkPrice:
-    check_decimals((event.p, event.i, event.P))
-    return MarkPrice(NAME, symbol, event.E * 1_000_000, receive_time_ns, event.p, event.i, event.P)
+    index, settlement = event.i or None, event.P or None
+    check_decimals((event.p, index, settlement))
+    return MarkPrice(NAME, symbol, event.E * 1_000_000, receive_time_ns, event.p, index, settlement)
 
 
 MAKERS: Mapping[DataType, Callable[[str, MarkEvent | PremiumRow, int], State | None]] = {
