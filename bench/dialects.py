@@ -17,6 +17,8 @@ Side = list[list[str]]
 INSTRUMENT = frames.INSTRUMENTS[0]
 SYMBOL = INSTRUMENT.replace("-", "")
 BYBIT_TOPIC = f"orderbook.1000.{SYMBOL}"
+BINANCE_LEVELS = 1_000
+"""Of a snapshot, for the default depth."""
 SNAPSHOT = 1_000
 """Number of the snapshot's state. Each update adds 1."""
 
@@ -75,9 +77,15 @@ def _bybit(state: State) -> dict[str, Any]:
 def _binance(state: State) -> dict[str, Any]:
     bids, asks = _eight_decimals(state.bids), _eight_decimals(state.asks)
     if state.number == SNAPSHOT:
-        return {"lastUpdateId": state.number, "bids": bids, "asks": asks}
+        return {"lastUpdateId": state.number, "bids": _deepened(bids, -1), "asks": _deepened(asks, 1)}
     event = {"e": "depthUpdate", "E": state.time_ms, "s": SYMBOL, "U": state.number, "u": state.number}
     return {"stream": f"{SYMBOL.lower()}@depth@100ms", "data": {**event, "b": bids, "a": asks}}
+
+
+def _deepened(side: Side, direction: int) -> Side:
+    """Add levels beyond the worst one, so that the depth of the request limits the side, as in most markets."""
+    worst, missing = float(side[-1][0]), range(1, BINANCE_LEVELS + 1 - len(side))
+    return side + [[f"{worst + direction * number:.8f}", "1.00000000"] for number in missing]
 
 
 def _eight_decimals(levels: Side) -> Side:

@@ -1,5 +1,6 @@
 """The same levels in the format of each exchange."""
 
+import msgspec
 import pytest
 from bench import dialects, levels
 from bench.dialects import NAMES, ExchangeName
@@ -22,3 +23,12 @@ def test_updates_are_numbered_without_a_gap_and_have_levels() -> None:
     states = list(dialects.states(2))
     assert [each.number for each in states] == list(range(dialects.SNAPSHOT, dialects.SNAPSHOT + 195))
     assert all(each.bids or each.asks for each in states)
+
+
+def test_snapshot_of_binance_limits_both_sides_beyond_all_updates() -> None:
+    snapshot = msgspec.json.decode(dialects.snapshot_and_updates("binance", 1)[0])
+    assert [len(snapshot[side]) for side in ("bids", "asks")] == [dialects.BINANCE_LEVELS] * 2
+    lowest, highest = float(snapshot["bids"][-1][0]), float(snapshot["asks"][-1][0])
+    updates = [each for each in dialects.states(1) if each.number > dialects.SNAPSHOT]
+    assert all(float(price) >= lowest for each in updates for price, _ in each.bids)
+    assert all(float(price) <= highest for each in updates for price, _ in each.asks)

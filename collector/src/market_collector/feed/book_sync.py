@@ -127,9 +127,7 @@ class BookSync:
         if self._is_ranged:
             if subscription.fetching is not None and self._snapshots is not None:
                 self._snapshots.wait(subscription, update, now)
-            update = subscription.known.cut(update)
-            book.apply(update)
-            return update
+            return book.apply_within(subscription.known, update)
         book.apply(update)
         bids, asks = book.trim(book.depth or ALL_LEVELS)
         if not bids and not asks:
@@ -173,7 +171,7 @@ class BookSync:
         """Replace a book by one with the same state and a wider known range. Nothing is missing."""
         subscription.known, book = known_range(records[0]), Book(records[0], is_packed=True)
         for update in records[1:]:
-            book.apply(subscription.known.cut(update))
+            book.apply_within(subscription.known, update)
         subscription.book, subscription.is_short, subscription.snapshot_at = book, False, now.at + RENEWAL_S
         progress = subscription.progress
         snapshot = book.snapshot(self._exchange.name, progress.stream.symbol, now.wall_ns)

@@ -86,7 +86,7 @@ class KnownRangeBooks(OnePublisherBooks):
     def add_update(self, progress: BookProgress, book: Book, update: Orderbook, now: Moment) -> Sequence[Record]:
         """Publish an update of the publisher's book, or the first state of its successor that is new."""
         if progress.books.get(progress.publisher) is book:
-            return super().add_update(progress, book, update, now)
+            return PublishedBooks.add_update(self, progress, book, update, now)  # `super()` takes twice as long
         if progress.publisher in progress.books:
             self._keep(progress, book, update, now)
             return ()
