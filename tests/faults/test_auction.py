@@ -11,7 +11,6 @@ import evidence
 from collector_program import verified
 from collector_thread import CollectorThread, ListSink, collector_thread, settings_for
 from exchange_words import ALL_WORDS
-from fault_cases import BTC
 from market_collector.feed import book_sync
 from simulator_process import Simulator, simulator
 from truth import Truth
@@ -29,7 +28,7 @@ def test_records_tell_verify_of_an_auction(name: str, tmp_path: Path, monkeypatc
     sink = ListSink()
     with simulator(*market, exchange=name) as exchange, collector_thread(settings_for(exchange), sink) as collector:
         collector.is_served()
-        exchange.post("/faults/crossed", BTC | {"seconds": CROSSED_S, "preopen": True})
+        exchange.post("/faults/crossed", {"symbol": exchange.words.symbol, "seconds": CROSSED_S, "preopen": True})
         time.sleep(CROSSED_S)
         collector.comes(lambda status: statuses(sink)[-1] == "trading", 10, "the auction is over")
         cross_without_auction(exchange, collector)
@@ -45,7 +44,7 @@ def test_records_tell_verify_of_an_auction(name: str, tmp_path: Path, monkeypatc
 def cross_without_auction(exchange: Simulator, collector: CollectorThread) -> None:
     """The collector finds the crossing, and publishes no such book."""
     before = collector.status()["counters"]["resyncs"]
-    exchange.post("/faults/crossed", BTC | {"seconds": CROSSED_S})
+    exchange.post("/faults/crossed", {"symbol": exchange.words.symbol, "seconds": CROSSED_S})
     collector.comes(lambda status: status["counters"]["resyncs"] > before, 15, "the crossing is found")
     time.sleep(CROSSED_S)
 

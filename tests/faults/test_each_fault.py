@@ -5,58 +5,60 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from queue import SimpleQueue
+from itertools import count
 from typing import Any
 
 import pytest
 
 import evidence
 from collector_thread import ListSink, collector_thread, settings_for
-from exchange_words import ALL_WORDS
+from exchange_words import MARKETS
 from fault_cases import SKEW_NS, Case, cases
 from simulator_process import Simulator, simulator
 from truth import Truth
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
-WORKERS = 4
+WORKERS = 6
 """Cases that run in parallel, because each waits most of the time."""
+SEEDS = count()
+"""Of the threads' simulators."""
+NAMES = [(market, case.name) for market, words in MARKETS.items() for case in cases(words)]
 
 
-NAMES = [(exchange, case.name) for exchange, words in ALL_WORDS.items() for case in cases(words)]
+class Worker(threading.local):
+    """A thread with a simulator, which runs until another market's is needed."""
+
+    def __init__(self, until_the_end: ExitStack) -> None:
+        self._running = until_the_end.enter_context(ExitStack())
+        self._market, self._seed = "", next(SEEDS)
+
+    def run(self, market: str, case: Case) -> None:
+        """Try out a case, and end its faults."""
+        if market != self._market:
+            self._running.close()
+            symbols = ("--symbols", MARKETS[market].symbol)
+            options = ("--market", str(self._seed), *symbols, "--rate", "200", "--start", "now")
+            self._exchange = self._running.enter_context(simulator(*options, exchange=market))
+            self._market = market
+        try:
+            try_out(self._exchange, case)
+        finally:
+            self._exchange.clear_faults()
 
 
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[tuple[str, str], Future[None]]]:
-    """All selected cases, started at once. Each has its own simulator while it runs."""
+    """All selected cases, started at once."""
     callspecs = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    chosen = {(params.get("exchange"), params.get("name")) for params in callspecs}
-    with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(WORKERS))
+    chosen = {(params.get("market"), params.get("name")) for params in callspecs}
+    with ExitStack() as stack, ThreadPoolExecutor(WORKERS) as pool:
+        worker = Worker(stack)
         yield {
-            (exchange, case.name): pool.submit(in_turn, simulators, case)
-            for exchange, words in ALL_WORDS.items()
-            for simulators in [queue_of(exchange, stack)]
+            (market, case.name): pool.submit(worker.run, market, case)
+            for market, words in MARKETS.items()
             for case in cases(words)
-            if (exchange, case.name) in chosen
+            if (market, case.name) in chosen
         }
-
-
-def queue_of(exchange: str, stack: ExitStack) -> SimpleQueue[Simulator]:
-    """As many simulators as there may be cases at the same time."""
-    simulators: SimpleQueue[Simulator] = SimpleQueue()
-    for seed in range(WORKERS):
-        market = ("--market", str(seed), "--symbols", "BTC-USDT", "--rate", "200", "--start", "now")
-        simulators.put(stack.enter_context(simulator(*market, exchange=exchange)))
-    return simulators
-
-
-def in_turn(exchanges: "SimpleQueue[Simulator]", case: Case) -> None:
-    exchange = exchanges.get()
-    try:
-        try_out(exchange, case)
-    finally:
-        exchange.clear_faults()
-        exchanges.put(exchange)
 
 
 def try_out(exchange: Simulator, case: Case) -> None:
@@ -73,7 +75,7 @@ def try_out(exchange: Simulator, case: Case) -> None:
     assert (collector.left, collector.complaints) == ([], [])
     records = sink.output()
     skew_ns = SKEW_NS if case.name.startswith("skew-") else 0
-    evidence.check(records, Truth(exchange), skew_ns=skew_ns)
+    evidence.check(records, Truth(exchange, exchange.words.symbol), skew_ns=skew_ns)
     evidence.check_counters(records, status["counters"])
 
 
@@ -81,11 +83,9 @@ def shows(case: Case, before: dict[str, Any], now: dict[str, Any]) -> bool:
     return all(now[name] > before[name] for name in case.shows)
 
 
-@pytest.mark.parametrize(("exchange", "name"), NAMES)
-def test_nothing_is_lost_or_wrong_after(
-    exchange: str, name: str, outcomes: dict[tuple[str, str], Future[None]]
-) -> None:
-    outcomes[exchange, name].result(250)
+@pytest.mark.parametrize(("market", "name"), NAMES)
+def test_nothing_is_lost_or_wrong_after(market: str, name: str, outcomes: dict[tuple[str, str], Future[None]]) -> None:
+    outcomes[market, name].result(250)
 
 
 def test_no_thread_is_left(outcomes: dict[tuple[str, str], Future[None]]) -> None:

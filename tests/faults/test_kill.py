@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 import evidence
 from collector_program import Program, document, program, stored, verified
-from exchange_words import ALL_WORDS, BINANCE, BYBIT, OKX, ExchangeWords
+from exchange_words import MARKETS, OKX
 from fault_cases import SKEW_NS, connections, messages
 from fault_cases import market as market_cases
 from simulator_process import simulator
@@ -39,14 +39,15 @@ MOMENTS_S = st.sampled_from([0.0, 0.1, 0.3, 1.0, 2.0])
 class Life(RuleBasedStateMachine):
     """A collector that is killed and stopped often."""
 
-    words: ExchangeWords
+    market: str
 
     def __init__(self) -> None:
         super().__init__()
         self._stack = ExitStack()
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
-        seeded = ("--market", "9", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now")
-        self._exchange = self._stack.enter_context(simulator(*seeded, exchange=self.words.name))
+        self._words = MARKETS[self.market]
+        seeded = ("--market", "9", "--symbols", self._words.symbol, "--rate", "300", "--start", "now")
+        self._exchange = self._stack.enter_context(simulator(*seeded, exchange=self.market))
         file = {"directory": str(self._folder / "data"), "fsyncInterval": "200ms", "rotate": {"size": "1Mi"}}
         connection = {
             "backoff": {"initial": "100ms", "max": "500ms"},
@@ -56,7 +57,7 @@ class Life(RuleBasedStateMachine):
         self._document = document(
             self._exchange,
             dataTypes=["trade", "orderbook", "candle"],
-            candle={"intervals": [self.words.interval]},
+            candle={"intervals": [self._words.interval]},
             connection=connection,
             sinks=[{"name": "archive", "type": "file", "file": file}],
         )
@@ -70,7 +71,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(data=st.data(), pause_s=MOMENTS_S)
     def something_goes_wrong(self, data: st.DataObject, pause_s: float) -> None:
-        cases = [*connections(self.words), *messages(self.words), *market_cases(self.words)]
+        cases = [*connections(self._words), *messages(self._words), *market_cases(self._words)]
         data.draw(st.sampled_from(cases)).happen(self._exchange)
         time.sleep(pause_s)
 
@@ -104,37 +105,26 @@ class Life(RuleBasedStateMachine):
             assert self._collector.stop() == 0
             records = stored(self._folder / "data")
             note(f"{len(records)} records of {self._kills + 1} lives; log: {self._collector.log.read_text()[-2_000:]}")
-            evidence.check(records, Truth(self._exchange), skew_ns=SKEW_NS)
+            evidence.check(records, Truth(self._exchange, self._words.symbol), skew_ns=SKEW_NS)
             evidence.check_verdict(verified(self._folder / "data"))
         finally:
             self._running.close()
             self._stack.close()
 
 
-class LifeAtOkx(Life):
-    words = OKX
+@pytest.mark.parametrize("market", MARKETS)
+def test_every_trade_is_in_the_output_once_however_often_it_is_killed(market: str) -> None:
+    life = type("Life", (Life,), {"market": market})
+    run_state_machine_as_test(life, settings=settings(PACE, max_examples=2 if market == OKX.name else 1))
 
 
-class LifeAtBinance(Life):
-    words = BINANCE
-
-
-class LifeAtBybit(Life):
-    words = BYBIT
-
-
-@pytest.mark.parametrize(("life", "examples"), [(LifeAtOkx, 2), (LifeAtBinance, 1), (LifeAtBybit, 1)])
-def test_every_trade_is_in_the_output_once_however_often_it_is_killed(life: type[Life], examples: int) -> None:
-    run_state_machine_as_test(life, settings=settings(PACE, max_examples=examples))
-
-
-@pytest.mark.parametrize("name", ALL_WORDS)
-def test_gap_of_a_killed_process_ends_with_the_next_one(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("market", MARKETS)
+def test_gap_of_a_killed_process_ends_with_the_next_one(market: str, tmp_path: Path) -> None:
     """Its last checkpoint, which is put back here, is older than the gap. Nobody can read its output back."""
     data, state, older = tmp_path / "data", tmp_path / "state", tmp_path / "older"
     data.mkdir()
-    market = ("--market", "9", "--symbols", "BTC-USDT", "--rate", "200", "--start", "now")
-    with simulator(*market, exchange=name) as exchange:
+    seeded = ("--market", "9", "--symbols", MARKETS[market].symbol, "--rate", "200", "--start", "now")
+    with simulator(*seeded, exchange=market) as exchange:
         spec = document(exchange, dataTypes=["trade", "orderbook"])
         with program(tmp_path, spec, "--state-dir", str(state)) as collector:
             collector.comes_to_rest(within_s=60)

@@ -97,7 +97,7 @@ def document(exchange: Simulator | None, **spec: Any) -> dict[str, Any]:
     endpoint = {"websocket": exchange.websocket, "rest": exchange.rest} if exchange else {}
     defaults = {
         "exchange": exchange.words.name if exchange else "okx",
-        "symbol": "BTC-USDT",
+        "symbol": exchange.words.symbol if exchange else "BTC-USDT",
         "dataTypes": TYPES,
         "staleAfter": "5s",
         "connection": {"backoff": {"initial": "100ms", "max": "500ms"}, "endpoint": endpoint},

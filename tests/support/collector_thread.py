@@ -75,6 +75,7 @@ def settings_for(exchange: Simulator) -> Settings:
         *(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE),
         rest=exchange.rest,
         exchange=exchange.words.name,
+        symbols=(exchange.words.symbol,),
         candle_intervals=(exchange.words.interval,),
         stale_after_s=exchange.words.stale_after_s,
         ping_interval_s=1.0,

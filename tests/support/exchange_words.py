@@ -1,4 +1,4 @@
-"""The words of the simulated exchanges, for tests that run with each of them."""
+"""The words of the simulated exchanges and their markets, for tests that run with each of them."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -20,9 +20,10 @@ class Fill(NamedTuple):
 
 @dataclass(frozen=True)
 class ExchangeWords:
-    """The words of one exchange."""
+    """The words of one exchange, or of one of its markets."""
 
     name: str
+    """Of the exchange."""
     key: Mapping[str, str]
     """The simulator's API key, by the keys of the Secret."""
     close_codes: Sequence[int]
@@ -53,6 +54,8 @@ class ExchangeWords:
     """Rows of closed candles in the answer, each with open time in milliseconds, open, high, low, close, volume."""
     holding: Callable[[Mapping[str, str]], tuple[str, str, str]]
     """Total, available and locked amount of a row of ``/truth/account``."""
+    symbol: str = "BTC-USDT"
+    """The instrument of tests that have one."""
     number: Callable[[str], str] = str
     """A number of the simulated market as the exchange writes it."""
     stale_after_s: float = 2.0
@@ -165,6 +168,10 @@ BINANCE = ExchangeWords(
 )
 BINANCE_PERPETUAL = replace(
     BINANCE,
+    public_path="public-stream",
+    trade_history="fapi/aggTrades",
+    candle_history="fapi/klines",
+    symbol="BTC-USDT-PERP",
     read_fill=_perpetual_fill,
     candles_path=lambda symbol, interval: _binance_candles(symbol.removesuffix("-PERP"), interval, "/fapi/v1"),
     number=str,
@@ -197,6 +204,10 @@ BYBIT = ExchangeWords(
     has_dense_ids=False,
     book_depth=200,
 )
+BYBIT_LINEAR = replace(BYBIT, public_path="linear", symbol="BTC-USDT-PERP")
+"""Those of the linear market."""
 WORDS = {words.name: words for words in (OKX, BINANCE)}
 """Exchanges with dense trade ids: each missing trade is found, and can be requested by its id."""
 ALL_WORDS = WORDS | {BYBIT.name: BYBIT}
+MARKETS = ALL_WORDS | {"binance-perpetual": BINANCE_PERPETUAL, "bybit-linear": BYBIT_LINEAR}
+"""By exchange, or exchange and kind of instrument."""

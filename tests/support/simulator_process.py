@@ -11,7 +11,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import recordings
-from exchange_words import ALL_WORDS, OKX, ExchangeWords
+from exchange_words import MARKETS, OKX, ExchangeWords
 from unmeasured import NOT_MEASURED
 
 REPLAY = ("--replay", str(recordings.OKX_2022))
@@ -60,10 +60,10 @@ def simulator(
 ) -> Iterator[Simulator]:
     """Run ``market-simulator serve`` with these arguments, and end it by its process id.
 
-    Unless it ``is_impatient``, it has the deadlines and limits of the exchange.
+    The exchange is one of `MARKETS`. Unless it ``is_impatient``, it has the deadlines and limits of the exchange.
     """
-    words = ALL_WORDS[exchange]
-    command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", exchange, "--listen", listen]
+    words = MARKETS[exchange]
+    command = [sys.executable, "-m", "market_simulator", "serve", "--exchange", words.name, "--listen", listen]
     command += words.options if is_impatient else ()
     # tests/simulator measures the simulator, in processes of its own.
     process = subprocess.Popen(
