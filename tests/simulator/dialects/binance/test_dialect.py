@@ -87,6 +87,21 @@ async def test_book_is_bridged_from_a_snapshot_that_lags(
         assert held == {Decimal(price): Decimal(size) for price, size in truth[name]}
 
 
+@pytest.mark.parametrize("connections", [1, 2, 3])
+async def test_jump_of_the_sequence_is_between_two_updates(
+    start: Any, control_of: Any, streams: Any, connections: int
+) -> None:
+    program = start(*MARKET)
+    for _ in range(connections):
+        socket: ClientConnection = await streams(program, "/stream?streams=btcusdt@depth@100ms")
+    last = (await message(socket))["data"]["u"]
+    await control_of(program).post("/faults/sequence-jump", symbol="BTC-USDT", by=5_000)
+    while (update := (await message(socket))["data"])["U"] == last + 1:
+        assert update["u"] - update["U"] < 5_000
+        last = update["u"]
+    assert update["U"] == last + 5_001
+
+
 async def test_lost_fills_are_named_and_found_in_history(start: Any, http: Any, control_of: Any, streams: Any) -> None:
     program = start(*MARKET)
     control, socket = control_of(program), await streams(program, "/ws")

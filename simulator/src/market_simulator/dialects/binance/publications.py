@@ -7,6 +7,7 @@ encoded.
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from market_simulator.dialects.binance import frames
@@ -31,7 +32,8 @@ def variant(is_combined: bool, cut: int) -> str:
 class _Batches:
     """The changes of a book that wait for the next depth update, cut in one way.
 
-    A cut of n leaves the newest n changes to the next update, if there are older ones.
+    A cut of n leaves the newest n changes to the next update, if there are older ones. Numbers that are lost between
+    two changes are in no update.
     """
 
     def __init__(self, cut: int) -> None:
@@ -44,6 +46,8 @@ class _Batches:
     def take(self) -> list[BookChange]:
         """Remove and return the changes of the next update."""
         count = len(self._waiting) - self.cut if len(self._waiting) > self.cut else len(self._waiting)
+        steps = enumerate(pairwise(self._waiting[:count]), 1)
+        count = next((place for place, (one, other) in steps if other.previous > one.sequence), count)
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         return batch
 
