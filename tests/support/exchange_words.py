@@ -56,6 +56,8 @@ class ExchangeWords:
     """Total, available and locked amount of a row of ``/truth/account``."""
     symbol: str = "BTC-USDT"
     """The instrument of tests that have one."""
+    book_snapshots: str = ""
+    """REST path of the snapshots of books; "" where connections bring them."""
     number: Callable[[str], str] = str
     """A number of the simulated market as the exchange writes it."""
     stale_after_s: float = 2.0
@@ -157,6 +159,7 @@ BINANCE = ExchangeWords(
     permanent_error="2",
     trade_history="historicalTrades",
     candle_history="klines",
+    book_snapshots="depth",
     read_fill=_binance_fill,
     candles_path=_binance_candles,
     closed_candles=lambda answer: answer[:-1],
@@ -171,6 +174,7 @@ BINANCE_PERPETUAL = replace(
     public_path="public-stream",
     trade_history="fapi/aggTrades",
     candle_history="fapi/klines",
+    book_snapshots="fapi/depth",
     symbol="BTC-USDT-PERP",
     read_fill=_perpetual_fill,
     candles_path=lambda symbol, interval: _binance_candles(symbol.removesuffix("-PERP"), interval, "/fapi/v1"),

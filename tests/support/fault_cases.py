@@ -91,6 +91,7 @@ MESSAGES = [
 def rest(words: ExchangeWords) -> list[Case]:
     """Faults of the REST API."""
     history = {"path": words.trade_history}
+    old_snapshots = {"path": words.book_snapshots, "stale": 400, "count": 3}
     return [
         Case("rest-429", [("rest", history | {"status": 429, "count": 2}), LOSE], REPAIRED),
         Case("rest-500", [("rest", {"status": 500, "count": 2}), LOSE], REPAIRED),
@@ -98,6 +99,7 @@ def rest(words: ExchangeWords) -> list[Case]:
         Case("rest-stale", [("rest", history | {"stale": 400, "count": 3}), LOSE], REPAIRED),
         Case("rest-empty", [("rest", history | {"first": 0, "count": 3}), LOSE], REPAIRED),
         Case("rest-partial", [("rest", history | {"every": 3, "count": 2}), LOSE], REPAIRED),
+        *([Case("rest-old-snapshots", [("rest", old_snapshots), CUT], AGAIN)] if words.book_snapshots else []),
     ]
 
 
@@ -106,6 +108,7 @@ def market(words: ExchangeWords) -> list[Case]:
     of_symbol = {"symbol": words.symbol}
     return [
         *([Case("sequence-reset", [("sequence-reset", of_symbol)])] if words.has_restarts else []),
+        Case("sequence-jump", [("sequence-jump", of_symbol)], RESYNC),
         Case("crossed", [("crossed", of_symbol | {"seconds": 3})], RESYNC),
         Case("crossed-briefly", [("crossed", of_symbol | {"seconds": 0.3})]),
         Case("crossed-in-an-auction", [("crossed", of_symbol | {"seconds": 3, "preopen": True})]),

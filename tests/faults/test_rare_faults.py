@@ -1,0 +1,107 @@
+"""Faults that need a scene of their own: a ban, a message that only one connection lacks, and wrong checksums."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import evidence
+from collector_thread import ListSink, collector_thread, settings_for
+from cut_replicas import connections_of
+from exchange_words import ALL_WORDS, BINANCE, BYBIT, OKX
+from fault_cases import BOOKS, TRADES, gap_of_trades
+from market_collector.exchanges.bybit import answers
+from market_collector.feed import backfill
+from market_collector.model.streams import StreamState
+from simulator_process import Simulator, simulator
+from truth import Truth
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+MARKET = ("--market", "29", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now")
+BAN_S = 4
+
+
+@pytest.fixture
+def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    with simulator(*MARKET, exchange=request.param) as running:
+        yield running
+
+
+def refused_calls(exchange: Simulator) -> int:
+    calls = exchange.get("/state")["counters"]["calls"].values()
+    return sum(by_status.get(status, 0) for by_status in calls for status in ("403", "418"))
+
+
+@pytest.mark.parametrize("exchange", [BINANCE.name, BYBIT.name], indirect=True)
+def test_banned_collector_asks_nothing_and_streams_go_on(exchange: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "BLOCKED_S", BAN_S)
+    sink = ListSink()
+    with collector_thread(settings_for(exchange), sink) as collector:
+        collector.is_served()
+        exchange.post("/faults/ban", {"seconds": BAN_S})
+        for fault, body in (gap_of_trades(exchange.words), ("lose", BOOKS | {"count": 1})):
+            exchange.post(f"/faults/{fault}", body)
+        time.sleep(BAN_S - 0.5)
+        trades = next(each for each in collector.status()["streams"] if each["stream"].endswith("/trade"))
+        refused = refused_calls(exchange)
+        assert trades["state"] == StreamState.LIVE
+        assert 1 <= refused <= 3, "those under way"
+        collector.is_served()
+        status = collector.stop()
+    records = sink.output()
+    evidence.check(records, Truth(exchange))
+    evidence.check_counters(records, status["counters"])
+    assert {gap["stream"] for gap in evidence.of_type(records, "gap")} == {"BTC-USDT/trade", "BTC-USDT/orderbook"}
+    assert refused_calls(exchange) == refused
+
+
+@pytest.mark.parametrize("exchange", ALL_WORDS, indirect=True)
+def test_message_that_one_connection_lacks_is_in_the_union(
+    exchange: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With dense ids its replica reports the gap, which history cannot fill here. Otherwise nothing shows it."""
+    monkeypatch.setattr(backfill, "GIVE_UP_AFTER_S", 1.0)
+    monkeypatch.setattr(backfill, "GIVE_UP_ANSWERS", 2)
+    exchange.post("/faults/no-history", {"symbol": "BTC-USDT", "from": 0, "to": 1 << 60})
+    sinks = [ListSink("a"), ListSink("b")]
+    with (
+        collector_thread(settings_for(exchange), sinks[0]) as first,
+        collector_thread(settings_for(exchange), sinks[1]) as second,
+    ):
+        for collector in (first, second):
+            collector.is_served()
+        for connection in connections_of(exchange, first, second)[0]:
+            exchange.post("/faults/lose", TRADES | {"count": 5, "connection": connection})
+        time.sleep(1)
+        for collector in (first, second):
+            collector.is_served()
+            collector.stop()
+    lacking, whole = (trade_ids(sink.output()) for sink in sinks)
+    swallowed = Truth(exchange).swallowed()
+    assert swallowed
+    assert swallowed <= whole - lacking
+    lost = evidence.lost_numbers(sinks[0].output(), "/trade")
+    assert lost == (swallowed if exchange.words.has_dense_ids else set())
+    assert not evidence.of_type(sinks[1].output(), "gap")
+    for sink in sinks:
+        evidence.check(sink.output(), Truth(exchange))
+
+
+def trade_ids(records: list[Any]) -> set[int]:
+    return {evidence.trade_id(trade) for trade in evidence.of_type(records, "trade")}
+
+
+def test_book_with_a_wrong_checksum_is_out_of_sync() -> None:
+    sink = ListSink()
+    with simulator(*MARKET, "--checksum", exchange=OKX.name) as exchange:
+        with collector_thread(settings_for(exchange), sink) as collector:
+            collector.is_served()
+            exchange.post("/faults/wrong-checksum", BOOKS | {"count": 1})
+            collector.comes(lambda status: status["counters"]["resyncs"] == 1, 20, "out of sync")
+            collector.is_served()
+            collector.stop()
+        records = sink.output()
+        evidence.check(records, Truth(exchange))
+    assert [gap["reason"] for gap in evidence.of_type(records, "gap")] == ["ChecksumMismatch"]
+    assert all(book["checksum"] for book in evidence.of_type(records, "orderbook"))
