@@ -30,6 +30,7 @@ CANDLE = Stream(SYMBOL, DataType.CANDLE, "1m")
 API = BinanceRestApi()
 BINANCE = Binance()
 RECORDING = Path(recordings.BINANCE_REST).with_name("ws_usdm_demo_2026-09-15_btcusdt_part1.jsonl")
+REST = recordings.BINANCE_REST.with_name("rest_usdm.jsonl")
 TRADE = {
     "e": "aggTrade", "E": 1789469121904, "a": 3091, "s": "BTCUSDT", "p": "77021.6", "q": "0.012", "nq": "0.012",
     "f": 7120, "l": 7122, "T": 1789469121836, "m": True,
@@ -283,12 +284,27 @@ def test_perpetuals_are_named_by_their_contract() -> None:
     }  # fmt: skip
     dated = row | {"symbol": "BTCUSDT_270326", "contractType": "CURRENT_QUARTER", "status": "SETTLING"}
     pending = row | {"symbol": "NEWUSDT", "baseAsset": "NEW", "status": "PENDING_TRADING"}
-    body = json.dumps({"symbols": [row, dated, pending]}).encode()
-    found, later = API.read_instruments(None, body, 7)
+    gold = row | {"symbol": "XAUUSDT", "baseAsset": "XAU", "contractType": "TRADIFI_PERPETUAL"}
+    body = json.dumps({"symbols": [row, dated, pending, gold]}).encode()
+    found, later, metal = API.read_instruments(None, body, 7)
+    assert (metal.symbol, metal.kind) == ("XAU-USDT-PERP", "perpetual")
     assert (found.symbol, found.native_symbol, found.kind, found.settlement) == (SYMBOL, "BTCUSDT", "perpetual", "USDT")
     assert (found.price_increment, found.amount_increment, found.min_amount, found.min_notional) == (
         "0.10", "0.001", "0.002", "100",
     )  # fmt: skip
     assert (found.listed_time_ns, later.status) == (1569398400000_000_000, "pre_launch")
-    assert API.unlisted({SYMBOL, "XRP-USDT-PERP"}, body) == {"XRP-USDT-PERP"}
+    assert API.unlisted({SYMBOL, "XRP-USDT-PERP", "XAU-USDT-PERP"}, body) == {"XRP-USDT-PERP"}
     assert API.halted(body) == {"NEW-USDT-PERP": "PENDING_TRADING"}
+
+
+def test_recorded_answers_are_read() -> None:
+    answers = {frame.url.rpartition("/")[2].partition("?")[0]: frame.bytes for frame in recordings.received(REST)}
+    listed = API.read_instruments(None, answers["exchangeInfo"], 7)
+    assert [(each.symbol, each.price_increment, each.amount_increment, each.min_notional) for each in listed] == [
+        ("BTC-USDT-PERP", "0.10", "0.0001", "50"),
+        ("ETH-USDT-PERP", "0.01", "0.001", "20"),
+    ]
+    snapshot = BinanceSnapshots().read(BOOK, 20, answers["depth"], 7)
+    assert (snapshot.sequence, len(snapshot.bids), len(snapshot.asks)) == (429014264524, 5, 5)
+    assert snapshot.bids[0] == Level("77044.80", "0.1538")
+    assert API.read_time(answers["time"]) == 1789469329816_000_000

@@ -44,6 +44,10 @@ TRADING = "TRADING"
 T = TypeVar("T")
 
 
+PERPETUALS = frozenset({"PERPETUAL", "TRADIFI_PERPETUAL", "PERPETUAL_DELIVERING"})
+"""Types of contracts without an expiry: of crypto assets, of stocks and metals, and those about to be delisted."""
+
+
 class InstrumentName(msgspec.Struct, gc=False):
     """The assets of an instrument, see `InstrumentRow`."""
 
@@ -58,7 +62,7 @@ class InstrumentName(msgspec.Struct, gc=False):
         match self.contractType:
             case "":
                 return names.Name(self.baseAsset, self.quoteAsset)
-            case "PERPETUAL":
+            case kind if kind in PERPETUALS:
                 return names.Name.contract(self.baseAsset, self.quoteAsset, settlement=self.marginAsset)
         return None
 
