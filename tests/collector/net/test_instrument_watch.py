@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from exchange_words import WORDS
+from exchange_words import ALL_WORDS
 from market_collector.exchanges import EXCHANGES
 from market_collector.exchanges.interface import Budget
 from market_collector.feed.ledger import Ledger
@@ -21,7 +21,7 @@ from simulator_process import MARKET, Simulator, simulator
 pytestmark = pytest.mark.simulator
 
 
-@pytest.fixture(scope="module", params=WORDS)
+@pytest.fixture(scope="module", params=ALL_WORDS)
 def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     with simulator(*MARKET, exchange=request.param) as running:
         yield running
