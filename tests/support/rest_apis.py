@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from market_collector.exchanges.http_status import problem_of_status
 from market_collector.exchanges.interface import Budget, History, HistoryRange, ProblemKind, Request, RestProblem
@@ -205,3 +205,17 @@ def serving(
         finally:
             server.shutdown()
             thread.join()
+
+
+def pages_of_bybit(path: str) -> Scripted:
+    """Bybit's lists of instruments in pages of two: C0 and C1 of spot, contracts of C0 to C5."""
+    query = parse_qs(urlsplit(path).query)
+    (category,), first = query["category"], int(query.get("cursor", ["0"])[0])
+    contract = {"contractType": "LinearPerpetual", "settleCoin": "USDT"} if category == "linear" else {}
+    rows = [
+        {"symbol": f"{base}USDT", "baseCoin": base, "quoteCoin": "USDT", "status": "Trading"} | contract
+        for base in (f"C{first}", f"C{first + 1}")
+    ]
+    cursor = str(first + 2) if first < 4 and contract else ""
+    result = {"category": category, "list": rows, "nextPageCursor": cursor}
+    return 200, {}, json.dumps({"retCode": 0, "result": result}).encode()

@@ -108,6 +108,9 @@ class SmallApi:
         wanted = [name for name in decoded(body) if symbols is None or name in symbols]
         return [instrument_of(name, receive_time_ns) for name in wanted]
 
+    def more_instruments(self, body: bytes) -> None:
+        return None
+
     def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
         return symbols - set(decoded(body))
 

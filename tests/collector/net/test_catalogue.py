@@ -5,9 +5,10 @@ import time
 import pytest
 
 from market_collector.errors import RequestFailedError
+from market_collector.exchanges.bybit.exchange import Bybit
 from market_collector.exchanges.okx.exchange import Okx
 from market_collector.net.catalogue import catalogue
-from rest_apis import answering
+from rest_apis import answering, pages_of_bybit, served
 
 OKX = Okx()
 ONE = b'{"code":"0","msg":"","data":[{"instId":"ETH-USDT","state":"live"},{"instId":"BTC-USDT","state":"suspend"}]}'
@@ -20,6 +21,14 @@ def test_instruments_of_every_kind_are_requested_in_turn() -> None:
         found = catalogue(OKX, f"{base}/")
         assert time.monotonic() - start >= 2 / 8
     assert [each.symbol for each in found] == ["BTC-USDT"] * 3 + ["ETH-USDT"] * 3
+
+
+def test_every_page_of_a_list_is_requested() -> None:
+    with served(pages_of_bybit) as base:
+        found = catalogue(Bybit(), base)
+    assert [each.symbol for each in found] == sorted(
+        ["C0-USDT", "C1-USDT", *(f"C{number}-USDT-PERP" for number in range(6))]
+    )
 
 
 def test_catalogue_waits_after_too_many_requests() -> None:

@@ -16,6 +16,7 @@ from market_collector.net import instrument_watch
 from market_collector.net.clock import read_clock
 from market_collector.net.instrument_watch import InstrumentWatch
 from market_collector.net.rest import Rest
+from rest_apis import Received, pages_of_bybit, served
 from simulator_process import MARKET, Simulator, simulator
 
 pytestmark = pytest.mark.simulator
@@ -39,6 +40,16 @@ async def test_each_kind_of_instruments_is_requested() -> None:
         "ETH-USDT-PERP": ("perpetual", "0.01"),
         "BTC-USD-270326-BTC": ("future", "100"),
     }
+
+
+async def test_instruments_of_every_page_are_published() -> None:
+    symbols = {"C0-USDT-PERP", "C5-USDT-PERP"}
+    received = Received()
+    with served(pages_of_bybit, received) as base:
+        async with watched("bybit", base, *(Stream(symbol, DataType.TRADE) for symbol in symbols)) as records:
+            await comes(lambda: len(received) >= 6)
+    assert {record.symbol for record in records if isinstance(record, Instrument)} == symbols
+    assert len(records) == 2
 
 
 @pytest.fixture(autouse=True)

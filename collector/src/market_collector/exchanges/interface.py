@@ -505,8 +505,12 @@ class RestApi(Protocol):
         """
         ...
 
+    def more_instruments(self, body: bytes) -> Request | None:
+        """The request for the page that follows this answer to `instruments`; None after the last one."""
+        ...
+
     def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
-        """Those of these symbols that the exchange does not list, by the same answer.
+        """Those of these symbols that the exchange does not list on this page, by the same answer.
 
         Raises:
             FrameError: the answer is malformed.

@@ -70,6 +70,8 @@ class Liveness:
         self._resume_at = float("-inf")
         self._warned = ""
         self._halts_asked_at = float("-inf")
+        self._halted: dict[str, str] = {}
+        """The instruments on the pages so far that do not trade, with their states."""
 
     # -- the connection
 
@@ -193,6 +195,7 @@ class Liveness:
         if not is_wanted or now.at - self._halts_asked_at < HALTS_INTERVAL_S:
             return []
         self._halts_asked_at = now.at
+        self._halted.clear()
         return [Fetch(None, Question.HALTS, self._halts_request())]
 
     def _halts_request(self) -> Request:
@@ -273,13 +276,17 @@ class Liveness:
         return effects or []
 
     def on_halts(self, answer: Answer, now: Moment) -> list[Effect]:
-        """Note which instruments do not trade. Without an answer nothing changes: probes tell more."""
+        """Note which instruments do not trade, by all pages. Without an answer nothing changes: probes tell more."""
+        rest_api = self._exchange.rest_api
         try:
-            halted = self._exchange.rest_api.halted(_body(answer))
+            self._halted |= rest_api.halted(body := _body(answer))
         except (RequestFailedError, FrameError):
             return []
+        if (more := rest_api.more_instruments(body)) is not None:
+            return [Fetch(None, Question.HALTS, more)]
         for stream, subscription in self._subscriptions.by_stream.items():
-            self._note_halt(subscription, halted.get(stream.symbol, ""), now)
+            self._note_halt(subscription, self._halted.get(stream.symbol, ""), now)
+        self._halted.clear()
         return []
 
     def on_trading(self, trading: Trading, now: Moment) -> None:

@@ -70,17 +70,21 @@ class InstrumentWatch:
         return True
 
     async def _read_answer(
-        self, request: Request, symbols: frozenset[str]
+        self, request: Request | None, symbols: frozenset[str]
     ) -> tuple[Set[str], Sequence[Instrument], Moment]:
-        """Return the symbols that are not listed, the descriptions of the others, and the time of the answer."""
-        try:
-            body = await self._rest.fetch(request)
-        except RequestFailedError as error:
-            if error.problem is None or error.problem.kind is not ProblemKind.NO_SYMBOL:
-                raise
-            return symbols, [], self._clock()
-        now, gone = self._clock(), self._rest_api.unlisted(symbols, body)
-        return gone, [] if gone == symbols else self._rest_api.read_instruments(symbols, body, now.wall_ns), now
+        """Return the symbols that no page lists, the descriptions of the others, and the time of the last answer."""
+        gone, found, page = symbols, list[Instrument](), request
+        while page is not None and gone:
+            try:
+                body = await self._rest.fetch(page)
+            except RequestFailedError as error:
+                if error.problem is None or error.problem.kind is not ProblemKind.NO_SYMBOL:
+                    raise
+                break
+            listed = gone - self._rest_api.unlisted(gone, body)
+            found += self._rest_api.read_instruments(listed, body, self._clock().wall_ns) if listed else ()
+            gone, page = gone - listed, self._rest_api.more_instruments(body)
+        return gone, found, self._clock()
 
 
 def _kind(symbol: str) -> str:

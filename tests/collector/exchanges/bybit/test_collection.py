@@ -260,6 +260,24 @@ def test_refusal_by_region_leaves_streams_unknown_while_they_go_on() -> None:
     assert [each.trade_id for each in run.of(Trade)] == ["a", "b"]
 
 
+def listed(base: str, status: str, cursor: str) -> bytes:
+    row = {"symbol": f"{base}USDT", "baseCoin": base, "quoteCoin": "USDT", "status": status}
+    result = {"category": "spot", "list": [row], "nextPageCursor": cursor}
+    return json.dumps({"retCode": 0, "retMsg": "OK", "result": result}).encode()
+
+
+def test_states_of_instruments_come_from_all_pages() -> None:
+    run = Connections(TRADES, OTHER)
+    feed = run.open()
+    first = Fetch(None, Question.HALTS, BYBIT.rest_api.instruments("perpetual"))
+    (second,) = run.keep(feed.answered(first, listed("BTC", "PreLaunch", "next"), at(1)))
+    assert isinstance(second, Fetch)
+    assert (second.question, second.request.path.partition("cursor=")[2]) == (Question.HALTS, "next")
+    assert run.keep(feed.answered(second, listed("ETH", "Trading", ""), at(2))) == []
+    halts = [run.ledger.streams[stream].halt for stream in (TRADES, OTHER)]
+    assert halts == ["PreLaunch", ""]
+
+
 def test_damaged_frame_of_an_unknown_stream_interrupts_all_trades() -> None:
     connections = Connections(TRADES, OTHER)
     feed = connections.open()

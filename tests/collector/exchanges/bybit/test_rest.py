@@ -145,8 +145,20 @@ def test_symbols_that_an_answer_lacks_are_not_listed() -> None:
     assert API.unlisted({"BTC-USDT-PERP", "GONE-USDT-PERP"}, LINEAR) == {"GONE-USDT-PERP"}
     assert API.unlisted({"GONE-USDT"}, answer({}, code=10001, message="symbol invalid")) == {"GONE-USDT"}
     assert API.unlisted({"GONE-USDT"}, rows()) == frozenset()
-    more = answer({"category": "linear", "list": [contract("A", "A", "USDT")], "nextPageCursor": "x"})
-    assert API.unlisted({"GONE-USDT-PERP", "B-USDT-PERP"}, more) == frozenset()
+    more = answer({"category": "linear", "list": [contract("AUSDT", "A", "USDT")], "nextPageCursor": "x"})
+    assert API.unlisted({"A-USDT-PERP", "B-USDT-PERP"}, more) == {"B-USDT-PERP"}
+
+
+def test_list_of_contracts_has_further_pages() -> None:
+    rows = [contract("A", "A", "USDT")]
+    request = API.more_instruments(
+        answer({"category": "linear", "list": rows, "nextPageCursor": "first%3DA%26last%3DB"})
+    )
+    assert request is not None
+    assert request.path == "/v5/market/instruments-info?category=linear&limit=1000&cursor=first%3DA%26last%3DB"
+    ends: list[dict[str, Any]] = [{"list": [], "nextPageCursor": "x"}, {"list": rows, "nextPageCursor": "a b\r\n&c=d"}]
+    for body in (LINEAR, *(answer({"category": "linear"} | end) for end in ends), answer({}, code=10016)):
+        assert API.more_instruments(body) is None
 
 
 def test_time_is_in_nanoseconds() -> None:

@@ -171,6 +171,9 @@ class BinanceRestApi:
             rows = [row for row in _instruments(body) if is_wanted(row.canonical)]
             return readable(rows, partial(_instrument_of, receive_time_ns))
 
+    def more_instruments(self, body: bytes) -> None:
+        """One answer lists all."""
+
     def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
         """Return the symbols that the answer lacks. An answer without any row says nothing about them."""
         with reading("its instruments", body):

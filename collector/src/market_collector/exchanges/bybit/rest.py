@@ -1,5 +1,6 @@
 """Bybit v5 over REST: requests, and readers for their answers. exchange.py names the sources."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from functools import partial
@@ -37,6 +38,8 @@ BUDGETS = {"": Budget(per_second=40.0, capacity=100.0)}
 """At most 300 requests in 5 s, half of the exchange's limit. After a mass reconnect each symbol needs one soon."""
 CANDLES = 1000
 """Most candles of an answer."""
+is_cursor = re.compile(r"[A-Za-z0-9%_.~:,-]+").fullmatch
+"""Whether a text is a cursor, which the exchange has encoded for the query already."""
 LEVELS_COMPARED = 5
 """Best levels of a book that are compared on each side."""
 
@@ -118,8 +121,18 @@ class BybitRestApi:
     # -- instruments
 
     def instruments(self, kind: str) -> Request:
-        """Request all instruments of the category in one answer: linear has fewer than 1,000."""
+        """Request all instruments of spot, or the first 1,000 of linear."""
         return _get("instruments-info", "category=spot" if kind == names.SPOT else f"category={LINEAR}&limit=1000")
+
+    def more_instruments(self, body: bytes) -> Request | None:
+        """Request the page from the cursor on. Only linear has one."""
+        try:
+            listed, _ = read_result("its instruments", body, InstrumentList)
+        except FrameError:
+            return None
+        if not listed.list or not is_cursor(listed.nextPageCursor):
+            return None
+        return _get("instruments-info", f"category={LINEAR}&limit=1000&cursor={listed.nextPageCursor}")
 
     def read_instruments(self, symbols: Set[str] | None, body: bytes, receive_time_ns: int) -> list[Any]:
         """Return a record for each listed symbol."""
@@ -131,7 +144,7 @@ class BybitRestApi:
     def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
         """Return the symbols that the answer lacks. A request for one symbol is refused if it is not listed.
 
-        An answer without any row, or with further pages, says nothing about the symbols.
+        An answer without any row says nothing about the symbols.
         """
         what: Stream | str = "its instruments"
         if len(symbols) == 1:
@@ -143,7 +156,7 @@ class BybitRestApi:
         except FrameError:
             return frozenset()
         found = {row.symbol for row in _rows(listed)}
-        if not found or listed.nextPageCursor:
+        if not found:
             return frozenset()
         return {symbol for symbol in symbols if native_name(symbol) not in found}
 

@@ -196,6 +196,9 @@ class OkxRestApi:
             found = readable(rows, partial(_instrument_of, receive_time_ns))
         return [each for each in found if each is not None and (symbols is None or each.symbol in symbols)]
 
+    def more_instruments(self, body: bytes) -> None:
+        """One answer lists all."""
+
     def unlisted(self, symbols: Set[str], body: bytes) -> Set[str]:
         """Return the symbols that the answer lacks. A request for one symbol is refused if it is not listed.
 
