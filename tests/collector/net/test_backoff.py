@@ -5,6 +5,7 @@ from itertools import islice
 
 from market_collector.errors import ConnectionFailedError
 from market_collector.net.backoff import RETRY_AFTER_MAX_S, Backoff, full_jitter
+from market_collector.net.rest_host import LONGEST_STOP_S
 
 
 def test_delays_spread_over_a_bound_that_doubles_up_to_its_cap() -> None:
@@ -31,6 +32,14 @@ def test_retry_after_is_kept_to_with_jitter_beyond_and_within_reason() -> None:
         backoff = Backoff(1.0, 60.0, random.Random(seed))
         assert 7.0 <= backoff.after(refused(429, 7.0)) <= 8.0
         assert RETRY_AFTER_MAX_S <= backoff.after(refused(503, 86_400.0)) <= RETRY_AFTER_MAX_S + 2.0
+
+
+def test_a_ban_is_kept_in_full() -> None:
+    for seed in range(100):
+        backoff = Backoff(1.0, 60.0, random.Random(seed))
+        assert 30.0 <= backoff.after(refused(418)) <= 60.0
+        assert 86_400.0 <= backoff.after(refused(418, 86_400.0)) <= 86_402.0
+        assert backoff.after(refused(418, 1e12)) <= LONGEST_STOP_S + 60.0
 
 
 def test_a_success_makes_the_next_delay_short_again() -> None:

@@ -11,6 +11,7 @@ from imaginary_exchange import ImaginaryExchange
 from imaginary_server import collection, imaginary_server, trades
 from market_collector.errors import ConnectionFailedError
 from market_collector.exchanges.interface import MAX_MESSAGE_BYTES, Limits, Route, Window
+from market_collector.net.backoff import RETRY_AFTER_MAX_S
 from market_collector.net.clock import read_clock
 from market_collector.net.deadlines import Deadlines
 from market_collector.net.dialer import Dialer
@@ -58,17 +59,27 @@ async def test_one_who_gives_up_waiting_does_not_hold_up_the_line() -> None:
         await connection.ended()
 
 
-async def test_all_callers_wait_for_retry_after_when_rate_limited() -> None:
-    with scripted_exchange(refuse=429, headers={"Retry-After": "1"}) as exchange:
+@pytest.mark.parametrize("status", [429, 418])
+async def test_all_callers_wait_for_retry_after_when_rate_limited(status: int) -> None:
+    with scripted_exchange(refuse=status, headers={"Retry-After": "1"}) as exchange:
         one = dialer(exchange.websocket)
-        with pytest.raises(ConnectionFailedError, match="HTTP 429") as refusal:
+        with pytest.raises(ConnectionFailedError, match=f"HTTP {status}") as refusal:
             await one.dial("/ws", ignore)
-        assert (refusal.value.status, refusal.value.retry_after_s) == (429, 1.0)
+        assert (refusal.value.status, refusal.value.retry_after_s) == (status, 1.0)
         exchange.refuse = None
         connection = await one.dial("/ws", ignore)
         assert exchange.handshakes[1] - exchange.handshakes[0] >= 1.0
         connection.end("done")
         await connection.ended()
+
+
+async def test_callers_wait_no_longer_than_a_rate_limit_lasts() -> None:
+    with scripted_exchange(refuse=429, headers={"Retry-After": "86400"}) as exchange:
+        one = dialer(exchange.websocket)
+        with pytest.raises(ConnectionFailedError, match="HTTP 429"):
+            await one.dial("/ws", ignore)
+        wait_s = one._rate_limit.reserve(read_clock().at)
+        assert RETRY_AFTER_MAX_S - 5.0 < wait_s <= RETRY_AFTER_MAX_S
 
 
 async def test_larger_message_than_the_exchange_sends_ends_the_connection() -> None:

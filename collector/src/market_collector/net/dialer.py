@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from market_collector.errors import ConnectionFailedError
 from market_collector.model.moment import Moment
-from market_collector.net.backoff import TOO_MANY_REQUESTS
+from market_collector.net.backoff import STOPS, requested_delay
 from market_collector.net.connection import Connection, Frames
 from market_collector.net.deadlines import Deadlines
 from market_collector.net.opening import open_connection
@@ -38,8 +38,8 @@ class Dialer:
         """Open a connection, in turn.
 
         Raises:
-            ConnectionFailedError: it could not be opened within its deadline. After an HTTP 429 no connection is opened
-                before ``Retry-After``, since all share the limit.
+            ConnectionFailedError: it could not be opened within its deadline. After HTTP 429 or 418 no connection is
+                opened before ``Retry-After``, since all share the limit.
         """
         async with self._lock:
             await asyncio.sleep(self._rate_limit.reserve(self._clock().at))
@@ -53,6 +53,6 @@ class Dialer:
                     max_message_bytes=self._max_message_bytes,
                 )
             except ConnectionFailedError as error:
-                if error.status == TOO_MANY_REQUESTS:
-                    self._rate_limit.hold(self._clock().at + (error.retry_after_s or 0.0))
+                if error.status in STOPS:
+                    self._rate_limit.hold(self._clock().at + (requested_delay(error) or 0.0))
                 raise
