@@ -234,6 +234,22 @@ def test_the_last_counters_are_left_for_kubernetes(exchange: Simulator, tmp_path
     assert message.stat().st_size <= 4096
 
 
+def test_gaps_of_a_killed_process_are_left_for_kubernetes(exchange: Simulator, tmp_path: Path) -> None:
+    """Its next run continues the gaps of the checkpoint, and does not count them again."""
+    message = tmp_path / "termination-log"
+    message.touch()
+    options = ("--state-dir", str(tmp_path / "state"), "--termination-log", str(message))
+    with program(tmp_path, document(exchange), *options) as collector:
+        collector.comes(collector.is_ready)
+        exchange.post("/faults/lose", {"channel": "books", "symbol": "BTC-USDT", "count": 1})
+        collector.comes(lambda: collector.status()["counters"]["gapsDetected"] > 0)
+        collector.comes(lambda: json.loads(message.read_bytes() or b"{}"), 10)
+        assert collector.stop(signal.SIGKILL) == -signal.SIGKILL
+    last = json.loads(message.read_bytes())
+    assert last["epoch"].startswith("pod-1/")
+    assert last["counters"]["gapsDetected"] > 0
+
+
 def test_the_address_of_the_command_line_goes_first(exchange: Simulator, tmp_path: Path) -> None:
     options = ("--endpoint-websocket", exchange.websocket, "--endpoint-rest", exchange.rest)
     config = document(None)

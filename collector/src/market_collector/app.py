@@ -71,10 +71,12 @@ class Collector:
         deadlines: Deadlines = DEADLINES,
         queue_limit: int = QUEUE_LIMIT,
         handover: Path | None = None,
+        termination_log: Path | None = None,
     ) -> None:
         """``sinks`` are used in addition to those of the settings; see `Fanout` for ``queue_limit``.
 
-        ``handover`` is the operator's document about the streams' positions; only pods have one.
+        ``handover`` is the operator's document about the streams' positions; only pods have one. ``termination_log`` is
+        the file of `write_termination_message`.
         """
         now = read_clock()
         self.settings = settings
@@ -122,6 +124,9 @@ class Collector:
         self._instruments = InstrumentWatch(
             EXCHANGES[settings.exchange].rest_api, self.ledger, self.supervisor.rest, self.fanout.emit, read_clock
         )
+        self._termination_log = termination_log
+        self._left_counts = (0, 0, 0)
+        """Gaps detected, filled and lost in the last termination message."""
         self._samples = Samples()
         self._acknowledged = Positions({}, [], [], {})
         self._handover = HandoverFile(handover) if handover else None
@@ -307,8 +312,20 @@ class Collector:
         self._samples.take(self._positions, self.fanout.mark)
         newest = self._samples.acknowledged(self.fanout.reached())
         if newest is not None and self.checkpoint:
+            self._leave_counters()
             self._acknowledged = newest
             self.checkpoint.save(newest)
+
+    def _leave_counters(self) -> None:
+        """Writes a termination message when gaps were counted, in case the process is killed.
+
+        The next process continues the gaps of the checkpoint without counting them again.
+        """
+        gaps = self.ledger.gaps
+        counts = gaps.detected, gaps.repaired, gaps.lost
+        if self._termination_log and counts != self._left_counts:
+            self._left_counts = counts
+            write_termination_message(self._status((), {}), self._termination_log)
 
     def _positions(self) -> Positions:
         unsettled = self._takeover.unsettled if self._takeover else ()
@@ -350,7 +367,7 @@ async def run(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    collector = Collector(settings, state_dir, handover=handover)
+    collector = Collector(settings, state_dir, handover=handover, termination_log=termination_log)
     server = await http.serve(
         host,
         port,
@@ -387,13 +404,15 @@ def single_errors(group: ExceptionGroup[E]) -> Iterator[E]:
 
 
 def write_termination_message(status: Status, file: Path) -> None:
-    """Writes the final counters to the termination message file, so that the operator counts the last seconds too.
+    """Writes the counters to the termination message file, so that the operator counts the last seconds too.
 
     The kubelet creates the file before it starts the container. If there is no file, nothing is written.
     """
     if not file.exists():
         return
     try:
-        file.write_bytes(termination_message(status))
+        with file.open("r+b", buffering=0) as log_file:  # one write: a kill leaves the old message or the new one
+            log_file.write(termination_message(status))
+            log_file.truncate()
     except OSError as error:
         log.warning("cannot write %s: %s", file, error)
