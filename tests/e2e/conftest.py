@@ -1,6 +1,7 @@
 """The chart, installed once with the images of this working copy, and a namespace with a simulator for each test.
 
-All workers of a run use the same release. Tests that stop or replace it are marked `alone`.
+All workers of a run use the same release. Tests that stop or replace it are marked `alone`. They may leave it to the
+run of the others (`hack/test.sh`), which need not wait then until it is removed and installed again.
 
 Two operators would write the same managed objects, so no other may run. That of `make demo` is removed, because the
 tests of the demo create and remove it anyway. With any other operator the tests are skipped.
@@ -8,6 +9,7 @@ tests of the demo create and remove it anyway. With any other operator the tests
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,9 @@ from e2e_operator import IMAGES, OF_OPERATOR, InstallError, Operator
 from e2e_places import LABEL, PREFIX, Place, Places
 from kube import ROOT, CommandError, Tools, missing, tools_with_cluster
 from shared_session import Shared
+
+RELEASE_STAYS = os.environ.get("E2E_RELEASE") == "stays"
+RELEASE_IS_INSTALLED = os.environ.get("E2E_RELEASE") == "installed"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,7 +43,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable
 def tools(shared: Callable[[str], Shared]) -> Iterator[Tools]:
     found = tools_with_cluster()
     with shared("cluster").join() as first:
-        if first:
+        if first and not RELEASE_IS_INSTALLED:
             clear(found)
     yield found
     if "proxy" in vars(found):  # it was used
@@ -76,7 +81,7 @@ def operator(tools: Tools, shared: Callable[[str], Shared]) -> Iterator[Operator
     yield operator
     with release.leave() as last:
         refusals = operator.refusals()
-        if last:
+        if last and not RELEASE_STAYS:
             operator.uninstall()
     assert not refusals, "the chart's role lacks a right that the operator uses:\n" + "\n".join(refusals[:10])
 
