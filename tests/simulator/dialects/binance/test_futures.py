@@ -15,7 +15,7 @@ from market_simulator.dialects.binance.dialect import Binance, Frontend
 from market_simulator.dialects.binance.publications import CUTS, variant
 from market_simulator.dialects.binance.streams import StreamSession
 from market_simulator.engine.account import Account
-from market_simulator.engine.dialect import RestRequest, ServerOptions, View
+from market_simulator.engine.dialect import Reply, RestRequest, ServerOptions, View
 from market_simulator.engine.events import BookChange, Key, Tick, Trades
 from market_simulator.engine.faults.calls import How, Stale
 from market_simulator.engine.market import MarketPlan, instruments, market
@@ -54,11 +54,13 @@ class Exchange:
         wanted = Key(stream, PERPETUAL, variant(False, cut))
         return [json.loads(text) for _, key, text in self.said if key == wanted]
 
-    def get(self, call: str) -> Any:
+    def reply(self, call: str, api: str = "fapi/v1") -> Reply:
         path, _, query = call.partition("?")
         given = dict(parse_qsl(query))
-        request = RestRequest(f"/fapi/v1/{path}", given, "ip", 9.0, self.now_ms, View(), self.how, query)
-        reply = self.frontend.rest(request)
+        return self.frontend.rest(RestRequest(f"/{api}/{path}", given, "ip", 9.0, self.now_ms, View(), self.how, query))
+
+    def get(self, call: str) -> Any:
+        reply = self.reply(call)
         assert reply.status == 200, reply.body
         return json.loads(reply.body)
 
@@ -237,3 +239,22 @@ def test_instruments_are_perpetuals_only(exchange: Exchange) -> None:
     rows = exchange.get("klines?symbol=BTCUSDT&interval=1m&limit=2")
     assert rows[1][0] - rows[0][0] == 60_000
     assert frames.native(PERPETUAL) == frames.native(SPOT)
+
+
+@pytest.mark.parametrize(
+    ("call", "weight"),
+    [("depth?limit=50", 2), ("depth?limit=1000", 20), ("klines?limit=1", 1), ("klines?limit=499", 2), ("klines", 5)],
+)
+def test_used_weight_grows_with_the_rows(call: str, weight: int) -> None:
+    path, _, query = call.partition("?")
+    reply = Exchange(200).reply(f"{path}?symbol=BTCUSDT&interval=1m&{query}")
+    assert reply.headers["X-MBX-USED-WEIGHT-1M"] == str(weight)
+
+
+def test_weight_is_limited_apart_from_spot() -> None:
+    exchange = Exchange(200)
+    replies = [exchange.reply("depth?symbol=BTCUSDT&limit=1000") for _ in range(135)]
+    assert [reply.status for reply in replies] == [200] * 120 + [429] * 10 + [418] * 5
+    assert "current limit is 2400 request weight" in json.loads(replies[120].body)["msg"]
+    assert exchange.reply("time", "api/v3").status == 200
+    assert Exchange(200).get("exchangeInfo")["rateLimits"][0]["limit"] == 2400

@@ -89,7 +89,10 @@ class Frontend:
     def __init__(self, venue: Venue, truth: Truth, account: Account, options: ServerOptions) -> None:
         self._venue, self._truth, self._account, self._options = venue, truth, account, options
         self._publications = Publications(venue, _publisher)
-        self._weights = {is_futures: rest.Weights(options.has_rate_limits) for is_futures in (False, True)}
+        self._weights = {
+            is_futures: rest.Weights(limit, options.has_rate_limits)
+            for is_futures, limit in ((False, rest.WEIGHT_A_MINUTE), (True, futures_rest.WEIGHT_A_MINUTE))
+        }
         self._symbols = {
             is_futures: {frames.native(name): name for name in venue.boards if _is_futures(name) == is_futures}
             for is_futures in (False, True)

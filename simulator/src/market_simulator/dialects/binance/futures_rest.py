@@ -13,11 +13,16 @@ from market_simulator.engine.quantities import plain
 from market_simulator.engine.truth import Fill
 from market_simulator.engine.venue import Board
 
+WEIGHT_A_MINUTE: Final = 2_400
+LIMITS: Final = [
+    {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": WEIGHT_A_MINUTE},
+]
+
 
 def _exchange_info(call: Call) -> str:
     head = {"timezone": "UTC", "serverTime": call.request.now_ms, "futuresType": "U_MARGINED"}
     rows = [rest.row(call, board) for board in rest.listed(call)]
-    return frames.compact({**head, "rateLimits": rest.LIMITS, "exchangeFilters": [], "assets": [], "symbols": rows})
+    return frames.compact({**head, "rateLimits": LIMITS, "exchangeFilters": [], "assets": [], "symbols": rows})
 
 
 def _depth(call: Call) -> str:
@@ -109,9 +114,9 @@ def _funding_rate(name: str, rate: str, time_ms: int, marks: list[Mark]) -> str:
     return frames.compact({"symbol": name, **numbers})
 
 
-def _depth_weight(call: Call) -> int:
-    limit = call.limit(500, 1000)
-    return next(weight for most, weight in ((50, 2), (100, 5), (500, 10), (1000, 20)) if limit <= most)
+def _by_limit(*weights: tuple[int, int]) -> Callable[[Call], int]:
+    """The weight of a number of rows; each is given with the most rows that have it."""
+    return lambda call: next(weight for most, weight in weights if call.limit(500, 1000) <= most)
 
 
 API: Final = "/fapi/v1/"
@@ -119,9 +124,9 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     API + "ping": Endpoint(rest.ping, rest.fixed(1)),
     API + "time": Endpoint(rest.time, rest.fixed(1)),
     API + "exchangeInfo": Endpoint(_exchange_info, rest.fixed(1)),
-    API + "depth": Endpoint(_depth, _depth_weight),
+    API + "depth": Endpoint(_depth, _by_limit((50, 2), (100, 5), (500, 10), (1000, 20))),
     API + "aggTrades": Endpoint(_aggregates, rest.fixed(20)),
-    API + "klines": Endpoint(_klines, rest.fixed(2)),
+    API + "klines": Endpoint(_klines, _by_limit((99, 1), (499, 2), (1000, 5))),
     API + "ticker/24hr": Endpoint(rest.day_ticker, rest.by_symbol(1, 40)),
     API + "premiumIndex": Endpoint(_of_contract(_premium), rest.fixed(1)),
     API + "fundingRate": Endpoint(_funding_rates, rest.fixed(0)),

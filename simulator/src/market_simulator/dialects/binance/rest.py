@@ -16,17 +16,17 @@ from market_simulator.engine.publications import Publications
 from market_simulator.engine.truth import Fill, Truth
 from market_simulator.engine.venue import Board, Venue
 
-_WEIGHT_A_MINUTE: Final = 6_000
+WEIGHT_A_MINUTE: Final = 6_000
 _WINDOW_S: Final = 60
 _PATIENCE: Final = 10  # calls beyond the limit until a ban
 _BAN_S: Final = 120
 _TOO_MANY: Final = (
-    f"Too many requests; current limit is {_WEIGHT_A_MINUTE} request weight per 1 MINUTE. "
+    "Too many requests; current limit is {limit} request weight per 1 MINUTE. "
     "Please use WebSocket Streams for live updates to avoid polling the API."
 )
 _BANNED: Final = "Way too much request weight used; IP banned until {until}. Please use WebSocket Streams instead."
 LIMITS: Final = [
-    {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": _WEIGHT_A_MINUTE},
+    {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": WEIGHT_A_MINUTE},
     {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 300_000},
 ]
 
@@ -118,7 +118,8 @@ class _Caller:
 class Weights:
     """The weight of the calls of each IP in a minute. If it is not limited, every call is answered."""
 
-    def __init__(self, is_limited: bool) -> None:
+    def __init__(self, limit: int, is_limited: bool) -> None:
+        self.limit = limit
         self._is_limited = is_limited
         self._callers: defaultdict[str, _Caller] = defaultdict(_Caller)
 
@@ -134,12 +135,12 @@ class Weights:
         caller.weight += weight
         if self._is_limited and now < caller.banned_until:
             self._ban(caller, request)
-        if self._is_limited and caller.weight > _WEIGHT_A_MINUTE:
+        if self._is_limited and caller.weight > self.limit:
             caller.refused += 1
             if caller.refused > _PATIENCE:
                 caller.banned_until = now + _BAN_S
                 self._ban(caller, request)
-            raise RefusedError(-1003, _TOO_MANY, 429, _WINDOW_S - int(now % _WINDOW_S))
+            raise RefusedError(-1003, _TOO_MANY.format(limit=self.limit), 429, _WINDOW_S - int(now % _WINDOW_S))
         return caller.weight
 
     def _ban(self, caller: _Caller, request: RestRequest) -> None:
@@ -154,24 +155,24 @@ def answer(call: Call, weights: Weights, endpoints: Mapping[str, Endpoint]) -> R
         return Reply(404, "<html><body><h2>404 Not found</h2></body></html>")
     try:
         used = weights.add(endpoint.weight(call), call.request)
-        _check(how)
+        _check(how, weights.limit)
         return Reply(200, endpoint.answer(call), {"X-MBX-USED-WEIGHT-1M": str(used)})
     except RefusedError as refused:
         return refused.reply
 
 
-def _check(how: How | None) -> None:
+def _check(how: How | None, limit: int) -> None:
     """Raise the error of a fault."""
     match how:
         case Status():
-            raise _failed(how.status)
+            raise _failed(how.status, limit)
         case ErrorCode():
             raise RefusedError(int(how.code), how.message)
 
 
-def _failed(status: int) -> RefusedError:
+def _failed(status: int, limit: int) -> RefusedError:
     if status in (418, 429):
-        return RefusedError(-1003, _TOO_MANY, status, 1)
+        return RefusedError(-1003, _TOO_MANY.format(limit=limit), status, 1)
     if status >= 500:
         return RefusedError(-1001, "Internal error; unable to process your request. Please try again.", status)
     return RefusedError(-1000, "An unknown error occurred while processing the request.", status)
