@@ -30,6 +30,7 @@ def recording(path: Path) -> Recording:
 
 FILE_2022 = RECORDINGS / "ws_public_2022-05-13_btc.jsonl"
 FILE_2026 = RECORDINGS / "ws_public_2026-09-26_btc-usdt-swap_part1.jsonl"
+DERIVATIVES = RECORDINGS / "ws_public_2026-09-30_swap_funding_mark_oi.jsonl"
 
 
 def played(*names: Path, count: int, speed: Fraction = Fraction(1), origin_us: int = NOW_US) -> list[Event]:
@@ -60,8 +61,21 @@ def recorded_data(file: Path) -> list[str]:
     return [text for text in texts if '"data"' in text]
 
 
-def test_first_pass_has_the_recorded_bytes() -> None:
-    assert first_pass(FILE_2026) == recorded_data(FILE_2026)
+@pytest.mark.parametrize("file", [FILE_2026, DERIVATIVES], ids=["market", "derivatives"])
+def test_first_pass_has_the_recorded_bytes(file: Path) -> None:
+    assert first_pass(file) == [text for text in recorded_data(file) if "index-tickers" not in text]
+
+
+def test_later_pass_of_funding_rates_moves_all_their_times() -> None:
+    rates = [
+        each for each in played(DERIVATIVES, count=60) if isinstance(each, RecordedRow) and "fundingRate" in each.row
+    ]
+    moves = []
+    for each in rates:
+        row = json.loads(okx.recorded_row(each))
+        (move,) = {int(row[name]) - int(each.row[name]) for name in ("ts", "fundingTime", "nextFundingTime")}
+        moves.append(move)
+    assert max(moves) > min(moves) > 0
 
 
 def test_first_pass_of_an_older_protocol_only_adds_fields() -> None:

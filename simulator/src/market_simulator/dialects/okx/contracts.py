@@ -47,9 +47,10 @@ def _funding(rate: Rate) -> dict[str, str]:
 class ContractPublisher:
     """The pushes of one instrument."""
 
-    def __init__(self, board: Board, contract: Contract) -> None:
+    def __init__(self, board: Board, contract: Contract, recorded: Container[Key]) -> None:
         self._board, self._contract = board, contract
-        self._keys = {channel: Key(channel, board.instrument.id) for channel in protocol.CONTRACT_CHANNELS}
+        keys = {channel: Key(channel, board.instrument.id) for channel in protocol.CONTRACT_CHANNELS}
+        self._keys = {channel: key for channel, key in keys.items() if key not in recorded}
         self._liquidations = Key(protocol.LIQUIDATIONS, board.instrument.kind)
         self._pushed = dict.fromkeys(self._keys, 0)  # facts that were pushed by channel
         self._seen = 0  # liquidations

@@ -33,6 +33,7 @@ PUBLIC_CHANNELS: Final = frozenset({"trades", "books", "books5", "bbo-tbt", "tic
 PERPETUAL_CHANNELS: Final = frozenset({"funding-rate"})
 CONTRACT_CHANNELS: Final = frozenset({"mark-price", "open-interest"}) | PERPETUAL_CHANNELS
 """Channels that only derivatives have, each of one instrument, on the public path."""
+_TIMES: Final = ("ts", "fundingTime", "nextFundingTime", "prevFundingTime")
 LIQUIDATIONS: Final = "liquidation-orders"
 """The only channel of all instruments of a type. The instrument of its `Key` is the type."""
 _ON_PUBLIC = PUBLIC_CHANNELS | CONTRACT_CHANNELS | {LIQUIDATIONS}
@@ -192,8 +193,10 @@ def levels(rows: Iterable[Level]) -> str:
 
 
 def recorded_row(event: RecordedRow) -> str:
-    """A recorded row with its new time and number."""
-    row = {**event.row, "ts": str(event.ts_ms)}
+    """A recorded row with its new times and number."""
+    shift_ms = event.ts_ms - int(event.row["ts"])
+    times = {name: str(int(event.row[name]) + shift_ms) for name in _TIMES if event.row.get(name)}
+    row = {**event.row, **times}
     return compact(row if event.sequence is None else {**row, "seqId": event.sequence})
 
 

@@ -47,7 +47,7 @@ class Publisher:
         self._ticker_is_new = self._book_is_new = False
         self._top: tuple[object, ...] = ()
         self._top_us = 0
-        self._contract = ContractPublisher(board, board.contract) if board.contract else None
+        self._contract = ContractPublisher(board, board.contract, recorded) if board.contract else None
 
     # -- events ---------------------------------------------------------------------------------------------------
 

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from market_simulator.dialects.okx.instruments import recorded_instrument
+from market_simulator.dialects.okx.protocol import CONTRACT_CHANNELS
 from market_simulator.engine.events import Level, Levels
 from market_simulator.engine.instruments import Instrument
 from market_simulator.engine.quantities import price_key
 from market_simulator.engine.recording import Content, Push, RecordedBook, RecordedState, RecordedTrade
 
-_REPLAYED: Final = frozenset({"trades", "books", "tickers", "bbo-tbt", "books5"})
+_REPLAYED: Final = frozenset({"trades", "books", "tickers", "bbo-tbt", "books5", *CONTRACT_CHANNELS})
+_PRICES: Final = ("last", "markPx")
 
 
 def read_frame(url: str, raw: str) -> Push | list[Instrument] | None:
@@ -55,7 +57,7 @@ def _book(row: Mapping[str, Any], is_snapshot: bool) -> RecordedBook:
 
 def _state(row: Mapping[str, Any]) -> RecordedState:
     prices = [level[0] for side in ("bids", "asks") for level in row.get(side, ())]
-    prices += [row["last"]] if "last" in row else []
+    prices += [row[name] for name in _PRICES if name in row]
     sizes = [row["lastSz"]] if "lastSz" in row else []
     return RecordedState(row, int(row["ts"]), _sequence(row), tuple(prices), tuple(sizes))
 
