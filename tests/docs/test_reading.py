@@ -1,6 +1,8 @@
 """The recipes of docs/reading.md, run on a recording with faults."""
 
 import re
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,24 @@ def test_trades_trade_at_the_touch(names: dict[str, Any]) -> None:
     assert len(names["joined"]) > 100
     assert names["joined"].select(names["is_at_touch"].all()).item()
     assert names["quotes"]["bid"].null_count() > 0
+
+
+def test_order_flow_is_null_across_a_gap_only(names: dict[str, Any]) -> None:
+    flows = names["flows"]
+    states = flows.drop("imbalance").iter_rows()
+    expected = [None, *(flow(before[1:], after[1:]) for before, after in pairwise(states))]
+    assert flows["imbalance"].to_list() == expected
+    assert 1 < expected.count(None) < len(expected) / 10
+    assert sum(each not in (None, 0.0) for each in expected) > 10
+
+
+def flow(before: Sequence[Any], after: Sequence[Any]) -> float | None:
+    if before[0] is None or after[0] is None:
+        return None
+    (bid, bids, ask, asks), (new_bid, new_bids, new_ask, new_asks) = before, after
+    bought = (new_bids if new_bid >= bid else 0.0) - (bids if new_bid <= bid else 0.0)
+    sold = (new_asks if new_ask <= ask else 0.0) - (asks if new_ask >= ask else 0.0)
+    return bought - sold
 
 
 def test_book_at_a_time_is_a_snapshot(names: dict[str, Any]) -> None:
