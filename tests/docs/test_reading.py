@@ -8,7 +8,9 @@ from typing import Any
 
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
+from exchange_words import ALL_WORDS, BINANCE, OKX, WORDS
 from market_collector.model.events import Trade
 from market_collector.reading import read
 from record_lines import lines
@@ -24,11 +26,11 @@ def test_recipe_has_at_most_ten_lines(program: str) -> None:
     assert len([line for line in program.splitlines() if line]) <= 10
 
 
-@pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+@pytest.fixture(scope="module", params=ALL_WORDS)
+def names(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The variables after all programs of the page, with candles of one second instead of a minute."""
     folder = tmp_path_factory.mktemp("recording")
-    record_market(folder, records=150)
+    record_market(folder, name=request.param, records=150)
     names: dict[str, Any] = {"folder": folder}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -38,8 +40,14 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 pytestmark = pytest.mark.simulator
+with_seconds = pytest.mark.parametrize("names", [OKX.name, BINANCE.name], indirect=True)
+"""Bybit's shortest candle has a minute."""
+with_dense_ids = pytest.mark.parametrize("names", WORDS, indirect=True)
+with_one_numbering = pytest.mark.parametrize("names", [OKX.name], indirect=True)
+"""Of trades and books."""
 
 
+@with_seconds
 def test_bars_equal_the_candles(names: dict[str, Any]) -> None:
     whole = names["whole"]
     assert len(whole) >= 3
@@ -56,6 +64,7 @@ def test_amounts_of_contracts_are_converted_by_their_size(names: dict[str, Any])
         assert contracts.select(in_base == amount).to_series().all()
 
 
+@with_one_numbering
 def test_trades_trade_at_the_touch(names: dict[str, Any]) -> None:
     assert len(names["joined"]) > 100
     assert names["joined"].select(names["is_at_touch"].all()).item()
@@ -85,6 +94,7 @@ def test_book_at_a_time_is_a_snapshot(names: dict[str, Any]) -> None:
     assert (state.action, state.sequence < newest) == ("snapshot", True)
 
 
+@with_dense_ids
 def test_latencies_are_those_of_live_trades(names: dict[str, Any]) -> None:
     trades, latency = names["trades"], names["latency"]
     assert len(latency) == len(trades) - trades["backfilled"].sum() < len(trades)
@@ -102,14 +112,16 @@ def test_filled_gaps_divide_no_differences(names: dict[str, Any]) -> None:
     assert (returns["start"].n_unique(), returns["log_return"].null_count()) == (1, 1)
 
 
+@with_dense_ids
 def test_missing_trades_divide_the_differences(
     names: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = read(names["folder"], "trade", symbols="BTC-USDT").records()
-    trades = [record for record in records if isinstance(record, Trade)]
+    trades = [replace(record, backfilled=False) for record in records if isinstance(record, Trade)]
+    first = next(n for n in range(60, 90) if trades[n - 1].exchange_time_ns != trades[n + 5].exchange_time_ns)
     (tmp_path / "records").mkdir()
-    (tmp_path / "records" / "a.jsonl").write_bytes(lines([*trades[:60], *trades[65:]]))
+    (tmp_path / "records" / "a.jsonl").write_bytes(lines([*trades[:first], *trades[first + 5 :]]))
     monkeypatch.chdir(tmp_path)
     exec(PROGRAMS[-1], names := names | {"trades": read("records", "trade").to_polars()})
     found = names["returns"].filter(pl.col("log_return").is_null())["trade_id"].to_list()
-    assert found == [names["trades"]["trade_id"][0], trades[65].trade_id]
+    assert found == [names["trades"]["trade_id"][0], trades[first + 5].trade_id]

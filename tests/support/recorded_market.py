@@ -6,22 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from collector_program import Program, document, program
+from exchange_words import OKX
 from simulator_process import MARKET, simulator
 
 TYPES = ["trade", "orderbook", "ticker", "candle"]
-LOSE_TRADES = {"channel": "trades-all", "symbol": "BTC-USDT", "count": 20}
-LOSE_BOOK = {"channel": "books", "symbol": "BTC-USDT", "count": 1}
+LOSE_TRADES = {"channel": "trade", "symbol": "BTC-USDT", "count": 20}
+LOSE_BOOK = {"channel": "orderbook", "symbol": "BTC-USDT", "count": 1}
 
 
-def record_market(folder: Path, *, records: int = 300, replicas: int = 2) -> Path:
-    """Record BTC-USDT with 1 s candles until each replica has three times this many records.
+def record_market(folder: Path, *, name: str = OKX.name, records: int = 300, replicas: int = 2) -> Path:
+    """Record BTC-USDT of an exchange with its shortest candles until each replica has three times this many records.
 
     The exchange loses trades and a book update, and cuts all connections. Returns the folder, which has one folder of
     files for each replica.
     """
     data = folder / "records"
     with ExitStack() as stack:
-        exchange = stack.enter_context(simulator(*MARKET))
+        exchange = stack.enter_context(simulator(*MARKET, exchange=name))
         programs = [stack.enter_context(_collector(folder, data, exchange, number)) for number in range(replicas)]
         _each_receives(programs, records)
         exchange.post("/faults/lose", LOSE_TRADES)
@@ -40,7 +41,7 @@ def _collector(folder: Path, data: Path, exchange: Any, number: int) -> Any:
     place.mkdir()
     file = {"directory": str(data / f"replica-{number}"), "rotate": {"interval": "2s"}, "compression": "zstd"}
     sinks = [{"name": "archive", "type": "file", "file": file}]
-    config = document(exchange, dataTypes=TYPES, candle={"intervals": ["1s"]}, sinks=sinks)
+    config = document(exchange, dataTypes=TYPES, candle={"intervals": [exchange.words.interval]}, sinks=sinks)
     return program(place, config)
 
 
