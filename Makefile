@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help prepare setup try cluster kubeconfig images demo demo-down cluster-down test test-fast fuzz lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator bench-symbols bench-levels bench-ready soak advisories requirements
+.PHONY: help prepare setup try cluster kubeconfig images demo demo-down cluster-down test test-fast fuzz lint types contracts crds check-crds docs check-docs bench bench-collector bench-operator bench-symbols bench-levels bench-files bench-ready soak advisories requirements
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ bench-symbols: setup ## one collector with SYMBOLS (500) symbols, at rest, scrap
 
 bench-levels: setup ## the cost of a book update on each exchange at equal levels; writes bench/results/levels.json
 	@PYTHONPATH=tests/support $(BIN)/python -m bench.levels
+
+bench-files: setup ## what a record costs in a file, in CPU time and bytes; writes bench/results/files.json
+	@PYTHONPATH=tests/support $(BIN)/python -m bench.files
 
 bench-ready: setup cluster images ## time until a MarketCollector is Ready, against a plain Deployment; writes bench/results/ready.json
 	@PYTHONPATH=tests/support $(BIN)/python -m bench.ready
