@@ -19,8 +19,8 @@ from market_collector.net.rate_limit import RateLimit
 from scripted_exchange import scripted_exchange
 
 
-def dialer(websocket: str, open_s: float = 30.0) -> Dialer:
-    limit = RateLimit(Window(1000, 1.0), random.Random(7))
+def dialer(websocket: str, open_s: float = 30.0, limit: RateLimit | None = None) -> Dialer:
+    limit = limit or RateLimit(Window(1000, 1.0), random.Random(7))
     deadlines = Deadlines(open_s=open_s, close_s=0.1)
     return Dialer(
         websocket,
@@ -80,6 +80,20 @@ async def test_callers_wait_no_longer_than_a_rate_limit_lasts() -> None:
             await one.dial("/ws", ignore)
         wait_s = one._rate_limit.reserve(read_clock().at)
         assert RETRY_AFTER_MAX_S - 5.0 < wait_s <= RETRY_AFTER_MAX_S
+
+
+async def test_collector_that_waits_for_its_turn_heeds_the_refusal_of_another() -> None:
+    with scripted_exchange() as exchange:
+        limit = RateLimit(Window(2, 1.0), random.Random(7))
+        limit.reserve(time.monotonic())  # the turn of another collector
+        waiting = asyncio.create_task(dialer(exchange.websocket, limit=limit).dial("/ws", ignore))
+        await asyncio.sleep(0)  # it reserves its turn
+        held_until = time.monotonic() + 1.0
+        limit.hold(held_until)
+        connection = await waiting
+        assert exchange.handshakes[0] >= held_until
+        connection.end("done")
+        await connection.ended()
 
 
 async def test_larger_message_than_the_exchange_sends_ends_the_connection() -> None:

@@ -73,3 +73,19 @@ def test_burst_does_not_shorten_a_hold() -> None:
     limit = RateLimit(Window(10, 1.0, burst=10), random.Random(1))
     limit.hold(60.0)
     assert limit.reserve(10.0) == pytest.approx(50.0)
+
+
+@given(
+    steps=st.lists(st.tuples(st.floats(0, 3), st.booleans()), min_size=2, max_size=30),
+    seed=st.integers(0, 1000),
+    burst=st.integers(1, 6),
+)
+def test_turns_come_in_the_order_of_asking(steps: list[tuple[float, bool]], seed: int, burst: int) -> None:
+    """Holds do not let a later caller pass an earlier one, even if they end before turns that were given."""
+    limit, now, turns = RateLimit(Window(6, 2.0, burst), random.Random(seed)), 0.0, []
+    for wait, is_held in steps:
+        now += wait / 10
+        if is_held:
+            limit.hold(now + wait)
+        turns.append(now + limit.reserve(now))
+    assert turns == sorted(turns)

@@ -42,7 +42,7 @@ class Dialer:
                 opened before ``Retry-After``, since all share the limit.
         """
         async with self._lock:
-            await asyncio.sleep(self._rate_limit.reserve(self._clock().at))
+            await self._turn()
             try:
                 return await open_connection(
                     self._base + path,
@@ -56,3 +56,10 @@ class Dialer:
                 if error.status in STOPS:
                     self._rate_limit.hold(self._clock().at + (requested_delay(error) or 0.0))
                 raise
+
+    async def _turn(self) -> None:
+        """Wait until a dial is allowed. If a dial of another collector is refused meanwhile, take another turn."""
+        holds = -1
+        while holds != self._rate_limit.holds:
+            holds = self._rate_limit.holds
+            await asyncio.sleep(self._rate_limit.reserve(self._clock().at))

@@ -13,13 +13,18 @@ The network moves arrivals closer together, hence the 10 %. Jitter separates pro
 
 
 class RateLimit:
-    """Gives turns within a window's limit: first as many at once as it allows, then spaced evenly with jitter."""
+    """Gives turns within a window's limit, in the order of asking.
+
+    First come as many at once as the limit allows, then turns that are spaced evenly with jitter.
+    """
 
     def __init__(self, window: Window, chance: random.Random) -> None:
         self._spacing_s = window.seconds / (window.count - window.burst + 1)
         self._burst_s = self._spacing_s * SPACING[0] * (window.burst - 1)
         """How far the turns may be ahead of their spacing."""
         self._chance = chance
+        self.holds = 0
+        """How often the exchange has reported too many requests."""
         self._free_at = 0.0
         """When the spacing of the turns so far ends, monotonic seconds."""
 
@@ -30,7 +35,11 @@ class RateLimit:
         return turn - now
 
     def hold(self, until: float) -> None:
-        """Give no turn before ``until`` (monotonic seconds): the exchange reported too many requests."""
+        """Give no turn before ``until`` (monotonic seconds): the exchange reported too many requests.
+
+        Those that wait for a turn must reserve another one.
+        """
+        self.holds += 1
         self._free_at = max(self._free_at, until + self._burst_s)
 
 
