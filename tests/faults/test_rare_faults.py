@@ -56,6 +56,21 @@ def test_banned_collector_asks_nothing_and_streams_go_on(exchange: Simulator, mo
     assert refused_calls(exchange) == refused
 
 
+@pytest.mark.parametrize("exchange", [BINANCE.name], indirect=True)
+def test_banned_collector_connects_once_the_ban_has_ended(exchange: Simulator) -> None:
+    """Its longest delay is 0.5 s otherwise, and each attempt during a ban would make that longer."""
+    sink = ListSink()
+    with collector_thread(settings_for(exchange), sink) as collector:
+        collector.is_served()
+        exchange.post("/faults/ban", {"seconds": BAN_S})
+        exchange.post("/faults/drop")
+        collector.comes(lambda status: status["connections"][0]["state"] == "backoff")
+        collector.is_served()
+        collector.stop()
+    assert exchange.get("/state")["counters"]["refusedHandshakes"] == 1
+    evidence.check(sink.output(), Truth(exchange))
+
+
 @pytest.mark.parametrize("exchange", ALL_WORDS, indirect=True)
 def test_message_that_one_connection_lacks_is_in_the_union(
     exchange: Simulator, monkeypatch: pytest.MonkeyPatch

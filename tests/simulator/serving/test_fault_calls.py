@@ -443,6 +443,7 @@ async def test_banned_address_is_refused_and_keeps_open_connections(
     with pytest.raises(InvalidStatus) as refused:
         await dial(program)
     assert refused.value.response.status_code == 418
+    assert 0 < int(refused.value.response.headers["Retry-After"]) <= 30
     async with http.get(f"{program.rest}/api/v5/public/time") as reply:
         assert (reply.status, 0 < int(reply.headers["Retry-After"]) <= 30) == (418, True)
     await client.messages(3)

@@ -125,7 +125,7 @@ async def _rest(request: web.Request) -> web.Response:
     if isinstance(call.how, Timeout):
         await _wait_for_disconnect(request, Turns(until=now + call.how.timeout))
     body = skew.shifted(reply.body) if skew else reply.body
-    headers = {**reply.headers, **({"Retry-After": str(ban.retry_after)} if ban and ban.retry_after else {})}
+    headers = {**reply.headers, **_end_of(ban)}
     return web.Response(status=reply.status, text=body, content_type="application/json", headers=headers)
 
 
@@ -136,12 +136,17 @@ def _ban(exchange: Exchange, now: float) -> Status | None:
     return Status(fault.status, None if fault.region else ceil(fault.turns.until - now), fault.region or None)
 
 
+def _end_of(ban: Status | None) -> dict[str, str]:
+    """The header that says when a ban ends."""
+    return {"Retry-After": str(ban.retry_after)} if ban and ban.retry_after else {}
+
+
 async def _websocket(request: web.Request) -> web.StreamResponse:
     exchange, now = request.app[EXCHANGE], asyncio.get_running_loop().time()
     path = exchange.dialect.path(request.path)
     if status := _refusal(request, path, exchange, now):
         exchange.hub.counters.refused_handshakes += 1
-        return web.Response(status=status, text="")
+        return web.Response(status=status, text="", headers=_end_of(_ban(exchange, now)))
     if fault := exchange.faults.next(HalfOpen, now, lambda fault: _is_unanswered(fault, path)):
         await _wait_for_disconnect(request, fault.turns)
         return web.Response(status=503, text="")  # never sent, because the connection has ended
