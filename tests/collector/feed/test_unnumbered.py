@@ -250,6 +250,22 @@ def test_failed_request_proves_nothing_and_is_repeated() -> None:
     assert life.emitted() == ["C", "filled 2-4 1"]
 
 
+@pytest.mark.parametrize(("brought", "ends"), [(IDS_KEPT - 1, []), (IDS_KEPT, ["lost 2-3 0"])])
+def test_gap_is_lost_when_no_page_can_reach_it_any_more(brought: int, ends: list[str]) -> None:
+    """As in a country from which the exchange refuses REST, while the connection works."""
+    life = interrupted()
+    feed = life.connect(3.0)
+    life.brings(feed, "t0", seconds=3.1)
+    life.answers(feed, life.asks(feed, 3.3), FAILED, 3.4)
+    for number in range(1, brought):
+        life.gets(feed, {"trade": "BTC-USDT", "id": f"t{number}", "at": number + 3}, 3.4)
+    fetch = life.asks(feed, 4.6)
+    assert life.emitted()[0] == "gap 2-3"
+    life.answers(feed, fetch, FAILED, 4.7)
+    assert life.emitted() == ends
+    assert (life.progress.interruption is None) == bool(ends)
+
+
 def test_planned_change_interrupts_nothing() -> None:
     life = TradeLife()
     old = life.connect(0.0)

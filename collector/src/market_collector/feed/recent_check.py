@@ -47,15 +47,14 @@ class RecentCheck:
 
     def on_answer(self, subscription: StreamSubscription, answer: Answer, now: Moment) -> list[Effect]:
         """Take the recent trades. Without an answer, nothing is proved."""
-        progress = _progress(subscription)
+        progress, warnings = _progress(subscription), list[Effect]()
         try:
-            page = self._read(progress.stream, answer, now)
+            records = self._ledger.trades.take_page(progress, self._read(progress.stream, answer, now), now)
         except (RequestFailedError, FrameError) as error:
-            self._ledger.trades.retry(progress, now)
+            records = self._ledger.trades.miss_page(progress, now)
             message = f"{progress.stream}: the recent trades cannot be read yet: {error}"
-            return [*self._ledger.complaints.warn(f"{progress.stream}: recent trades", message, now)]
-        records = self._ledger.trades.take_page(progress, page, now)
-        return [Emit(records)] if records else []
+            warnings += self._ledger.complaints.warn(f"{progress.stream}: recent trades", message, now)
+        return [*warnings, *([Emit(records)] if records else ())]
 
     def _read(self, stream: Stream, answer: Answer, now: Moment) -> Sequence[Trade]:
         if isinstance(answer, RequestFailedError):

@@ -149,13 +149,17 @@ class UnnumberedTrades:
 
     # -- answers
 
-    def retry(self, progress: UnnumberedProgress, now: Moment) -> None:
-        """Request the recent trades again later: there was no answer."""
+    def miss_page(self, progress: UnnumberedProgress, now: Moment) -> list[Record]:
+        """Request the recent trades again later: there was no answer.
+
+        Once a connection has brought more trades than any page has, no answer can show the missing ones any more.
+        """
         pause = progress.interruption
-        if pause is not None:
-            pause.asked_by = 0
-            pause.next_at = now.at + delay_s(pause.failures)
-            pause.failures += 1
+        if pause is None:
+            return []
+        _retry(pause, now)
+        is_out_of_reach = len(pause.live) >= IDS_KEPT
+        return self._settle(progress, pause, (), is_proven=False, now=now) if is_out_of_reach else []
 
     def take_page(self, progress: UnnumberedProgress, page: Sequence[Trade], now: Moment) -> list[Record]:
         """Take the recent trades, oldest first. They end the interruption if a connection has brought one of them."""
@@ -178,7 +182,7 @@ class UnnumberedTrades:
 
         After trades that no page may list, only another trade can show that pages are old.
         """
-        self.retry(progress, now)
+        _retry(pause, now)
         if pause.lacking_answers == 0:
             pause.lacking_since = now.at
         pause.lacking_answers += 1
@@ -251,6 +255,12 @@ def _observe(progress: UnnumberedProgress, trade: Trade, now: Moment) -> None:
         progress.observe(trade, now)
     else:
         progress.observe_late(trade, now)
+
+
+def _retry(pause: Interruption, now: Moment) -> None:
+    pause.asked_by = 0
+    pause.next_at = now.at + delay_s(pause.failures)
+    pause.failures += 1
 
 
 def _end_of(progress: UnnumberedProgress, pause: Interruption, page: Sequence[Trade]) -> int | None:
