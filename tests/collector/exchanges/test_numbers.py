@@ -58,6 +58,14 @@ def okx(data_type: DataType, name: str, row: dict[str, Any]) -> tuple[Read, dict
     return pushed(lambda: Okx().codec(route, [wanted])), {"arg": {"channel": name} | kind, "data": [row]}
 
 
+def with_best_prices() -> BybitCodec:
+    """Of a spot ticker, which is made of two topics."""
+    codec = BybitCodec("spot", [stream(DataType.TICKER)], 50)
+    _, frame = bybit(DataType.TICKER, "orderbook.1", BYBIT_BOOK)
+    codec.read(encoded(frame), 7)
+    return codec
+
+
 def pushed(codec: Callable[[], Codec]) -> Read:
     def read(frame: bytes) -> Sequence[object]:
         (message,) = codec().read(frame, 7)
@@ -214,7 +222,9 @@ SOURCES: dict[str, tuple[tuple[Read, Any], set[str]]] = {
         {"p", "v"},
     ),
     "bybit book": (bybit(DataType.ORDERBOOK, "orderbook.50", BYBIT_BOOK), {"b", "a"}),
-    "bybit ticker": (bybit(DataType.TICKER, "tickers", BYBIT_DAY), set(BYBIT_DAY)),
+    "bybit ticker": (
+        (pushed(with_best_prices), bybit(DataType.TICKER, "tickers", BYBIT_DAY)[1]), set(BYBIT_DAY),
+    ),
     "bybit linear ticker": (
         bybit(DataType.TICKER, "tickers", BYBIT_DAY | BYBIT_BEST, PERPETUAL), {*BYBIT_DAY, *BYBIT_BEST},
     ),

@@ -269,6 +269,12 @@ def test_spot_ticker_is_made_of_two_topics() -> None:
     assert shown(used, best(10, 7, [])) == [(10, None, None, "7", "6.5")]
 
 
+def test_spot_ticker_needs_the_best_prices() -> None:
+    used = codec()
+    assert shown(used, day(1, "6.5")) == []
+    assert shown(used, best(2, 5, [])) == [(2, None, None, "7", "6.5")]
+
+
 def change(kind: str, ts: int, **fields: str) -> str:
     return json.dumps(
         {"topic": "tickers.BTCUSDT", "type": kind, "data": {"symbol": "BTCUSDT", **fields}, "cs": 1, "ts": ts}

@@ -83,12 +83,15 @@ read_best_push = msgspec.json.Decoder(BestPush).decode
 
 
 class SpotTicker:
-    """The ticker of a spot instrument: its day, with the best prices of the book of one level."""
+    """The ticker of a spot instrument: its day, with the best prices of the book of one level.
+
+    Before both are known, there is no ticker: a price that has not come yet would look absent.
+    """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._day: Fields | None = None
-        self._best: Prices = (None, None, None, None)
+        self._best: Prices | None = None
         self._update: int | None = None
         self._latest_ms = 0
         """The latest time of both topics: one may lag behind the other."""
@@ -113,7 +116,7 @@ class SpotTicker:
 
     def _batch(self, time_ms: int, receive_time_ns: int) -> Batch:
         self._latest_ms = max(self._latest_ms, time_ms)
-        if self._day is None:
+        if self._day is None or self._best is None:
             return Batch(self._stream, ())
         last, *day = self._day
         ticker = Ticker(
