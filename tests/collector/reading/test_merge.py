@@ -158,8 +158,16 @@ def test_tickers_and_balances_never_go_back() -> None:
     changed = replace(ticker(2), bid="7")
     assert merged((A, ticker(2)), (B, ticker(2)), (B, ticker(1)), (A, changed)) == [ticker(2), changed]
     balance = Balance("okx", "account", at(1), at(2), "USDT", "1", "1", "0")
-    later = replace(balance, exchange_time_ns=at(3))
+    later = replace(balance, exchange_time_ns=at(3), total="2")
     assert merged((A, balance), (B, balance), (A, later), (B, balance)) == [balance, later]
+
+
+def test_balance_with_the_time_of_an_answer_appears_once() -> None:
+    """A replica that was away learns a change from an answer over REST, which may have a later time."""
+    change = Balance("bybit", "account", at(1), at(1), "USDT", "1", "1", "0")
+    answer = replace(change, exchange_time_ns=at(3), receive_time_ns=at(3))
+    again = replace(change, exchange_time_ns=at(5), total="2")
+    assert merged((A, change), (B, answer), (A, again), (B, again)) == [change, again]
 
 
 def test_other_events_of_all_replicas_are_kept() -> None:

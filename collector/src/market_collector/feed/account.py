@@ -17,13 +17,14 @@ def changed_balances(last: LastBalances, update: AccountUpdate, receive_time_ns:
 
     An asset that a complete account does not list is no longer held: it is returned with all amounts "0".
     """
-    changed = [balance for balance in update.balances if _is_changed(last.get(balance.asset), balance)]
+    changed = [balance for balance in update.balances if is_changed(last.get(balance.asset), balance)]
     changed += _unlisted(last, update, receive_time_ns) if update.is_whole else ()
     last.update((balance.asset, balance) for balance in changed)
     return changed
 
 
-def _is_changed(known: Balance | None, update: Balance) -> bool:
+def is_changed(known: Balance | None, update: Balance) -> bool:
+    """Return whether a balance has other amounts than the last one of its asset, and is not older."""
     if known is None:
         return True
     return (update.exchange_time_ns or 0) >= (known.exchange_time_ns or 0) and _amounts(update) != _amounts(known)

@@ -6,7 +6,7 @@ Overlapping connections and a lagging channel deliver old ones again.
 from collections.abc import Sequence
 
 from market_collector.feed.stream_state import FundingProgress, StateProgress
-from market_collector.model.events import Balance, Funding, Record, State
+from market_collector.model.events import Funding, Record, State
 from market_collector.model.identity import identity
 from market_collector.model.moment import Moment
 
@@ -33,7 +33,7 @@ def _newer(progress: StateProgress, states: Sequence[State], now: Moment) -> Seq
     return newer
 
 
-def is_newer_state(last: State | Balance, state: State | Balance) -> bool:
+def is_newer_state(last: State, state: State) -> bool:
     """Return whether a state is newer than the last one, or differs from it at the same time."""
     known_ns, time_ns = last.exchange_time_ns, state.exchange_time_ns
     if known_ns is None or time_ns is None or time_ns > known_ns:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from market_collector.exchanges import has_dense_trade_ids, has_own_books
+from market_collector.feed.account import is_changed
 from market_collector.feed.candle_order import CandleOrder
 from market_collector.feed.instruments import Instruments
 from market_collector.feed.states import is_newer_state
@@ -144,8 +145,7 @@ class Merge:
 
     def _balance(self, replica: int, record: Balance) -> Sequence[AnyRecord]:
         key = record.exchange, record.symbol, record.asset
-        last = self._balances.get(key)
-        if last is not None and not is_newer_state(last, record):
+        if not is_changed(self._balances.get(key), record):
             return []
         self._balances[key] = record
         return [record]
