@@ -74,6 +74,10 @@ class ExchangeWords:
     """The market's number of a fill by the exchange's trade id."""
     has_dense_ids: bool = True
     """Whether trade ids show each missing trade."""
+    has_whole_tickers: bool = True
+    """Whether a ticker is one message, and not made of two topics."""
+    has_times_of_changes: bool = True
+    """Whether an account over REST has the times of changes; otherwise that of the answer."""
     book_depth: int | None = None
     """Levels per side of a book with numbers of its own; None if it has all levels and the market's numbers."""
 
@@ -206,6 +210,8 @@ BYBIT = ExchangeWords(
     interval="1m",
     number_of=dense,
     has_dense_ids=False,
+    has_whole_tickers=False,
+    has_times_of_changes=False,
     book_depth=200,
 )
 BYBIT_LINEAR = replace(BYBIT, public_path="linear", symbol="BTC-USDT-PERP")
