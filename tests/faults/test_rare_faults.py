@@ -71,6 +71,24 @@ def test_banned_collector_connects_once_the_ban_has_ended(exchange: Simulator) -
     evidence.check(sink.output(), Truth(exchange))
 
 
+def test_gap_of_trades_is_lost_in_a_country_without_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection goes on. After 4,096 trades, no page of recent ones reaches the gap."""
+    monkeypatch.setattr(answers, "BLOCKED_S", 1.0)
+    sink = ListSink()
+    with simulator(*MARKET, "--rate", "1000", exchange=BYBIT.name) as exchange:
+        with collector_thread(settings_for(exchange), sink) as collector:
+            collector.is_served()
+            exchange.post("/faults/ban", {"seconds": 60, "region": True})
+            fault, body = gap_of_trades(exchange.words)
+            exchange.post(f"/faults/{fault}", body)
+            collector.comes(lambda status: status["counters"]["gapsLost"] == 1, 40, "the gap is lost")
+            exchange.clear_faults()
+            collector.stop()
+        evidence.check(sink.output(), Truth(exchange))
+    (gap,) = evidence.of_type(sink.output(), "gap")
+    assert (gap["stream"], gap["reason"]) == ("BTC-USDT/trade", "Unreadable")
+
+
 @pytest.mark.parametrize("exchange", ALL_WORDS, indirect=True)
 def test_message_that_one_connection_lacks_is_in_the_union(
     exchange: Simulator, monkeypatch: pytest.MonkeyPatch
