@@ -97,6 +97,14 @@ def test_pairs_are_asked_from_the_exchange(exchange: Simulator) -> None:
 
 
 @pytest.mark.simulator
+@pytest.mark.parametrize("name", ["binance", "bybit"])
+def test_pairs_of_each_kind_have_canonical_names(name: str) -> None:
+    symbols = ["BTC-USDT", "BTC-USDT-PERP", "ETH-USDT"]
+    with simulator("--market", "7", "--symbols", ",".join(symbols), "--rate", "10", exchange=name) as running:
+        assert ExchangeFactory.get_supported_pairs(name, rest_endpoint=running.rest) == symbols
+
+
+@pytest.mark.simulator
 def test_pairs_have_the_canonical_names_of_contracts() -> None:
     names = "BTC-USDT,BTC-USDT-PERP,BTC-USD-PERP-BTC,BTC-USDT-270326"
     with simulator("--market", "7", "--symbols", names, "--rate", "10") as running:
