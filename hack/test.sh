@@ -14,7 +14,9 @@ WAITING=(simulator faults)
 # They wait for pods half of their time, and last longest. The fast rungs use it with a lower priority, then the waiting ones.
 # That priority is below the one of image builds (hack/cluster/images.sh), for which the end-to-end tests wait.
 LONGEST=(e2e)
-LAST=(cluster_wide cluster alone coverage)
+# They wait most of the time as well, but need the cluster for themselves.
+AFTER_LONGEST=(cluster_wide)
+LAST=(cluster alone coverage)
 
 lint() {
   ruff check --quiet .
@@ -66,7 +68,7 @@ folders_with() { grep -rlE --include='*.py' "mark\.$1\b" tests | xargs -n 1 dirn
 # shellcheck disable=SC2046 # folders
 simulator() {
   pytest_rung $(folders_with simulator) -m "simulator and not faults and not cluster and not e2e and not alone" \
-    --timeout=240 --numprocesses=3 --dist=worksteal
+    --timeout=240 --numprocesses=4 --dist=worksteal
 }
 
 # A file has one worker: its tests wait together. No module needs them for its coverage.
@@ -226,7 +228,9 @@ main() {
       start "${FAST[@]}" "${LONGEST[@]}"
       finish "${FAST[@]}"
       start "${WAITING[@]}"
-      finish "${WAITING[@]}" "${LONGEST[@]}"
+      finish "${LONGEST[@]}"
+      start "${AFTER_LONGEST[@]}"
+      finish "${WAITING[@]}" "${AFTER_LONGEST[@]}"
       for stage in "${LAST[@]}"; do run "$stage"; done
       ;;
     fast)
