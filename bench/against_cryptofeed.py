@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from bench import frames, results, subjects
+from bench import passes, results, subjects
 from bench.process import NeverCalmError
 from bench.rounds import Pair, paired
 from bench.subjects import Side, Start, SubjectError
@@ -68,16 +68,16 @@ def main() -> None:
 
 
 def handlers(bench: Bench) -> dict[str, list[Pair]]:
-    """Only the handler, with both kinds of book."""
+    """Only the handler, with both kinds of OKX's book, and with Binance's and Bybit's."""
     with (
         Worker([sys.executable, "-m", "bench.handler"], subjects.environment()) as ours,
         Worker([str(bench.peer), "-m", "bench.peer.handler"], subjects.environment()) as theirs,
     ):
-        kinds: tuple[frames.Kind, ...] = ("sequence", "checksum")
+        kinds: tuple[passes.Kind, ...] = ("sequence", "checksum", "binance", "bybit")
         return {f"handler_{kind}": _handler(bench.rounds, kind, ours, theirs) for kind in kinds}
 
 
-def _handler(rounds: int, kind: frames.Kind, ours: Worker, theirs: Worker) -> list[Pair]:
+def _handler(rounds: int, kind: passes.Kind, ours: Worker, theirs: Worker) -> list[Pair]:
     _compare(ours.ask("measure", kind=kind, at_least_s=0), theirs.ask("measure", kind=kind, at_least_s=0))
 
     def measure(side: Worker) -> float:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make bench-collector`: the collector against cryptofeed. ROUNDS=7 rounds, about four minutes.
+# `make bench-collector`: the collector against cryptofeed. ROUNDS=7 rounds, about five minutes.
 #
 # The peer has a separate environment in the cache, which is created once. Its licences differ (order_book has GPL-3),
 # so it must never become a dependency of the project.

@@ -4,7 +4,7 @@ Each exchange's frames have the same updates with the same levels, in its own fo
 be compared. This module imports only the standard library, as `frames` does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
@@ -15,8 +15,8 @@ ExchangeName = Literal["okx", "binance", "bybit"]
 NAMES: tuple[ExchangeName, ...] = ("okx", "binance", "bybit")
 Side = list[list[str]]
 INSTRUMENT = frames.INSTRUMENTS[0]
-SYMBOL = INSTRUMENT.replace("-", "")
-BYBIT_TOPIC = f"orderbook.1000.{SYMBOL}"
+SYMBOLS = dict(zip(frames.INSTRUMENTS, ("BTCUSDT", "ETHUSDT"), strict=True))
+"""The recorded instruments as Binance and Bybit name them. The future becomes another instrument."""
 BINANCE_LEVELS = 1_000
 """Of a snapshot, for the default depth."""
 SNAPSHOT = 1_000
@@ -27,31 +27,35 @@ SNAPSHOT = 1_000
 class State:
     """A snapshot or an update with its number, its time in milliseconds and its levels (price, amount)."""
 
+    symbol: str
+    """One of `SYMBOLS`."""
     number: int
     time_ms: int
     bids: Side
     asks: Side
 
 
-def states(loops: int) -> Iterator[State]:
-    """The snapshot of the recording, then the updates of this many loops."""
-    messages = (
-        message
-        for message in frames.messages("sequence", range(loops))
-        if message["arg"] == {"channel": "books", "instId": INSTRUMENT}
-    )
-    first = next(messages)
-    updates = (message for message in messages if message["action"] == "update")
+def states(messages: Iterable[frames.Message], instrument: str) -> Iterator[State]:
+    """The first snapshot of an instrument's book among the messages, then all updates."""
+    books = (message for message in messages if message["arg"] == {"channel": "books", "instId": instrument})
+    first = next(books)
+    updates = (message for message in books if message["action"] == "update")
     for number, message in enumerate(chain([first], updates), SNAPSHOT):
         (row,) = message["data"]
         bids, asks = ([level[:2] for level in row[side]] for side in ("bids", "asks"))
-        yield State(number, int(row["ts"]), bids, asks)
+        yield State(SYMBOLS[instrument], number, int(row["ts"]), bids, asks)
+
+
+def book(exchange: ExchangeName, state: State) -> str:
+    """The state as this exchange sends it; Binance's snapshot is an answer of its REST API."""
+    return frames.text(_ENCODERS[exchange](state))
 
 
 def snapshot_and_updates(exchange: ExchangeName, loops: int) -> tuple[str, list[str]]:
-    """The snapshot and the updates as this exchange sends them; Binance's snapshot is an answer of its REST API."""
-    first, *updates = map(_ENCODERS[exchange], states(loops))
-    return frames.text(first), [frames.text(update) for update in updates]
+    """The snapshot and the updates of BTC-USDT in this many loops."""
+    found = states(frames.messages("sequence", range(loops)), INSTRUMENT)
+    first, *updates = (book(exchange, state) for state in found)
+    return first, updates
 
 
 def _okx(state: State) -> dict[str, Any]:
@@ -69,17 +73,23 @@ def _okx(state: State) -> dict[str, Any]:
 
 
 def _bybit(state: State) -> dict[str, Any]:
-    data = {"s": SYMBOL, "b": state.bids, "a": state.asks, "u": state.number, "seq": state.number * 7}
+    data = {"s": state.symbol, "b": state.bids, "a": state.asks, "u": state.number, "seq": state.number * 7}
     kind = "snapshot" if state.number == SNAPSHOT else "delta"
-    return {"topic": BYBIT_TOPIC, "ts": state.time_ms, "type": kind, "data": data, "cts": state.time_ms}
+    return {
+        "topic": f"orderbook.1000.{state.symbol}",
+        "ts": state.time_ms,
+        "type": kind,
+        "data": data,
+        "cts": state.time_ms,
+    }
 
 
 def _binance(state: State) -> dict[str, Any]:
-    bids, asks = _eight_decimals(state.bids), _eight_decimals(state.asks)
+    bids, asks = _with_decimals(state.bids), _with_decimals(state.asks)
     if state.number == SNAPSHOT:
         return {"lastUpdateId": state.number, "bids": _deepened(bids, -1), "asks": _deepened(asks, 1)}
-    event = {"e": "depthUpdate", "E": state.time_ms, "s": SYMBOL, "U": state.number, "u": state.number}
-    return {"stream": f"{SYMBOL.lower()}@depth@100ms", "data": {**event, "b": bids, "a": asks}}
+    event = {"e": "depthUpdate", "E": state.time_ms, "s": state.symbol, "U": state.number, "u": state.number}
+    return {"stream": f"{state.symbol.lower()}@depth@100ms", "data": {**event, "b": bids, "a": asks}}
 
 
 def _deepened(side: Side, direction: int) -> Side:
@@ -88,8 +98,13 @@ def _deepened(side: Side, direction: int) -> Side:
     return side + [[f"{worst + direction * number:.8f}", "1.00000000"] for number in missing]
 
 
-def _eight_decimals(levels: Side) -> Side:
-    return [[f"{float(text):.8f}" for text in level] for level in levels]
+def _with_decimals(levels: Side) -> Side:
+    return [[eight_decimals(text) for text in level] for level in levels]
+
+
+def eight_decimals(number: str) -> str:
+    """A number as Binance writes it."""
+    return f"{float(number):.8f}"
 
 
 _ENCODERS = {"okx": _okx, "binance": _binance, "bybit": _bybit}

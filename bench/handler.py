@@ -9,7 +9,8 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from bench import frames, passes
+from bench import feeds, frames, passes, tapes
+from bench.dialects import SYMBOLS
 from bench.passes import Pass, Read
 
 from market_collector.exchanges.okx.exchange import Okx
@@ -23,16 +24,32 @@ NAMES = {"Trade": "trades", "Orderbook": "books", "Ticker": "tickers"}
 TYPES = (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER)
 
 
-def reader(kind: frames.Kind) -> Read:
-    """Create a function that reads a tape of this kind."""
+def reader(kind: passes.Kind) -> Read:
+    """Create a function that reads a tape of this kind on a new connection."""
+    if kind == "binance" or kind == "bybit":
+        return _reader_of(kind)
     trades: frames.Trades = "trades-all" if kind == "sequence" else "trades"
     tape = [text.encode() for text in frames.tape(kind, range(passes.LOOPS), trades=trades)]
     return lambda: read(tape)
 
 
+def _reader_of(kind: tapes.Kind) -> Read:
+    tape, suffix = tapes.tape(kind, passes.LOOPS, "ours"), "-PERP" if kind == "bybit" else ""
+    names = {symbol: f"{symbol.removesuffix('USDT')}-USDT{suffix}" for symbol in SYMBOLS.values()}
+    wanted = [Stream(name, each) for name in names.values() for each in TYPES]
+    start, measured = ([text.encode() for text in texts] for texts in (tape.start, tape.frames))
+    answers = {Stream(names[symbol], DataType.ORDERBOOK): text.encode() for symbol, text in tape.answers.items()}
+    return lambda: read_with(feeds.synced(kind, wanted, start, answers), measured)
+
+
 def read(tape: Sequence[bytes], books: int = 2) -> Pass:
-    """Read a tape on a new connection, as `net.session.Session` does."""
-    feed, counts, surprises = new_feed(books), defaultdict[type, int](int), list[Effect]()
+    """Read a tape of OKX on a new connection."""
+    return read_with(new_feed(books), tape)
+
+
+def read_with(feed: Feed, tape: Sequence[bytes]) -> Pass:
+    """Read a tape, as `net.session.Session` does."""
+    counts, surprises = defaultdict[type, int](int), list[Effect]()
     gc.collect()
     started = time.process_time_ns()
     for frame in tape:

@@ -8,30 +8,17 @@ import os
 import time
 from statistics import median
 
-from bench import dialects, results
+from bench import dialects, feeds, results
 from bench.dialects import NAMES, ExchangeName
 from bench.rounds import spread
 
-from market_collector.exchanges.binance.exchange import MARKET, Binance
-from market_collector.exchanges.bybit.exchange import Bybit
-from market_collector.exchanges.interface import Exchange
-from market_collector.exchanges.okx.exchange import Okx
-from market_collector.feed.effects import Effect, Emit, Fetch
+from market_collector.feed.effects import Effect, Emit
 from market_collector.feed.feed import Feed
-from market_collector.feed.ledger import Ledger
-from market_collector.model.moment import Moment
 from market_collector.model.streams import DataType, Stream
 from market_collector.net.clock import read_clock
 
 LOOPS = 20
 GOAL = results.Goal(1.15)
-BYBIT_ACK = b'{"success":true,"ret_msg":"subscribe","conn_id":"x","op":"subscribe","req_id":"1"}'
-EXCHANGES: dict[ExchangeName, tuple[type[Exchange], str, int | None, bytes | None]] = {
-    "okx": (Okx, "public", None, None),
-    "binance": (Binance, MARKET, 500, b'{"result":null,"id":1}'),
-    "bybit": (Bybit, "spot", 1_000, BYBIT_ACK),
-}
-"""Class, route, depth, and the answer to the request if the snapshot waits for it."""
 
 
 class SurpriseError(Exception):
@@ -69,20 +56,10 @@ class Tape:
 
     def _synced(self) -> Feed:
         """Return a feed that has the snapshot."""
-        kind, route, depth, ack = EXCHANGES[self.exchange]
-        exchange, wanted, now = kind(), [Stream(dialects.INSTRUMENT, DataType.ORDERBOOK)], read_clock()
-        ledger = Ledger(self.exchange, wanted, 60.0, now, book_rule=exchange.books)
-        feed = Feed(route, exchange, wanted, ledger, ping_interval_s=20.0, book_depth=depth)
-        feed.opened(now)
-        if ack is not None:
-            feed.received(ack, now)
-        if exchange.book_snapshots is None:
-            feed.received(self._snapshot, now)
-        else:
-            later = Moment(now.at + 1.0, now.wall_ns + 1_000_000_000)
-            (fetch,) = (effect for effect in feed.woken(later) if isinstance(effect, Fetch))
-            feed.answered(fetch, self._snapshot, later)
-        return feed
+        stream = Stream(dialects.INSTRUMENT, DataType.ORDERBOOK)
+        if feeds.EXCHANGES[self.exchange].book_snapshots is None:
+            return feeds.synced(self.exchange, [stream], [self._snapshot], {})
+        return feeds.synced(self.exchange, [stream], [], {stream: self._snapshot})
 
 
 def measure(rounds: int) -> list[dict[ExchangeName, float]]:

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench import frames, worker
+from bench import frames, tapes, worker
 
+Kind = frames.Kind | tapes.Kind
+"""A tape of OKX in one of its formats, or of another exchange."""
 LOOPS = 20
 """Loops of the tape: about 6,000 messages, a fifth of a second for the slower side."""
 
@@ -28,11 +30,11 @@ class Pass:
 Read = Callable[[], Pass]
 
 
-def serve(reader: Callable[[frames.Kind], Read]) -> None:
+def serve(reader: Callable[[Kind], Read]) -> None:
     """Answer ``measure`` orders. ``reader`` creates the read function of each kind once for all rounds."""
-    reads: dict[frames.Kind, Read] = {}
+    reads: dict[Kind, Read] = {}
 
-    def answer(kind: frames.Kind, at_least_s: float) -> worker.Answer:
+    def answer(kind: Kind, at_least_s: float) -> worker.Answer:
         if kind not in reads:
             reads[kind] = reader(kind)
             reads[kind]()  # warms the caches and specialises the code

@@ -72,6 +72,8 @@ MEASUREMENTS = (
     Measurement(
         "handler_checksum", "us", times_faster, "handler, CRC-checked book", ratio_goal=Goal(3.3, at_least=True)
     ),
+    Measurement("handler_binance", "us", times_faster, "handler, Binance spot"),
+    Measurement("handler_bybit", "us", times_faster, "handler, Bybit linear"),
     Measurement(
         "end_to_end_tls", "us", times_faster, "TLS to file; peer without sink", ratio_goal=Goal(5.5, at_least=True)
     ),

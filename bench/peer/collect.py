@@ -52,7 +52,7 @@ def main(port: int, books: int) -> None:
     channels = {TRADES: "trades", L2_BOOK: "books", TICKER: "tickers"}
     callbacks = {theirs: counts.callback(name) for theirs, name in channels.items()}
     handler = FeedHandler(config={"uvloop": True, "log": {"disabled": True}})
-    handler.add_feed(instruments.feed(books, callbacks, checksum=False))
+    handler.add_feed(instruments.okx(books, callbacks, checksum=False))
     loop = asyncio.new_event_loop()  # uvloop's, set by FeedHandler, which relies on an existing loop
     asyncio.set_event_loop(loop)
     loop.add_signal_handler(signal.SIGUSR1, counts.send)

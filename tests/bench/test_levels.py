@@ -2,8 +2,12 @@
 
 import msgspec
 import pytest
-from bench import dialects, levels
+from bench import dialects, frames, levels
 from bench.dialects import NAMES, ExchangeName
+
+
+def book_states(loops: int) -> list[dialects.State]:
+    return list(dialects.states(frames.messages("sequence", range(loops)), dialects.INSTRUMENT))
 
 
 @pytest.mark.parametrize("exchange", NAMES)
@@ -20,7 +24,7 @@ def test_lost_update_of_a_tape_is_found(exchange: ExchangeName) -> None:
 
 
 def test_updates_are_numbered_without_a_gap_and_have_levels() -> None:
-    states = list(dialects.states(2))
+    states = book_states(2)
     assert [each.number for each in states] == list(range(dialects.SNAPSHOT, dialects.SNAPSHOT + 195))
     assert all(each.bids or each.asks for each in states)
 
@@ -29,6 +33,6 @@ def test_snapshot_of_binance_limits_both_sides_beyond_all_updates() -> None:
     snapshot = msgspec.json.decode(dialects.snapshot_and_updates("binance", 1)[0])
     assert [len(snapshot[side]) for side in ("bids", "asks")] == [dialects.BINANCE_LEVELS] * 2
     lowest, highest = float(snapshot["bids"][-1][0]), float(snapshot["asks"][-1][0])
-    updates = [each for each in dialects.states(1) if each.number > dialects.SNAPSHOT]
+    updates = [each for each in book_states(1) if each.number > dialects.SNAPSHOT]
     assert all(float(price) >= lowest for each in updates for price, _ in each.bids)
     assert all(float(price) <= highest for each in updates for price, _ in each.asks)
