@@ -495,6 +495,8 @@ class RestApi(Protocol):
     def read_instruments(self, symbols: Set[str] | None, body: bytes, receive_time_ns: int) -> Sequence[Instrument]:
         """The descriptions of those of these symbols that the answer to `instruments` or `state` lists.
 
+        The ``status`` is ``trading`` only in continuous trading: otherwise a crossed book counts as right.
+
         Args:
             symbols: None for all instruments that have a canonical name.
             body: the answer.
