@@ -45,6 +45,9 @@ def test_request_has_ten_arguments_at_most_and_whole_streams() -> None:
     requests = [json.loads(text)["args"] for text in BybitCodec("spot", MANY, 50).subscribe(MANY)]
     assert list(map(len, requests)) == [10, 10, 4]
     assert [args[-1].partition(".")[0] for args in requests] == ["orderbook", "orderbook", "orderbook"]
+    trades = [Stream(each.symbol, DataType.TRADE) for each in MANY]
+    requests = [json.loads(text)["args"] for text in BybitCodec("spot", trades, 50).subscribe(trades)]
+    assert list(map(len, requests)) == [10, 2]
 
 
 def test_one_answer_is_about_the_whole_request() -> None:

@@ -208,6 +208,12 @@ def test_categories_have_connections_of_their_own() -> None:
     assert BYBIT.codec("linear", planned[2].streams).path == "/v5/public/linear"
 
 
+def test_connections_stay_at_half_of_the_limit() -> None:
+    """Bybit accepts 500 new ones in 5 minutes."""
+    dial = BYBIT.limits.dial
+    assert (dial.count, dial.seconds) == (250, 300.0)
+
+
 def test_close_frames_have_no_special_meaning() -> None:
     assert BYBIT.closing(1008, "") is BYBIT.closing(1006, "bye") is Closing.OTHER
 
