@@ -96,6 +96,7 @@ def test_account_is_requested_again_seldom() -> None:
     setup = Setup()
     setup.gets(Ack((BALANCES,)), 1)
     setup.answered(b'{"BTC":"1"}', 1.5)
+    assert ACCOUNT_REPEAT_S == 300
     assert setup.fetches(ACCOUNT_REPEAT_S) == []
     assert setup.answered(b'{"BTC":"4"}', ACCOUNT_REPEAT_S + 2) == [("BTC", "4")]
 

@@ -8,6 +8,7 @@ import pytest
 import recordings
 from market_collector.errors import FrameError, InstrumentRefusedError
 from market_collector.exchanges.binance.exchange import Binance
+from market_collector.exchanges.binance.markets import FUNDING
 from market_collector.exchanges.binance.rest import BinanceRestApi, BinanceSnapshots
 from market_collector.exchanges.interface import Finding, Freshness, HistoryRange, Request, Seen, Top
 from market_collector.model.events import Candle, Instrument, Level, Orderbook, Ticker, Trade
@@ -285,6 +286,14 @@ def test_snapshots_of_a_start_take_half_the_weight_at_most() -> None:
     busiest = max(sum(start <= at < start + 60 for at in sent) for start in sent)
     assert busiest * 50 <= 3_000
     assert sent[-1] < 180
+
+
+@pytest.mark.parametrize(
+    ("bucket", "seconds", "accepted"), [("", 60, 6_000), ("perpetual", 60, 2_400), (FUNDING, 300, 500)]
+)
+def test_requests_stay_at_half_of_the_limit(bucket: str, seconds: int, accepted: int) -> None:
+    budget = API.budgets[bucket]
+    assert budget.capacity + seconds * budget.per_second <= accepted / 2
 
 
 def test_all_depths_can_be_requested() -> None:
