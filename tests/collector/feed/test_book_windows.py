@@ -151,6 +151,14 @@ def short() -> tuple[Connections, Feed, Fetch]:
     return market, feed, fetch
 
 
+def test_known_range_is_renewed_again_after_ten_seconds() -> None:
+    market, feed, fetch = short()
+    market.answers(feed, fetch, whole(12, {"7": "1", "6": "1", "5": "1", "4": "1"}, depth=4), 22)
+    market.gets(feed, change(12, 14, {"7": "0", "6": "0"}), 22.5)
+    asked = [time for time in (23, 25, 27, 29, 31.9, 32.1) if "/book?depth" in str(market.asks(feed, time))]
+    assert asked == [32.1]
+
+
 def test_snapshot_ahead_of_the_book_waits_for_the_updates() -> None:
     market, feed, fetch = short()
     market.answers(feed, fetch, whole(14, {"7": "4", "5": "1"}, depth=2), 21.1)

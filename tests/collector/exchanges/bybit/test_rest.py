@@ -156,7 +156,10 @@ def test_list_of_contracts_has_further_pages() -> None:
     )
     assert request is not None
     assert request.path == "/v5/market/instruments-info?category=linear&limit=1000&cursor=first%3DA%26last%3DB"
-    ends: list[dict[str, Any]] = [{"list": [], "nextPageCursor": "x"}, {"list": rows, "nextPageCursor": "a b\r\n&c=d"}]
+    ends: list[dict[str, Any]] = [
+        {"list": [], "nextPageCursor": "x"},
+        *({"list": rows, "nextPageCursor": odd} for odd in ("a b", "a&c=d", "a\n")),
+    ]
     for body in (LINEAR, *(answer({"category": "linear"} | end) for end in ends), answer({}, code=10016)):
         assert API.more_instruments(body) is None
 
