@@ -1,6 +1,7 @@
 """A restart resumes at the sinks' positions without a gap and without duplicates."""
 
 import msgspec
+import pytest
 
 from market_collector.book.book import Book
 from market_collector.feed.checkpoint_state import Positions, Written, positions, resume
@@ -97,6 +98,24 @@ def test_gap_written_after_the_checkpoint_resumes_unless_closed() -> None:
     whole = {"BTC-USDT/trade": [(101, 1), (102, 1), (103, 1)]}
     resume(closed, saved(before), Written(whole, {}, {}, {gap.gap_id}), at(5))
     assert closed.gaps.all_open() == []
+
+
+@pytest.mark.parametrize("last", [100, 99, None])
+def test_gap_that_was_written_last_stays_open(last: int | None) -> None:
+    """A kill cut off the trade beyond it, or that of the time before it. Both come later."""
+    before, earlier, after = ledger(), ledger(), ledger()
+    _, gap, _ = take(before, 100, 104)
+    assert isinstance(gap, Gap)
+    if last is not None:
+        take(earlier, last)
+    assert resume(after, saved(earlier), Written({}, {}, {gap.gap_id: gap}, ()), at(5)) == []
+    (known,) = after.gaps.all_open()
+    assert [(each.first, each.last) for each in after.ids.still_missing(known)] == [(101, 103)]
+    assert known.recovered == 0
+    assert gaps(take(after, 104, seconds=6)) == ([("100", "100", "Restarted")] if last == 99 else [])
+    *_, end = take(after, 101, 102, 103, seconds=6)
+    assert isinstance(end, Repaired)
+    assert (end.gap_id, end.recovered) == (gap.gap_id, 3)
 
 
 def test_gap_filled_before_the_crash_is_closed_at_once() -> None:

@@ -249,10 +249,18 @@ def _resume_gap(ledger: Ledger, progress: StreamProgress, saved: OpenGap, now: M
     if isinstance(progress, UnnumberedProgress):  # the ids before the gap are not known any more
         return [ledger.gaps.close_lost(known, EndReason.NOT_IN_HISTORY, now)]
     if saved.sink is None and isinstance(progress, IdProgress):
+        _expect(progress.ids, *known.ids, now)
         progress.ids.mark_missing(*known.ids)
         progress.has_open_end = progress.has_open_end or known.gap.to_time_ns is None
         known.recovered = ledger.ids.recovered(known)  # includes data written after the checkpoint
     return ledger.ids.close_if_filled(known, EndReason.BACKFILLED, now)
+
+
+def _expect(ids: IdTracker, first: int, last: int, now: Moment) -> None:
+    """Record that the ids of a gap exist. The record beyond it may not have been written any more."""
+    if ids.last_id is None:
+        ids.resume(first - 1, 0)
+    ids.expect(last, now.at)
 
 
 def _head(name: str, saved: Positions, written: Written) -> tuple[int | None, int | None]:
