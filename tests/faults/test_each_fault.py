@@ -75,7 +75,7 @@ def try_out(exchange: Simulator, case: Case) -> None:
     assert (collector.left, collector.complaints) == ([], [])
     records = sink.output()
     skew_ns = SKEW_NS if case.name.startswith("skew-") else 0
-    evidence.check(records, Truth(exchange, exchange.words.symbol), skew_ns=skew_ns)
+    evidence.check(records, Truth(exchange), skew_ns=skew_ns)
     evidence.check_counters(records, status["counters"])
 
 

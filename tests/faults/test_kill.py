@@ -105,7 +105,7 @@ class Life(RuleBasedStateMachine):
             assert self._collector.stop() == 0
             records = stored(self._folder / "data")
             note(f"{len(records)} records of {self._kills + 1} lives; log: {self._collector.log.read_text()[-2_000:]}")
-            evidence.check(records, Truth(self._exchange, self._words.symbol), skew_ns=SKEW_NS)
+            evidence.check(records, Truth(self._exchange), skew_ns=SKEW_NS)
             evidence.check_verdict(verified(self._folder / "data"))
         finally:
             self._running.close()

@@ -13,7 +13,7 @@ import evidence
 from book_ranges import check_book_ranges, is_within
 from collector_thread import ListSink, collector_thread, settings_for
 from cut_replicas import connections_of
-from exchange_words import ALL_WORDS, WORDS
+from exchange_words import MARKETS, WORDS
 from market_collector.feed import backfill, unnumbered
 from market_collector.model.events import Trade
 from market_collector.model.identity import union
@@ -24,9 +24,9 @@ from truth import Truth
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 
-@pytest.fixture(params=ALL_WORDS)
+@pytest.fixture(params=MARKETS)
 def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
-    market = ("--market", "13", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now")
+    market = ("--market", "13", "--symbols", MARKETS[request.param].symbol, "--rate", "300", "--start", "now")
     with simulator(*market, exchange=request.param) as running:
         yield running
 
@@ -40,7 +40,7 @@ def have_no_history(exchange: Simulator, monkeypatch: pytest.MonkeyPatch) -> Non
     for module in (backfill, unnumbered):
         monkeypatch.setattr(module, "GIVE_UP_AFTER_S", 1.0)
         monkeypatch.setattr(module, "GIVE_UP_ANSWERS", 2)
-    exchange.post("/faults/no-history", {"symbol": "BTC-USDT", "from": 0, "to": 1 << 60})
+    exchange.post("/faults/no-history", {"symbol": exchange.words.symbol, "from": 0, "to": 1 << 60})
 
 
 def test_two_replicas_merged_by_identity_are_every_fill_once(

@@ -18,19 +18,24 @@ MOST_FILLS = 10_000
 
 @dataclass(frozen=True)
 class Truth:
-    """One symbol's truth. Query it after the last message is published."""
+    """One symbol's truth, by default that of the market. Query it after the last message is published."""
 
     exchange: Simulator
-    symbol: str = "BTC-USDT"
+    symbol: str = ""
+
+    @property
+    def name(self) -> str:
+        """The symbol."""
+        return self.symbol or self.exchange.words.symbol
 
     def fills(self, first: int, last: int) -> Iterator[Fill]:
         """All single fills in order."""
-        rows = self.exchange.stream(f"/truth/trades?symbol={self.symbol}&from={first}&to={last}")
+        rows = self.exchange.stream(f"/truth/trades?symbol={self.name}&from={first}&to={last}")
         return map(self.exchange.words.read_fill, rows)
 
     def swallowed(self) -> set[int]:
         """Ids of the fills that faults have swallowed."""
-        rows = self.exchange.lines(f"/truth/lost?symbol={self.symbol}&channel=trade")
+        rows = self.exchange.lines(f"/truth/lost?symbol={self.name}&channel=trade")
         ranges = [(row["firstTradeId"], row["lastTradeId"]) for row in rows]
         assert all(last - first < MOST_FILLS for first, last in ranges), "these are no dense ids of one message"
         return {number for first, last in ranges for number in range(first, last + 1)}
@@ -38,7 +43,7 @@ class Truth:
     def candles(self, interval: str) -> dict[int, list[str]]:
         """REST's closed candles of the last 300 intervals, by open time in milliseconds."""
         words = self.exchange.words
-        with urlopen(self.exchange.rest + words.candles_path(self.symbol, interval), timeout=5) as answer:
+        with urlopen(self.exchange.rest + words.candles_path(self.name, interval), timeout=5) as answer:
             return {int(row[0]): row for row in words.closed_candles(json.load(answer))}
 
     def book_states(self) -> dict[int, set[int]]:
@@ -60,7 +65,7 @@ class Truth:
         """Each change of the book with the book after it, which the next one changes."""
         changes = self.changes()
         first = next(changes)
-        state = self.exchange.get(f"/truth/book?symbol={self.symbol}&sequence={first['sequence']}")
+        state = self.exchange.get(f"/truth/book?symbol={self.name}&sequence={first['sequence']}")
         book = Tracked({side: dict(self._written(state[side])) for side in SIDES})
         yield first, book
         for change in changes:
@@ -69,7 +74,7 @@ class Truth:
 
     def changes(self) -> Iterator[Any]:
         """The changes of the book, with numbers as the exchange writes them."""
-        for change in self.exchange.stream(f"/truth/changes?symbol={self.symbol}"):
+        for change in self.exchange.stream(f"/truth/changes?symbol={self.name}"):
             yield change | {side: self._written(change[side]) for side in SIDES}
 
     def _written(self, levels: Iterable[Any]) -> list[tuple[str, str]]:
