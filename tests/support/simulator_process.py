@@ -15,6 +15,8 @@ from exchange_words import MARKETS, OKX, ExchangeWords
 from unmeasured import NOT_MEASURED
 
 REPLAY = ("--replay", str(recordings.OKX_2022))
+ANSWER_S = 300
+"""Only a deadlock takes longer: the state of a book is found by replaying its changes."""
 MARKET = ("--market", "7", "--symbols", "BTC-USDT,ETH-USDT", "--rate", "100", "--start", "now")
 
 
@@ -30,27 +32,27 @@ class Simulator:
 
     def get(self, path: str) -> Any:
         """A JSON answer of the control address."""
-        with urlopen(self.control + path, timeout=5) as answer:
+        with urlopen(self.control + path, timeout=ANSWER_S) as answer:
             return json.load(answer)
 
     def lines(self, path: str) -> list[Any]:
         """JSON lines of the control address."""
-        with urlopen(self.control + path, timeout=5) as answer:
+        with urlopen(self.control + path, timeout=ANSWER_S) as answer:
             return [json.loads(line) for line in answer]
 
     def stream(self, path: str) -> Iterator[Any]:
         """An iterator of JSON lines, for answers that do not fit into memory."""
-        with urlopen(self.control + path, timeout=300) as answer:
+        with urlopen(self.control + path, timeout=ANSWER_S) as answer:
             yield from map(json.loads, answer)
 
     def clear_faults(self) -> None:
         """End all faults."""
-        urlopen(Request(self.control + "/faults", method="DELETE"), timeout=5).close()
+        urlopen(Request(self.control + "/faults", method="DELETE"), timeout=ANSWER_S).close()
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send a POST to the control address."""
         request = Request(self.control + path, json.dumps(body or {}).encode(), {"Content-Type": "application/json"})
-        with urlopen(request, timeout=5) as answer:
+        with urlopen(request, timeout=ANSWER_S) as answer:
             return json.load(answer)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from exchange_words import Fill
-from simulator_process import Simulator
+from simulator_process import ANSWER_S, Simulator
 
 Sides = dict[str, dict[str, str]]
 SIDES = ("bids", "asks")
@@ -43,7 +43,7 @@ class Truth:
     def candles(self, interval: str) -> dict[int, list[str]]:
         """REST's closed candles of the last 300 intervals, by open time in milliseconds."""
         words = self.exchange.words
-        with urlopen(self.exchange.rest + words.candles_path(self.name, interval), timeout=5) as answer:
+        with urlopen(self.exchange.rest + words.candles_path(self.name, interval), timeout=ANSWER_S) as answer:
             return {int(row[0]): row for row in words.closed_candles(json.load(answer))}
 
     def book_states(self) -> dict[int, set[int]]:
