@@ -11,6 +11,7 @@ from bench.rounds import Pair
 FIELDS = {
     "python", "machine", "rounds", "peer",
     "handler_sequence_us", "handler_sequence_ratio", "handler_checksum_us", "handler_checksum_ratio",
+    "handler_binance_us", "handler_binance_ratio", "handler_bybit_us", "handler_bybit_ratio",
     "end_to_end_tls_us", "end_to_end_tls_ratio", "rss_mb", "rss_ratio", "cpu_150_percent", "cpu_150_ratio", "start_ms",
 }  # fmt: skip
 """docs/contracts.md, benchmark results."""
