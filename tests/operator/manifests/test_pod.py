@@ -85,7 +85,13 @@ def test_default_template_hash_is_unchanged(
     shard: Callable[..., Shard],
 ) -> None:
     """An upgrade restarts every collector when this hash changes. Note an intended change in CHANGELOG.md."""
-    assert template_hash(shard()) == "5c40f1e61a"
+    assert template_hash(shard()) == "8e92897bab"
+
+
+def test_a_start_without_free_cpu_is_not_cut_off(shard: Callable[..., Shard]) -> None:
+    """A restart would only add load."""
+    probe = pod_template(shard(), "config")["spec"]["containers"][0]["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 300
 
 
 def test_placement_is_passed_on_unchanged(shard: Callable[..., Shard]) -> None:

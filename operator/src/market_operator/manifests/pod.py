@@ -122,7 +122,8 @@ def _container(shard: Shard) -> Document:
         "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
         "env": _environment(shard),
         "resources": container_resources(shard),
-        "startupProbe": _probe("/livez", periodSeconds=1, failureThreshold=60, timeoutSeconds=2),
+        # Long: on a node without free CPU the first answer came after more than 60 s, and a restart only adds load.
+        "startupProbe": _probe("/livez", periodSeconds=1, failureThreshold=300, timeoutSeconds=2),
         "livenessProbe": _probe("/livez", periodSeconds=10, failureThreshold=3, timeoutSeconds=2),
         "readinessProbe": _probe("/readyz", periodSeconds=2, failureThreshold=3, timeoutSeconds=2),
         "terminationMessagePath": "/dev/termination-log",
