@@ -10,10 +10,15 @@ CLOSINGS = {"too many requests": Closing.TOO_MANY, "slow consumer": Closing.SLOW
 
 
 @pytest.mark.parametrize(
-    ("text", "shortest_s", "slow"), [("too many requests", 1.0, 0), ("slow consumer", 0.0, 1), ("restart", 0.0, 0)]
+    ("text", "shortest_s", "closing"),
+    [
+        ("too many requests", 1.0, Closing.TOO_MANY),
+        ("slow consumer", 0.0, Closing.SLOW_READER),
+        ("restart", 0.0, Closing.OTHER),
+    ],
 )
 async def test_delay_is_long_when_the_exchange_complains_about_requests(
-    text: str, shortest_s: float, slow: int
+    text: str, shortest_s: float, closing: Closing
 ) -> None:
     """The longest delay is 2 s, so a long one has at least 1 s, and others at most 20 ms."""
     async with (
@@ -30,4 +35,4 @@ async def test_delay_is_long_when_the_exchange_complains_about_requests(
         await server.clients[0].peer.close(1008, text)
         await running.comes(lambda: len(server.clients) == 2)
         assert server.clients[1].opened_at - server.clients[0].ended_at >= shortest_s
-        assert running.supervisor.slow_closes == slow
+        assert [each for each in Closing if running.supervisor.closes(each)] == [closing]

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from collector_settings import settings_of
 from market_collector.exchanges import EXCHANGES
+from market_collector.exchanges.interface import Closing
 from market_collector.feed.effects import Effect
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
@@ -276,10 +277,10 @@ async def test_slow_reader_close_is_logged_and_counted(caplog: pytest.LogCapture
             await one.flows()
             exchange.close(4004)
             await one.comes(lambda: one.supervisor.reconnections == 1)
-            assert one.supervisor.slow_closes == 0
+            assert one.supervisor.closes(Closing.SLOW_READER) == 0
             await one.flows()
             exchange.close(4005)
-            await one.comes(lambda: one.supervisor.slow_closes == 1)
+            await one.comes(lambda: one.supervisor.closes(Closing.SLOW_READER) == 1)
             assert "we read too slowly: closed by the exchange: 4005" in caplog.text
             await one.flows()
 

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from market_collector.errors import ConnectionFailedError
+from market_collector.exchanges.interface import Closing
 from market_collector.model.moment import Moment
 from market_collector.model.streams import ConnectionState
 from market_collector.net.backoff import Backoff
@@ -238,7 +239,8 @@ def test_attempts_start_over_after_a_long_delay_with_auto_restart() -> None:
     assert one.wake_at >= 2 + MAX_DELAY_S / 2
 
 
-def test_slow_close_is_counted_and_logged() -> None:
+@pytest.mark.parametrize("closing", [Closing.SLOW_READER, Closing.TOO_MANY])
+def test_close_for_our_conduct_is_counted_and_logged(closing: Closing) -> None:
     one = connected()
-    effects = one.ended(1, "closed: 4005", at(3), is_slow=True)
-    assert (one.slow_closes, logged(effects)) == (1, [logging.ERROR, logging.WARNING])
+    effects = one.ended(1, "closed: 4005", at(3), closing=closing)
+    assert (one.closes, logged(effects)) == ({closing: 1}, [logging.ERROR, logging.WARNING])

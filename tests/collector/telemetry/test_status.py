@@ -89,6 +89,7 @@ def test_the_document_has_the_fixed_names() -> None:
             "unreadableFrames": 0,
             "internalErrors": 0,
             "slowReaderCloses": 0,
+            "tooManyRequestsCloses": 0,
         },
         "connections": [
             {"name": "public", "state": "connected", "since": TIME, "reason": "", "pingsSent": 2, "pongsReceived": 0},

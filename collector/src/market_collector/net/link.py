@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
@@ -99,9 +100,9 @@ class Link:
         return self.machine.exhausted
 
     @property
-    def slow_closes(self) -> int:
-        """Connections that the exchange closed because they were read too slowly."""
-        return self.machine.slow_closes
+    def closes(self) -> Counter[Closing]:
+        """Counts of the connections that the exchange closed, by reason."""
+        return self.machine.closes
 
     @property
     def has_given_up(self) -> bool:
@@ -202,8 +203,7 @@ class Link:
             failure = ConnectionFailedError(reason)  # it costs this connection, and other links stay
         self._forget(number)
         now, is_serving = self._context.clock(), session.feed.is_serving
-        is_slow = closing is Closing.SLOW_READER
-        effects = self.machine.ended(number, reason, now, error=failure, is_serving=is_serving, is_slow=is_slow)
+        effects = self.machine.ended(number, reason, now, error=failure, is_serving=is_serving, closing=closing)
         self._carry_out(effects)
 
     def _closing(self, connection: Connection) -> Closing:

@@ -22,16 +22,24 @@ and then closes is not dialed without pause.
 """
 
 import logging
+from collections import Counter
 
 import msgspec
 
 from market_collector.errors import ConnectionFailedError
+from market_collector.exchanges.interface import Closing
 from market_collector.model.moment import Moment
 from market_collector.model.streams import ConnectionState
 from market_collector.net.backoff import Backoff
 
 DRAIN_POLL_S = 0.1
 """Interval of checks whether a successor delivers every stream; only while a connection is being replaced."""
+
+COMPLAINTS = {
+    Closing.SLOW_READER: "we read too slowly: {reason}; more CPU or more shards are needed",
+    Closing.TOO_MANY: "we send too many requests: {reason}; fewer collectors should share the address",
+}
+"""What a close of the exchange tells the user."""
 
 
 class LastReconnect(msgspec.Struct, frozen=True):
@@ -99,8 +107,8 @@ class LinkMachine:
         self.last_reconnect: LastReconnect | None = None
         self.exhausted = ""
         """The message about the attempts when they were last used up."""
-        self.slow_closes = 0
-        """Connections that the exchange closed because they were read too slowly."""
+        self.closes: Counter[Closing] = Counter()
+        """How often the exchange closed a connection for which reason."""
         self.wake_at: float | None = None
         """When to call `woken`, monotonic seconds; None: not needed."""
         self._policy = policy
@@ -179,7 +187,7 @@ class LinkMachine:
         *,
         error: ConnectionFailedError | None = None,
         is_serving: bool = False,
-        is_slow: bool = False,
+        closing: Closing = Closing.OTHER,
     ) -> list[LinkEffect]:
         """A connection ended, or could not be opened. Wait before the next attempt if it was the newest.
 
@@ -189,9 +197,9 @@ class LinkMachine:
             now: the present moment.
             error: set if it could not be opened, or if the exchange ended it for too many requests.
             is_serving: whether it had brought data.
-            is_slow: whether the exchange closed it because it was read too slowly.
+            closing: why the exchange closed it.
         """
-        effects = self._count_slow_close(reason) if is_slow else []
+        effects = self._count_close(closing, reason)
         if is_serving and number == self.newest:
             self._count_success(now)
         self.removed(number, now)
@@ -331,9 +339,10 @@ class LinkMachine:
         self._gave_up = False
         self._backoff.reset()
 
-    def _count_slow_close(self, reason: str) -> list[LinkEffect]:
-        self.slow_closes += 1
-        return [Log(logging.ERROR, f"we read too slowly: {reason}; more CPU or more shards are needed")]
+    def _count_close(self, closing: Closing, reason: str) -> list[LinkEffect]:
+        self.closes[closing] += 1
+        complaint = COMPLAINTS.get(closing)
+        return [Log(logging.ERROR, complaint.format(reason=reason))] if complaint else []
 
     # -- the published state
 

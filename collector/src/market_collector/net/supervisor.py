@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence, Set
 
 from market_collector.config.settings import Settings
 from market_collector.containment import Containment
-from market_collector.exchanges.interface import Access, Exchange
+from market_collector.exchanges.interface import Access, Closing, Exchange
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger
@@ -116,10 +116,9 @@ class Supervisor:
         known = [link.last_reconnect for link in self.links if link.last_reconnect]
         return max(known, key=lambda one: one.time_ns, default=None)
 
-    @property
-    def slow_closes(self) -> int:
-        """Connections that the exchange closed because they were read too slowly."""
-        return sum(link.slow_closes for link in self.links)
+    def closes(self, closing: Closing) -> int:
+        """Return how many connections the exchange closed for this reason."""
+        return sum(link.closes[closing] for link in self.links)
 
     async def run(self) -> None:
         """Keep all connections open until cancelled."""

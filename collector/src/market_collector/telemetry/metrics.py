@@ -82,6 +82,7 @@ def _totals(status: Status, exchange: str) -> Iterator[Metric]:
         ("gaps_detected", "Gaps found", counters.gaps_detected),
         ("gaps_repaired", "Gaps closed", counters.gaps_repaired),
         ("slow_reader_closes", "Connections closed because we read too slowly", counters.slow_reader_closes),
+        ("too_many_requests_closes", "Connections closed for too many requests", counters.too_many_requests_closes),
         ("missing_trades", "Trades that were found missing", counters.missing_trades),
     ):
         yield _counter(name, help_text, [((exchange,), value)], "exchange")

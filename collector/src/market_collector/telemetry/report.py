@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from market_collector.exchanges.interface import Closing
 from market_collector.feed.checkpoint_state import LinePosition, Positions, StreamPosition, position
 from market_collector.feed.clock_skew import Timekeeper
 from market_collector.feed.gaps import KnownGap
@@ -165,7 +166,8 @@ def _counters(ledger: Ledger, supervisor: Supervisor, output: Output) -> Counter
         duplicates=ledger.duplicates,
         unreadable_frames=ledger.unreadable_frames,
         internal_errors=ledger.complaints.internal_errors,
-        slow_reader_closes=supervisor.slow_closes,
+        slow_reader_closes=supervisor.closes(Closing.SLOW_READER),
+        too_many_requests_closes=supervisor.closes(Closing.TOO_MANY),
     )
 
 

@@ -63,6 +63,8 @@ class Counters(Part, frozen=True, kw_only=True):
     """Errors of the collector about one frame, answer or backfill; the log has them."""
     slow_reader_closes: int = 0
     """Connections that the exchange closed because we read too slowly."""
+    too_many_requests_closes: int = 0
+    """Connections that the exchange closed because we sent too many requests."""
 
 
 class ConnectionStatus(Part, frozen=True, kw_only=True):
