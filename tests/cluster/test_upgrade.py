@@ -115,7 +115,7 @@ def settled_pods(place: Any, eventually: Eventually) -> set[str]:
 
 
 def without_handover(template: Document) -> Document:
-    """A template without what this release adds: the handover document, a limit. Its hash changes with them."""
+    """A template without what this release adds: the handover document, a limit, more time to start. Its hash changes."""
     found: Document = copy.deepcopy(template)
     found["metadata"]["annotations"].pop("marketcollector.dev/template")
     spec = found["spec"]
@@ -124,6 +124,7 @@ def without_handover(template: Document) -> Document:
         if each["name"] == "state":
             each["emptyDir"] = {}
     [container] = spec["containers"]
+    container["startupProbe"]["failureThreshold"] = 60
     container["volumeMounts"] = [each for each in container["volumeMounts"] if each["name"] != "handover"]
     arguments = container["args"]
     if "--handover" in arguments:

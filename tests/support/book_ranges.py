@@ -25,7 +25,7 @@ def check_book_ranges(outputs: Outputs, intervals: list[Interval]) -> None:
     """Check that each interval is a range of update ids that the replicas together have without a break."""
     ranges = _joined(sorted(chain for output in outputs for chain in _chains_of(output)))
     books = [book for output in outputs for book in evidence.of_type(output, "orderbook")]
-    assert len(intervals) == len(ranges) > 1
+    assert len(intervals) == len(ranges) > 1, (ranges, intervals)
     for each, (first, last) in zip(intervals, ranges, strict=True):
         inside = [book for book in books if first <= book["sequence"] <= last]
         # a snapshot without a time counts from its arrival, after updates that left the exchange before
