@@ -68,7 +68,7 @@ folders_with() { grep -rlE --include='*.py' "mark\.$1\b" tests | xargs -n 1 dirn
 # shellcheck disable=SC2046 # folders
 simulator() {
   pytest_rung $(folders_with simulator) -m "simulator and not faults and not cluster and not e2e and not alone" \
-    --timeout=240 --numprocesses=4 --dist=worksteal
+    --timeout=240 --numprocesses=3 --dist=worksteal
 }
 
 # A file has one worker: its tests wait together. No module needs them for its coverage.
@@ -131,7 +131,7 @@ e2e_tests() {
   local code=0
   hack/cluster/images.sh
   E2E_RELEASE=stays python -m pytest tests/e2e -m "e2e and alone" --timeout=600 || code=$?
-  E2E_RELEASE=installed python -m pytest tests/e2e -m "e2e and not alone" --timeout=600 --numprocesses=4 --dist=worksteal || code=$?
+  E2E_RELEASE=installed python -m pytest tests/e2e -m "e2e and not alone" --timeout=600 --numprocesses=3 --dist=worksteal || code=$?
   return "$code"
 }
 

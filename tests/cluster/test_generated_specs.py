@@ -29,7 +29,7 @@ def accepted_specs(place: Any) -> list[Document]:
     """Generated specs that the API server accepts. It may refuse others, but it must not fail."""
     accepted: list[Document] = []
 
-    @settings(max_examples=4 * RESOURCES, phases=[Phase.generate], suppress_health_check=[*HealthCheck], database=None)
+    @settings(max_examples=16 * RESOURCES, phases=[Phase.generate], suppress_health_check=[*HealthCheck], database=None)
     @given(specs(schema()))
     def ask(spec: Document) -> None:
         bounded = within_bounds(spec)
