@@ -41,8 +41,11 @@ def settings_of(exchange: Simulator, directory: Path) -> Settings:
 
 
 def by_file(directory: Path) -> dict[str, list[Any]]:
+    """The records of each file. The last line of one that is being written may be a part of a record."""
     return {
-        path.name: [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+        path.name: [
+            msgspec.json.decode(line) for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")
+        ]
         for path in sorted(directory.glob("*.jsonl"))
     }
 
