@@ -297,7 +297,7 @@ class Feed:
 
     def _on_batch(self, batch: Batch, now: Moment) -> list[Effect]:
         subscription = self._subscriptions[batch.stream]
-        if subscription.acked_at is None and not subscription.needs_answer:
+        if subscription.acked_at is None:
             self._requests.acknowledge(subscription, now)  # data may precede the acknowledgement
         if type(subscription) is BookSubscription:
             return self._on_books(subscription, batch.records, now)

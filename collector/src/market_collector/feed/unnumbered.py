@@ -42,14 +42,13 @@ class UnnumberedTrades:
         fresh = [trade for trade in trades if progress.add(trade)]
         self.duplicates += len(trades) - len(fresh)
         _observe(progress, trades[-1], now)
-        pause = progress.interruption
-        if pause is None:
-            return fresh
-        if progress.serving:  # otherwise they may be from before it, or from after it
-            _note_live(pause, fresh, now)
-        return self._interrupted(pause, fresh, now)
+        return fresh if progress.interruption is None else self._interrupted(progress.interruption, fresh, now)
 
     def _interrupted(self, pause: Interruption, fresh: Sequence[Trade], now: Moment) -> Sequence[Record]:
+        if fresh and pause.live_ns is None:
+            pause.live_ns, pause.next_at = fresh[0].exchange_time_ns or 0, now.at
+        for trade in fresh:
+            remember(pause.live, trade.trade_id)
         if pause.is_open:
             return fresh
         if fresh and not pause.held:
@@ -249,13 +248,6 @@ class UnnumberedTrades:
         else:
             end = self._gaps.close_lost(known, EndReason.NOT_IN_HISTORY, now)
         return [*opened, *rows[:at], end, *rows[at:]]
-
-
-def _note_live(pause: Interruption, fresh: Sequence[Trade], now: Moment) -> None:
-    if fresh and pause.live_ns is None:
-        pause.live_ns, pause.next_at = fresh[0].exchange_time_ns or 0, now.at
-    for trade in fresh:
-        remember(pause.live, trade.trade_id)
 
 
 def _observe(progress: UnnumberedProgress, trade: Trade, now: Moment) -> None:
