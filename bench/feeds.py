@@ -1,4 +1,4 @@
-"""Feeds that have just subscribed and received all snapshots, for tapes that have none in their frames."""
+"""Feeds that have just subscribed, also with all snapshots for tapes that have none in their frames."""
 
 from collections.abc import Iterable, Mapping
 
@@ -23,6 +23,25 @@ ACKS: Mapping[str, bytes] = {
 """Answers to the only request. Data of OKX acknowledges each stream."""
 
 
+def opened(
+    name: str, route: str, wanted: list[Stream], *, has_quotes: bool = False, depth: int | None = None
+) -> tuple[Feed, Ledger]:
+    """Return the feed of a connection that has just subscribed, and its ledger."""
+    exchange, now = EXCHANGES[name], read_clock()
+    ledger = Ledger(
+        name,
+        wanted,
+        60.0,
+        now,
+        has_quotes=has_quotes,
+        book_rule=exchange.books,
+        has_dense_trade_ids=exchange.has_dense_trade_ids,
+    )
+    feed = Feed(route, exchange, wanted, ledger, ping_interval_s=20.0, book_depth=depth)
+    feed.opened(now)
+    return feed, ledger
+
+
 def synced(name: str, wanted: list[Stream], start: Iterable[bytes], answers: Mapping[Stream, bytes]) -> Feed:
     """Return the feed of one connection.
 
@@ -32,11 +51,8 @@ def synced(name: str, wanted: list[Stream], start: Iterable[bytes], answers: Map
         start: frames with snapshots.
         answers: snapshots over REST.
     """
-    exchange, now = EXCHANGES[name], read_clock()
-    ledger = Ledger(name, wanted, 60.0, now, book_rule=exchange.books, has_dense_trade_ids=exchange.has_dense_trade_ids)
-    route = exchange.route(wanted[0])
-    feed = Feed(route, exchange, wanted, ledger, ping_interval_s=20.0, book_depth=DEPTHS[name])
-    feed.opened(now)
+    feed, _ = opened(name, EXCHANGES[name].route(wanted[0]), wanted, depth=DEPTHS[name])
+    now = read_clock()
     for frame in [*filter(None, [ACKS.get(name)]), *start]:
         feed.received(frame, now)
     _answer(feed, answers, now)

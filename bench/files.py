@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from typing import IO
 
 import zstandard
-from bench import dialects, frames, results
+from bench import dialects, feeds, frames, results
 from bench.handler import TYPES
 from bench.rounds import spread
 
-from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.effects import Emit
 from market_collector.feed.feed import Feed
-from market_collector.feed.ledger import Ledger
 from market_collector.model.events import Orderbook
 from market_collector.model.streams import DataType, Stream
 from market_collector.net.clock import read_clock
@@ -60,7 +58,7 @@ class Tape:
     def write(self) -> Written:
         """Read the tape on a new connection, and write it to a file."""
         wanted = [Stream(name, kind) for name in frames.instruments(2) for kind in TYPES]
-        feed, _ = opened(wanted, has_quotes=self._has_quotes)
+        feed, _ = feeds.opened("okx", "public", wanted, has_quotes=self._has_quotes)
         gc.collect()
         with tempfile.TemporaryFile() as file:
             started = time.process_time_ns()
@@ -68,15 +66,6 @@ class Tape:
             _write(file, lines)
             cpu_ns = time.process_time_ns() - started
         return _written(cpu_ns / len(self._frames) / 1_000, lines)
-
-
-def opened(wanted: list[Stream], *, has_quotes: bool = False) -> tuple[Feed, Ledger]:
-    """A feed that has just subscribed, and its ledger."""
-    now = read_clock()
-    ledger = Ledger("okx", wanted, 60.0, now, has_quotes=has_quotes)
-    feed = Feed("public", Okx(), wanted, ledger, ping_interval_s=20.0)
-    feed.opened(now)
-    return feed, ledger
 
 
 def _lines(feed: Feed, frame: bytes) -> list[bytes]:
@@ -101,7 +90,7 @@ def _written(cpu_us: float, lines: list[bytes]) -> Written:
 
 def snapshot_percent() -> float:
     """The most that repeated snapshots add to a book's bytes: one as soon as there are enough updates."""
-    feed, ledger = opened([Stream(dialects.INSTRUMENT, DataType.ORDERBOOK)])
+    feed, ledger = feeds.opened("okx", "public", [Stream(dialects.INSTRUMENT, DataType.ORDERBOOK)])
     snapshot, updates = dialects.snapshot_and_updates("okx", UPDATE_LOOPS)
     feed.received(snapshot.encode(), read_clock())
     size, due = 0, list[Orderbook]()

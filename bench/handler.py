@@ -13,10 +13,8 @@ from bench import feeds, frames, passes, tapes
 from bench.dialects import SYMBOLS
 from bench.passes import Pass, Read
 
-from market_collector.exchanges.okx.exchange import Okx
 from market_collector.feed.effects import Effect, Emit
 from market_collector.feed.feed import Feed
-from market_collector.feed.ledger import Ledger
 from market_collector.model.streams import DataType, Stream
 from market_collector.net.clock import read_clock
 
@@ -66,11 +64,9 @@ def read_with(feed: Feed, tape: Sequence[bytes]) -> Pass:
 
 def new_feed(books: int) -> Feed:
     """A feed that has just subscribed to all streams of the tape."""
-    wanted = [Stream(name, kind) for name in frames.instruments(books) for kind in TYPES]
-    now = read_clock()
-    feed = Feed("public", Okx(), wanted, Ledger("okx", wanted, 60.0, now), ping_interval_s=20.0)
-    feed.opened(now)
-    return feed
+    return feeds.opened("okx", "public", [Stream(name, kind) for name in frames.instruments(books) for kind in TYPES])[
+        0
+    ]
 
 
 if __name__ == "__main__":
