@@ -8,61 +8,57 @@ from market_collector.verify import Interval
 from truth import SIDES, Tracked, Truth
 
 Outputs = list[list[Any]]
-LATEST_NS = 5_000_000_000
-"""A snapshot arrives within this time, also on a machine without free CPU."""
+Chain = list[Any]
+"""Records of one replica's book without a break, from a snapshot on."""
+
+
+def time_of(book: Any) -> int:
+    """The time of a record of a book. A snapshot without a time counts from its arrival."""
+    return int(book["exchange_time_ns"] or book["receive_time_ns"])
 
 
 def is_within(book: Any, interval: Interval) -> bool:
     """Whether a record of a book lies in an interval."""
-    time_ns: int = book["exchange_time_ns"] or book["receive_time_ns"]
-    return interval.from_time_ns <= time_ns <= interval.to_time_ns
+    return interval.from_time_ns <= time_of(book) <= interval.to_time_ns
 
 
 def check_book_ranges(outputs: Outputs, intervals: list[Interval]) -> None:
     """Check that the intervals are the ranges of update ids that the replicas together have without a break.
 
-    A snapshot without a time counts from its arrival. Until a late one, a range is not covered.
+    Only what happened before a late snapshot of its own chain may lie outside.
     """
-    ranges = _joined(sorted(chain for output in outputs for chain in _chains_of(output)))
-    books = [book for output in outputs for book in evidence.of_type(output, "orderbook")]
+    chains = [chain for output in outputs for chain in _chains_of(output)]
+    ranges = _joined(sorted([chain[0]["sequence"], chain[-1]["sequence"]] for chain in chains))
+    books = [book for chain in chains for book in chain]
     assert len(ranges) > 1
-    left = list(intervals)
-    for first, last in ranges:
-        inside = [book for book in books if first <= book["sequence"] <= last]
-        parts = [each for each in left if any(is_within(book, each) for book in inside)]
-        _check_parts(inside, parts)
-        assert any(is_within(book, parts[0]) for book in inside if book["sequence"] == first)
-        left = [each for each in left if each not in parts]
-    assert not left
+    for chain in chains:
+        for book in chain:
+            is_early = chain[0]["exchange_time_ns"] is None and time_of(book) < time_of(chain[0])
+            assert is_early or any(is_within(book, each) for each in intervals), (book, intervals)
+    for (_, last), (first, _) in pairwise(ranges):
+        end_ns = max(time_of(book) for book in books if book["sequence"] == last)
+        start_ns = min(time_of(book) for book in books if book["sequence"] == first)
+        for each in intervals:
+            assert not each.from_time_ns <= end_ns < start_ns <= each.to_time_ns, (last, first, each)
+    # an interval that two chains would share is cut next to the shared time
+    bounds = {time_of(book) + shift for book in books for shift in (-1, 0, 1)}
+    for each in intervals:
+        assert {each.from_time_ns, each.to_time_ns} <= bounds, each
 
 
-def _check_parts(inside: list[Any], parts: list[Interval]) -> None:
-    """Check that the records of a range lie in its intervals, and that late snapshots explain all others."""
-    arrivals = {book["receive_time_ns"] for book in inside if book["exchange_time_ns"] is None}
-    for one, following in pairwise(parts):
-        assert {one.to_time_ns, following.from_time_ns, following.to_time_ns} & arrivals, (one, following)
-    late_ns = [each.from_time_ns for each in parts if each.from_time_ns in arrivals]
-    for book in inside:
-        is_early = any(
-            0 < at_ns - book["exchange_time_ns"] < LATEST_NS for at_ns in late_ns if book["exchange_time_ns"]
-        )
-        assert is_early or any(is_within(book, each) for each in parts), (book, parts)
-
-
-def _chains_of(output: list[Any]) -> list[list[int]]:
-    """First and last update id of each book without a break."""
-    chains: list[list[int]] = []
+def _chains_of(output: list[Any]) -> list[Chain]:
+    chains: list[Chain] = []
     for book in evidence.of_type(output, "orderbook"):
-        if not chains or (book["action"] == "snapshot" and book["sequence"] != chains[-1][1]):
-            chains.append([book["sequence"]] * 2)
-        chains[-1][1] = book["sequence"]
+        if not chains or (book["action"] == "snapshot" and book["sequence"] != chains[-1][-1]["sequence"]):
+            chains.append([])
+        chains[-1].append(book)
     return chains
 
 
-def _joined(chains: list[list[int]]) -> list[list[int]]:
-    """Chains that overlap, as one; they are in order."""
+def _joined(ranges: list[list[int]]) -> list[list[int]]:
+    """Ranges that overlap, as one; they are in order."""
     found: list[list[int]] = []
-    for first, last in chains:
+    for first, last in ranges:
         if found and first <= found[-1][1]:
             found[-1][1] = max(found[-1][1], last)
         else:

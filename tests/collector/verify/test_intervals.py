@@ -101,6 +101,13 @@ def test_book_is_covered_from_its_snapshot() -> None:
     assert spans([update(3, 4), update(4, 5), snapshot(7), update(7, 8)]) == [(at(7), at(8))]
 
 
+def test_late_snapshot_of_a_book_covers_no_time_before_it() -> None:
+    """A snapshot without a time counts from its arrival. The book is lost before it has caught up."""
+    late = msgspec.structs.replace(snapshot(1), exchange_time_ns=None, receive_time_ns=at(30))
+    records: list[Record] = [late, update(1, 2, 20), gap("g", 2, stream=BOOK), snapshot(4, 40), update(4, 5, 50)]
+    assert spans(records) == [(at(30), at(30)), (at(40), at(50))]
+
+
 def test_gap_of_a_book_is_covered_by_the_chain_of_another_replica() -> None:
     left: list[Record] = [snapshot(1), update(1, 2), gap("g", 2, stream=BOOK), snapshot(5), update(5, 6)]
     right: list[Record] = [snapshot(2), update(2, 3), update(3, 5)]

@@ -381,7 +381,7 @@ def reckon(lines: Sequence[tuple[str, BookLine]]) -> Reckoning:
         findings=tuple(finding for replica, line in lines for finding in of(replica, line.findings)),
         pauses=tuple((start, end) for start, end in between if start <= end),
         duplicates=sum(line.duplicates for _, line in lines),
-        proved=apart((chain.proved.time_ns, chain.end.time_ns) for chain in cover if chain.proved is not None),
+        proved=apart((chain.proved.time_ns, _latest_ns(chain)) for chain in cover if chain.proved is not None),
         books=Books(sum(line.proved for _, line in lines), sum(line.unproved for _, line in lines)),
     )
 
