@@ -65,7 +65,7 @@ async def test_book_is_bridged_from_a_snapshot_that_lags(
     for _ in range(connections):
         socket: ClientConnection = await streams(program, "/stream?streams=btcusdt@depth@100ms")
     waiting = [(await message(socket))["data"] for _ in range(2)]
-    await control.post("/faults/rest", path="depth", stale=200, count=1)
+    await control.post("/faults/rest", path="depth", stale=1_000_000, count=1)  # the oldest book that is kept
     assert (await depth(http, program))["lastUpdateId"] < waiting[0]["U"]  # too old: it must be fetched again
     snapshot = await depth(http, program)
     last, sides = (
