@@ -47,8 +47,10 @@ class Program:
         return json.loads(self.get("/status")[1])
 
     def records(self) -> list[Any]:
-        """All records on stdout so far. Each line must be complete JSON."""
-        return [json.loads(line) for line in self.output.read_text().splitlines()]
+        """All records on stdout so far. Each line must be complete JSON, except for one that is being written."""
+        lines = self.output.read_bytes().splitlines(keepends=True)
+        is_written = self.process.poll() is not None
+        return [json.loads(line) for line in lines if is_written or line.endswith(b"\n")]
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send SIGTERM as a kubelet does, or another signal, and return the exit code."""
