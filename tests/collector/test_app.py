@@ -19,6 +19,7 @@ from market_collector import __version__
 from simulator_process import MARKET, REPLAY, Simulator, simulator
 
 pytestmark = pytest.mark.simulator
+NOWHERE = {"endpoint": {"websocket": "ws://127.0.0.1:9", "rest": "http://127.0.0.1:9"}}
 
 
 @pytest.fixture(scope="module")
@@ -248,12 +249,27 @@ def test_gaps_of_a_killed_process_are_left_for_kubernetes(exchange: Simulator, t
     last = json.loads(message.read_bytes())
     assert last["epoch"].startswith("pod-1/")
     assert last["counters"]["gapsDetected"] > 0
+    assert "positions" not in last, "the operator knows newer ones"
+
+
+def test_status_has_the_resumed_positions_before_new_ones(exchange: Simulator, tmp_path: Path) -> None:
+    """A pod that takes over, and the operator, must not think that nothing was delivered."""
+    options = ("--state-dir", str(tmp_path / "state"))
+    with program(tmp_path, document(exchange), *options) as collector:
+        collector.comes(lambda: all(collector.status()["positions"].values()))
+        before = collector.status()["positions"]
+        collector.stop(signal.SIGKILL)
+    with program(tmp_path, document(None, connection=NOWHERE), *options) as collector:
+        collector.comes(lambda: collector.status()["positions"])
+        after = collector.status()["positions"]
+    assert set(after) == {"BTC-USDT/trade", "BTC-USDT/orderbook"}
+    for name, position in after.items():
+        assert position["line"]["time_ns"] >= before[name]["line"]["time_ns"], name
 
 
 def test_the_address_of_the_command_line_goes_first(exchange: Simulator, tmp_path: Path) -> None:
     options = ("--endpoint-websocket", exchange.websocket, "--endpoint-rest", exchange.rest)
-    config = document(None)
-    config["spec"]["connection"]["endpoint"] = {"websocket": "ws://127.0.0.1:9", "rest": "http://127.0.0.1:9"}
+    config = document(None, connection=NOWHERE)
     with program(tmp_path, config, *options) as collector:
         collector.comes(collector.is_ready)
 

@@ -53,7 +53,7 @@ class Output:
     def __init__(self, place: Place, folder: Path) -> None:
         self._place, self._folder = place, folder
         self._logs: dict[str, Log] = {}
-        """By pod and number of its container."""
+        """By pod and number of its container. A container delivers before its startup probe says so."""
         self._stack = ExitStack()
         self._ends = threading.Event()
         self._follower = threading.Thread(target=self._follow, daemon=True)
@@ -62,10 +62,15 @@ class Output:
     def _follow(self) -> None:
         while not self._ends.wait(0.2):
             for pod in self._place.pods():
-                name = pod["metadata"]["name"]
-                container = f"{name}.{restarts(pod)}"
-                if container not in self._logs and _has_started(pod):
-                    self._logs[container] = self._stack.enter_context(self._place.log(name))
+                name, number = pod["metadata"]["name"], restarts(pod)
+                if _has_run(pod, "state"):
+                    self._keep(f"{name}.{number}", name)
+                if _has_run(pod, "lastState"):  # its log may be unknown, or that of its successor
+                    self._keep(f"{name}.{number - 1}.whole", name, "--previous")
+
+    def _keep(self, container: str, *pod: str) -> None:
+        if container not in self._logs:
+            self._logs[container] = self._stack.enter_context(self._place.log(*pod))
 
     def close(self) -> None:
         self._ends.set()
@@ -92,6 +97,11 @@ def verified(folder: Path) -> Any:
     answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert answer.stdout, answer.stderr
     return json.loads(answer.stdout)
+
+
+def _has_run(pod: Document, state: str) -> bool:
+    containers = pod["status"].get("containerStatuses", [])
+    return bool(containers) and not {"running", "terminated"}.isdisjoint(containers[0][state])
 
 
 def _has_started(pod: Document) -> bool:
@@ -274,6 +284,18 @@ def test_killed_process_leaves_only_reported_gaps(place: Place, output: Output) 
     """As when its memory runs out: the container is started again in the same pod."""
     kill_container(place, place.pod())
     eventually(lambda: restarts(place.pod()) == 1, "the container is started again")
+    check_only_reported_updates_are_missing(place, output)
+
+
+def test_pod_lost_in_its_back_off_leaves_only_reported_gaps(place: Place, output: Output) -> None:
+    """Its last container was killed as soon as it had counted a gap, before the sink acknowledged anything."""
+    pod = place.pod()
+    kill_container(place, pod)
+    eventually(lambda: restarts(place.pod()) and output.of_type("lost"), "the book goes on with a new snapshot")
+    kill_container(place, place.pod())
+    eventually(lambda: not pod_is_ready(place.pod()), "the container waits to be started again")
+    kill(place)
+    eventually(lambda: place.pods() and place.pod()["metadata"]["name"] != pod["metadata"]["name"], "it was replaced")
     check_only_reported_updates_are_missing(place, output)
 
 

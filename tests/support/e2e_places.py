@@ -205,9 +205,9 @@ class Place:
         """End all faults."""
         self.tools.proxy.call("DELETE", self._path("services", "simulator:8444", "/faults"))
 
-    def log(self, pod: str) -> Log:
+    def log(self, pod: str, *options: str) -> Log:
         """Follow the log of a pod, and keep it after the pod has ended."""
-        return Log(self.tools, ("-n", self.namespace, pod))
+        return Log(self.tools, ("-n", self.namespace, pod, *options))
 
     def scale_simulator(self, replicas: int) -> None:
         self.kubectl("scale", "deployment", "simulator", f"--replicas={replicas}")

@@ -232,7 +232,8 @@ class Collector:
     async def _resume(self) -> None:
         """Resumes each stream from the checkpoint, or from the end of a sink's files, or from where another pod ended.
 
-        Then saves a checkpoint at once, so that the next run detects even a crash before the first data.
+        Then saves a checkpoint at once, so that the next run detects even a crash before the first data. The status
+        has these positions until the sinks acknowledge newer ones: a pod that takes over must not find none.
         """
         if not self.checkpoint:
             return
@@ -246,8 +247,9 @@ class Collector:
             self.fanout.emit(records)
         for effect in resume(self.ledger, saved, written, read_clock()):
             self.fanout.emit(effect.records, effect.sink)
+        self._acknowledged = self._positions()
         if not saved.places:
-            self.checkpoint.save(self._positions())
+            self.checkpoint.save(self._acknowledged)
 
     async def _read_until(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as reading:

@@ -147,7 +147,12 @@ def test_termination_message_has_what_the_operator_reads() -> None:
     del message["counters"]
     reason = "no stream has data"
     kept = {"contract": 1, "epoch": "uid/time", "shard": 0, "health": "Unhealthy", "reason": reason}
-    assert message == {**kept, "positions": {}}
+    assert message == kept, "a document without positions says nothing about them"
+
+
+def test_termination_message_says_that_there_was_no_data() -> None:
+    message = json.loads(termination_message(status(positions={"BTC-USDT/trade": None})))
+    assert message["positions"] == {}
 
 
 @pytest.mark.parametrize(("streams", "are_kept"), [(20, True), (200, False)])

@@ -55,6 +55,35 @@ def test_termination_message_is_counted(seen: Collectors, pod: Callable[..., Pod
     assert [each.counters.messages for each in seen.samples(crashed.key, [])] == [12]
 
 
+def test_termination_message_has_the_last_positions(
+    seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report], report_document: Make
+) -> None:
+    seen.record_probe(pod(), report(positions=ended_at(7)))
+    crashed = pod(last_state=ended(report_document(positions=ended_at(9))))
+    seen.record_termination(crashed)
+    seen.stopped(crashed)
+    assert json.loads(seen.positions[crashed.key][crashed.uid]) == ended_at(9)
+
+
+@pytest.mark.parametrize("fields", [{}, {"positions": {}}, {"positions": {"BTC-USDT/trade": {"line": {"last": 7}}}}])
+def test_termination_message_hides_no_newer_positions(
+    seen: Collectors, pod: Callable[..., Pod], report: Callable[..., Report], report_document: Make, fields: Any
+) -> None:
+    """It stays in the status of the pod while the next container runs."""
+    restarted = pod(last_state=ended(report_document(**fields)))
+    seen.record_termination(restarted)
+    seen.record_probe(restarted, report(start="2026-11-22T11:00:00.000Z", positions=ended_at(9)))
+    seen.record_termination(restarted)
+    assert json.loads(seen.positions[restarted.key][restarted.uid]) == ended_at(9)
+    seen.stopped(restarted)
+    seen.record_termination(restarted)
+    assert json.loads(seen.positions[restarted.key][restarted.uid]) == ended_at(9)
+
+
+def ended_at(last: int) -> dict[str, Any]:
+    return {"BTC-USDT/trade": {"line": {"last": last}}}
+
+
 def test_log_tail_is_no_termination_message(seen: Collectors, pod: Callable[..., Pod]) -> None:
     crashed = pod(last_state={"terminated": {"message": "Traceback (most recent call last)"}})
     seen.record_termination(crashed)

@@ -218,10 +218,11 @@ def termination_message(document: Status) -> bytes:
     """The parts of the document that the operator reads after the process has ended, as JSON of less than 4 kB.
 
     These are contract, epoch, shard, health, a reason of one line, the counters, and the known positions if they fit.
+    A document without positions says nothing about them. One with nothing but null says that there is no data.
     """
     reason = " ".join(document.reason.split()).encode()[:REASON_BYTES].decode(errors="ignore")
     kept = {"contract": document.contract, "epoch": document.epoch, "shard": document.shard, "health": document.health}
     short = {**kept, "reason": reason, "counters": document.counters}
     known = {name: position for name, position in document.positions.items() if position}
-    message = msgspec.json.encode({**short, "positions": known})
+    message = msgspec.json.encode({**short, "positions": known} if document.positions else short)
     return message if len(message) <= TERMINATION_BYTES else msgspec.json.encode(short)

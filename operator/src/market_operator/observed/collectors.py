@@ -38,6 +38,8 @@ class Collectors:
     """The newest reported positions by resource and pod UID (`Report.positions`), also of pods that are gone."""
     shares: Shares = field(default_factory=lambda: Shares(KEPT_BYTES))
     """Shares of the memory for reports."""
+    _epochs: dict[str, str] = field(default_factory=dict)
+    """The epoch of the newest positions, by pod UID."""
     _sizes: dict[str, int] = field(default_factory=dict)
     _final: dict[Key, dict[str, Sample]] = field(default_factory=dict)
     _done: OrderedDict[str, None] = field(default_factory=OrderedDict)
@@ -66,16 +68,19 @@ class Collectors:
         return not before.problem
 
     def record_termination(self, pod: Pod) -> None:
-        """Keeps the counters in a pod's termination messages, since the pod may be gone within milliseconds.
+        """Keeps what a pod's termination messages say, since the pod may be gone within milliseconds.
 
-        A pod that was already counted completely is ignored: it appears again after a late event.
+        A pod that was already counted completely is ignored: it appears again after a late event. A message stays while
+        the next container runs, which knows newer positions.
         """
         for message in pod.termination_messages:
             try:
                 report = read_report(message)
             except ReportError:
                 continue  # after a crash, the message is the end of the log
-            self._keep(pod, report)
+            is_newer = report.epoch >= self._epochs.get(pod.uid, "")
+            if self._keep(pod, report) and is_newer:
+                self._keep_positions(pod, report)
 
     def stopped(self, pod: Pod) -> None:
         """The container stopped, or the pod is gone, so its report is no longer current.
@@ -109,25 +114,29 @@ class Collectors:
         """Forgets a resource."""
         self._final.pop(key, None)
         for uid in self.positions.pop(key, {}):
+            self._epochs.pop(uid, None)
             self._measure(key, uid)
 
-    def _keep(self, pod: Pod, report: Report) -> None:
+    def _keep(self, pod: Pod, report: Report) -> bool:
+        """Keeps the counters of a report; false for one that does not count."""
         if pod.uid in self._done or not report.epoch.startswith(f"{pod.uid}/"):
-            return
-        self._keep_positions(pod, report)
+            return False
         sample, final = _sample(pod, report), self._final.setdefault(pod.key, {})
         known = final.get(sample.epoch, sample).counters
         final[sample.epoch] = replace(sample, counters=known.latest(sample.counters))
+        return True
 
     def _keep_positions(self, pod: Pod, report: Report) -> None:
         if report.positions and report.epoch.startswith(f"{pod.uid}/"):
             self.positions.setdefault(pod.key, {})[pod.uid] = report.positions
+            self._epochs[pod.uid] = report.epoch
 
     def drop_positions(self, key: Key, pods: Collection[str]) -> None:
         """Drops the positions of pods that are gone. `pods` are the UIDs of the existing pods."""
         positions = self.positions.get(key, {})
         for uid in positions.keys() - set(pods):
             del positions[uid]
+            self._epochs.pop(uid, None)
             self._measure(key, uid)
         if not positions:
             self.positions.pop(key, None)
