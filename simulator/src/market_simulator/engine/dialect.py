@@ -209,6 +209,10 @@ class Dialect(Protocol):
         """The usual HTTP status for a banned address."""
 
     @property
+    def exclusion(self) -> Reply:
+        """The answer to handshakes and REST calls from a country that the exchange excludes."""
+
+    @property
     def connection_window(self) -> float:
         """Seconds in which an address may open a limited number of connections."""
 

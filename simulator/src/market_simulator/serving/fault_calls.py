@@ -182,8 +182,9 @@ def _refuse(exchange: Exchange, body: Body, now: float) -> Answer:
 
 def _ban(exchange: Exchange, body: Body, now: float) -> Answer:
     """Refuse handshakes and REST calls; open connections stay."""
-    status = body.whole("status", 400, 599) or exchange.dialect.ban_status
-    return _in_force(exchange, body, now, Ban(_seconds(body, now), status, body.flag("region")))
+    region, dialect = body.flag("region"), exchange.dialect
+    usual = dialect.exclusion.status if region else dialect.ban_status
+    return _in_force(exchange, body, now, Ban(_seconds(body, now), body.whole("status", 400, 599) or usual, region))
 
 
 def _half_open(exchange: Exchange, body: Body, now: float) -> Answer:

@@ -11,7 +11,7 @@ from math import ceil
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from market_simulator.engine.dialect import RestRequest
+from market_simulator.engine.dialect import Reply, RestRequest
 from market_simulator.engine.events import Event
 from market_simulator.engine.faults.calls import Rest, Status, Timeout
 from market_simulator.engine.faults.connections import Ban, HalfOpen, Refuse, SlowRead, Stage
@@ -119,7 +119,7 @@ async def _rest(request: web.Request) -> web.Response:
         request.headers,
         round(skew.seconds * 1000) if skew else 0,
     )  # fmt: skip
-    reply = exchange.frontend.rest(call)
+    reply = _exclusion(exchange, now) or exchange.frontend.rest(call)
     is_answered = not isinstance(call.how, Timeout)
     exchange.hub.counters.called(request.path, str(reply.status) if is_answered else "timeout")
     if isinstance(call.how, Timeout):
@@ -131,9 +131,14 @@ async def _rest(request: web.Request) -> web.Response:
 
 def _ban(exchange: Exchange, now: float) -> Status | None:
     fault = exchange.faults.next(Ban, now)
-    if fault is None:
+    if fault is None or fault.region:
         return None
-    return Status(fault.status, None if fault.region else ceil(fault.turns.until - now), fault.region or None)
+    return Status(fault.status, ceil(fault.turns.until - now))
+
+
+def _exclusion(exchange: Exchange, now: float) -> Reply | None:
+    fault = exchange.faults.next(Ban, now)
+    return Reply(fault.status, exchange.dialect.exclusion.body) if fault and fault.region else None
 
 
 def _end_of(ban: Status | None) -> dict[str, str]:
@@ -144,9 +149,9 @@ def _end_of(ban: Status | None) -> dict[str, str]:
 async def _websocket(request: web.Request) -> web.StreamResponse:
     exchange, now = request.app[EXCHANGE], asyncio.get_running_loop().time()
     path = exchange.dialect.path(request.path)
-    if status := _refusal(request, path, exchange, now):
+    if refusal := _refusal(request, path, exchange, now):
         exchange.hub.counters.refused_handshakes += 1
-        return web.Response(status=status, text="", headers=_end_of(_ban(exchange, now)))
+        return web.Response(status=refusal.status, text=refusal.body, headers=refusal.headers)
     if fault := exchange.faults.next(HalfOpen, now, lambda fault: _is_unanswered(fault, path)):
         await _wait_for_disconnect(request, fault.turns)
         return web.Response(status=503, text="")  # never sent, because the connection has ended
@@ -193,18 +198,20 @@ def _peer(transport: asyncio.Transport) -> str:
     return f"{host}:{port}"
 
 
-def _refusal(request: web.Request, path: str, exchange: Exchange, now: float) -> int | None:
+def _refusal(request: web.Request, path: str, exchange: Exchange, now: float) -> Reply | None:
+    if exclusion := _exclusion(exchange, now):
+        return exclusion
     if ban := _ban(exchange, now):
-        return ban.status
+        return Reply(ban.status, "", _end_of(ban))
     if fault := exchange.faults.next(Refuse, now, lambda fault: fault.path in (None, path)):
-        return fault.status
+        return Reply(fault.status, "")
     limit = exchange.options.connection_limit
     allowed = not limit or request.app[_HANDSHAKES].allows(
         Limit(limit, exchange.dialect.connection_window), request.remote or "", _arrival(request, now)
     )
     if not allowed:
         exchange.hub.counters.exceed("connections")
-    return None if allowed else 429
+    return None if allowed else Reply(429, "")
 
 
 def _arrival(request: web.Request, now: float) -> float:

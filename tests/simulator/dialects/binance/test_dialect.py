@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 pytestmark = pytest.mark.simulator
 
@@ -177,6 +177,19 @@ async def test_banned_address_gets_418(start: Any, http: Any, control_of: Any) -
     async with http.get(f"{program.rest}/api/v3/time") as reply:
         assert (reply.status, (await reply.json())["code"]) == (418, -1003)
         assert 0 < int(reply.headers["Retry-After"]) <= 30
+
+
+@pytest.mark.parametrize("api", ["api/v3", "fapi/v1"])
+async def test_client_in_an_excluded_country_gets_451(start: Any, http: Any, control_of: Any, api: str) -> None:
+    program = start(*MARKET)
+    await control_of(program).post("/faults/ban", seconds=30, region=True)
+    async with http.get(f"{program.rest}/{api}/time") as reply:
+        text = await reply.text()
+        assert (reply.status, json.loads(text)["code"], "Retry-After" in reply.headers) == (451, 0, False)
+    with pytest.raises(InvalidStatus, match="451") as refused:
+        await connect(f"{program.listen}/ws")
+    assert (refused.value.response.body or b"").decode() == text
+    assert "from a restricted location" in text
 
 
 @pytest.mark.parametrize(

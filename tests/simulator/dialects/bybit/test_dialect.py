@@ -334,8 +334,9 @@ async def test_banned_address_gets_403_with_the_reason(start: Any, http: Any, co
     await control.post("/faults/ban", seconds=30, region=True)
     status, text, has_end = await answer()
     assert (status, "your country" in text, has_end) == (403, True, False)
-    with pytest.raises(InvalidStatus, match="403"):
+    with pytest.raises(InvalidStatus, match="403") as refused:
         await connect(f"{program.listen}/v5/public/spot")
+    assert (refused.value.response.body or b"").decode() == text
 
 
 async def test_rest_answers_an_error_code_in_the_envelope(start: Any, http: Any, control_of: Any) -> None:

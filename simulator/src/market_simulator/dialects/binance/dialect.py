@@ -57,6 +57,7 @@ class Binance:
         "-2015": "Invalid API-key, IP, or permissions for action.",
     }
     ban_status = 418
+    exclusion = rest.EXCLUSION
     connection_window = 300.0
     words = WORDS
     make_instrument = staticmethod(made_instrument)

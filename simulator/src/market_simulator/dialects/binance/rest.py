@@ -25,6 +25,18 @@ _TOO_MANY: Final = (
     "Please use WebSocket Streams for live updates to avoid polling the API."
 )
 _BANNED: Final = "Way too much request weight used; IP banned until {until}. Please use WebSocket Streams instead."
+EXCLUSION: Final = Reply(
+    451,
+    frames.compact(
+        {
+            "code": 0,
+            "msg": "Service unavailable from a restricted location according to 'b. Eligibility' in "
+            "https://www.binance.com/en/terms. Please contact customer service if you believe you received this "
+            "message in error.",
+        }
+    ),
+)
+"""The answer to clients in the USA, among other countries."""
 LIMITS: Final = [
     {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": WEIGHT_A_MINUTE},
     {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 300_000},

@@ -47,6 +47,7 @@ class Bybit:
     } | _DATA_TYPES
     error_messages = rest.ERROR_MESSAGES
     ban_status = 403
+    exclusion = rest.EXCLUSION
     connection_window = 300.0
     words = WORDS
     make_instrument = staticmethod(made_instrument)

@@ -24,8 +24,13 @@ _LIMIT: Final = Limit(600, 5.0)
 BAN_S: Final = 600
 """Seconds without an answer after too many calls."""
 FREQUENT: Final = "access too frequent"
-EXCLUDED: Final = "The Amazon CloudFront distribution is configured to block access from your country."
-"""The body of a call from the USA or mainland China."""
+EXCLUSION: Final = Reply(
+    403,
+    "<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD><BODY>\n<H1>403 ERROR</H1>\n"
+    "<H2>The request could not be satisfied.</H2>\n"
+    "The Amazon CloudFront distribution is configured to block access from your country.\n</BODY></HTML>",
+)
+"""The answer to clients in the USA and mainland China: CloudFront's page."""
 ERROR_MESSAGES: Final[Mapping[str, str]] = {
     "10000": "Server Timeout",
     "10001": "params error",
@@ -162,7 +167,7 @@ def _check(how: How | None) -> None:
     """Raise the error of a fault."""
     match how:
         case Status(status=403):
-            raise ForbiddenError(EXCLUDED if how.region else FREQUENT)
+            raise ForbiddenError(FREQUENT)
         case Status(status=429):
             raise RefusedError("10006", ERROR_MESSAGES["10006"], 429)
         case Status():

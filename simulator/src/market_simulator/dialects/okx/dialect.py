@@ -43,6 +43,8 @@ class Okx:
     }
     error_messages = protocol.ERROR_MESSAGES
     ban_status = 403
+    exclusion = Reply(403, "")
+    """No words of OKX are known."""
     connection_window = 1.0
     words = WORDS
     checksum = staticmethod(protocol.checksum)

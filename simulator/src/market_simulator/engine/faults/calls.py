@@ -9,14 +9,10 @@ from market_simulator.engine.faults.turns import Turns
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Answer with this HTTP status, without rows. `retry_after`: seconds until the end of a ban.
-
-    `region`: the status is about the country of the client, which is excluded.
-    """
+    """Answer with this HTTP status, without rows. `retry_after`: seconds until the end of a ban."""
 
     status: int
     retry_after: int | None = None
-    region: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
