@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+from market_collector.exchanges.interface import ProblemKind
 from market_collector.model.report import SinkStatus
 from market_collector.model.streams import ConnectionState, GapState, StreamState
 from market_collector.telemetry import status as said
 from market_operator.observed.reports import Report, read_report
 from market_operator.status import streams
+from market_operator.status.reasons import Reason
 
 TIME = "2026-11-22T10:00:00.123Z"
 RECEIVED = "2026-11-22T10:00:00Z"
@@ -39,7 +41,7 @@ FULL = document(
         unreadable_frames=13,
     ),
     connections=tuple(
-        said.ConnectionStatus(name=f"c-{state}", state=state, since=TIME, reason=f"why {state}")
+        said.ConnectionStatus(name=f"c-{state}", state=state, since=TIME, reason=f"why {state}", problem=f"Is{state}")
         for state in ConnectionState
     ),
     clock=said.ClockStatus(skew_ms=-3.5, uncertainty_ms=20.0, steps=1, checked_at=TIME),
@@ -80,9 +82,14 @@ def test_every_counter_of_the_operator_is_in_the_status() -> None:
 
 
 def test_connections_arrive_with_state_and_reason() -> None:
-    assert [(each.name, each.state, each.since, each.reason) for each in received(FULL).connections] == [
-        (f"c-{state}", state.value, RECEIVED, f"why {state}") for state in ConnectionState
+    connections = received(FULL).connections
+    assert [(each.name, each.state, each.since, each.reason, each.problem) for each in connections] == [
+        (f"c-{state}", state.value, RECEIVED, f"why {state}", f"Is{state}") for state in ConnectionState
     ]
+
+
+def test_region_has_one_name_in_both_programs() -> None:
+    assert ProblemKind.REGION.value == Reason.REGION_RESTRICTED
 
 
 def test_streams_arrive_with_state_and_reason() -> None:

@@ -11,9 +11,13 @@ from collector_thread import ListSink, collector_thread, settings_for
 from cut_replicas import connections_of
 from exchange_words import ALL_WORDS, BINANCE, BYBIT, OKX
 from fault_cases import BOOKS, TRADES, gap_of_trades
+from market_collector.errors import RequestFailedError
+from market_collector.exchanges import EXCHANGES
+from market_collector.exchanges.binance import errors
 from market_collector.exchanges.bybit import answers
 from market_collector.feed import backfill
 from market_collector.model.streams import StreamState
+from market_collector.net.catalogue import catalogue
 from simulator_process import Simulator, simulator
 from truth import Truth
 
@@ -69,6 +73,41 @@ def test_banned_collector_connects_once_the_ban_has_ended(exchange: Simulator) -
         collector.stop()
     assert exchange.get("/state")["counters"]["refusedHandshakes"] == 1
     evidence.check(sink.output(), Truth(exchange))
+
+
+@pytest.mark.parametrize(
+    ("exchange", "words"),
+    [(BINANCE.name, "from a restricted location"), (BYBIT.name, "access from your country")],
+    indirect=["exchange"],
+)
+def test_excluded_collector_has_the_words_and_connects_once_it_may(
+    exchange: Simulator, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "BLOCKED_S", BAN_S)
+    monkeypatch.setattr(errors, "FORBIDDEN_S", BAN_S)
+    sink = ListSink()
+    with collector_thread(settings_for(exchange), sink) as collector:
+        collector.is_served()
+        exchange.post("/faults/ban", {"seconds": 600, "region": True})
+        exchange.post("/faults/drop")
+        collector.comes(lambda status: all(map(is_excluded, status["connections"])), 20, "excluded")
+        time.sleep(BAN_S / 2)
+        status = collector.status()
+        (connection,) = status["connections"]
+        assert connection["state"] == "backoff"
+        assert words in connection["reason"]
+        assert f"{connection['name']} connection: {connection['reason']}" in status["reason"]
+        assert exchange.get("/state")["counters"]["refusedHandshakes"] == 1, "asked rarely"
+        with pytest.raises(RequestFailedError, match=rf"RegionRestricted: HTTP 4\d\d .*{words}"):
+            catalogue(EXCHANGES[exchange.words.name], exchange.rest)
+        exchange.clear_faults()
+        collector.is_served()
+        assert not any(map(is_excluded, collector.stop()["connections"]))
+    evidence.check(sink.output(), Truth(exchange))
+
+
+def is_excluded(connection: dict[str, Any]) -> bool:
+    return bool(connection["problem"] == "RegionRestricted")
 
 
 def test_gap_of_trades_is_lost_in_a_country_without_rest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,12 +70,24 @@ class StreamRefusedError(CollectorError):
 class ConnectionFailedError(CollectorError):
     """A WebSocket connection could not be opened, or ended; the message is the reason."""
 
-    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        body: bytes = b"",
+        problem: str = "",
+    ) -> None:
         super().__init__(message)
         self.status = status
         """HTTP status, when the exchange refused the handshake."""
         self.retry_after_s = retry_after_s
         """Delay in seconds that the exchange requests; None if it requests none."""
+        self.body = body
+        """The first part of the body that came with a refusal."""
+        self.problem = problem
+        """``RegionRestricted`` if the exchange excludes the region of this address; empty otherwise."""
 
 
 class RequestFailedError(CollectorError):

@@ -2,8 +2,8 @@
 
 import re
 
-WORDS_LENGTH = 120
-"""Longest excerpt, in characters."""
+WORDS_LENGTH = 200
+"""Longest excerpt, in characters. CloudFront names its reason after 90."""
 READ_BYTES = 4096
 """Part of an answer that an excerpt is taken from."""
 _MARKUP = re.compile(r"<(script|style)\b.*?(</\1>|$)|<!--.*?(-->|$)|<[^<>]*(>|$)", re.DOTALL | re.IGNORECASE)

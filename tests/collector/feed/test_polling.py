@@ -94,6 +94,18 @@ def test_failed_request_disconnects_and_the_next_answer_shows_the_gap() -> None:
     assert (found[1].reason, found[1].missing, setup.polling.reason) == ("Disconnected", 4, "")
 
 
+def test_exclusion_of_the_region_is_the_problem_until_an_answer() -> None:
+    setup = Setup(CANDLES)
+    excluded = RequestFailedError("GET /candles: HTTP 451", RestProblem(ProblemKind.REGION, 600.0))
+    setup.polling.failed(CANDLES, excluded, at(1))
+    assert setup.polling.problem == "RegionRestricted"
+    setup.polling.failed(CANDLES, NO_ANSWER, at(2))
+    assert setup.polling.problem == ""
+    setup.polling.failed(CANDLES, excluded, at(3))
+    setup.answered(closed([999]), 4)
+    assert setup.polling.problem == ""
+
+
 @pytest.mark.parametrize("is_http_error", [False, True])
 def test_refused_instrument_is_requested_again_later(is_http_error: bool) -> None:
     setup = Setup(CANDLES)

@@ -229,6 +229,32 @@ def test_link_has_not_given_up_while_its_old_connection_lives() -> None:
     assert (one.state, one.has_given_up) == (ConnectionState.STOPPED, True)
 
 
+def test_problem_of_the_last_attempt_stays_until_the_next_has_an_outcome() -> None:
+    one = machine()
+    one.started(at(1))
+    excluded = ConnectionFailedError("HTTP 451", status=451, retry_after_s=600.0, problem="RegionRestricted")
+    one.ended(1, "HTTP 451", at(2), error=excluded)
+    assert one.wake_at is not None
+    assert one.wake_at >= 602
+    one.woken(at(one.wake_at), is_complete=False)
+    assert (one.state, one.problem) == (ConnectionState.CONNECTING, "RegionRestricted")
+    one.ended(2, "timeout", at(700), error=ConnectionFailedError("timeout"))
+    assert one.problem == ""
+    one.replace("asked for", at(701))
+    one.ended(3, "HTTP 451", at(702), error=excluded)
+    one.replace("asked for", at(703))
+    one.opened(4, at(704))
+    assert one.problem == ""
+
+
+def test_stopped_link_has_no_problem() -> None:
+    one = machine()
+    one.started(at(1))
+    one.ended(1, "HTTP 451", at(2), error=ConnectionFailedError("HTTP 451", problem="RegionRestricted"))
+    one.stopped(at(3))
+    assert one.problem == ""
+
+
 def test_attempts_start_over_after_a_long_delay_with_auto_restart() -> None:
     one = machine(1)
     one.started(at(1))

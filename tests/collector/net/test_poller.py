@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from imaginary_polls import BALANCES, CANDLES, closed, polling_exchange
 from imaginary_server import collection, imaginary_server, trades
 from imaginary_signers import KEY, Signatures, has_signed_query
+from market_collector.exchanges.interface import ProblemKind, RestProblem
 from market_collector.model.events import Balance, Candle, Connected, Disconnected, Trade
 from market_collector.model.streams import ConnectionState, StreamState
 from market_collector.net import login
@@ -45,6 +47,18 @@ async def test_failed_requests_are_the_reason_of_the_route() -> None:
             answers[0] = (200, {}, closed([5], 6))
             await running.comes(lambda: poller.state is ConnectionState.CONNECTED)
             assert poller.reason == ""
+
+
+async def test_exclusion_of_the_region_is_in_the_status_of_the_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(lambda path, headers, body: (451, {}, b"")) as rest:
+        exchange = polling_exchange(rest)
+        problem = RestProblem(ProblemKind.REGION, 600.0)
+        monkeypatch.setattr(exchange.rest_api, "refusal", lambda status, headers, body: problem)
+        async with collection(exchange, CANDLES, endpoint_rest="") as running:
+            (poller,) = running.supervisor.pollers
+            await running.comes(lambda: poller.problem)
+            assert _polled(poller).problem == "RegionRestricted"
+            assert ": RegionRestricted: HTTP 451" in poller.reason
 
 
 async def test_account_is_polled_with_signatures_once_there_is_a_key(tmp_path: Path, monkeypatch: Any) -> None:

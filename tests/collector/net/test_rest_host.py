@@ -175,3 +175,14 @@ async def test_header_that_the_adapter_cannot_read_is_a_failed_request() -> None
         pytest.raises(RequestFailedError, match=r"/a: internal error: ValueError\("),
     ):
         await Rest({"rest": base}, API, tls=None).fetch(ASK)
+
+
+def test_calls_during_an_exclusion_of_the_region_have_its_kind() -> None:
+    """They fail without being sent, and do not make the stop longer."""
+    host = RestHost()
+    host.heed(failed(ProblemKind.REGION, 600.0), 100.0)
+    with pytest.raises(RequestFailedError, match=r"not sent: .* because of GET /a") as refused:
+        host.check_stop("GET /b", 200.0)
+    host.heed(refused.value, 200.0)
+    assert refused.value.problem == RestProblem(ProblemKind.REGION)
+    assert host.reserve(ASK, SLOW, 200.0) == 500.0

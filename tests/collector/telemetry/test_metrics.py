@@ -7,6 +7,7 @@ from itertools import accumulate
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -107,6 +108,14 @@ def test_stream_of_which_the_exchange_reports_a_part_is_marked() -> None:
     assert 'market_collector_stream_partial{stream="A-B-PERP/liquidation"} 1.0\n' in text
     assert text.count("market_collector_stream_partial{") == 1
     assert "stream_partial" not in page()
+
+
+def test_connection_that_the_exchange_excludes_is_marked() -> None:
+    (connection,) = STATUS.connections
+    excluded = replace(STATUS, connections=(replace(connection, problem="RegionRestricted"),))
+    text = b"".join(render(excluded, "okx", streams())).decode()
+    assert 'market_collector_connection_problem{connection="public",problem="RegionRestricted"} 1.0\n' in text
+    assert "connection_problem" not in page()
 
 
 def test_a_stream_without_messages_has_no_age() -> None:

@@ -115,6 +115,17 @@ def document() -> tuple[Ledger, Supervisor, report.Identity]:
     return one, supervisor, report.Identity("okx-btc", "ns", 1, "0.1.0", "pod-1/start", 1_000_000_000)
 
 
+def test_words_of_an_exchange_that_excludes_the_region_are_in_the_status() -> None:
+    one, supervisor, identity = document()
+    for link in supervisor.links:
+        link.machine.problem, link.machine.reason = "RegionRestricted", f"RegionRestricted: HTTP 451 ({link.name})"
+    status = report.status(identity, one, supervisor, report.Output([GOOD], 0), at(5))
+    assert [connection.problem for connection in status.connections] == ["RegionRestricted"] * 2
+    assert status.health is Health.UNHEALTHY
+    words = "business connection, like 1 more: RegionRestricted: HTTP 451 (business); no stream has data: "
+    assert status.reason.startswith(words)
+
+
 def test_status_document_has_the_complete_state() -> None:
     one, supervisor, identity = document()
     trades, book = one.ids.streams[TRADES], one.books.streams[BOOK]

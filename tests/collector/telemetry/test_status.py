@@ -92,7 +92,15 @@ def test_the_document_has_the_fixed_names() -> None:
             "tooManyRequestsCloses": 0,
         },
         "connections": [
-            {"name": "public", "state": "connected", "since": TIME, "reason": "", "pingsSent": 2, "pongsReceived": 0},
+            {
+                "name": "public",
+                "state": "connected",
+                "since": TIME,
+                "reason": "",
+                "problem": "",
+                "pingsSent": 2,
+                "pongsReceived": 0,
+            },
         ],
         "clock": {"skewMs": None, "uncertaintyMs": None, "steps": 0, "checkedAt": None},
         "lastReconnect": {"time": TIME, "reason": "closed by the exchange"},

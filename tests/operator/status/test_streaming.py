@@ -1,12 +1,15 @@
 """Streaming as a table of observed state and expected result."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from market_operator.observed.collectors import ProbeResult
 from market_operator.status.conditions import conditions
 from market_operator.status.reasons import Reason
 from market_operator.status.snapshot import Snapshot
-from status_scenes import Scene, said
+from status_scenes import Scene, deployment, said
 
 
 class TestStreaming:
@@ -87,6 +90,43 @@ class TestStreaming:
         found = conditions(self.gone(scene, "stale", "stopped"))
         assert found["Streaming"].reason == Reason.RECONNECTS_EXHAUSTED
         assert found["Stalled"].reason == Reason.RECONNECTS_EXHAUSTED
+
+    def excluded(self, scene: Scene, *others: dict[str, str], state: str = "backoff", **fields: Any) -> Snapshot:
+        """A pod with a connection that the exchange refuses by region, and others."""
+        streams = [{"stream": f"BTC-USDT/{kind}", "state": "stale"} for kind in ("trade", "orderbook", "ticker")]
+        reason = "RegionRestricted: wss://x: refused: HTTP 451: restricted location"
+        refused = {"name": "a", "state": state, "since": "2026-11-22T10:00:00Z", "problem": "RegionRestricted"}
+        connections = [refused | {"reason": reason}, *others]
+        probe = ProbeResult(scene.report(streams=streams, connections=connections, health="Unhealthy"))
+        return scene.snapshot(scene.pod(ready=False), probes={"pod-1": probe}, **fields)
+
+    @pytest.mark.parametrize("state", ["backoff", "connecting"])
+    def test_exclusion_of_the_region_has_the_exchanges_words(self, scene: Scene, state: str) -> None:
+        found = conditions(
+            self.excluded(scene, {"name": "b", "state": state, "problem": "RegionRestricted"}, state=state)
+        )
+        for kind in ("Ready", "Streaming"):
+            assert (found[kind].status, found[kind].reason) == ("False", Reason.REGION_RESTRICTED)
+        words = "since 2026-11-22T10:00:00Z: RegionRestricted: wss://x: refused: HTTP 451: restricted location. Run the pods"
+        assert words in found["Ready"].message
+        assert found["Stalled"].reason == Reason.REGION_RESTRICTED
+
+    def test_connection_down_for_another_reason_is_no_exclusion(self, scene: Scene) -> None:
+        snapshot = self.excluded(scene, {"name": "b", "state": "backoff", "reason": "reset"})
+        assert said(snapshot, "Streaming") == ("False", Reason.DISCONNECTED)
+
+    def test_excluded_connection_beside_a_working_one_is_not_the_reason(self, scene: Scene) -> None:
+        snapshot = self.excluded(scene, {"name": "b", "state": "connected"})
+        assert said(snapshot, "Streaming") == ("False", Reason.STREAMS_STALE)
+
+    def test_rollout_to_another_region_is_not_stalled(self, scene: Scene) -> None:
+        """A tool that waits fails at Stalled."""
+        old = self.excluded(scene)
+        scene.want(staleAfter="1m")
+        found = conditions(replace(old, desired=scene.desired, deployments={0: deployment()}))
+        assert found["Streaming"].reason == Reason.REGION_RESTRICTED
+        assert "Stalled" not in found
+        assert found["Reconciling"].reason == Reason.ROLLING_OUT
 
     def test_a_shard_without_a_pod_does_not_stream(self, scene: Scene) -> None:
         assert said(scene.snapshot(), "Streaming") == ("False", Reason.COLLECTOR_NOT_RUNNING)

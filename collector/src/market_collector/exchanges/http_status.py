@@ -1,12 +1,14 @@
 """Meaning of HTTP statuses of REST answers, where an exchange does not say more."""
 
+import re
 from collections.abc import Mapping
 
 from market_collector.exchanges.interface import ProblemKind, RestProblem
 
 HTTP_OK = 200
-TOO_MANY = 429
+FORBIDDEN, TOO_MANY, LEGAL_REASONS = 403, 429, 451
 SERVER_ERRORS = 500
+_REGION = re.compile(rb"\b(?:your|restricted)\s+(?:country|region|location)\b", re.IGNORECASE)
 
 
 def problem_of_status(
@@ -23,6 +25,11 @@ def problem_of_status(
     if status == TOO_MANY:
         return RestProblem(ProblemKind.BUSY, requested_pause_s(headers, pause_s, longest_pause_s))
     return RestProblem(ProblemKind.SERVER if status >= SERVER_ERRORS else ProblemKind.BUG)
+
+
+def excludes_region(status: int, body: bytes) -> bool:
+    """Return whether an HTTP error excludes the client's country or region, by its status (RFC 7725) or its words."""
+    return status == LEGAL_REASONS or (status == FORBIDDEN and _REGION.search(body) is not None)
 
 
 def requested_pause_s(headers: Mapping[str, str], pause_s: float, longest_pause_s: float = float("inf")) -> float:

@@ -152,6 +152,9 @@ class ProblemKind(Enum):
     """Send nothing to the host for `RestProblem.pause_s`."""
     BANNED = "banned"
     """As `BUSY`, for minutes or days: the exchange blocks the IP address."""
+    REGION = "RegionRestricted"
+    """As `BUSY`, and permanent: the exchange excludes the country or region of the IP address. Messages, connections
+    and conditions have this word."""
     NO_SYMBOL = "instrument refused"
     """The exchange does not know the instrument, or does not serve it any more."""
     KEY = "API key refused"
@@ -167,7 +170,7 @@ class RestProblem(msgspec.Struct, frozen=True):
 
     kind: ProblemKind
     pause_s: float = 0.0
-    """For `ProblemKind.BUSY` and `ProblemKind.BANNED`: seconds without any request."""
+    """For `ProblemKind.BUSY`, `ProblemKind.BANNED` and `ProblemKind.REGION`: seconds without any request."""
 
 
 class Top(msgspec.Struct, frozen=True, gc=False):
@@ -471,6 +474,8 @@ class RestApi(Protocol):
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> RestProblem | None:
         """The error that an answer reports; None if it reports none, or if the reader of the answer judges it.
+
+        It is asked about refused WebSocket handshakes as well, without headers: is the problem `ProblemKind.REGION`?
 
         Args:
             status: HTTP status. Exchanges report errors with 200 too.

@@ -41,6 +41,8 @@ class Polling:
         self.name = route
         self.reason = ""
         """Error of the last failed request; empty while all streams are connected."""
+        self.problem = ""
+        """``RegionRestricted`` if that error excludes our region; empty otherwise."""
         self._polls = exchange.polls
         self._ledger = ledger
         self._every_s = min(every_s, ledger.stale_after_s / 2)
@@ -101,7 +103,7 @@ class Polling:
         self._ledger.connections += 1
         self._numbers[stream] = self._ledger.connections
         if self.is_connected:
-            self.reason = ""
+            self.reason = self.problem = ""
         return [self._ledger.opened(self._numbers[stream], self.name, [stream], now)]
 
     def _take(self, progress: StreamProgress, found: Batch | AccountUpdate, now: Moment) -> Sequence[Record]:
@@ -122,6 +124,8 @@ class Polling:
             except FrameError:
                 pass
         events = self._disconnect(stream, str(error), now)
+        is_excluded = error.problem is not None and error.problem.kind is ProblemKind.REGION
+        self.problem = ProblemKind.REGION.value if is_excluded else ""
         self._ledger.streams[stream].unchecked = str(error)
         warnings = self._ledger.complaints.warn(f"{stream}: poll", f"{stream}: {error}", now)
         return [*([Emit(events)] if events else []), *warnings]

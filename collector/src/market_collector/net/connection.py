@@ -27,7 +27,7 @@ from websockets.protocol import State
 from websockets.uri import WebSocketURI
 
 from market_collector.errors import ConnectionFailedError
-from market_collector.excerpt import first_words
+from market_collector.excerpt import READ_BYTES, first_words
 from market_collector.net.addresses import words
 from market_collector.net.frames import HeadTooLongError, MessageReader
 from market_collector.net.http_answer import (
@@ -105,7 +105,12 @@ class Connection(asyncio.Protocol):
         answer = read_answer(self._answer)
         if answer is None or answer.status == SWITCHING_PROTOCOLS:
             return None
-        return ConnectionFailedError(f"refused: {answer}", status=answer.status, retry_after_s=answer.retry_after_s)
+        return ConnectionFailedError(
+            f"refused: {answer}",
+            status=answer.status,
+            retry_after_s=answer.retry_after_s,
+            body=answer.plain_body()[:READ_BYTES],
+        )
 
     async def ended(self) -> str:
         """Wait for the end of the connection; returns the reason."""

@@ -46,10 +46,11 @@ class Answer(msgspec.Struct, frozen=True):
         status = f"HTTP {self.status} {first_words(self.reason.encode())}".rstrip()
         if location := self.headers.get("location"):
             status += f", to {first_words(location.encode())}"
-        words = first_words(self._plain_body())
+        words = first_words(self.plain_body())
         return f"{status}: {words}" if words else status
 
-    def _plain_body(self) -> bytes:
+    def plain_body(self) -> bytes:
+        """The body without its encodings."""
         body = (
             _joined_chunks(self.body) if "chunked" in self.headers.get("transfer-encoding", "").lower() else self.body
         )

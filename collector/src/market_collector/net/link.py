@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from market_collector.config.settings import Settings
 from market_collector.containment import Containment
 from market_collector.errors import CollectorError, ConnectionFailedError
-from market_collector.exchanges.interface import Closing
+from market_collector.exchanges.interface import Closing, ProblemKind, RestProblem
 from market_collector.feed.feed import Feed
 from market_collector.model.moment import Moment
 from market_collector.model.streams import ConnectionState
@@ -36,6 +36,8 @@ class LinkContext(msgspec.Struct, frozen=True):
     """Makes a session; the callback requests its replacement."""
     closing: Callable[[int, str], Closing]
     """`Exchange.closing`."""
+    refusal: Callable[[int, Mapping[str, str], bytes], RestProblem | None]
+    """`RestApi.refusal`: a refused handshake has the same answers."""
     clock: Callable[[], Moment]
     chance: random.Random
     containment: Containment
@@ -83,6 +85,11 @@ class Link:
     def reason(self) -> str:
         """The reason that it is not connected, or will soon be replaced."""
         return self.machine.reason
+
+    @property
+    def problem(self) -> str:
+        """``RegionRestricted`` if the exchange refused the last attempt because of our region; empty otherwise."""
+        return self.machine.problem
 
     @property
     def reconnections(self) -> int:
@@ -186,7 +193,7 @@ class Link:
         closing, failure = Closing.OTHER, None
         try:
             await session.admitted()
-            connection = await self._dialer.dial(session.feed.path, session.frames)
+            connection = await self._dial(session)
             self._on_opened(number)
             reason = await session.run(connection)
             closing = self._closing(connection)
@@ -209,6 +216,17 @@ class Link:
     def _closing(self, connection: Connection) -> Closing:
         code = connection.close_code
         return Closing.OTHER if code is None else self._context.closing(code, connection.close_reason)
+
+    async def _dial(self, session: Session) -> Connection:
+        try:
+            return await self._dialer.dial(session.feed.path, session.frames)
+        except ConnectionFailedError as error:
+            problem = None if error.status is None else self._context.refusal(error.status, {}, error.body)
+            if problem is None or problem.kind is not ProblemKind.REGION:
+                raise
+            word, pause_s = problem.kind.value, max(problem.pause_s, error.retry_after_s or 0.0)
+            message = f"{word}: {error}"
+            raise ConnectionFailedError(message, status=error.status, retry_after_s=pause_s, problem=word) from error
 
     def _on_opened(self, number: int) -> None:
         self.machine.opened(number, self._context.clock())

@@ -103,6 +103,8 @@ class LinkMachine:
         self.since_ns = now.wall_ns
         self.reason = ""
         """Why it is not connected, or will soon be replaced."""
+        self.problem = ""
+        """`ConnectionFailedError.problem` of the last attempt."""
         self.reconnections = 0
         self.last_reconnect: LastReconnect | None = None
         self.exhausted = ""
@@ -164,6 +166,7 @@ class LinkMachine:
     def stopped(self, now: Moment) -> None:
         """Record that all connections have ended."""
         self.stopping()
+        self.problem = ""
         self._set_phase(ConnectionState.STOPPED, "stopped", now)
 
     def opened(self, number: int, now: Moment) -> None:
@@ -171,6 +174,7 @@ class LinkMachine:
         for attempt in self._connections:
             if attempt.number == number:
                 attempt.opened_at = now.at
+        self.problem = ""
         self._set_phase(ConnectionState.CONNECTED, "", now)
         if self._has_connected:
             self.reconnections += 1
@@ -299,6 +303,7 @@ class LinkMachine:
     def _wait(self, reason: str, error: ConnectionFailedError | None, now: Moment) -> list[LinkEffect]:
         """Wait before the next attempt, or for `replace` once the attempts are used up."""
         delay_s = self._backoff.after(error)
+        self.problem = "" if error is None else error.problem
         effects: list[LinkEffect] = []
         if 0 < self._policy.max_attempts <= self._attempts:
             self.exhausted = f"gave up after {self._attempts} attempts: {reason}"

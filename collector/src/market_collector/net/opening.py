@@ -48,7 +48,9 @@ async def open_connection(
         return await opening.run()
     except ConnectionFailedError as error:
         message = f"{url}: {error}"
-        raise ConnectionFailedError(message, status=error.status, retry_after_s=error.retry_after_s) from error
+        raise ConnectionFailedError(
+            message, status=error.status, retry_after_s=error.retry_after_s, body=error.body
+        ) from error
     except OSError as error:
         raise ConnectionFailedError(f"{url}: {words(error)}") from error
 

@@ -54,6 +54,11 @@ class Poller:
         """The reason that a stream is not connected."""
         return self._polling.reason
 
+    @property
+    def problem(self) -> str:
+        """``RegionRestricted`` if the exchange excludes our region; empty otherwise."""
+        return self._polling.problem
+
     async def run(self) -> None:
         """Request the streams until cancelled."""
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from market_collector.errors import CredentialsMissingError, RequestFailedError
 from market_collector.excerpt import READ_BYTES, first_words
-from market_collector.exchanges.interface import Request, RestApi, RestProblem
+from market_collector.exchanges.interface import ProblemKind, Request, RestApi, RestProblem
 from market_collector.net.rest_host import RestHost, host_of
 from market_collector.threads import in_thread
 
@@ -187,12 +187,16 @@ def fetch(
         raise RequestFailedError(f"{call}: {getattr(error, 'reason', error)}") from error
     except Exception as error:  # otherwise the stream that asked would wait for its answer without end
         raise RequestFailedError(f"{call}: internal error: {error!r:.300}") from error
-    if answer.error:
-        raise RequestFailedError(f"{call}: {answer.error}", problem, answer.body)
-    if problem is not None:
-        words = f"{problem.kind.value}: {first_words(answer.body)}"
-        raise RequestFailedError(f"{call}: {words}", problem, answer.body[:READ_BYTES])
+    if answer.error or problem is not None:
+        raise RequestFailedError(f"{call}: {_words(answer, problem)}", problem, answer.body[:READ_BYTES])
     return answer
+
+
+def _words(answer: RestAnswer, problem: RestProblem | None) -> str:
+    """Describe an error by the exchange's words, and by its kind where a status does not show it."""
+    words = answer.error or first_words(answer.body)
+    is_shown = problem is None or (answer.error and problem.kind is not ProblemKind.REGION)
+    return words if problem is None or is_shown else f"{problem.kind.value}: {words}"
 
 
 def fetch_in_turn(base: str, request: Request, rest_api: RestApi, tls: ssl.SSLContext | None) -> RestAnswer:

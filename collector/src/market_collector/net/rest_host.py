@@ -9,7 +9,7 @@ from functools import cache
 from math import inf
 
 from market_collector.errors import RequestFailedError
-from market_collector.exchanges.interface import Budget, ProblemKind, Request
+from market_collector.exchanges.interface import Budget, ProblemKind, Request, RestProblem
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ BUSY_SHARE = 0.8
 """Above this used share of the exchange's own limit, requests slow down."""
 SLOWEST = 0.1
 """The lowest pace, as a share of the usual one. Exchanges report a lower share only with a new answer."""
-STOPS = frozenset({ProblemKind.BUSY, ProblemKind.BANNED})
+STOPS = frozenset({ProblemKind.BUSY, ProblemKind.BANNED, ProblemKind.REGION})
 
 
 class RestHost:
@@ -34,6 +34,7 @@ class RestHost:
         """By bucket: when it is full again. Infinite if a stop has emptied it."""
         self._stopped_until = 0.0
         self._stop_reason = ""
+        self._stop_kind = ProblemKind.BUSY
         self._pace = 1.0
 
     def reserve(self, request: Request, budget: Budget, now: float) -> float:
@@ -52,10 +53,10 @@ class RestHost:
             RequestFailedError: the stop lasts longer than `LONGEST_WAIT_S`. The message has its end and its reason.
         """
         if self._stopped_until - now > LONGEST_WAIT_S:
-            raise RequestFailedError(f"{call}: not sent: {self._stop_reason}")
+            raise RequestFailedError(f"{call}: not sent: {self._stop_reason}", RestProblem(self._stop_kind))
 
     def heed(self, error: RequestFailedError, now: float) -> None:
-        """Stop all requests for the pause of an error that reports too many of them."""
+        """Stop all requests for the pause of an error that reports too many of them, or excludes the region."""
         problem = error.problem
         if problem is None or problem.kind not in STOPS:
             return
@@ -64,7 +65,7 @@ class RestHost:
             return
         self.stops += 1
         self._full_at = dict.fromkeys(self._full_at, inf)  # those that wait take another turn
-        self._stopped_until = now + pause_s
+        self._stopped_until, self._stop_kind = now + pause_s, problem.kind
         end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + pause_s))
         self._stop_reason = f"all requests wait until {end}, because of {error}"
         if pause_s > LONGEST_WAIT_S:

@@ -70,7 +70,16 @@ class Supervisor:
         self._lock = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
         self._containment = Containment(ledger.complaints, clock)
-        context = LinkContext(settings, deadlines, self._session, exchange.closing, clock, chance, self._containment)
+        context = LinkContext(
+            settings,
+            deadlines,
+            self._session,
+            exchange.closing,
+            exchange.rest_api.refusal,
+            clock,
+            chance,
+            self._containment,
+        )
         dialers = self._dialers({address for address in addresses.values() if address.startswith("ws")}, tls)
         self.links = [
             Link(planned, dialers[addresses[exchange.routes[planned.route].host]], context)

@@ -101,6 +101,9 @@ def _clock(clock: ClockStatus) -> Iterator[Metric]:
 def _connections(connections: tuple[ConnectionStatus, ...]) -> Iterator[Metric]:
     states = [((each.name, state.value), each.state == state) for each in connections for state in ConnectionState]
     yield _gauge("connection_state", "1 for the state that a connection is in", states, "connection", "state")
+    if problems := [((each.name, each.problem), 1) for each in connections if each.problem]:
+        help_text = "1 while an exchange refuses a connection for this reason"
+        yield _gauge("connection_problem", help_text, problems, "connection", "problem")
     sent = [((each.name,), each.pings_sent) for each in connections]
     yield _counter("pings_sent", "Pings sent to the exchange", sent, "connection")
     received = [((each.name,), each.pongs_received) for each in connections]

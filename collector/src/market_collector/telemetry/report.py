@@ -90,9 +90,9 @@ def health(
     pages = ledger.streams.values()
     troubled = [page for page in pages if page.state not in SERVED]
     failing = [sink.name for sink in sinks if not sink.healthy]
+    reasons = [*_refusals(links)]
     if all(page.state not in UNCLEAR for page in pages):
-        return Health.UNHEALTHY, "no stream has data: " + _names(troubled)
-    reasons = []
+        return Health.UNHEALTHY, "; ".join([*reasons, "no stream has data: " + _names(troubled)])
     if troubled:
         reasons.append("without data: " + _names(troubled))
     if failing:
@@ -102,6 +102,14 @@ def health(
     if checkpoint_error:
         reasons.append(checkpoint_error)
     return (Health.DEGRADED, "; ".join(reasons)) if reasons else (Health.HEALTHY, "")
+
+
+def _refusals(links: Sequence[Link]) -> Iterator[str]:
+    """Yield the exchange's words if it refuses connections because of our region."""
+    refused = [link for link in links if link.problem]
+    if refused:
+        others = f", like {len(refused) - 1} more" if len(refused) > 1 else ""
+        yield f"{refused[0].name} connection{others}: {refused[0].reason}"
 
 
 def _names(pages: Sequence[StreamProgress]) -> str:
@@ -177,13 +185,20 @@ def _connection(link: Link) -> ConnectionStatus:
         state=link.state,
         since=rfc3339(link.since_ns),
         reason=link.reason,
+        problem=link.problem,
         pings_sent=link.pings_sent,
         pongs_received=link.pongs_received,
     )
 
 
 def _polled(poller: Poller) -> PolledStatus:
-    return PolledStatus(name=poller.name, state=poller.state, since=rfc3339(poller.since_ns), reason=poller.reason)
+    return PolledStatus(
+        name=poller.name,
+        state=poller.state,
+        since=rfc3339(poller.since_ns),
+        reason=poller.reason,
+        problem=poller.problem,
+    )
 
 
 def _clock(timekeeper: Timekeeper) -> ClockStatus:

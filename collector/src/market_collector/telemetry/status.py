@@ -75,6 +75,8 @@ class ConnectionStatus(Part, frozen=True, kw_only=True):
     since: str
     reason: str = ""
     """The reason that it is not connected."""
+    problem: str = ""
+    """``RegionRestricted`` if the exchange refuses it because of the country or region of this address."""
     pings_sent: int = 0
     pongs_received: int = 0
 

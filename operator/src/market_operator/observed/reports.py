@@ -43,12 +43,16 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """state: connecting, connected, draining, backoff, stopped. `reason` says why it is not connected."""
+    """state: connecting, connected, draining, backoff, stopped. `reason` says why it is not connected.
+
+    `problem` is RegionRestricted if the exchange excludes the region of the pod, else empty.
+    """
 
     name: str
     state: str
     since: str
     reason: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +195,8 @@ def _before_missing(line: dict[str, Any]) -> dict[str, Any]:
 
 def _connection(item: dict[str, Any]) -> Connection:
     reason = _text(item, "reason") or _text(item, "error")
-    return Connection(_text(item, "name"), _text(item, "state"), _time(item, "since"), reason)
+    problem = _text(item, "problem")[:NAME_LIMIT]
+    return Connection(_text(item, "name"), _text(item, "state"), _time(item, "since"), reason, problem)
 
 
 def _stream(item: dict[str, Any]) -> Stream:

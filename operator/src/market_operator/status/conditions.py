@@ -113,6 +113,8 @@ def stalled(found: Mapping[str, ConditionState], snapshot: Snapshot) -> Conditio
         return ConditionState("True", workload.reason, workload.message)
     if streams.reason == Reason.RECONNECTS_EXHAUSTED:
         return ConditionState("True", streams.reason, streams.message)
+    if streams.reason == Reason.REGION_RESTRICTED and not _is_in_progress(workload, snapshot):
+        return ConditionState("True", streams.reason, streams.message)
     return None
 
 

@@ -37,6 +37,7 @@ class Reason:
     QUOTA_EXCEEDED = "QuotaExceeded"
     READY = "Ready"
     RECONNECTS_EXHAUSTED = "ReconnectsExhausted"
+    REGION_RESTRICTED = "RegionRestricted"
     ROLLING_OUT = "RollingOut"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - the name of a reason
     SINK_FAILING = "SinkFailing"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from market_operator.observed.reported_streams import Stream
+from market_operator.observed.reports import Connection
 from market_operator.status.reasons import ConditionState, Reason
 from market_operator.status.snapshot import Snapshot, no_desired_state
 from market_operator.status.streams import DELIVERING, count_live_streams, select_streams
@@ -10,6 +11,10 @@ from market_operator.status.text import listed, shortened
 from market_operator.status.times import believed_time
 
 _NOT_CONNECTED = ("connecting", "backoff", "stopped")
+_ELSEWHERE = (
+    "Run the pods in another region, or set spec.connection.endpoint, or HTTPS_PROXY in spec.template.env. "
+    "The collector tries again about every 10 minutes"
+)
 
 
 def streaming(snapshot: Snapshot) -> ConditionState:
@@ -96,15 +101,20 @@ def _disconnected(snapshot: Snapshot, counts: str) -> ConditionState | None:
         connections = [connection for report in reports for connection in report.connections]
         fresh = [stream for report in reports for stream in report.streams if stream.state in DELIVERING]
         down = [connection for connection in connections if connection.state in _NOT_CONNECTED]
-        if down and len(down) == len(connections) and not fresh and any(c.state != "connecting" for c in down):
+        has_failed = any(c.state != "connecting" or c.problem for c in down)
+        if down and len(down) == len(connections) and not fresh and has_failed:
             changed = next((c for c in down if c.reason), down[0])
             since = believed_time(changed.since, snapshot.now)
             since = f" since {since}" if since else ""
             why = changed.reason or next((report.reason for report in reports if report.reason), "no reason reported")
-            return ConditionState(
-                "False", Reason.DISCONNECTED, f"{counts}; no connection to the exchange{since}: {why}"
-            )
+            return _no_connection(down, f"{counts}; no connection to the exchange{since}: {why}")
     return None
+
+
+def _no_connection(down: Sequence[Connection], message: str) -> ConditionState:
+    if any(connection.problem != Reason.REGION_RESTRICTED for connection in down):
+        return ConditionState("False", Reason.DISCONNECTED, message)
+    return ConditionState("False", Reason.REGION_RESTRICTED, f"{message}. {_ELSEWHERE}")
 
 
 def _not_running(snapshot: Snapshot, counts: str) -> ConditionState | None:

@@ -42,9 +42,21 @@ def test_a_ban_is_never_cut_short() -> None:
     assert refusal(418, {}, banned) == RestProblem(ProblemKind.BANNED, BAN_S)
 
 
-@pytest.mark.parametrize("status", [403, 451])
-def test_refusal_of_the_firewall_stops_requests_for_long(status: int) -> None:
-    assert refusal(status, {}, b"<html>") == RestProblem(ProblemKind.BUSY, FORBIDDEN_S)
+EXCLUDED = b'{"code":0,"msg":"Service unavailable from a restricted location according to \'b. Eligibility\'"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (403, b"<html>", ProblemKind.BUSY),
+        (403, EXCLUDED, ProblemKind.REGION),
+        (403, b"configured to block access from your country.", ProblemKind.REGION),
+        (451, EXCLUDED, ProblemKind.REGION),
+        (451, b"", ProblemKind.REGION),
+    ],
+)
+def test_refusal_of_the_firewall_stops_requests_for_long(status: int, body: bytes, kind: ProblemKind) -> None:
+    assert refusal(status, {}, body) == RestProblem(kind, FORBIDDEN_S)
 
 
 def test_answer_without_an_error_has_no_problem() -> None:

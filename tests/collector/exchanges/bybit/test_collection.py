@@ -20,7 +20,7 @@ TRADES = Stream("BTC-USDT", DataType.TRADE)
 OTHER = Stream("ETH-USDT", DataType.TRADE)
 BYBIT = Bybit()
 ACK = {"success": True, "ret_msg": "subscribe", "conn_id": "x", "op": "subscribe"}
-REGION = RequestFailedError("GET https://x/y: HTTP 403 Forbidden: your country", RestProblem(ProblemKind.BANNED, 600.0))
+REGION = RequestFailedError("GET https://x/y: HTTP 403 Forbidden: your country", RestProblem(ProblemKind.REGION, 600.0))
 
 
 def at(seconds: float) -> Moment:

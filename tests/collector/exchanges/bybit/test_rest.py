@@ -53,8 +53,8 @@ def recorded(part: str) -> bytes:
         (200, 33004, "Your api key has expired.", ProblemKind.KEY, 0.0),
         (200, -2015, "expired", ProblemKind.KEY, 0.0),
         (200, 10002, "invalid request, check your server timestamp", ProblemKind.CLOCK, 0.0),
-        (200, 10009, "IP has been banned.", ProblemKind.BANNED, 600.0),
-        (200, 10024, "not available to you", ProblemKind.BANNED, 600.0),
+        (200, 10009, "IP has been banned.", ProblemKind.REGION, 600.0),
+        (200, 10024, "not available to you", ProblemKind.REGION, 600.0),
         (200, 10000, "Server Timeout", ProblemKind.SERVER, 0.0),
         (200, 10016, "Internal server error.", ProblemKind.SERVER, 0.0),
         (400, 10001, "params error: symbol invalid", ProblemKind.NO_SYMBOL, 0.0),
@@ -68,11 +68,18 @@ def test_code_in_the_envelope_decides(status: int, code: int, message: str, kind
     assert (problem.kind, problem.pause_s) == (kind, pause_s)
 
 
-@pytest.mark.parametrize("body", [b"access too frequent", b"blocked access from your country"])
-def test_forbidden_address_is_silent_for_ten_minutes(body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"access too frequent", ProblemKind.BANNED),
+        (b"<H2>The request could not be satisfied.</H2>\nBad request.", ProblemKind.BANNED),
+        (b"<p>configured to block access from your country.</p>", ProblemKind.REGION),
+    ],
+)
+def test_forbidden_address_is_silent_for_ten_minutes(body: bytes, kind: ProblemKind) -> None:
     problem = API.refusal(403, {}, body)
     assert problem is not None
-    assert (problem.kind, problem.pause_s) == (ProblemKind.BANNED, 600.0)
+    assert (problem.kind, problem.pause_s) == (kind, 600.0)
 
 
 def test_answers_without_an_error_are_none() -> None:

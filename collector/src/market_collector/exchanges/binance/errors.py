@@ -5,16 +5,23 @@ from collections.abc import Mapping
 import msgspec
 
 from market_collector.errors import UNREADABLE
-from market_collector.exchanges.http_status import HTTP_OK, TOO_MANY, problem_of_status, requested_pause_s
+from market_collector.exchanges.http_status import (
+    FORBIDDEN,
+    HTTP_OK,
+    TOO_MANY,
+    excludes_region,
+    problem_of_status,
+    requested_pause_s,
+)
 from market_collector.exchanges.interface import ProblemKind, RestProblem
 
-BANNED, FORBIDDEN, RESTRICTED = 418, 403, 451
+BANNED = 418
 BUSY_PAUSE_S = 10.0
 """After HTTP 429 without a ``Retry-After``."""
 BAN_S = 120.0
 """After HTTP 418 without a ``Retry-After``: the shortest ban."""
 FORBIDDEN_S = 600.0
-"""After HTTP 403 and 451, which come from the web application firewall: it refuses a region, or too many requests."""
+"""After HTTP 403, of a firewall that refuses too many requests, and after HTTP 451, which refuses a region."""
 
 REFUSALS = {-1121: "SymbolNotFound", -1120: "ChannelNotOffered"}
 """Errors about one stream. Perpetuals have no candles of a second, which is an invalid interval."""
@@ -55,7 +62,9 @@ def problem_of(status: int, headers: Mapping[str, str], body: bytes) -> RestProb
             return None
         case _ if status == BANNED:
             return RestProblem(ProblemKind.BANNED, requested_pause_s(headers, BAN_S))
-        case _ if status in (FORBIDDEN, RESTRICTED):
+        case _ if excludes_region(status, body):
+            return RestProblem(ProblemKind.REGION, requested_pause_s(headers, FORBIDDEN_S))
+        case _ if status == FORBIDDEN:
             return RestProblem(ProblemKind.BUSY, requested_pause_s(headers, FORBIDDEN_S))
     code = _code(body)
     if status == TOO_MANY or code in TOO_MANY_CODES:

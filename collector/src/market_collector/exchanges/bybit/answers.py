@@ -9,13 +9,12 @@ import msgspec
 from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedError
 from market_collector.excerpt import first_words
 from market_collector.exchanges.decimals import Milliseconds
-from market_collector.exchanges.http_status import HTTP_OK, problem_of_status
+from market_collector.exchanges.http_status import FORBIDDEN, HTTP_OK, excludes_region, problem_of_status
 from market_collector.exchanges.interface import ProblemKind, RestProblem
 from market_collector.model.streams import Stream
 
-FORBIDDEN = 403
 BLOCKED_S = 600.0
-"""After HTTP 403: the exchange blocks an address with too many requests for 10 minutes, and some countries forever."""
+"""After HTTP 403: the exchange blocks an address with too many requests for 10 minutes, and some countries for good."""
 BUSY_PAUSE_S = 5.0
 """After "Too many visits!": requests are counted in windows of this length."""
 WRONG_PARAMETER = 10001
@@ -33,7 +32,7 @@ _KINDS = (
     dict.fromkeys(KEY_CODES, RestProblem(ProblemKind.KEY))
     | {TIME_CODE: RestProblem(ProblemKind.CLOCK)}
     | {10006: RestProblem(ProblemKind.BUSY, BUSY_PAUSE_S)}
-    | dict.fromkeys((10009, 10024), RestProblem(ProblemKind.BANNED, BLOCKED_S))  # by region
+    | dict.fromkeys((10009, 10024), RestProblem(ProblemKind.REGION, BLOCKED_S))
     | dict.fromkeys((10000, 10016), RestProblem(ProblemKind.SERVER))
 )
 
@@ -57,6 +56,8 @@ def problem_of(status: int, headers: Mapping[str, str], body: bytes) -> RestProb
     """Return the problem that an answer reports. Bybit reports most errors with HTTP 200."""
     if status == HTTP_OK and body.startswith(_SUCCESS):
         return None
+    if excludes_region(status, body):
+        return RestProblem(ProblemKind.REGION, BLOCKED_S)
     if status == FORBIDDEN:
         return RestProblem(ProblemKind.BANNED, BLOCKED_S)
     code, message = _error(body)
