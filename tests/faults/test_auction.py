@@ -1,7 +1,6 @@
 """A book that is crossed in a call auction: the records say so, and `verify` believes nothing else."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,8 @@ def test_records_tell_verify_of_an_auction(name: str, tmp_path: Path, monkeypatc
     with simulator(*market, exchange=name) as exchange, collector_thread(settings_for(exchange), sink) as collector:
         collector.is_served()
         exchange.post("/faults/crossed", {"symbol": words.symbol, "seconds": CROSSED_S, "preopen": True})
-        time.sleep(CROSSED_S)
-        collector.comes(lambda status: statuses(sink)[-1] == "trading", 10, "the auction is over")
+        collector.comes(lambda status: statuses(sink)[-1] == words.paused, what="the auction is known")
+        collector.comes(lambda status: statuses(sink)[-1] == "trading", CROSSED_S + 10, "the auction is over")
         collector.stop()
         records = sink.output()
         evidence.check(records, Truth(exchange, words.symbol))

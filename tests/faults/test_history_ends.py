@@ -1,7 +1,7 @@
 """Trades that the exchange no longer has are reported as lost with their ids, and all others are backfilled."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -32,17 +32,13 @@ def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
         yield running
 
 
-def live(exchange: Simulator, calls: Callable[[int], list[Call]]) -> list[Any]:
-    """Run a collector with faults, and return its records.
-
-    `calls` creates the faults from the newest trade id. All gaps are closed before the faults end.
-    """
+def live(exchange: Simulator, calls: Iterable[Call]) -> list[Any]:
+    """Run a collector with faults, and return its records. All gaps are closed before the faults end."""
     sink = ListSink()
     try:
         with collector_thread(settings_for(exchange), sink) as collector:
             collector.is_served()
-            newest = exchange.get("/truth/summary")["symbols"]["BTC-USDT"]["lastTradeId"]
-            for fault, body in calls(newest):
+            for fault, body in calls:
                 exchange.post(f"/faults/{fault}", body)
             collector.comes(lambda status: status["counters"]["gapsDetected"] > 0)
             time.sleep(1.0)
@@ -59,23 +55,24 @@ def test_trades_missing_from_history_are_lost_id_by_id(exchange: Simulator) -> N
     before = Truth(exchange).swallowed()
     some = ("lose", {"channel": "trade", "chance": 0.3, "seed": 5, "seconds": 1})
     gone = {"symbol": "BTC-USDT", "swallowed": True}
-    records = live(exchange, lambda newest: [("no-history", gone), LOSE, some])
+    records = live(exchange, [("no-history", gone), LOSE, some])
     assert evidence.lost_numbers(records, "/trade") == Truth(exchange).swallowed() - before
 
 
 def test_gap_half_in_history_is_half_lost(exchange: Simulator) -> None:
-    def calls(newest: int) -> list[Call]:
-        gone = {"symbol": "BTC-USDT", "from": newest + 60, "to": newest + 79}
-        return [("lose", {"channel": "trade", "seconds": 1.5}), ("no-history", gone)]
+    def calls() -> Iterator[Call]:
+        yield "lose", {"channel": "trade", "seconds": 1.5}
+        newest = exchange.get("/truth/summary")["symbols"]["BTC-USDT"]["lastTradeId"]
+        yield "no-history", {"symbol": "BTC-USDT", "from": newest + 20, "to": newest + 39}
 
-    records = live(exchange, calls)
+    records = live(exchange, calls())
     assert len(evidence.lost_numbers(records, "/trade")) == 20
     assert sum(record["recovered"] for record in evidence.of_type(records, "lost") if record["ranges"]) > 20
 
 
 def test_gap_without_history_is_lost_completely(exchange: Simulator) -> None:
     refuse: Call = ("refuse", {"status": 503, "seconds": 1})
-    records = live(exchange, lambda newest: [("no-history", {"symbol": "BTC-USDT", "before": 1 << 60}), refuse, CUT])
+    records = live(exchange, [("no-history", {"symbol": "BTC-USDT", "before": 1 << 60}), refuse, CUT])
     (end,) = [end for end in evidence.of_type(records, "lost") if end["ranges"]]
     assert (end["recovered"], len(end["ranges"])) == (0, 1)
     assert end["missing"] > 100  # more than a page of history
@@ -85,13 +82,14 @@ def test_restart_of_trade_ids_is_reported_and_open_gaps_are_lost(exchange: Simul
     sink = ListSink()
     with collector_thread(settings_for(exchange), sink) as collector:
         collector.is_served()
-        exchange.post("/faults/rest", {"path": exchange.words.trade_history, "status": 500, "seconds": 3})
+        exchange.post("/faults/rest", {"path": exchange.words.trade_history, "status": 500, "seconds": 60})
         exchange.post(*as_call(LOSE))
         collector.comes(lambda status: status["counters"]["gapsDetected"] > 0)
         exchange.post(*as_call(LOSE))
         time.sleep(0.3)
         exchange.post("/faults/sequence-reset", {"symbol": "BTC-USDT", "trades": True})
         collector.comes(lambda status: status["counters"]["lostTrades"] > 0)
+        exchange.clear_faults()
         collector.stop()
     output = sink.output()
     (place,) = [
