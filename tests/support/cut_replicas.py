@@ -1,19 +1,32 @@
 """Finds the connections of single collectors at the simulator, so that a test can cut those of one replica."""
 
+import time
 from typing import Any
 
 from collector_thread import CollectorThread
+from market_collector.app import Collector
 from simulator_process import Simulator
 
 
 def connections_of(exchange: Simulator, *collectors: CollectorThread) -> list[list[str]]:
-    """The connections of each collector, by the ports of their sockets."""
+    """The connections of each collector, by the ports of their sockets, once it has all of them."""
+    ports = [_ports_of(collector) for collector in collectors]
     rows = exchange.get("/state")["connections"]
-    peers = [set(collector.ask(lambda c: [_port(link) for link in c.supervisor.links])) for collector in collectors]
-    return [[row["id"] for row in rows if int(row["peer"].rpartition(":")[2]) in ports] for ports in peers]
+    return [[row["id"] for row in rows if int(row["peer"].rpartition(":")[2]) in each] for each in ports]
 
 
-def _port(link: Any) -> int:
-    """The local port of a link's newest connection."""
-    (*_, session) = link._sessions.values()
-    return int(session._connection._transport.get_extra_info("sockname")[1])
+def _ports_of(collector: CollectorThread) -> set[int]:
+    while None in (ports := collector.ask(_ports)):
+        time.sleep(0.05)  # a slow machine may have lost one again
+    return ports
+
+
+def _ports(collector: Collector) -> set[Any]:
+    return {_port(link) for link in collector.supervisor.links}
+
+
+def _port(link: Any) -> Any:
+    """The local port of a link's newest connection; None without one."""
+    newest = next(reversed(link._sessions.values()), None)
+    connection = newest and newest._connection
+    return connection and connection._transport.get_extra_info("sockname")[1]
