@@ -194,6 +194,31 @@ def check_nothing_is_missing(place: Place, output: Output) -> None:
 def check_only_reported_updates_are_missing(place: Place, output: Output) -> None:
     """Every trade and candle is there. Updates of books may be lost if a gap record says so, and the status too."""
     check_only_reported_updates(comes_to_rest(place, output.verdict), place)
+    check_breaks_of_books(output)
+
+
+def check_breaks_of_books(output: Output) -> None:
+    """A gap record covers each time in which no pod continues a book. `verify` cannot tell: each file starts with a snapshot."""
+    chains: dict[str, list[list[int]]] = {}
+    gaps: dict[str, list[tuple[int, int]]] = {}
+    for records in output.records().values():
+        last: dict[str, list[int]] = {}
+        for record in records:
+            if record["type"] == "orderbook":
+                symbol, sequence = record["symbol"], record["sequence"]
+                if record["action"] == "snapshot" and last.get(symbol, [-1])[-1] != sequence:
+                    last[symbol] = [sequence, sequence]
+                    chains.setdefault(symbol, []).append(last[symbol])
+                last[symbol][1] = sequence
+            elif record["type"] in ("lost", "repaired") and record["resumed_sequence"] is not None:
+                ends = record["after_sequence"] or 0, record["resumed_sequence"]
+                gaps.setdefault(record["symbol"], []).append(ends)
+    for symbol, parts in chains.items():
+        newest = min(parts)[0]
+        for first, end in sorted(parts):
+            known = gaps.get(symbol, [])
+            assert first <= newest or any(start <= newest and first <= till for start, till in known), (newest, first)
+            newest = max(newest, end)
 
 
 def check_only_reported_updates(report: Any, place: Place) -> None:

@@ -240,6 +240,7 @@ class Collector:
         saved = self.checkpoint.load() or Positions({}, [], [], {})
         memory = await self.fanout.recall(saved.places) or Memory()
         written = Written(memory.numbers, memory.heads, memory.gaps, memory.closed, memory.head_times, memory.trades)
+        written = written.without_heads(saved.held)
         if self._handover:
             own_uid = os.environ.get("POD_UID", "")
             self._takeover = Takeover(self.ledger, self._handover.read_change(), own_uid)
@@ -330,8 +331,8 @@ class Collector:
             write_termination_message(self._status((), {}), self._termination_log)
 
     def _positions(self) -> Positions:
-        unsettled = self._takeover.unsettled if self._takeover else ()
-        return positions(self.ledger, self.fanout.unreported_losses(), self.fanout.places(), unsettled)
+        found = positions(self.ledger, self.fanout.unreported_losses(), self.fanout.places())
+        return self._takeover.hold(found) if self._takeover else found
 
 
 async def _until(event: asyncio.Event, longest_s: float) -> None:

@@ -110,6 +110,10 @@ class Pod:
         effects = self.takeover.on_document(document_of(ended, running), at(13))
         return [each for effect in effects for each in effect.records]
 
+    def saves(self) -> Positions:
+        """Its checkpoint."""
+        return self.takeover.hold(positions(self.ledger, [], {}))
+
     def overdue(self, seconds: float = 20) -> list[tuple[str | None, str | None, str]]:
         self.gaps += self.ledger.check_overdue(at(seconds))
         found, self.gaps = bounds(self.gaps), []
@@ -303,8 +307,8 @@ def test_own_entry_of_a_crashed_container_counts_as_ended() -> None:
 def test_crash_of_a_pod_that_was_not_settled_loses_no_question() -> None:
     first = Pod(has_document=False)
     first.trades(105, 106)
-    assert first.takeover.unsettled == (str(TRADES), str(BOOK), str(CANDLES))
-    saved = positions(first.ledger, [], {}, first.takeover.unsettled)
+    saved = first.saves()
+    assert saved.unsettled == (str(TRADES), str(BOOK), str(CANDLES))
 
     at_start = Pod({str(TRADES): trades_at(100)}, saved=saved)
     at_start.trades(109)
@@ -323,6 +327,29 @@ def test_crash_of_a_pod_that_was_not_settled_loses_no_question() -> None:
     overlapping = Pod({str(TRADES): trades_at(106)}, saved=saved)
     overlapping.trades(109)
     assert overlapping.overdue() == [("107", "108", "Restarted")]
+
+
+def test_crash_of_a_pod_that_holds_a_stream_hides_no_gap() -> None:
+    """Its own data would look as if it continued what the predecessor delivered."""
+    left_open = OpenGap(StoredGap("okx", "BTC-USDT", None, 1, "g", str(TRADES), "50", "51", None, None, 2, "Other"))
+    old = StreamPosition(LinePosition(100, 100, ((50, 51),)), (left_open,))
+    first = Pod(running={"old": {str(TRADES): old, str(BOOK): book_at(50)}})
+    first.trades(105, 106)
+    first.book(70)
+    first.hears("old", trades=old, book=book_at(60))
+    saved = first.saves()
+    assert by_stream(saved) == {str(TRADES): old, str(BOOK): book_at(60)}
+
+    written = Written({str(TRADES): [(105, 105), (106, 106)]}, {str(BOOK): 70}, {}, ())
+    second = Pod(saved=saved, written=written.without_heads(saved.held))
+    assert bounds(second.events) == [("60", None, "Restarted")]
+    second.trades(109)
+    assert second.overdue() == [("101", "104", "Restarted"), ("107", "108", "Restarted")]
+    assert second.ledger.gaps.all_open()[0].gap.gap_id == "g", "what the predecessor left open"
+
+    first.hears("old", trades=trades_at(104), book=book_at(70))
+    saved = first.saves()
+    assert (saved.streams[str(TRADES)].last, saved.streams[str(BOOK)].head, saved.held) == (106, 70, ())
 
 
 def test_positions_by_stream_keep_everything() -> None:

@@ -71,6 +71,17 @@ def test_pods_that_overlap_miss_nothing() -> None:
     assert pod.ledger.gaps.detected == 0
 
 
+def test_crash_of_a_pod_that_holds_the_trades_hides_no_gap() -> None:
+    pod = Pod(stood("a", 1))
+    pod.brings(pod.connect(11.0), "d", "e", seconds=11.1)
+    saved = pod.takeover.hold(positions(pod.ledger, [], {}))
+    assert (saved.streams[str(TRADES)], saved.held) == (stood("a", 1).line, (str(TRADES),))
+    written = Written({}, {}, {}, (), trades={str(TRADES): [("d", 4), ("e", 5)]})
+    assert written.without_heads(saved.held).trades == {}
+    pod.hears(stood("e", 5), 11.3)
+    assert pod.takeover.hold(positions(pod.ledger, [], {})).held == ()
+
+
 def test_trade_of_both_pods_shows_the_overlap() -> None:
     pod = Pod(stood("a", 1))
     feed = pod.connect(11.0)

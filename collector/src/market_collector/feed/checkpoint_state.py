@@ -1,9 +1,9 @@
 """Checkpoint: the progress of every stream as a document, so that the next process misses nothing."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -30,6 +30,7 @@ must be small. A page of recent trades that goes back to the newest ones has the
 LONGEST_ID = 64
 IdPair = tuple[StoredId, StoredId]
 """First and last of consecutive ids."""
+T = TypeVar("T")
 _is_id = re.compile("-?[0-9]{1,30}").fullmatch
 
 
@@ -86,6 +87,8 @@ class Positions(msgspec.Struct, frozen=True):
     """Version of the format; 1 had only the last trade ids."""
     unsettled: tuple[str, ...] = ()
     """Streams that other pods may have delivered before this one, which nobody has said so far (`handover`)."""
+    held: tuple[str, ...] = ()
+    """Streams whose position is that of a predecessor, which may leave a gap before the first data of this process."""
 
 
 class StreamPosition(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -130,15 +133,11 @@ def of_streams(by_name: Mapping[str, StreamPosition]) -> Positions:
     )
 
 
-def positions(
-    ledger: Ledger, losses: Sequence[Loss], places: Mapping[str, str], unsettled: tuple[str, ...] = ()
-) -> Positions:
+def positions(ledger: Ledger, losses: Sequence[Loss], places: Mapping[str, str]) -> Positions:
     """Return the present checkpoint."""
     streams = {str(stream): position(progress) for stream, progress in ledger.streams.items()}
     gaps = [_open_gap(known) for known in ledger.gaps.all_open()]
-    return Positions(
-        {name: each for name, each in streams.items() if each}, gaps, list(losses), dict(places), unsettled=unsettled
-    )
+    return Positions({name: each for name, each in streams.items() if each}, gaps, list(losses), dict(places))
 
 
 def position(progress: StreamProgress) -> LinePosition | None:
@@ -178,6 +177,15 @@ class Written(msgspec.Struct, frozen=True):
     """By stream of `heads`: exchange times."""
     trades: Mapping[str, Sequence[tuple[str, int]]] = {}
     """By stream: trade ids that are not dense, and their exchange times."""
+
+    def without_heads(self, streams: Collection[str]) -> "Written":
+        """Return this without what tells where these streams ended."""
+
+        def others(by_stream: Mapping[str, T]) -> dict[str, T]:
+            return {name: each for name, each in by_stream.items() if name not in streams}
+
+        heads, trades = others(self.heads), others(self.trades)
+        return msgspec.structs.replace(self, heads=heads, head_times=others(self.head_times), trades=trades)
 
 
 def resume(ledger: Ledger, saved: Positions, written: Written, now: Moment) -> list[Emit]:

@@ -138,10 +138,25 @@ class Takeover:
         """Whether each stream has a position or is known to be new."""
         return not self._fresh
 
-    @property
-    def unsettled(self) -> tuple[str, ...]:
-        """Names of the others, for the checkpoint: after a crash, the question is still open."""
-        return tuple(self._fresh)
+    def hold(self, positions: Positions) -> Positions:
+        """Return the checkpoint with the ends of predecessors for the streams that are held and not covered.
+
+        If this pod dies before they overlap, the next one asks the same question: its own data would hide the gap.
+        """
+        ends = {
+            name: at
+            for name, held in self._held.items()
+            if not held.is_covered and (at := self._furthest(name, held.pods))
+        }
+        before = of_streams(ends)
+        return msgspec.structs.replace(
+            positions,
+            streams=positions.streams | before.streams,
+            gaps=positions.gaps + before.gaps,
+            losses=positions.losses + before.losses,
+            unsettled=tuple(self._fresh),
+            held=tuple(ends),
+        )
 
     @property
     def awaited(self) -> set[str]:
