@@ -1,7 +1,8 @@
 """Many streams in one process that reconnect at once: no limit of the exchange is exceeded.
 
-The simulator has the exchange's limits: it refuses what is above them, and counts it. Connections have to be a third of
-a second apart, so other tests must not hold up this process.
+The simulator has the exchange's limits: it refuses what is above them, and counts it. OKX's connections have to be a
+third of a second apart, so other tests must not hold up this process. Other exchanges count for minutes, and their
+tests wait most of the time.
 """
 
 import time
@@ -12,24 +13,27 @@ import pytest
 
 from collector_settings import settings_of
 from collector_thread import CollectorThread, ListSink, collector_thread
-from exchange_words import ALL_WORDS
+from exchange_words import MARKETS, OKX, ExchangeWords
 from market_collector.app import Collector
 from market_collector.config.settings import Settings
 from market_collector.exchanges import EXCHANGES
 from market_collector.exchanges.binance import markets
 from market_collector.exchanges.binance.exchange import Binance
+from market_collector.exchanges.bybit.exchange import Bybit
 from market_collector.model.streams import DataType, StreamState
 from market_collector.net import http_client
 from market_collector.net.deadlines import DEADLINES
 from simulator_process import Simulator, simulator
 
-pytestmark = [pytest.mark.faults, pytest.mark.alone, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(180)]
 
 COLLECTORS = 3
-SYMBOLS = tuple(f"C{number:03}-USDT" for number in range(200))
+SYMBOLS = 200
 DATA_TYPES = (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE)
 CONNECTION_LIMITS = {"okx": 3, "binance": 300, "bybit": 500}
 """In a second, in 5 minutes, in 5 minutes."""
+OTHERS = [name for name in MARKETS if name != OKX.name]
+HEARTBEATS = {exchange: exchange.heartbeat for exchange in (Binance, Bybit)}
 OBSERVED_S = 5.0
 """Time for requests about gaps and books, which come when the streams are back."""
 
@@ -39,16 +43,24 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The collector's own pace and patience, unlike in the other tests of faults."""
     monkeypatch.setattr(Binance.rest_api, "budgets", markets.BUDGETS)
     monkeypatch.setattr(http_client, "TIMEOUT_S", 5.0)
+    for each, heartbeat in HEARTBEATS.items():
+        monkeypatch.setattr(each, "heartbeat", heartbeat)
 
 
-@pytest.fixture(params=ALL_WORDS)
+@pytest.fixture(params=[pytest.param(OKX.name, marks=pytest.mark.alone), *OTHERS])
 def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     """One simulated exchange with its own limits, where each stream has a message within a few seconds."""
-    market = ("--market", "1", "--symbols", ",".join(SYMBOLS), "--rate", "2", "--start", "now", "--log-level", "error")
-    limit = ("--connection-limit", str(CONNECTION_LIMITS[request.param]))
+    words = MARKETS[request.param]
+    options = ("--market", "1", "--rate", "2", "--start", "now", "--log-level", "error")
+    market = (*options, "--symbols", ",".join(symbols_of(words)))
+    limit = ("--connection-limit", str(CONNECTION_LIMITS[words.name]))
     with simulator(*market, *limit, exchange=request.param, is_impatient=False) as running:
         running.get("/state")  # answered when it has opened all books
         yield running
+
+
+def symbols_of(words: ExchangeWords) -> tuple[str, ...]:
+    return tuple(words.symbol.replace("BTC", f"C{number:03}") for number in range(SYMBOLS))
 
 
 def settings_for(exchange: Simulator) -> Settings:
@@ -58,7 +70,7 @@ def settings_for(exchange: Simulator) -> Settings:
         *DATA_TYPES,
         rest=exchange.rest,
         exchange=exchange.words.name,
-        symbols=SYMBOLS,
+        symbols=symbols_of(exchange.words),
         candle_intervals=("1m",),
         backoff_initial_s=0.05,
         backoff_max_s=0.5,
