@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from market_collector.feed.feed import Feed
 from market_collector.model.events import Gap, Orderbook
 from market_collector.model.streams import StreamState
 from market_collector.verify.books import BookLine
+from traced_memory import kept_bytes
 
 TRIMMED = BookRule(Proof.CHECKSUM, Scope.CONNECTION, BookWindow.TRIM)
 RANGED = BookRule(Proof.RANGE, Scope.INSTRUMENT, BookWindow.KNOWN_RANGE)
@@ -281,6 +283,22 @@ def test_trail_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     market.keep(first.closed("lost", at(5)))
     (gap,) = [record for record in market.records if isinstance(record, Gap)]
     assert (gap.after_sequence, market.books[-1].sequence) == (10, 14)
+
+
+def test_trail_takes_little_memory() -> None:
+    market, _ = ranged()
+    second = market.open(2)
+    (fetch,) = market.asks(second, 3)
+    market.answers(second, fetch, whole(10, {"9": "1", "8": "1"}, depth=250), 3)
+    amounts = {f"{price}.12000000": "12.34567800" for price in range(10_000, 10_250)}
+    frames = [msgspec.json.encode(change(end - 1, end, amounts)) for end in range(11, 61)]
+
+    def follow() -> None:
+        for frame in frames:
+            market.gets(second, frame, 4)
+        market.asks(second, 5)
+
+    assert kept_bytes(follow) < 800_000
 
 
 def test_successor_of_a_quiet_book_starts_without_an_update() -> None:

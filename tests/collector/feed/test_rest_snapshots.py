@@ -1,5 +1,6 @@
 """Books whose snapshot comes over REST while updates wait for it."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from market_collector.feed.feed import Feed
 from market_collector.feed.rest_snapshots import RETRY_S, WAIT_S
 from market_collector.feed.subscription import UPDATES_WAITING
 from market_collector.model.events import Connected, Gap, Lost, Orderbook, Resync
+from traced_memory import kept_bytes
 
 
 def market_of_one() -> tuple[Connections, Feed, Fetch]:
@@ -131,6 +133,14 @@ def test_waiting_updates_are_limited_by_time_and_number() -> None:
     (fetch,) = market.asks(feed, 4 + WAIT_S)
     market.answers(feed, fetch, whole(UPDATES_WAITING + 5, {}), 4 + WAIT_S)
     assert len(market.books) == 2
+
+
+def test_waiting_updates_take_little_memory() -> None:
+    """A snapshot may be late by 10 s. Of a busy book, that is 100 updates of 250 levels."""
+    market, feed, _ = market_of_one()
+    levels = {f"{price}.12000000": "12.34567800" for price in range(50_000, 50_250)}
+    frames = [msgspec.json.encode(change(number, number + 1, levels)) for number in range(100)]
+    assert kept_bytes(lambda: [market.gets(feed, frame, 1.5) for frame in frames]) < 1_500_000
 
 
 def test_answer_for_an_earlier_subscription_is_not_used() -> None:

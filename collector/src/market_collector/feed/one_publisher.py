@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from market_collector.book.book import Book
+from market_collector.book.packed_update import PackedUpdate, pack
 from market_collector.book.rule import BookRule
 from market_collector.feed.published_book import PublishedBooks
 from market_collector.feed.stream_state import BookProgress
@@ -42,20 +43,20 @@ class Trail:
 
     def __init__(self, snapshot: Orderbook) -> None:
         self.book = Book(snapshot, is_packed=True)
-        self.updates: deque[Orderbook] = deque()
+        self.updates: deque[PackedUpdate] = deque()
 
     def add(self, update: Orderbook) -> None:
         """Keep an update."""
         if len(self.updates) == UPDATES_KEPT:
-            self.book.apply(self.updates.popleft())
-        self.updates.append(update)
+            self.book.apply(self.updates.popleft().unpack())
+        self.updates.append(pack(update))
 
     def advance(self, head: int | None, rule: BookRule) -> bool:
         """Advance to this state, or past the update that leads on from it. Returns whether that was possible."""
         while self.book.sequence != head:
             if not self.updates:
                 return False
-            update = self.updates.popleft()
+            update = self.updates.popleft().unpack()
             self.book.apply(update)
             if rule.is_next(head, update):
                 return True
@@ -125,7 +126,7 @@ class KnownRangeBooks(OnePublisherBooks):
             return []
         progress.publisher, book = number, trail.book
         records = PublishedBooks._start(self, progress, book, self._snapshot(progress, book, now), now)
-        for update in trail.updates:
+        for update in [each.unpack() for each in trail.updates]:
             book.apply(update)
             records += super().add_update(progress, book, update, now)
         return records

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import structs
 
+from market_collector.book.packed_update import pack
 from market_collector.book.rule import BookRule
 from market_collector.errors import FrameError
 from market_collector.exchanges.interface import BookSnapshots
@@ -35,14 +36,14 @@ class RestSnapshots:
     def wait(self, subscription: BookSubscription, update: Orderbook, now: Moment) -> None:
         """Keep an update until there is a snapshot. Those kept follow each other."""
         waiting = subscription.waiting
-        last = waiting[-1][1].sequence if waiting else None
+        last = waiting[-1][1].head.sequence if waiting else None
         if self._rule.contains(last, update):
             return
         if waiting and not self._rule.is_next(last, update):
             waiting.clear()
         while waiting and now.at - waiting[0][0] > WAIT_S:
             waiting.popleft()
-        waiting.append((now.at, update))
+        waiting.append((now.at, pack(update)))
 
     def requests(self, subscriptions: Iterable[BookSubscription], now: Moment) -> list[Effect]:
         """Return the requests that are due. One made before the acknowledgement would not prove a quiet book."""
@@ -83,14 +84,14 @@ class RestSnapshots:
 
     def _join(self, subscription: BookSubscription, snapshot: Orderbook) -> list[Orderbook]:
         at, book = snapshot.sequence, subscription.book
-        later = [update for _, update in subscription.waiting if not self._rule.contains(at, update)]
-        if later and not self._rule.is_next(at, later[0]):
-            raise _UnusableError(f"it is older than the updates: {at}, then {later[0].previous_sequence}")
-        if book is not None and book.sequence != [snapshot, *later][-1].sequence:
+        later = [kept for _, kept in subscription.waiting if not self._rule.contains(at, kept.head)]
+        if later and not self._rule.is_next(at, later[0].head):
+            raise _UnusableError(f"it is older than the updates: {at}, then {later[0].head.previous_sequence}")
+        if book is not None and book.sequence != (later[-1].head if later else snapshot).sequence:
             raise _UnusableError(f"it is older than the book: {at}, then {book.sequence}")
         if snapshot.exchange_time_ns is None:
             snapshot = structs.replace(snapshot, exchange_time_ns=_time_ns(subscription, at))
-        return [snapshot, *later]
+        return [snapshot, *(kept.unpack() for kept in later)]
 
     def _try_later(self, subscription: BookSubscription, problem: str, now: Moment) -> list[Effect]:
         stream, delay_s = subscription.progress.stream, RETRY_S[min(subscription.snapshot_tries, len(RETRY_S) - 1)]
@@ -101,7 +102,7 @@ class RestSnapshots:
 
 def _time_ns(subscription: BookSubscription, at: int | None) -> int | None:
     """Return the exchange time of the update that led to a state, or of the next one; None while neither is known."""
-    waiting = [each for _, each in subscription.waiting]
+    waiting = [each.head for _, each in subscription.waiting]
     return next((each.exchange_time_ns for each in waiting if (each.sequence or 0) >= (at or 0)), None)
 
 

@@ -8,12 +8,13 @@ import msgspec
 
 from market_collector.book.book import Book
 from market_collector.book.known_range import WHOLE_BOOK, KnownRange
+from market_collector.book.packed_update import PackedUpdate
 from market_collector.exchanges.interface import Ack, Codec, Evidence, Limits, Refusal, Sign
 from market_collector.feed.effects import Effect, Emit, Reconnect, Send, SendSigned, Warn
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.outbox import Outbox, Outgoing
 from market_collector.feed.stream_state import BookProgress, LiquidationProgress, StreamProgress, UnnumberedProgress
-from market_collector.model.events import Orderbook, Raw
+from market_collector.model.events import Raw
 from market_collector.model.moment import Moment
 from market_collector.model.reasons import GapReason
 from market_collector.model.streams import DataType, Stream, StreamState
@@ -83,7 +84,7 @@ class BookSubscription(StreamSubscription, kw_only=True):
     """Whether the instrument did not trade continuously by the last answer, so that the book may be crossed."""
     looked_at: float = float("-inf")
     """When it was last examined for a cross, monotonic seconds."""
-    waiting: deque[tuple[float, Orderbook]] = msgspec.field(default_factory=lambda: deque(maxlen=UPDATES_WAITING))
+    waiting: deque[tuple[float, PackedUpdate]] = msgspec.field(default_factory=lambda: deque(maxlen=UPDATES_WAITING))
     """Updates that a REST snapshot will precede, with the time when each arrived, monotonic seconds."""
     fetching: float | None = None
     """When the subscription was acknowledged for which a REST snapshot is requested; None if none is."""
