@@ -1,5 +1,7 @@
 """Books whose snapshot comes over REST while updates wait for it."""
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from feed_life import NO_ANSWER, at, reconnects, sent
 from imaginary_books import ACK, Connections, PlainSnapshots, RangedMarket, Rebuilt, change, whole
 from market_collector.book.rule import BookRule, Proof
 from market_collector.errors import RequestFailedError
-from market_collector.feed.effects import Fetch, Question
+from market_collector.feed.effects import Effect, Fetch, Question
 from market_collector.feed.feed import Feed
 from market_collector.feed.rest_snapshots import RETRY_S, WAIT_S
 from market_collector.feed.subscription import UPDATES_WAITING
@@ -141,6 +143,26 @@ def test_waiting_updates_take_little_memory() -> None:
     levels = {f"{price}.12000000": "12.34567800" for price in range(50_000, 50_250)}
     frames = [msgspec.json.encode(change(number, number + 1, levels)) for number in range(100)]
     assert kept_bytes(lambda: [market.gets(feed, frame, 1.5) for frame in frames]) < 1_500_000
+
+
+@pytest.mark.parametrize("is_synced", [False, True])
+@pytest.mark.parametrize("end", [lambda feed: feed.closed("cut", at(2)), lambda feed: feed.stopped(at(2))])
+def test_ended_connection_keeps_no_levels(end: Callable[[Feed], list[Effect]], *, is_synced: bool) -> None:
+    """Cycles of references keep its objects until the garbage collector runs, which is seldom."""
+    market, feed, fetch = market_of_one()
+    if is_synced:
+        market.answers(feed, fetch, whole(0, {}), 1.4)
+    frames = [
+        msgspec.json.encode(change(number, number + 1, {f"{price}.12": "12.34" for price in range(250)}))
+        for number in range(100)
+    ]
+
+    def live() -> None:
+        for frame in frames:
+            feed.received(frame, at(1.5))
+        end(feed)
+
+    assert kept_bytes(live) < 100_000
 
 
 def test_answer_for_an_earlier_subscription_is_not_used() -> None:

@@ -211,6 +211,16 @@ class BookSync:
         subscription.book = None
         return self._ledger.books.remove(subscription.progress, self._connection, reason, now)
 
+    def release(self) -> None:
+        """Drop all books and the updates that wait: the connection has ended.
+
+        Objects of an ended connection refer to each other. They stay until the garbage collector runs, for minutes,
+        because it does not count levels.
+        """
+        for subscription in self._books:
+            subscription.book = subscription.held = None
+            subscription.waiting.clear()
+
     def _request_snapshot(self, subscription: BookSubscription, reason: ResyncReason, now: Moment) -> list[Effect]:
         """Subscribe again: first at once, then after growing delays, finally on another connection.
 

@@ -282,13 +282,16 @@ class Feed:
         lost = DisconnectReason.CONNECTION_LOST if code is None else DisconnectReason.CLOSED_BY_EXCHANGE
         word = DisconnectReason.SLOW_READING if is_slow else ended_as or lost
         events = self._ledger.disconnected(self._number, list(self._subscriptions), reason, now, cause, word=word)
+        self._book_sync.release()
         if closing is not Closing.KEY_REFUSED:
             return [Emit(events)]
         return [Emit(events), *self._login.on_refusing_close(reason, now)]
 
     def stopped(self, now: Moment) -> list[Effect]:
         """The connection was ended on purpose: nothing more is expected of it."""
-        return [Emit(self._ledger.stopped(self._number, self._subscriptions, now))]
+        events = self._ledger.stopped(self._number, self._subscriptions, now)
+        self._book_sync.release()
+        return [Emit(events)]
 
     # -- messages
 
