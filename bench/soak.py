@@ -23,7 +23,7 @@ from bench.process import cpu_ns, memory
 from bench.results import Goal
 
 import evidence
-from collector_program import Program, document, program, verified
+from collector_program import Program, document, program, verified, without_repeated_gaps
 from exchange_words import OKX
 from fault_cases import SKEW_NS, cases
 from simulator_process import Simulator, simulator
@@ -54,11 +54,17 @@ class Soak:
 
 @dataclass(frozen=True)
 class Recording:
-    """All records in the files below a directory, oldest first. Each iteration decodes them again to save memory."""
+    """All records in the files below a directory, oldest first, each gap once.
+
+    Each iteration decodes them again to save memory.
+    """
 
     directory: Path
 
     def __iter__(self) -> Iterator[Any]:
+        return without_repeated_gaps(self._lines())
+
+    def _lines(self) -> Iterator[Any]:
         for file in sorted(self.directory.glob("*.jsonl")):
             with file.open("rb") as lines:
                 yield from map(msgspec.json.decode, lines)

@@ -24,3 +24,10 @@ def test_short_soak_records_all_events(
     assert written["rss_peak_mb"] >= written["rss_end_mb"] > 10
     assert written["verify"] in ("complete", "holes")
     assert len(soak.rows(written)) == len(written) + 1
+
+
+def test_gap_that_the_next_file_repeats_counts_once(tmp_path: Path) -> None:
+    lines = ['{"type":"gap","gap_id":"a"}\n', '{"type":"gap","gap_id":"a"}\n{"type":"repaired","gap_id":"a"}\n']
+    for number, text in enumerate(lines):
+        (tmp_path / f"{number}.jsonl").write_text(text)
+    assert [record["type"] for record in soak.Recording(tmp_path)] == ["gap", "repaired"]

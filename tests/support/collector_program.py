@@ -142,10 +142,10 @@ def _wait_for_answer(running: Program) -> None:
 def stored(directory: Path) -> list[Any]:
     """All records of a file sink, each gap once. A line that a kill has cut off was never acknowledged."""
     lines = [line for file in sorted(directory.glob("*.jsonl")) for line in file.read_bytes().splitlines(keepends=True)]
-    return list(_without_repeated_gaps(json.loads(line) for line in lines if line.endswith(b"\n")))
+    return list(without_repeated_gaps(json.loads(line) for line in lines if line.endswith(b"\n")))
 
 
-def _without_repeated_gaps(records: Iterable[Any]) -> Iterator[Any]:
+def without_repeated_gaps(records: Iterable[Any]) -> Iterator[Any]:
     """A file repeats the gaps that are open at its start."""
     gaps: set[str] = set()
     for record in records:
