@@ -54,7 +54,7 @@ def test_unchanged_condition_gives_no_event_when_counters_change(place: Any, pod
     assert events(place) == before
 
 
-def test_restarted_operator_repeats_no_event(place: Any, kubelet: Any, start: Start) -> None:
+def test_restarted_operator_repeats_no_event(place: Any, kubelet: Any, start: Start, eventually: Eventually) -> None:
     operator = start()
     place.create()
     kubelet.run_all(1)
@@ -62,7 +62,11 @@ def test_restarted_operator_repeats_no_event(place: Any, kubelet: Any, start: St
     operator.stop()
     before = events(place)
     again = start("--sweep-interval", "1s")
-    time.sleep(4)
+
+    def repeats_its_work() -> None:
+        assert again.metric("sweeps_total") > 2
+
+    eventually(repeats_its_work)
     assert again.metric("reconcile_total") > 1
     assert events(place) == before
 
