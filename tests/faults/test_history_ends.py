@@ -25,7 +25,9 @@ def _gives_up_soon() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=WORDS)
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"history {name}")) for name in WORDS]
+)
 def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     market = ("--market", "11", "--symbols", "BTC-USDT", "--rate", "300", "--start", "now")
     with simulator(*market, exchange=request.param) as running:
@@ -51,6 +53,11 @@ def live(exchange: Simulator, calls: Iterable[Call]) -> list[Any]:
     return records
 
 
+def newest(exchange: Simulator) -> int:
+    """The id of the newest trade."""
+    return int(exchange.get("/truth/summary")["symbols"]["BTC-USDT"]["lastTradeId"])
+
+
 def test_trades_missing_from_history_are_lost_id_by_id(exchange: Simulator) -> None:
     before = Truth(exchange).swallowed()
     some = ("lose", {"channel": "trade", "chance": 0.3, "seed": 5, "seconds": 1})
@@ -61,9 +68,12 @@ def test_trades_missing_from_history_are_lost_id_by_id(exchange: Simulator) -> N
 
 def test_gap_half_in_history_is_half_lost(exchange: Simulator) -> None:
     def calls() -> Iterator[Call]:
-        yield "lose", {"channel": "trade", "seconds": 1.5}
-        newest = exchange.get("/truth/summary")["symbols"]["BTC-USDT"]["lastTradeId"]
-        yield "no-history", {"symbol": "BTC-USDT", "from": newest + 20, "to": newest + 39}
+        yield "lose", {"channel": "trade", "seconds": 60}
+        before = newest(exchange)
+        yield "no-history", {"symbol": "BTC-USDT", "from": before + 20, "to": before + 39}
+        while newest(exchange) < before + 60:
+            time.sleep(0.05)
+        exchange.clear_faults("lose")
 
     records = live(exchange, calls())
     assert len(evidence.lost_numbers(records, "/trade")) == 20

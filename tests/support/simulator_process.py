@@ -45,9 +45,10 @@ class Simulator:
         with urlopen(self.control + path, timeout=ANSWER_S) as answer:
             yield from map(json.loads, answer)
 
-    def clear_faults(self) -> None:
-        """End all faults."""
-        urlopen(Request(self.control + "/faults", method="DELETE"), timeout=ANSWER_S).close()
+    def clear_faults(self, kind: str = "") -> None:
+        """End all faults, or those of a kind."""
+        path = f"/faults/{kind}" if kind else "/faults"
+        urlopen(Request(self.control + path, method="DELETE"), timeout=ANSWER_S).close()
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send a POST to the control address."""
