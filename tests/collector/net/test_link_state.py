@@ -247,6 +247,14 @@ def test_problem_of_the_last_attempt_stays_until_the_next_has_an_outcome() -> No
     assert one.problem == ""
 
 
+def test_last_attempt_keeps_the_delay_that_the_exchange_requests() -> None:
+    one = machine(1)
+    one.started(at(1))
+    one.ended(1, "HTTP 418", at(2), error=ConnectionFailedError("HTTP 418", status=418, retry_after_s=600.0))
+    assert one.wake_at is not None
+    assert one.wake_at >= 602
+
+
 def test_stopped_link_has_no_problem() -> None:
     one = machine()
     one.started(at(1))

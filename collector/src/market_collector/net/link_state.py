@@ -311,7 +311,7 @@ class LinkMachine:
                 return self._give_up(reason, now)
             effects.append(Log(logging.ERROR, f"{self.exhausted}; starting over (autoRestart is true)"))
             self._reset_attempts()
-            delay_s = self._backoff.long()
+            delay_s = max(delay_s, self._backoff.long())
         return [*effects, *self._delay(delay_s, reason, now)]
 
     def _delay(self, delay_s: float, reason: str, now: Moment) -> list[LinkEffect]:
