@@ -161,6 +161,25 @@ def test_page_without_a_trade_that_a_connection_brought_is_not_believed() -> Non
     assert life.emitted() == ["E", "whole 4-6", "f"]
 
 
+@pytest.mark.parametrize("absent", ["c", "e"])
+def test_page_without_a_trade_next_to_an_interruption_is_not_believed(absent: str) -> None:
+    """The last trade before it, or the first one after it: the page has others before and after that."""
+    life = TradeLife()
+    first = life.connect(0.0)
+    life.brings(first, "a", "b", "c", seconds=1.0)
+    life.lose(first, 2.0)
+    life.market.trade("d")
+    second = life.connect(3.0)
+    life.brings(second, "e", seconds=3.1)
+    life.emitted()
+    life.market.trade("f")
+    partial = json.dumps([row for row in life.market.rows if row[0] not in ("d", absent)]).encode()
+    life.answers(second, life.asks(second, 3.3), partial, 3.4)
+    assert life.emitted() == []
+    life.learns(second, 3.95)
+    assert life.emitted() == ["D", "whole 3-5", "e"]
+
+
 def test_page_without_a_block_trade_is_believed() -> None:
     """REST may not list trades of special kinds."""
     life = TradeLife("a", "b", "block", "d")

@@ -293,17 +293,27 @@ def _is_old(pause: Interruption, page: Sequence[Trade]) -> bool:
 
 
 def _is_partial(progress: UnnumberedProgress, pause: Interruption, page: Sequence[Trade]) -> bool:
-    """Whether a page lacks trades that connections have brought, between others that it has."""
-    return any(_lacks(page, [*ids], progress.unlisted) for ids in (pause.known, pause.live))
+    """Whether a page lacks trades that connections have brought, among those between its first and its last time.
+
+    The last trade before the interruption and the first one after it are, if their times are.
+    """
+    known, live = [*pause.known], [*pause.live]
+    last_known = [len(known) - 1] if _is_inside(page, pause.from_ns) else []
+    first_live = [0] if live and _is_inside(page, pause.live_ns or 0) else []
+    return _lacks(page, known, last_known, progress.unlisted) or _lacks(page, live, first_live, progress.unlisted)
 
 
-def _lacks(page: Sequence[Trade], ids: Sequence[str], unlisted: Container[str]) -> bool:
-    """Rows of the first and the last time count only as bounds, since trades of one time have no order."""
+def _is_inside(page: Sequence[Trade], time_ns: int) -> bool:
+    """Whether a page has all trades of a time. Those of its first and its last time have no order."""
+    return bool(page) and (page[0].exchange_time_ns or 0) < time_ns < (page[-1].exchange_time_ns or 0)
+
+
+def _lacks(page: Sequence[Trade], ids: Sequence[str], inside: Iterable[int], unlisted: Container[str]) -> bool:
+    """``inside`` are places of ids that the page should list. It should also list those between others that it has."""
     places = {name: place for place, name in enumerate(ids)}
-    bounds = {page[0].exchange_time_ns, page[-1].exchange_time_ns} if page else set()
-    inside = [places[row.trade_id] for row in page if row.trade_id in places and row.exchange_time_ns not in bounds]
-    listed = {row.trade_id for row in page}
-    expected = ids[min(inside) : max(inside)] if inside else ()
+    listed = {row.trade_id: _is_inside(page, row.exchange_time_ns or 0) for row in page}
+    bounds = [*inside, *(places[name] for name, is_inside in listed.items() if is_inside and name in places)]
+    expected = ids[min(bounds) : max(bounds) + 1] if bounds else ()
     return any(name not in listed and name not in unlisted for name in expected)
 
 
