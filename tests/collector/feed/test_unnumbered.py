@@ -8,6 +8,7 @@ from imaginary_exchange import NAME
 from imaginary_trades import PAGE, TRADES, TradeLife, at
 from market_collector.errors import RequestFailedError
 from market_collector.feed.checkpoint_state import LinePosition, Positions, Written, position, positions, resume
+from market_collector.feed.feed import Feed
 from market_collector.feed.ledger import Ledger, Loss
 from market_collector.feed.stream_state import IDS_KEPT
 from market_collector.model.events import Gap, Lost, Record, Recording
@@ -362,6 +363,64 @@ def test_lost_messages_of_a_connection_leave_trades_interrupted() -> None:
     life.brings(feed, "c", seconds=2.1)
     life.learns(feed, 2.2)
     assert life.emitted() == ["a", "B", "whole 1-3", "c"]
+
+
+def resubscribed() -> tuple[TradeLife, Feed]:
+    """Trades a and b are delivered, then the stream is unsubscribed and subscribed. Trade c was on the way."""
+    life = TradeLife()
+    feed = life.connect(0.0)
+    life.brings(feed, "a", "b", seconds=1.0)
+    life.emitted()
+    life.keep(feed._requests.resubscribe([TRADES], at(2.0)))
+    life.brings(feed, "c", seconds=2.05)
+    return life, feed
+
+
+def test_trade_on_the_way_does_not_answer_a_new_subscription() -> None:
+    """Trades until the answer may be missing, so a page must reach beyond the answer."""
+    life, feed = resubscribed()
+    assert life.wakes(feed, 2.1) == []
+    life.market.trade("d")
+    life.gets(feed, {"acknowledged": [str(TRADES)]}, 2.2)
+    assert life.wakes(feed, 2.3) == []
+    life.brings(feed, "e", seconds=2.4)
+    life.learns(feed, 2.5)
+    assert life.emitted() == ["whole 2-5", "c", "D", "e"]
+    assert life.progress.interruption is None
+
+
+def test_trade_on_the_way_is_in_a_gap_when_no_page_reaches_beyond_it() -> None:
+    life, feed = resubscribed()
+    life.wakes(feed, 3.2)
+    assert life.emitted() == ["gap 2-3", "c"]
+    life.market.trade("d", "e", "f", "g", "h", "i")
+    life.gets(feed, {"acknowledged": [str(TRADES)]}, 3.3)
+    life.brings(feed, "j", seconds=3.4)
+    life.learns(feed, 3.5)
+    assert life.emitted() == ["j", "F", "G", "H", "I", "lost 2-6 4"]
+
+
+def test_page_after_the_answer_proves_a_quiet_stream_whole() -> None:
+    life, feed = resubscribed()
+    life.gets(feed, {"acknowledged": [str(TRADES)]}, 2.2)
+    life.market.trade("d")
+    life.learns(feed, 3.3)
+    assert life.emitted() == ["gap 2-3", "c", "D", "filled 2-3 1"]
+
+
+def test_trade_on_the_way_of_one_connection_is_no_sign_of_another() -> None:
+    """The first connection is subscribed again. The second one streams, and lacks a message between c and e."""
+    life = TradeLife()
+    first, second = life.connect(0.0), life.connect(0.0)
+    life.brings(first, "a", "b", seconds=1.0)
+    life.keep(first._requests.resubscribe([TRADES], at(2.0)))
+    life.gets(second, {"lost": "number 7 after 5"}, 2.1)
+    life.market.trade("c", "d")
+    life.brings(first, "c", seconds=2.2)
+    assert life.wakes(second, 2.3) == []
+    life.brings(second, "e", seconds=2.4)
+    life.learns(second, 2.5)
+    assert life.emitted() == ["a", "b", "whole 2-5", "c", "D", "e"]
 
 
 def test_stop_and_start_in_one_process_is_an_interruption() -> None:

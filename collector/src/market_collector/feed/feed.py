@@ -300,7 +300,7 @@ class Feed:
 
     def _on_batch(self, batch: Batch, now: Moment) -> list[Effect]:
         subscription = self._subscriptions[batch.stream]
-        if subscription.acked_at is None:
+        if subscription.acked_at is None and not subscription.needs_answer:
             self._requests.acknowledge(subscription, now)  # data may precede the acknowledgement
         if type(subscription) is BookSubscription:
             return self._on_books(subscription, batch.records, now)
@@ -316,7 +316,7 @@ class Feed:
             return [Emit(batch.records)]
         records = take(progress, batch.records, now)
         if type(progress) is UnnumberedProgress and progress.interruption is not None:
-            return [Emit(records), *self._recent.request(subscription, now)]
+            return [Emit(records), *self._recent.on_data(subscription, batch.records, now)]
         return [Emit(records)] if records else []
 
     def _on_control(self, message: Message, now: Moment) -> list[Effect]:

@@ -8,7 +8,7 @@ from market_collector.feed.effects import Answer, Effect, Emit, Fetch, Question
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.stream_state import UnnumberedProgress
 from market_collector.feed.subscription import StreamSubscription, Subscriptions
-from market_collector.model.events import Trade
+from market_collector.model.events import Data, Trade
 from market_collector.model.moment import Moment
 from market_collector.model.reasons import GapReason
 from market_collector.model.streams import Stream
@@ -34,6 +34,13 @@ class RecentCheck:
     def requests(self, now: Moment) -> Sequence[Effect]:
         """Request the recent trades of the interrupted streams that this connection serves."""
         return [effect for each in self._subscriptions for effect in self.request(each, now)]
+
+    def on_data(self, subscription: StreamSubscription, records: Sequence[Data], now: Moment) -> Sequence[Effect]:
+        """Handle trades of an interrupted stream. Those before the exchange's answer may be from an earlier request."""
+        if subscription.acked_at is not None:
+            trades = [each for each in records if isinstance(each, Trade)]
+            self._ledger.trades.note_live(_progress(subscription), trades, now)
+        return self.request(subscription, now)
 
     def request(self, subscription: StreamSubscription, now: Moment) -> Sequence[Effect]:
         """Request the recent trades of one stream, if they are due."""

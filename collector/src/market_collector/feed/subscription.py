@@ -35,6 +35,8 @@ class StreamSubscription(msgspec.Struct):
     asked_at: float | None = None
     """When it was requested; None once served (a book: once its snapshot arrived) or refused."""
     acked_at: float | None = None
+    needs_answer: bool = False
+    """Whether only an answer shows that it is served: trades on the way may be from before it was unsubscribed."""
     has_data: bool = False
     """Whether this connection has delivered any data."""
     ask_again_at: float | None = None
@@ -176,6 +178,7 @@ class Subscriptions:
     def _end_service(self, subscription: StreamSubscription, now: Moment) -> None:
         subscription.acked_at = None
         if isinstance(progress := subscription.progress, UnnumberedProgress):
+            subscription.needs_answer = True
             self._ledger.trades.interrupt(progress, self._connection, GapReason.SILENT, now)
 
     def _send(self, requests: Sequence[str], now: Moment) -> list[Effect]:
@@ -228,7 +231,7 @@ class Subscriptions:
         if subscription.progress.stream.data_type not in (DataType.ORDERBOOK, DataType.BALANCE):
             subscription.asked_at = None  # these two start with a snapshot
         subscription.ask_again_at = None
-        subscription.acked_at = now.at
+        subscription.acked_at, subscription.needs_answer = now.at, False
         subscription.refusals = 0
         if isinstance(subscription.progress, UnnumberedProgress):
             self._ledger.trades.serve(subscription.progress, self._connection)

@@ -45,10 +45,6 @@ class UnnumberedTrades:
         return fresh if progress.interruption is None else self._interrupted(progress.interruption, fresh, now)
 
     def _interrupted(self, pause: Interruption, fresh: Sequence[Trade], now: Moment) -> Sequence[Record]:
-        if fresh and pause.live_ns is None:
-            pause.live_ns, pause.next_at = fresh[0].exchange_time_ns or 0, now.at
-        for trade in fresh:
-            remember(pause.live, trade.trade_id)
         if pause.is_open:
             return fresh
         if fresh and not pause.held:
@@ -57,6 +53,18 @@ class UnnumberedTrades:
         return ()
 
     # -- connections
+
+    def note_live(self, progress: UnnumberedProgress, trades: Sequence[Trade], now: Moment) -> None:
+        """Note trades from a connection that serves the stream: a page that reaches one ends the interruption."""
+        pause = progress.interruption
+        if pause is None:
+            return
+        for trade in trades:
+            if trade.trade_id in pause.known:
+                continue
+            if pause.live_ns is None:
+                pause.live_ns, pause.next_at = trade.exchange_time_ns or 0, now.at
+            remember(pause.live, trade.trade_id)
 
     def serve(self, progress: UnnumberedProgress, connection: int) -> None:
         """Note that a connection brings all trades from now on."""

@@ -66,7 +66,10 @@ class BybitCodec:
         return [self._request("subscribe", part, part) for part in self._parts(streams)]
 
     def unsubscribe(self, streams: Sequence[Stream]) -> list[str]:
-        """Build the unsubscribe frames."""
+        """Build the unsubscribe frames. A late answer to an earlier request is no longer about the streams."""
+        ended = frozenset(streams)
+        for request_id, asked in self._asked.items():
+            self._asked[request_id] = tuple(stream for stream in asked if stream not in ended)
         return [self._request("unsubscribe", part, ()) for part in self._parts(streams)]
 
     def _parts(self, streams: Sequence[Stream]) -> Iterable[tuple[Stream, ...]]:
