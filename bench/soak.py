@@ -24,7 +24,7 @@ from bench.results import Goal
 
 import evidence
 from collector_program import Program, document, program, verified, without_repeated_gaps
-from exchange_words import OKX
+from exchange_words import MARKETS, OKX
 from fault_cases import SKEW_NS, cases
 from simulator_process import Simulator, simulator
 from truth import Truth
@@ -85,7 +85,7 @@ def soak(folder: Path, name: str) -> results.Document:
         AssertionError: The output differs from the truth.
     """
     books = int(MINUTES * 60 * RATE) + 100_000
-    market = ("--market", str(SEED), "--symbols", "BTC-USDT", "--rate", str(RATE), "--start", "now")
+    market = ("--market", str(SEED), "--symbols", MARKETS[name].symbol, "--rate", str(RATE), "--start", "now")
     kept = ("--keep-books", str(books), "--keep-trades", str(books))
     with simulator(*market, *kept, exchange=name) as exchange:
         run, status, cpu = collect(folder, exchange)

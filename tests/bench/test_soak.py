@@ -10,7 +10,9 @@ from exchange_words import BINANCE, BYBIT, OKX
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 
-@pytest.mark.parametrize(("exchange", "states"), [(OKX.name, 500), (BINANCE.name, 50), (BYBIT.name, 30)])
+@pytest.mark.parametrize(
+    ("exchange", "states"), [(OKX.name, 500), (BINANCE.name, 50), ("binance-perpetual", 50), (BYBIT.name, 30)]
+)
 def test_short_soak_records_all_events(
     exchange: str, states: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
