@@ -62,18 +62,21 @@ fuzz() {
     --timeout=600 --numprocesses="$(nproc)" --dist=worksteal
 }
 
-# Folders with tests that have a marker: each worker collects only those.
+# Files with tests that have a marker: each worker collects only those.
+files_with() { grep -rlE --include='test_*.py' "mark\.$1\b" tests | sort; }
+
+# Folders of them, where a marker is set for a whole folder.
 folders_with() { grep -rlE --include='*.py' "mark\.$1\b" tests | xargs -n 1 dirname | sort -u; }
 
-# shellcheck disable=SC2046 # folders
+# shellcheck disable=SC2046 # files
 simulator() {
-  pytest_rung $(folders_with simulator) -m "simulator and not faults and not cluster and not e2e and not alone" \
+  pytest_rung $(files_with simulator) -m "simulator and not faults and not cluster and not e2e and not alone" \
     --timeout=240 --numprocesses=3 --dist=worksteal
 }
 
-# A file has one worker: its tests wait together. No module needs them for its coverage.
-# shellcheck disable=SC2046 # folders
-faults() { MEASURED='' pytest_rung $(folders_with faults) -m "faults and not alone" --timeout=560 --numprocesses=4 --dist=loadfile; }
+# Tests that share the records of a module are a group, which has one worker. No module needs them for its coverage.
+# shellcheck disable=SC2046 # files
+faults() { MEASURED='' pytest_rung $(files_with faults) -m "faults and not alone" --timeout=560 --numprocesses=4 --dist=loadgroup; }
 
 # Tests that change what all others of the cluster share, one at a time. Their operators measure their own coverage
 # (tests/support/operator_process.py).
@@ -83,9 +86,9 @@ cluster_wide() {
 }
 
 # Tests that measure: one at a time, when nothing else runs.
-# shellcheck disable=SC2046 # folders
+# shellcheck disable=SC2046 # files
 alone() {
-  with_cluster without_demo python -m pytest $(folders_with alone) \
+  with_cluster without_demo python -m pytest $(files_with '(alone|quiet)') \
     -m "not e2e and (quiet or (alone and not cluster and not cluster_lifecycle))" --timeout=300
 }
 

@@ -62,8 +62,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-    # The longest first, so that no worker is left with one of them at the end.
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def eventually(claim: Callable[[], object], seconds: float = PATIENCE_S) -> None:

@@ -14,7 +14,7 @@ from faulty_recording import recorded_under
 from simulator_process import Simulator, simulator
 from truth import Truth
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120), pytest.mark.xdist_group("perpetual")]
 SPOT, PERPETUAL = "BTC-USDT", "BTC-USDT-PERP"
 FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("lose", {"channel": "trade", "count": 30}),

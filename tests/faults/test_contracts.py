@@ -14,7 +14,7 @@ from faulty_recording import recorded_under
 from simulator_process import Simulator, simulator
 from truth import Truth
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120), pytest.mark.xdist_group("contracts")]
 LINEAR, INVERSE, FUTURE = "BTC-USDT-PERP", "BTC-USD-PERP-BTC", "BTC-USD-270326-BTC"
 NAMES = {
     OKX.name: {LINEAR: "BTC-USDT-SWAP", INVERSE: "BTC-USD-SWAP", FUTURE: "BTC-USD-270326"},

@@ -17,7 +17,7 @@ from fault_cases import SKEW_NS, Case, cases
 from simulator_process import Simulator, simulator
 from truth import Truth
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(280), pytest.mark.xdist_group("each fault")]
 WORKERS = 6
 """Cases that run in parallel, because each waits most of the time."""
 SEEDS = count()

@@ -112,6 +112,7 @@ class Life(RuleBasedStateMachine):
             self._stack.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("market", MARKETS)
 def test_every_trade_is_in_the_output_once_however_often_it_is_killed(market: str) -> None:
     life = type("Life", (Life,), {"market": market})

@@ -18,7 +18,7 @@ from fault_cases import SKEW_NS, cases
 from simulator_process import simulator
 from truth import Truth
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(280)]
 PACE = settings(
     stateful_step_count=16,
     deadline=None,

@@ -19,7 +19,7 @@ from fault_cases import CUT, LOSE
 from simulator_process import Simulator, simulator
 from truth import Truth
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120), pytest.mark.xdist_group("sinks")]
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,9 @@ def every_type(exchange: Simulator, folder: Path) -> Settings:
     return msgspec.structs.replace(settings, data_types=data_types, secret_name="key", credentials_directory=folder)
 
 
-@pytest.fixture(scope="module", params=ALL_WORDS)
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"union {name}")) for name in ALL_WORDS]
+)
 def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     """Each of the two replicas misses closed candles, then both do. REST has neither the trades nor the candles."""
     keys, folder = tmp_path_factory.mktemp("keys"), tmp_path_factory.mktemp("files")

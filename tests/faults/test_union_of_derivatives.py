@@ -54,7 +54,10 @@ def typed(output: list[Any], kind: str) -> list[AnyData]:
     return msgspec.convert(evidence.of_type(output, kind), list[AnyData])
 
 
-@pytest.fixture(scope="module", params=VENUES)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(venue, marks=pytest.mark.xdist_group(f"derivatives {venue}")) for venue in VENUES],
+)
 def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """Each of the two is away, then both are. Funding is paid meanwhile. Only settled rates are offered again."""
     folder = tmp_path_factory.mktemp("files")
