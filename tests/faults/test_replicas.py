@@ -12,7 +12,7 @@ import pytest
 import evidence
 from book_ranges import check_book_ranges, is_within
 from collector_thread import ListSink, collector_thread, settings_for
-from cut_replicas import connections_of
+from cut_replicas import cut
 from exchange_words import MARKETS, WORDS
 from market_collector.feed import backfill, unnumbered
 from market_collector.model.events import Trade
@@ -57,8 +57,7 @@ def test_two_replicas_merged_by_identity_are_every_fill_once(
             first.is_served()
             second.is_served()
             time.sleep(0.5)
-            for connection in chance.choice(connections_of(exchange, first, second)):
-                exchange.post(f"/faults/{chance.choice(['drop', 'reset'])}", {"connection": connection})
+            cut(exchange, chance.choice((first, second)), fault=lambda: chance.choice(("drop", "reset")))
         for collector in (first, second):
             collector.is_served()
             collector.stop()
@@ -86,11 +85,9 @@ def test_coverage_of_two_replicas_is_that_of_the_truth(
             first.is_served()
             second.is_served()
             time.sleep(0.7)
-            mine, others = connections_of(exchange, first, second)
             if together:  # a replica that connects again at once may miss nothing
                 exchange.post("/faults/refuse", {"status": 503, "seconds": 0.5})
-            for connection in [*mine, *others] if together else others:
-                exchange.post("/faults/drop", {"connection": connection})
+            cut(exchange, *((first, second) if together else (second,)))
         for collector in (first, second):
             collector.is_served()
             collector.stop()

@@ -15,7 +15,7 @@ import pytest
 import evidence
 from collector_settings import settings_of
 from collector_thread import CollectorThread, ListSink, collector_thread
-from cut_replicas import connections_of
+from cut_replicas import cut
 from exchange_words import ALL_WORDS, BYBIT
 from market_collector.config.settings import Settings
 from market_collector.model.events import AnyData, Funding
@@ -95,10 +95,8 @@ def every_type(exchange: Simulator) -> Settings:
 
 def be_away(exchange: Simulator, victims: Sequence[CollectorThread]) -> None:
     """Cut the connections of these collectors, and refuse new ones for a while."""
-    cut = [connection for each in connections_of(exchange, *victims) for connection in each]
     exchange.post("/faults/refuse", {"seconds": AWAY_S})
-    for connection in cut:
-        exchange.post("/faults/drop", {"connection": connection})
+    cut(exchange, *victims)
     time.sleep(AWAY_S)
 
 

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -175,7 +175,7 @@ class CollectorThread:
 
     def end(self) -> Any:
         """Stop it now, and return the last status."""
-        if self._thread.is_alive():
+        with suppress(RuntimeError):  # the loop is closed: the collector has ended, and its thread is about to
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)
         assert not self._thread.is_alive()

@@ -1,6 +1,7 @@
-"""Finds the connections of single collectors at the simulator, so that a test can cut those of one replica."""
+"""Finds the connections of single collectors at the simulator, and cuts those of one replica."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from collector_thread import CollectorThread
@@ -13,6 +14,16 @@ def connections_of(exchange: Simulator, *collectors: CollectorThread) -> list[li
     ports = [_ports_of(collector) for collector in collectors]
     rows = exchange.get("/state")["connections"]
     return [[row["id"] for row in rows if int(row["peer"].rpartition(":")[2]) in each] for each in ports]
+
+
+def cut(exchange: Simulator, *collectors: CollectorThread, fault: Callable[[], str] = lambda: "drop") -> None:
+    """Cut all connections of these collectors, and wait until each of them has noticed it."""
+    before = [_ports_of(collector) for collector in collectors]
+    for connection in [each for found in connections_of(exchange, *collectors) for each in found]:
+        exchange.post(f"/faults/{fault()}", {"connection": connection})
+    for collector, ports in zip(collectors, before, strict=True):
+        while not ports.isdisjoint(collector.ask(_ports)):
+            time.sleep(0.05)
 
 
 def _ports_of(collector: CollectorThread) -> set[int]:
