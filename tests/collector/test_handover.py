@@ -39,11 +39,11 @@ class Place:
     def write(self, ended: Any = None, running: Any = None) -> None:
         self.file.write_text(json.dumps({"contract": 1, "ended": ended or {}, "running": running or {}}))
 
-    def pod(self, uid: str) -> Any:
+    def pod(self, uid: str, *more: str) -> Any:
         home = self.folder / "pods" / uid
         home.mkdir(parents=True)
         options = ("--state-dir", str(home / "state"), "--handover", str(self.file))
-        return program(home, self.spec, *options, POD_UID=uid)
+        return program(home, self.spec, *options, *more, POD_UID=uid)
 
     def verdict(self) -> Any:
         return verified(self.folder / "pods")
@@ -114,6 +114,30 @@ def test_successor_reads_where_a_pod_ended_when_the_document_changes(place: Plac
         new.comes(lambda: new.status()["counters"]["gapsDetected"] >= len(TYPES))
     assert {gap["stream"] for gap in gaps_of(new)} == last.keys()
     assert {gap["reason"] for gap in gaps_of(new)} == {"Restarted"}
+
+
+@pytest.mark.parametrize("place", WORDS, indirect=True)
+def test_pod_hides_its_positions_until_it_knows_who_came_before(place: Place) -> None:
+    """The next pod would continue from there, so nobody would report what was missed before this one."""
+    message = place.folder / "termination-log"
+    message.touch()
+    place.write(running={"old": {"address": "127.0.0.1:9", "streams": {}}})
+    with place.pod("new", "--termination-log", str(message)) as new:
+        new.comes(lambda: {record["type"] for record in new.records()} >= {"trade", "orderbook"})
+        new.comes(lambda: new.status()["counters"]["records"] > 50)
+        assert set(new.status()["positions"].values()) == {None}
+        new.stop()
+    assert json.loads(message.read_bytes())["positions"] == dict.fromkeys(new_streams(new))
+    with place.pod("later") as later:
+        later.comes(lambda: later.status()["counters"]["records"] > 50)
+        place.write(running={"later": {"address": later.address, "streams": {}}})
+        assert all(streams(later).values())
+
+
+def new_streams(pod: Program) -> set[str]:
+    """The streams in the header that have positions."""
+    names = next(record["streams"] for record in pod.records() if record["type"] == "header")
+    return {name for name in names if not name.endswith("/ticker")}
 
 
 @pytest.mark.parametrize("place", WORDS, indirect=True)

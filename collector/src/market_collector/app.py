@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -142,7 +142,13 @@ class Collector:
 
     def status(self, streams: Iterable[StreamStatus] | None = None) -> Status:
         """The present status document; ``streams`` if they were made before."""
-        return self._status(streams, reported(self.ledger, self._acknowledged))
+        return self._status(streams, reported(self.ledger, self._acknowledged, self.unsettled))
+
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        """Streams of which nobody has said whether another pod delivered them before."""
+        is_first = self._takeover is None or self._takeover.is_first
+        return () if is_first else self._acknowledged.unsettled
 
     def _status(self, streams: Iterable[StreamStatus] | None, positions: Mapping[str, StreamPosition | None]) -> Status:
         error = self.checkpoint.error if self.checkpoint else ""
@@ -392,7 +398,7 @@ async def run(
             log.error("failed: %s", error)  # noqa: TRY400 - the message is written for the user
         code = 2 if any(isinstance(error, InputError) for error in errors) else 1
     finally:
-        write_termination_message(collector.status(), termination_log)
+        write_termination_message(collector.status(), termination_log, collector.unsettled)
         await server.close()
     return code
 
@@ -406,7 +412,7 @@ def single_errors(group: ExceptionGroup[E]) -> Iterator[E]:
             yield error
 
 
-def write_termination_message(status: Status, file: Path) -> None:
+def write_termination_message(status: Status, file: Path, unsettled: Collection[str] = ()) -> None:
     """Writes the counters to the termination message file, so that the operator counts the last seconds too.
 
     The kubelet creates the file before it starts the container. If there is no file, nothing is written.
@@ -415,7 +421,7 @@ def write_termination_message(status: Status, file: Path) -> None:
         return
     try:
         with file.open("r+b", buffering=0) as log_file:  # one write: a kill leaves the old message or the new one
-            log_file.write(termination_message(status))
+            log_file.write(termination_message(status, unsettled))
             log_file.truncate()
     except OSError as error:
         log.warning("cannot write %s: %s", file, error)

@@ -104,11 +104,14 @@ class StreamPosition(msgspec.Struct, frozen=True, omit_defaults=True):
         return next(each for each in (self.line.last, self.line.head, 0) if each is not None)
 
 
-def reported(ledger: Ledger, saved: Positions) -> dict[str, StreamPosition | None]:
-    """Return the checkpoint by stream, with None for streams that have ids or sequences but no data yet."""
+def reported(ledger: Ledger, saved: Positions, unsettled: Iterable[str] = ()) -> dict[str, StreamPosition | None]:
+    """Return the checkpoint by stream, with None for streams that have ids or sequences but no data yet.
+
+    ``unsettled`` streams have None too. Their positions would hide what was missed before the data of this process.
+    """
     kinds = IdProgress | UnnumberedProgress | BookProgress
     nothing = {str(stream): None for stream, progress in ledger.streams.items() if isinstance(progress, kinds)}
-    return {**nothing, **by_stream(saved)}
+    return {**nothing, **by_stream(saved), **dict.fromkeys(unsettled)}
 
 
 def by_stream(saved: Positions) -> dict[str, StreamPosition]:

@@ -116,6 +116,8 @@ class Takeover:
         self._document, self._own_uid = document, own_uid
         self._ended: dict[str, StreamPosition | None] = {**document.ended, **(own.positions if own else {})}
         others = {uid: pod for uid, pod in document.running.items() if uid != own_uid}
+        self.is_first = not (document.ended or others)
+        """Whether this seemed to be the first pod of the resource at its start."""
         self.predecessors = {uid: pod.address for uid, pod in others.items()}
         """Addresses of the pods to ask, by UID. One that is gone is removed."""
         self._seen = {uid: pod.positions for uid, pod in others.items()}

@@ -6,7 +6,7 @@ milliseconds (`rfc3339`). Nothing here reads a clock or a socket.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -216,15 +216,16 @@ def encode(document: Status) -> bytes:
     return msgspec.json.encode(document)
 
 
-def termination_message(document: Status) -> bytes:
+def termination_message(document: Status, unsettled: Collection[str] = ()) -> bytes:
     """The parts of the document that the operator reads after the process has ended, as JSON of less than 4 kB.
 
     These are contract, epoch, shard, health, a reason of one line, the counters, and the known positions if they fit.
-    A document without positions says nothing about them. One with nothing but null says that there is no data.
+    A document without positions says nothing about them. One with nothing but null says that there is no data, except
+    of ``unsettled`` streams, whose null is kept.
     """
     reason = " ".join(document.reason.split()).encode()[:REASON_BYTES].decode(errors="ignore")
     kept = {"contract": document.contract, "epoch": document.epoch, "shard": document.shard, "health": document.health}
     short = {**kept, "reason": reason, "counters": document.counters}
-    known = {name: position for name, position in document.positions.items() if position}
+    known = {name: position for name, position in document.positions.items() if position or name in unsettled}
     message = msgspec.json.encode({**short, "positions": known} if document.positions else short)
     return message if len(message) <= TERMINATION_BYTES else msgspec.json.encode(short)
