@@ -121,7 +121,7 @@ def test_pod_hides_its_positions_until_it_knows_who_came_before(place: Place) ->
     """The next pod would continue from there, so nobody would report what was missed before this one."""
     message = place.folder / "termination-log"
     message.touch()
-    place.write(running={"old": {"address": "127.0.0.1:9", "streams": {}}})
+    place.write(running={"old": {"address": "127.0.0.1:9", "streams": None}})
     with place.pod("new", "--termination-log", str(message)) as new:
         new.comes(lambda: {record["type"] for record in new.records()} >= {"trade", "orderbook"})
         new.comes(lambda: new.status()["counters"]["records"] > 50)
@@ -130,8 +130,12 @@ def test_pod_hides_its_positions_until_it_knows_who_came_before(place: Place) ->
     assert json.loads(message.read_bytes())["positions"] == dict.fromkeys(new_streams(new))
     with place.pod("later") as later:
         later.comes(lambda: later.status()["counters"]["records"] > 50)
+        assert set(later.status()["positions"].values()) == {None}
         place.write(running={"later": {"address": later.address, "streams": {}}})
         assert all(streams(later).values())
+    place.write(running={"old": {"address": "127.0.0.1:9", "streams": {}}})
+    with place.pod("of new streams") as later:
+        assert all(streams(later).values()), "no other pod may have delivered them"
 
 
 def new_streams(pod: Program) -> set[str]:

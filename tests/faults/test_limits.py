@@ -2,7 +2,7 @@
 
 The simulator has the exchange's limits: it refuses what is above them, and counts it. OKX's connections have to be a
 third of a second apart, so other tests must not hold up this process. Other exchanges count for minutes, and their
-tests wait most of the time.
+tests wait most of the time. Each has 2,400 streams, so they run one after the other.
 """
 
 import time
@@ -25,7 +25,7 @@ from market_collector.net import http_client
 from market_collector.net.deadlines import DEADLINES
 from simulator_process import Simulator, simulator
 
-pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(300), pytest.mark.xdist_group("limits")]
 
 COLLECTORS = 3
 SYMBOLS = 200
@@ -94,7 +94,7 @@ def is_streaming(collector: Collector, since: float) -> bool:
 
 def all_stream(collectors: list[CollectorThread], since: float) -> None:
     for collector in collectors:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while not collector.ask(lambda one: is_streaming(one, since)):
             assert time.monotonic() < end, collector.status()["connections"]
             time.sleep(0.2)
@@ -116,9 +116,10 @@ def test_mass_reconnect_exceeds_no_limit(exchange: Simulator) -> None:
             stack.enter_context(collector_thread(settings, ListSink(), deadlines=DEADLINES)) for _ in range(COLLECTORS)
         ]
         all_stream(collectors, 0.0)
-        opened = exchange.get("/state")["counters"]["connections"]
-        assert exchange.post("/faults/drop")["dropped"] == opened
+        before = exchange.get("/state")  # a starved collector may have needed more attempts than connections
+        opened = len(before["connections"])
+        assert exchange.post("/faults/drop")["dropped"] == opened >= COLLECTORS
         all_stream(collectors, time.monotonic())
         time.sleep(OBSERVED_S)
-        assert exchange.get("/state")["counters"]["connections"] >= 2 * opened
+        assert exchange.get("/state")["counters"]["connections"] >= before["counters"]["connections"] + opened
         assert excess(exchange) == {}

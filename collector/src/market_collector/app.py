@@ -146,9 +146,9 @@ class Collector:
 
     @property
     def unsettled(self) -> tuple[str, ...]:
-        """Streams of which nobody has said whether another pod delivered them before."""
-        is_first = self._takeover is None or self._takeover.is_first
-        return () if is_first else self._acknowledged.unsettled
+        """Streams that another pod may have delivered before, and nobody has said how far."""
+        uncertain = self._takeover.uncertain if self._takeover else ()
+        return tuple(name for name in self._acknowledged.unsettled if name in uncertain)
 
     def _status(self, streams: Iterable[StreamStatus] | None, positions: Mapping[str, StreamPosition | None]) -> Status:
         error = self.checkpoint.error if self.checkpoint else ""

@@ -116,13 +116,13 @@ class Takeover:
         self._document, self._own_uid = document, own_uid
         self._ended: dict[str, StreamPosition | None] = {**document.ended, **(own.positions if own else {})}
         others = {uid: pod for uid, pod in document.running.items() if uid != own_uid}
-        self.is_first = not (document.ended or others)
-        """Whether this seemed to be the first pod of the resource at its start."""
         self.predecessors = {uid: pod.address for uid, pod in others.items()}
         """Addresses of the pods to ask, by UID. One that is gone is removed."""
         self._seen = {uid: pod.positions for uid, pod in others.items()}
         timed = [*ledger.trades.streams, *(ledger.books.streams if ledger.books.has_own_numbers else ())]
         self._timed = frozenset(map(str, timed))
+        self.uncertain: set[str] = set()
+        """Streams that a pod without a known position may have delivered before, by any document so far."""
         self._gone: set[str] = set()
         self._held: dict[str, _Held] = {}
         self._fresh: dict[str, Continued] = {}
@@ -282,7 +282,7 @@ class Takeover:
         if at := document.ended.get(name):
             self._see(_ENDED, {name: at}, now)
         elif any(pod.may_deliver(name) for uid, pod in document.running.items() if uid != self._own_uid):
-            pass  # it will say where it is, or the next document where it ended
+            self.uncertain.add(name)  # it will say where it is, or the next document where it ended
         elif name in document.ended:
             return self._report_unknown(self._fresh.pop(name), now)
         elif self._own_uid in document.running:
