@@ -20,7 +20,16 @@ from market_collector.containment import Containment
 from market_collector.errors import CollectorError, InputError
 from market_collector.exchanges import EXCHANGES
 from market_collector.feed.backfill import Backfiller
-from market_collector.feed.checkpoint_state import Positions, StreamPosition, Written, positions, reported, resume
+from market_collector.feed.checkpoint_state import (
+    Positions,
+    StreamPosition,
+    Written,
+    by_stream,
+    of_streams,
+    positions,
+    reported,
+    resume,
+)
 from market_collector.feed.handover import Takeover
 from market_collector.feed.ledger import Ledger
 from market_collector.feed.volume_audit import VolumeAudit
@@ -254,9 +263,11 @@ class Collector:
             self.fanout.emit(records)
         for effect in resume(self.ledger, saved, written, read_clock()):
             self.fanout.emit(effect.records, effect.sink)
-        self._acknowledged = self._positions()
+        names = {str(stream) for stream in self.ledger.streams}
+        known = of_streams({name: at for name, at in by_stream(saved).items() if name in names})
+        self._acknowledged = self._takeover.hold(known) if self._takeover else known
         if not saved.places:
-            self.checkpoint.save(self._acknowledged)
+            self.checkpoint.save(self._positions())
 
     async def _read_until(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as reading:
