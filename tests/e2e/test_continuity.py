@@ -15,11 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from book_ranges import chains_of, ranges_of
 from e2e_operator import Operator
 from e2e_places import (
     LABEL,
@@ -199,26 +201,18 @@ def check_only_reported_updates_are_missing(place: Place, output: Output) -> Non
 
 def check_breaks_of_books(output: Output) -> None:
     """A gap record covers each time in which no pod continues a book. `verify` cannot tell: each file starts with a snapshot."""
-    chains: dict[str, list[list[int]]] = {}
-    gaps: dict[str, list[tuple[int, int]]] = {}
-    for records in output.records().values():
-        last: dict[str, list[int]] = {}
-        for record in records:
-            if record["type"] == "orderbook":
-                symbol, sequence = record["symbol"], record["sequence"]
-                if record["action"] == "snapshot" and last.get(symbol, [-1])[-1] != sequence:
-                    last[symbol] = [sequence, sequence]
-                    chains.setdefault(symbol, []).append(last[symbol])
-                last[symbol][1] = sequence
-            elif record["type"] in ("lost", "repaired") and record["resumed_sequence"] is not None:
-                ends = record["after_sequence"] or 0, record["resumed_sequence"]
-                gaps.setdefault(record["symbol"], []).append(ends)
-    for symbol, parts in chains.items():
-        newest = min(parts)[0]
-        for first, end in sorted(parts):
-            known = gaps.get(symbol, [])
-            assert first <= newest or any(start <= newest and first <= till for start, till in known), (newest, first)
-            newest = max(newest, end)
+    outputs = list(output.records().values())
+    for symbol in {record["symbol"] for records in outputs for record in records if record["type"] == "orderbook"}:
+        of_symbol = [[record for record in records if record["symbol"] == symbol] for records in outputs]
+        gaps = [
+            (record["after_sequence"] or 0, record["resumed_sequence"])
+            for records in of_symbol
+            for record in records
+            if record["type"] in ("lost", "repaired") and record["resumed_sequence"] is not None
+        ]
+        ranges = ranges_of([chain for records in of_symbol for chain in chains_of(records)])
+        for (_, last), (first, _) in pairwise(ranges):
+            assert any(start <= last and first <= end for start, end in gaps), (symbol, last, first)
 
 
 def check_only_reported_updates(report: Any, place: Place) -> None:

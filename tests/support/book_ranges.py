@@ -27,8 +27,8 @@ def check_book_ranges(outputs: Outputs, intervals: list[Interval]) -> None:
 
     Only what happened before a late snapshot of its own chain may lie outside.
     """
-    chains = [chain for output in outputs for chain in _chains_of(output)]
-    ranges = _joined(sorted([chain[0]["sequence"], chain[-1]["sequence"]] for chain in chains))
+    chains = [chain for output in outputs for chain in chains_of(output)]
+    ranges = ranges_of(chains)
     books = [book for chain in chains for book in chain]
     assert len(ranges) > 1
     for chain in chains:
@@ -46,7 +46,8 @@ def check_book_ranges(outputs: Outputs, intervals: list[Interval]) -> None:
         assert {each.from_time_ns, each.to_time_ns} <= bounds, each
 
 
-def _chains_of(output: list[Any]) -> list[Chain]:
+def chains_of(output: list[Any]) -> list[Chain]:
+    """The chains of a replica's only book."""
     chains: list[Chain] = []
     for book in evidence.of_type(output, "orderbook"):
         if not chains or (book["action"] == "snapshot" and book["sequence"] != chains[-1][-1]["sequence"]):
@@ -55,10 +56,10 @@ def _chains_of(output: list[Any]) -> list[Chain]:
     return chains
 
 
-def _joined(ranges: list[list[int]]) -> list[list[int]]:
-    """Ranges that overlap, as one; they are in order."""
+def ranges_of(chains: list[Chain]) -> list[list[int]]:
+    """First and last sequence of the chains, in order; those that overlap are one range."""
     found: list[list[int]] = []
-    for first, last in ranges:
+    for first, last in sorted((chain[0]["sequence"], chain[-1]["sequence"]) for chain in chains):
         if found and first <= found[-1][1]:
             found[-1][1] = max(found[-1][1], last)
         else:
