@@ -64,9 +64,9 @@ def read_with(feed: Feed, tape: Sequence[bytes]) -> Pass:
 
 def new_feed(books: int) -> Feed:
     """A feed that has just subscribed to all streams of the tape."""
-    return feeds.opened("okx", "public", [Stream(name, kind) for name in frames.instruments(books) for kind in TYPES])[
-        0
-    ]
+    wanted = [Stream(name, kind) for name in frames.instruments(books) for kind in TYPES]
+    feed, _ = feeds.opened("okx", "public", wanted)
+    return feed
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ class KnownRangeBooks(OnePublisherBooks):
             return []
         progress.publisher, book = number, trail.book
         records = PublishedBooks._start(self, progress, book, self._snapshot(progress, book, now), now)
-        for update in [each.unpack() for each in trail.updates]:
+        for update in map(PackedUpdate.unpack, trail.updates):
             book.apply(update)
             records += super().add_update(progress, book, update, now)
         return records

@@ -195,8 +195,9 @@ def fetch(
 def _words(answer: RestAnswer, problem: RestProblem | None) -> str:
     """Describe an error by the exchange's words, and by its kind where a status does not show it."""
     words = answer.error or first_words(answer.body)
-    is_shown = problem is None or (answer.error and problem.kind is not ProblemKind.REGION)
-    return words if problem is None or is_shown else f"{problem.kind.value}: {words}"
+    if problem is None or (answer.error and problem.kind is not ProblemKind.REGION):
+        return words
+    return f"{problem.kind.value}: {words}"
 
 
 def fetch_in_turn(base: str, request: Request, rest_api: RestApi, tls: ssl.SSLContext | None) -> RestAnswer:
