@@ -110,6 +110,23 @@ def test_exchange_outage_is_reported_and_needs_no_restart(place: Place) -> None:
     assert restarts(place.pod()) == 0
 
 
+def test_exclusion_of_the_country_is_reported_with_the_answer(place: Place) -> None:
+    place.apply(market_collector())
+    place.wait_ready()
+    place.fault("ban", seconds=600, region=True, status=451)
+    connections_dropped(place)
+
+    def excluded() -> Document | None:
+        resource = place.resource()
+        return resource if condition(resource, "Ready").reason == "RegionRestricted" else None
+
+    resource = eventually(excluded, "the exclusion is reported")
+    assert "HTTP 451" in condition(resource, "Ready").message
+    assert condition(resource, "Streaming").reason == "RegionRestricted"
+    assert place.wait_condition("Stalled", "True").reason == "RegionRestricted"
+    assert restarts(place.pod()) == 0
+
+
 def test_unknown_symbol_is_named_and_nothing_crashes(place: Place) -> None:
     place.apply(market_collector(symbol="NOPE-USDT"))
     found = place.wait_condition("Accepted", "False")
