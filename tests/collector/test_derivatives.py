@@ -24,7 +24,7 @@ MARKET = ("--market", "7", "--symbols", f"{PERP},BTC-USDT", "--rate", "200", "--
 PAID_NS = 1_767_254_400_000_000_000
 """2026-01-01T08:00:00Z."""
 LOSSLESS: dict[str, list[tuple[str, dict[str, Any]]]] = {
-    "notice": [("notice", {"seconds": 2})],
+    "notice": [("notice", {"seconds": 4})],
     "duplicate": [("duplicate", {"count": 100})],
     "latency": [("latency", {"milliseconds": 700, "seconds": 2})],
 }

@@ -111,7 +111,7 @@ class CollectorThread:
     def start(self) -> None:
         """Start the thread, and return once the collector runs."""
         self._thread.start()
-        assert self._ready.wait(10), "the collector did not start"
+        assert self._ready.wait(60), "the collector did not start"
 
     def _run(self) -> None:
         try:

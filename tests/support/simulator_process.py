@@ -83,6 +83,6 @@ def simulator(
         yield Simulator(addresses["listen"], addresses["rest"], addresses["control"], process, words)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait()
         if process.stdout is not None:
             process.stdout.close()
