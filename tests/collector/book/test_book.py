@@ -4,7 +4,8 @@ from typing import Literal
 
 import pytest
 
-from market_collector.book.book import CHANGES_KEPT, Book
+from market_collector.book.book import Book
+from market_collector.book.side import CHANGES_KEPT
 from market_collector.model.events import Level, Orderbook
 
 

@@ -62,7 +62,8 @@ def test_book_within_a_range_equals_one_of_cut_updates(
 ) -> None:
     """Prices have any form: with and without a point, of any length, with leading and trailing zeros."""
     snapshot = whole(1, bids, asks, depth=2)
-    known, book, expected = known_range(snapshot), Book(snapshot, is_packed=True), Book(snapshot, is_packed=True)
+    known, expected = known_range(snapshot), Book(snapshot, is_packed=True)
+    book = Book(snapshot, is_packed=True, is_partial=True)
     for number, sides in enumerate(updates, 1):
         update = change(number, number + 1, *sides)
         if is_sorted:
@@ -70,6 +71,7 @@ def test_book_within_a_range_equals_one_of_cut_updates(
         cut = reference(known, update)
         assert book.apply_within(known, update) == cut
         expected.apply(cut)
+        assert book.has_empty_side == (0 in expected.count())
         assert (book.bids, book.asks, book.sequence) == (expected.bids, expected.asks, expected.sequence)
 
 

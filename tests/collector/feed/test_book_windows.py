@@ -15,7 +15,7 @@ from market_collector.book.rule import BookRule, BookWindow, Proof, Scope
 from market_collector.feed import one_publisher
 from market_collector.feed.effects import Fetch, Send
 from market_collector.feed.feed import Feed
-from market_collector.model.events import Gap, Orderbook
+from market_collector.model.events import Gap, Lost, Orderbook
 from market_collector.model.streams import StreamState
 from market_collector.verify.books import BookLine
 from traced_memory import kept_bytes
@@ -142,6 +142,39 @@ def test_known_range_is_renewed_without_a_gap_before_levels_are_short() -> None:
     assert not [each for each in market.records if isinstance(each, Gap)]
     market.gets(feed, change(12, 13, {"4": "2", "3": "1"}), 23)
     assert market.books[-1].bids == levels({"4": "2"})
+
+
+@pytest.mark.parametrize("has_quotes", [False, True])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_book_without_a_known_level_on_a_side_is_not_published(has_quotes: bool, at_once: bool) -> None:
+    """The market has left the snapshot's prices, so its best bid is not known."""
+    market, feed = ranged()
+    market.ledger.books.has_quotes = has_quotes
+    gone = dict.fromkeys(("9", "8", "7", "6"), "0")
+    parts = [gone] if at_once else [{price: "0"} for price in gone]
+    for number, part in enumerate(parts, 10):
+        effects = market.gets(feed, change(number, number + 1, part), 2)
+    (fetch,) = [each for each in effects if isinstance(each, Fetch)]
+    end = 10 + len(parts)
+    assert len(market.books) == len(parts), "the snapshot and all updates but the last"
+    (gap,) = [each for each in market.records if isinstance(each, Gap)]
+    assert (gap.reason, gap.after_sequence) == ("OutOfRange", end - 1)
+    market.gets(feed, change(end, end + 1, {"5": "1"}), 2)
+    market.answers(feed, fetch, whole(end, {"4": "1", "3": "1", "2": "1", "1": "1"}, depth=4), 3)
+    assert [(each.action, each.sequence) for each in market.books[len(parts) :]] == [
+        ("snapshot", end),
+        ("update", end + 1),
+    ]
+    assert [each.resumed_sequence for each in market.records if isinstance(each, Lost)] == [end]
+
+
+def test_renewal_that_the_market_has_left_already_is_not_used() -> None:
+    market, feed, fetch = short()
+    market.gets(feed, change(12, 13, {"7": "0", "5": "1"}), 21.5)
+    market.answers(feed, fetch, whole(12, {"7": "1"}, depth=1), 22)
+    assert [each.action for each in market.books] == ["snapshot", "update", "update"]
+    market.gets(feed, change(13, 14, {"6": "2"}), 23)
+    assert market.books[-1].bids == levels({"6": "2"})
 
 
 def short() -> tuple[Connections, Feed, Fetch]:
@@ -321,7 +354,10 @@ LONG = st.lists(st.tuples(st.sampled_from(PRICES), st.sampled_from(("0", "0", "1
 def test_known_range_is_complete_whatever_the_snapshots_show(
     changes: list[tuple[str, str]], data: st.DataObject
 ) -> None:
-    """Each published state has exactly the exchange's levels from the worst price of the last snapshot on."""
+    """Each published state has exactly the exchange's levels from the worst price of the last snapshot on.
+
+    There is a gap only where the market has left the levels that the snapshot shows.
+    """
     full = [(price, "1") for price in PRICES]
     truth = RangedMarket(full + changes)
     market = Connections(RANGED, depth=DEPTH, book_snapshots=PlainSnapshots())
@@ -338,16 +374,17 @@ def test_known_range_is_complete_whatever_the_snapshots_show(
             last = data.draw(st.integers(reached + 1, min(len(truth.changes), reached + 4)))
             market.gets(feed, change(reached, last, truth.update(reached, last)), now)
             reached, now = last, now + data.draw(st.sampled_from((0, 0, 12)))
-    rebuilt, floor = Rebuilt(), 0.0
+    rebuilt, floor, is_partial = Rebuilt(), 0.0, False
     for record in market.books:
         rebuilt.take(record)
         assert record.sequence is not None
         if record.action == "snapshot":
-            floor = _floor(record)
+            floor, is_partial = _floor(record), len(record.bids) == record.depth
         expected = {p: a for p, a in truth.states[record.sequence].items() if float(p) >= floor}
         assert {p: a for p, a in rebuilt.bids.items() if float(p) >= floor} == expected
-    assert is_verified(market)
-    assert market.ledger.gaps.detected == 0
+        assert expected or not is_partial
+    reasons = {each.reason for each in market.records if isinstance(each, Gap)}
+    assert reasons == {"OutOfRange"} if reasons else is_verified(market)
 
 
 def is_verified(market: Connections) -> bool:

@@ -14,8 +14,6 @@ LEVELS_OF_A_WHOLE_BOOK = 500_000
 """Most levels of a book whose depth the exchange does not limit (15 MB)."""
 LEVELS_PER_DEPTH = 20
 """Most levels for each of `Book.depth`. The exchange deletes those beyond, and adds others, in the same update."""
-CHANGES_KEPT = 4096
-"""Changes of a side above which deleted levels are removed, if no reader has removed them before (0.5 MB)."""
 UPDATES_KEPT = 512
 """Updates that are kept for the next reader. More of them come without one only while a recording is read."""
 
@@ -29,11 +27,17 @@ class Book:
     equal prices.
     """
 
-    __slots__ = ("_asks", "_bids", "_is_best_read", "_rankings", "depth", "exchange_time_ns", "number", "sequence")
+    __slots__ = (
+        "_asks", "_bids", "_is_best_read", "_rankings", "depth", "exchange_time_ns", "has_empty_side", "number",
+        "sequence",
+    )  # fmt: skip
 
-    def __init__(self, snapshot: Orderbook, *, is_packed: bool = False) -> None:
-        self._bids = Side(snapshot.bids, best="highest", is_packed=is_packed)
-        self._asks = Side(snapshot.asks, best="lowest", is_packed=is_packed)
+    def __init__(self, snapshot: Orderbook, *, is_packed: bool = False, is_partial: bool = False) -> None:
+        """Start with a snapshot. Of a book that ``is_partial``, each side ends at some price."""
+        self._bids = Side(snapshot.bids, best="highest", is_packed=is_packed, is_counted=is_partial)
+        self._asks = Side(snapshot.asks, best="lowest", is_packed=is_packed, is_counted=is_partial)
+        self.has_empty_side = False
+        """Whether a side has no level left. Known after each update of a book that is partial, else after `pack`."""
         self.sequence = snapshot.sequence
         self.number: int | None = None
         """The number that the collector published for this state; None if it published `sequence`."""
@@ -42,6 +46,8 @@ class Book:
         """Levels that the exchange keeps on each side; None for all."""
         self._rankings: tuple[Ranking, Ranking] | None = None
         self._is_best_read = False
+        if is_partial:
+            self.pack()
 
     @property
     def bids(self) -> dict[str, str]:
@@ -88,6 +94,7 @@ class Book:
         if self._rankings is None:
             self._bids.pack()
             self._asks.pack()
+            self.has_empty_side = not (self._bids.size and self._asks.size)
 
     def apply(self, update: Orderbook) -> None:
         """Apply an update that follows the book's state."""
@@ -141,7 +148,7 @@ class Book:
         bids, asks = self._bids, self._asks
         bids.recent.append(update.bids)
         asks.recent.append(update.asks)
-        if len(bids.changes) > CHANGES_KEPT or len(asks.changes) > CHANGES_KEPT:
+        if len(bids.changes) > bids.most_changes or len(asks.changes) > asks.most_changes:
             self.pack()
         elif len(bids.recent) > UPDATES_KEPT:
             bids.changed()
@@ -176,9 +183,10 @@ class Book:
             self._is_best_read = False
             bids.apply(update.bids)
             asks.apply(update.asks)
+            self.has_empty_side = not (bids.amounts and asks.amounts)
         else:
-            self._bids = Side(_levels(bids.amounts), best="highest")
-            self._asks = Side(_levels(asks.amounts), best="lowest")
+            self._bids = self._bids.restarted(_levels(bids.amounts))
+            self._asks = self._asks.restarted(_levels(asks.amounts))
             self._rankings = None
 
     def best(self, count: int) -> tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[str]]:

@@ -9,6 +9,8 @@ import msgspec
 
 from market_collector.model.events import Level
 
+CHANGES_KEPT = 4096
+"""Changes of a side above which deleted levels are removed, if no reader has removed them before (0.5 MB)."""
 BEST_KEPT, BEST_SHARE = 320, 16
 """Best packed prices that are kept as numbers: at least this many (2.5 KB), and this part of a large side. A book is
 packed again before so many have changed."""
@@ -26,11 +28,20 @@ class Side:
     """
 
     __slots__ = (
-        "_best_packed", "_is_best_highest", "_is_sorted", "_packed", "_packed_levels", "_worst", "changes", "recent",
+        "_best_packed", "_is_best_highest", "_is_counted", "_is_sorted", "_packed", "_packed_levels", "_worst",
+        "changes", "most_changes", "recent",
     )  # fmt: skip
 
-    def __init__(self, levels: Sequence[Level], *, best: Literal["highest", "lowest"], is_packed: bool = False) -> None:
+    def __init__(
+        self,
+        levels: Sequence[Level],
+        *,
+        best: Literal["highest", "lowest"],
+        is_packed: bool = False,
+        is_counted: bool = False,
+    ) -> None:
         self._is_best_highest = best == "highest"
+        self._is_counted = is_counted
         self._worst = float("-inf") if self._is_best_highest else float("inf")
         self._best_packed = array("d")
         """The best prices that are packed, the best first."""
@@ -42,6 +53,16 @@ class Side:
         """The last level of each price's text that changed since the side was packed, deleted levels included."""
         self.recent: list[Sequence[Level]] = []
         """Changes since the last reader, in order. Seldom needed: an exchange writes a price always in the same way."""
+        self.most_changes = self._most_changes()
+        """More changes than this need `pack`. If the side ``is_counted``, fewer cannot delete all of its levels."""
+
+    def restarted(self, levels: Sequence[Level]) -> "Side":
+        """Return a side of the same kind with these levels."""
+        best: Literal["highest", "lowest"] = "highest" if self._is_best_highest else "lowest"
+        return Side(levels, best=best, is_counted=self._is_counted)
+
+    def _most_changes(self) -> int:
+        return min(CHANGES_KEPT, max(0, self._packed_levels - 1)) if self._is_counted else CHANGES_KEPT
 
     @property
     def size(self) -> int:
@@ -82,6 +103,7 @@ class Side:
         prices = sorted(present, reverse=self._is_best_highest)
         self._packed, self._is_sorted, self.changes = _encode([present[price] for price in prices]), True, {}
         self._packed_levels = len(prices)
+        self.most_changes = self._most_changes()
         self._best_packed = array("d", prices[: max(BEST_KEPT, len(prices) // BEST_SHARE)])
 
     def bound(self) -> float:

@@ -23,6 +23,8 @@ from market_collector.model.moment import Moment
 from market_collector.model.reasons import GapReason, ResyncReason
 from market_collector.model.streams import Stream, StreamState
 
+NOT_OF_THE_CONNECTION = (ResyncReason.UNREADABLE, ResyncReason.OUT_OF_RANGE)
+"""Reasons that another connection would have as well."""
 MAX_RESYNCS = 6
 """More resyncs of one book than this within `RESYNC_WINDOW_S` need another connection."""
 RESYNC_WINDOW_S = 300.0
@@ -84,7 +86,7 @@ class BookSync:
 
     def _on_snapshot(self, subscription: BookSubscription, snapshot: Orderbook, now: Moment) -> list[Effect]:
         """Replace the whole book. A snapshot may arrive at any time (steps 1 and 5)."""
-        book = Book(snapshot, is_packed=snapshot.checksum is None)
+        book = Book(snapshot, is_packed=snapshot.checksum is None, is_partial=self._is_ranged)
         if snapshot.checksum is not None and not self._exchange.is_intact(book, snapshot.checksum):
             return self.start_resync(
                 subscription, ResyncReason.CHECKSUM_MISMATCH, describe_link(subscription, snapshot), now
@@ -112,7 +114,10 @@ class BookSync:
         if self._is_exact:
             book.apply(update)
         else:
-            update = self._apply_in_window(subscription, book, update, now)
+            applied = self._apply_in_window(subscription, book, update, now)
+            if book.has_empty_side and _is_used_up(subscription.known, book):
+                return self._on_used_up(subscription, book, update, now)
+            update = applied
         if update.checksum is not None and not self._exchange.is_intact(book, update.checksum):
             return self.start_resync(
                 subscription, ResyncReason.CHECKSUM_MISMATCH, describe_link(subscription, update), now
@@ -133,6 +138,14 @@ class BookSync:
         if not bids and not asks:
             return update
         return structs.replace(update, bids=[*update.bids, *bids], asks=[*update.asks, *asks])
+
+    def _on_used_up(self, subscription: BookSubscription, book: Book, update: Orderbook, now: Moment) -> list[Effect]:
+        """Stop publishing a book with a side of which no level is known: the market has left the snapshot's prices."""
+        if subscription.fetching is None and self._snapshots is not None:  # otherwise it waits already
+            self._snapshots.wait(subscription, update, now)
+        known, (bids, asks) = subscription.known, book.count()
+        detail = f"{bids} bids from {known.lowest_bid:g} on and {asks} asks up to {known.highest_ask:g} are left"
+        return self.start_resync(subscription, ResyncReason.OUT_OF_RANGE, detail, now)
 
     def _on_unlinked(self, subscription: BookSubscription, book: Book, update: Orderbook, now: Moment) -> list[Effect]:
         if self._rule.contains(book.sequence, update):
@@ -169,10 +182,13 @@ class BookSync:
 
     def _renew(self, subscription: BookSubscription, records: Sequence[Orderbook], now: Moment) -> list[Effect]:
         """Replace a book by one with the same state and a wider known range. Nothing is missing."""
-        subscription.known, book = known_range(records[0]), Book(records[0], is_packed=True)
+        known, book = known_range(records[0]), Book(records[0], is_packed=True, is_partial=True)
         for update in records[1:]:
-            book.apply_within(subscription.known, update)
-        subscription.book, subscription.is_short, subscription.snapshot_at = book, False, now.at + RENEWAL_S
+            book.apply_within(known, update)
+        subscription.is_short, subscription.snapshot_at = False, now.at + RENEWAL_S
+        if _is_used_up(known, book):
+            return []
+        subscription.known, subscription.book = known, book
         progress = subscription.progress
         snapshot = book.snapshot(self._exchange.name, progress.stream.symbol, now.wall_ns)
         published = self._ledger.books.add_snapshot(progress, self._connection, book, snapshot, now)
@@ -224,13 +240,13 @@ class BookSync:
     def _request_snapshot(self, subscription: BookSubscription, reason: ResyncReason, now: Moment) -> list[Effect]:
         """Subscribe again: first at once, then after growing delays, finally on another connection.
 
-        Where snapshots come over REST, the subscription stays. Messages that cannot be read would be the same on
-        another connection, whose other streams would suffer.
+        Where snapshots come over REST, the subscription stays. Where another connection would not help, its other
+        streams would suffer.
         """
         stream, attempts = subscription.progress.stream, len(subscription.resyncs)
         if self._is_unreliable(reason, attempts):
             return self._give_up_for_now(subscription, now)
-        if attempts > MAX_RESYNCS and reason != ResyncReason.UNREADABLE:
+        if attempts > MAX_RESYNCS and reason not in NOT_OF_THE_CONNECTION:
             return [Reconnect(f"{stream} lost its sequence {attempts} times in {RESYNC_WINDOW_S:g} s")]
         ask_at = now.at if attempts == 1 else now.at + retry_delay_s(attempts - 2)
         if self._snapshots is not None:
@@ -319,6 +335,11 @@ class BookSync:
             return [Warn(f"{subscription.progress.stream}: the book is crossed, and the instrument is in an auction")]
         subscription.was_crossed = True
         return self.start_resync(subscription, ResyncReason.CROSSED, "best bid at or above best ask", now)
+
+
+def _is_used_up(known: KnownRange, book: Book) -> bool:
+    """Return whether no level is left of a side of which only a part is known."""
+    return known.is_short(*book.count(), 1)
 
 
 def _is_changed(subscription: BookSubscription) -> bool:

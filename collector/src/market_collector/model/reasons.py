@@ -22,6 +22,7 @@ class GapReason(StrEnum):
     CROSSED = "Crossed"
     SILENT = "Silent"
     LEFT_BEHIND = "LeftBehind"
+    OUT_OF_RANGE = "OutOfRange"
     UNREADABLE = "Unreadable"
 
 
@@ -45,6 +46,7 @@ class ResyncReason(StrEnum):
     CHECKSUM_MISMATCH = "ChecksumMismatch"
     CROSSED = "Crossed"
     SILENT = "Silent"
+    OUT_OF_RANGE = "OutOfRange"
     UNREADABLE = "Unreadable"
     NUMBERING_RESTARTED = "NumberingRestarted"
     CANDLE_CHANGED = "CandleChanged"
