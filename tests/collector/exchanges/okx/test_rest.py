@@ -269,6 +269,8 @@ def test_instrument_that_cannot_be_read_is_an_error(row: object) -> None:
         (400, {}, b'{"code":"51001","msg":"Instrument ID does not exist"}', RestProblem(ProblemKind.NO_SYMBOL)),
         (400, {}, b'{"code":"51000","msg":"Parameter bar error"}', RestProblem(ProblemKind.BUG)),
         (403, {}, b"<html>Access denied</html>", RestProblem(ProblemKind.BUG)),
+        (403, {}, b"not available in your country", RestProblem(ProblemKind.REGION, 600.0)),
+        (451, {}, b"", RestProblem(ProblemKind.REGION, 600.0)),
         (503, {}, b"", RestProblem(ProblemKind.SERVER)),
     ],
 )

@@ -12,7 +12,7 @@ from market_collector.errors import UNREADABLE, FrameError, InstrumentRefusedErr
 from market_collector.excerpt import first_words
 from market_collector.exchanges.decimals import ClockMilliseconds, Id, Milliseconds, check_decimals, product
 from market_collector.exchanges.freshness import by_number, by_state
-from market_collector.exchanges.http_status import HTTP_OK, problem_of_status
+from market_collector.exchanges.http_status import HTTP_OK, excludes_region, problem_of_status
 from market_collector.exchanges.interface import (
     Budget,
     Freshness,
@@ -63,6 +63,8 @@ BUDGETS = {
 BUSY_PAUSE_S = 2.0
 """Pause after HTTP 429 without a ``Retry-After``: OKX counts requests in windows of this length."""
 LONGEST_BUSY_PAUSE_S = 60.0
+EXCLUDED_S = 600.0
+"""Pause after an answer that excludes the country or region of this address."""
 
 T = TypeVar("T")
 
@@ -165,6 +167,8 @@ class OkxRestApi:
         """Judge HTTP errors. Errors with HTTP 200 are left to the readers: none of them asks for a pause."""
         if status == HTTP_OK:
             return None
+        if excludes_region(status, body):
+            return RestProblem(ProblemKind.REGION, EXCLUDED_S)
         try:
             reply = read_reply(body)
         except UNREADABLE:
