@@ -35,8 +35,8 @@ def test_book_has_all_levels_down_to_its_worst_one(exchange: Simulator, monkeypa
     settings = replace(settings_for(exchange), data_types=(DataType.ORDERBOOK,), book_depth=DEPTH)
     with collector_thread(settings, sink) as collector:
         for fault, body in FAULTS:
-            collector.is_served()
             time.sleep(2)
+            collector.is_served()
             exchange.post(f"/faults/{fault}", body)
             time.sleep(1)
         exchange.clear_faults()
