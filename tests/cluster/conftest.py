@@ -405,7 +405,6 @@ class Kubelet:
     def _run_if_there(self, document: Document, ready: bool, **report: Any) -> PlayPod | None:
         with unless_gone():
             return self.run(document, ready, **report)
-        self.pods.pop(document["metadata"]["uid"]).close()
         return None
 
     def bury(self) -> None:
@@ -422,10 +421,14 @@ class Kubelet:
     def run(self, document: Document, ready: bool = True, **report: Any) -> PlayPod:
         pod = PlayPod(document)
         self.pods[pod.uid] = pod
-        config = self._configuration(document)
-        pod.symbols = config["spec"]["symbols"]
-        pod.report = status_document(pod, shard=config["shard"], types=stream_types(config["spec"]), **report)
-        self.say(pod, {"running": {"startedAt": "2026-11-22T10:00:00Z"}}, ready)
+        try:
+            config = self._configuration(document)
+            pod.symbols = config["spec"]["symbols"]
+            pod.report = status_document(pod, shard=config["shard"], types=stream_types(config["spec"]), **report)
+            self.say(pod, {"running": {"startedAt": "2026-11-22T10:00:00Z"}}, ready)
+        except BaseException:  # it does not run, so it is started again
+            self.pods.pop(pod.uid).close()
+            raise
         return pod
 
     def mounted(self, name: str) -> Document:
