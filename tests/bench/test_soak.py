@@ -10,14 +10,18 @@ from exchange_words import BINANCE, BYBIT, OKX
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 
-@pytest.mark.parametrize("exchange", [OKX.name, BINANCE.name, "binance-perpetual", BYBIT.name])
-def test_short_soak_records_all_events(exchange: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"MINUTES": 0.15, "RATE": 500, "FAULT_EVERY_S": 2.0, "SEED": 4}.items():
+@pytest.mark.parametrize(
+    ("exchange", "states"), [(OKX.name, 500), (BINANCE.name, 50), ("binance-perpetual", 50), (BYBIT.name, 30)]
+)
+def test_short_soak_records_all_events(
+    exchange: str, states: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"MINUTES": 0.35, "RATE": 500, "FAULT_EVERY_S": 4.8, "SEED": 4}.items():
         monkeypatch.setattr(soak, name, value)
     written = soak.soak(tmp_path, exchange)
     assert written["faults"] == 4
     assert written["records"] > written["trades"] > 1_000
-    assert written["book_states_checked"] > 5 * written["faults"], "the book comes back after a fault"
+    assert written["book_states_checked"] > states, "at the pace of the exchange"
     assert (written["dropped_records"], written["trades_lost"]) == (0, 0)
     assert written["rss_peak_mb"] >= written["rss_end_mb"] > 10
     assert written["verify"] in ("complete", "holes")
